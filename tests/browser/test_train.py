@@ -91,8 +91,8 @@ def test_train_explain_and_take_away(page: Page, server: Server, tmp_path: Path)
     expect(page.get_by_text("Accuracy", exact=True).first).to_be_visible()
     page.get_by_role("tab", name="Worst examples").click()
     expect(page.get_by_text("sure)").first).to_be_visible()
-    page.get_by_role("tab", name="Take away").click()
-    page.get_by_role("button", name="Prepare the zip").click()
+    page.get_by_role("tab", name="Export").click()
+    page.get_by_role("button", name="Build zip").click()
     with page.expect_download() as caught:
         page.get_by_role("button", name="Download source").click()
     target = tmp_path / "model.zip"
@@ -122,14 +122,14 @@ def test_pause_reload_second_browser_continue_rate_stop(browser: Browser, page: 
     other = context.new_page()
     problems = listen(other)
     other.goto(page.url)
-    other.get_by_role("button", name="Continue").click()
+    other.get_by_role("button", name="Resume").click()
     wait_for(server, project_id, "running", 3)
     context.close()
     assert not problems, problems
     expect(page.get_by_role("heading", name="Training")).to_be_visible()
-    page.get_by_test_id("stPopover").get_by_role("button", name="Rate").click()
+    page.get_by_test_id("stPopover").get_by_role("button", name="Learning rate").click()
     page.get_by_label("New learning rate").fill("0.0005")
-    page.get_by_role("button", name="Set it").click()
+    page.get_by_role("button", name="Apply").click()
     expect(page.get_by_text("0.0005").first).to_be_visible()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Stop").click()
@@ -149,7 +149,7 @@ def test_a_killed_worker_is_shown_and_resumed(page: Page, server: Server) -> Non
     while not checkpoint.exists():
         assert time.monotonic() < end
         page.wait_for_timeout(50)
-    page.get_by_test_id("stPopover").get_by_role("button", name="Rate").click()
+    page.get_by_test_id("stPopover").get_by_role("button", name="Learning rate").click()
     expect(page.get_by_label("New learning rate")).to_be_visible()
     pid = only_run(server, project_id).pid
     assert pid is not None

@@ -86,7 +86,7 @@ def opened(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     root = Path(__file__).parents[2]
     app = AppTest.from_file(str(root / "pages" / "train.py"), default_timeout=60).run()
     assert not app.exception
-    app.session_state[f"results {kept.run}"] = "Take away"
+    app.session_state[f"results {kept.run}"] = "Export"
     app.run()
     assert not app.exception
     return app
@@ -116,7 +116,7 @@ def test_the_page_offers_every_format_and_the_bundle_first(kept: Kept, monkeypat
         (kind,) = [item for item in export.export_formats() if item.title == title]
         label = button.proto.label
         assert label == (
-            "Download source, weights and a script that predicts"
+            "Download zip (source, weights, prediction script)"
             if kind.name == "bundle"
             else f"Download two-spirals{kind.suffix}"
         )

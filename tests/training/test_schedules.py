@@ -165,11 +165,11 @@ def test_long_runs_with_restarts_cost_no_more() -> None:
     [
         ({"schedule": "magic"}, "there is no 'magic'"),
         ({"schedule_settings": {"gamma": 0.1}}, "no setting 'gamma'"),
-        ({"schedule_settings": {"drop": 0}}, "takes a number above 0 up to 1"),
+        ({"schedule_settings": {"drop": 0}}, "must be a number above 0 up to 1"),
         ({"schedule_settings": {"every": 2.5}}, "whole number"),
         ({"optimizer_settings": {"nesterov": 1}}, "true or false"),
-        ({"optimizer_settings": {"beta1": 1.0}}, "beta1 takes a number from 0"),
-        ({"optimizer": "sgd", "optimizer_settings": {"nesterov": True, "momentum": 0}}, "Nesterov needs a momentum"),
+        ({"optimizer_settings": {"beta1": 1.0}}, "beta1 must be a number from 0"),
+        ({"optimizer": "sgd", "optimizer_settings": {"nesterov": True, "momentum": 0}}, "Nesterov needs momentum"),
     ],
 )
 def test_what_cannot_be_is_refused_with_a_sentence(training: dict[str, Any], said: str) -> None:

@@ -57,8 +57,8 @@ def test_the_train_page_shows_settings_measures_and_episodes(home_with_agent: Pa
     assert set(titles) <= set(shown)
     assert Agent.model_fields["buffer_size"].title not in shown
     assert {"Return", "Return by chance"} <= {item.label for item in app.metric}
-    assert any("Watch it act" in item.value for item in app.markdown)
-    shown["Clip"].set_value(0.3).run()
+    assert any("Episode playback" in item.value for item in app.markdown)
+    shown["Clip range"].set_value(0.3).run()
     assert not app.exception
     store = open_store(home_with_agent)
     training = store.load(store.list_projects()[0].id).project.training

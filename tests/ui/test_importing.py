@@ -161,7 +161,7 @@ def test_the_train_page_offers_what_there_is(store: Store) -> None:
     assert not shown.exception
     choice = next(item for item in shown.selectbox if item.label == "Start from")
     assert choice.value == start
-    assert choice.options[:2] == ["Fresh weights", "Imported weights (4 tensors)"]
+    assert choice.options[:2] == ["Random initialization", "Imported weights (4 tensors)"]
     assert choice.options[2].endswith("(no weights yet)")
 
     next(item for item in shown.selectbox if item.label == "Data").set_value("digits").run()
@@ -253,14 +253,14 @@ def test_the_train_page_takes_weights_from_a_folder_and_refuses_a_hostile_one(
 
     monkeypatch.setattr(folders, "_json", refuse)
     shown = app("train")
-    uploader = next(item for item in shown.file_uploader if item.label == "Its files")
+    uploader = next(item for item in shown.file_uploader if item.label == "Model files")
     uploader.set_value([(name, b"[" * 10**6 if name == "config.json" else own, kind) for name, own, kind in files])
-    button(shown.run(), "Take what fits").click().run()
+    button(shown.run(), "Load matching weights").click().run()
     assert not shown.exception
     assert "config.json cannot be read (RecursionError)." in [item.value.replace("\\", "") for item in shown.error]
     assert store.load(project_id).project.training.start == ""
-    next(item for item in shown.file_uploader if item.label == "Its files").set_value(files)
-    button(shown.run(), "Take what fits").click().run()
+    next(item for item in shown.file_uploader if item.label == "Model files").set_value(files)
+    button(shown.run(), "Load matching weights").click().run()
     assert not shown.exception
     start = store.load(project_id).project.training.start
     found = load_file(weights.path(store.home, start.removeprefix("weights:")))

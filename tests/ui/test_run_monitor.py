@@ -143,6 +143,6 @@ def test_a_layer_without_gradient_has_a_gap_among_powers_of_ten() -> None:
 def test_a_run_that_goes_on_is_listed_without_a_state_that_would_grow_old(home: Path) -> None:
     store = open_store(home)
     run = store.create_run(store.create_project(moons()), moons())
-    assert "under way" in _name(run)
+    assert "running" in _name(run)
     put(store, run.id, "stopped")
     assert "stopped" in _name(store.run(run.id))

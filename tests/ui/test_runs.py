@@ -134,7 +134,7 @@ def test_a_run_that_waits_says_where_it_stands(store: Store, monkeypatch: pytest
         store.create_run(project_id, moons(), title)
     monkeypatch.setattr("netloom.runs.supervisor.tend", lambda store: None)
     states = list(opened().dataframe[0].value["State"])
-    assert states == ["Waiting · 2nd in line", "Waiting · next in line", "Paused"]
+    assert states == ["Queued · 2nd in line", "Queued · next in line", "Paused"]
 
 
 def test_a_grid_says_how_many_combinations_it_has(store: Store) -> None:

@@ -106,16 +106,16 @@ def test_an_accuracy_is_called_as_on_the_curves_of_its_run(home: Path) -> None:
 def test_titles_of_groups_say_what_is_set() -> None:
     training = Training(average=0.99, precision="bf16", layer_rates={"a": 0.1}, class_weights="balanced", monitor="mae")
     assert differing(training, Training.model_fields.keys() - {"agent", "augment"}).count(",") == 4
-    assert differing(training, ["average"]) == "average the weights 0.99"
-    assert differing(training, ["layer_rates", "class_weights"]) == "1 by hand, balanced"
+    assert differing(training, ["average"]) == "EMA 0.99"
+    assert differing(training, ["layer_rates", "class_weights"]) == "1 custom, balanced"
     assert differing(Training(), Training.model_fields.keys() - {"agent"}) == ""
 
 
 def test_every_field_is_described_as_it_is_declared() -> None:
     clip = About(
         "gradient_clip",
-        "Gradient clip",
-        "The greatest length of a gradient; empty: no limit",
+        "Clip by norm",
+        "Maximum norm of the gradient; empty: no clipping",
         "number",
         None,
         0,

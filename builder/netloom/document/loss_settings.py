@@ -19,7 +19,7 @@ _RUN = re.compile(r"run:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 def _teacher(text: str) -> str:
     if text and not _RUN.fullmatch(text):
-        raise ValueError("a teacher is an earlier run, named run:ID")
+        raise ValueError("a teacher is a run, written run:ID")
     return text
 
 
@@ -39,21 +39,21 @@ class Aiming(Frozen):
         Annotated[
             Literal["balanced"] | Annotated[float, Field(gt=0, le=1e6)],
             Field(
-                title="Weight of positives",
-                description="How much a label that applies counts beside one that does not (pos_weight); balanced: "
-                "negatives over positives in the training rows",
+                title="Positive weight",
+                description="Weight of positive labels in the loss (pos_weight); balanced: number of negatives divided "
+                "by number of positives in the training rows",
             ),
         ]
         | None
     ) = None
     outputs: Annotated[
         dict[Annotated[str, Field(max_length=200)], Head],
-        Field(max_length=50, title="Outputs", description="The objective and the weight of the loss of each target"),
+        Field(max_length=50, title="Outputs", description="Task and loss weight of each target"),
     ] = {}
     teacher: Annotated[
         str,
         AfterValidator(_teacher),
-        Field(title="Teacher", description="The earlier run whose logits are learned from"),
+        Field(title="Teacher", description="Run whose logits are the soft targets (knowledge distillation)"),
     ] = ""
     temperature: Annotated[
         float,
@@ -61,7 +61,7 @@ class Aiming(Frozen):
             gt=0,
             le=100,
             title="Temperature",
-            description="What the logits of both are divided by: the higher, the more the small probabilities count",
+            description="Divides the logits of teacher and student. Higher values give small probabilities more weight",
         ),
     ] = 4.0
     teacher_share: Annotated[
@@ -69,8 +69,8 @@ class Aiming(Frozen):
         Field(
             ge=0,
             le=1,
-            title="Share of the teacher",
-            description="How much its soft targets count in the loss; the rest is cross-entropy with the labels",
+            title="Distillation weight",
+            description="Weight of the soft targets in the loss; the rest is cross-entropy with the labels",
         ),
     ] = 0.7
     margin: Annotated[
@@ -79,7 +79,7 @@ class Aiming(Frozen):
             gt=0,
             le=1e3,
             title="Margin",
-            description="How far apart the embeddings of a pair that is not alike have to be before they cost nothing",
+            description="Distance beyond which the embeddings of a dissimilar pair have zero loss",
         ),
     ] = 1.0
     contrastive_temperature: Annotated[
@@ -88,12 +88,17 @@ class Aiming(Frozen):
             gt=0,
             le=10,
             title="Temperature (τ)",
-            description="What cosine similarities are divided by: the lower, the more the nearest negatives count",
+            description="Divides the cosine similarities. Lower values give the nearest negatives more weight",
         ),
     ] = 0.5
     neighbours: Annotated[
         int,
-        Field(ge=1, le=200, title="Neighbours (k)", description="How many training rows vote in the kNN evaluation"),
+        Field(
+            ge=1,
+            le=200,
+            title="Neighbors (k)",
+            description="Number of nearest training rows that vote in the kNN evaluation",
+        ),
     ] = 5
     liked_from: (
         Annotated[
@@ -101,13 +106,13 @@ class Aiming(Frozen):
             Field(
                 ge=-1e9,
                 le=1e9,
-                title="Liked from",
-                description="The rating from which an item counts as liked; empty: whatever was rated at all",
+                title="Relevance threshold",
+                description="Minimum rating of a relevant item; empty: every rated item is relevant",
             ),
         ]
         | None
     ) = None
     top_k: Annotated[
         int,
-        Field(ge=1, le=1_000, title="Length of the list (k)", description="How many items are recommended to a user"),
+        Field(ge=1, le=1_000, title="Top k", description="Number of items recommended to a user"),
     ] = 10

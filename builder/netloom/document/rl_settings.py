@@ -15,58 +15,64 @@ class Agent(Frozen):
 
     epoch_steps: Annotated[
         int,
-        Field(ge=50, le=1_000_000, title="Steps in an epoch", description="Actions between two looks at how it does"),
+        Field(ge=50, le=1_000_000, title="Steps per epoch", description="Actions between two evaluations"),
     ] = 2_000
     discount: Annotated[
         float,
-        Field(ge=0, le=1, title="Discount (γ)", description="What a reward is worth one step later"),
+        Field(ge=0, le=1, title="Discount (γ)", description="Discount factor of a reward one step later"),
     ] = 0.99
     trials: Annotated[
         int,
-        Field(ge=1, le=200, title="Trials", description="Episodes after each epoch that say which weights are best"),
+        Field(
+            ge=1,
+            le=200,
+            title="Evaluation episodes",
+            description="Episodes after each epoch that select the best weights",
+        ),
     ] = 10
     buffer_size: Annotated[
         int,
-        Field(ge=100, le=1_000_000, title="Memory", description="How many of the last steps are learned from"),
+        Field(ge=100, le=1_000_000, title="Replay buffer", description="Number of recent steps to sample from"),
     ] = 50_000
     warm_up: Annotated[
         int,
-        Field(ge=1, le=1_000_000, title="First steps", description="Steps that are gathered before learning begins"),
+        Field(ge=1, le=1_000_000, title="Learning starts", description="Steps collected before the first update"),
     ] = 1_000
     learn_every: Annotated[
         int,
-        Field(ge=1, le=10_000, title="Learn after", description="Steps from one time of learning to the next"),
+        Field(ge=1, le=10_000, title="Train frequency", description="Steps between two updates"),
     ] = 4
     updates: Annotated[
         int,
-        Field(
-            ge=1, le=10_000, title="Batches each time", description="Batches out of memory that are learned each time"
-        ),
+        Field(ge=1, le=10_000, title="Gradient steps", description="Batches from the replay buffer per update"),
     ] = 1
     target_every: Annotated[
         int,
         Field(
             ge=1,
             le=1_000_000,
-            title="Renew the target after",
-            description="Steps for which the network that values what comes next stays as it is",
+            title="Target update interval",
+            description="Steps between two copies of the weights to the target network",
         ),
     ] = 500
     double: Annotated[
         bool,
-        Field(title="Double Q-learning", description="The network itself chooses the action that the target values"),
+        Field(
+            title="Double Q-learning",
+            description="The online network selects the action, the target network evaluates it",
+        ),
     ] = True
     epsilon_start: Annotated[
         float,
-        Field(ge=0, le=1, title="Chance at first (ε)", description="The share of random actions in the beginning"),
+        Field(ge=0, le=1, title="Initial ε", description="Share of random actions at the start"),
     ] = 1.0
     epsilon_end: Annotated[
         float,
-        Field(ge=0, le=1, title="Chance at last (ε)", description="The share of random actions that stays"),
+        Field(ge=0, le=1, title="Final ε", description="Share of random actions at the end"),
     ] = 0.04
     epsilon_share: Annotated[
         float,
-        Field(gt=0, le=1, title="Falling for", description="The share of all steps over which chance falls"),
+        Field(gt=0, le=1, title="ε decay share", description="Share of all steps over which ε decreases"),
     ] = 0.2
     rollout: Annotated[
         int,
@@ -74,30 +80,30 @@ class Agent(Frozen):
             ge=8,
             le=100_000,
             title="Steps per update",
-            description="Steps gathered before each update; REINFORCE ends the episode that is under way",
+            description="Steps collected before each update; REINFORCE finishes the current episode",
         ),
     ] = 1_024
     environments: Annotated[
         int,
-        Field(ge=1, le=64, title="Environments", description="How many are played side by side"),
+        Field(ge=1, le=64, title="Environments", description="Number of parallel environments"),
     ] = 8
     passes: Annotated[
         int,
-        Field(ge=1, le=100, title="Passes", description="How often each step is learned from before it is forgotten"),
+        Field(ge=1, le=100, title="Epochs per update", description="Passes over the collected steps in each update"),
     ] = 10
     clip: Annotated[
         float,
-        Field(gt=0, le=1, title="Clip", description="How far the chance of an action may move in one update"),
+        Field(gt=0, le=1, title="Clip range", description="Maximum change of the action probability ratio per update"),
     ] = 0.2
     trace: Annotated[
         float,
-        Field(ge=0, le=1, title="Trace (λ)", description="1 trusts what was got, 0 what the value network tells"),
+        Field(ge=0, le=1, title="GAE λ", description="1 relies on the observed returns, 0 on the value network"),
     ] = 0.95
     value_weight: Annotated[
         float,
-        Field(ge=0, le=100, title="Weight of the value", description="How much the value's error counts in the loss"),
+        Field(ge=0, le=100, title="Value loss weight", description="Weight of the value loss in the total loss"),
     ] = 0.5
     entropy: Annotated[
         float,
-        Field(ge=0, le=10, title="Entropy", description="Rewards being undecided, so that more is tried"),
+        Field(ge=0, le=10, title="Entropy", description="Entropy bonus. Raise it for more exploration"),
     ] = 0.01

@@ -21,7 +21,9 @@ _PATH = re.compile(r"[a-z][a-z0-9_]{0,63}(\.[a-z0-9_]{1,64}){0,15}")
 
 def _start(text: str) -> str:
     if text and not _START.fullmatch(text):
-        raise ValueError("training starts from nothing, from weights:DIGEST (64 hexadecimal digits), or from run:ID")
+        raise ValueError(
+            "training starts from random weights (empty), from weights:DIGEST (64 hexadecimal digits), or from run:ID"
+        )
     return text
 
 
@@ -63,7 +65,7 @@ class Training(Aiming):
 
     objective: Annotated[str, Field(max_length=64)] = "classification"
     optimizer: Annotated[
-        str, _one_of(OPTIMIZERS), Field(title="Optimizer", description="How weights follow from gradients")
+        str, _one_of(OPTIMIZERS), Field(title="Optimizer", description="How weights are updated from gradients")
     ] = "adam"
     optimizer_settings: Annotated[Values, _settings_of(OPTIMIZERS)] = {}
     learning_rate: Annotated[
@@ -72,25 +74,30 @@ class Training(Aiming):
             gt=0,
             le=10,
             title="Learning rate",
-            description="How far each step goes. Too high, and the loss jumps; too low, and it crawls",
+            description="Step size. Lower it when the loss jumps; raise it when the loss hardly falls",
         ),
     ] = 1e-3
     weight_decay: Annotated[
-        float, Field(ge=0, le=1, title="Weight decay", description="Draws weights towards zero, against overfitting")
+        float,
+        Field(ge=0, le=1, title="Weight decay", description="Pulls weights toward zero. Raise it against overfitting"),
     ] = 0.0
     decay_matrices_only: Annotated[
-        bool, Field(title="Spare biases, norms and embeddings", description="No weight decay where it does no good")
+        bool,
+        Field(
+            title="Exclude bias and norm from weight decay",
+            description="Decays weight matrices only, not biases, norm layers and embeddings",
+        ),
     ] = False
     batch_size: Annotated[
-        int, Field(ge=1, le=65_536, title="Batch size", description="How many examples make one step")
+        int, Field(ge=1, le=65_536, title="Batch size", description="Number of examples per forward and backward pass")
     ] = 64
     accumulation: Annotated[
         int,
         Field(
             ge=1,
             le=10_000,
-            title="Batches per step",
-            description="Gradients of so many batches are added up before a step: a large batch in little memory",
+            title="Gradient accumulation",
+            description="Number of batches per optimizer step. Raise it for a large effective batch in little memory",
         ),
     ] = 1
     epochs: Annotated[
@@ -99,13 +106,13 @@ class Training(Aiming):
             ge=0,
             le=10_000,
             title="Epochs",
-            description="How often every example is seen; 0: measure the weights as they are",
+            description="Number of passes over the training rows; 0 only evaluates the weights",
         ),
     ] = 20
     schedule: Annotated[
         str,
         _one_of(SCHEDULES),
-        Field(title="Schedule", description="How the learning rate changes over the run"),
+        Field(title="Schedule", description="How the learning rate changes during the run"),
     ] = "constant"
     schedule_settings: Annotated[Values, _settings_of(SCHEDULES)] = {}
     warmup: Annotated[
@@ -113,32 +120,34 @@ class Training(Aiming):
         Field(
             ge=0,
             le=1e6,
-            title="Warm-up",
-            description="Steps in which the learning rate rises from almost nothing; below 1, a share of all steps",
+            title="Warmup",
+            description="Steps over which the learning rate rises from near 0; below 1: share of all steps",
         ),
     ] = 0.0
-    seed: Annotated[int, Field(ge=0, lt=2**31, title="Seed", description="The same seed gives the same run")] = 0
-    device: Annotated[Literal["auto", "cpu", "cuda"], Field(title="Device", description="Where to train")] = "auto"
+    seed: Annotated[
+        int, Field(ge=0, lt=2**31, title="Seed", description="Random seed. The same seed reproduces the run")
+    ] = 0
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(title="Device", description="Hardware to train on")] = (
+        "auto"
+    )
     precision: Annotated[
         Literal["float32", "bf16", "fp16"],
         Field(
             title="Precision",
-            description="Mixed precision is faster where the device has it; fp16 needs a GPU",
+            description="Mixed precision is faster on devices that support it; fp16 needs a GPU",
         ),
     ] = "float32"
     compile: Annotated[
         Literal["off", "auto"],
         Field(
             title="Compile",
-            description="Automatic: torch.compile is tried on the first steps, and kept where it is faster",
+            description="Automatic: tries torch.compile on the first steps and keeps it if it is faster",
         ),
     ] = "off"
     gradient_clip: (
         Annotated[
             float,
-            Field(
-                gt=0, le=1e6, title="Gradient clip", description="The greatest length of a gradient; empty: no limit"
-            ),
+            Field(gt=0, le=1e6, title="Clip by norm", description="Maximum norm of the gradient; empty: no clipping"),
         ]
         | None
     ) = None
@@ -148,8 +157,8 @@ class Training(Aiming):
             Field(
                 gt=0,
                 le=1e6,
-                title="Clip each value",
-                description="The greatest size of any one number of a gradient; empty: no limit",
+                title="Clip by value",
+                description="Maximum absolute value of each gradient element; empty: no clipping",
             ),
         ]
         | None
@@ -160,9 +169,9 @@ class Training(Aiming):
             Field(
                 gt=0,
                 lt=1,
-                title="Average the weights",
-                description="Measures and keeps a running mean of the weights (EMA), of which this share stays from "
-                "step to step, such as 0.999; empty: no mean",
+                title="EMA",
+                description="Decay of the exponential moving average of the weights, such as 0.999. Evaluates and "
+                "saves the averaged weights; empty: no averaging",
             ),
         ]
         | None
@@ -173,7 +182,7 @@ class Training(Aiming):
             ge=0,
             lt=1,
             title="Label smoothing",
-            description="The share of every label that is spread over all classes, against answers that are too sure",
+            description="Share of each label spread over all classes. Raise it against overconfidence",
         ),
     ] = 0.0
     class_weights: (
@@ -181,34 +190,39 @@ class Training(Aiming):
             ClassWeights,
             Field(
                 title="Class weights",
-                description="How much each class counts: balanced makes rare classes count as much as frequent ones",
+                description="Weight of each class in the loss; balanced weights classes by inverse frequency",
             ),
         ]
         | None
     ) = None
     regression_loss: Annotated[
         Literal["mse", "mae", "huber", "quantile"],
-        Field(title="Loss", description="What an error costs"),
+        Field(title="Loss", description="Loss function of the error"),
     ] = "mse"
     huber_delta: Annotated[
         float,
         Field(
             gt=0,
             le=1e3,
-            title="Outliers begin at",
-            description="Errors beyond, in standard deviations of the target, cost in proportion and not as squares",
+            title="Huber delta (δ)",
+            description="From this error on, in standard deviations of the target, the loss is linear",
         ),
     ] = 1.0
     quantile: Annotated[
         float,
-        Field(gt=0, lt=1, title="Quantile", description="The share of all targets that should lie below the answer"),
+        Field(
+            gt=0,
+            lt=1,
+            title="Quantile",
+            description="The quantile to predict: this share of the targets lies below the prediction",
+        ),
     ] = 0.5
     layer_rates: Annotated[
         dict[LayerPath, Annotated[float, Field(ge=0, le=1_000)]],
         Field(
             max_length=500,
-            title="Learning rate by layer",
-            description="What the learning rate of a layer is multiplied by",
+            title="Per-layer LR",
+            description="Multiplies the learning rate of a layer",
         ),
     ] = {}
     layer_rate_decay: Annotated[
@@ -216,8 +230,8 @@ class Training(Aiming):
         Field(
             gt=0,
             le=1,
-            title="Learning rate by depth",
-            description="What it is multiplied by from a layer to the one before, so that the first learn slowest",
+            title="Layer-wise LR decay",
+            description="Multiplies the learning rate once per layer toward the input",
         ),
     ] = 1.0
     early_stopping: (
@@ -227,7 +241,7 @@ class Training(Aiming):
                 ge=1,
                 le=10_000,
                 title="Early stopping",
-                description="Epochs without a better validation loss, or measure that is chosen here; empty: never",
+                description="Patience: epochs without improvement of the monitored metric; empty: off",
             ),
         ]
         | None
@@ -236,15 +250,15 @@ class Training(Aiming):
         str,
         Field(
             max_length=64,
-            title="Best by",
-            description="The measure on the validation rows that says which weights are best",
+            title="Monitor",
+            description="Validation metric that selects the best weights and triggers early stopping",
         ),
     ] = "loss"
     keep: Annotated[
         Literal["best", "last"],
         Field(
-            title="Weights to use",
-            description="Which weights are measured, explained, exported and started from",
+            title="Checkpoint to use",
+            description="Checkpoint that is evaluated, explained, exported and used as initialization",
         ),
     ] = "best"
     start: Start = ""
@@ -255,7 +269,7 @@ class Training(Aiming):
             strict=False,
             max_length=20,
             title="Augmentation",
-            description="How training rows are changed at random, in this order",
+            description="Random changes to training rows, in this order",
         ),
     ] = ()
 
@@ -263,7 +277,7 @@ class Training(Aiming):
     def _nesterov_has_momentum(self) -> Training:
         used = settings(OPTIMIZERS[self.optimizer], self.optimizer_settings)
         if self.optimizer == "sgd" and used["nesterov"] and (used["momentum"] <= 0 or used["dampening"] > 0):
-            raise ValueError("Nesterov needs a momentum above 0, and no dampening")
+            raise ValueError("Nesterov needs momentum above 0 and dampening 0")
         return self
 
 

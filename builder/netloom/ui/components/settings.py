@@ -17,14 +17,14 @@ from netloom.ui.components.words import told_apart
 # What the choices of a field are called, where their own names say too little.
 CHOICES: dict[str, dict[str, str]] = {
     "device": {"auto": "Automatic", "cpu": "CPU", "cuda": "GPU"},
-    "precision": {"float32": "float32", "bf16": "Mixed bf16", "fp16": "Mixed fp16 (GPU)"},
+    "precision": {"float32": "float32", "bf16": "Mixed (bf16)", "fp16": "Mixed (fp16) on GPU"},
     "compile": {"off": "Off", "auto": "Automatic"},
-    "keep": {"best": "The best", "last": "The last"},
+    "keep": {"best": "Best", "last": "Last"},
     "regression_loss": {
-        "mse": "Squared error",
-        "mae": "Absolute error",
-        "huber": "Huber: mild on outliers",
-        "quantile": "Quantile",
+        "mse": "Squared error (MSE)",
+        "mae": "Absolute error (MAE)",
+        "huber": "Huber (robust to outliers)",
+        "quantile": "Quantile (pinball)",
     },
 }
 
@@ -118,14 +118,19 @@ def differing(training: Training, names: Iterable[str]) -> str:
         if value in (told.default, None) or value in ({}, ()):
             continue
         if told.kind == "switch":
-            words.append(told.title.lower())
+            words.append(_inside(told.title))
         elif isinstance(value, str):
             words.append(CHOICES.get(name, {}).get(value, value).lower())
         elif isinstance(value, (int, float)):
-            words.append(f"{told.title.lower()} {value:g}")
+            words.append(f"{_inside(told.title)} {value:g}")
         else:
-            words.append(f"{len(value)} by hand")
+            words.append(f"{len(value)} custom")
     return ", ".join(words)
+
+
+def _inside(title: str) -> str:
+    """A title within a sentence; an abbreviation such as EMA stays as it is."""
+    return title if title[:2].isupper() else title[:1].lower() + title[1:]
 
 
 def _float(value: float | None) -> float | None:

@@ -64,7 +64,7 @@ class Pending(Generic[R]):
                         st.button("Cancel", icon=":material/close:", key=key, on_click=self._cancel, width="content")
                 waiting = self.job.state == "waiting"
                 share = min(max(self.job.share, 0.0), 1.0)
-                told = "Waiting for a free process …" if waiting else f"{self.text} {share:.0%}" if share else self.text
+                told = "Waiting for a free worker …" if waiting else f"{self.text} {share:.0%}" if share else self.text
                 bar.progress(share, told)
             shown.empty()
 

@@ -44,8 +44,8 @@ export default function ({ parentElement }) {
     button.hidden = false;
     button.disabled = Notification.permission === "denied";
     button.setAttribute("aria-pressed", String(on()));
-    button.textContent = Notification.permission === "denied" ? "This browser blocks notices"
-      : on() ? "\\u2713 You are told when a run ends" : "Tell me when a run ends";
+    button.textContent = Notification.permission === "denied" ? "Notifications are blocked"
+      : on() ? "\\u2713 Notifying when finished" : "Notify me when finished";
   };
   button.onclick = async () => {
     if (on()) localStorage.setItem(KEY, "off");

@@ -29,7 +29,7 @@ STEPS = 50
 
 def advanced_settings(live: Live) -> None:
     """All groups. What of them is not as by default stands in their titles, so that none has to be opened for it."""
-    st.caption("Finer settings; most runs need none")
+    st.caption("Advanced: the defaults suit most runs")
     with st.container(gap="xsmall"):
         _groups(live)
 
@@ -39,29 +39,29 @@ def _groups(live: Live) -> None:
     training = live.project.training
     objective = OBJECTIVES.get(training.objective)
     acts = objective is not None and objective.task.environment
-    _group("Learning rate over time", ":material/show_chart:", _schedule_words(training), lambda: _schedule(live))
+    _group("LR schedule", ":material/show_chart:", _schedule_words(training), lambda: _schedule(live))
     names = ["gradient_clip", "gradient_clip_value", *([] if acts else ["accumulation"])]
-    words = _joined("own settings" if _own_settings(training) else "", differing(training, names))
-    _group("Optimizer and gradients", ":material/footprint:", words, lambda: _steps(live, names))
+    words = _joined("custom settings" if _own_settings(training) else "", differing(training, names))
+    _group("Optimizer details", ":material/footprint:", words, lambda: _steps(live, names))
     against = ["weight_decay", "decay_matrices_only", "average"]
     if objective is not None and "label_smoothing" in objective.task.settings:
         against.append("label_smoothing")
     words = differing(training, against)
-    _group("Against overfitting", ":material/shield:", words, lambda: _fields(live, against))
+    _group("Regularization", ":material/shield:", words, lambda: _fields(live, against))
     takes = objective.task.settings if objective is not None else ()
     if "class_weights" in takes:
         words = differing(training, ["class_weights"])
-        _group("Rare classes", ":material/balance:", words, lambda: _classes(live))
+        _group("Class weights", ":material/balance:", words, lambda: _classes(live))
     if "regression_loss" in takes:
         words = differing(training, ["regression_loss"])
-        _group("What an error costs", ":material/balance:", words, lambda: _regression(live))
+        _group("Regression loss", ":material/balance:", words, lambda: _regression(live))
     words = differing(training, ["layer_rates", "layer_rate_decay"])
-    _group("Layers that learn slower", ":material/layers:", words, lambda: _layers(live))
+    _group("Per-layer learning rates", ":material/layers:", words, lambda: _layers(live))
     kept = ["monitor", "early_stopping", "keep"]
-    _group("When to stop, what to keep", ":material/flag:", differing(training, kept), lambda: _kept(live))
+    _group("Early stopping and checkpoints", ":material/flag:", differing(training, kept), lambda: _kept(live))
     machine = ["device", "precision", *([] if acts else ["compile"]), "seed"]
     words = _joined(differing(training, machine), backend_summary())
-    _group("Device and speed", ":material/memory:", words, lambda: _machine(live, machine))
+    _group("Device and performance", ":material/memory:", words, lambda: _machine(live, machine))
 
 
 def _group(title: str, icon: str, words: str, draw: Callable[[], None]) -> None:
@@ -102,7 +102,7 @@ def _schedule(live: Live) -> None:
         st.caption(f"{SCHEDULES['plateau'].help}.")
     elif training.schedule != "constant" or training.warmup:
         st.image(_curve(live), width="stretch")
-        st.caption(f"From the first step to the last; its height is {training.learning_rate:g}.")
+        st.caption(f"Learning rate from the first step to the last; the peak is {training.learning_rate:g}.")
 
 
 def _curve(live: Live) -> str:
@@ -137,7 +137,7 @@ def _steps(live: Live, names: list[str]) -> None:
     settings_of(live, "optimizer_settings", OPTIMIZERS[training.optimizer])
     _fields(live, names)
     if training.accumulation > 1 and "accumulation" in names:
-        st.caption(f"A step learns from {training.batch_size * training.accumulation:,} examples.")
+        st.caption(f"Effective batch size: {training.batch_size * training.accumulation:,} examples per step.")
 
 
 # Classes and errors.
@@ -157,12 +157,12 @@ def _classes(live: Live) -> None:
 
     made = bound(live, "training/weighting", shown, lambda new: weigh(begin[new]), renews=True)
     options = list(CLASS_WEIGHTINGS)
-    st.selectbox("How much each class counts", options, options.index(shown), CLASS_WEIGHTINGS.__getitem__, **made)
+    st.selectbox("Class weights", options, options.index(shown), CLASS_WEIGHTINGS.__getitem__, **made)
     refused(made)
     if isinstance(weights, tuple):
         own_weights(live, "training/class_weights", weights, classes, weigh)
     elif weights == BALANCED:
-        st.caption("Weights are counted on the training rows. Measures stay those without weights.")
+        st.caption("Weights are computed from the training rows. Metrics stay unweighted.")
 
 
 def _regression(live: Live) -> None:
@@ -185,14 +185,14 @@ def _layers(live: Live) -> None:
         node = nodes.get(path)
         made = _rate(live, path, rate)
         title = plain(label(node)) if node else path
-        text = "What the learning rate is multiplied by here; 0: learns nothing; empty: as all others"
+        text = "Multiplies the learning rate of this layer. 0 freezes it; empty removes the setting"
         st.number_input(title, 0.0, 1000.0, float(rate), step=None, format="%g", help=text, **made)
         refused(made)
     others = [key for key, node in nodes.items() if key not in rates and not node.frozen and _learns(live, key)]
     if others:
         made = bound(live, "training/layer", "", lambda key: _with_rate(live, key, 0.1), renews=True)
-        titles = {"": "Choose a layer", **{key: label(nodes[key]) for key in others}}
-        st.selectbox("A rate for one layer", ["", *others], 0, titles.__getitem__, **made)
+        titles = {"": "Select a layer", **{key: label(nodes[key]) for key in others}}
+        st.selectbox("Per-layer LR", ["", *others], 0, titles.__getitem__, **made)
 
 
 def _rate(live: Live, path: str, rate: float) -> dict[str, Any]:
@@ -225,6 +225,6 @@ def _kept(live: Live) -> None:
     ):  # the only measure of weights by which one would choose them
         titles = {"return" if training.monitor == "return" else "loss": "Return"}
     if training.monitor not in titles:
-        titles[training.monitor] = f"{training.monitor} (not measured)"
+        titles[training.monitor] = f"{training.monitor} (not available)"
     choose(live, "monitor", titles)
     _fields(live, ["early_stopping", "keep"])

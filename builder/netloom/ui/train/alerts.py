@@ -23,7 +23,7 @@ def alerts(notices: Sequence[Mapping[str, Any]]) -> None:
         _tell(one)
     rest = ordered[SHOWN:]
     if rest:
-        with st.expander(f"{len(rest)} more remark{'s' if len(rest) > 1 else ''}", key=Key.MORE_WARNINGS):
+        with st.expander(f"{len(rest)} more warning{'s' if len(rest) > 1 else ''}", key=Key.MORE_WARNINGS):
             for one in rest:
                 _tell(one)
 

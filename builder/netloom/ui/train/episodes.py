@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
 
 CHANCE = "#94a3b8"
-TITLES = ("Its worst episode", "A middling one", "Its best one")
+TITLES = ("Worst episode", "Median episode", "Best episode")
 # Why an episode ended: where the environment ended it, and where time ran out.
 ENDS = {
     "cart_pole": ("then the pole fell or the cart left its track", "then time was up: the pole never fell"),
@@ -80,10 +80,10 @@ def episodes(found: dict[str, Any], run_id: str) -> None:
     """The returns of all episodes beside those of chance, and some of them to be played."""
     left, right = st.columns([1.5, 1], gap="medium")
     with left:
-        st.markdown("#### Watch it act")
+        st.markdown("#### Episode playback")
         _player()(key=Key.EPISODES.of(run_id), data=_data(found, run_id))
-        told = "the return that it expects after it" if found["values"] else "how likely it is"
-        st.caption(f"Each action with {told}; the one that it takes is bold.")
+        told = "the return that the agent expects after it" if found["values"] else "its probability"
+        st.caption(f"Each action with {told}. The chosen action is bold.")
     with right:
         chart = returns_chart(found["returns"], found["random_returns"])
         st.plotly_chart(chart, width="stretch", key=Key.RETURNS.of(run_id), config={"displayModeBar": False})
@@ -102,7 +102,7 @@ def chosen_step(data: Prepared, found: dict[str, Any], run_id: str) -> dict[str,
     with st.container(border=True):
         cells = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in row.items()}
         st.dataframe([{"column": name, "value": value} for name, value in cells.items()], hide_index=True)
-        st.caption(f"What it saw at step {step}, where it took: **{plain(found['actions'][actions[step - 1]])}**")
+        st.caption(f"Observation at step {step}. Chosen action: **{plain(found['actions'][actions[step - 1]])}**")
     return row
 
 
@@ -111,7 +111,7 @@ def returns_chart(returns: list[float], random: list[float]) -> go.Figure:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for name, values, colour in (("agent", returns, TRAIN), ("by chance", random, CHANCE)):
+    for name, values, colour in (("agent", returns, TRAIN), ("random", random, CHANCE)):
         x = list(range(1, len(values) + 1))
         figure.add_scatter(x=x, y=values, name=name, mode="markers", marker={"color": colour, "size": 9})
     figure.update_layout(

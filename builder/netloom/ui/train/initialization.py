@@ -23,10 +23,12 @@ from netloom.validation import Analysis
 
 SHOWN_RUNS = 20
 FOLDER = (
-    "Drop the `config.json` and the `.safetensors` files of a BERT, DistilBERT, GPT-2, ViT or ResNet. A network "
-    "that is drawn alike takes what fits."
+    "Upload the `config.json` and the `.safetensors` files of a BERT, DistilBERT, GPT-2, ViT or ResNet. Layers "
+    "with matching names and shapes take the weights."
 )
-HELP = "Fresh weights are drawn by the seed. Others let a network go on from what was learned before"
+HELP = (
+    "Random initialization draws new weights with the seed. The others continue from weights that were trained before"
+)
 
 
 def start_from(live: Live) -> None:
@@ -49,12 +51,12 @@ def _from_files(live: Live) -> None:
     """Take the weights of a network of the same kind from the files of a folder."""
     st.caption(FOLDER)
     files = st.file_uploader(
-        "Its files", type=["json", "safetensors"], accept_multiple_files=True, max_upload_size=MAX_UPLOAD_MIB
+        "Model files", type=["json", "safetensors"], accept_multiple_files=True, max_upload_size=MAX_UPLOAD_MIB
     )
-    if not st.button("Take what fits", disabled=not files, type="primary"):
+    if not st.button("Load matching weights", disabled=not files, type="primary"):
         return
     try:
-        with TemporaryDirectory(prefix="netloom-") as place, st.spinner("Reading its weights …"):
+        with TemporaryDirectory(prefix="netloom-") as place, st.spinner("Reading the weights …"):
             for file in files:
                 (Path(place) / Path(file.name).name).write_bytes(file.getvalue())
             start, remarks = keep_folder(live.store, live.project, Path(place))
@@ -69,7 +71,7 @@ def _from_files(live: Live) -> None:
 
 def options(store: Store, project_id: str, chosen: str) -> dict[str, str]:
     """What can be started from, and what it is called; what has no weights says so."""
-    names = {"": "Fresh weights"}
+    names = {"": "Random initialization"}
     for start in dict.fromkeys(
         [*training.brought(store, project_id), *([chosen] if chosen.startswith(WEIGHTS) else [])]
     ):

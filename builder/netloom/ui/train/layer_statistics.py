@@ -36,16 +36,14 @@ KINDS = {
     "Gradient": Kind(
         "gradient",
         True,
-        "Length of the gradient before clipping. Far less in the first layers than in the last: it vanishes.",
+        "Gradient norm before clipping. If it is far smaller in the first layers, gradients vanish.",
     ),
-    "Update": Kind(
-        "update", True, "How far one step moves the weights, of their own length. About a thousandth is usual."
-    ),
-    "Weights": Kind("weight", True, "Length of all weights of a layer."),
-    "Mean": Kind("mean", False, "Mean of what a layer gives for a batch."),
-    "Spread": Kind("std", True, "Standard deviation of what a layer gives for a batch."),
-    "Zeros": Kind("zeros", False, "Share of what a layer gives that is exactly 0."),
-    "Dead units": Kind("dead", False, "Share of the units of ReLU-like layers that are 0 for every row of a batch."),
+    "Update": Kind("update", True, "Size of one update relative to the norm of the weights. About 0.001 is typical."),
+    "Weights": Kind("weight", True, "Norm of all weights of a layer."),
+    "Mean": Kind("mean", False, "Mean of the activations of a layer for a batch."),
+    "Std": Kind("std", True, "Standard deviation of the activations of a layer for a batch."),
+    "Zeros": Kind("zeros", False, "Share of activations that are exactly 0."),
+    "Dead units": Kind("dead", False, "Share of ReLU-like units that are 0 for every row of a batch."),
 }
 
 
@@ -53,7 +51,7 @@ def layer_statistics(folder: Path, run_id: str, steps_per_epoch: int) -> None:
     """Everything about the layers of a run."""
     history = _history(folder)
     if history is None or not len(history.steps):
-        st.caption("The first numbers of the layers appear in a moment.")
+        st.caption("The first layer statistics appear in a moment.")
         return
     name = st.segmented_control("Show", list(KINDS), default="Gradient", key=Key.LAYERS.of(run_id)) or "Gradient"
     kind = KINDS[name]
@@ -61,7 +59,7 @@ def layer_statistics(folder: Path, run_id: str, steps_per_epoch: int) -> None:
     values = history.of(kind.measure)
     known = np.flatnonzero(np.isfinite(values).any(0))
     if not len(known):
-        st.caption("No layer of this network has such a number.")
+        st.caption("No layer of this network has this statistic.")
         return
     options: dict[str, Any] = {"width": "stretch", "config": {"displayModeBar": False}}
     at = history.steps / max(steps_per_epoch, 1)

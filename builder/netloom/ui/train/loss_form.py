@@ -28,8 +28,8 @@ from netloom.ui.components.words import at, plain, told_apart
 from netloom.ui.shell.errors import show_error
 
 ALIKE, BALANCED, OWN = "alike", "balanced", "own"
-WEIGHTINGS = {ALIKE: "As much as negatives", BALANCED: "Balanced: rare ones count more", OWN: "My own"}
-CLASS_WEIGHTINGS = {ALIKE: "All alike", BALANCED: "Balanced: rare ones count more", OWN: "My own"}
+WEIGHTINGS = {ALIKE: "Uniform", BALANCED: "Balanced (inverse frequency)", OWN: "Custom"}
+CLASS_WEIGHTINGS = {ALIKE: "Uniform", BALANCED: "Balanced (inverse frequency)", OWN: "Custom"}
 SHOWN_RUNS = 20
 LOOKED_AT = 200  # runs of all projects, the newest
 
@@ -75,7 +75,7 @@ def _positives(live: Live) -> None:
             return {"kind": "project", "training": {"positive_weight": new}}
 
         made = bound(live, "training/positive_weight", weight, own)
-        st.number_input("Times as much", 0.01, 1e6, float(weight or 1.0), step=None, format="%g", **made)
+        st.number_input("Positive weight", 0.01, 1e6, float(weight or 1.0), step=None, format="%g", **made)
         refused(made)
 
 
@@ -84,7 +84,7 @@ def _outputs(live: Live) -> None:
     found = None if live.data_problem() else live.schema()
     if found is None or not found.target.parts:
         return
-    st.caption("Outputs, in the order of the network's")
+    st.caption("Outputs, in the same order as the Output layers of the network")
     for part in found.target.parts:
         _output(live, part)
 
@@ -108,7 +108,7 @@ def _output(live: Live, part: TargetSpec) -> None:
     )
     refused(made)
     made = bound(live, f"training/outputs/{part.name}/weight", head.weight, lambda new: edit(weight=new))
-    text = "How much this output's loss counts in the sum"
+    text = "Weight of the loss of this output in the total loss"
     two.number_input("Weight", 0.0, 1e6, head.weight, step=None, format="%g", help=text, **made)
     refused(made)
     if weighs:
@@ -123,7 +123,7 @@ def _classes(live: Live, part: TargetSpec, head: Head, edit: Callable[[Any], Edi
     made = bound(live, f"{name}/weighting", shown, lambda new: edit(begin[new]), renews=True)
     options = list(CLASS_WEIGHTINGS)
     st.selectbox(
-        f"Classes of {plain(part.name)} count", options, options.index(shown), CLASS_WEIGHTINGS.__getitem__, **made
+        f"Class weights of {plain(part.name)}", options, options.index(shown), CLASS_WEIGHTINGS.__getitem__, **made
     )
     refused(made)
     if isinstance(weights, tuple):
@@ -140,14 +140,14 @@ def own_weights(
         try:
             found = [float(part) for part in new.split(",")]
         except ValueError:
-            raise ValueError(f"Class weights are numbers with commas between them, received {new[:60]!r}.") from None
+            raise ValueError(f"Class weights are numbers separated by commas; received {new[:60]!r}.") from None
         return edit(found)
 
     made = bound(live, name, text, typed)
-    st.text_input("Weights", text, help="One for each class, with commas between them", **made)
+    st.text_input("Weights", text, help="One number per class, separated by commas", **made)
     refused(made)
     if classes:
-        st.caption(plain("In this order: " + ", ".join(classes[:30]) + (" …" if len(classes) > 30 else "")))
+        st.caption(plain("Order of the classes: " + ", ".join(classes[:30]) + (" …" if len(classes) > 30 else "")))
 
 
 def _elsewhere(live: Live, chosen: str) -> str:

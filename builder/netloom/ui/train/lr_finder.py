@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 REFRESH_S = 0.6
-HELP = "A short run of its own tries every rate on your training rows. Nothing of it is kept"
+HELP = "A short run raises the learning rate step by step and records the loss. Your model does not change"
 
 
 def lr_finder(live: Live) -> None:
     """The button, and what was found."""
-    with st.expander("Find a learning rate", icon=":material/query_stats:", key=Key.LR_FINDER.of(live.id)):
+    with st.expander("LR range test", icon=":material/query_stats:", key=Key.LR_FINDER.of(live.id)):
         why = refusal(live.project)
         searches = TrainState.current().lr_searches
         ready = not why and not live.data_problem() and not live.analysis().errors
         if st.button(
-            "Try all rates", disabled=not ready, help=why or HELP, key=Key.LR_FIND.of(live.id), width="stretch"
+            "Run LR range test", disabled=not ready, help=why or HELP, key=Key.LR_FIND.of(live.id), width="stretch"
         ):
             searches[live.id] = LearningRateRangeTest(live.project.model_dump(mode="json"))
         if search := searches.get(live.id):
@@ -47,14 +47,14 @@ def _found(live: Live, job: Job[Rates], *, going: bool) -> None:
         chart = chart_of(rates)
         st.plotly_chart(chart, width="stretch", key=Key.LR_CHART.of(live.id), config={"displayModeBar": False})
     if not rates.done:
-        st.caption("Waiting for a free process …" if job.state == "waiting" else "Trying …")
+        st.caption("Waiting for a free worker …" if job.state == "waiting" else "Testing learning rates …")
         return
     best = rates.suggested
     if best is None:
-        st.caption("The loss falls at none of them. Look at the data, or try another network.")
+        st.caption("The loss does not decrease at any learning rate. Check the data, or try another network.")
     elif best == live.project.training.learning_rate:
-        st.caption(f"The learning rate is {best:g}, where the loss falls fastest.")
-    elif st.button(f"Use {best:g}", key=Key.LR_USE.of(live.id), type="primary", width="stretch"):
+        st.caption(f"The learning rate is already {best:g}, where the loss decreases fastest.")
+    elif st.button(f"Apply {best:g}", key=Key.LR_USE.of(live.id), type="primary", width="stretch"):
         live.apply({"kind": "project", "training": {"learning_rate": best}})
         st.rerun(scope="app")
 

@@ -39,7 +39,7 @@ def _runs(live: Live) -> None:
     ]
     if not rows:
         st.markdown("#### No runs yet")
-        st.caption("Press Start training: the curves appear here, and stay with the run whatever happens.")
+        st.caption("Press Start training. The curves appear here and are saved with the run.")
         # Empty charts, so that the browser has loaded what draws the curves before there are any.
         objective = task(live.project.training.objective)
         plot(Curves(), "", list(objective.metrics.items())[:MOST_CHARTS], 1, PLAIN, "")
@@ -73,5 +73,5 @@ def _runs(live: Live) -> None:
 
 def _name(run: Run) -> str:
     """A run in the list. One that goes on changes its state without the list being drawn anew."""
-    state = "under way" if run.state in runs.ACTIVE else STATES[run.state][1].lower()
+    state = "running" if run.state in runs.ACTIVE else STATES[run.state][1].lower()
     return f"{run.title[:60]} · {state} · {at(run.created_at)}"

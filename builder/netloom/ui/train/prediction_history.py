@@ -30,7 +30,7 @@ def prediction_history(folder: Path, run_id: str) -> None:
     """The rows with what was said to them; the last epoch, unless somebody went back."""
     found = _samples(folder)
     if found is None or not found.epochs:
-        st.caption("Here stands, from the first epoch on, what the network says to a few validation rows.")
+        st.caption("After the first epoch, this shows the predictions for a few validation rows.")
         return
     epochs = [line["epoch"] for line in found.epochs]
     kept = TrainState.current().epochs
@@ -51,9 +51,9 @@ def prediction_history(folder: Path, run_id: str) -> None:
     st.html(cards(found.rows, line["said"]))
     made = all(row.keys() == {"row", "true"} for row in found.rows)
     st.caption(
-        "Made out of the same noise through the whole run."
+        "Generated from the same noise in every epoch."
         if made
-        else "Validation rows: the network does not learn from them. They are the same through the whole run."
+        else "Validation rows: the network is not trained on them. The rows stay the same during the whole run."
     )
 
 
@@ -72,8 +72,8 @@ def _card(row: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
     pictures = [
         _picture(row["picture"], "in") if "picture" in row else "",
         _classes(row["truth"], "true") if "truth" in row else "",
-        _picture(answer["picture"], "said") if "picture" in answer else "",
-        _classes(answer, "said") if "classes" in answer else "",
+        _picture(answer["picture"], "predicted") if "picture" in answer else "",
+        _classes(answer, "predicted") if "classes" in answer else "",
     ]
     if any(pictures):
         if sum(map(bool, pictures)) == 1:  # there is nothing that it could be taken for
@@ -92,7 +92,7 @@ def _card(row: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
         right = answer["text"] == row["true"]
         share = f" <span style='opacity:.6'>{answer['share']:.0%}</span>" if "share" in answer else ""
         tone = "#16a34a" if right else VALIDATION if "share" in answer else "inherit"
-        parts.append(f'<div>said <b style="color:{tone}">{escape(answer["text"])}</b>{share}</div>')
+        parts.append(f'<div>predicted <b style="color:{tone}">{escape(answer["text"])}</b>{share}</div>')
     if "values" not in row and row.get("true") and not _is_seen(row, answer):
         parts.append(f'<div style="opacity:.7">true {escape(row["true"][:120])}</div>')
     if row["true"]:
@@ -108,7 +108,7 @@ def _is_seen(row: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
 def _numbers(true: Sequence[float], said: Sequence[float]) -> str:
     """Answers beside the truth, each with how far apart they are."""
     lines = [
-        f'<div>said <b style="color:{TRAIN}">{one:.4g}</b> · true {other:.4g} '
+        f'<div>predicted <b style="color:{TRAIN}">{one:.4g}</b> · true {other:.4g} '
         f'<span style="opacity:.6">({one - other:+.3g})</span></div>'
         for one, other in zip(said[:4], true[:4], strict=False)
     ]
@@ -155,7 +155,7 @@ def _series(given: Sequence[Sequence[float]], said: Any) -> str:
                 f"{apart * place:.1f},{58 - 56 * (v - low) / span:.1f}" for place, v in enumerate(channel)
             )
             drawn.append(f'<polyline points="{points}" fill="none" stroke="{tone}" stroke-width="1.4"/>')
-    return drawing("".join(drawn), 260, 60, "what went in, and what was given back", "width:100%")
+    return drawing("".join(drawn), 260, 60, "input and reconstruction", "width:100%")
 
 
 def _samples(folder: Path) -> Predictions | None:

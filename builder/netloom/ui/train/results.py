@@ -32,8 +32,8 @@ from netloom.ui.shell.jobs import computed
 from netloom.ui.train.episodes import episodes
 
 REFERENCE_HELP = (
-    "95% CI: the range in which the metric likely lies, given the number of test rows. The line below it is a trivial "
-    "predictor on the same rows, which a useful model has to beat."
+    "95% CI: the 95% confidence interval of the metric, given the number of test rows. The line below it is a baseline "
+    "predictor on the same rows. A useful model beats it."
 )
 # Scores of a class that go from 0 to 1, and names that are too long for their columns.
 SHARES = ("precision", "recall", "f1", "average_precision", "roc_auc", "dice", "iou")
@@ -55,9 +55,9 @@ def results(live: Live, run: Run) -> None:
         return
     if found is None:
         if run.state in ("finished", "stopped"):
-            st.caption("This run ended before it could be measured. Resume it to go on.")
+            st.caption("This run ended before it was evaluated. Resume it to continue.")
         return
-    st.markdown("### In episodes that it never met" if found.episodes else "### On the test rows")
+    st.markdown("### Test episodes" if found.episodes else "### Test metrics")
     _metrics(found, run)
     score_caveats(found.caveats)
     for change in changes_of(run):
@@ -65,12 +65,12 @@ def results(live: Live, run: Run) -> None:
     if found.episodes:
         _acted(live, run, found)
         return
-    st.caption(f"{found.rows:,} rows that were used neither for training nor for choosing the best weights.")
+    st.caption(f"{found.rows:,} test rows, which were not used for training or for selecting the best weights.")
     tabs(
         {
-            "In detail": lambda: _detail(found),
+            "Metrics": lambda: _detail(found),
             "Worst examples": lambda: _worst(live, run, found),
-            "Take away": lambda: take_away(live, run),
+            "Export": lambda: take_away(live, run),
         },
         f"results {run.id}",
     )
@@ -118,11 +118,11 @@ def measured(name: str, value: float, run: Run | None = None) -> tuple[str, str]
 def _acted(live: Live, run: Run, found: Evaluation) -> None:
     """The episodes of an agent, and downloads."""
     st.caption(
-        f"Means over {found.rows} episodes from beginnings that were used neither for training nor for choosing the "
-        "best weights, the best action taken every time; by chance: the same beginnings with actions drawn at random."
+        f"Means over {found.rows} episodes whose start states were not used for training or for selecting the best "
+        "weights. The agent takes the best action at every step. Random: the same start states, with random actions."
     )
     played = found.episodes or {}
-    tabs({"Episodes": lambda: episodes(played, run.id), "Take away": lambda: take_away(live, run)}, f"results {run.id}")
+    tabs({"Episodes": lambda: episodes(played, run.id), "Export": lambda: take_away(live, run)}, f"results {run.id}")
 
 
 def _detail(found: Evaluation, name: str = "") -> None:
@@ -157,7 +157,7 @@ def _detail(found: Evaluation, name: str = "") -> None:
     if found.samples:
         return
     if found.confusion is None and found.residuals is None and not found.panels and found.report is None:
-        st.caption("A language model has no classes to confuse; its worst passages are in the next tab.")
+        st.caption("A language model has no confusion matrix. The next tab shows the passages with the greatest loss.")
 
 
 def _output(found: Evaluation, part: dict[str, Any]) -> None:
@@ -202,18 +202,20 @@ def _worst(live: Live, run: Run, found: Evaluation) -> None:
         show_error(error)
         return
     if not found.worst:
-        made = "What is made out of noise has no right answer, so there are no worst examples."
-        none = "This objective has no single right answer to a row, and no worst ones."
+        made = "Generated examples have no true answer, so there are no worst examples."
+        none = "This task has no single true answer per row, so there are no worst examples."
         st.caption(made if LIKENESS in found.metrics else none)
         return
     columns = st.columns(5)
     for place, worst in enumerate(found.worst):
         with columns[place % 5], st.container(border=True):
             show_example(data.example(worst.row), small=True)
-            sure = f" ({worst.confidence:.0%} sure)" if worst.confidence is not None else ""
+            sure = f" ({worst.confidence:.0%})" if worst.confidence is not None else ""
             truth, said = plain(worst.target[:60]), plain(worst.predicted[:60])
             # What gives back what comes in says nothing about its class: there is only how wrong it is.
-            told = f"{truth} · **{said}**" if "explained" in found.metrics else f"true **{truth}** · said **{said}**"
+            told = (
+                f"{truth} · **{said}**" if "explained" in found.metrics else f"true **{truth}** · predicted **{said}**"
+            )
             st.caption(f"Row {worst.row} · {told}{sure}")
 
 
@@ -264,22 +266,22 @@ def take_away(live: Live, run: Run) -> None:
         key=f"format {run.id}",
     )
     kind = known[place]
-    button = "Prepare the zip" if kind.suffix.endswith(".zip") else "Prepare the file"
+    button = "Build zip" if kind.suffix.endswith(".zip") else "Build file"
     if st.button(button, icon=":material/folder_zip:", key=f"prepare {run.id}"):
         st.session_state.pop("taken", None)
         try:
             weights = RunWeights(run.id, "", written_at(folder))
-            made = computed(Export(weights, kind.name), "Writing it, and comparing its answers with the app's …")
+            made = computed(Export(weights, kind.name), "Building the file and comparing its outputs with the app's …")
             file = (folder / made.stored).read_bytes()
             st.session_state["taken"] = (run.id, kind.name, file, made.name, made.verdict)
         except (DataError, CheckpointError, JobError, export.ExportError, OSError) as error:
-            show_error(f"The file could not be made: {error}")
+            show_error(f"The export failed: {error}")
     ready = st.session_state.get("taken")
     if ready and ready[:2] == (run.id, kind.name):
         _, _, file, name, verdict = ready
         whole = kind.name == "bundle"
         st.download_button(
-            "Download source, weights and a script that predicts" if whole else f"Download {name}",
+            "Download zip (source, weights, prediction script)" if whole else f"Download {name}",
             file,
             name,
             kind.media_type,
@@ -288,7 +290,7 @@ def take_away(live: Live, run: Run) -> None:
         )
         st.caption(plain(verdict))
     source = (folder / "model.py").read_text()
-    with st.expander("The source that was trained"):
+    with st.expander("Source code of the trained model"):
         st.code(source, language="python")
 
 

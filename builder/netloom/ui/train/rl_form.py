@@ -18,7 +18,7 @@ def rl_form(live: Live) -> None:
     names = task(live.project.training.objective).rl_settings
     if not names:
         return
-    with st.expander("The agent"):
+    with st.expander("Agent"):
         columns = st.columns(2)
         for place, name in enumerate(names):
             with columns[place % 2]:

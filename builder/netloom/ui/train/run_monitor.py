@@ -32,7 +32,7 @@ from netloom.ui.train.prediction_history import prediction_history
 from netloom.ui.train.state import Key, KnownPoints, RunRefusal, TrainState
 
 STATES = {
-    "waiting": (":material/hourglass_top:", "Waiting"),
+    "waiting": (":material/hourglass_top:", "Queued"),
     "queued": (":material/hourglass_top:", "Starting"),
     "running": (":material/play_circle:", "Training"),
     "paused": (":material/pause_circle:", "Paused"),
@@ -87,14 +87,14 @@ def _above(live: Live, run: Run, active: bool) -> None:
 
 def _progress(run: Run, live: Live) -> str:
     if run.state == "waiting":
-        return f"Waiting, {capacity.place(live.store, run)}. {capacity.before(live.store, run)}"
+        return f"Queued, {capacity.place(live.store, run)}. {capacity.before(live.store, run)}"
     if run.state == "queued":
         return "The worker is starting"
     if not run.total_steps and run.state == "finished":
-        return "Nothing was trained: these are the weights as they were"
+        return "Evaluation only: the weights are unchanged"
     left = ""
     if run.state == "stopping" or (run.state == "running" and 0 < run.total_steps <= run.step):
-        left = " · measuring it"
+        left = " · evaluating"
     elif run.state == "running" and run.summary.get("eta_s") is not None:
         left = f" · {_left(run.summary)}"
     return f"Epoch {run.epoch} · step {run.step:,} of {run.total_steps:,}{left}"
@@ -114,12 +114,12 @@ def _controls(live: Live, run: Run) -> None:
     if run.state in ("running", "queued"):
         one.button("Pause", icon=":material/pause:", key=Key.PAUSE, on_click=runs.pause, **asked)
     elif run.state == "paused":
-        one.button("Continue", icon=":material/play_arrow:", key=Key.CONTINUE, on_click=runs.proceed, **asked)
+        one.button("Resume", icon=":material/play_arrow:", key=Key.CONTINUE, on_click=runs.proceed, **asked)
     if run.state in ("waiting", "running", "queued", "paused"):
         two.button("Stop", icon=":material/stop:", key=Key.STOP, on_click=runs.stop, **asked)
         if run.state != "waiting":
             text = "Change the learning rate or its schedule"
-            with three.popover("Rate", icon=":material/speed:", help=text, width="stretch", key=Key.RATE):
+            with three.popover("Learning rate", icon=":material/speed:", help=text, width="stretch", key=Key.RATE):
                 _change_rate(live, run)
     elif run.state != "stopping":
         with one:
@@ -138,7 +138,11 @@ def _after(live: Live, run: Run) -> None:
     if run.state == "failed" or not run.summary.get("test"):
         return
     if st.button(
-        "Explain", icon=":material/visibility:", key=Key.EXPLAIN, width="stretch", help="Why it answers as it does"
+        "Explain",
+        icon=":material/visibility:",
+        key=Key.EXPLAIN,
+        width="stretch",
+        help="Explain the predictions of this run",
     ):
         session.choose(live.id, run.id)
         st.switch_page("pages/explain.py")
@@ -147,11 +151,11 @@ def _after(live: Live, run: Run) -> None:
 def _further(live: Live, run: Run) -> None:
     """How a run that has ended goes on."""
     if run.state in ("failed", "stopped"):
-        text = "From the last checkpoint"
+        text = "Continue from the last checkpoint"
         again: dict[str, Any] = {"on_click": _resume, "args": (live, run.id), "width": "stretch", "help": text}
         st.button("Resume", icon=":material/replay:", key=Key.RESUME, **again)
     elif run.total_steps:
-        with st.popover("Extend", icon=":material/update:", width="stretch", help="Train it for more epochs"):
+        with st.popover("Extend", icon=":material/update:", width="stretch", help="Train for more epochs"):
             run_actions.extend(live.store, run)
 
 
@@ -177,17 +181,17 @@ def _change_rate(live: Live, run: Run) -> None:
     wanted = st.selectbox(
         "Schedule", names, names.index(now), lambda name: known[name].title, key=Key.SCHEDULE.of(run.id, now)
     )
-    if wanted != now and st.button("Change the schedule", key=Key.SCHEDULE_SET.of(run.id)):
+    if wanted != now and st.button("Apply schedule", key=Key.SCHEDULE_SET.of(run.id)):
         runs.set_schedule(live.store, run.id, wanted)
-        st.toast(f"The schedule is {known[wanted].title.lower()} from the next step on.")
+        st.toast(f"Schedule set to {known[wanted].title.lower()} from the next step.")
     typed = st.text_input("New learning rate", placeholder="0.0005", key=Key.RATE.of(run.id))
-    if st.button("Set it", key=Key.RATE_SET.of(run.id)) and typed:
+    if st.button("Apply", key=Key.RATE_SET.of(run.id)) and typed:
         try:
             runs.set_learning_rate(live.store, run.id, float(typed))
-            st.toast(f"The learning rate is {float(typed):g} from the next step on.")
+            st.toast(f"Learning rate set to {float(typed):g} from the next step.")
         except ValueError:
             # A toast, as the next look would take away what stands on the page.
-            said = f"A learning rate is a number above 0 and at most 10, received {plain(typed[:30])}."
+            said = f"The learning rate must be a number above 0 and at most 10; received {plain(typed[:30])}."
             st.toast(said, icon=":material/error:")
 
 
@@ -218,7 +222,7 @@ def _facts(run: Run) -> None:
     for sentence in facts.get("notes", []):  # on how it is carried out, such as whether it was compiled
         st.caption(plain(sentence))
     speeds = facts.get("speeds", [])
-    drawn = sparkline(speeds, "How the speed swayed") if run.state in runs.ACTIVE and len(speeds) > 2 else ""
+    drawn = sparkline(speeds, "Throughput over time") if run.state in runs.ACTIVE and len(speeds) > 2 else ""
     st.html(_cells(values, {"Throughput": drawn}))
 
 
@@ -273,8 +277,10 @@ def _curves(live: Live, run: Run, per_epoch: int) -> None:
     if scale and any(name.startswith("mae") for name, _ in measures):
         frozen = document(live.store, run.id)
         plain_target = frozen is not None and frozen.data.prepare != "standardize"
-        st.caption("Curves and measures are of the target in its own unit." if plain_target else scale)
-    said = "The first points appear in a moment." if run.state in runs.ACTIVE else "It ended before its first points."
+        st.caption("Curves and metrics are in the unit of the target." if plain_target else scale)
+    said = (
+        "The first points appear in a moment." if run.state in runs.ACTIVE else "The run ended before the first points."
+    )
     plot(found, f"{run.id} {run.started_at}", measures, per_epoch, view, said, changes_of(run))
 
 

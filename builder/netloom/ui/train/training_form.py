@@ -34,7 +34,7 @@ from netloom.ui.train.rl_form import rl_form
 from netloom.ui.train.state import Key
 from netloom.validation import Analysis
 
-EVALUATE = "Measure the weights as they are on the test rows, without training"
+EVALUATE = "Compute the test metrics of these weights without training"
 
 
 def training_form(live: Live) -> None:
@@ -46,7 +46,7 @@ def training_form(live: Live) -> None:
         choose(live, "objective", {name: found.title for name, found in tasks().items()}, renews=True)
         start_from(live)
         chosen = OPTIMIZERS[live.project.training.optimizer]
-        text = f"{chosen.help}. Its learning rate is usually about {chosen.rate:g}"
+        text = f"{chosen.help}. Typical learning rate: {chosen.rate:g}"
         choose(live, "optimizer", {name: item.title for name, item in OPTIMIZERS.items()}, renews=True, help=text)
         one, two = st.columns(2)
         with one:
@@ -63,8 +63,8 @@ def training_form(live: Live) -> None:
         data = live.schema()
         if data:
             acts = data.target.kind == "action"
-            said = "It learns from what it does; the rows only show what it sees." if acts else (
-                "the test rows are never trained on.")  # fmt: skip
+            said = "the agent learns from its own actions; the rows only show its observations." if acts else (
+                "the test rows are never used for training.")  # fmt: skip
             st.caption(f"{data.rows:,} rows · {said}")
             augmentation_note(live)
     lr_finder(live)
@@ -85,8 +85,8 @@ def _estimate(live: Live, analysis: Analysis) -> None:
         show_error(sentence)
     if not analysis.errors:
         st.caption(
-            f"{totals.trainable:,} parameters to train · {count(totals.flops)} FLOPs per example · "
-            f"about {size(totals.memory_bytes)} of memory"
+            f"{totals.trainable:,} trainable parameters · {count(totals.flops)} FLOPs per example · "
+            f"about {size(totals.memory_bytes)} training memory"
         )
 
 
@@ -120,7 +120,7 @@ def _start(live: Live, analysis: Analysis) -> None:
         training = live.project.training.model_copy(update={"epochs": 0})
         _begin(live, live.project.model_copy(update={"training": training}))
     if not live.project.data.dataset:
-        st.info("Choose data first.")
+        st.info("Select data first.")
 
 
 def _begin(live: Live, project: Project) -> None:
