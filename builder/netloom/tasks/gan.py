@@ -40,7 +40,7 @@ class GAN(Task):
     def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
         if schema is None:
             return
-        if all(field.kind != "image" for field in schema.inputs):
+        if all(not field.is_image for field in schema.inputs):
             message = "A GAN makes pictures, and the data holds none; choose data of pictures, or another objective."
             yield Problem("gan_data", message)
         elif all(field.name != NOISE for field in schema.inputs) and OPTION not in data.options:

@@ -141,7 +141,7 @@ class Augmentation(BaseModel):
 
     def suits(self, facts: Facts) -> bool:
         """Whether it can change this field."""
-        return self.changes(facts.spec) and not (facts.spec.kind == "tokens" and facts.encoding in NO_WORDS)
+        return self.changes(facts.spec) and not (facts.spec.is_tokens and facts.encoding in NO_WORDS)
 
     def apply(self, batch: Batch, places: list[int], random: Random) -> None:
         """Change the fields at `places` of a batch, and the target where it follows them."""

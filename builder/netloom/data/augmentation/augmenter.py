@@ -45,7 +45,7 @@ class Augmenter:
             same = [place for place, name in enumerate(names) if data.inputs[name] is target]
             first = same[0] if same else -1
         elif spec.type.is_per_pixel:
-            first = next((place for place, facts in enumerate(self.fields) if facts.spec.kind == "image"), -1)
+            first = next((place for place, facts in enumerate(self.fields) if facts.spec.is_image), -1)
         self.follows = first if first >= 0 else None
         self._steps: list[tuple[Augmentation, list[int]]] = []
         self._mixing: list[tuple[Augmentation, list[int]]] = []

@@ -53,15 +53,15 @@ def _shown(example: Example, data: Prepared, name: str, value: torch.Tensor) -> 
     """An example with another value of a field."""
     fitted = next(field for field in data.preprocess["fields"] if field["name"] == name)
     spec = next(field for field in data.schema.inputs if field.name == name)
-    if spec.kind == "tokens":
+    if spec.is_tokens:
         return _text(example, fitted, value.tolist())
     restored = restore_rows(fitted, value[None].numpy())[0]
-    if spec.kind == "image":
+    if spec.is_image:
         picture = np.asarray(restored, dtype=np.float64) * fitted.get("scale", 1.0)
         picture = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
         images = {**example.images, name: picture} if example.images else {}
         return replace(example, image=picture if example.image is not None else None, images=images)
-    if spec.kind == "sequence" and example.series is not None:
+    if spec.is_sequence and example.series is not None:
         return replace(example, series=np.asarray(restored))
     return replace(example, columns={**example.columns, **_columns(spec, restored)})
 

@@ -119,13 +119,13 @@ def features(look: Look, places: np.ndarray) -> Any:
     parts = []
     for field in look.data.schema.inputs:
         values = look.data.inputs[field.name][rows].numpy()
-        if field.kind == "image":
+        if field.is_image:
             side = min(16, *values.shape[2:])
             parts.append(shrunk(values, side, side).reshape(len(rows), -1))
-        elif field.kind == "sequence":
+        elif field.is_sequence:
             spectrum = np.abs(np.fft.rfft(values, axis=1))[:, :256].reshape(len(rows), -1)
             parts += [values.reshape(len(rows), -1)[:, :512], np.log1p(spectrum)]
-        elif field.kind == "vector":
+        elif field.is_vector:
             parts.append(values)
         else:
             parts.append(_hot(values))

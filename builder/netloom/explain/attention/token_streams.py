@@ -91,7 +91,7 @@ def _fields(subject: Subject, key: str, ports: tuple[str, ...] = ()) -> list[str
 
 def _length(subject: Subject, name: str) -> int:
     spec = subject.specs[name]
-    return spec.shape[0] if spec.kind in ("tokens", "sequence") else 0
+    return spec.shape[0] if (spec.is_tokens or spec.is_sequence) else 0
 
 
 def _stream(subject: Subject, fields: list[str], count: int) -> Stream:
@@ -107,7 +107,7 @@ def _stream(subject: Subject, fields: list[str], count: int) -> Stream:
 
 def _patches(subject: Subject, count: int) -> Stream | None:
     """The squares into which a picture was cut, where there is one picture and one way to cut it."""
-    pictures = [name for name, spec in subject.specs.items() if spec.kind == "image"]
+    pictures = [name for name, spec in subject.specs.items() if spec.is_image]
     cuts = [node for node in every_node(subject.project) if node.type == "PatchEmbedding"]
     if len(subject.specs) != 1 or not pictures or len(cuts) != 1:
         return None
@@ -120,7 +120,7 @@ def _patches(subject: Subject, count: int) -> Stream | None:
 
 def _picture(subject: Subject, module: torch.nn.Module, count: int) -> Stream | None:
     """The places at which window attention stands, where they divide the picture evenly."""
-    pictures = [name for name, spec in subject.specs.items() if spec.kind == "image"]
+    pictures = [name for name, spec in subject.specs.items() if spec.is_image]
     if type(module).__name__ != "WindowAttention" or len(pictures) != 1 or len(subject.specs) != 1:
         return None
     height, width = subject.specs[pictures[0]].shape[1:]

@@ -47,4 +47,4 @@ class FeatureMaps(Layered):
         network = subject.project.main_network
         above = nx.ancestors(digraph(network), node.path.partition(".")[0])
         found = [str(network.nodes[key].params.get("field")) for key in above if network.nodes[key].type == "Input"]
-        return [name for name in subject.specs if name in found and subject.specs[name].kind == "image"]
+        return [name for name in subject.specs if name in found and subject.specs[name].is_image]

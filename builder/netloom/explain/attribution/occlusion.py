@@ -45,7 +45,7 @@ class Occlusion(Comparing):
 
         spec, value, baseline = subject.specs[name], subject.inputs[name], subject.baseline[name]
         score = _score_of(subject, name)
-        if spec.kind in ("vector", "tokens"):
+        if spec.is_vector or spec.is_tokens:
             from captum.attr import FeatureAblation
 
             units = subject.units(name)
@@ -69,7 +69,7 @@ class Occlusion(Comparing):
 
     def _window(self, spec: FieldSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """What is covered at once, and how far it moves."""
-        if spec.kind == "image":
+        if spec.is_image:
             channels, height, width = spec.shape
             side = self.window or max(1, min(height, width) // WINDOWS_A_SIDE)
             sides = (min(side, height), min(side, width))

@@ -335,7 +335,7 @@ class _Maker:
 
         part, rows = self.space.parts[name], self.trained.data.inputs[name][self.trained.data.split["train"][:ROWS]]
         mean = rows.mean(0, keepdim=True)
-        if part.spec.kind == "vector":  # a category is the one that is commonest, not a little of each
+        if part.spec.is_vector:  # a category is the one that is commonest, not a little of each
             mean = mean.where(part.free, rows.median(0, keepdim=True).values)
         noise = NOISE * torch.randn(seeds, *part.spec.shape, generator=coin)
         return (mean + noise).clamp(part.least, part.most).where(part.free, mean)
@@ -353,12 +353,12 @@ class _Maker:
 
     def _pull(self, name: str, value: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
         spec = self.space.parts[name].spec
-        return PULL * (0.0 if spec.kind == "image" else 1.0) * (value - start).square().sum()
+        return PULL * (0.0 if spec.is_image else 1.0) * (value - start).square().sum()
 
     def _plausible(self, name: str, value: torch.Tensor, start: torch.Tensor, *, blur: bool) -> torch.Tensor:
         part = self.space.parts[name]
-        if blur and part.spec.kind != "vector":
-            value = _blurred(value, part.spec.kind == "image")
+        if blur and not part.spec.is_vector:
+            value = _blurred(value, part.spec.is_image)
         held = value.clamp(part.least, part.most)
         return held.where(part.free, start)
 

@@ -58,7 +58,7 @@ class Axes:
 
 def axes_of(data: Prepared) -> dict[str, Axes]:
     """The axes of each field that has two."""
-    listed = [spec for spec in data.schema.inputs if spec.kind == "sequence" and len(spec.shape) == 2]
+    listed = [spec for spec in data.schema.inputs if spec.is_sequence and len(spec.shape) == 2]
     about = {field["name"]: field for field in data.preprocess["fields"]}
     joined = _adjacency({spec.name: spec.shape for spec in listed})
     if joined:

@@ -54,11 +54,11 @@ class Source:
     @property
     def is_categories(self) -> bool:
         """Whether its numbers stand for categories, one for each column."""
-        return self.spec.kind == "tokens" and len(self.spec.columns) > 0
+        return self.spec.is_tokens and len(self.spec.columns) > 0
 
     @property
     def is_text(self) -> bool:
-        return self.spec.kind == "tokens" and not self.is_categories
+        return self.spec.is_tokens and not self.is_categories
 
 
 class Baseline:
@@ -96,7 +96,7 @@ class Usual(Baseline):
             return source.rows.mode(dim=0, keepdim=True).values
         if source.is_text:
             return torch.full((1, *source.spec.shape), PAD, dtype=torch.int64)
-        if source.spec.kind == "image":
+        if source.spec.is_image:
             rows = source.rows
             edge = torch.cat([rows[:, :, 0], rows[:, :, -1], rows[:, :, :, 0], rows[:, :, :, -1]], dim=2)
             ground = edge.transpose(0, 1).flatten(1).median(dim=1).values  # (C,) of (C, R · (2H + 2W))
@@ -108,7 +108,7 @@ class Usual(Baseline):
             return "the most frequent categories of the training rows"
         if source.is_text:
             return "a text of padding"
-        if source.spec.kind == "image":
+        if source.spec.is_image:
             return "a picture in the background color of the training pictures"
         return "the mean of the training rows"
 
@@ -117,7 +117,7 @@ class Zero(Baseline):
     name, title = "zero", "Zero"
 
     def fits(self, source: Source) -> bool:
-        return source.spec.kind != "tokens"
+        return not source.spec.is_tokens
 
     def make(self, source: Source) -> torch.Tensor:
         import torch
@@ -132,7 +132,7 @@ class Mean(Baseline):
     name, title = "mean", "Mean of the training rows"
 
     def fits(self, source: Source) -> bool:
-        return source.spec.kind != "tokens"
+        return not source.spec.is_tokens
 
     def make(self, source: Source) -> torch.Tensor:
         return source.rows.mean(dim=0, keepdim=True)
@@ -147,13 +147,13 @@ class Median(Baseline):
     name, title = "median", "Median of the training rows"
 
     def fits(self, source: Source) -> bool:
-        return source.spec.kind != "tokens"
+        return not source.spec.is_tokens
 
     def make(self, source: Source) -> torch.Tensor:
         import torch
 
         found = source.rows.median(dim=0, keepdim=True).values
-        if source.spec.kind == "vector" and source.field["encoding"] == "table":
+        if source.spec.is_vector and source.field["encoding"] == "table":
             start = 0
             for column in source.field["columns"]:
                 cells = slice(start, start := start + width(column))
@@ -196,7 +196,7 @@ class Black(Baseline):
     name, title, level = "black", "Black", 0.0
 
     def fits(self, source: Source) -> bool:
-        return source.spec.kind == "image"
+        return source.spec.is_image
 
     def make(self, source: Source) -> torch.Tensor:
         import torch
@@ -218,7 +218,7 @@ class Blur(Baseline):
     of_example = True
 
     def fits(self, source: Source) -> bool:
-        return source.spec.kind == "image"
+        return source.spec.is_image
 
     def make(self, source: Source) -> torch.Tensor:
         import torch
@@ -338,7 +338,7 @@ def typical_row(data: Prepared, fields: Iterable[str]) -> int:
     apart = torch.zeros(len(rows))
     for source in _sources(data, list(fields), {}):
         values, middle = data.inputs[source.spec.name][rows], BASELINES[USUAL].make(source)
-        far = (values != middle).float() if source.spec.kind == "tokens" else (values - middle).square()
+        far = (values != middle).float() if source.spec.is_tokens else (values - middle).square()
         apart += far.flatten(1).mean(1)
     return int(rows[apart.argmin()])
 
@@ -378,7 +378,7 @@ def _of_target(wanted: Baseline, data: Prepared) -> str:
 
 
 def _rows(source: Source) -> str:
-    return "pictures" if source.spec.kind == "image" else "rows"
+    return "pictures" if source.spec.is_image else "rows"
 
 
 def _field(data: Prepared, name: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def by_column(data: Prepared, values: dict[str, np.ndarray]) -> dict[str, np.nda
     """Attributions (…, F) of tables summed up over the numbers of each column, (…, columns); others as they are."""
     found = dict(values)
     for spec in data.schema.inputs:
-        if spec.name in found and spec.kind == "vector":
+        if spec.name in found and spec.is_vector:
             places = column_places(data, spec)
             found[spec.name] = found[spec.name] @ np.eye(int(places.max(initial=-1)) + 1)[places]
     return found
@@ -44,7 +44,7 @@ def by_column(data: Prepared, values: dict[str, np.ndarray]) -> dict[str, np.nda
 def _owners(data: Prepared, spec: FieldSpec) -> list[str]:
     """The column that each number of a field belongs to; empty where the field is not a table."""
     field: dict[str, Any] = next(field for field in data.preprocess["fields"] if field["name"] == spec.name)
-    if spec.kind != "vector" or field["encoding"] != "table":
+    if not spec.is_vector or field["encoding"] != "table":
         return []
     names = [(str(column.get("date") or column["name"]), width(column)) for column in field["columns"]]
     return [name for name, size in names for _ in range(size)]

@@ -163,7 +163,7 @@ class Subject:
         return self._points
 
     def _points_of(self, name: str) -> list[Point]:
-        if self.specs[name].kind != "tokens":
+        if not self.specs[name].is_tokens:
             return [Point(name, None, self.inputs[name], self.baseline[name])]
         found = []
         for node in embeddings(self.project, name):
@@ -234,14 +234,14 @@ class Subject:
         A pixel goes with all its channels, and all numbers of a column with each other.
         """
         spec = self.specs[name]
-        if spec.kind == "image":
+        if spec.is_image:
             return np.broadcast_to(np.arange(spec.shape[1] * spec.shape[2]).reshape(spec.shape[1:]), spec.shape)
-        if spec.kind == "tokens" and spec.columns:
+        if spec.is_tokens and spec.columns:
             return np.arange(spec.shape[0])  # categories, of which 0 is one as well
-        if spec.kind == "tokens":
+        if spec.is_tokens:
             real = self.inputs[name][0].numpy() != PAD
             return np.where(real, np.cumsum(real) - 1, -1)
-        if spec.kind == "vector":
+        if spec.is_vector:
             return column_places(self.data, spec)
         return np.arange(int(np.prod(spec.shape))).reshape(spec.shape)
 

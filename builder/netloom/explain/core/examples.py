@@ -101,7 +101,7 @@ def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:
     for spec, field in zip(data.schema.inputs, data.preprocess["fields"], strict=True):
         if spec.columns:
             found[spec.name] = column_names(data, spec) or spec.columns
-        elif spec.kind == "tokens":
+        elif spec.is_tokens:
             length = spec.shape[0]
             begun = field["encoding"] == "begun"
             own = example.words.get(spec.name, example.tokens)

@@ -81,7 +81,7 @@ def _grouped(subject: Subject, name: str, count: int) -> np.ndarray:
     parts = _parts(subject, name)
     if parts <= count:
         return units
-    if spec.kind == "image":
+    if spec.is_image:
         return _squares(spec.shape, count)
     if units.ndim == 2:
         steps = np.arange(spec.shape[0]) * min(count, spec.shape[0]) // spec.shape[0]

@@ -43,7 +43,7 @@ class Spans:
 def spans_of(spec: FieldSpec, about: dict[str, Any]) -> Spans | None:
     """The pieces of a field, which `about` says how it was made ready; None where each step can be named by itself."""
     steps = spec.shape[0]
-    if spec.kind != "sequence" or int(np.prod(spec.shape)) != steps:
+    if not spec.is_sequence or int(np.prod(spec.shape)) != steps:
         return None
     return pieces(steps, float(about.get("rate") or 0))
 

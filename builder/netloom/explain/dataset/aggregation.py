@@ -47,9 +47,9 @@ def parts_of(
     """All parts of the fields but pictures, the one that matters most first; `values` are (N, …) by field."""
     found: list[Part] = []
     for spec, about in zip(data.schema.inputs, data.preprocess["fields"], strict=True):
-        if spec.name not in values or spec.kind == "image":
+        if spec.name not in values or spec.is_image:
             continue
-        if spec.kind == "tokens" and len(spec.columns) < 2:
+        if spec.is_tokens and len(spec.columns) < 2:
             found += _words(data, spec, about, values[spec.name], rows, groups)
         else:
             found += _features(data, spec, about, values[spec.name], rows, groups)
@@ -66,9 +66,9 @@ def strongest(data: Prepared, values: dict[str, np.ndarray], rows: Sequence[int]
     columns: list[tuple[str, str, np.ndarray]] = []
     spoken: list[list[tuple[str, str, float]]] = [[] for _ in rows]
     for spec, about in zip(data.schema.inputs, data.preprocess["fields"], strict=True):
-        if spec.name not in values or spec.kind == "image":
+        if spec.name not in values or spec.is_image:
             continue
-        if spec.kind == "tokens" and len(spec.columns) < 2:
+        if spec.is_tokens and len(spec.columns) < 2:
             tokens, called = data.inputs[spec.name][list(rows)].numpy(), _names(about)
             for row, place in zip(*np.nonzero(tokens != PAD), strict=True):
                 spoken[row].append((spec.name, called(int(tokens[row, place])), float(values[spec.name][row, place])))
@@ -157,7 +157,7 @@ def _columns(
     names = column_names(data, spec)
     if names:
         return list(names), values, np.stack([_level(about, name, given) for name in names], axis=1)
-    if spec.kind == "tokens":
+    if spec.is_tokens:
         return list(spec.columns), values, np.full(values.shape, np.nan)
     if values.ndim == 3 and values.shape[2] > 1:
         channels = axes_of(data).get(spec.name, Axes()).names(values.shape[2], spec.columns)

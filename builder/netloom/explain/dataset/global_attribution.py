@@ -261,7 +261,7 @@ def _summed_up(trained: Trained, method: str, gathered: Gathered, rows: list[int
     data, names = trained.data, [target.name for target in gathered.targets]
     groups = tuple(sorted(set(names), key=names.count, reverse=True))
     members = [np.array([one == name for one in names]) for name in groups]
-    whole = {spec.name: spec for spec in data.schema.inputs if spec.name in values and spec.kind != "tokens"}
+    whole = {spec.name: spec for spec in data.schema.inputs if spec.name in values and not spec.is_tokens}
     tops, parts = strongest(data, values, rows), parts_of(data, values, rows, names)
     if gathered.nodes:
         tops, parts = strongest_of_nodes(gathered.nodes), parts_of_nodes(gathered.nodes, names)

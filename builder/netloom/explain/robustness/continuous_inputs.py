@@ -32,13 +32,13 @@ def obstacle(project: Project, data: Prepared) -> str:
         return reason
     specs = {spec.name: spec for spec in data.schema.inputs if spec.name in input_fields(project)}
     for spec in specs.values():
-        if spec.kind == "tokens":
+        if spec.is_tokens:
             return (
                 f"{spec.name} is made of tokens, and between one token and the next there is nothing, so it cannot be "
                 "changed by a little; see under What if what other tokens do."
             )
         rows = data.inputs[spec.name][data.split["train"][:SEEN_ROWS]]
-        if spec.kind == "sequence" and bool(((rows == 0) | (rows == 1)).all()):
+        if spec.is_sequence and bool(((rows == 0) | (rows == 1)).all()):
             return f"{spec.name} is all yes and no, such as what hangs together, so it cannot be changed by a little."
     if not any(bool(_free(data, spec).any()) for spec in specs.values()):
         return "all of its columns are categories or yes and no, so none can be changed by a little."
@@ -64,10 +64,10 @@ class Part:
     def shown(self, value: torch.Tensor) -> Any:
         """A value (…) as the network takes it, in the data's own units: pictures (C, H, W) from 0 to 1, series, and of
         a table a value by column."""
-        if self.spec.kind == "vector":
+        if self.spec.is_vector:
             return restore_rows(self.field, value.unsqueeze(0).numpy())[0]
         values = value.double().numpy() * np.array(self.field["std"]) + np.array(self.field["mean"])
-        return values / self.pixel if self.spec.kind == "image" else values
+        return values / self.pixel if self.spec.is_image else values
 
 
 class Space:
@@ -77,7 +77,7 @@ class Space:
         self.arguments = input_fields(project)
         fields = {field["name"]: field for field in data.preprocess["fields"]}
         specs = [spec for spec in data.schema.inputs if spec.name in self.arguments]
-        pictures = all(spec.kind == "image" for spec in specs)
+        pictures = all(spec.is_image for spec in specs)
         self.unit = BRIGHTNESS if pictures else DEVIATIONS
         self.parts = {spec.name: _part(data, spec, fields[spec.name], pictures=pictures) for spec in specs}
         self.free = self._joined("free").bool()
@@ -117,9 +117,9 @@ class Space:
         """What a step of one is in the data's own units, by column or channel, where all steps are equally long."""
         found: dict[str, float] = {}
         for name, part in self.parts.items():
-            if self.unit == BRIGHTNESS or part.spec.kind == "image":
+            if self.unit == BRIGHTNESS or part.spec.is_image:
                 continue
-            if part.spec.kind == "vector":
+            if part.spec.is_vector:
                 columns = [column for column in part.field["columns"] if _plain(column)]
                 found |= {column["name"]: float(column["std"]) for column in columns}
             else:
@@ -139,14 +139,14 @@ def _part(data: Prepared, spec: FieldSpec, field: dict[str, Any], *, pictures: b
     least, most = rows.amin(0, keepdim=True), rows.amax(0, keepdim=True)
     low, high = torch.full_like(least, -torch.inf), torch.full_like(most, torch.inf)
     scale, pixel = torch.ones_like(least), 1.0
-    if spec.kind == "image":
+    if spec.is_image:
         mean, std = (torch.tensor(field[key], dtype=torch.float32) for key in ("mean", "std"))
         # Pictures that are taken as they are, from 0 to 255, are not scaled at all.
         pixel = brightest(data, spec.name)
         low, high = ((torch.full_like(least, end * pixel) - mean) / std for end in (0.0, 1.0))
         scale = torch.full_like(least, pixel) / std if pictures else scale
         least, most = low, high
-    elif spec.kind == "vector":
+    elif spec.is_vector:
         bent = torch.tensor(_each(field, lambda column: "quantiles" in column)).unsqueeze(0)
         low, high = torch.where(bent, least, low), torch.where(bent, most, high)
     return Part(spec, field, scale, _free(data, spec), low, high, least, most, pixel)
@@ -156,7 +156,7 @@ def _free(data: Prepared, spec: FieldSpec) -> torch.Tensor:
     """What may be moved by a little, (1, …): of a table its numbers, but not what stands for a category or a yes."""
     free = torch.ones(1, *spec.shape, dtype=torch.bool)
     field = next(field for field in data.preprocess["fields"] if field["name"] == spec.name)
-    if spec.kind == "vector" and "columns" in field:
+    if spec.is_vector and "columns" in field:
         number = _each(field, lambda column: column["type"] == "number" and not column.get("boolean"))
         # The second place of a column says whether its number was missing.
         seconds = [place > 0 for column in field["columns"] for place in range(width(column))]

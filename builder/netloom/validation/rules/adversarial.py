@@ -73,7 +73,7 @@ class Adversarial:
         if logit is not None and logit.shape != (None, 1):
             message = f"gives {logit}, but a picture has one score; end the discriminator in a Linear with 1 unit"
             yield context.issue("width", f"{context.label(score)} {message}.", score, port="in")
-        fields = [field for field in context.schema.inputs if field.kind == "image"] if context.schema else []
+        fields = [field for field in context.schema.inputs if field.is_image] if context.schema else []
         if given is None or not fields:
             return
         wanted = TensorSpec((None, *fields[0].shape))
