@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
@@ -85,6 +86,13 @@ def test_one_that_does_not_answer_is_done_without(server: ForkServer, monkeypatc
     until(lambda: not psutil.Process(server.pid).children(), 20)  # what it forks then is told nothing, and ends
     monkeypatch.undo()
     assert told(server, "5").wait(20) == 5
+
+
+def test_all_threads_that_wait_hear_that_it_is_ready() -> None:
+    """It says so once, and of several threads each has to know."""
+    one = ForkServer([sys.executable, "-c", SERVER], os.environ)
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(one.ready, [60] * 8))
 
 
 def test_it_ends_with_whoever_started_it() -> None:

@@ -99,6 +99,7 @@ class ForkServer:
                 start_new_session=True,
             )
         self.pid, self._process, self._ready = process.pid, process, False
+        self._listening = threading.Lock()
         weakref.finalize(self, _end, self._asking, process, os.getpid())
 
     def alive(self) -> bool:
@@ -106,9 +107,9 @@ class ForkServer:
 
     def ready(self, timeout: float = 0) -> bool:
         """Whether it has imported everything, or does so within some seconds."""
-        if not self._ready and _readable(self._asking, timeout):
-            with contextlib.suppress(BlockingIOError):  # another thread has just heard it
-                self._ready = self._asking.recv(1, socket.MSG_DONTWAIT) == b"r"
+        with self._listening:  # it is said once, so of several threads that wait one hears it for all
+            if not self._ready and _readable(self._asking, timeout):
+                self._ready = self._asking.recv(1) == b"r"
         return self._ready and self.alive()
 
     def fork(self, channel: socket.socket | None = None) -> Forked:
