@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from netloom.cli.commands.train import kept
 from netloom.data import prepare
 from netloom.document import DataChoice, Training, read, write
 from netloom.store import open_store
@@ -57,7 +56,7 @@ def test_the_run_holds_what_the_command_line_said(trained: Trained) -> None:
 
 def test_the_same_document_is_the_same_project(trained: Trained) -> None:
     store, document = open_store(trained.home), read(trained.document)
-    assert kept(store, document) == kept(store, document) == trained.answer.value["project"]
+    assert store.find_or_create_project(document) == trained.answer.value["project"]
     store.close()
 
 

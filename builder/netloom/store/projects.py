@@ -87,6 +87,18 @@ class Projects:
             append(connection, project_id, 1, text, now)
         return project_id
 
+    def find_or_create_project(self, project: Project) -> str:
+        """The id of the project that holds this very document, or of a new one: training a document again adds a run
+        and no project.
+
+        Raises:
+            StoreError: it could not be opened again, as it is too large.
+        """
+        for row in self.list_projects():
+            if row.name == project.name and self.load(row.id).project == project:
+                return row.id
+        return self.create_project(project)
+
     def list_projects(self, limit: int = 500) -> list[ProjectRow]:
         """The projects, the one that was changed last first."""
         query = select(projects.c.id, projects.c.name, projects.c.created_at, projects.c.updated_at)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from netloom.cli.command import Command, Context
 from netloom.cli.commands.data_add import add_arguments, add_data
 from netloom.cli.commands.data_report import report_arguments, report_data
-from netloom.cli.selection import find_dataset
 from netloom.cli.text import number, short, table
 from netloom.core.text import plain
 
@@ -62,6 +61,7 @@ def _list(asked: Namespace, context: Context) -> int:
 
 def _show(asked: Namespace, context: Context) -> int:
     from netloom.data import prepare, statistics
+    from netloom.data.dataset_lookup import find_dataset
     from netloom.data.preparation.project_defaults import default_choice
 
     info = find_dataset(context.home, asked.name)

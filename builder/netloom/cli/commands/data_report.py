@@ -7,7 +7,6 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from netloom.cli.command import Context
-from netloom.cli.selection import find_dataset
 from netloom.core.text import plain
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ def report_arguments(parser: ArgumentParser) -> None:
 def report_data(asked: Namespace, context: Context) -> int:
     """Look for everything that is wrong with a dataset."""
     from netloom.data import prepare
+    from netloom.data.dataset_lookup import find_dataset
     from netloom.data.preparation.project_defaults import default_choice, take_back
     from netloom.data.quality import report
     from netloom.data.quality.dataset_card import card, findings, markdown

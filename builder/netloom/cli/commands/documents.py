@@ -125,24 +125,11 @@ def analysed(path: Path, context: Context) -> tuple[Analysis, list[dict[str, Any
     Raises:
         DocumentError: the file holds no document.
     """
-    from netloom.data import DataError, schema
-    from netloom.data.quality.severe_findings import high_findings
     from netloom.document import read
-    from netloom.validation import analyse
+    from netloom.validation.project_check import check_project
 
-    project = read(path)
-    problem: list[dict[str, Any]] = []
-    try:
-        shape = schema(project.data, context.home)
-    except DataError as error:
-        shape = None
-        problem = [{"code": "data", "severity": "error", "message": str(error), "node": None, "port": None}]
-    problem += [
-        {"code": f"data_{one.code}", "severity": "warning", "message": one.message, "node": None, "port": None}
-        for one in high_findings(project.data, context.home)
-    ]
-    analysis = analyse(project, shape)
-    return analysis, problem + [issue.as_json() for issue in analysis.issues]
+    analysis, issues = check_project(read(path), context.home)
+    return analysis, [issue.as_json() for issue in issues]
 
 
 def _file(parser: ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from netloom.cli.command import Command, Context
 from netloom.cli.commands.data import action
 from netloom.cli.run_actions import ACTIONS
-from netloom.cli.selection import REBUILD, find_run, find_trained
+from netloom.cli.selection import find_run, find_trained
 from netloom.cli.text import measured, moment, number, short, table
 from netloom.core.text import plain
 
@@ -39,6 +39,7 @@ class Runs(Command):
     def run(self, asked: Namespace, context: Context) -> int:
         from netloom.runs import ACTIVE, refresh
         from netloom.runs.recovery import offer
+        from netloom.runs.run_lookup import REBUILD
         from netloom.store import open_store
 
         store = open_store(context.home)

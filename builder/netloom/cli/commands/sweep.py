@@ -86,7 +86,6 @@ def _document(asked: Namespace) -> Project:
 
 
 def _begin(store: Store, project: Project, asked: Namespace) -> str:
-    from netloom.cli.commands.train import kept
     from netloom.data import with_dataset_id
     from netloom.runs import cluster, sweeps
     from netloom.runs.search_space import SpaceError
@@ -101,7 +100,7 @@ def _begin(store: Store, project: Project, asked: Namespace) -> str:
     if asked.backend == cluster.RAY:
         cluster.check(project, 1)
         common["backend"] = cluster.RAY
-    project_id = kept(store, project)
+    project_id = store.find_or_create_project(project)
     try:
         if asked.folds:
             project, made = sweeps.folds(project, asked.folds, **common)

@@ -12,7 +12,7 @@ from netloom.cli.files import force_argument
 from netloom.cli.job import IMAGE, write_job
 from netloom.cli.lr_finder import find_rate
 from netloom.cli.owner import terminal_owner
-from netloom.cli.selection import find_dataset, find_run, prepare_argument
+from netloom.cli.selection import find_run, prepare_argument
 from netloom.cli.text import measured
 from netloom.cli.training_options import list_settings, with_settings
 from netloom.core.errors import UsageError
@@ -107,7 +107,9 @@ class Train(Command):
             context.note(f"! {plain(finding.message)}")
         if asked.job is not None:
             return write_job(project, _workers(asked), asked.job, asked.image, context, force=asked.force)
-        run_id = runs.start(store, kept(store, document), project, workers=_workers(asked), owner=terminal_owner())
+        run_id = runs.start(
+            store, store.find_or_create_project(document), project, workers=_workers(asked), owner=terminal_owner()
+        )
         context.note(f"Run {run_id} of {plain(project.name)!r}; Ctrl-C stops it.")
         run, interrupted = follow(store, run_id, context)
         return _report(store, run, interrupted, context)
@@ -144,21 +146,15 @@ def _project(document: Project, asked: Namespace, context: Context) -> Project:
         UsageError: there is no such dataset.
         Failure: there is no data to train on.
     """
-    from netloom.data import schema
-    from netloom.data.preparation.project_defaults import default_training, with_defaults
-    from netloom.data.preparation.settings_transfer import carried
-    from netloom.document import apply
-    from netloom.validation.fields import field_edits
+    from netloom.data.dataset_lookup import find_dataset
+    from netloom.validation.project_check import with_dataset, with_fields
 
-    data, training = document.data, document.training
+    project = document
     if asked.data is not None:
-        name = find_dataset(context.home, asked.data).name
-        if name != data.dataset:
-            data, remarks = carried(data, name, context.home)
-            for remark in remarks:
-                context.note(plain(remark))
-            data = with_defaults(data, context.home)
-            training = training.model_copy(update=default_training(name, context.home))
+        project, remarks = with_dataset(document, find_dataset(context.home, asked.data).name, context.home)
+        for remark in remarks:
+            context.note(plain(remark))
+    data, training = project.data, project.training
     fields = {"epochs": asked.epochs, "seed": asked.seed, "device": asked.device}
     training = training.model_copy(update={key: value for key, value in fields.items() if value is not None})
     try:
@@ -169,10 +165,7 @@ def _project(document: Project, asked: Namespace, context: Context) -> Project:
         data = data.model_copy(update={"prepare": asked.prepare})
     if not data.dataset:
         raise Failure("This document names no data; choose some with --data.")
-    project = document.model_copy(update={"training": training, "data": data})
-    for edit in field_edits(project, schema(data, context.home)):
-        project = apply(project, edit)
-    return project
+    return with_fields(project.model_copy(update={"training": training, "data": data}), context.home)
 
 
 def _first_weights(store: Store, project: Project, wanted: str, context: Context) -> str:
@@ -222,14 +215,6 @@ def _tell_start(store: Store, project: Project, context: Context) -> None:
         sentence = told(project.data.prepare, kinds_of(schema(project.data, context.home)))
         if sentence:
             context.note(sentence)
-
-
-def kept(store: Store, document: Project) -> str:
-    """The id of the project that holds this very document, so that training it again adds a run and no project."""
-    for row in store.list_projects():
-        if row.name == document.name and store.load(row.id).project == document:
-            return row.id
-    return store.create_project(document)
 
 
 def _report(store: Store, run: Run, interrupted: bool, context: Context) -> int:

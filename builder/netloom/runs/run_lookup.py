@@ -1,0 +1,59 @@
+"""From what people write for a run to the one that they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from netloom.core.errors import UsageError
+from netloom.core.text import number, plain
+from netloom.runs import sweeps
+from netloom.runs.recovery import offer
+from netloom.runs.supervisor import refresh
+from netloom.store import Missing, Run, Store
+
+LAST = "last"
+REBUILD = "netloom runs rebuild does that."
+_ALL = 1_000_000
+_LISTED = 8
+
+
+def find_run(store: Store, wanted: str, note: Callable[[str], object] = lambda sentence: None) -> Run:
+    """The run whose id begins with `wanted`; "last" is the newest, and where that is a trial the best of its sweep,
+    which `note` is told. Its state is looked at afresh.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    runs = store.runs(limit=_ALL)
+    if not runs:
+        lost = offer(store)
+        raise UsageError(f"{lost} {REBUILD}" if lost else "There are no runs yet; start one with netloom train.")
+    if wanted == LAST:
+        return refresh(store, _last(store, runs[0], note))
+    found = [run for run in runs if wanted and run.id.startswith(wanted.lower())]
+    if not found:
+        raise UsageError(f"There is no run {wanted[:60]!r}; netloom runs lists them.")
+    if len(found) > 1:
+        ids = ", ".join(run.id for run in found[:_LISTED])
+        raise UsageError(f"{len(found)} runs begin with {wanted[:60]!r}; write more of the id: {ids}.")
+    return refresh(store, found[0].id)
+
+
+def _last(store: Store, newest: Run, note: Callable[[str], object]) -> str:
+    """The run that is meant by the newest one: a sweep makes many, of which the last made is any."""
+    if newest.sweep_id is None:
+        return newest.id
+    try:
+        sweep = store.sweep(newest.sweep_id)
+    except Missing:  # it was deleted, and its runs are runs like all others
+        return newest.id
+    trials = store.trials(sweep.id)
+    best = sweeps.best(sweep, trials)
+    run_id = best.run_id if best is not None and best.run_id else newest.id
+    if best is not None and run_id == best.run_id:
+        result = f"{sweep.plan['metric']} {number(best.value or 0.0)}"
+        which = f"trial {best.number + 1}, the best of {len(trials)} ({result})"
+    else:
+        which = "the newest trial, as none has a result"
+    note(f"last is run {run_id[:8]}: {which} of the sweep {plain(sweep.title)!r}.")
+    return run_id
