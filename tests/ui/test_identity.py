@@ -18,11 +18,11 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from netloom.cli import main
-from netloom.cli.owner import terminal_owner
 from netloom.compile import module, source
 from netloom.document import write
 from netloom.runs import control, start
 from netloom.runs.capacity import limits
+from netloom.runs.owner import terminal_owner
 from netloom.store import Full, Store, open_store
 from netloom.training import checkpoints
 from netloom.ui.components.words import plain

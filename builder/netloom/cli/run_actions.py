@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from netloom.cli.command import FAILED, INTERRUPTED, Context, Failure, whole
 from netloom.cli.files import force_argument, new_file, new_folder
-from netloom.cli.owner import terminal_owner
 from netloom.cli.selection import find_run
 from netloom.cli.text import number, table
 from netloom.core.errors import UsageError
@@ -57,6 +56,7 @@ def _compare(store: Store, asked: Namespace, context: Context) -> int:
 
 def _again(store: Store, asked: Namespace, context: Context) -> int:
     from netloom.cli.follow import follow
+    from netloom.runs.owner import terminal_owner
     from netloom.runs.reproduction import again, compared
 
     run = find_run(store, asked.run)
@@ -72,6 +72,7 @@ def _again(store: Store, asked: Namespace, context: Context) -> int:
 
 def _extend(store: Store, asked: Namespace, context: Context) -> int:
     from netloom.runs.continuation import extend
+    from netloom.runs.owner import terminal_owner
 
     run = find_run(store, asked.run)
     try:
@@ -83,6 +84,7 @@ def _extend(store: Store, asked: Namespace, context: Context) -> int:
 
 def _resume(store: Store, asked: Namespace, context: Context) -> int:
     from netloom.runs import resume
+    from netloom.runs.owner import terminal_owner
 
     run = find_run(store, asked.run)
     try:
@@ -94,6 +96,7 @@ def _resume(store: Store, asked: Namespace, context: Context) -> int:
 
 def _branch(store: Store, asked: Namespace, context: Context) -> int:
     from netloom.runs.continuation import branch
+    from netloom.runs.owner import terminal_owner
 
     run = find_run(store, asked.run)
     at = int(asked.at) if asked.at.isdigit() else asked.at

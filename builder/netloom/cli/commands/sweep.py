@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, whole
 from netloom.cli.files import force_argument, new_file
-from netloom.cli.owner import terminal_owner
 from netloom.cli.text import number, table
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
@@ -57,6 +56,7 @@ class Sweeping(Command):
 
     def run(self, asked: Namespace, context: Context) -> int:
         from netloom.runs import sweeps
+        from netloom.runs.owner import terminal_owner
         from netloom.store import open_store
 
         store = open_store(context.home)
@@ -88,6 +88,7 @@ def _document(asked: Namespace) -> Project:
 def _begin(store: Store, project: Project, asked: Namespace) -> str:
     from netloom.data import with_dataset_id
     from netloom.runs import cluster, sweeps
+    from netloom.runs.owner import terminal_owner
     from netloom.runs.search_space import SpaceError
 
     wanted = [name for name in ("space", "folds", "seeds") if getattr(asked, name) is not None]

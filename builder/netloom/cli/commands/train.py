@@ -11,7 +11,6 @@ from netloom.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, 
 from netloom.cli.files import force_argument
 from netloom.cli.job import IMAGE, write_job
 from netloom.cli.lr_finder import find_rate
-from netloom.cli.owner import terminal_owner
 from netloom.cli.selection import find_run, prepare_argument
 from netloom.cli.text import measured
 from netloom.cli.training_options import list_settings, with_settings
@@ -84,6 +83,7 @@ class Train(Command):
         from netloom.data import with_dataset_id
         from netloom.data.quality.severe_findings import high_findings
         from netloom.document import read
+        from netloom.runs.owner import terminal_owner
         from netloom.runs.processes import warm
         from netloom.store import open_store
         from netloom.training.device import choose
