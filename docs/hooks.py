@@ -57,6 +57,30 @@ def _names(statement: ast.stmt) -> list[str]:
     return [getattr(statement, "name", ""), *(target.id for target in targets if isinstance(target, ast.Name))]
 
 
+def api_reference(_: str) -> str:
+    """The functions of `netloom.api` in the order of their file, by their signatures and docstrings."""
+    text = (ROOT / "builder/netloom/api.py").read_text(encoding="utf-8")
+    functions = [part for part in ast.parse(text).body if isinstance(part, ast.FunctionDef)]
+    return "\n\n".join(_function(part, text.splitlines()) for part in functions if not part.name.startswith("_"))
+
+
+def _function(function: ast.FunctionDef, lines: Sequence[str]) -> str:
+    signature = "\n".join(lines[function.lineno - 1 : function.body[0].lineno - 1]).removesuffix(":")
+    parts = [f"### {function.name}", f"```python\n{signature}\n```"]
+    documented = ast.get_docstring(function) or ""
+    for part in re.split(r"\n\n(?=[A-Z]\w+:\n)", re.sub(r":func:`(\w+)`", r"[`\1`](#\1)", documented)):
+        title, _, body = part.partition(":\n")
+        body = textwrap.dedent(body)
+        if title == "Example":
+            parts.append(f"```pycon\n{body}\n```")
+        elif title in ("Args", "Raises"):
+            items = re.sub(r"^(\w+): ", r"- `\1`: ", body, flags=re.MULTILINE)
+            parts.append(f"**{'Arguments' if title == 'Args' else title}**\n\n{items}")
+        else:
+            parts.append(f"**{title}**\n\n{body}" if body else part)
+    return "\n\n".join(parts)
+
+
 def layer_tables(_: str) -> str:
     """The layers of the palette, by group."""
     groups: dict[str, list[tuple[str, str, str]]] = {}
@@ -136,6 +160,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 PARTS: dict[str, Callable[[str], str]] = {
     "help": command_help,
     "source": source,
+    "api": api_reference,
     "layers": layer_tables,
     "explainers": explainer_tables,
     "templates": template_table,

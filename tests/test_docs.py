@@ -66,6 +66,13 @@ def test_every_layer_is_listed(site: Path) -> None:
     assert not [name for name in registry() if f"<code>{name}</code>" not in shown]
 
 
+def test_every_function_is_listed(site: Path) -> None:
+    import netloom
+
+    shown = (site / "python-api" / "index.html").read_text(encoding="utf-8")
+    assert not [name for name in netloom.__all__ if name != "__version__" and f'<h3 id="{name}">' not in shown]
+
+
 def test_every_command_has_its_section() -> None:
     text = (DOCS / "pages" / "cli.md").read_text(encoding="utf-8")
     wanted = []

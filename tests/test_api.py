@@ -1,0 +1,116 @@
+"""The public Python API: what its documentation shows is true, and it does what the command line does."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import netloom
+from netloom import api
+from netloom.core.errors import UsageError
+from netloom.document import write
+from netloom.runs import TrainedRun
+from tests.cli.conftest import called
+
+FUNCTIONS = sorted(set(netloom.__all__) - {"__version__"})
+
+
+@pytest.fixture(scope="module")
+def run() -> TrainedRun:
+    """The digits template, trained for one epoch."""
+    return netloom.train(netloom.open_project("digits_mlp"), epochs=1, seed=0, device="cpu")
+
+
+def test_the_package_offers_what_the_module_has() -> None:
+    assert sorted(api.__all__) == FUNCTIONS
+    assert set(FUNCTIONS) <= set(dir(netloom))
+    assert all(getattr(netloom, name) is getattr(api, name) for name in FUNCTIONS)
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        getattr(netloom, "trian")  # noqa: B009  (a type checker knows that it is not there)
+
+
+def test_importing_the_package_is_light() -> None:
+    code = "import sys, netloom; sys.exit(', '.join({'torch', 'pydantic', 'numpy'} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_examples_of_the_docstrings_are_true(
+    name: str, run: TrainedRun, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    known = {"netloom": netloom, "torch": torch, "Path": Path, "run": run}
+    (examples,) = doctest.DocTestFinder(recurse=False).find(getattr(api, name), name, globs=known)
+    said: list[str] = []
+    assert examples.examples
+    assert doctest.DocTestRunner().run(examples, out=said.append).failed == 0, "".join(said)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_docstrings_name_all_arguments(name: str) -> None:
+    function = getattr(api, name)
+    arguments = set(function.__annotations__) - {"return"}
+    assert not [one for one in arguments if f"\n        {one}: " not in (function.__doc__ or "")]
+
+
+def test_a_saved_run_is_one_that_the_command_line_knows(home: Path, run: TrainedRun) -> None:
+    """Started as the app starts it, it gives the weights that are trained in this process."""
+    project = netloom.open_project("digits_mlp")
+    saved = netloom.train(project, epochs=1, seed=0, device="cpu", save=True, home=home)
+    assert saved.run is not None
+    (listed,) = called("--home", home, "runs", "--json").value
+    assert (listed["id"], listed["state"]) == (saved.run.id, "finished")
+    images = {"image": run.data.inputs["image"][:20]}
+    assert torch.equal(saved.output(images), run.output(images))
+    assert torch.equal(netloom.load_run(saved.run.id[:8], home=home).output(images), run.output(images))
+
+
+def test_a_project_is_opened_by_path_by_template_and_by_name(home: Path, tmp_path: Path) -> None:
+    from netloom.store import open_store
+
+    project = netloom.open_project("spirals").model_copy(update={"name": "My spirals"})
+    path = tmp_path / "spirals.json"
+    write(path, project)
+    open_store(home).create_project(project)
+    for name in (path, str(path), "My spirals"):
+        assert netloom.open_project(name) == project
+    with pytest.raises(UsageError, match="no file, template or project 'nothing'"):
+        netloom.open_project("nothing")
+
+
+def test_data_of_ones_own_is_added_and_trained_on(home: Path, tmp_path: Path) -> None:
+    rows = "\n".join(f"{x / 50:.2f},{-x / 50:.2f},{'high' if x > 60 else 'low'}" for x in range(120))
+    path = tmp_path / "levels.csv"
+    path.write_text(f"first,second,level\n{rows}\n")
+    info = netloom.add_data(path, target="level")
+    assert info in netloom.list_datasets()
+    run = netloom.train(netloom.create_project(info.name), epochs=1, device="cpu")
+    assert run.project.data.dataset == info.name
+    other = netloom.train(netloom.open_project("spirals"), data="levels", epochs=0)
+    assert other.data.fingerprint == run.data.fingerprint
+    (answer,) = netloom.predict(run, [{"first": 2.0, "second": -2.0}])
+    assert set(answer["probabilities"]) == {"high", "low"}
+    with pytest.raises(UsageError, match="no dataset 'nothing'"):
+        netloom.train(run.project, data="nothing")
+    with pytest.raises(UsageError, match="'digits_cnn' for the dataset 'levels'; these fit it: breast_cancer"):
+        netloom.create_project("levels", "digits_cnn")
+    with pytest.raises(UsageError, match="no such file"):
+        netloom.add_data(tmp_path / "nowhere.csv")
+
+
+def test_a_network_with_errors_is_reported(home: Path) -> None:
+    from netloom.compile import CompileError
+    from netloom.document import apply
+
+    project = netloom.open_project("digits_mlp")
+    node = next(key for key, node in project.main_network.nodes.items() if node.type == "Linear")
+    broken = apply(project, {"kind": "remove", "nodes": [node]})
+    assert "error" in {issue.severity for issue in netloom.check(broken)}
+    with pytest.raises(CompileError):
+        netloom.build_module(broken)
