@@ -1,0 +1,165 @@
+"""The wheel: it holds the package and nothing beside it, and what it installs works without the repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+import venv
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import netloom
+from netloom.ui.shell.streamlit_internals import COMPONENT_FILES
+from tests.cli.command import environment
+from tests.cli.test_app import free_port
+
+ROOT = Path(__file__).parents[1]
+PACKAGE, FRONTEND = "builder/netloom/", "builder/netloom/ui/design/canvas/frontend/"
+BIN = "Scripts" if os.name == "nt" else "bin"
+STARTING_S = 60
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The wheel in a virtual environment of its own, and an empty folder to work in."""
+
+    environment: Path
+    work: Path
+
+    @property
+    def package(self) -> Path:
+        (found,) = self.environment.rglob("site-packages/netloom")
+        return found
+
+    def call(self, program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run a program of the environment to its end, in the empty folder."""
+        return subprocess.run(
+            [self.environment / BIN / program, *map(str, arguments)],
+            cwd=self.work,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            timeout=STARTING_S,
+            check=False,
+        )
+
+    @property
+    def variables(self) -> dict[str, str]:
+        ours = {key: value for key, value in environment().items() if key != "PYTHONPATH"}
+        return {**ours, "NETLOOM_HOME": str(self.environment.parent / "home")}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Beside the wheel, the environment sees the packages of this one: what it needs is not downloaded again. Of a
+    `.pth` file there, such as that of an editable install, nothing is read."""
+    folder = tmp_path_factory.mktemp("installed")
+    place = folder / "venv"
+    venv.create(place, symlinks=os.name != "nt")
+    (packages,) = place.rglob("site-packages")
+    others = [entry for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")]
+    (packages / "others.pth").write_text("\n".join(others))
+    command = [sys.executable, "-m", "pip", "--python", str(place), "install", "--quiet", "--no-deps", "--no-index"]
+    done = subprocess.run(
+        [*command, "--ignore-installed", "--no-compile", str(wheel)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    work = folder / "work"
+    work.mkdir()
+    return Installed(place, work)
+
+
+def expected() -> set[str]:
+    """The files of the repository that belong into the wheel, by their names there."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "builder", "app.py", "pages"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    there = [path for path in listed if (ROOT / path).exists() and not path.startswith(FRONTEND)]
+    return {f"netloom/{path.removeprefix(PACKAGE)}" for path in there}
+
+
+def test_the_wheel_holds_the_package_alone(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    information = f"netloom-{netloom.__version__}.dist-info"
+    assert {name.partition("/")[0] for name in names} == {"netloom", information}
+    files = {name for name in names if not name.startswith(information)}
+    assert files == expected()
+    assert {"netloom/py.typed", "netloom/app.py", "netloom/pages/home.py", "netloom/pyproject.toml"} <= files
+    assert {".py", ".json", ".js", ".png", ".txt", ".toml"} <= {Path(name).suffix for name in files}
+    assert not [name for name in files if "/tests/" in name or name.endswith((".ts", ".tsx"))]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_the_app_starts_from_an_empty_folder(installed: Installed) -> None:
+    port, log = free_port(), installed.work.parent / "app.log"
+    command = [str(installed.environment / BIN / "netloom"), "app", "--headless", "--port", str(port)]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=installed.work, env=installed.variables, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            assert _fetched(port, "/_stcore/health", process) == "ok", log.read_text()
+            assert '<div id="root">' in _fetched(port, "/", process)
+            (script,) = installed.package.glob("ui/design/canvas/build/index-*.js")
+            assert _fetched(port, f"/{COMPONENT_FILES}netloom.canvas/{script.name}", process) == script.read_text()
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+    assert "Traceback" not in log.read_text()
+    assert not [*installed.work.iterdir()]
+
+
+def _fetched(port: int, path: str, process: subprocess.Popen[bytes]) -> str:
+    """What the server answers, once it does; nothing where it ended or took too long."""
+    end = time.monotonic() + STARTING_S
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                return str(answer.read().decode())
+        except OSError:
+            time.sleep(0.1)
+    return ""
+
+
+def test_a_page_runs(installed: Installed) -> None:
+    code = (
+        "from netloom.cli.commands.app import script\n"
+        "from streamlit.testing.v1 import AppTest\n"
+        "app = AppTest.from_file(script().parent / 'pages' / 'home.py', default_timeout=60).run()\n"
+        "print(script(), app.exception, [one.value for one in app.markdown])"
+    )
+    done = installed.call("python", "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{installed.package / 'app.py'} ElementList() [")
+    assert "Digits with an MLP" in done.stdout
+
+
+def test_the_command_and_the_api_are_those_of_the_wheel(installed: Installed) -> None:
+    listed = installed.call("netloom", "templates", "--json")
+    assert listed.returncode == 0, listed.stderr
+    code = "import json, netloom; print(json.dumps([netloom.__file__, netloom.__version__, *netloom.list_templates()]))"
+    done = installed.call("python", "-c", code)
+    assert done.returncode == 0, done.stderr
+    file, version, *templates = json.loads(done.stdout)
+    assert Path(file).parent == installed.package
+    assert version == netloom.__version__
+    assert templates == [item["name"] for item in json.loads(listed.stdout)]
+    assert f"netloom {version}\n" == installed.call("netloom", "--version").stdout
