@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import doctest
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from netloom import api
 from netloom.core.errors import UsageError
 from netloom.document import write
 from netloom.runs import TrainedRun
+from netloom.store import open_store
 from tests.cli.conftest import called
 
 FUNCTIONS = sorted(set(netloom.__all__) - {"__version__"})
@@ -64,6 +68,8 @@ def test_a_saved_run_is_one_that_the_command_line_knows(home: Path, run: Trained
     project = netloom.open_project("digits_mlp")
     saved = netloom.train(project, epochs=1, seed=0, device="cpu", save=True, home=home)
     assert saved.run is not None
+    training = saved.project.training
+    assert (training.epochs, training.seed, training.device) == (1, 0, "cpu")
     (listed,) = called("--home", home, "runs", "--json").value
     assert (listed["id"], listed["state"]) == (saved.run.id, "finished")
     images = {"image": run.data.inputs["image"][:20]}
@@ -71,9 +77,23 @@ def test_a_saved_run_is_one_that_the_command_line_knows(home: Path, run: Trained
     assert torch.equal(netloom.load_run(saved.run.id[:8], home=home).output(images), run.output(images))
 
 
-def test_a_project_is_opened_by_path_by_template_and_by_name(home: Path, tmp_path: Path) -> None:
-    from netloom.store import open_store
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_an_interrupt_stops_a_saved_run(home: Path) -> None:
+    code = 'import netloom; netloom.train(netloom.open_project("digits_mlp"), epochs=10_000, save=True)'
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    store, end = open_store(home), time.monotonic() + 60
+    while not [run for run in store.runs() if run.step > 0] and time.monotonic() < end:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in said
+    (run,) = store.runs()
+    assert run.state == "stopped"
+    assert netloom.load_run(home=home).run == run
+    store.close()
 
+
+def test_a_project_is_opened_by_path_by_template_and_by_name(home: Path, tmp_path: Path) -> None:
     project = netloom.open_project("spirals").model_copy(update={"name": "My spirals"})
     path = tmp_path / "spirals.json"
     write(path, project)
