@@ -125,8 +125,14 @@ def test_the_page_offers_every_format_and_the_bundle_first(kept: Kept, monkeypat
 
 
 def test_the_page_says_why_a_file_is_not_handed_out(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(export.registry()["bundle"]), "tolerance", -1.0)
+    """The file is written by another process, whose error the page has to show."""
     app = opened(kept, monkeypatch)
-    app = app.button(key=f"prepare {kept.run}").click().run()
-    assert "is not handed out" in app.error[0].value
+    (weights,) = kept.home.glob(f"runs/**/{kept.run}/best.safetensors")
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-64])
+    try:
+        app = app.button(key=f"prepare {kept.run}").click().run()
+    finally:
+        weights.write_bytes(whole)
+    assert "damaged" in app.error[0].value
     assert not offered(app)

@@ -138,6 +138,6 @@ def test_a_teacher_of_other_rows_is_refused(store: Store, teacher: str) -> None:
 
 def test_only_a_student_looks_for_a_teacher(store: Store) -> None:
     assert distillation.find(store, digits_mlp(teacher="run:" + "1" * 8 + "-1111-1111-1111-" + "1" * 12)) is None
-    with pytest.raises(ValueError, match="named run:ID"):
+    with pytest.raises(ValueError, match="written run:ID"):
         Training(teacher="weights:abc")
     assert "teacher" in OBJECTIVES["distillation"].task.settings
