@@ -43,7 +43,7 @@ def test_it_says_what_is_wrong_in_every_form(console: Console, faulty: str) -> N
 
 
 def test_clean_data_and_its_card(console: Console) -> None:
-    assert "Nothing was found." in console("data", "report", "wine").out
+    assert "No problems found." in console("data", "report", "wine").out
     card = console("data", "report", "wine", "--card").out
     assert card.startswith("# Wine")
     assert console("data", "report", "wine", "--card", "--json").value["rows"] == 178

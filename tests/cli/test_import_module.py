@@ -82,7 +82,7 @@ def test_a_class_with_whole_numbers(console: Console, own: Path) -> None:
         (["own_models:Words"], "--input"),
         (["own_models:Words", "--input", "2by7"], "is not a shape"),
         (["own_models:Words", "--input", "2x7"], "cannot record"),
-        (["own_models:nothing"], "nothing called 'nothing'"),
+        (["own_models:nothing"], "no attribute 'nothing'"),
         (["own_models:broken"], "KeyError"),
         (["own_models:number"], "torch.nn.Module"),
         (["no_such_models:make"], "no module 'no_such_models'"),

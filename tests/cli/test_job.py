@@ -102,7 +102,7 @@ def test_a_batch_script_trains_its_document_on_all_nodes(console: Console, tmp_p
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--job", "job.yaml"), "add --backend ray"),
+        (("--job", "job.yaml"), "needs --backend ray"),
         (("--backend", "ray", "--job", "job.txt"), ".yaml (Kubernetes) or .sh (Slurm)"),
     ],
 )

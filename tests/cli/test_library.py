@@ -42,7 +42,7 @@ def test_what_one_publishes_another_uses(console: Console, source: Path, target:
 def test_ready_blocks_are_there_from_the_start(console: Console, target: Path) -> None:
     rows = console("library", "list", "--json").value
     assert [row["name"] for row in rows if row["ready"]] == list(blocks()) == [row["name"] for row in rows]
-    assert "Put unet_up into" in console("library", "use", "unet_up", target).out
+    assert "Added unet_up to" in console("library", "use", "unet_up", target).out
     assert read(target).networks["unet_up"] == blocks()["unet_up"].bundle.main_network
 
 
@@ -63,7 +63,7 @@ def test_nothing_is_overwritten_unasked(console: Console, source: Path) -> None:
     [
         (("publish", "SOURCE", "nothing"), "no network 'nothing' in this project"),
         (("publish", "SOURCE", "main", "--name", "../x"), "lower case"),
-        (("publish", "SOURCE", "down", "--name", "bottleneck"), "is a ready block"),
+        (("publish", "SOURCE", "down", "--name", "bottleneck"), "is a built-in block"),
         (("publish", "gone.json", "main"), "gone.json"),
         (("use", "nothing", "SOURCE"), "netloom library list"),
         (("use", "bottleneck", "gone.json"), "gone.json"),

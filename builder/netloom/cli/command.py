@@ -6,14 +6,16 @@ import json
 import math
 import sys
 from abc import ABC, abstractmethod
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import Action, ArgumentParser, ArgumentTypeError, HelpFormatter, Namespace
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
+UNLIMITED = 2**31 - 1  # from here on, an upper limit is not worth showing
 
 
 class Failure(Exception):  # noqa: N818  (it is what people did or have that fails, not the program)
@@ -68,19 +70,36 @@ def as_json(value: Any) -> str:
     return json.dumps(_finite(value), indent=1, allow_nan=False, default=str)
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """The type of an argument that is a whole number from `low` to `high`."""
+@dataclass(frozen=True)
+class _Whole:
+    low: int
+    high: int
 
-    def convert(text: str) -> int:
+    def __call__(self, text: str) -> int:
         try:
             value = int(text)
         except ValueError:
-            value = low - 1
-        if not low <= value <= high:
-            raise ArgumentTypeError(f"takes a whole number from {low:,} to {high:,}, received {text[:40]!r}")
+            value = self.low - 1
+        if not self.low <= value <= self.high:
+            raise ArgumentTypeError(
+                f"must be a whole number from {self.low:,} to {self.high:,}; received {text[:40]!r}"
+            )
         return value
 
-    return convert
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """The type of an argument that is a whole number from `low` to `high`."""
+    return _Whole(low, high)
+
+
+class RangeFormatter(HelpFormatter):
+    """Shows the range of a whole number behind its help."""
+
+    def _get_help_string(self, action: Action) -> str | None:
+        bounds, text = action.type, super()._get_help_string(action)
+        if not isinstance(bounds, _Whole) or bounds.high >= UNLIMITED or not text:
+            return text
+        return f"{text} [{bounds.low}–{bounds.high}]"
 
 
 def _finite(value: Any) -> Any:

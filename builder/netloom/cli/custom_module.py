@@ -47,7 +47,7 @@ def record(text: str, shapes: list[str], target: Path) -> tuple[str, TrainingFac
     model, inputs = _found(text)
     given = tuple(_example(shape) for shape in shapes) or inputs
     if not given:
-        raise UsageError(f"{text} does not say what goes in (it has no {EXAMPLES}); {_HOW}.")
+        raise UsageError(f"{text} does not define its inputs (it has no {EXAMPLES}); {_HOW}.")
     model.eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of libraries about themselves
@@ -81,7 +81,7 @@ def _found(text: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
 
     spelled = _SPELLING.fullmatch(text)
     if spelled is None:
-        raise UsageError(f"{text!r} does not name something in Python; write module:function, such as models:make.")
+        raise UsageError(f"{text!r} is not a Python object; write module:function, such as models:make.")
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -95,7 +95,7 @@ def _found(text: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     examples = getattr(value, EXAMPLES, None)
     for part in spelled["name"].split("."):
         if not hasattr(value, part):
-            raise UsageError(f"{spelled['module']} has nothing called {spelled['name']!r}.")
+            raise UsageError(f"{spelled['module']} has no attribute {spelled['name']!r}.")
         value = getattr(value, part)
         examples = getattr(value, EXAMPLES, examples)
     try:
@@ -103,7 +103,7 @@ def _found(text: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
         examples = getattr(value, EXAMPLES, examples)
         examples = examples() if callable(examples) else examples
     except Exception as error:
-        raise Failure(f"{text} fails when it is called with nothing: {_said(error)}") from None
+        raise Failure(f"{text} fails when it is called without arguments: {_said(error)}") from None
     if not isinstance(value, nn.Module):
         raise Failure(f"{text} gives a {type(value).__name__}, but a torch.nn.Module is needed.")
     examples = (examples,) if isinstance(examples, torch.Tensor) else examples

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from netloom.cli.command import FAILED, INTERRUPTED, USAGE, Command, Context, Failure, as_json
+from netloom.cli.command import FAILED, INTERRUPTED, USAGE, Command, Context, Failure, RangeFormatter, as_json
 from netloom.cli.commands import registry
 from netloom.cli.text import issue_line
 from netloom.core import log
@@ -38,6 +38,9 @@ class _Version(Action):
 
 class _Parser(ArgumentParser):
     """Leaves it to others to say what was wrong, as scripts are told in JSON."""
+
+    def __init__(self, *names: Any, **settings: Any) -> None:
+        super().__init__(*names, **{"formatter_class": RangeFormatter, **settings})
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -65,11 +68,11 @@ def parser() -> ArgumentParser:
     """The parser of all commands; `--home` and `--json` may stand before or after the command."""
     main = _Parser(
         "netloom",
-        description="Draw a neural network, train it, understand it, take it away.",
-        epilog="Without a command, the app is started. RUN is a run's id, the beginning of one, or last.",
+        description="Build, train, explain and export neural networks.",
+        epilog="Without a command, netloom starts the app. RUN is the id of a run, its first characters, or last.",
         allow_abbrev=False,
     )
-    main.add_argument("--version", action=_Version, nargs=0, help="show the version and end")
+    main.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     _general(main, home=None, json=False)
     commands = main.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in registry().values():
@@ -82,8 +85,8 @@ def parser() -> ArgumentParser:
 
 
 def _general(part: ArgumentParser, *, home: str | None, json: str | bool) -> None:
-    part.add_argument("--home", metavar="FOLDER", default=home, help="the data folder (else NETLOOM_HOME)")
-    part.add_argument("--json", action="store_true", default=json, help="answer in JSON, for scripts")
+    part.add_argument("--home", metavar="FOLDER", default=home, help="data folder (default: NETLOOM_HOME)")
+    part.add_argument("--json", action="store_true", default=json, help="print JSON, for scripts")
 
 
 def _completed(argv: Sequence[str]) -> list[str]:

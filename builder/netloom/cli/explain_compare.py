@@ -24,18 +24,18 @@ PARTS_SHOWN = 15
 
 def beside_arguments(parser: ArgumentParser) -> None:
     """The options that ask for one of these."""
-    parser.add_argument("--against", metavar="RUN", help="compare with the same explanation of another run")
+    parser.add_argument("--against", metavar="RUN", help="compare with the explanation of another run")
     parser.add_argument("--against-method", metavar="M", help="compare with another method")
     parser.add_argument(
-        "--against-checkpoint", metavar="C", help="compare with other weights: best, last or the number of an epoch"
+        "--against-checkpoint", metavar="C", help="compare with another checkpoint: best, last or an epoch"
+    )
+    parser.add_argument("--through-training", action="store_true", help="explain across all checkpoints")
+    parser.add_argument(
+        "--over", choices=WHICH, help="global explanation over a split, or over the rows with the greatest loss"
     )
     parser.add_argument(
-        "--through-training", action="store_true", help="explain with the weights of each checkpoint that was kept"
+        "--rows", metavar="N", type=int, help="with --over: maximum number of rows, sampled with --seed"
     )
-    parser.add_argument(
-        "--over", choices=WHICH, help="over many rows: those of a split, or those with the greatest loss"
-    )
-    parser.add_argument("--rows", metavar="N", type=int, help="with --over: at most so many rows, chosen by --seed")
 
 
 def asks_beside(asked: Namespace) -> bool:

@@ -52,7 +52,7 @@ def new_folder(path: Path, *, force: bool) -> Path:
         UsageError: it holds files and `force` is not set, or a file stands in its place.
     """
     if any(place.is_file() for place in (path, *path.parents)):
-        raise UsageError(f"{path} cannot be a folder, since a file stands in its place; choose another name.")
+        raise UsageError(f"{path} cannot be a folder, because a file has this name; choose another name.")
     if path.is_dir() and any(path.iterdir()) and not force:
         raise UsageError(f"{path} holds files already; choose another folder, or overwrite them with --force.")
     return path

@@ -31,7 +31,7 @@ def follow(store: Store, run_id: str, context: Context) -> tuple[Run, bool]:
     except KeyboardInterrupt:
         progress.close()
         stop(store, run_id)
-        context.note("Stopping; what is trained so far is being saved and measured.")
+        context.note("Stopping. The weights are being saved and evaluated.")
     return _watch(store, run_id, progress), True
 
 

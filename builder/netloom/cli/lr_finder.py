@@ -23,14 +23,18 @@ def find_rate(project: Project, context: Context) -> int:
     why = lr_finder.refusal(project)
     if why:
         raise Failure(why)
-    context.note("Trying learning rates on the training rows; nothing of it is kept.")
+    context.note("Running an LR range test on the training rows.")
     try:
         found = lr_finder.find_rate(project, prepare(project.data, context.home))
     except (DataError, TrainingError, ValueError) as error:
         raise Failure(str(error)) from None
     best = found.suggested
     value = {"suggested": best, "rates": found.rates, "losses": found.losses}
-    now = f"; the document has {project.training.learning_rate:g}"
-    told = f"The loss falls fastest at {best:g}{now}." if best else f"The loss falls at no rate{now}."
+    now = f"; the document uses {project.training.learning_rate:g}"
+    told = (
+        f"The loss decreases fastest at {best:g}{now}."
+        if best
+        else f"The loss does not decrease at any learning rate{now}."
+    )
     context.answer(value, told)
     return 0

@@ -16,19 +16,19 @@ FROM_FILE = "file:"
 
 def method_arguments(parser: ArgumentParser) -> None:
     """The options that methods take."""
-    parser.add_argument("--node", metavar="PATH", help="the layer to look at, such as conv2d_1 or block_1.0.linear_1")
-    parser.add_argument("--neuron", metavar="PLACE", help="one number of that layer, such as 3 or 3,0,1")
+    parser.add_argument("--node", metavar="PATH", help="layer to explain, such as conv2d_1 or block_1.0.linear_1")
+    parser.add_argument("--neuron", metavar="PLACE", help="unit of that layer, such as 3 or 3,0,1")
     parser.add_argument(
         "--baseline",
         metavar="B",
-        help="what the example is compared with: usual, zero, mean, median, class:NAME, black, white, blur, padding, "
-        "row:NUMBER or file:PATH (a row of your own), as far as it fits the input (default: usual)",
+        help="baseline of the attribution: usual, zero, mean, median, class:NAME, black, white, blur, padding, "
+        "row:NUMBER or file:PATH (a custom row), if it fits the input (default: usual)",
     )
     parser.add_argument(
         "--steps",
         metavar="N",
         type=whole(1, 4096),
-        help="steps on the path from the baseline to the example, 1 to 4096 (default: as many as it needs)",
+        help="integration steps from the baseline to the example (default: adaptive)",
     )
 
 

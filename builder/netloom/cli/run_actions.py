@@ -37,7 +37,7 @@ def _compare(store: Store, asked: Namespace, context: Context) -> int:
 
     runs = [find_run(store, wanted) for wanted in asked.runs]
     if len(runs) < 2:
-        raise UsageError("Name two runs or more to compare.")
+        raise UsageError("Give at least two runs to compare.")
     rows = rows_of(store, runs, runs[0].id)
     documents = [document(store, run.id) for run in runs]
     found = [difference(documents[0], other) if documents[0] and other else None for other in documents[1:]]
@@ -133,7 +133,7 @@ def _describe(store: Store, asked: Namespace, context: Context) -> int:
     }
     values = {key: value for key, value in wanted.items() if value is not None}
     if not values:
-        raise UsageError("Say at least one of --title, --notes and --tags.")
+        raise UsageError("Give at least one of --title, --notes and --tags.")
     describe(store, run.id, **values)
     found = store.run(run.id)
     value = {"run": run.id, "title": found.title, "notes": found.notes, "tags": found.tags}
@@ -184,7 +184,7 @@ def _nothing(parser: ArgumentParser) -> None:
 
 
 def _several(parser: ArgumentParser) -> None:
-    parser.add_argument("runs", metavar="RUN", nargs="+", help="the first is what the others are compared with")
+    parser.add_argument("runs", metavar="RUN", nargs="+", help="runs to compare; the first is the baseline")
 
 
 def _single(parser: ArgumentParser) -> None:
@@ -193,12 +193,16 @@ def _single(parser: ArgumentParser) -> None:
 
 def _extending(parser: ArgumentParser) -> None:
     _single(parser)
-    parser.add_argument("--epochs", type=whole(1, 10_000), required=True, metavar="N", help="how many more")
+    parser.add_argument(
+        "--epochs", type=whole(1, 10_000), required=True, metavar="N", help="number of additional epochs"
+    )
 
 
 def _branching(parser: ArgumentParser) -> None:
     _single(parser)
-    parser.add_argument("--at", default="best", metavar="EPOCH", help="after which epoch; or best (else), or last")
+    parser.add_argument(
+        "--at", default="best", metavar="EPOCH", help="checkpoint: an epoch, best or last (default: best)"
+    )
     parser.add_argument("--epochs", type=whole(1, 10_000), metavar="N")
     parser.add_argument("--learning-rate", type=float, metavar="RATE")
 
@@ -207,23 +211,23 @@ def _describing(parser: ArgumentParser) -> None:
     _single(parser)
     parser.add_argument("--title", metavar="TEXT")
     parser.add_argument("--notes", metavar="TEXT")
-    parser.add_argument("--tags", metavar="A,B", help="in the place of those that it has")
+    parser.add_argument("--tags", metavar="A,B", help="new tags, which replace the present ones")
 
 
 def _exporting(parser: ArgumentParser) -> None:
-    parser.add_argument("runs", metavar="RUN", nargs="*", help="which (else all)")
+    parser.add_argument("runs", metavar="RUN", nargs="*", help="runs to export (default: all)")
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0])
     parser.add_argument("--to", required=True, metavar="PATH", help="a file for csv, a folder for the others")
     force_argument(parser)
 
 
 ACTIONS = {
-    "compare": Action("put runs side by side: what differs, and what came of it", _several, _compare),
-    "again": Action("do a run again from its folder, and compare the curves bit for bit", _single, _again),
-    "resume": Action("go on with a run that failed or was stopped, from its last checkpoint", _single, _resume),
-    "extend": Action("train a run that ended for more epochs", _extending, _extend),
-    "branch": Action("start another run from weights that were kept on the way", _branching, _branch),
-    "describe": Action("rename a run, tag it, write notes", _describing, _describe),
-    "rebuild": Action("list runs again whose folders are there, where the database was lost", _nothing, _rebuild),
-    "export": Action("write runs for a spreadsheet, TensorBoard or MLflow", _exporting, _export),
+    "compare": Action("compare settings and results of runs", _several, _compare),
+    "again": Action("reproduce a run, and compare the curves bit for bit", _single, _again),
+    "resume": Action("resume a failed or stopped run from its last checkpoint", _single, _resume),
+    "extend": Action("train a finished run for more epochs", _extending, _extend),
+    "branch": Action("start a new run from a checkpoint", _branching, _branch),
+    "describe": Action("set title, tags and notes of a run", _describing, _describe),
+    "rebuild": Action("restore the list of runs from their folders", _nothing, _rebuild),
+    "export": Action("export runs to CSV, TensorBoard or MLflow", _exporting, _export),
 }

@@ -21,8 +21,8 @@ def prepare_argument(parser: ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--prepare",
         choices=("none", "scale", "standardize"),
-        help="how numbers and pixels are prepared: none feeds them as they are, scale brings them to 0 to 1, "
-        f"standardize to mean 0 and deviation 1 by the training rows (default: {default})",
+        help="preprocessing of numbers and pixels: none, scale to the range 0 to 1, or standardize to mean 0 and "
+        f"standard deviation 1 on the training rows (default: {default})",
     )
 
 

@@ -63,14 +63,14 @@ def list_settings(context: Context) -> int:
                 owners.setdefault((name, _shown(default)), []).append(key)
         rows += [(name, shown, SETTINGS[name].help, f"{kind} {', '.join(of)}") for (name, shown), of in owners.items()]
     value = [dict(zip(("name", "default", "help", "of"), row, strict=True)) for row in rows]
-    context.answer(value, table(("setting", "default", "what it does", "choices, or what it belongs to"), rows))
+    context.answer(value, table(("setting", "default", "description", "choices, or parent setting"), rows))
     return 0
 
 
 def _pair(text: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign or not name.strip():
-        raise ValueError(f"A setting is written NAME=VALUE, received {plain(text)[:60]!r}.")
+        raise ValueError(f"A setting is written NAME=VALUE; received {plain(text)[:60]!r}.")
     return name.strip(), _read(value.strip())
 
 
@@ -96,7 +96,7 @@ def _put(values: dict[str, Any], name: str, value: Any) -> None:
             return
     own = {kind: ", ".join(_settings_of(values[kind], kind)) or "none" for kind in ("optimizer", "schedule")}
     raise ValueError(
-        f"There is no setting {plain(name)[:40]!r}. `netloom train --settings` lists all; the optimizer "
+        f"There is no setting {plain(name)[:40]!r}. `netloom train --settings` lists all settings; the optimizer "
         f"{values['optimizer']} has {own['optimizer']}, the schedule {values['schedule']} has {own['schedule']}."
     )
 

@@ -46,16 +46,16 @@ class App(Command):
     """Starts the web server, which then takes the place of this process."""
 
     name = "app"
-    summary = "start the app and open it in the browser (the default)"
+    summary = "start the app and open it in the browser (default)"
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--host",
             default=ADDRESS,
-            help=f"the address to listen at (else {ADDRESS}); other names that lead there are set with NETLOOM_HOSTS",
+            help=f"address to listen on (default: {ADDRESS}); allow other host names with NETLOOM_HOSTS",
         )
-        parser.add_argument("--port", type=whole(1, 65_535), default=PORT, help=f"the port (else {PORT})")
-        parser.add_argument("--headless", action="store_true", help="open no browser")
+        parser.add_argument("--port", type=whole(1, 65_535), default=PORT, help=f"port (default: {PORT})")
+        parser.add_argument("--headless", action="store_true", help="do not open a browser")
 
     def run(self, asked: Namespace, context: Context) -> int:
         from netloom.core.settings import check, variable
@@ -65,7 +65,7 @@ class App(Command):
         _probe(asked.host, asked.port, url)
         command = arguments(asked.port, headless=asked.headless, host=asked.host)
         environment = {**os.environ, variable("home"): str(context.home)}
-        context.answer({"url": url, "home": str(context.home)}, f"Netloom is starting at {url} (Ctrl-C ends it).")
+        context.answer({"url": url, "home": str(context.home)}, f"Netloom is starting at {url} (Ctrl-C stops it).")
         if context.json:
             os.dup2(2, 1)  # standard output is for the one answer above
         if os.name == "posix":

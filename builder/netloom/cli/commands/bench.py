@@ -29,14 +29,16 @@ class Bench(Command):
     """Compares the training loop with hand-written ones, the canvas with another, and both with their budgets."""
 
     name = "bench"
-    summary = "measure training and networks against hand-written PyTorch, the check, and the canvas against another"
+    summary = "benchmark training, networks, validation and the canvas"
 
     def arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--repeats", type=whole(1, 1_000), default=9, metavar="N", help="how often (else 9)")
-        parser.add_argument("part", nargs="?", choices=PARTS, help="one part alone")
-        parser.add_argument("--only", choices=PARTS, help="the same")
         parser.add_argument(
-            "--pictures", type=Path, metavar="FOLDER", help="MNIST's four IDX files, on which a LeNet is trained"
+            "--repeats", type=whole(1, 1_000), default=9, metavar="N", help="number of repetitions (default: 9)"
+        )
+        parser.add_argument("part", nargs="?", choices=PARTS, help="run one part only")
+        parser.add_argument("--only", choices=PARTS, help="same as PART")
+        parser.add_argument(
+            "--pictures", type=Path, metavar="FOLDER", help="folder with the four IDX files of MNIST, to train a LeNet"
         )
 
     def run(self, asked: Namespace, context: Context) -> int:
@@ -44,7 +46,7 @@ class Bench(Command):
 
         only = asked.part or asked.only
         if only == "pictures" and asked.pictures is None:
-            raise UsageError("Say where MNIST's four IDX files are: --pictures FOLDER.")
+            raise UsageError("Give the folder with the four IDX files of MNIST: --pictures FOLDER.")
         if only in (None, *_TRAINING) and not KEEP_MEMORY.items() <= os.environ.items():
             return self._as_a_worker_runs(asked, only)
         import torch

@@ -23,16 +23,16 @@ class Data(Command):
     """Lists, adds and shows datasets."""
 
     name = "data"
-    summary = "list the datasets, add a file, or show one"
+    summary = "list, add, show and check datasets"
 
     def arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="list|add|show|report", required=True)
-        action(actions, "list", "list the built-in datasets and those that were added")
+        action(actions, "list", "list built-in and added datasets")
         add_arguments(action(actions, "add", "add a file, several files that belong together, a folder or a zip"))
         show = action(actions, "show", "show a dataset's fields, target, classes and columns")
-        show.add_argument("name", metavar="NAME", help="a built-in name, or the id or name of an added one")
+        show.add_argument("name", metavar="NAME", help="built-in name, or id or name of an added dataset")
 
-        report_arguments(action(actions, "report", "look for what is wrong with a dataset"))
+        report_arguments(action(actions, "report", "check the quality of a dataset"))
 
     def run(self, asked: Namespace, context: Context) -> int:
         actions = {"list": _list, "add": add_data, "show": _show, "report": report_data}

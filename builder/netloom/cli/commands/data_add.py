@@ -30,23 +30,23 @@ def add_arguments(parser: ArgumentParser) -> None:
         "file",
         metavar="FILE",
         nargs="+",
-        help="a file or folder, several files, such as IDX images and labels, an address (https://…), or a data set of "
-        "the Hugging Face hub (hf:owner/name, with [split] or :configuration behind it)",
+        help="a file or folder, several files, such as IDX images and labels, an address (https://…), or a dataset of "
+        "the Hugging Face Hub (hf:owner/name, optionally followed by [split] or :configuration)",
     )
+    parser.add_argument("--allow-private", action="store_true", help="allow addresses in private networks")
     parser.add_argument(
-        "--allow-private", action="store_true", help="fetch from addresses of this machine's own network, too"
+        "--kind", default="", help="data type; --look lists the types (default: detected from the content)"
     )
-    parser.add_argument("--kind", default="", help="what it is (else what it holds tells; --look shows the kinds)")
-    parser.add_argument("--target", metavar="COLUMN", help="what to predict (else that is guessed)")
+    parser.add_argument("--target", metavar="COLUMN", help="column to predict (default: guessed)")
     parser.add_argument(
         "--option",
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="an answer to what is asked, such as window=48 or values=a,b; may be given several times",
+        help="import option, such as window=48 or values=a,b; repeatable",
     )
-    parser.add_argument("--name", default="", help="what to call it (else the file's name)")
-    parser.add_argument("--look", action="store_true", help="say what it is, what is asked and guessed; add nothing")
+    parser.add_argument("--name", default="", help="name of the dataset (default: the name of the file)")
+    parser.add_argument("--look", action="store_true", help="dry run: detect and report")
 
 
 def add_data(asked: Namespace, context: Context) -> int:
@@ -191,13 +191,13 @@ def _look(look: Look, reader: Reader, options: Mapping[str, Any], context: Conte
     lines += [f"! {plain(note)}" for note in described.notes]
     others = [one.name for one in kinds if one.name != reader.name]
     if others:
-        lines.append(f"It can be read as {', '.join(others)}, too.")
+        lines.append(f"It can also be read as {', '.join(others)}.")
     rows = [
         (question.name, _shown(answers.get(question.name), question), plain(question.label), _range(question))
         for question in questions
     ]
     if rows:
-        lines += ["", table(("option", "answer", "what it is", "may be"), rows)]
+        lines += ["", table(("option", "answer", "meaning", "allowed values"), rows)]
     context.answer(value, "\n".join(lines))
     return 0
 

@@ -19,18 +19,18 @@ COLOURS = {"error": "#dc2626", "warning": "#d97706", "hint": "#2563eb"}
 
 def report_arguments(parser: ArgumentParser) -> None:
     """What `netloom data report` takes."""
-    parser.add_argument("name", metavar="NAME", help="a built-in name, or the id or name of an added one")
-    parser.add_argument("--html", action="store_true", help="write a page that stands by itself")
-    parser.add_argument("--card", action="store_true", help="write the dataset card as Markdown instead (or --json)")
+    parser.add_argument("name", metavar="NAME", help="built-in name, or id or name of an added dataset")
+    parser.add_argument("--html", action="store_true", help="write a self-contained HTML page")
+    parser.add_argument("--card", action="store_true", help="write the dataset card as Markdown (or --json)")
     parser.add_argument(
         "--fix",
         metavar="FINDING",
         action="append",
         default=[],
-        help="make the fix of a finding for new projects with this data, such as gives_away; repeatable",
+        help="apply the fix of a finding, such as gives_away, to new projects with this data; repeatable",
     )
-    parser.add_argument("--take-back", action="store_true", help="have new projects take over no fixes any more")
-    parser.add_argument("--quick", action="store_true", help="leave out what takes longest")
+    parser.add_argument("--take-back", action="store_true", help="no longer apply fixes to new projects")
+    parser.add_argument("--quick", action="store_true", help="skip the slowest checks")
 
 
 def report_data(asked: Namespace, context: Context) -> int:
@@ -97,7 +97,7 @@ def _text(info: DatasetInfo, found: Report) -> str:
             lines.append(f"   rows {_rows(one)}")
         if one.fix:
             lines.append(f"   fix: {plain(one.fix.title)} (--fix {one.code})")
-    return "\n".join(lines if found.findings else [*lines, "", "Nothing was found."])
+    return "\n".join(lines if found.findings else [*lines, "", "No problems found."])
 
 
 def _looked(found: Report) -> str:
@@ -118,12 +118,12 @@ def _page(info: DatasetInfo, found: Report) -> str:
     for one in found.findings:
         rows = f"<p><small>Rows {escape(_rows(one))}</small></p>" if one.rows or one.pairs else ""
         method = f"<p><small>{escape(one.method)}</small></p>" if one.method else ""
-        mend = f"<p>Mend: {escape(one.fix.title)}</p>" if one.fix else ""
+        mend = f"<p>Fix: {escape(one.fix.title)}</p>" if one.fix else ""
         parts.append(
             f'<section style="border-left:4px solid {COLOURS[one.severity]}"><h2>{escape(plain(one.message))}</h2>'
             f"<p>{escape(plain(one.advice))}</p>{mend}{rows}{method}</section>"
         )
-    body = "".join(parts) or "<p>Nothing was found.</p>"
+    body = "".join(parts) or "<p>No problems found.</p>"
     checked = "".join(f"<li>{escape(title)}</li>" for title in found.checked)
     title = escape(plain(info.title))
     return (
@@ -132,5 +132,5 @@ def _page(info: DatasetInfo, found: Report) -> str:
         ":root{color-scheme:light dark}"
         "section{padding:.2rem 1rem;margin:1rem 0}h2{font-size:1.05rem;margin:.4rem 0}p{margin:.4rem 0}"
         f"</style></head><body><h1>{title}</h1><p>{escape(_looked(found))}</p>{body}"
-        f"<h2>What was looked for</h2><ul>{checked}</ul></body></html>"
+        f"<h2>Checks</h2><ul>{checked}</ul></body></html>"
     )

@@ -50,7 +50,7 @@ class Check(Command):
     """Lists every issue of a document, one per line."""
 
     name = "check"
-    summary = "list all that is wrong with a document"
+    summary = "validate a document and list its problems"
 
     def arguments(self, parser: ArgumentParser) -> None:
         _file(parser)
@@ -133,7 +133,7 @@ def analysed(path: Path, context: Context) -> tuple[Analysis, list[dict[str, Any
 
 
 def _file(parser: ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="a document, as the app and `netloom templates` write it")
+    parser.add_argument("file", metavar="FILE", help="project document, as written by the app or `netloom templates`")
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -33,29 +33,37 @@ class Explain(Command):
     """Explains one row of the run's data."""
 
     name = "explain"
-    summary = "explain a run's answer to one example"
+    summary = "explain the prediction of a run for one example"
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
         parser.add_argument(
-            "--method", metavar="M", help="such as integrated_gradients, or flow (else the first that fits)"
+            "--method",
+            metavar="M",
+            help="attribution method, such as integrated_gradients, or flow; see --list (default: the first that fits)",
         )
         parser.add_argument(
-            "--list", action="store_true", help="list the methods, and for this run why one does not fit"
+            "--list", action="store_true", help="list the methods, and why a method does not fit this run"
         )
         method_arguments(parser)
         parser.add_argument(
-            "--checkpoint", metavar="C", help="the weights: best, last or the number of an epoch (else those in use)"
+            "--checkpoint", metavar="C", help="checkpoint: best, last or an epoch (default: the one that the run uses)"
         )
-        parser.add_argument("--randomise", action="store_true", help="also compare with networks of shuffled weights")
-        parser.add_argument("--example", metavar="I", type=whole(0, 2**63 - 1), help="a row (else the first of test)")
-        parser.add_argument("--file", metavar="FILE", help="an example of your own: a row as CSV or JSON; - for stdin")
-        parser.add_argument("--target", metavar="CLASS", help="the class to explain (else the network's answer)")
-        parser.add_argument("--seed", metavar="S", type=whole(0, 2**31 - 1), default=0, help="the seed of the proofs")
+        parser.add_argument(
+            "--randomise", action="store_true", help="model randomization test: also compare with randomized weights"
+        )
+        parser.add_argument(
+            "--example", metavar="I", type=whole(0, 2**63 - 1), help="row to explain (default: the first test row)"
+        )
+        parser.add_argument("--file", metavar="FILE", help="custom input: one row as CSV or JSON; - for stdin")
+        parser.add_argument("--target", metavar="CLASS", help="class to explain (default: the predicted class)")
+        parser.add_argument(
+            "--seed", metavar="S", type=whole(0, 2**31 - 1), default=0, help="random seed for the checks (default: 0)"
+        )
         parser.add_argument(
             "--to",
             metavar="FILE",
-            help="also write it: .html (a page), .png (a picture) or .json; a flow: .svg, .csv or .json",
+            help="output file: .html, .png or .json; for flow: .svg, .csv or .json",
         )
         force_argument(parser)
         beside_arguments(parser)
@@ -87,7 +95,7 @@ class Explain(Command):
         if asked.method == FLOW:
             options = method_options(trained, asked)
             for name in options.keys() - {"baseline"}:
-                raise UsageError(f"The attribution flow takes no {SPOKEN[name]}: it looks at every layer at once.")
+                raise UsageError(f"The attribution flow does not support {SPOKEN[name]}: it covers all layers.")
             baseline, target = options.get("baseline", "usual"), _target(trained, asked.target)
             context.answer(*follow(trained, example, target, folder, checkpoint, asked.to, baseline))
             return 0
@@ -124,15 +132,15 @@ def _refuse_unused(asked: Namespace) -> None:
     """
     many = [f"--{name}" for name in ("example", "file") if asked.over and getattr(asked, name) is not None]
     if many:
-        raise UsageError(f"--over takes many rows, and {many[0]} names one; give one of the two.")
+        raise UsageError(f"--over explains many rows, but {many[0]} selects one; use only one of them.")
     if asked.rows is not None and not asked.over:
-        raise UsageError("--rows says how many rows --over takes; give --over as well.")
+        raise UsageError("--rows needs --over.")
     if asked.to and asks_beside(asked):
         raise UsageError("--to writes a single explanation; use --json for a comparison or many rows.")
     if asked.randomise and (asks_beside(asked) or asked.method == FLOW):
-        raise UsageError("--randomise checks a single explanation by a method that is not the flow; leave it out here.")
+        raise UsageError("--randomise works with a single explanation, and not with flow.")
     if asked.method == FLOW and asks_beside(asked):
-        raise UsageError("The attribution flow is followed for a single row and cannot be compared; choose a method.")
+        raise UsageError("The attribution flow covers a single row and cannot be compared; choose another method.")
 
 
 def _writer(path: str | None) -> Callable[[Explanation, Path], None] | None:
@@ -162,7 +170,7 @@ def _example(trained: TrainedRun, asked: Namespace) -> int | dict[str, Any]:
     if asked.file is None:
         return int(trained.data.split["test"][0]) if asked.example is None else int(asked.example)
     if asked.example is not None:
-        raise UsageError("--example names another row than --file; explain takes one example at a time.")
+        raise UsageError("Use either --example or --file; explain takes one example at a time.")
     return read_row(asked.file, trained.data.preprocess)
 
 

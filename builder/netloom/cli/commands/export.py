@@ -19,7 +19,7 @@ class Export(Command):
     """Writes a run's network with its best weights."""
 
     name = "export"
-    summary = "write a run's network in a format that works without Netloom"
+    summary = "export the network of a run"
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
@@ -27,9 +27,9 @@ class Export(Command):
             "--format",
             metavar="F",
             default=DEFAULT,
-            help=f"the format (else {DEFAULT}, which is called python as well)",
+            help=f"export format (default: {DEFAULT}; python is an alias)",
         )
-        parser.add_argument("--to", metavar="PATH", default=".", help="a file, or a folder (else this one)")
+        parser.add_argument("--to", metavar="PATH", default=".", help="output file or folder (default: this folder)")
         force_argument(parser)
 
     def run(self, asked: Namespace, context: Context) -> int:

@@ -13,13 +13,15 @@ class Formula(Command):
     """A network as lines that can be typed, or lines put in as a network."""
 
     name = "formula"
-    summary = "write a network as a few lines, or make one of them"
+    summary = "convert a network to lines of code, or lines of code to a network"
 
     def arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", metavar="FILE", help="a document, as the app and `netloom templates` write it")
-        parser.add_argument("--network", metavar="NAME", help="which of its networks; the main one if left out")
         parser.add_argument(
-            "--write", metavar="TEXTFILE", help="put the network that TEXTFILE describes into FILE under NAME"
+            "file", metavar="FILE", help="project document, as written by the app or `netloom templates`"
+        )
+        parser.add_argument("--network", metavar="NAME", help="network of the document (default: the main network)")
+        parser.add_argument(
+            "--write", metavar="TEXTFILE", help="parse TEXTFILE and write the network into FILE under NAME"
         )
 
     def run(self, asked: Namespace, context: Context) -> int:

@@ -20,7 +20,7 @@ class Import(Command):
     """Makes a document and its weights from a PyTorch, ONNX or Keras file, or from a person's own PyTorch module."""
 
     name = "import"
-    summary = "make a document of a PyTorch, ONNX or Keras model, with its weights beside it"
+    summary = "import a PyTorch, ONNX, Keras or Hugging Face model with its weights"
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -37,14 +37,14 @@ class Import(Command):
             metavar="SHAPE",
             action="append",
             default=[],
-            help="for MODULE:FUNCTION, what goes in, once for each input: 1x3x224x224, or 1x64:int for whole numbers "
-            "(else its attribute example_inputs says so)",
+            help="for MODULE:FUNCTION, shape of each input: 1x3x224x224, or 1x64:int for integers; repeatable "
+            "(default: from its attribute example_inputs)",
         )
         parser.add_argument(
-            "--to", metavar="DOCUMENT", help="write DOCUMENT.json (else it becomes a project of the app)"
+            "--to", metavar="DOCUMENT", help="write DOCUMENT.json (default: create a project in the app)"
         )
-        prepare_argument(parser, "as the file says, or else pixels from 0 to 1 and numbers as they are")
-        parser.add_argument("--name", metavar="NAME", default="", help="what it is called (else as the file)")
+        prepare_argument(parser, "from the file, otherwise pixels scaled to 0–1 and numbers unchanged")
+        parser.add_argument("--name", metavar="NAME", default="", help="name of the project (default: from the file)")
         force_argument(parser)
 
     def run(self, asked: Namespace, context: Context) -> int:
@@ -65,7 +65,7 @@ class Import(Command):
             document, weights = targets
             write(document, found.project)
             value |= {"file": str(document)}
-            text = f"Wrote {document}; what was read holds no weights."
+            text = f"Wrote {document}; the model has no weights."
             if found.weights:
                 write_bytes(weights, save(separate(found.weights)))
                 value |= {"weights_file": str(weights)}
@@ -77,9 +77,7 @@ class Import(Command):
             store = open_store(context.home)
             project = adopt(store, found)
             value |= {"project": project, "start": store.load(project).project.training.start}
-            start = (
-                f"its training starts from its {len(found.weights):,} tensors" if found.weights else "it has no weights"
-            )
+            start = f"training starts from its {len(found.weights):,} tensors" if found.weights else "it has no weights"
             text = f"Made the project {found.project.name!r} ({project}); {start}."
         context.answer(value, "\n".join([text, *found.remarks]))
         return 0
@@ -100,11 +98,11 @@ def _read(asked: Namespace) -> Imported:
             return read_models(found, asked.name, asked.prepare)[0]
     if pretrained.is_folder(asked.file):
         if asked.input:
-            raise UsageError("--input is for MODULE:FUNCTION; a folder says itself what goes in.")
+            raise UsageError("--input is for MODULE:FUNCTION; the folder defines the inputs.")
         return read_models(Path(asked.file), asked.name, asked.prepare)[0]
     if not is_own(asked.file):
         if asked.input:
-            raise UsageError("--input is for MODULE:FUNCTION; a file says itself what goes in.")
+            raise UsageError("--input is for MODULE:FUNCTION; the file defines the inputs.")
         return read_models(existing(asked.file), asked.name, asked.prepare)[0]
     with TemporaryDirectory() as folder:
         target = Path(folder) / "model.pt2"

@@ -23,17 +23,25 @@ class Influence(Command):
     """Names rows of the training data."""
 
     name = "influence"
-    summary = "name the training rows that taught a run its answer, or those whose labels are suspicious"
+    summary = "list the most influential training examples, or possible label errors"
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
-        parser.add_argument("--example", metavar="I", type=whole(0, 2**63 - 1), help="a row (else the first of test)")
         parser.add_argument(
-            "--against", choices=("answer", "truth"), help="of which loss (else of the answer, where it is a class)"
+            "--example", metavar="I", type=whole(0, 2**63 - 1), help="row to explain (default: the first test row)"
         )
-        parser.add_argument("--suspicious", action="store_true", help="rank the training rows by suspicious labels")
-        parser.add_argument("--count", metavar="N", type=whole(1, 1_000), default=10, help="how many rows (else 10)")
-        parser.add_argument("--checkpoint", choices=("best", "last"), help="the weights (else those that the run uses)")
+        parser.add_argument(
+            "--against",
+            choices=("answer", "truth"),
+            help="label whose loss is explained (default: the predicted class)",
+        )
+        parser.add_argument("--suspicious", action="store_true", help="list possible label errors in the training rows")
+        parser.add_argument(
+            "--count", metavar="N", type=whole(1, 1_000), default=10, help="number of rows (default: 10)"
+        )
+        parser.add_argument(
+            "--checkpoint", choices=("best", "last"), help="checkpoint (default: the one that the run uses)"
+        )
 
     def run(self, asked: Namespace, context: Context) -> int:
         from netloom.explain.influence.influence import influence, suspects
@@ -57,25 +65,37 @@ class Concepts(Command):
     """Looks for a concept in a run's layers."""
 
     name = "concepts"
-    summary = "look for a concept, named by rows, in a run's layers (TCAV)"
+    summary = "test layers for concepts (TCAV)"
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
         of = parser.add_mutually_exclusive_group(required=True)
-        of.add_argument("--class", dest="of_class", metavar="NAME", help="rows of a class, or with a label")
-        of.add_argument("--word", metavar="WORD", help="rows in which a word stands")
-        of.add_argument("--column", metavar="NAME", help="rows whose column is --equals, or from --low to --high")
-        of.add_argument("--rows", metavar="3,8,20-60", help="row numbers")
+        of.add_argument("--class", dest="of_class", metavar="NAME", help="concept: rows of this class or label")
+        of.add_argument("--word", metavar="WORD", help="concept: rows with this word")
+        of.add_argument(
+            "--column",
+            metavar="NAME",
+            help="concept: rows whose column equals --equals or lies between --low and --high",
+        )
+        of.add_argument("--rows", metavar="3,8,20-60", help="concept: row numbers")
         parser.add_argument("--equals", metavar="TEXT", default="", help="with --column")
         parser.add_argument("--low", metavar="X", type=float, help="with --column")
         parser.add_argument("--high", metavar="X", type=float, help="with --column")
+        parser.add_argument("--node", metavar="PATH", action="append", default=[], help="layer to test; repeatable")
+        parser.add_argument("--target", metavar="CLASS", action="append", default=[], help="class to test; repeatable")
         parser.add_argument(
-            "--node", metavar="PATH", action="append", default=[], help="a layer; may stand more than once"
+            "--repeats", metavar="N", type=whole(5, 500), default=20, help="number of concept vectors (default: 20)"
         )
-        parser.add_argument("--target", metavar="CLASS", action="append", default=[], help="may stand more than once")
-        parser.add_argument("--repeats", metavar="N", type=whole(5, 500), default=20, help="directions (else 20)")
-        parser.add_argument("--seed", metavar="S", type=whole(0, 2**31 - 1), default=0, help="the seed of random rows")
-        parser.add_argument("--checkpoint", choices=("best", "last"), help="the weights (else those that the run uses)")
+        parser.add_argument(
+            "--seed",
+            metavar="S",
+            type=whole(0, 2**31 - 1),
+            default=0,
+            help="random seed of the random rows (default: 0)",
+        )
+        parser.add_argument(
+            "--checkpoint", choices=("best", "last"), help="checkpoint (default: the one that the run uses)"
+        )
 
     def run(self, asked: Namespace, context: Context) -> int:
         from netloom.explain.concepts.concepts import concepts
@@ -111,17 +131,18 @@ def _wanted(asked: Namespace) -> Wanted:
     if asked.rows is not None:
         return Wanted("rows", rows=numbers(asked.rows))
     if not asked.equals and asked.low is None and asked.high is None:
-        raise UsageError("Say what the column is: --equals TEXT, or --low and --high.")
+        raise UsageError("Give a condition for the column: --equals TEXT, or --low and --high.")
     return Wanted("column", name=asked.column, text=asked.equals, low=asked.low, high=asked.high)
 
 
 def _taught(found: Taught) -> list[str]:
-    said = {"answer": "what it answers", "truth": "the true answer"}[found.against]
+    said = {"answer": "the predicted class", "truth": "the true answer"}[found.against]
     lines = [
-        f"row {found.row}: answer {plain(found.answer)}, truth {plain(found.label)}; what taught it {said}",
+        f"row {found.row}: predicted {plain(found.answer)}, true {plain(found.label)}; "
+        f"training examples that influence {said}",
         f"{found.level}: {found.verdict} By {found.looked_by}.",
     ]
-    for title, lessons in (("for it", found.lessons_for), ("against it", found.lessons_against)):
+    for title, lessons in (("supports", found.lessons_for), ("opposes", found.lessons_against)):
         lines += ["", title, _lessons(lessons, "influence")]
     return lines
 

@@ -1,4 +1,4 @@
-"""`netloom library`: networks that are kept for other documents, and the ready blocks that come with Netloom."""
+"""`netloom library`: networks that are kept for other documents, and the built-in blocks that come with Netloom."""
 
 from __future__ import annotations
 
@@ -20,20 +20,22 @@ class Library(Command):
     """Lists, keeps, takes and deletes networks."""
 
     name = "library"
-    summary = "keep networks, and use them in other documents"
+    summary = "publish networks and use them in other documents"
 
     def arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="list|publish|use|delete", required=True)
-        action(actions, "list", "list your networks and the ready blocks")
-        publish = action(actions, "publish", "keep a document's network")
+        action(actions, "list", "list your networks and the built-in blocks")
+        publish = action(actions, "publish", "publish a network of a document")
         publish.add_argument("file", metavar="FILE")
         publish.add_argument("network", metavar="NETWORK")
-        publish.add_argument("--name", metavar="NAME", default="", help="what the library calls it (else as it is)")
-        publish.add_argument("--force", action="store_true", help="also in the place of an older one")
-        use = action(actions, "use", "put a network of the library into a document")
+        publish.add_argument(
+            "--name", metavar="NAME", default="", help="name in the library (default: the name of the network)"
+        )
+        publish.add_argument("--force", action="store_true", help="replace an existing network of this name")
+        use = action(actions, "use", "add a network of the library to a document")
         use.add_argument("network", metavar="NAME")
         use.add_argument("file", metavar="FILE")
-        delete = action(actions, "delete", "take a network out of the library; documents keep theirs")
+        delete = action(actions, "delete", "delete a network from the library; documents are not changed")
         delete.add_argument("network", metavar="NAME")
 
     def run(self, asked: Namespace, context: Context) -> int:
@@ -57,7 +59,7 @@ def _list(store: Store, asked: Namespace, context: Context) -> None:
     ]
     ready = [{"name": name, "ready": True, **summary(block.bundle)} for name, block in blocks().items()]
     when = {row.name: moment(row.updated_at) for row in store.library()}
-    rows = [(row["name"], when.get(row["name"], "ready block"), *_told(row)) for row in [*mine, *ready]]
+    rows = [(row["name"], when.get(row["name"], "built-in block"), *_told(row)) for row in [*mine, *ready]]
     context.answer([*mine, *ready], table(("name", "published", "parameters", "weights"), rows, right=("weights",)))
 
 
@@ -79,13 +81,13 @@ def _publish(store: Store, asked: Namespace, context: Context) -> None:
         raise UsageError(f"There is no network {asked.network[:60]!r} in this project; choose one of {names}.")
     bundle = extract(project, asked.network, asked.name)
     if bundle.main in blocks():
-        raise UsageError(f"{bundle.main} is a ready block; publish yours under another name, with --name.")
+        raise UsageError(f"{bundle.main} is a built-in block; publish yours under another name, with --name.")
     told = summary(bundle)
     try:
         row = store.publish(bundle, told, replace=asked.force)
     except Taken as error:
-        raise UsageError(f"{error} Say --force to put this one in its place, or --name NAME.") from None
-    text = f"The library keeps {row.name}{' in the place of the older one' if row.number > 1 else ''}."
+        raise UsageError(f"{error} Use --force to replace it, or --name NAME.") from None
+    text = f"Published {row.name}{' (replaced the existing one)' if row.number > 1 else ''}."
     context.answer({"name": row.name, "number": row.number, **told}, text)
 
 
@@ -98,7 +100,7 @@ def _use(store: Store, asked: Namespace, context: Context) -> None:
     write(Path(asked.file), made)
     name = list(names.values())[-1]
     new = [key for key in made.networks if key not in project.networks]
-    text = f"Put {', '.join(new)} into {asked.file}." if new else f"{asked.file} has {name} already."
+    text = f"Added {', '.join(new)} to {asked.file}." if new else f"{asked.file} has {name} already."
     context.answer({"file": asked.file, "network": name, "new": new}, text)
 
 
@@ -109,7 +111,7 @@ def _delete(store: Store, asked: Namespace, context: Context) -> None:
 
 
 def _bundle(store: Store, name: str) -> Project:
-    """A network of one's own, or a ready block.
+    """A network of one's own, or a built-in block.
 
     Raises:
         UsageError: there is neither.

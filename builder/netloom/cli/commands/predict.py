@@ -19,12 +19,14 @@ class Predict(Command):
     """Answers each row as the app does, from raw values."""
 
     name = "predict"
-    summary = "answer the rows of a CSV or JSON file with a run's network"
+    summary = "predict the rows of a CSV or JSON file with the network of a run"
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
         parser.add_argument(
-            "file", metavar="FILE", help="CSV with a header, or JSON: one row, a list or a row a line; - for stdin"
+            "file",
+            metavar="FILE",
+            help="CSV with a header, or JSON: one row, a list of rows or one row per line; - for stdin",
         )
 
     def run(self, asked: Namespace, context: Context) -> int:

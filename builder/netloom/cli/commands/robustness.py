@@ -23,24 +23,28 @@ class Robust(Command):
     """Attacks rows of a run's data by the gradient."""
 
     name = "robustness"
-    summary = "measure how little it takes to change a run's answers"
+    summary = "measure the robustness of predictions to adversarial attacks"
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
-        parser.add_argument("--method", choices=("fgsm", "pgd"), default="fgsm", help="the attack (else fgsm)")
+        parser.add_argument("--method", choices=("fgsm", "pgd"), default="fgsm", help="attack (default: fgsm)")
         parser.add_argument(
-            "--rows", metavar="N", type=whole(1, MOST_ROWS), default=200, help="how many rows (else 200)"
+            "--rows", metavar="N", type=whole(1, MOST_ROWS), default=200, help="number of rows (default: 200)"
         )
         parser.add_argument(
-            "--split", choices=("train", "validation", "test"), default="test", help="of which (else test)"
+            "--split", choices=("train", "validation", "test"), default="test", help="split of the rows (default: test)"
         )
-        parser.add_argument("--strengths", metavar="S,S,…", help="such as 0.01,0.05,0.1")
+        parser.add_argument("--strengths", metavar="S,S,…", help="attack strengths, such as 0.01,0.05,0.1")
         parser.add_argument(
-            "--example", metavar="I", type=whole(0, 2**63 - 1), help="attack one row instead, at the least"
+            "--example", metavar="I", type=whole(0, 2**63 - 1), help="attack one row and find the smallest change"
         )
-        parser.add_argument("--output", metavar="NAME", default="", help="of several outputs, which (else the first)")
-        parser.add_argument("--checkpoint", choices=("best", "last"), help="the weights (else those that the run uses)")
-        parser.add_argument("--seed", metavar="S", type=whole(0, 2**31 - 1), default=0, help="the seed of the rows")
+        parser.add_argument("--output", metavar="NAME", default="", help="output to attack (default: the first)")
+        parser.add_argument(
+            "--checkpoint", choices=("best", "last"), help="checkpoint (default: the one that the run uses)"
+        )
+        parser.add_argument(
+            "--seed", metavar="S", type=whole(0, 2**31 - 1), default=0, help="random seed of the rows (default: 0)"
+        )
 
     def run(self, asked: Namespace, context: Context) -> int:
         from netloom.explain.core.explanation import as_plain
@@ -51,7 +55,7 @@ class Robust(Command):
         trained = find_trained(store, asked.run, asked.checkpoint or "")
         if asked.example is not None:
             one = attacked(trained, asked.example, asked.method, output=asked.output)
-            at = "no change up to" if one.least is None else "the least change that does it:"
+            at = "no change up to" if one.least is None else "smallest change of the prediction:"
             line = f"row {one.row}: {one.before.text} becomes {one.after.text}; {at} "
             context.answer(
                 as_plain(one), plain(f"{line}{number(one.largest if one.least is None else one.least)} {one.unit}")
@@ -101,5 +105,5 @@ def _text(found: Robustness) -> str:
         table(head, rows, right=head),
     ]
     if found.half is not None:
-        lines.append(f"Half of what was right is wrong at {number(found.half)}.")
+        lines.append(f"Half of the correct predictions become wrong at {number(found.half)}.")
     return "\n".join([*lines, f"{found.verdict.level}: {found.verdict.sentence}"])

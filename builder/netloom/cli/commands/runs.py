@@ -25,14 +25,14 @@ class Runs(Command):
     """Lists the runs, the newest first."""
 
     name = "runs"
-    summary = "list the runs"
+    summary = "list, compare and manage runs"
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.epilog = (
-            "RUN is a run's id, the beginning of one, or last: the newest run, or the best of a sweep that is newer."
+            "RUN is the id of a run, its first characters, or last: the newest run, or the best of a newer sweep."
         )
         actions = parser.add_subparsers(dest="action", metavar="list|" + "|".join(ACTIONS))
-        action(actions, "list", "list the runs (the default)")
+        action(actions, "list", "list the runs (default)")
         for name, found in ACTIONS.items():
             found.arguments(action(actions, name, found.summary))
 
@@ -64,11 +64,11 @@ class Evaluate(Command):
     """Measures a run's best weights on a split of its data."""
 
     name = "evaluate"
-    summary = "measure a run's network on rows that it was not trained on"
+    summary = "evaluate the network of a run on test or validation rows"
 
     def arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
-        parser.add_argument("--split", choices=SPLITS, default=SPLITS[0], help="which rows (else test)")
+        parser.add_argument("--split", choices=SPLITS, default=SPLITS[0], help="rows to evaluate (default: test)")
 
     def run(self, asked: Namespace, context: Context) -> int:
         from netloom.runs import evaluate, evaluation

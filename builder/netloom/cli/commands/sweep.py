@@ -28,31 +28,47 @@ class Sweeping(Command):
     """Starts a sweep, or takes one up, and shows its trials as they end."""
 
     name = "sweep"
-    summary = "search parameters of a document, cross-validate it, or repeat it over seeds"
+    summary = "search hyperparameters, cross-validate, or repeat over seeds"
 
     def arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", metavar="FILE", nargs="?", help="a document")
+        parser.add_argument("file", metavar="FILE", nargs="?", help="project document")
+        parser.add_argument("--space", metavar="JSON", help='search space, as {path: {"low", "high"} or {"choices"}}')
         parser.add_argument(
-            "--space", metavar="JSON", help='what is searched, as {path: {"low", "high"} or {"choices"}}'
+            "--folds", type=whole(2, 100), metavar="K", help="number of folds: cross-validate instead of searching"
         )
-        parser.add_argument("--folds", type=whole(2, 100), metavar="K", help="cross-validate instead")
-        parser.add_argument("--seeds", type=whole(2, 1_000), metavar="N", help="repeat over seeds instead")
-        parser.add_argument("--trials", type=whole(1, 10_000), default=20, metavar="N", help="how many (else 20)")
-        parser.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="how values are chosen (else tpe)")
-        parser.add_argument("--pruner", choices=PRUNERS, default="none", help="end what is not promising (else none)")
-        parser.add_argument("--metric", default="loss", metavar="NAME", help="measured on validation rows (else loss)")
-        parser.add_argument("--direction", choices=("minimize", "maximize"), help="else as the measure's name says")
-        parser.add_argument("--seed", type=whole(0, 2**31 - 1), default=0, metavar="S", help="the sampler's seed")
-        parser.add_argument("--at-once", type=whole(1, 64), default=1, metavar="N", help="trials at once (else 1)")
+        parser.add_argument(
+            "--seeds", type=whole(2, 1_000), metavar="N", help="number of seeds: repeat instead of searching"
+        )
+        parser.add_argument(
+            "--trials", type=whole(1, 10_000), default=20, metavar="N", help="number of trials (default: 20)"
+        )
+        parser.add_argument("--sampler", choices=SAMPLERS, default="tpe", help="search algorithm (default: tpe)")
+        parser.add_argument(
+            "--pruner", choices=PRUNERS, default="none", help="stop unpromising trials early (default: none)"
+        )
+        parser.add_argument(
+            "--metric", default="loss", metavar="NAME", help="validation metric to optimize (default: loss)"
+        )
+        parser.add_argument(
+            "--direction",
+            choices=("minimize", "maximize"),
+            help="direction of the metric (default: follows from its name)",
+        )
+        parser.add_argument(
+            "--seed", type=whole(0, 2**31 - 1), default=0, metavar="S", help="random seed of the search (default: 0)"
+        )
+        parser.add_argument("--at-once", type=whole(1, 64), default=1, metavar="N", help="parallel trials (default: 1)")
         from netloom.cli.commands.train import add_backend
 
         add_backend(parser)
-        parser.add_argument("--resume", metavar="SWEEP", help="take up a sweep that was stopped")
+        parser.add_argument("--resume", metavar="SWEEP", help="resume a stopped sweep")
         parser.add_argument("--list", action="store_true", help="list the sweeps")
-        parser.add_argument("--parameters", action="store_true", help="list what of the document can be searched")
+        parser.add_argument(
+            "--parameters", action="store_true", help="list the parameters of the document that can be searched"
+        )
         parser.add_argument("--write-best", metavar="FILE", help="write the document with the best values")
         force_argument(parser)
-        parser.epilog = "Ctrl-C stops the sweep; --resume takes it up again."
+        parser.epilog = "Ctrl-C stops the sweep; --resume continues it."
 
     def run(self, asked: Namespace, context: Context) -> int:
         from netloom.runs import sweeps
@@ -81,7 +97,7 @@ def _document(asked: Namespace) -> Project:
     from netloom.document import read
 
     if asked.file is None:
-        raise UsageError("Name a document to search, or a sweep with --resume.")
+        raise UsageError("Give a document to search, or a sweep with --resume.")
     return read(asked.file)
 
 
@@ -93,9 +109,9 @@ def _begin(store: Store, project: Project, asked: Namespace) -> str:
 
     wanted = [name for name in ("space", "folds", "seeds") if getattr(asked, name) is not None]
     if len(wanted) != 1:
-        raise UsageError("Say one of --space FILE, --folds K and --seeds N.")
+        raise UsageError("Give one of --space FILE, --folds K and --seeds N.")
     if not project.data.dataset:
-        raise Failure("This document names no data; write some into it first.")
+        raise Failure("This document has no dataset; add one first.")
     project = with_dataset_id(project, store.home)
     common: dict[str, Any] = {"metric": asked.metric, "direction": asked.direction or "", "parallel": asked.at_once}
     if asked.backend == cluster.RAY:

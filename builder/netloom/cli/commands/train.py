@@ -29,55 +29,65 @@ class Train(Command):
     """Starts a run in a process of its own, as the app does, and shows how it goes."""
 
     name = "train"
-    summary = "train a document's network and measure it on the test split"
+    summary = "train the network of a document and evaluate it on the test split"
 
     def arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", metavar="FILE", nargs="?", help="a document")
-        parser.add_argument("--data", metavar="N", help="a dataset instead of the document's own")
-        prepare_argument(parser, "as the document says")
-        parser.add_argument(
-            "--epochs", type=whole(0, 10_000), metavar="N", help="how often all rows are seen; 0: measure only"
-        )
+        parser.add_argument("file", metavar="FILE", nargs="?", help="project document")
+        parser.add_argument("--data", metavar="NAME", help="dataset to use (default: that of the document)")
+        prepare_argument(parser, "that of the document")
+        parser.add_argument("--epochs", type=whole(0, 10_000), metavar="N", help="number of epochs; 0: evaluate only")
         parser.add_argument(
             "--from",
             dest="start",
             metavar="RUN|WEIGHTS",
-            help='start from the best weights of a run (or "last"), from a safetensors file or a folder of Hugging '
-            "Face's, or from fresh weights",
+            help='initialization: the best weights of a run (or "last"), a safetensors file, a Hugging Face folder, '
+            "or fresh for random weights",
         )
-        parser.add_argument("--seed", type=whole(0, 2**31 - 1), metavar="S", help="the seed of weights and order")
+        parser.add_argument(
+            "--seed",
+            type=whole(0, 2**31 - 1),
+            metavar="S",
+            help="random seed of the weights and of the order of the rows",
+        )
         add_backend(parser)
         parser.add_argument(
-            "--workers", type=whole(1, 1_024), metavar="N", help="with --backend ray: how many train it (else 1)"
+            "--workers", type=whole(1, 1_024), metavar="N", help="with --backend ray: number of workers (default: 1)"
         )
         parser.add_argument(
             "--job",
             metavar="FILE",
-            help="with --backend ray: start nothing, and write a job that does: a RayJob for Kubernetes (FILE.yaml) or "
+            help="with --backend ray: write a job instead of starting the run: a RayJob for Kubernetes (FILE.yaml) or "
             "a batch script for Slurm (FILE.sh)",
         )
         force_argument(parser)
-        parser.add_argument("--image", metavar="NAME", default=IMAGE, help="with --job: the image of its pods")
-        parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="where to train")
+        parser.add_argument(
+            "--image",
+            metavar="NAME",
+            default=IMAGE,
+            help="with --job: container image of the pods (default: %(default)s)",
+        )
+        parser.add_argument(
+            "--device", choices=("auto", "cpu", "cuda"), help="hardware to train on (default: that of the document)"
+        )
         parser.add_argument(
             "--set",
             dest="settings",
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="a setting of the recipe, such as optimizer=sgd, momentum=0.8, layer_rates.conv2d_1=0.1, or "
-            "class_weights=1,3; may stand more than once",
+            help="training setting, such as optimizer=sgd, momentum=0.8, layer_rates.conv2d_1=0.1, or "
+            "class_weights=1,3; repeatable",
         )
         parser.add_argument(
-            "--find-rate", action="store_true", help="try learning rates in one short run, name the best, and end"
+            "--find-rate", action="store_true", help="run an LR range test, print the suggested learning rate and exit"
         )
-        parser.add_argument("--settings", dest="listed", action="store_true", help="list all settings and end")
+        parser.add_argument("--settings", dest="listed", action="store_true", help="list all settings and exit")
 
     def run(self, asked: Namespace, context: Context) -> int:
         if asked.listed:
             return list_settings(context)
         if asked.file is None:
-            raise UsageError("Name a document to train, or ask for --settings.")
+            raise UsageError("Give a document to train, or use --settings.")
         from netloom import runs, training
         from netloom.cli.follow import follow
         from netloom.data import with_dataset_id
@@ -120,7 +130,7 @@ def add_backend(parser: ArgumentParser) -> None:
         "--backend",
         choices=("local", "ray"),
         default="local",
-        help="who trains: this machine (else), or the Ray cluster at RAY_ADDRESS",
+        help="execution backend: this machine, or the Ray cluster at RAY_ADDRESS (default: local)",
     )
 
 
@@ -132,9 +142,9 @@ def _workers(asked: Namespace) -> int:
     """
     if asked.backend == "local":
         if asked.workers is not None:
-            raise UsageError("--workers says how many train on a cluster; add --backend ray.")
+            raise UsageError("--workers needs --backend ray.")
         if asked.job is not None:
-            raise UsageError("--job writes a job for a cluster; add --backend ray.")
+            raise UsageError("--job needs --backend ray.")
         return 0
     return int(asked.workers or 1)
 
@@ -164,7 +174,7 @@ def _project(document: Project, asked: Namespace, context: Context) -> Project:
     if asked.prepare is not None:
         data = data.model_copy(update={"prepare": asked.prepare})
     if not data.dataset:
-        raise Failure("This document names no data; choose some with --data.")
+        raise Failure("This document has no dataset; choose one with --data.")
     return with_fields(project.model_copy(update={"training": training, "data": data}), context.home)
 
 
@@ -192,7 +202,7 @@ def _first_weights(store: Store, project: Project, wanted: str, context: Context
         return f"run:{find_run(store, wanted).id}"
     try:
         if path.stat().st_size > weights.MAX_BYTES:
-            raise Failure(f"{path} has more than {weights.MAX_BYTES:,} bytes, too many to be kept.")
+            raise Failure(f"{path} has more than {weights.MAX_BYTES:,} bytes, too large to be stored.")
         return f"weights:{weights.keep(store.home, path.read_bytes())}"
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
