@@ -120,7 +120,7 @@ def use_template(page: Page, server: Server, title: str, *, by_hand: bool = Fals
     if by_hand:
         page.goto(server.url)
         # By its key: a card that is still being drawn is not yet the last block that holds the title.
-        page.locator(f".st-key-template-{template.name}").get_by_role("button", name="Use this").click()
+        page.locator(f".st-key-template-{template.name}").get_by_role("button", name="Use template").click()
         return _opened(page, list(template.project.main_network.nodes))
     return _designed(page, server, template.project)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 import zipfile
@@ -85,16 +86,16 @@ def test_train_explain_and_take_away(page: Page, server: Server, tmp_path: Path)
     project_id = begin(page, server, "digits_cnn", 12)
     page.get_by_role("button", name="Start training").click()
     expect(page.locator(CURVE).first).to_be_visible()
-    expect(page.get_by_text("On the test rows")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Test metrics")).to_be_visible(timeout=60_000)
     run = only_run(server, project_id)
     assert run.state == "finished"
     expect(page.get_by_text("Accuracy", exact=True).first).to_be_visible()
     page.get_by_role("tab", name="Worst examples").click()
-    expect(page.get_by_text("sure)").first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"predicted .+ \(\d+%\)")).first).to_be_visible()
     page.get_by_role("tab", name="Export").click()
     page.get_by_role("button", name="Build zip").click()
     with page.expect_download() as caught:
-        page.get_by_role("button", name="Download source").click()
+        page.get_by_role("button", name="Download zip").click()
     target = tmp_path / "model.zip"
     caught.value.save_as(target)
     names = {Path(name).name for name in zipfile.ZipFile(target).namelist()}
@@ -136,7 +137,7 @@ def test_pause_reload_second_browser_continue_rate_stop(browser: Browser, page: 
     run = wait_for(server, project_id, "stopped", 6)
     assert run.step > step
     assert_whole_curve(server, run)
-    expect(page.get_by_text("On the test rows")).to_be_visible()
+    expect(page.get_by_text("Test metrics")).to_be_visible()
 
 
 def test_a_killed_worker_is_shown_and_resumed(page: Page, server: Server) -> None:
@@ -158,7 +159,7 @@ def test_a_killed_worker_is_shown_and_resumed(page: Page, server: Server) -> Non
     expect(page.get_by_text("killed").first).to_be_visible()
     expect(page.get_by_label("New learning rate")).to_have_count(0)
     # What stands now where the rate was, and was open, must not be open.
-    expect(page.get_by_role("button", name="Delete for ever")).to_have_count(0)
+    expect(page.get_by_role("button", name="Delete permanently")).to_have_count(0)
     assert page.evaluate("gone") == 0  # the charts stayed where they are, while they grew and as the run ended
     before = only_run(server, project_id).step
     page.get_by_role("button", name="Resume").click()
@@ -194,7 +195,7 @@ def test_a_run_outlives_the_server(page: Page, server: Server) -> None:
 def test_attention_of_a_transformer(page: Page, server: Server) -> None:
     begin(page, server, "intents_transformer", 3)
     page.get_by_role("button", name="Start training").click()
-    expect(page.get_by_text("On the test rows")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Test metrics")).to_be_visible(timeout=60_000)
     page.get_by_role("link", name="Explain").click()
     page.get_by_test_id("stButtonGroup").get_by_text("Attention", exact=True).first.click()
     expect(page.get_by_text("Where the answer is read from")).to_be_visible(timeout=60_000)
@@ -208,17 +209,17 @@ def test_an_upload_with_and_without_its_target(page: Page, server: Server, tmp_p
     good.write_text(
         "age,income,buys\n" + "".join(f"{20 + i},{1000 + i * 7},{'yes' if i % 3 else 'no'}\n" for i in range(60))
     )
-    page.get_by_role("button", name="Bring your own data").click()
+    page.get_by_role("button", name="Upload data").click()
     bad = tmp_path / "people.csv"
     bad.write_bytes(b"%PDF-1.7")
     page.get_by_role("dialog").locator('input[type="file"]').set_input_files(bad)
     expect(page.get_by_text("is a PDF document")).to_be_visible()
     page.get_by_role("dialog").get_by_role("button", name="Remove people.csv").click()
     page.get_by_role("dialog").locator('input[type="file"]').set_input_files(good)
-    expect(page.get_by_text("To tell 'buys' from 'age', 'income'.")).to_be_visible()
+    expect(page.get_by_text("Predict 'buys' from 'age', 'income'.")).to_be_visible()
     choose(page, "Column to predict", "income")
-    expect(page.get_by_text("To tell 'income' from 'age', 'buys'.")).to_be_visible()
+    expect(page.get_by_text("Predict 'income' from 'age', 'buys'.")).to_be_visible()
     choose(page, "Column to predict", "buys")
-    page.get_by_role("button", name="Add it").click()
+    page.get_by_role("button", name="Add data").click()
     expect(page.get_by_role("heading", name="people")).to_be_visible()
     expect(page.get_by_text("60", exact=True).first).to_be_visible()

@@ -121,7 +121,7 @@ def test_a_split_that_cannot_be_is_refused_where_it_was_asked(home: Path) -> Non
 
 
 def test_every_pick_in_the_list_counts() -> None:
-    app = opened("Look")
+    app = opened("Overview")
     for name, title in (("wine", "Wine"), ("digits", "Handwritten digits"), ("wine", "Wine"), ("sine", "Noisy sine")):
         app.radio[0].set_value(name).run()
         assert app.subheader[0].value == title
@@ -132,7 +132,7 @@ def test_fixes_before_any_project_are_taken_over_by_new_ones(home: Path) -> None
     app = opened("Quality")
     next(button for button in app.button if button.label == "Keep one of each").click().run()
     assert not app.exception
-    assert any("take over the fixes" in item.value for item in app.success)
+    assert any("apply to new projects" in item.value for item in app.success)
     assert not any("repeat another row exactly" in item.value for item in app.markdown)
     assert default_choice(choice.dataset, home).duplicates == "drop"
     next(button for button in app.button if button.key == "start breast_cancer").click().run()
@@ -169,13 +169,13 @@ def test_augmentations_are_declared_set_and_taken_away(home: Path) -> None:
     store = open_store(home)
     store.create_project(templates()["digits_cnn"].project)
     app = opened("Augment")
-    next(button for button in app.button if button.label == "Begin with the usual").click().run()
+    next(button for button in app.button if button.label == "Add recommended").click().run()
     assert [one.kind for one in project_of(store).training.augment] == ["crop", "rotate", "cutout"]
     next(item for item in app.slider if item.label == "Degrees").set_value(40.0).run()
     assert project_of(store).training.augment[1].params == {"degrees": 40.0}
-    next(item for item in app.selectbox if item.label == "Add an augmentation").set_value("mixup").run()
+    next(item for item in app.selectbox if item.label == "Add augmentation").set_value("mixup").run()
     assert [one.kind for one in project_of(store).training.augment] == ["crop", "rotate", "cutout", "mixup"]
-    remove = [button for button in app.button if button.help == "Take it away"]
+    remove = [button for button in app.button if button.help == "Remove"]
     assert len(remove) == 4
     remove[0].click().run()
     assert not app.exception
@@ -207,7 +207,7 @@ def brought(home: Path, name: str, rows: int = 60) -> str:
 
 def test_two_uploads_of_one_name_are_told_apart(home: Path) -> None:
     older, newer = brought(home, "sales.csv", 60), brought(home, "sales.csv", 80)
-    app = opened("Look")
+    app = opened("Overview")
     for name, rows in ((older, "60"), (newer, "80"), (older, "60")):
         app.radio[0].set_value(name).run()
         assert app.metric[0].value == rows
@@ -236,7 +236,7 @@ def test_other_data_takes_what_was_set_of_columns_that_it_has(home: Path) -> Non
 
 def test_a_network_is_started_for_the_data_that_is_shown(home: Path) -> None:
     store, (older, newer) = open_store(home), (brought(home, "sales.csv", 60), brought(home, "sales.csv", 80))
-    app = opened("Look")
+    app = opened("Overview")
     app.radio[0].set_value(older).run()
     begin = next(button for button in app.button if button.label == "Dense layers")
     assert not any("Tumours" in button.label for button in app.button)  # the template's own data is no help here
@@ -248,10 +248,10 @@ def test_a_network_is_started_for_the_data_that_is_shown(home: Path) -> None:
 
 def test_data_is_deleted_by_a_second_click_alone(home: Path) -> None:
     name = brought(home, "sales.csv")
-    app = opened("Look")
+    app = opened("Overview")
     app.radio[0].set_value(name).run()
     assert not [button for button in app.button if button.label == "Delete"]  # the first click opens what asks
-    next(button for button in app.button if button.label == "Delete it").click().run()
+    next(button for button in app.button if button.label == "Delete data").click().run()
     assert not app.exception
     assert not list((home / "data").iterdir())
     assert "sales" not in app.radio[0].options
@@ -273,7 +273,7 @@ def test_a_remark_that_is_alone_has_no_bullet() -> None:
 
 def test_the_first_look_is_at_many_classes(home: Path) -> None:
     name = brought(home, "sorted.csv", 400)
-    app = opened("Look")
+    app = opened("Overview")
     app.radio[0].set_value(name).run()
     assert set(app.dataframe[0].value["label"]) == {"no", "yes"}  # the second begins at row 200
 

@@ -109,13 +109,13 @@ def test_every_way_to_submit_from_a_page_carries_the_browser(
     weights = dict(module(source(moons())).state_dict())
     checkpoints.save(store.run_folder(first.id), 3, checkpoints.Checkpoint(weights, {"step": 3}))
     browser(ANN)
-    press(page("train", project_id), "Go on")
+    press(page("train", project_id), "Extend run")
     assert (store.run(first.id).state, store.run(first.id).owner) == ("waiting", ann)
 
     put(store, first.id, "finished")
     browser(BEN)
-    press(page("runs", project_id, chosen=[first.id]), "Run again")
-    press(page("runs", project_id, chosen=[first.id]), "Start the branch")
+    press(page("runs", project_id, chosen=[first.id]), "Reproduce run")
+    press(page("runs", project_id, chosen=[first.id]), "Start branch")
     for kind in ("again", "branch"):
         [made] = [run for run in store.runs() if run.about.get(kind)]
         assert made.owner == ben, kind
@@ -123,7 +123,7 @@ def test_every_way_to_submit_from_a_page_carries_the_browser(
     app = page("runs", project_id)
     app.segmented_control(key="runs part").set_value("sweeps").run()
     app.segmented_control(key="sweep kind").set_value("seeds").run()
-    press(app, "Start the sweep")
+    press(app, "Start sweep")
     [sweep] = store.sweeps()
     assert sweep.owner == ben
     assert {run.owner for run in store.runs() if run.sweep_id} == {ben}

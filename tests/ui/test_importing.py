@@ -63,9 +63,9 @@ def dialog() -> None:
 def asked(name: str, content: bytes) -> AppTest:
     """The dialog after a file was given."""
     shown: AppTest = AppTest.from_function(dialog, default_timeout=60).run()
-    assert button(shown, "Import it").disabled
+    assert button(shown, "Import").disabled
     shown.file_uploader[0].set_value((name, content, "application/octet-stream")).run()
-    button(shown, "Import it").click().run()
+    button(shown, "Import").click().run()
     return shown
 
 
@@ -92,17 +92,17 @@ def test_a_keras_model_from_the_dialog(store: Store) -> None:
     shown = asked("My model.json", KERAS.read_bytes())
     assert not shown.error
     assert not shown.exception
-    assert "holds no weights" in shown.success[0].value
+    assert "has no weights" in shown.success[0].value
     (row,) = store.list_projects()
     assert row.name == "My model"
-    button(shown, "Open it").click().run()
+    button(shown, "Open project").click().run()
     assert not shown.exception
     assert shown.session_state["opened"] == row.id
 
 
 def test_a_project_from_the_dialog(store: Store) -> None:
     shown = asked("saved.json", dumps(digits_mlp()).encode())
-    assert "Digits is one of your projects now" in shown.success[0].value
+    assert "Digits is now one of your projects" in shown.success[0].value
     assert store.load(store.list_projects()[0].id).project == digits_mlp()
 
 
@@ -143,7 +143,7 @@ def test_an_onnx_file_brings_its_weights(store: Store) -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     shown = asked("small.onnx", model.SerializeToString())
-    assert "its 6 weights are kept" in shown.success[0].value
+    assert "its 6 weights are saved" in shown.success[0].value
     project_id = store.list_projects()[0].id
     project = store.load(project_id).project
     assert training.brought(store, project_id) == [project.training.start]

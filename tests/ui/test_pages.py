@@ -79,7 +79,7 @@ def test_an_error_of_ours_is_a_sentence_and_kept(home: Path, monkeypatch: pytest
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
     app.switch_page("pages/data.py").run()
     assert not app.exception
-    assert plain("Netloom itself failed here (ZeroDivisionError)") in app.error[0].value
+    assert plain("Netloom failed here (ZeroDivisionError)") in app.error[0].value
     kept = json.loads((home / "errors.jsonl").read_text())
     assert kept["where"] == "page"
     assert "by zero" in kept["traceback"]

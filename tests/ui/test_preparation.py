@@ -54,7 +54,7 @@ def digits(**data: object) -> Project:
 
 def test_the_preparation_is_said_and_can_be_chosen(home: Path) -> None:
     app, key = opened(home, digits())
-    (box,) = (item for item in app.selectbox if item.label == "Input preparation")
+    (box,) = (item for item in app.selectbox if item.label == "Input preprocessing")
     assert box.options == ["Standardize", "Scale to 0 to 1", "As they are in the data"]
     assert captions(app) == ["Inputs: pixels are standardized by the training rows (mean 0, deviation 1)."]
     box.select("none").run()
@@ -62,7 +62,7 @@ def test_the_preparation_is_said_and_can_be_chosen(home: Path) -> None:
     assert captions(app) == ["Inputs: pixels are fed as they are in the data."]
     moments = Moments(mean=(0.5,), std=(0.25,))
     app, key = opened(home, digits(prepare=moments.model_dump(mode="json")))
-    (box,) = (item for item in app.selectbox if item.label == "Input preparation")
+    (box,) = (item for item in app.selectbox if item.label == "Input preprocessing")
     assert box.value == "As the imported network asks"
     assert captions(app) == ["Inputs: pixels × 0.00392157, less 0.5, divided by 0.25."]
 
@@ -72,14 +72,14 @@ def test_words_are_not_prepared_so_nothing_is_asked(home: Path) -> None:
     made = project({"x": ("Input", tokens), "o": ("Output", {})}, [("x", "o")])
     app, _ = opened(home, apply(made, {"kind": "project", "data": {"dataset": "intents"}}))
     assert not captions(app)
-    assert not any(item.label == "Input preparation" for item in app.selectbox)
+    assert not any(item.label == "Input preprocessing" for item in app.selectbox)
 
 
 def test_columns_show_the_preparation_that_holds_for_them() -> None:
     options: dict[str, Any] = {"columns": {"mean area": {"scale": "log1p"}}}
     found = columns(DataChoice(dataset="breast_cancer", prepare="none", options=options))
-    rows = {row["Column"]: row["Prepared"] for row in (_row(column, "none") for column in found)}
-    assert (rows["mean area"], rows["mean radius"]) == ("log(1 + x)", "As it is")
+    rows = {row["Column"]: row["Preprocessing"] for row in (_row(column, "none") for column in found)}
+    assert (rows["mean area"], rows["mean radius"]) == ("log(1 + x)", "None")
     fitted = prepare(DataChoice(dataset="breast_cancer", prepare="none", options=options)).preprocess["fields"][0]
     assert {column["name"] for column in fitted["columns"] if column.get("log")} == {"mean area"}
 

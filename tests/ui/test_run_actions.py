@@ -41,11 +41,11 @@ def labels(app: AppTest) -> set[str]:
 
 def test_what_comes_next_depends_on_how_it_ended(store: Store) -> None:
     app, _ = opened(store, "finished", summary={"test": {"accuracy": 1.0}})
-    assert {"Explain", "Go on"} <= labels(app)
+    assert {"Explain", "Extend run"} <= labels(app)
     assert "Resume" not in labels(app)
     failed, _ = opened(store, "failed", reason="The disk is full.", summary={"test": {"accuracy": 1.0}})
     assert "Resume" in labels(failed)
-    assert not {"Explain", "Go on"} & labels(failed)
+    assert not {"Explain", "Extend run"} & labels(failed)
     assert [item.value for item in failed.error] == [plain("The disk is full.")]
 
 

@@ -148,7 +148,7 @@ def test_a_grid_says_how_many_combinations_it_has(store: Store) -> None:
     app.number_input(key="points training.learning_rate").set_value(3).run()
     app.number_input(key="trials of 6").set_value(4).run()
     said = [item.value for item in app.caption]
-    assert "The grid has 6 combinations; 4 of them are tried, spread over the grid." in said
+    assert "The grid has 6 combinations; this sweep tries 4 of them, spread over the grid." in said
     assert not app.exception
 
 

@@ -46,12 +46,14 @@ def said(live: Live) -> Any:
 
 def test_what_is_typed_becomes_part_of_the_document_and_can_be_undone(live: Live) -> None:
     before = live.project
-    typed(live, price={"Prepared": "Quantiles, normal", "Marked": True}, kind={"Missing becomes": "Constant"})
+    typed(
+        live, price={"Preprocessing": "Quantiles, normal", "Missing indicator": True}, kind={"Imputation": "Constant"}
+    )
     assert said(live) == {
         "price": {"scale": "normal", "indicator": True}, "kind": {"impute": "constant", "fill": "missing"},
     }  # fmt: skip
     assert Live(live.store, live.id).project == live.project  # and it was kept
-    typed(live, price={"Marked": False}, kind={"Missing becomes": "Own category"})
+    typed(live, price={"Missing indicator": False}, kind={"Imputation": "Separate category"})
     assert said(live) == {"price": {"scale": "normal"}}
     for _ in range(2):
         live.apply({"kind": "undo"})
@@ -82,10 +84,10 @@ def test_another_target_takes_the_place_of_a_class_and_stands_beside_a_number(li
 
 
 def test_another_kind_forgets_what_was_set_for_the_old_one(live: Live) -> None:
-    typed(live, rooms={"Prepared": "Min to max", "Marked": True})
+    typed(live, rooms={"Preprocessing": "Min-max", "Missing indicator": True})
     typed(live, rooms={"Kind": "category"})
     assert said(live) == {"rooms": {"kind": "category"}}
-    typed(live, rooms={"Prepared": "Numbers, own field"})
+    typed(live, rooms={"Preprocessing": "Ordinal, separate field"})
     found = live.schema()
     assert found is not None
     assert [field.name for field in found.inputs] == ["features", "rooms"]
@@ -102,7 +104,7 @@ def test_what_was_left_out_for_its_looks_can_be_brought_in(live: Live) -> None:
     ("change", "words"),
     [
         ({"kind": {"Kind": "number"}}, "holds no numbers"),
-        ({"kind": {"Prepared": "Min to max"}}, "takes no 'scale'"),
+        ({"kind": {"Preprocessing": "Min-max"}}, "takes no 'scale'"),
         ({"price": {"Role": "weight"}}, "missing"),
         ({"label": {"Role": "input"}}, "nothing to predict"),
     ],
@@ -130,14 +132,14 @@ def _page(project_id: str) -> None:
 def test_rows_are_parted_as_the_page_is_told(live: Live) -> None:
     app = AppTest.from_function(_page, args=(live.id,), default_timeout=60).run()
     assert not app.exception
-    assert "56 rows to learn from, 12 to validate, 12 to test." in [caption.value for caption in app.caption]
-    next(box for box in app.selectbox if box.label == "Rows are parted").select("random").run()
+    assert "56 training rows, 12 validation rows, 12 test rows." in [caption.value for caption in app.caption]
+    next(box for box in app.selectbox if box.label == "Split method").select("random").run()
     next(box for box in app.number_input if box.label == "Folds").set_value(4).run()
     assert not app.exception
     choice = Live(live.store, live.id).project.data
     assert (choice.split, choice.folds, choice.fold) == ("random", 4, 0)
-    assert "48 rows to learn from, 12 to validate, 20 to test." in [caption.value for caption in app.caption]
-    next(box for box in app.selectbox if box.label == "Rows are parted").select("group").run()
+    assert "48 training rows, 12 validation rows, 20 test rows." in [caption.value for caption in app.caption]
+    next(box for box in app.selectbox if box.label == "Split method").select("group").run()
     assert "role group" in app.error[0].value
     assert Live(live.store, live.id).project.data == choice
 
@@ -155,7 +157,7 @@ def test_parts_that_the_data_names_have_no_share_to_set(home: Path) -> None:
     app = AppTest.from_function(_page, args=(key,), default_timeout=60).run()
     boxes = {box.label: box.disabled for box in app.number_input}
     assert (boxes["Validation"], boxes["Test"]) == (False, True)  # validation is taken from the rows for training
-    next(box for box in app.selectbox if box.label == "Rows are parted").select("random").run()
+    next(box for box in app.selectbox if box.label == "Split method").select("random").run()
     assert not any(box.disabled for box in app.number_input)
 
 
@@ -167,15 +169,15 @@ def _pick(app: AppTest, label: str, value: Any) -> None:
 
 def test_several_columns_can_be_predicted_and_as_what_is_chosen_beside_them(live: Live) -> None:
     app = AppTest.from_function(_page, args=(live.id,), default_timeout=60).run()
-    _pick(app, "To predict", ["label", "size"])
+    _pick(app, "Target", ["label", "size"])
     now = Live(live.store, live.id)
     assert now.project.training.objective == "several_outputs"
     found = now.schema()
     assert found is not None
     assert {part.name: part.kind for part in found.target.parts} == {"label": "class", "size": "number"}
-    _pick(app, "To predict", [])
-    assert "at least one column" in app.error[0].value
-    _pick(app, "To predict", ["size"])
+    _pick(app, "Target", [])
+    assert "at least one target column" in app.error[0].value
+    _pick(app, "Target", ["size"])
     assert Live(live.store, live.id).project.training.objective == "regression"
 
 
@@ -185,7 +187,7 @@ def test_cells_of_several_labels_are_read_as_labels(home: Path) -> None:
     store = open_store(home)
     project_id = store.create_project(chain(("Linear", {"units": 3}), data=DataChoice(dataset=info.name)))
     app = AppTest.from_function(_page, args=(project_id,), default_timeout=60).run()
-    _pick(app, "Predicted as", "multi_label")
+    _pick(app, "Target type", "multi_label")
     now = Live(store, project_id)
     found = now.schema()
     assert found is not None
@@ -206,9 +208,9 @@ def test_a_sound_becomes_a_spectrogram_and_a_waveform_again(home: Path) -> None:
     _pick(app, "Read as", "Log-mel spectrogram")
     assert shape() == [31, 40]
     assert any(one.value.startswith("Shape 31 × 40: 31 windows of 32 ms, a new one every 10 ms") for one in app.caption)
-    next(box for box in app.number_input if box.label == "Bands").set_value(16).run()
+    next(box for box in app.number_input if box.label == "Mel bands").set_value(16).run()
     assert shape() == [31, 16]
-    next(box for box in app.number_input if box.label == "From, Hz").set_value(2000.0).run()
+    next(box for box in app.number_input if box.label == "Min (Hz)").set_value(2000.0).run()
     assert any("cannot go from 2000 to 2000 Hz" in error.value for error in app.error)
     assert shape() == [31, 16]
     _pick(app, "Read as", "Waveform")

@@ -75,8 +75,8 @@ def test_what_is_cancelled_says_so_and_starts_again(attack: Attack) -> None:
     tab = state.JobState(cancelled=request.key(open_store().home))  # as the button leaves it
     app.session_state[state.JobState.name()] = tab
     app.run()
-    assert [one.value for one in app.markdown] == ["You cancelled this."]
-    assert [button.label for button in app.button] == ["Start again"]
+    assert [one.value for one in app.markdown] == ["You canceled this."]
+    assert [button.label for button in app.button] == ["Restart"]
     app.button[0].click().run()
     assert app.markdown[-1].value.startswith("attacked")
 

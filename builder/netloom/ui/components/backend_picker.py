@@ -8,7 +8,7 @@ from netloom.runs import cluster
 from netloom.ui.components.page_state import has_value, value_of
 from netloom.ui.components.state import BackendState, Key
 
-_HELP = "The cluster at RAY_ADDRESS, else one of this machine. Each worker takes its part of every batch"
+_HELP = "The cluster at RAY_ADDRESS (default: a local cluster). Each worker processes part of every batch"
 
 
 def backend_picker() -> None:

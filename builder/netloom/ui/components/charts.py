@@ -71,7 +71,7 @@ def confusion_chart(counts: list[list[int]], classes: Sequence[str]) -> go.Figur
             zmin=0,
             zmax=1,
             showscale=False,
-            hovertemplate="%{y} taken for %{x}: %{text}<extra></extra>",
+            hovertemplate="true %{y}, predicted %{x}: %{text}<extra></extra>",
         )
     )
     figure.update_layout(
@@ -109,7 +109,7 @@ def residual_charts(target: Sequence[float], predicted: Sequence[float]) -> tupl
     residuals = [true - said for true, said in zip(target, predicted, strict=True)]
     return (
         _scatter("Predicted against true value", ("True", target), ("Predicted", predicted), (ends, ends)),
-        _scatter("Residuals", ("Predicted", predicted), ("True less predicted", residuals), (ends, (0, 0))),
+        _scatter("Residuals", ("Predicted", predicted), ("True minus predicted", residuals), (ends, (0, 0))),
     )
 
 

@@ -62,7 +62,7 @@ def _columns(
     for names, place in ((order[:FIRST], st.container()), (order[FIRST:], None)):
         if not names:
             continue
-        with place or st.expander(f"{len(names)} columns more"):
+        with place or st.expander(f"{len(names)} more columns"):
             for start in range(0, len(names), A_ROW):
                 for box, name in zip(st.columns(A_ROW), names[start : start + A_ROW], strict=False):
                     with box:

@@ -27,7 +27,7 @@ def panels(found: list[dict[str, Any]], classes: Sequence[str]) -> None:
     if classes and any(part["kind"] == "classes" for item in found for part in item["parts"]):
         legend(classes)
     if any(part["kind"] == "series" for item in found for part in item["parts"]):
-        st.caption("Indigo: what came in. Orange: what was given back.")
+        st.caption("Indigo: input. Orange: reconstruction.")
     for group in dict.fromkeys(item.get("group", "") for item in found):
         if group:
             st.markdown(f"**{plain(group)}**")
@@ -46,7 +46,7 @@ def samples(found: dict[str, list[Any]], *, judged: bool) -> None:
         column.markdown(f"**{plain(title)}**")
         column.image(_sheet(np.asarray(pictures, dtype=np.float64)), width="stretch")
     st.caption(
-        "The noise of the generated pictures is the same for every run and was not used in training. Likeness: 100% "
+        "The generated images use the same noise in every run, which was not used in training. Likeness: 100% "
         "where their Fréchet distance to the test pictures is 0, and 0% from that of training pictures on whose "
         "pixels were shuffled among each other. Real pictures do not reach 100% either: no two sets are alike."
         if judged
@@ -111,7 +111,7 @@ def _parts(item: dict[str, Any]) -> None:
             tagged(part["words"], part["values"])
         elif part["kind"] == "columns":
             rows = [
-                {"column": name, "was": _cell(value), "given back": _cell(part["other"][name])}
+                {"column": name, "was": _cell(value), "reconstruction": _cell(part["other"][name])}
                 for name, value in part["values"].items()
             ]
             st.dataframe(rows, hide_index=True, height=180)
@@ -146,7 +146,7 @@ def _overlaid(before: np.ndarray, after: np.ndarray) -> go.Figure:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for values, name, tone in ((before, "it", TRAIN), (after, "given back", VALIDATION)):
+    for values, name, tone in ((before, "it", TRAIN), (after, "reconstruction", VALIDATION)):
         for channel in range(values.shape[1]):
             figure.add_scatter(y=values[:, channel], mode="lines", name=name, line={"color": tone, "width": 1.6})
     figure.update_layout(height=130, margin={**MARGIN, "t": 6}, showlegend=False)
@@ -223,7 +223,7 @@ def _histogram(found: dict[str, Any]) -> go.Figure:
         barmode="overlay",
         height=340,
         margin=MARGIN,
-        xaxis_title=found.get("score", "Error of a row"),
+        xaxis_title=found.get("score", "Error per row"),
         yaxis_title="Rows",
         legend={"orientation": "h", "x": 0, "y": -0.25, "yanchor": "top"},
     )

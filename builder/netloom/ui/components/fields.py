@@ -13,7 +13,7 @@ from netloom.layers import FormField
 
 Draw = Callable[[dict[str, Any]], Any]
 NUMBERS = ("int", "float", "ints")
-WANTED = {"ints": "whole numbers with commas between them", "int": "a whole number", "float": "a number"}
+WANTED = {"ints": "whole numbers separated by commas", "int": "a whole number", "float": "a number"}
 
 
 def editor(field: FormField, value: Any, names: tuple[str, ...]) -> tuple[Any, Callable[[Any], Any], Draw]:
@@ -61,7 +61,7 @@ def read_text(field: FormField, typed: str) -> Any:
             return [read_number(part, whole=True) for part in _parts(typed.replace("×", ","))]
         return read_number(typed, whole=field.kind == "int")
     except ValueError:
-        raise ValueError(f"{field.label} takes {WANTED[field.kind]}, received {typed[:40]!r}.") from None
+        raise ValueError(f"{field.label} must be {WANTED[field.kind]}; received {typed[:40]!r}.") from None
 
 
 def read_number(typed: str, *, whole: bool = False) -> Number | str:
@@ -77,7 +77,7 @@ def read_number(typed: str, *, whole: bool = False) -> Number | str:
     if number is None:
         return _expression(typed)
     if whole:
-        raise ValueError(f"{typed[:40]!r} is no whole number.")
+        raise ValueError(f"{typed[:40]!r} is not a whole number.")
     return number
 
 
@@ -116,5 +116,5 @@ def _within(field: FormField, value: int) -> bool:
 def _help(field: FormField, names: tuple[str, ...]) -> str:
     low, high = field.minimum, field.maximum
     bounds = f" From {low:g} to {high:g}." if low is not None and high is not None and field.kind != "ints" else ""
-    maybe = f" Takes an expression as well, over {', '.join(names)}." if names and field.kind in NUMBERS else ""
+    maybe = f" Also accepts an expression with {', '.join(names)}." if names and field.kind in NUMBERS else ""
     return f"{field.description}.{bounds}{' May be empty.' if field.optional else ''}{maybe}"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PICTURE: dict[str, Any] = {"displayModeBar": False}
 Table = Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]
 
-_HTML = '<div class="row" role="group" aria-label="Take away"></div>'
+_HTML = '<div class="row" role="group" aria-label="Download figure"></div>'
 _CSS = """
 .row { display: flex; gap: 0.15rem; justify-content: flex-end; }
 button { font: 500 0.75rem var(--st-font); letter-spacing: 0.03em; color: var(--st-text-color); background: none;

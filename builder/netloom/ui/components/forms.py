@@ -57,7 +57,7 @@ def refused(arguments: Mapping[str, Any]) -> None:
 def choose_data(live: Live, name: str) -> None:
     """The choice of the project's data, on the page of this name."""
     infos = {info.name: info for info in datasets(live.store.home)}
-    labels = told_apart({"": "Choose data", **{name: info.title for name, info in infos.items()}})
+    labels = told_apart({"": "Select data", **{name: info.title for name, info in infos.items()}})
     names, chosen = ["", *infos], live.project.data.dataset
     if chosen not in infos:
         chosen = ""

@@ -48,7 +48,7 @@ def paint(picture: np.ndarray, ground: np.ndarray, key: str) -> np.ndarray:
         if st.button("Undo", key=Part.UNDO.within(key), disabled=not strokes):
             strokes.pop()
             st.rerun(scope="fragment")
-        how = "each click paints a cell" if tool == "Click" else "draw over the cells that are to be painted"
+        how = "each click paints a cell" if tool == "Click" else "draw over the cells to paint"
         st.caption(f"{how.capitalize()}{f'; a cell is {size} × {size} pixels' if size > 1 else ''}.", width="content")
     return shown if strokes else picture
 

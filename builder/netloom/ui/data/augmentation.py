@@ -38,10 +38,10 @@ def augmentation(live: Live | None, info: DatasetInfo, data: Prepared) -> None:
     """What is declared and what it does, for the project that uses this data."""
     if live is None or live.project.data.dataset != info.name:
         with st.container(border=True):
-            st.markdown(":material/auto_awesome: **Augmentation makes a few examples go further**")
+            st.markdown(":material/auto_awesome: **Augmentation: more variety from few examples**")
             st.caption(
-                "Training rows are changed a little, at random, each time they are seen: mirrored, moved, noisier. "
-                f"{beginning(info)}, and declare it here; the project remembers it."
+                "Each epoch changes the training rows slightly at random: flipped, shifted, with noise. "
+                f"{beginning(info)}, then add augmentations here."
             )
         return
     names = _fields(live, data)
@@ -57,7 +57,7 @@ def augmentation_note(live: Live) -> None:
     known, declared = augmentations(), live.project.training.augment
     if declared:
         titles = ", ".join(known[one.kind].title.lower() if one.kind in known else one.kind for one in declared)
-        st.caption(f":material/auto_awesome: Training rows are varied: {plain(titles)}. Set under Data, Augment.")
+        st.caption(f":material/auto_awesome: Augmentation: {plain(titles)}. Change it under Data, Augment.")
 
 
 def _fields(live: Live, data: Prepared) -> list[str]:
@@ -70,14 +70,14 @@ def _declared(live: Live, data: Prepared, names: list[str]) -> None:
     declared = live.project.training.augment
     fitting = [kind for kind in augmentations() if not misfit(Augment(kind=kind), data.schema, names)]
     if not fitting and not declared:
-        st.info("There is no augmentation for what this network reads.")
+        st.info("No augmentation fits the inputs of this network.")
         return
     _add(live, fitting, [one.kind for one in declared], data.schema.inputs[0].kind)
     for place, one in enumerate(declared):
         with st.container(border=True):
             _one(live, data, names, place, one)
     if declared:
-        st.caption("They happen in this order, to training rows alone; nothing that is measured or predicted changes.")
+        st.caption("Applied in this order to training rows only. Evaluation and prediction use the unchanged rows.")
 
 
 def _add(live: Live, fitting: list[str], there: list[str], kind: str) -> None:
@@ -86,17 +86,17 @@ def _add(live: Live, fitting: list[str], there: list[str], kind: str) -> None:
     if choices:
         shown = bound(live, "augment/add", None, lambda name: _edit(live, [*_all(live), {"kind": name}]), renews=True)
         st.selectbox(
-            "Add an augmentation",
+            "Add augmentation",
             choices,
             index=None,
             format_func=lambda name: f"{known[name].title} — {known[name].summary}",
-            placeholder="Choose what may happen to a training row",
+            placeholder="Select an augmentation",
             **shown,
         )
     usual = [name for name in USUAL.get(kind, ()) if name in fitting]
     if not there and usual:
         titles = ", ".join(known[name].title.lower() for name in usual)
-        if st.button("Begin with the usual", icon=":material/auto_awesome:", help=f"Adds {titles}"):
+        if st.button("Add recommended", icon=":material/auto_awesome:", help=f"Adds {titles}"):
             live.apply(_edit(live, [{"kind": name} for name in usual]))
             st.rerun()
 
@@ -105,9 +105,7 @@ def _one(live: Live, data: Prepared, names: list[str], place: int, one: Augment)
     title, remove = st.columns([5, 1], vertical_alignment="center")
     kind = augmentations().get(one.kind)
     title.markdown(f"**{plain(kind.title if kind else one.kind)}**")
-    if remove.button(
-        "", icon=":material/close:", key=Key.AUGMENT_REMOVE.of(live.generation, place), help="Take it away"
-    ):
+    if remove.button("", icon=":material/close:", key=Key.AUGMENT_REMOVE.of(live.generation, place), help="Remove"):
         live.apply(_edit(live, [other for number, other in enumerate(_all(live)) if number != place]))
         st.rerun()
     try:
@@ -169,12 +167,12 @@ def _preview(live: Live, data: Prepared, names: list[str]) -> None:
     one, two = st.columns([3, 1], vertical_alignment="bottom")
     place = one.slider("Training example", 1, len(train), 1, key=Key.AUGMENT_ROW.of(data.fingerprint[:8])) - 1
     state = DataState.current()
-    if declared and two.button("Others", icon=":material/casino:", width="stretch", help="Draw again"):
+    if declared and two.button("Next rows", icon=":material/casino:", width="stretch", help="Resample"):
         state.augmentation_seed += 1
     row = int(train[place])
     example = data.example(row)
     if not declared:
-        st.caption("The network sees every training example as it is. Add an augmentation to see what it does.")
+        st.caption("Training examples are not augmented. Add an augmentation to preview its effect.")
         with st.columns(ACROSS if example.image is not None else 1)[0]:
             _show(example, "", 0)
         return
@@ -195,7 +193,7 @@ def _preview(live: Live, data: Prepared, names: list[str]) -> None:
             if start + offset < len(shown):
                 with column:
                     _show(*shown[start + offset], start + offset)
-    st.caption(f"Row {row} ({plain(example.target[:60])}) as it is, then {VERSIONS} times as the network will see it.")
+    st.caption(f"Row {row} ({plain(example.target[:60])}): the original, then {VERSIONS} augmented versions.")
 
 
 def _show(example: Example, note: str, place: int) -> None:
@@ -218,7 +216,7 @@ def _show(example: Example, note: str, place: int) -> None:
 
 def _texts(shown: list[tuple[Example, str]]) -> None:
     lines = [
-        {"": "as it is" if not place else f"version {place}", "text": example.text}
+        {"": "original" if not place else f"version {place}", "text": example.text}
         for place, (example, _) in enumerate(shown)
     ]
     st.dataframe(lines, hide_index=True, height="content")
@@ -232,6 +230,6 @@ def _tables(shown: list[tuple[Example, str]]) -> None:
         line = {"column": name}
         for place, (example, _) in enumerate(shown[:6]):
             value = example.columns.get(name)
-            line["as it is" if not place else str(place)] = shown_cell(value)
+            line["original" if not place else str(place)] = shown_cell(value)
         lines.append(line)
     st.dataframe(lines, hide_index=True)

@@ -27,20 +27,20 @@ from netloom.ui.shell.errors import show_error
 from netloom.ui.train.results import preview, varied
 
 # The sections, with what each is for.
-LOOK, COLUMNS, QUALITY, AUGMENT, CARD = "Look", "Columns", "Quality", "Augment", "Card"
+LOOK, COLUMNS, QUALITY, AUGMENT, CARD = "Overview", "Columns", "Quality", "Augment", "Card"
 SECTIONS = {
-    LOOK: ":material/visibility: Look",
+    LOOK: ":material/visibility: Overview",
     COLUMNS: ":material/view_column: Columns",
     QUALITY: ":material/fact_check: Quality",
     AUGMENT: ":material/auto_awesome: Augment",
     CARD: ":material/badge: Card",
 }
 PURPOSES = {
-    LOOK: "How many rows there are, of which classes, and what they look like.",
-    COLUMNS: "What each column is, how it is prepared, and how rows are split.",
-    QUALITY: "What is wrong with this data, and how to mend it.",
-    AUGMENT: "Random changes that make a few training rows go further.",
-    CARD: "This data on one page, to take along.",
+    LOOK: "Number of rows, class balance and examples.",
+    COLUMNS: "Type and role of each column, its preprocessing, and the split.",
+    QUALITY: "Problems of this data and how to fix them.",
+    AUGMENT: "Random changes of the training rows against overfitting.",
+    CARD: "Dataset card: this data on one page, to download.",
 }
 ROWS, REMARKS = 60, 3  # that are shown at a glance
 
@@ -97,7 +97,7 @@ def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
     if section == COLUMNS:
         schema_editor(store, live, info, data)
     elif data is None:
-        st.info("There is nothing to show until the data can be read. Its columns can be changed in Columns.")
+        st.info("The data cannot be read yet. Correct its columns under Columns.")
     elif section == QUALITY:
         quality(store, live, info, choice, data)
     elif section == AUGMENT:
@@ -134,10 +134,10 @@ def _remarks(found: list[str], notes: list[str]) -> None:
     lines = [f"{bullet}{plain(remark)}" for remark in remarks[:REMARKS]]
     more = len(remarks) - REMARKS
     if found:
-        rest = f"{more} more, and how to mend it: " if more > 0 else "How to mend it: "
+        rest = f"{more} more. How to fix them: " if more > 0 else "How to fix this: "
         lines += ["", f"{rest}see **Quality**."]
     elif more > 0:
-        lines += ["", f"{more} more stand on the **Card**."]
+        lines += ["", f"{more} more are listed on the **Card**."]
     st.warning("\n".join(lines), icon=":material/warning:")
 
 
@@ -183,7 +183,7 @@ def _card(store: Store, info: DatasetInfo, choice: DataChoice, data: Prepared) -
 def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
     used = live is not None and live.project.data.dataset == info.name
     if live and used:
-        st.markdown(f":green-badge[:material/check: Used by {plain(_short(live.project.name))}]")
+        st.markdown(f":green-badge[:material/check: Used in {plain(_short(live.project.name))}]")
     # What people brought has a better beginning than an open project that was made for other data.
     elif live and st.button(f"Use it in {plain(_short(live.project.name))}", type=_weight(info.builtin)):
         live.apply(data_edit(live, info.name, {info.name: info}))
@@ -191,10 +191,10 @@ def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
     if info.builtin:
         return
     start_network(store, info, used=used)
-    with st.popover("", icon=":material/delete:", help="Delete this data"):
+    with st.popover("", icon=":material/delete:", help="Delete data"):
         st.markdown(f"**Delete {plain(info.title)}?**")
-        st.caption("Projects that use it can be opened still, but not trained until the file is added again.")
-        if st.button("Delete it", icon=":material/delete:", width="stretch"):
+        st.caption("Projects that use it can still be opened, but cannot be trained until you add the file again.")
+        if st.button("Delete data", icon=":material/delete:", width="stretch"):
             from netloom import jobs
             from netloom.ui.explain import page as explain_page
 

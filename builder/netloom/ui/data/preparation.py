@@ -29,12 +29,12 @@ def preparation(live: Live) -> None:
 
     made = bound(live, "training/prepare", shown, change, renews=True)
     st.selectbox(
-        "Input preparation",
+        "Input preprocessing",
         list(labels),
         list(labels).index(shown),
         format_func=labels.__getitem__,
-        help="What is done to numbers and pixels before the network sees them. Change it where an imported network was "
-        "trained on inputs that were prepared otherwise; single columns and fields are set on the Data page.",
+        help="Preprocessing of numbers and pixels. Change it if an imported network was trained with other "
+        "preprocessing. Set single columns and fields on the Data page.",
         **made,
     )
     refused(made)

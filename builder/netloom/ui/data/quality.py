@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 KEPT = 40  # reports of this server
 ACROSS = 6
 SIGNS = {
-    "error": (":red[:material/error:]", "makes results untrue", "make results untrue"),
+    "error": (":red[:material/error:]", "invalidates results", "invalidate results"),
     "warning": (":orange[:material/warning:]", "may harm training", "may harm training"),
     "hint": (":blue[:material/info:]", "good to know", "good to know"),
 }
@@ -43,16 +43,14 @@ def quality(store: Store, live: Live | None, info: DatasetInfo, choice: DataChoi
     if used is None:
         _settled(store, info)
         if any(one.fix for one in found.findings):
-            st.caption("One click makes each of these fixes for new projects; the file itself stays as it is.")
+            st.caption("Each fix applies to new projects with one click. The file itself does not change.")
     for place, finding in enumerate(found.findings):
         _finding(store, used, info, data, finding, place)
-    with st.expander(f"What was looked for ({len(found.checked)})", icon=":material/checklist:"):
+    with st.expander(f"Checks ({len(found.checked)})", icon=":material/checklist:"):
         st.markdown("\n".join(f"- {title}" for title in found.checked))
         if found.looked_at < found.rows:
-            st.caption(
-                f"A sample of {found.looked_at:,} of the {found.rows:,} rows was looked at; counts are of the sample."
-            )
-        st.caption(f"Took {found.elapsed_s:.1f} s.")
+            st.caption(f"Checked a sample of {found.looked_at:,} of {found.rows:,} rows. Counts refer to the sample.")
+        st.caption(f"Completed in {found.elapsed_s:.1f} s.")
 
 
 @st.cache_resource(show_spinner=False)
@@ -66,10 +64,10 @@ def reported(store: Store, choice: DataChoice, data: Prepared) -> Report:
     known = _reports()
     key = hashlib.sha256(f"{data.fingerprint} {choice.model_dump_json()}".encode()).hexdigest()
     if key not in known:
-        bar = st.progress(0.0, "Looking at the data …")
+        bar = st.progress(0.0, "Checking the data …")
 
         def progress(share: float, title: str) -> None:
-            bar.progress(share, f"Looking for: {title}")
+            bar.progress(share, f"Checking: {title}")
 
         made = report(data, choice, store.home, progress=progress)
         bar.empty()
@@ -83,7 +81,7 @@ def _verdict(found: Report) -> None:
     counts = {severity: sum(one.severity == severity for one in found.findings) for severity in SIGNS}
     if not found.findings:
         st.success(
-            f"Nothing found in {found.looked_at:,} rows. {len(found.checked)} things were looked for.",
+            f"No problems found in {found.looked_at:,} rows by {len(found.checked)} checks.",
             icon=":material/check_circle:",
         )
         return
@@ -101,7 +99,7 @@ def _fixed(live: Live | None) -> None:
     if live is None or fixed is None or (fixed.project_id, fixed.revision) != (live.id, live.view.state.revision):
         return
     left, right = st.columns([5, 1], vertical_alignment="center")
-    left.success(f"Done: {plain(fixed.title)}.", icon=":material/check:")
+    left.success(f"Applied: {plain(fixed.title)}.", icon=":material/check:")
     if right.button("Undo", icon=":material/undo:", width="stretch"):
         live.apply({"kind": "undo"})
         state.fixed = None
@@ -113,8 +111,8 @@ def _settled(store: Store, info: DatasetInfo) -> None:
     if not default_data(info.name, store.home) and not default_training(info.name, store.home):
         return
     left, right = st.columns([4, 1], vertical_alignment="center")
-    left.success("New projects with this data take over the fixes that were made here.", icon=":material/check:")
-    if right.button("Take them back", icon=":material/undo:", width="stretch"):
+    left.success("The fixes made here apply to new projects with this data.", icon=":material/check:")
+    if right.button("Undo fixes", icon=":material/undo:", width="stretch"):
         take_back(info.name, store.home)
         st.rerun()
 
@@ -129,7 +127,7 @@ def _finding(store: Store, live: Live | None, info: DatasetInfo, data: Prepared,
             with right:
                 _fix(store, live, info, finding, place)
         if finding.plot or finding.rows or finding.pairs:
-            with st.expander("Look", icon=":material/search:", expanded=place == 0):
+            with st.expander("Show details", icon=":material/search:", expanded=place == 0):
                 if finding.plot:
                     chart = plot_chart(finding.plot)
                     st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=Key.PLOT.of(place))
@@ -148,7 +146,7 @@ def _fix(store: Store, live: Live | None, info: DatasetInfo, finding: Finding, p
         return
     if _is_made(live, finding.fix.edit):
         made["icon"] = ":material/check:"
-        st.button(title, disabled=True, help="Made already; the Train page takes it back.", **made)
+        st.button(title, disabled=True, help="Already applied. You can undo it on the Train page.", **made)
     elif st.button(title, **made):
         try:
             live.apply(data_change(store, live, finding.fix.edit))
@@ -164,10 +162,8 @@ def _fix_for_all(store: Store, info: DatasetInfo, title: str, finding: Finding, 
     edit = finding.fix.edit if finding.fix is not None else {}
     training = default_training(info.name, store.home)
     if "data" not in edit and all(training.get(name) == value for name, value in edit.get("training", {}).items()):
-        st.button(
-            title, disabled=True, help="New projects take it over already.", **{**made, "icon": ":material/check:"}
-        )
-    elif st.button(title, help="New projects with this data take it over.", **made):
+        st.button(title, disabled=True, help="Already applied to new projects.", **{**made, "icon": ":material/check:"})
+    elif st.button(title, help="Applies the fix to new projects with this data.", **made):
         try:
             settle(info.name, edit, store.home)
         except ValueError as error:

@@ -33,27 +33,27 @@ from netloom.ui.shell.errors import show_error
 
 _KINDS, _ROLES, _PARTS = get_args(ColumnKind), get_args(Role), get_args(Part)
 _SCALES = {
-    "Standardised": "standard", "Min to max": "minmax", "Quantiles, even": "quantile", "Quantiles, normal": "normal",
-    "log(1 + x)": "log1p", "log(1 + x), standardised": "log_standard", "As it is": "none",
+    "Standardized": "standard", "Min-max": "minmax", "Quantiles, uniform": "quantile", "Quantiles, normal": "normal",
+    "log(1 + x)": "log1p", "log(1 + x), standardized": "log_standard", "None": "none",
 }  # fmt: skip
-_CODES = {"One-hot": "onehot", "Hashed": "hash", "Numbers, shared field": "index", "Numbers, own field": "own"}
-_TOKENS = {"Words": "words", "Byte pairs": "bpe", "Letters": "characters"}
+_CODES = {"One-hot": "onehot", "Hashed": "hash", "Ordinal, shared field": "index", "Ordinal, separate field": "own"}
+_TOKENS = {"Words": "words", "Byte pairs": "bpe", "Characters": "characters"}
 _PREPARED = {
     **{label: ("scale", value) for label, value in _SCALES.items()},
     **{label: ("encode", value) for label, value in _CODES.items()},
     **{label: ("tokens", value) for label, value in _TOKENS.items()},
 }
 _FILLED = {"Median": "median", "Mean": "mean", "Most frequent": "most_frequent", "Constant": "constant"}
-_OWN = "Own category"
+_OWN = "Separate category"
 _NORMALISED = {
-    "Over all": "dataset", "Channel by channel": "channel", "From 0 to 1": "unit", "As they are": "none",
+    "Whole dataset": "dataset", "Per channel": "channel", "Scale to 0–1": "unit", "None": "none",
 }  # fmt: skip
 _SPLITS = {
-    "auto": "As the data asks", "random": "By chance", "stratified": "Stratified", "group": "By group",
-    "time": "By time", "given": "As given",
+    "auto": "Automatic", "random": "Random", "stratified": "Stratified", "group": "By group",
+    "time": "By time", "given": "Predefined",
 }  # fmt: skip
 _SHOWN = 8  # labels that are treated as others
-_GIVEN = "The data says which rows these are"
+_GIVEN = "Predefined by the data"
 
 
 def schema_editor(store: Store, live: Live | None, info: DatasetInfo, data: Prepared | None) -> None:
@@ -64,7 +64,7 @@ def schema_editor(store: Store, live: Live | None, info: DatasetInfo, data: Prep
         found = columns(choice, store.home)
     except DataError as error:
         show_error(error)
-        if used and COLUMNS in choice.options and st.button("Take back what was set for columns"):
+        if used and COLUMNS in choice.options and st.button("Reset column settings"):
             used.apply(reading_edit(used, {"options": _without(choice.options, COLUMNS)}))
             st.rerun()
         return
@@ -74,8 +74,8 @@ def schema_editor(store: Store, live: Live | None, info: DatasetInfo, data: Prep
     if used is None:
         if data is not None and not found:
             st.dataframe(_read_as(data), hide_index=True, width="stretch")
-        what = "kinds, roles and preparation" if found else "how it is prepared"
-        st.caption(f"{beginning(info)}, and {what} can be changed here, and how rows are split.")
+        what = "kinds, roles and preprocessing" if found else "preprocessing"
+        st.caption(f"{beginning(info)} to change {what} and the split here.")
         return
     if found:
         if not info.builtin:
@@ -92,7 +92,7 @@ def _alias_notes(choice: DataChoice) -> None:
     for name, aliases in aliases_of(said if isinstance(said, dict) else {}).items():
         shown = ", ".join(f"{plain(one)} as {plain(other)}" for one, other in list(aliases.items())[:_SHOWN])
         more = f", and {len(aliases) - _SHOWN:,} more" if len(aliases) > _SHOWN else ""
-        st.caption(f"In {plain(name)}, treated as the same: {shown}{more}.")
+        st.caption(f"Merged labels in {plain(name)}: {shown}{more}.")
 
 
 def _read_as(data: Prepared) -> list[dict[str, Any]]:
@@ -133,21 +133,23 @@ def _table(live: Live | None, found: list[Column]) -> None:
         disabled=["Column", "Missing", "Distinct", "Values"],
         column_config={
             "Column": text(pinned=True, width=120),
-            "Kind": choice(options=list(_KINDS), required=True, width="small", help="What its cells are read as"),
+            "Kind": choice(options=list(_KINDS), required=True, width="small", help="Type of the values"),
             "Role": choice(
                 options=list(_ROLES),
                 required=True,
                 width="small",
-                help="Input: learned from. Target: to be predicted. Group: rows that stay together in a split. "
-                "Weight: how much a row counts in the loss, and there alone: every measure counts each row once. "
-                "Time: what came before what. Split: train, validation or test.",
+                help="Input: a feature. Target: to predict. Group: rows with the same value stay in one split. "
+                "Weight: sample weight in the loss; metrics are unweighted. "
+                "Time: orders the rows. Split: train, validation or test.",
             ),
             "Missing": st.column_config.NumberColumn(width="small", help="Rows without a value"),
-            "Values": text(help="From the least to the greatest, or the commonest"),
-            "Prepared": choice(options=list(_PREPARED), help="How numbers are scaled, categories and texts encoded"),
-            "Missing becomes": choice(options=[*_FILLED, _OWN], help="What stands in for a missing value"),
-            "Marked": st.column_config.CheckboxColumn(
-                width="small", help="A number of its own says whether the value was missing"
+            "Values": text(help="Range, or the most frequent values"),
+            "Preprocessing": choice(
+                options=list(_PREPARED), help="Scaling of numbers, encoding of categories and texts"
+            ),
+            "Imputation": choice(options=[*_FILLED, _OWN], help="Replacement for missing values"),
+            "Missing indicator": st.column_config.CheckboxColumn(
+                width="small", help="Adds a 0/1 feature that marks missing values"
             ),
         },
     )
@@ -178,9 +180,9 @@ def _row(column: Column, scale: str) -> dict[str, Any]:
         "Role": column.role,
         "Missing": column.missing,
         "Values": f"{column.low} to {column.high}" if column.low else ", ".join(column.values),
-        "Prepared": prepared if learned else None,
-        "Missing becomes": filled if learned else None,
-        "Marked": bool(choice.indicator),
+        "Preprocessing": prepared if learned else None,
+        "Imputation": filled if learned else None,
+        "Missing indicator": bool(choice.indicator),
         "Distinct": column.distinct,
     }
 
@@ -209,19 +211,19 @@ def _change(settings: dict[str, Any], change: Mapping[str, Any], column: Column)
         settings |= {"kind": change["Kind"], **({"role": role} if role else {})}
     if "Role" in change:
         settings["role"] = change["Role"]
-    if change.get("Prepared"):
-        setting, value = _PREPARED[change["Prepared"]]
+    if change.get("Preprocessing"):
+        setting, value = _PREPARED[change["Preprocessing"]]
         settings[setting] = value
-    if "Missing becomes" in change:
+    if "Imputation" in change:
         settings.pop("impute", None)
         settings.pop("fill", None)
-        filled = _FILLED.get(change["Missing becomes"])
+        filled = _FILLED.get(change["Imputation"])
         settings |= {"impute": filled} if filled else {}
         if filled == "constant":
             settings["fill"] = "missing" if column.kind == "category" else 0.0
-    if "Marked" in change:
+    if "Missing indicator" in change:
         settings.pop("indicator", None)
-        settings |= {"indicator": True} if change["Marked"] else {}
+        settings |= {"indicator": True} if change["Missing indicator"] else {}
     if (column.role == "input") != (settings.get("role", column.role) == "input"):
         settings.setdefault("role", column.role)
 
@@ -244,24 +246,24 @@ def _details(live: Live, found: list[Column]) -> None:
     shown = [column for column in found if column.role == "input" and _has_more(column)]
     if not shown:
         return
-    with st.expander("More about one column"):
+    with st.expander("Column details"):
         names = [column.name for column in shown]
         name = st.selectbox("Column", names, key=Key.COLUMN.of(live.id))
         column = shown[names.index(name)]
         choice = column.choice
         if choice.fill is not None and column.kind in ("number", "date"):
-            _number(live, column, "fill", "Missing becomes", float(choice.fill), step=None)
+            _number(live, column, "fill", "Imputation", float(choice.fill), step=None)
         elif choice.fill is not None:
             made = bound(
                 live, f"{name}/fill", choice.fill, lambda value: _set(live, name, {"fill": value}), renews=True
             )
-            st.text_input("Missing becomes", str(choice.fill), **made)
+            st.text_input("Imputation", str(choice.fill), **made)
         if choice.encode == "hash":
-            _number(live, column, "buckets", "Places", choice.buckets or BUCKETS, 2, 4_096)
+            _number(live, column, "buckets", "Hash buckets", choice.buckets or BUCKETS, 2, 4_096)
         if column.kind == "date":
             parts = list(choice.parts or ("days", "month", "weekday"))
             made = bound(live, f"{name}/parts", parts, lambda value: _set(live, name, {"parts": value}), renews=True)
-            st.multiselect("Parts that become numbers", list(_PARTS), parts, **made)
+            st.multiselect("Date features", list(_PARTS), parts, **made)
             refused(made)
         if column.kind == "text":
             _text(live, column.name, choice.plain(), lambda change: _set(live, column.name, change))
@@ -287,16 +289,18 @@ def _text(live: Live, name: str, settings: Mapping[str, Any], edit: Any) -> None
     labels = list(_TOKENS)
     shown = _name(_TOKENS, tokens)
     made = bound(live, f"{name}/tokens", shown, lambda value: edit({"tokens": _TOKENS[value]}), renews=True)
-    first.selectbox("Parted into", labels, labels.index(str(shown)), **made)
+    first.selectbox("Tokenization", labels, labels.index(str(shown)), **made)
     size = settings.get("vocabulary", BPE_VOCABULARY if tokens == "bpe" else VOCABULARY_LIMIT)
     made = bound(live, f"{name}/size", size, lambda value: edit({"vocabulary": value}), renews=True)
-    second.number_input("Vocabulary, at most", 260, 100_000, size, **made)
+    second.number_input("Max vocabulary", 260, 100_000, size, **made)
     length = settings.get("length", 0)
     made = bound(live, f"{name}/length", length, lambda value: edit({"length": value or None}), renews=True)
-    third.number_input("Tokens read", 0, 4_096, length, help=f"0: as many as 98 % have, {LENGTH_LIMIT} at most", **made)
+    third.number_input(
+        "Max tokens", 0, 4_096, length, help=f"0: covers 98% of the texts, at most {LENGTH_LIMIT}", **made
+    )
     lower = settings.get("lower", tokens == "words")
     made = bound(live, f"{name}/lower", lower, lambda value: edit({"lower": value}), renews=True)
-    last.toggle("Lower case", lower, **made)
+    last.toggle("Lowercase", lower, **made)
 
 
 def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
@@ -338,7 +342,7 @@ def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
             fitted = next(field for field in data.preprocess["fields"] if field["name"] == part.name)
             read_as(live, part, fitted, edit, first)
             first = second
-        first.selectbox("Normalised" if setting == "normalise" else "Scaled", names, names.index(shown), **made)
+        first.selectbox("Normalization" if setting == "normalise" else "Scaling", names, names.index(shown), **made)
         refused(made)
         if isinstance(part, Images) and part.target_kind != "mask" and part.masks is None:
             # What people brought is kept larger than it is read, so it is read anew in its new size.
@@ -353,9 +357,9 @@ def _picture(live: Live, part: Images, edit: Any, first: Any, second: Any) -> No
     channels, _, side = part.pixels.shape[1:]
     asked = part.settings.get("grey") or live.project.data.options.get("grey")
     made = bound(live, f"{part.name}/size", side, lambda value: edit({"size": value}), renews=True)
-    first.number_input("Pixels on a side", 4, 512, side, **made)
+    first.number_input("Image size (pixels)", 4, 512, side, **made)
     grey = bound(live, f"{part.name}/grey", channels == 1, lambda value: edit({"grey": value}), renews=True)
-    second.toggle("Grey", channels == 1, disabled=channels == 1 and not asked, **grey)
+    second.toggle("Grayscale", channels == 1, disabled=channels == 1 and not asked, **grey)
     for one in (made, grey):
         refused(one)
 
@@ -371,7 +375,7 @@ def _split(live: Live, data: Prepared | None) -> None:
     first, second, third, fourth = st.columns([1.4, 1, 1, 1])
     names, asked = list(_SPLITS), []
     how = made("split", choice.split, lambda value: {"split": value})
-    first.selectbox("Rows are parted", names, names.index(choice.split), format_func=_SPLITS.__getitem__, **how)
+    first.selectbox("Split method", names, names.index(choice.split), format_func=_SPLITS.__getitem__, **how)
     # What the data itself names has no share; what it does not name is taken from training.
     given = data.raw.given if data is not None and method_of(data.raw, choice) == "given" else None
     validated, tested = (given is not None and bool((given == part).any()) for part in (1, 2))
@@ -385,10 +389,12 @@ def _split(live: Live, data: Prepared | None) -> None:
         asked.append(test)
     else:
         fold = made("fold", choice.fold + 1, lambda value: {"fold": value - 1})
-        third.number_input("Fold that tests", 1, choice.folds, choice.fold + 1, **fold)
+        third.number_input("Test fold", 1, choice.folds, choice.fold + 1, **fold)
         asked.append(fold)
     folds = made("folds", choice.folds or 1, lambda value: {"folds": value if value > 1 else None, "fold": 0})
-    fourth.number_input("Folds", 1, 100, choice.folds or 1, help="1: no folds, one split", **folds)
+    fourth.number_input(
+        "Folds", 1, 100, choice.folds or 1, help="Number of cross-validation folds; 1: a single split", **folds
+    )
     for one in (how, share, *asked, folds):
         refused(one)
     first, second, _ = st.columns([1, 1, 2.4])
@@ -396,13 +402,13 @@ def _split(live: Live, data: Prepared | None) -> None:
     first.number_input("Seed", 0, 2**31 - 1, choice.seed, **seed)
     if choice.split == "time":
         gap = made("gap", choice.gap, lambda value: {"gap": value})
-        second.number_input("Rows left out between", 0, 1_000_000, choice.gap, **gap)
+        second.number_input("Gap in rows", 0, 1_000_000, choice.gap, **gap)
         refused(gap)
     refused(seed)
     if data is not None:
         counts = {name: f"{len(rows):,}" for name, rows in data.split.items()}
         st.caption(
-            f"{counts['train']} rows to learn from, {counts['validation']} to validate, {counts['test']} to test."
+            f"{counts['train']} training rows, {counts['validation']} validation rows, {counts['test']} test rows."
         )
 
 

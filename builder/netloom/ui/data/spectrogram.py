@@ -24,7 +24,9 @@ def read_as(
     names = list(_WAYS)
     shown = names[fitted["encoding"] == LOG_MEL]
     made = bound(live, f"{part.name}/sound", shown, lambda name: edit({"sound": _WAYS[name]}), renews=True)
-    place.selectbox("Read as", names, names.index(shown), help="The network's input becomes what is chosen", **made)
+    place.selectbox(
+        "Read as", names, names.index(shown), help="Representation of the sound that the network receives", **made
+    )
     refused(made)
     if fitted["encoding"] == LOG_MEL:
         _spectrogram(live, part.name, fitted, edit)
@@ -34,11 +36,11 @@ def _spectrogram(live: Live, name: str, fitted: Mapping[str, Any], edit: Callabl
     samples, rate = int(fitted["samples"]), int(fitted["rate"])
     # The words, the setting, what it is now, from where to where, and by how much a click moves it.
     asked: tuple[tuple[str, str, Any, Any, Any, Any], ...] = (
-        ("Window, samples", "window", int(fitted["window"]), 2, max(2, 2 * (samples - 1)), 1),
-        ("Hop, samples", "hop", int(fitted["hop"]), 1, samples, 1),
-        ("Bands", "bands", int(fitted["shape"][1]), 1, 1_024, 1),
-        ("From, Hz", "low", float(fitted["low"]), 0.0, rate / 2, 50.0),
-        ("To, Hz", "high", float(fitted["high"]), 1.0, rate / 2, 50.0),
+        ("Window (samples)", "window", int(fitted["window"]), 2, max(2, 2 * (samples - 1)), 1),
+        ("Hop (samples)", "hop", int(fitted["hop"]), 1, samples, 1),
+        ("Mel bands", "bands", int(fitted["shape"][1]), 1, 1_024, 1),
+        ("Min (Hz)", "low", float(fitted["low"]), 0.0, rate / 2, 50.0),
+        ("Max (Hz)", "high", float(fitted["high"]), 1.0, rate / 2, 50.0),
     )
     for column, (label, setting, value, least, most, step) in zip(st.columns(5), asked, strict=True):
         made = bound(live, f"{name}/{setting}", value, _change(edit, setting), renews=True)
@@ -47,8 +49,8 @@ def _spectrogram(live: Live, name: str, fitted: Mapping[str, Any], edit: Callabl
         refused(made)
     empty = empty_bands(fitted)
     told_of_empty = (
-        f" {empty} of the bands are narrower than what a window can tell apart, and are always empty: take fewer of "
-        "them, or a longer window."
+        f" {empty} mel bands are narrower than the frequency resolution and always empty. Use fewer bands or a "
+        "longer window."
     ) * bool(empty)
     st.caption(f"Shape {' × '.join(map(str, fitted['shape']))}: {told(fitted)}.{told_of_empty}")
 

@@ -20,12 +20,12 @@ from netloom.validation.fields import reading_edits
 
 LABELS, SEVERAL = "multi_label", "several_outputs"
 ONE = {
-    None: "What its values look like", "classification": "A class", "regression": "A number",
-    LABELS: "Labels, such as a;b;c",
+    None: "Automatic", "classification": "Class", "regression": "Number",
+    LABELS: "Multiple labels (a;b;c)",
 }  # fmt: skip
-MANY = {None: "Numbers side by side", SEVERAL: "Several outputs", LABELS: "Labels, yes or no each"}
+MANY = {None: "Several numbers", SEVERAL: "Several outputs", LABELS: "Multiple labels (yes/no)"}
 HELP = (
-    "Labels: any number of them apply to a row, from one cell such as `a;b;c`, or from columns of yes and no. "
+    "Multiple labels: each row has any number of labels, in one cell such as `a;b;c` or in yes/no columns. "
     "Several outputs: classes and numbers, each with an Output and a loss of its own."
 )
 
@@ -37,11 +37,11 @@ def target_picker(live: Live, found: Sequence[Column]) -> None:
     labels = ONE if len(targets) == 1 else MANY
     left, right = st.columns([2, 1])
     chosen = bound(live, "targets", targets, lambda value: _choose(live, found, value), renews=True)
-    left.multiselect("To predict", names, targets, format_func=plain, **chosen)
+    left.multiselect("Target", names, targets, format_func=plain, **chosen)
     options = [*labels, *([] if task in labels else [task])]
     made = bound(live, "task", task, lambda value: _predict_as(live, value), renews=True)
     right.selectbox(
-        "Predicted as", options, options.index(task), lambda one: labels.get(one, str(one)), help=HELP, **made
+        "Target type", options, options.index(task), lambda one: labels.get(one, str(one)), help=HELP, **made
     )
     for one in (chosen, made):
         refused(one)
@@ -66,7 +66,7 @@ def _choose(live: Live, found: Sequence[Column], names: Sequence[str]) -> Edit:
         ValueError: there is none, or they cannot be predicted; the message is a sentence.
     """
     if not names:
-        raise ValueError("Choose at least one column to predict.")
+        raise ValueError("Select at least one target column.")
     said = {column.name: column.choice.plain() for column in found}
     for column in found:
         if (column.role == "target") != (column.name in names):

@@ -35,32 +35,32 @@ HEIGHT, ROW = 252, 72  # pixels of the table that shows the first rows, and of t
 DAY = "YYYY-MM-DD"
 ACROSS = 3  # questions side by side
 NOTED = 3  # remarks on a file that are told before it is added
-_TASKS = {"classification": "A class", "regression": "A number", "multi_label": "Labels, such as a;b;c"}
+_TASKS = {"classification": "Class", "regression": "Number", "multi_label": "Multiple labels (a;b;c)"}
 # What can be dropped, with what it looks like.
 _KINDS = {
-    ":material/table: A table": "CSV, Excel, JSON or Parquet: one row per example. Series and ratings are tables, too.",
-    ":material/folder_zip: A folder in a zip": "Pictures, sounds, texts: one folder per class, or a table beside them.",
-    ":material/data_array: Arrays and more": "NPZ, NPY, MNIST's own files, tagged words, graphs as JSON.",
+    ":material/table: Table": "CSV, Excel, JSON or Parquet: one row per example. Also time series and ratings.",
+    ":material/folder_zip: Zipped folder": "Images, sounds or texts: one folder per class, or a table of labels.",
+    ":material/data_array: Arrays and more": "NPZ, NPY, MNIST files, tagged words, graphs as JSON.",
 }
 
 
 def upload_form(store: Store) -> None:
     """A button that opens the form."""
-    if st.button("Bring your own data", icon=":material/upload_file:", width="stretch", type="primary"):
+    if st.button("Upload data", icon=":material/upload_file:", width="stretch", type="primary"):
         UploadState.current().begin()
         _form(store)
 
 
-@st.dialog("Bring your own data", width="large")
+@st.dialog("Upload data", width="large")
 @guard()
 def _form(store: Store) -> None:
     dropped = st.file_uploader(
-        "Drop a file here, or choose one",
+        "Drop files here or browse",
         accept_multiple_files=True,
         key=Key.UPLOADED.of(UploadState.current().opened),
         max_upload_size=MAX_UPLOAD_MIB,
-        help="What a file is, its content says, not its name. Files that belong together, such as images and labels, "
-        "are dropped together.",
+        help="The type is detected from the content, not from the name. Drop files that belong together, such as "
+        "images and labels, at the same time.",
     )
     files: Sequence[Any] = dropped or from_the_web()
     if not files:
@@ -68,11 +68,11 @@ def _form(store: Store) -> None:
             with column.container(border=True, height="stretch"):
                 st.markdown(f"**{title}**")
                 st.caption(text)
-        st.caption("Nothing that a file contains is ever run. It is read, brought into a plain form, and kept here.")
+        st.caption("Files are never executed. Their content is read, converted and stored on this server.")
         return
     key = " ".join(file.file_id for file in files)
     try:
-        with st.spinner("Looking at what it is …"):
+        with st.spinner("Detecting the file type …"):
             look = _look(key, files)
             readers = look.kinds()
         reader = _reader(key, readers) if readers else look.reader()
@@ -94,11 +94,11 @@ def from_the_web() -> list[Fetched]:
         return []
     state = UploadState.current()
     key = Key.ADDRESS.of(state.opened)
-    typed = st.text_input("Or fetch it", placeholder="https://… or hf:owner/name", key=key).strip()
+    typed = st.text_input("Or fetch from a URL", placeholder="https://… or hf:owner/name", key=key).strip()
     if not typed:
         return []
     if state.address != typed:
-        bar = st.progress(0.0, "Fetching")
+        bar = st.progress(0.0, "Fetching …")
         try:
             found = _fetch(typed, lambda share, what: _tell(bar, share, what))
         except DataError as error:
@@ -117,7 +117,7 @@ def _tell(bar: DeltaGenerator, share: float, what: str) -> None:
 def _fetch(typed: str, tell: Callable[[float, str], None]) -> list[Fetched]:
     wanted = asked_for(typed)
     if wanted is None:
-        raise FetchError(f"{typed[:60]!r} is no address: it begins with https://, or with hf: for a name of the hub.")
+        raise FetchError(f"{typed[:60]!r} is not an address. Write https://… or hf:owner/name.")
     with TemporaryDirectory(prefix="netloom-") as place:
         if wanted.kind == "hub":
             found = fetch_dataset(wanted.name, Path(place), tell, server=True)
@@ -125,7 +125,9 @@ def _fetch(typed: str, tell: Callable[[float, str], None]) -> list[Fetched]:
             found = download(wanted.name, Path(place), tell, server=True, max_bytes=MAX_FILE_BYTES)
         paths = sorted(path for path in found.rglob("*") if path.is_file()) if found.is_dir() else [found]
         if sum(path.stat().st_size for path in paths) > MAX_FILE_BYTES:
-            raise FetchError(f"It has more than {MAX_FILE_BYTES / 2**20:,.0f} MiB; add it at the command line.")
+            raise FetchError(
+                f"The files are larger than {MAX_FILE_BYTES / 2**20:,.0f} MiB. Add them with netloom data add."
+            )
         base = found.parent
         return [Fetched(path.relative_to(base).as_posix(), f"{typed} {path.name}", path.read_bytes()) for path in paths]
 
@@ -212,9 +214,9 @@ def _preview(rows: pd.DataFrame, height: int) -> None:
 def _add(store: Store, key: str, look: Look, reader: Reader, described: Description) -> None:
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     name = left.text_input("Name", placeholder=line(look.filename), max_chars=200, key=Key.NAME.of(key))
-    if not right.button("Add it", type="primary", width="stretch", icon=":material/add:"):
+    if not right.button("Add data", type="primary", width="stretch", icon=":material/add:"):
         return
-    bar = st.progress(0.0, "Looking at it")
+    bar = st.progress(0.0, "Checking the files …")
     try:
         info = look.add(
             store.home,
@@ -246,7 +248,7 @@ def _show(bar: Any, share: float, what: str) -> None:
 
 def beginning(info: DatasetInfo) -> str:
     """How to come by a project that uses this data, as the first half of a sentence."""
-    return "Use this data in a project" if info.builtin else "Start a network for this data, or use it in a project"
+    return "Use this data in a project" if info.builtin else "Create a model for this data, or use it in a project"
 
 
 def start_network(store: Store, info: DatasetInfo, *, used: bool = False) -> None:
@@ -260,15 +262,17 @@ def start_network(store: Store, info: DatasetInfo, *, used: bool = False) -> Non
     if not fitting_templates:
         return
     made: dict[str, Any] = {"type": "secondary" if used else "primary", "width": "content"}
-    with st.popover("Start a network for it", icon=":material/rocket_launch:", **made):
-        st.caption(f"A new project on {plain(info.title)}, ready to train. Everything in it can be changed.")
+    with st.popover("Create model", icon=":material/rocket_launch:", **made):
+        st.caption(
+            f"Creates a project with {plain(info.title)} and a model that is ready to train. You can change everything."
+        )
         for template in fitting_templates:
             title, text = NETWORKS[template.name]
             if st.button(title, help=text, width="stretch", key=Key.START.of(template.name)):
-                with st.spinner("Making it fit this data …"):
+                with st.spinner("Adapting the model to this data …"):
                     project = start(template, choice, info.title, store.home)
                 if project is None:
-                    show_error("This template cannot be made to fit that data; choose another one.")
+                    show_error("This template does not fit the data. Choose another one.")
                     continue
                 session.choose(store.create_project(project))
                 st.switch_page("pages/design.py")

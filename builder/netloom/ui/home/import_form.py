@@ -22,8 +22,8 @@ MAX_UPLOAD_MIB = 500
 FORMATS = (
     "**ONNX** (`.onnx`), **PyTorch** from `torch.export` (`.pt2`), **Keras** (`.keras`, or its JSON), "
     "a **Netloom** project (`.json`), or a **Hugging Face** folder: its `config.json` with its `.safetensors` "
-    "(BERT, DistilBERT, GPT-2, ViT). Nothing in a file is ever executed; PyTorch's older `.pt` and `.pth` "
-    "files are programs, so they are not taken."
+    "(BERT, DistilBERT, GPT-2, ViT). Files are never executed. PyTorch's `.pt` and `.pth` files "
+    "can run code and are refused."
 )
 
 
@@ -42,12 +42,12 @@ def ask(store: Store, open_project: Callable[[str], None]) -> None:
     if state.imported is None:
         head.markdown(FORMATS)
         files = body.file_uploader(
-            "The file", type=KINDS, max_upload_size=MAX_UPLOAD_MIB, key=Key.IMPORT_FILE, accept_multiple_files=True
+            "Model file", type=KINDS, max_upload_size=MAX_UPLOAD_MIB, key=Key.IMPORT_FILE, accept_multiple_files=True
         )
-        if not foot.button("Import it", type="primary", disabled=not files) or not files:
+        if not foot.button("Import", type="primary", disabled=not files) or not files:
             return
         try:
-            with below, st.spinner("Reading its layers and weights …"):
+            with below, st.spinner("Reading layers and weights …"):
                 state.imported = bring_all(store, {file.name: file.getvalue() for file in files})
         except (Unreadable, DocumentError, StoreError, OSError) as error:
             show_error(error, below)
@@ -55,7 +55,7 @@ def ask(store: Store, open_project: Callable[[str], None]) -> None:
     found = state.imported
     head.success(found.sentence, icon=":material/check_circle:")
     body.markdown("\n".join(f"- {plain(remark)}" for remark in found.remarks))
-    if foot.button("Open it", type="primary", icon=":material/schema:", width="stretch", key=Key.IMPORT_OPEN):
+    if foot.button("Open project", type="primary", icon=":material/schema:", width="stretch", key=Key.IMPORT_OPEN):
         state.imported = None
         open_project(found.project_id)
 
@@ -100,16 +100,16 @@ def _kept(store: Store, found: Imported, is_document: bool) -> ImportResult:
 
     if is_document:
         project = with_dataset_id(found.project, store.home)
-        return ImportResult(store.create_project(project), f"{plain(project.name)} is one of your projects now.")
+        return ImportResult(store.create_project(project), f"{plain(project.name)} is now one of your projects.")
     return ImportResult(adopt(store, found), _sentence(found), found.remarks)
 
 
 def _sentence(found: Imported) -> str:
     layers = f"{len(found.project.main_network.nodes):,} layers"
     if not found.weights:
-        return f"The network has {layers}. The file holds no weights, so training starts from fresh ones."
+        return f"The network has {layers}. The file has no weights, so training starts from random initialization."
     numbers = sum(tensor.numel() for tensor in found.weights.values())
     return (
-        f"The network has {layers}, and its {numbers:,} weights are kept with the project: "
-        "choose data, and it can be evaluated, explained or trained further."
+        f"The network has {layers}, and its {numbers:,} weights are saved with the project. "
+        "Select data to evaluate, explain or train it further."
     )

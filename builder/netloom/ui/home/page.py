@@ -22,7 +22,7 @@ from netloom.ui.shell.recovery import offer_recovery
 def page(store: Store) -> None:
     """Everything on the home page."""
     st.title("Netloom")
-    st.markdown("Draw a neural network, train it, see why it answers as it does, and take it away as plain PyTorch.")
+    st.markdown("Build neural networks, train them, explain their predictions and export them as plain PyTorch.")
     lost = offer_recovery(store)
     shared_project(store, _open)
     _new_project(store)
@@ -55,7 +55,7 @@ def _grid(count: int) -> list[DeltaGenerator]:
 def _recent(store: Store, rows: list[ProjectRow]) -> None:
     st.subheader("Recent projects")
     if not rows:
-        st.caption("Nothing here yet. Start with a template below, or with an empty canvas.")
+        st.caption("No projects yet. Start with a template below or with an empty canvas.")
         return
     for column, row in zip(_grid(len(rows)), rows, strict=True):
         with column, st.container(border=True, height="stretch"):
@@ -85,7 +85,7 @@ def _loaded(store: Store, row: ProjectRow) -> Project | None:
 
 def _gallery(store: Store) -> None:
     st.subheader("Templates")
-    st.caption("Complete networks with data that comes with Netloom. Each trains in seconds on a CPU.")
+    st.caption("Complete networks with built-in data. Each trains in seconds on a CPU.")
     every = list(templates().values())
     topics = list(dict.fromkeys(template.topic for template in every))
     chosen = st.pills("Topics", topics, label_visibility="collapsed", key=Key.TOPIC)
@@ -93,7 +93,9 @@ def _gallery(store: Store) -> None:
     for column, template in zip(_grid(len(shown)), shown, strict=True):
         _card(store, column, template, f"{template.topic} · {template.summary}")
     st.subheader("Published architectures")
-    st.caption("With exactly the published numbers of parameters, and no data: bring your own, or look inside.")
+    st.caption(
+        "With exactly the published numbers of parameters, without data: upload your own, or explore the layers."
+    )
     known = list(architectures().values())
     for column, found in zip(_grid(len(known)), known, strict=True):
         _card(store, column, found, f"{found.year} · {count(found.parameters)} parameters · {found.summary}")
@@ -104,5 +106,5 @@ def _card(store: Store, column: DeltaGenerator, begin: Template | Architecture, 
         st.image(picture(begin.project.main_network), width="stretch")
         st.markdown(f"**{begin.title}**")
         st.caption(text)
-        if st.button("Use this", key=Key.TEMPLATE.of(begin.name), width="stretch"):
+        if st.button("Use template", key=Key.TEMPLATE.of(begin.name), width="stretch"):
             _open(store.create_project(begin.project))

@@ -23,7 +23,7 @@ def project_menu(store: Store, row: ProjectRow, project: Project) -> None:
     st.download_button(
         "Save as JSON", dumps(project), "project.json", "application/json", key=Key.SAVE.of(row.id), width="stretch"
     )
-    if st.toggle("Delete it", key=Key.SURE.of(row.id)):
+    if st.toggle("Delete project", key=Key.SURE.of(row.id)):
         _delete(store, row)
 
 
@@ -41,9 +41,9 @@ def _rename(project_id: str, name: str) -> None:
 
 def _delete(store: Store, row: ProjectRow) -> None:
     going = sum(run.state in ACTIVE for run in store.runs(row.id))
-    ends = f" The {going} that are going end at once." if going > 1 else " The one that is going ends at once."
-    st.caption(f"This takes its versions and runs with it and cannot be undone.{ends if going else ''}")
-    if st.button("Delete for ever", type="primary", key=Key.DELETE.of(row.id), width="stretch"):
+    ends = f" The {going} active runs stop immediately." if going > 1 else " The active run stops immediately."
+    st.caption(f"Deletes the versions and runs, too. This cannot be undone.{ends if going else ''}")
+    if st.button("Delete permanently", type="primary", key=Key.DELETE.of(row.id), width="stretch"):
         store.delete_project(row.id)  # a worker whose run is gone ends by itself
         session.forget(row.id)
         st.rerun()

@@ -29,16 +29,16 @@ def _share(live: Live) -> None:
     project, here = live.project, st.context.url or ""
     st.markdown("**A link to this project**")
     st.caption(
-        "Whoever can reach this server opens this very project with it, and changes it together with you. "
+        "Anyone who can reach this server can open this project with the link and edit it together with you. "
         "The button at the right of a link copies it."
     )
     st.code(address(here, "design", project=live.id), language=None, wrap_lines=True)
-    st.markdown("**A link with a copy inside**")
+    st.markdown("**A link that contains a copy**")
     try:
         link = address(here, "", **{Query.DOCUMENT: fold(project)})
         st.caption(
-            "It carries the networks and all settings, no data and no weights. Any Netloom opens it: put another "
-            "server's address in front of it, and whoever opens it has a project of their own."
+            "Contains the networks and all settings, but no data and no weights. Works on any Netloom server: replace "
+            "the server address. Whoever opens it gets a project of their own."
         )
         st.code(link, language=None, wrap_lines=True, height=140)
     except DocumentError as error:
@@ -78,9 +78,9 @@ def _offer(store: Store, project: Project, open_project: Callable[[str], None]) 
         st.markdown(f"**Someone shared {plain(project.name)} with you**")
         layers = len(project.main_network.nodes)
         data = f" · trains on {plain(project.data.dataset)}" if project.data.dataset else ""
-        st.caption(f"{layers} layers · {len(project.networks)} networks{data}. Nothing is kept until you say so.")
+        st.caption(f"{layers} layers · {len(project.networks)} networks{data}. Nothing is saved until you accept it.")
         with st.container(horizontal=True):
-            if st.button("Make it my project", type="primary", icon=":material/add:", key=Key.SHARED_TAKE):
+            if st.button("Add to my projects", type="primary", icon=":material/add:", key=Key.SHARED_TAKE):
                 try:
                     made = store.create_project(project)
                 except StoreError as error:
@@ -88,7 +88,7 @@ def _offer(store: Store, project: Project, open_project: Callable[[str], None]) 
                     return
                 Query.DOCUMENT.set(None)
                 open_project(made)
-            if st.button("No, thanks", key=Key.SHARED_CLOSE):
+            if st.button("Decline", key=Key.SHARED_CLOSE):
                 _forget()
 
 

@@ -50,7 +50,7 @@ FLAT = {"displayModeBar": False}
 def comparison(store: Store, runs: Sequence[Run]) -> None:
     """Everything that several runs tell together; one alone has its curves."""
     if len(runs) > AT_MOST:
-        st.caption(f"The first {AT_MOST} of {len(runs)} chosen runs are drawn.")
+        st.caption(f"Showing the first {AT_MOST} of {len(runs)} selected runs.")
     shown = list(runs[:AT_MOST])
     titles = _titles(shown)
     base = None
@@ -92,7 +92,7 @@ def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str
     kept = [key for key in rows[0] if key not in same and any(row[key] is not None for row in rows)]
     name = _datasets(store)
     shown = [{"Run": titles[row["run"]], **{called(key): name(key, row[key]) for key in kept}} for row in rows]
-    st.markdown("#### What differs")
+    st.markdown("#### Differences")
     numbers = [key for key in shown[0] if any(isinstance(row[key], float) for row in shown)]
     config = {
         name: st.column_config.NumberColumn(format="%+.4g" if name.startswith("Δ") else "%.4g") for name in numbers
@@ -136,14 +136,14 @@ def _curves(store: Store, runs: list[Run], titles: dict[str, str], base: str | N
     one, two, three, four, five = st.columns([1.2, 1.4, 1.3, 1.5, 0.8], vertical_alignment="bottom")
     titled = told_apart({name: _measure(runs, name) for name in names})
     first = names.index("loss") if "loss" in names else 0
-    name = one.selectbox("Measure", names, first, titled.__getitem__, key=Key.CURVE_OF)
+    name = one.selectbox("Metric", names, first, titled.__getitem__, key=Key.CURVE_OF)
     splits = [split for split in ("validation", "train") if (split, name) in keys]
     split = (
         two.segmented_control("Rows", splits, default=splits[0], key=Key.CURVE_ROWS.of("/".join(splits))) or splits[0]
     )
-    axis = three.segmented_control("Over", list(AXES), default="epoch", key=Key.CURVE_AXIS) or "epoch"
+    axis = three.segmented_control("x-axis", list(AXES), default="epoch", key=Key.CURVE_AXIS) or "epoch"
     share = four.slider("Smoothing", 0.0, 0.98, 0.0, 0.02, key=Key.CURVE_SMOOTHING)
-    log = five.toggle("Log", key=Key.CURVE_LOG)
+    log = five.toggle("Log scale", key=Key.CURVE_LOG)
     figure = _overlay([(titles[run.id], found[run.id], run.id == base) for run in runs], split, name, axis, share)
     figure.update_layout(yaxis={"title": f"{titled[name]} ({split})", "type": "log" if log else "linear"})
     st.plotly_chart(figure, width="stretch", config=FLAT, key=Key.OVERLAY)
@@ -193,13 +193,13 @@ def _ended_points(run_id: str, ended_at: datetime | None) -> Points:
 
 def _documents(store: Store, runs: list[Run], base: str, titles: dict[str, str]) -> None:
     """What was changed in the document from the baseline to another run."""
-    st.markdown("#### From the baseline's document to another's")
+    st.markdown("#### Changes from the baseline")
     others = [run.id for run in runs if run.id != base]
     key = Key.OTHER.of(base, hash(tuple(titles.items())))
-    other = st.selectbox("Other", others, format_func=titles.__getitem__, key=key, label_visibility="collapsed")
+    other = st.selectbox("Compared run", others, format_func=titles.__getitem__, key=key, label_visibility="collapsed")
     old, new = document(store, base), document(store, other)
     if old is None or new is None:
-        st.caption("The folder of one of these runs is gone.")
+        st.caption("The folder of one of these runs no longer exists.")
         return
     found = between(old, new)
     parts = {
@@ -220,7 +220,7 @@ def _documents(store: Store, runs: list[Run], base: str, titles: dict[str, str])
             {
                 "Setting": item.path,
                 "Baseline": as_text(name(item.path, item.old)),
-                "Other": as_text(name(item.path, item.new)),
+                "Compared run": as_text(name(item.path, item.new)),
             }
             for item in changes
         ]
@@ -242,7 +242,7 @@ def _parallel(store: Store, runs: list[Run]) -> None:
     whole = [place for place in range(len(runs)) if all(values[place] is not None for values in axes.values())]
     axes = varied({name: [values[place] for place in whole] for name, values in axes.items()})
     if len(axes) > 1:
-        st.markdown("#### All at once")
+        st.markdown("#### Parallel coordinates")
         parallel(axes, next((name for name in map(called, names) if name in axes), None), Key.PARALLEL)
 
 

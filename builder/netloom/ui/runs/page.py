@@ -53,9 +53,7 @@ def page(live: Live) -> None:
         return
     if not runs:
         st.markdown("#### No runs yet")
-        st.caption(
-            "Start one on the Train page: all runs of all projects come together here, to be found and compared."
-        )
+        st.caption("Start a run on the Train page. This page lists and compares the runs of all projects.")
         if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
             st.switch_page("pages/train.py")
         return
@@ -63,7 +61,7 @@ def page(live: Live) -> None:
     if any(run.state in ACTIVE for run in runs):
         st.fragment(_look, run_every=REFRESH_S)(live.store, _stamp(runs))
     if not shown:
-        st.markdown("#### No run fits all of these")
+        st.markdown("#### No run matches the filters")
         st.button(f"Show all {len(runs):,}", icon=":material/filter_alt_off:", on_click=Filters().show)
         return
     picked = _table(live.store, shown)
@@ -73,7 +71,7 @@ def page(live: Live) -> None:
         notifications.button(Key.NOTICE)
         hand_over(picked or shown, bool(picked))
     if not picked:
-        st.caption("Choose one run to name, note, extend or branch it, or several to compare them.")
+        st.caption("Select one run to edit, extend or branch it, or several runs to compare them.")
     elif len(picked) == 1:
         _one(live, picked[0])
         comparison(live.store, picked)
@@ -102,11 +100,11 @@ def _filtered(live: Live, runs: list[Run]) -> list[Run]:
     project = one.selectbox("Project", list(labels), format_func=labels.__getitem__, key=Key.FILTER_PROJECT)
     # All states, and the tags that are asked for: a run that moves on must not change what is asked.
     states = two.multiselect(
-        "State", list(STATES), format_func=lambda key: STATES[key][1], placeholder="Any", key=Key.FILTER_STATE
+        "State", list(STATES), format_func=lambda key: STATES[key][1], placeholder="All", key=Key.FILTER_STATE
     )
     tags = sorted({tag for run in runs for tag in run.tags}.union(value_of(Key.FILTER_TAG)))
-    tag = three.multiselect("Tag", tags, placeholder="Any", key=Key.FILTER_TAG)
-    text = four.text_input("Title or notes", placeholder="Find", key=Key.FILTER_TEXT).casefold()
+    tag = three.multiselect("Tag", tags, placeholder="All", key=Key.FILTER_TAG)
+    text = four.text_input("Title or notes", placeholder="Search", key=Key.FILTER_TEXT).casefold()
     state.filters = Filters.typed()
     return [
         run
@@ -128,7 +126,7 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
         "Project": [names.get(run.project_id, "") for run in runs],
         "State": [STATES[run.state][1] + line.get(run.id, "") for run in runs],
         "Epochs": [run.epoch for run in runs],
-        "Best on validation": [_best(run) for run in runs],
+        "Best validation loss": [_best(run) for run in runs],
         "Test": [_test(run) for run in runs],
         "Started": [run.created_at for run in runs],
         "Tags": [list(run.tags) for run in runs],
@@ -151,7 +149,7 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
         placeholder="",
         key=key,
         column_config={
-            "Best on validation": st.column_config.NumberColumn(format="%.4g"),
+            "Best validation loss": st.column_config.NumberColumn(format="%.4g"),
             "Tags": st.column_config.ListColumn(width=TAGS_WIDTH),
             "Notes": st.column_config.TextColumn(width=NOTES_WIDTH),
             "Started": st.column_config.DatetimeColumn(format="distance"),
@@ -198,9 +196,9 @@ def _one(live: Live, run: Run) -> None:
     with branch.popover("Branch", icon=":material/alt_route:", width="stretch"):
         _branch(store, run)
     if again.button(
-        "Run again", icon=":material/replay:", width="stretch", key=Key.AGAIN.of(run.id), disabled=not ended
+        "Reproduce run", icon=":material/replay:", width="stretch", key=Key.AGAIN.of(run.id), disabled=not ended
     ):
-        ask(lambda: reproduction.again(store, run.id, owner=identity.owner()), "It runs again from its folder.")
+        ask(lambda: reproduction.again(store, run.id, owner=identity.owner()), "The run started again from its folder.")
     with names.popover("Name", icon=":material/edit:", width="stretch"):
         _describe(store, run)
     with away.popover("Delete", icon=":material/delete:", width="stretch"):
@@ -213,9 +211,11 @@ def _branch(store: Store, run: Run) -> None:
     found = snapshots.series(store.run_folder(run.id))
     options: list[int | str] = ["best", "last", *(item.epoch for item in found)]
     total, most = size(sum(item.size_bytes for item in found)), size(snapshots.max_bytes())
-    st.caption(f"Another run from weights of this one. {len(found)} are kept along the way: {total} of at most {most}.")
+    st.caption(
+        f"Starts a new run from a checkpoint of this run. {len(found)} checkpoints are stored ({total} of {most})."
+    )
     at = st.selectbox(
-        "Weights",
+        "Checkpoint",
         options,
         format_func=lambda key: f"After epoch {key}" if isinstance(key, int) else key.capitalize(),
         key=Key.BRANCH_AT.of(run.id),
@@ -224,20 +224,20 @@ def _branch(store: Store, run: Run) -> None:
     rate = found_document.training.learning_rate if found_document else 1e-3
     epochs = st.number_input("Epochs", 1, 10_000, 10, key=Key.BRANCH_EPOCHS.of(run.id))
     wanted = st.number_input("Learning rate", 1e-7, 10.0, rate, format="%g", key=Key.BRANCH_RATE.of(run.id))
-    if st.button("Start the branch", type="primary", key=Key.BRANCH.of(run.id)):
+    if st.button("Start branch", type="primary", key=Key.BRANCH.of(run.id)):
         asked = {"epochs": int(epochs), "learning_rate": float(wanted)}
         ask(
             lambda: continuation.branch(store, run.id, at, training=asked, owner=identity.owner()),
-            "The branch has started.",
+            "The branch started.",
         )
 
 
 def _describe(store: Store, run: Run) -> None:
     with st.form(Key.DESCRIBE.of(run.id), border=False, width=NAMING_WIDTH):
         title = st.text_input("Title", run.title, max_chars=200)
-        tags = st.text_input("Tags", ", ".join(run.tags), help="With commas between them")
+        tags = st.text_input("Tags", ", ".join(run.tags), help="Separated by commas")
         notes = st.text_area("Notes", run.notes, max_chars=20_000, height=160)
-        if st.form_submit_button("Keep", type="primary"):
+        if st.form_submit_button("Save", type="primary"):
             values: dict[str, Any] = {"title": title.strip() or run.title, "tags": tags.split(","), "notes": notes}
             ask(lambda: records.describe(store, run.id, **values), "")
 
@@ -250,6 +250,6 @@ def _repeated(store: Store, run: Run) -> None:
     try:
         found = reproduction.compared(store, store.run(str(original)), run)
     except StoreError:
-        st.caption("It repeats a run that was deleted.")
+        st.caption("Reproduces a run that was deleted.")
         return
     (st.success if found.same else st.warning)(found.sentence())

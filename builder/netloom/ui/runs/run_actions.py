@@ -32,17 +32,17 @@ def ask(act: Callable[[], object], said: str) -> None:
 def extend(store: Store, run: Run) -> None:
     """For how many epochs more it is to go on."""
     st.caption(
-        "Goes on from the last checkpoint. Early stopping ends it no more; a schedule is drawn out over all epochs."
+        "Continues from the last checkpoint. Early stopping is off; the LR schedule is stretched over all epochs."
     )
     epochs = st.number_input("More epochs", 1, 10_000, 10, key=Key.EXTEND_EPOCHS.of(run.id))
-    if st.button("Go on", type="primary", key=Key.EXTEND.of(run.id)):
-        ask(lambda: continuation.extend(store, run.id, int(epochs), owner=identity.owner()), "It goes on.")
+    if st.button("Extend run", type="primary", key=Key.EXTEND.of(run.id)):
+        ask(lambda: continuation.extend(store, run.id, int(epochs), owner=identity.owner()), "The run continues.")
 
 
 def delete(store: Store, run: Run) -> bool:
     """Whether it was deleted, which takes a second click."""
-    st.caption("With its curves and weights; this cannot be undone.")
-    if not st.button("Delete for ever", type="primary", key=Key.DELETE.of(run.id)):
+    st.caption("Deletes the curves and weights, too. This cannot be undone.")
+    if not st.button("Delete permanently", type="primary", key=Key.DELETE.of(run.id)):
         return False
     store.delete_run(run.id)
     return True

@@ -21,7 +21,7 @@ COMMANDS = {
 
 def hand_over(runs: Sequence[Run], chosen: bool) -> None:
     """The runs as files, each made when it is asked for."""
-    which = "The chosen" if chosen else "All of these"
+    which = "The selected" if chosen else "All"
     with st.popover("Export", icon=":material/download:", disabled=not runs):
         st.caption(f"{which} {len(runs):,} runs." if len(runs) > 1 else "This run.")
         st.download_button(
@@ -31,7 +31,7 @@ def hand_over(runs: Sequence[Run], chosen: bool) -> None:
             "text/csv",
             on_click="ignore",
             width="stretch",
-            help="A row for each run: what differs, and what came of it",
+            help="One row per run with settings and results",
         )
         for kind, title in TITLES.items():
             st.download_button(
@@ -41,7 +41,7 @@ def hand_over(runs: Sequence[Run], chosen: bool) -> None:
                 "application/zip",
                 on_click="ignore",
                 width="stretch",
-                help=f"Unzip it, then: `{COMMANDS[kind]}`",
+                help=f"Unzip the file, then run `{COMMANDS[kind]}`",
             )
 
 

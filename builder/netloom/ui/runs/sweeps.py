@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 REFRESH_S = 2.0
-KINDS = {"search": "Search", "folds": "Folds", "seeds": "Seeds"}
+KINDS = {"search": "Search", "folds": "Cross-validation", "seeds": "Seeds"}
 SAMPLERS = {"tpe": "TPE", "random": "Random", "grid": "Grid"}
 PRUNER_TITLES = {
-    "none": "Train all to the end",
-    "median": "End what is worse than the median",
+    "none": "None",
+    "median": "Median pruner",
     "hyperband": "Hyperband",
 }
 STATES = {"running": "Running", "stopped": "Stopped", "finished": "Finished", "failed": "Failed"}
-_SAMPLING = "TPE learns from the trials so far; random does not; a grid tries every combination in turn"
+_SAMPLING = "TPE uses the results of earlier trials, random search does not, grid search tries every combination"
 _ABOUT = {
-    "search": "Many runs with other values, each an ordinary run in the queue.",
-    "folds": "Cross-validation: every row is tested once, by a network that was not trained on it.",
-    "seeds": "The same run from other first weights and in other orders: how much of a result is chance.",
+    "search": "Hyperparameter search. Each trial is an ordinary run in the queue.",
+    "folds": "Every row is tested once, by a model that was not trained on it.",
+    "seeds": "Repeats the run with other random seeds, to measure how much the result varies.",
 }
 
 
@@ -66,21 +66,19 @@ def _new(live: Live) -> None:
     settings: dict[str, Any] = {}
     if kind == "search":
         sampler = st.selectbox(
-            "Chosen by", list(SAMPLERS), format_func=SAMPLERS.__getitem__, key=Key.SAMPLER, help=_SAMPLING
+            "Search algorithm", list(SAMPLERS), format_func=SAMPLERS.__getitem__, key=Key.SAMPLER, help=_SAMPLING
         )
         space = _space(searchable(live.project), sampler == "grid")
         settings = {"sampler": sampler, "trials": _trials(live, space, sampler)}
     else:
         count = st.number_input("Folds" if kind == "folds" else "Seeds", 2, 100, 5, key=Key.COUNT.of(kind))
     measures = dict(task(live.project.training.objective).metrics)
-    metric = st.selectbox(
-        "Measure on the validation rows", list(measures), format_func=measures.__getitem__, key=Key.METRIC
-    )
+    metric = st.selectbox("Validation metric", list(measures), format_func=measures.__getitem__, key=Key.METRIC)
     if kind == "search":
         settings["pruner"] = st.selectbox("Pruning", PRUNERS, format_func=PRUNER_TITLES.__getitem__, key=Key.PRUNER)
     backend = cluster.RAY if on_cluster() else ""
     ready = bool(space or kind != "search") and bool(live.project.data.dataset)
-    if st.button("Start the sweep", type="primary", icon=":material/tune:", width="stretch", disabled=not ready):
+    if st.button("Start sweep", type="primary", icon=":material/tune:", width="stretch", disabled=not ready):
         try:
             if kind == "folds":
                 project, made = sweeps.folds(live.project, int(count), metric=metric, backend=backend)
@@ -107,7 +105,7 @@ def _trials(live: Live, space: dict[str, Any], sampler: str) -> int:
         size = 1
     whole = min(size, sweeps.MAX_TRIALS)
     trials = int(st.number_input("Trials", 1, whole, whole, key=Key.TRIALS_OF.of(size)))
-    spread = f"; {trials:,} of them are tried, spread over the grid." if trials < size else "."
+    spread = f"; this sweep tries {trials:,} of them, spread over the grid." if trials < size else "."
     st.caption(f"The grid has {size:,} combination{'s'[: size != 1]}{spread}")
     return trials
 
@@ -147,10 +145,12 @@ def _range(item: Parameter, in_grid: bool) -> dict[str, Any]:
     low, high = (int if whole else float)(item.proposal["low"]), (int if whole else float)(item.proposal["high"])
     bottom = one.number_input("From", value=low, key=Key.LOW.of(item.path), **made)
     top = two.number_input("To", value=high, key=Key.HIGH.of(item.path), **made)
-    log = st.toggle("Logarithmic", bool(item.proposal.get("log")), key=Key.LOG.of(item.path))
+    log = st.toggle("Log scale", bool(item.proposal.get("log")), key=Key.LOG.of(item.path))
     found = {"low": bottom, "high": top, "log": log}
     if three:
-        found["points"] = int(three[0].number_input("Points", 1, MAX_CHOICES, POINTS, key=Key.POINTS.of(item.path)))
+        found["points"] = int(
+            three[0].number_input("Grid points", 1, MAX_CHOICES, POINTS, key=Key.POINTS.of(item.path))
+        )
     return found
 
 
@@ -158,7 +158,7 @@ def _watch_one(live: Live) -> None:
     rows = live.store.sweeps(live.id)
     if not rows:
         st.markdown("#### No sweeps yet")
-        st.caption("Choose on the left what to search. Each trial is a run; they come in here one by one.")
+        st.caption("Select parameters on the left. Each trial is a run; results appear here.")
         return
     known = {row.id: row for row in rows}
     ids = list(known)
@@ -239,12 +239,16 @@ def _controls(live: Live, sweep: Sweep) -> None:
     elif sweep.plan["kind"] == "search":
         count = min(10, sweeps.left(sweep))
         more: dict[str, Any] = {"on_click": _resume, "args": (store, sweep.id), "kwargs": {"more": count}}
-        title = f"{count} more trials" if count else "The whole grid was tried"
+        title = f"{count} more trials" if count else "All grid combinations were tried"
         one.button(title, icon=":material/add:", key=Key.MORE_TRIALS, width="stretch", disabled=not count, **more)
     else:
         two = one  # folds and seeds can be no more than they are
     if sweep.state != "running" and two.button(
-        "Delete", icon=":material/delete:", key=Key.SWEEP_DELETE, width="stretch", help="Its runs stay"
+        "Delete",
+        icon=":material/delete:",
+        key=Key.SWEEP_DELETE,
+        width="stretch",
+        help="Runs of the sweep are not deleted",
     ):
         store.delete_sweep(sweep.id)
         st.rerun(scope="app")
@@ -257,7 +261,7 @@ def _best(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
     values = " · ".join(f"{plain(path)} **{plain(shown(value))}**" for path, value in found.assigned.items())
     measure = plain(heading(sweep.plan["metric"]))
     st.markdown(f"Best so far: {measure} **{found.value:.4g}** (trial {found.number + 1}) · {values}")
-    if st.button("Use the best in the document", icon=":material/check:", key=Key.USE_BEST, type="primary"):
+    if st.button("Apply best", icon=":material/check:", key=Key.USE_BEST, type="primary"):
         try:
             said = live.apply(sweeps.best_edit(sweep, live.project, found))
         except (SpaceError, EditError) as error:
@@ -265,17 +269,17 @@ def _best(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
         if said:
             show_error(" ".join(said))
         else:
-            st.toast("The document has these values now; Undo on the Design page takes them back.")
+            st.toast("The project now has these values. Undo them on the Design page.")
 
 
 def _spreads(live: Live, sweep: Sweep) -> None:
     found = of_sweep(live.store, sweep)
     rows = [
         {
-            "Measure": called(item.name),
+            "Metric": called(item.name),
             "Mean": f"{item.mean:.4g}",
-            "Deviation": "–" if math.isnan(item.deviation) else f"± {item.deviation:.2g}",
-            "95 % interval of the mean": "–" if math.isnan(item.low) else f"{item.low:.4g} to {item.high:.4g}",
+            "Std": "–" if math.isnan(item.deviation) else f"± {item.deviation:.2g}",
+            "95% CI of the mean": "–" if math.isnan(item.low) else f"{item.low:.4g} to {item.high:.4g}",
             "Runs": item.count,
         }
         for item in found
@@ -283,7 +287,7 @@ def _spreads(live: Live, sweep: Sweep) -> None:
     if rows:
         st.dataframe(rows, hide_index=True)
     if sweep.plan["kind"] == "folds" and rows:
-        st.caption("Folds share most of their training rows, so the true interval is somewhat wider.")
+        st.caption("Folds share most of their training rows, so the true interval is wider.")
 
 
 def _charts(sweep: Sweep, trials: list[Trial]) -> None:

@@ -31,7 +31,7 @@ def guard() -> Iterator[None]:
         kept = _keep(home(), error)
         where = f" The details are in {kept}." if kept else ""
         name = type(error).__name__
-        show_error(f"Netloom itself failed here ({name}). Your work is saved; reload the page to go on.{where}")
+        show_error(f"Netloom failed here ({name}). Your work is saved. Reload the page to continue.{where}")
 
 
 def show_error(

@@ -80,8 +80,8 @@ def ask(request: Request[R], text: str = "Explaining …") -> Pending[R]:
     if state.cancelled and state.cancelled == request.key(home):
         state.cancelled = ""
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown("You cancelled this.", width="content")
-            st.button("Start again", icon=":material/replay:", key=Key.RESTART_JOB)
+            st.markdown("You canceled this.", width="content")
+            st.button("Restart", icon=":material/replay:", key=Key.RESTART_JOB)
         st.stop()
     return Pending(jobs.pool().submit(request, home, identity.owner()), text)
 

@@ -45,7 +45,7 @@ def _older(store: Store, project_id: str) -> None:
     if not rows:
         return
     st.markdown("**Versions**")
-    st.caption("Put one in the place of what cannot be opened, which is kept as a version itself.")
+    st.caption("Restore an older version. The version that cannot be opened is saved as a version, too.")
     for row in rows:
         left, right = st.columns([4, 1], vertical_alignment="center")
         left.markdown(f"**{row.number}** · {ago(row.created_at)} {plain(row.name)}")

@@ -128,7 +128,7 @@ class RequestGuard:
             # Without an origin it is not a browser that asks, and has all rights of its user in any case.
             foreign = [one for one in origins if not is_same_origin(one, host) and one.lower() not in self.origins]
             if foreign:
-                return host, f"Netloom does not take requests of pages from {foreign[0][:100]!r}."
+                return host, f"Netloom does not accept requests from pages of {foreign[0][:100]!r}."
         return host, "There is no such page." if _is_closed(scope) else ""
 
 

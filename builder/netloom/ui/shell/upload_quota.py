@@ -54,11 +54,11 @@ class UploadQuota:
             return
         session, size = upload["session"], _length(scope)
         if size is None:
-            await PlainTextResponse("A file is sent with its length.", 411)(scope, receive, send)
+            await PlainTextResponse("An upload needs a Content-Length header.", 411)(scope, receive, send)
         elif size > self._room(session):
             said = (
-                f"The files of this tab would take more than {self.quota / 2**20:,.0f} MiB, or those of all tabs more "
-                "than the server has room for; remove some, or close other tabs."
+                f"The files exceed {self.quota / 2**20:,.0f} MiB for this tab, or the limit for all tabs. "
+                "Remove files, or close other tabs."
             )
             await PlainTextResponse(said, 413)(scope, receive, send)
         else:

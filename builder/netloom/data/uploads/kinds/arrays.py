@@ -38,13 +38,15 @@ _SPLIT = re.compile(r"(?i)(split|subset|partition|set|part)s?|is[ _-]?[a-z]+")
 _TARGET = re.compile(r"(?i)(^|[^a-z])(y|labels?|targets?|classes|class|masks?)([^a-z]|$)")
 _INPUT = re.compile(r"(?i)(^|[^a-z])(x|images?|data|features?|inputs?|pixels?|series)([^a-z]|$)")
 _ENDING = re.compile(r"(?i)([-.]idx\d-ubyte)?(\.npy)?(\.gz)?$")  # of what form a file is, its content says
-INPUT = Question("input", "Input array", "choice", "What is learned from; its test part goes with it", when_added=True)
-TARGET = Question("target", "Target array", "choice", "What is to be predicted", when_added=True)
-SPLITTER = Question("split", "Split array", "choice", "Says which rows are for training, validation or test",
+INPUT = Question(
+    "input", "Input array", "choice", "Array of the input features; its test part is included", when_added=True
+)
+TARGET = Question("target", "Target array", "choice", "Array of the targets", when_added=True)
+SPLITTER = Question("split", "Split array", "choice", "Array that assigns rows to training, validation and test",
                     optional=True, when_added=True, empty="none")  # fmt: skip
 VIEWS = ("picture", "series", "columns")
 VIEW = Question(
-    "view", "Rows are", "choice", "Pictures, series of steps × channels, or columns of a table", choices=VIEWS
+    "view", "Rows are", "choice", "Images, series of steps × channels, or columns of a table", choices=VIEWS
 )
 
 
@@ -90,7 +92,7 @@ class Arrays(Reader):
         shape, _ = shape_of(source, names[answers["input"]])
         rows = f"{shape[0]:,}" if shape else "no"
         each = " × ".join(map(str, shape[1:]))
-        return f"To tell {answers['target']!r} from {answers['input']!r}: {rows} rows of {each}."
+        return f"Predict {answers['target']!r} from {answers['input']!r}: {rows} rows of {each}."
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         import pandas as pd

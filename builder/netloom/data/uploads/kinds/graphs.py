@@ -39,7 +39,7 @@ _NODE = re.compile(r"(?i)(node|atom|vertex)([ _-]?(id|no|number|index))?|id|inde
 _FROM = re.compile(r"(?i)(source|from|start|src|u|node[ _-]?1|a|first)([ _-]?(node|id))?")
 _TO = re.compile(r"(?i)(target|to|end|dst|v|node[ _-]?2|b|second|destination)([ _-]?(node|id))?")
 _WEIGHT = re.compile(r"(?i)(weight|value|strength|order)")
-TARGET = Question("target", "Column to predict", "choice", "What is to be predicted of a graph")
+TARGET = Question("target", "Column to predict", "choice", "The target of a graph")
 
 
 class Graphs(Reader):
@@ -62,7 +62,7 @@ class Graphs(Reader):
         return asked_of(labels)
 
     def learned(self, source: Source, answers: Answers) -> str:
-        return f"To tell {answers.get('target')!r} of a graph from its nodes and from what is joined to what."
+        return f"Predict {answers.get('target')!r} of a graph from its nodes and edges."
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         return _tables(source)["nodes"].head(PREVIEWED)

@@ -41,7 +41,7 @@ class PictureFolders(Reader):
 
     def learned(self, source: Source, answers: Answers) -> str:
         classes = sorted(set(_told(source, _pictures(source))[0]))
-        return f"To tell which of {len(classes)} classes a picture belongs to: {', '.join(classes[:6])}" + (
+        return f"Predict the class of an image out of {len(classes)} classes: {', '.join(classes[:6])}" + (
             ", …" if len(classes) > 6 else "."
         )
 

@@ -31,9 +31,9 @@ from netloom.data.uploads.upload_kind import (
 if TYPE_CHECKING:
     import pandas as pd
 
-FIRST = Question("first", "First file", "choice", "The column that names the first picture", when_added=True)
-SECOND = Question("second", "Second file", "choice", "The column that names the second picture", when_added=True)
-TARGET = Question("target", "Column to predict", "choice", "What is to be predicted from the pair")
+FIRST = Question("first", "First file", "choice", "Column with the file of the first image", when_added=True)
+SECOND = Question("second", "Second file", "choice", "Column with the file of the second image", when_added=True)
+TARGET = Question("target", "Column to predict", "choice", "The target of the pair")
 
 
 class PicturePairs(Reader):
@@ -72,7 +72,7 @@ class PicturePairs(Reader):
         ]
 
     def learned(self, source: Source, answers: Answers) -> str:
-        return f"To tell {answers.get('target')!r} from two pictures, by the same network for both."
+        return f"Predict {answers.get('target')!r} from two images, with one shared encoder."
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         import pandas as pd

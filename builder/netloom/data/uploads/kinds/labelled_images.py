@@ -31,8 +31,8 @@ from netloom.data.uploads.upload_kind import (
 if TYPE_CHECKING:
     import pandas as pd
 
-FILE = Question("file", "File column", "choice", "Which names the picture of each row", when_added=True)
-TARGET = Question("target", "Column to predict", "choice", "What is to be predicted from a picture")
+FILE = Question("file", "File column", "choice", "Column with the image file of each row", when_added=True)
+TARGET = Question("target", "Column to predict", "choice", "The target of an image")
 
 
 class LabelledPictures(Reader):
@@ -66,7 +66,7 @@ class LabelledPictures(Reader):
         ]
 
     def learned(self, source: Source, answers: Answers) -> str:
-        return f"To tell {answers.get('target')!r} from a picture."
+        return f"Predict {answers.get('target')!r} from an image."
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         import pandas as pd

@@ -60,7 +60,7 @@ class Masks(Reader):
         return [SIZE, GREY]
 
     def learned(self, source: Source, answers: Answers) -> str:
-        return f"To tell for every pixel which class it belongs to, from {len(_pairs(source)):,} pictures with masks."
+        return f"Predict the class of every pixel from {len(_pairs(source)):,} images with masks."
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         import pandas as pd
@@ -108,7 +108,7 @@ class Masks(Reader):
         if parts is not None:
             arrays["parts"] = parts
         np.savez(folder / "images.npz", **arrays)
-        summary = f"{len(pairs):,} pictures with masks of {len(classes)} classes"
+        summary = f"{len(pairs):,} images with masks of {len(classes)} classes"
         return Kept(len(pairs), summary, notes=notes, extra={"classes": classes, "side": side})
 
     def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:

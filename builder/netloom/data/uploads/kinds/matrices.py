@@ -43,7 +43,7 @@ class GraphMatrices(Graphs):
         return asked_of(_labels(source))
 
     def learned(self, source: Source, answers: Answers) -> str:
-        return f"To tell {answers.get('target')!r} of a graph from its nodes and from what is joined to what."
+        return f"Predict {answers.get('target')!r} of a graph from its nodes and edges."
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         labels = _labels(source).head(PREVIEWED)

@@ -20,7 +20,7 @@ from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question,
 if TYPE_CHECKING:
     import pandas as pd
 
-LENGTH = Question("length", "Characters at once", "whole", "How many are seen before the next is told", 
+LENGTH = Question("length", "Context length", "whole", "Number of characters that the model sees", 
                   low=8, high=256, default=64)  # fmt: skip
 FEWEST = 1_000
 MOST = 20_000_000
@@ -46,7 +46,7 @@ class Prose(Reader):
         return [LENGTH]
 
     def learned(self, source: Source, answers: Answers) -> str:
-        return f"To tell each next character of the text from the {answers.get('length')} before it."
+        return f"Predict the next character of the text from the previous {answers.get('length')} characters."
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         import pandas as pd

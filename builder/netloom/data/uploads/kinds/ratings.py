@@ -33,9 +33,9 @@ class Ratings(Tabular):
     kind = "table"
     target_question = "rating"
     asked = (
-        Question("user", "User", "choice", "Who rated"),
-        Question("item", "Item", "choice", "What was rated"),
-        Question("rating", "Rating", "choice", "The number that is to be predicted"),
+        Question("user", "User", "choice", "Column with the user"),
+        Question("item", "Item", "choice", "Column with the item"),
+        Question("rating", "Rating", "choice", "The number to predict"),
     )
 
     def suits(self, table: pd.DataFrame) -> float:
@@ -57,7 +57,7 @@ class Ratings(Tabular):
 
     def learned(self, source: Source, answers: Answers) -> str:
         return (
-            f"To tell the {answers.get('rating')!r} that a {answers.get('user')!r} gives to a {answers.get('item')!r}."
+            f"Predict the {answers.get('rating')!r} that a {answers.get('user')!r} gives to a {answers.get('item')!r}."
         )
 
     def said(self, answers: Answers) -> str:

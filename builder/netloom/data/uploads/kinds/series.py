@@ -43,16 +43,18 @@ class Series(Tabular):
         Question("time", "Time column", "choice", "Orders the rows", optional=True, empty="rows are in order"),
         Question(
             "series",
-            "Tells series apart",
+            "Series ID",
             "choice",
-            "Of several series below each other, such as one for each shop: the column that says whose a row is",
+            "Column that identifies the series of a row, such as the shop, if the table holds several series",
             optional=True,
             empty="one series",
         ),
-        Question("target", "Column to predict", "choice", "What is to be forecast"),
-        Question("values", "Columns seen", "several", "What the window holds, the column to forecast among them"),
-        Question("window", "Look back", "whole", "How many steps are seen", low=2, high=2_048, default=24),
-        Question("horizon", "Look ahead", "whole", "How many steps are forecast", low=1, high=512, default=1),
+        Question("target", "Column to predict", "choice", "The value to forecast"),
+        Question("values", "Input features", "several", "Columns in the window, including the column to forecast"),
+        Question(
+            "window", "Window", "whole", "Number of past steps that the model sees", low=2, high=2_048, default=24
+        ),
+        Question("horizon", "Horizon", "whole", "Number of future steps to forecast", low=1, high=512, default=1),
     )
 
     def suits(self, table: pd.DataFrame) -> float:
@@ -85,7 +87,7 @@ class Series(Tabular):
         horizon, window = answers.get("horizon"), answers.get("window")
         ahead = "value" if horizon == 1 else f"{horizon} values"
         each = f", in each of the series that {answers['series']!r} names" if answers.get("series") else ""
-        return f"To forecast the next {ahead} of {answers.get('target')!r} from the {window} steps before{each}."
+        return f"Forecast the next {ahead} of {answers.get('target')!r} from the {window} steps before{each}."
 
     def said(self, answers: Answers) -> str:
         return f"forecasts {answers['target']}"

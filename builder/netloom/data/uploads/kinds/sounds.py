@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDER, NAME, TABLE = "the folder", "the begin of the name", "a table"
-LABEL = Question("label", "Class is", "choice", "Where the class of a sound stands", choices=(FOLDER, NAME, TABLE),
+LABEL = Question("label", "Class from", "choice", "Source of the class of a sound", choices=(FOLDER, NAME, TABLE),
                  when_added=True)  # fmt: skip
-RATE = Question("rate", "Samples a second", "whole", "All sounds are brought to this rate", low=1_000, high=48_000,
+RATE = Question("rate", "Sample rate (Hz)", "whole", "All sounds are resampled to this rate", low=1_000, high=48_000,
                 default=8_000, when_added=True)  # fmt: skip
-SECONDS = Question("seconds", "Seconds", "number", "Sounds are cut or filled with silence to this length", low=0.05,
+SECONDS = Question("seconds", "Seconds", "number", "Sounds are cropped or padded with silence to this length", low=0.05,
                    high=60.0, default=1.0)  # fmt: skip
-COLUMN = Question("target", "Column to predict", "choice", "What is to be predicted", optional=True)
+COLUMN = Question("target", "Column to predict", "choice", "The target column", optional=True)
 MOST_SAMPLES = 10 * MAX_CELLS  # of all sounds together; beyond MAX_CELLS they lie in a file
 _BEGIN = re.compile(r"([^_\-. ]+)[_\-. ].*")
 
@@ -86,10 +86,10 @@ class Sounds(Reader):
 
     def learned(self, source: Source, answers: Answers) -> str:
         if answers.get("label") == TABLE:
-            return f"To tell {answers.get('target')!r} from a sound of {answers.get('seconds')} s."
+            return f"Predict {answers.get('target')!r} from a sound of {answers.get('seconds')} s."
         names = _sounds(source)
         classes = sorted(set(_classes(stated_parts(source, names), names, str(answers.get("label")))))
-        return f"To tell which of {len(classes)} classes a sound belongs to: {', '.join(classes[:6])}" + (
+        return f"Predict the class of a sound out of {len(classes)} classes: {', '.join(classes[:6])}" + (
             ", …" if len(classes) > 6 else "."
         )
 

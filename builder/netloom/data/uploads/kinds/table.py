@@ -40,10 +40,10 @@ class Table(Tabular):
     # It becomes a role of the column, which a document may change like those of other columns.
     split_question = replace(SPLIT, when_added=True)
     asked = (
-        Question("target", "Column to predict", "choice", "What is to be predicted"),
+        Question("target", "Column to predict", "choice", "The target of the prediction"),
         TASK,
         Question(
-            "text", "Text column", "choice", "Learn from this text alone", optional=True, empty="as the columns are"
+            "text", "Text column", "choice", "Use only this text as input", optional=True, empty="as the columns are"
         ),
     )
 
@@ -71,13 +71,13 @@ class Table(Tabular):
     def learned(self, source: Source, answers: Answers) -> str:
         table = self._table(source, answers)
         if answers.get("text"):
-            return f"To tell {answers.get('target')!r} from the text in {answers['text']!r}."
+            return f"Predict {answers.get('target')!r} from the text in {answers['text']!r}."
         split = next((name for name, said in answers.get(COLUMNS, {}).items() if said.get("role") == "split"), None)
         rest = [str(name) for name in table.columns if str(name) not in (answers.get("target"), split)]
         parted = f" Split into training, validation and test as {split!r} says." if split not in (None, PART) else ""
         if split == PART:
             parted = " Split into training, validation and test as the files are called."
-        return f"To tell {answers.get('target')!r} from {_listed(rest)}{parted}"
+        return f"Predict {answers.get('target')!r} from {_listed(rest)}{parted}"
 
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
         kept = super().keep(source, answers, folder, tell)

@@ -37,7 +37,7 @@ _TAG = re.compile(r"O|[BIESLUM]-\S{1,80}")
 _SAMPLE_LINES = 400
 _MOST_ODD = 0.1  # of the lines of a sample; reading them says what is wrong with those
 MAX_TAGS = 400
-COLUMN = Question("column", "Tag column", "whole", "Which column holds the tags, counted from 1; 0 is the last", low=0,
+COLUMN = Question("column", "Tag column", "whole", "Number of the column with the tags; 0: the last column", low=0,
                   high=30, default=0, when_added=True)  # fmt: skip
 Sentence = tuple[list[str], list[str]]
 
@@ -63,7 +63,7 @@ class Tagged(Reader):
 
     def learned(self, source: Source, answers: Answers) -> str:
         kinds = sorted({tag for _, tags in _sentences(source, answers, 200) for tag in tags} - {"O"})
-        return f"To tell the tag of every word of a text, such as {', '.join(kinds[:5]) or 'O'}."
+        return f"Predict the tag of every word of a text, such as {', '.join(kinds[:5]) or 'O'}."
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         import pandas as pd

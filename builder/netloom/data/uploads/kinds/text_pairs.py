@@ -32,7 +32,7 @@ class TextPairs(Tabular):
     asked = (
         Question("first", "First text", "choice"),
         Question("second", "Second text", "choice"),
-        Question("target", "Column to predict", "choice", "What is to be predicted from the pair"),
+        Question("target", "Column to predict", "choice", "The target of the pair"),
         TASK,
     )
 
@@ -53,7 +53,7 @@ class TextPairs(Tabular):
         return {"first": first, "second": second, "target": (few[-1:] or rest[-1:] or [str(table.columns[-1])])[0]}
 
     def learned(self, source: Source, answers: Answers) -> str:
-        return f"To tell {answers.get('target')!r} from two texts, by the same network for both."
+        return f"Predict {answers.get('target')!r} from two texts, with one shared encoder."
 
     def from_table(
         self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None

@@ -77,7 +77,7 @@ class TextFiles(Reader):
         files = _files(source)
         told = stated_parts(source, files)
         classes = sorted({_class(told, name, answers) for name in files})
-        return f"To tell which of {len(classes)} classes a text belongs to: {', '.join(classes[:6])}."
+        return f"Predict the class of a text out of {len(classes)} classes: {', '.join(classes[:6])}."
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         import pandas as pd

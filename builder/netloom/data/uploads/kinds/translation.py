@@ -29,8 +29,8 @@ class Translation(Tabular):
     kind = "text"
     target_question = "answer"
     asked = (
-        Question("text", "Text", "choice", "What is read"),
-        Question("answer", "Answer", "choice", "What is written, character by character"),
+        Question("text", "Text", "choice", "Input sequence"),
+        Question("answer", "Answer", "choice", "Output sequence, generated character by character"),
     )
 
     def suits(self, table: pd.DataFrame) -> float:
@@ -47,7 +47,7 @@ class Translation(Tabular):
         return {"text": text, "answer": others[0]}
 
     def learned(self, source: Source, answers: Answers) -> str:
-        return f"To write {answers.get('answer')!r} from {answers.get('text')!r}, character by character."
+        return f"Generate {answers.get('answer')!r} from {answers.get('text')!r}, character by character."
 
     def said(self, answers: Answers) -> str:
         return f"writes {answers['answer']} from {answers['text']}"
