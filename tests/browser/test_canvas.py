@@ -304,7 +304,7 @@ def test_layers_are_aligned_and_framed_and_the_frame_takes_them_along(page: Page
     expect(head).to_contain_text("Stem")
     # The colours lie above the layers, though the frame lies below them.
     above = canvas.node("linear_1").bounding_box()
-    colours = page.get_by_role("group", name="Colour").bounding_box()
+    colours = page.get_by_role("group", name="Color").bounding_box()
     assert above is not None
     assert colours is not None
     assert colours["y"] < above["y"] + above["height"]

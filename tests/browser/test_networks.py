@@ -255,12 +255,12 @@ def test_a_layer_uses_the_weights_of_another(page: Page, server: Server) -> None
     canvas.node("linear_2").click()
     page.keyboard.press("Control+d")
     expect(page.get_by_text("linear_4", exact=True)).to_be_visible()  # in the inspector
-    page.get_by_text("Title, remark, freezing").click()
+    page.get_by_text("Title, comment, freezing").click()
     # A list that is opened while the box unfolds, or while the page scrolls to it, is closed again.
     page.wait_for_timeout(1000)
-    page.get_by_role("combobox", name="Uses the weights of").scroll_into_view_if_needed()
+    page.get_by_role("combobox", name="Share weights with").scroll_into_view_if_needed()
     page.wait_for_timeout(500)
-    choose(page, "Uses the weights of", "Linear (linear_2)")
-    expect(canvas.node("linear_4").locator("title", has_text="Uses the weights of linear_2")).to_have_count(1)
+    choose(page, "Share weights with", "Linear (linear_2)")
+    expect(canvas.node("linear_4").locator("title", has_text="Shares weights with linear_2")).to_have_count(1)
     canvas.settle()
     assert saved(server).main_network.nodes["linear_4"].shares == "linear_2"

@@ -27,7 +27,7 @@ def kept(home: Path) -> tuple[Store, str]:
 
 def opened() -> AppTest:
     app = AppTest.from_file(str(ROOT / "pages" / "design.py"), default_timeout=60).run()
-    button(app, "Type a layer").click().run()
+    button(app, "Define layer in code").click().run()
     assert not app.exception
     return app
 
@@ -47,16 +47,16 @@ def test_a_typed_network_is_made_and_can_be_called(kept: tuple[Store, str]) -> N
     app.text_input(Key.FORMULA_NAME.of(kept[1])).set_value("gated").run()
     app.text_area[0].set_value("width = 4\nGELU(Linear(x, units=width)) * sigmoid(gate)").run()
     assert [item.value for item in app.success] == ["4 layers. Takes x, gate; gives 1 tensor."]
-    button(app, "Make the network").click().run()
+    button(app, "Create network").click().run()
     assert not app.exception
     assert saved(kept).networks["gated"] == network_of("width = 4\nGELU(Linear(x, units=width)) * sigmoid(gate)")
     assert not app.text_area  # the dialog is closed
-    button(app, "Type a layer").click().run()
+    button(app, "Define layer in code").click().run()
     app.text_area[0].set_value("gated(x, width=2, gat=Linear(x))").run()
     assert "did you mean" in app.error[0].value or "has no" in app.error[0].value
     app.text_area[0].set_value("gated(x, Linear(x), width=2)").run()
     assert not app.error
-    button(app, "Make the network").click().run()
+    button(app, "Create network").click().run()
     assert saved(kept).uses("layer_1") == ["gated"]
 
 
@@ -65,10 +65,10 @@ def test_a_mistake_is_said_and_nothing_is_made(kept: tuple[Store, str]) -> None:
     app.text_area[0].set_value("hidden = Liner(x)\nhidden").run()
     said = app.error[0].value.replace("\\", "")  # nothing in it is read as markup
     assert said == "Line 1, column 10: there is no layer 'Liner' (did you mean Linear?)."
-    assert button(app, "Make the network").disabled
+    assert button(app, "Create network").disabled
     app.text_area[0].set_value("ReLU(x)").run()
     app.text_input(Key.FORMULA_NAME.of(kept[1])).set_value("Not A Name").run()
-    button(app, "Make the network").click().run()
+    button(app, "Create network").click().run()
     assert "lower case" in app.error[0].value
     assert list(saved(kept).networks) == ["main"]
 
@@ -79,7 +79,7 @@ def test_the_shown_network_is_changed_where_it_lies(kept: tuple[Store, str]) -> 
     app.radio[0].set_value("Change main").run()
     assert app.text_area[0].value == text_of(before.main_network)
     app.text_area[0].set_value(app.text_area[0].value.replace("units=64", "units=32")).run()
-    button(app, "Change the network").click().run()
+    button(app, "Apply changes").click().run()
     assert not app.exception
     after = saved(kept).main_network
     assert [node.params.get("units") for node in after.nodes.values() if node.type == "Linear"] == [32, 32, 2]

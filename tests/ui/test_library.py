@@ -96,14 +96,14 @@ def test_publishing_again_asks_first(store: Store) -> None:
     click(app, "Publish")
     assert "There is a tower in the library already" in app.warning[0].value
     assert store.published("tower").number == 1
-    click(app, "Put this one in its place")
+    click(app, "Replace it")
     assert not app.warning
     assert store.published("tower").number == 2
     assert store.bundle("tower") == extract(resnet18(), "main", "tower")
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("", "Give it a name"), ("Not a name", "lower case"), ("bottleneck", "is a ready block")]
+    ("name", "said"), [("", "Give it a name"), ("Not a name", "lower case"), ("bottleneck", "is a built-in block")]
 )
 def test_a_name_that_does_not_go_is_said(store: Store, name: str, said: str) -> None:
     app = shelves(store.create_project(digits_mlp()))
@@ -127,14 +127,14 @@ def test_cards_are_renamed_and_deleted(store: Store) -> None:
 
 def test_the_button_opens_it(store: Store) -> None:
     app = click(opened("design", project=store.create_project(digits_mlp())), "Library")
-    assert app.button(key="use False bottleneck").label == "Use here"
+    assert app.button(key="use False bottleneck").label == "Add to project"
     assert app.selectbox(key="library/which").options == ["main"]
 
 
 def test_every_ready_block_has_a_card(store: Store) -> None:
     app = shelves(store.create_project(digits_mlp()))
     for name, block in blocks().items():
-        assert app.button(key=f"use False {name}").label == "Use here"
+        assert app.button(key=f"use False {name}").label == "Add to project"
         assert any(f"`{name}`" in item.value and plain(block.title) in item.value for item in app.markdown)
     app.button(key="use False bottleneck").click().run()
     assert app.button(key="use False bottleneck").label == "In this project"
@@ -174,7 +174,7 @@ def test_a_link_with_a_copy_inside_asks_first(store: Store) -> None:
     app = opened("home", open=fold(digits_mlp()))
     assert any("Someone shared Digits with you" in item.value for item in app.markdown)
     assert store.list_projects() == []
-    click(app, "No, thanks")
+    click(app, "Decline")
     assert store.list_projects() == []
     assert "open" not in app.query_params
 
@@ -183,7 +183,7 @@ def test_a_link_with_a_copy_inside_becomes_a_project(store: Store) -> None:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     app.query_params["open"] = fold(digits_mlp())
     app.run()
-    click(app, "Make it my project")
+    click(app, "Add to my projects")
     made = store.list_projects()
     assert len(made) == 1
     assert dumps(store.load(made[0].id).project) == dumps(digits_mlp())
@@ -211,7 +211,7 @@ def test_a_project_is_renamed_and_copied_on_its_card(store: Store) -> None:
 def test_deleting_asks_first_and_says_what_ends(store: Store) -> None:
     project_id = store.create_project(digits_mlp())
     app = opened("home")
-    assert not [button for button in app.button if button.label == "Delete for ever"]
+    assert not [button for button in app.button if button.label == "Delete permanently"]
     app.toggle(key=f"sure {project_id}").set_value(True).run()
     assert not any("ends at once" in item.value for item in app.caption)
     run = store.create_run(project_id, digits_mlp())

@@ -127,5 +127,5 @@ def test_what_is_neither_is_refused_with_a_sentence(typed: str) -> None:
     if typed.startswith("__"):  # an expression in form only; the check says that it is not allowed
         assert read_number(typed) == typed
         return
-    with pytest.raises(ValueError, match="Units takes a whole number"):
+    with pytest.raises(ValueError, match="Units must be a whole number"):
         read_text(field("Linear", "units"), typed)

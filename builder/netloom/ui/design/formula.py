@@ -21,22 +21,22 @@ hidden = GELU(Linear(x, units=width * 4))
 Linear(hidden, units=width) * sigmoid(Linear(x, units=width))
 """
 HELP = (
-    "Call layers by their names and give them tensors in order; `+ - * / @ **` and comparisons work between tensors "
-    "and numbers. `width = 64` is a parameter of the network, a new name such as `x` comes in, the last line goes out. "
-    "It is read, never run as Python."
+    "Call layers by name with tensors as arguments; `+ - * / @ **` and comparisons work between tensors and numbers. "
+    "`width = 64` defines a parameter, a new name such as `x` an input, and the last line is the output. "
+    "The lines are parsed and never run as Python."
 )
-NEW = "A new network"
+NEW = "New network"
 
 
 def formula(live: Live, shown: str) -> None:
     """The button that opens the dialog, and the dialog as long as it is open."""
     state = DesignState.current()
-    text = "A network as a few lines, such as GELU(Linear(x, units=64)): a layer of your own"
-    if st.button("Type a layer", icon=":material/function:", help=text, width="stretch"):
+    text = "Write a network as code, such as GELU(Linear(x, units=64)), and use it as a layer"
+    if st.button("Define layer in code", icon=":material/function:", help=text, width="stretch"):
         state.formula[live.id] = shown
     typed = state.formula.get(live.id)
     if typed in live.project.networks:
-        st.dialog("Type a layer", width="large", on_dismiss=lambda: _close(live))(_dialog)(live, typed)
+        st.dialog("Define layer in code", width="large", on_dismiss=lambda: _close(live))(_dialog)(live, typed)
 
 
 def _close(live: Live) -> None:
@@ -57,7 +57,7 @@ def _dialog(live: Live, shown: str) -> None:
         key=Key.FORMULA_WHAT.of(live.id),
     )
     new = which == NEW
-    name = st.text_input("Its name", _free(project), max_chars=64, key=Key.FORMULA_NAME.of(live.id)) if new else shown
+    name = st.text_input("Name", _free(project), max_chars=64, key=Key.FORMULA_NAME.of(live.id)) if new else shown
     others = project.networks if new else standing(project, shown)
     callable_ = {other: project.networks[other] for other in others if other != project.main}
     text, problem = (EXAMPLE, "") if new else _written(project.networks[shown], callable_)
@@ -69,12 +69,12 @@ def _dialog(live: Live, shown: str) -> None:
     made = _message(typed, callable_)
     done, listed = st.columns([1, 2], vertical_alignment="center")
     with done:
-        label = "Make the network" if new else "Change the network"
+        label = "Create network" if new else "Apply changes"
         if st.button(label, type="primary", disabled=made is None, width="stretch") and made is not None:
             _commit(live, _edit(project, name, made, new=new))
     with listed:
-        st.caption(f"Networks that can be called: {', '.join(callable_) or 'none yet'}. All layers stand below.")
-    with st.expander(f"The {len(_offered())} layers that can be called"):
+        st.caption(f"Callable networks: {', '.join(callable_) or 'none yet'}. All layers are listed below.")
+    with st.expander(f"Callable layers ({len(_offered())})"):
         _catalogue()
 
 
@@ -97,10 +97,10 @@ def _message(typed: str, callable_: Mapping[str, Network]) -> Network | None:
     inputs = ", ".join(made.ports("Input")) or "nothing"
     outputs = len(made.ports("Output"))
     st.success(
-        f"{layers} layer{'s'[: layers != 1]}. Takes {plain(inputs)}; gives {outputs} tensor{'s'[: outputs != 1]}."
+        f"{layers} layer{'s'[: layers != 1]}. Inputs: {plain(inputs)}. Outputs: {outputs} tensor{'s'[: outputs != 1]}."
     )
     if sentence := trouble(made, callable_):
-        st.caption(f":material/info: On an example of its inputs: {plain(sentence)}")
+        st.caption(f":material/info: Tested on an example input: {plain(sentence)}")
     return made
 
 
@@ -123,7 +123,11 @@ def _commit(live: Live, edit: Edit) -> None:
         show_error(error)
         return
     _close(live)
-    st.toast("Made; drag it from the palette like any other layer." if edit["kind"] == "create_network" else "Changed.")
+    st.toast(
+        "Network created. Drag it from the palette like any other layer."
+        if edit["kind"] == "create_network"
+        else "Network changed."
+    )
     st.rerun()
 
 
@@ -147,5 +151,5 @@ def _catalogue() -> None:
         ports = [port.name for port in layer().inputs()]
         values = ((field.name, field.default) for field in form(layer))
         given = [*ports, *(f"{key}={value!r}" if len(repr(value)) < 40 else f"{key}=…" for key, value in values)]
-        rows.append({"Call": f"{name}({', '.join(given)})", "What it does": layer.summary})
+        rows.append({"Call": f"{name}({', '.join(given)})", "Description": layer.summary})
     st.dataframe(rows, hide_index=True, height=240)

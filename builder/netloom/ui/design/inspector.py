@@ -28,7 +28,7 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
     """Show and change the selected node of a network; with none, what the network exposes."""
     project = live.project  # another tab may change it meanwhile, so all of the form is about this one
     if network not in project.networks:
-        st.caption(f"The network {plain(network)} was removed meanwhile.")
+        st.caption(f"The network {plain(network)} was removed in another tab.")
         return
     nodes = project.networks[network].nodes
     chosen = [key for key in selected if key in nodes]
@@ -42,7 +42,7 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
     node = nodes[chosen[0]]
     layer = registry().get(node.type)
     if layer is None:
-        st.warning(f"This Netloom has no layer of the type {plain(node.type[:60])}.")
+        st.warning(f"This version of Netloom has no layer type {plain(node.type[:60])}.")
         return
     st.markdown(f"**{layer.title}** &nbsp; `{node.id}`")
     st.caption(f"{layer.summary}." + (f" [Read more]({layer.url})" if layer.url else ""))
@@ -59,7 +59,7 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
         place.order("Input" if node.type == "Input" else "Output")
     place.problems("")
     _shapes(context, node)
-    with st.expander("Title, remark, freezing"):
+    with st.expander("Title, comment, freezing"):
         place.about()
 
 
@@ -103,8 +103,8 @@ class _Place:
             range(1, len(order) + 1),
             index=current - 1,
             format_func=lambda number: f"{number} of {len(order)}",
-            help="The order in which code, exported files and nodes that stand for this network "
-            + ("take their inputs" if kind == "Input" else "give their outputs"),
+            help="Order in which code, exported files and subnetwork nodes "
+            + ("take inputs" if kind == "Input" else "return outputs"),
             **made,
         )
         refused(made)
@@ -133,7 +133,7 @@ class _Place:
                 return self._set(field.name, {**rest, **new})
 
             made = self.bound(f"{field.name}.{parameter}", shown, change)
-            text = f"A number, or an expression over this network's own parameters. Empty: {default}."
+            text = f"A number, or an expression with the parameters of this network. Empty: {default}."
             st.text_input(parameter, shown, placeholder=str(default), help=text, **made)
             refused(made)
         self.problems(field.name)
@@ -150,8 +150,8 @@ class _Place:
     def about(self) -> None:
         node = self.node
         st.text_input("Title", node.title, max_chars=200, **self._about("title"))
-        st.text_area("Remark", node.note, max_chars=5000, **self._about("note"))
-        text = "Its weights stay as they are in training"
+        st.text_area("Comment", node.note, max_chars=5000, **self._about("note"))
+        text = "The weights are not trained"
         st.toggle("Frozen", node.frozen, help=text, **self._about("frozen"))
         self._shares()
 
@@ -165,11 +165,11 @@ class _Place:
             return
         made = self._about("shares")
         st.selectbox(
-            "Uses the weights of",
+            "Share weights with",
             names,
             index=names.index(node.shares),
-            format_func=lambda key: "none but its own" if key is None else label(nodes[key]) if key in nodes else key,
-            help="Both have one set of weights, which learns from both",
+            format_func=lambda key: "None" if key is None else label(nodes[key]) if key in nodes else key,
+            help="Weight tying: both layers use the same weights",
             **made,
         )
         refused(made)
@@ -189,7 +189,7 @@ def _shapes(context: Context, node: Node) -> None:
     if facts is None:
         return
     shapes = ", ".join(str(spec) for spec in facts.outputs.values())
-    lines = [f"Gives `{shapes}`"] if shapes else []
+    lines = [f"Output shape `{shapes}`"] if shapes else []
     if facts.parameters:
         lines.append(f"{facts.parameters:,} parameters")
     if facts.flops:

@@ -24,9 +24,7 @@ from netloom.ui.shell.errors import guard, show_error
 COLUMNS = 3
 # How many earlier versions of a network are listed.
 SHOWN = 10
-EMPTY = (
-    "Nothing here yet: a network that you publish above stays on this server, and every project can take it from here."
-)
+EMPTY = "No networks yet. A network that you publish above is stored on this server and can be used in every project."
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Card:
 
 def library(live: Live, shown: str) -> None:
     """The button that opens the library; `shown` is the network that the canvas shows."""
-    if st.button("Library", icon=":material/library_books:", help="Networks to use again, and ready blocks"):
+    if st.button("Library", icon=":material/library_books:", help="Reusable networks and built-in blocks"):
         state = LibraryState.current()
         state.message, state.taken = LibraryMessage(), None
         st.dialog("Library", width="large", icon=":material/library_books:")(_library)(live, shown)
@@ -55,7 +53,7 @@ def library(live: Live, shown: str) -> None:
 @guard()
 def _library(live: Live, shown: str) -> None:
     _publishing(live, shown)
-    ready, mine = st.tabs(["Ready blocks", "My networks"])
+    ready, mine = st.tabs(["Built-in blocks", "My networks"])
     with mine:
         rows = live.store.library()
         if not rows:
@@ -81,7 +79,7 @@ def _own(store: Store, name: str) -> Card | None:
     """The card of a network in the library; one that cannot be read says so in its place."""
     try:
         row = store.published(name)
-        times = f", {row.number} times" if row.number > 1 else ""
+        times = f", {row.number} versions" if row.number > 1 else ""
         origin, earlier = f"Published {ago(row.updated_at)}{times}", tuple(store.earlier(name))
         return Card(name, "", origin, row.summary, store.bundle(name), mine=True, number=row.number, earlier=earlier)
     except StoreError as error:
@@ -102,7 +100,7 @@ def _publishing(live: Live, shown: str) -> None:
         suggested,
         max_chars=64,
         placeholder="residual_block",
-        help="Lower case: letters, digits and _",
+        help="Lowercase letters, digits and _",
         key=key,
     )
     button.button(
@@ -116,9 +114,9 @@ def _publishing(live: Live, shown: str) -> None:
     )
     state = LibraryState.current()
     if state.taken == NameTaken(chosen, name.strip()):
-        st.warning(f"There is a {plain(name)} in the library already. It is kept as an earlier version.")
+        st.warning(f"The library already has a network {plain(name)}. It becomes an earlier version.")
         st.button(
-            "Put this one in its place",
+            "Replace it",
             icon=":material/sync:",
             key=Key.LIBRARY_REPLACE,
             on_click=_publish,
@@ -138,7 +136,7 @@ def _published(live: Live, network: str, name: str, *, replace: bool) -> str:
     if not name:
         raise StoreError("Give it a name, such as residual_block.")
     if name in blocks():
-        raise StoreError(f"{name} is a ready block; choose another name.")
+        raise StoreError(f"{name} is a built-in block; choose another name.")
     bundle = extract(live.project, network, name)
     try:
         live.store.publish(bundle, summary(bundle), replace=replace)
@@ -146,7 +144,7 @@ def _published(live: Live, network: str, name: str, *, replace: bool) -> str:
         LibraryState.current().taken = NameTaken(network, name)
         return ""
     inner = len(bundle.networks) - 1
-    return f"Published {name}{f' with the {inner} networks that it uses' if inner > 1 else ''}."
+    return f"Published {name}{f' with {inner} networks that it uses' if inner > 1 else ''}."
 
 
 def _shelf(live: Live, cards: list[Card]) -> None:
@@ -162,7 +160,7 @@ def _card(live: Live, card: Card) -> None:
     st.caption(f"{card.origin}  \n{_facts(card)}")
     here = _already(live.project, card.bundle)
     left, right = st.columns([3, 1]) if card.mine else (st.container(), None)
-    label, icon = ("In this project", ":material/check:") if here else ("Use here", None)
+    label, icon = ("In project", ":material/check:") if here else ("Add to project", None)
     key = Key.LIBRARY_TAKE.of(card.mine, card.name)
     left.button(label, icon=icon, key=key, width="stretch", on_click=_act, args=(lambda: _use(live, card.bundle),))
     if not here:
@@ -179,9 +177,9 @@ def _newer(live: Live, card: Card) -> None:
         with contextlib.suppress(StoreError):
             old = live.store.bundle(card.name, row.number)
             if _already(live.project, old):
-                st.caption(f":material/update: This project has version {row.number}; a newer one is there.")
+                st.caption(f":material/update: This project has version {row.number}. A newer version is available.")
                 st.button(
-                    f"Take version {card.number}",
+                    f"Update to version {card.number}",
                     key=Key.LIBRARY_NEWER.of(card.name),
                     width="stretch",
                     on_click=_act,
@@ -192,7 +190,7 @@ def _newer(live: Live, card: Card) -> None:
 
 def _exchanged(live: Live, old: Project, card: Card) -> str:
     live.transform(lambda project: exchange(project, old, card.bundle))
-    return f"{card.name} is version {card.number} in this project now. Undo brings the earlier one back."
+    return f"{card.name} is now version {card.number} in this project. Undo restores the earlier one."
 
 
 def _earlier(live: Live, card: Card) -> None:
@@ -203,15 +201,15 @@ def _earlier(live: Live, card: Card) -> None:
         with contextlib.suppress(StoreError):
             bundle = live.store.bundle(card.name, row.number)
             use: dict[str, Any] = {"on_click": _act, "args": (partial(_use, live, bundle),)}
-            left.button("Use here", key=Key.LIBRARY_USE.of(card.name, row.number), width="stretch", **use)
+            left.button("Add to project", key=Key.LIBRARY_USE.of(card.name, row.number), width="stretch", **use)
         put: dict[str, Any] = {"on_click": _act, "args": (partial(_restored, live.store, card.name, row.number),)}
-        text = "As the newest version; none is lost"
-        right.button("Put back", key=Key.LIBRARY_RESTORE.of(card.name, row.number), width="stretch", help=text, **put)
+        text = "Becomes the newest version; no version is lost"
+        right.button("Restore", key=Key.LIBRARY_RESTORE.of(card.name, row.number), width="stretch", help=text, **put)
 
 
 def _restored(store: Store, name: str, number: int) -> str:
     row = store.restore_published(name, number)
-    return f"{name} is again as it was in version {number}; that is its version {row.number} now."
+    return f"Restored version {number} of {name} as version {row.number}."
 
 
 def _facts(card: Card) -> str:
@@ -231,23 +229,23 @@ def _already(project: Project, bundle: Project) -> bool:
 def _use(live: Live, bundle: Project) -> str:
     made, names = insert(live.project, bundle)
     if made == live.project:
-        return f"{names[bundle.main]} is a network of this project already: drag it from the palette."
+        return f"{names[bundle.main]} is already a network of this project. Drag it from the palette."
     live.apply({"kind": "insert_networks", "bundle": to_json(bundle)})
-    return f"{names[bundle.main]} is a network of this project now: drag it from the palette. Undo takes it out."
+    return f"{names[bundle.main]} is now a network of this project. Drag it from the palette. Undo removes it."
 
 
 def _more(store: Store, name: str) -> None:
     key = Key.LIBRARY_NAME.of(name)
-    st.text_input("Another name", name, max_chars=64, key=key)
+    st.text_input("New name", name, max_chars=64, key=key)
     st.button(
         "Rename",
         key=Key.LIBRARY_RENAME.of(name),
         width="stretch",
         on_click=lambda: _act(lambda: _renamed(store, name, str(value_of(key)).strip())),
     )
-    st.caption("Projects that took it keep theirs.")
+    st.caption("Projects that use it are not changed.")
     st.button(
-        "Delete for ever",
+        "Delete permanently",
         key=Key.LIBRARY_DELETE.of(name),
         width="stretch",
         on_click=_act,
@@ -257,9 +255,9 @@ def _more(store: Store, name: str) -> None:
 
 def _renamed(store: Store, name: str, to: str) -> str:
     if to in blocks():
-        raise StoreError(f"{to} is a ready block; choose another name.")
+        raise StoreError(f"{to} is a built-in block; choose another name.")
     store.rename_published(name, to)
-    return f"{name} is called {to} now." if name != to else ""
+    return f"Renamed {name} to {to}." if name != to else ""
 
 
 def _deleted(store: Store, name: str) -> str:

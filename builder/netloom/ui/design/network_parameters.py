@@ -17,8 +17,8 @@ from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import plain
 
 TEXT = (
-    "Numbers that the network exposes, such as `width`: where a number is typed in it, `width * 4` may stand, and each "
-    "node that stands for the network may give them other values."
+    "Numbers that the network exposes, such as `width`. Use them in its layers, as in `width * 4`. Each node of this "
+    "network can set other values."
 )
 
 
@@ -67,7 +67,7 @@ def _row(live: Live, name: str, parameter: str, default: Number) -> None:
 def _added(live: Live, name: str, typed: str) -> Edit:
     parameter, _, default = (part.strip() for part in typed.partition("="))
     if not is_identifier(parameter):
-        rule = "A parameter is called by a lower-case name, such as width; say width = 32."
+        rule = "A parameter needs a lowercase name and a value, such as width = 32."
         raise ValueError(misnamed(parameter, rule))
     if parameter in _network(live, name).parameters:
         raise ValueError(f"There is already a parameter {parameter}.")
@@ -83,14 +83,14 @@ def _renaming(live: Live, name: str, parameter: str, typed: str) -> Edit:
 def _network(live: Live, name: str) -> Network:
     network = live.project.networks.get(name)
     if network is None:
-        raise ValueError(f"There is no network {name} any more; another tab removed it.")
+        raise ValueError(f"The network {name} was removed in another tab.")
     return network
 
 
 def _number(typed: str) -> Number:
     number = read_number(typed)
     if isinstance(number, str) or not math.isfinite(number):
-        raise ValueError(f"A default is a number, such as 32; received {typed[:40]!r}.")
+        raise ValueError(f"The default must be a number, such as 32; received {typed[:40]!r}.")
     return number
 
 

@@ -161,7 +161,7 @@ def _code(live: Live) -> None:
     try:
         st.code(source(live.project, live.analysis()), language="python", height=HEIGHT - 120)
     except CompileError as error:
-        st.info("The code appears as soon as the network has no errors.")
+        st.info("Fix the errors of the network to see the code.")
         for issue in error.issues[:8]:
             st.caption(f":material/error: {plain(issue.message)}")
 
@@ -170,8 +170,8 @@ def _versions(live: Live) -> None:
     """The versions, the newest first; those with names stand however old they are."""
     rows = live.store.versions(live.id)
     st.caption(
-        "A version every half minute of work: all of the last hour, one for each hour of a day, and one for each day "
-        "of a year. A version with a name is kept for ever."
+        "Saves a version every 30 s of work. Keeps all of the last hour, one per hour for a day and one per day for "
+        "a year. Named versions are kept forever."
     )
     listed = DesignState.current().versions
     count = listed.get(live.id, SHOWN)
@@ -186,11 +186,11 @@ def _version(live: Live, row: VersionRow) -> None:
     with st.container(border=True):
         st.markdown(f"**{row.number}** · {ago(row.created_at)}")
         key = Key.VERSION.of(row.number, row.name)
-        name = st.text_input("Name", row.name, key=key, placeholder="Name it to keep it", max_chars=200)
+        name = st.text_input("Name", row.name, key=key, placeholder="Name to keep it", max_chars=200)
         try:
             if name != row.name:
                 live.store.name_version(live.id, row.number, name)
-            if st.button("Restore", key=Key.RESTORE.of(row.number), help="Can be undone", width="stretch"):
+            if st.button("Restore", key=Key.RESTORE.of(row.number), help="Undo reverts this", width="stretch"):
                 live.replace(live.store.version(live.id, row.number))
                 st.rerun(scope="fragment")
         except StoreError as error:

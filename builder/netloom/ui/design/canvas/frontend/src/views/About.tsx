@@ -36,7 +36,7 @@ function Panel({ layer, node, facts }: { layer: LayerType; node: string | null; 
     <div
       className="nl-popover nl-about"
       role="dialog"
-      aria-label={`What is ${layer.title}?`}
+      aria-label={`Help on ${layer.title}`}
       data-about={layer.type}
       style={{ "--c": layer.color } as React.CSSProperties}
     >
@@ -108,7 +108,7 @@ function Flow({ layer, node, shapes }: { layer: LayerType; node: string | null; 
     });
   const title = layer.title.length > 13 ? `${layer.title.slice(0, 12)}…` : layer.title;
   return (
-    <svg className="nl-flow" viewBox={`0 0 ${WIDTH} ${height}`} role="img" aria-label="What comes in and what goes out">
+    <svg className="nl-flow" viewBox={`0 0 ${WIDTH} ${height}`} role="img" aria-label="Inputs and outputs">
       {side(inputs, true, (port) => (node ? arriving?.[targetRef(node, port.name)]?.label || undefined : undefined))}
       <rect x={SIDE} y={4} width={BOX} height={height - 8} rx={8} />
       <text className="nl-flow-title" x={WIDTH / 2} y={height / 2 + 4} textAnchor="middle">

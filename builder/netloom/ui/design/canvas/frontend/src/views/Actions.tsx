@@ -16,13 +16,13 @@ export const Actions = memo(() => {
   return (
     <div className="nl-actions" role="toolbar" aria-label="Selection">
       {only && (
-        <Action name="about" icon="info" text="What is this?" title="What this layer does (I)" run={() => commands.tidy.aboutNode(only)} />
+        <Action name="about" icon="info" text="Layer help" title="Show layer help (I)" run={() => commands.tidy.aboutNode(only)} />
       )}
       {inside && <Action name="open" icon="enter" text={`Open ${inside}`} title="Open (Enter)" run={commands.enter} />}
-      {inside && <Action name="unpack" icon="unpack" text="Unpack" title="Unpack (Ctrl + Shift + G)" run={commands.unpack} />}
-      {ids.length > 1 && <Action name="frame" icon="frame" text="Frame" title="Put a frame around them (G)" run={commands.tidy.frame} />}
+      {inside && <Action name="unpack" icon="unpack" text="Ungroup" title="Ungroup (Ctrl + Shift + G)" run={commands.unpack} />}
+      {ids.length > 1 && <Action name="frame" icon="frame" text="Frame" title="Add a frame (G)" run={commands.tidy.frame} />}
       {ids.length > 1 && (
-        <Action name="group" icon="group" text={`Group ${ids.length} layers`} title="Make a network of them (Ctrl + G)" run={commands.askName} />
+        <Action name="group" icon="group" text={`Group ${ids.length} layers`} title="Create subnetwork (Ctrl + G)" run={commands.askName} />
       )}
     </div>
   );
@@ -74,7 +74,7 @@ function Naming({ nodes }: { nodes: string[] }) {
         <input ref={input} defaultValue={freeName(engine.data.networks, "block")} maxLength={64} />
       </label>
       <button className="nl-go" data-action="make-group" onClick={finish}>
-        Make a network
+        Create subnetwork
       </button>
     </div>
   );

@@ -6,15 +6,15 @@ import { Icon, type IconName } from "./icons";
 
 export const ALIGNMENTS: [Side, string, string][] = [
   ["left", "Align left", "Alt + A"],
-  ["centre", "Align centres", "Alt + H"],
+  ["centre", "Align centers", "Alt + H"],
   ["right", "Align right", "Alt + D"],
   ["top", "Align top", "Alt + W"],
   ["middle", "Align middles", "Alt + V"],
   ["bottom", "Align bottom", "Alt + S"],
 ];
 export const DISTRIBUTIONS: [Direction, string, string][] = [
-  ["horizontal", "Same gaps side by side", "Alt + Shift + H"],
-  ["vertical", "Same gaps below each other", "Alt + Shift + V"],
+  ["horizontal", "Distribute horizontally", "Alt + Shift + H"],
+  ["vertical", "Distribute vertically", "Alt + Shift + V"],
 ];
 
 export const Alignment = memo(() => {

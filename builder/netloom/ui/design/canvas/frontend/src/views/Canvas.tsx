@@ -257,11 +257,11 @@ function Surface() {
 
 const Empty = ({ onAdd, main }: { onAdd: () => void; main: boolean }) => (
   <div className="nl-empty" data-empty>
-    <b>{main ? "Weave your network" : "A network of its own"}</b>
-    <p>Drag a layer from the left onto this canvas, or double-click anywhere to search for one.</p>
-    {!main && <p>Other networks take it as one layer: each Input and Output here is a port there.</p>}
+    <b>{main ? "Build your network" : "Build this subnetwork"}</b>
+    <p>Drag a layer from the left onto the canvas, or double-click the canvas to search.</p>
+    {!main && <p>Other networks use it as one layer: each Input and Output is a port of that layer.</p>}
     <button className="nl-primary" data-action="add-input" onClick={onAdd}>
-      Begin with an Input
+      Add an input layer
     </button>
   </div>
 );

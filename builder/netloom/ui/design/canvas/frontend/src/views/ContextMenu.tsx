@@ -25,7 +25,7 @@ export function OpenContextMenu() {
       className="nl-popover nl-context"
       style={{ left: context.x, top: context.y }}
       role="menu"
-      aria-label="What can be done here"
+      aria-label="Actions"
       data-context
       ref={list}
       onContextMenu={(event) => event.preventDefault()}

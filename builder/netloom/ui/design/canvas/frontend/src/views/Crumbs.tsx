@@ -9,7 +9,7 @@ export const Crumbs = memo(() => {
   const trail = useUi((state) => state.trail).filter((name) => names.includes(name) && name !== shown);
   if (!trail.length) return null;
   return (
-    <nav className="nl-crumbs" aria-label="Where this network stands" data-crumbs>
+    <nav className="nl-crumbs" aria-label="Path of this network" data-crumbs>
       <ol>
         {trail.map((name, place) => (
           <li key={name}>

@@ -49,13 +49,13 @@ export function Fits({ start, layers }: { start: End; layers: LayerType[] }) {
         className="nl-group-name"
         aria-pressed={only}
         data-action="only-fitting"
-        title={only ? "Show all layers" : "Show only what fits in the list above"}
+        title={only ? "Show all layers" : "Show only compatible layers in the list above"}
         onClick={() => toggle(fitting, "only")}
       >
         <span>
           {start.side === "source" ? "Fits after" : "Fits before"} {place}
         </span>
-        <small>{only ? "all" : `only ${found.length}`}</small>
+        <small>{only ? "All" : `Compatible only (${found.length})`}</small>
       </button>
       {!only &&
         found.slice(0, MOST).map((layer) => (

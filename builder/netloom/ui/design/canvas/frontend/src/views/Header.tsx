@@ -75,8 +75,8 @@ function Totals() {
       <span title="Multiplications and additions of one forward pass">
         <b>{count(totals.flops)}</b> FLOPs<i> per example</i>
       </span>
-      <span title="Weights, gradients, Adam's moments, and what a batch keeps for the backward pass">
-        <b>{bytes(totals.memory_bytes)}</b><i> to train</i>
+      <span title="Training memory: weights, gradients, Adam moments and activations of one batch">
+        <b>{bytes(totals.memory_bytes)}</b><i> training memory</i>
       </span>
     </div>
   );
@@ -90,7 +90,7 @@ function Problems() {
   const errors = issues.filter((issue) => issue.severity === "error").length;
   const data = useSlice("derived", (engine) => engine.data.derived.data);
   const fine = data ? "Ready to train" : "No problems, no data yet";
-  const text = !issues.length ? fine : errors ? plural(errors, "problem") : plural(issues.length, "remark");
+  const text = !issues.length ? fine : errors ? plural(errors, "problem") : plural(issues.length, "warning");
   return (
     <div className="nl-problems">
       <button

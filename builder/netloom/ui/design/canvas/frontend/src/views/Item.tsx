@@ -12,7 +12,7 @@ export function Item({ layer, name, stop, onFocus }: Props) {
   const { commands, gestures } = useShared();
   const key = keyOf(layer);
   const starred = useSyncExternalStore(favourites.listen, () => favourites.get().includes(key));
-  const say = starred ? "No favourite any more (S)" : "Make it a favourite (S)";
+  const say = starred ? "Remove from favorites (S)" : "Add to favorites (S)";
   return (
     <div className={starred ? "nl-row starred" : "nl-row"}>
       <button
@@ -34,7 +34,7 @@ export function Item({ layer, name, stop, onFocus }: Props) {
         {layer.title}
       </button>
       <span className="nl-row-tools" onMouseDown={(event) => event.preventDefault()}>
-        <button tabIndex={-1} data-about-layer={key} title="What is this? (I)" aria-label={`What is ${layer.title}?`} onClick={() => commands.tidy.about(layer)}>
+        <button tabIndex={-1} data-about-layer={key} title="Layer help (I)" aria-label={`Help on ${layer.title}`} onClick={() => commands.tidy.about(layer)}>
           <Icon name="info" />
         </button>
         <button tabIndex={-1} data-star={key} title={say} aria-label={`${layer.title}: ${say}`} aria-pressed={starred} onClick={() => toggle(favourites, key)}>

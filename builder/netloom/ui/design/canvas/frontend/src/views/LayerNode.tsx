@@ -53,7 +53,7 @@ function WholeNode({ id, data: { record }, selected }: NodeProps<LayerFlowNode>)
       <Ports id={id} ports={inputs} side="target" />
       <div className="nl-node-head">
         {renaming ? <TitleInput id={id} title={record.title} /> : <span className="nl-node-title">{title}</span>}
-        {record.shares && <Icon name="link" title={`Uses the weights of ${record.shares}`} />}
+        {record.shares && <Icon name="link" title={`Shares weights with ${record.shares}`} />}
         {record.frozen && <Icon name="lock" />}
         {issues.length > 0 && <IssueBadge issues={issues} />}
       </div>

@@ -79,7 +79,7 @@ export function Menu({ label, x, y, find, onPick, onClose }: Props) {
             <span>{choice.detail}</span>
           </button>
         ))}
-        {!choices.length && <div className="nl-none">Nothing fits here.</div>}
+        {!choices.length && <div className="nl-none">No compatible layer.</div>}
       </div>
     </div>
   );

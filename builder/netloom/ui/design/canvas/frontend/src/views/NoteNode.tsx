@@ -71,7 +71,7 @@ export const Swatches = ({ color, onPick }: SwatchesProps) => (
     offset={6}
     className="nl-swatches nodrag nopan"
     role="group"
-    aria-label="Colour"
+    aria-label="Color"
     onMouseDown={(event) => event.preventDefault()}
   >
     {Object.entries(COLORS).map(([name, value]) => (

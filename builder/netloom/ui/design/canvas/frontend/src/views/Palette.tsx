@@ -80,7 +80,7 @@ export const Palette = memo(() => {
           if (event.key === "ArrowUp") step(event, -1);
         }}
       >
-        {!searching && !only && <Few layers={layers} memory={favourites} title="Favourites" mark="data-favourite" />}
+        {!searching && !only && <Few layers={layers} memory={favourites} title="Favorites" mark="data-favourite" />}
         {!searching && !only && <Few layers={layers} memory={recent} title="Recent" mark="data-recent" />}
         {groups.map(({ name, items, more, opened }) => (
           <div key={name} className="nl-group">
@@ -111,7 +111,7 @@ export const Palette = memo(() => {
             ))}
           </div>
         ))}
-        {!found.length && <div className="nl-none">No layer is called “{query}”{only ? " and fits" : ""}.</div>}
+        {!found.length && <div className="nl-none">No {only ? "compatible " : ""}layer matches “{query}”.</div>}
       </div>
       {start && <Fits start={start} layers={layers} />}
     </div>

@@ -52,7 +52,7 @@ function NetworkTab({ tab, current }: { tab: Tab; current: boolean }) {
   useEffect(() => {
     if (current) void box.current?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [current]);
-  const said = tab.main ? "The main network is the one that is trained" : tab.used ? "Stands in another network" : "";
+  const said = tab.main ? "The main network is the one that is trained" : tab.used ? "Used in another network" : "";
   return (
     <div ref={box} className={`nl-tab${current ? " current" : ""}${tab.wrong ? " wrong" : ""}`} data-tab={tab.name}>
       {writing ? (
@@ -77,7 +77,7 @@ function NetworkTab({ tab, current }: { tab: Tab; current: boolean }) {
           }}
         >
           {tab.name}
-          {tab.wrong && <i className="nl-dot" title="Something is wrong in this network" />}
+          {tab.wrong && <i className="nl-dot" title="This network has errors" />}
         </button>
       )}
       {!tab.main && !tab.used && !writing && (

@@ -35,7 +35,7 @@ export function items(commands: Commands, node: string | null): Item[][] {
     return [write, edit];
   }
   const one: Item[] = [
-    { name: "about", text: "What is this?", keys: "I", run: () => tidy.aboutNode(node) },
+    { name: "about", text: "Layer help", keys: "I", run: () => tidy.aboutNode(node) },
     { name: "rename", text: "Rename", keys: "F2", run: commands.rename },
     { name: "connect", text: "Connect to …", keys: "C", run: commands.openConnect },
   ];
@@ -45,13 +45,13 @@ export function items(commands: Commands, node: string | null): Item[][] {
   const inputs = tidy.neighbours(node).map(
     ([first, second]): Item => ({
       name: `exchange-${first}-${second}`,
-      text: `Exchange inputs ${said(first)} and ${said(second)}`,
+      text: `Swap inputs ${said(first)} and ${said(second)}`,
       run: () => tidy.exchange(node, first, second),
     }),
   );
   const whole: Item[] = [
-    { name: "frame", text: "Put a frame around it", keys: "G", run: tidy.frame },
-    { name: "group", text: "Make a network of it", keys: "Ctrl G", run: commands.askName },
+    { name: "frame", text: "Add a frame", keys: "G", run: tidy.frame },
+    { name: "group", text: "Create subnetwork", keys: "Ctrl G", run: commands.askName },
   ];
   return [chosen.length > 1 ? [] : one, chosen.length > 1 ? [] : inputs, whole, edit].filter((part) => part.length);
 }

@@ -26,7 +26,7 @@ export async function asImage(stage: Stage): Promise<Blob> {
   [canvas.width, canvas.height] = [Math.floor(width * scale), Math.floor(height * scale)];
   canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
   return new Promise((done, failed) =>
-    canvas.toBlob((blob) => (blob ? done(blob) : failed(new Error("The picture is too large for this browser.")))),
+    canvas.toBlob((blob) => (blob ? done(blob) : failed(new Error("The image is too large for this browser.")))),
   );
 }
 

@@ -53,7 +53,7 @@ export class Tidy {
   /** Copy the network as a picture; where a page may not write to the clipboard, it comes as a file. */
   copyImage = async (): Promise<void> => {
     const image = asImage(this.stage);
-    if (await copied(image)) this.stage.ui.say("The picture is on the clipboard.");
+    if (await copied(image)) this.stage.ui.say("The image was copied to the clipboard.");
     else download(await image, `${this.engine.network}.png`);
   };
 
