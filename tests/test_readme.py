@@ -51,7 +51,7 @@ def counted() -> dict[str, tuple[str, Callable[[], int]]]:
     return {
         "templates": (r"(\d+)\s+templates\s+with\s+data", lambda: len(templates())),
         "architectures": (r"(\d+)\s+published\s+architectures", lambda: len(architectures())),
-        "blocks": (r"(\d+)\s+ready\s+blocks", lambda: len(blocks())),
+        "blocks": (r"(\d+)\s+built-in\s+blocks", lambda: len(blocks())),
         "methods": (r"(\d+)\s+methods\s+from", lambda: len(explainers()) + 1),  # the flow through the graph is one, too
         "datasets": (r"(\d+)\s+built-in\s+datasets", lambda: sum(item.builtin for item in datasets(ROOT / "nowhere"))),
         "layers": (r"(\d+)\s+layers", lambda: len(layers())),

@@ -46,7 +46,7 @@ def test_a_typed_network_is_made_and_can_be_called(kept: tuple[Store, str]) -> N
     app = opened()
     app.text_input(Key.FORMULA_NAME.of(kept[1])).set_value("gated").run()
     app.text_area[0].set_value("width = 4\nGELU(Linear(x, units=width)) * sigmoid(gate)").run()
-    assert [item.value for item in app.success] == ["4 layers. Takes x, gate; gives 1 tensor."]
+    assert [item.value for item in app.success] == ["4 layers. Inputs: x, gate. Outputs: 1 tensor."]
     button(app, "Create network").click().run()
     assert not app.exception
     assert saved(kept).networks["gated"] == network_of("width = 4\nGELU(Linear(x, units=width)) * sigmoid(gate)")

@@ -70,7 +70,7 @@ def click(app: AppTest, label: str) -> AppTest:
 def test_a_network_is_published_and_used_in_another_project(store: Store) -> None:
     first, second = store.create_project(resnet18()), store.create_project(digits_mlp())
     app = shelves(first)
-    assert any("Nothing here yet" in item.value for item in app.info)
+    assert any("No networks yet" in item.value for item in app.info)
     app.selectbox(key="library/which").select("down").run()
     click(app, "Publish")
     assert [item.value for item in app.success] == ["Published down."]
@@ -79,7 +79,7 @@ def test_a_network_is_published_and_used_in_another_project(store: Store) -> Non
     st.cache_resource.clear()
     app = shelves(second)
     app.button(key="use True down").click().run()
-    assert "down is a network of this project now" in app.success[0].value
+    assert "down is now a network of this project" in app.success[0].value
     assert store.load(second).project.networks["down"] == resnet18().networks["down"]
     app.button(key="use True down").click().run()
     assert "already" in app.success[0].value
@@ -94,7 +94,7 @@ def test_publishing_again_asks_first(store: Store) -> None:
     app = shelves(project)
     app.text_input(key="library/called main").input("tower").run()
     click(app, "Publish")
-    assert "There is a tower in the library already" in app.warning[0].value
+    assert "The library already has a network tower" in app.warning[0].value
     assert store.published("tower").number == 1
     click(app, "Replace it")
     assert not app.warning
@@ -137,7 +137,7 @@ def test_every_ready_block_has_a_card(store: Store) -> None:
         assert app.button(key=f"use False {name}").label == "Add to project"
         assert any(f"`{name}`" in item.value and plain(block.title) in item.value for item in app.markdown)
     app.button(key="use False bottleneck").click().run()
-    assert app.button(key="use False bottleneck").label == "In this project"
+    assert app.button(key="use False bottleneck").label == "In project"
 
 
 def test_share_shows_both_links(store: Store) -> None:
@@ -213,11 +213,11 @@ def test_deleting_asks_first_and_says_what_ends(store: Store) -> None:
     app = opened("home")
     assert not [button for button in app.button if button.label == "Delete permanently"]
     app.toggle(key=f"sure {project_id}").set_value(True).run()
-    assert not any("ends at once" in item.value for item in app.caption)
+    assert not any("stops immediately" in item.value for item in app.caption)
     run = store.create_run(project_id, digits_mlp())
     put(store, run.id, "running")
     app.run()
-    assert any("The one that is going ends at once" in item.value for item in app.caption)
+    assert any("The active run stops immediately" in item.value for item in app.caption)
     app.button(key=f"delete {project_id}").click().run()
     assert not app.exception
     assert (store.list_projects(), store.runs()) == ([], [])

@@ -17,20 +17,20 @@ def test_a_project_takes_the_newer_version_and_an_earlier_one_is_put_back(store:
     project = store.create_project(digits_mlp())
     app = shelves(project)
     app.button(key="use True tower").click().run()
-    assert not any("a newer one is there" in item.value for item in app.caption)
+    assert not any("A newer version is available" in item.value for item in app.caption)
     store.publish(bundle("tower", 5), {}, replace=True)
     app = app.run()
-    assert any("This project has version 1; a newer one is there." in item.value for item in app.caption)
+    assert any("This project has version 1. A newer version is available." in item.value for item in app.caption)
     app.button(key="library/newer tower").click().run()
-    assert app.success[0].value.startswith("tower is version 2 in this project now.")
+    assert app.success[0].value.startswith("tower is now version 2 in this project.")
     live = session.live(project)
     assert extract(live.project, "tower") == bundle("tower", 5)
-    assert not any("a newer one is there" in item.value for item in app.caption)
+    assert not any("A newer version is available" in item.value for item in app.caption)
     live.apply({"kind": "undo"})
     assert extract(live.project, "tower") == bundle("tower", 3), "one step"
     app.button(key="library/restore tower 1").click().run()
-    assert app.success[0].value == "tower is again as it was in version 1; that is its version 3 now."
+    assert app.success[0].value == "Restored version 1 of tower as version 3."
     assert store.bundle("tower") == bundle("tower", 3)
     app.button(key="library/use tower 2").click().run()
-    assert "tower_2 is a network of this project now" in app.success[0].value
+    assert "tower_2 is now a network of this project" in app.success[0].value
     assert live.project.networks["tower_2"] == bundle("tower", 5).main_network

@@ -149,7 +149,7 @@ def _table(live: Live | None, found: list[Column]) -> None:
             ),
             "Imputation": choice(options=[*_FILLED, _OWN], help="Replacement for missing values"),
             "Missing indicator": st.column_config.CheckboxColumn(
-                width="small", help="Adds a 0/1 feature that marks missing values"
+                width=150, help="Adds a 0/1 feature that marks missing values"
             ),
         },
     )
