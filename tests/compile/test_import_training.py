@@ -248,7 +248,7 @@ def test_an_own_module_keeps_its_dropout_inside_attention(
 
 @pytest.mark.parametrize(
     ("kind", "said"),
-    [(Variational, "draws random numbers (randn_like)"), (Auxiliary, "gives 2 outputs, and 1 while it answers")],
+    [(Variational, "draws random numbers (randn_like)"), (Auxiliary, "gives 2 outputs, and 1 in evaluation")],
 )
 def test_an_own_module_is_compared_with_itself_in_training(
     kind: type[nn.Module], said: str, own: Callable[[type[nn.Module], torch.Tensor], Imported]

@@ -61,14 +61,14 @@ def _remarks(answering: ExportedProgram, training: ExportedProgram) -> list[str]
     if more:
         listed = ", ".join(f"{name} ({count}×)" if count > 1 else name for name, count in sorted(more.items()))
         found.append(
-            f"In training, the module draws random numbers ({listed}) that it does not draw while it answers; that is "
-            "not taken, so add a layer for it, such as Sampling or Gaussian noise, before you train further."
+            f"In training, the module draws random numbers ({listed}) but not in evaluation. This is not "
+            "imported; add a layer for it, such as Sampling or Gaussian noise, before you train further."
         )
     outputs = [len(program.graph_signature.user_outputs) for program in (answering, training)]
     if outputs[0] != outputs[1]:
         found.append(
-            f"In training, the module gives {outputs[1]} outputs, and {outputs[0]} while it answers; only the latter "
-            "are taken."
+            f"In training, the module gives {outputs[1]} outputs, and {outputs[0]} in evaluation; only the latter "
+            "are imported."
         )
     return found
 

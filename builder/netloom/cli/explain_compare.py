@@ -95,9 +95,9 @@ def _lines(found: Comparison) -> list[str]:
     for name, one in (("first", found.first), ("second", found.second)):
         compared = f" compared with {one.compared}" if one.compared else ""
         weights = f"{one.checkpoint} weights {one.weights[:8]}"
-        said = f"{name}: {one.title}{compared}, {weights}, answer {one.prediction.text}"
+        said = f"{name}: {one.title}{compared}, {weights}, prediction {one.prediction.text}"
         lines.append(plain(f"{said}; {one.verdict.level}"))
-    lines.append("--json gives both explanations and their difference.")
+    lines.append("--json prints both explanations and their difference.")
     return lines
 
 
@@ -144,5 +144,5 @@ def _over(trained: TrainedRun, asked: Namespace, folder: Path, target: Any) -> A
     if rows:
         lines += ["", table(("part", "mean size", "mean", "times"), rows[:PARTS_SHOWN])]
     if found.maps:
-        lines.append("--json gives the mean map of each answer.")
+        lines.append("--json prints the mean map of each prediction.")
     return found.as_json(), "\n".join(lines)

@@ -74,7 +74,7 @@ def _lines(found: Flow) -> list[str]:
     ]
     return [
         plain(found.headline),
-        plain(f"row {found.row}: answer {found.prediction.text}"),
+        plain(f"row {found.row}: prediction {found.prediction.text}"),
         f"{found.verdict.level}: {plain(found.verdict.sentence)}",
         "",
         table(("from", "to", "flow"), rows, right=("flow",)),

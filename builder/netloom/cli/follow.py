@@ -74,7 +74,7 @@ class _Progress:
         for epoch, values in epochs.items():
             self._validation = f"  validation {measures(values)}"
             if not self._live:
-                name = f"epoch {epoch + 1}" if run.total_steps else "as it is"
+                name = f"epoch {epoch + 1}" if run.total_steps else "before training"
                 self._context.note(f"{name}{losses.get(epoch, self._loss)}{self._validation}")
         for notice in run.summary.get("warnings", [])[self._told :]:
             self.close()

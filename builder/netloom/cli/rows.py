@@ -44,7 +44,9 @@ def read_row(name: str, preprocess: Mapping[str, Any]) -> dict[str, Any]:
 
     found = read_rows(name, preprocess)
     if len(found.rows) != 1:
-        raise UsageError(f"{name[:80]!r} holds {len(found.rows):,} rows, and one is taken at a time; leave one in it.")
+        raise UsageError(
+            f"{name[:80]!r} holds {len(found.rows):,} rows, but explain takes one row at a time; leave one row in it."
+        )
     unknown = unknown_categories(preprocess, found.rows)
     for remark in (*found.notes, *summary(reported([{}], unknown=unknown, unreadable=found.unreadable))):
         print(plain(remark), file=sys.stderr, flush=True)

@@ -119,7 +119,7 @@ def _probe(host: str, port: int, url: str) -> None:
             if error.errno == errno.EADDRNOTAVAIL:
                 raise UsageError(f"{host[:80]} is not an address of this machine; give one with --host.") from None
             raise Failure(
-                f"Port {port} is taken, perhaps by a Netloom that runs already at {url}; choose another with --port."
+                f"Port {port} is taken, perhaps by another Netloom at {url}; choose another port with --port."
             ) from None
 
 

@@ -73,7 +73,7 @@ def _settle(info: DatasetInfo, code: str, found: Report, context: Context) -> No
     fixes = [one.fix for one in found.findings if one.code == code and one.fix is not None]
     if not fixes:
         known = ", ".join(dict.fromkeys(one.code for one in found.findings if one.fix is not None))
-        raise UsageError(f"There is no finding {code[:60]!r} with a fix; there is {known or 'none'}.")
+        raise UsageError(f"There is no finding {code[:60]!r} with a fix; available: {known or 'none'}.")
     for fix in fixes:
         edit = fix.edit
         # Of several columns each fix says what it would change alone; together they hold for all.

@@ -198,10 +198,10 @@ def _target(trained: TrainedRun, wanted: str | None) -> str | int | None:
 
 
 def _lines(found: Explanation) -> list[str]:
-    truth = f", truth {found.example.target}" if found.example.target else ""
+    truth = f", true {found.example.target}" if found.example.target else ""
     lines = [
         plain(found.headline),
-        plain(f"row {found.example.row}: answer {found.prediction.text}{truth}"),
+        plain(f"row {found.example.row}: prediction {found.prediction.text}{truth}"),
         f"{found.verdict.level}: {plain(found.verdict.sentence)}",
     ]
     for name, values in (*found.attributions.items(), *found.nodes.items()):
@@ -210,7 +210,7 @@ def _lines(found: Explanation) -> list[str]:
     if found.attention:
         lines += ["", *(f"{layer.name}: {len(layer.weights)} heads" for layer in found.attention.layers)]
         if not found.attributions:
-            lines.append("--json gives all attention weights.")
+            lines.append("--json prints all attention weights.")
     return lines
 
 

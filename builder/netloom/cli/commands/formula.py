@@ -34,7 +34,7 @@ class Formula(Command):
         try:
             if not asked.write:
                 if name not in project.networks:
-                    raise UsageError(f"There is no network {name[:60]!r}; there are {', '.join(project.networks)}.")
+                    raise UsageError(f"There is no network {name[:60]!r}; choose one of {', '.join(project.networks)}.")
                 text = text_of(project.networks[name], others)
                 context.answer({"network": name, "formula": text}, text.rstrip("\n"))
                 return 0

@@ -106,7 +106,7 @@ def _use(store: Store, asked: Namespace, context: Context) -> None:
 
 def _delete(store: Store, asked: Namespace, context: Context) -> None:
     if not store.delete_published(asked.network):
-        raise UsageError(f"There is no network {asked.network[:60]!r} of yours in the library.")
+        raise UsageError(f"There is no network {asked.network[:60]!r} in the library that you can delete.")
     context.answer({"deleted": asked.network}, f"Deleted {asked.network}.")
 
 
@@ -124,4 +124,4 @@ def _bundle(store: Store, name: str) -> Project:
     except Missing:
         if name in blocks():
             return blocks()[name].bundle
-    raise UsageError(f"There is no network {name[:60]!r} in the library; netloom library list shows what there is.")
+    raise UsageError(f"There is no network {name[:60]!r} in the library; netloom library list shows all.")

@@ -97,7 +97,7 @@ def _lines(run: Run, result: Evaluation) -> list[str]:
     if result.confusion and len(result.confusion) <= CONFUSION_SHOWN:
         names = [short(name, 20) for name in result.classes]
         rows = [[name, *map(str, counts)] for name, counts in zip(names, result.confusion, strict=True)]
-        lines += ["", table(["truth \\ answer", *names], rows, right=names)]
+        lines += ["", table(["true \\ predicted", *names], rows, right=names)]
     for output in result.outputs or ():
         told = f"{plain(output['name'])}: {output['objective'].lower()}, weight {output['weight']:g}"
         lines += ["", told]

@@ -46,13 +46,13 @@ def samples(found: dict[str, list[Any]], *, judged: bool) -> None:
         column.markdown(f"**{plain(title)}**")
         column.image(_sheet(np.asarray(pictures, dtype=np.float64)), width="stretch")
     st.caption(
-        "The generated images use the same noise in every run, which was not used in training. Likeness: 100% "
-        "where their Fréchet distance to the test pictures is 0, and 0% from that of training pictures on whose "
-        "pixels were shuffled among each other. Real pictures do not reach 100% either: no two sets are alike."
+        "The generated images use the same noise in every run, which was not used in training. Likeness is 100% "
+        "at a Fréchet distance of 0 to the test images, and 0% at the distance of training images with shuffled "
+        "pixels. Real images do not reach 100% either, because no two samples are the same."
         if judged
-        else "Each generated picture is what the decoder makes of a latent vector of noise z ~ N(0, 1), the prior: no "
-        "picture came in. The noise is the same for every run. Where they look less real than reconstructions do, the "
-        "latent vectors of the data do not fill the prior; a greater coefficient of Reparameterise draws them to it."
+        else "The decoder generates each image from a latent vector z ~ N(0, 1), the prior. The noise is the same for "
+        "every run. If these images look less real than reconstructions, the latent vectors of the data do not fill "
+        "the prior; raise the coefficient of Reparameterise."
     )
 
 

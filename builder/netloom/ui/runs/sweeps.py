@@ -229,7 +229,7 @@ def _controls(live: Live, sweep: Sweep) -> None:
         )
     elif sweep.state == "stopped":
         one.button(
-            "Go on",
+            "Resume sweep",
             icon=":material/play_arrow:",
             key=Key.GO_ON,
             width="stretch",

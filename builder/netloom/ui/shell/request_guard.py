@@ -121,8 +121,9 @@ class RequestGuard:
         host = hosts[0] if len(hosts) == 1 else ""
         if not is_known(host_name(host), self.known, _arrived_at(scope)):
             return "", (
-                f"Netloom does not answer for the host {host[:100]!r}. Open it by the address that it printed when it "
-                f"started. If this name is its own, such as that of a proxy, start it with {HOSTS}={host_name(host)}."
+                f"Netloom does not answer for the host {host[:100]!r}. Open the address that it printed "
+                "when it started. If the name belongs to this server, such as the name of a proxy, start Netloom with "
+                f"{HOSTS}={host_name(host)}."
             )
         if scope["type"] == "websocket" or scope["method"] not in _READING:
             # Without an origin it is not a browser that asks, and has all rights of its user in any case.
