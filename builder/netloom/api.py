@@ -294,7 +294,7 @@ def train(
     if data is not None:
         project, _ = with_dataset(project, find_dataset(folder, data).name, folder)
     if not project.data.dataset:
-        raise DataError("This project names no data; choose a dataset with data=….")
+        raise DataError("This project has no dataset; choose one with data=….")
     changes = {"epochs": epochs, "seed": seed, "device": device}
     values = project.training.model_dump() | {key: value for key, value in changes.items() if value is not None}
     training = type(project.training).model_validate(values)

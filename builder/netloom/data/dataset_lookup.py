@@ -21,7 +21,7 @@ def find_dataset(home: Path | None, wanted: str) -> DatasetInfo:
     exact = [item for item in known if wanted in (item.name, item.title)]
     found = exact or [item for item in known if wanted and not item.builtin and item.name.startswith(wanted.lower())]
     if not found:
-        raise UsageError(f"There is no dataset {wanted[:60]!r}; netloom data list shows what there is.")
+        raise UsageError(f"There is no dataset {wanted[:60]!r}; netloom data list shows all.")
     if len(found) > 1:
         ids = ", ".join(item.name for item in found[:_LISTED])
         raise UsageError(f"{len(found)} datasets are called {wanted[:60]!r}; write one of the ids: {ids}.")
