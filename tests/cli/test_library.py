@@ -67,7 +67,7 @@ def test_nothing_is_overwritten_unasked(console: Console, source: Path) -> None:
         (("publish", "gone.json", "main"), "gone.json"),
         (("use", "nothing", "SOURCE"), "netloom library list"),
         (("use", "bottleneck", "gone.json"), "gone.json"),
-        (("delete", "bottleneck"), "no network 'bottleneck' of yours"),
+        (("delete", "bottleneck"), "no network 'bottleneck' in the library that you can delete"),
     ],
 )
 def test_what_does_not_go_gets_a_sentence(

@@ -216,7 +216,7 @@ def test_each_part_of_the_page_may_fail(part: str, live: Live, monkeypatch: pyte
     app.query_params["project"] = live.id
     app.run()
     assert not app.exception
-    assert [item.value for item in app.error if "Netloom itself failed here" in item.value and "KeyError" in item.value]
+    assert [item.value for item in app.error if "Netloom failed here" in item.value and "KeyError" in item.value]
     assert len(app.error) == 1
     assert app.text_input[0].value == live.project.name
     assert "Train" in {button.label for button in app.button}

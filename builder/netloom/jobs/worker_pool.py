@@ -373,7 +373,7 @@ def _failed(home: Path, name: str, details: str) -> JobError:
     with contextlib.suppress(OSError):
         log.write(path, "error", where="job", traceback=details)
         where = f" The details are in {path}."
-    return JobError(f"Netloom itself failed here ({name}).{where}")
+    return JobError(f"Netloom failed here ({name}).{where}")
 
 
 def pool() -> Pool:
