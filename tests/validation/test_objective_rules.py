@@ -7,6 +7,7 @@ import pytest
 from netloom.data import Schema, TargetSpec
 from netloom.document import Project, apply
 from netloom.document.loss_settings import Head
+from netloom.tasks import can_teach
 from netloom.validation import analyse
 from tests.validation.documents import BOTH, LABELS, TEN, TWO, heads, net, schema
 
@@ -68,3 +69,15 @@ def test_one_click_gives_each_output_its_width() -> None:
     (first,) = [issue for issue in analyse(wrong, schema(TEN)).errors if issue.code == "objective"]
     assert first.fix is not None
     assert said(apply(wrong, first.fix.edit), schema(TEN)) == []
+
+
+def test_several_outputs_on_a_single_target_name_no_target_that_is_missing() -> None:
+    messages = said(heads(3, outputs={"area": Head()}), schema(TEN))
+    assert any("needs several targets side by side to predict" in message for message in messages)
+    assert not any("no such target" in message for message in messages)
+
+
+def test_a_task_that_is_not_known_teaches_nobody() -> None:
+    assert can_teach("classification")
+    assert not can_teach("regression")
+    assert not can_teach("")

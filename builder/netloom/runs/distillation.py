@@ -13,7 +13,7 @@ from netloom.compile import input_fields, module
 from netloom.data import DataError, schema
 from netloom.document import DocumentError, Project, read, write_bytes
 from netloom.store import Missing, Store
-from netloom.tasks import task
+from netloom.tasks import can_teach, task
 from netloom.training import checkpoints
 from netloom.training.initialization import RUN, StartError
 from netloom.training.weight_files import CheckpointError, check_weights, read_weights
@@ -77,7 +77,7 @@ def _refuse(store: Store, project: Project, teacher: Project) -> None:
     """Raises:
     StartError: the teacher tells no classes, or was trained on other data.
     """
-    if not task(teacher.training.objective).can_teach:
+    if not can_teach(teacher.training.objective):
         what = teacher.training.objective.replace("_", " ")
         raise StartError(f"A teacher gives logits for classes, and the chosen run was trained by {what}.")
     if teacher.data != project.data:

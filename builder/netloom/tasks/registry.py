@@ -21,6 +21,12 @@ def task(name: str) -> Task:
     return tasks().get(name) or tasks()[TARGET_TYPES["class"].usual_task]
 
 
+def can_teach(name: str) -> bool:
+    """Whether the logits of a network that was trained for this task can be distilled; False where it is not known."""
+    known = tasks().get(name)
+    return known is not None and known.can_teach
+
+
 def usual_task(target: str) -> Task | None:
     """The task that data with this kind of target has unless another one is chosen."""
     known = TARGET_TYPES.get(target)

@@ -54,7 +54,7 @@ class SeveralOutputs(Task):
         return tuple(name for name in self.settings if weighted or name != "positive_weight")
 
     def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
-        if schema is None:
+        if schema is None or not schema.target.parts:
             return
         parts = {part.name: part for part in schema.target.parts}
         for name, head in training.outputs.items():

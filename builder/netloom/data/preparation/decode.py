@@ -158,7 +158,7 @@ def pair_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str
     """Whether two examples are alike, by the distance of their embeddings (N, D)."""
     one, other = output
     names, limit = preprocess["target"]["classes"], preprocess["target"]["threshold"]
-    # The gradient of a distance of 0 is not infinite so; the app explains this number as well.
+    # Clamped like the distance that is explained, whose gradient would be infinite at 0.
     distances = (one - other).square().sum(1).clamp(min=1e-12).sqrt().tolist()
     return [{"prediction": names[int(far < limit)], "distance": far, "threshold": limit} for far in distances]
 

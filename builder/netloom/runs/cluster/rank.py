@@ -6,7 +6,7 @@ import os
 import socket
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from netloom.data import prepare
 from netloom.data.preparation.fitted_state import keep_fitted
@@ -69,8 +69,8 @@ def build_rank_trainer(order: dict[str, Any], home: Path, folder: Path) -> Distr
         data = keep_fitted(data, folder)
     start = folder / FILE
     weights = start if start.exists() else None
-    trainer = build_trainer(project, order["source"], data, weights, is_distributed=True)
-    assert isinstance(trainer, DistributedTrainer)
+    made = build_trainer(project, order["source"], data, weights, is_distributed=True)
+    trainer = cast(DistributedTrainer, made)
     teach(trainer, within(folder))
     trainer.check()
     return trainer

@@ -17,7 +17,7 @@ from netloom.document.training_settings import about
 from netloom.editing.live import Live
 from netloom.runs import distillation
 from netloom.store import Run, StoreError
-from netloom.tasks import task
+from netloom.tasks import can_teach, task
 from netloom.tasks.several_outputs import head_of, heads
 from netloom.training import CheckpointError
 from netloom.training.checkpoints import weights_file
@@ -193,7 +193,7 @@ def _data_of(document: Path) -> DataChoice | None:
 
 def _fits(live: Live, run: Run) -> bool:
     """Whether a run can teach this project."""
-    if not task(str(run.summary.get("objective", ""))).can_teach:
+    if not can_teach(str(run.summary.get("objective", ""))):
         return False
     if _data_of(Path(live.store.run_folder(run.id)) / "project.json") != live.project.data:
         return False
