@@ -18,8 +18,9 @@ from netloom.explain.core.run import explain
 if TYPE_CHECKING:
     from netloom.data import Prepared
     from netloom.explain.core.explanation import Target
+    from netloom.explain.core.quantity import Named
     from netloom.explain.core.run import Progress, Trained
-    from netloom.explain.core.targets import Asked, Named
+    from netloom.explain.core.targets import Asked
 
 # Targets that a network has but one of, so that none is asked for.
 ONLY = ("error", "distance", "raw")

@@ -1,0 +1,67 @@
+"""What a kind of explained quantity does: find the number that is asked for, compute it, and write the prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from netloom.document import Training
+from netloom.explain.core.errors import UnknownChoiceError
+from netloom.explain.core.explanation import Prediction, Target, TargetQuantity
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+
+Named = int | str | Mapping[str, Any] | None
+Inputs = Mapping[str, "torch.Tensor"]
+
+
+class Quantity:
+    """A kind of number that is explained. `kind` is what a `Target` holds of it."""
+
+    kind: ClassVar[TargetQuantity]
+
+    def names(self, data: Prepared, training: Training) -> tuple[str, ...]:
+        """What a person can ask for by name, beside the classes of the target."""
+        return ()
+
+    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+        """The target that was asked for, or else the one that the network predicts, for the output of one example.
+
+        Raises:
+            ExplainError: there is no such class, output, token or position.
+        """
+        raise NotImplementedError
+
+    def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
+        """The explained number (N,) of each row of an output (N, …)."""
+        return output[:, target.index]
+
+    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+        """The prediction for one example in words, with probabilities."""
+        raise NotImplementedError
+
+
+def place(asked: Named, names: tuple[str, ...], what: str) -> int:
+    """The number of a class, label, output or action that is asked for by name or number.
+
+    Raises:
+        ExplainError: there is none.
+    """
+    if isinstance(asked, int) and 0 <= asked < len(names):
+        return asked
+    if isinstance(asked, str) and asked in names:
+        return names.index(asked)
+    if isinstance(asked, str) and asked.isdecimal() and int(asked) < len(names):
+        return int(asked)
+    listed = ", ".join(names[:20])
+    raise UnknownChoiceError(
+        f"There is no {what} {str(asked)[:60]!r}; choose one of {listed}, or its number from 0 to {len(names) - 1}."
+    )
+
+
+def listed(names: Iterable[str], shares: torch.Tensor) -> dict[str, float]:
+    """Names with their shares (classes,)."""
+    return {name: float(share) for name, share in zip(names, shares, strict=True)}

@@ -1,0 +1,272 @@
+"""Explained quantities of predictions that are classes, labels, numbers, pixels, embeddings or several outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from netloom.core.text import number
+from netloom.document import Training
+from netloom.explain.core.errors import ExplainError, UnknownChoiceError
+from netloom.explain.core.explanation import Prediction, Target, TargetQuantity
+from netloom.explain.core.quantity import Inputs, Named, Quantity, listed, place
+from netloom.tasks.several_outputs import head_of, head_width
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+
+
+class ClassScore(Quantity):
+    """The logit of one of several classes (N, classes)."""
+
+    kind: ClassVar[TargetQuantity] = "class"
+
+    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+        classes = data.schema.target.classes
+        index = int(output[0].argmax()) if asked is None else place(asked, classes, self.noun)
+        return Target(self.kind, index, classes[index], f"{self.said} of {classes[index]}")
+
+    noun: ClassVar[str] = "class"
+    said: ClassVar[str] = "the score (logit)"
+
+    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+        classes, shares = data.schema.target.classes, output[0].softmax(0)
+        return Prediction(classes[int(shares.argmax())], listed(classes, shares))
+
+
+class ActionScore(ClassScore):
+    """The logit of an action."""
+
+    noun = "action"
+
+
+class ActionValue(ActionScore):
+    """The expected return of an action, in the units of the environment."""
+
+    kind: ClassVar[TargetQuantity] = "value"
+    said = "the value (expected return)"
+
+    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+        return Prediction(data.schema.target.classes[int(output[0].argmax())], {})
+
+
+class BinaryScore(Quantity):
+    """The logit (N, 1) of the second of two classes, or its negative for the first."""
+
+    kind: ClassVar[TargetQuantity] = "binary"
+
+    def names(self, data: Prepared, training: Training) -> tuple[str, ...]:
+        return data.schema.target.classes
+
+    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+        classes = data.schema.target.classes
+        index = int(output[0, 0] > 0) if asked is None else place(asked, classes, "class")
+        return Target(self.kind, index, classes[index], f"the score (logit) of {classes[index]}")
+
+    def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
+        return output[:, 0] if target.index else -output[:, 0]
+
+    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+        classes, share = data.schema.target.classes, float(output[0, 0].sigmoid())
+        return Prediction(classes[int(share > 0.5)], {classes[0]: 1 - share, classes[1]: share})
+
+
+class LabelScore(Quantity):
+    """The logit of one of several labels (N, labels)."""
+
+    kind: ClassVar[TargetQuantity] = "label"
+
+    def names(self, data: Prepared, training: Training) -> tuple[str, ...]:
+        return data.schema.target.classes
+
+    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+        labels = data.schema.target.classes
+        index = int(output[0].argmax()) if asked is None else place(asked, labels, "label")
+        return Target(self.kind, index, labels[index], f"the score (logit) of {labels[index]}")
+
+    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+        shares = listed(data.schema.target.classes, output[0].sigmoid())
+        return Prediction(", ".join(name for name, share in shares.items() if share > 0.5) or "none", shares)
+
+
+class Number(Quantity):
+    """One of the predicted numbers (N, …), in the units of the data."""
+
+    kind: ClassVar[TargetQuantity] = "number"
+
+    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+        width, name = output[0].numel(), data.schema.target.name
+        names = (name,) if width == 1 else tuple(f"{name} {step + 1}" for step in range(width))
+        index = 0 if asked is None else place(asked, names, "output")
+        return Target(self.kind, index, names[index], f"{names[index]}, in its own units")
+
+    def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
+        fitted = data.preprocess["target"]
+        std, mean = _flat(fitted["std"]), _flat(fitted["mean"])
+        return output.flatten(1)[:, target.index] * std[target.index] + mean[target.index]
+
+    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+        values = data.restore(output)[0].flatten().tolist()
+        return Prediction(", ".join(number(value) for value in values), {})
+
+
+class ReconstructionError(Quantity):
+    """The mean squared error between the first field of the input and the output."""
+
+    kind: ClassVar[TargetQuantity] = "error"
+
+    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+        if asked is not None:
+            raise ExplainError(
+                "A network that gives back its input has one number to explain, how far it is off; ask for no target."
+            )
+        name = data.schema.inputs[0].name
+        return Target(self.kind, 0, name, f"how far {name} as it is given back is off (mean squared error)")
+
+    def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
+        return (output - inputs[target.name]).square().flatten(1).mean(1)
+
+    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+        return Prediction(f"an error of {float(self.select(target, output, data, inputs)):.4g}", {})
+
+
+class PairDistance(Quantity):
+    """The Euclidean distance of two embeddings that stand side by side (N, 2 D)."""
+
+    kind: ClassVar[TargetQuantity] = "distance"
+
+    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+        return Target(self.kind, 0, data.schema.target.name, "the distance of both embeddings")
+
+    def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
+        one, other = output.chunk(2, dim=1)
+        return (one - other).square().sum(1).clamp(min=1e-12).sqrt()
+
+    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+        return Prediction(f"{float(self.select(target, output, data, inputs)):.4g} apart", {})
+
+
+class Component(Quantity):
+    """One number of an embedding (N, D), as it is."""
+
+    kind: ClassVar[TargetQuantity] = "raw"
+
+    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+        names = tuple(f"number {index + 1}" for index in range(output.shape[1]))
+        index = int(output[0].abs().argmax()) if asked is None else place(asked, names, "number")
+        return Target(self.kind, index, names[index], f"{names[index]} of the embedding")
+
+    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+        return Prediction(f"{target.name} is {float(output[0, target.index]):.4g}", {})
+
+
+class ItemScore(Component):
+    """The score (N, 1) of an item for a user."""
+
+    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+        return Target(self.kind, 0, "score", "the score of the item for the user")
+
+
+class Region(Quantity):
+    """The mean logit of a class (N, classes, H, W) over the pixels that have it."""
+
+    kind: ClassVar[TargetQuantity] = "mask"
+
+    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+        classes, predicted = data.schema.target.classes, output[0].argmax(0).flatten()  # (H·W,)
+        commonest = int(predicted.bincount(minlength=len(classes))[1:].argmax()) + 1  # other than the background
+        index = commonest if asked is None else place(asked, classes, "class")
+        pixels = tuple((predicted == index).nonzero().flatten().tolist())
+        where = "its pixels" if pixels else "all pixels"
+        return Target(
+            self.kind, index, classes[index], f"the mean score (logit) of {classes[index]} over {where}", None, pixels
+        )
+
+    def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
+        scores = output[:, target.index].flatten(1)
+        return scores[:, list(target.places)].mean(1) if target.places else scores.mean(1)
+
+    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+        counts = output[0].argmax(0).flatten().bincount(minlength=output.shape[1])
+        shares = listed(data.schema.target.classes, counts / output[0, 0].numel())
+        return Prediction(", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share), shares)
+
+
+class HeadScore(Quantity):
+    """A number or a class of one of several outputs, which stand side by side."""
+
+    kind: ClassVar[TargetQuantity] = "head"
+
+    def names(self, data: Prepared, training: Training) -> tuple[str, ...]:
+        found = []
+        for part, width in zip(data.schema.target.parts, _widths(data, training), strict=True):
+            found.append(part.name)
+            found += [f"{part.name}: {name}" for name in part.classes[0 if width > 1 else 1 :]]
+        return tuple(found)
+
+    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+        """The target named `name`, or `name: class` for one of its classes."""
+        names, widths = list[str](), _widths(data, training)
+        found: dict[str, Target] = {}
+        for position, (part, start, width) in enumerate(_parts(data, widths)):
+            name = part["name"]
+            names.append(name)
+            if "std" in part:
+                found[name] = Target(self.kind, start, name, f"{name}, in its own units", position, widths)
+                continue
+            classes = part["classes"]
+            for index, label in enumerate(classes):
+                said = f"the score (logit) of {label} ({name})"
+                if width > 1 or index:  # one logit is for the second class
+                    column = start + (index if width > 1 else 0)
+                    found[f"{name}: {label}"] = Target(self.kind, column, f"{name}: {label}", said, position, widths)
+            best = int(output[0, start : start + width].argmax()) if width > 1 else 1
+            found[name] = found[f"{name}: {classes[best]}"]
+        if asked is None:
+            return found[names[0]]
+        if isinstance(asked, int) and 0 <= asked < len(names):
+            return found[names[asked]]
+        if isinstance(asked, str) and asked in found:
+            return found[asked]
+        raise UnknownChoiceError(
+            f"There is no output {str(asked)[:60]!r}; choose one of {', '.join(list(found)[:20])}."
+        )
+
+    def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
+        found, part = output[:, target.index], data.preprocess["target"]["parts"][target.position or 0]
+        return found * float(part["std"][0]) + float(part["mean"][0]) if "std" in part else found
+
+    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+        said, listed = list[str](), dict[str, float]()
+        for position, (part, start, width) in enumerate(_parts(data, target.places)):
+            values = output[0, start : start + width]
+            if "std" in part:
+                said.append(f"{part['name']}: {float(values[0]) * part['std'][0] + part['mean'][0]:.4g}")
+                continue
+            yes = float(values[0].sigmoid())
+            shares: list[float] = values.softmax(0).tolist() if width > 1 else [1 - yes, yes]
+            said.append(f"{part['name']}: {part['classes'][shares.index(max(shares))]}")
+            if position == target.position:
+                listed = dict(zip(part["classes"], shares, strict=True))
+        return Prediction(", ".join(said), listed)
+
+
+def _flat(values: Any) -> list[float]:
+    return [float(value) for value in np.ravel(values)]
+
+
+def _widths(data: Prepared, training: Training) -> tuple[int, ...]:
+    """How many numbers each of several outputs gives."""
+    return tuple(head_width(part, head_of(part, training)) for part in data.schema.target.parts)
+
+
+def _parts(data: Prepared, widths: tuple[int, ...]) -> Iterator[tuple[dict[str, Any], int, int]]:
+    """Each of several targets, where its output begins and how wide it is, in all outputs side by side."""
+    start = 0
+    for part, width in zip(data.preprocess["target"]["parts"], widths, strict=True):
+        yield part, start, width
+        start += width

@@ -1,0 +1,116 @@
+"""Explained quantities of predictions that have one score for each position of a text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from netloom.data.preparation.encode import PAD, written
+from netloom.document import Training
+from netloom.explain.core.errors import ExplainError, UnknownChoiceError
+from netloom.explain.core.explanation import Prediction, Target, TargetQuantity
+from netloom.explain.core.quantity import Inputs, Named, Quantity, listed
+
+if TYPE_CHECKING:
+    import torch
+
+    from netloom.data import Prepared
+
+# How many of the likeliest tokens a prediction lists.
+LIKELIEST = 10
+
+
+class TokenScore(Quantity):
+    """The logit of a token at one position (N, T, vocabulary): of what comes next in a text."""
+
+    kind: ClassVar[TargetQuantity] = "next_token"
+    field: ClassVar[int] = 0  # the input whose vocabulary the tokens are from
+
+    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+        request = {"token": asked} if isinstance(asked, (int, str)) else dict(asked or {})
+        if unknown := set(request) - {"position", "token"}:
+            raise ExplainError(f"A target in a text has a position and a token, received {sorted(unknown)[0][:60]!r}.")
+        names, steps = self.vocabulary(data), output.shape[1]
+        position, token = request.get("position"), request.get("token")
+        if position is None:
+            position = self.position(output, names, next(iter(inputs.values())))
+        if not isinstance(position, int) or not 0 <= position < steps:
+            raise UnknownChoiceError(f"There is no position {str(position)[:60]!r}; this text has 0 to {steps - 1}.")
+        index = int(output[0, position].argmax()) if token is None else _token_number(token, names)
+        return Target(self.kind, index, names[index], self.described(names[index], position), position)
+
+    def vocabulary(self, data: Prepared) -> list[str]:
+        """The tokens, or tags, that a score belongs to."""
+        return list(data.preprocess["fields"][self.field]["vocabulary"])
+
+    def position(self, output: torch.Tensor, names: list[str], tokens: torch.Tensor) -> int:
+        """The position that is explained unless another is asked for."""
+        return last_token(tokens)
+
+    def described(self, name: str, position: int) -> str:
+        return f"the score (logit) of {name!r} after step {position + 1}"
+
+    def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
+        return output[:, target.position, target.index]
+
+    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+        listed = self.likeliest(target, output, data)
+        return Prediction(next(iter(listed)), listed)
+
+    def likeliest(self, target: Target, output: torch.Tensor, data: Prepared) -> dict[str, float]:
+        """The likeliest tokens at the explained position with their probabilities, the likeliest first."""
+        names, shares = self.vocabulary(data), output[0, target.position].softmax(0)
+        top = shares.topk(min(LIKELIEST, len(shares)))
+        return {names[int(index)]: float(share) for index, share in zip(top.indices, top.values, strict=True)}
+
+
+class AnswerToken(TokenScore):
+    """The logit of a token of an answer that is a text."""
+
+    field = -1
+
+    def position(self, output: torch.Tensor, names: list[str], tokens: torch.Tensor) -> int:
+        return 0  # only the source can have decided the first token
+
+    def described(self, name: str, position: int) -> str:
+        return f"the score (logit) of {name!r} as token {position + 1} of the answer"
+
+    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+        text = written(data.preprocess["fields"][self.field], output[0].argmax(1).tolist())
+        return Prediction(text, self.likeliest(target, output, data))
+
+
+class TagScore(TokenScore):
+    """The logit of a tag for one word (N, T, tags)."""
+
+    kind: ClassVar[TargetQuantity] = "tags"
+
+    def vocabulary(self, data: Prepared) -> list[str]:
+        return list(data.schema.target.classes)
+
+    def position(self, output: torch.Tensor, names: list[str], tokens: torch.Tensor) -> int:
+        """The first word that begins an entity; the first word where there is none."""
+        tags = output[0, : last_token(tokens) + 1].argmax(1).tolist()
+        return next((position for position, tag in enumerate(tags) if names[tag] != "O"), 0)
+
+    def described(self, name: str, position: int) -> str:
+        return f"the score (logit) of the tag {name} for word {position + 1}"
+
+    def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
+        tags, shares = self.vocabulary(data), output[0, target.position].softmax(0)
+        length = last_token(next(iter(inputs.values()))) + 1
+        text = " ".join(tags[index] for index in output[0, :length].argmax(1).tolist())
+        return Prediction(text, listed(tags, shares))
+
+
+def last_token(tokens: torch.Tensor) -> int:
+    """The last position of tokens (1, T) that is not padding; 0 where all are."""
+    positions = (tokens[0] != PAD).nonzero()
+    return int(positions[-1]) if len(positions) else 0
+
+
+def _token_number(token: Any, names: list[str]) -> int:
+    if isinstance(token, str) and token in names:
+        return names.index(token)
+    if isinstance(token, int) and 0 <= token < len(names):
+        return token
+    raise ExplainError(f"The token {str(token)[:60]!r} is not among the {len(names):,} that the network knows.")
