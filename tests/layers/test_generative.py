@@ -105,5 +105,5 @@ def test_evaluation_leaves_a_quantizer_without_a_loss() -> None:
 
 def test_unequal_means_and_variances_are_refused() -> None:
     specs = {"mean": TensorSpec((None, 4)), "log_variance": TensorSpec((None, 5))}
-    with pytest.raises(ValueError, match=r"mean \(N, 4\) and log_variance \(N, 5\) must be equal in shape"):
+    with pytest.raises(ValueError, match=r"mean \(N, 4\) and log_variance \(N, 5\) must have the same shape"):
         registry()["Reparameterise"]().build(specs)

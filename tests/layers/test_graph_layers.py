@@ -115,5 +115,5 @@ def test_parameter_counts_follow_the_formulas(name: str, count: int) -> None:
 @pytest.mark.parametrize("shape", [(4, 3), (3, 3), (4, 4, 4)])
 def test_an_adjacency_of_other_vertices_is_refused(name: str, shape: tuple[Any, ...]) -> None:
     specs = {"in": TensorSpec((None, 4, 3)), "adjacency": TensorSpec((None, *shape))}
-    with pytest.raises(ValueError, match=r"for 4 vertices the adjacency is a tensor \(N, 4, 4\), but it is"):
+    with pytest.raises(ValueError, match=r"4 vertices need an adjacency matrix \(N, 4, 4\), received"):
         registry()[name]().build(specs)

@@ -128,9 +128,9 @@ def test_silence_has_a_finite_gradient() -> None:
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
-        ("STFTMagnitude", {"window": 200}, "needs a waveform of 101 or more, this one has 100; take a shorter window"),
-        ("STFTMagnitude", {"window": 101, "center": False}, "needs a waveform of 101 or more, this one has 100"),
-        ("LogMel", {"window": 400}, "needs a waveform of 201 or more"),
+        ("STFTMagnitude", {"window": 200}, "needs a waveform of at least 101 samples, received 100; lower window"),
+        ("STFTMagnitude", {"window": 101, "center": False}, "needs a waveform of at least 101 samples, received 100"),
+        ("LogMel", {"window": 400}, "needs a waveform of at least 201"),
         (
             "LogMel",
             {"window": 64, "rate": 1_000, "high": 501.0},
@@ -157,5 +157,5 @@ def test_the_shortest_waveform_that_is_let_in_works(window: int, center: bool) -
     layer = registry()["STFTMagnitude"].model_validate({"window": window, "hop": 20, "center": center})
     built = layer.build({"in": TensorSpec((None, least))}).build()
     assert built(torch.randn(2, least)).shape[::2] == (2, window // 2 + 1)
-    with pytest.raises(ValueError, match=f"a waveform of {least} or more"):
+    with pytest.raises(ValueError, match=f"a waveform of at least {least}"):
         layer.build({"in": TensorSpec((None, least - 1))})

@@ -208,6 +208,6 @@ def test_parameter_counts_follow_the_formulas(params: dict[str, Any], numbers: i
 def test_an_odd_complex_state_is_refused() -> None:
     document = chain(("Input", {"kind": "sequence", "shape": [4, 8]}), ("S4D", {"state": 3}))
     [message] = [issue.message for issue in analyse(document).errors if issue.code == "shape"]
-    assert "make it even or kind real" in message
+    assert "set kind to real" in message
     with pytest.raises(ValueError, match="come in pairs"):
         DiagonalStateSpace(4, 3)

@@ -144,14 +144,14 @@ def test_gradients_are_those_of_differences(module: nn.Module, shapes: list[tupl
             "CategoricalEmbedding",
             {"sizes": [2, 3]},
             {"in": TensorSpec((None, 3), "int")},
-            "for 2 columns, but 3 come in",
+            "has 2 numbers, but the input has 3 columns",
         ),
-        ("PairwiseInteraction", {}, {"in": TensorSpec((None, 1, 4))}, "one column, which makes no pair"),
+        ("PairwiseInteraction", {}, {"in": TensorSpec((None, 1, 4))}, "pairs need at least two"),
         (
             "CrossInteraction",
             {},
             {"first": TensorSpec((None, 3)), "in": TensorSpec((None, 4))},
-            r"first \(N, 3\) and in \(N, 4\) are multiplied, so they must be equal in shape",
+            r"first \(N, 3\) and in \(N, 4\) are multiplied, so they must have the same shape",
         ),
     ],
 )

@@ -437,18 +437,18 @@ def test_lstm_cell_equals_torch() -> None:
     ("name", "params", "given", "said"),
     [
         ("Conv2d", {"kernel_size": 4, "same": True}, {"in": (4, 8, 8)}, "odd kernel_size"),
-        ("Conv2d", {"groups": 3}, {"in": (4, 8, 8)}, "must divide the 4 channels"),
+        ("Conv2d", {"groups": 3}, {"in": (4, 8, 8)}, "must divide the 4 input channels"),
         ("ConvTranspose2d", {"output_padding": 2}, {"in": (4, 8, 8)}, "output_padding=2 must be less than stride=2"),
-        ("ConvTranspose2d", {"kernel_size": 1, "padding": 9}, {"in": (4, 8, 8)}, "leave nothing"),
+        ("ConvTranspose2d", {"kernel_size": 1, "padding": 9}, {"in": (4, 8, 8)}, "removes the whole length"),
         ("MaxPool3d", {"kernel_size": 9}, {"in": (4, 8, 8, 8)}, "window is larger"),
         ("MaxPool2d", {"padding": 2}, {"in": (4, 8, 8)}, "more than half"),
         ("LPPool2d", {"kernel_size": 9}, {"in": (4, 8, 8)}, "window is larger"),
         ("Conv2d", {"padding_mode": "reflect", "padding": 8}, {"in": (4, 9, 8)}, "reflect cannot add 8"),
         ("Conv2d", {"padding_mode": "circular", "padding": 9}, {"in": (4, 8, 9)}, "circular cannot add 9"),
         ("MaxPool1d", {"kernel_size": 9}, {"in": (4, 8)}, "window is larger than its input of 4x8"),
-        ("InstanceNorm2d", {}, {"in": (4, 1, 1)}, "one place per channel"),
-        ("GroupNorm", {"groups": 4}, {"in": (4,)}, "take fewer groups"),
-        ("GroupNorm", {"groups": 3}, {"in": (4, 8, 8)}, "must divide the 4 channels"),
+        ("InstanceNorm2d", {}, {"in": (4, 1, 1)}, "one value per channel"),
+        ("GroupNorm", {"groups": 4}, {"in": (4,)}, "lower groups"),
+        ("GroupNorm", {"groups": 3}, {"in": (4, 8, 8)}, "must divide the 4 input channels"),
         ("LayerNorm", {"axes": 3}, {"in": (4, 8)}, "axes=3 is more than the 2 axes"),
         ("Softmax", {"axis": 3}, {"in": (4, 8)}, "axis=3 is not an axis"),
         ("GLU", {}, {"in": (4, 7)}, "odd length"),
@@ -458,19 +458,19 @@ def test_lstm_cell_equals_torch() -> None:
         ("CircularPad2d", {"padding": 9}, {"in": (4, 8, 8)}, "take at most 8"),
         ("PixelShuffle", {"factor": 3}, {"in": (4, 8, 8)}, "multiple of factor² = 9"),
         ("PixelUnshuffle", {"factor": 3}, {"in": (4, 8, 8)}, "must divide the height"),
-        ("ChannelShuffle", {"groups": 3}, {"in": (4, 8, 8)}, "must divide the 4 channels"),
+        ("ChannelShuffle", {"groups": 3}, {"in": (4, 8, 8)}, "must divide the 4 input channels"),
         ("Upsample", {"mode": "bicubic"}, {"in": (4, 8)}, "bicubic needs an image"),
         ("Upsample", {"size": [3]}, {"in": (4, 8, 8)}, "2 axes"),
-        ("Upsample", {"scale": 0.1}, {"in": (4, 8, 8)}, "leave nothing"),
+        ("Upsample", {"scale": 0.1}, {"in": (4, 8, 8)}, "raise it"),
         ("Fold", {}, {"in": (4, 9)}, "4×4 patches"),
         ("Unfold", {"kernel_size": 9}, {"in": (4, 8, 8)}, "does not fit"),
         ("Unflatten", {"sizes": [5, -1]}, {"in": (12,)}, "not 5 × -1"),
         ("Unflatten", {"sizes": [3, 2]}, {"in": (12,)}, "not 3 × 2"),
         ("Unflatten", {"axis": 2}, {"in": (12,)}, "axis=2 is not an axis"),
-        ("PairwiseDistance", {}, {"a": (4,), "b": (5,)}, "equal in shape"),
-        ("Bilinear", {}, {"a": (4, 5), "b": (5, 5)}, "all axes but the last"),
-        ("LSTMCell", {}, {"in": (4,), "state": (5,), "memory": (6,)}, "must be equal in shape"),
-        ("MaxUnpool2d", {"size": [8, 10]}, {"in": (2, 4, 4), "indices": (2, 4, 4)}, "whole numbers"),
+        ("PairwiseDistance", {}, {"a": (4,), "b": (5,)}, "the same shape"),
+        ("Bilinear", {}, {"a": (4, 5), "b": (5, 5)}, "all axes except the last"),
+        ("LSTMCell", {}, {"in": (4,), "state": (5,), "memory": (6,)}, "must have the same shape"),
+        ("MaxUnpool2d", {"size": [8, 10]}, {"in": (2, 4, 4), "indices": (2, 4, 4)}, "must be integers"),
     ],
 )
 def test_refusals_say_what_was_expected(
@@ -484,7 +484,7 @@ def test_refusals_say_what_was_expected(
 def test_an_unpool_does_not_reach_too_far() -> None:
     shape = (None, 2, 4, 4)
     known = (("in", TensorSpec(shape)), ("indices", TensorSpec(shape, "int")))
-    for params, said in (({"size": [8, 10]}, "less than 2 away"), ({"padding": 2}, "padding=2 is too much")):
+    for params, said in (({"size": [8, 10]}, "by less than 2"), ({"padding": 2}, "padding=2 gives an output")):
         refusal = measure(registry()["MaxUnpool2d"].model_validate(params), known).refusal
         assert refusal is not None
         assert said in refusal

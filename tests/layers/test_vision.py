@@ -375,9 +375,9 @@ def test_strides_and_filters_make_the_shape(name: str, filters: int, stride: int
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
-        ("PatchEmbedding", {"patch": 5}, "squares of 5 do not fill an image of 8 × 12.*such as 4"),
-        ("WindowAttention", {"window": 3}, "windows of 3 do not fill an image of 8 × 12.*such as 2"),
-        ("SwinBlock", {"window": 8}, "windows of 8 do not fill an image of 8 × 12.*such as 4"),
+        ("PatchEmbedding", {"patch": 5}, "patches of 5 do not divide an image of 8 × 12.*such as 4"),
+        ("WindowAttention", {"window": 3}, "windows of 3 do not divide an image of 8 × 12.*such as 2"),
+        ("SwinBlock", {"window": 8}, "windows of 8 do not divide an image of 8 × 12.*such as 4"),
         ("SwinBlock", {"heads": 3}, "3 heads cannot share 4 channels"),
         ("WindowAttention", {"heads": 3}, "3 heads cannot share 4 channels"),
         ("ResidualBlock", {"filters": 6, "kind": "bottleneck"}, "a quarter of 6 filters.*multiple of 4"),

@@ -31,7 +31,7 @@ class ReLU(ActivationLayer):
 
     group = "Activation"
     title = "ReLU"
-    summary = "Negative numbers become zero"
+    summary = "Sets negative values to 0"
     keywords = ("rectifier", "nonlinearity")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU.html"
 
@@ -41,11 +41,11 @@ class LeakyReLU(ActivationLayer):
 
     group = "Activation"
     title = "Leaky ReLU"
-    summary = "Negative numbers are made small instead of zero"
+    summary = "Scales negative values down instead of setting them to 0"
     keywords = ("rectifier", "nonlinearity")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html"
 
-    slope: float = Field(0.01, ge=0, le=1, description="The factor for negative numbers")
+    slope: float = Field(0.01, ge=0, le=1, description="Slope for negative values")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("nn.LeakyReLU", (self.slope,))
@@ -59,12 +59,14 @@ class GELU(ActivationLayer):
 
     group = "Activation"
     title = "GELU"
-    summary = "A smooth ReLU, common in Transformers"
+    summary = "A smooth variant of ReLU, common in Transformers"
     keywords = ("gaussian", "nonlinearity", "transformer")
     url = "https://arxiv.org/abs/1606.08415"
     options = (("approximate", "approximate"),)
 
-    approximate: Literal["none", "tanh"] = Field("none", description="Exact, or the quicker form by tanh as in GPT-2")
+    approximate: Literal["none", "tanh"] = Field(
+        "none", description="none: exact; tanh: the faster approximation that GPT-2 uses"
+    )
 
 
 class SiLU(ActivationLayer):
@@ -72,7 +74,7 @@ class SiLU(ActivationLayer):
 
     group = "Activation"
     title = "SiLU"
-    summary = "A number times its own sigmoid, also called Swish"
+    summary = "The input times its sigmoid, also called Swish"
     keywords = ("swish", "nonlinearity")
     url = "https://arxiv.org/abs/1702.03118"
 
@@ -82,12 +84,12 @@ class ELU(ActivationLayer):
 
     group = "Activation"
     title = "ELU"
-    summary = "Negative numbers bend smoothly towards −1"
+    summary = "Identity for positive values; negative values approach −α smoothly"
     keywords = ("exponential", "nonlinearity")
     url = "https://arxiv.org/abs/1511.07289"
     options = (("alpha", "alpha"),)
 
-    alpha: float = Field(1.0, ge=0, le=100, description="How far below zero it ends, α")
+    alpha: float = Field(1.0, ge=0, le=100, description="α: negative values approach −α")
 
 
 class Sigmoid(ActivationLayer):
@@ -95,7 +97,7 @@ class Sigmoid(ActivationLayer):
 
     group = "Activation"
     title = "Sigmoid"
-    summary = "Squeezes every number between 0 and 1"
+    summary = "Maps every value to the range 0 to 1"
     keywords = ("logistic", "gate", "probability")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Sigmoid.html"
     makes_probabilities = True
@@ -111,7 +113,7 @@ class Tanh(ActivationLayer):
 
     group = "Activation"
     title = "Tanh"
-    summary = "Squeezes every number between −1 and 1"
+    summary = "Maps every value to the range −1 to 1"
     keywords = ("hyperbolic", "nonlinearity")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Tanh.html"
 
@@ -121,13 +123,13 @@ class Softplus(ActivationLayer):
 
     group = "Activation"
     title = "Softplus"
-    summary = "A smooth ReLU that is always positive"
+    summary = "A smooth variant of ReLU whose output is always positive"
     keywords = ("positive", "nonlinearity")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softplus.html"
     options = (("beta", "beta"), ("threshold", "threshold"))
 
-    beta: float = Field(1.0, gt=0, le=100, description="How sharp the bend is, β")
-    threshold: float = Field(20.0, ge=0, le=1_000, description="Above this value of βx it is a straight line")
+    beta: float = Field(1.0, gt=0, le=100, description="β: higher values make the curve closer to ReLU")
+    threshold: float = Field(20.0, ge=0, le=1_000, description="Above this value of βx, the function is linear")
 
 
 class SELU(ActivationLayer):
@@ -135,7 +137,7 @@ class SELU(ActivationLayer):
 
     group = "Activation"
     title = "SELU"
-    summary = "An ELU scaled so that mean and variance stay steady from layer to layer"
+    summary = "A scaled ELU that keeps mean and variance stable from layer to layer"
     keywords = ("exponential", "self-normalizing", "nonlinearity")
     url = "https://arxiv.org/abs/1706.02515"
 
@@ -145,12 +147,12 @@ class CELU(ActivationLayer):
 
     group = "Activation"
     title = "CELU"
-    summary = "An ELU whose slope has no jump, whatever its α is"
+    summary = "An ELU that is continuously differentiable for every α"
     keywords = ("exponential", "nonlinearity")
     url = "https://arxiv.org/abs/1704.07483"
     options = (("alpha", "alpha"),)
 
-    alpha: float = Field(1.0, gt=0, le=100, description="How far below zero it ends, α")
+    alpha: float = Field(1.0, gt=0, le=100, description="α: negative values approach −α")
 
 
 class Mish(ActivationLayer):
@@ -158,7 +160,7 @@ class Mish(ActivationLayer):
 
     group = "Activation"
     title = "Mish"
-    summary = "A smooth ReLU that lets small negative numbers through"
+    summary = "A smooth variant of ReLU that keeps small negative values"
     keywords = ("nonlinearity", "yolo")
     url = "https://arxiv.org/abs/1908.08681"
 
@@ -168,7 +170,7 @@ class Hardswish(ActivationLayer):
 
     group = "Activation"
     title = "Hard swish"
-    summary = "A cheap SiLU made of straight pieces, as in MobileNetV3"
+    summary = "A fast piecewise approximation of SiLU, as in MobileNetV3"
     keywords = ("mobilenet", "swish", "nonlinearity")
     url = "https://arxiv.org/abs/1905.02244"
 
@@ -178,7 +180,7 @@ class Hardsigmoid(ActivationLayer):
 
     group = "Activation"
     title = "Hard sigmoid"
-    summary = "A cheap sigmoid made of straight lines"
+    summary = "A fast piecewise linear approximation of the sigmoid"
     keywords = ("mobilenet", "gate", "nonlinearity")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardsigmoid.html"
     makes_probabilities = True
@@ -194,13 +196,13 @@ class Hardtanh(ActivationLayer):
 
     group = "Activation"
     title = "Hard tanh"
-    summary = "Cuts every number off at a lowest and a highest value"
+    summary = "Clips every value to a range"
     keywords = ("clip", "clamp", "nonlinearity")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardtanh.html"
     options = (("low", "min_val"), ("high", "max_val"))
 
-    low: float = Field(-1.0, ge=-1e6, le=1e6, description="The lowest value")
-    high: float = Field(1.0, ge=-1e6, le=1e6, description="The highest value")
+    low: float = Field(-1.0, ge=-1e6, le=1e6, description="Lower limit of the output")
+    high: float = Field(1.0, ge=-1e6, le=1e6, description="Upper limit of the output")
 
     @model_validator(mode="after")
     def _order(self) -> Hardtanh:
@@ -217,12 +219,12 @@ class Hardshrink(ActivationLayer):
 
     group = "Activation"
     title = "Hard shrink"
-    summary = "Small numbers become zero, the others stay"
+    summary = "Sets small values to 0 and keeps the others"
     keywords = ("sparse", "threshold", "shrinkage")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardshrink.html"
     options = (("threshold", "lambd"),)
 
-    threshold: float = Field(0.5, ge=0, le=1e6, description="Up to this distance from zero numbers become zero")
+    threshold: float = Field(0.5, ge=0, le=1e6, description="Values up to this distance from 0 become 0")
 
 
 class Softshrink(ActivationLayer):
@@ -230,12 +232,12 @@ class Softshrink(ActivationLayer):
 
     group = "Activation"
     title = "Soft shrink"
-    summary = "Every number moves towards zero, and small ones become zero"
+    summary = "Moves every value toward 0; small values become 0"
     keywords = ("sparse", "threshold", "shrinkage", "lasso")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softshrink.html"
     options = (("threshold", "lambd"),)
 
-    threshold: float = Field(0.5, ge=0, le=1e6, description="How far numbers move towards zero")
+    threshold: float = Field(0.5, ge=0, le=1e6, description="Distance by which values move toward 0")
 
 
 class Tanhshrink(ActivationLayer):
@@ -243,7 +245,7 @@ class Tanhshrink(ActivationLayer):
 
     group = "Activation"
     title = "Tanh shrink"
-    summary = "A number less its tanh: small ones nearly vanish, large ones lose 1"
+    summary = "The input minus its tanh: small values nearly vanish"
     keywords = ("sparse", "shrinkage")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Tanhshrink.html"
 
@@ -253,7 +255,7 @@ class Softsign(ActivationLayer):
 
     group = "Activation"
     title = "Softsign"
-    summary = "Squeezes every number between −1 and 1, gently"
+    summary = "Maps every value to the range −1 to 1 with slowly decaying tails"
     keywords = ("nonlinearity",)
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softsign.html"
 
@@ -263,7 +265,7 @@ class ReLU6(ActivationLayer):
 
     group = "Activation"
     title = "ReLU6"
-    summary = "A ReLU that ends at 6, as in MobileNet"
+    summary = "A ReLU whose output is at most 6, as in MobileNet"
     keywords = ("rectifier", "mobilenet", "nonlinearity", "clip")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU6.html"
 
@@ -273,7 +275,7 @@ class LogSigmoid(ActivationLayer):
 
     group = "Activation"
     title = "Log sigmoid"
-    summary = "The logarithm of the sigmoid, always negative"
+    summary = "The logarithm of the sigmoid; the output is always negative"
     keywords = ("logistic", "log probability")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LogSigmoid.html"
     makes_probabilities = True
@@ -289,12 +291,12 @@ class Threshold(ActivationLayer):
 
     group = "Activation"
     title = "Threshold"
-    summary = "Numbers that are not above a threshold become a fixed value"
+    summary = "Replaces values that are not above a threshold by a fixed value"
     keywords = ("cut", "step", "nonlinearity")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Threshold.html"
 
-    threshold: float = Field(0.0, ge=-1e6, le=1e6, description="Numbers above it stay")
-    value: float = Field(0.0, ge=-1e6, le=1e6, description="What the others become")
+    threshold: float = Field(0.0, ge=-1e6, le=1e6, description="Values above the threshold are kept")
+    value: float = Field(0.0, ge=-1e6, le=1e6, description="Value that replaces the others")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("nn.Threshold", (self.threshold, self.value))
@@ -308,12 +310,14 @@ class PReLU(ActivationLayer):
 
     group = "Activation"
     title = "PReLU"
-    summary = "A leaky ReLU that learns its own slope"
+    summary = "A leaky ReLU with a learned slope"
     keywords = ("rectifier", "parametric", "nonlinearity")
     url = "https://arxiv.org/abs/1502.01852"
 
-    per_channel: bool = Field(False, description="Whether each channel, the axis after N, learns a slope of its own")
-    slope: float = Field(0.25, ge=-10, le=10, description="The slope at the beginning")
+    per_channel: bool = Field(
+        False, description="Learn one slope per channel (the axis after N) instead of a single slope"
+    )
+    slope: float = Field(0.25, ge=-10, le=10, description="Initial slope")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         args = (specs["in"].size(1),) if self.per_channel else ()
@@ -325,13 +329,13 @@ class RReLU(ActivationLayer):
 
     group = "Activation"
     title = "RReLU"
-    summary = "A leaky ReLU whose slope is random while training"
+    summary = "A leaky ReLU with a random slope in training"
     keywords = ("rectifier", "randomized", "noise", "nonlinearity")
     url = "https://arxiv.org/abs/1505.00853"
     options = (("low", "lower"), ("high", "upper"))
 
-    low: float = Field(1 / 8, ge=0, le=1, description="The smallest slope for negative numbers")
-    high: float = Field(1 / 3, ge=0, le=1, description="The greatest slope for negative numbers")
+    low: float = Field(1 / 8, ge=0, le=1, description="Lower limit of the slope for negative values")
+    high: float = Field(1 / 3, ge=0, le=1, description="Upper limit of the slope for negative values")
 
     @model_validator(mode="after")
     def _order(self) -> RReLU:
@@ -342,12 +346,14 @@ class RReLU(ActivationLayer):
 
 class _OverAxis(ActivationLayer):
     axis: int | None = Field(
-        None, ge=1, le=4, description="The axis along which it works, counted from 1 after the batch; empty: the last"
+        None, ge=1, le=4, description="Axis of the function, counted from 1 after the batch axis; empty: the last axis"
     )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if self.axis is not None and self.axis >= len(specs["in"].shape):
-            raise ValueError(f"axis={self.axis} is not an axis of {specs['in']}; take a smaller one, or leave it empty")
+            raise ValueError(
+                f"axis={self.axis} is not an axis of {specs['in']}; choose a smaller axis, or leave the parameter empty"
+            )
         return Call(f"nn.{type(self).__name__}", (), {"dim": -1 if self.axis is None else self.axis})
 
     def along(self, out: TensorSpec) -> int:
@@ -363,7 +369,7 @@ class Softmax(_OverAxis):
 
     group = "Activation"
     title = "Softmax"
-    summary = "Turns numbers into shares that add up to 1, over the last axis"
+    summary = "Converts scores to probabilities that sum to 1 over an axis"
     keywords = ("probability", "classification", "normalize")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax.html"
     makes_probabilities = True
@@ -379,7 +385,7 @@ class Softmin(_OverAxis):
 
     group = "Activation"
     title = "Softmin"
-    summary = "Turns numbers into shares that add up to 1, the largest share for the smallest number"
+    summary = "A softmax of the negative input: the smallest value gets the highest probability"
     keywords = ("probability", "distance", "normalize")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmin.html"
     makes_probabilities = True
@@ -395,7 +401,7 @@ class LogSoftmax(_OverAxis):
 
     group = "Activation"
     title = "Log softmax"
-    summary = "The logarithms of the shares that softmax gives"
+    summary = "The logarithm of the softmax, computed in a numerically stable way"
     keywords = ("probability", "log probability", "classification")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LogSoftmax.html"
     makes_probabilities = True
@@ -411,7 +417,7 @@ class Softmax2d(ActivationLayer):
 
     group = "Activation"
     title = "Softmax 2D"
-    summary = "At each place of an image, shares of the channels that add up to 1"
+    summary = "A softmax over the channels at each pixel of an image"
     keywords = ("probability", "segmentation", "channels")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax2d.html"
     makes_probabilities = True

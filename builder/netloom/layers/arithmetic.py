@@ -21,7 +21,7 @@ class Function(Layer):
 
     group = "Tensor operation"
     title = "Function"
-    summary = "A function of your choice on every number, such as a square root or a sine"
+    summary = "Applies a function to every value, such as a square root or a sine"
     keywords = (
         *("elementwise", "abs", "exp", "exponential", "log", "logarithm", "sqrt", "square root", "rsqrt", "square"),
         *("sin", "cos", "sign", "reciprocal", "inverse", "negate", "round", "floor", "ceil", "erf"),
@@ -55,12 +55,12 @@ class Function(Layer):
         "floor",
         "ceil",
         "round",
-    ] = Field("abs", description="What is calculated of each number")
+    ] = Field("abs", description="Function to apply")
     least: float | None = Field(
         None,
         ge=-1e9,
         le=1e9,
-        description="Smaller numbers are raised to this first; above 0 it keeps log and sqrt finite",
+        description="Values below this limit are raised to it first; a limit above 0 keeps log and sqrt finite",
     )
 
     @classmethod
@@ -96,14 +96,14 @@ class Power(Layer):
 
     group = "Tensor operation"
     title = "Power"
-    summary = "Every number raised to a power that you type or that comes in"
+    summary = "Raises every value to a constant power or to the power at a second port"
     keywords = ("exponent", "pow", "square", "cube", "root")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.pow.html"
 
-    exponent: float | None = Field(
-        2.0, ge=-64, le=64, description="The power; where this is empty, it comes in at a second port"
+    exponent: float | None = Field(2.0, ge=-64, le=64, description="Exponent; empty: read from a second port")
+    absolute: bool = Field(
+        False, description="Raise |x| instead of x, as a negative value has no real power such as 0.5"
     )
-    absolute: bool = Field(False, description="Take |x| first; a negative number has no real power such as 0.5")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -115,7 +115,7 @@ class Power(Layer):
         ]
 
     def inputs(self) -> tuple[Port, ...]:
-        return (Port("in"),) if self.exponent is not None else (Port("a", doc="The base"), Port("b", doc="The power"))
+        return (Port("in"),) if self.exponent is not None else (Port("a", doc="Base"), Port("b", doc="Exponent"))
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         broadcast(list(specs.values()))
@@ -131,12 +131,12 @@ class ScaleShift(Layer):
 
     group = "Tensor operation"
     title = "Scale and shift"
-    summary = "Every number times one constant, plus another"
+    summary = "Multiplies by a constant and adds another"
     keywords = ("affine", "multiply by", "add constant", "rescale", "offset", "one minus", "temperature")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.add.html"
 
-    scale: float = Field(1.0, ge=-1e9, le=1e9, description="The factor; 0.1 makes every number a tenth of itself")
-    shift: float = Field(0.0, ge=-1e9, le=1e9, description="What is added after that")
+    scale: float = Field(1.0, ge=-1e9, le=1e9, description="Factor, such as 0.1")
+    shift: float = Field(0.0, ge=-1e9, le=1e9, description="Constant that is added after scaling")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -155,19 +155,19 @@ class Clamp(Layer):
 
     group = "Tensor operation"
     title = "Clamp"
-    summary = "Keeps every number between two limits"
+    summary = "Limits every value to a range"
     keywords = ("clip", "limit", "bound", "saturate")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.clamp.html"
 
-    low: float | None = Field(-1.0, ge=-1e9, le=1e9, description="Smaller numbers become this; empty for no limit")
-    high: float | None = Field(1.0, ge=-1e9, le=1e9, description="Greater numbers become this; empty for no limit")
+    low: float | None = Field(-1.0, ge=-1e9, le=1e9, description="Lower limit; empty: no limit")
+    high: float | None = Field(1.0, ge=-1e9, le=1e9, description="Upper limit; empty: no limit")
 
     @model_validator(mode="after")
     def _limits(self) -> Clamp:
         if self.low is None and self.high is None:
             raise ValueError("a clamp needs a lower or an upper limit, or both")
         if self.low is not None and self.high is not None and self.low > self.high:
-            raise ValueError(f"the lower limit {self.low:g} lies above the upper limit {self.high:g}; swap them")
+            raise ValueError(f"the lower limit {self.low:g} is above the upper limit {self.high:g}; swap them")
         return self
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
@@ -188,12 +188,12 @@ class Normalize(OneAxis, Layer):
     """x / max(|x|₂, ε) along one axis."""
 
     group = "Tensor operation"
-    title = "Normalise to length 1"
-    summary = "Scales the vectors along one axis to the length 1, so that only their direction counts"
+    title = "L2 normalization"
+    summary = "Scales the vectors along one axis to length 1, so that only their direction matters"
     keywords = ("l2", "unit", "normalize", "sphere", "cosine", "embedding")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.normalize.html"
 
-    epsilon: float = Field(1e-12, gt=0, le=1, description="The least length that is divided by")
+    epsilon: float = Field(1e-12, gt=0, le=1, description="Lower limit of the divisor, for numerical stability")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         floats(specs)
@@ -205,11 +205,11 @@ class CumSum(OneAxis, Layer):
 
     group = "Tensor operation"
     title = "Cumulative sum"
-    summary = "Running totals along one axis"
+    summary = "The cumulative sum along one axis"
     keywords = ("cumsum", "prefix", "running", "integrate", "accumulate")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.cumsum.html"
 
-    axis: Axis = Field(1, description="The axis, counted from 1 after the batch axis, or from -1, which is the last")
+    axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("CumSum", (place(self.axis, specs["in"]),))
@@ -220,11 +220,11 @@ class CumProd(OneAxis, Layer):
 
     group = "Tensor operation"
     title = "Cumulative product"
-    summary = "Running products along one axis, such as growth or survival over time"
+    summary = "The cumulative product along one axis, such as growth or survival over time"
     keywords = ("cumprod", "prefix", "running", "survival")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.cumprod.html"
 
-    axis: Axis = Field(1, description="The axis, counted from 1 after the batch axis, or from -1, which is the last")
+    axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("CumProd", (place(self.axis, specs["in"]),))
@@ -235,11 +235,11 @@ class CumMax(OneAxis, Layer):
 
     group = "Tensor operation"
     title = "Cumulative maximum"
-    summary = "The greatest number so far along one axis"
+    summary = "The maximum so far along one axis"
     keywords = ("cummax", "running", "record", "peak")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.cummax.html"
 
-    axis: Axis = Field(1, description="The axis, counted from 1 after the batch axis, or from -1, which is the last")
+    axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("CumMax", (place(self.axis, specs["in"]),))
@@ -249,16 +249,19 @@ class Difference(OneAxis, Layer):
     """yₜ = xₜ₊₁ − xₜ along one axis, which gets shorter by one."""
 
     group = "Tensor operation"
-    title = "Difference of neighbours"
-    summary = "How much each step differs from the one before it"
+    title = "Difference"
+    summary = "The difference between each step and the step before it"
     keywords = ("diff", "derivative", "change", "delta", "stationary", "series")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.diff.html"
 
-    axis: Axis = Field(1, description="The axis, counted from 1 after the batch axis, or from -1, which is the last")
-    keep_length: bool = Field(False, description="Put a 0 in front, so that the axis stays as long as it is")
+    axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
+    keep_length: bool = Field(False, description="Prepend a 0, so that the axis keeps its length")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         axis = place(self.axis, specs["in"])
         if specs["in"].size(axis) == 1 and not self.keep_length:
-            raise ValueError(f"axis {axis} of {specs['in']} has one step, which has no neighbour; take a longer axis")
+            raise ValueError(
+                f"axis {axis} of {specs['in']} has the length 1, but a difference needs at least 2 steps; choose a "
+                "longer axis"
+            )
         return Call("Difference", (axis,), {"keep_length": True} if self.keep_length else {})

@@ -10,7 +10,7 @@ from pydantic import Field
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
 # What a mask says to attention; its port takes it beside the sequence.
-MASK = "1 where a step is real, 0 where it is padding, (N, S); or for each pair of steps, (N, T, S)"
+MASK = "1 for real steps, 0 for padding, (N, S), or one value for each pair of steps, (N, T, S)"
 Position = Literal["none", "rotary", "alibi", "buckets", "table"]
 
 
@@ -26,7 +26,7 @@ def mask_port(masked: bool) -> tuple[Port, ...]:
 
 def key_port(masked: bool) -> tuple[Port, ...]:
     """The port for a mask that cannot tell one query from another."""
-    return (Port("mask", ("vector",), "1 where a step is real, 0 where it is padding, (N, T)"),) if masked else ()
+    return (Port("mask", ("vector",), "1 for real steps, 0 for padding, (N, T)"),) if masked else ()
 
 
 def check_mask(specs: Mapping[str, TensorSpec], looking: str, seen: str) -> None:
@@ -45,9 +45,11 @@ def unlike(layer: Layer, **defaults: Any) -> dict[str, Any]:
 
 
 class _Attention(Layer):
-    heads: int = Field(4, ge=1, le=1_024, description="How many attend side by side; must divide the width")
-    dropout: float = Field(0.0, ge=0, lt=1, description="The share of weights that is dropped while training")
-    causal: bool = Field(False, description="Each step sees only itself and what came before, as in text generation")
+    heads: int = Field(4, ge=1, le=1_024, description="Number of attention heads; must divide the width D")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability of the attention weights in training")
+    causal: bool = Field(
+        False, description="Causal mask: each step attends only to itself and earlier steps, as in text generation"
+    )
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("sequence",), "(N, T, D)"),)
@@ -67,7 +69,7 @@ class MultiHeadAttention(_Attention):
 
     group = "Attention"
     title = "Multi-head self-attention"
-    summary = "Every step of a sequence gathers from the steps that matter to it"
+    summary = "Each step of a sequence attends to all steps of the sequence"
     keywords: ClassVar[tuple[str, ...]] = ("attention", "transformer", "self-attention", "heads")
     url = "https://arxiv.org/abs/1706.03762"
 
@@ -80,12 +82,14 @@ class TransformerEncoderBlock(_Attention):
 
     group = "Attention"
     title = "Transformer encoder block"
-    summary = "Self-attention and a feed-forward pair, each with a residual and a layer norm"
+    summary = "Self-attention and a feed-forward network, each with a residual connection and layer norm"
     keywords: ClassVar[tuple[str, ...]] = ("attention", "transformer", "encoder", "bert", "gpt", "heads")
     url = "https://arxiv.org/abs/1706.03762"
 
-    hidden: int = Field(128, ge=1, le=1_000_000, description="The width in the middle of the feed-forward pair")
-    norm_first: bool = Field(True, description="Normalise before each part, which trains more steadily, or after")
+    hidden: int = Field(128, ge=1, le=1_000_000, description="Hidden size of the feed-forward network")
+    norm_first: bool = Field(
+        True, description="Normalize before each part (pre-norm, more stable training) or after it (post-norm)"
+    )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         options = self._options() | ({} if self.norm_first else {"norm_first": False})
@@ -93,8 +97,8 @@ class TransformerEncoderBlock(_Attention):
 
 
 class _SelfAttention(MultiHeadAttention):
-    bias: bool = Field(True, description="Whether the projections add a learned constant")
-    masked: bool = Field(False, description="Whether a second port takes a mask of what is padding")
+    bias: bool = Field(True, description="Add a learned bias in the projections")
+    masked: bool = Field(False, description="Add a second port for a padding mask")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -119,26 +123,39 @@ class _SelfAttention(MultiHeadAttention):
 class SelfAttention(_SelfAttention):
     """(N, T, D) -> (N, T, D), softmax(QKᵀ/√d + bias) V per head."""
 
-    title = "Self-attention with all options"
-    summary = "Self-attention in which shared keys, windows and positions can be combined, as in Llama or Mistral"
+    title = "Self-attention (all options)"
+    summary = (
+        "Self-attention with grouped keys, sliding windows and position encodings in any combination, as in Llama "
+        "or Mistral"
+    )
     keywords = ("attention", "transformer", "heads", "llama", "mistral", "gqa", "rope", "alibi", "t5", "window", "mask")
     url = "https://arxiv.org/abs/2302.13971"
 
     kv_heads: int | None = Field(
-        None, ge=1, le=1_024, description="How many heads of keys and values the heads share; none: each has its own"
+        None,
+        ge=1,
+        le=1_024,
+        description="Number of key and value heads that the query heads share; empty: one for each query head",
     )
-    head_width: int | None = Field(None, ge=1, le=65_536, description="The width of a head; none: an even share of D")
+    head_width: int | None = Field(
+        None, ge=1, le=65_536, description="Width of a head; empty: D divided by the number of heads"
+    )
     window: int | None = Field(
-        None, ge=1, le=1_000_000, description="A step sees only those less than so many steps away; none: all"
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Attention window: each step attends to steps less than this distance away; empty: to all steps",
     )
     position: Position = Field(
         "none",
-        description="How places count: not at all, by turning queries and keys, by a slope per head, by T5's learned "
-        "buckets, or by a learned table",
+        description="Position encoding: none, rotary (RoPE), alibi (a bias per head that is linear in the distance), "
+        "buckets (T5's relative bias), or table (a learned bias per distance)",
     )
-    base: float = Field(10000.0, ge=1, le=1e9, description="For rotary: the base of the falling frequencies")
-    buckets: int = Field(32, ge=4, le=4_096, description="For buckets: how many there are")
-    reach: int = Field(128, ge=1, le=100_000, description="For buckets and table: distances beyond it are alike")
+    base: float = Field(10000.0, ge=1, le=1e9, description="For rotary: base of the frequencies (θ)")
+    buckets: int = Field(32, ge=4, le=4_096, description="For buckets: number of buckets")
+    reach: int = Field(
+        128, ge=1, le=100_000, description="For buckets and table: maximum distance; greater distances share one bias"
+    )
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -167,7 +184,7 @@ class MultiQueryAttention(_SelfAttention):
     """(N, T, D) -> (N, T, D), one head of keys and values for all."""
 
     title = "Multi-query attention"
-    summary = "Self-attention whose heads all share one head of keys and values, which saves memory"
+    summary = "Self-attention in which all heads share one key and value head, which saves memory"
     keywords = ("mqa", "attention", "transformer", "heads", "shared", "palm", "falcon")
     url = "https://arxiv.org/abs/1911.02150"
 
@@ -179,11 +196,14 @@ class GroupedQueryAttention(_SelfAttention):
     """(N, T, D) -> (N, T, D), heads in groups that share keys and values."""
 
     title = "Grouped-query attention"
-    summary = "Self-attention whose heads share keys and values in groups, between multi-head and multi-query"
+    summary = (
+        "Self-attention in which groups of heads share a key and value head, between multi-head and multi-query "
+        "attention"
+    )
     keywords = ("gqa", "attention", "transformer", "heads", "shared", "llama", "mistral")
     url = "https://arxiv.org/abs/2305.13245"
 
-    kv_heads: int = Field(2, ge=1, le=1_024, description="How many heads of keys and values; must divide heads")
+    kv_heads: int = Field(2, ge=1, le=1_024, description="Number of key and value heads; must divide heads")
 
     def _special(self) -> dict[str, Any]:
         return {"kv_heads": self.kv_heads}
@@ -196,11 +216,11 @@ class SlidingWindowAttention(_SelfAttention):
     """(N, T, D) -> (N, T, D), step i sees step j where |i - j| < window."""
 
     title = "Sliding window attention"
-    summary = "Self-attention in which each step sees only its neighbours"
+    summary = "Self-attention in which each step attends only to nearby steps"
     keywords = ("local", "attention", "transformer", "window", "longformer", "mistral")
     url = "https://arxiv.org/abs/2004.05150"
 
-    window: int = Field(4, ge=1, le=1_000_000, description="A step sees only those less than so many steps away")
+    window: int = Field(4, ge=1, le=1_000_000, description="Each step attends to steps less than this distance away")
 
     def _special(self) -> dict[str, Any]:
         return {"window": self.window}
@@ -213,11 +233,14 @@ class RotaryAttention(_SelfAttention):
     """(N, T, D) -> (N, T, D), queries and keys turned by angles that grow with their place."""
 
     title = "Rotary attention (RoPE)"
-    summary = "Self-attention that knows how far apart two steps are, by turning queries and keys"
+    summary = (
+        "Self-attention with rotary position embedding: rotates queries and keys, so that scores depend on relative "
+        "positions"
+    )
     keywords = ("rope", "rotary", "position", "attention", "transformer", "llama", "roformer")
     url = "https://arxiv.org/abs/2104.09864"
 
-    base: float = Field(10000.0, ge=1, le=1e9, description="The base of the falling frequencies")
+    base: float = Field(10000.0, ge=1, le=1e9, description="Base of the frequencies (θ)")
 
     def _special(self) -> dict[str, Any]:
         return {"position": "rotary", **unlike(self, base=10000.0)}
@@ -227,7 +250,7 @@ class AlibiAttention(_SelfAttention):
     """(N, T, D) -> (N, T, D), softmax(QKᵀ/√d - slope·|i - j|) V."""
 
     title = "ALiBi attention"
-    summary = "Self-attention that looks less at what is far, by a fixed slope per head"
+    summary = "Self-attention with linear biases: lowers the scores of distant steps by a fixed slope per head"
     keywords = ("alibi", "linear bias", "position", "attention", "transformer", "bloom")
     url = "https://arxiv.org/abs/2108.12409"
 
@@ -239,15 +262,16 @@ class RelativeAttention(_SelfAttention):
     """(N, T, D) -> (N, T, D), softmax(QKᵀ/√d + b(i - j)) V with a learned b per head."""
 
     title = "Relative position attention"
-    summary = "Self-attention with a learned bias for each distance between two steps, as in T5"
+    summary = "Self-attention with a learned bias for each relative position, as in T5"
     keywords = ("relative", "position", "bias", "t5", "bucket", "shaw", "attention", "transformer")
     url = "https://arxiv.org/abs/1910.10683"
 
     kind: Literal["buckets", "table"] = Field(
-        "buckets", description="Long distances share numbers as in T5, or each distance up to the reach has its own"
+        "buckets",
+        description="buckets: long distances share a bias, as in T5; table: one bias per distance up to the maximum",
     )
-    buckets: int = Field(32, ge=4, le=4_096, description="For buckets: how many there are")
-    reach: int = Field(128, ge=1, le=100_000, description="Distances beyond it are alike")
+    buckets: int = Field(32, ge=4, le=4_096, description="For buckets: number of buckets")
+    reach: int = Field(128, ge=1, le=100_000, description="Maximum distance; greater distances share one bias")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -263,14 +287,16 @@ class LinearAttention(Layer):
 
     group = "Attention"
     title = "Linear attention"
-    summary = "Self-attention without the softmax, whose cost grows with the length and not with its square"
+    summary = "Self-attention without a softmax; its cost grows linearly with the length of the sequence"
     keywords = ("kernel", "fast", "attention", "transformer", "katharopoulos", "efficient", "long")
     url = "https://arxiv.org/abs/2006.16236"
 
-    heads: int = Field(4, ge=1, le=1_024, description="How many attend side by side; must divide the width")
-    causal: bool = Field(False, description="Each step sees only itself and what came before, as in text generation")
-    bias: bool = Field(True, description="Whether the projections add a learned constant")
-    masked: bool = Field(False, description="Whether a second port takes a mask of what is padding")
+    heads: int = Field(4, ge=1, le=1_024, description="Number of attention heads; must divide the width D")
+    causal: bool = Field(
+        False, description="Causal mask: each step attends only to itself and earlier steps, as in text generation"
+    )
+    bias: bool = Field(True, description="Add a learned bias in the projections")
+    masked: bool = Field(False, description="Add a second port for a padding mask")
 
     @classmethod
     def examples(cls) -> list[Example]:

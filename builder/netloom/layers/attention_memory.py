@@ -15,18 +15,23 @@ class CrossAttention(Layer):
 
     group = "Attention"
     title = "Cross-attention"
-    summary = "Every step of one sequence gathers from the steps of another that matter to it"
+    summary = "Each step of one sequence attends to the steps of another sequence"
     keywords = ("attention", "encoder-decoder", "memory", "transformer", "heads", "context")
     url = "https://arxiv.org/abs/1706.03762"
 
-    heads: int = Field(4, ge=1, le=1_024, description="How many attend side by side; must divide the width")
+    heads: int = Field(4, ge=1, le=1_024, description="Number of attention heads; must divide the width D")
     kv_heads: int | None = Field(
-        None, ge=1, le=1_024, description="How many heads of keys and values the heads share; none: each has its own"
+        None,
+        ge=1,
+        le=1_024,
+        description="Number of key and value heads that the query heads share; empty: one for each query head",
     )
-    head_width: int | None = Field(None, ge=1, le=65_536, description="The width of a head; none: an even share of D")
-    dropout: float = Field(0.0, ge=0, lt=1, description="The share of weights that is dropped while training")
-    bias: bool = Field(True, description="Whether the projections add a learned constant")
-    masked: bool = Field(False, description="Whether a third port takes a mask of the memory's padding")
+    head_width: int | None = Field(
+        None, ge=1, le=65_536, description="Width of a head; empty: D divided by the number of heads"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability of the attention weights in training")
+    bias: bool = Field(True, description="Add a learned bias in the projections")
+    masked: bool = Field(False, description="Add a third port for a padding mask of the memory")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -37,8 +42,8 @@ class CrossAttention(Layer):
         ]
 
     def inputs(self) -> tuple[Port, ...]:
-        queries = Port("in", ("sequence",), "What looks, (N, T, D)")
-        return (queries, Port("memory", ("sequence",), "What is looked at, (N, S, E)"), *mask_port(self.masked))
+        queries = Port("in", ("sequence",), "Queries, (N, T, D)")
+        return (queries, Port("memory", ("sequence",), "Memory (keys and values), (N, S, E)"), *mask_port(self.masked))
 
     def outputs(self) -> tuple[Port, ...]:
         return (Port("out", ("sequence",)),)
@@ -57,14 +62,16 @@ class DotProductAttention(Layer):
 
     group = "Attention"
     title = "Dot-product attention"
-    summary = "Attention of queries, keys and values that are drawn by hand, with nothing to learn"
+    summary = "Scaled dot-product attention of given queries, keys and values, without parameters"
     keywords = ("scaled", "attention", "query", "key", "value", "qkv", "transformer")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html"
 
-    heads: int = Field(1, ge=1, le=1_024, description="Into how many the features are shared out")
-    dropout: float = Field(0.0, ge=0, lt=1, description="The share of weights that is dropped while training")
-    causal: bool = Field(False, description="Each step sees only itself and what came before, as in text generation")
-    masked: bool = Field(False, description="Whether a fourth port takes a mask of the keys' padding")
+    heads: int = Field(1, ge=1, le=1_024, description="Number of attention heads; must divide the widths")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability of the attention weights in training")
+    causal: bool = Field(
+        False, description="Causal mask: each step attends only to itself and earlier steps, as in text generation"
+    )
+    masked: bool = Field(False, description="Add a fourth port for a padding mask of the keys")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -78,9 +85,9 @@ class DotProductAttention(Layer):
 
     def inputs(self) -> tuple[Port, ...]:
         return (
-            Port("q", ("sequence",), "Queries: what looks, (N, T, D)"),
-            Port("k", ("sequence",), "Keys: what is looked at, (N, S, D)"),
-            Port("v", ("sequence",), "Values: what is gathered, (N, S, E)"),
+            Port("q", ("sequence",), "Queries, (N, T, D)"),
+            Port("k", ("sequence",), "Keys, (N, S, D)"),
+            Port("v", ("sequence",), "Values, (N, S, E)"),
             *mask_port(self.masked),
         )
 
@@ -90,11 +97,13 @@ class DotProductAttention(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         q, k, v = specs["q"], specs["k"], specs["v"]
         if q.size(2) != k.size(2):
-            raise ValueError(f"the queries {q} and the keys {k} must be equally wide; put a Linear before one of them")
+            raise ValueError(
+                f"the queries {q} and the keys {k} must have the same width; put a Linear before one of them"
+            )
         if k.size(1) != v.size(1):
-            raise ValueError(f"the keys {k} and the values {v} must have equally many steps")
+            raise ValueError(f"the keys {k} and the values {v} must have the same number of steps")
         if self.causal and q.size(1) != k.size(1):
-            raise ValueError(f"causal needs as many queries as keys, but these are {q} and {k}; turn causal off")
+            raise ValueError(f"causal needs the same number of queries and keys, received {q} and {k}; turn causal off")
         check_mask(specs, "q", "k")
         return Call("DotProductAttention", (self.heads,), unlike(self, dropout=0.0, causal=False))
 
@@ -107,13 +116,13 @@ class AdditiveAttention(Layer):
 
     group = "Attention"
     title = "Additive attention"
-    summary = "Every step gathers from another sequence, by scores of a small network, as in early translation"
+    summary = "Each step attends to another sequence; a small network computes the scores (Bahdanau attention)"
     keywords = ("bahdanau", "attention", "seq2seq", "translation", "memory", "alignment", "rnn")
     url = "https://arxiv.org/abs/1409.0473"
 
-    hidden: int = Field(64, ge=1, le=65_536, description="The width of the network that scores")
-    dropout: float = Field(0.0, ge=0, lt=1, description="The share of weights that is dropped while training")
-    masked: bool = Field(False, description="Whether a third port takes a mask of the memory's padding")
+    hidden: int = Field(64, ge=1, le=65_536, description="Hidden size of the scoring network")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability of the attention weights in training")
+    masked: bool = Field(False, description="Add a third port for a padding mask of the memory")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -121,8 +130,8 @@ class AdditiveAttention(Layer):
         return [Example(inputs=ports), Example({"masked": True}, {**ports, "mask": masks(5)})]
 
     def inputs(self) -> tuple[Port, ...]:
-        queries = Port("in", ("sequence",), "What looks, (N, T, D)")
-        return (queries, Port("memory", ("sequence",), "What is looked at, (N, S, E)"), *mask_port(self.masked))
+        queries = Port("in", ("sequence",), "Queries, (N, T, D)")
+        return (queries, Port("memory", ("sequence",), "Memory (keys and values), (N, S, E)"), *mask_port(self.masked))
 
     def outputs(self) -> tuple[Port, ...]:
         return (Port("out", ("sequence",)),)
@@ -141,12 +150,12 @@ class AttentionPooling(Layer):
 
     group = "Attention"
     title = "Attention pooling"
-    summary = "One vector for a whole sequence, the mean of its steps weighed by how much each matters"
+    summary = "Pools a sequence to one vector: a mean of its steps with learned attention weights"
     keywords = ("attention", "pool", "weighted mean", "summary", "hierarchical", "rnn", "sentence")
     url = "https://aclanthology.org/N16-1174/"
 
-    hidden: int = Field(64, ge=1, le=65_536, description="The width of the network that scores")
-    masked: bool = Field(False, description="Whether a second port takes a mask of what is padding")
+    hidden: int = Field(64, ge=1, le=65_536, description="Hidden size of the scoring network")
+    masked: bool = Field(False, description="Add a second port for a padding mask")
 
     @classmethod
     def examples(cls) -> list[Example]:

@@ -15,12 +15,17 @@ class SinusoidalEncoding(Layer):
 
     group = "Attention"
     title = "Sinusoidal encoding"
-    summary = "Adds waves that say where each step stands, for any length"
+    summary = "Adds sines and cosines that encode the position of each step, for any length"
     keywords = ("position", "positional", "encoding", "sine", "transformer")
     url = "https://arxiv.org/abs/1706.03762"
 
-    base: float = Field(10000.0, ge=1, le=1e9, description="The slowest wave is about so many times slower")
-    scaled: bool = Field(False, description="Multiply the input by √D before, as the first Transformer does")
+    base: float = Field(
+        10000.0,
+        ge=1,
+        le=1e9,
+        description="Base of the frequencies: the slowest wave is about this many times slower than the fastest",
+    )
+    scaled: bool = Field(False, description="Multiply the input by √D first, as the original Transformer does")
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("sequence",), "(N, T, D)"),)
@@ -36,12 +41,12 @@ class RotaryPosition(Layer):
     """Turns pairs of features by angles that grow with the step, (N, T, D) -> (N, T, D)."""
 
     group = "Attention"
-    title = "Rotary position"
-    summary = "Turns queries or keys that are drawn by hand, so that their product tells how far apart they are"
+    title = "Rotary position embedding"
+    summary = "Rotates queries or keys, so that their dot product depends on their distance (RoPE)"
     keywords = ("rope", "position", "rotary", "attention", "transformer")
     url = "https://arxiv.org/abs/2104.09864"
 
-    base: float = Field(10000.0, ge=1, le=1e9, description="The base of the falling frequencies")
+    base: float = Field(10000.0, ge=1, le=1e9, description="Base of the frequencies (θ)")
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("sequence",), "(N, T, D), D even"),)

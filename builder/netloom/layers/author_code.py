@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 ALLOW = variable("allow_code")
 REFUSAL = (
-    "free Python is off here, as code in a document could do anything on this machine; if the machine is your own and "
-    f"you trust the document's author, start Netloom with {ALLOW}=1, or make the layer of others with “Type a layer”."
+    "Python code layers are disabled on this server, because code in a document can do anything on this machine. "
+    f"If the machine is your own and you trust the author of the document, start Netloom with {ALLOW}=1. Otherwise, "
+    "build the layer from others with “Define layer in code”."
 )
 # The line of generated source that says that what follows is not from the catalogue.
-MARK = "# Python code of the project's author."
+MARK = "# Python code by the author of the project."
 _FILE = "<Python code>"
 
 
@@ -59,7 +60,7 @@ def _loaded(source: str, name: str) -> type[nn.Module]:
         raise ValueError(explained(error)) from None
     found = space.get(name)
     if not (isinstance(found, type) and issubclass(found, torch.nn.Module)):
-        raise ValueError(f"{name} is no torch.nn.Module; begin it with class {name}(nn.Module):")
+        raise ValueError(f"{name} is not a torch.nn.Module; define it as class {name}(nn.Module):")
     return found
 
 

@@ -15,9 +15,9 @@ from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
 _PORT = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _EXAMPLE = '''class Scaled(nn.Module):
-    """x times a factor for each feature, which is learned."""
+    """Multiplies each feature by a learned factor."""
 
-    def __init__(self, shape):  # the shape of what comes in, without the batch axis
+    def __init__(self, shape):  # the shape of the input, without the batch axis
         super().__init__()
         self.factor = nn.Parameter(torch.ones(shape[-1]))
 
@@ -29,7 +29,7 @@ _EXAMPLE = '''class Scaled(nn.Module):
 def _ports(text: str) -> str:
     names = [name.strip() for name in text.split(",")]
     if not all(_PORT.fullmatch(name) for name in names) or len(set(names)) < len(names) or len(names) > 8:
-        raise ValueError("ports are one to eight different lower-case names with commas between them, such as in, mask")
+        raise ValueError("ports must be one to eight different lowercase names separated by commas, such as in, mask")
     return ", ".join(names)
 
 
@@ -40,11 +40,13 @@ def _source(text: str) -> str:
         line = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
         raise ValueError(f"{line}{getattr(error, 'msg', error)}") from None
     if not tree.body or not isinstance(tree.body[-1], ast.ClassDef):
-        raise ValueError("the code ends with the class of the layer, class Name(nn.Module): with __init__ and forward")
+        raise ValueError(
+            "the code must end with the class of the layer, class Name(nn.Module): with __init__ and forward"
+        )
     if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", tree.body[-1].name) or tree.body[-1].name in ("F", "Main"):
-        raise ValueError(f"the class has a name such as MyLayer, other than Main, received {tree.body[-1].name[:40]}")
+        raise ValueError(f"the class needs a name such as MyLayer, other than Main; received {tree.body[-1].name[:40]}")
     if any(isinstance(part, ast.ImportFrom) and part.module == "__future__" for part in tree.body):
-        raise ValueError("an import from __future__ cannot stand here, as other code stands before it")
+        raise ValueError("the code cannot import from __future__, because other code precedes it")
     return text.strip("\n") + "\n"
 
 
@@ -53,7 +55,7 @@ class Code(Layer):
 
     group = "Network"
     title = "Python code"
-    summary = "A torch.nn.Module that you write yourself, on a machine where its owner allows that"
+    summary = "A torch.nn.Module that you write in Python, if the server allows it"
     keywords = ("custom", "free", "module", "class", "own", "script", "lambda")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html"
 
@@ -63,13 +65,17 @@ class Code(Layer):
         _EXAMPLE,
         min_length=1,
         max_length=20_000,
-        description="Python that ends with the layer's class; torch, nn, F and math are there already",
+        description="Python code that ends with the class of the layer; torch, nn, F and math are imported",
     )
     takes: Annotated[str, AfterValidator(_ports)] = Field(
-        "in", max_length=300, description="The inputs, in the order of forward's arguments, with commas between them"
+        "in",
+        max_length=300,
+        description="Names of the inputs, separated by commas, in the order of the arguments of forward",
     )
     gives: Annotated[str, AfterValidator(_ports)] = Field(
-        "out", max_length=300, description="The outputs, in the order of the tuple that forward returns"
+        "out",
+        max_length=300,
+        description="Names of the outputs, separated by commas, in the order of the tuple that forward returns",
     )
 
     @classmethod
@@ -114,5 +120,5 @@ class Code(Layer):
 def _last_class(source: str) -> ast.ClassDef:
     found = ast.parse(source).body[-1]
     if not isinstance(found, ast.ClassDef):
-        raise ValueError("the code ends with no class")
+        raise ValueError("the code does not end with a class")
     return found

@@ -18,21 +18,25 @@ Lengths = Annotated[tuple[Length, ...], Field(strict=False, max_length=3)]
 class _Filter(Layer):
     kind: ClassVar[Kind]
 
-    filters: int = Field(32, ge=1, le=65_536, description="How many channels come out")
-    kernel_size: int = Field(3, ge=1, le=1_024, description="The length of the filter along each axis")
-    stride: int = Field(1, ge=1, le=1_024, description="How far the filter moves each time")
-    padding: int = Field(1, ge=0, le=1_024, description="Zeros added at each border")
-    dilation: int = Field(1, ge=1, le=1_024, description="The distance between the places that the filter looks at")
-    groups: int = Field(1, ge=1, le=65_536, description="Channels are split into this many groups that do not mix")
-    bias: bool = Field(True, description="Whether a learned constant is added to each channel")
-    kernel_shape: Lengths = Field((), description="The filter's length along each axis, such as 1, 7; empty: all equal")
+    filters: int = Field(32, ge=1, le=65_536, description="Number of output channels")
+    kernel_size: int = Field(3, ge=1, le=1_024, description="Size of the kernel along each axis")
+    stride: int = Field(1, ge=1, le=1_024, description="Step of the kernel along each axis")
+    padding: int = Field(1, ge=0, le=1_024, description="Number of zeros added at each border")
+    dilation: int = Field(1, ge=1, le=1_024, description="Spacing between the elements of the kernel")
+    groups: int = Field(
+        1, ge=1, le=65_536, description="Number of groups that the channels are split into; groups do not mix"
+    )
+    bias: bool = Field(True, description="Add a learned bias to each channel")
+    kernel_shape: Lengths = Field(
+        (), description="Size of the kernel for each axis separately, such as 1, 7; empty: kernel_size"
+    )
 
     @model_validator(mode="after")
     def _kernel(self) -> _Filter:
         rank = RANKS[self.kind]
         if self.kernel_shape and len(self.kernel_shape) != rank:
             raise ValueError(
-                f"kernel_shape has one number for each of {rank} axes, or is empty; it has {self._lengths}"
+                f"kernel_shape needs one number for each of the {rank} axes, or must be empty; received {self._lengths}"
             )
         return self
 
@@ -50,7 +54,7 @@ class _Filter(Layer):
         channels = specs["in"].size(1)
         if channels % self.groups or self.filters % self.groups:
             raise ValueError(
-                f"groups={self.groups} must divide the {channels} channels that come in and the {self.filters} filters"
+                f"groups={self.groups} must divide the {channels} input channels and the {self.filters} filters"
             )
         options = self._options()
         kwargs = {key: value for key, value in options.items() if value != _DEFAULTS[key]}
@@ -79,9 +83,12 @@ _DEFAULTS: Mapping[str, int | bool | str] = {
 
 
 class _Convolution(_Filter):
-    same: bool = Field(False, description="Pads so that the size stays, or is divided by stride; padding is not used")
+    same: bool = Field(
+        False, description="Pads so that the size stays the same, or is divided by stride; replaces padding"
+    )
     padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = Field(
-        "zeros", description="What stands beyond the border: zeros, a mirror, the last value, or the other end"
+        "zeros",
+        description="Values beyond the border: zeros, reflect (mirrored), replicate (the last value) or circular",
     )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
@@ -92,8 +99,8 @@ class _Convolution(_Filter):
             length = specs["in"].size(axis)
             if border > {"reflect": length - 1, "circular": length}.get(self.padding_mode, border):
                 raise ValueError(
-                    f"{self.padding_mode} cannot add {border} places at a border of length {length}; "
-                    "make padding smaller, or take zeros or replicate"
+                    f"{self.padding_mode} cannot add {border} values at a border of length {length}; lower padding, "
+                    "or choose zeros or replicate"
                 )
         return call
 
@@ -103,8 +110,8 @@ class _Convolution(_Filter):
             reach = [self.dilation * (length - 1) for length in self._lengths]
             if any(value % 2 for value in reach):
                 raise ValueError(
-                    f"a filter of {'×'.join(map(str, self._lengths))} has no middle, so that it cannot keep the size; "
-                    "take an odd kernel_size, or set same to off"
+                    f"a filter of {'×'.join(map(str, self._lengths))} has no center, so it cannot keep the size; "
+                    "choose an odd kernel_size, or turn same off"
                 )
             halves = tuple(value // 2 for value in reach)
             options["padding"] = halves[0] if len(set(halves)) == 1 else halves
@@ -116,7 +123,7 @@ class Conv1d(_Convolution):
 
     group = "Convolution"
     title = "Conv 1D"
-    summary = "Filters that slide along a sequence laid out as (N, channels, length)"
+    summary = "Convolves a sequence (N, channels, length) with learned filters"
     keywords = ("cnn", "convolution", "filter", "temporal", "audio", "series")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv1d.html"
     kind = "sequence"
@@ -127,7 +134,7 @@ class Conv2d(_Convolution):
 
     group = "Convolution"
     title = "Conv 2D"
-    summary = "Filters that slide over an image"
+    summary = "Convolves an image with learned filters"
     keywords = ("cnn", "convolution", "filter", "image", "vision")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html"
     kind = "image"
@@ -138,30 +145,30 @@ class Conv3d(_Convolution):
 
     group = "Convolution"
     title = "Conv 3D"
-    summary = "Filters that slide through a volume or a video"
+    summary = "Convolves a volume or a video with learned filters"
     keywords = ("cnn", "convolution", "filter", "volume", "video", "voxel", "medical")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv3d.html"
     kind = "volume"
 
 
 class _Transposed(_Filter):
-    kernel_size: int = Field(2, ge=1, le=1_024, description="The length of the filter along each axis")
-    stride: int = Field(2, ge=1, le=1_024, description="How many times larger it becomes along each axis")
-    padding: int = Field(0, ge=0, le=1_024, description="How much is cut off at each border")
-    output_padding: int = Field(0, ge=0, le=1_024, description="How much is added at one end; less than stride")
+    kernel_size: int = Field(2, ge=1, le=1_024, description="Size of the kernel along each axis")
+    stride: int = Field(2, ge=1, le=1_024, description="Factor by which each axis grows")
+    padding: int = Field(0, ge=0, le=1_024, description="Number of values cut off at each border")
+    output_padding: int = Field(0, ge=0, le=1_024, description="Number of values added at one end; less than stride")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         for axis, length in enumerate(self._lengths, 2):
             whole = (specs["in"].size(axis) - 1) * self.stride + self.dilation * (length - 1) + 1 + self.output_padding
             if whole <= 2 * self.padding:
-                raise ValueError(f"padding={self.padding} would leave nothing of a length of {whole}; make it smaller")
+                raise ValueError(f"padding={self.padding} removes the whole length of {whole}; lower it")
         return super().build(specs)
 
     def _options(self) -> dict[str, int | bool | str | tuple[int, ...]]:
         if self.output_padding >= max(self.stride, self.dilation):
             raise ValueError(
                 f"output_padding={self.output_padding} must be less than stride={self.stride} or "
-                f"dilation={self.dilation}; make it smaller"
+                f"dilation={self.dilation}; lower it"
             )
         return super()._options() | {"output_padding": self.output_padding}
 
@@ -171,7 +178,7 @@ class ConvTranspose1d(_Transposed):
 
     group = "Convolution"
     title = "Transposed conv 1D"
-    summary = "A convolution run backwards, which makes a sequence (N, channels, length) longer"
+    summary = "A transposed convolution, which lengthens a sequence (N, channels, length)"
     keywords = ("deconvolution", "upsample", "upconv", "decoder", "generator", "audio")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose1d.html"
     kind = "sequence"
@@ -182,7 +189,7 @@ class ConvTranspose2d(_Transposed):
 
     group = "Convolution"
     title = "Transposed conv 2D"
-    summary = "A convolution run backwards, which makes an image larger"
+    summary = "A transposed convolution, which enlarges an image"
     keywords = ("deconvolution", "upsample", "upconv", "decoder", "generator", "unet", "segmentation")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html"
     kind = "image"
@@ -193,18 +200,18 @@ class ConvTranspose3d(_Transposed):
 
     group = "Convolution"
     title = "Transposed conv 3D"
-    summary = "A convolution run backwards, which makes a volume larger"
+    summary = "A transposed convolution, which enlarges a volume"
     keywords = ("deconvolution", "upsample", "upconv", "decoder", "generator", "volume", "video")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose3d.html"
     kind = "volume"
 
 
 class _PerChannel(Layer):
-    kernel_size: int = Field(3, ge=1, le=1_024, description="The length of the filter along each axis")
-    stride: int = Field(1, ge=1, le=1_024, description="How far the filter moves each time")
-    padding: int = Field(1, ge=0, le=1_024, description="Zeros added at each border")
-    dilation: int = Field(1, ge=1, le=1_024, description="The distance between the places that the filter looks at")
-    bias: bool = Field(True, description="Whether learned constants are added")
+    kernel_size: int = Field(3, ge=1, le=1_024, description="Size of the kernel along each axis")
+    stride: int = Field(1, ge=1, le=1_024, description="Step of the kernel along each axis")
+    padding: int = Field(1, ge=0, le=1_024, description="Number of zeros added at each border")
+    dilation: int = Field(1, ge=1, le=1_024, description="Spacing between the elements of the kernel")
+    bias: bool = Field(True, description="Add learned biases")
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("image",)),)
@@ -222,11 +229,11 @@ class DepthwiseConv2d(_PerChannel):
 
     group = "Convolution"
     title = "Depthwise conv 2D"
-    summary = "Filters that look at one channel each, so that channels do not mix"
+    summary = "Convolves each channel of an image separately, so that channels do not mix"
     keywords = ("convolution", "mobilenet", "xception", "groups", "depthwise", "light")
     url = "https://arxiv.org/abs/1610.02357"
 
-    multiplier: int = Field(1, ge=1, le=1_024, description="How many channels come out for each that comes in")
+    multiplier: int = Field(1, ge=1, le=1_024, description="Number of output channels per input channel")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         channels = specs["in"].size(1)
@@ -242,11 +249,11 @@ class SeparableConv2d(_PerChannel):
 
     group = "Convolution"
     title = "Separable conv 2D"
-    summary = "A convolution in two cheap steps: first each channel alone, then all channels at each place"
+    summary = "A depthwise convolution followed by a 1×1 convolution, which needs fewer parameters than a full one"
     keywords = ("convolution", "mobilenet", "xception", "depthwise", "pointwise", "light")
     url = "https://arxiv.org/abs/1610.02357"
 
-    filters: int = Field(32, ge=1, le=65_536, description="How many channels come out")
+    filters: int = Field(32, ge=1, le=65_536, description="Number of output channels")
 
     @classmethod
     def examples(cls) -> list[Example]:

@@ -14,12 +14,12 @@ class Linear(Layer):
 
     group = "Dense"
     title = "Linear"
-    summary = "Every unit a weighted sum of all features, over the last axis"
+    summary = "A weighted sum of all features for each unit, over the last axis (fully connected)"
     keywords = ("dense", "fully connected", "fc", "mlp", "projection", "head", "classifier")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html"
 
-    units: int = Field(64, ge=1, le=1_000_000, description="How many numbers come out")
-    bias: bool = Field(True, description="Whether a learned constant is added")
+    units: int = Field(64, ge=1, le=1_000_000, description="Number of output features")
+    bias: bool = Field(True, description="Add a learned bias")
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("vector", "sequence", "image")),)
@@ -36,12 +36,12 @@ class TransposedLinear(Layer):
 
     group = "Dense"
     title = "Transposed linear"
-    summary = "A linear layer that can use the weights of one that leads the other way, as tied autoencoders do"
+    summary = "A linear layer that can share the transposed weights of another Linear, as in tied autoencoders"
     keywords = ("dense", "tied", "weight sharing", "autoencoder", "decoder", "transpose")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.linear.html"
 
-    units: int = Field(64, ge=1, le=1_000_000, description="How many numbers come out")
-    bias: bool = Field(True, description="Whether a learned constant is added")
+    units: int = Field(64, ge=1, le=1_000_000, description="Number of output features")
+    bias: bool = Field(True, description="Add a learned bias")
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("vector", "sequence", "image")),)

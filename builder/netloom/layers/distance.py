@@ -26,16 +26,20 @@ class PairwiseDistance(_Pair):
 
     group = "Merge"
     title = "Pairwise distance"
-    summary = "How far apart two vectors lie"
+    summary = "The distance between two vectors"
     keywords = ("euclidean", "l2", "manhattan", "compare", "siamese", "contrastive")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.PairwiseDistance.html"
 
-    p: float = Field(2.0, ge=1, le=100, description="The power: 1 is the city-block distance, 2 the straight line")
-    epsilon: float = Field(1e-6, gt=0, le=1, description="Added to each difference, so that slopes stay finite at zero")
+    p: float = Field(
+        2.0, ge=1, le=100, description="Order of the norm: 1 is the Manhattan distance, 2 the Euclidean distance"
+    )
+    epsilon: float = Field(
+        1e-6, gt=0, le=1, description="Added to each difference, so that the gradient stays finite at 0"
+    )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if specs["a"].shape != specs["b"].shape:
-            raise ValueError(f"{specs['a']} and {specs['b']} must be equal in shape to be compared")
+            raise ValueError(f"{specs['a']} and {specs['b']} must have the same shape")
         kwargs = {"p": (self.p, 2.0), "eps": (self.epsilon, 1e-6)}
         changed: dict[str, float | bool] = {key: value for key, (value, default) in kwargs.items() if value != default}
         return Call("nn.PairwiseDistance", (), changed | {"keepdim": True})
@@ -49,12 +53,12 @@ class Bilinear(_Pair):
 
     group = "Dense"
     title = "Bilinear"
-    summary = "Every unit a weighted sum of all products of a feature of one input and one of the other"
+    summary = "A weighted sum of all products of two features, one from each input, for each unit"
     keywords = ("dense", "product", "interaction", "two inputs")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Bilinear.html"
 
-    units: int = Field(64, ge=1, le=1_000_000, description="How many numbers come out")
-    bias: bool = Field(True, description="Whether a learned constant is added")
+    units: int = Field(64, ge=1, le=1_000_000, description="Number of output features")
+    bias: bool = Field(True, description="Add a learned bias")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -64,7 +68,7 @@ class Bilinear(_Pair):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if specs["a"].shape[:-1] != specs["b"].shape[:-1]:
-            raise ValueError(f"{specs['a']} and {specs['b']} must be equal in all axes but the last")
+            raise ValueError(f"{specs['a']} and {specs['b']} must be equal in all axes except the last")
         args = (specs["a"].size(-1), specs["b"].size(-1), self.units)
         return Call("nn.Bilinear", args, {} if self.bias else {"bias": False})
 

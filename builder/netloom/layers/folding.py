@@ -14,10 +14,12 @@ Size = Annotated[int, Field(ge=-1, le=100_000_000)]
 
 
 class _Patches(Layer):
-    kernel_size: int = Field(2, ge=1, le=1_024, description="The height and width of a patch")
-    stride: int | None = Field(None, ge=1, le=1_024, description="From one patch to the next; empty: side by side")
-    padding: int = Field(0, ge=0, le=1_024, description="Zeros added at each border of the image")
-    dilation: int = Field(1, ge=1, le=1_024, description="The distance between the pixels of a patch")
+    kernel_size: int = Field(2, ge=1, le=1_024, description="Height and width of a patch")
+    stride: int | None = Field(
+        None, ge=1, le=1_024, description="Distance between patches; empty: adjacent patches without overlap"
+    )
+    padding: int = Field(0, ge=0, le=1_024, description="Number of zeros added at each border of the image")
+    dilation: int = Field(1, ge=1, le=1_024, description="Spacing between the pixels of a patch")
 
     def _count(self, length: int) -> int:
         """How many patches lie along an axis."""
@@ -38,7 +40,7 @@ class Unfold(_Patches):
 
     group = "Shape"
     title = "Unfold"
-    summary = "Cuts an image into patches, each a column of numbers"
+    summary = "Extracts the patches of an image, each as a column"
     keywords = ("im2col", "patches", "sliding window", "blocks", "patch embedding")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Unfold.html"
 
@@ -50,7 +52,7 @@ class Unfold(_Patches):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if not (self._count(specs["in"].size(2)) and self._count(specs["in"].size(3))):
-            raise ValueError(f"a patch of {self.brief()} does not fit into {specs['in']}; make kernel_size smaller")
+            raise ValueError(f"a patch of {self.brief()} does not fit into {specs['in']}; lower kernel_size")
         return Call("nn.Unfold", (self.kernel_size,), self._options())
 
 
@@ -59,12 +61,12 @@ class Fold(_Patches):
 
     group = "Shape"
     title = "Fold"
-    summary = "Puts an image together from patches, adding them where they overlap"
+    summary = "Combines patches to an image; overlapping values are summed"
     keywords = ("col2im", "patches", "blocks", "reassemble")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Fold.html"
 
-    height: int = Field(8, ge=1, le=65_536, description="The height of the image")
-    width: int = Field(8, ge=1, le=65_536, description="The width of the image")
+    height: int = Field(8, ge=1, le=65_536, description="Height of the image")
+    width: int = Field(8, ge=1, le=65_536, description="Width of the image")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -84,8 +86,8 @@ class Fold(_Patches):
         area = self.kernel_size**2
         if specs["in"].size(1) % area or specs["in"].size(2) != rows * columns:
             raise ValueError(
-                f"an image of {self.height}×{self.width} is made of {rows}×{columns} patches, so that (N, channels × "
-                f"{area}, {rows * columns}) is expected, received {specs['in']}; change its height, width or stride"
+                f"an image of {self.height}×{self.width} has {rows}×{columns} patches, so (N, channels × {area}, "
+                f"{rows * columns}) is expected, received {specs['in']}; change its height, width or stride"
             )
         return Call("nn.Fold", ((self.height, self.width), self.kernel_size), self._options())
 
@@ -98,19 +100,19 @@ class Unflatten(Layer):
 
     group = "Shape"
     title = "Unflatten"
-    summary = "Splits one axis into several, such as 64 features into an 8 by 8 image"
+    summary = "Splits one axis into several, such as 64 features into an 8 × 8 image"
     keywords = ("reshape", "view", "split axis")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Unflatten.html"
 
-    axis: int = Field(1, ge=1, le=4, description="The axis that is split, counted from 1 after the batch")
+    axis: int = Field(1, ge=1, le=4, description="Axis to split, counted from 1 after the batch axis")
     sizes: Annotated[tuple[Size, ...], Field(strict=False, min_length=1, max_length=4)] = Field(
-        (1, -1), description="The lengths of the new axes; one may be -1, to be filled in"
+        (1, -1), description="Lengths of the new axes; one can be -1, which is inferred"
     )
 
     @model_validator(mode="after")
     def _fillable(self) -> Unflatten:
         if self.sizes.count(-1) > 1 or 0 in self.sizes:
-            raise ValueError("sizes are positive numbers, and at most one -1")
+            raise ValueError("sizes must be positive numbers, of which at most one is -1")
         return self
 
     @classmethod
@@ -124,13 +126,13 @@ class Unflatten(Layer):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if self.axis >= len(specs["in"].shape):
-            raise ValueError(f"axis={self.axis} is not an axis of {specs['in']}; take a smaller one")
+            raise ValueError(f"axis={self.axis} is not an axis of {specs['in']}; choose a smaller axis")
         length, known = specs["in"].size(self.axis), 1
         for size in self.sizes:
             known *= size if size > 0 else 1
         if length % known or (-1 not in self.sizes and length != known):
             listed = " × ".join(map(str, self.sizes))
-            raise ValueError(f"axis {self.axis} of {specs['in']} has the length {length}, which is not {listed}")
+            raise ValueError(f"axis {self.axis} of {specs['in']} has the length {length}, not {listed}")
         return Call("nn.Unflatten", (self.axis, self.sizes))
 
     def brief(self) -> str:

@@ -15,12 +15,12 @@ class GLU(Layer):
 
     group = "Activation"
     title = "GLU"
-    summary = "One half of the features, let through as far as the other half's sigmoid says"
+    summary = "Multiplies one half of the features by the sigmoid of the other half"
     keywords = ("gate", "gated linear unit", "nonlinearity")
     url = "https://arxiv.org/abs/1612.08083"
 
     axis: int | None = Field(
-        None, ge=1, le=4, description="The axis that is halved, counted from 1 after the batch; empty: the last"
+        None, ge=1, le=4, description="Axis to halve, counted from 1 after the batch axis; empty: the last axis"
     )
 
     def inputs(self) -> tuple[Port, ...]:
@@ -29,9 +29,11 @@ class GLU(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         axis = len(specs["in"].shape) - 1 if self.axis is None else self.axis
         if axis >= len(specs["in"].shape):
-            raise ValueError(f"axis={axis} is not an axis of {specs['in']}; take a smaller one, or leave it empty")
+            raise ValueError(
+                f"axis={axis} is not an axis of {specs['in']}; choose a smaller axis, or leave the parameter empty"
+            )
         if specs["in"].size(axis) % 2:
-            raise ValueError(f"axis {axis} of {specs['in']} has an odd length, which has no halves; make it even")
+            raise ValueError(f"axis {axis} of {specs['in']} has an odd length, which cannot be halved; make it even")
         return Call("nn.GLU", (), {} if self.axis is None else {"dim": axis})
 
     def brief(self) -> str:

@@ -15,27 +15,28 @@ class Reparameterise(Layer):
     """mean + exp(log_variance / 2) · noise while training, mean otherwise; both ports and out are equal in shape."""
 
     group = "Generative"
-    title = "Reparameterise"
-    summary = "Draws a latent vector from a mean and a variance, as a variational autoencoder does"
+    title = "Reparameterize"
+    summary = "Samples a latent vector from a mean and a variance, as in a variational autoencoder"
     keywords = ("vae", "variational", "latent", "sample", "kl divergence", "information bottleneck", "noise")
     url = "https://arxiv.org/abs/1312.6114"
 
     coefficient: float = Field(
-        0.01, ge=0, le=1_000_000, description="How much the KL divergence from N(0, 1) counts beside the loss; β"
+        0.01, ge=0, le=1_000_000, description="Weight of the KL divergence from N(0, 1) in the loss (β)"
     )
 
     def inputs(self) -> tuple[Port, ...]:
         kinds: tuple[Kind, ...] = ("vector", "sequence", "image")
         return (
-            Port("mean", kinds, "The mean of each number"),
-            Port("log_variance", kinds, "The logarithm of its variance"),
+            Port("mean", kinds, "Mean of each latent variable"),
+            Port("log_variance", kinds, "Logarithm of its variance"),
         )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         mean, variance = specs["mean"], specs["log_variance"]
         if mean.shape != variance.shape:
             raise ValueError(
-                f"mean {mean} and log_variance {variance} must be equal in shape; give both layers as many units"
+                f"mean {mean} and log_variance {variance} must have the same shape; set both layers to the same "
+                "number of units"
             )
         return Call("Reparameterise", (self.coefficient,))
 
@@ -48,11 +49,11 @@ class GradientReversal(Layer):
 
     group = "Generative"
     title = "Gradient reversal"
-    summary = "Changes nothing on the way forward, and turns the gradient round on the way back"
+    summary = "Identity in the forward pass; reverses the gradient in the backward pass"
     keywords = ("dann", "domain adaptation", "adversarial", "fairness")
     url = "https://arxiv.org/abs/1409.7495"
 
-    coefficient: float = Field(1.0, ge=0, le=1_000_000, description="By how much the turned gradient is multiplied")
+    coefficient: float = Field(1.0, ge=0, le=1_000_000, description="Factor of the reversed gradient (λ)")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         floats(specs)  # whole numbers have no gradient
@@ -72,11 +73,11 @@ class GaussianNoise(Layer):
 
     group = "Generative"
     title = "Gaussian noise"
-    summary = "Adds normal noise while training, so that small changes come to matter less"
+    summary = "Adds Gaussian noise in training, which regularizes the network"
     keywords = ("noise", "denoising", "regularisation", "augmentation", "robust")
     url = "https://keras.io/api/layers/regularization_layers/gaussian_noise/"
 
-    std: float = Field(0.1, ge=0, le=1_000_000, description="The standard deviation of the noise")
+    std: float = Field(0.1, ge=0, le=1_000_000, description="Standard deviation of the noise (σ)")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("GaussianNoise", (self.std,))
@@ -95,14 +96,17 @@ class VectorQuantizer(Layer):
 
     group = "Generative"
     title = "Vector quantizer"
-    summary = "Puts the nearest of some learned vectors in place of each vector, as VQ-VAE does"
+    summary = "Replaces each vector by the nearest vector of a learned codebook, as in VQ-VAE"
     keywords = ("vq-vae", "codebook", "discrete", "quantise", "tokens", "codes")
     url = "https://arxiv.org/abs/1711.00937"
     differentiable = False
 
-    codes: int = Field(256, ge=2, le=1_000_000, description="How many vectors there are to choose from")
+    codes: int = Field(256, ge=2, le=1_000_000, description="Number of vectors in the codebook")
     commitment: float = Field(
-        0.25, ge=0, le=1_000_000, description="How much the distance of the input from its vector counts in the loss"
+        0.25,
+        ge=0,
+        le=1_000_000,
+        description="Weight of the commitment loss, the distance between the input and its code vector (β)",
     )
 
     def inputs(self) -> tuple[Port, ...]:
@@ -110,8 +114,8 @@ class VectorQuantizer(Layer):
 
     def outputs(self) -> tuple[Port, ...]:
         return (
-            Port("out", ("sequence", "image"), "The vectors that were chosen"),
-            Port("codes", ("any",), "Their numbers, (N, T) or (N, H, W)"),
+            Port("out", ("sequence", "image"), "Selected code vectors"),
+            Port("codes", ("any",), "Indices of the selected code vectors, (N, T) or (N, H, W)"),
         )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:

@@ -13,19 +13,19 @@ from netloom.layers.layer import Call, Example, Layer, Port, TensorSpec
 class _GraphLayer(Layer):
     def inputs(self) -> tuple[Port, ...]:
         return (
-            Port("in", ("sequence",), "What each vertex is, (N, V, D)"),
-            Port("adjacency", ("sequence",), "How vertices are joined, (N, V, V): 1 for an edge, 0 for none"),
+            Port("in", ("sequence",), "Features of each vertex, (N, V, D)"),
+            Port("adjacency", ("sequence",), "Adjacency matrix, (N, V, V): 1 for an edge, 0 for none"),
         )
 
     def outputs(self) -> tuple[Port, ...]:
-        return (Port("out", ("sequence",), "One row for each vertex"),)
+        return (Port("out", ("sequence",), "Features of each vertex"),)
 
     def _dim(self, specs: Mapping[str, TensorSpec]) -> int:
         vertices, dim = specs["in"].size(1), specs["in"].size(2)
         if specs["adjacency"].shape != (None, vertices, vertices):
             raise ValueError(
-                f"for {vertices} vertices the adjacency is a tensor (N, {vertices}, {vertices}), but it is "
-                f"{specs['adjacency']}; give one row and one column for each vertex"
+                f"{vertices} vertices need an adjacency matrix (N, {vertices}, {vertices}), received "
+                f"{specs['adjacency']}; provide one row and one column for each vertex"
             )
         return dim
 
@@ -39,12 +39,12 @@ class GraphConvolution(_GraphLayer):
 
     group = "Graph"
     title = "Graph convolution (GCN)"
-    summary = "Each vertex of a graph becomes a weighted mean of itself and its neighbours"
+    summary = "Updates each vertex of a graph with a normalized sum over itself and its neighbors"
     keywords = ("gcn", "graph neural network", "gnn", "node", "edge", "molecule", "adjacency", "message passing")
     url = "https://arxiv.org/abs/1609.02907"
 
-    units: int = Field(32, ge=1, le=65_536, description="How many numbers come out for each vertex")
-    bias: bool = Field(True, description="Whether a learned constant is added")
+    units: int = Field(32, ge=1, le=65_536, description="Number of output features per vertex")
+    bias: bool = Field(True, description="Add a learned bias")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("GraphConvolution", (self._dim(specs), self.units), {} if self.bias else {"bias": False})
@@ -58,14 +58,16 @@ class GraphAttention(_GraphLayer):
 
     group = "Graph"
     title = "Graph attention (GAT)"
-    summary = "Each vertex of a graph chooses how much it takes from each neighbour"
+    summary = "Updates each vertex of a graph with an attention-weighted sum over its neighbors"
     keywords = ("gat", "graph neural network", "gnn", "node", "edge", "attention", "adjacency", "message passing")
     url = "https://arxiv.org/abs/1710.10903"
 
-    units: int = Field(8, ge=1, le=65_536, description="How many numbers each head gives for each vertex")
-    heads: int = Field(4, ge=1, le=1_024, description="How many attend side by side")
-    combine: Literal["concat", "mean"] = Field("concat", description="The heads side by side, or their mean")
-    dropout: float = Field(0.0, ge=0, lt=1, description="The share of weights that is dropped while training")
+    units: int = Field(8, ge=1, le=65_536, description="Number of output features per head and vertex")
+    heads: int = Field(4, ge=1, le=1_024, description="Number of attention heads")
+    combine: Literal["concat", "mean"] = Field(
+        "concat", description="How the heads are combined: concatenated or averaged"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability of the attention weights in training")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         optional = {"mean": self.combine == "mean", "dropout": self.dropout}

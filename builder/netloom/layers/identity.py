@@ -13,7 +13,7 @@ class Identity(Layer):
 
     group = "Tensor operation"
     title = "Identity"
-    summary = "Passes its input on as it is: a place to give a name, or to keep free"
+    summary = "Returns its input unchanged, such as a named point in the network or a placeholder"
     keywords = ("pass", "nothing", "placeholder", "skip")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Identity.html"
 

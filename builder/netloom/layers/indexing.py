@@ -12,7 +12,7 @@ from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 from netloom.layers.operation import Axis, OneAxis, listed, place
 from netloom.layers.probability import Probabilities, without
 
-_AXIS = "The axis, counted from 1 after the batch axis, or from -1, which is the last"
+_AXIS = "Axis, counted from 1 after the batch axis, or from -1 for the last"
 Part = Annotated[int, Field(ge=-1, le=1_000_000)]
 Index = Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
 
@@ -25,7 +25,7 @@ def _place_in(index: int, length: int, spec: TensorSpec, axis: int) -> int:
     """A place along an axis counted from 0; -1 is the last."""
     if not -length <= index < length:
         raise ValueError(
-            f"there is no place {index} among the {length} along axis {axis} of {spec}; take one from 0 to "
+            f"index {index} is out of range for axis {axis} of {spec}, which has the length {length}; choose 0 to "
             f"{length - 1}, or -1 for the last"
         )
     return index % length
@@ -36,18 +36,18 @@ class Split(OneAxis, Layer):
 
     group = "Tensor operation"
     title = "Split"
-    summary = "Cuts one axis into parts of the sizes that you type"
+    summary = "Splits one axis into parts of given sizes"
     keywords = ("cut", "divide", "separate", "parts", "branches")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.split.html"
 
     sizes: Annotated[tuple[Part, ...], Field(strict=False, min_length=2, max_length=16)] = Field(
-        (1, -1), description="How long each part is; one entry may be -1, to be filled in"
+        (1, -1), description="Length of each part; one can be -1, which is inferred"
     )
 
     @model_validator(mode="after")
     def _fillable(self) -> Split:
         if self.sizes.count(-1) > 1 or 0 in self.sizes:
-            raise ValueError("sizes are positive numbers, and at most one -1")
+            raise ValueError("sizes must be positive numbers, of which at most one is -1")
         return self
 
     @classmethod
@@ -66,8 +66,8 @@ class Split(OneAxis, Layer):
         sizes = tuple(length - known if size == -1 else size for size in self.sizes)
         if sum(sizes) != length or min(sizes) < 1:
             raise ValueError(
-                f"sizes={', '.join(map(str, self.sizes))} do not add up to the {length} along axis {axis}; "
-                "change a size, or make one -1 to be filled in"
+                f"sizes={', '.join(map(str, self.sizes))} do not sum to the length {length} of axis {axis}; change "
+                "a size, or set one to -1"
             )
         return Call("Split", (sizes, axis))
 
@@ -80,11 +80,11 @@ class Chunk(OneAxis, Layer):
 
     group = "Tensor operation"
     title = "Chunk"
-    summary = "Cuts one axis into equal parts"
+    summary = "Splits one axis into equal parts"
     keywords = ("split", "halves", "cut", "divide", "gate", "query key value")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.chunk.html"
 
-    count: int = Field(2, ge=2, le=16, description="How many equal parts there are")
+    count: int = Field(2, ge=2, le=16, description="Number of equal parts")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -101,8 +101,8 @@ class Chunk(OneAxis, Layer):
         length = specs["in"].size(axis)
         if length % self.count:
             raise ValueError(
-                f"the {length} along axis {axis} cannot be cut into {self.count} equal parts; take a count that "
-                "divides it, or Split with sizes of your own"
+                f"axis {axis} of length {length} cannot be split into {self.count} equal parts; choose a count that "
+                "divides it, or use Split with custom sizes"
             )
         return Call("Split", ((length // self.count,) * self.count, axis))
 
@@ -115,7 +115,7 @@ class Slice(OneAxis, Layer):
 
     group = "Tensor operation"
     title = "Slice"
-    summary = "A stretch of one axis, from a start to an end, or every second or third place of it"
+    summary = "A slice of one axis, from start to end, optionally with a step"
     keywords = ("crop", "cut", "range", "narrow", "subsample", "stride")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.narrow.html"
 
@@ -124,12 +124,12 @@ class Slice(OneAxis, Layer):
         0,
         ge=-1_000_000,
         le=1_000_000,
-        description="The first place that is taken, counted from 0, or from -1 backwards",
+        description="First index, counted from 0, or from -1 backward",
     )
     end: int | None = Field(
-        None, ge=-1_000_000, le=1_000_000, description="The first place that is left out again; empty for all the rest"
+        None, ge=-1_000_000, le=1_000_000, description="Index after the last; empty: up to the end of the axis"
     )
-    step: int = Field(1, ge=1, le=1_000_000, description="Take every place, or every second, third and so on")
+    step: int = Field(1, ge=1, le=1_000_000, description="Step: 1 takes every index, 2 every second")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -146,8 +146,8 @@ class Slice(OneAxis, Layer):
         if not taken:
             end = length if self.end is None else self.end
             raise ValueError(
-                f"from {self.start} to {end} there is nothing in the {length} places along axis {axis}; "
-                "take an end behind the start"
+                f"the slice from {self.start} to {end} of axis {axis}, which has the length {length}, is empty; "
+                "choose an end after the start"
             )
         return Call("Slice", (axis, taken[0], taken[-1] + 1), {"step": self.step} if self.step > 1 else {})
 
@@ -166,15 +166,13 @@ class Select(OneAxis, Layer):
 
     group = "Tensor operation"
     title = "Select"
-    summary = "One part of an axis, such as the last step of a sequence or its class token"
+    summary = "One index of an axis, such as the last step of a sequence or its class token"
     keywords = ("index", "pick", "last step", "first token", "cls", "take")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.select.html"
 
     axis: Axis = Field(1, description=_AXIS)
-    index: int = Field(
-        0, ge=-1_000_000, le=1_000_000, description="The place that is taken, counted from 0; -1 is the last"
-    )
-    keep: bool = Field(False, description="Leave the axis there with a length of 1")
+    index: int = Field(0, ge=-1_000_000, le=1_000_000, description="Index, counted from 0; -1 is the last")
+    keep: bool = Field(False, description="Keep the axis with length 1")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -201,13 +199,13 @@ class IndexSelect(OneAxis, Layer):
     """The parts at several places of an axis, in the order in which they are typed."""
 
     group = "Tensor operation"
-    title = "Select several"
-    summary = "The parts of an axis at the places that you type, in that order"
+    title = "Index select"
+    summary = "Selects given indices of an axis, in the given order"
     keywords = ("index select", "pick", "columns", "features", "channels", "reorder", "take")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.index_select.html"
 
     indices: Annotated[tuple[Index, ...], Field(strict=False, min_length=1, max_length=10_000)] = Field(
-        (0,), description="The places that are taken, counted from 0; -1 is the last"
+        (0,), description="Indices, counted from 0; -1 is the last"
     )
 
     @classmethod
@@ -232,11 +230,13 @@ class Gather(OneAxis, Layer):
 
     group = "Tensor operation"
     title = "Gather"
-    summary = "The parts of an axis at places that the network or the data gives, each example its own"
+    summary = "Selects the indices of an axis that come in at a second port, separately for each example"
     keywords = ("index", "lookup", "pick", "pointer", "batched", "take")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.gather.html"
 
-    axis: Axis = Field(1, description="The axis in whose place the axes of the indices come, counted from 1 after N")
+    axis: Axis = Field(
+        1, description="Axis to index, counted from 1 after the batch axis; the axes of the indices replace it"
+    )
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -248,7 +248,7 @@ class Gather(OneAxis, Layer):
         ]
 
     def inputs(self) -> tuple[Port, ...]:
-        return Port("in"), Port("indices", doc="Whole numbers from 0, (N, K)")
+        return Port("in"), Port("indices", doc="Indices from 0, integers (N, K)")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         axis = place(self.axis, specs["in"])
@@ -261,7 +261,7 @@ class GatherElements(OneAxis, Layer):
 
     group = "Tensor operation"
     title = "Gather elements"
-    summary = "Single numbers along one axis, at places that come in with as many axes as the tensor has"
+    summary = "Gathers single values along one axis, at indices with the same number of axes as the tensor"
     keywords = ("index", "pick", "take along axis", "action value", "sort by")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.gather.html"
 
@@ -273,7 +273,7 @@ class GatherElements(OneAxis, Layer):
         ]
 
     def inputs(self) -> tuple[Port, ...]:
-        return Port("in"), Port("indices", doc="Whole numbers from 0, with as many axes as the tensor")
+        return Port("in"), Port("indices", doc="Indices from 0, integers with the same number of axes as the tensor")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         given, indices = specs["in"], specs["indices"]
@@ -282,7 +282,8 @@ class GatherElements(OneAxis, Layer):
         rest = {(len(one.shape), one.shape[:axis], one.shape[axis + 1 :]) for one in (given, indices)}
         if len(rest) > 1:
             raise ValueError(
-                f"{listed((given, indices))} must be equal in all axes but axis {axis}; to take whole parts, use Gather"
+                f"{listed((given, indices))} must be equal in all axes except axis {axis}; to gather whole slices, "
+                "use Gather"
             )
         return Call("GatherElements", (axis,))
 
@@ -292,11 +293,11 @@ class Scatter(OneAxis, Layer):
 
     group = "Tensor operation"
     title = "Scatter"
-    summary = "Puts numbers along one axis at places that come in, with zeros where none is put; the opposite of Gather"
+    summary = "Writes values along one axis at given indices of a tensor of zeros; the reverse of Gather elements"
     keywords = ("index", "one hot", "sparse", "put", "mixture of experts", "routing", "unpool")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.scatter.html"
 
-    length: int = Field(8, ge=1, le=1_000_000, description="How long the axis becomes; each place lies below it")
+    length: int = Field(8, ge=1, le=1_000_000, description="New length of the axis; every index must be less")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -314,13 +315,13 @@ class Scatter(OneAxis, Layer):
         ]
 
     def inputs(self) -> tuple[Port, ...]:
-        return Port("in"), Port("indices", doc="Whole numbers from 0, a place for each number")
+        return Port("in"), Port("indices", doc="Indices from 0, an integer for each value")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         given, indices = specs["in"], specs["indices"]
         _whole(indices)
         if given.shape != indices.shape:
-            raise ValueError(f"{listed((given, indices))} must have the same shape, as each number needs a place")
+            raise ValueError(f"{listed((given, indices))} must have the same shape, as each value needs an index")
         return Call("Scatter", (place(self.axis, given), self.length))
 
     def brief(self) -> str:
@@ -329,4 +330,6 @@ class Scatter(OneAxis, Layer):
 
 def _whole(indices: TensorSpec) -> None:
     if indices.dtype != "int":
-        raise ValueError(f"indices {indices} hold real numbers, but places are whole; put a Cast to int before them")
+        raise ValueError(
+            f"indices {indices} are real numbers, but indices must be integers; put a Cast to int before them"
+        )

@@ -20,25 +20,23 @@ class Input(Layer):
 
     group = "Input and output"
     title = "Input"
-    summary = "A field of the dataset, one example per row of the batch"
+    summary = "Reads a field of the dataset, one example per row of the batch"
     keywords = ("data", "features", "source")
 
-    field: str = Field("", max_length=200, description="The field of the dataset that comes in here")
+    field: str = Field("", max_length=200, description="Field of the dataset")
     kind: Literal["vector", "sequence", "image", "volume", "tokens", "tensor", "indices"] = Field(
-        "vector", description="What one example is; tensor and indices, which are whole numbers, have any shape"
+        "vector", description="Kind of an example; tensor and indices (integers) can have any shape"
     )
     shape: Annotated[tuple[Axis, ...], Field(strict=False, min_length=1, max_length=5)] = Field(
-        (16,), description="The shape of one example, without the batch axis: D; T, D; C, H, W; or T for tokens"
+        (16,), description="Shape of an example without the batch axis: D; T, D; C, H, W; or T for tokens"
     )
-    vocabulary: int | None = Field(
-        None, ge=2, le=10_000_000, description="For tokens: how many different ones there are"
-    )
+    vocabulary: int | None = Field(None, ge=2, le=10_000_000, description="For tokens: size of the vocabulary")
 
     @model_validator(mode="after")
     def _rank(self) -> Input:
         rank = RANKS.get(self.kind, len(self.shape))
         if len(self.shape) != rank:
-            raise ValueError(f"the shape of kind {self.kind} has {rank} numbers, this one {len(self.shape)}")
+            raise ValueError(f"the shape of the kind {self.kind} needs {rank} numbers, received {len(self.shape)}")
         return self
 
     def inputs(self) -> tuple[Port, ...]:
@@ -63,10 +61,10 @@ class Output(Layer):
 
     group = "Input and output"
     title = "Output"
-    summary = "The network's answer, which the objective reads"
+    summary = "An output of the network, which the objective reads"
     keywords = ("result", "prediction", "logits", "target")
 
-    name: str = Field("output", min_length=1, max_length=64, description="The name of this answer")
+    name: str = Field("output", min_length=1, max_length=64, description="Name of this output")
 
     def outputs(self) -> tuple[Port, ...]:
         return ()

@@ -35,7 +35,7 @@ GROUPS = {
     "Convolution": "#7c3aed",
     "Pooling": "#c026d3",
     "Shape": "#0891b2",
-    "Normalisation": "#0d9488",
+    "Normalization": "#0d9488",
     "Activation": "#ea580c",
     "Text": "#16a34a",
     "Recurrent": "#ca8a04",
@@ -159,7 +159,7 @@ def resolve(target: str) -> type[nn.Module]:
     head, _, name = target.rpartition(".")
     found = getattr(nn, name, None) if head == "nn" else getattr(netloom.nn, name, None) if not head else None
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise ValueError(f"{target} is no module of torch.nn or netloom.nn")
+        raise ValueError(f"{target} is not a module of torch.nn or netloom.nn")
     return found
 
 
@@ -168,7 +168,7 @@ def _check_literal(value: Any) -> None:
         for part in value:
             _check_literal(part)
     elif not (value is None or type(value) in (int, float, bool, str)):
-        raise TypeError(f"{value!r} is no literal")
+        raise TypeError(f"{value!r} is not a literal")
 
 
 class Layer(BaseModel):

@@ -13,7 +13,7 @@ from netloom.layers.probability import Probabilities, averaged
 
 
 class _Merge(Layer):
-    count: int = Field(2, ge=2, le=16, description="How many branches come together")
+    count: int = Field(2, ge=2, le=16, description="Number of inputs")
 
     def inputs(self) -> tuple[Port, ...]:
         kinds: tuple[Kind, ...] = ("vector", "sequence", "image", "volume")
@@ -42,7 +42,7 @@ class Add(_Elementwise):
 
     group = "Merge"
     title = "Add"
-    summary = "The sum of two or more branches, as in a residual connection"
+    summary = "Adds two or more inputs, as in a residual connection"
     keywords = ("sum", "residual", "skip", "plus")
     url = "https://arxiv.org/abs/1512.03385"
 
@@ -52,7 +52,7 @@ class Multiply(_Elementwise):
 
     group = "Merge"
     title = "Multiply"
-    summary = "The product of two or more branches, as in a gate"
+    summary = "Multiplies two or more inputs element by element, as in a gate"
     keywords = ("product", "gate", "times")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.mul.html"
 
@@ -62,11 +62,11 @@ class Concat(_Merge):
 
     group = "Merge"
     title = "Concat"
-    summary = "Two or more branches side by side along one axis"
+    summary = "Concatenates two or more inputs along one axis"
     keywords = ("join", "cat", "concatenate", "merge")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.cat.html"
 
-    axis: int = Field(1, ge=1, le=4, description="The axis along which they are joined, counted from 1 after the batch")
+    axis: int = Field(1, ge=1, le=4, description="Axis to concatenate along, counted from 1 after the batch axis")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         shapes = [specs[port.name] for port in self.inputs()]
@@ -76,7 +76,7 @@ class Concat(_Merge):
         rest = {(spec.shape[: self.axis], spec.shape[self.axis + 1 :]) for spec in shapes}
         if len({len(spec.shape) for spec in shapes}) > 1 or len(rest) > 1:
             raise ValueError(
-                f"{listed(shapes)} must be equal in all axes but axis {self.axis}, along which they are joined"
+                f"{listed(shapes)} must be equal in all axes except axis {self.axis}, along which they are concatenated"
             )
         return Call("Concat", (self.axis,))
 
@@ -95,16 +95,18 @@ class Stack(_Any):
 
     group = "Merge"
     title = "Stack"
-    summary = "Two or more equal branches one behind the other on a new axis"
+    summary = "Stacks two or more inputs of the same shape along a new axis"
     keywords = ("join", "new axis", "pile", "merge")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.stack.html"
 
-    axis: Axis = Field(1, description="Where the new axis stands, counted from 1 after the batch, or -1 for the end")
+    axis: Axis = Field(
+        1, description="Position of the new axis, counted from 1 after the batch axis, or -1 for the end"
+    )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         shapes = [specs[port.name] for port in self.inputs()]
         if len(set(shapes)) > 1:
-            raise ValueError(f"{listed(shapes)} must be equal in shape and type to be stacked")
+            raise ValueError(f"{listed(shapes)} must have the same shape and type to be stacked")
         return Call("Stack", (place(self.axis, TensorSpec((*shapes[0].shape, self.count))),))
 
     def brief(self) -> str:
@@ -116,7 +118,7 @@ class Maximum(_Any):
 
     group = "Merge"
     title = "Maximum"
-    summary = "The greatest number of two or more branches, place by place"
+    summary = "The element-wise maximum of two or more inputs"
     keywords = ("max", "greatest", "larger", "maxout")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.maximum.html"
 
@@ -126,7 +128,7 @@ class Minimum(_Any):
 
     group = "Merge"
     title = "Minimum"
-    summary = "The least number of two or more branches, place by place"
+    summary = "The element-wise minimum of two or more inputs"
     keywords = ("min", "least", "smaller")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.minimum.html"
 
@@ -136,7 +138,7 @@ class Average(_Any):
 
     group = "Merge"
     title = "Average"
-    summary = "The mean of two or more branches, place by place"
+    summary = "The element-wise mean of two or more inputs"
     keywords = ("mean", "ensemble")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.mean.html"
 
@@ -160,7 +162,7 @@ class Subtract(_Pair):
 
     group = "Merge"
     title = "Subtract"
-    summary = "The first branch minus the second"
+    summary = "Subtracts the second input from the first"
     keywords = ("minus", "difference", "sub")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.sub.html"
 
@@ -170,12 +172,12 @@ class Divide(_Pair):
 
     group = "Merge"
     title = "Divide"
-    summary = "The first branch divided by the second"
+    summary = "Divides the first input by the second"
     keywords = ("quotient", "ratio", "over")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.div.html"
 
     epsilon: float = Field(
-        0.0, ge=0, le=1, description="A small number added to the divisor, which keeps a positive one away from 0"
+        0.0, ge=0, le=1, description="Small number added to the divisor, which keeps a positive divisor away from 0"
     )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
@@ -188,7 +190,7 @@ class Blend(_Pair):
 
     group = "Merge"
     title = "Blend"
-    summary = "Two branches mixed by a third, as in a highway or a gated unit"
+    summary = "Interpolates between two inputs with the weights of a third, as in a highway network"
     keywords = ("gate", "highway", "interpolate", "lerp", "mix")
     url = "https://arxiv.org/abs/1505.00387"
 
@@ -198,4 +200,4 @@ class Blend(_Pair):
         return [Example(inputs=whole), Example(inputs=whole | {"gate": TensorSpec((None, 8, 1))})]
 
     def inputs(self) -> tuple[Port, ...]:
-        return Port("a"), Port("b"), Port("gate", doc="1 takes a, 0 takes b")
+        return Port("a"), Port("b"), Port("gate", doc="Weights: 1 returns a, 0 returns b")

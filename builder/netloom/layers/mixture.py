@@ -16,22 +16,24 @@ class MixtureOfExperts(Layer):
 
     group = "State space and mixture"
     title = "Mixture of experts"
-    summary = "Many feed-forward parts, of which each step uses the few that a router chooses for it"
+    summary = "Feed-forward experts; a router selects a few of them for each step"
     keywords = ("moe", "experts", "router", "gating", "switch", "mixtral", "sparse", "transformer")
     url = "https://arxiv.org/abs/2101.03961"
 
-    experts: int = Field(4, ge=1, le=1_024, description="How many there are")
-    top: int = Field(2, ge=1, le=64, description="How many each step uses")
-    hidden: int = Field(128, ge=1, le=1_000_000, description="The width in the middle of each")
-    activation: Middle = Field("gelu", description="What bends the middle, or a gated kind")
-    bias: bool = Field(True, description="Whether the experts add a learned constant")
-    dropout: float = Field(0.0, ge=0, lt=1, description="The share of the middle that is dropped while training")
-    balance: float = Field(0.01, ge=0, le=10, description="How much a loss that spreads the steps evenly counts")
+    experts: int = Field(4, ge=1, le=1_024, description="Number of experts")
+    top: int = Field(2, ge=1, le=64, description="Number of experts that each step uses")
+    hidden: int = Field(128, ge=1, le=1_000_000, description="Hidden size of each expert")
+    activation: Middle = Field("gelu", description="Activation of the experts, or a gated variant")
+    bias: bool = Field(True, description="Add learned biases in the experts")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability of the hidden units in training")
+    balance: float = Field(
+        0.01, ge=0, le=10, description="Weight of the auxiliary loss that balances the load of the experts"
+    )
     capacity: float | None = Field(
         None,
         gt=0,
         le=1_024,
-        description="While training, an expert takes at most so many times its even share of the steps; none: all",
+        description="In training, an expert takes at most this many times its share of the steps; empty: no limit",
     )
 
     @classmethod

@@ -23,9 +23,11 @@ class _Norm(Layer):
 
 
 class _BatchNorm(_Norm):
-    momentum: float = Field(0.1, gt=0, le=1, description="How fast the running statistics follow the batches")
-    epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance, against division by zero")
-    affine: bool = Field(True, description="Whether a learned factor and constant follow, one of each per channel")
+    momentum: float = Field(
+        0.1, gt=0, le=1, description="Momentum of the running statistics; higher values follow recent batches faster"
+    )
+    epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance for numerical stability (ε)")
+    affine: bool = Field(True, description="Learn a scale and a shift for each channel")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         defaults = {"eps": (self.epsilon, 1e-5), "momentum": (self.momentum, 0.1), "affine": (self.affine, True)}
@@ -36,9 +38,9 @@ class _BatchNorm(_Norm):
 class BatchNorm1d(_BatchNorm):
     """(N, D) or (N, C, L), normalised over the batch."""
 
-    group = "Normalisation"
+    group = "Normalization"
     title = "Batch norm 1D"
-    summary = "Each feature with mean 0 and variance 1 over the batch"
+    summary = "Normalizes each feature to mean 0 and variance 1 over the batch"
     keywords = ("bn", "normalization", "normalise")
     url = "https://arxiv.org/abs/1502.03167"
     kinds = ("vector", "sequence")
@@ -47,9 +49,9 @@ class BatchNorm1d(_BatchNorm):
 class BatchNorm2d(_BatchNorm):
     """(N, C, H, W), normalised over the batch and all places."""
 
-    group = "Normalisation"
+    group = "Normalization"
     title = "Batch norm 2D"
-    summary = "Each channel of an image with mean 0 and variance 1 over the batch"
+    summary = "Normalizes each channel of an image to mean 0 and variance 1 over the batch"
     keywords = ("bn", "normalization", "normalise")
     url = "https://arxiv.org/abs/1502.03167"
     kinds = ("image",)
@@ -58,17 +60,17 @@ class BatchNorm2d(_BatchNorm):
 class BatchNorm3d(_BatchNorm):
     """(N, C, D, H, W), normalised over the batch and all places."""
 
-    group = "Normalisation"
+    group = "Normalization"
     title = "Batch norm 3D"
-    summary = "Each channel of a volume with mean 0 and variance 1 over the batch"
+    summary = "Normalizes each channel of a volume to mean 0 and variance 1 over the batch"
     keywords = ("bn", "normalization", "video", "voxel")
     url = "https://arxiv.org/abs/1502.03167"
     kinds = ("volume",)
 
 
 class _InstanceNorm(_Norm):
-    epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance, against division by zero")
-    affine: bool = Field(False, description="Whether a learned factor and constant follow, one of each per channel")
+    epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance for numerical stability (ε)")
+    affine: bool = Field(False, description="Learn a scale and a shift for each channel")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -77,7 +79,7 @@ class _InstanceNorm(_Norm):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if math.prod(specs["in"].size(axis) for axis in range(2, len(specs["in"].shape))) < 2:
-            raise ValueError(f"{specs['in']} has one place per channel, and a single number has no variance")
+            raise ValueError(f"{specs['in']} has one value per channel, and a single value has no variance")
         defaults = {"eps": (self.epsilon, 1e-5), "affine": (self.affine, False)}
         kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
         return Call(f"nn.{type(self).__name__}", (specs["in"].size(1),), kwargs)
@@ -86,9 +88,9 @@ class _InstanceNorm(_Norm):
 class InstanceNorm1d(_InstanceNorm):
     """(N, C, L), each channel of each example normalised over its places."""
 
-    group = "Normalisation"
+    group = "Normalization"
     title = "Instance norm 1D"
-    summary = "Each channel of each sequence (N, channels, length) with mean 0 and variance 1"
+    summary = "Normalizes each channel of each sequence (N, channels, length) to mean 0 and variance 1"
     keywords = ("in", "normalization", "series")
     url = "https://arxiv.org/abs/1607.08022"
     kinds = ("sequence",)
@@ -97,9 +99,9 @@ class InstanceNorm1d(_InstanceNorm):
 class InstanceNorm2d(_InstanceNorm):
     """(N, C, H, W), each channel of each example normalised over its places."""
 
-    group = "Normalisation"
+    group = "Normalization"
     title = "Instance norm 2D"
-    summary = "Each channel of each image with mean 0 and variance 1, as in style transfer"
+    summary = "Normalizes each channel of each image to mean 0 and variance 1, as in style transfer"
     keywords = ("in", "normalization", "style", "gan")
     url = "https://arxiv.org/abs/1607.08022"
     kinds = ("image",)
@@ -108,9 +110,9 @@ class InstanceNorm2d(_InstanceNorm):
 class InstanceNorm3d(_InstanceNorm):
     """(N, C, D, H, W), each channel of each example normalised over its places."""
 
-    group = "Normalisation"
+    group = "Normalization"
     title = "Instance norm 3D"
-    summary = "Each channel of each volume with mean 0 and variance 1"
+    summary = "Normalizes each channel of each volume to mean 0 and variance 1"
     keywords = ("in", "normalization", "medical", "video", "voxel")
     url = "https://arxiv.org/abs/1607.08022"
     kinds = ("volume",)
@@ -119,16 +121,16 @@ class InstanceNorm3d(_InstanceNorm):
 class GroupNorm(_Norm):
     """(N, C, …), each group of channels of each example normalised over its channels and places."""
 
-    group = "Normalisation"
+    group = "Normalization"
     title = "Group norm"
-    summary = "Groups of channels with mean 0 and variance 1 in each example, whatever the batch size"
+    summary = "Normalizes groups of channels to mean 0 and variance 1 in each example, independent of the batch size"
     keywords = ("gn", "normalization", "channels")
     url = "https://arxiv.org/abs/1803.08494"
     kinds = ("vector", "sequence", "image", "volume")
 
-    groups: int = Field(8, ge=1, le=65_536, description="How many groups the channels are split into")
-    epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance, against division by zero")
-    affine: bool = Field(True, description="Whether a learned factor and constant follow, one of each per channel")
+    groups: int = Field(8, ge=1, le=65_536, description="Number of groups that the channels are split into")
+    epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance for numerical stability (ε)")
+    affine: bool = Field(True, description="Learn a scale and a shift for each channel")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -137,10 +139,10 @@ class GroupNorm(_Norm):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         channels = specs["in"].size(1)
         if channels % self.groups:
-            raise ValueError(f"groups={self.groups} must divide the {channels} channels that come in")
+            raise ValueError(f"groups={self.groups} must divide the {channels} input channels")
         if math.prod(specs["in"].size(axis) for axis in range(1, len(specs["in"].shape))) == self.groups:
             raise ValueError(
-                f"groups={self.groups} leaves a single number in each group, which has no variance; take fewer groups"
+                f"groups={self.groups} leaves a single value in each group, which has no variance; lower groups"
             )
         defaults = {"eps": (self.epsilon, 1e-5), "affine": (self.affine, True)}
         kwargs = {key: value for key, (value, default) in defaults.items() if value != default}
@@ -156,7 +158,7 @@ class _LastAxesNorm(_Norm):
     def _shape(self, spec: TensorSpec, axes: int) -> int | tuple[int, ...]:
         """The lengths of the last axes, as PyTorch takes them."""
         if axes >= len(spec.shape):
-            raise ValueError(f"axes={axes} is more than the {len(spec.shape) - 1} axes that {spec} has after N")
+            raise ValueError(f"axes={axes} is more than the {len(spec.shape) - 1} axes of {spec} after N")
         shape = tuple(spec.size(axis) for axis in range(-axes, 0))
         return shape if axes > 1 else shape[0]
 
@@ -164,15 +166,15 @@ class _LastAxesNorm(_Norm):
 class LayerNorm(_LastAxesNorm):
     """(N, …, D), normalised over the last axis."""
 
-    group = "Normalisation"
+    group = "Normalization"
     title = "Layer norm"
-    summary = "Each example, or each step, with mean 0 and variance 1 over its features"
+    summary = "Normalizes each example, or each step, to mean 0 and variance 1 over its features"
     keywords = ("ln", "normalization", "normalise", "transformer")
     url = "https://arxiv.org/abs/1607.06450"
 
-    epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance, against division by zero")
-    axes: int = Field(1, ge=1, le=4, description="How many of the last axes are normalised together")
-    affine: bool = Field(True, description="Whether a learned factor and constant follow, one of each per feature")
+    epsilon: float = Field(1e-5, gt=0, le=1, description="Added to the variance for numerical stability (ε)")
+    axes: int = Field(1, ge=1, le=4, description="Number of trailing axes that are normalized together")
+    affine: bool = Field(True, description="Learn a scale and a shift for each feature")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         defaults = {"eps": (self.epsilon, 1e-5), "elementwise_affine": (self.affine, True)}
@@ -183,17 +185,17 @@ class LayerNorm(_LastAxesNorm):
 class RMSNorm(_LastAxesNorm):
     """x / √(mean(x²) + ε) times a learned factor, over the last axis of (N, …, D)."""
 
-    group = "Normalisation"
+    group = "Normalization"
     title = "RMS norm"
-    summary = "Each example, or each step, with a mean square of 1 over its features; lighter than layer norm"
+    summary = "Scales each example, or each step, to a mean square of 1 over its features; cheaper than layer norm"
     keywords = ("rms", "root mean square", "normalization", "transformer", "llama")
     url = "https://arxiv.org/abs/1910.07467"
 
     epsilon: float | None = Field(
-        None, gt=0, le=1, description="Added to the mean square; empty: the smallest step that numbers have at 1"
+        None, gt=0, le=1, description="Added to the mean square for numerical stability (ε); empty: the machine epsilon"
     )
-    axes: int = Field(1, ge=1, le=4, description="How many of the last axes are normalised together")
-    affine: bool = Field(True, description="Whether a learned factor follows, one per feature")
+    axes: int = Field(1, ge=1, le=4, description="Number of trailing axes that are normalized together")
+    affine: bool = Field(True, description="Learn a scale for each feature")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         defaults = {"eps": (self.epsilon, None), "elementwise_affine": (self.affine, True)}
@@ -204,17 +206,17 @@ class RMSNorm(_LastAxesNorm):
 class LocalResponseNorm(_Norm):
     """x / (k + α/size · Σ x²)^β, the sum over `size` neighbouring channels of (N, C, …)."""
 
-    group = "Normalisation"
+    group = "Normalization"
     title = "Local response norm"
-    summary = "Strong answers damp those of neighbouring channels at the same place, as in AlexNet"
+    summary = "Divides each value by the activity of neighboring channels at the same position, as in AlexNet"
     keywords = ("lrn", "normalization", "alexnet", "channels")
     url = "https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks"
     kinds = ("sequence", "image", "volume")
 
-    size: int = Field(5, ge=1, le=1_024, description="How many neighbouring channels count")
-    alpha: float = Field(1e-4, ge=0, le=1_000, description="The weight of the squares, α")
-    beta: float = Field(0.75, ge=0, le=100, description="The power, β")
-    k: float = Field(1.0, gt=0, le=1_000, description="The constant added to the squares")
+    size: int = Field(5, ge=1, le=1_024, description="Number of neighboring channels")
+    alpha: float = Field(1e-4, ge=0, le=1_000, description="Weight of the sum of squares (α)")
+    beta: float = Field(0.75, ge=0, le=100, description="Exponent (β)")
+    k: float = Field(1.0, gt=0, le=1_000, description="Constant added to the sum of squares (k)")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         defaults = {"alpha": (self.alpha, 1e-4), "beta": (self.beta, 0.75), "k": (self.k, 1.0)}
@@ -226,7 +228,7 @@ class LocalResponseNorm(_Norm):
 
 
 class _Dropout(_Norm):
-    rate: float = Field(0.5, ge=0, lt=1, description="The share of numbers that is set to zero")
+    rate: float = Field(0.5, ge=0, lt=1, description="Probability that a value is set to 0 in training")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call(f"nn.{type(self).__name__}", (self.rate,))
@@ -243,24 +245,24 @@ class _Dropout(_Norm):
 class Dropout(_Dropout):
     """Same shape; in training, some numbers are set to zero and the others scaled up."""
 
-    group = "Normalisation"
+    group = "Normalization"
     title = "Dropout"
-    summary = "Forgets a random part of its input while training, against overfitting"
+    summary = "Sets random values to 0 in training, which reduces overfitting"
     keywords = ("regularization", "overfitting", "noise")
     url = "https://jmlr.org/papers/v15/srivastava14a.html"
     kinds = ("vector", "sequence", "image", "volume")
 
 
 class _ChannelDropout(_Dropout):
-    rate: float = Field(0.5, ge=0, lt=1, description="The share of channels that is set to zero")
+    rate: float = Field(0.5, ge=0, lt=1, description="Probability that a channel is set to 0 in training")
 
 
 class Dropout1d(_ChannelDropout):
     """(N, C, L); in training, whole channels are set to zero and the others scaled up."""
 
-    group = "Normalisation"
+    group = "Normalization"
     title = "Channel dropout 1D"
-    summary = "Forgets whole channels of a sequence (N, channels, length) while training"
+    summary = "Sets random channels of a sequence (N, channels, length) to 0 in training"
     keywords = ("regularization", "spatial dropout", "overfitting")
     url = "https://arxiv.org/abs/1411.4280"
     kinds = ("sequence",)
@@ -269,9 +271,9 @@ class Dropout1d(_ChannelDropout):
 class Dropout2d(_ChannelDropout):
     """(N, C, H, W); in training, whole channels are set to zero and the others scaled up."""
 
-    group = "Normalisation"
+    group = "Normalization"
     title = "Channel dropout 2D"
-    summary = "Forgets whole channels of an image while training"
+    summary = "Sets random channels of an image to 0 in training"
     keywords = ("regularization", "spatial dropout", "overfitting")
     url = "https://arxiv.org/abs/1411.4280"
     kinds = ("image",)
@@ -280,9 +282,9 @@ class Dropout2d(_ChannelDropout):
 class Dropout3d(_ChannelDropout):
     """(N, C, D, H, W); in training, whole channels are set to zero and the others scaled up."""
 
-    group = "Normalisation"
+    group = "Normalization"
     title = "Channel dropout 3D"
-    summary = "Forgets whole channels of a volume while training"
+    summary = "Sets random channels of a volume to 0 in training"
     keywords = ("regularization", "spatial dropout", "overfitting", "video")
     url = "https://arxiv.org/abs/1411.4280"
     kinds = ("volume",)
@@ -291,24 +293,24 @@ class Dropout3d(_ChannelDropout):
 class AlphaDropout(_Dropout):
     """Same shape; in training, some numbers become SELU's lowest value, and mean and variance stay."""
 
-    group = "Normalisation"
+    group = "Normalization"
     title = "Alpha dropout"
-    summary = "Dropout for networks of SELUs: it keeps mean and variance"
+    summary = "Dropout that keeps mean and variance, for networks with SELU"
     keywords = ("regularization", "selu", "self-normalizing", "overfitting")
     url = "https://arxiv.org/abs/1706.02515"
     kinds = ("vector", "sequence", "image", "volume")
 
-    rate: float = Field(0.5, ge=0, lt=1, description="The share of numbers that is replaced")
+    rate: float = Field(0.5, ge=0, lt=1, description="Probability that a value is replaced in training")
 
 
 class FeatureAlphaDropout(_Dropout):
     """(N, C, …); in training, whole channels become SELU's lowest value, and mean and variance stay."""
 
-    group = "Normalisation"
+    group = "Normalization"
     title = "Channel alpha dropout"
-    summary = "Channel dropout for networks of SELUs: it keeps mean and variance"
+    summary = "Channel dropout that keeps mean and variance, for networks with SELU"
     keywords = ("regularization", "selu", "self-normalizing", "spatial dropout")
     url = "https://arxiv.org/abs/1706.02515"
     kinds = ("sequence", "image", "volume")
 
-    rate: float = Field(0.5, ge=0, lt=1, description="The share of channels that is replaced")
+    rate: float = Field(0.5, ge=0, lt=1, description="Probability that a channel is replaced in training")

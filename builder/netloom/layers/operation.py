@@ -12,7 +12,9 @@ from netloom.layers.layer import TensorSpec
 
 def _not_the_batch(axis: int) -> int:
     if axis == 0:
-        raise ValueError("axes are counted from 1, or from -1 backwards; axis 0 is the batch, which stays as it is")
+        raise ValueError(
+            "axes are counted from 1, or from -1 backward; axis 0 is the batch axis, which cannot be changed"
+        )
     return axis
 
 
@@ -24,7 +26,7 @@ Length = Annotated[int, Field(ge=1, le=1_000_000)]
 class OneAxis(BaseModel):
     """The parameter of layers that work along one axis; it stands before Layer among their bases."""
 
-    axis: Axis = Field(-1, description="The axis, counted from 1 after the batch axis, or from -1, which is the last")
+    axis: Axis = Field(-1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
 
     def brief(self) -> str:
         return f"axis {self.axis}"
@@ -39,9 +41,9 @@ def place(axis: int, spec: TensorSpec, name: str = "axis") -> int:
     rank = len(spec.shape)
     found = axis if axis > 0 else rank + axis
     if rank == 1:
-        raise ValueError(f"{spec} has no axis after N; take a tensor of two or more axes")
+        raise ValueError(f"{spec} has no axis after N; a tensor of two or more axes is needed")
     if not 1 <= found < rank:
-        choice = f"take one from 1 to {rank - 1}, or -1 for the last" if rank > 2 else "its only one is 1"
+        choice = f"choose 1 to {rank - 1}, or -1 for the last" if rank > 2 else "choose 1, its only axis"
         raise ValueError(f"{name}={axis} is not an axis of {spec}; {choice}")
     return found
 
@@ -54,7 +56,7 @@ def places(axes: Sequence[int], spec: TensorSpec) -> tuple[int, ...]:
     """
     found = sorted(place(axis, spec, "an axis") for axis in axes)
     if len(set(found)) < len(found):
-        raise ValueError(f"the axes {', '.join(map(str, axes))} name one axis of {spec} twice; name each once")
+        raise ValueError(f"the axes {', '.join(map(str, axes))} repeat an axis of {spec}; name each axis once")
     return tuple(found)
 
 
@@ -65,7 +67,7 @@ def floats(specs: Mapping[str, TensorSpec]) -> None:
         ValueError: an input has them.
     """
     if any(spec.dtype == "int" for spec in specs.values()):
-        raise ValueError("it computes with real numbers, but gets whole ones; put a Cast to float before it")
+        raise ValueError("real numbers are expected, but the input holds integers; put a Cast to float before it")
 
 
 def listed(specs: Sequence[TensorSpec]) -> str:
@@ -81,4 +83,4 @@ def broadcast(specs: Sequence[TensorSpec]) -> None:
     if len({len(spec.shape) for spec in specs}) > 1 or any(
         len({size for size in sizes if size != 1}) > 1 for sizes in zip(*(spec.shape for spec in specs), strict=True)
     ):
-        raise ValueError(f"{listed(specs)} do not fit each other; make the branches equal in shape")
+        raise ValueError(f"{listed(specs)} cannot be broadcast together; give the inputs the same shape")

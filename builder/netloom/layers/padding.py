@@ -16,16 +16,17 @@ Border = Annotated[int, Field(ge=0, le=1_024)]
 class _Padding(Layer):
     kind: ClassVar[Kind]
 
-    padding: int = Field(1, ge=0, le=1_024, description="How many places are added at each border")
+    padding: int = Field(1, ge=0, le=1_024, description="Number of values added at each border")
     sides: Annotated[tuple[Border, ...], Field(strict=False, max_length=6)] = Field(
-        (), description="How many at each border: left, right, top, bottom, front, back; empty: padding everywhere"
+        (),
+        description="Values added at each border: left, right, top, bottom, front, back; empty: padding everywhere",
     )
 
     @model_validator(mode="after")
     def _sides(self) -> _Padding:
         borders = 2 * RANKS[self.kind]
         if self.sides and len(self.sides) != borders:
-            raise ValueError(f"sides has one number for each of the {borders} borders, or is empty")
+            raise ValueError(f"sides needs one number for each of the {borders} borders, or must be empty")
         return self
 
     def inputs(self) -> tuple[Port, ...]:
@@ -58,7 +59,7 @@ class _Within(_Padding):
 
 
 class _Constant(_Padding):
-    value: float = Field(0.0, ge=-1e6, le=1e6, description="What stands in the new places")
+    value: float = Field(0.0, ge=-1e6, le=1e6, description="Value of the padding")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call(f"nn.{type(self).__name__}", (self.sides or self.padding, self.value))
@@ -69,7 +70,7 @@ class ZeroPad1d(_Padding):
 
     group = "Convolution"
     title = "Zero pad 1D"
-    summary = "Adds zeros around a sequence (N, channels, length)"
+    summary = "Pads a sequence (N, channels, length) with zeros"
     keywords = ("padding", "border", "same")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ZeroPad1d.html"
     kind = "sequence"
@@ -80,7 +81,7 @@ class ZeroPad2d(_Padding):
 
     group = "Convolution"
     title = "Zero pad 2D"
-    summary = "Adds zeros around an image"
+    summary = "Pads an image with zeros"
     keywords = ("padding", "border", "same")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ZeroPad2d.html"
     kind = "image"
@@ -91,7 +92,7 @@ class ZeroPad3d(_Padding):
 
     group = "Convolution"
     title = "Zero pad 3D"
-    summary = "Adds zeros around a volume"
+    summary = "Pads a volume with zeros"
     keywords = ("padding", "border", "same")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ZeroPad3d.html"
     kind = "volume"
@@ -102,7 +103,7 @@ class ConstantPad1d(_Constant):
 
     group = "Convolution"
     title = "Constant pad 1D"
-    summary = "Adds a fixed value around a sequence (N, channels, length)"
+    summary = "Pads a sequence (N, channels, length) with a constant"
     keywords = ("padding", "border", "value")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ConstantPad1d.html"
     kind = "sequence"
@@ -113,7 +114,7 @@ class ConstantPad2d(_Constant):
 
     group = "Convolution"
     title = "Constant pad 2D"
-    summary = "Adds a fixed value around an image"
+    summary = "Pads an image with a constant"
     keywords = ("padding", "border", "value")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ConstantPad2d.html"
     kind = "image"
@@ -124,7 +125,7 @@ class ConstantPad3d(_Constant):
 
     group = "Convolution"
     title = "Constant pad 3D"
-    summary = "Adds a fixed value around a volume"
+    summary = "Pads a volume with a constant"
     keywords = ("padding", "border", "value")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ConstantPad3d.html"
     kind = "volume"
@@ -135,7 +136,7 @@ class ReflectionPad1d(_Within):
 
     group = "Convolution"
     title = "Reflection pad 1D"
-    summary = "Mirrors a sequence (N, channels, length) at its borders"
+    summary = "Pads a sequence (N, channels, length) with its reflection at the borders"
     keywords = ("padding", "border", "mirror", "reflect")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ReflectionPad1d.html"
     kind = "sequence"
@@ -147,7 +148,7 @@ class ReflectionPad2d(_Within):
 
     group = "Convolution"
     title = "Reflection pad 2D"
-    summary = "Mirrors an image at its borders"
+    summary = "Pads an image with its reflection at the borders"
     keywords = ("padding", "border", "mirror", "reflect")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ReflectionPad2d.html"
     kind = "image"
@@ -159,7 +160,7 @@ class ReflectionPad3d(_Within):
 
     group = "Convolution"
     title = "Reflection pad 3D"
-    summary = "Mirrors a volume at its borders"
+    summary = "Pads a volume with its reflection at the borders"
     keywords = ("padding", "border", "mirror", "reflect")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ReflectionPad3d.html"
     kind = "volume"
@@ -171,7 +172,7 @@ class ReplicationPad1d(_Padding):
 
     group = "Convolution"
     title = "Replication pad 1D"
-    summary = "Repeats the outermost values around a sequence (N, channels, length)"
+    summary = "Pads a sequence (N, channels, length) with its outermost values"
     keywords = ("padding", "border", "edge", "replicate", "repeat")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ReplicationPad1d.html"
     kind = "sequence"
@@ -182,7 +183,7 @@ class ReplicationPad2d(_Padding):
 
     group = "Convolution"
     title = "Replication pad 2D"
-    summary = "Repeats the outermost values around an image"
+    summary = "Pads an image with its outermost values"
     keywords = ("padding", "border", "edge", "replicate", "repeat")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ReplicationPad2d.html"
     kind = "image"
@@ -193,7 +194,7 @@ class ReplicationPad3d(_Padding):
 
     group = "Convolution"
     title = "Replication pad 3D"
-    summary = "Repeats the outermost values around a volume"
+    summary = "Pads a volume with its outermost values"
     keywords = ("padding", "border", "edge", "replicate", "repeat")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ReplicationPad3d.html"
     kind = "volume"
@@ -204,7 +205,7 @@ class CircularPad1d(_Within):
 
     group = "Convolution"
     title = "Circular pad 1D"
-    summary = "Continues a sequence (N, channels, length) at each border with what stands at the other end"
+    summary = "Pads a sequence (N, channels, length) at each border with values from the opposite end"
     keywords = ("padding", "border", "wrap", "periodic", "torus")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.CircularPad1d.html"
     kind = "sequence"
@@ -215,7 +216,7 @@ class CircularPad2d(_Within):
 
     group = "Convolution"
     title = "Circular pad 2D"
-    summary = "Continues an image at each border with what stands at the other end"
+    summary = "Pads an image at each border with values from the opposite end"
     keywords = ("padding", "border", "wrap", "periodic", "torus")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.CircularPad2d.html"
     kind = "image"
@@ -226,7 +227,7 @@ class CircularPad3d(_Within):
 
     group = "Convolution"
     title = "Circular pad 3D"
-    summary = "Continues a volume at each border with what stands at the other end"
+    summary = "Pads a volume at each border with values from the opposite end"
     keywords = ("padding", "border", "wrap", "periodic", "torus")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.CircularPad3d.html"
     kind = "volume"

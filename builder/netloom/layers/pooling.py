@@ -14,8 +14,8 @@ from netloom.layers.layer import Call, Example, Kind, Layer, Port, TensorSpec
 class _Window(Layer):
     kind: ClassVar[Kind]
 
-    kernel_size: int = Field(2, ge=1, le=1_024, description="The length of the window along each axis")
-    stride: int | None = Field(None, ge=1, le=1_024, description="How far the window moves; empty: its own length")
+    kernel_size: int = Field(2, ge=1, le=1_024, description="Size of the window along each axis")
+    stride: int | None = Field(None, ge=1, le=1_024, description="Step of the window; empty: the size of the window")
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", (self.kind,)),)
@@ -31,23 +31,21 @@ class _Window(Layer):
             raise ValueError(f"padding={padding} is more than half of kernel_size={self.kernel_size}")
         if any(spec.size(axis) + 2 * padding < self.kernel_size for axis in range(2, len(spec.shape))):
             lengths = "x".join(str(spec.size(axis)) for axis in range(1, len(spec.shape)))
-            raise ValueError(
-                f"the window is larger than its input of {lengths}, nothing would be left; take a smaller kernel_size"
-            )
+            raise ValueError(f"the window is larger than its input of {lengths}; lower kernel_size")
 
     def _stride(self) -> dict[str, int]:
         return {"stride": self.stride} if self.stride is not None and self.stride != self.kernel_size else {}
 
 
 class _Padded(_Window):
-    padding: int = Field(0, ge=0, le=512, description="Border added at each side, at most half the window")
+    padding: int = Field(0, ge=0, le=512, description="Padding at each border, at most half the size of the window")
 
     def _border(self) -> dict[str, int]:
         return {"padding": self.padding} if self.padding else {}
 
 
 class _Pooling(_Padded):
-    ceil_mode: bool = Field(False, description="Whether a window that is cut off by the far border counts too")
+    ceil_mode: bool = Field(False, description="Include windows that the far border cuts off")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         self._check(specs["in"], self.padding)
@@ -62,7 +60,7 @@ class MaxPool2d(_Pooling):
 
     group = "Pooling"
     title = "Max pool 2D"
-    summary = "Keeps the strongest answer in each window of an image"
+    summary = "The maximum of each window of an image"
     keywords = ("downsample", "maximum", "subsampling")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html"
     kind = "image"
@@ -73,7 +71,7 @@ class AvgPool2d(_Pooling):
 
     group = "Pooling"
     title = "Average pool 2D"
-    summary = "Takes the mean of each window of an image"
+    summary = "The mean of each window of an image"
     keywords = ("downsample", "mean", "average", "subsampling")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AvgPool2d.html"
     kind = "image"
@@ -84,7 +82,7 @@ class MaxPool1d(_Pooling):
 
     group = "Pooling"
     title = "Max pool 1D"
-    summary = "Keeps the strongest answer in each window of a sequence (N, channels, length)"
+    summary = "The maximum of each window of a sequence (N, channels, length)"
     keywords = ("downsample", "maximum", "temporal")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool1d.html"
     kind = "sequence"
@@ -95,7 +93,7 @@ class AvgPool1d(_Pooling):
 
     group = "Pooling"
     title = "Average pool 1D"
-    summary = "Takes the mean of each window of a sequence (N, channels, length)"
+    summary = "The mean of each window of a sequence (N, channels, length)"
     keywords = ("downsample", "mean", "average", "temporal")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AvgPool1d.html"
     kind = "sequence"
@@ -106,7 +104,7 @@ class MaxPool3d(_Pooling):
 
     group = "Pooling"
     title = "Max pool 3D"
-    summary = "Keeps the strongest answer in each window of a volume"
+    summary = "The maximum of each window of a volume"
     keywords = ("downsample", "maximum", "video", "voxel")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool3d.html"
     kind = "volume"
@@ -117,7 +115,7 @@ class AvgPool3d(_Pooling):
 
     group = "Pooling"
     title = "Average pool 3D"
-    summary = "Takes the mean of each window of a volume"
+    summary = "The mean of each window of a volume"
     keywords = ("downsample", "mean", "average", "video", "voxel")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AvgPool3d.html"
     kind = "volume"
@@ -128,7 +126,7 @@ class _IndexedPooling(_Padded):
     differentiable: ClassVar[bool] = False
 
     def outputs(self) -> tuple[Port, ...]:
-        doc = "Where each maximum stood, counted row by row within its channel"
+        doc = "Position of each maximum, counted row by row within its channel"
         return (Port("out", (self.kind,)), Port("indices", ("any",), doc))
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
@@ -142,7 +140,7 @@ class MaxPool1dIndices(_IndexedPooling):
 
     group = "Pooling"
     title = "Max pool 1D with indices"
-    summary = "Keeps the strongest answer in each window of a sequence, and tells where it stood"
+    summary = "The maximum of each window of a sequence and its position"
     keywords = ("downsample", "maximum", "argmax", "unpool")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool1d.html"
     kind = "sequence"
@@ -153,7 +151,7 @@ class MaxPool2dIndices(_IndexedPooling):
 
     group = "Pooling"
     title = "Max pool 2D with indices"
-    summary = "Keeps the strongest answer in each window of an image, and tells where it stood"
+    summary = "The maximum of each window of an image and its position"
     keywords = ("downsample", "maximum", "argmax", "unpool", "segnet", "autoencoder")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html"
     kind = "image"
@@ -164,7 +162,7 @@ class MaxPool3dIndices(_IndexedPooling):
 
     group = "Pooling"
     title = "Max pool 3D with indices"
-    summary = "Keeps the strongest answer in each window of a volume, and tells where it stood"
+    summary = "The maximum of each window of a volume and its position"
     keywords = ("downsample", "maximum", "argmax", "unpool")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool3d.html"
     kind = "volume"
@@ -172,13 +170,14 @@ class MaxPool3dIndices(_IndexedPooling):
 
 class _Unpooling(_Padded):
     size: Lengths = Field(
-        (), description="The lengths that come out, where what was pooled was no multiple of the window; empty: as fits"
+        (),
+        description="Output size, if the pooled input is not a multiple of the window; empty: the smallest that fits",
     )
 
     @model_validator(mode="after")
     def _size(self) -> _Unpooling:
         if self.size and len(self.size) != RANKS[self.kind]:
-            raise ValueError(f"size has one number for each of {RANKS[self.kind]} axes, or is empty")
+            raise ValueError(f"size needs one number for each of the {RANKS[self.kind]} axes, or must be empty")
         return self
 
     @classmethod
@@ -193,22 +192,25 @@ class _Unpooling(_Padded):
         return [Example(inputs=inputs, high=high)]
 
     def inputs(self) -> tuple[Port, ...]:
-        return (Port("in", (self.kind,)), Port("indices", ("any",), "Where each number belongs, from a max pool"))
+        return (
+            Port("in", (self.kind,)),
+            Port("indices", ("any",), "Position of each value, from a max pool with indices"),
+        )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if specs["in"].shape != specs["indices"].shape or specs["indices"].dtype != "int":
             raise ValueError(
-                f"indices {specs['indices']} must be whole numbers in the shape {specs['in']} of what comes in; "
-                "take both from the same max pool with indices"
+                f"indices {specs['indices']} must be integers of the shape {specs['in']} of the input; connect both "
+                "to the same max pool with indices"
             )
         stride = self.stride or self.kernel_size
         lengths = [specs["in"].size(axis) for axis in range(2, len(specs["in"].shape))]
         fitting = tuple((length - 1) * stride - 2 * self.padding + self.kernel_size for length in lengths)
         if self.padding * 2 > self.kernel_size or min(fitting) < 1:
-            raise ValueError(f"padding={self.padding} is too much: {fitting} would come out; make it smaller")
+            raise ValueError(f"padding={self.padding} gives an output of the size {fitting}; lower it")
         for asked, length in zip(self.size, fitting, strict=bool(self.size)):
             if abs(asked - length) >= stride:
-                raise ValueError(f"size={self.size} must be less than {stride} away from {fitting} along each axis")
+                raise ValueError(f"size={self.size} must differ from {fitting} by less than {stride} along each axis")
         return Call("MaxUnpool", (self.size or fitting,))
 
 
@@ -217,7 +219,7 @@ class MaxUnpool1d(_Unpooling):
 
     group = "Pooling"
     title = "Max unpool 1D"
-    summary = "Puts each number of a sequence back where its maximum stood, with zeros between"
+    summary = "Puts each value of a sequence back at the position of its maximum, with zeros elsewhere"
     keywords = ("upsample", "decoder", "inverse")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxUnpool1d.html"
     kind = "sequence"
@@ -228,7 +230,7 @@ class MaxUnpool2d(_Unpooling):
 
     group = "Pooling"
     title = "Max unpool 2D"
-    summary = "Puts each number of an image back where its maximum stood, with zeros between"
+    summary = "Puts each value of an image back at the position of its maximum, with zeros elsewhere"
     keywords = ("upsample", "decoder", "inverse", "segnet")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxUnpool2d.html"
     kind = "image"
@@ -239,22 +241,25 @@ class MaxUnpool3d(_Unpooling):
 
     group = "Pooling"
     title = "Max unpool 3D"
-    summary = "Puts each number of a volume back where its maximum stood, with zeros between"
+    summary = "Puts each value of a volume back at the position of its maximum, with zeros elsewhere"
     keywords = ("upsample", "decoder", "inverse")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxUnpool3d.html"
     kind = "volume"
 
 
 class _PowerPooling(_Window):
-    norm: int = Field(2, ge=1, le=16, description="The power p: 1 is a sum, 2 a root of squares; 1 or an even number")
-    ceil_mode: bool = Field(False, description="Whether a window that is cut off by the far border counts too")
+    norm: int = Field(
+        2,
+        ge=1,
+        le=16,
+        description="Order of the norm (p): 1 is the sum, 2 the root of the sum of squares; 1 or an even number",
+    )
+    ceil_mode: bool = Field(False, description="Include windows that the far border cuts off")
 
     @model_validator(mode="after")
     def _even(self) -> _PowerPooling:
         if self.norm > 1 and self.norm % 2:
-            raise ValueError(
-                f"an odd norm of {self.norm} has no root where a sum is negative; take 1 or an even number"
-            )
+            raise ValueError(f"norm={self.norm} is odd, and a negative sum has no root; choose 1 or an even number")
         return self
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
@@ -270,7 +275,7 @@ class LPPool1d(_PowerPooling):
 
     group = "Pooling"
     title = "Power pool 1D"
-    summary = "Takes the root of the summed powers of each window of a sequence (N, channels, length)"
+    summary = "The p-norm of each window of a sequence (N, channels, length)"
     keywords = ("downsample", "lp", "norm", "l2", "power average")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LPPool1d.html"
     kind = "sequence"
@@ -281,7 +286,7 @@ class LPPool2d(_PowerPooling):
 
     group = "Pooling"
     title = "Power pool 2D"
-    summary = "Takes the root of the summed powers of each window of an image"
+    summary = "The p-norm of each window of an image"
     keywords = ("downsample", "lp", "norm", "l2", "power average")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LPPool2d.html"
     kind = "image"
@@ -292,7 +297,7 @@ class LPPool3d(_PowerPooling):
 
     group = "Pooling"
     title = "Power pool 3D"
-    summary = "Takes the root of the summed powers of each window of a volume"
+    summary = "The p-norm of each window of a volume"
     keywords = ("downsample", "lp", "norm", "l2", "power average")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LPPool3d.html"
     kind = "volume"

@@ -15,7 +15,7 @@ from netloom.layers.probability import Probabilities, averaged
 class _Adaptive(Layer):
     kind: ClassVar[Kind]
 
-    size: int = Field(1, ge=1, le=4_096, description="How many places are left along each axis")
+    size: int = Field(1, ge=1, le=4_096, description="Output size along each axis")
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", (self.kind,)),)
@@ -35,7 +35,7 @@ class AdaptiveAvgPool2d(_Adaptive):
 
     group = "Pooling"
     title = "Adaptive average pool 2D"
-    summary = "Means over windows chosen so that a fixed number of places is left"
+    summary = "Means over windows that give an output of fixed size"
     keywords = ("downsample", "mean", "resize")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html"
     kind = "image"
@@ -46,7 +46,7 @@ class AdaptiveMaxPool2d(_Adaptive):
 
     group = "Pooling"
     title = "Adaptive max pool 2D"
-    summary = "Maxima over windows chosen so that a fixed number of places is left"
+    summary = "Maxima over windows that give an output of fixed size"
     keywords = ("downsample", "maximum", "resize")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool2d.html"
     kind = "image"
@@ -57,7 +57,7 @@ class AdaptiveAvgPool1d(_Adaptive):
 
     group = "Pooling"
     title = "Adaptive average pool 1D"
-    summary = "Means over stretches of a sequence (N, channels, length) so that a fixed length is left"
+    summary = "Means over windows of a sequence (N, channels, length) that give an output of fixed length"
     keywords = ("downsample", "mean", "resize", "temporal")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool1d.html"
     kind = "sequence"
@@ -68,7 +68,7 @@ class AdaptiveMaxPool1d(_Adaptive):
 
     group = "Pooling"
     title = "Adaptive max pool 1D"
-    summary = "Maxima over stretches of a sequence (N, channels, length) so that a fixed length is left"
+    summary = "Maxima over windows of a sequence (N, channels, length) that give an output of fixed length"
     keywords = ("downsample", "maximum", "resize", "temporal")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool1d.html"
     kind = "sequence"
@@ -79,7 +79,7 @@ class AdaptiveAvgPool3d(_Adaptive):
 
     group = "Pooling"
     title = "Adaptive average pool 3D"
-    summary = "Means over parts of a volume chosen so that a fixed number of places is left"
+    summary = "Means over windows of a volume that give an output of fixed size"
     keywords = ("downsample", "mean", "resize", "video", "voxel")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool3d.html"
     kind = "volume"
@@ -90,7 +90,7 @@ class AdaptiveMaxPool3d(_Adaptive):
 
     group = "Pooling"
     title = "Adaptive max pool 3D"
-    summary = "Maxima over parts of a volume chosen so that a fixed number of places is left"
+    summary = "Maxima over windows of a volume that give an output of fixed size"
     keywords = ("downsample", "maximum", "resize", "video", "voxel")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool3d.html"
     kind = "volume"
@@ -98,7 +98,7 @@ class AdaptiveMaxPool3d(_Adaptive):
 
 class _Global(Layer):
     def inputs(self) -> tuple[Port, ...]:
-        return (Port("in", ("image", "sequence", "volume"), "(N, channels, places…)"),)
+        return (Port("in", ("image", "sequence", "volume"), "(N, channels, positions…)"),)
 
     def outputs(self) -> tuple[Port, ...]:
         return (Port("out", ("vector",)),)
@@ -112,7 +112,7 @@ class GlobalAvgPool(_Global):
 
     group = "Pooling"
     title = "Global average pool"
-    summary = "One number per channel: the mean over all places"
+    summary = "The mean of each channel over all positions"
     keywords = ("gap", "mean", "head")
     url = "https://arxiv.org/abs/1312.4400"
 
@@ -128,6 +128,6 @@ class GlobalMaxPool(_Global):
 
     group = "Pooling"
     title = "Global max pool"
-    summary = "One number per channel: the maximum over all places"
+    summary = "The maximum of each channel over all positions"
     keywords = ("maximum", "head")
     url = "https://arxiv.org/abs/1312.4400"

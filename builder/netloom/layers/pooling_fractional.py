@@ -14,14 +14,14 @@ from netloom.layers.layer import Call, Kind, Layer, Port, TensorSpec
 class _Fractional(Layer):
     kind: ClassVar[Kind]
 
-    kernel_size: int = Field(2, ge=1, le=1_024, description="The length of the window along each axis")
-    ratio: float = Field(0.7, gt=0, lt=1, description="The share of the places that is left along each axis")
-    size: Lengths = Field((), description="How many places are left along each axis; empty: as the ratio says")
+    kernel_size: int = Field(2, ge=1, le=1_024, description="Size of the window along each axis")
+    ratio: float = Field(0.7, gt=0, lt=1, description="Ratio of output size to input size along each axis")
+    size: Lengths = Field((), description="Output size along each axis; empty: from the ratio")
 
     @model_validator(mode="after")
     def _size(self) -> _Fractional:
         if self.size and len(self.size) != RANKS[self.kind]:
-            raise ValueError(f"size has one number for each of {RANKS[self.kind]} axes, or is empty")
+            raise ValueError(f"size needs one number for each of the {RANKS[self.kind]} axes, or must be empty")
         return self
 
     def inputs(self) -> tuple[Port, ...]:
@@ -35,11 +35,11 @@ class _Fractional(Layer):
         size = self.size or tuple(int(length * self.ratio) for length in lengths)
         for length, left in zip(lengths, size, strict=True):
             if left < 1:
-                raise ValueError(f"a ratio of {self.ratio:g} leaves nothing of a length of {length}; make it larger")
+                raise ValueError(f"a ratio of {self.ratio:g} of a length of {length} is less than 1; raise it")
             if left + self.kernel_size - 1 > length:
                 raise ValueError(
-                    f"{left} windows of kernel_size={self.kernel_size} need a length of {left + self.kernel_size - 1}, "
-                    f"not {length}; make the window or what is left smaller"
+                    f"{left} windows of kernel_size={self.kernel_size} need a length of "
+                    f"{left + self.kernel_size - 1}, received {length}; lower kernel_size or the output size"
                 )
         return Call("FractionalMaxPool", (self.kernel_size, size))
 
@@ -52,7 +52,7 @@ class FractionalMaxPool2d(_Fractional):
 
     group = "Pooling"
     title = "Fractional max pool 2D"
-    summary = "Maxima of windows of an image that lie elsewhere in each training step, and evenly in use"
+    summary = "Maxima over windows of an image at random positions in training and at regular positions in evaluation"
     keywords = ("downsample", "maximum", "random", "stochastic", "subsampling")
     url = "https://arxiv.org/abs/1412.6071"
     kind = "image"
@@ -63,7 +63,7 @@ class FractionalMaxPool3d(_Fractional):
 
     group = "Pooling"
     title = "Fractional max pool 3D"
-    summary = "Maxima of windows of a volume that lie elsewhere in each training step, and evenly in use"
+    summary = "Maxima over windows of a volume at random positions in training and at regular positions in evaluation"
     keywords = ("downsample", "maximum", "random", "stochastic", "video", "voxel")
     url = "https://arxiv.org/abs/1412.6071"
     kind = "volume"

@@ -17,13 +17,13 @@ class MatMul(Layer):
 
     group = "Tensor operation"
     title = "Matrix product"
-    summary = "The matrices of two branches multiplied, each example with its own"
+    summary = "Multiplies the matrices of two inputs, separately for each example"
     keywords = ("matmul", "bmm", "batched", "scores", "attention", "dot", "matrix multiplication")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.matmul.html"
 
-    transpose_a: bool = Field(False, description="Swap the last two axes of a first")
-    transpose_b: bool = Field(False, description="Swap the last two axes of b first, as for queries times keys")
-    scaled: bool = Field(False, description="Divide by √K, the root of the length that is summed over")
+    transpose_a: bool = Field(False, description="Transpose the last two axes of a first")
+    transpose_b: bool = Field(False, description="Transpose the last two axes of b first, as for queries times keys")
+    scaled: bool = Field(False, description="Divide by √K, where K is the length of the summed axis")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -46,11 +46,11 @@ class MatMul(Layer):
         ranks = len(a.shape), len(b.shape)
         if ranks == (2, 2) or min(ranks) < 2:
             raise ValueError(
-                f"{listed((a, b))} hold no matrices; one of them needs two axes after N, such as (N, I, K). "
-                "Dot product multiplies vectors"
+                f"{listed((a, b))} are not matrices; one of them needs two axes after N, such as (N, I, K). To "
+                "multiply vectors, use Dot product"
             )
         if ranks[0] != ranks[1] and 2 not in ranks:
-            raise ValueError(f"{listed((a, b))} differ in their number of axes; give both the same, with Unsqueeze")
+            raise ValueError(f"{listed((a, b))} differ in their number of axes; add an axis with Unsqueeze")
         if ranks[0] == ranks[1]:
             broadcast([TensorSpec(a.shape[:-2]), TensorSpec(b.shape[:-2])])
         self._inner(a, b)
@@ -59,13 +59,13 @@ class MatMul(Layer):
 
     def _inner(self, a: TensorSpec, b: TensorSpec) -> None:
         if 2 in (len(a.shape), len(b.shape)) and max(len(a.shape), len(b.shape)) > 3:
-            raise ValueError(f"a vector goes with one matrix (N, I, K), but here are {listed((a, b))}; use Unsqueeze")
+            raise ValueError(f"a vector needs a matrix (N, I, K), received {listed((a, b))}; use Unsqueeze")
         across = -2 if self.transpose_a and len(a.shape) > 2 else -1
         down = -1 if self.transpose_b or len(b.shape) == 2 else -2
         if a.size(across) != b.size(down):
             raise ValueError(
-                f"a has {a.size(across)} columns and b has {b.size(down)} rows; the two must be equal, "
-                "so change a width or transpose one of them"
+                f"a has {a.size(across)} columns and b has {b.size(down)} rows; both must be equal, so change a "
+                "width or transpose one of them"
             )
 
     def brief(self) -> str:
@@ -80,19 +80,19 @@ _EQUATION = re.compile(rf"{_TERM}(,{_TERM}){{0,3}}->{_TERM}")
 def _equation(text: str) -> str:
     text = text.replace(" ", "")
     if not _EQUATION.fullmatch(text):
-        raise ValueError("an equation is one to four groups of letters, an arrow and a group, such as nij,njk->nik")
+        raise ValueError(
+            "an equation needs one to four groups of letters, an arrow and one more group, such as nij,njk->nik"
+        )
     left, _, result = text.partition("->")
     terms = left.split(",")
     batch = result[0]
     if any(term[0] != batch or batch in term[1:] for term in (*terms, result)):
-        raise ValueError(
-            "the first letter is the batch: each group, also the last, begins with the same one, and has it only there"
-        )
+        raise ValueError("the first letter is the batch axis: every group must begin with it and must not repeat it")
     if len(set(result)) < len(result):
-        raise ValueError("the group after the arrow names each letter once")
+        raise ValueError("the group after the arrow must not repeat a letter")
     missing = sorted(set(result) - set(left))
     if missing:
-        raise ValueError(f"the letter {missing[0]} after the arrow stands in no group before it")
+        raise ValueError(f"the letter {missing[0]} after the arrow does not occur in a group before it")
     return text
 
 
@@ -101,7 +101,7 @@ class Einsum(Layer):
 
     group = "Tensor operation"
     title = "Einsum"
-    summary = "Products and sums over axes, written as an equation of letters"
+    summary = "Products and sums over axes in Einstein notation"
     keywords = ("einstein", "summation", "tensor product", "contraction", "matmul", "bilinear", "trace", "diagonal")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.einsum.html"
 
@@ -109,8 +109,8 @@ class Einsum(Layer):
         "nij,njk->nik",
         min_length=4,
         max_length=64,
-        description="One group of letters per input, one letter per axis; n, the batch, comes first in each. Letters "
-        "that are missing after the arrow are summed over",
+        description="One group of letters per input, one letter per axis; each group begins with n, the batch axis. "
+        "Letters that are missing after the arrow are summed over",
     )
 
     @classmethod
@@ -136,15 +136,15 @@ class Einsum(Layer):
             spec = specs[port.name]
             if len(spec.shape) != len(term):
                 raise ValueError(
-                    f"{term} names {len(term)} axes, but input {port.name} is {spec} with {len(spec.shape)}; "
-                    "give one letter to each axis"
+                    f"{term} names {len(term)} axes, but input {port.name} is {spec} with {len(spec.shape)}; use "
+                    "one letter for each axis"
                 )
             for axis, letter in enumerate(term[1:], 1):
                 size = spec.size(axis)
                 if sizes.setdefault(letter, size) != size:
                     raise ValueError(
-                        f"the letter {letter} stands for {sizes[letter]} in one place and for {size} in another; "
-                        "equal letters need equal lengths"
+                        f"the letter {letter} has the lengths {sizes[letter]} and {size}; equal letters need equal "
+                        "lengths"
                     )
         return Call("Einsum", (self.equation,))
 
@@ -160,7 +160,7 @@ class OuterProduct(Layer):
 
     group = "Tensor operation"
     title = "Outer product"
-    summary = "Each feature of one branch times each feature of the other"
+    summary = "The product of each feature of one input with each feature of the other"
     keywords = ("bilinear", "crossing", "interaction", "tensor product", "pairs")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.outer.html"
 
@@ -177,12 +177,12 @@ class OuterProduct(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         a, b = specs["a"], specs["b"]
         if len(a.shape) < 2 or len(b.shape) < 2 or a.shape[:-1] != b.shape[:-1]:
-            raise ValueError(f"{listed((a, b))} must have a last axis each, and be equal in all axes before it")
+            raise ValueError(f"{listed((a, b))} must have at least two axes and be equal in all axes except the last")
         return Call("OuterProduct")
 
 
 class _Comparison(OneAxis, Layer):
-    keep: bool = Field(False, description="Leave the axis there with a length of 1")
+    keep: bool = Field(False, description="Keep the axis with length 1")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -208,7 +208,7 @@ class Dot(_Comparison):
 
     group = "Tensor operation"
     title = "Dot product"
-    summary = "How far two branches point the same way: their product, summed over one axis"
+    summary = "The dot product of two inputs over one axis"
     keywords = ("inner product", "similarity", "scalar product", "matching", "two towers")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.linalg.vecdot.html"
 
@@ -218,7 +218,7 @@ class CosineSimilarity(_Comparison):
 
     group = "Tensor operation"
     title = "Cosine similarity"
-    summary = "The cosine of the angle between two branches: 1 for the same way, -1 for the opposite"
+    summary = "The cosine of the angle between two inputs: 1 for the same direction, -1 for the opposite"
     keywords = ("angle", "similarity", "matching", "siamese", "two towers", "contrastive")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.CosineSimilarity.html"
 
@@ -228,11 +228,11 @@ class DistanceMatrix(Layer):
 
     group = "Tensor operation"
     title = "Distance matrix"
-    summary = "How far each step of one sequence lies from each step of another"
+    summary = "The distances between each step of one sequence and each step of another"
     keywords = ("cdist", "pairwise", "euclidean", "kernel", "rbf", "prototypes", "nearest")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.cdist.html"
 
-    squared: bool = Field(False, description="The square of the distance, which is smooth where two steps meet")
+    squared: bool = Field(False, description="Return squared distances, which are differentiable at 0")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -244,5 +244,5 @@ class DistanceMatrix(Layer):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if specs["a"].size(2) != specs["b"].size(2):
-            raise ValueError(f"{listed((specs['a'], specs['b']))} must be equal in their last axis, the features")
+            raise ValueError(f"{listed((specs['a'], specs['b']))} must be equal in the last axis (features)")
         return Call("DistanceMatrix", (), {"squared": True} if self.squared else {})

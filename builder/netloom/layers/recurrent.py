@@ -11,10 +11,10 @@ from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
 
 class _Recurrent(Layer):
-    hidden_size: int = Field(64, ge=1, le=65_536, description="The width of the state")
-    layers: int = Field(1, ge=1, le=64, description="How many are stacked")
+    hidden_size: int = Field(64, ge=1, le=65_536, description="Size of the hidden state")
+    layers: int = Field(1, ge=1, le=64, description="Number of stacked layers")
     bidirectional: bool = Field(False, description="Read the sequence in both directions")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout between stacked layers")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability between stacked layers in training")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -26,8 +26,8 @@ class _Recurrent(Layer):
 
     def outputs(self) -> tuple[Port, ...]:
         return (
-            Port("out", ("sequence",), "The state at every step, (N, T, H)"),
-            Port("state", ("vector",), "The last state, (N, H)"),
+            Port("out", ("sequence",), "Hidden state at every step, (N, T, H)"),
+            Port("state", ("vector",), "Last hidden state, (N, H)"),
         )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
@@ -49,7 +49,7 @@ class LSTM(_Recurrent):
 
     group = "Recurrent"
     title = "LSTM"
-    summary = "Reads a sequence with a memory that gates keep"
+    summary = "Long short-term memory: a recurrent network with a gated memory cell"
     keywords = ("rnn", "recurrent", "memory", "sequence", "text", "series")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html"
 
@@ -59,7 +59,7 @@ class GRU(_Recurrent):
 
     group = "Recurrent"
     title = "GRU"
-    summary = "Reads a sequence with a lighter gated memory"
+    summary = "Gated recurrent unit: a recurrent network with fewer gates than an LSTM"
     keywords = ("rnn", "recurrent", "memory", "sequence", "text", "series")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html"
 
@@ -72,11 +72,11 @@ class RNN(_Recurrent):
 
     group = "Recurrent"
     title = "RNN"
-    summary = "Reads a sequence with a plain state, which each step mixes with what comes in"
+    summary = "A simple recurrent network (Elman): each step combines the input with the hidden state"
     keywords = ("recurrent", "elman", "vanilla", "sequence", "series")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.RNN.html"
 
-    nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="What is applied to the state at every step")
+    nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="Activation of the hidden state")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         call = super().build(specs)
@@ -85,7 +85,7 @@ class RNN(_Recurrent):
 
 
 class _Cell(Layer):
-    bias: bool = Field(True, description="Whether learned constants are added")
+    bias: bool = Field(True, description="Add learned biases")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -95,12 +95,12 @@ class _Cell(Layer):
 
     def inputs(self) -> tuple[Port, ...]:
         return (
-            Port("in", ("vector",), "What comes in at this step, (N, D)"),
-            Port("state", ("vector",), "The state so far, (N, H)"),
+            Port("in", ("vector",), "Input of this step, (N, D)"),
+            Port("state", ("vector",), "Previous hidden state, (N, H)"),
         )
 
     def outputs(self) -> tuple[Port, ...]:
-        return (Port("out", ("vector",), "The new state, (N, H)"),)
+        return (Port("out", ("vector",), "New hidden state, (N, H)"),)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         args = (specs["in"].size(1), specs["state"].size(1))
@@ -112,11 +112,11 @@ class RNNCell(_Cell):
 
     group = "Recurrent"
     title = "RNN cell"
-    summary = "One step of a plain recurrent network, from a state to the next"
+    summary = "One step of a simple recurrent network"
     keywords = ("recurrent", "elman", "step", "state")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.RNNCell.html"
 
-    nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="What is applied to the new state")
+    nonlinearity: Literal["tanh", "relu"] = Field("tanh", description="Activation of the new hidden state")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         call = super().build(specs)
@@ -129,7 +129,7 @@ class GRUCell(_Cell):
 
     group = "Recurrent"
     title = "GRU cell"
-    summary = "One step of a GRU, from a state to the next"
+    summary = "One step of a GRU"
     keywords = ("recurrent", "gate", "step", "state")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.GRUCell.html"
 
@@ -139,18 +139,18 @@ class LSTMCell(_Cell):
 
     group = "Recurrent"
     title = "LSTM cell"
-    summary = "One step of an LSTM, from a state and a memory to the next"
+    summary = "One step of an LSTM, with a hidden state and a memory cell"
     keywords = ("recurrent", "gate", "step", "state", "memory")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html"
 
     def inputs(self) -> tuple[Port, ...]:
-        return (*super().inputs(), Port("memory", ("vector",), "The memory so far, (N, H)"))
+        return (*super().inputs(), Port("memory", ("vector",), "Previous memory cell, (N, H)"))
 
     def outputs(self) -> tuple[Port, ...]:
-        return (*super().outputs(), Port("new_memory", ("vector",), "The new memory, (N, H)"))
+        return (*super().outputs(), Port("new_memory", ("vector",), "New memory cell, (N, H)"))
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if specs["state"].shape != specs["memory"].shape:
-            raise ValueError(f"state {specs['state']} and memory {specs['memory']} must be equal in shape")
+            raise ValueError(f"state {specs['state']} and memory {specs['memory']} must have the same shape")
         args = (specs["in"].size(1), specs["state"].size(1))
         return Call("LSTMCell", args, {} if self.bias else {"bias": False})

@@ -14,8 +14,10 @@ from netloom.layers.operation import Axes, OneAxis, floats, place, places
 class _Reduction(Layer):
     real: ClassVar[bool] = True  # whether whole numbers are refused
 
-    axes: Axes = Field((-1,), description="The axes that go, counted from 1 after the batch axis, or from -1, the last")
-    keep: bool = Field(False, description="Leave the axes there with a length of 1")
+    axes: Axes = Field(
+        (-1,), description="Axes to reduce, counted from 1 after the batch axis, or from -1 for the last"
+    )
+    keep: bool = Field(False, description="Keep the axes with length 1")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -47,7 +49,7 @@ class Sum(_Reduction):
 
     group = "Tensor operation"
     title = "Sum over axes"
-    summary = "The total over one or several axes"
+    summary = "The sum over one or more axes"
     keywords = ("total", "reduce", "add up", "pool")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.sum.html"
 
@@ -59,7 +61,7 @@ class Min(_Reduction):
 
     group = "Tensor operation"
     title = "Min over axes"
-    summary = "The least number over one or several axes"
+    summary = "The minimum over one or more axes"
     keywords = ("minimum", "least", "reduce", "pool", "amin")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.amin.html"
 
@@ -71,7 +73,7 @@ class Prod(_Reduction):
 
     group = "Tensor operation"
     title = "Product over axes"
-    summary = "All numbers over one or several axes multiplied"
+    summary = "The product over one or more axes"
     keywords = ("multiply", "reduce", "prod")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.prod.html"
 
@@ -83,19 +85,19 @@ class LogSumExp(_Reduction):
 
     group = "Tensor operation"
     title = "LogSumExp over axes"
-    summary = "A smooth maximum over one or several axes, which never overflows"
+    summary = "A smooth maximum over one or more axes, computed without overflow"
     keywords = ("softmax", "soft maximum", "partition", "energy", "reduce")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.logsumexp.html"
 
 
 class _Spread(_Reduction):
-    unbiased: bool = Field(False, description="Divide by n - 1 instead of n, as for a sample of something larger")
+    unbiased: bool = Field(False, description="Divide by n - 1 instead of n (Bessel's correction)")
 
     def _options(self, spec: TensorSpec) -> Mapping[str, Literals]:
         if not self.unbiased:
             return {}
         if all(spec.size(axis) == 1 for axis in places(self.axes, spec)):
-            raise ValueError("an unbiased spread needs two numbers or more; turn unbiased off or take other axes")
+            raise ValueError("the unbiased estimate needs at least two values; turn unbiased off or choose other axes")
         return {"unbiased": True}
 
     @classmethod
@@ -108,7 +110,7 @@ class Var(_Spread):
 
     group = "Tensor operation"
     title = "Variance over axes"
-    summary = "How far the numbers over one or several axes spread, squared"
+    summary = "The variance over one or more axes"
     keywords = ("var", "spread", "statistics", "reduce")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.var.html"
 
@@ -118,7 +120,7 @@ class Std(_Spread):
 
     group = "Tensor operation"
     title = "Standard deviation over axes"
-    summary = "How far the numbers over one or several axes spread around their mean"
+    summary = "The standard deviation over one or more axes"
     keywords = ("std", "spread", "deviation", "statistics", "reduce", "minibatch discrimination")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.std.html"
 
@@ -128,11 +130,13 @@ class Norm(_Reduction):
 
     group = "Tensor operation"
     title = "Norm over axes"
-    summary = "The length of the vectors along one or several axes"
+    summary = "The norm of the vectors along one or more axes"
     keywords = ("length", "magnitude", "euclidean", "l1", "l2", "reduce", "capsule")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.linalg.vector_norm.html"
 
-    order: Literal["L1", "L2", "max"] = Field("L2", description="Sum of sizes, root of the sum of squares, or largest")
+    order: Literal["L1", "L2", "max"] = Field(
+        "L2", description="Order of the norm: sum of absolute values, Euclidean norm, or maximum"
+    )
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -156,13 +160,13 @@ class _Masked(Layer):
         ]
 
     def inputs(self) -> tuple[Port, ...]:
-        return Port("in", doc="(N, T, …)"), Port("mask", doc="(N, T), not 0 for the steps that count")
+        return Port("in", doc="(N, T, …)"), Port("mask", doc="(N, T), nonzero for the steps to include")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         given, mask = specs["in"], specs["mask"]
         floats({"in": given})
         if len(mask.shape) != 2 or given.shape[:2] != mask.shape:
-            raise ValueError(f"the mask of {given} must be {TensorSpec(given.shape[:2])}, but it is {mask}")
+            raise ValueError(f"the mask of {given} must be {TensorSpec(given.shape[:2])}, received {mask}")
         return Call(type(self).__name__)
 
 
@@ -171,7 +175,7 @@ class MaskedMean(_Masked):
 
     group = "Tensor operation"
     title = "Masked mean"
-    summary = "The average of the steps that a mask keeps, such as those that are no padding"
+    summary = "The mean over the steps that a mask selects, such as steps without padding"
     keywords = ("average", "pooling", "mask", "padding", "sentence embedding")
     url = "https://arxiv.org/abs/1908.10084"
 
@@ -181,7 +185,7 @@ class MaskedMax(_Masked):
 
     group = "Tensor operation"
     title = "Masked max"
-    summary = "The greatest numbers among the steps that a mask keeps, such as those that are no padding"
+    summary = "The maximum over the steps that a mask selects, such as steps without padding"
     keywords = ("maximum", "pooling", "mask", "padding", "sentence embedding")
     url = "https://arxiv.org/abs/1908.10084"
 
@@ -189,7 +193,7 @@ class MaskedMax(_Masked):
 class _Choice(OneAxis, Layer):
     differentiable = False
 
-    keep: bool = Field(False, description="Leave the axis there with a length of 1")
+    keep: bool = Field(False, description="Keep the axis with length 1")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -207,8 +211,8 @@ class ArgMax(_Choice):
     """The place of the maximum along one axis, counted from 0, such as (N, D) -> (N)."""
 
     group = "Tensor operation"
-    title = "Place of the maximum"
-    summary = "Where along one axis the greatest number stands, as a whole number; no gradient passes"
+    title = "Argmax"
+    summary = "The index of the maximum along one axis, an integer; has no gradient"
     keywords = ("argmax", "index", "winner", "class", "prediction")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.argmax.html"
 
@@ -217,8 +221,8 @@ class ArgMin(_Choice):
     """The place of the minimum along one axis, counted from 0, such as (N, D) -> (N)."""
 
     group = "Tensor operation"
-    title = "Place of the minimum"
-    summary = "Where along one axis the least number stands, as a whole number; no gradient passes"
+    title = "Argmin"
+    summary = "The index of the minimum along one axis, an integer; has no gradient"
     keywords = ("argmin", "index", "nearest", "codebook")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.argmin.html"
 
@@ -227,7 +231,7 @@ class _Ranking(OneAxis, Layer):
     differentiable = False  # the values have a gradient, their places have none
 
     def outputs(self) -> tuple[Port, ...]:
-        return Port("values", doc="The numbers"), Port("indices", doc="Where they stood, whole numbers from 0")
+        return Port("values", doc="Values"), Port("indices", doc="Indices from 0, integers")
 
 
 class TopK(_Ranking):
@@ -235,12 +239,12 @@ class TopK(_Ranking):
 
     group = "Tensor operation"
     title = "Top k"
-    summary = "The greatest or least numbers along one axis, and where they stand"
+    summary = "The k largest or smallest values along one axis and their indices"
     keywords = ("topk", "best", "greatest", "k-max pooling", "beam", "routing")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.topk.html"
 
-    k: int = Field(1, ge=1, le=1_000_000, description="How many are taken")
-    largest: bool = Field(True, description="Take the greatest, or else the least")
+    k: int = Field(1, ge=1, le=1_000_000, description="Number of values")
+    largest: bool = Field(True, description="Return the largest values instead of the smallest")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -252,9 +256,7 @@ class TopK(_Ranking):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         axis = place(self.axis, specs["in"])
         if self.k > specs["in"].size(axis):
-            raise ValueError(
-                f"k={self.k} numbers cannot be taken from the {specs['in'].size(axis)} along axis {axis}; lower k"
-            )
+            raise ValueError(f"k={self.k} is more than the length {specs['in'].size(axis)} of axis {axis}; lower k")
         return Call("TopK", (self.k, axis), {} if self.largest else {"largest": False})
 
     def brief(self) -> str:
@@ -266,11 +268,11 @@ class Sort(_Ranking):
 
     group = "Tensor operation"
     title = "Sort"
-    summary = "The numbers along one axis in order, and where each of them stood"
+    summary = "The sorted values along one axis and their original indices"
     keywords = ("order", "rank", "argsort", "sorted")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.sort.html"
 
-    descending: bool = Field(False, description="Begin with the greatest")
+    descending: bool = Field(False, description="Sort in descending order")
 
     @classmethod
     def examples(cls) -> list[Example]:

@@ -10,9 +10,12 @@ from netloom.layers.layer import Call, Layer, Port, TensorSpec
 
 
 class _Causal(Layer):
-    kernel_size: int = Field(3, ge=1, le=1_024, description="How many steps the filter looks at")
+    kernel_size: int = Field(3, ge=1, le=1_024, description="Size of the kernel in steps")
     dilation: int = Field(
-        1, ge=1, le=65_536, description="The distance between these steps; double it from block to block"
+        1,
+        ge=1,
+        le=65_536,
+        description="Spacing between the elements of the kernel; usually doubled from block to block",
     )
 
     def inputs(self) -> tuple[Port, ...]:
@@ -34,11 +37,11 @@ class CausalConv1d(_Causal):
 
     group = "Convolution"
     title = "Causal Conv 1D"
-    summary = "Filters over a sequence (N, T, D) that see only a step and what came before it"
+    summary = "A convolution over a sequence (N, T, D) in which each step depends only on itself and earlier steps"
     keywords = ("convolution", "temporal", "dilated", "series", "audio", "forecast", "tcn", "wavenet")
     url = "https://arxiv.org/abs/1609.03499"
 
-    filters: int = Field(32, ge=1, le=65_536, description="How many numbers come out for each step")
+    filters: int = Field(32, ge=1, le=65_536, description="Number of output features per step")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("CausalConv1d", (specs["in"].size(2), self.filters), self._options())
@@ -52,12 +55,12 @@ class TCNBlock(_Causal):
 
     group = "Convolution"
     title = "TCN block"
-    summary = "Two causal convolutions with a residual, the block of temporal convolutional networks"
+    summary = "Two causal convolutions with a residual connection, the block of temporal convolutional networks"
     keywords = ("temporal convolutional network", "causal", "dilated", "residual", "series", "forecast")
     url = "https://arxiv.org/abs/1803.01271"
 
-    filters: int = Field(32, ge=1, le=65_536, description="How many numbers come out for each step")
-    dropout: float = Field(0.0, ge=0, lt=1, description="The share of numbers that is dropped while training")
+    filters: int = Field(32, ge=1, le=65_536, description="Number of output features per step")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability in training")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         dropout = {"dropout": self.dropout} if self.dropout else {}
@@ -72,17 +75,17 @@ class WaveNetBlock(_Causal):
 
     group = "Convolution"
     title = "WaveNet block"
-    summary = "A gated causal convolution with a residual, and a second way out that leads past the later blocks"
+    summary = "A gated causal convolution with a residual connection and a skip connection to the end of the network"
     keywords = ("wavenet", "gated", "causal", "dilated", "audio", "skip", "autoregressive")
     url = "https://arxiv.org/abs/1609.03499"
 
-    kernel_size: int = Field(2, ge=1, le=1_024, description="How many steps the filter looks at")
-    skip: int = Field(32, ge=1, le=65_536, description="How many numbers leave at the port skip for each step")
+    kernel_size: int = Field(2, ge=1, le=1_024, description="Size of the kernel in steps")
+    skip: int = Field(32, ge=1, le=65_536, description="Number of features per step at the port skip")
 
     def outputs(self) -> tuple[Port, ...]:
         return (
             Port("out", ("sequence",), "To the next block, (N, T, D)"),
-            Port("skip", ("sequence",), "To be added up over all blocks, (N, T, skip)"),
+            Port("skip", ("sequence",), "Skip connection, to be summed over all blocks, (N, T, skip)"),
         )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:

@@ -19,7 +19,7 @@ class Flatten(Layer):
 
     group = "Shape"
     title = "Flatten"
-    summary = "All numbers of an example in one row"
+    summary = "Flattens each example to a vector"
     keywords = ("vector", "reshape", "unroll")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Flatten.html"
 
@@ -42,18 +42,18 @@ class Reshape(Layer):
 
     group = "Shape"
     title = "Reshape"
-    summary = "The same numbers in another shape"
+    summary = "Changes the shape of each example and keeps its values"
     keywords = ("view", "unflatten")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.reshape.html"
 
     shape: Annotated[tuple[Size, ...], Field(strict=False, min_length=1, max_length=5)] = Field(
-        (-1,), description="The new shape without the batch axis; one entry may be -1, to be filled in"
+        (-1,), description="New shape without the batch axis; one entry can be -1, which is inferred"
     )
 
     @model_validator(mode="after")
     def _fillable(self) -> Reshape:
         if self.shape.count(-1) > 1 or 0 in self.shape:
-            raise ValueError("a shape is made of positive numbers, and at most one -1")
+            raise ValueError("a shape needs positive numbers, of which at most one is -1")
         return self
 
     @classmethod
@@ -80,18 +80,18 @@ class Permute(Layer):
 
     group = "Shape"
     title = "Permute"
-    summary = "The axes of an example in another order, such as 2, 1 to swap two"
+    summary = "Reorders the axes of an example, such as 2, 1 to swap two"
     keywords = ("transpose", "swap", "channels first", "channels last")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.permute.html"
 
     order: Annotated[tuple[int, ...], Field(strict=False, min_length=1, max_length=4)] = Field(
-        (2, 1), description="The axes, counted from 1, in their new order"
+        (2, 1), description="Axes in their new order, counted from 1"
     )
 
     @model_validator(mode="after")
     def _order(self) -> Permute:
         if sorted(self.order) != list(range(1, len(self.order) + 1)):
-            raise ValueError(f"an order names each axis from 1 to {len(self.order)} once")
+            raise ValueError(f"order must name each axis from 1 to {len(self.order)} once")
         return self
 
     @classmethod
@@ -119,12 +119,14 @@ class Transpose(Layer):
 
     group = "Shape"
     title = "Transpose"
-    summary = "Two axes of an example swapped"
+    summary = "Swaps two axes of an example"
     keywords = ("swap", "permute", "channels first", "channels last", "swapaxes")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.transpose.html"
 
-    axis: Axis = Field(-2, description="One of the axes, counted from 1 after the batch axis, or from -1, the last")
-    other: Axis = Field(-1, description="The other")
+    axis: Axis = Field(
+        -2, description="First axis to swap, counted from 1 after the batch axis, or from -1 for the last"
+    )
+    other: Axis = Field(-1, description="Second axis to swap")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -136,7 +138,9 @@ class Transpose(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         one, other = place(self.axis, specs["in"]), place(self.other, specs["in"], "other")
         if one == other:
-            raise ValueError(f"axis={self.axis} and other={self.other} are the same axis of {specs['in']}; name two")
+            raise ValueError(
+                f"axis={self.axis} and other={self.other} are the same axis of {specs['in']}; choose two different axes"
+            )
         return Call("Transpose", (one, other))
 
     def brief(self) -> str:
@@ -156,14 +160,12 @@ class FlattenAxes(Layer):
 
     group = "Shape"
     title = "Flatten axes"
-    summary = "Some neighbouring axes joined into one, while the others stay"
+    summary = "Merges adjacent axes into one and keeps the others"
     keywords = ("merge axes", "merge heads", "reshape", "view", "unroll", "time distributed")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Flatten.html"
 
-    first: Axis = Field(
-        -2, description="The first of the axes, counted from 1 after the batch axis, or from -1 backwards"
-    )
-    last: Axis = Field(-1, description="The last of them")
+    first: Axis = Field(-2, description="First axis to merge, counted from 1 after the batch axis, or from -1 backward")
+    last: Axis = Field(-1, description="Last axis to merge")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -176,7 +178,7 @@ class FlattenAxes(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         first, last = place(self.first, specs["in"], "first"), place(self.last, specs["in"], "last")
         if first >= last:
-            raise ValueError(f"axis {first} of {specs['in']} does not stand before axis {last}; swap them")
+            raise ValueError(f"axis {first} of {specs['in']} is not before axis {last}; swap them")
         return Call("nn.Flatten", (first, last))
 
     def brief(self) -> str:
@@ -193,7 +195,7 @@ class Squeeze(OneAxis, Layer):
 
     group = "Shape"
     title = "Squeeze"
-    summary = "Takes away an axis of length 1"
+    summary = "Removes an axis of length 1"
     keywords = ("remove axis", "drop dimension", "reshape")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.squeeze.html"
 
@@ -208,8 +210,8 @@ class Squeeze(OneAxis, Layer):
         axis = place(self.axis, specs["in"])
         if specs["in"].size(axis) != 1:
             raise ValueError(
-                f"axis {axis} of {specs['in']} has the length {specs['in'].size(axis)}, and only an axis of length 1 "
-                "can go; use Select to take one part of it"
+                f"axis {axis} of {specs['in']} has the length {specs['in'].size(axis)}, but only an axis of length "
+                "1 can be removed; use Select to keep one index of it"
             )
         return Call("Squeeze", (axis,))
 
@@ -224,11 +226,13 @@ class Unsqueeze(OneAxis, Layer):
 
     group = "Shape"
     title = "Unsqueeze"
-    summary = "Puts in an axis of length 1"
+    summary = "Inserts an axis of length 1"
     keywords = ("add axis", "new dimension", "expand dims", "reshape")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.unsqueeze.html"
 
-    axis: Axis = Field(1, description="Where the new axis stands, counted from 1 after the batch, or -1 for the end")
+    axis: Axis = Field(
+        1, description="Position of the new axis, counted from 1 after the batch axis, or -1 for the end"
+    )
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -248,8 +252,8 @@ class Unsqueeze(OneAxis, Layer):
 
 
 class _Reduction(Layer):
-    axis: int = Field(1, ge=1, le=4, description="The axis that goes, counted from 1 after the batch axis")
-    keep: bool = Field(False, description="Leave the axis there with a length of 1")
+    axis: int = Field(1, ge=1, le=4, description="Axis to reduce, counted from 1 after the batch axis")
+    keep: bool = Field(False, description="Keep the axis with length 1")
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("sequence", "image", "volume")),)
@@ -268,7 +272,7 @@ class Mean(_Reduction):
 
     group = "Shape"
     title = "Mean over an axis"
-    summary = "The average over one axis, such as the steps of a sequence"
+    summary = "The mean over one axis, such as the steps of a sequence"
     keywords = ("average", "pooling", "reduce")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.mean.html"
 
@@ -283,6 +287,6 @@ class Max(_Reduction):
 
     group = "Shape"
     title = "Max over an axis"
-    summary = "The greatest value along one axis, such as the steps of a sequence"
+    summary = "The maximum over one axis, such as the steps of a sequence"
     keywords = ("maximum", "pooling", "reduce")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.amax.html"

@@ -15,11 +15,11 @@ class FFTMagnitude(Layer):
 
     group = "Signal"
     title = "FFT magnitude"
-    summary = "How strong each frequency is along the last axis"
+    summary = "The magnitude of each frequency along the last axis"
     keywords = ("fourier", "spectrum", "frequency", "fft", "vibration", "audio", "series")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.fft.rfft.html"
 
-    log: bool = Field(False, description="Give log(1 + size), which brings strong and weak frequencies closer")
+    log: bool = Field(False, description="Return log(1 + magnitude), which compresses the range")
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("vector", "sequence", "image"), "(N, …, L)"),)
@@ -36,11 +36,11 @@ class DCT(Layer):
 
     group = "Signal"
     title = "Cosine transform (DCT)"
-    summary = "The last axis as a sum of cosine waves, of which the first and slowest are kept"
+    summary = "The discrete cosine transform of the last axis; keeps the lowest frequencies"
     keywords = ("dct", "discrete cosine transform", "frequency", "compression", "cepstrum")
     url = "https://en.wikipedia.org/wiki/Discrete_cosine_transform"
 
-    keep: int = Field(8, ge=1, le=65_536, description="How many waves are kept, no more than there are numbers")
+    keep: int = Field(8, ge=1, le=65_536, description="Number of coefficients to keep; at most the length of the axis")
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("vector", "sequence", "image"), "(N, …, L)"),)
@@ -49,14 +49,12 @@ class DCT(Layer):
         return Call("DCT", (specs["in"].size(-1), self.keep))
 
     def brief(self) -> str:
-        return f"{self.keep} waves"
+        return f"{self.keep} coefficients"
 
 
 class _Waveform(Layer):
-    window: int = Field(
-        400, ge=2, le=65_536, description="The length of each window in samples; 400 is 25 ms at 16 kHz"
-    )
-    hop: int = Field(160, ge=1, le=65_536, description="How many samples further the next window begins")
+    window: int = Field(400, ge=2, le=65_536, description="Size of the window in samples; 400 is 25 ms at 16 kHz")
+    hop: int = Field(160, ge=1, le=65_536, description="Distance between windows in samples")
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("vector",), "A waveform, (N, L)"),)
@@ -68,8 +66,8 @@ class _Waveform(Layer):
         length, least = specs["in"].size(1), self.window // 2 + 1 if center else self.window
         if length < least:
             raise ValueError(
-                f"a window of {self.window} samples needs a waveform of {least} or more, this one has {length}; "
-                "take a shorter window"
+                f"a window of {self.window} samples needs a waveform of at least {least} samples, received "
+                f"{length}; lower window"
             )
 
 
@@ -78,12 +76,17 @@ class STFTMagnitude(_Waveform):
 
     group = "Signal"
     title = "Spectrogram (STFT)"
-    summary = "How strong each frequency is in short windows of a waveform that overlap"
+    summary = (
+        "The magnitude of each frequency in short overlapping windows of a waveform (short-time Fourier transform)"
+    )
     keywords = ("stft", "short-time fourier", "spectrogram", "audio", "speech", "frequency")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.stft.html"
 
-    center: bool = Field(True, description="Mirror half a window at both ends, so that the first step is at the start")
-    power: bool = Field(False, description="Give the square, the power of each frequency")
+    center: bool = Field(
+        True,
+        description="Pad both ends by half a window with their reflection, to center the first window at the start",
+    )
+    power: bool = Field(False, description="Return the power (squared magnitude)")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         self._fits(specs, self.center)
@@ -104,12 +107,10 @@ class STFTMagnitude(_Waveform):
 
 
 class _Mel(_Waveform):
-    rate: int = Field(16_000, ge=1, le=1_000_000, description="How many samples a second has")
-    bands: int = Field(40, ge=1, le=1_024, description="How many bands the frequencies are put into")
-    low: float = Field(0.0, ge=0, le=500_000, description="Where the lowest band begins, in Hz")
-    high: float | None = Field(
-        None, gt=0, le=500_000, description="Where the highest band ends, in Hz; left empty, half of rate"
-    )
+    rate: int = Field(16_000, ge=1, le=1_000_000, description="Sample rate in Hz")
+    bands: int = Field(40, ge=1, le=1_024, description="Number of mel bands")
+    low: float = Field(0.0, ge=0, le=500_000, description="Lowest frequency in Hz")
+    high: float | None = Field(None, gt=0, le=500_000, description="Highest frequency in Hz; empty: half of rate")
 
     def _range(self) -> dict[str, float]:
         low = {"low": self.low} if self.low else {}
@@ -128,7 +129,7 @@ class LogMel(_Mel):
 
     group = "Signal"
     title = "Log-mel spectrogram"
-    summary = "How strong a waveform is in bands as wide as the ear hears them, window by window"
+    summary = "The logarithm of the energy in mel bands, which follow human hearing, for each window"
     keywords = ("mel", "spectrogram", "audio", "speech", "filterbank", "fbank", "sound")
     url = "https://en.wikipedia.org/wiki/Mel_scale"
 
@@ -145,11 +146,11 @@ class MFCC(_Mel):
 
     group = "Signal"
     title = "MFCC"
-    summary = "The shape of a waveform's spectrum in a few numbers, window by window"
+    summary = "Mel-frequency cepstral coefficients: the shape of the spectrum in a few numbers, for each window"
     keywords = ("mel", "cepstrum", "cepstral", "audio", "speech", "dct", "sound")
     url = "https://en.wikipedia.org/wiki/Mel-frequency_cepstrum"
 
-    coefficients: int = Field(13, ge=1, le=1_024, description="How many numbers are kept, no more than there are bands")
+    coefficients: int = Field(13, ge=1, le=1_024, description="Number of coefficients; at most the number of bands")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         self._fits(specs)

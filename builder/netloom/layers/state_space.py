@@ -20,9 +20,10 @@ class _StateSpace(Layer):
 
 
 class _Diagonal(_StateSpace):
-    state: int = Field(64, ge=1, le=4_096, description="How many numbers each channel remembers")
+    state: int = Field(64, ge=1, le=4_096, description="Size of the state of each channel")
     kind: Literal["complex", "real"] = Field(
-        "complex", description="Memories that swing and fade, which needs an even state, or that only fade"
+        "complex",
+        description="complex: states that oscillate and decay (needs an even state); real: states that only decay",
     )
 
     def brief(self) -> str:
@@ -30,7 +31,10 @@ class _Diagonal(_StateSpace):
 
     def _real(self) -> dict[str, bool]:
         if self.kind == "complex" and self.state % 2:
-            raise ValueError(f"complex numbers come in pairs, but state is {self.state}; make it even or kind real")
+            raise ValueError(
+                f"complex states come in pairs, so state must be even, received {self.state}; change it, or set "
+                "kind to real"
+            )
         return {"real": True} if self.kind == "real" else {}
 
 
@@ -39,7 +43,7 @@ class DiagonalStateSpace(_Diagonal):
 
     group = "State space and mixture"
     title = "Diagonal state space"
-    summary = "Each channel by itself through a linear memory of many time scales, without mixing the channels"
+    summary = "A linear state space model with many time scales for each channel; does not mix channels"
     keywords = ("ssm", "s4", "s4d", "dss", "convolution", "long", "series")
     url = "https://arxiv.org/abs/2206.11893"
 
@@ -59,12 +63,12 @@ class S4D(_Diagonal):
 
     group = "State space and mixture"
     title = "S4D"
-    summary = "Remembers long sequences by a linear memory per channel, then mixes the channels"
+    summary = "A diagonal state space model per channel for long sequences, followed by a layer that mixes the channels"
     keywords = ("ssm", "s4", "state space", "structured", "long", "series", "audio")
     url = "https://arxiv.org/abs/2206.11893"
 
     both_ways: bool = Field(False, description="Read the sequence in both directions")
-    dropout: float = Field(0.0, ge=0, lt=1, description="The share that is dropped before the channels are mixed")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability before the channels are mixed")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -77,11 +81,11 @@ class S4D(_Diagonal):
 
 
 class _Mamba(_StateSpace):
-    state: int = Field(16, ge=1, le=1_024, description="How many numbers each channel remembers")
-    kernel_size: int = Field(4, ge=1, le=64, description="How many steps the convolution before it sees")
-    expand: int = Field(2, ge=1, le=16, description="How many times wider it is inside")
+    state: int = Field(16, ge=1, le=1_024, description="Size of the state of each channel")
+    kernel_size: int = Field(4, ge=1, le=64, description="Kernel size of the preceding convolution in steps")
+    expand: int = Field(2, ge=1, le=16, description="Ratio of the inner width to D")
     rank: int | None = Field(
-        None, ge=1, le=65_536, description="Through how many numbers the time step is projected; none: D / 16"
+        None, ge=1, le=65_536, description="Rank of the projection of the time step; empty: D / 16"
     )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
@@ -97,7 +101,7 @@ class Mamba(_Mamba):
 
     group = "State space and mixture"
     title = "Mamba"
-    summary = "A memory that chooses by what it reads what to keep and what to forget"
+    summary = "A selective state space model: the input decides what the state keeps and forgets"
     keywords = ("ssm", "selective", "state space", "scan", "s6", "long", "language")
     url = "https://arxiv.org/abs/2312.00752"
 
@@ -107,6 +111,6 @@ class MambaBlock(_Mamba):
 
     group = "State space and mixture"
     title = "Mamba block"
-    summary = "Mamba with an RMS norm before it and a residual around it, to be stacked"
+    summary = "Mamba with RMS norm and a residual connection, to be stacked"
     keywords = ("ssm", "selective", "state space", "scan", "s6", "long", "language", "residual")
     url = "https://arxiv.org/abs/2312.00752"

@@ -38,14 +38,14 @@ class Subnetwork(Layer):
 
     group = "Network"
     title = "Network"
-    summary = "Another network of this project as one layer, as often as wanted"
+    summary = "Uses another network of this project as a layer, optionally repeated"
     keywords = ("block", "module", "subgraph", "custom", "group", "repeat", "stack", "nested")
 
-    network: str = Field("", max_length=64, description="The network that stands here")
-    repeat: int = Field(1, ge=1, le=1_000, description="How many of it follow each other, each fed by the one before")
-    shared: bool = Field(False, description="All repetitions use the same weights")
+    network: str = Field("", max_length=64, description="Network to use")
+    repeat: int = Field(1, ge=1, le=1_000, description="Number of repetitions in sequence")
+    shared: bool = Field(False, description="Share weights across all repetitions")
     values: dict[str, Value] = Field(
-        default_factory=dict, max_length=64, description="Other values for the network's parameters"
+        default_factory=dict, max_length=64, description="Values for the parameters of the network"
     )
     _looks: Interface = PrivateAttr(default_factory=Interface)
 
@@ -74,7 +74,7 @@ class Subnetwork(Layer):
         return tuple(Port(name, doc=node, label=titles.get(node, "")) for name, node in self.looks.outputs)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        raise ValueError("it is made of other layers; see netloom.compile")
+        raise ValueError("a subnetwork has no module of its own; netloom.compile builds its layers")
 
     def brief(self) -> str:
         return f"{self.network}{f' × {self.repeat}' if self.repeat > 1 else ''}{' shared' if self.shared else ''}"

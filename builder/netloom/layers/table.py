@@ -17,17 +17,17 @@ class CategoricalEmbedding(Layer):
 
     group = "Table"
     title = "Categorical embedding"
-    summary = "A learned vector for each value of each column of categories"
+    summary = "A learned vector for each category of each column"
     keywords = ("category", "columns", "entity embedding", "lookup", "tabular", "one-hot")
     url = "https://arxiv.org/abs/1604.06737"
 
     sizes: Annotated[tuple[Size, ...], Field(strict=False, min_length=1, max_length=1_024)] = Field(
-        (10, 10), description="How many categories each column has, one number for each column; they count from 0"
+        (10, 10), description="Number of categories of each column, separated by commas; categories are counted from 0"
     )
-    dim: int = Field(8, ge=1, le=65_536, description="The width of each vector")
+    dim: int = Field(8, ge=1, le=65_536, description="Size of each vector")
 
     def inputs(self) -> tuple[Port, ...]:
-        return (Port("in", ("tokens",), "One whole number for each column, (N, F)"),)
+        return (Port("in", ("tokens",), "Category of each column, integers (N, F)"),)
 
     def outputs(self) -> tuple[Port, ...]:
         return (Port("out", ("sequence",), "One vector for each column"),)
@@ -36,8 +36,8 @@ class CategoricalEmbedding(Layer):
         columns = specs["in"].size(1)
         if columns != len(self.sizes):
             raise ValueError(
-                f"sizes={self.sizes} is for {len(self.sizes)} columns, but {columns} come in; "
-                "give one number for each column"
+                f"sizes={self.sizes} has {len(self.sizes)} numbers, but the input has {columns} columns; set one "
+                "number per column"
             )
         return Call("CategoricalEmbedding", (self.sizes, self.dim))
 
@@ -54,18 +54,18 @@ class HashedEmbedding(Layer):
 
     group = "Table"
     title = "Hashed embedding"
-    summary = "A learned vector for any whole number, where numbers with the same remainder share one"
+    summary = "A learned vector for any integer; integers with the same remainder share one"
     keywords = ("hashing trick", "buckets", "category", "unknown", "lookup", "tabular", "ids")
     url = "https://arxiv.org/abs/0902.2206"
 
-    buckets: int = Field(1_000, ge=1, le=10_000_000, description="How many vectors there are")
-    dim: int = Field(8, ge=1, le=65_536, description="The width of each vector")
+    buckets: int = Field(1_000, ge=1, le=10_000_000, description="Number of vectors")
+    dim: int = Field(8, ge=1, le=65_536, description="Size of each vector")
 
     def inputs(self) -> tuple[Port, ...]:
-        return (Port("in", ("tokens",), "Whole numbers of any size, (N, F)"),)
+        return (Port("in", ("tokens",), "Integers of any size, (N, F)"),)
 
     def outputs(self) -> tuple[Port, ...]:
-        return (Port("out", ("sequence",), "One vector for each number"),)
+        return (Port("out", ("sequence",), "A vector for each integer"),)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("HashedEmbedding", (self.buckets, self.dim))
@@ -79,15 +79,15 @@ class NumericalEmbedding(Layer):
 
     group = "Table"
     title = "Numerical embedding"
-    summary = "Makes each number of a row a vector, so that a Transformer can read the row"
+    summary = "Maps each number of a row to a vector, so that a Transformer can process the row"
     keywords = ("feature tokenizer", "ft-transformer", "columns", "numbers", "tabular")
     url = "https://arxiv.org/abs/2106.11959"
 
-    dim: int = Field(8, ge=1, le=65_536, description="The width of each vector")
-    bias: bool = Field(True, description="Whether a learned vector is added for each column")
+    dim: int = Field(8, ge=1, le=65_536, description="Size of each vector")
+    bias: bool = Field(True, description="Add a learned bias for each column")
 
     def inputs(self) -> tuple[Port, ...]:
-        return (Port("in", ("vector",), "One number for each column, (N, F)"),)
+        return (Port("in", ("vector",), "A number for each column, (N, F)"),)
 
     def outputs(self) -> tuple[Port, ...]:
         return (Port("out", ("sequence",), "One vector for each column"),)
@@ -104,11 +104,11 @@ class FactorizationMachine(Layer):
 
     group = "Table"
     title = "Factorization machine"
-    summary = "How well each pair of columns goes together, added up over all pairs"
+    summary = "The pairwise interactions of all columns: the sum of their dot products"
     keywords = ("fm", "deepfm", "interaction", "recommender", "click", "pairs", "bi-interaction")
     url = "https://www.csie.ntu.edu.tw/~b97053/paper/Rendle2010FM.pdf"
 
-    give: Literal["sum", "products"] = Field("sum", description="One number for each row, or its K products")
+    give: Literal["sum", "products"] = Field("sum", description="One value per row, or K values")
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("sequence",), "One vector for each column, (N, F, K)"),)
@@ -132,7 +132,7 @@ class PairwiseInteraction(Layer):
 
     group = "Table"
     title = "Pairwise interaction"
-    summary = "The scalar product of each pair of columns"
+    summary = "The dot product of each pair of columns"
     keywords = ("dlrm", "dot product", "interaction", "recommender", "pairs")
     url = "https://arxiv.org/abs/1906.00091"
 
@@ -145,13 +145,16 @@ class PairwiseInteraction(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         columns = specs["in"].size(1)
         if columns < 2:
-            raise ValueError(f"{specs['in']} has one column, which makes no pair; give two or more")
+            raise ValueError(f"{specs['in']} has one column, but pairs need at least two")
         return Call("PairwiseInteraction", (columns,))
 
 
 class _Cross(Layer):
     rank: int | None = Field(
-        None, ge=1, le=65_536, description="Narrow the weights to this width in the middle, which saves many of them"
+        None,
+        ge=1,
+        le=65_536,
+        description="Rank of the weight matrices, which reduces the number of parameters; empty: full rank",
     )
 
     def outputs(self) -> tuple[Port, ...]:
@@ -166,11 +169,11 @@ class CrossNetwork(_Cross):
 
     group = "Table"
     title = "Cross network"
-    summary = "Multiplies features with each other, one degree more with each layer"
+    summary = "Explicit feature crosses (DCN v2); each layer raises their degree by one"
     keywords = ("dcn", "deep and cross", "interaction", "polynomial", "recommender", "tabular")
     url = "https://arxiv.org/abs/2008.13535"
 
-    layers: int = Field(2, ge=1, le=64, description="How many steps; products have up to one feature more than that")
+    layers: int = Field(2, ge=1, le=64, description="Number of cross layers; crosses have up to one feature more")
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("vector",), "(N, D)"),)
@@ -191,20 +194,20 @@ class CrossInteraction(_Cross):
 
     group = "Table"
     title = "Cross interaction"
-    summary = "One step of a cross network: the first features times a learned mix of the present ones"
+    summary = "One layer of a cross network: the original features times a learned mix of the current ones"
     keywords = ("dcn", "deep and cross", "gate", "polynomial", "recommender", "tabular")
     url = "https://arxiv.org/abs/2008.13535"
 
     def inputs(self) -> tuple[Port, ...]:
         return (
-            Port("first", ("vector",), "The features from the start, (N, D)"),
-            Port("in", ("vector",), "What the step before gave, (N, D)"),
+            Port("first", ("vector",), "Original features, (N, D)"),
+            Port("in", ("vector",), "Output of the previous step, (N, D)"),
         )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         first, spec = specs["first"], specs["in"]
         if first.shape != spec.shape:
-            raise ValueError(f"first {first} and in {spec} are multiplied, so they must be equal in shape")
+            raise ValueError(f"first {first} and in {spec} are multiplied, so they must have the same shape")
         return Call("CrossInteraction", (spec.size(1),), self._options())
 
     def brief(self) -> str:

@@ -13,7 +13,7 @@ class ConditionalRandomField(Layer):
 
     group = "Text"
     title = "Conditional random field"
-    summary = "Makes the scores of labels at every step agree with the labels before and after"
+    summary = "Scores whole sequences of labels: adds learned transition scores between neighboring steps"
     keywords = ("crf", "tagging", "named entities", "ner", "part of speech", "labels", "marginals", "sequence")
     url = "https://repository.upenn.edu/handle/20.500.14332/6188"
     makes_probabilities = True
@@ -22,7 +22,7 @@ class ConditionalRandomField(Layer):
         return (Port("in", ("sequence",), "A score for each label at each step, (N, T, K)"),)
 
     def outputs(self) -> tuple[Port, ...]:
-        return (Port("out", ("sequence",), "The log probability of each label at each step"),)
+        return (Port("out", ("sequence",), "Log probability of each label at each step"),)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("ConditionalRandomField", (specs["in"].size(2),))

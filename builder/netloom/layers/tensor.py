@@ -28,7 +28,7 @@ class Where(Layer):
 
     group = "Tensor operation"
     title = "Where"
-    summary = "Numbers of one branch where a condition holds, of another elsewhere"
+    summary = "Selects values of one input where a condition holds, and of another elsewhere"
     keywords = ("if", "choose", "condition", "switch", "select", "mask")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.where.html"
 
@@ -39,14 +39,12 @@ class Where(Layer):
         return [Example({}, {"condition": condition, "a": sequence, "b": sequence}, high=2) for condition in conditions]
 
     def inputs(self) -> tuple[Port, ...]:
-        return Port("condition", doc="Not 0 takes a, 0 takes b"), Port("a"), Port("b")
+        return Port("condition", doc="Condition: nonzero selects a, 0 selects b"), Port("a"), Port("b")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         broadcast([specs[port.name] for port in self.inputs()])
         if specs["a"].dtype != specs["b"].dtype:
-            raise ValueError(
-                "one of a and b holds whole numbers and the other real ones; put a Cast before one of them"
-            )
+            raise ValueError("one of a and b holds integers and the other real numbers; put a Cast before one of them")
         return Call("Where")
 
 
@@ -55,15 +53,17 @@ class Compare(Layer):
 
     group = "Tensor operation"
     title = "Compare"
-    summary = "1 where one number is less than, equal to or greater than another, and 0 elsewhere"
+    summary = "Compares values with a constant or a second input: 1 where the relation holds, 0 elsewhere"
     keywords = ("less", "greater", "equal", "threshold", "condition", "relation", "mask", "binary")
     url = "https://docs.pytorch.org/docs/stable/torch.html#comparison-ops"
 
     differentiable = False
 
-    relation: Literal["<", "<=", "==", "!=", ">=", ">"] = Field(">", description="What is asked of the first number")
+    relation: Literal["<", "<=", "==", "!=", ">=", ">"] = Field(
+        ">", description="Relation of the first value to the second"
+    )
     value: float | None = Field(
-        None, ge=-1e9, le=1e9, description="The number to compare with; where this is empty, a second port gives it"
+        None, ge=-1e9, le=1e9, description="Value to compare with; empty: read from a second port"
     )
 
     @classmethod
@@ -90,13 +90,13 @@ class MaskFill(Layer):
     """x where the mask is not 0 and a number elsewhere, or the other way round."""
 
     group = "Tensor operation"
-    title = "Mask fill"
-    summary = "Puts one number wherever a mask says so, such as a very low one before a softmax"
+    title = "Masked fill"
+    summary = "Replaces values where a mask applies, such as by a very low value before a softmax"
     keywords = ("masked fill", "padding", "attention mask", "ignore", "hide")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.Tensor.masked_fill_.html"
 
-    value: float = Field(-1e9, ge=-1e9, le=1e9, description="The number that is put in")
-    where: Literal["mask is 0", "mask is not 0"] = Field("mask is 0", description="Which places are filled")
+    value: float = Field(-1e9, ge=-1e9, le=1e9, description="Value to fill in")
+    where: Literal["mask is 0", "mask is not 0"] = Field("mask is 0", description="Values of the mask that are filled")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -108,7 +108,7 @@ class MaskFill(Layer):
         ]
 
     def inputs(self) -> tuple[Port, ...]:
-        return Port("in"), Port("mask", doc="As many axes as the tensor, or only its first ones")
+        return Port("in"), Port("mask", doc="The same axes as the tensor, or only its leading ones")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         given, mask = specs["in"], specs["mask"]
@@ -116,11 +116,13 @@ class MaskFill(Layer):
         sizes = (*mask.shape, *(1,) * missing)
         if missing < 0 or any(size not in (1, length) for size, length in zip(sizes, given.shape, strict=True)):
             raise ValueError(
-                f"the mask {mask} does not fit {given}; its axes are the tensor's first ones, each as long as there "
-                "or of length 1"
+                f"the mask {mask} does not fit {given}; its axes must match the leading axes of the tensor or have "
+                "the length 1"
             )
         if given.dtype == "int" and not self.value.is_integer():
-            raise ValueError(f"value={self.value:g} is no whole number, but what comes in is whole; take a whole value")
+            raise ValueError(
+                f"value={self.value:g} is not an integer, but the input holds integers; use an integer value"
+            )
         return Call("MaskFill", (self.value,), {"where_zero": False} if self.where == "mask is not 0" else {})
 
     def brief(self) -> str:
@@ -132,11 +134,11 @@ class ReplaceMissing(Layer):
 
     group = "Tensor operation"
     title = "Replace missing"
-    summary = "Puts a number wherever one is missing (NaN)"
+    summary = "Replaces missing values (NaN) by a constant"
     keywords = ("nan", "not a number", "impute", "nan to num", "empty", "fill")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nan_to_num.html"
 
-    value: float = Field(0.0, ge=-1e9, le=1e9, description="The number that is put in")
+    value: float = Field(0.0, ge=-1e9, le=1e9, description="Value to fill in")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         floats(specs)
@@ -151,14 +153,17 @@ class CausalMask(Layer):
 
     group = "Tensor operation"
     title = "Causal mask"
-    summary = "Says which steps each step may see: itself and what came before"
+    summary = "A mask of the steps that each step may attend to: itself and earlier steps"
     keywords = ("triangle", "tril", "autoregressive", "future", "sliding window", "attention mask")
     url = "https://arxiv.org/abs/1706.03762"
 
     differentiable = False  # it reads nothing of its input but the shape
 
     window: int | None = Field(
-        None, ge=1, le=1_000_000, description="How many steps each one sees, itself included; empty for all before it"
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Number of steps that each step attends to, including itself; empty: all earlier steps",
     )
 
     @classmethod
@@ -166,7 +171,7 @@ class CausalMask(Layer):
         return [Example({}, {"in": SAMPLES["tokens"]}), Example({"window": 3}, {"in": SAMPLES["sequence"]})]
 
     def inputs(self) -> tuple[Port, ...]:
-        return (Port("in", ("sequence", "tokens", "vector"), "Any sequence; only its length counts"),)
+        return (Port("in", ("sequence", "tokens", "vector"), "A sequence; only its length is used"),)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("CausalMask", () if self.window is None else (self.window,))
@@ -180,13 +185,13 @@ class PaddingMask(Layer):
 
     group = "Tensor operation"
     title = "Padding mask"
-    summary = "1 for every token that counts, 0 for the padding behind a short text"
+    summary = "A mask of the tokens: 1 for real tokens, 0 for padding"
     keywords = ("key padding mask", "attention mask", "pad", "length", "ignore")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html"
 
     differentiable = False
 
-    padding: int = Field(0, ge=0, le=10_000_000, description="The token that stands for nothing")
+    padding: int = Field(0, ge=0, le=10_000_000, description="Padding token")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -194,7 +199,7 @@ class PaddingMask(Layer):
         return [Example({}, tokens, high=3), Example({"padding": 2}, tokens, high=3)]
 
     def inputs(self) -> tuple[Port, ...]:
-        return (Port("in", ("tokens",), "Token numbers"),)
+        return (Port("in", ("tokens",), "Token ids"),)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("PaddingMask", (self.padding,) if self.padding else ())
@@ -205,13 +210,13 @@ class Cast(Layer):
 
     group = "Tensor operation"
     title = "Cast"
-    summary = "Turns whole numbers into real ones, or real ones into whole ones, where no gradient passes"
+    summary = "Converts integers to real numbers, or real numbers to integers, which have no gradient"
     keywords = ("convert", "type", "dtype", "int", "float", "truncate", "astype")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.Tensor.to.html"
 
     differentiable = False
 
-    to: Literal["float", "int"] = Field("float", description="What the numbers become")
+    to: Literal["float", "int"] = Field("float", description="Type to convert to")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -232,14 +237,14 @@ class OneHot(Layer):
 
     group = "Tensor operation"
     title = "One-hot"
-    summary = "A row of zeros with a single 1 at the place that each whole number names"
+    summary = "One-hot encoding of integers"
     keywords = ("categorical", "indicator", "dummy", "tokens", "class")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.one_hot.html"
 
     differentiable = False
 
     classes: int = Field(
-        10, ge=1, le=1_000_000, description="How many different numbers there are, from 0; others become all zeros"
+        10, ge=1, le=1_000_000, description="Number of classes, counted from 0; other integers become all zeros"
     )
 
     @classmethod
@@ -252,7 +257,7 @@ class OneHot(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if specs["in"].dtype != "int":
             raise ValueError(
-                "one-hot rows are made of whole numbers, but real ones come in; put a Cast to int before it"
+                "one-hot encoding needs integers, but the input holds real numbers; put a Cast to int before it"
             )
         return Call("OneHot", (self.classes,))
 
@@ -266,7 +271,7 @@ _NUMBER = re.compile(r"[+-]?\d{1,20}(\.\d{0,20})?([eE][+-]?\d{1,2})?")
 def _numbers(text: str) -> str:
     parts = [part.strip() for part in text.split(",")]
     if not all(_NUMBER.fullmatch(part) and isfinite(float(part)) and abs(float(part)) <= 1e9 for part in parts):
-        raise ValueError("values are numbers up to 1e9 with commas between them, such as 0.5, 1, -2e-3")
+        raise ValueError("values must be numbers up to 1e9 separated by commas, such as 0.5, 1, -2e-3")
     return ", ".join(parts)
 
 
@@ -275,22 +280,22 @@ class Constant(Layer):
 
     group = "Tensor operation"
     title = "Constant"
-    summary = "Numbers that you type, the same for each example; they are not learned"
+    summary = "Constant values, the same for each example; they are not trained"
     keywords = ("numbers", "literal", "fixed", "filter", "weights", "kernel")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.tensor.html"
 
     differentiable = False  # it reads nothing of its input but the batch size
 
     values: Annotated[str, AfterValidator(_numbers)] = Field(
-        "0", min_length=1, max_length=20_000, description="The numbers with commas between them, or one that fills all"
+        "0", min_length=1, max_length=20_000, description="Numbers separated by commas, or one number for all values"
     )
-    shape: Shape = Field((1,), description="Their shape without the batch axis")
+    shape: Shape = Field((1,), description="Shape without the batch axis")
 
     @model_validator(mode="after")
     def _filled(self) -> Constant:
         count, wanted = self.values.count(",") + 1, prod(self.shape)
         if count not in (1, wanted):
-            raise ValueError(f"the shape has room for {wanted} numbers, but there are {count}; type {wanted}, or one")
+            raise ValueError(f"the shape needs {wanted} values, received {count}; type {wanted} values, or one")
         return self
 
     @classmethod
@@ -301,7 +306,7 @@ class Constant(Layer):
         ]
 
     def inputs(self) -> tuple[Port, ...]:
-        return (Port("in", doc="Any tensor; only its batch size counts"),)
+        return (Port("in", doc="A tensor; only its batch size is used"),)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("Constant", (self.shape, *(float(part) for part in self.values.split(","))))
@@ -315,14 +320,14 @@ class Learned(Layer):
 
     group = "Tensor operation"
     title = "Learned tensor"
-    summary = "Numbers that the network learns, the same for each example, such as queries or a table of positions"
+    summary = "Trainable values, the same for each example, such as queries or position embeddings"
     keywords = ("parameter", "weight", "bias", "class token", "queries", "positional table", "prompt", "prototype")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.parameter.Parameter.html"
 
-    shape: Shape = Field((16,), description="The shape without the batch axis")
-    start: Literal["normal", "uniform", "zeros", "ones"] = Field("normal", description="What the numbers are at first")
+    shape: Shape = Field((16,), description="Shape without the batch axis")
+    start: Literal["normal", "uniform", "zeros", "ones"] = Field("normal", description="Initial values")
     spread: float = Field(
-        0.02, ge=0, le=1_000, description="The standard deviation of normal numbers, or the limit ± of uniform ones"
+        0.02, ge=0, le=1_000, description="Standard deviation of a normal distribution, or limit ± of a uniform one"
     )
 
     @classmethod
@@ -334,7 +339,7 @@ class Learned(Layer):
         ]
 
     def inputs(self) -> tuple[Port, ...]:
-        return (Port("in", doc="Any tensor; only its batch size counts"),)
+        return (Port("in", doc="A tensor; only its batch size is used"),)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         options: dict[str, Literals] = {} if self.start == "normal" else {"start": self.start}
@@ -351,12 +356,12 @@ class ConcatenateToken(Layer):
 
     group = "Tensor operation"
     title = "Class token"
-    summary = "Puts learned steps before or behind a sequence, which gather what is to be said about the whole"
+    summary = "Adds learned tokens before or after a sequence, which gather information about the whole sequence"
     keywords = ("cls", "register", "prompt", "prefix", "learned", "concatenate", "vision transformer", "bert")
     url = "https://arxiv.org/abs/2010.11929"
 
-    count: int = Field(1, ge=1, le=10_000, description="How many steps are put there")
-    position: Literal["front", "back"] = Field("front", description="Before the sequence or behind it")
+    count: int = Field(1, ge=1, le=10_000, description="Number of tokens")
+    position: Literal["front", "back"] = Field("front", description="Before or after the sequence")
 
     @classmethod
     def examples(cls) -> list[Example]:

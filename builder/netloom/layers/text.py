@@ -19,10 +19,10 @@ class Embedding(Layer):
     keywords: ClassVar[tuple[str, ...]] = ("tokens", "words", "lookup", "vocabulary")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Embedding.html"
 
-    vocabulary: int = Field(1000, ge=2, le=10_000_000, description="How many different tokens there are")
-    dim: int = Field(32, ge=1, le=65_536, description="The width of each token's vector")
+    vocabulary: int = Field(1000, ge=2, le=10_000_000, description="Size of the vocabulary")
+    dim: int = Field(32, ge=1, le=65_536, description="Size of each vector")
     padding_token: int | None = Field(
-        None, ge=0, le=9_999_999, description="The token that only fills up: its vector stays zero; empty: none"
+        None, ge=0, le=9_999_999, description="Padding token, whose vector stays 0; empty: none"
     )
 
     @model_validator(mode="after")
@@ -32,7 +32,7 @@ class Embedding(Layer):
         return self
 
     def inputs(self) -> tuple[Port, ...]:
-        return (Port("in", ("tokens",), "Token numbers"),)
+        return (Port("in", ("tokens",), "Token ids"),)
 
     def outputs(self) -> tuple[Port, ...]:
         return (Port("out", ("sequence",)),)
@@ -50,13 +50,13 @@ class EmbeddingBag(Embedding):
 
     group = "Text"
     title = "Embedding bag"
-    summary = "One vector for a whole text, from a learned vector for every token, whatever their order"
+    summary = "One vector per text: pools a learned vector for every token, independent of their order"
     keywords = ("tokens", "words", "bag of words", "fasttext", "lookup", "vocabulary")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.EmbeddingBag.html"
 
-    mode: Literal["mean", "sum", "max"] = Field("mean", description="How the tokens' vectors become one")
+    mode: Literal["mean", "sum", "max"] = Field("mean", description="How the vectors are pooled")
     padding_token: int | None = Field(
-        None, ge=0, le=9_999_999, description="The token that only fills up and does not count; empty: none"
+        None, ge=0, le=9_999_999, description="Padding token, which is ignored; empty: none"
     )
 
     @classmethod
@@ -79,11 +79,11 @@ class PositionalEmbedding(Layer):
 
     group = "Text"
     title = "Positional embedding"
-    summary = "Tells a Transformer where in the sequence each step stands"
+    summary = "Adds a vector for the position of each step, which a Transformer needs"
     keywords = ("position", "encoding", "sinusoidal", "transformer")
     url = "https://arxiv.org/abs/1706.03762"
 
-    kind: Literal["learned", "sinusoidal"] = Field("learned", description="Trained vectors, or fixed sines and cosines")
+    kind: Literal["learned", "sinusoidal"] = Field("learned", description="Learned vectors, or fixed sines and cosines")
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("sequence",)),)

@@ -15,12 +15,12 @@ class Expand(OneAxis, Layer):
 
     group = "Shape"
     title = "Expand"
-    summary = "Makes an axis of length 1 longer by repeating the one part it has"
+    summary = "Repeats an axis of length 1"
     keywords = ("broadcast", "repeat", "tile", "copy")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.Tensor.expand.html"
 
-    axis: Axis = Field(1, description="The axis, counted from 1 after the batch axis, or from -1, which is the last")
-    length: Length = Field(2, description="How long it becomes")
+    axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
+    length: Length = Field(2, description="New length of the axis")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -47,13 +47,13 @@ class Repeat(OneAxis, Layer):
 
     group = "Shape"
     title = "Repeat"
-    summary = "The same several times over along one axis"
+    summary = "Repeats the tensor along one axis"
     keywords = ("tile", "repeat interleave", "copy", "upsample", "grouped query")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.tile.html"
 
-    axis: Axis = Field(1, description="The axis, counted from 1 after the batch axis, or from -1, which is the last")
-    times: int = Field(2, ge=1, le=1_000, description="How often it stands there then")
-    each: bool = Field(False, description="Each part several times in place (aabb), or else all of it again (abab)")
+    axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
+    times: int = Field(2, ge=1, le=1_000, description="Number of repetitions")
+    each: bool = Field(False, description="Repeat each element in place (aabb) instead of the whole axis (abab)")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -75,11 +75,11 @@ class Flip(Layer):
 
     group = "Shape"
     title = "Flip"
-    summary = "The order along one or several axes turned around, such as a sequence from its end"
+    summary = "Reverses the order along one or more axes, such as the steps of a sequence"
     keywords = ("reverse", "mirror", "backwards")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.flip.html"
 
-    axes: Axes = Field((1,), description="The axes, counted from 1 after the batch axis, or from -1, which is the last")
+    axes: Axes = Field((1,), description="Axes, counted from 1 after the batch axis, or from -1 for the last")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -100,12 +100,14 @@ class Roll(OneAxis, Layer):
 
     group = "Shape"
     title = "Roll"
-    summary = "Moves everything along one axis; what leaves at one end comes in at the other"
+    summary = "Shifts values along one axis; values shifted out at one end reappear at the other"
     keywords = ("shift", "rotate", "circular", "cyclic", "swin")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.roll.html"
 
-    axis: Axis = Field(1, description="The axis, counted from 1 after the batch axis, or from -1, which is the last")
-    shift: int = Field(1, ge=-1_000_000, le=1_000_000, description="By how many places; negative numbers move back")
+    axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
+    shift: int = Field(
+        1, ge=-1_000_000, le=1_000_000, description="Number of positions to shift; negative numbers shift backward"
+    )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         return Call("Roll", (place(self.axis, specs["in"]), self.shift))
@@ -118,15 +120,15 @@ class Pad(OneAxis, Layer):
     """One number before and after what stands along one axis, such as (N, T, D) -> (N, before + T + after, D)."""
 
     group = "Shape"
-    title = "Pad an axis"
-    summary = "Makes one axis longer with the same number before and after it"
+    title = "Pad axis"
+    summary = "Pads one axis with a constant before and after it"
     keywords = ("padding", "zeros", "extend", "constant pad", "causal")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.pad.html"
 
-    axis: Axis = Field(1, description="The axis, counted from 1 after the batch axis, or from -1, which is the last")
-    before: int = Field(0, ge=0, le=1_000_000, description="How many places are added at the front")
-    after: int = Field(1, ge=0, le=1_000_000, description="How many places are added at the end")
-    value: float = Field(0.0, ge=-1e9, le=1e9, description="The number that stands there")
+    axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
+    before: int = Field(0, ge=0, le=1_000_000, description="Number of values added at the front")
+    after: int = Field(1, ge=0, le=1_000_000, description="Number of values added at the end")
+    value: float = Field(0.0, ge=-1e9, le=1e9, description="Value of the padding")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -139,7 +141,9 @@ class Pad(OneAxis, Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         axis = place(self.axis, specs["in"])
         if specs["in"].dtype == "int" and not self.value.is_integer():
-            raise ValueError(f"value={self.value:g} is no whole number, but what comes in is whole; take a whole value")
+            raise ValueError(
+                f"value={self.value:g} is not an integer, but the input holds integers; use an integer value"
+            )
         return Call("Pad", (axis, self.before, self.after), {"value": self.value} if self.value else {})
 
     def brief(self) -> str:
@@ -151,13 +155,13 @@ class SlidingWindow(OneAxis, Layer):
 
     group = "Shape"
     title = "Sliding window"
-    summary = "Cuts one axis into stretches of one length that may overlap, on a new axis"
+    summary = "Extracts windows of one axis, which can overlap, along a new axis"
     keywords = ("windows", "frames", "unfold", "patches", "overlap", "lags", "segments")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.Tensor.unfold.html"
 
-    axis: Axis = Field(1, description="The axis, counted from 1 after the batch axis, or from -1, which is the last")
-    size: Length = Field(4, description="How long each stretch is")
-    step: Length = Field(1, description="How far the next one begins behind it")
+    axis: Axis = Field(1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
+    size: Length = Field(4, description="Size of the window")
+    step: Length = Field(1, description="Distance between windows")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -171,7 +175,7 @@ class SlidingWindow(OneAxis, Layer):
         axis = place(self.axis, specs["in"])
         if self.size > specs["in"].size(axis):
             raise ValueError(
-                f"size={self.size} is longer than the {specs['in'].size(axis)} places along axis {axis}; shorten it"
+                f"size={self.size} is more than the length {specs['in'].size(axis)} of axis {axis}; lower it"
             )
         return Call("SlidingWindow", (axis, self.size, self.step))
 

@@ -15,8 +15,8 @@ Middle = Literal["gelu", "gelu_tanh", "relu", "silu", "swiglu", "geglu"]
 
 
 class _FeedForward(Layer):
-    hidden: int = Field(128, ge=1, le=1_000_000, description="The width in the middle")
-    dropout: float = Field(0.0, ge=0, lt=1, description="The share of the middle that is dropped while training")
+    hidden: int = Field(128, ge=1, le=1_000_000, description="Hidden size")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability of the hidden units in training")
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("vector", "sequence")),)
@@ -30,12 +30,12 @@ class FeedForward(_FeedForward):
 
     group = "Attention"
     title = "Feed-forward"
-    summary = "Two linear layers with an activation between, at each step by itself"
+    summary = "Two linear layers with an activation between them, applied to each step separately"
     keywords = ("ffn", "mlp", "position-wise", "transformer", "gelu", "relu")
     url = "https://arxiv.org/abs/1706.03762"
 
-    activation: Bend = Field("gelu", description="What bends the middle; gelu_tanh is the GELU of GPT-2")
-    bias: bool = Field(True, description="Whether both add a learned constant")
+    activation: Bend = Field("gelu", description="Activation; gelu_tanh is the approximation that GPT-2 uses")
+    bias: bool = Field(True, description="Add learned biases")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         options = unlike(self, activation="gelu", bias=True, dropout=0.0)
@@ -43,7 +43,7 @@ class FeedForward(_FeedForward):
 
 
 class _Gated(_FeedForward):
-    bias: bool = Field(False, description="Whether all three add a learned constant")
+    bias: bool = Field(False, description="Add learned biases")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         activation = {"SwiGLU": {}, "GeGLU": {"activation": "gelu"}}[type(self).__name__]
@@ -56,7 +56,7 @@ class SwiGLU(_Gated):
 
     group = "Attention"
     title = "SwiGLU feed-forward"
-    summary = "A feed-forward part whose middle is gated by a SiLU, as in Llama"
+    summary = "A feed-forward network with a SiLU gate, as in Llama"
     keywords = ("ffn", "mlp", "glu", "gated", "swish", "llama", "transformer")
     url = "https://arxiv.org/abs/2002.05202"
 
@@ -66,26 +66,33 @@ class GeGLU(_Gated):
 
     group = "Attention"
     title = "GeGLU feed-forward"
-    summary = "A feed-forward part whose middle is gated by a GELU, as in Gemma"
+    summary = "A feed-forward network with a GELU gate, as in Gemma"
     keywords = ("ffn", "mlp", "glu", "gated", "gelu", "gemma", "t5", "transformer")
     url = "https://arxiv.org/abs/2002.05202"
 
 
 class _Block(TransformerEncoderBlock):
     kv_heads: int | None = Field(
-        None, ge=1, le=1_024, description="How many heads of keys and values the heads share; none: each has its own"
+        None,
+        ge=1,
+        le=1_024,
+        description="Number of key and value heads that the query heads share; empty: one for each query head",
     )
-    head_width: int | None = Field(None, ge=1, le=65_536, description="The width of a head; none: an even share of D")
+    head_width: int | None = Field(
+        None, ge=1, le=65_536, description="Width of a head; empty: D divided by the number of heads"
+    )
     position: Position = Field(
         "none",
-        description="How places count: not at all, by turning queries and keys, by a slope per head, by T5's learned "
-        "buckets, or by a learned table",
+        description="Position encoding: none, rotary (RoPE), alibi (a bias per head that is linear in the distance), "
+        "buckets (T5's relative bias), or table (a learned bias per distance)",
     )
-    feed_forward: Middle = Field("gelu", description="The activation between the feed-forward pair, or a gated kind")
-    norm: Literal["layer", "rms"] = Field("layer", description="Layer norm, or RMS norm, which only scales")
-    bias: bool = Field(True, description="Whether projections and layer norms add a learned constant")
-    epsilon: float = Field(1e-5, gt=0, le=1, description="Added in the norms, against division by zero")
-    masked: bool = Field(False, description="Whether one more port takes a mask of what is padding")
+    feed_forward: Middle = Field("gelu", description="Activation of the feed-forward network, or a gated variant")
+    norm: Literal["layer", "rms"] = Field(
+        "layer", description="Layer norm, or RMS norm, which scales without centering"
+    )
+    bias: bool = Field(True, description="Add learned biases in projections and layer norms")
+    epsilon: float = Field(1e-5, gt=0, le=1, description="Added in the norms for numerical stability (ε)")
+    masked: bool = Field(False, description="Add a port for a padding mask")
 
     def _given(self) -> dict[str, Any]:
         return unlike(
@@ -105,8 +112,8 @@ class _Block(TransformerEncoderBlock):
 class TransformerBlock(_Block):
     """(N, T, D) -> (N, T, D)."""
 
-    title = "Transformer block with all options"
-    summary = "Self-attention and a feed-forward part, made to be those of BERT, GPT-2, Llama or T5"
+    title = "Transformer block (all options)"
+    summary = "Self-attention and a feed-forward network with the options of BERT, GPT-2, Llama and T5"
     keywords = (
         "attention",
         "transformer",
@@ -123,9 +130,12 @@ class TransformerBlock(_Block):
     url = "https://arxiv.org/abs/1706.03762"
 
     window: int | None = Field(
-        None, ge=1, le=1_000_000, description="A step sees only those less than so many steps away; none: all"
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Attention window: each step attends to steps less than this distance away; empty: to all steps",
     )
-    base: float = Field(10000.0, ge=1, le=1e9, description="For rotary: the base of the falling frequencies")
+    base: float = Field(10000.0, ge=1, le=1e9, description="For rotary: base of the frequencies (θ)")
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -151,11 +161,13 @@ class TransformerDecoderBlock(_Block):
     """(N, T, D) and (N, S, E) -> (N, T, D)."""
 
     title = "Transformer decoder block"
-    summary = "Self-attention, attention to another sequence and a feed-forward part, each with a residual and a norm"
+    summary = "Self-attention, cross-attention and a feed-forward network, each with a residual connection and a norm"
     keywords = ("attention", "transformer", "decoder", "cross-attention", "translation", "seq2seq", "t5", "bart")
     url = "https://arxiv.org/abs/1706.03762"
 
-    causal: bool = Field(True, description="Each step sees only itself and what came before, as in text generation")
+    causal: bool = Field(
+        True, description="Causal mask: each step attends only to itself and earlier steps, as in text generation"
+    )
 
     @classmethod
     def examples(cls) -> list[Example]:
@@ -168,7 +180,7 @@ class TransformerDecoderBlock(_Block):
         ]
 
     def inputs(self) -> tuple[Port, ...]:
-        memory = Port("memory", ("sequence",), "What is looked at, (N, S, E)")
+        memory = Port("memory", ("sequence",), "Memory (keys and values), (N, S, E)")
         return (*super().inputs(), memory, *mask_port(self.masked))
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:

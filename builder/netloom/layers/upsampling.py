@@ -19,35 +19,35 @@ class Upsample(Layer):
 
     group = "Shape"
     title = "Upsample"
-    summary = "Makes an image, a volume or a sequence (N, channels, length) larger or smaller, with nothing to learn"
+    summary = "Resizes an image, a volume or a sequence (N, channels, length) without parameters"
     keywords = ("resize", "interpolate", "scale", "nearest", "bilinear", "bicubic", "trilinear", "decoder", "unet")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Upsample.html"
 
-    scale: float = Field(2.0, gt=0, le=64, description="How many times longer each axis becomes")
+    scale: float = Field(2.0, gt=0, le=64, description="Factor by which each axis grows")
     mode: Literal["nearest", "nearest-exact", "linear", "bicubic"] = Field(
-        "nearest", description="The nearest value, or between the neighbours: linear (bilinear, trilinear) or bicubic"
+        "nearest", description="Interpolation: nearest, linear (bilinear, trilinear) or bicubic"
     )
-    align_corners: bool = Field(False, description="Whether the corners keep their values; for linear and bicubic")
-    size: Lengths = Field((), description="The lengths that come out, such as 64, 64, in place of scale; empty: scale")
+    align_corners: bool = Field(False, description="Align the corners of input and output; for linear and bicubic")
+    size: Lengths = Field((), description="Output size, such as 64, 64, which replaces scale; empty: scale")
 
     @model_validator(mode="after")
     def _corners(self) -> Upsample:
         if self.align_corners and self.mode.startswith("nearest"):
-            raise ValueError(f"align_corners needs the mode linear or bicubic, not {self.mode}")
+            raise ValueError(f"align_corners needs the mode linear or bicubic, received {self.mode}")
         return self
 
     def inputs(self) -> tuple[Port, ...]:
-        return (Port("in", ("image", "sequence", "volume"), "(N, channels, places…)"),)
+        return (Port("in", ("image", "sequence", "volume"), "(N, channels, positions…)"),)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         kind = specs["in"].kind
         if self.mode == "bicubic" and kind != "image":
-            raise ValueError(f"bicubic needs an image (N, C, H, W), received {specs['in']}; take linear")
+            raise ValueError(f"bicubic needs an image (N, C, H, W), received {specs['in']}; choose linear")
         if self.size and len(self.size) != RANKS[kind]:
-            raise ValueError(f"size={self.size} must have one number for each of the {RANKS[kind]} axes of places")
+            raise ValueError(f"size={self.size} needs one number for each of the {RANKS[kind]} axes after the channels")
         lengths = [specs["in"].size(axis) for axis in range(2, len(specs["in"].shape))]
         if not self.size and any(int(length * self.scale) < 1 for length in lengths):
-            raise ValueError(f"scale={self.scale} would leave nothing of {specs['in']}; take a larger one")
+            raise ValueError(f"scale={self.scale} makes {specs['in']} empty; raise it")
         kwargs: dict[str, float | bool | str | tuple[int, ...]] = (
             {"size": self.size} if self.size else {"scale_factor": self.scale}
         )
@@ -73,18 +73,18 @@ class PixelShuffle(_Image):
 
     group = "Shape"
     title = "Pixel shuffle"
-    summary = "Lays channels out as pixels: the image becomes larger, with fewer channels"
+    summary = "Rearranges channels to pixels: a larger image with fewer channels"
     keywords = ("super resolution", "sub-pixel", "depth to space", "upsample")
     url = "https://arxiv.org/abs/1609.05158"
 
-    factor: int = Field(2, ge=1, le=256, description="How many times larger height and width become, r")
+    factor: int = Field(2, ge=1, le=256, description="Factor by which height and width grow (r)")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         channels = specs["in"].size(1)
         if channels % self.factor**2:
             raise ValueError(
-                f"the {channels} channels that come in must be a multiple of factor² = {self.factor**2}; "
-                "put a Conv 2D with such a number of filters before it"
+                f"the {channels} input channels must be a multiple of factor² = {self.factor**2}; put a Conv 2D "
+                "with a suitable number of filters before it"
             )
         return Call("nn.PixelShuffle", (self.factor,))
 
@@ -97,11 +97,11 @@ class PixelUnshuffle(_Image):
 
     group = "Shape"
     title = "Pixel unshuffle"
-    summary = "Lays pixels out as channels: the image becomes smaller, and nothing is lost"
+    summary = "Rearranges pixels to channels: a smaller image without loss of information"
     keywords = ("space to depth", "downsample", "super resolution")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.PixelUnshuffle.html"
 
-    factor: int = Field(2, ge=1, le=256, description="How many times smaller height and width become, r")
+    factor: int = Field(2, ge=1, le=256, description="Factor by which height and width shrink (r)")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         height, width = specs["in"].size(2), specs["in"].size(3)
@@ -118,15 +118,15 @@ class ChannelShuffle(_Image):
 
     group = "Shape"
     title = "Channel shuffle"
-    summary = "Deals out the channels of each group in turn, so that groups can mix"
+    summary = "Interleaves the channels of the groups, so that groups can mix"
     keywords = ("shufflenet", "groups", "channels")
     url = "https://arxiv.org/abs/1707.01083"
 
-    groups: int = Field(2, ge=1, le=65_536, description="How many groups the channels are in")
+    groups: int = Field(2, ge=1, le=65_536, description="Number of groups of channels")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if specs["in"].size(1) % self.groups:
-            raise ValueError(f"groups={self.groups} must divide the {specs['in'].size(1)} channels that come in")
+            raise ValueError(f"groups={self.groups} must divide the {specs['in'].size(1)} input channels")
         return Call("nn.ChannelShuffle", (self.groups,))
 
     def brief(self) -> str:

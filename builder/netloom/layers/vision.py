@@ -25,11 +25,11 @@ class DropPath(Layer):
 
     group = "Vision block"
     title = "Drop path"
-    summary = "Leaves out a whole branch for some examples while training, before it is added to a residual"
+    summary = "Sets a residual branch to 0 for random examples in training (stochastic depth)"
     keywords = ("stochastic depth", "dropout", "regularisation", "residual")
     url = "https://arxiv.org/abs/1603.09382"
 
-    rate: float = Field(0.1, ge=0, lt=1, description="The share of examples for which the branch is left out")
+    rate: float = Field(0.1, ge=0, lt=1, description="Probability that the branch is dropped for an example")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         floats(specs)  # what is scaled up while training would be whole numbers afterwards
@@ -49,11 +49,11 @@ class SqueezeExcite(_VisionBlock):
 
     group = "Vision block"
     title = "Squeeze and excite"
-    summary = "Weighs each channel by what the whole image shows"
+    summary = "Weights each channel by a gate that is computed from the whole image"
     keywords = ("se", "channel attention", "senet", "gate", "recalibration")
     url = "https://arxiv.org/abs/1709.01507"
 
-    reduction: int = Field(16, ge=1, le=4_096, description="How many times narrower the middle is than the channels")
+    reduction: int = Field(16, ge=1, le=4_096, description="Ratio of the channels to the hidden size")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         channels = specs["in"].size(1)
@@ -68,13 +68,13 @@ class InvertedResidual(_VisionBlock):
 
     group = "Vision block"
     title = "Inverted residual"
-    summary = "MobileNetV2's light block: widen, filter each channel by itself, narrow again"
+    summary = "The block of MobileNetV2: expand, convolve each channel separately, project"
     keywords = ("mobilenet", "depthwise", "separable", "bottleneck", "cnn", "mobile")
     url = "https://arxiv.org/abs/1801.04381"
 
-    filters: int = Field(32, ge=1, le=65_536, description="How many channels come out")
-    stride: int = Field(1, ge=1, le=8, description="How far the filter moves each time; 2 halves the image")
-    expansion: int = Field(6, ge=1, le=64, description="How many times wider the middle is than the input")
+    filters: int = Field(32, ge=1, le=65_536, description="Number of output channels")
+    stride: int = Field(1, ge=1, le=8, description="Step of the kernel; 2 halves the size of the image")
+    expansion: int = Field(6, ge=1, le=64, description="Ratio of the hidden channels to the input channels")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         defaults = {"stride": 1, "expansion": 6}
@@ -97,15 +97,15 @@ class MBConv(_VisionBlock):
 
     group = "Vision block"
     title = "MBConv"
-    summary = "EfficientNet's block: an inverted residual whose channels are weighed by squeeze and excite"
+    summary = "The block of EfficientNet: an inverted residual with squeeze-and-excitation"
     keywords = ("efficientnet", "mobilenet", "depthwise", "separable", "squeeze", "cnn")
     url = "https://arxiv.org/abs/1905.11946"
 
-    filters: int = Field(32, ge=1, le=65_536, description="How many channels come out")
-    kernel_size: int = Field(3, ge=1, le=63, description="The side of the filter, an odd number")
-    stride: int = Field(1, ge=1, le=8, description="How far the filter moves each time; 2 halves the image")
-    expansion: int = Field(6, ge=1, le=64, description="How many times wider the middle is than the input")
-    drop_path: float = Field(0.0, ge=0, lt=1, description="The share of examples that skip the block while training")
+    filters: int = Field(32, ge=1, le=65_536, description="Number of output channels")
+    kernel_size: int = Field(3, ge=1, le=63, description="Size of the kernel, an odd number")
+    stride: int = Field(1, ge=1, le=8, description="Step of the kernel; 2 halves the size of the image")
+    expansion: int = Field(6, ge=1, le=64, description="Ratio of the hidden channels to the input channels")
+    drop_path: float = Field(0.0, ge=0, lt=1, description="Probability that an example skips the block in training")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         defaults = {"kernel_size": 3, "stride": 1, "expansion": 6, "drop_path": 0.0}
@@ -128,13 +128,13 @@ class ConvNeXtBlock(_VisionBlock):
 
     group = "Vision block"
     title = "ConvNeXt block"
-    summary = "A wide filter for each channel, then two linear layers at every place, added to the input"
+    summary = "A depthwise 7×7 convolution and two linear layers per position, with a residual connection"
     keywords = ("convnext", "depthwise", "large kernel", "cnn", "residual")
     url = "https://arxiv.org/abs/2201.03545"
 
-    kernel_size: int = Field(7, ge=1, le=63, description="The side of the filter, an odd number")
-    expansion: int = Field(4, ge=1, le=64, description="How many times wider the middle is than the channels")
-    drop_path: float = Field(0.0, ge=0, lt=1, description="The share of examples that skip the block while training")
+    kernel_size: int = Field(7, ge=1, le=63, description="Size of the kernel, an odd number")
+    expansion: int = Field(4, ge=1, le=64, description="Ratio of the hidden size to the channels")
+    drop_path: float = Field(0.0, ge=0, lt=1, description="Probability that an example skips the block in training")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         defaults = {"kernel_size": 7, "expansion": 4, "drop_path": 0.0}
@@ -150,14 +150,14 @@ class ResidualBlock(_VisionBlock):
 
     group = "Vision block"
     title = "Residual block"
-    summary = "ResNet's block: convolutions whose result is added to what came in"
+    summary = "The block of ResNet: convolutions with a residual connection"
     keywords = ("resnet", "skip", "shortcut", "basic block", "bottleneck", "cnn")
     url = "https://arxiv.org/abs/1512.03385"
 
-    filters: int = Field(64, ge=1, le=65_536, description="How many channels come out")
-    stride: int = Field(1, ge=1, le=8, description="How far the filter moves each time; 2 halves the image")
+    filters: int = Field(64, ge=1, le=65_536, description="Number of output channels")
+    stride: int = Field(1, ge=1, le=8, description="Step of the kernel; 2 halves the size of the image")
     kind: Literal["basic", "bottleneck"] = Field(
-        "basic", description="Two 3×3 convolutions, or a 3×3 one between two of 1×1 that narrow and widen"
+        "basic", description="basic: two 3×3 convolutions; bottleneck: a 3×3 convolution between two 1×1 convolutions"
     )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
@@ -181,23 +181,23 @@ class PatchEmbedding(_VisionBlock):
 
     group = "Vision block"
     title = "Patch embedding"
-    summary = "Cuts an image into squares and makes each a vector, so that a Transformer can read it"
+    summary = "Splits an image into square patches and maps each to a vector, so that a Transformer can process it"
     keywords = ("vit", "vision transformer", "patches", "image to sequence", "tokens")
     url = "https://arxiv.org/abs/2010.11929"
 
-    patch: int = Field(4, ge=1, le=1_024, description="The side of a square in pixels; must divide height and width")
-    dim: int = Field(64, ge=1, le=65_536, description="The width of each square's vector")
-    class_token: bool = Field(False, description="Put a learned vector in front, from which the answer can be read")
+    patch: int = Field(4, ge=1, le=1_024, description="Size of a patch in pixels; must divide height and width")
+    dim: int = Field(64, ge=1, le=65_536, description="Size of each vector")
+    class_token: bool = Field(False, description="Prepend a learned class token")
 
     def outputs(self) -> tuple[Port, ...]:
-        return (Port("out", ("sequence",), "One step for each square, row by row"),)
+        return (Port("out", ("sequence",), "One step per patch, row by row"),)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         channels, height, width = (specs["in"].size(axis) for axis in (1, 2, 3))
         if height % self.patch or width % self.patch:
             raise ValueError(
-                f"squares of {self.patch} do not fill an image of {height} × {width}; "
-                f"take a patch that divides both, such as {_divisor(self.patch, height, width)}"
+                f"patches of {self.patch} do not divide an image of {height} × {width}; choose a size that divides "
+                f"both, such as {_divisor(self.patch, height, width)}"
             )
         return Call(
             "PatchEmbedding", (channels, self.patch, self.dim), {"class_token": True} if self.class_token else {}
@@ -214,17 +214,17 @@ class PatchEmbedding(_VisionBlock):
 
 
 class _Windows(_VisionBlock):
-    heads: int = Field(4, ge=1, le=1_024, description="How many attend side by side; must divide the channels")
-    window: int = Field(4, ge=1, le=64, description="The side of a square in places; must divide height and width")
-    shift: bool = Field(False, description="Lay the squares half a side further, for every second block")
+    heads: int = Field(4, ge=1, le=1_024, description="Number of attention heads; must divide the channels")
+    window: int = Field(4, ge=1, le=64, description="Size of a window; must divide height and width")
+    shift: bool = Field(False, description="Shift the windows by half their size, for every second block")
 
     def _checked(self, specs: Mapping[str, TensorSpec]) -> TensorSpec:
         spec = specs["in"]
         height, width = spec.size(2), spec.size(3)
         if height % self.window or width % self.window:
             raise ValueError(
-                f"windows of {self.window} do not fill an image of {height} × {width}; "
-                f"take a window that divides both, such as {_divisor(self.window, height, width)}"
+                f"windows of {self.window} do not divide an image of {height} × {width}; choose a size that divides "
+                f"both, such as {_divisor(self.window, height, width)}"
             )
         return spec
 
@@ -244,11 +244,11 @@ class WindowAttention(_Windows):
 
     group = "Vision block"
     title = "Window attention"
-    summary = "Every place of an image gathers from the others in its square"
+    summary = "Self-attention within square windows of an image"
     keywords = ("swin", "self-attention", "shifted window", "relative position bias", "transformer")
     url = "https://arxiv.org/abs/2103.14030"
 
-    dropout: float = Field(0.0, ge=0, lt=1, description="The share of weights that is dropped while training")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability of the attention weights in training")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         optional = {"shift": self.shift, "dropout": self.dropout}
@@ -261,12 +261,12 @@ class SwinBlock(_Windows):
 
     group = "Vision block"
     title = "Swin block"
-    summary = "Window attention and a feed-forward pair, each with a residual and a layer norm"
+    summary = "Window attention and a feed-forward network, each with a residual connection and layer norm"
     keywords = ("swin", "vision transformer", "shifted window", "attention")
     url = "https://arxiv.org/abs/2103.14030"
 
-    expansion: int = Field(4, ge=1, le=64, description="How many times wider the feed-forward pair is in the middle")
-    drop_path: float = Field(0.0, ge=0, lt=1, description="The share of examples that skip each part while training")
+    expansion: int = Field(4, ge=1, le=64, description="Ratio of the hidden size to the channels")
+    drop_path: float = Field(0.0, ge=0, lt=1, description="Probability that an example skips each part in training")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         defaults = {"shift": False, "expansion": 4, "drop_path": 0.0}

@@ -50,9 +50,9 @@ def samples(found: dict[str, list[Any]], *, judged: bool) -> None:
         "at a Fréchet distance of 0 to the test images, and 0% at the distance of training images with shuffled "
         "pixels. Real images do not reach 100% either, because no two samples are the same."
         if judged
-        else "The decoder generates each image from a latent vector z ~ N(0, 1), the prior. The noise is the same for "
-        "every run. If these images look less real than reconstructions, the latent vectors of the data do not fill "
-        "the prior; raise the coefficient of Reparameterise."
+        else "The decoder generates each image from a latent vector z ~ N(0, 1), the prior. The noise is the same "
+        "for every run. If these images look less real than reconstructions, the latent vectors of the data do "
+        "not fill the prior; raise the coefficient of Reparameterize."
     )
 
 
