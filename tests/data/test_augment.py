@@ -14,8 +14,8 @@ from netloom.data import DataError, FieldSpec, Schema, TargetSpec, prepare
 from netloom.data.augmentation import Augmenter, augmentations, misfit, parsed, previewed, suited
 from netloom.data.augmentation.augmentation import Facts, Random
 from netloom.data.augmentation.images import turned
-from netloom.data.preparation.encode import PAD, UNKNOWN
 from netloom.document import Augment, DataChoice, Training, dumps, loads
+from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
 from tests.networks import digits_mlp
 
 PICTURE = Facts(FieldSpec("image", "image", (3, 12, 10)), {"encoding": "image", "mean": 0.4, "std": 0.25, "scale": 1.0})

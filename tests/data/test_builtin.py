@@ -19,10 +19,10 @@ from netloom.data import DataError, Prepared, bigram_entropy, datasets, prepare,
 from netloom.data.builtin_registry import builtin
 from netloom.data.environment import Episodes
 from netloom.data.multi_field import Categories, Matrices, Several
-from netloom.data.preparation.encode import IGNORE
 from netloom.data.raw_dataset import Characters, Images, Raw, Series, Table, Texts
 from netloom.data.splits.split import split
 from netloom.document import DataChoice
+from netloom.modalities.encoding.tags import IGNORE
 from tests.data.samples import whole
 
 NAMES = list(builtin())

@@ -17,10 +17,10 @@ from sklearn.pipeline import make_pipeline
 
 from netloom.data import DataError, Prepared, add_file, prepare
 from netloom.data.multi_field import Categories, Several
-from netloom.data.preparation.encode import encode_rows, restore_rows
 from netloom.data.quality.overview import columns as overview
 from netloom.data.raw_dataset import Table, Texts
 from netloom.document import DataChoice, Project, blank, dumps, loads
+from netloom.modalities.encoding.rows import encode_rows, restore_rows
 from tests.data.samples import ROWS, columns, csv, read
 
 RANDOM = np.random.default_rng(3)

@@ -14,22 +14,25 @@ import pytest
 
 from netloom.data import DataError, Prepared
 from netloom.data.builtin_registry import builtin
-from netloom.data.preparation.encode import EncodeError, date_part, encode, encode_rows, words
+from netloom.export.archive import packages, python, sources
+from netloom.modalities.encoding.cells import EncodeError, date_part
+from netloom.modalities.encoding.rows import encode, encode_rows
+from netloom.modalities.encoding.tokenization import words
 from tests.data.samples import columns, csv, pack, pictures, read, whole
 
-FILE = Path(encode.__code__.co_filename)
 ALONE = """
-import builtins, json, runpy, sys
-allowed, real = set(sys.stdlib_module_names) | {"numpy"}, builtins.__import__
+import builtins, json, sys
+sys.path.insert(0, sys.argv[1])
+allowed, real = set(sys.stdlib_module_names) | {"numpy", "encoding"}, builtins.__import__
 def limited(name, globals=None, locals=None, fromlist=(), level=0):
     asking = (globals or {}).get("__name__", "")
     if not asking.startswith("numpy") and level == 0 and name.partition(".")[0] not in allowed:
         raise ImportError(name)
     return real(name, globals, locals, fromlist, level)
 builtins.__import__ = limited
-module = runpy.run_path(sys.argv[1])
+from encoding.rows import encode
 request = json.load(sys.stdin)
-arrays = module["encode"](request["preprocess"], request["row"])
+arrays = encode(request["preprocess"], request["row"])
 assert not {"torch", "pandas", "netloom"} & set(sys.modules)
 print(json.dumps({name: [str(array.dtype), array.tolist()] for name, array in arrays.items()}))
 """
@@ -39,18 +42,28 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in row.items()}
 
 
-def _alone(data: Prepared, row: int) -> dict[str, np.ndarray]:
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the encoders as they are exported."""
+    folder = tmp_path_factory.mktemp("exported")
+    (folder / "encoding").mkdir()
+    for one in (*packages(), *sources()):
+        (folder / one.path).write_text(python(one.package, one.name), encoding="utf-8")
+    return folder
+
+
+def _alone(package: Path, data: Prepared, row: int) -> dict[str, np.ndarray]:
     request = json.dumps({"preprocess": data.preprocess, "row": _plain(data.row(row))}, allow_nan=False)
     done = subprocess.run(
-        [sys.executable, "-I", "-c", ALONE, str(FILE)], input=request, capture_output=True, text=True, check=True
+        [sys.executable, "-I", "-c", ALONE, str(package)], input=request, capture_output=True, text=True, check=True
     )
     return {name: np.array(values, dtype=kind) for name, (kind, values) in json.loads(done.stdout).items()}
 
 
 @pytest.mark.parametrize("name", ["digits", "wine", "sine", "intents", "tales"])
-def test_it_runs_by_itself_on_what_json_can_hold(name: str) -> None:
+def test_it_runs_by_itself_on_what_json_can_hold(package: Path, name: str) -> None:
     data = whole(name)
-    for field, array in _alone(data, 3).items():
+    for field, array in _alone(package, data, 3).items():
         assert array.dtype == data.inputs[field].numpy().dtype
         assert np.array_equal(array[0], data.inputs[field][3].numpy())
 

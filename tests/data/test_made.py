@@ -15,9 +15,9 @@ from netloom.data import Prepared, prepare
 from netloom.data.builtin.paraphrases import MEANINGS
 from netloom.data.builtin.requests import VALUES
 from netloom.data.multi_field import Categories, Several
-from netloom.data.preparation.encode import words
 from netloom.data.raw_dataset import Images, Series, Table, TaggedTexts, Texts
 from netloom.document import DataChoice
+from netloom.modalities.encoding.tokenization import words
 
 
 def data(name: str, **options: int | float) -> Prepared:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from netloom.data.preparation.encode import EncodeError, encode_rows
 from netloom.data.preparation.encoded_arrays import encoded
 from netloom.data.raw_dataset import Images
+from netloom.modalities.encoding.cells import EncodeError
+from netloom.modalities.encoding.rows import encode_rows
 
 ROWS = 150  # more than are taken at once
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from netloom.data import DataError, prepare
-from netloom.data.preparation.encode import sized
 from netloom.document import DataChoice
+from netloom.modalities.encoding.image_field import sized
 from tests.data.samples import pack, pictures, read
 
 RANDOM = np.random.default_rng(6)

@@ -18,13 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netloom.data import Prepared, add_file, prepare
-from netloom.data.preparation.encode import EncodeError, encode_rows
 from netloom.data.sequence_pairs import BEGUN
-from netloom.data.tables.coercion import date_forms, moment, number
 from netloom.data.tables.dialect import MISSING_MARKS, FileError, has_no_header
 from netloom.data.tables.readers import read_table
 from netloom.data.tables.row_file import RowFile, read_rows, reported, summary, unknown_categories
 from netloom.document import DataChoice
+from netloom.modalities.encoding.cells import EncodeError
+from netloom.modalities.encoding.coercion import date_forms, moment, number
+from netloom.modalities.encoding.rows import encode_rows
 from tests.data.brought import BROUGHT
 
 ROWS = 90

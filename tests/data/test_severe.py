@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from netloom.data import DataError, Prepared, add_file, prepare, remove, statistics
-from netloom.data.preparation.encode import encode_rows
 from netloom.data.preparation.label_merging import meant, merge, normal
 from netloom.data.preparation.project_defaults import default_choice, settle, take_back, with_defaults
 from netloom.data.quality import report
 from netloom.data.quality.finding import Finding
 from netloom.data.quality.severe_findings import caveats, high_findings
 from netloom.document import DataChoice
+from netloom.modalities.encoding.rows import encode_rows
 from netloom.runs.trained_run import evaluate, fit_here
 from netloom.templates import templates
 from netloom.templates.starting import start

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from netloom.data import DataError, Prepared, prepare
-from netloom.data.preparation.encode import encode_rows
 from netloom.data.preparation.spectrogram import empty_bands, log_mel_of
 from netloom.data.raw_dataset import Series
 from netloom.document import DataChoice
+from netloom.modalities.encoding.rows import encode_rows
 from netloom.nn.signal import LogMel
 
 LENGTH, RATE = 1_200, 4_000

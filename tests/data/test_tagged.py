@@ -14,10 +14,12 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from netloom.data import Prepared, add_file, prepare
-from netloom.data.preparation.encode import IGNORE, UNKNOWN, encode_rows
 from netloom.document import DataChoice, Training
 from netloom.explain.concepts.concepts import Wanted, _fits
 from netloom.explain.core.examples import labels, read
+from netloom.modalities.encoding.rows import encode_rows
+from netloom.modalities.encoding.tags import IGNORE
+from netloom.modalities.encoding.tokenization import UNKNOWN
 from netloom.runs import TrainedRun, fit_here, predict
 from netloom.training import OBJECTIVES
 from tests.data.crafted import packed

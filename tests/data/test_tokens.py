@@ -15,10 +15,12 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from netloom.data import DataError, prepare
 from netloom.data.builtin_registry import builtin
-from netloom.data.preparation.encode import PIECE, encode_rows, readable, tokens, unbyte
 from netloom.data.preparation.fitting import fit_text
 from netloom.data.raw_dataset import Texts
 from netloom.document import DataChoice
+from netloom.modalities.encoding.rows import encode_rows
+from netloom.modalities.encoding.text_fields import token_encoder
+from netloom.modalities.encoding.tokenization import PIECE, unbyte
 
 LETTERS = [
     *"aeiou etaoin shrdlu",
@@ -74,7 +76,7 @@ def test_thousands_of_texts_are_parted_as_the_library_parts_them(field: dict[str
     texts = sentences(2_000, 2) + list(_catalogue())
     theirs = library(field).encode_batch(texts)
     for text, found in zip(texts, theirs, strict=True):
-        assert tokens(field, text) == found.tokens, text
+        assert token_encoder(field).tokens(text) == found.tokens, text
     merged = sum(len(found.ids) for found in theirs) / sum(len(text.encode()) for text in texts)
     assert merged < 0.8  # so that there was something to merge
 
@@ -89,7 +91,7 @@ def _catalogue() -> Iterator[str]:
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_is_parted_so_and_comes_back_whole(field: dict[str, Any], text: str) -> None:
-    found = tokens(field, text)
+    found = token_encoder(field).tokens(text)
     if text.isprintable() or text.isascii():  # the library takes no lone surrogates, which are none of these
         assert found == library(field).encode(text).tokens
     assert unbyte(found) == text.encode("utf-8", "replace").decode()
@@ -103,8 +105,8 @@ def test_numbers_are_cut_and_padded_behind(field: dict[str, Any]) -> None:
     assert numbers.dtype == np.int64
     assert numbers[0].tolist() == [0] * 6
     places = {name: place for place, name in enumerate(field["vocabulary"])}
-    assert numbers[2].tolist() == [places[token] for token in tokens(field, texts[2])[:6]]
-    assert "".join(readable(field, texts[2])) == texts[2]
+    assert numbers[2].tolist() == [places[token] for token in token_encoder(field).tokens(texts[2])[:6]]
+    assert "".join(token_encoder(field).readable(texts[2])) == texts[2]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,7 @@ def test_numbers_are_cut_and_padded_behind(field: dict[str, Any]) -> None:
 def test_words_and_letters(settings_: dict[str, Any], expected: list[str]) -> None:
     text = "Don't stop, Zoë!"
     field = {**fit_text([text], settings_), "name": "text"}
-    assert tokens(field, text) == readable(field, text) == expected
+    assert token_encoder(field).tokens(text) == token_encoder(field).readable(text) == expected
     numbers = encode_rows({"fields": [{**field, "length": 20}]}, [{"text": text}])["text"][0]
     assert [field["vocabulary"][number] for number in numbers.tolist() if number] == expected
 

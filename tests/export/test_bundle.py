@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import zipfile
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -184,17 +185,19 @@ def test_a_wrong_file_gets_a_sentence(
 def test_what_is_in_it(name: str) -> None:
     run = trained(name)
     found = zipfile.ZipFile(io.BytesIO(export.content(run, "bundle")))
+    encoders = [file.name for file in files("netloom.modalities.encoding").iterdir() if file.name.endswith(".py")]
     assert found.namelist() == sorted(found.namelist())
     assert set(found.namelist()) == {
-        "README.md", "coercion.py", "decode.py", "dialect.py", "encode.py", "example.json", "model.py", "predict.py",
+        "README.md", "decode.py", "dialect.py", "example.json", "model.py", "predict.py",
         "preprocess.json", "probability.py", "project.json", "row_file.py", "weights.safetensors",
+        *(f"encoding/{name}" for name in encoders),
     }  # fmt: skip
     assert found.read("model.py").decode() == run.source
     assert loads(found.read("project.json").decode()) == run.project
     weights = load(found.read("weights.safetensors"))
     for key, value in run.model.state_dict().items():
         assert torch.equal(weights[key], value)
-    for name in ("predict.py", "decode.py", "encode.py", "coercion.py", "dialect.py", "row_file.py", "probability.py"):
+    for name in [name for name in found.namelist() if name.endswith(".py") and name != "model.py"]:
         assert "type: ignore" not in found.read(name).decode()
         assert "netloom" not in found.read(name).decode()
     assert b"python predict.py" in found.read("README.md")

@@ -18,7 +18,7 @@ from netloom.cli.rows import read_rows
 from netloom.data import add_file, schema
 from netloom.data.tables.row_file import reported
 from netloom.document import DataChoice, Training
-from netloom.export.archive import ENCODING, python
+from netloom.export.archive import python, sources
 from netloom.runs import TrainedRun, fit_here, predict
 from tests.data.test_rowfile import COLUMNS, DIALECTS, Writing, rows, write
 from tests.export import bare
@@ -82,15 +82,15 @@ def test_both_report_what_training_never_saw_and_what_cannot_be_read(
 
 def test_what_is_exported_is_the_source_that_import_runs() -> None:
     """But for where its neighbours are imported from."""
-    for path in ENCODING:
-        ours = files("netloom.data").joinpath(path).read_text(encoding="utf-8")
-        assert python("netloom.data", path) == re.sub(r"netloom\.data\.\w+\.", "", ours)
+    for one in sources():
+        ours = files(one.package).joinpath(one.name).read_text(encoding="utf-8")
+        assert python(one.package, one.name) == re.sub(r"netloom\.(data\.\w+|modalities)\.", "", ours)
 
 
 def test_no_name_of_the_modules_is_another_one_in_a_notebook() -> None:
     """They are cells of one namespace there."""
     names: list[str] = []
-    for package, name in [*(("netloom.data", name) for name in ENCODING), ("netloom.export", "predict.py")]:
+    for package, name in [*((one.package, one.name) for one in sources()), ("netloom.export", "predict.py")]:
         for node in ast.parse(python(package, name)).body:
             targets = node.targets if isinstance(node, ast.Assign) else [node]
             found = [getattr(one, "name", getattr(one, "id", "")) for one in targets]

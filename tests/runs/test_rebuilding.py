@@ -13,9 +13,9 @@ import torch
 from sklearn import metrics
 
 from netloom.data import Prepared, prepare, schema
-from netloom.data.preparation.encode import restore_rows
 from netloom.document import DataChoice, Project, Training
 from netloom.explain import ExplainError, explain
+from netloom.modalities.encoding.rows import restore_rows
 from netloom.runs import TrainedRun, evaluate, fit_here, predict
 from netloom.templates import templates
 from netloom.training import OBJECTIVES

@@ -243,7 +243,7 @@ def test_the_explain_page_takes_a_picture_and_refuses_one_that_is_too_large(
 ) -> None:
     content = photo(300, 200)
     pixels = images.picture(content, "a.png", 256)
-    from netloom.data.preparation.encode import sized
+    from netloom.modalities.encoding.image_field import sized
 
     expected = np.clip(sized(pixels.astype(np.float32), 3, 8, 8) / 255, 0, 1) * 255
     request.getfixturevalue("read_elsewhere")

@@ -19,10 +19,10 @@ from netloom.compile import source
 from netloom.data import prepare, schema
 from netloom.data.builtin_registry import builtin
 from netloom.data.environment import FIELD, Environment, Senses, World
-from netloom.data.preparation.encode import encode_rows
 from netloom.document import DataChoice, Edge, Project, Training, apply, dumps, loads
 from netloom.document.rl_settings import Agent
 from netloom.export import export
+from netloom.modalities.encoding.rows import encode_rows
 from netloom.runs import evaluate, fit_here, predict
 from netloom.tasks import tasks
 from netloom.training import TrainingError

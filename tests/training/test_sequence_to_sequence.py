@@ -18,10 +18,13 @@ import torch
 from netloom.cli.commands.runs import _lines as lines_of
 from netloom.data import Prepared, prepare
 from netloom.data.builtin.dates import FORMS, said
-from netloom.data.preparation.encode import END, IGNORE, PAD, START, UNKNOWN, encode_rows, write, written
 from netloom.data.sequence_pairs import BEGUN, Pairs
 from netloom.document import DataChoice, Project, Training, apply
 from netloom.explain import explain
+from netloom.modalities.encoding.rows import encode_rows
+from netloom.modalities.encoding.tags import IGNORE
+from netloom.modalities.encoding.text_fields import write, written
+from netloom.modalities.encoding.tokenization import END, PAD, START, UNKNOWN
 from netloom.runs import TrainedRun, evaluate, fit_here, predict
 from netloom.store import Run
 from netloom.templates import templates

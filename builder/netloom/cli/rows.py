@@ -23,9 +23,9 @@ def read_rows(name: str, preprocess: Mapping[str, Any]) -> RowFile:
     Raises:
         Failure: it cannot be read; the message names the place.
     """
-    from netloom.data.preparation.encode import EncodeError
     from netloom.data.tables import row_file
     from netloom.data.tables.dialect import FileError
+    from netloom.modalities.encoding.cells import EncodeError
 
     try:
         return row_file.read_rows(_bytes(name), "standard input" if name == STDIN else name, preprocess)

@@ -14,8 +14,8 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.preparation.encode import encode_rows
 from netloom.data.raw_dataset import Fitted, Raw, Table
+from netloom.modalities.encoding.rows import encode_rows
 
 # An episode that is shown as examples ends after so many steps, so that there are some for each split.
 LONGEST_EXAMPLE = 100

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from netloom.data.preparation.encode import numbered
 from netloom.data.preparation.fitting import category_reading, seen
 from netloom.data.raw_dataset import Fitted, Raw, Room, Texts, in_memory
 from netloom.data.schema import Example, FieldSpec
 from netloom.data.tables.categorical import Labels
+from netloom.modalities.encoding.category_column import CategoryEncoder
 
 VALUES_LIMIT = 100_000
 
@@ -44,7 +44,7 @@ class Categories(Raw):
         found = room(self.name, (len(self), len(self.columns)), np.int64)
         for place, column in enumerate(fitted[0]["columns"]):
             labels = Labels.of(self.columns[column["name"]])
-            found[:, place] = numbered(column, list(labels.names))[labels.codes]
+            found[:, place] = CategoryEncoder(column).numbers(list(labels.names))[labels.codes]
         return {self.name: found}
 
     def example(self, index: int, target: str) -> Example:

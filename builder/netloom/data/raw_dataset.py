@@ -1,6 +1,6 @@
 """Data as it was read, before anything was fitted: one class per kind, each of which knows its own preprocessing.
 
-`fit` looks at the rows of the training split alone and returns what `preparation.encode` needs, as plain JSON.
+`fit` looks at the rows of the training split alone and returns what `modalities.encoding` needs, as plain JSON.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from netloom.data.preparation.encode import IGNORE, features, hot, scaled, width, words
 from netloom.data.preparation.fitting import LENGTH_LIMIT, fit_category, fit_number, fit_pixels, fit_text, fit_windows
 from netloom.data.preparation.fitting import Fitted as Fitted
 from netloom.data.preparation.spectrogram import LOG_MEL, band_names, fit_log_mel, log_mel_of
 from netloom.data.schema import TARGET_TYPES, Example, FieldSpec, TargetKind, TargetSpec, TargetType
 from netloom.data.tables.categorical import Labels
-from netloom.data.tables.coercion import GROUPED
+from netloom.modalities.encoding.coercion import GROUPED
+from netloom.modalities.encoding.column_encoder import LabelEncoder, column_encoder
+from netloom.modalities.encoding.tags import IGNORE
+from netloom.modalities.encoding.tokenization import words
 
 _AT_ONCE, _PICTURES_AT_ONCE = 4_096, 64
 _BYTES_AT_ONCE = 2**24
@@ -176,10 +178,11 @@ class Images(Raw):
 
 @dataclass
 class Table(Raw):
-    """Columns by name, each R numbers (not a number where missing) or R categories. `dates` tells of numbers that were
-    made from a date: its column, and the part of it, as `preparation.encode.date_part` knows it; `booleans` of those
-    that mean yes and no; `written` how the cells of dates and of grouped numbers were written, as
-    `netloom.data.tables.coercion` names it. `settings` are by column."""
+    """Columns by name, each R numbers (NaN where one is missing) or R categories.
+
+    `dates` names the numbers that were made from a date: its column, and the part of it, as `date_part` has it.
+    `booleans` are those that mean yes and no. `written` is how the cells of dates and of grouped numbers were written,
+    as `modalities.encoding.coercion` names it. `settings` are by column."""
 
     numbers: dict[str, np.ndarray] = field(default_factory=dict)
     categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -213,30 +216,31 @@ class Table(Raw):
         return {"name": self.name, "encoding": "table", "columns": columns}
 
     def spec(self, fitted: Fitted) -> FieldSpec:
-        names = [name for column in fitted["columns"] for name in features(column)]
+        names = [name for column in fitted["columns"] for name in column_encoder(column).feature_names]
         return FieldSpec(self.name, "vector", (len(names),), columns=tuple(names))
 
     def encoded(self, fitted: list[Fitted], room: Room = in_memory) -> dict[str, np.ndarray]:
         if fitted[0]["encoding"] != "table":
             return {}
-        columns = fitted[0]["columns"]
-        found = room(self.name, (len(self), sum(map(width, columns))), np.float32)
+        columns = [column_encoder(column) for column in fitted[0]["columns"]]
+        array = room(self.name, (len(self), sum(column.width for column in columns)), np.float32)
         labels = {name: Labels.of(texts) for name, texts in self.categories.items()}
-        hots = {
-            column["name"]: hot(column, list(labels[column["name"]].names)).argmax(1)
+        # Each distinct text is encoded once.
+        tables = {
+            column.name: column.table(list(labels[column.name].names))
             for column in columns
-            if column["type"] != "number"
+            if isinstance(column, LabelEncoder)
         }
         for start in range(0, len(self), _AT_ONCE):  # so few rows that they stay in the processor's cache
             rows, place = slice(start, start + _AT_ONCE), 0
             for column in columns:
-                part, name = found[rows, place : place + width(column)], column["name"]
-                if column["type"] == "number":
-                    part[:] = scaled(column, self.numbers[name][rows])
+                part = array[rows, place : place + column.width]
+                if isinstance(column, LabelEncoder):
+                    column.fill(part, tables[column.name], labels[column.name].codes[rows])
                 else:
-                    part[np.arange(len(part)), hots[name][labels[name].codes[rows]]] = 1
+                    part[:] = column.encode_array(self.numbers[column.name][rows])
                 place += part.shape[1]
-        return {self.name: found}
+        return {self.name: array}
 
     def example(self, index: int, target: str) -> Example:
         return Example(index, target, columns=self.row(index))

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from netloom.data.preparation.encode import END, IGNORE, PAD, encode_rows, words
 from netloom.data.preparation.fitting import LENGTH_LIMIT
 from netloom.data.raw_dataset import Fitted, Texts
 from netloom.data.schema import Example, FieldSpec
+from netloom.modalities.encoding.rows import encode_rows
+from netloom.modalities.encoding.tags import IGNORE
+from netloom.modalities.encoding.tokenization import END, PAD, words
 
 BEGUN = "answer so far"
 # What stands for padding, for a letter that is not known, and for both ends of an answer.

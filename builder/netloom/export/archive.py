@@ -6,6 +6,8 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -29,16 +31,14 @@ def weights(model: nn.Module) -> bytes:
     return save({name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()})
 
 
-# What reads files and encodes rows, each after those that it imports.
-ENCODING = (
-    "preparation/encode.py", "preparation/decode.py", "tables/coercion.py", "tables/dialect.py", "tables/row_file.py"
-)  # fmt: skip
-_OWN_IMPORT = re.compile(r"^from netloom\.data\.\w+\.\w+ import (?:\([^)]*\)|[^(\n]*)\n", re.MULTILINE)
-_PACKAGE = re.compile(r"netloom\.data\.\w+\.")
+_OWN_IMPORT = re.compile(r"^from netloom\.(?:data|modalities)\.\w+\.(\w+) import (?:\([^)]*\)|[^(\n]*)\n", re.MULTILINE)
+_PACKAGE = re.compile(r"netloom\.(?:data\.\w+|modalities)\.")
+# The package that encodes rows travels as a whole.
+_ENCODING, _INIT = "netloom.modalities.encoding", "__init__.py"
 
 
 def preprocess(trained: Trained) -> dict[str, Any]:
-    """What `encode.py` needs, and which field each argument of the network reads."""
+    """What the encoders need, and which field each argument of the network reads."""
     found = {**trained.data.preprocess, "target": trained.decoding, "arguments": trained.fields}
     # Where an answer is of probabilities or their logarithms: what it is, of each that the network gives.
     if known := scales(trained.project, trained.data.schema):
@@ -63,14 +63,51 @@ def as_json(value: Any) -> bytes:
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
+@dataclass(frozen=True)
+class Source:
+    """A module of Netloom that travels: where it is found, and its path in a bundle."""
+
+    package: str
+    name: str
+    path: str
+
+    @property
+    def module(self) -> str:
+        """The name by which other modules import it."""
+        return self.name.removesuffix(".py")
+
+
+def sources() -> list[Source]:
+    """The modules that read files, encode rows and decode outputs, each after those that it imports."""
+    names = sorted(file.name for file in files(_ENCODING).iterdir() if file.name.endswith(".py") and file.name != _INIT)
+    travelling = [
+        *(Source(_ENCODING, name, f"encoding/{name}") for name in names),
+        Source("netloom.data.preparation", "decode.py", "decode.py"),
+        Source("netloom.data.tables", "dialect.py", "dialect.py"),
+        Source("netloom.data.tables", "row_file.py", "row_file.py"),
+    ]
+    modules = {source.module: source for source in travelling}
+    imports = {source.module: _OWN_IMPORT.findall(_text(source.package, source.name)) for source in travelling}
+    return [modules[name] for name in TopologicalSorter(imports).static_order()]
+
+
+def packages() -> list[Source]:
+    """The files that make a folder of a bundle a package; a notebook needs none of them."""
+    return [Source(_ENCODING, _INIT, f"encoding/{_INIT}")]
+
+
 def python(package: str, name: str, *, alone: bool = False) -> str:
     """A source file of Netloom's own, without the remarks that its type checker needs here. What it imports of its
     neighbours stands beside it, or before it where it is to be run `alone`."""
-    text = files(package).joinpath(name).read_text(encoding="utf-8")
+    text = _text(package, name)
     text = "".join(line.partition("  # type: ignore")[0].rstrip() + "\n" for line in text.splitlines())
     if alone:
         return re.sub(r"\n{4,}", "\n\n\n", _OWN_IMPORT.sub("", text))
     return _PACKAGE.sub("", text)
+
+
+def _text(package: str, name: str) -> str:
+    return files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 def pack(members: dict[str, bytes]) -> bytes:

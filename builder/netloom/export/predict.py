@@ -14,7 +14,10 @@ from typing import Any
 
 import torch
 from decode import decode  # type: ignore[import-not-found]
-from encode import EncodeError, encode_rows, last_places, write, written  # type: ignore[import-not-found]
+from encoding.cells import EncodeError  # type: ignore[import-not-found]
+from encoding.rows import encode_rows  # type: ignore[import-not-found]
+from encoding.text_fields import write, written  # type: ignore[import-not-found]
+from encoding.tokenization import last_places  # type: ignore[import-not-found]
 from model import Main  # type: ignore[import-not-found]
 from probability import logits  # type: ignore[import-not-found]
 from row_file import FileError, read_rows, reported, summary, unknown_categories  # type: ignore[import-not-found]

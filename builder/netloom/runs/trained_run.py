@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.compile import input_fields, module, source
 from netloom.data import DataError, Prepared, prepare, schema
-from netloom.data.preparation.encode import last_places
 from netloom.data.preparation.fitted_state import as_kept
 from netloom.data.quality.severe_findings import Caveat, caveats, severe
 from netloom.data.tables.row_file import reported, unknown_categories
 from netloom.document import DocumentError, Project, read, write_bytes
+from netloom.modalities.encoding.tokenization import last_places
 from netloom.runs import weight_history
 from netloom.runs.distillation import find, teach
 from netloom.runs.vae_sampling import samples

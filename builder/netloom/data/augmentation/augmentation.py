@@ -58,7 +58,7 @@ class Random:
 
 @dataclass(frozen=True)
 class Facts:
-    """A field as an augmentation sees it: `fitted` is its preprocessing, as `preparation.encode` knows it."""
+    """A field as an augmentation sees it: `fitted` is its preprocessing, as the encoders know it."""
 
     spec: FieldSpec
     fitted: dict[str, Any]

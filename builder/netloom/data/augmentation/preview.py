@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.data.augmentation.augmenter import Augmenter
-from netloom.data.preparation.encode import PAD, UNKNOWN, restore_rows
 from netloom.data.schema import Example, FieldSpec
+from netloom.modalities.encoding.rows import restore_rows
+from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
 
 if TYPE_CHECKING:
     import torch

@@ -9,9 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.preparation.encode import words
 from netloom.data.raw_dataset import Raw, TaggedTexts
 from netloom.data.schema import TargetKind
+from netloom.modalities.encoding.tokenization import words
 
 # Frames by intent; what stands in brackets is filled with a value of that kind, which is the entity.
 FRAMES = {

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from netloom.data.preparation.encode import PAD, restore_rows, spans, written
+from netloom.modalities.encoding.rows import restore_rows
+from netloom.modalities.encoding.tags import spans
+from netloom.modalities.encoding.text_fields import written
+from netloom.modalities.encoding.tokenization import PAD
 
 LIKELIEST = 5
 Answers = list[dict[str, Any]]

@@ -8,9 +8,9 @@ import numpy as np
 
 from netloom.data import limits
 from netloom.data.preparation import memmap_cache
-from netloom.data.preparation.encode import encode_rows
 from netloom.data.preparation.memmap_cache import Mapped
 from netloom.data.raw_dataset import in_memory
+from netloom.modalities.encoding.rows import encode_rows
 
 if TYPE_CHECKING:
     import torch

@@ -7,12 +7,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from netloom.data.preparation.encode import TEXTS, EncodeError, encode, readable, unbyte
 from netloom.data.preparation.memmap_cache import Mapped
 from netloom.data.preparation.spectrogram import LOG_MEL, spectrogram
 from netloom.data.raw_dataset import Raw
 from netloom.data.schema import DataError, Example, Schema
 from netloom.data.targets import target_of
+from netloom.modalities.encoding.cells import EncodeError
+from netloom.modalities.encoding.rows import encode
+from netloom.modalities.encoding.text_fields import text_encoders, token_encoder
 
 if TYPE_CHECKING:
     import torch
@@ -53,18 +55,14 @@ class Prepared:
     def example(self, index: int) -> Example:
         """A row as people see it, with its target in words."""
         example = self.raw.example(index, self.target_text(index))
-        texts = [field for field in self.preprocess["fields"] if field["encoding"] in TEXTS]
+        row = self.raw.row(index)
         for field in self.preprocess["fields"]:
             if field["encoding"] == LOG_MEL:
-                example = replace(example, series=spectrogram(field, self.raw.row(index)[field["name"]]))
-            if len(texts) == 1 and (field["encoding"] in ("letters", "bpe") or "lower" in field):
-                return replace(example, tokens=tuple(readable(field, self.raw.row(index)[field["name"]])))
-        if len(texts) > 1:
-            row = self.raw.row(index)
-            example = replace(
-                example, words={field["name"]: tuple(readable(field, row[field["name"]])) for field in texts}
-            )
-        return example
+                example = replace(example, series=spectrogram(field, row[field["name"]]))
+        tokens = {text.name: tuple(text.readable(row[text.name])) for text in text_encoders(self.preprocess["fields"])}
+        if len(tokens) == 1:
+            return replace(example, tokens=next(iter(tokens.values())))
+        return replace(example, words=tokens)
 
     def target_text(self, index: int) -> str:
         """A row's target in words."""
@@ -98,7 +96,4 @@ class Prepared:
     def decode(self, tokens: torch.Tensor) -> str:
         """Token numbers (T,) as text."""
         field = self.preprocess["fields"][0]
-        if field["encoding"] == "bpe":
-            return unbyte([field["vocabulary"][int(token)] for token in tokens])
-        joint = " " if field["encoding"] == "words" else ""
-        return joint.join(field["vocabulary"][int(token)] for token in tokens)
+        return token_encoder(field).joined([field["vocabulary"][int(token)] for token in tokens])

@@ -14,7 +14,7 @@ from netloom.data.preparation import memmap_cache
 from netloom.data.schema import DataError
 from netloom.data.tables import column_conversion
 from netloom.data.tables.categorical import Labels
-from netloom.data.tables.coercion import LARGEST
+from netloom.modalities.encoding.coercion import LARGEST
 
 if TYPE_CHECKING:
     import pandas as pd

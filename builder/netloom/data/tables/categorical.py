@@ -37,7 +37,7 @@ class Labels(Sequence[str]):
         """The cells of a table's column as texts, "" where one is missing; `numeric` writes each number in one way."""
         import pandas as pd
 
-        from netloom.data.preparation.encode import numeral
+        from netloom.modalities.encoding.cells import numeral
 
         codes, found = pd.factorize(values)
         texts = [numeral(str(value)) if numeric else str(value) for value in pd.Index(found).tolist()]

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netloom.data.preparation.encode import EncodeError, boolean
 from netloom.data.schema import DataError
 from netloom.data.tables.categorical import Labels
-from netloom.data.tables.coercion import ISO, ISO_DATE, LARGEST, is_grouped, is_nothing, number
 from netloom.data.tables.readers import dated
+from netloom.modalities.encoding.cells import EncodeError, boolean
+from netloom.modalities.encoding.coercion import ISO, ISO_DATE, LARGEST, is_grouped, is_nothing, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +84,7 @@ def dates(values: pd.Series, name: str, warnings: list[str]) -> pd.Series:
 
 
 def date_parts(values: pd.Series, parts: Sequence[str]) -> dict[str, np.ndarray]:
-    """Numbers from dates, as `netloom.data.preparation.encode.date_part` makes them."""
+    """Numbers from dates, as `netloom.modalities.encoding.cells.date_part` makes them."""
     accessors = {"weekday": "day_of_week", "yearday": "day_of_year"}
     found = {part: days(values) if part == "days" else getattr(values.dt, accessors.get(part, part)) for part in parts}
     return {name: part.to_numpy(dtype=np.float64, na_value=np.nan) for name, part in found.items()}

@@ -14,7 +14,6 @@ from netloom.data.decoded_size import refuse_long_lines, whole_table
 from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES
 from netloom.data.schema import DataError
 from netloom.data.tables import dialect
-from netloom.data.tables.coercion import GROUPED, ISO, ISO_DATE, are_grouped, date_forms, moment, number
 from netloom.data.tables.dialect import (
     BOOLEANS,
     LATIN,
@@ -30,6 +29,7 @@ from netloom.data.tables.dialect import (
 )
 from netloom.data.tables.json_records import records
 from netloom.data.tables.spreadsheets import spreadsheet
+from netloom.modalities.encoding.coercion import GROUPED, ISO, ISO_DATE, are_grouped, date_forms, moment, number
 
 if TYPE_CHECKING:
     import pandas as pd

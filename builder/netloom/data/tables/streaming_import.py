@@ -16,8 +16,8 @@ from netloom.data.decoded_size import refuse_long_lines_in, row_bytes
 from netloom.data.preparation import memmap_cache
 from netloom.data.schema import DataError
 from netloom.data.tables import arrow_table, json_records, readers
-from netloom.data.tables.coercion import GROUPED, ISO
 from netloom.data.tables.dialect import LATIN, dialect_of, has_no_header, sample
+from netloom.modalities.encoding.coercion import GROUPED, ISO
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,12 +15,12 @@ from netloom.data.schema import DataError
 from netloom.data.splits.roles import column_roles
 from netloom.data.tables import arrow_table, column_conversion
 from netloom.data.tables.categorical import Labels
-from netloom.data.tables.coercion import LARGEST
 from netloom.data.tables.column_conversion import odd_one
 from netloom.data.tables.column_inference import Plan, choices_of, few, plans, targets_of
 from netloom.data.tables.column_inference import default_target as default_target
 from netloom.data.tables.targets import LABELS, SEVERAL, labels_target, several_target
 from netloom.data.targets import target_of
+from netloom.modalities.encoding.coercion import LARGEST
 
 if TYPE_CHECKING:
     import pandas as pd

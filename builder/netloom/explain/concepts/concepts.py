@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from netloom.data.preparation.encode import as_text
 from netloom.explain.concepts.concept_activation_vectors import (
     MOST_CLASS,
     Told,
@@ -32,6 +31,7 @@ from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.nodes import InnerNode, acting_nodes, find
 from netloom.explain.core.run import Question, Trained, subject_of
 from netloom.explain.evidence.model_check import model_check
+from netloom.modalities.encoding.cells import as_text
 
 if TYPE_CHECKING:
     from netloom.data import Prepared

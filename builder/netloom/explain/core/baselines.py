@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from netloom.data.preparation.encode import PAD, width
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
+from netloom.modalities.encoding.field_encoder import field_encoder
+from netloom.modalities.encoding.tokenization import PAD
 
 if TYPE_CHECKING:
     import torch
@@ -153,11 +154,11 @@ class Median(Baseline):
         import torch
 
         found = source.rows.median(dim=0, keepdim=True).values
-        if source.spec.is_vector and source.field["encoding"] == "table":
+        if source.spec.is_vector:
             start = 0
-            for column in source.field["columns"]:
-                cells = slice(start, start := start + width(column))
-                if column["type"] != "number":
+            for column in field_encoder(source.field).columns:
+                cells = slice(start, start := start + column.width)
+                if column.is_exclusive:
                     counts = source.rows[:, cells].sum(0)
                     found[0, cells] = torch.nn.functional.one_hot(counts.argmax(), len(counts)).float()
         return found

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.data.preparation.encode import width
+from netloom.modalities.encoding.field_encoder import field_encoder
 
 if TYPE_CHECKING:
     from netloom.data import FieldSpec, Prepared
@@ -44,7 +44,5 @@ def by_column(data: Prepared, values: dict[str, np.ndarray]) -> dict[str, np.nda
 def _owners(data: Prepared, spec: FieldSpec) -> list[str]:
     """The column that each number of a field belongs to; empty where the field is not a table."""
     field: dict[str, Any] = next(field for field in data.preprocess["fields"] if field["name"] == spec.name)
-    if not spec.is_vector or field["encoding"] != "table":
-        return []
-    names = [(str(column.get("date") or column["name"]), width(column)) for column in field["columns"]]
-    return [name for name, size in names for _ in range(size)]
+    columns = field_encoder(field).columns if spec.is_vector else []
+    return [column.date_column or column.name for column in columns for _ in range(column.width)]

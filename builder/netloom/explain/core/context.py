@@ -18,13 +18,13 @@ from netloom import layers
 from netloom.compile import input_fields, input_nodes
 from netloom.compile.logit_network import with_logits
 from netloom.data import Prepared
-from netloom.data.preparation.encode import PAD
 from netloom.document import Project
 from netloom.explain.core.baselines import USUAL, Asked, choose
 from netloom.explain.core.columns import column_places
 from netloom.explain.core.cost import measured
 from netloom.explain.core.explanation import Target
 from netloom.explain.core.targets import select
+from netloom.modalities.encoding.tokenization import PAD
 
 # How much of the network's inner values may lie in memory at once, and how many rows at most go through it.
 MEMORY_BYTES = 128 * 2**20

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.data import Example, Prepared
-from netloom.data.preparation.encode import START, TEXTS, as_text, encode_rows, readable, sized, write, written
 from netloom.data.preparation.spectrogram import spectrogram
 from netloom.explain.core.columns import column_names
 from netloom.explain.core.errors import UnknownChoiceError
+from netloom.modalities.encoding.cells import as_text
+from netloom.modalities.encoding.image_field import sized
+from netloom.modalities.encoding.rows import encode_rows
+from netloom.modalities.encoding.text_fields import text_encoders, token_encoder, write, written
+from netloom.modalities.encoding.tokenization import START
 
 if TYPE_CHECKING:
     import torch
@@ -35,10 +39,10 @@ def read(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[dict[str,
         return {name: values[row : row + 1] for name, values in data.inputs.items()}, data.example(row)
     inputs = data.encode(row_or_raw)
     parts: dict[str, Any] = {}
-    several = sum(field["encoding"] in TEXTS for field in data.preprocess["fields"]) > 1
+    texts = [text.name for text in text_encoders(data.preprocess["fields"])]
     for field in data.preprocess["fields"]:
         shown = _shown(field, row_or_raw)
-        if several and field["encoding"] in TEXTS:
+        if len(texts) > 1 and field["name"] in texts:
             parts["words"] = {**parts.get("words", {}), field["name"]: shown["tokens"]}
             shown = {"columns": {field["name"]: shown["text"]}}
         shown["columns"] = parts.get("columns", {}) | shown.get("columns", {})
@@ -91,8 +95,7 @@ def _shown(field: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     if field["encoding"] == "series":
         return {"series": np.asarray(value, dtype=np.float64).reshape(field["shape"])}
     text = str(as_text(value))
-    tokens = text if field["encoding"] == "characters" else readable(dict(field), value)
-    return {"text": text, "tokens": tuple(tokens)}
+    return {"text": text, "tokens": tuple(token_encoder(dict(field)).readable(value))}
 
 
 def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from netloom.data.preparation.encode import PAD, written
 from netloom.document import Training
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Target, TargetQuantity
 from netloom.explain.core.quantity import Inputs, Named, Quantity, listed
+from netloom.modalities.encoding.text_fields import written
+from netloom.modalities.encoding.tokenization import PAD
 
 if TYPE_CHECKING:
     import torch

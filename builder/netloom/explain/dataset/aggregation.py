@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.data.preparation.encode import PAD, UNKNOWN, width
 from netloom.explain.core.axes import Axes, axes_of
 from netloom.explain.core.columns import column_names
 from netloom.explain.core.segments import spans_of
+from netloom.modalities.encoding.field_encoder import field_encoder
+from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
 
 if TYPE_CHECKING:
     from netloom.data import FieldSpec, Prepared
@@ -173,16 +174,17 @@ def _columns(
 def _level(about: dict[str, Any], name: str, given: np.ndarray) -> np.ndarray:
     """How high the value of a column of a table is in each row, (N,); no number where it has no order, as a category
     and the parts of a date have none. Where a second number says that it is missing, the first stands for it."""
-    starts = np.cumsum([0, *(width(column) for column in about["columns"])])
+    columns = field_encoder(about).columns
+    starts = np.cumsum([0, *(column.width for column in columns)])[:-1]
     own = [
         (start, column)
-        for start, column in zip(starts, about["columns"], strict=False)
-        if (column.get("date") or column["name"]) == name
+        for start, column in zip(starts, columns, strict=True)
+        if (column.date_column or column.name) == name
     ]
-    if len(own) != 1 or own[0][1]["type"] != "number":
+    if len(own) != 1 or not own[0][1].is_ordered:
         return np.full(len(given), np.nan)
-    found: np.ndarray = given[:, own[0][0]]
-    return found
+    level: np.ndarray = given[:, own[0][0]]
+    return level
 
 
 def _words(

@@ -6,7 +6,7 @@ comes in is pictures, else standard deviations of the training rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,11 @@ import torch
 
 from netloom.compile import input_fields
 from netloom.data import FieldSpec, Prepared
-from netloom.data.preparation.encode import restore_rows, width
 from netloom.explain.core.baselines import brightest
 from netloom.explain.core.requirements import nothing_to_explain
+from netloom.modalities.encoding.column_encoder import ColumnEncoder
+from netloom.modalities.encoding.field_encoder import field_encoder
+from netloom.modalities.encoding.rows import restore_rows
 
 if TYPE_CHECKING:
     from netloom.document import Project
@@ -120,18 +122,13 @@ class Space:
             if self.unit == BRIGHTNESS or part.spec.is_image:
                 continue
             if part.spec.is_vector:
-                columns = [column for column in part.field["columns"] if _plain(column)]
-                found |= {column["name"]: float(column["std"]) for column in columns}
+                columns = [column for column in field_encoder(part.field).columns if column.is_linear]
+                found |= {column.name: column.step for column in columns}
             else:
                 each = np.broadcast_to(np.array(part.field["std"], dtype=float).ravel(), part.spec.shape[-1:])
                 names = [name] if len(each) == 1 else [f"{name} {place + 1}" for place in range(len(each))]
                 found |= dict(zip(names, each.tolist(), strict=True))
         return found
-
-
-def _plain(column: Mapping[str, Any]) -> bool:
-    """Whether a column is a number whose steps are equally long all over."""
-    return column["type"] == "number" and not any(column.get(key) for key in ("log", "quantiles", "boolean"))
 
 
 def _part(data: Prepared, spec: FieldSpec, field: dict[str, Any], *, pictures: bool) -> Part:
@@ -147,7 +144,7 @@ def _part(data: Prepared, spec: FieldSpec, field: dict[str, Any], *, pictures: b
         scale = torch.full_like(least, pixel) / std if pictures else scale
         least, most = low, high
     elif spec.is_vector:
-        bent = torch.tensor(_each(field, lambda column: "quantiles" in column)).unsqueeze(0)
+        bent = torch.tensor(_each(field, lambda column: column.is_bounded)).unsqueeze(0)
         low, high = torch.where(bent, least, low), torch.where(bent, most, high)
     return Part(spec, field, scale, _free(data, spec), low, high, least, most, pixel)
 
@@ -156,14 +153,14 @@ def _free(data: Prepared, spec: FieldSpec) -> torch.Tensor:
     """What may be moved by a little, (1, …): of a table its numbers, but not what stands for a category or a yes."""
     free = torch.ones(1, *spec.shape, dtype=torch.bool)
     field = next(field for field in data.preprocess["fields"] if field["name"] == spec.name)
-    if spec.is_vector and "columns" in field:
-        number = _each(field, lambda column: column["type"] == "number" and not column.get("boolean"))
+    if spec.is_vector and (columns := field_encoder(field).columns):
+        number = _each(field, lambda column: column.is_continuous)
         # The second place of a column says whether its number was missing.
-        seconds = [place > 0 for column in field["columns"] for place in range(width(column))]
+        seconds = [place > 0 for column in columns for place in range(column.width)]
         free = torch.tensor(number).unsqueeze(0) & ~torch.tensor(seconds).unsqueeze(0)
     return free
 
 
-def _each(field: Mapping[str, Any], holds: Any) -> list[bool]:
+def _each(field: dict[str, Any], holds: Callable[[ColumnEncoder], bool]) -> list[bool]:
     """What holds of each column, once for each number that it becomes."""
-    return [bool(holds(column)) for column in field["columns"] for _ in range(width(column))]
+    return [holds(column) for column in field_encoder(field).columns for _ in range(column.width)]

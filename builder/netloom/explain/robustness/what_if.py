@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.data import DataError
-from netloom.data.preparation.encode import sized
 from netloom.explain.core.baselines import brightest
 from netloom.explain.core.explanation import Explanation
 from netloom.explain.core.run import explain
+from netloom.modalities.encoding.image_field import sized
 
 if TYPE_CHECKING:
     from netloom.data import Prepared

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import zipfile
-from pathlib import PurePath
 from typing import Any
 
 from netloom.document import dumps
-from netloom.export.archive import ENCODING, as_json, pack, preprocess, python, rows, weights
+from netloom.export.archive import as_json, pack, packages, preprocess, python, rows, sources, weights
 from netloom.export.format import Batch, Format, Trained
 from netloom.export.gan_generator import whole
 from netloom.export.predictions import describe
@@ -30,7 +29,7 @@ class Bundle(Format):
         (example,) = rows(trained, 1)
         members = {
             "README.md": _readme(trained, example).encode(),
-            **{PurePath(path).name: python("netloom.data", path).encode() for path in ENCODING},
+            **{one.path: python(one.package, one.name).encode() for one in (*packages(), *sources())},
             "example.json": as_json(example),
             "model.py": trained.source.encode(),
             "predict.py": python("netloom.export", "predict.py").encode(),
@@ -78,8 +77,8 @@ they cannot be read; a summary of both goes to standard error.
 |---|---|
 | `model.py` | the network as PyTorch source, exactly as it was trained |
 | `weights.safetensors` | its trained weights |
-| `row_file.py`, `dialect.py`, `coercion.py` | from a file to rows, as Netloom reads it |
-| `encode.py`, `preprocess.json` | from rows to tensors, with what was fitted on the training data |
+| `row_file.py`, `dialect.py` | from a file to rows, as Netloom reads it |
+| `encoding/`, `preprocess.json` | from rows to tensors, with what was fitted on the training data |
 | `decode.py` | from the outputs of the network to answers |
 | `probability.py` | from what the network gives to logits, where it ends in a softmax or a sigmoid |
 | `predict.py` | loads these and predicts; import `load` and `predict` from it to use them in code of your own |

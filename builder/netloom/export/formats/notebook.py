@@ -11,7 +11,7 @@ import zipfile
 from pprint import pformat
 from typing import Any
 
-from netloom.export.archive import ENCODING, as_json, pack, preprocess, python, rows, weights
+from netloom.export.archive import as_json, pack, preprocess, python, rows, sources, weights
 from netloom.export.format import Batch, ExportError, Format, Trained
 from netloom.export.verification import run
 
@@ -68,7 +68,7 @@ def _notebook(trained: Trained) -> dict[str, Any]:
         _text(
             "## From a file or raw rows to tensors", "As the training data was read, and with what was fitted on it."
         ),
-        *(_code(python("netloom.data", path, alone=True)) for path in ENCODING),
+        *(_code(python(one.package, one.name, alone=True)) for one in sources()),
         _code(python("netloom.nn", "probability.py")),
         _code(f"preprocess = {_literal(preprocess(trained))}"),
         _text("## The trained weights"),

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.data.preparation.encode import PAD, last_places
 from netloom.document import write_bytes
+from netloom.modalities.encoding.tokenization import PAD, last_places
 from netloom.training.diagnostics.budget import Budget
 from netloom.training.objectives.objective import joined
 from netloom.training.objectives.sequence_to_sequence import SequenceToSequence

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from netloom.data.preparation.encode import restore_rows
+from netloom.modalities.encoding.rows import restore_rows
 from netloom.tasks import gan
 from netloom.training.objectives.objective import NOTHING, Evaluation, Objective, Scores, Settings
 

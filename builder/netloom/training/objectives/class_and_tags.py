@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from netloom.data.preparation.encode import IGNORE
+from netloom.modalities.encoding.tags import IGNORE
 from netloom.tasks import class_and_tags
 from netloom.training.objectives.classification import Classification
 from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings

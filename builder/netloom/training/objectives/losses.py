@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netloom.data.preparation.encode import IGNORE
+from netloom.modalities.encoding.tags import IGNORE
 from netloom.training.objectives.objective import Objective, Scores
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from netloom.data.preparation.encode import restore_rows
+from netloom.modalities.encoding.rows import restore_rows
 from netloom.tasks import reconstruction
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.losses import SquaredLoss

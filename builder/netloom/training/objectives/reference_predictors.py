@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from netloom.data.preparation.encode import IGNORE
 from netloom.data.raw_dataset import Series
+from netloom.modalities.encoding.tags import IGNORE
 
 if TYPE_CHECKING:
     import torch

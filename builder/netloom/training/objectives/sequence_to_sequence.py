@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from netloom.data.preparation.encode import IGNORE, write, written
+from netloom.modalities.encoding.tags import IGNORE
+from netloom.modalities.encoding.text_fields import write, written
 from netloom.tasks import seq2seq
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.losses import StepCrossEntropy

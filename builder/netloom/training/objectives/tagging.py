@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from netloom.data.preparation.encode import IGNORE, spans
+from netloom.modalities.encoding.tags import IGNORE, spans
 from netloom.tasks import tagging
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.losses import StepCrossEntropy
@@ -120,7 +120,7 @@ class Tagging(StepCrossEntropy):
 
 def entities(tags: torch.Tensor, known: torch.Tensor, kinds: torch.Tensor, begins: torch.Tensor) -> torch.Tensor:
     """For each place (N, T) at which an entity begins a number above 0 that says of which kind it is and where it ends,
-    0 elsewhere; two taggings agree on an entity where these numbers do. As `netloom.data.preparation.encode.spans`."""
+    0 elsewhere; two taggings agree on an entity where these numbers do. As `netloom.modalities.encoding.tags.spans`."""
     import torch
     from torch.nn import functional
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from netloom.data.preparation.encode import readable
 from netloom.explain.core.axes import Axes, axes_of
 from netloom.explain.robustness.what_if import background, pixels, raw_picture
+from netloom.modalities.encoding.text_fields import token_encoder
 from netloom.ui.components.page_state import forget_below
 from netloom.ui.components.region_painter import paint
 from netloom.ui.components.state import ExampleState, Part
@@ -74,7 +74,7 @@ def _text(field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[st
     """The text to write in, and its words to leave out one by one."""
     name = field["name"] if field["name"] in raw else str(field.get("column", field["name"]))
     found = typed(raw.get(name), Part.TEXT.within(key))
-    words = readable(dict(field), found)
+    words = token_encoder(dict(field)).readable(found)
     if not 1 < len(words) <= MOST_WORDS or field["encoding"] not in ("words", "letters", "bpe", "characters"):
         return {name: found}
     left_out = st.pills(

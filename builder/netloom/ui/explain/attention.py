@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from netloom.data.preparation.encode import START
 from netloom.data.sequence_pairs import MARKS
 from netloom.explain import AttentionMaps, Explanation
 from netloom.explain.attention.head_patterns import BRACKETS, about, figures
@@ -16,6 +15,7 @@ from netloom.explain.core.explanation import Stream, Verdict
 from netloom.explain.plots.attention import left_out, lines, patches
 from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
 from netloom.explain.plots.explanation_plots import Drawn, How, drawn, kind_of
+from netloom.modalities.encoding.tokenization import START
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.figure_export import chart, exports
 from netloom.ui.components.words import plain

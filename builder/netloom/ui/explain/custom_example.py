@@ -13,8 +13,9 @@ import streamlit as st
 
 from netloom.data import DataError, Prepared
 from netloom.data.images import FORMATS
-from netloom.data.preparation.encode import as_text, sized
 from netloom.explain.core.axes import Axes, axes_of
+from netloom.modalities.encoding.cells import as_text
+from netloom.modalities.encoding.image_field import sized
 from netloom.sandbox import read_picture, read_sound
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.words import plain

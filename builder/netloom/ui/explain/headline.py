@@ -9,13 +9,13 @@ from functools import partial
 
 import numpy as np
 
-from netloom.data.preparation.encode import START
 from netloom.data.preparation.fitting import UNKNOWN_TOKENS
 from netloom.data.sequence_pairs import MARKS
 from netloom.explain import Explanation
 from netloom.explain.core.axes import NODE, Axes
 from netloom.explain.core.explainer import registry
 from netloom.explain.plots.explanation_plots import kind_of, told_columns
+from netloom.modalities.encoding.tokenization import START
 from netloom.ui.components.words import plain
 
 MOST_NAMED = 3

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from netloom.data.preparation.encode import NOTHING, iso_moment
+from netloom.modalities.encoding.cells import NOTHING, iso_moment
 
 # A number far larger than any that is meant; its square must not be infinite.
 LARGEST = 1e100

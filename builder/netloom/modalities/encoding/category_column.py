@@ -1,0 +1,117 @@
+"""A column of categories: one-hot, hashed, or as numbers for an embedding."""
+
+import math
+import zlib
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from netloom.modalities.encoding.cells import logical, numeral, text_of
+from netloom.modalities.encoding.coercion import number
+from netloom.modalities.encoding.column_encoder import CsvColumn, LabelEncoder
+
+OTHER = "(other)"  # how the place of all values that training did not have is called
+
+
+def alias(column: dict[str, Any], text: str) -> str:
+    """The category that another spelling stands for."""
+    aliases = column.get("aliases", {})
+    for _ in aliases:
+        if text not in aliases:
+            break
+        text = aliases[text]
+    return text
+
+
+class CategoryEncoder(LabelEncoder):
+    """A category as a place (N, values + 1) that is 1; the last one is for all values that training did not have."""
+
+    type = "category"
+
+    @property
+    def width(self) -> int:
+        return len(self.column["values"]) + 1
+
+    @property
+    def feature_names(self) -> list[str]:
+        return [f"{self.name} = {value}" for value in (*self.column["values"], OTHER)]
+
+    def encode_array(self, values: Any) -> np.ndarray:
+        texts = [self.category(value) for value in values]
+        encoded = np.zeros((len(texts), self.width))
+        encoded[np.arange(len(texts)), [self._place(text) for text in texts]] = 1.0
+        return encoded
+
+    def table(self, texts: list[str]) -> np.ndarray:
+        """The place of each text, as writing the ones alone is many times as fast as copying whole rows."""
+        return np.array([self._place(self.category(text)) for text in texts], dtype=np.int64)
+
+    def fill(self, target: np.ndarray, table: np.ndarray, codes: np.ndarray) -> None:
+        target[np.arange(len(target)), table[codes]] = 1
+
+    def restore(self, encoded: np.ndarray) -> str:
+        return str([*self.column["values"], OTHER][int(encoded.argmax())])
+
+    def category(self, value: Any) -> str:
+        """A value as the name of its category; numbers are written in one way."""
+        text = text_of(value)
+        if self.column.get("numeric"):
+            text = numeral(text)
+        elif self.column.get("logical"):
+            text = logical(text)
+        return str(self.column["fill"]) if not text and "fill" in self.column else alias(self.column, text)
+
+    def numbers(self, values: list[Any]) -> np.ndarray:
+        """The number of each value (N,), from 1; 0 stands for one that training did not have."""
+        places = self._places
+        return np.array([places.get(self.category(value), -1) + 1 for value in values], dtype=np.int64)
+
+    def unknown(self, value: Any) -> str:
+        text = self.category(value)
+        return "" if text in self._places else text
+
+    def read(self, column: CsvColumn) -> Iterable[Any]:
+        return [self._cell(cell, column.decimal) for cell in column.cells]
+
+    @property
+    def is_exclusive(self) -> bool:
+        return True
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {value: place for place, value in enumerate(self.column["values"])}
+
+    def _place(self, text: str) -> int:
+        return self._places.get(text, len(self._places))
+
+    def _cell(self, cell: str | None, decimal: str) -> str | None:
+        """A category as import names it: numbers in one way, whatever their decimal mark."""
+        if cell is None or not self.column.get("numeric"):
+            return cell
+        parsed = number(cell, decimal, grouped=True)
+        return cell if parsed is None or math.isinf(parsed) else numeral(repr(parsed))
+
+
+class HashedCategoryEncoder(CategoryEncoder):
+    """A category as one of a fixed number of places, which follows from its letters; there is none for others."""
+
+    type = "hash"
+
+    @property
+    def width(self) -> int:
+        return int(self.column["buckets"])
+
+    @property
+    def feature_names(self) -> list[str]:
+        return [f"{self.name} # {place}" for place in range(self.width)]
+
+    def restore(self, encoded: np.ndarray) -> str:
+        return f"# {int(encoded.argmax())}"
+
+    def unknown(self, value: Any) -> str:
+        return ""
+
+    def _place(self, text: str) -> int:
+        return zlib.crc32(text.encode()) % self.width

@@ -1,0 +1,115 @@
+"""The values of raw rows and the text of cells, as every encoder reads them."""
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+LARGEST_ENCODED = 1e30  # well within float32: a number far outside of the training data must not become infinite
+# Text that stands for a missing number, date, or yes and no, in letters of any case.
+NOTHING = frozenset({"", "na", "n/a", "nan", "nat", "null", "none", "#n/a"})
+_DAY_SECONDS = 86_400
+_MONTH = re.compile(r"\d{4}-\d{2}")
+_YES, _NO = {"true", "yes", "y", "t", "on", "1", "1.0"}, {"false", "no", "n", "f", "off", "0", "0.0"}
+
+
+class EncodeError(ValueError):
+    """A row that does not fit; the message is one sentence."""
+
+
+def value_of(row: dict[str, Any], name: str) -> Any:
+    """The value of a column in a row.
+
+    Raises:
+        EncodeError: the row does not have the column.
+    """
+    if name not in row:
+        raise EncodeError(f"The row has no column {name!r}; it has {', '.join(map(repr, list(row)[:20]))}.")
+    return row[name]
+
+
+def as_text(value: Any) -> Any:
+    """The text of a row; words that are given as a list are joined by blanks."""
+    return " ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def text_of(value: Any) -> str:
+    """A value as text, empty where it is missing."""
+    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
+
+
+def array_of(row: dict[str, Any], name: str, dtype: Any) -> np.ndarray:
+    """A value that consists of rows of finite numbers, as an array.
+
+    Raises:
+        EncodeError: it is missing, is ragged, or holds something else.
+    """
+    try:
+        array = np.asarray(value_of(row, name), dtype=dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, EncodeError):
+            raise
+        raise EncodeError(f"{name!r} takes rows of numbers that are equally long, received something else.") from None
+    if not np.isfinite(array).all():
+        raise EncodeError(f"{name!r} takes finite numbers, received some that are missing or infinite.")
+    return array
+
+
+def boolean(value: Any, name: str) -> float:
+    """1 for yes, 0 for no, NaN for a missing value.
+
+    Raises:
+        EncodeError: the value is neither.
+    """
+    text = "" if value is None else str(value).strip().lower()
+    if text in NOTHING:
+        return math.nan
+    if text in _YES or text in _NO:
+        return float(text in _YES)
+    raise EncodeError(f"The column {name!r} takes yes or no, received {str(value)[:60]!r}.")
+
+
+def iso_moment(text: str) -> datetime | None:
+    """A date or time in ISO form, in UTC unless it names a zone; None for other text."""
+    try:
+        moment = datetime.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def date_part(value: Any, part: str, name: str) -> float:
+    """The `days` since 1970, or `year`, `quarter`, `month`, `day`, `yearday`, `weekday` (Monday is 0), `hour` or
+    `minute` of a date or time in ISO form, in UTC unless it names a zone; NaN where it is missing.
+
+    Raises:
+        EncodeError: the value is not such a date.
+    """
+    text = str(value).strip()
+    if value is None or text.lower() in NOTHING:
+        return math.nan
+    moment = iso_moment(text)
+    if moment is None:
+        raise EncodeError(f"The column {name!r} takes dates such as 2024-05-31, received {text[:60]!r}.")
+    if part in ("year", "month", "day", "hour", "minute"):
+        return float(getattr(moment, part))
+    parts = {"weekday": moment.weekday(), "quarter": (moment.month + 2) // 3, "yearday": moment.timetuple().tm_yday}
+    return float(parts[part]) if part in parts else moment.timestamp() / _DAY_SECONDS
+
+
+def logical(text: str) -> str:
+    """True and False in their one spelling; other text unchanged."""
+    return {"true": "True", "false": "False"}.get(text.strip().lower(), text)
+
+
+def numeral(text: str) -> str:
+    """A number as the name of a category: 3 for 3, 3.0 and " 3 "."""
+    if text.strip().lower() in NOTHING:
+        return ""
+    try:
+        number = float({"true": "1", "false": "0"}.get(text.strip().lower(), text))
+    except ValueError:
+        return text
+    return str(int(number)) if number.is_integer() else repr(number)

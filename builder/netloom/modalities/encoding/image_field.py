@@ -1,0 +1,70 @@
+"""Images: brought to one size where that was asked for, then scaled."""
+
+from typing import Any
+
+import numpy as np
+
+from netloom.modalities.encoding.cells import EncodeError, array_of
+from netloom.modalities.encoding.column_encoder import CellReader
+from netloom.modalities.encoding.field_encoder import FieldEncoder, ListReader
+
+
+class ImageEncoder(FieldEncoder):
+    """Pixels (N, C, H, W), from (H, W), (H, W, C) or (C, H, W)."""
+
+    encoding = "image"
+
+    @property
+    def cell_reader(self) -> CellReader:
+        return ListReader()
+
+    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+        field = self.field
+        channels, height, width = field["shape"]
+        images = []
+        for row in rows:
+            pixels = array_of(row, self.name, np.float32)
+            if pixels.ndim == 2:
+                pixels = pixels[None]
+            elif pixels.ndim == 3 and pixels.shape != (channels, height, width) and pixels.shape[2] == channels:
+                pixels = pixels.transpose(2, 0, 1)
+            if field.get("resized"):
+                pixels = sized(pixels, channels, height, width)
+            if pixels.shape != (channels, height, width):
+                raise EncodeError(f"An image is {height}×{width} with {channels} channels, received {pixels.shape}.")
+            images.append(pixels)
+        return (np.stack(images) * np.float32(field["scale"]) - np.float32(field["mean"])) / np.float32(field["std"])
+
+
+def sized(pixels: np.ndarray, channels: int, height: int, width: int) -> np.ndarray:
+    """An image (C, H, W) or (H, W, C), C being 1 or 3, in another size and with other channels.
+
+    Sizes change by cubic convolution, averaged over the pixels that become one; gray is weighted as in ITU-R 601. An
+    array that is not such an image is returned unchanged.
+
+    Keys, https://doi.org/10.1109/TASSP.1981.1163711, with a = -1/2.
+    """
+    if pixels.ndim == 3 and pixels.shape[0] not in (1, 3) and pixels.shape[2] in (1, 3):
+        pixels = pixels.transpose(2, 0, 1)
+    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or 0 in pixels.shape:
+        return pixels
+    if pixels.shape[0] != channels:
+        weights = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+        pixels = np.tensordot(weights, pixels, 1)[None] if channels == 1 else pixels.repeat(channels, axis=0)
+    low, high = pixels.min(), pixels.max()
+    for axis, size in ((2, width), (1, height)):
+        if pixels.shape[axis] != size:
+            shares = _pixel_shares(pixels.shape[axis], size).astype(np.float32)
+            pixels = np.moveaxis(np.tensordot(shares, pixels, (1, axis)), 0, axis).clip(low, high)
+    return pixels
+
+
+def _pixel_shares(old: int, new: int) -> np.ndarray:
+    """The weight of each old pixel of a line in each new one, (new, old)."""
+    scale = old / new
+    middles = (np.arange(new) + 0.5) * scale
+    far = abs(np.arange(old) + 0.5 - middles[:, None]) / max(scale, 1.0)
+    near, wide = (1.5 * far - 2.5) * far**2 + 1, ((-0.5 * far + 2.5) * far - 4) * far + 2
+    shares = np.where(far < 1, near, np.where(far < 2, wide, 0.0))
+    normalized: np.ndarray = shares / shares.sum(1, keepdims=True)
+    return normalized

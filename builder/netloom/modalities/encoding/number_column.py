@@ -1,0 +1,215 @@
+"""A column of numbers: filled in where one is missing, then scaled. Dates are read by part, yes and no as 1 and 0."""
+
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from netloom.modalities.encoding.cells import LARGEST_ENCODED, NOTHING, EncodeError, boolean, date_part, value_of
+from netloom.modalities.encoding.coercion import (
+    DATE_FORMS,
+    LARGEST,
+    date_forms,
+    is_grouped,
+    is_nothing,
+    moment,
+    number,
+)
+from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, CsvColumn
+
+_NEAREST_TO_END = 1e-7  # how near to 0 and 1 a share may be that becomes a place of a normal distribution
+
+
+class NumberEncoder(ColumnEncoder):
+    """A number (N, 1), or (N, 2) where the second says which were missing."""
+
+    type = "number"
+
+    @property
+    def width(self) -> int:
+        return 2 if self.column.get("indicator") else 1
+
+    @property
+    def feature_names(self) -> list[str]:
+        return [self.name, f"{self.name} is missing"] if self.column.get("indicator") else [self.name]
+
+    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+        return self.encode_array(self._numbers(rows))
+
+    def encode_array(self, values: Any) -> np.ndarray:
+        """Numbers (N,), NaN where one is missing, as the network takes them."""
+        column, numbers = self.column, np.asarray(values)
+        missing = np.isnan(numbers)
+        numbers = np.where(missing, column["fill"] if "fill" in column else column["median"], numbers)
+        if column.get("log"):
+            numbers = np.sign(numbers) * np.log1p(abs(numbers))
+        if "quantiles" in column:
+            numbers = _share_below(np.array(column["quantiles"]), numbers)
+            if column["normal"]:
+                inverse = NormalDist().inv_cdf
+                clipped = numbers.clip(_NEAREST_TO_END, 1 - _NEAREST_TO_END)
+                numbers = np.array([inverse(share) for share in clipped.tolist()])
+        with np.errstate(over="ignore"):
+            scaled: np.ndarray = (numbers - column["mean"]) / column["std"]
+        np.clip(scaled, -LARGEST_ENCODED, LARGEST_ENCODED, out=scaled)
+        return np.stack([scaled, missing], axis=1) if column.get("indicator") else scaled[:, None]
+
+    def restore(self, encoded: np.ndarray) -> float:
+        column = self.column
+        value = float(float(encoded[0]) * column["std"] + column["mean"])
+        if "quantiles" in column:
+            share = NormalDist().cdf(value) if column["normal"] else value
+            value = float(np.interp(share, np.linspace(0, 1, len(column["quantiles"])), column["quantiles"]))
+        if column.get("log"):
+            value = math.copysign(math.expm1(min(abs(value), 700.0)), value)
+        return value
+
+    @property
+    def cell_readers(self) -> dict[str, CellReader]:
+        if self.date_column is None:
+            return {self.name: self}
+        # The parts of a date are numbers; the column that they are made from holds dates.
+        return {self.name: self, self.date_column: DateReader(self.column.get("form"))}
+
+    def read(self, column: CsvColumn) -> Iterable[Any]:
+        grouped = bool(self.column.get("grouped")) or is_grouped(column.known, column.decimal)
+        if self.column.get("boolean"):
+            return [_boolean_of(cell, column) for cell in column.cells]
+        known = [cell for cell in column.known if not is_nothing(cell)]
+        if column.known and all(number(cell, column.decimal, grouped) is None for cell in known):
+            _refuse_other(column, "numbers")
+        return _noted(column, [_number_of(cell, column.decimal, grouped) for cell in column.cells])
+
+    @property
+    def is_ordered(self) -> bool:
+        return True
+
+    @property
+    def is_continuous(self) -> bool:
+        return not self.column.get("boolean")
+
+    @property
+    def is_linear(self) -> bool:
+        return not any(self.column.get(key) for key in ("log", "quantiles", "boolean"))
+
+    @property
+    def is_bounded(self) -> bool:
+        return "quantiles" in self.column
+
+    @property
+    def is_boolean(self) -> bool:
+        """Whether the numbers stand for yes and no."""
+        return bool(self.column.get("boolean"))
+
+    def _numbers(self, rows: list[dict[str, Any]]) -> np.ndarray:
+        """The numbers of all rows; NaN where one is missing."""
+        with suppress(KeyError, TypeError, ValueError, OverflowError):
+            numbers = np.array([row[self.name] for row in rows], dtype=np.float64)
+            if numbers.ndim == 1 and not np.isinf(numbers).any() and not self.is_boolean:
+                return numbers  # what is nothing but numbers is read many times as fast
+        # Cell by cell, then, which also words the error.
+        return np.array([self._number(row) for row in rows], dtype=np.float64)
+
+    def _number(self, row: dict[str, Any]) -> float:
+        date = self.date_column
+        if date is not None and self.name not in row and date in row:
+            return date_part(row[date], self.column["part"], date)
+        value = value_of(row, self.name)
+        if isinstance(value, str):
+            text = value.strip().lower()
+            value = None if text in NOTHING else {"true": 1.0, "false": 0.0}.get(text, value)
+        if value is None:
+            return math.nan
+        if self.is_boolean:
+            return boolean(value, self.name)
+        try:
+            parsed = float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise EncodeError(f"The column {self.name!r} takes numbers, received {str(value)[:60]!r}.") from None
+        if math.isinf(parsed):
+            raise EncodeError(f"The column {self.name!r} takes finite numbers, received {parsed}.")
+        return parsed
+
+
+class DateReader(CellReader):
+    """Dates in the form of the training data, or in the only other one that fits."""
+
+    def __init__(self, form: str | None) -> None:
+        self.form = str(form or DATE_FORMS[0])
+
+    def read(self, column: CsvColumn) -> Iterable[Any]:
+        dates = [_date_of(cell, self.form) for cell in column.cells]
+        if any(date is None and not is_nothing(cell) for date, cell in zip(dates, column.cells, strict=True)):
+            form = self._form(column.name, [cell for cell in column.known if not is_nothing(cell)])
+            dates = [_date_of(cell, form) for cell in column.cells]
+        if not any(dates):
+            _refuse_other(column, "dates such as 2024-05-31")
+        return _noted(column, dates)
+
+    def _form(self, name: str, cells: list[str]) -> str:
+        """The form of these dates: that of training where it fits, else the only one that does.
+
+        Raises:
+            EncodeError: several forms fit all cells.
+        """
+        fits = date_forms(cells)
+        if self.form in fits or not cells:
+            return self.form
+        if len(fits) == 1:
+            return fits[0]
+        if fits:
+            raise EncodeError(
+                f"The dates of the column {name!r} can be read in two ways, such as {cells[0][:40]!r}; write "
+                "them as 2024-05-31."
+            )
+        return max((self.form, *DATE_FORMS), key=lambda form: sum(moment(cell, form) is not None for cell in cells))
+
+
+def _share_below(quantiles: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """The share of the training rows below each number. Where many rows hold one number, the middle of theirs."""
+    shares = np.linspace(0, 1, len(quantiles))
+    below = np.interp(numbers, quantiles, shares)
+    above = -np.interp(-numbers, -quantiles[::-1], -shares[::-1])
+    middle: np.ndarray = (below + above) / 2
+    # Beyond the range of training the share is 0 or 1.
+    return np.where(numbers <= quantiles[0], 0.0, np.where(numbers >= quantiles[-1], 1.0, middle))
+
+
+def _number_of(cell: str | None, decimal: str, grouped: bool) -> float | None:
+    """The number of a cell; None where it is missing, cannot be read, or is far too large, as in import."""
+    if cell is None or is_nothing(cell):
+        return None
+    parsed = number(cell, decimal, grouped)
+    return None if parsed is None or math.isinf(parsed) or abs(parsed) > LARGEST else parsed
+
+
+def _boolean_of(cell: str | None, column: CsvColumn) -> float | None:
+    if cell is None or is_nothing(cell):
+        return None
+    parsed = number(cell, column.decimal)
+    return boolean(cell if parsed is None else parsed, column.name)
+
+
+def _date_of(cell: str | None, form: str) -> str | None:
+    date = None if cell is None or is_nothing(cell) else moment(cell, form)
+    return None if date is None else date.isoformat()
+
+
+def _refuse_other(column: CsvColumn, what: str) -> None:
+    """Raises:
+    EncodeError: the column holds something, but nothing of its kind, so it is not the column of training.
+    """
+    wrong = next((cell for cell in column.known if not is_nothing(cell)), None)
+    if wrong is not None:
+        raise EncodeError(f"The column {column.name!r} takes {what}, received {wrong[:60]!r}.")
+
+
+def _noted(column: CsvColumn, values: Sequence[Any]) -> Sequence[Any]:
+    """The values, after the cells that cannot be read were noted by row."""
+    for row, (cell, value) in enumerate(zip(column.cells, values, strict=True)):
+        if value is None and cell is not None and not is_nothing(cell):
+            column.unreadable[row][column.name] = cell
+    return values

@@ -1,0 +1,91 @@
+"""Series of numbers over time, and sounds as log-mel spectrograms."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from netloom.modalities.encoding.cells import LARGEST_ENCODED, EncodeError, array_of
+from netloom.modalities.encoding.column_encoder import CellReader
+from netloom.modalities.encoding.field_encoder import FieldEncoder, ListReader
+
+
+class SeriesEncoder(FieldEncoder):
+    """Steps of values, scaled by channel, (N, T, D)."""
+
+    encoding = "series"
+
+    @property
+    def cell_reader(self) -> CellReader:
+        return ListReader()
+
+    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+        steps, width = self.field["shape"]
+        series = []
+        for row in rows:
+            values = array_of(row, self.name, np.float64)
+            values = values[:, None] if values.ndim == 1 else values
+            if values.shape != (steps, width):
+                raise EncodeError(f"A series has {steps} steps of {width} values, received {values.shape}.")
+            series.append((values - self.field["mean"]) / self.field["std"])
+        return np.stack(series).clip(-LARGEST_ENCODED, LARGEST_ENCODED).astype(np.float32)
+
+
+class LogMelEncoder(FieldEncoder):
+    """Sounds (L,) as spectrograms (N, T, bands), scaled by band."""
+
+    encoding = "log_mel"
+
+    @property
+    def cell_reader(self) -> CellReader:
+        return ListReader()
+
+    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+        field = self.field
+        filters = mel_filters(field)
+        spectrograms = []
+        for row in rows:
+            samples = array_of(row, self.name, np.float64)
+            samples = samples[:, 0] if samples.ndim == 2 and samples.shape[1] == 1 else samples
+            if samples.shape != (field["samples"],):
+                raise EncodeError(
+                    f"{self.name!r} takes {field['samples']:,} samples, {field['rate']:,} of them a second, "
+                    f"received {samples.shape}."
+                )
+            spectrograms.append((log_mel(field, samples, filters) - field["mean"]) / field["std"])
+        return np.stack(spectrograms).clip(-LARGEST_ENCODED, LARGEST_ENCODED).astype(np.float32)
+
+
+def log_mel(field: dict[str, Any], samples: np.ndarray, filters: np.ndarray) -> np.ndarray:
+    """The logarithm of the power of a sound (L,) in mel bands, (T, bands).
+
+    It is what the layer of this name computes: each window is weighted by a Hann window, half a window is mirrored at
+    both ends, and 10⁻⁶ is added before the logarithm.
+    """
+    window, half = field["window"], field["window"] // 2
+    hann = 0.5 - 0.5 * np.cos(np.arange(window) * (2 * math.pi / window))
+    padded = np.pad(samples, half, mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, window)[:: field["hop"]]
+    spectrum = np.fft.rfft(windows * hann)
+    power: np.ndarray = np.log((spectrum.real**2 + spectrum.imag**2) @ filters + 1e-6)
+    return power
+
+
+def mel_edges(low: float, high: float, bands: int) -> np.ndarray:
+    """Where bands begin, peak and end, in Hz (bands + 2,): each peaks where the one before it ends.
+
+    https://en.wikipedia.org/wiki/Mel_scale
+    """
+    first, last = (2595.0 * math.log10(1.0 + hertz / 700.0) for hertz in (low, high))
+    edges: np.ndarray = 700.0 * (10.0 ** (np.linspace(first, last, bands + 2) / 2595.0) - 1.0)
+    return edges
+
+
+def mel_filters(field: dict[str, Any]) -> np.ndarray:
+    """The weight of each frequency of a window in each band, (window // 2 + 1, bands): triangles that overlap."""
+    edges = mel_edges(field["low"], field["high"], field["shape"][1])
+    places = (np.arange(field["window"] // 2 + 1) * (field["rate"] / field["window"]))[:, None]
+    rising = (places - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - places) / (edges[2:] - edges[1:-1])
+    filters: np.ndarray = np.minimum(rising, falling).clip(min=0.0)
+    return filters

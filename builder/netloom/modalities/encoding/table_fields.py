@@ -1,0 +1,60 @@
+"""Tables: columns side by side as one vector, and categories as numbers for an embedding."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from netloom.modalities.encoding.category_column import CategoryEncoder
+from netloom.modalities.encoding.cells import value_of
+from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, column_encoder
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+
+
+class TableEncoder(FieldEncoder):
+    """The columns of a table, each as one or more numbers, (N, F)."""
+
+    encoding = "table"
+
+    @cached_property
+    def columns(self) -> list[ColumnEncoder]:
+        return [column_encoder(column) for column in self.field["columns"]]
+
+    @property
+    def cell_readers(self) -> list[dict[str, CellReader]]:
+        return [column.cell_readers for column in self.columns]
+
+    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+        return np.concatenate([column.encode(rows) for column in self.columns], axis=1).astype(np.float32)
+
+    def restore(self, values: np.ndarray) -> list[Any]:
+        """A value by column for each row."""
+        ends = np.cumsum([column.width for column in self.columns])[:-1]
+        return [
+            {column.name: column.restore(part) for column, part in zip(self.columns, np.split(row, ends), strict=True)}
+            for row in values.astype(np.float64)
+        ]
+
+
+class CategoriesEncoder(FieldEncoder):
+    """The number of each column's category (N, F), from 1; 0 stands for one that training did not have."""
+
+    encoding = "categories"
+
+    @cached_property
+    def columns(self) -> list[ColumnEncoder]:
+        return [*self.categories]
+
+    @cached_property
+    def categories(self) -> list[CategoryEncoder]:
+        """The same, as the encoders of categories that they all are."""
+        return [CategoryEncoder(column) for column in self.field["columns"]]
+
+    @property
+    def cell_readers(self) -> list[dict[str, CellReader]]:
+        return [column.cell_readers for column in self.categories]
+
+    def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
+        return np.stack(
+            [column.numbers([value_of(row, column.name) for row in rows]) for column in self.categories], axis=1
+        )

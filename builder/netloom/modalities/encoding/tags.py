@@ -1,0 +1,18 @@
+"""Tags of words, and the entities that they mark."""
+
+IGNORE = -100  # a place that has no target, as cross-entropy in PyTorch leaves it out
+
+
+def spans(tags: list[str]) -> list[tuple[int, int, str]]:
+    """The entities of BIO tags, as (first word, last word, kind), in order.
+
+    An I- tag that follows no tag of its kind begins an entity, as in CoNLL's own scorer.
+    """
+    entities: list[tuple[int, int, str]] = []
+    for place, tag in enumerate(tags):
+        mark, _, kind = tag.partition("-")
+        if mark == "I" and entities and entities[-1][1:] == (place - 1, kind):
+            entities[-1] = (entities[-1][0], place, kind)
+        elif mark in ("B", "I"):
+            entities.append((place, place, kind))
+    return entities
