@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
 from netloom.compile import source
 from netloom.data import prepare
 from netloom.document import DataChoice, Project, Training
-from netloom.runs import control, refresh, start, worker
-from netloom.runs.limits import Guard, declared
+from netloom.runs import processes, refresh, start, worker
+from netloom.runs.execution import Through
+from netloom.runs.limits import RunLimits
 from netloom.runs.run_reporter import RunReporter
 from netloom.store import Points, Run, Store, open_store
 from netloom.training import checkpoints
@@ -92,13 +95,43 @@ def broken_off(project: Project, stop_at: int, home: Path, folder: Path) -> tupl
     return resumed, first, second
 
 
+class _Here:
+    """A worker that is this process: what it is told it trains before `tell` returns."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.pid, self.stdin = home, os.getpid(), io.BytesIO()
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        return self.returncode
+
+
 @contextmanager
-def trained_here() -> Iterator[None]:
+def trained_here(through: Through | None = None) -> Iterator[None]:
     """Whatever run is started meanwhile is trained to its end within this process, as its worker would train it, before
-    the start returns: for tests of runs that are not about processes."""
+    the start returns: for tests of runs that are not about processes. `through` is as for a worker."""
+
+    def tell(child: _Here, message: dict[str, Any]) -> None:
+        child.returncode = -signal.SIGKILL  # unless it comes to an end of its own
+        child.returncode = _train(child.home, message, through)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(control, "_spawn", _train)
+        patch.setattr(processes, "take", _Here)
+        patch.setattr(processes, "tell", tell)
         yield
+
+
+def _train(home: Path, message: dict[str, Any], through: Through | None) -> int:
+    with pytest.MonkeyPatch.context() as patch, closing(open_store(home)) as store:
+        patch.setattr(worker, "open_store", lambda home: store)
+        # It ends those that a run leaves behind: here also the server that workers are forked from, and a test's own.
+        patch.setattr(psutil.Process, "children", lambda process, recursive=False: [])
+        # It ends the process where the run is given to another.
+        patch.setattr(worker, "BEAT_S", 3600.0)
+        return worker.main(str(home), message["run"], message["claim"], RunLimits(**message["limits"]), through)
 
 
 class _KilledError(BaseException):
@@ -124,28 +157,13 @@ def killed(store: Store, project: Project, saved: Callable[[Trainer], bool], gon
         reporter.should_continue = act  # type: ignore[method-assign]
         return reporter
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(control, "_spawn", partial(_train, through=deadly))
-        with pytest.raises(_KilledError):
-            start(store, store.create_project(project), project)
+    with trained_here(deadly), pytest.raises(_KilledError):
+        start(store, store.create_project(project), project)
     [run] = store.active_runs()
     put(store, run.id, "failed", reason="killed")
     for scatter in (torch.manual_seed, np.random.seed, random.seed):
         scatter(12345)  # what another process finds is not what this one left
     return run.id
-
-
-def _train(store: Store, run: Run, through: Callable[[RunReporter], Callback] | None = None) -> None:
-    assert store.set_worker(run.id, str(run.claim), os.getpid())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "open_store", lambda home: store)
-        patch.setattr(worker, "_beat", lambda *told: None)  # it ends the process where the run is given to another
-        # It ends those that a run leaves behind: here also the server that workers are forked from, and a test's own.
-        patch.setattr(Guard, "_children", lambda guard: [])
-        # Whoever looks after runs in this process knows workers by their command, which this process does not have.
-        alive = control._alive
-        patch.setattr(control, "_alive", lambda run: run.pid == os.getpid() or alive(run))
-        worker.main(str(store.home), run.id, run.claim, declared(), through)
 
 
 def until(condition: Callable[[], Any], timeout_s: float) -> float:

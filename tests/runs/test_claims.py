@@ -20,7 +20,19 @@ from typing import Any
 import pytest
 
 from netloom.document import Project, read
-from netloom.runs import ACTIVE, continuation, control, resume, start, supervisor, sweep_trials, sweeps, worker
+from netloom.runs import (
+    ACTIVE,
+    continuation,
+    control,
+    processes,
+    resume,
+    run_reporter,
+    start,
+    supervisor,
+    sweep_trials,
+    sweeps,
+    worker,
+)
 from netloom.runs.limits import declared
 from netloom.store import Full, Limits, Lost, Run, Store, StoreError, open_store
 from netloom.training import checkpoints
@@ -28,6 +40,7 @@ from tests.runs.examples import check_curves, moons, until
 from tests.store.states import put
 
 GONE = 2**22 + 1  # no process has this number: it is above the largest that Linux gives
+ASLEEP_S = 3600.0  # longer than any test
 KEEPER = (
     "import sys, time\n"
     "from pathlib import Path\n"
@@ -90,17 +103,18 @@ def put_back(store: Store, run: Run) -> Callable[..., None]:
 def test_a_run_that_was_put_back_is_not_failed_by_a_server_that_looked_before(
     store: Store, dead: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "_end_group", put_back(store, dead))
+    monkeypatch.setattr(processes, "end_group", put_back(store, dead))
     found = control.look(store, dead)
     assert (found.state, found.pid, found.reason) == ("queued", os.getpid(), "")
     assert found.claim != dead.claim
 
 
 def test_nor_where_its_time_was_over(store: Store, dead: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "_end_group", put_back(store, dead))
-    monkeypatch.setattr(control, "_alive", lambda run: True)
-    store.update_run(dead.id, claimed_at=datetime.now(UTC) - timedelta(days=30))
+    monkeypatch.setattr(processes, "end_group", put_back(store, dead))
+    alive = subprocess.Popen([sys.executable, "-c", "input()", processes.MODULE], stdin=subprocess.PIPE)
+    store.update_run(dead.id, claimed_at=datetime.now(UTC) - timedelta(days=30), pid=alive.pid)
     found = control.look(store, store.run(dead.id))
+    alive.communicate(b"\n")
     assert (found.state, found.pid, found.reason) == ("queued", os.getpid(), "")
 
 
@@ -134,11 +148,11 @@ def test_a_worker_that_loses_its_run_saves_no_checkpoint_and_ends_without_a_word
             return bool(poll(loop))
 
         link.should_continue = act
-        link._closed.set()  # its other thread sleeps as well
         return link
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "_beat", lambda *told: None)
+        patch.setattr(worker, "BEAT_S", ASLEEP_S)  # its other threads sleep as well
+        patch.setattr(run_reporter, "POLL_S", ASLEEP_S)
         assert worker.main(str(store.home), dead.id, dead.claim, declared(), through) == 0
     found = store.run(dead.id)
     assert (found.state, found.claim) == ("queued", taken_at[0])

@@ -17,6 +17,7 @@ from netloom.runs import continuation, evaluate, evaluation, load_run, resume, s
 from netloom.runs.run_reporter import RunReporter
 from netloom.store import Store, open_store
 from netloom.training import CheckpointError, StartError, checkpoints, starting_from
+from netloom.training.trainer import Trainer
 from netloom.training.weight_files import digest, recorded
 from tests.runs.examples import check_curves, moons, trained_here
 from tests.store.states import put
@@ -55,12 +56,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         patch.setenv("NETLOOM_HOME", str(home))
         patch.delenv("NETLOOM_DATABASE_URL", raising=False)
         store = open_store(home)
-        poll = RunReporter.should_continue
+        poll, saved = RunReporter.should_continue, list[int]()
 
-        def stops(link: RunReporter, loop: object) -> bool:
-            if link._best_step < 0 and getattr(loop, "epoch", 0) == 2:
-                link.checkpoint(loop)  # type: ignore[arg-type]
-            return poll(link, loop) and getattr(loop, "epoch", 0) < 4  # type: ignore[arg-type]
+        def stops(link: RunReporter, loop: Trainer) -> bool:
+            if not saved and loop.epoch == 2:
+                link.checkpoint(loop)
+                saved.append(loop.step)
+            return poll(link, loop) and loop.epoch < 4
 
         patch.setattr(RunReporter, "should_continue", stops)
         project = moons(epochs=EPOCHS)

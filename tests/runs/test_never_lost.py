@@ -212,7 +212,7 @@ def _end(store: Store, run_id: str) -> None:
     pid = store.run(run_id).pid if run_id else None
     if pid is not None and psutil.pid_exists(pid) and store.run(run_id).state in ACTIVE:
         os.kill(pid, signal.SIGKILL)
-    for child in [*control._children.values()]:
+    for child in control.started_workers().values():
         child.wait(30)
 
 
@@ -435,7 +435,7 @@ def test_a_run_that_takes_too_much_is_ended_in_words_and_harms_nobody(
         assert wait(store, innocent, 60).reason == ""
     finally:
         server.stop()
-        for child in [*control._children.values()]:  # another thread ends those of deleted runs
+        for child in control.started_workers().values():  # another thread ends those of deleted runs
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child.pid, signal.SIGKILL)
             child.wait(30)

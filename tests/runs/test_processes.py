@@ -57,8 +57,8 @@ def unforked(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setattr(processes, "COMMAND", (sys.executable, "-c", "import sys; sys.stdin.read()"))
     yield store
-    workers = [processes._spares.pop(store.home, None), *(control._children.pop(run.id, None) for run in store.runs())]
-    for child in workers:
+    mine = [child for run_id, child in control.started_workers().items() if run_id in {run.id for run in store.runs()}]
+    for child in (processes.spare(store.home), *mine):
         if child is not None and child.stdin is not None:
             child.stdin.close()
             child.wait(20)
@@ -68,7 +68,7 @@ def begin(store: Store, epochs: int) -> tuple[str, Forked]:
     """A run of so many epochs, and its worker."""
     project = moons(epochs=epochs)
     run_id = start(store, store.create_project(project), project)
-    child = control._children[run_id]
+    child = control.started_workers()[run_id]
     assert isinstance(child, Forked)
     return run_id, child
 
@@ -158,13 +158,11 @@ def test_what_a_worker_leaves_behind_is_known_by_the_log_that_it_writes_to(store
     with (store.home / "worker.log").open("w") as log:
         mine = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stderr=log, env={})
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env={})
-    elsewhere = open_store(tmp_path / "elsewhere")
     try:
-        assert control._was_started_for(store, psutil.Process(mine.pid))
-        assert not control._was_started_for(store, psutil.Process(other.pid))
-        assert not control._was_started_for(elsewhere, psutil.Process(mine.pid))
+        assert processes.is_started_for(store.home, psutil.Process(mine.pid))
+        assert not processes.is_started_for(store.home, psutil.Process(other.pid))
+        assert not processes.is_started_for(tmp_path / "elsewhere", psutil.Process(mine.pid))
     finally:
-        elsewhere.close()
         for process in (mine, other):
             process.communicate(b"\n")
 
@@ -173,7 +171,7 @@ def test_where_nothing_is_forked_a_new_worker_trains(store: Store, monkeypatch: 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     project = moons(epochs=2)
     run_id = start(store, store.create_project(project), project)
-    worker = control._children[run_id]
+    worker = control.started_workers()[run_id]
     assert isinstance(worker, subprocess.Popen)
     assert wait(store, run_id, 60).state == "finished"
     assert worker.wait(20) == 0
@@ -181,12 +179,13 @@ def test_where_nothing_is_forked_a_new_worker_trains(store: Store, monkeypatch: 
 
 def test_where_nothing_is_forked_one_spare_waits_and_the_next_run_takes_it(unforked: Store) -> None:
     warm(unforked)
-    spare = processes._spares[unforked.home]
+    spare = processes.spare(unforked.home)
+    assert spare is not None
     warm(unforked)
-    assert processes._spares[unforked.home] is spare
+    assert processes.spare(unforked.home) is spare
     project = digits_mlp()
     run_id = start(unforked, unforked.create_project(project), project)
-    assert control._children[run_id] is spare
+    assert control.started_workers()[run_id] is spare
     assert unforked.run(run_id).pid == spare.pid
 
 
@@ -196,7 +195,9 @@ def test_no_spare_is_started_while_a_run_takes_its_first_steps(
     project = digits_mlp()
     start(unforked, unforked.create_project(project), project)
     warm(unforked)
-    assert unforked.home not in processes._spares
+    assert processes.spare(unforked.home) is None
     monkeypatch.setattr(control, "ALONE_S", 0.0)
     warm(unforked)
-    assert processes._spares[unforked.home].poll() is None
+    spare = processes.spare(unforked.home)
+    assert spare is not None
+    assert spare.poll() is None

@@ -15,10 +15,10 @@ import pytest
 
 from netloom.data import prepare
 from netloom.document import Project
-from netloom.runs import continuation, processes, reproduction, start, stop, sweeps, tend
+from netloom.runs import continuation, reproduction, start, stop, sweeps, tend
 from netloom.runs.capacity import place
 from netloom.runs.comparison import BATCH_LOSSES
-from netloom.runs.control import _children
+from netloom.runs.control import started_workers
 from netloom.runs.snapshots import series
 from netloom.store import Full, Run, Store, open_store
 from netloom.training.trainers.registry import build_trainer
@@ -50,7 +50,7 @@ def store(home: Path) -> Iterator[Store]:
     for run in opened.active_runs():
         if run.pid and psutil.pid_exists(run.pid):
             os.kill(run.pid, signal.SIGKILL)
-    for child in [*_children.values()]:
+    for child in started_workers().values():
         child.wait(20)
     opened.close()
 
@@ -130,7 +130,9 @@ def test_a_sweep_goes_on_by_its_workers_alone_and_takes_up_a_killed_trial(store:
     sweep_id = sweeps.begin(store, project_id, project, sweeps.plan(project, space, trials=9, sampler="grid"))
     run_id = str(store.trials(sweep_id)[0].run_id)
     until(lambda: max(store.points(run_id).epoch, default=0) >= 1, 120)
-    os.kill(int(store.run(run_id).pid or 0), signal.SIGKILL)
+    worker = psutil.Process(int(store.run(run_id).pid or 0))
+    server = worker.ppid()
+    worker.kill()
 
     def taken_up() -> bool:
         tend(store)
@@ -143,7 +145,7 @@ def test_a_sweep_goes_on_by_its_workers_alone_and_takes_up_a_killed_trial(store:
 
     until(taken_up, 60)
     until(lambda: last() is not None, 240)
-    assert psutil.Process(int(str(last()))).ppid() == processes._servers[processes.COMMAND].pid, "no new interpreter"
+    assert psutil.Process(int(str(last()))).ppid() == server, "no new interpreter"
     until(lambda: store.sweep(sweep_id).state == "finished", 240)
     found = store.trials(sweep_id)
     assert [trial.state for trial in found] == ["complete", "failed", "complete"]

@@ -64,7 +64,7 @@ def store(address: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     for run in store.active_runs():
         if run.pid and psutil.pid_exists(run.pid):
             os.kill(run.pid, signal.SIGKILL)
-    for child in [*control._children.values(), *drivers._children.values()]:
+    for child in [*control.started_workers().values(), *drivers.drivers().values()]:
         child.wait(60)
     store.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,6 @@ from netloom.runs.trained_run import TrainedRun
 from netloom.store import open_store
 from netloom.training import Evaluation
 from netloom.training.diagnostics.observer import Observer
-from netloom.training.trainer import Trainer
 from tests.runs.examples import Recorder, loop, moons, trained_here
 from tests.store.states import put
 
@@ -55,7 +55,7 @@ def test_the_rate_is_told_as_the_schedule_has_it(home: Path, tmp_path: Path) -> 
         going.training = going.training.model_copy(update={"epochs": going.epoch + 1})
         going.fit(Recorder())
         link.on_epoch_end(going)
-        told.append(link._facts["rate"])
+        told.append(link.facts["rate"])
     link.close()
     assert told == pytest.approx([0.02 * (1 + math.cos(math.pi * done / 4)) / 2 for done in (1, 2, 3, 4)])
 
@@ -64,6 +64,7 @@ def test_the_time_of_a_pause_counts_for_no_speed(home: Path, tmp_path: Path, mon
     now = [0.0]
     monkeypatch.setattr("netloom.training.throughput.time", SimpleNamespace(monotonic=lambda: now[0]))
     project, store = moons(), open_store(home)
+    trainer = loop(project, home)
     run = store.create_run(store.create_project(project), project)
     put(store, run.id, "running")
     link = RunReporter(store, run, tmp_path, Observer(project, tmp_path), RunLimits(0, 0, 0, 0))
@@ -72,17 +73,22 @@ def test_the_time_of_a_pause_counts_for_no_speed(home: Path, tmp_path: Path, mon
     def beat(times: int, steps: int) -> None:
         for _ in range(times):
             now[0] += 1
-            link._state["step"] += steps
-            link._beat()
+            trainer.step += steps
+            assert link.should_continue(trainer)
+            link.beat()
 
-    def wait(loop: Trainer) -> bool:
-        beat(3, 0)
-        return True
+    def sleep(_: float) -> None:
+        """What the thread beside the loop does while this one waits."""
+        for _ in range(3):
+            now[0] += 1
+            link.beat()
+        store.command(run.id, "resume")
+        link.take_commands()
 
-    monkeypatch.setattr(link, "_wait", wait)
+    monkeypatch.setattr("netloom.runs.run_reporter.time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     beat(10, 50)
-    link._commands.append(("pause", None, ""))
-    assert link._obey(loop(project, home))
+    store.command(run.id, "pause")
+    link.take_commands()
     beat(2, 50)
     told = store.run(run.id).summary
     assert told["steps_per_s"] == 50

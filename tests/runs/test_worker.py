@@ -36,7 +36,7 @@ from netloom.runs import (
     wait,
     warm,
 )
-from netloom.runs.control import _children
+from netloom.runs.control import started_workers
 from netloom.runs.setting_changes import changes_of
 from netloom.store import Store, open_store
 from netloom.training import checkpoints
@@ -60,7 +60,7 @@ def store(home: Path) -> Iterator[Store]:
         if run.state in ACTIVE and run.pid and psutil.pid_exists(run.pid):
             os.kill(run.pid, signal.SIGKILL)
             until(lambda run=run: refresh(opened, run.id).state not in ACTIVE, 10)  # type: ignore[misc]
-    for child in [*_children.values()]:
+    for child in started_workers().values():
         child.wait(20)
     opened.close()
 
@@ -255,9 +255,9 @@ def test_a_worker_ends_when_its_project_is_deleted(store: Store) -> None:
     project_id = store.create_project(digits_mlp(epochs=LONG))
     run_id = start(store, project_id, digits_mlp(epochs=LONG))
     until_epoch(store, run_id, 1)
-    child = _children[run_id]  # the thread that lets waiting runs begin may forget it first
+    child = started_workers()[run_id]  # the thread that lets waiting runs begin may forget it first
     store.delete_project(project_id)
     until(lambda: child.poll() == 0, 20)
     assert not store.run_folder(run_id).exists()
     tend(store)
-    assert run_id not in _children, "no process is left over of a run that nobody can look at any more"
+    assert run_id not in started_workers(), "no process is left over of a run that nobody can look at any more"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import threading
 import time
@@ -17,7 +16,6 @@ from typing import Any
 import psutil
 
 from netloom.compile import CompileError, source
-from netloom.core.settings import variable
 from netloom.data import schema, with_dataset_id
 from netloom.document import Project, write, write_bytes
 from netloom.document.optimizer_settings import SCHEDULES
@@ -183,9 +181,14 @@ def set_schedule(store: Store, run_id: str, name: str) -> None:
     store.command(run_id, "schedule", text=name)
 
 
+def started_workers() -> dict[str, Worker]:
+    """The workers that this process started and has not seen the end of, by their runs."""
+    return dict(_children)
+
+
 def look_at_workers(store: Store) -> None:
     """Mark the runs whose worker is gone as failed."""
-    mine, active = [*_children], store.active_runs()
+    mine, active = started_workers(), store.active_runs()
     for run in active:
         if run.state != "waiting" and (run.pid or run.claim):
             look(store, run)
@@ -212,7 +215,7 @@ def look(store: Store, run: Run) -> Run:
         else:
             reason = _death(store, again)
             if again.pid is not None:
-                _end_group(store, again.pid)  # nothing that it started goes on without it
+                processes.end_group(store.home, again.pid)  # nothing that it started goes on without it
             _fail(store, again, reason)
             _forget_child(again)  # not before its end is noted, or the exit code would be lost
     return store.run(run.id)
@@ -259,28 +262,10 @@ def _end_late(store: Store, run: Run) -> Run:
         return run
     if (datetime.now(UTC) - since).total_seconds() < limits.wall_s + GRACE_S:
         return run
-    _end_group(store, run.pid)
+    processes.end_group(store.home, run.pid)
     with _looking:
         _fail(store, run, limits.too_long)
     return store.run(run.id)
-
-
-def _end_group(store: Store, pid: int) -> None:
-    """Kill a worker and what it started; each worker leads a group of its own. Since the worker began, the machine may
-    have been restarted and its number given to others, so only those are touched that were started for this store."""
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            mine = process.pid == pid if os.name == "nt" else os.getpgid(process.pid) == pid
-            if mine and _was_started_for(store, process):
-                process.kill()
-
-
-def _was_started_for(store: Store, process: psutil.Process) -> bool:
-    """By its environment; that of a forked one is its server's, but it writes to a log in its run's folder."""
-    with contextlib.suppress(OSError):
-        if Path(os.readlink(f"/proc/{process.pid}/fd/2")).is_relative_to(store.home.resolve()):
-            return True
-    return process.environ().get(variable("home")) == str(store.home)
 
 
 def warm(store: Store) -> None:

@@ -83,6 +83,30 @@ def ended(child: Worker) -> bool:
         return not psutil.pid_exists(child.pid)
 
 
+def spare(home: Path) -> subprocess.Popen[bytes] | None:
+    """The process that waits for the next run of a data folder; None where workers are forked."""
+    return _spares.get(home)
+
+
+def end_group(home: Path, pid: int) -> None:
+    """Kill a worker and what it started; each worker leads a group of its own. Since the worker began, the machine may
+    have been restarted and its number given to others, so only those are touched that were started for this folder."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            mine = process.pid == pid if os.name == "nt" else os.getpgid(process.pid) == pid
+            if mine and is_started_for(home, process):
+                process.kill()
+
+
+def is_started_for(home: Path, process: psutil.Process) -> bool:
+    """Whether a process was started for a data folder, by its environment; that of a forked one is its server's, but it
+    writes to a log in its run's folder."""
+    with contextlib.suppress(OSError):
+        if Path(os.readlink(f"/proc/{process.pid}/fd/2")).is_relative_to(home.resolve()):
+            return True
+    return process.environ().get(variable("home")) == str(home)
+
+
 def _forked(home: Path) -> Forked:
     try:
         child = sibling()

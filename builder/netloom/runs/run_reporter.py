@@ -146,6 +146,11 @@ class RunReporter(Callback):
         """Put more into what the store knows of this run, with the next heartbeat."""
         self._facts.update(facts)
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the store is told of this run with the next heartbeat."""
+        return dict(self._facts)
+
     def checkpoint(self, trainer: Trainer) -> None:
         """Save everything; what the curves hold up to here is written first, so that none of it is lost on resume.
 
@@ -171,9 +176,29 @@ class RunReporter(Callback):
         self._guard.finish()
         try:
             self._write()
-            self._beat()
+            self.beat()
         except StoreError as error:  # how the run ended is told afterwards, and tried for longer
             self._complain(error)
+
+    def take_commands(self) -> None:
+        """Ask the store for commands; the loop carries them out before its next step."""
+        new = self.store.take_commands(self.run_id, holding=self._claim)
+        self._commands += [(item.kind, item.value, item.text) for item in new]
+
+    def beat(self) -> None:
+        """Tell the store that this worker lives, how far it is, and all other facts."""
+        self._facts.update(_system())
+        self._facts.update(self._meter.stop() if self._closed.is_set() else self._meter.read())
+        if not self._resting:
+            self._speed.update(self._state["step"])
+        rate = self._speed.steps_per_s
+        left = self._facts["total_steps"] - self._state["step"]
+        self._facts["steps_per_s"] = rate
+        self._facts["eta_s"] = left / rate if rate else None
+        self._facts["eta_range_s"] = self._speed.left(left)
+        self._facts["speeds"] = self._speed.history
+        self._facts["warnings"] = self.observer.notices
+        self.store.heartbeat(self.run_id, holding=self._claim, **self._state, summary=self.facts)
 
     def _obey(self, trainer: Trainer) -> bool:
         """Carry out what has been asked for. Returns false where the run has to stop."""
@@ -238,14 +263,13 @@ class RunReporter(Callback):
             try:
                 now = time.monotonic()
                 if now - asked > ASK_S:
-                    new = self.store.take_commands(self.run_id, holding=self._claim)
-                    self._commands += [(item.kind, item.value, item.text) for item in new]
+                    self.take_commands()
                     asked = now
                 if now - flushed > FLUSH_S and self._write():  # so that the first points wait for nothing
                     flushed = now
                 if now - beat > HEARTBEAT_S:
                     self._problem = self._problem or self._guard.problem()
-                    self._beat()
+                    self.beat()
                     beat = now
             except Missing:
                 self._give_up()
@@ -277,21 +301,6 @@ class RunReporter(Callback):
                 self._points = points + self._points
                 raise
         return bool(points)
-
-    def _beat(self) -> None:
-        system = _system()
-        self._facts.update(system)
-        self._facts.update(self._meter.stop() if self._closed.is_set() else self._meter.read())
-        if not self._resting:
-            self._speed.update(self._state["step"])
-        rate = self._speed.steps_per_s
-        left = self._facts["total_steps"] - self._state["step"]
-        self._facts["steps_per_s"] = rate
-        self._facts["eta_s"] = left / rate if rate else None
-        self._facts["eta_range_s"] = self._speed.left(left)
-        self._facts["speeds"] = self._speed.history
-        self._facts["warnings"] = self.observer.notices
-        self.store.heartbeat(self.run_id, holding=self._claim, **self._state, summary=dict(self._facts))
 
 
 def _system() -> dict[str, Any]:

@@ -39,6 +39,11 @@ def ensure(store: Store, sweep: Sweep, going: int) -> None:
     store.change_sweep(taken, plan={**taken.plan, "driver": {**driver, "pid": child.pid}})
 
 
+def drivers() -> dict[str, subprocess.Popen[bytes]]:
+    """The processes that this one started to drive sweeps, by their sweeps."""
+    return dict(_children)
+
+
 def _drives(sweep: Sweep, known: dict[str, object], going: int) -> bool:
     if known["host"] != here():
         word = (known, going)
