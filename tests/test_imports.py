@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import grimp
 import networkx as nx
-import pytest
 
 ROOT = Path(__file__).parents[1] / "builder"
+TESTS = Path(__file__).parent
+OWN = ("self", "cls")
 # Cycles that are being resolved; a line goes with its cycle.
 TEMPORARY = ("netloom.explain.flow.",)
 
@@ -38,10 +39,37 @@ def test_no_module_imports_a_package_that_it_lies_in() -> None:
     assert not found, "Import from the module that defines it: " + "; ".join(found)
 
 
-@pytest.mark.parametrize("module", sorted(ROOT.rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_module_uses_a_private_name_of_another(module: Path) -> None:
-    found = [f"line {line}: {name}" for line, name in private_names(ast.parse(module.read_text(encoding="utf-8")))]
-    assert not found, "Make these names public or move what needs them: " + "; ".join(found)
+def test_no_module_uses_a_private_name_of_another() -> None:
+    found = [f"{place}: {name}" for place, name in found_in(ROOT, private_names)]
+    assert not found, "Make these names public or move what needs them:\n" + "\n".join(found)
+
+
+def test_tests_go_through_public_names() -> None:
+    found = [f"{place}: {name}" for place, name in found_in(TESTS, private_touches)]
+    assert not found, "Test what these do through a public name, or make one:\n" + "\n".join(found)
+
+
+def found_in(folder: Path, look: Callable[[ast.Module], Iterator[tuple[int, str]]]) -> Iterator[tuple[str, str]]:
+    """What a look at each module of a folder finds, with the file and the line."""
+    for path in sorted(folder.rglob("*.py")):
+        for line, name in look(ast.parse(path.read_text(encoding="utf-8"))):
+            yield f"{path.relative_to(folder)}:{line}", name
+
+
+def private_touches(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """The private attributes that a test reads, of whatever it is, and the private names of Netloom that it imports;
+    what a class of the tests itself keeps to itself is its own."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "netloom":
+            yield from ((node.lineno, alias.name) for alias in node.names if is_private(alias.name))
+        elif isinstance(node, ast.Attribute) and is_private(node.attr) and ast.unparse(node.value) not in OWN:
+            yield node.lineno, ast.unparse(node)
+
+
+def test_private_touches_of_tests_are_seen() -> None:
+    """The check itself, on a test with two."""
+    text = "from netloom.core.log import _a\nfrom tests.x import _b\nself._c\nx.d._e\ny.__dict__"
+    assert list(private_touches(ast.parse(text))) == [(1, "_a"), (4, "x.d._e")]
 
 
 def private_names(tree: ast.Module) -> Iterator[tuple[int, str]]:

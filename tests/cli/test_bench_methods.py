@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from netloom.cli.bench.methods import MethodCost, _begun, _cost, _pictures, _plain, _subject
+from netloom.cli.bench.methods import ROW, MethodCost, captum_call, image_network, measure_method, untrained_run
 from netloom.explain import methods
 from netloom.explain.core.explainer import registry
+from netloom.explain.core.run import Question, subject_of
 from netloom.runs import TrainedRun
 
 
 @pytest.fixture(scope="module")
 def run() -> TrainedRun:
-    return _begun(_pictures())
+    return untrained_run(image_network())
 
 
 def test_rows_are_counted_and_time_is_that_of_passes(run: TrainedRun) -> None:
-    found: dict[str, MethodCost] = {name: _cost(run, name, 1, beside=True) for name in ("saliency", "feature_ablation")}
+    found: dict[str, MethodCost] = {
+        name: measure_method(run, name, 1, beside=True) for name in ("saliency", "feature_ablation")
+    }
     assert found["saliency"].rows == 1
     assert found["feature_ablation"].rows == 64 + 1  # the groups, and the example itself
     assert found["saliency"].passes.median < 10, "it is one pass there and back, and what stands around it"
@@ -31,8 +34,8 @@ def test_captum_is_called_on_all_that_it_has(run: TrainedRun) -> None:
     for method in methods(run):
         if not method.available or method.name in ("shapley_sampling", "kernel_shap", "lime"):
             continue  # these take long
-        subject = _subject(run)
+        subject, *_ = subject_of(run.project, run.model, run.data, Question("", ROW))
         explainer = registry()[method.name].model_validate({"groups": 3} if method.name == "shapley" else {})
-        if _plain(run, subject, method.name, explainer.run(subject)) is None:
+        if captum_call(run, subject, method.name, explainer.run(subject)) is None:
             without.append(method.name)
     assert not without

@@ -43,11 +43,11 @@ def test_help_of_each(console: Console, name: str) -> None:
 
 
 def test_explain_lists_no_padding() -> None:
-    from netloom.cli.commands.explain import _parts
+    from netloom.cli.commands.explain import largest_parts
 
     values = np.array([0.5, -2.0, 0.0, 9.0])
-    assert _parts(values, ("how", "to", "", "")) == [("1 to", -2.0), ("0 how", 0.5)]
-    assert [name for name, _ in _parts(values, ())] == ["3", "1", "0", "2"], "what has no labels is all there"
+    assert largest_parts(values, ("how", "to", "", "")) == [("1 to", -2.0), ("0 how", 0.5)]
+    assert [name for name, _ in largest_parts(values, ())] == ["3", "1", "0", "2"], "what has no labels is all there"
 
 
 def test_help_imports_nothing_heavy() -> None:

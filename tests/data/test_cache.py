@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from netloom.data import DataError, add_file, datasets, prepare, remove, schema
+from netloom.data.preparation.prepare import clear_cache
 from netloom.data.uploads import find_upload
 from netloom.document import DataChoice
 from tests.data.samples import columns, csv, pack, pictures
@@ -98,8 +99,8 @@ def test_names_are_kept_whatever_the_machine_calls_usual(home: Path) -> None:
 
 def test_large_data_is_encoded_in_parts_that_fit_together(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = prepare(DataChoice(dataset="digits", seed=11), home)
-    monkeypatch.setattr(sys.modules["netloom.data.preparation.encoded_arrays"], "CHUNK", 100)
-    sys.modules["netloom.data.preparation.prepare"]._prepare.cache_clear()
+    monkeypatch.setattr("netloom.data.preparation.encoded_arrays.CHUNK", 100)
+    clear_cache()
     parts = prepare(DataChoice(dataset="digits", seed=11), home)
     assert whole is not parts
     assert (whole.inputs["image"] == parts.inputs["image"]).all()

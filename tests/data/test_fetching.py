@@ -14,7 +14,7 @@ import pytest
 
 from netloom.data.downloads import FetchError, allowed, asked_for, download, fetch_dataset, fetch_model
 from netloom.data.downloads.address import public, resolve
-from netloom.data.downloads.hub import _refused
+from netloom.data.downloads.hub import fetch_error
 from tests.cli.conftest import Console
 from tests.cli.conftest import console as console
 
@@ -236,10 +236,10 @@ def test_what_is_no_name_of_the_hub(name: str, tmp_path: Path) -> None:
 
 
 def test_a_hub_that_cannot_be_reached_is_told_without_the_words_of_its_library() -> None:
-    said = str(_refused("a/b", ConnectionError("Couldn't reach 'a/b' on the Hub (LocalEntryNotFoundError)")))
+    said = str(fetch_error("a/b", ConnectionError("Couldn't reach 'a/b' on the Hub (LocalEntryNotFoundError)")))
     assert said.startswith("The Hugging Face hub cannot be reached, so a/b was not fetched; is this machine connected")
     assert "Error" not in said
-    assert "gave nothing for a/b (it is gated)." in str(_refused("a/b", ValueError("it is gated.")))
+    assert "gave nothing for a/b (it is gated)." in str(fetch_error("a/b", ValueError("it is gated.")))
 
 
 @pytest.mark.skipif(find_spec("datasets") is None, reason="needs the extra hub")

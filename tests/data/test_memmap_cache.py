@@ -12,7 +12,7 @@ import torch
 
 from netloom.data import add_file, prepare
 from netloom.data.preparation.fitting import fit_channels, fit_windows
-from netloom.data.preparation.prepare import read
+from netloom.data.preparation.prepare import clear_cache, read
 from netloom.data.raw_dataset import Images, Series
 from netloom.data.uploads.images import load_arrays
 from netloom.document import DataChoice
@@ -63,7 +63,7 @@ def test_pictures_are_prepared_to_the_same_bits(home: Path, made: Any, monkeypat
     before = prepare(choice, home)
     monkeypatch.setattr("netloom.data.uploads.images._MAPPED_BYTES", 100)
     monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", "0.001")
-    prepare.__globals__["_prepare"].cache_clear()
+    clear_cache()
     after = prepare(choice, home)
     assert isinstance(after.raw, Images)
     assert after.files
@@ -84,7 +84,7 @@ def test_pictures_of_several_sizes_come_to_the_largest(home: Path) -> None:
 
 
 def _prepared_sounds(home: Path, name: str, **settings: object) -> tuple[Series, dict[str, Any], torch.Tensor, str]:
-    prepare.__globals__["_prepare"].cache_clear()
+    clear_cache()
     options: dict[str, Any] = {"seconds": 0.2, **({"fields": {"sound": settings}} if settings else {})}
     data = prepare(DataChoice(dataset=name, options=options), home)
     assert isinstance(data.raw, Series)

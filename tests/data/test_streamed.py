@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from netloom.data import DataError, Prepared, prepare, statistics
+from netloom.data.preparation.prepare import clear_cache
 from netloom.data.quality.overview import columns
 from netloom.data.raw_dataset import Table
 from netloom.data.uploads import add_file, remove
@@ -210,7 +211,7 @@ def test_encodings_are_made_once_and_a_few_are_kept(tmp_path: Path, small: Calla
     made = {path: path.stat().st_ino for path in maps.glob("rows-*/*.bin")}
     kept = first.inputs["features"].clone()
     assert list(made) == [one.path for one in first.files.values()]
-    prepare.__globals__["_prepare"].cache_clear()
+    clear_cache()
     prepare(DataChoice(dataset=name, seed=0), tmp_path)
     assert {path: path.stat().st_ino for path in maps.glob("rows-*/*.bin")} == made
     for seed in range(1, 6):
@@ -231,7 +232,7 @@ def test_a_half_written_map_is_made_again(tmp_path: Path, small: Callable[[float
     whole = prepare(DataChoice(dataset=name), tmp_path).inputs["features"].clone()
     (path,) = (tmp_path / "data" / name / "maps").glob("rows-*/0.bin")
     path.write_bytes(path.read_bytes()[:-8])
-    prepare.__globals__["_prepare"].cache_clear()
+    clear_cache()
     assert torch.equal(prepare(DataChoice(dataset=name), tmp_path).inputs["features"], whole)
 
 

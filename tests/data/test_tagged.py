@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from netloom.data import Prepared, add_file, prepare
 from netloom.document import DataChoice, Training
-from netloom.explain.concepts.concepts import Wanted, _fits
+from netloom.explain.concepts.concepts import Wanted, rows_of
 from netloom.explain.core.examples import labels, read
 from netloom.modalities.encoding.rows import encode_rows
 from netloom.modalities.encoding.tags import IGNORE
@@ -162,8 +162,8 @@ def test_answers_and_explanations_are_by_word(home: Path) -> None:
     assert example.tokens == data.example(row).tokens
     assert [label for label in labels(data, example)["text"] if label] == [word.lower() for word in words]
     plain = next(word for word in words if word in PLAIN)
-    assert _fits(data, row, Wanted("word", text=plain))
-    assert not _fits(data, row, Wanted("word", text="elsewhere"))
+    assert row in rows_of(data, Wanted("word", text=plain))
+    assert row not in rows_of(data, Wanted("word", text="elsewhere"))
 
 
 def test_what_was_brought_before_is_split_as_it_was(home: Path) -> None:

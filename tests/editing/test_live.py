@@ -16,6 +16,7 @@ import netloom.editing.analyses
 import netloom.editing.live
 from netloom.compile import CompileError, source
 from netloom.document import EditError, Project, dumps, loads
+from netloom.document.network_edits import COMPOSITIONS
 from netloom.editing.live import Live
 from netloom.store import Store, StoreError, open_store
 from netloom.templates import templates
@@ -149,9 +150,9 @@ def test_an_edit_that_netloom_fails_at_takes_no_other_along(live: Live, monkeypa
     def broken(*_: object) -> Project:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setitem(netloom.document.edits._NETWORK_EDITS, "move", broken)
+    monkeypatch.setitem(COMPOSITIONS, "group", broken)
     nodes = [{"id": "relu_9", "type": "ReLU"}]
-    ops = [{"seq": 1, "kind": "move", "at": {}}, {"seq": 2, "kind": "add", "nodes": nodes}]
+    ops = [{"seq": 1, "kind": "group", "nodes": []}, {"seq": 2, "kind": "add", "nodes": nodes}]
     refused = live.sync({"epoch": live.editor.epoch, "client": "tab", "ops": ops})
     assert refused == ["Netloom itself failed at this edit (ZeroDivisionError): not made."]
     assert "relu_9" in live.store.load(live.id).project.main_network.nodes

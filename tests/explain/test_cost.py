@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from netloom.compile.logit_network import with_logits
 from netloom.explain import explain
 from netloom.explain.attribution.adaptive_integrated_gradients import SPANS, STEPS, integrated
 from netloom.explain.core.context import Subject
 from netloom.explain.core.run import Question, subject_of
 from netloom.explain.dataset.global_attribution import overall
 from netloom.explain.evidence.faithfulness import faithfulness
-from netloom.explain.influence.influence import _begun
 from netloom.explain.influence.per_sample_gradients import Rows
 from netloom.runs import TrainedRun
 from netloom.ui.shell.session import HEAVY
@@ -101,7 +101,9 @@ def test_rows_that_explain_numbers_of_their_own_go_together(passed: list[int]) -
 
 def begun_on(name: str) -> tuple[Rows, np.ndarray, list[torch.Tensor], torch.Tensor]:
     run = fresh(name)
-    work, rows = _begun(run, None, 1)
+    objective = run.objective.configured(run.project.training, run.data, "cpu")
+    scorer = with_logits(run.project, run.model, run.data.schema)
+    work, rows = Rows(scorer, objective, run.data, run.fields, None), run.data.split["train"].numpy()
     one = run.data.split["test"][:1].numpy()
     return work, rows[:40], work.inputs(one), work.targets(one)
 
@@ -111,29 +113,27 @@ def test_the_slope_along_a_direction_is_the_same_forwards_and_backwards(name: st
     work, rows, values, target = begun_on(name)
     direction = work.gradient(values, target)
     forwards, losses = work.along(rows, direction)
-    assert work._forward or name == "recurrent"
-    work._forward = False
+    assert work.forward_mode or name == "recurrent"
+    work.forward_mode = False
     backwards, same = work.along(rows, direction)
     np.testing.assert_allclose(forwards, backwards, atol=1e-5 * np.abs(backwards).max())
     np.testing.assert_allclose(losses, same, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["table", "image", "transformer"])
-def test_learning_side_by_side_is_as_one_after_the_other(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_learning_side_by_side_is_as_one_after_the_other(name: str) -> None:
     work, rows, values, target = begun_on(name)
     sets = np.stack([rows[:10], rows[10:20], rows[20:30]])
-    single = [work._learned(one, 0.05, 3, values, target)[0] for one in sets]
+    passes: list[int] = []
+    work.model.register_forward_hook(lambda *_: passes.append(1))
+    single = work.learned(sets, 0.05, 3, values, target, at_once=False)
     assert len(set(single)) == 3
-
-    def refuse(*_: Any) -> np.ndarray:
-        raise AssertionError("one after the other")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Rows, "_learned", refuse)
-        together = work.learned(sets, 0.05, 3, values, target)
+    apart = len(passes)
+    together = work.learned(sets, 0.05, 3, values, target)
+    assert len(passes) - apart < apart
     np.testing.assert_allclose(together, single, rtol=1e-5)
     # Where that is not possible, one after the other, with the same result.
-    monkeypatch.setattr(Rows, "_learned_at_once", lambda *_: (_ for _ in ()).throw(RuntimeError("no rule")))
+    work.model.register_forward_hook(lambda *given: given[-1].sum().item() and None)
     np.testing.assert_array_equal(work.learned(sets, 0.05, 3, values, target), single)
 
 

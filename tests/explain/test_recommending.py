@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netloom.explain import explain
-from netloom.explain.dataset.aggregation import _names
+from netloom.explain.dataset.aggregation import token_names
 from netloom.explain.dataset.global_attribution import overall
 from netloom.explain.plots.explanation_plots import drawn, kind_of
 from netloom.runs import TrainedRun
@@ -40,4 +40,4 @@ def test_over_many_rows_they_go_by_their_names(rating: TrainedRun) -> None:
 
 def test_a_bare_number_is_told_with_its_column() -> None:
     numbered = {"encoding": "categories", "columns": [{"name": "userId", "values": ["7", "userId 8"]}]}
-    assert [_names(numbered)(place) for place in (1, 2, 3)] == ["userId = 7", "userId 8", "userId = # 3"]
+    assert [token_names(numbered)(place) for place in (1, 2, 3)] == ["userId = 7", "userId 8", "userId = # 3"]

@@ -60,7 +60,8 @@ def test_nobody_waits_for_the_attack_of_another(work: str, monkeypatch: pytest.M
 
 def test_attention_by_its_formula_is_used_by_several_at_once_and_put_back_by_the_last() -> None:
     def chosen() -> tuple[bool, bool]:
-        return torch._C._get_flash_sdp_enabled(), torch._C._get_math_sdp_enabled()
+        flash: bool = torch.backends.cuda.flash_sdp_enabled()  # type: ignore[no-untyped-call]
+        return flash, torch.backends.cuda.math_sdp_enabled()  # type: ignore[no-untyped-call]
 
     before, both, seen = chosen(), Barrier(2, timeout=PATIENCE_S), list[tuple[bool, bool]]()
 

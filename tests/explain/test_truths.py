@@ -19,6 +19,7 @@ from netloom.explain.core.targets import choose
 from netloom.explain.evidence.faithfulness import faithfulness
 from netloom.runs import fit_here
 from tests.explain.models import begun, network, trained
+from tests.hooks import hooks_set, left
 from tests.networks import chain
 
 CSV_ROWS = 120
@@ -327,12 +328,9 @@ class Refuses(nn.Module):
 def test_an_error_leaves_nothing_behind(method: str) -> None:
     run, model = trained("regression"), Refuses()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with pytest.raises(RuntimeError, match="one row only"):
+    with hooks_set() as hooks, pytest.raises(RuntimeError, match="one row only"):
         explain_model(run.project, model, run.data, method, 0)
-    for module in model.modules():
-        assert not module._forward_hooks
-        assert not module._forward_pre_hooks
-        assert not module._backward_hooks
+    assert not left(hooks)
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
     assert all(value.requires_grad and value.grad is None for value in model.parameters())

@@ -372,7 +372,7 @@ def test_what_cannot_be_written_is_said_in_a_sentence(model: nn.Module, kind: st
 )
 def test_the_measure(got: Any, wanted: Any, expected: float) -> None:
     tensors = [None if value is None else torch.tensor(value) for value in (got, wanted)]
-    assert verification._distance(*tensors) == pytest.approx(expected)
+    assert verification.distance(*tensors) == pytest.approx(expected)
 
 
 def test_a_file_that_mixes_the_examples_of_a_batch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

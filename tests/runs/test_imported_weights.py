@@ -9,7 +9,7 @@ import pytest
 from netloom.data import add_file, schema
 from netloom.document import DataChoice
 from netloom.templates import templates
-from netloom.templates.starting import start, starters
+from netloom.templates.starting import STARTERS, start, starters
 from netloom.validation import analyse
 from tests.data.brought import BROUGHT
 from tests.runs.examples import Recorder, loop
@@ -31,6 +31,4 @@ def test_a_template_learns_from_it(home: Path, filename: str) -> None:
 
 
 def test_every_template_that_is_offered_exists() -> None:
-    from netloom.templates import starting
-
-    assert {name for names in starting._BY_SHAPE.values() for name in names} <= set(templates())
+    assert {name for names in STARTERS.values() for name in names} <= set(templates())

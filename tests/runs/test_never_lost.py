@@ -13,6 +13,7 @@ import time
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -223,29 +224,31 @@ def _checkpoint(step: int) -> checkpoints.Checkpoint:
 def _die_at(folder: Path, step: int, call: int) -> bool:
     """Save in a process of its own that kills itself before its call number `call` of those that change the disk.
     Returns false where there are not that many."""
+    left = call
+
+    def deadly(real: Callable[..., Any]) -> Callable[..., Any]:
+        def act(*given: Any, **named: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*given, **named)
+
+        return act
+
+    def work() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("replace", "fsync", "unlink", "rmdir"):
+                patch.setattr(os, name, deadly(getattr(os, name)))
+            checkpoints.save(folder, step, _checkpoint(step))
+
+    child = get_context("fork").Process(target=work)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of a fork beside threads
-        pid = os.fork()
-    if pid == 0:
-        left = call
-
-        def deadly(real: Callable[..., Any]) -> Callable[..., Any]:
-            def act(*given: Any, **named: Any) -> Any:
-                nonlocal left
-                left -= 1
-                if left < 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return real(*given, **named)
-
-            return act
-
-        for name in ("replace", "fsync", "unlink", "rmdir"):
-            setattr(os, name, deadly(getattr(os, name)))
-        checkpoints.save(folder, step, _checkpoint(step))
-        os._exit(0)
-    _, status = os.waitpid(pid, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
+        child.start()
+    child.join()
+    assert child.exitcode in (0, -signal.SIGKILL)
+    return child.exitcode != 0
 
 
 @pytest.mark.parametrize("step", [3, 2], ids=["another step", "the same step"])

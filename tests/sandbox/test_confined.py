@@ -132,7 +132,7 @@ def test_memory_beyond_the_limit_is_a_sentence(monkeypatch: pytest.MonkeyPatch) 
 
 def test_time_beyond_the_limit_is_a_sentence_and_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Look({"a.csv": TABLE}, "a.csv")
-    running = found._process
+    running = found.process
     assert running is not None
     running.seconds = 0.3
     os.kill(running.pid, signal.SIGSTOP)  # as one that is busy for ever
@@ -148,8 +148,8 @@ def test_time_beyond_the_limit_is_a_sentence_and_ends_the_process(monkeypatch: p
 
 def test_a_crash_is_a_sentence(tmp_path: Path) -> None:
     found = Look({"a.csv": TABLE}, "a.csv")
-    assert found._process is not None
-    os.kill(found._process.pid, signal.SIGSEGV)
+    assert found.process is not None
+    os.kill(found.process.pid, signal.SIGSEGV)
     with pytest.raises(DataError, match="crashed"):
         found.add(tmp_path)
     assert not list((tmp_path / "data").glob("*"))
@@ -190,7 +190,7 @@ def test_a_small_file_is_looked_at_within_some_hundredths_of_a_second() -> None:
 def test_processes_end_with_whoever_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspection, "OPEN_AT_ONCE", 2)
     found = [Look({"a.csv": TABLE}, "a.csv") for _ in range(4)]
-    pids = [one._process.pid for one in found if one._process]
+    pids = [one.process.pid for one in found if one.process]
     for one in found:
         one.kinds()
 

@@ -203,11 +203,11 @@ def page_of_a_picture() -> None:
     import streamlit as st
 
     from netloom.data import DataError
-    from netloom.ui.explain.custom_example import _picture
+    from netloom.ui.explain.custom_example import picture_input
 
     field = {"shape": (3, 8, 8), "scale": 1 / 255}
     try:
-        st.session_state["found"] = _picture(field, np.zeros((3, 8, 8)), "x")
+        st.session_state["found"] = picture_input(field, np.zeros((3, 8, 8)), "x")
     except DataError as error:
         st.error(str(error))
 
@@ -217,10 +217,10 @@ def page_of_a_sound() -> None:
     import streamlit as st
 
     from netloom.data import DataError
-    from netloom.ui.explain.custom_example import _sound
+    from netloom.ui.explain.custom_example import sound_input
 
     try:
-        st.session_state["found"] = _sound({"rate": 8_000, "shape": (12_000, 1)}, np.linspace(-1, 1, 12_000), "x")
+        st.session_state["found"] = sound_input({"rate": 8_000, "shape": (12_000, 1)}, np.linspace(-1, 1, 12_000), "x")
     except DataError as error:
         st.error(str(error))
 

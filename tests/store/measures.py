@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 
 from netloom.document import Project
-from netloom.store import Limits, Point, Run, Store, open_store
+from netloom.store import Limits, Point, Store, open_store
 from netloom.templates import templates
 from tests.store import postgres
 from tests.store.states import put
@@ -149,7 +149,7 @@ def writer(place: str, run_id: str, begin: str, seconds: str) -> None:
 
 def queue() -> None:
     """What looking after the runs costs with a thousand of them in the table, by what state they are in."""
-    from netloom.runs import control, supervisor
+    from netloom.runs import processes, supervisor
 
     with _stores() as places:
         for name, place in places.items():
@@ -164,21 +164,17 @@ def queue() -> None:
             took["claim, no room, all wait"] = _median_ms(partial(opened.claim_next, full), 20)
             assert taken is not None
             took["claim and give back, all wait"] = _claimed(opened)
-            _all(opened, ids, state="running", pid=os.getpid(), heartbeat=True)
+            alive = subprocess.Popen([sys.executable, "-c", "input()", processes.MODULE], stdin=subprocess.PIPE)
+            _all(opened, ids, state="running", pid=alive.pid, heartbeat=True)
             took["active runs, all have a worker"] = _median_ms(opened.active_runs, 5)
-            control._alive = _seen
             took["tend, all have a worker"] = _median_ms(partial(supervisor.tend, opened), 5)
+            alive.communicate(b"\n")
             _all(opened, ids, state="finished")
             took["tend, all ended"] = _median_ms(partial(supervisor.tend, opened), 20)
             took["list for the Runs page"] = _median_ms(partial(opened.runs, limit=RUNS), 5)
             for what, value in took.items():
                 print(f"{name:10} {what:32} {value:8.2f} ms")
             opened.close()
-
-
-def _seen(run: Run) -> bool:
-    """What a look at a worker that lives costs."""
-    return psutil.Process(os.getpid()).cmdline() != []
 
 
 def _claimed(opened: Store) -> float:
@@ -208,7 +204,7 @@ def worker() -> None:
     with tempfile.TemporaryDirectory() as folder:
         opened = open_store(Path(folder))
         runs.warm(opened)
-        child = psutil.Process(runs.processes._server(opened.home).pid)
+        [child] = [one for one in psutil.Process().children() if runs.processes.MODULE in one.cmdline()]
         _settle(child)
         print(f"the server of workers at rest: {_mb(child)}")
         for name, epochs in (("digits_mlp", 20), ("digits_cnn", 5)):

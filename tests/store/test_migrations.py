@@ -12,12 +12,11 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
 
 import netloom.store
 from netloom.document import Project, blank, dumps
 from netloom.store import Command, Store, StoreError, database_url, open_store, schema
-from netloom.store.database import _engine
 from tests.store.processes import Child, die_migrating
 from tests.store.states import put
 
@@ -121,7 +120,7 @@ def at(revision: str, place: Path) -> Engine:
     """A database as a Netloom of that time made it."""
     config = Config()
     config.set_main_option("script_location", SCRIPTS)
-    engine = _engine(database_url(place))
+    engine = create_engine(database_url(place))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
@@ -172,7 +171,7 @@ def test_a_migration_that_was_cut_off_starts_anew(place: Path, revision: str | N
     child = Child(die_migrating, place)
     problems = child.communicate()[1]
     assert child.returncode == -signal.SIGKILL, problems
-    engine = _engine(database_url(place))
+    engine = create_engine(database_url(place))
     with engine.connect() as connection:
         assert sorted(inspect(connection).get_table_names()) == (TABLES_OF_0002 if revision else [])
     engine.dispose()

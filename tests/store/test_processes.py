@@ -119,7 +119,7 @@ def test_forked_children_have_connections_of_their_own(store: Store, run: Run) -
     child = Child(processes.fork, store.home, run.id)
     told, problems = child.communicate()
     assert child.returncode == 0, problems
-    assert told.split("\n") == ["[0, 0]", str((1 + 3 * 19) * BATCH), ""]
+    assert told.split("\n") == ["[-9, -9]", str((1 + 3 * 19) * BATCH), ""]
     assert Counter(store.points(run.id).epoch) == {0: BATCH, **dict.fromkeys(range(1, 20), 3 * BATCH)}
     if store.db.is_sqlite:
         with store.db.reading() as connection:

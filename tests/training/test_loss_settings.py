@@ -26,7 +26,6 @@ from netloom.training.batch_loss import batch_loss
 from netloom.training.objectives.contrastive import Contrastive, knn, nt_xent, probe, spread
 from netloom.training.objectives.loss_weights import positive_weight
 from netloom.training.objectives.ranking import Ranking, ranked
-from netloom.training.objectives.regression import _each
 from netloom.training.objectives.several_outputs import SeveralOutputs
 from netloom.training.objectives.thresholds import best_threshold
 from netloom.training.preflight import preflight_problems
@@ -239,12 +238,16 @@ def test_the_contrastive_loss_is_hadsells() -> None:
 
 def test_each_step_of_a_horizon_is_measured() -> None:
     noise = torch.Generator().manual_seed(4)
-    target = torch.randn(50, 3, generator=noise)
-    said = target + torch.tensor([0.1, 0.5, 1.0]) * torch.randn(50, 3, generator=noise)
-    found = _each(target, said - target)
+    one = prepare(DataChoice(dataset="diabetes"))
+    data = replace(one, target=torch.randn(len(one.target), 3, generator=noise))
+    rows = data.split["test"]
+    wanted = data.target[rows]
+    said = wanted + torch.tensor([0.1, 0.5, 1.0]) * torch.randn(wanted.shape, generator=noise)
+    found = OBJECTIVES["regression"].evaluate(said, data, rows, "test").report
+    assert found is not None
     assert [line["output"] for line in found] == [1, 2, 3]
     for place, line in enumerate(found):
-        true, told = target[:, place].numpy(), said[:, place].numpy()
+        true, told = (data.restore(values)[:, place].numpy() for values in (wanted, said))
         assert line["rmse"] == pytest.approx(metrics.root_mean_squared_error(true, told), rel=1e-4)
         assert line["mae"] == pytest.approx(metrics.mean_absolute_error(true, told), rel=1e-4)
         assert line["r2"] == pytest.approx(metrics.r2_score(true, told), rel=1e-4)

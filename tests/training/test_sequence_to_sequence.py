@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from netloom.cli.commands.runs import _lines as lines_of
+from netloom.cli.commands.runs import evaluation_lines as lines_of
 from netloom.data import Prepared, prepare
 from netloom.data.builtin.dates import FORMS, said
 from netloom.data.sequence_pairs import BEGUN, Pairs

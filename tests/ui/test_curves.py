@@ -8,7 +8,7 @@ import pytest
 import streamlit as st
 
 from netloom.ui.components.curves.curve import Curve, Curves
-from netloom.ui.components.curves.plot import MOST, TIMES, _forget, lines, unsent
+from netloom.ui.components.curves.plot import MOST, TIMES, lines, send_again, unsent
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_a_browser_that_comes_late_to_a_run_that_has_ended_has_every_point_or_kn
         assert received(known, sent), late
         assert known == found["train", "loss"].steps
     assert unsent(found, "run") == {"points": {}, "counts": {"train/loss": 50}, "asked": 1}
-    _forget()
+    send_again()
     assert unsent(found, "run")["points"]["train/loss"]["count"] == 50
 
 
@@ -76,7 +76,7 @@ def test_everything_is_sent_anew_where_it_is_asked_for_and_after_a_resume() -> N
     found = Curves()
     grow(found, 10)
     first = unsent(found, "run")
-    _forget()
+    send_again()
     again = unsent(found, "run")
     assert again["points"] == first["points"]
     assert again["asked"] == first["asked"] + 1  # so that a browser that lacks points again may ask again

@@ -16,7 +16,7 @@ from netloom.data.quality import Plot
 from netloom.document import Augment, DataChoice, Project, Training
 from netloom.store import Store, open_store
 from netloom.templates import templates
-from netloom.templates.starting import _BY_SHAPE, NETWORKS, start, starters
+from netloom.templates.starting import NETWORKS, STARTERS, start, starters
 from netloom.ui.data.page import SECTIONS
 from netloom.ui.data.quality import plot_chart
 from netloom.ui.data.state import Key
@@ -259,10 +259,10 @@ def test_data_is_deleted_by_a_second_click_alone(home: Path) -> None:
 
 def remarked() -> None:
     """What is said of one remark, and of two; runs by itself within Streamlit."""
-    from netloom.ui.data.page import _remarks
+    from netloom.ui.data.page import show_remarks
 
-    _remarks([], ["- alone"])
-    _remarks(["first"], ["second"])
+    show_remarks([], ["- alone"])
+    show_remarks(["first"], ["second"])
 
 
 def test_a_remark_that_is_alone_has_no_bullet() -> None:
@@ -304,7 +304,7 @@ def test_the_train_page_says_which_rows_are_varied(home: Path) -> None:
 
 
 def test_every_network_to_start_with_has_a_name_of_its_own() -> None:
-    for names in (*_BY_SHAPE.values(), ("spoken_cnn", *_BY_SHAPE[("sequence",), "class"])):
+    for names in (*STARTERS.values(), ("spoken_cnn", *STARTERS[("sequence",), "class"])):
         titles = [NETWORKS[name][0] for name in names]
         assert len(set(titles)) == len(titles)
 

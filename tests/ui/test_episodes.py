@@ -19,7 +19,7 @@ from netloom.runs import evaluate, fit_here
 from netloom.store import open_store
 from netloom.tasks import task
 from netloom.training import checkpoints
-from netloom.ui.train.episodes import ENDS, _data, returns_chart
+from netloom.ui.train.episodes import ENDS, player_data, returns_chart
 from tests.store.states import put
 from tests.training.test_reinforcement import agent
 from tests.ui.test_pages import opened
@@ -95,7 +95,7 @@ def test_episodes_are_told_with_their_returns_and_ends() -> None:
         "values": True,
         "shown": [{"return": 12.0, "ended": True}, {"return": 500.0, "ended": False}],
     }
-    data = _data(found, "run")
+    data = player_data(found, "run")
     assert [one["title"] for one in data["episodes"]] == ["An episode: 12", "An episode: 500"]
     assert [one["end"] for one in data["episodes"]] == list(ENDS["cart_pole"])
     agents, chance = returns_chart([1.0, 2.0], [3.0, 4.0]).data

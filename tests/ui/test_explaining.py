@@ -274,12 +274,12 @@ def test_the_tag_of_each_word_can_be_explained() -> None:
         from netloom.document import DataChoice
         from netloom.templates import templates
         from netloom.training import OBJECTIVES
-        from netloom.ui.explain.page import _target
+        from netloom.ui.explain.page import choose_target
 
         project = templates()["requests_tagger"].project
         data = prepare(DataChoice(dataset=project.data.dataset))
         run: Any = SimpleNamespace(data=data, project=project, objective=OBJECTIVES["tagging"])
-        st.session_state["asked"] = _target(run, 3)
+        st.session_state["asked"] = choose_target(run, 3)
         st.session_state["words"] = data.example(3).tokens
 
     app = AppTest.from_function(page, default_timeout=60).run()
@@ -298,9 +298,9 @@ def test_long_texts_of_a_row_stand_in_full_and_not_in_the_cells_of_a_table() -> 
     def page() -> None:
         from netloom.data import Example
         from netloom.ui.explain.influence import show_row
-        from netloom.ui.explain.page import _shown
+        from netloom.ui.explain.page import show_whole_example
 
-        _shown(Example(1, "", columns={"first": "put on some music by Ben", "age": 41.0}))
+        show_whole_example(Example(1, "", columns={"first": "put on some music by Ben", "age": 41.0}))
         show_row(Example(2, "", image=[[0.0, 1.0]], columns={"weight": 36.0}))
 
     app = AppTest.from_function(page, default_timeout=60).run()

@@ -6,7 +6,7 @@ import pytest
 
 from netloom.data.downloads import FetchError
 from netloom.data.uploads import open_source
-from netloom.ui.data.upload_form import _fetch, from_the_web
+from netloom.ui.data.upload_form import fetch_files, from_the_web
 from tests.data.test_fetching import TABLE
 from tests.data.test_fetching import server as server
 
@@ -15,7 +15,7 @@ def test_a_file_of_the_web_is_like_one_that_was_dropped(server: str, monkeypatch
     monkeypatch.setenv("NETLOOM_ALLOW_DOWNLOADS", "1")
     monkeypatch.setenv("NETLOOM_ALLOW_PRIVATE_DOWNLOADS", "1")
     told: list[float] = []
-    (found,) = _fetch(f"{server}/table.csv", lambda share, what: told.append(share))
+    (found,) = fetch_files(f"{server}/table.csv", lambda share, what: told.append(share))
     assert (found.name, found.getvalue(), told[-1]) == ("table.csv", TABLE, 1.0)
     assert open_source(found.getvalue(), found.name).tables() == ["table.csv"]
 
@@ -24,10 +24,10 @@ def test_a_file_of_the_web_is_like_one_that_was_dropped(server: str, monkeypatch
 def test_what_is_not_fetched(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETLOOM_ALLOW_DOWNLOADS", "1")
     with pytest.raises(FetchError):
-        _fetch(typed, lambda share, what: None)
+        fetch_files(typed, lambda share, what: None)
 
 
 def test_nothing_is_offered_or_fetched_unless_it_is_allowed(server: str) -> None:
     assert from_the_web() == []
     with pytest.raises(FetchError, match="switched off"):
-        _fetch(f"{server}/table.csv", lambda share, what: None)
+        fetch_files(f"{server}/table.csv", lambda share, what: None)

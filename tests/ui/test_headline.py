@@ -25,7 +25,7 @@ from netloom.explain.evidence.comparison import compare
 from netloom.explain.plots.flow import context_at
 from netloom.explain.plots.graph_geometry import Ways
 from netloom.templates import templates
-from netloom.ui.explain.attention import _sentence
+from netloom.ui.explain.attention import attention_sentence
 from netloom.ui.explain.attention_components import called, grid_svg, weights_table
 from netloom.ui.explain.attribution_plots import knows_signs
 from netloom.ui.explain.comparison import points
@@ -148,7 +148,7 @@ def test_the_start_of_a_written_answer_is_a_part_like_any_other() -> None:
     streams = (Stream("answer so far", ("⟨start⟩", "2", "")),)
     layer = AttentionLayer("a", "A", False, np.ones((1, 3, 3)))
     looks = AttentionMaps((layer,), streams[0].tokens, np.eye(3), "", None, streams, (0,))
-    assert _sentence(replace(found, attention=looks), None).startswith("It went by the start of the answer. ")
+    assert attention_sentence(replace(found, attention=looks), None).startswith("It went by the start of the answer. ")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_attention_calls_steps_of_a_series_as_the_other_views_do(
     looks = AttentionMaps((layer,), tokens, np.eye(3), "", None, (Stream("signal", tokens),), (2,))
     # As many channels as steps, which are not to be taken for these.
     found = explained({"signal": np.ones((3, 3))}, {"signal": ("x", "y", "z")})
-    assert _sentence(replace(found, attention=looks, axes={"signal": axes}), None).startswith(said)
+    assert attention_sentence(replace(found, attention=looks, axes={"signal": axes}), None).startswith(said)
 
 
 def test_what_the_network_never_met_is_said_to_be_unknown() -> None:
@@ -182,7 +182,7 @@ def test_a_head_that_speaks_against_the_answer_is_not_what_it_went_through() -> 
     layer = AttentionLayer("a", "A", False, np.ones((1, 2, 2)), effects=np.array([-1.0]))
     shown = AttentionMaps((layer,), ("x", "y"), np.eye(2), "", None, (Stream("text", ("x", "y")),), (1,))
     found = replace(explained({"text": np.array([0.0, 1.0])}, {"text": ("x", "y")}, tokens=("x", "y")), attention=shown)
-    said = _sentence(found, found)
+    said = attention_sentence(found, found)
     assert said.startswith(
         r"It went by “y” \(place 2\). The head that weighs most, head 1 of layer 1, speaks against it: "
     )

@@ -49,10 +49,10 @@ def shelves(project_id: str) -> AppTest:
     """What the library's dialog shows. AppTest runs whole scripts alone, so it would close a dialog with each click."""
 
     def script(project_id: str) -> None:
-        from netloom.ui.design.library import _library
+        from netloom.ui.design.library import library_dialog
         from netloom.ui.shell import session
 
-        _library(session.live(project_id), "main")
+        library_dialog(session.live(project_id), "main")
 
     app = AppTest.from_function(script, default_timeout=60, kwargs={"project_id": project_id}).run()
     assert not app.exception

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from netloom.document import Network, Node, Project
-from netloom.editing.live import Live, _forms_differ
+from netloom.editing.live import Live, forms_differ
 from netloom.layers import FormField, form, registry
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.components.fields import read_number, read_text
 from netloom.ui.design.canvas.payload import COMMON, payload
-from netloom.ui.design.networks import _renamed, standing, users
+from netloom.ui.design.networks import current_name, standing, users
 from netloom.ui.design.state import Shown
 
 
@@ -47,8 +47,8 @@ def test_a_network_may_stand_where_it_does_not_stand_in_itself() -> None:
 def test_a_network_is_found_again_under_its_new_name() -> None:
     before = holding(main="", block="", other="")
     seen = Shown("block", None, before.networks["block"], frozenset(before.networks))
-    assert _renamed(holding(main="", body="", other=""), seen) == "body"
-    assert _renamed(holding(main="", other=""), seen) == "main"
+    assert current_name(holding(main="", body="", other=""), seen) == "body"
+    assert current_name(holding(main="", other=""), seen) == "main"
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_forms_are_renewed_by_a_change_in_any_network(live: Live) -> None:
 
     def after(**edit: Any) -> bool:
         live.apply(edit)
-        return _forms_differ(before, live.project)
+        return forms_differ(before, live.project)
 
     assert not after(kind="move", network="block", at={"linear_2": [5, 5]})
     assert after(kind="set", network="block", node="linear_2", params={"units": 7})

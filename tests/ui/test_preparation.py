@@ -13,7 +13,7 @@ from netloom.data import prepare
 from netloom.data.quality.overview import columns
 from netloom.document import DataChoice, Moments, Project, apply
 from netloom.store import open_store
-from netloom.ui.data.schema_editor import _row
+from netloom.ui.data.schema_editor import table_row
 from tests.networks import project
 
 
@@ -78,7 +78,7 @@ def test_words_are_not_prepared_so_nothing_is_asked(home: Path) -> None:
 def test_columns_show_the_preparation_that_holds_for_them() -> None:
     options: dict[str, Any] = {"columns": {"mean area": {"scale": "log1p"}}}
     found = columns(DataChoice(dataset="breast_cancer", prepare="none", options=options))
-    rows = {row["Column"]: row["Preprocessing"] for row in (_row(column, "none") for column in found)}
+    rows = {row["Column"]: row["Preprocessing"] for row in (table_row(column, "none") for column in found)}
     assert (rows["mean area"], rows["mean radius"]) == ("log(1 + x)", "None")
     fitted = prepare(DataChoice(dataset="breast_cancer", prepare="none", options=options)).preprocess["fields"][0]
     assert {column["name"] for column in fitted["columns"] if column.get("log")} == {"mean area"}

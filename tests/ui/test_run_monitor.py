@@ -16,7 +16,7 @@ from netloom.store import Points, open_store
 from netloom.training.diagnostics import read_history, read_samples
 from netloom.ui.components.curves.curve import Curves, extend, table
 from netloom.ui.train.layer_statistics import KINDS, heatmap, lines
-from netloom.ui.train.page import _name
+from netloom.ui.train.page import run_label
 from netloom.ui.train.prediction_history import cards
 from tests.networks import digits_mlp
 from tests.runs.examples import moons
@@ -143,6 +143,6 @@ def test_a_layer_without_gradient_has_a_gap_among_powers_of_ten() -> None:
 def test_a_run_that_goes_on_is_listed_without_a_state_that_would_grow_old(home: Path) -> None:
     store = open_store(home)
     run = store.create_run(store.create_project(moons()), moons())
-    assert "running" in _name(run)
+    assert "running" in run_label(run)
     put(store, run.id, "stopped")
-    assert "stopped" in _name(store.run(run.id))
+    assert "stopped" in run_label(store.run(run.id))

@@ -37,7 +37,7 @@ def live(home: Path) -> Live:
 def typed(live: Live, **changes: dict[str, Any]) -> None:
     """What the page does with changes to rows of the table."""
     found = columns(live.project.data, live.store.home)
-    live.apply(reading_edit(live, {"options": editor._changed(live, found, changes)}))
+    live.apply(reading_edit(live, {"options": editor.changed_options(live, found, changes)}))
 
 
 def said(live: Live) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from netloom.core.torch_internals import bilinear_operation
 from netloom.validation.meta_ops import result
 
 ATEN = torch.ops.aten
@@ -27,7 +28,7 @@ CASES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "whole by a whole number": (ATEN.mul.Tensor, (meta(4, dtype=torch.int64), 2)),
     "turned": (ATEN.gelu.default, (meta(2, 5).t(),)),
     "linear": (ATEN.addmm.default, (meta(7), meta(2, 5), meta(5, 7))),
-    "bilinear": (ATEN._trilinear.default, (meta(4, 5), meta(6, 5, 3), meta(4, 3), [1, 3], [0], [1, 2], [2, 3])),
+    "bilinear": (bilinear_operation(), (meta(4, 5), meta(6, 5, 3), meta(4, 3), [1, 3], [0], [1, 2], [2, 3])),
     "linear, wide bias": (ATEN.addmm.default, (meta(2, 7), meta(2, 5), meta(5, 7))),
 }
 

@@ -19,7 +19,7 @@ from netloom.store import Conflict, Store, StoreError
 from netloom.validation import Analysis
 
 
-def _forms_differ(one: Project, other: Project) -> bool:
+def forms_differ(one: Project, other: Project) -> bool:
     """Whether a form that shows values of one project shows what the other does not have any more.
 
     Moving, adding and connecting layers changes no form, so a value that is being typed is left alone.
@@ -110,7 +110,7 @@ class Live:
         def change() -> list[str]:
             before = self.editor.project
             refusals = self.editor.sync(completed(message, before, known, others.get))
-            if _forms_differ(before, self.editor.project):
+            if forms_differ(before, self.editor.project):
                 self.generation += 1
             return refusals
 

@@ -38,7 +38,7 @@ def difference(kind: Format, trained: Trained, content: bytes) -> float:
     except Exception as error:  # whatever a foreign runtime raises, the file is of no use
         raise ExportError(f"{kind.title}: the file was made, but it does not run: {cause(error)}.") from error
     pairs = zip(expected, answers, strict=True)
-    return max(_distance(got, wanted) for one, other in pairs for wanted, got in zip_longest(one, other))
+    return max(distance(got, wanted) for one, other in pairs for wanted, got in zip_longest(one, other))
 
 
 def sample(trained: Trained, count: int) -> Batch:
@@ -68,7 +68,7 @@ def cause(error: BaseException) -> str:
     return (text if len(text) <= 240 else text[:239] + "…").rstrip(".")
 
 
-def _distance(got: torch.Tensor | None, wanted: torch.Tensor | None) -> float:
+def distance(got: torch.Tensor | None, wanted: torch.Tensor | None) -> float:
     """The largest distance; infinite where shapes differ or only one of both is a number."""
     if got is None or wanted is None or got.shape != wanted.shape:
         return math.inf

@@ -68,6 +68,11 @@ class Look:
         with self._busy:
             self._running()
 
+    @property
+    def process(self) -> Process | None:
+        """The process that has the files open; None where it has ended and nothing was asked since."""
+        return self._process
+
     def kinds(self) -> list[Reader]:
         """The kinds of data that they can be, the likeliest first."""
         if self._kinds is None:

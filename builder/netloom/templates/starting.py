@@ -12,7 +12,7 @@ from netloom.validation import analyse
 from netloom.validation.fields import reading_edits
 
 # The templates that can be made to fit, by the kinds of the fields and of the target, the simplest first.
-_BY_SHAPE: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
+STARTERS: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
     (("image",), "class"): ("digits_cnn", "digits_mlp", "digits_lenet"),
     (("image",), "number"): ("digits_cnn", "digits_mlp"),
     (("image",), "labels"): ("scenes_labels", "digits_mlp"),
@@ -68,7 +68,7 @@ _MOST_MENDS = 20
 def starters(choice: DataChoice, found: Schema) -> list[Template]:
     """The templates whose network can be made to fit this data."""
     kinds = tuple(field.kind for field in found.inputs)
-    names = _BY_SHAPE.get((kinds, found.target.kind), ())
+    names = STARTERS.get((kinds, found.target.kind), ())
     if _is_sound(found):
         names = ("spoken_cnn", *names) if found.target.kind == "class" else names
     return [templates()[name] for name in names if name in templates()]

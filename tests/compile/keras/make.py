@@ -200,12 +200,11 @@ def main():
         if sys.argv[1:] and make.__name__ not in sys.argv[1:]:
             continue
         model = make()
-        for layer in model._flatten_layers():
-            for weight in layer.weights:  # away from zeros and ones, so that an exchange shows
-                if weight.dtype == "float32":
-                    noise = RNG.normal(0, 0.4, weight.shape)
-                    positive = "variance" in weight.path
-                    weight.assign(np.abs(noise) + 0.5 if positive else np.asarray(weight) * 0.5 + noise)
+        for weight in model.weights:  # away from zeros and ones, so that an exchange shows
+            if weight.dtype == "float32":
+                noise = RNG.normal(0, 0.4, weight.shape)
+                positive = "variance" in weight.path
+                weight.assign(np.abs(noise) + 0.5 if positive else np.asarray(weight) * 0.5 + noise)
         tokens = make is text
         given = [
             RNG.integers(0, 20, (3, *one.shape[1:])) if tokens else RNG.normal(size=(3, *one.shape[1:]))

@@ -48,12 +48,12 @@ def measure_methods(repeats: int) -> list[MethodCost]:
     that Captum cannot be called plainly. With fresh weights, and processor time alone."""
     from netloom.templates import templates
 
-    found = [*_measured(_begun(_pictures()), repeats, beside=True)]
+    found = [*_measured(untrained_run(image_network()), repeats, beside=True)]
     text = templates()["intents_transformer"].project
-    return [*found, *_measured(_begun(text), repeats, beside=False)]
+    return [*found, *_measured(untrained_run(text), repeats, beside=False)]
 
 
-def _pictures() -> Project:
+def image_network() -> Project:
     """Convolutions without maxima, for which every method holds but those of attention."""
     image = {"field": "image", "kind": "image", "shape": [1, 24, 24]}
     layers: list[tuple[str, dict[str, Any]]] = [
@@ -67,7 +67,8 @@ def _pictures() -> Project:
     return made.model_copy(update={"name": "a CNN"})
 
 
-def _begun(project: Project) -> TrainedRun:
+def untrained_run(project: Project) -> TrainedRun:
+    """A project's network with fresh weights, the same each time, as if it were a run's."""
     import torch
 
     from netloom.compile import module, source
@@ -81,10 +82,11 @@ def _begun(project: Project) -> TrainedRun:
 def _measured(run: TrainedRun, repeats: int, *, beside: bool) -> list[MethodCost]:
     from netloom.explain import methods
 
-    return [_cost(run, method.name, repeats, beside=beside) for method in methods(run) if method.available]
+    return [measure_method(run, method.name, repeats, beside=beside) for method in methods(run) if method.available]
 
 
-def _cost(run: TrainedRun, name: str, repeats: int, *, beside: bool) -> MethodCost:
+def measure_method(run: TrainedRun, name: str, repeats: int, *, beside: bool) -> MethodCost:
+    """What one method costs; `beside` Captum, where Captum has it."""
     from netloom.explain import explain
     from netloom.explain.core.explainer import registry
 
@@ -94,7 +96,7 @@ def _cost(run: TrainedRun, name: str, repeats: int, *, beside: bool) -> MethodCo
     counting = _subject(run)
     counting.progress = counted.append
     result = explainer.run(counting)
-    plain = _plain(run, counting, name, result) if beside else None
+    plain = captum_call(run, counting, name, result) if beside else None
     ours, proven, theirs, passes = [list[float]() for _ in range(4)]
     for repeat in range(repeats + 1):
         subject = _subject(run)
@@ -142,7 +144,7 @@ def _passes(run: TrainedRun) -> Callable[[], object]:
     return passes
 
 
-def _plain(run: TrainedRun, subject: Subject, name: str, result: Result) -> Callable[[], object] | None:
+def captum_call(run: TrainedRun, subject: Subject, name: str, result: Result) -> Callable[[], object] | None:
     """Captum on the network itself as its documentation calls it, with as many steps, samples and groups as the method
     came to take; None where it has nothing of the kind, or raises something."""
     model = deepcopy(run.model)

@@ -205,7 +205,7 @@ def _lines(found: Explanation) -> list[str]:
         f"{found.verdict.level}: {plain(found.verdict.sentence)}",
     ]
     for name, values in (*found.attributions.items(), *found.nodes.items()):
-        rows = [(place, number(value)) for place, value in _parts(values, found.labels.get(name, ()))]
+        rows = [(place, number(value)) for place, value in largest_parts(values, found.labels.get(name, ()))]
         lines += ["", table((short(name), "part"), rows, right=("part",))]
     if found.attention:
         lines += ["", *(f"{layer.name}: {len(layer.weights)} heads" for layer in found.attention.layers)]
@@ -214,7 +214,7 @@ def _lines(found: Explanation) -> list[str]:
     return lines
 
 
-def _parts(values: np.ndarray, labels: tuple[str, ...]) -> list[tuple[str, float]]:
+def largest_parts(values: np.ndarray, labels: tuple[str, ...]) -> list[tuple[str, float]]:
     """The parts that weigh most, by name, or by their place in the array; padding, which has no name, is none."""
     import numpy as np
 

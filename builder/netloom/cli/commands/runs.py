@@ -79,11 +79,11 @@ class Evaluate(Command):
         # The worker measured the test split with these same weights when the run ended.
         result = evaluation(store, run.id) if asked.split == SPLITS[0] and run.ended_at else None
         result = result or evaluate(find_trained(store, run.id), asked.split)
-        context.answer({"run": run.id, **result.as_json()}, "\n".join(_lines(run, result)))
+        context.answer({"run": run.id, **result.as_json()}, "\n".join(evaluation_lines(run, result)))
         return 0
 
 
-def _lines(run: Run, result: Evaluation) -> list[str]:
+def evaluation_lines(run: Run, result: Evaluation) -> list[str]:
     from netloom.runs.setting_changes import changes_of
 
     lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} rows of {result.split}", measured(result)]

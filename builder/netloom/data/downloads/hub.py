@@ -49,7 +49,7 @@ def fetch_dataset(name: str, folder: Path, tell: Tell, *, server: bool) -> Path:
     try:
         found = datasets.load_dataset(owner, configuration or None, split=part or "train")
     except Exception as error:  # the library's own, of its HTTP client, and of the many forms that it reads
-        raise _refused(owner, error) from None
+        raise fetch_error(owner, error) from None
     return keep(found, folder, tell)
 
 
@@ -119,7 +119,7 @@ def fetch_model(name: str, folder: Path, tell: Tell, *, server: bool) -> Path:
     try:
         snapshot_download(owner, allow_patterns=list(WEIGHTS), local_dir=target)
     except Exception as error:  # the library's own, and those of its HTTP client
-        raise _refused(owner, error) from None
+        raise fetch_error(owner, error) from None
     return target
 
 
@@ -141,7 +141,7 @@ def _parts(name: str) -> tuple[str, str, str]:
     return owner, configuration or "", part or ""
 
 
-def _refused(name: str, error: Exception) -> FetchError:
+def fetch_error(name: str, error: Exception) -> FetchError:
     lines = str(error).strip().splitlines()
     why = plain(lines[0] if lines else type(error).__name__)[:200].rstrip(".")
     network = isinstance(error, OSError | ConnectionError) or "onnect" in type(error).__name__ + why

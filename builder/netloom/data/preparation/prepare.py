@@ -92,6 +92,12 @@ def remove(name: str, home: Path) -> None:
         kept.forget(_is_gone)
 
 
+def clear_cache() -> None:
+    """Forget what this process has prepared, so that the next call reads the data again."""
+    for kept in (_schema, _prepare):
+        kept.cache_clear()
+
+
 def _is_gone(key: str, home: str) -> bool:
     """Whether data was an upload that is not there any more."""
     return bool(home) and not has_upload(str(json.loads(key)["dataset"]), Path(home))

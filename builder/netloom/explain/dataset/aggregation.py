@@ -70,7 +70,7 @@ def strongest(data: Prepared, values: dict[str, np.ndarray], rows: Sequence[int]
         if spec.name not in values or spec.is_image:
             continue
         if spec.is_tokens and len(spec.columns) < 2:
-            tokens, called = data.inputs[spec.name][list(rows)].numpy(), _names(about)
+            tokens, called = data.inputs[spec.name][list(rows)].numpy(), token_names(about)
             for row, place in zip(*np.nonzero(tokens != PAD), strict=True):
                 spoken[row].append((spec.name, called(int(tokens[row, place])), float(values[spec.name][row, place])))
         else:
@@ -197,7 +197,7 @@ def _words(
 ) -> list[Part]:
     """Each word wherever it stands."""
     tokens = data.inputs[spec.name][list(rows)].numpy()
-    called, where = _names(about), dict[int, list[tuple[int, int]]]()
+    called, where = token_names(about), dict[int, list[tuple[int, int]]]()
     for row, place in zip(*np.nonzero(tokens != PAD), strict=True):
         where.setdefault(int(tokens[row, place]), []).append((int(row), int(place)))
     fewest = FEWEST_TIMES if any(len(met) >= FEWEST_TIMES for met in where.values()) else 1
@@ -217,7 +217,7 @@ def _words(
     return found
 
 
-def _names(about: dict[str, Any]) -> Callable[[int], str]:
+def token_names(about: dict[str, Any]) -> Callable[[int], str]:
     """What the numbers of a field stand for: words of its vocabulary, or the values of its one column, from 1."""
     if about["encoding"] == "categories":
         (column,) = about["columns"]

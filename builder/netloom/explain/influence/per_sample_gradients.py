@@ -74,7 +74,8 @@ _FORMULA = _Formula()
 class Rows:
     """Losses and gradients of rows by their numbers, under the weights that were taken last.
 
-    `names` are the weights by which gradients are taken.
+    `names` are the weights by which gradients are taken. `forward_mode`: whether directions are carried forward beside
+    the values, which is faster; it ends where the network has something that can be differentiated backwards alone.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Rows:
         self.goal = objective.goal(data)
         self.names = [name for name, _ in self.model.named_parameters() if name in learned]
         self.done = self.expected = 0
-        self._single, self._mapped, self._forward = False, True, True
+        self._single, self._mapped, self.forward_mode = False, True, True
 
     def take(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Use other weights, such as those of a checkpoint."""
@@ -185,14 +186,14 @@ class Rows:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """As `along`: with the direction carried forward beside the values, which takes two passes forward; else as the
         gradient by u of the direction times the gradient of Σ uᵢ·lossᵢ, which is linear in u."""
-        if self._forward:
+        if self.forward_mode:
             try:
                 with plain_attention(), torch.no_grad():
                     way = {name: direction[name] for name in self.weights}
                     both: Any = jvp(lambda weights: self.losses(weights, inputs, targets), (self.weights,), (way,))
                 return both[1], both[0]
             except (RuntimeError, NotImplementedError):
-                self._forward = False  # something in this network can be differentiated backwards alone
+                self.forward_mode = False
         leaves = {name: value.clone().requires_grad_() for name, value in self.weights.items()}
         mix = torch.ones(len(targets), requires_grad=True)
         with plain_attention():
@@ -204,22 +205,29 @@ class Rows:
         return found, each
 
     def learned(
-        self, sets: np.ndarray, rate: float, steps: int, values: list[torch.Tensor], target: torch.Tensor
+        self,
+        sets: np.ndarray,
+        rate: float,
+        steps: int,
+        values: list[torch.Tensor],
+        target: torch.Tensor,
+        *,
+        at_once: bool = True,
     ) -> np.ndarray:
         """The loss of an example, (K,), after some steps on each of some sets of rows (K, size), each on its own copy
-        of the weights; as many sets side by side as there is room for, where the network allows it."""
+        of the weights. `at_once`: as many sets side by side as there is room for, where the network allows it."""
         size = sum(value.numel() for value in self.weights.values()) * 4
         most = int(np.clip(min(GRADIENT_BYTES // size, MOST_ROWS // sets.shape[1]), 1, len(sets)))
-        recurrent = any(isinstance(part, nn.RNNBase) for part in self.model.modules())
+        at_once = at_once and not any(isinstance(part, nn.RNNBase) for part in self.model.modules())
         found = list[np.ndarray]()
         for start in range(0, len(sets), most):
             some = sets[start : start + most]
-            if not recurrent:
+            if at_once:
                 try:
                     found.append(self._learned_at_once(some, rate, steps, values, target))
                     continue
                 except (RuntimeError, ValueError, NotImplementedError):
-                    recurrent = True  # something else that cannot be done for all at once
+                    at_once = False  # something else that cannot be done for all at once
             found += [self._learned(one, rate, steps, values, target) for one in some]
         return np.concatenate(found)
 

@@ -111,7 +111,7 @@ def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
 def _look(data: Prepared, choice: DataChoice) -> None:
     found = statistics(data, choice)
     _counts(found)
-    _remarks(found.remarks[len(data.warnings) :], data.warnings)
+    show_remarks(found.remarks[len(data.warnings) :], data.warnings)
     fields = " · ".join(f"Field `{field.name}`: {field.kind}, shape {field.shape}" for field in data.schema.inputs)
     st.caption(f"{fields} · predicts {plain(data.schema.target.name)}")
     if _in_a_table(data):
@@ -124,7 +124,7 @@ def _look(data: Prepared, choice: DataChoice) -> None:
         st.dataframe(found.columns, hide_index=True, placeholder="")
 
 
-def _remarks(found: list[str], notes: list[str]) -> None:
+def show_remarks(found: list[str], notes: list[str]) -> None:
     """The first of what is remarkable: what was found, all of which has a section of its own with its mends, and what
     was noted as the data was read."""
     remarks = [*found, *notes]

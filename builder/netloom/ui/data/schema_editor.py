@@ -108,7 +108,7 @@ def _read_as(data: Prepared) -> list[dict[str, Any]]:
 def _table(live: Live | None, found: list[Column]) -> None:
     """All columns; where there is a project, an editor of them."""
     scale = scale_of(live.project.data.prepare if live else "standardize")
-    rows = [_row(column, scale) for column in found]
+    rows = [table_row(column, scale) for column in found]
     if live is None:
         st.dataframe(rows, hide_index=True, width="stretch", height=_height(found), placeholder="")
         return
@@ -118,7 +118,7 @@ def _table(live: Live | None, found: list[Column]) -> None:
         edited: dict[Any, dict[str, Any]] = (value_of(key) or {}).get("edited_rows", {})
         changes = {found[int(place)].name: change for place, change in edited.items() if change}
         if changes:
-            _apply(live, _changed(live, found, changes))
+            _apply(live, changed_options(live, found, changes))
 
     choice, text = st.column_config.SelectboxColumn, st.column_config.TextColumn
     st.data_editor(
@@ -164,7 +164,7 @@ def _height(found: list[Column]) -> int:
     return 35 * (min(len(found), 20) + 1) + 3
 
 
-def _row(column: Column, scale: str) -> dict[str, Any]:
+def table_row(column: Column, scale: str) -> dict[str, Any]:
     choice, kind = column.choice, column.kind
     numeric, learned = kind in ("number", "boolean", "date"), column.role == "input"
     chosen = {"scale": choice.scale, "encode": choice.encode, "tokens": choice.tokens}
@@ -191,7 +191,7 @@ def _name(labels: Mapping[str, str], value: str | None) -> str | None:
     return next((label for label, known in labels.items() if known == value), None)
 
 
-def _changed(live: Live, found: list[Column], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def changed_options(live: Live, found: list[Column], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The data's options with what was typed into the table."""
     said = {column.name: column.choice.plain() for column in found}
     for name, change in changes.items():

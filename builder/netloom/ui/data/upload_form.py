@@ -100,7 +100,7 @@ def from_the_web() -> list[Fetched]:
     if state.address != typed:
         bar = st.progress(0.0, "Fetching …")
         try:
-            found = _fetch(typed, lambda share, what: _tell(bar, share, what))
+            found = fetch_files(typed, lambda share, what: _tell(bar, share, what))
         except DataError as error:
             show_error(error, icon=":material/report:")
             return []
@@ -114,7 +114,7 @@ def _tell(bar: DeltaGenerator, share: float, what: str) -> None:
     bar.progress(share, line(what))
 
 
-def _fetch(typed: str, tell: Callable[[float, str], None]) -> list[Fetched]:
+def fetch_files(typed: str, tell: Callable[[float, str], None]) -> list[Fetched]:
     wanted = asked_for(typed)
     if wanted is None:
         raise FetchError(f"{typed[:60]!r} is not an address. Write https://… or hf:owner/name.")

@@ -47,11 +47,11 @@ def library(live: Live, shown: str) -> None:
     if st.button("Library", icon=":material/library_books:", help="Reusable networks and built-in blocks"):
         state = LibraryState.current()
         state.message, state.taken = LibraryMessage(), None
-        st.dialog("Library", width="large", icon=":material/library_books:")(_library)(live, shown)
+        st.dialog("Library", width="large", icon=":material/library_books:")(library_dialog)(live, shown)
 
 
 @guard()
-def _library(live: Live, shown: str) -> None:
+def library_dialog(live: Live, shown: str) -> None:
     _publishing(live, shown)
     ready, mine = st.tabs(["Built-in blocks", "My networks"])
     with mine:

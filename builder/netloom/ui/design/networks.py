@@ -22,7 +22,7 @@ def shown(live: Live, wish: NetworkWish | None) -> Shown:
     if wish is not None and wish["number"] > (found.wish or 0) and wish["name"] in project.networks:
         found = Shown(wish["name"], wish["number"])
     if found.name not in project.networks:
-        found = replace(found, name=_renamed(project, found))
+        found = replace(found, name=current_name(project, found))
     found = replace(found, content=project.networks[found.name], beside=frozenset(project.networks))
     state.shown[live.id] = found
     addressed = found.name if found.name != project.main else None
@@ -31,7 +31,7 @@ def shown(live: Live, wish: NetworkWish | None) -> Shown:
     return found
 
 
-def _renamed(project: Project, found: Shown) -> str:
+def current_name(project: Project, found: Shown) -> str:
     new = project.networks.keys() - found.beside
     return next((name for name in new if project.networks[name] == found.content), project.main)
 

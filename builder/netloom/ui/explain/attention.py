@@ -59,7 +59,7 @@ def attention(look: Look) -> None:
 def _decided(raw: Explanation, weighted: Explanation | None, heads: Explanation | None) -> None:
     """The words and the heads on which the answer rests, and how far that is to be believed."""
     words = weighted if weighted is not None and weighted.attributions else raw
-    st.markdown(f"#### {_sentence(words, heads)}")
+    st.markdown(f"#### {attention_sentence(words, heads)}")
     back = "Back to the words and their verdict" if _of_words(raw) else "Back to the input and its verdict"
     leads_to("input", back, ":material/arrow_back:")
     left, right = st.columns([1.15, 1], gap="large")
@@ -80,7 +80,7 @@ def _decided(raw: Explanation, weighted: Explanation | None, heads: Explanation 
             _trust(heads)
 
 
-def _sentence(words: Explanation, heads: Explanation | None) -> str:
+def attention_sentence(words: Explanation, heads: Explanation | None) -> str:
     """Which words and which head decided it, and whether that is to be believed, as Markdown."""
     grids = words.attention is not None and any(stream.grid for stream in words.attention.streams)
     kind = "words" if _of_words(words) else "places" if grids else "steps"

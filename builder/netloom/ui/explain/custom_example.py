@@ -70,9 +70,9 @@ def own_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str
             st.markdown(f"**{plain(spec.name)}**")
         key, encoding = f"own {name} {field['name']}", field["encoding"]
         if encoding == "image":
-            row[field["name"]] = _picture(field, start[field["name"]], key)
+            row[field["name"]] = picture_input(field, start[field["name"]], key)
         elif field.get("rate"):
-            row[field["name"]] = _sound(field, start[field["name"]], key)
+            row[field["name"]] = sound_input(field, start[field["name"]], key)
         elif encoding == "series":
             row[field["name"]] = _series(field, start[field["name"]], key, spec.columns, axes[spec.name])
         elif encoding in ("table", "categories"):
@@ -93,7 +93,7 @@ def typed(before: Any, key: str) -> Any:
     return found if not isinstance(before, list) else before if found == shown else found.split()
 
 
-def _picture(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
+def picture_input(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
     """A picture (C, H, W) as the data has it, drawn on that of the row or uploaded."""
     channels, height, width = field["shape"]
     small = max(height, width) <= DRAWN
@@ -146,7 +146,7 @@ def _series(field: Mapping[str, Any], start: Any, key: str, columns: tuple[str, 
     return found.to_numpy(dtype=np.float64)
 
 
-def _sound(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
+def sound_input(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
     """A sound (L, 1) as the data has it: that of the row, one that is uploaded, or one that is recorded now.
 
     Raises:

@@ -77,7 +77,7 @@ def page(live: Live) -> None:
         except (DataError, CheckpointError) as error:
             show_error(error)
             return
-        target = _target(loaded.trained, row)
+        target = choose_target(loaded.trained, row)
         try:
             options = picked_baseline(loaded.trained)
         except DataError as error:
@@ -157,12 +157,12 @@ def _row(live: Live, trained: OpenRun) -> Row:
         if which == OWN:
             return own_example(trained.data, trained.data.row(row), f"{run_id} {row}")
         example = trained.data.example(row)
-        _shown(example)
+        show_whole_example(example)
         st.caption(f"Row {row} · {plain(trained.data.schema.target.name)}: **{plain(example.target[:120])}**")
     return row
 
 
-def _shown(example: Example) -> None:
+def show_whole_example(example: Example) -> None:
     """The example, long texts of its columns in full below the others, as a table would cut them."""
     long = {name: text for name, text in example.columns.items() if isinstance(text, str) and len(text) > CUT}
     show_example(replace(example, columns={name: value for name, value in example.columns.items() if name not in long}))
@@ -170,7 +170,7 @@ def _shown(example: Example) -> None:
         st.markdown(f"**{plain(name)}**  \n{plain(text[:MOST_LETTERS])}")
 
 
-def _target(trained: OpenRun, row: Row) -> Target:
+def choose_target(trained: OpenRun, row: Row) -> Target:
     classes = trained.data.schema.target.classes
     if trained.data.schema.target.type.is_text:
         return {"position": st.slider("Token of the answer", 1, trained.data.schema.target.shape[0], 1) - 1}

@@ -81,7 +81,7 @@ def episodes(found: dict[str, Any], run_id: str) -> None:
     left, right = st.columns([1.5, 1], gap="medium")
     with left:
         st.markdown("#### Episode playback")
-        _player()(key=Key.EPISODES.of(run_id), data=_data(found, run_id))
+        _player()(key=Key.EPISODES.of(run_id), data=player_data(found, run_id))
         told = "the return that the agent expects after it" if found["values"] else "its probability"
         st.caption(f"Each action with {told}. The chosen action is bold.")
     with right:
@@ -125,7 +125,7 @@ def returns_chart(returns: list[float], random: list[float]) -> go.Figure:
     return figure
 
 
-def _data(found: dict[str, Any], run_id: str) -> dict[str, Any]:
+def player_data(found: dict[str, Any], run_id: str) -> dict[str, Any]:
     """What the player shows."""
     ended, late = ENDS[found["drawing"]]
     shown = [

@@ -46,7 +46,7 @@ def _runs(live: Live) -> None:
         return
     ids = [run.id for run in rows]
     known = {run.id: run for run in rows}
-    labels = told_apart({run.id: _name(run) for run in rows})
+    labels = told_apart({run.id: run_label(run) for run in rows})
     chosen = session.chosen_run() or Query.RUN.get()
     if chosen not in known:
         chosen = ids[0]
@@ -71,7 +71,7 @@ def _runs(live: Live) -> None:
         results(live, run)
 
 
-def _name(run: Run) -> str:
+def run_label(run: Run) -> str:
     """A run in the list. One that goes on changes its state without the list being drawn anew."""
     state = "running" if run.state in runs.ACTIVE else STATES[run.state][1].lower()
     return f"{run.title[:60]} · {state} · {at(run.created_at)}"

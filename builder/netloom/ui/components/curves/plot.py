@@ -47,7 +47,7 @@ def plot(
         "changes": [{"text": change.short, "step": change.step, "at": round(change.at, 2)} for change in changes],
         **unsent(found, run),
     }
-    _component()(key=Key.CURVES, data=data, height="content", on_missing_change=_forget)
+    _component()(key=Key.CURVES, data=data, height="content", on_missing_change=send_again)
 
 
 def lines(found: Curves, name: str) -> list[tuple[str, str, str]]:
@@ -93,7 +93,7 @@ def _name(key: tuple[str, str]) -> str:
     return "/".join(key)
 
 
-def _forget() -> None:
+def send_again() -> None:
     """The browser lacks points, as one whose page was asleep: it is sent everything again."""
     CurvesState.current().sent.looks = deque()
 
