@@ -9,3 +9,7 @@ class UsageError(ValueError):
     The document and the data may be fine; the request has to change. The message is a sentence for the user. The
     command line answers with exit code 2.
     """
+
+
+class DataError(ValueError):
+    """Data that cannot be read or used; the message is one sentence that says what, where and how to fix it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
+from netloom.core.errors import DataError
 from netloom.data import limits
-from netloom.data.schema import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa

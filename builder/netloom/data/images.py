@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.limits import MAX_PIXELS, SMALLEST_SIDE
-from netloom.data.schema import DataError
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -10,9 +10,10 @@ import numpy as np
 
 from netloom.data.preparation.fitting import category_reading, seen
 from netloom.data.raw_dataset import Fitted, Raw, Room, Texts, in_memory
-from netloom.data.schema import Example, FieldSpec
-from netloom.data.tables.categorical import Labels
+from netloom.data.schema import Example
 from netloom.modalities.encoding.category_column import CategoryEncoder
+from netloom.modalities.field_spec import FieldSpec
+from netloom.modalities.labels import Labels
 
 VALUES_LIMIT = 100_000
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.multi_field import Several
 from netloom.data.raw_dataset import Fitted, Images, Raw, Table
-from netloom.data.schema import DataError, Example
+from netloom.data.schema import Example
 
 # The option of any pictures that asks for noise, the field that holds it, and how many numbers at most.
 OPTION, NOISE = "noise_size", "noise"

@@ -18,12 +18,13 @@ import numpy as np
 from netloom.data.preparation.fitting import LENGTH_LIMIT, fit_category, fit_number, fit_pixels, fit_text, fit_windows
 from netloom.data.preparation.fitting import Fitted as Fitted
 from netloom.data.preparation.spectrogram import LOG_MEL, band_names, fit_log_mel, log_mel_of
-from netloom.data.schema import TARGET_TYPES, Example, FieldSpec, TargetKind, TargetSpec, TargetType
-from netloom.data.tables.categorical import Labels
+from netloom.data.schema import TARGET_TYPES, Example, TargetKind, TargetSpec, TargetType
 from netloom.modalities.encoding.coercion import GROUPED
 from netloom.modalities.encoding.column_encoder import LabelEncoder, column_encoder
 from netloom.modalities.encoding.tags import IGNORE
 from netloom.modalities.encoding.tokenization import words
+from netloom.modalities.field_spec import FieldSpec
+from netloom.modalities.labels import Labels
 
 _AT_ONCE, _PICTURES_AT_ONCE = 4_096, 64
 _BYTES_AT_ONCE = 2**24

@@ -1,11 +1,12 @@
-"""What a dataset looks like from outside: its fields, its target, one example."""
+"""A dataset as seen from outside: its fields, its target, one example."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["vector", "sequence", "image", "tokens"]
+from netloom.modalities.field_spec import FieldSpec
+
 TargetKind = Literal[
     "class", "number", "labels", "several", "next_token", "mask", "tags", "class_and_tags", "sequence", "action"
 ]
@@ -81,55 +82,6 @@ TARGET_TYPES: dict[str, TargetType] = {
     "sequence": TargetType("a text as the answer", "seq2seq", is_text=True),
     "action": TargetType("actions to choose from", "dqn", is_action=True),
 }
-
-
-class DataError(ValueError):
-    """Data that cannot be read or used; the message is one sentence that says what, where and how to mend it."""
-
-
-@dataclass(frozen=True)
-class FieldSpec:
-    """One input of an example. `shape` is without the batch axis; `columns` names the features of a vector."""
-
-    name: str
-    kind: Kind
-    shape: tuple[int, ...]
-    vocabulary: int | None = None
-    columns: tuple[str, ...] = ()
-
-    @property
-    def is_vector(self) -> bool:
-        """Whether an example is a row of numbers (D,)."""
-        return self.kind == "vector"
-
-    @property
-    def is_sequence(self) -> bool:
-        """Whether an example is numbers over time (T, D)."""
-        return self.kind == "sequence"
-
-    @property
-    def is_image(self) -> bool:
-        """Whether an example is an image (C, H, W)."""
-        return self.kind == "image"
-
-    @property
-    def is_tokens(self) -> bool:
-        """Whether an example is numbers of a vocabulary: a text, or categories."""
-        return self.kind == "tokens"
-
-    @property
-    def is_categories(self) -> bool:
-        """Whether each token is a category of one of `columns`."""
-        return self.is_tokens and bool(self.columns)
-
-    @property
-    def is_text(self) -> bool:
-        """Whether the tokens are those of a text."""
-        return self.is_tokens and not self.columns
-
-    def parameters(self) -> dict[str, Any]:
-        """The parameters of an Input that reads this field."""
-        return {"field": self.name, "kind": self.kind, "shape": list(self.shape), "vocabulary": self.vocabulary}
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ import numpy as np
 
 from netloom.data.preparation.fitting import LENGTH_LIMIT
 from netloom.data.raw_dataset import Fitted, Texts
-from netloom.data.schema import Example, FieldSpec
+from netloom.data.schema import Example
 from netloom.modalities.encoding.rows import encode_rows
 from netloom.modalities.encoding.tags import IGNORE
 from netloom.modalities.encoding.tokenization import END, PAD, words
+from netloom.modalities.field_spec import FieldSpec
 
 BEGUN = "answer so far"
 # What stands for padding, for a letter that is not known, and for both ends of an answer.

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.limits import SMALLEST_SIDE
-from netloom.data.schema import DataError
 from netloom.sandbox.process import EndedError, Process, RefusedError
 
 

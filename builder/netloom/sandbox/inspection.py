@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netloom.core.errors import UsageError
-from netloom.data.schema import DataError, DatasetInfo
+from netloom.core.errors import DataError, UsageError
+from netloom.data.schema import DatasetInfo
 from netloom.data.uploads import Reader, readers, title_for
 from netloom.data.uploads.upload_kind import Question
 from netloom.sandbox import serialization

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from netloom.data.schema import TARGET_TYPES, FieldSpec, Kind, TargetKind
+from netloom.data.schema import TARGET_TYPES, TargetKind
 from netloom.data.targets import target_of
+from netloom.modalities.field_spec import FieldSpec, Kind
 
 if TYPE_CHECKING:
     import numpy as np

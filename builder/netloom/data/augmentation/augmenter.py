@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from netloom.core.errors import DataError
 from netloom.data.augmentation.augmentation import Augmentation, Batch, Facts, Mixed, Random
 from netloom.data.augmentation.mixing import Mixing
 from netloom.data.augmentation.registry import parsed
-from netloom.data.schema import DataError, TargetKind
+from netloom.data.schema import TargetKind
 
 if TYPE_CHECKING:
     import torch

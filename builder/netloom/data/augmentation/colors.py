@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from netloom.data.augmentation.augmentation import CHANCE, Change, Facts, Random
-from netloom.data.schema import Kind
+from netloom.modalities.field_spec import Kind
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from netloom.data.augmentation.augmentation import CHANCE, Facts, Motion, Move, Random
-from netloom.data.schema import Kind
+from netloom.modalities.field_spec import Kind
 
 if TYPE_CHECKING:
     import torch

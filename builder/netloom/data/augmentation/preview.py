@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.data.augmentation.augmenter import Augmenter
-from netloom.data.schema import Example, FieldSpec
+from netloom.data.schema import Example
 from netloom.modalities.encoding.rows import restore_rows
 from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
+from netloom.modalities.field_spec import FieldSpec
 
 if TYPE_CHECKING:
     import torch

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from netloom.core.errors import DataError
 from netloom.core.registry import discover
 from netloom.core.text import plain
 from netloom.data.augmentation.augmentation import Augmentation, Facts
-from netloom.data.schema import DataError, FieldSpec, Schema
+from netloom.data.schema import Schema
+from netloom.modalities.field_spec import FieldSpec
 
 if TYPE_CHECKING:
     from netloom.document import Augment

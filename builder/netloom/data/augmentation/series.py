@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from netloom.data.augmentation.augmentation import Change, Facts, Random
-from netloom.data.schema import Kind
+from netloom.modalities.field_spec import Kind
 
 if TYPE_CHECKING:
     import torch

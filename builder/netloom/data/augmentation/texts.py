@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from netloom.data.augmentation.augmentation import Change, Facts, Motion, Move, Random
-from netloom.data.schema import Kind
 from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
+from netloom.modalities.field_spec import Kind
 
 if TYPE_CHECKING:
     import torch

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.builtin_registry import Dataset
 from netloom.data.raw_dataset import Images, Raw, Table
-from netloom.data.schema import DataError
 
 _CELL = ("radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "concave points",
          "symmetry", "fractal dimension")  # fmt: skip

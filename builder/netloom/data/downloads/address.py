@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
+from netloom.core.errors import DataError
 from netloom.core.settings import settings, variable
 from netloom.core.text import plain
-from netloom.data.schema import DataError
 
 # Set to 1, people at a server may fetch; set to 0, nobody may. At the command line one may unless it is 0.
 DOWNLOADS, PRIVATE = variable("allow_downloads"), variable("allow_private_downloads")

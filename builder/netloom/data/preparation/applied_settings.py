@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.limits import MAX_CELLS
 from netloom.data.multi_field import Categories, Several
 from netloom.data.preparation.column_settings import ColumnChoice, FieldChoice, column_choices, refuse_other_kinds
 from netloom.data.preparation.label_merging import Aliases, aliases_of
 from netloom.data.preparation.spectrogram import log_mel_of
 from netloom.data.raw_dataset import Characters, Images, Raw, Series, Table, TaggedTexts, Texts
-from netloom.data.schema import DataError
 from netloom.data.sequence_pairs import Pairs
 from netloom.data.targets import target_of
 from netloom.modalities.encoding.image_field import sized

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from netloom.data.schema import DataError
+from netloom.core.errors import DataError
 
 # The options of a document that hold them, by the name of a column and by that of a field.
 COLUMNS, FIELDS = "columns", "fields"

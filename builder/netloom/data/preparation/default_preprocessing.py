@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from netloom.core.errors import DataError
 from netloom.data.environment import Episodes
 from netloom.data.multi_field import Several
 from netloom.data.raw_dataset import Images, Raw, Series, Table
-from netloom.data.schema import DataError, Schema
+from netloom.data.schema import Schema
 from netloom.document import Moments, Preparation
 
 # What people choose from; `told` says what it does.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from netloom.core.errors import DataError
 from netloom.data.preparation.prepare import prepared_with
 from netloom.data.preparation.prepared_data import Prepared
-from netloom.data.schema import DataError
 from netloom.document import write_bytes
 from netloom.modalities.encoding.cells import EncodeError
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from netloom.data.limits import MAX_CELLS
-from netloom.data.tables.categorical import Labels
 from netloom.modalities.encoding.category_column import alias
 from netloom.modalities.encoding.cells import as_text
 from netloom.modalities.encoding.tokenization import PIECE, words
+from netloom.modalities.labels import Labels
 
 Fitted = dict[str, Any]
 Settings = Mapping[str, Any]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from netloom.data.schema import DataError
+from netloom.core.errors import DataError
 
 Aliases = Mapping[str, str]
 _BETWEEN = re.compile(r"(?<=[^\W_])[-_]+(?=[^\W_])")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.data.schema import DataError
+from netloom.core.errors import DataError
 from netloom.document import write_bytes
 
 if TYPE_CHECKING:

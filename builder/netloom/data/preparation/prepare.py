@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from netloom.core.data_folder import home as default_home
+from netloom.core.errors import DataError
 from netloom.data.builtin_registry import builtin
 from netloom.data.multi_field import Several
 from netloom.data.noise_field import OPTION, with_noise
@@ -24,7 +25,7 @@ from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.preparation.single_flight import once
 from netloom.data.quality.deduplication import without_repeats
 from netloom.data.raw_dataset import Images, Raw
-from netloom.data.schema import DataError, DatasetInfo, Schema
+from netloom.data.schema import DatasetInfo, Schema
 from netloom.data.splits.split import Split, split
 from netloom.data.targets import target_of
 from netloom.data.uploads import find_upload, has_upload, identified, read_upload, uploaded

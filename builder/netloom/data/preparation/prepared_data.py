@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from netloom.core.errors import DataError
 from netloom.data.preparation.memmap_cache import Mapped
 from netloom.data.preparation.spectrogram import LOG_MEL, spectrogram
 from netloom.data.raw_dataset import Raw
-from netloom.data.schema import DataError, Example, Schema
+from netloom.data.schema import Example, Schema
 from netloom.data.targets import target_of
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.rows import encode

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from netloom.core.data_folder import home as default_home
+from netloom.core.errors import DataError
 from netloom.data.builtin_registry import builtin
 from netloom.data.preparation.column_settings import COLUMNS
-from netloom.data.schema import DataError
 from netloom.data.uploads import find_upload
 from netloom.data.uploads.upload_kind import DEFAULTS
 from netloom.document import DataChoice, Training, write_bytes

@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from netloom.core.errors import DataError
 from netloom.data.preparation.column_settings import COLUMNS, FIELDS
 from netloom.data.preparation.prepare import read
-from netloom.data.schema import DataError
 from netloom.data.splits.split import split
 from netloom.document import DataChoice
 

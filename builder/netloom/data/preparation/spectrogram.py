@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.limits import MAX_CELLS
 from netloom.data.preparation.fitting import Fitted, fit_channels
-from netloom.data.schema import DataError
 from netloom.modalities.encoding.series_fields import log_mel, mel_edges, mel_filters
 
 LOG_MEL = "log_mel"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.quality.quality_view import alike
-from netloom.data.schema import DataError
 
 
 def without_repeats(

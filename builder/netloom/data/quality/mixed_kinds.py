@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.quality import fixes
 from netloom.data.quality.finding import SHOWN, Finding, Fix, Plot, are, named
 from netloom.data.quality.quality_view import Look
-from netloom.data.schema import DataError
-from netloom.data.tables.column_conversion import dates, numbers
+from netloom.modalities.columns.conversion import dates, numbers
 
 USUAL = 0.5  # of a column's values are of one kind, and not all of them
 RARE = 5

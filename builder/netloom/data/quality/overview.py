@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.data_folder import home as default_home
+from netloom.core.errors import DataError
 from netloom.data.builtin_registry import builtin
 from netloom.data.multi_field import Categories, Several
 from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, ColumnKind, Role, column_choices
 from netloom.data.preparation.memmap_cache import remembered
 from netloom.data.preparation.prepare import read
 from netloom.data.raw_dataset import Raw, Table
-from netloom.data.schema import DataError
 from netloom.data.tables.arrow_table import ARROW, StoredTable
-from netloom.data.tables.column_conversion import numbers
 from netloom.data.tables.column_inference import Plan, few, look, plans, targets_of
 from netloom.data.uploads import find_upload, options_of
 from netloom.data.uploads.tabular import TABLE, kept_table
 from netloom.document import DataChoice
+from netloom.modalities.columns.conversion import numbers
 
 if TYPE_CHECKING:
     import pandas as pd

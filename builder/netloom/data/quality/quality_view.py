@@ -13,7 +13,7 @@ import numpy as np
 from netloom.data.multi_field import Categories, Several
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.raw_dataset import Characters, Images, Raw, Series, Table, Texts
-from netloom.data.tables.categorical import Labels
+from netloom.modalities.labels import Labels
 
 if TYPE_CHECKING:
     from netloom.document import DataChoice

@@ -8,13 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from netloom.core.errors import DataError
 from netloom.data.preparation.memmap_cache import key, remembered
 from netloom.data.preparation.prepare import choice_key, prepare
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.quality.finding import Finding, Fix
 from netloom.data.quality.quality_view import Look
 from netloom.data.quality.report import AT_ONCE, looked
-from netloom.data.schema import DataError
 from netloom.document import DataChoice
 
 HIGH = "error"

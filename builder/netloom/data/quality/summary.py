@@ -14,7 +14,7 @@ from netloom.data.quality.finding import order
 from netloom.data.quality.quality_view import Look
 from netloom.data.quality.report import AT_ONCE, looked
 from netloom.data.raw_dataset import Table
-from netloom.data.tables.categorical import Labels
+from netloom.modalities.labels import Labels
 
 if TYPE_CHECKING:
     from netloom.document import DataChoice

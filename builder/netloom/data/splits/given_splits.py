@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.data.schema import DataError
+from netloom.core.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd

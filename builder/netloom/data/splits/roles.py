@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.data.schema import DataError
+from netloom.core.errors import DataError
 from netloom.data.splits.given_splits import given_of
-from netloom.data.tables import column_conversion
+from netloom.modalities.columns import conversion
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,7 @@ def _moments(values: pd.Series, name: str) -> np.ndarray:
         if not np.isfinite(found).all():
             raise DataError(f"The moments in {name!r} are infinite in some rows; mend these.")
         return found
-    days = column_conversion.days(column_conversion.dates(values, name, [])).to_numpy(dtype=np.float64, na_value=np.nan)
+    days = conversion.days(conversion.dates(values, name, [])).to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isnan(days).any():
         raise DataError(f"The column {name!r} holds cells that are no dates such as 2024-05-31; mend them.")
     return days

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.raw_dataset import Raw
-from netloom.data.schema import DataError
 from netloom.data.splits.given_splits import NAMES, NO_PART, TEST
 from netloom.data.targets import target_of
 

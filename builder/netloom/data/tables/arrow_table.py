@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.preparation import memmap_cache
-from netloom.data.schema import DataError
-from netloom.data.tables import column_conversion
-from netloom.data.tables.categorical import Labels
+from netloom.modalities.columns import conversion
 from netloom.modalities.encoding.coercion import LARGEST
+from netloom.modalities.labels import Labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -201,9 +201,9 @@ class Strings(Sequence[str]):
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
             start, stop, _ = index.indices(len(self))
-            return column_conversion.texts(self.table.stretch(self.name, start, stop))[:: index.step]
+            return conversion.texts(self.table.stretch(self.name, start, stop))[:: index.step]
         place = index % len(self)
-        return column_conversion.texts(self.table.stretch(self.name, place, place + 1))[0]
+        return conversion.texts(self.table.stretch(self.name, place, place + 1))[0]
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), _AT_ONCE):
@@ -261,7 +261,7 @@ def labels(table: Any, name: str, found: Labels) -> Labels:
 
 def texts(table: Any, name: str, values: pd.Series) -> Sequence[str]:
     """The texts of a column; of a stored table they stay in the file."""
-    return Strings(table, name) if isinstance(table, StoredTable) else column_conversion.texts(values)
+    return Strings(table, name) if isinstance(table, StoredTable) else conversion.texts(values)
 
 
 def _unmasked(chunk: pa.Array) -> np.ndarray:

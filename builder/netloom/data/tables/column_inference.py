@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.preparation.column_settings import (
     COLUMNS,
     ColumnChoice,
@@ -18,10 +19,9 @@ from netloom.data.preparation.column_settings import (
     refuse_other_kinds,
 )
 from netloom.data.preparation.fitting import CATEGORY_LIMIT
-from netloom.data.schema import DataError
 from netloom.data.splits.given_splits import split_column
 from netloom.data.tables.arrow_table import StoredTable
-from netloom.data.tables.column_conversion import odd_one
+from netloom.modalities.columns.conversion import odd_one
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,9 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from netloom.core.errors import DataError
 from netloom.core.text import no_json
 from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS
-from netloom.data.schema import DataError
 
 if TYPE_CHECKING:
     import pandas as pd

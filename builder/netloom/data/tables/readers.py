@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.decoded_size import refuse_long_lines, whole_table
 from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES
-from netloom.data.schema import DataError
 from netloom.data.tables import dialect
 from netloom.data.tables.dialect import (
     BOOLEANS,
@@ -29,7 +29,8 @@ from netloom.data.tables.dialect import (
 )
 from netloom.data.tables.json_records import records
 from netloom.data.tables.spreadsheets import spreadsheet
-from netloom.modalities.encoding.coercion import GROUPED, ISO, ISO_DATE, are_grouped, date_forms, moment, number
+from netloom.modalities.columns.conversion import dated
+from netloom.modalities.encoding.coercion import GROUPED, ISO, ISO_DATE, are_grouped, date_forms, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -340,16 +341,6 @@ def _dates(values: pd.Series) -> pd.Series:
         return values
     found = dated(values, forms[0])
     return values if int(found.notna().sum()) < len(known) else _noted(found, forms[0])
-
-
-def dated(values: pd.Series, form: str) -> pd.Series:
-    """A column of texts as dates; missing where one is none."""
-    import pandas as pd
-
-    codes, texts = pd.factorize(values)
-    moments = [moment(text, form) for text in pd.Index(texts).to_numpy(dtype=object).tolist()]
-    found = pd.Series(pd.to_datetime(pd.Series([*moments, None], dtype=object), utc=True)).take(codes)
-    return found.set_axis(values.index)
 
 
 def _noted(values: pd.Series, form: str) -> pd.Series:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from netloom.core.errors import DataError
 from netloom.data.limits import MAX_COLUMNS, MAX_ROWS, MAX_SHEET_CELLS
-from netloom.data.schema import DataError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,12 +11,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data import file_types, limits
 from netloom.data.decoded_size import refuse_long_lines_in, row_bytes
 from netloom.data.preparation import memmap_cache
-from netloom.data.schema import DataError
 from netloom.data.tables import arrow_table, json_records, readers
 from netloom.data.tables.dialect import LATIN, dialect_of, has_no_header, sample
+from netloom.modalities.columns import conversion
 from netloom.modalities.encoding.coercion import GROUPED, ISO
 
 if TYPE_CHECKING:
@@ -411,7 +412,7 @@ def _as(values: pd.Series, kind: str, dtype: Any, written: str, decimal: str) ->
     if kind in (_NUMBER, _BOOLEAN):
         return readers.inferred_column(values, decimal).astype(dtype)
     if kind == _DATE and not pd.api.types.is_datetime64_any_dtype(values):
-        return readers.dated(readers.to_texts(values), written).astype(dtype)
+        return conversion.dated(readers.to_texts(values), written).astype(dtype)
     if kind == _DATE:
         return pd.to_datetime(values, utc=True).astype(dtype)
     return readers.to_texts(values)

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.multi_field import Categories, Several
 from netloom.data.preparation.column_settings import COLUMNS, PARTS, refuse_unknown
 from netloom.data.preparation.label_merging import aliases_of
 from netloom.data.raw_dataset import Raw, Table, Texts
-from netloom.data.schema import DataError
 from netloom.data.splits.roles import column_roles
-from netloom.data.tables import arrow_table, column_conversion
-from netloom.data.tables.categorical import Labels
-from netloom.data.tables.column_conversion import odd_one
+from netloom.data.tables import arrow_table
 from netloom.data.tables.column_inference import Plan, choices_of, few, plans, targets_of
 from netloom.data.tables.column_inference import default_target as default_target
 from netloom.data.tables.targets import LABELS, SEVERAL, labels_target, several_target
 from netloom.data.targets import target_of
+from netloom.modalities.columns import conversion
+from netloom.modalities.columns.conversion import odd_one
 from netloom.modalities.encoding.coercion import LARGEST
+from netloom.modalities.labels import Labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +116,7 @@ def _one_target(values: pd.Series, plan: Plan, task: Any) -> dict[str, Any]:
 
 
 def _as_numbers(values: pd.Series, name: str) -> np.ndarray:
-    found = column_conversion.numbers(values, name, [])
+    found = conversion.numbers(values, name, [])
     if found is None or np.isnan(found).any():
         raise DataError(f"The column {name!r} holds cells that are no numbers; mend them, or read it as a category.")
     return found
@@ -173,7 +174,7 @@ def _parts(known: pd.DataFrame, inputs: list[Plan], warnings: list[str], rest: M
                 Texts(name=field, column=name, texts=arrow_table.texts(known, name, values), settings=said, **rest)
             )
         elif plan.kind == "category":
-            labels, numeric = column_conversion.labels(values, name)
+            labels, numeric = conversion.labels(values, name)
             labels = arrow_table.labels(known, name, labels)
             said |= {"numeric": True} if numeric else {}
             if said.get("encode") == "own":
@@ -199,22 +200,18 @@ def _add_numbers(
     name = plan.name
     table.settings[name] = said
     if plan.kind == "date":
-        parts = column_conversion.date_parts(
-            column_conversion.dates(values, name, warnings), plan.choice.parts or PARTS
-        )
+        parts = conversion.date_parts(conversion.dates(values, name, warnings), plan.choice.parts or PARTS)
         for part, column in parts.items():
             own = _free(f"{name} ({part})", known.columns)
             table.numbers[own], table.dates[own] = arrow_table.numbers(known, name, column, part), (name, part)
         return
     if plan.kind == "boolean" and plan.choice.kind:
-        table.numbers[name] = arrow_table.numbers(known, name, column_conversion.yes_and_no(values, name), "yes")
+        table.numbers[name] = arrow_table.numbers(known, name, conversion.yes_and_no(values, name), "yes")
         table.booleans |= {name}
         return
-    found = column_conversion.numbers(values, name, warnings, known.attrs.get("decimal", "."))
+    found = conversion.numbers(values, name, warnings, known.attrs.get("decimal", "."))
     if found is not None:
-        table.numbers[name] = arrow_table.numbers(
-            known, name, found, "" if column_conversion.stands(values) else "numbers"
-        )
+        table.numbers[name] = arrow_table.numbers(known, name, found, "" if conversion.stands(values) else "numbers")
 
 
 def _free(name: str, taken: Any) -> str:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.data.schema import DataError, TargetSpec
-from netloom.data.tables import column_conversion
-from netloom.data.tables.categorical import Labels
+from netloom.core.errors import DataError
+from netloom.data.schema import TargetSpec
 from netloom.data.tables.column_inference import Plan
+from netloom.modalities.columns import conversion
+from netloom.modalities.labels import Labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ def labels_target(known: pd.DataFrame, targets: Sequence[Plan], separator: Any) 
     if separator is not None and (not isinstance(separator, str) or not 0 < len(separator) <= 10):
         raise DataError(f"The option separator is what stands between labels, received {str(separator)[:40]!r}.")
     if len(targets) > 1:
-        columns = [column_conversion.yes_and_no(known[plan.name], plan.name) for plan in targets]
+        columns = [conversion.yes_and_no(known[plan.name], plan.name) for plan in targets]
         for plan, column in zip(targets, columns, strict=True):
             if np.isnan(column).any():
                 raise DataError(f"The column {plan.name!r} lacks a yes or no in some rows; fill these in.")

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.preparation.label_merging import Aliases, meant, merged_classes
 from netloom.data.raw_dataset import Raw, TaggedTexts
-from netloom.data.schema import DataError, TargetSpec
+from netloom.data.schema import TargetSpec
 from netloom.data.targets.target import Fitted, Labels, Move, Target
 from netloom.modalities.encoding.tags import IGNORE
 

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.preparation.label_merging import Aliases
 from netloom.data.raw_dataset import Raw
-from netloom.data.schema import DataError, TargetKind, TargetSpec
+from netloom.data.schema import TargetKind, TargetSpec
 
 Fitted = Mapping[str, Any]
 Move = Callable[[Any, bool], Any]

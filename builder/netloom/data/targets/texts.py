@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.raw_dataset import Characters, Raw
-from netloom.data.schema import DataError, TargetSpec
+from netloom.data.schema import TargetSpec
 from netloom.data.sequence_pairs import Pairs
 from netloom.data.targets.target import Fitted, Target
 from netloom.modalities.encoding.rows import encode_rows

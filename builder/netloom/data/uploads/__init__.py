@@ -16,11 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from netloom.core.errors import DataError
 from netloom.data.preparation import memmap_cache
 from netloom.data.preparation.applied_settings import with_columns
 from netloom.data.preparation.column_settings import COLUMNS, nearest
 from netloom.data.raw_dataset import Raw
-from netloom.data.schema import DataError, DatasetInfo
+from netloom.data.schema import DatasetInfo
 from netloom.data.splits.given_splits import NO_PART, file_parts, is_split, part_of
 from netloom.data.splits.split import refuse_few
 from netloom.data.tables.readers import TABLE_FORMS

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.limits import MAX_FILE_BYTES, MAX_STORED_BYTES
-from netloom.data.schema import DataError
 from netloom.data.uploads.source import Source
 
 MAX_AXES = 5

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from netloom.core.errors import DataError
 from netloom.data import file_types
-from netloom.data.schema import DataError
 from netloom.data.splits.given_splits import FileParts, file_parts, given_of, is_split, part_of, path_of, split_column
 from netloom.data.tables.readers import decoded
 from netloom.data.uploads.joining import PART, below_each_other, tables_in_parts

@@ -10,9 +10,9 @@ from typing import IO, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.images import data_uri, equal, picture, resized
 from netloom.data.limits import MAX_STORED_BYTES, SMALLEST_SIDE, STORED_SIDE
-from netloom.data.schema import DataError
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import Question, Tell
 

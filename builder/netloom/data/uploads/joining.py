@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from netloom.data.schema import DataError
+from netloom.core.errors import DataError
 from netloom.data.splits.given_splits import NAMES, FileParts, file_parts, is_split, part_in, path_of
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.limits import MAX_FILE_BYTES, MAX_MEMBER_BYTES, MAX_MEMBERS, MAX_PICTURES, MAX_RATIO
 from netloom.data.limits import MAX_UNPACKED_BYTES as MAX_BYTES
-from netloom.data.schema import DataError
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 _BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError, RuntimeError)

@@ -7,7 +7,7 @@ from math import gcd
 
 import numpy as np
 
-from netloom.data.schema import DataError
+from netloom.core.errors import DataError
 
 LONGEST_S = 60.0
 RATES = (1_000, 192_000)

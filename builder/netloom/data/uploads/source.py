@@ -7,9 +7,9 @@ from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.limits import MAX_FILE_BYTES, MAX_MEMBERS, MAX_PICTURES, MAX_UNPACKED_BYTES
-from netloom.data.schema import DataError
 from netloom.data.tables.readers import TABLE_FORMS, read_table
 from netloom.data.tables.spreadsheets import sheets
 from netloom.data.tables.streaming_import import Incoming, incoming

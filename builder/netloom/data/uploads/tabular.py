@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from netloom.core.errors import DataError
 from netloom.data.raw_dataset import Raw
-from netloom.data.schema import DataError
 from netloom.data.splits.given_splits import given_of, split_column
 from netloom.data.tables.arrow_table import ARROW, StoredTable
-from netloom.data.tables.column_conversion import odd_one
 from netloom.data.tables.streaming_import import Incoming
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import (
@@ -24,6 +23,7 @@ from netloom.data.uploads.upload_kind import (
     check_options,
     with_default,
 )
+from netloom.modalities.columns.conversion import odd_one
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from netloom.core.errors import DataError
 from netloom.core.registry import discover
 from netloom.data.preparation.column_settings import refuse_unknown
 from netloom.data.raw_dataset import Raw
-from netloom.data.schema import DataError
 from netloom.data.uploads.source import Source
 
 if TYPE_CHECKING:

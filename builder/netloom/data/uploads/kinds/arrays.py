@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.images import data_uri
 from netloom.data.limits import MAX_COLUMNS
 from netloom.data.raw_dataset import Images, Raw, Series, Table
-from netloom.data.schema import DataError
 from netloom.data.splits.given_splits import TEST, TRAIN, VALIDATION, given_of, part_in, path_of, split_column
 from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
 from netloom.data.uploads.images import set_given

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.limits import MAX_CELLS
 from netloom.data.multi_field import Matrices, Several
 from netloom.data.preparation.fitting import CATEGORY_LIMIT
 from netloom.data.raw_dataset import Raw
-from netloom.data.schema import DataError
 from netloom.data.splits.given_splits import split_column
 from netloom.data.uploads.filetables import MOST_TABLES
 from netloom.data.uploads.joining import PART, below_each_other, tables_in_parts

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.raw_dataset import Images, Raw
-from netloom.data.schema import DataError
 from netloom.data.splits.given_splits import refuse_as_classes
 from netloom.data.uploads.filetables import stated_parts
 from netloom.data.uploads.images import GREY, SIZE, brought_to, load_arrays, read_pictures, set_given, thumbnails

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.paired_fields import Twins
 from netloom.data.raw_dataset import Images, Raw
-from netloom.data.schema import DataError
 from netloom.data.splits.given_splits import NO_PART, file_parts
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
 from netloom.data.uploads.images import GREY, SIZE, brought_to, load_arrays, read_pictures, thumbnails

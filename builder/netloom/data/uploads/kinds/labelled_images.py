@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.raw_dataset import Images, Raw
-from netloom.data.schema import DataError
 from netloom.data.splits.given_splits import file_parts
 from netloom.data.tables.table_dataset import default_target
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of

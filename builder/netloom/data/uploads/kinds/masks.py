@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.images import data_uri, mask, resized_mask
 from netloom.data.raw_dataset import Images, Raw
-from netloom.data.schema import DataError
 from netloom.data.splits.given_splits import part_in, path_of
 from netloom.data.tables.readers import decoded
 from netloom.data.uploads.filetables import stated_parts

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.limits import MAX_CELLS
-from netloom.data.schema import DataError
 from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
 from netloom.data.uploads.kinds.graphs import MOST_NODES, Graphs, asked_of
 from netloom.data.uploads.source import Source

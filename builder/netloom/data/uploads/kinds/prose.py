@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.limits import MAX_FILE_BYTES
 from netloom.data.raw_dataset import Characters, Raw
-from netloom.data.schema import DataError
 from netloom.data.splits.given_splits import NO_PART, file_parts
 from netloom.data.tables.readers import decoded
 from netloom.data.uploads.source import Source

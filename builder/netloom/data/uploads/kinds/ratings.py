@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data.multi_field import Categories, Several
 from netloom.data.raw_dataset import Raw
-from netloom.data.schema import DataError
-from netloom.data.tables import column_conversion
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, known_rows, no_number, numeric, parts_of_rows
 from netloom.data.uploads.upload_kind import Answers, Question
+from netloom.modalities.columns import conversion
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +95,6 @@ class Ratings(Tabular):
 
 def _named(field: str, column: str, values: pd.Series, rest: dict[str, Any]) -> Categories:
     """Users or items as categories; those that are numbers are named in one way, however a file writes them."""
-    labels, numeric = column_conversion.labels(values, column)
+    labels, numeric = conversion.labels(values, column)
     settings = {column: {"numeric": True}} if numeric else {}
     return Categories(name=field, columns={column: labels}, settings=settings, **rest)

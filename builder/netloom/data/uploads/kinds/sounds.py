@@ -11,11 +11,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.limits import MAX_CELLS, MAX_STORED_BYTES
 from netloom.data.preparation import memmap_cache
 from netloom.data.raw_dataset import Raw, Series
-from netloom.data.schema import DataError
 from netloom.data.splits.given_splits import FileParts, file_parts, is_split, part_of
 from netloom.data.tables.table_dataset import default_target
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of, stated_parts

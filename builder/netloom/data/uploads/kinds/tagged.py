@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.limits import MAX_FILE_BYTES, MAX_ROWS
 from netloom.data.preparation.fitting import LENGTH_LIMIT, UNKNOWN_TOKENS
 from netloom.data.raw_dataset import Raw, TaggedTexts
-from netloom.data.schema import DataError
 from netloom.data.splits.given_splits import file_parts
 from netloom.data.tables.readers import decoded
 from netloom.data.uploads.images import set_given

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from netloom.core.errors import DataError
 from netloom.data.paired_fields import Twins
 from netloom.data.raw_dataset import Raw, Texts
-from netloom.data.schema import DataError
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import TASK, Tabular, known_rows, parts_of_rows, target_of, textual
 from netloom.data.uploads.upload_kind import Answers, Question

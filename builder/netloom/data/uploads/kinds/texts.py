@@ -6,11 +6,11 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.limits import MAX_ROWS
 from netloom.data.raw_dataset import Raw
 from netloom.data.raw_dataset import Texts as RawTexts
-from netloom.data.schema import DataError
 from netloom.data.splits.given_splits import FileParts, refuse_as_classes
 from netloom.data.tables.readers import decoded
 from netloom.data.uploads.filetables import stated_parts

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netloom.data.schema import DataError
-from netloom.data.tables.categorical import Labels
-from netloom.data.tables.readers import dated
+from netloom.core.errors import DataError
 from netloom.modalities.encoding.cells import EncodeError, boolean
-from netloom.modalities.encoding.coercion import ISO, ISO_DATE, LARGEST, is_grouped, is_nothing, number
+from netloom.modalities.encoding.coercion import ISO, ISO_DATE, LARGEST, is_grouped, is_nothing, moment, number
+from netloom.modalities.labels import Labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +80,16 @@ def dates(values: pd.Series, name: str, warnings: list[str]) -> pd.Series:
     if wrong:
         warnings.append(f"{wrong:,} cells of {name!r} are no dates and are taken as missing.")
     return found
+
+
+def dated(values: pd.Series, form: str) -> pd.Series:
+    """A column of texts as dates; missing where one is none."""
+    import pandas as pd
+
+    codes, texts = pd.factorize(values)
+    moments = [moment(text, form) for text in pd.Index(texts).to_numpy(dtype=object).tolist()]
+    found = pd.Series(pd.to_datetime(pd.Series([*moments, None], dtype=object), utc=True)).take(codes)
+    return found.set_axis(values.index)
 
 
 def date_parts(values: pd.Series, parts: Sequence[str]) -> dict[str, np.ndarray]:

@@ -1,0 +1,1 @@
+"""The kinds of columns that a table can have."""
