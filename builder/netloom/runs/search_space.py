@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 from typing import Any, get_args
 
 import annotated_types
@@ -22,6 +23,7 @@ from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 from netloom.document.rl_settings import Agent
 from netloom.layers import FormField, ParameterError, form, registry
 from netloom.tasks import tasks
+from netloom.validation.project_check import refit_edits
 
 MAX_PATHS = 50
 MAX_CHOICES = 1_000
@@ -115,8 +117,18 @@ def value_of(project: Project, path: str) -> Any:
     return node.params.get(name, field.default)
 
 
-def edit(project: Project, assigned: Mapping[str, Any]) -> Edit:
-    """The one edit that puts values into a document."""
+def edit(project: Project, assigned: Mapping[str, Any], home: Path | None = None) -> Edit:
+    """The one edit that puts values into a document.
+
+    Args:
+        project: The document.
+        assigned: The values by their paths, such as `training.lr` or `data.fold`.
+        home: The data folder. With it, the network follows a change of the data: another fold has other training rows,
+            and these may have other categories or words.
+
+    Raises:
+        DataError: the data cannot be read.
+    """
     sections: dict[str, dict[str, Any]] = {}
     exposed: dict[str, dict[str, Any]] = {}
     nodes: list[dict[str, Any]] = []
@@ -136,17 +148,21 @@ def edit(project: Project, assigned: Mapping[str, Any]) -> Edit:
             nodes.append({"kind": "set", "network": first, "node": second, "params": {name: value}})
     edits = [{"kind": "project", **sections}] if sections else []
     edits += [{"kind": "parameters", "network": name, "values": values} for name, values in exposed.items()]
-    return {"kind": "batch", "edits": [*edits, *nodes]}
+    whole: Edit = {"kind": "batch", "edits": [*edits, *nodes]}
+    if home is None or "data" not in sections:
+        return whole
+    return {"kind": "batch", "edits": [*whole["edits"], *refit_edits(apply(project, whole), home)]}
 
 
-def assign(project: Project, assigned: Mapping[str, Any]) -> Project:
-    """The document with values put in.
+def assign(project: Project, assigned: Mapping[str, Any], home: Path | None = None) -> Project:
+    """The document with values put in, as `edit` does.
 
     Raises:
+        DataError: the data cannot be read.
         SpaceError: one of them cannot stand there.
     """
     try:
-        return apply(project, edit(project, assigned))
+        return apply(project, edit(project, assigned, home))
     except (EditError, DocumentError, ParameterError) as error:
         raise SpaceError(str(error)) from None
 

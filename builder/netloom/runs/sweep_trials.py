@@ -74,7 +74,7 @@ def make(store: Store, sweep: Sweep, trials: list[Trial], place: str = "") -> st
     assigned = ask(sweep, trials)
     document = loads(sweep.document)
     try:
-        project = assign(document, assigned)
+        project = assign(document, assigned, store.home)
         name = f"{sweep.title[:150]} · {number + 1}"
         about = {"sweep": sweep.id, "trial": number, "assigned": assigned}
         more: dict[str, Any] = {"owner": sweep.owner, "tags": ("sweep",), "about": about}

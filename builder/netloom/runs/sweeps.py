@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from netloom.document import Edit, Project
@@ -146,14 +147,23 @@ def best(sweep: Sweep, trials: Sequence[Trial]) -> Trial | None:
     return min(done, key=lambda trial: sign * float(trial.value or 0.0), default=None)
 
 
-def best_edit(sweep: Sweep, project: Project, trial: Trial) -> Edit:
+def best_edit(sweep: Sweep, project: Project, trial: Trial, home: Path) -> Edit:
     """The edit that puts a trial's values into a project.
 
     Raises:
+        DataError: the data cannot be read.
         SpaceError: the project has changed so far that they have no place in it any more.
     """
     checked(project, {path: {"choices": [value]} for path, value in trial.assigned.items()})
-    return edit(project, trial.assigned)
+    return edit(project, trial.assigned, home)
+
+
+def missing_results(sweep: Sweep, trials: Sequence[Trial]) -> str:
+    """A sentence for a cross-validation or repetition with failed trials, whose statistics leave these out; else ""."""
+    failed = sum(trial.state == "failed" for trial in trials)
+    if sweep.plan["kind"] == "search" or not failed:
+        return ""
+    return f"{failed} of {sweep.plan['trials']} {sweep.plan['kind']} failed and are not part of these statistics."
 
 
 def importance(sweep: Sweep, trials: Sequence[Trial]) -> dict[str, float]:

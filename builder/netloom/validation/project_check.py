@@ -8,9 +8,9 @@ from netloom.data import DataError, schema
 from netloom.data.preparation.project_defaults import default_training, with_defaults
 from netloom.data.preparation.settings_transfer import carried
 from netloom.data.quality.severe_findings import high_findings
-from netloom.document import Project, apply
+from netloom.document import Edit, Project, apply
 from netloom.validation.analysis import Analysis, analyse
-from netloom.validation.fields import field_edits
+from netloom.validation.fields import field_edits, reading_edits
 from netloom.validation.issue import Issue
 
 
@@ -51,3 +51,29 @@ def with_fields(project: Project, home: Path) -> Project:
     for edit in field_edits(project, schema(project.data, home)):
         project = apply(project, edit)
     return project
+
+
+def refit_edits(project: Project, home: Path) -> list[Edit]:
+    """The edits by which a network takes the shapes that its data has now, in the order in which they apply.
+
+    What is fitted to the training rows changes with the split: a category or a word that only test rows have adds no
+    column and no token. Inputs take the new shapes, and layers whose parameters depend on them the values that the
+    check proposes. Nothing is inserted or removed.
+
+    Raises:
+        DataError: the data cannot be read.
+    """
+    fields = schema(project.data, home)
+    if fields is None:
+        return []
+    edits = reading_edits(project, fields)
+    for edit in edits:
+        project = apply(project, edit)
+    for _ in range(len(project.main_network.nodes)):  # each fix settles one layer, so that no more can be needed
+        fixes = (issue.fix for issue in analyse(project, fields).errors if issue.fix is not None)
+        fix = next((fix for fix in fixes if fix.edit["kind"] == "set"), None)
+        if fix is None:
+            break
+        project = apply(project, fix.edit)
+        edits.append(fix.edit)
+    return edits

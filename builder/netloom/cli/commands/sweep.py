@@ -201,8 +201,11 @@ def _report(store: Store, sweep_id: str, asked: Namespace, context: Context, int
     if found is not None and not spreads:
         lines = [f"Best: {_line(sweep, found)}"]
     if found is not None and asked.write_best:
-        write(asked.write_best, assign(loads(sweep.document), found.assigned))
-    lines = [*(lines or ["No trial has a result."]), *(f"! {plain(one.message)}" for one in caveats)]
+        write(asked.write_best, assign(loads(sweep.document), found.assigned, context.home))
+    remarks = [one.message for one in caveats]
+    if missing := sweeps.missing_results(sweep, trials):
+        remarks.insert(0, missing)
+    lines = [*(lines or ["No trial has a result."]), *(f"! {plain(remark)}" for remark in remarks)]
     context.answer(value, "\n".join(lines))
     return INTERRUPTED if interrupted else 0 if found else FAILED
 

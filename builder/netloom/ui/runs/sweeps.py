@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from netloom.data import DataError
 from netloom.document import EditError
 from netloom.editing.live import Live
 from netloom.runs import cluster, sweeps
@@ -196,7 +197,7 @@ def _watch(live: Live, sweep_id: str, going: bool) -> None:
     if sweep.plan["kind"] == "search":
         _best(live, sweep, trials)
     else:
-        _spreads(live, sweep)
+        _spreads(live, sweep, trials)
     if trials:
         _charts(sweep, trials)
         _rows(live.store, sweep, trials)
@@ -263,8 +264,8 @@ def _best(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
     st.markdown(f"Best so far: {measure} **{found.value:.4g}** (trial {found.number + 1}) · {values}")
     if st.button("Apply best", icon=":material/check:", key=Key.USE_BEST, type="primary"):
         try:
-            said = live.apply(sweeps.best_edit(sweep, live.project, found))
-        except (SpaceError, EditError) as error:
+            said = live.apply(sweeps.best_edit(sweep, live.project, found, live.store.home))
+        except (DataError, SpaceError, EditError) as error:
             said = [str(error)]
         if said:
             show_error(" ".join(said))
@@ -272,7 +273,7 @@ def _best(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
             st.toast("The project now has these values. Undo them on the Design page.")
 
 
-def _spreads(live: Live, sweep: Sweep) -> None:
+def _spreads(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
     found = of_sweep(live.store, sweep)
     rows = [
         {
@@ -286,6 +287,8 @@ def _spreads(live: Live, sweep: Sweep) -> None:
     ]
     if rows:
         st.dataframe(rows, hide_index=True)
+    if missing := sweeps.missing_results(sweep, trials):
+        st.warning(missing)
     if sweep.plan["kind"] == "folds" and rows:
         st.caption("Folds share most of their training rows, so the true interval is wider.")
 
