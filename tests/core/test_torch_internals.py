@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,26 +11,24 @@ import torch
 from torch import nn
 
 from netloom.core import torch_internals as internals
+from tests.sources import PACKAGE, ROOT, complaints, modules
 
-ROOT = Path(__file__).parents[2]
-GUARD = ROOT / "builder" / "netloom" / "core" / "torch_internals.py"
-SOURCES = sorted({*(ROOT / "builder" / "netloom").rglob("*.py")} - {GUARD})
+GUARD = PACKAGE / "core" / "torch_internals.py"
 # Parts of nn.Module and of optimizers, by which their insides are reached.
 INSIDES = ("_modules", "_parameters", "_buffers", "_cdata", "_overloadpacket", "_schema", "__closure__")
 CHANGED = f"PyTorch {torch.__version__} changed it: adapt netloom.core.torch_internals"
 ATEN = torch.ops.aten
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_other_module_uses_what_is_not_public(path: Path) -> None:
-    found = list(private(ast.parse(path.read_text(encoding="utf-8"))))
-    assert not found, f"Move this into netloom.core.torch_internals: {found}"
+def test_no_other_module_uses_what_is_not_public() -> None:
+    found = complaints(modules() - {GUARD}, private)
+    assert not found, "Move these into netloom.core.torch_internals:\n" + "\n".join(found)
 
 
-def private(tree: ast.Module) -> list[str]:
+def private(source: str) -> list[str]:
     """The private names of PyTorch that a module uses, and texts that name its private modules."""
     found = []
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "torch":
             found += [f"{node.module}.{alias.name}" for alias in node.names if "._" in f"{node.module}.{alias.name}"]
         if isinstance(node, ast.Import):
@@ -47,8 +44,8 @@ def private(tree: ast.Module) -> list[str]:
 
 def test_the_check_itself_sees_every_way() -> None:
     text = "import torch._a\nfrom torch._b import c\nfrom torch import _d\ntorch.x._e\nmodule._modules\n'torch._f'"
-    assert len(private(ast.parse(text))) == 6
-    assert not private(ast.parse("import torch.nn\nfrom torch import nn\ntorch.x.e\nself._modules\n'torch.f'"))
+    assert len(private(text)) == 6
+    assert not private("import torch.nn\nfrom torch import nn\ntorch.x.e\nself._modules\n'torch.f'")
 
 
 def test_the_version_has_an_upper_bound() -> None:

@@ -74,7 +74,7 @@ def test_many_ask_at_once_and_nothing_is_left_open(server: ForkServer) -> None:
         thread.join()
     assert codes == {number: [number] * 5 for number in range(6)}
     until(lambda: process.num_fds() <= before and not process.children(), 20)
-    assert psutil.Process().num_fds() == mine
+    assert psutil.Process().num_fds() <= mine
 
 
 def test_one_that_does_not_answer_is_done_without(server: ForkServer, monkeypatch: pytest.MonkeyPatch) -> None:

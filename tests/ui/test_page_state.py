@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from netloom.ui.components.page_state import PageState, WidgetKey, forget_below, values_below
+from tests.sources import PACKAGE, ROOT, SCRIPTS, complaints, modules
 
-ROOT = Path(__file__).parents[2]
-UI = ROOT / "builder" / "netloom" / "ui"
+UI = PACKAGE / "ui"
 # Parts of the interface that do not have a typed state yet.
 EXEMPT = {"explain"}
 EXEMPT_FILES = {"train/results.py", "train/loss_form.py"}
 MODULES = [
     path
-    for path in sorted([*UI.rglob("*.py"), *(ROOT / "pages").glob("*.py")])
+    for path in modules(UI) | SCRIPTS - {ROOT / "app.py"}
     if not EXEMPT & set(path.relative_to(ROOT).parts)
     and path.name not in ("state.py", "page_state.py")
     and not str(path).endswith(tuple(EXEMPT_FILES))
@@ -43,9 +42,8 @@ def offences(source: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_pages_use_their_state_and_its_keys(path: Path) -> None:
-    assert offences(path.read_text(encoding="utf-8")) == []
+def test_pages_use_their_state_and_its_keys() -> None:
+    assert complaints(MODULES, offences) == []
 
 
 @pytest.mark.parametrize(

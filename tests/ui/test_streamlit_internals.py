@@ -14,27 +14,28 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from netloom.ui.shell import streamlit_internals as internals
+from tests.sources import PACKAGE, ROOT, SCRIPTS, complaints, modules
 
-ROOT = Path(__file__).parents[2]
-GUARD = ROOT / "builder" / "netloom" / "ui" / "shell" / "streamlit_internals.py"
-UI = ROOT / "builder" / "netloom" / "ui"
-SOURCES = sorted({ROOT / "app.py", *(ROOT / "pages").rglob("*.py"), *UI.rglob("*.py")} - {GUARD})
+UI = PACKAGE / "ui"
+GUARD = UI / "shell" / "streamlit_internals.py"
 # What its documentation names.
 PUBLIC = ("streamlit", "streamlit.delta_generator", "streamlit.errors", "streamlit.starlette", "streamlit.testing.v1")
 CHANGED = f"Streamlit {st.__version__} changed it: adapt netloom.ui.shell.streamlit_internals"
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in SOURCES if path != GUARD], ids=lambda path: str(path.relative_to(ROOT))
-)
-def test_no_other_module_uses_what_is_not_public(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def test_no_other_module_uses_what_is_not_public() -> None:
+    found = complaints(modules(UI) - {GUARD} | SCRIPTS, internal)
+    assert not found, "Move these into netloom.ui.shell.streamlit_internals:\n" + "\n".join(found)
+
+
+def internal(source: str) -> list[str]:
+    """The modules of Streamlit that a module imports or names, other than those that are public."""
+    tree = ast.parse(source)
     imported = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
     imported += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     found = [name for name in imported if name.partition(".")[0] == "streamlit" and name not in PUBLIC]
     texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
-    found += [text for text in texts if "_stcore" in text or text.startswith("streamlit.")]
-    assert not found, f"Move this into netloom.ui.shell.streamlit_internals: {found}"
+    return found + [text for text in texts if "_stcore" in text or text.startswith("streamlit.")]
 
 
 def test_the_version_has_an_upper_bound() -> None:
