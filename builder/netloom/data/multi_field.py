@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from netloom.data.preparation.fitting import category_reading, seen
 from netloom.data.raw_dataset import Fitted, Raw, Room, Texts, in_memory
 from netloom.data.schema import Example
+from netloom.modalities.columns.category import category_reading, frequent
 from netloom.modalities.encoding.category_column import CategoryEncoder
 from netloom.modalities.field_spec import FieldSpec
 from netloom.modalities.labels import Labels
@@ -33,7 +33,7 @@ class Categories(Raw):
         for name, values in self.columns.items():
             labels = Labels.of(values)
             reading = category_reading(labels, rows, self.settings.get(name, {}))
-            columns.append({"name": name, "values": seen(labels, rows, reading, VALUES_LIMIT), **reading})
+            columns.append({"name": name, "values": frequent(labels, rows, reading, VALUES_LIMIT), **reading})
         return {"name": self.name, "encoding": "categories", "columns": columns}
 
     def spec(self, fitted: Fitted) -> FieldSpec:

@@ -15,11 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from netloom.data.preparation.fitting import LENGTH_LIMIT, fit_category, fit_number, fit_pixels, fit_text, fit_windows
 from netloom.data.preparation.fitting import Fitted as Fitted
+from netloom.data.preparation.fitting import fit_pixels, fit_text, fit_windows
 from netloom.data.preparation.spectrogram import LOG_MEL, band_names, fit_log_mel, log_mel_of
 from netloom.data.schema import TARGET_TYPES, Example, TargetKind, TargetSpec, TargetType
-from netloom.modalities.encoding.coercion import GROUPED
+from netloom.modalities.columns.category import Category
+from netloom.modalities.columns.column_kind import TrainingColumn
+from netloom.modalities.columns.date import Date
+from netloom.modalities.columns.number import Number
+from netloom.modalities.columns.registry import column_kind
+from netloom.modalities.columns.text import LENGTH_LIMIT
 from netloom.modalities.encoding.column_encoder import LabelEncoder, column_encoder
 from netloom.modalities.encoding.tags import IGNORE
 from netloom.modalities.encoding.tokenization import words
@@ -181,14 +186,14 @@ class Images(Raw):
 class Table(Raw):
     """Columns by name, each R numbers (NaN where one is missing) or R categories.
 
-    `dates` names the numbers that were made from a date: its column, and the part of it, as `date_part` has it.
-    `booleans` are those that mean yes and no. `written` is how the cells of dates and of grouped numbers were written,
-    as `modalities.encoding.coercion` names it. `settings` are by column."""
+    `dates` names the numbers that were made from a date: its column, and the part of it, as `date_part` has it. `kinds`
+    are those of columns that are neither plain numbers, parts of dates nor categories. `written` is how the cells of
+    dates and of grouped numbers were written, as `modalities.encoding.coercion` names it. `settings` are by column."""
 
     numbers: dict[str, np.ndarray] = field(default_factory=dict)
     categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
     dates: dict[str, tuple[str, str]] = field(default_factory=dict)
-    booleans: frozenset[str] = frozenset()
+    kinds: dict[str, str] = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
 
     def row(self, index: int) -> dict[str, Any]:
@@ -199,22 +204,20 @@ class Table(Raw):
         return row | {name: values[index] for name, values in self.categories.items()}
 
     def fit(self, rows: np.ndarray) -> Fitted:
-        columns = []
-        for name, values in self.numbers.items():
-            date, part = self.dates.get(name, ("", ""))
-            column = fit_number(name, values[rows], self.settings.get(date or name, {}))
-            if date:
-                column["date"], column["part"] = date, part
-                if date in self.written:
-                    column["form"] = self.written[date]
-            elif self.written.get(name) == GROUPED:
-                column["grouped"] = True
-            if name in self.booleans:
-                column["boolean"] = True
-            columns.append(column)
-        for name, texts in self.categories.items():
-            columns.append(fit_category(name, Labels.of(texts), rows, self.settings.get(name, {})))
+        columns = [self._fitted(name, values, rows) for name, values in self.numbers.items()]
+        columns += [self._fitted(name, Labels.of(texts), rows) for name, texts in self.categories.items()]
         return {"name": self.name, "encoding": "table", "columns": columns}
+
+    def kind_of(self, name: str) -> str:
+        """The kind of a column."""
+        usual = Date if name in self.dates else Number if name in self.numbers else Category
+        return self.kinds.get(name, usual.name)
+
+    def _fitted(self, name: str, values: np.ndarray | Labels, rows: np.ndarray) -> Fitted:
+        date = self.dates.get(name)
+        source = date[0] if date else name
+        column = TrainingColumn(name, values, rows, self.settings.get(source, {}), date, self.written.get(source, ""))
+        return column_kind(self.kind_of(name)).fit(column)
 
     def spec(self, fitted: Fitted) -> FieldSpec:
         names = [name for column in fitted["columns"] for name in column_encoder(column).feature_names]

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from netloom.data.preparation.fitting import LENGTH_LIMIT
 from netloom.data.raw_dataset import Fitted, Texts
 from netloom.data.schema import Example
+from netloom.modalities.columns.text import LENGTH_LIMIT
 from netloom.modalities.encoding.rows import encode_rows
 from netloom.modalities.encoding.tags import IGNORE
 from netloom.modalities.encoding.tokenization import END, PAD, words

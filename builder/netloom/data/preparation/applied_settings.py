@@ -11,12 +11,14 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data.limits import MAX_CELLS
 from netloom.data.multi_field import Categories, Several
-from netloom.data.preparation.column_settings import ColumnChoice, FieldChoice, column_choices, refuse_other_kinds
+from netloom.data.preparation.column_settings import ColumnChoice, FieldChoice, column_choices
 from netloom.data.preparation.label_merging import Aliases, aliases_of
 from netloom.data.preparation.spectrogram import log_mel_of
 from netloom.data.raw_dataset import Characters, Images, Raw, Series, Table, TaggedTexts, Texts
 from netloom.data.sequence_pairs import Pairs
 from netloom.data.targets import target_of
+from netloom.modalities.columns.category import Category
+from netloom.modalities.columns.registry import column_kind
 from netloom.modalities.encoding.image_field import sized
 
 # Which settings of a field a kind of data takes.
@@ -119,8 +121,8 @@ def _without_target(raw: Raw, value: Any) -> tuple[Any, dict[str, Aliases]]:
 def _columns(part: Raw) -> dict[str, str]:
     """The kind of each column."""
     if type(part) is Table:  # those that are made from it settle for themselves how they are prepared
-        return {**dict.fromkeys(part.numbers, "number"), **dict.fromkeys(part.categories, "category")}
-    return dict.fromkeys(part.columns, "category") if isinstance(part, Categories) else {}
+        return {name: part.kind_of(name) for name in (*part.numbers, *part.categories)}
+    return dict.fromkeys(part.columns, Category.name) if isinstance(part, Categories) else {}
 
 
 def _with_columns(part: Raw, choices: Mapping[str, ColumnChoice]) -> Raw:
@@ -131,11 +133,11 @@ def _with_columns(part: Raw, choices: Mapping[str, ColumnChoice]) -> Raw:
             raise DataError(
                 f"The column {name[:80]!r} of this data is a {kind} that is learned from or ignored, and nothing else."
             )
-        refuse_other_kinds(name, kind, choice)
-        if choice.encode is not None:
+        column_kind(kind).refuse(name, choice.settings)
+        if choice.get("encode") is not None:
             raise DataError(f"How the categories in {name[:80]!r} are encoded is settled in this data.")
     ignored = {name for name in kinds if name in choices and choices[name].role == "ignore"}
-    settings = {name: _said(choices[name]) for name in kinds if name in choices}
+    settings = {name: dict(choices[name].settings) for name in kinds if name in choices}
     if isinstance(part, Table):
         return replace(
             part,
@@ -147,7 +149,3 @@ def _with_columns(part: Raw, choices: Mapping[str, ColumnChoice]) -> Raw:
         columns = {name: values for name, values in part.columns.items() if name not in ignored}
         return replace(part, columns=columns, settings={**part.settings, **settings})
     return part
-
-
-def _said(choice: ColumnChoice) -> dict[str, Any]:
-    return {name: value for name, value in choice.plain().items() if name not in ("kind", "role")}

@@ -3,48 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, get_args
+from functools import cache
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, create_model
 
 from netloom.core.errors import DataError
+from netloom.modalities.columns.registry import column_kinds
+from netloom.modalities.columns.text import TextSettings
+from netloom.modalities.settings import Settings
 
 # The options of a document that hold them, by the name of a column and by that of a field.
 COLUMNS, FIELDS = "columns", "fields"
 
-ColumnKind = Literal["number", "category", "text", "date", "boolean"]
 Role = Literal["input", "target", "group", "weight", "time", "split", "ignore"]
-Scale = Literal["standard", "minmax", "quantile", "normal", "log1p", "log_standard", "none"]
-Impute = Literal["median", "mean", "most_frequent", "constant"]
-Encode = Literal["onehot", "hash", "index", "own"]
-Part = Literal["days", "year", "quarter", "month", "day", "yearday", "weekday", "hour", "minute"]
-Tokens = Literal["words", "bpe", "characters"]
 Normalise = Literal["dataset", "channel", "unit", "none"]
 Sound = Literal["waveform", "log-mel"]
-PARTS: tuple[Part, ...] = ("days", "month", "weekday")  # of a date, where nothing else is said
 
 
-class Choice(BaseModel):
-    """Some settings, each of which may be left out."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
-
-    def plain(self) -> dict[str, Any]:
-        """What was set, as plain JSON."""
-        return self.model_dump(mode="json", exclude_none=True)
-
-
-class TextChoice(Choice):
-    """How a text becomes tokens: by words, by byte pairs that are learned from the training texts, or by letters."""
-
-    tokens: Tokens | None = None
-    vocabulary: Annotated[int, Field(ge=260, le=100_000)] | None = None
-    length: Annotated[int, Field(ge=1, le=4_096)] | None = None
-    lower: bool | None = None
-
-
-class FieldChoice(TextChoice):
+class FieldChoice(TextSettings):
     """The preprocessing of a whole field: a text, pictures (`size`, `grey`, `normalise`) or a series (`scale`).
 
     A sound is read as its waveform or as its log-mel spectrogram, of windows of `window` samples, a new one every
@@ -63,34 +42,41 @@ class FieldChoice(TextChoice):
     high: Annotated[float, Field(gt=0, le=500_000)] | None = None
 
 
-Name = Annotated[str, Field(max_length=200)]
+@dataclass(frozen=True)
+class ColumnChoice:
+    """The kind, role and preprocessing of a table's column; what is left out is as the column looks."""
 
-
-class ColumnChoice(TextChoice):
-    """The kind, role and preprocessing of a table's column; what is left out is as the column looks. `aliases` name the
-    category or label that each of some others stands for."""
-
-    kind: ColumnKind | None = None
+    kind: str | None = None
     role: Role | None = None
-    scale: Scale | None = None
-    impute: Impute | None = None
-    fill: Annotated[float, Field(ge=-1e30, le=1e30)] | Annotated[str, Field(max_length=200)] | None = None
-    indicator: bool | None = None
-    encode: Encode | None = None
-    buckets: Annotated[int, Field(ge=2, le=4_096)] | None = None
-    aliases: Annotated[dict[Name, Name], Field(min_length=1, max_length=1_000)] | None = None
-    parts: Annotated[list[Part], Field(min_length=1, max_length=len(get_args(Part)))] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def get(self, setting: str) -> Any:
+        """A setting; None where it is left out."""
+        return self.settings.get(setting)
+
+    def without(self, setting: str) -> ColumnChoice:
+        """The same, but for one setting."""
+        settings = {name: value for name, value in self.settings.items() if name != setting}
+        return ColumnChoice(self.kind, self.role, settings)
+
+    def plain(self) -> dict[str, Any]:
+        """What was set, as plain JSON."""
+        given = {"kind": self.kind, "role": self.role}
+        return {name: value for name, value in given.items() if value is not None} | dict(self.settings)
 
 
-# Which settings a kind of column takes.
-_NUMBER = {"scale", "impute", "fill", "indicator"}
-TAKES: Mapping[str, set[str]] = {
-    "number": _NUMBER,
-    "boolean": _NUMBER,
-    "date": _NUMBER | {"parts"},
-    "category": {"impute", "fill", "encode", "buckets", "aliases"},
-    "text": {"tokens", "vocabulary", "length", "lower"},
-}
+@cache
+def _column_model() -> type[Settings]:
+    """The settings that columns of any kind take."""
+    settings: dict[str, Any] = {
+        name: (info.annotation, info)
+        for kind in column_kinds().values()
+        for name, info in kind.settings.model_fields.items()
+    }
+    kinds: Any = Literal[tuple(column_kinds())]
+    named: dict[str, Any] = {"kind": (kinds | None, None), "role": (Role | None, None)}
+    model: type[Settings] = create_model("ColumnChoice", __base__=Settings, **named, **settings)
+    return model
 
 
 def column_choices(value: Any, columns: list[str]) -> dict[str, ColumnChoice]:
@@ -99,7 +85,7 @@ def column_choices(value: Any, columns: list[str]) -> dict[str, ColumnChoice]:
     Raises:
         DataError: it names no such column, or a setting that there is not.
     """
-    found = _each(value, ColumnChoice, "column")
+    found = {name: _choice(model) for name, model in _each(value, _column_model(), "column").items()}
     for name in found:
         if name not in columns:
             listed = ", ".join(repr(column[:40]) for column in columns[:20])
@@ -116,19 +102,9 @@ def field_choices(value: Any) -> dict[str, FieldChoice]:
     return _each(value, FieldChoice, "field")
 
 
-def refuse_other_kinds(name: str, kind: str, choice: ColumnChoice) -> None:
-    """Raises:
-    DataError: a setting belongs to columns of another kind.
-    """
-    given = set(choice.plain()) - {"kind", "role"}
-    for setting in sorted(given - TAKES[kind]):
-        raise DataError(f"The column {name[:80]!r} is read as a {kind}, which takes no {setting!r}; take it away.")
-    if kind == "category" and choice.impute not in (None, "most_frequent", "constant"):
-        raise DataError(f"The categories in {name[:80]!r} have no {choice.impute}; take the most frequent one.")
-    if choice.impute == "constant" and choice.fill is None:
-        raise DataError(f"Say in 'fill' what stands for missing values in {name[:80]!r}.")
-    if kind != "category" and isinstance(choice.fill, str):
-        raise DataError(f"What stands for missing values in {name[:80]!r} is a number, received {choice.fill[:60]!r}.")
+def _choice(model: Settings) -> ColumnChoice:
+    settings = model.plain()
+    return ColumnChoice(settings.pop("kind", None), settings.pop("role", None), settings)
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> None:

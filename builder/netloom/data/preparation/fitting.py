@@ -1,4 +1,4 @@
-"""What is fitted to the rows of the training split alone: numbers, categories, texts and pictures, as plain JSON."""
+"""What is fitted to the rows of the training split alone: texts, images and series, as plain JSON."""
 
 from __future__ import annotations
 
@@ -11,103 +11,15 @@ from typing import Any
 import numpy as np
 
 from netloom.data.limits import MAX_CELLS
-from netloom.modalities.encoding.category_column import alias
+from netloom.modalities.columns.text import BPE_VOCABULARY, LENGTH_LIMIT, VOCABULARY_LIMIT
 from netloom.modalities.encoding.cells import as_text
 from netloom.modalities.encoding.tokenization import PIECE, words
-from netloom.modalities.labels import Labels
+from netloom.modalities.statistics import divisor, moments
 
 Fitted = dict[str, Any]
 Settings = Mapping[str, Any]
-VOCABULARY_LIMIT = 20_000
-BPE_VOCABULARY = 2_000
-CATEGORY_LIMIT = 50
-LENGTH_LIMIT = 256
-QUANTILES = 256
-BUCKETS = 32
 UNKNOWN_TOKENS = ("", "�")  # padding, and what training never had
 _CHUNK = 256
-
-
-def fit_number(name: str, values: np.ndarray, settings: Settings) -> Fitted:
-    """How a number is filled in where it is missing, and scaled."""
-    known = values[~np.isnan(values)]
-    fitted: Fitted = {"name": name, "type": "number"}
-    if settings.get("indicator"):
-        fitted["indicator"] = True
-    if not len(known):
-        return {**fitted, "median": 0.0, "mean": 0.0, "std": 1.0}
-    impute = settings.get("impute", "median")
-    stands_in = _stand_in(impute, known, settings)
-    fitted["median" if impute == "median" else "fill"] = stands_in
-    filled = np.where(np.isnan(values), stands_in, values)
-    return {**fitted, **_scale(filled, settings.get("scale", "standard"))}
-
-
-def _stand_in(impute: str, known: np.ndarray, settings: Settings) -> float:
-    if impute == "constant":
-        return float(settings["fill"])
-    if impute == "mean":
-        return float(known.mean())
-    if impute == "most_frequent":
-        numbers, counts = np.unique(known, return_counts=True)
-        return float(numbers[counts.argmax()])
-    return float(np.median(known))
-
-
-def _scale(filled: np.ndarray, scale: str) -> Fitted:
-    """Mean and standard deviation, or what stands in their place; and what is done to a number before."""
-    before: Fitted = {}
-    if scale in ("log1p", "log_standard"):
-        before = {"log": True}
-        filled = np.sign(filled) * np.log1p(abs(filled))
-    if scale in ("quantile", "normal"):
-        shares = np.linspace(0, 1, min(QUANTILES, max(2, len(filled))))
-        quantiles = np.maximum.accumulate(np.quantile(filled, shares))
-        return {"quantiles": quantiles.tolist(), "normal": scale == "normal", "mean": 0.0, "std": 1.0}
-    if scale in ("none", "log1p"):
-        return {**before, "mean": 0.0, "std": 1.0}
-    if scale == "minmax":
-        low, high = float(filled.min()), float(filled.max())
-        return {"mean": low, "std": high - low or 1.0}
-    return {
-        **before,
-        "mean": float(filled.mean()),
-        "std": divisor(float(filled.std()), float(abs(filled).max())),
-    }
-
-
-def fit_category(name: str, labels: Labels, rows: np.ndarray, settings: Settings) -> Fitted:
-    """The categories that training has, one place each; the commonest of them where there are too many."""
-    fitted: Fitted = {"name": name, "type": "category", **category_reading(labels, rows, settings)}
-    if settings.get("encode") == "hash":
-        return {**fitted, "type": "hash", "buckets": settings.get("buckets", BUCKETS)}
-    return {**fitted, "values": seen(labels, rows, fitted, CATEGORY_LIMIT)}
-
-
-def category_reading(labels: Labels, rows: np.ndarray, settings: Settings) -> Fitted:
-    """How a cell becomes the name of a category, where that is not as usual."""
-    reading: Fitted = {"numeric": True} if settings.get("numeric") else {}
-    if settings.get("aliases"):
-        reading["aliases"] = dict(settings["aliases"])
-    if set(labels.names) - {""} and set(labels.names) <= {"True", "False", ""}:
-        reading["logical"] = True  # which files write as true, TRUE or True
-    if settings.get("impute") == "constant":
-        reading["fill"] = str(settings["fill"])
-    elif settings.get("impute") == "most_frequent":
-        reading["fill"] = next((name for name, _ in labels.counts(rows) if name), "")
-    return reading
-
-
-def seen(labels: Labels, rows: np.ndarray, reading: Fitted, limit: int) -> list[str]:
-    """The commonest categories of these rows, in the order of their names."""
-    counted = Counter[str]()
-    for name, count in labels.counts(rows):
-        counted[alias(reading, name)] += count
-    common = [name for name, _ in counted.most_common()]
-    if reading.get("fill"):
-        common = [name for name in common if name]
-        common = common if reading["fill"] in common else [reading["fill"], *common]
-    return sorted(common[:limit])
 
 
 def fit_text(texts: Iterable[str | list[str]], settings: Settings) -> Fitted:
@@ -218,17 +130,3 @@ def fit_windows(windows: np.ndarray, rows: np.ndarray, scale: str) -> Fitted:
         "mean": [mean for mean, _ in found],
         "std": [divisor(std, most) for (_, std), most in zip(found, largest, strict=True)],
     }
-
-
-def divisor(std: float, largest: float) -> float:
-    """The standard deviation, or one where it is nothing but the rounding of equal values."""
-    return std if std > 10 * np.finfo(np.float64).eps * largest else 1.0
-
-
-def moments(pixels: np.ndarray, rows: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of some pictures, a part at a time, as all of them in float64 may not fit."""
-    parts = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
-    count = len(rows) * int(np.prod(pixels.shape[1:]))
-    mean = sum(float(pixels[part].sum(dtype=np.float64)) for part in parts) / count
-    square = sum(float(((pixels[part].astype(np.float64) - mean) ** 2).sum()) for part in parts) / count
-    return mean, math.sqrt(square)

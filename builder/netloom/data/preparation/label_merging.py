@@ -55,7 +55,7 @@ def aliases_of(settings: Mapping[str, Any]) -> dict[str, Aliases]:
     """The aliases in what a document says of columns, by the column's name."""
     found = {}
     for name, said in settings.items():
-        own = said.get("aliases") if isinstance(said, Mapping) else getattr(said, "aliases", None)
+        own = said.get("aliases")
         if own:
             found[name] = own
     return found

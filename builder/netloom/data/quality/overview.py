@@ -15,16 +15,19 @@ from netloom.core.data_folder import home as default_home
 from netloom.core.errors import DataError
 from netloom.data.builtin_registry import builtin
 from netloom.data.multi_field import Categories, Several
-from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, ColumnKind, Role, column_choices
+from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, Role, column_choices
 from netloom.data.preparation.memmap_cache import remembered
 from netloom.data.preparation.prepare import read
 from netloom.data.raw_dataset import Raw, Table
 from netloom.data.tables.arrow_table import ARROW, StoredTable
-from netloom.data.tables.column_inference import Plan, few, look, plans, targets_of
+from netloom.data.tables.column_inference import Plan, few, plans, targets_of
 from netloom.data.uploads import find_upload, options_of
 from netloom.data.uploads.tabular import TABLE, kept_table
 from netloom.document import DataChoice
+from netloom.modalities.columns.category import Category
 from netloom.modalities.columns.conversion import numbers
+from netloom.modalities.columns.number import Number
+from netloom.modalities.columns.registry import column_kind, inferred_kind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +46,7 @@ class Column:
     """
 
     name: str
-    kind: ColumnKind
+    kind: str
     role: Role
     rows: int = 0
     missing: int = 0
@@ -105,7 +108,8 @@ def _planned(table: pd.DataFrame, options: Mapping[str, Any], facts: Mapping[str
 
 def _read(table: Any, facts: Column, plan: Plan) -> Column:
     """What is counted of a column; of texts that are read as numbers, what is counted of these."""
-    if plan.choice.kind != "number" or facts.low or isinstance(table, StoredTable):
+    chosen = plan.choice.kind
+    if not chosen or not column_kind(chosen).is_number or facts.low or isinstance(table, StoredTable):
         return facts
     import pandas as pd
 
@@ -116,12 +120,17 @@ def _read(table: Any, facts: Column, plan: Plan) -> Column:
     return facts if found is None else _counted(plan.name, pd.Series(found))
 
 
-def _kind(table: pd.DataFrame, plan: Plan, options: Mapping[str, Any]) -> ColumnKind:
+def _kind(table: pd.DataFrame, plan: Plan, options: Mapping[str, Any]) -> str:
     """A target of few whole numbers is classes, if nothing else is said."""
-    if plan.role != "target" or plan.kind != "number" or plan.choice.kind or options.get("task") == "regression":
+    if (
+        plan.role != "target"
+        or not plan.column_kind.is_number
+        or plan.choice.kind
+        or options.get("task") == "regression"
+    ):
         return plan.kind
     classes = options.get("task") == "classification" or few(table[plan.name].dropna().to_numpy(dtype=np.float64))
-    return "category" if classes else "number"
+    return Category.name if classes else plan.kind
 
 
 def _known(table: pd.DataFrame, names: list[str]) -> Any:
@@ -162,7 +171,9 @@ def _counted(name: str, values: pd.Series) -> Column:
     known = values.dropna()
     # How many differ costs the most by far, and is of interest where they are few.
     some = known.iloc[:: 1 + len(known) // COUNTED]
-    found = Column(name, look(values), "input", len(values), len(values) - len(known), int(some.nunique()))
+    found = Column(
+        name, inferred_kind(values).name, "input", len(values), len(values) - len(known), int(some.nunique())
+    )
     if not len(known):
         return found
     if pd.api.types.is_datetime64_any_dtype(known):
@@ -194,13 +205,10 @@ def _columns_of(part: Table | Categories) -> list[Column]:
     texts = part.categories if isinstance(part, Table) else part.columns
     for name, values in (part.numbers if isinstance(part, Table) else {}).items():
         known = values[~np.isnan(values)]
-        found.append(
-            Column(
-                name, "number", "input", len(values), len(values) - len(known), len(np.unique(known)),
-                f"{known.min():.6g}" if len(known) else "", f"{known.max():.6g}" if len(known) else "", settled=True,
-            )
-        )  # fmt: skip
+        low, high = (f"{known.min():.6g}", f"{known.max():.6g}") if len(known) else ("", "")
+        missing, distinct = len(values) - len(known), len(np.unique(known))
+        found.append(Column(name, Number.name, "input", len(values), missing, distinct, low, high, settled=True))
     for name, names in texts.items():
         column = _counted(name, pd.Series([value or None for value in names], dtype="string"))
-        found.append(replace(column, kind="category", settled=True))
+        found.append(replace(column, kind=Category.name, settled=True))
     return found

@@ -13,21 +13,20 @@ from netloom.core.errors import DataError
 from netloom.data.preparation.column_settings import (
     COLUMNS,
     ColumnChoice,
-    ColumnKind,
     Role,
     column_choices,
-    refuse_other_kinds,
 )
-from netloom.data.preparation.fitting import CATEGORY_LIMIT
 from netloom.data.splits.given_splits import split_column
 from netloom.data.tables.arrow_table import StoredTable
+from netloom.modalities.columns.column_kind import ColumnKind
 from netloom.modalities.columns.conversion import odd_one
+from netloom.modalities.columns.registry import column_kind, inferred_kind
+from netloom.modalities.columns.text import FEW_VALUES, Text, is_names, is_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TARGET_NAMES = ("target", "label", "class", "y", "category", "intent", "sentiment")
-FEW_VALUES = 20
 _NOTHING_SAID = ColumnChoice()
 _ID = re.compile(r"(?i:unnamed: 0(\.\d+)?|index|id|uuid|row|.+[_ -]id)|.*[a-z]Id|.*[a-z]ID")
 
@@ -37,10 +36,15 @@ class Plan:
     """What one column is taken for. `reason` is a sentence where it is left out because of how it looks."""
 
     name: str
-    kind: ColumnKind
+    kind: str
     role: Role
     choice: ColumnChoice = _NOTHING_SAID
     reason: str = ""
+
+    @property
+    def column_kind(self) -> ColumnKind:
+        """What holds for columns of this kind."""
+        return column_kind(self.kind)
 
 
 def default_target(table: pd.DataFrame) -> str:
@@ -51,9 +55,7 @@ def default_target(table: pd.DataFrame) -> str:
     named = [column for column in table.columns if str(column).strip().lower() in known]
     split = split_column(table)
     plain = [
-        column
-        for column in table.columns
-        if str(column) != split and look(_seen(table, column)) not in ("text", "date")
+        column for column in table.columns if str(column) != split and inferred_kind(_seen(table, column)).can_be_target
     ]
     return str((named or plain[-1:] or [table.columns[-1]])[0])
 
@@ -102,9 +104,9 @@ def plans(
     for column in table.columns:
         name = str(column)
         choice = choices.get(name, _NOTHING_SAID)
-        kind = choice.kind or ("text" if name == left_out.text else look(_seen(table, column)))
+        kind = choice.kind or (Text.name if name == left_out.text else inferred_kind(_seen(table, column)).name)
         # Whatever a target is read as, its labels may be the same.
-        refuse_other_kinds(name, kind, choice.model_copy(update={"aliases": None}) if name in targets else choice)
+        column_kind(kind).refuse(name, (choice.without("aliases") if name in targets else choice).settings)
         if name in targets:
             found[name] = Plan(name, kind, "target", choice)
         elif name in left_out.reasons:
@@ -112,43 +114,6 @@ def plans(
         else:
             found[name] = Plan(name, kind, roles.get(name, "input"), choice)
     return found
-
-
-def look(values: pd.Series) -> ColumnKind:
-    """The kind that a column looks like."""
-    import pandas as pd
-
-    if pd.api.types.is_datetime64_any_dtype(values):
-        return "date"
-    if pd.api.types.is_bool_dtype(values):
-        return "boolean"
-    if pd.api.types.is_numeric_dtype(values):
-        return "number"
-    return "text" if is_text(values) or is_names(values) else "category"
-
-
-def is_names(values: pd.Series) -> bool:
-    """Whether texts are too many and too different to be categories."""
-    import pandas as pd
-
-    if not pd.api.types.is_string_dtype(values):
-        return False
-    distinct = values.nunique()
-    if distinct > CATEGORY_LIMIT:
-        return bool(distinct > len(values) // 20)
-    return bool(distinct > FEW_VALUES and distinct > len(values) // 2)
-
-
-def is_text(values: pd.Series) -> bool:
-    """Whether a column holds sentences rather than names of categories."""
-    import pandas as pd
-
-    if not pd.api.types.is_string_dtype(values):
-        return False
-    known = values.dropna().head(1_000)
-    if known.empty:
-        return False
-    return float(np.mean([len(text.split()) for text in known.tolist()])) >= 2.5 and known.nunique() > len(known) * 0.3
 
 
 def few(numbers: np.ndarray) -> bool:

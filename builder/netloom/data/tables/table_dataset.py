@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.multi_field import Categories, Several
-from netloom.data.preparation.column_settings import COLUMNS, PARTS, refuse_unknown
+from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, refuse_unknown
 from netloom.data.preparation.label_merging import aliases_of
 from netloom.data.raw_dataset import Raw, Table, Texts
 from netloom.data.splits.roles import column_roles
@@ -19,7 +20,17 @@ from netloom.data.tables.column_inference import default_target as default_targe
 from netloom.data.tables.targets import LABELS, SEVERAL, labels_target, several_target
 from netloom.data.targets import target_of
 from netloom.modalities.columns import conversion
+from netloom.modalities.columns.column_kind import (
+    ColumnSource,
+    EmbeddedColumn,
+    LabelColumn,
+    NumberColumn,
+    ReadColumn,
+    TextColumn,
+    free_name,
+)
 from netloom.modalities.columns.conversion import odd_one
+from netloom.modalities.columns.registry import column_kind
 from netloom.modalities.encoding.coercion import LARGEST
 from netloom.modalities.labels import Labels
 
@@ -87,7 +98,7 @@ def _target(known: pd.DataFrame, targets: list[Plan], options: Mapping[str, Any]
     if len(targets) == 1:
         return _one_target(known[targets[0].name], targets[0], task)
     for plan in targets:
-        if plan.kind not in ("number", "boolean"):
+        if not plan.column_kind.is_numeric:
             raise DataError(
                 f"Several targets have to be numbers, and {plan.name!r} is a {plan.kind}; keep one target, or make it "
                 "a number."
@@ -100,15 +111,15 @@ def _target(known: pd.DataFrame, targets: list[Plan], options: Mapping[str, Any]
 def _one_target(values: pd.Series, plan: Plan, task: Any) -> dict[str, Any]:
     import pandas as pd
 
-    name, kind = plan.name, plan.choice.kind
-    if kind in ("text", "date"):
-        raise DataError(f"A {kind} cannot be predicted from a table; read {name!r} as a number or a category.")
+    name, chosen = plan.name, column_kind(plan.choice.kind) if plan.choice.kind else None
+    if chosen is not None and not chosen.can_be_target:
+        raise DataError(f"A {chosen.name} cannot be predicted from a table; read {name!r} as a number or a category.")
     numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
-    if task == "regression" and kind is None and not numeric:
+    if task == "regression" and chosen is None and not numeric:
         raise DataError(f"{name!r} holds no numbers, so it cannot be predicted by regression; choose classification.")
-    if kind == "number":
+    if chosen is not None and chosen.is_number:
         return _number_target(_as_numbers(values, name), name)
-    if kind is None and (
+    if chosen is None and (
         task == "regression" or (task is None and numeric and not few(values.to_numpy(dtype=np.float64)))
     ):
         return _number_target(values.to_numpy(dtype=np.float64), name)
@@ -155,69 +166,71 @@ def _number_target(numbers: np.ndarray, name: str) -> dict[str, Any]:
 def _parts(known: pd.DataFrame, inputs: list[Plan], warnings: list[str], rest: Mapping[str, Any]) -> list[Raw]:
     """The fields that columns become: one of features, one of numbers for an embedding, one of each text."""
     table = Table(name="features", written=dict(known.attrs.get("written", {})), **rest)
-    indexed: dict[str, Labels] = {}
+    embedded: dict[str, Labels] = {}
     settings: dict[str, Any] = {}
     own: list[Raw] = []
-    texts = [plan for plan in inputs if plan.kind == "text"]
-    for plan in inputs:
-        name = plan.name
-        said = plan.choice.model_dump(mode="json", exclude_none=True, exclude={"kind", "role"})
-        found = arrow_table.sound(known, name) if plan.kind == "number" else None
-        if found is not None:
-            table.numbers[name], table.settings[name] = found, said
-            continue
-        values = known[name]
-        if plan.kind == "text":
-            field = "text" if len(texts) == 1 and "text" not in {one.name for one in inputs if one != plan} else name
-            field = _free(field, ["features", "categories"])
-            own.append(
-                Texts(name=field, column=name, texts=arrow_table.texts(known, name, values), settings=said, **rest)
-            )
-        elif plan.kind == "category":
-            labels, numeric = conversion.labels(values, name)
-            labels = arrow_table.labels(known, name, labels)
-            said |= {"numeric": True} if numeric else {}
-            if said.get("encode") == "own":
-                field = _free(name, ["features", "categories"])
-                own.append(Categories(name=field, columns={name: labels}, settings={name: said}, **rest))
-            elif said.get("encode") == "index":
-                indexed[name], settings[name] = labels, said
-            else:
-                table.categories = {**table.categories, name: labels}
-                table.settings[name] = said
+    columns = [
+        (plan, column)
+        for plan in inputs
+        for column in plan.column_kind.read(TableColumn(known, plan.name, plan.choice, warnings))
+    ]
+    texts = [plan.name for plan, column in columns if isinstance(column, TextColumn)]
+    for plan, column in columns:
+        choice = {**plan.choice.settings, **column.settings}
+        if isinstance(column, TextColumn):
+            others = {other.name for other in inputs if other != plan}
+            field = "text" if len(texts) == 1 and "text" not in others else plan.name
+            field = free_name(field, ["features", "categories"])
+            own.append(Texts(name=field, column=plan.name, texts=column.values, settings=choice, **rest))
+        elif isinstance(column, EmbeddedColumn) and not column.is_shared:
+            field = free_name(plan.name, ["features", "categories"])
+            own.append(Categories(name=field, columns={plan.name: column.values}, settings={plan.name: choice}, **rest))
+        elif isinstance(column, EmbeddedColumn):
+            embedded[plan.name], settings[plan.name] = column.values, choice
         else:
-            _add_numbers(table, plan, values, said, warnings, known)
+            _add_to_table(table, plan.name, column, choice)
     whole: list[Raw] = [table] if table.numbers or table.categories else []
-    if indexed:
-        whole.append(Categories(name="categories", columns=indexed, settings=settings, **rest))
+    if embedded:
+        whole.append(Categories(name="categories", columns=embedded, settings=settings, **rest))
     return whole + own
 
 
-def _add_numbers(
-    table: Table, plan: Plan, values: pd.Series, said: dict[str, Any], warnings: list[str], known: pd.DataFrame
-) -> None:
-    """A column of numbers, of yes and no, or of dates, whose parts are numbers."""
-    name = plan.name
-    table.settings[name] = said
-    if plan.kind == "date":
-        parts = conversion.date_parts(conversion.dates(values, name, warnings), plan.choice.parts or PARTS)
-        for part, column in parts.items():
-            own = _free(f"{name} ({part})", known.columns)
-            table.numbers[own], table.dates[own] = arrow_table.numbers(known, name, column, part), (name, part)
-        return
-    if plan.kind == "boolean" and plan.choice.kind:
-        table.numbers[name] = arrow_table.numbers(known, name, conversion.yes_and_no(values, name), "yes")
-        table.booleans |= {name}
-        return
-    found = conversion.numbers(values, name, warnings, known.attrs.get("decimal", "."))
-    if found is not None:
-        table.numbers[name] = arrow_table.numbers(known, name, found, "" if conversion.stands(values) else "numbers")
+def _add_to_table(table: Table, source: str, column: ReadColumn, settings: dict[str, Any]) -> None:
+    """A column of features."""
+    table.settings[source] = settings
+    if isinstance(column, NumberColumn):
+        table.numbers[column.name] = column.values
+        if column.date is not None:
+            table.dates[column.name] = column.date
+    elif isinstance(column, LabelColumn):
+        table.categories = {**table.categories, column.name: column.values}
+    table.kinds[column.name] = column.kind
 
 
-def _free(name: str, taken: Any) -> str:
-    while name in taken:
-        name += "'"
-    return name
+class TableColumn(ColumnSource):
+    """A column of a table in memory, or of one that lies in a file."""
+
+    def __init__(self, table: pd.DataFrame, name: str, choice: ColumnChoice, warnings: list[str]) -> None:
+        self.table, self.name, self.warnings = table, name, warnings
+        self.settings, self.is_chosen = choice.settings, choice.kind is not None
+        self.decimal = str(table.attrs.get("decimal", "."))
+        self.column_names = [str(column) for column in table.columns]
+
+    @cached_property
+    def values(self) -> pd.Series:
+        return self.table[self.name]
+
+    def stored_numbers(self) -> np.ndarray | None:
+        return arrow_table.sound(self.table, self.name)
+
+    def keep_numbers(self, numbers: np.ndarray, conversion: str = "") -> np.ndarray:
+        return arrow_table.numbers(self.table, self.name, numbers, conversion)
+
+    def keep_labels(self, labels: Labels) -> Labels:
+        return arrow_table.labels(self.table, self.name, labels)
+
+    def texts(self) -> Sequence[str]:
+        return arrow_table.texts(self.table, self.name, self.values)
 
 
 def _label(value: Any) -> str:

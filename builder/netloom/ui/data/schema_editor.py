@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 import streamlit as st
@@ -10,9 +10,8 @@ import streamlit as st
 from netloom.data import DataError, DatasetInfo, Prepared
 from netloom.data.multi_field import Several
 from netloom.data.preparation.applied_settings import taken
-from netloom.data.preparation.column_settings import COLUMNS, FIELDS, ColumnKind, Part, Role
+from netloom.data.preparation.column_settings import COLUMNS, FIELDS, Role
 from netloom.data.preparation.default_preprocessing import IMPORTED, scale_of
-from netloom.data.preparation.fitting import BPE_VOCABULARY, BUCKETS, LENGTH_LIMIT, VOCABULARY_LIMIT
 from netloom.data.preparation.label_merging import aliases_of
 from netloom.data.preparation.project_defaults import default_choice
 from netloom.data.quality.overview import Column, columns
@@ -20,10 +19,16 @@ from netloom.data.raw_dataset import Images, Series, Texts
 from netloom.data.splits.split import method_of
 from netloom.document import DataChoice, Edit
 from netloom.editing.live import Live
+from netloom.modalities.columns.column_kind import ColumnKind
+from netloom.modalities.columns.number import SCALES
+from netloom.modalities.columns.registry import column_kind, column_kinds
+from netloom.modalities.columns.text import text_details
+from netloom.modalities.widgets import Field
 from netloom.store import Store
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.state import FormState, Refusal
+from netloom.ui.components.widgets import draw
 from netloom.ui.components.words import plain
 from netloom.ui.data.spectrogram import read_as
 from netloom.ui.data.state import DataState, Key
@@ -31,20 +36,8 @@ from netloom.ui.data.target_picker import LABELS, SEVERAL, reading_edit, target_
 from netloom.ui.data.upload_form import beginning
 from netloom.ui.shell.errors import show_error
 
-_KINDS, _ROLES, _PARTS = get_args(ColumnKind), get_args(Role), get_args(Part)
-_SCALES = {
-    "Standardized": "standard", "Min-max": "minmax", "Quantiles, uniform": "quantile", "Quantiles, normal": "normal",
-    "log(1 + x)": "log1p", "log(1 + x), standardized": "log_standard", "None": "none",
-}  # fmt: skip
-_CODES = {"One-hot": "onehot", "Hashed": "hash", "Ordinal, shared field": "index", "Ordinal, separate field": "own"}
-_TOKENS = {"Words": "words", "Byte pairs": "bpe", "Characters": "characters"}
-_PREPARED = {
-    **{label: ("scale", value) for label, value in _SCALES.items()},
-    **{label: ("encode", value) for label, value in _CODES.items()},
-    **{label: ("tokens", value) for label, value in _TOKENS.items()},
-}
+_ROLES = get_args(Role)
 _FILLED = {"Median": "median", "Mean": "mean", "Most frequent": "most_frequent", "Constant": "constant"}
-_OWN = "Separate category"
 _NORMALISED = {
     "Whole dataset": "dataset", "Per channel": "channel", "Scale to 0–1": "unit", "None": "none",
 }  # fmt: skip
@@ -121,6 +114,7 @@ def _table(live: Live | None, found: list[Column]) -> None:
             _apply(live, changed_options(live, found, changes))
 
     choice, text = st.column_config.SelectboxColumn, st.column_config.TextColumn
+    kinds = list(column_kinds().values())
     st.data_editor(
         rows,
         key=key,
@@ -133,7 +127,7 @@ def _table(live: Live | None, found: list[Column]) -> None:
         disabled=["Column", "Missing", "Distinct", "Values"],
         column_config={
             "Column": text(pinned=True, width=120),
-            "Kind": choice(options=list(_KINDS), required=True, width="small", help="Type of the values"),
+            "Kind": choice(options=list(column_kinds()), required=True, width="small", help="Type of the values"),
             "Role": choice(
                 options=list(_ROLES),
                 required=True,
@@ -145,9 +139,10 @@ def _table(live: Live | None, found: list[Column]) -> None:
             "Missing": st.column_config.NumberColumn(width="small", help="Rows without a value"),
             "Values": text(help="Range, or the most frequent values"),
             "Preprocessing": choice(
-                options=list(_PREPARED), help="Scaling of numbers, encoding of categories and texts"
+                options=list(dict.fromkeys(label for kind in kinds for label in kind.preprocessing.labels)),
+                help="Scaling of numbers, encoding of categories and texts",
             ),
-            "Imputation": choice(options=[*_FILLED, _OWN], help="Replacement for missing values"),
+            "Imputation": choice(options=_imputations(kinds), help="Replacement for missing values"),
             "Missing indicator": st.column_config.CheckboxColumn(
                 width=150, help="Adds a 0/1 feature that marks missing values"
             ),
@@ -159,32 +154,38 @@ def _table(live: Live | None, found: list[Column]) -> None:
             st.caption(plain(column.remark))
 
 
+def _imputations(kinds: Sequence[ColumnKind]) -> list[str]:
+    """The labels of all ways to treat missing values."""
+    return list(dict.fromkeys([*_FILLED, *(kind.missing_label for kind in kinds if kind.missing_label)]))
+
+
 def _height(found: list[Column]) -> int:
     """As high as all columns take, up to twenty of them."""
     return 35 * (min(len(found), 20) + 1) + 3
 
 
 def table_row(column: Column, scale: str) -> dict[str, Any]:
-    choice, kind = column.choice, column.kind
-    numeric, learned = kind in ("number", "boolean", "date"), column.role == "input"
-    chosen = {"scale": choice.scale, "encode": choice.encode, "tokens": choice.tokens}
-    setting = "scale" if numeric else "encode" if kind == "category" else "tokens"
-    defaults = {"scale": scale, "encode": "onehot", "tokens": "words"}
-    prepared = next(
-        label for label, pair in _PREPARED.items() if pair == (setting, chosen[setting] or defaults[setting])
-    )
-    filled = _name(_FILLED, choice.impute) or ("Median" if numeric else _OWN if kind == "category" else None)
+    """A column as a row of the table. `scale` is what the project does with numbers."""
+    choice, kind, learned = column.choice, column_kind(column.kind), column.role == "input"
+    prepared = choice.get(kind.preprocessing.setting) or kind.preprocessing.default or scale
     return {
         "Column": column.name,
-        "Kind": kind,
+        "Kind": column.kind,
         "Role": column.role,
         "Missing": column.missing,
         "Values": f"{column.low} to {column.high}" if column.low else ", ".join(column.values),
-        "Preprocessing": prepared if learned else None,
-        "Imputation": filled if learned else None,
-        "Missing indicator": bool(choice.indicator),
+        "Preprocessing": _name(kind.preprocessing.labels, prepared) if learned else None,
+        "Imputation": (_name(_FILLED, choice.get("impute")) or kind.missing_label) if learned else None,
+        "Missing indicator": bool(choice.get("indicator")),
         "Distinct": column.distinct,
     }
+
+
+def _setting(kind: ColumnKind, label: str) -> tuple[str, str]:
+    """The setting and its value that a label means: for columns of this kind, or else for the first one that has it."""
+    kinds = (kind, *column_kinds().values())
+    found = next(one.preprocessing for one in kinds if label in one.preprocessing.labels)
+    return found.setting, found.labels[label]
 
 
 def _name(labels: Mapping[str, str], value: str | None) -> str | None:
@@ -212,7 +213,7 @@ def _change(settings: dict[str, Any], change: Mapping[str, Any], column: Column)
     if "Role" in change:
         settings["role"] = change["Role"]
     if change.get("Preprocessing"):
-        setting, value = _PREPARED[change["Preprocessing"]]
+        setting, value = _setting(column_kind(settings.get("kind", column.kind)), change["Preprocessing"])
         settings[setting] = value
     if "Imputation" in change:
         settings.pop("impute", None)
@@ -220,7 +221,7 @@ def _change(settings: dict[str, Any], change: Mapping[str, Any], column: Column)
         filled = _FILLED.get(change["Imputation"])
         settings |= {"impute": filled} if filled else {}
         if filled == "constant":
-            settings["fill"] = "missing" if column.kind == "category" else 0.0
+            settings["fill"] = column_kind(settings.get("kind", column.kind)).constant
     if "Missing indicator" in change:
         settings.pop("indicator", None)
         settings |= {"indicator": True} if change["Missing indicator"] else {}
@@ -234,7 +235,7 @@ def _only_target(live: Live, said: dict[str, dict[str, Any]], found: list[Column
     if live.project.data.options.get("task") in (LABELS, SEVERAL) and len(targets_of(found)) > 1:
         return
     kind = said[name].get("kind") or next(column.kind for column in found if column.name == name)
-    if known is not None and known.target.kind == "number" and kind == "number":
+    if known is not None and known.target.type.is_number and column_kind(kind).is_number:
         return
     for column in found:
         if column.role == "target" and column.name != name:
@@ -242,65 +243,29 @@ def _only_target(live: Live, said: dict[str, dict[str, Any]], found: list[Column
 
 
 def _details(live: Live, found: list[Column]) -> None:
-    """What has no place in the table: the value that stands in, parts of dates, vocabularies."""
-    shown = [column for column in found if column.role == "input" and _has_more(column)]
-    if not shown:
+    """The settings that have no place in the table, such as parts of dates and vocabularies."""
+    details = {
+        column.name: fields
+        for column in found
+        if column.role == "input" and (fields := column_kind(column.kind).details(column.choice.settings))
+    }
+    if not details:
         return
     with st.expander("Column details"):
-        names = [column.name for column in shown]
-        name = st.selectbox("Column", names, key=Key.COLUMN.of(live.id))
-        column = shown[names.index(name)]
-        choice = column.choice
-        if choice.fill is not None and column.kind in ("number", "date"):
-            _number(live, column, "fill", "Imputation", float(choice.fill), step=None)
-        elif choice.fill is not None:
-            made = bound(
-                live, f"{name}/fill", choice.fill, lambda value: _set(live, name, {"fill": value}), renews=True
-            )
-            st.text_input("Imputation", str(choice.fill), **made)
-        if choice.encode == "hash":
-            _number(live, column, "buckets", "Hash buckets", choice.buckets or BUCKETS, 2, 4_096)
-        if column.kind == "date":
-            parts = list(choice.parts or ("days", "month", "weekday"))
-            made = bound(live, f"{name}/parts", parts, lambda value: _set(live, name, {"parts": value}), renews=True)
-            st.multiselect("Date features", list(_PARTS), parts, **made)
-            refused(made)
-        if column.kind == "text":
-            _text(live, column.name, choice.plain(), lambda change: _set(live, column.name, change))
+        name = st.selectbox("Column", list(details), key=Key.COLUMN.of(live.id))
+        _widgets(live, name, details[name], lambda change: _set(live, name, change))
 
 
-def _has_more(column: Column) -> bool:
-    return column.kind in ("date", "text") or column.choice.fill is not None or column.choice.encode == "hash"
+def _widgets(live: Live, name: str, fields: Sequence[Field], edit: Callable[[dict[str, Any]], Edit]) -> None:
+    """Settings of a column or field beside each other."""
+    for place, field in zip(st.columns(len(fields), vertical_alignment="bottom"), fields, strict=True):
 
+        def change(chosen: Any, field: Field = field) -> Edit:
+            return edit({field.setting: field.setting_of(chosen)})
 
-def _number(
-    live: Live, column: Column, setting: str, label: str, value: Any, low: Any = None, high: Any = None, step: Any = 1
-) -> None:
-    name = column.name
-    made = bound(live, f"{name}/{setting}", value, lambda typed: _set(live, name, {setting: typed}), renews=True)
-    st.number_input(label, low, high, value, step=step, **made)
-    refused(made)
-
-
-def _text(live: Live, name: str, settings: Mapping[str, Any], edit: Any) -> None:
-    """How a text is parted, and how much of it is read."""
-    tokens = settings.get("tokens", "words")
-    first, second, third, last = st.columns([1.3, 1, 1, 1], vertical_alignment="bottom")
-    labels = list(_TOKENS)
-    shown = _name(_TOKENS, tokens)
-    made = bound(live, f"{name}/tokens", shown, lambda value: edit({"tokens": _TOKENS[value]}), renews=True)
-    first.selectbox("Tokenization", labels, labels.index(str(shown)), **made)
-    size = settings.get("vocabulary", BPE_VOCABULARY if tokens == "bpe" else VOCABULARY_LIMIT)
-    made = bound(live, f"{name}/size", size, lambda value: edit({"vocabulary": value}), renews=True)
-    second.number_input("Max vocabulary", 260, 100_000, size, **made)
-    length = settings.get("length", 0)
-    made = bound(live, f"{name}/length", length, lambda value: edit({"length": value or None}), renews=True)
-    third.number_input(
-        "Max tokens", 0, 4_096, length, help=f"0: covers 98% of the texts, at most {LENGTH_LIMIT}", **made
-    )
-    lower = settings.get("lower", tokens == "words")
-    made = bound(live, f"{name}/lower", lower, lambda value: edit({"lower": value}), renews=True)
-    last.toggle("Lowercase", lower, **made)
+        made = bound(live, f"{name}/{field.setting}", field.widget.value, change, renews=True)
+        draw(field.widget, field.label, place, help=field.help or None, **made)
+        refused(made)
 
 
 def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
@@ -320,10 +285,10 @@ def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
             return reading_edit(live, {"options": options})
 
         if "tokens" in known:
-            _text(live, part.name, settings, edit)
+            _widgets(live, part.name, text_details(settings), edit)
             continue
         setting, labels = ("normalise", _NORMALISED) if "normalise" in known else (
-            "scale", {label: value for label, value in _SCALES.items() if value in ("standard", "minmax", "none")}
+            "scale", {label: value for label, value in SCALES.items() if value in ("standard", "minmax", "none")}
         )  # fmt: skip
         if isinstance(
             settings.get(setting), Mapping

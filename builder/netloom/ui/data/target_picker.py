@@ -13,6 +13,7 @@ from netloom.data.quality.overview import Column, table_options
 from netloom.data.uploads import find_upload
 from netloom.document import DataChoice, Edit
 from netloom.editing.live import Live
+from netloom.modalities.columns.registry import column_kind
 from netloom.tasks import usual_task
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import plain
@@ -73,7 +74,7 @@ def _choose(live: Live, found: Sequence[Column], names: Sequence[str]) -> Edit:
             said[column.name]["role"] = "target" if column.name in names else "input"
     kept = {name: settings for name, settings in said.items() if settings}
     task = _task(live) if len(names) > 1 and len(targets_of(found)) > 1 else None
-    if task is None and not all(column.kind == "number" for column in found if column.name in names):
+    if task is None and not all(column_kind(column.kind).is_number for column in found if column.name in names):
         task = SEVERAL if len(names) > 1 else None
     return reading_edit(live, {"options": {**live.project.data.options, COLUMNS: kept, "task": task}})
 

@@ -12,7 +12,6 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data.limits import MAX_CELLS
 from netloom.data.multi_field import Matrices, Several
-from netloom.data.preparation.fitting import CATEGORY_LIMIT
 from netloom.data.raw_dataset import Raw
 from netloom.data.splits.given_splits import split_column
 from netloom.data.uploads.filetables import MOST_TABLES
@@ -29,6 +28,7 @@ from netloom.data.uploads.upload_kind import (
     check_options,
     with_default,
 )
+from netloom.modalities.columns.category import CATEGORY_LIMIT
 
 if TYPE_CHECKING:
     import pandas as pd

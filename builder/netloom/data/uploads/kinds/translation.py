@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.preparation.fitting import LENGTH_LIMIT
 from netloom.data.raw_dataset import Raw
 from netloom.data.sequence_pairs import Pairs
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, known_rows, parts_of_rows, textual
 from netloom.data.uploads.upload_kind import Answers, Question
+from netloom.modalities.columns.text import LENGTH_LIMIT
 
 if TYPE_CHECKING:
     import pandas as pd

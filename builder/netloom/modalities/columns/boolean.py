@@ -1,0 +1,37 @@
+"""Columns of yes and no."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from netloom.modalities.columns import conversion
+from netloom.modalities.columns.column_kind import ColumnSource, Fitted, NumberColumn, ReadColumn, TrainingColumn
+from netloom.modalities.columns.number import Number
+from netloom.modalities.encoding.column_encoder import ColumnEncoder
+from netloom.modalities.encoding.number_column import NumberEncoder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Boolean(Number):
+    name, order, priority = "boolean", 40, 20
+    is_number = False
+
+    def matches(self, values: pd.Series) -> bool:
+        import pandas as pd
+
+        return bool(pd.api.types.is_bool_dtype(values))
+
+    def read(self, source: ColumnSource) -> Sequence[ReadColumn]:
+        if not source.is_chosen:
+            return Number().read(source)
+        numbers = source.keep_numbers(conversion.yes_and_no(source.values, source.name), "yes")
+        return [NumberColumn(source.name, self.name, values=numbers)]
+
+    def fit(self, column: TrainingColumn) -> Fitted:
+        return {**super().fit(column), "boolean": True}
+
+    def describes(self, column: ColumnEncoder) -> bool:
+        return isinstance(column, NumberEncoder) and column.is_boolean

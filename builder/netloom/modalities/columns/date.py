@@ -1,0 +1,76 @@
+"""Columns of dates, whose parts are numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+from pydantic import Field as Bounds
+
+from netloom.modalities.columns import conversion
+from netloom.modalities.columns.column_kind import (
+    ColumnSource,
+    Fitted,
+    NumberColumn,
+    ReadColumn,
+    TrainingColumn,
+    free_name,
+)
+from netloom.modalities.columns.number import Number, NumberSettings, fit_number
+from netloom.modalities.encoding.column_encoder import ColumnEncoder
+from netloom.modalities.widgets import Field, MultiSelect, TextInput, Widget
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Part = Literal["days", "year", "quarter", "month", "day", "yearday", "weekday", "hour", "minute"]
+PARTS: tuple[Part, ...] = ("days", "month", "weekday")  # where a document names none
+
+
+class DateSettings(NumberSettings):
+    """Which parts of a date become numbers, and how those are filled in and scaled."""
+
+    parts: Annotated[list[Part], Bounds(min_length=1, max_length=len(get_args(Part)))] | None = None
+
+
+class Date(Number):
+    name, order, priority = "date", 30, 10
+    settings = DateSettings
+    is_number = is_numeric = False
+    can_be_target = False
+
+    def matches(self, values: pd.Series) -> bool:
+        import pandas as pd
+
+        return bool(pd.api.types.is_datetime64_any_dtype(values))
+
+    def read(self, source: ColumnSource) -> Sequence[ReadColumn]:
+        dates = conversion.dates(source.values, source.name, source.warnings)
+        parts = conversion.date_parts(dates, source.settings.get("parts") or PARTS)
+        return [
+            NumberColumn(
+                free_name(f"{source.name} ({part})", source.column_names),
+                self.name,
+                values=source.keep_numbers(numbers, part),
+                date=(source.name, part),
+            )
+            for part, numbers in parts.items()
+        ]
+
+    def fit(self, column: TrainingColumn) -> Fitted:
+        fitted = fit_number(column.name, column.values[column.rows], column.settings)
+        if column.date is not None:
+            fitted["date"], fitted["part"] = column.date
+        return {**fitted, "form": column.written} if column.written else fitted
+
+    def details(self, settings: Mapping[str, Any]) -> list[Field]:
+        parts = MultiSelect(list(settings.get("parts") or PARTS), get_args(Part))
+        return [*super().details(settings), Field("parts", "Date features", parts)]
+
+    def describes(self, column: ColumnEncoder) -> bool:
+        return column.date_column is not None
+
+    def widget(self, column: ColumnEncoder, name: str, value: Any) -> Widget:
+        if name == column.name:
+            return super().widget(column, name, value)
+        return TextInput("" if value is None else str(value))

@@ -1,0 +1,155 @@
+"""Columns of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field as Bounds
+
+from netloom.core.errors import DataError
+from netloom.modalities.columns import conversion
+from netloom.modalities.columns.column_kind import (
+    ColumnKind,
+    ColumnSource,
+    Fitted,
+    NumberColumn,
+    Preprocessing,
+    ReadColumn,
+    TrainingColumn,
+)
+from netloom.modalities.encoding.coercion import GROUPED
+from netloom.modalities.encoding.column_encoder import ColumnEncoder
+from netloom.modalities.encoding.number_column import NumberEncoder
+from netloom.modalities.settings import Settings
+from netloom.modalities.statistics import divisor
+from netloom.modalities.widgets import Field, NumberInput, Widget
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+QUANTILES = 256
+Scale = Literal["standard", "minmax", "quantile", "normal", "log1p", "log_standard", "none"]
+Impute = Literal["median", "mean", "most_frequent", "constant"]
+Fill = Annotated[float, Bounds(ge=-1e30, le=1e30)] | Annotated[str, Bounds(max_length=200)]
+SCALES: Mapping[str, Scale] = {
+    "Standardized": "standard", "Min-max": "minmax", "Quantiles, uniform": "quantile", "Quantiles, normal": "normal",
+    "log(1 + x)": "log1p", "log(1 + x), standardized": "log_standard", "None": "none",
+}  # fmt: skip
+
+
+class NumberSettings(Settings):
+    """How a number is filled in where it is missing, and scaled."""
+
+    scale: Scale | None = None
+    impute: Impute | None = None
+    fill: Fill | None = None
+    indicator: bool | None = None
+
+
+class Number(ColumnKind):
+    name, order, priority = "number", 0, 30
+    settings = NumberSettings
+    preprocessing = Preprocessing("scale", SCALES, None)
+    missing_label = "Median"
+    is_number = is_numeric = True
+
+    def matches(self, values: pd.Series) -> bool:
+        import pandas as pd
+
+        return bool(pd.api.types.is_numeric_dtype(values))
+
+    def read(self, source: ColumnSource) -> Sequence[ReadColumn]:
+        numbers = source.stored_numbers()
+        if numbers is None:
+            values = source.values
+            numbers = conversion.numbers(values, source.name, source.warnings, source.decimal)
+            if numbers is None:
+                return []
+            numbers = source.keep_numbers(numbers, "" if conversion.stands(values) else "numbers")
+        return [NumberColumn(source.name, self.name, values=numbers)]
+
+    def fit(self, column: TrainingColumn) -> Fitted:
+        fitted = fit_number(column.name, column.values[column.rows], column.settings)
+        return {**fitted, "grouped": True} if column.written == GROUPED else fitted
+
+    def refuse(self, name: str, settings: Mapping[str, Any]) -> None:
+        super().refuse(name, settings)
+        fill = settings.get("fill")
+        if isinstance(fill, str):
+            raise DataError(f"What stands for missing values in {name[:80]!r} is a number, received {fill[:60]!r}.")
+
+    def details(self, settings: Mapping[str, Any]) -> list[Field]:
+        fill = settings.get("fill")
+        return [] if fill is None else [Field("fill", "Imputation", NumberInput(float(fill)))]
+
+    def describes(self, column: ColumnEncoder) -> bool:
+        return isinstance(column, NumberEncoder) and not column.is_boolean and column.date_column is None
+
+    def widget(self, column: ColumnEncoder, name: str, value: Any) -> Widget:
+        number = _number(value)
+        return NumberInput(number, step=_step(column.column), raw=value)
+
+
+def fit_number(name: str, values: np.ndarray, settings: Mapping[str, Any]) -> Fitted:
+    """How a number is filled in where it is missing, and scaled."""
+    known = values[~np.isnan(values)]
+    fitted: Fitted = {"name": name, "type": NumberEncoder.type}
+    if settings.get("indicator"):
+        fitted["indicator"] = True
+    if not len(known):
+        return {**fitted, "median": 0.0, "mean": 0.0, "std": 1.0}
+    impute = settings.get("impute", "median")
+    replacement = _replacement(impute, known, settings)
+    fitted["median" if impute == "median" else "fill"] = replacement
+    filled = np.where(np.isnan(values), replacement, values)
+    return {**fitted, **_scale(filled, settings.get("scale", "standard"))}
+
+
+def _replacement(impute: Impute, known: np.ndarray, settings: Mapping[str, Any]) -> float:
+    """The number that stands for a missing one."""
+    if impute == "constant":
+        return float(settings["fill"])
+    if impute == "mean":
+        return float(known.mean())
+    if impute == "most_frequent":
+        numbers, counts = np.unique(known, return_counts=True)
+        return float(numbers[counts.argmax()])
+    return float(np.median(known))
+
+
+def _scale(filled: np.ndarray, scale: Scale) -> Fitted:
+    """Mean and standard deviation, or what stands in their place; and what is done to a number before."""
+    before: Fitted = {}
+    if scale in ("log1p", "log_standard"):
+        before = {"log": True}
+        filled = np.sign(filled) * np.log1p(abs(filled))
+    if scale in ("quantile", "normal"):
+        shares = np.linspace(0, 1, min(QUANTILES, max(2, len(filled))))
+        quantiles = np.maximum.accumulate(np.quantile(filled, shares))
+        return {"quantiles": quantiles.tolist(), "normal": scale == "normal", "mean": 0.0, "std": 1.0}
+    if scale in ("none", "log1p"):
+        return {**before, "mean": 0.0, "std": 1.0}
+    if scale == "minmax":
+        low, high = float(filled.min()), float(filled.max())
+        return {"mean": low, "std": high - low or 1.0}
+    return {
+        **before,
+        "mean": float(filled.mean()),
+        "std": divisor(float(filled.std()), float(abs(filled).max())),
+    }
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _step(column: Mapping[str, Any]) -> float:
+    """A tenth of the deviation, as a power of ten."""
+    deviation = float(column.get("std") or 1.0)
+    return float(10.0 ** np.floor(np.log10(deviation))) if deviation > 0 else 1.0

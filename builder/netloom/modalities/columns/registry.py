@@ -1,0 +1,36 @@
+"""All kinds of columns; a new module in this package registers its kind."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from netloom.core.registry import discover
+from netloom.modalities.columns.column_kind import ColumnKind
+from netloom.modalities.encoding.column_encoder import ColumnEncoder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@cache
+def column_kinds() -> dict[str, ColumnKind]:
+    """All kinds by name, in the order of lists."""
+    kinds = discover(ColumnKind, "netloom.modalities.columns", order=lambda kind: kind.order)
+    return {name: kind() for name, kind in kinds.items()}
+
+
+def column_kind(name: str) -> ColumnKind:
+    """The kind of this name."""
+    return column_kinds()[name]
+
+
+def inferred_kind(values: pd.Series) -> ColumnKind:
+    """The kind that a column looks like."""
+    ordered = sorted(column_kinds().values(), key=lambda kind: kind.priority)
+    return next(kind for kind in ordered if kind.matches(values))
+
+
+def kind_of(column: ColumnEncoder) -> ColumnKind:
+    """The kind of a fitted column."""
+    return next(kind for kind in column_kinds().values() if kind.describes(column))

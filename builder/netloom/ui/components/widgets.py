@@ -1,0 +1,45 @@
+"""Draws the widgets that declarations describe as data."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+import streamlit as st
+
+from netloom.modalities.widgets import MultiSelect, NumberInput, Select, TextInput, Toggle, Widget
+
+
+@singledispatch
+def draw(widget: Widget, label: str, place: Any = st, **arguments: Any) -> Any:
+    """Draw a widget in a place of the page, and return what is chosen now."""
+    raise TypeError(f"There is no way to draw {type(widget).__name__}.")
+
+
+@draw.register
+def _(widget: TextInput, label: str, place: Any = st, **arguments: Any) -> Any:
+    return place.text_input(label, widget.value, **arguments)
+
+
+@draw.register
+def _(widget: NumberInput, label: str, place: Any = st, **arguments: Any) -> Any:
+    whole = isinstance(widget.step, int)
+    return place.number_input(
+        label, widget.low, widget.high, widget.value, step=widget.step, format=None if whole else "%.6g", **arguments
+    )
+
+
+@draw.register
+def _(widget: Select, label: str, place: Any = st, **arguments: Any) -> Any:
+    options = list(widget.options)
+    return place.selectbox(label, options, options.index(widget.value), **arguments)
+
+
+@draw.register
+def _(widget: MultiSelect, label: str, place: Any = st, **arguments: Any) -> Any:
+    return place.multiselect(label, list(widget.options), list(widget.value), **arguments)
+
+
+@draw.register
+def _(widget: Toggle, label: str, place: Any = st, **arguments: Any) -> Any:
+    return place.toggle(label, widget.value, **arguments)
