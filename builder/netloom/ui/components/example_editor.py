@@ -10,12 +10,15 @@ import streamlit as st
 
 from netloom.explain.core.axes import Axes, axes_of
 from netloom.explain.robustness.what_if import background, pixels, raw_picture
+from netloom.modalities.encoding.column_encoder import ColumnEncoder
+from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.modalities.encoding.text_fields import token_encoder
 from netloom.ui.components.page_state import forget_below
 from netloom.ui.components.region_painter import paint
 from netloom.ui.components.state import ExampleState, Part
+from netloom.ui.components.widgets import value_editor
 from netloom.ui.components.words import plain
-from netloom.ui.explain.custom_example import cell, typed
+from netloom.ui.explain.custom_example import typed
 
 if TYPE_CHECKING:
     from netloom.data import Prepared
@@ -53,9 +56,9 @@ def _columns(
     field: Mapping[str, Any], raw: Mapping[str, Any], key: str, weights: Mapping[str, float]
 ) -> dict[str, Any]:
     """Number boxes and choices, two beside each other; those that matter less wait behind a click."""
-    columns: dict[str, dict[str, Any]] = {}
-    for column in field["columns"]:
-        name = column["name"] if column["name"] in raw else column.get("date", column["name"])
+    columns: dict[str, ColumnEncoder] = {}
+    for column in field_encoder(dict(field)).columns:
+        name = column.name if column.name in raw else column.date_column or column.name
         columns.setdefault(name, column)
     order = sorted(columns, key=lambda name: -abs(weights.get(name, 0.0)))
     found: dict[str, Any] = {}
@@ -66,7 +69,7 @@ def _columns(
             for start in range(0, len(names), A_ROW):
                 for box, name in zip(st.columns(A_ROW), names[start : start + A_ROW], strict=False):
                     with box:
-                        found[name] = cell(columns[name], name, raw.get(name), f"{key} {name}")
+                        found[name] = value_editor(columns[name], name, raw.get(name), f"{key} {name}")
     return found
 
 

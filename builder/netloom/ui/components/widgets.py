@@ -7,7 +7,16 @@ from typing import Any
 
 import streamlit as st
 
+from netloom.modalities.columns.registry import kind_of
+from netloom.modalities.encoding.column_encoder import ColumnEncoder
 from netloom.modalities.widgets import MultiSelect, NumberInput, Select, TextInput, Toggle, Widget
+from netloom.ui.components.words import plain
+
+
+def value_editor(column: ColumnEncoder, name: str, value: Any, key: str) -> Any:
+    """Draw the widget for a value of a fitted column, which stands under `name` in a raw row; return the value now."""
+    widget = kind_of(column).widget(column, name, value)
+    return widget.result(draw(widget, plain(name[:60]), key=key))
 
 
 @singledispatch

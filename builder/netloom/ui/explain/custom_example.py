@@ -15,9 +15,11 @@ from netloom.data import DataError, Prepared
 from netloom.data.images import FORMATS
 from netloom.explain.core.axes import Axes, axes_of
 from netloom.modalities.encoding.cells import as_text
+from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.modalities.encoding.image_field import sized
 from netloom.sandbox import read_picture, read_sound
 from netloom.ui.components.image_urls import enlarged
+from netloom.ui.components.widgets import value_editor
 from netloom.ui.components.words import plain
 
 if TYPE_CHECKING:
@@ -194,43 +196,14 @@ def _read(file: UploadedFile, key: str, read: Callable[[bytes, str], np.ndarray]
 def _columns(field: Mapping[str, Any], start: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Columns of a table, each with a widget of its kind."""
     found: dict[str, Any] = {}
-    tall = len(field["columns"]) > 5
+    columns = field_encoder(dict(field)).columns
+    tall = len(columns) > 5
     with st.container(height=HEIGHT if tall else "content", border=False):
-        for column in field["columns"]:
-            name = column["name"] if column["name"] in start else column.get("date", column["name"])
+        for column in columns:
+            name = column.name if column.name in start else column.date_column or column.name
             if name not in found:
-                found[name] = cell(column, name, start.get(name), f"{key} {name}")
+                found[name] = value_editor(column, name, start.get(name), f"{key} {name}")
     return found
-
-
-def cell(column: Mapping[str, Any], name: str, value: Any, key: str) -> Any:
-    """A widget for a value of a column, and what it holds now."""
-    label = plain(name[:60])
-    if "values" in column:
-        known = [str(item) for item in column["values"]]
-        now = "" if value is None else str(value)
-        options = known if now in known else [now, *known]
-        return st.selectbox(label, options, options.index(now), key=key)
-    if column.get("type") == "number" and name == column["name"]:
-        number = _number(value)
-        typed = st.number_input(label, value=number, format="%.6g", step=_step(column), key=key)
-        # What nobody touched goes on as it was written, and not rounded by the widget.
-        return value if typed == number else typed
-    return st.text_input(label, "" if value is None else str(value), key=key)
-
-
-def _number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if np.isfinite(number) else None
-
-
-def _step(column: Mapping[str, Any]) -> float:
-    """A tenth of the deviation, as a power of ten."""
-    deviation = float(column.get("std") or 1.0)
-    return float(10.0 ** np.floor(np.log10(deviation))) if deviation > 0 else 1.0
 
 
 @cache
