@@ -101,11 +101,11 @@ def test_train_explain_and_take_away(page: Page, server: Server, tmp_path: Path)
     names = {Path(name).name for name in zipfile.ZipFile(target).namelist()}
     assert {"model.py", "weights.safetensors", "predict.py"} <= names
     page.get_by_role("link", name="Explain").click()
-    expect(page.get_by_text("It answers")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Prediction: ")).to_be_visible(timeout=60_000)
     for method in ("saliency", "occlusion", "integrated_gradients"):
         choose_method(page, method)
-        expect(page.get_by_text("Taking parts away in its order")).to_be_visible(timeout=60_000)
-        expect(page.get_by_text("For and against", exact=True)).to_have_count(0 if method == "saliency" else 1)
+        expect(page.get_by_text("Removing the most important features first")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("Positive", exact=True)).to_have_count(0 if method == "saliency" else 1)
 
 
 def test_pause_reload_second_browser_continue_rate_stop(browser: Browser, page: Page, server: Server) -> None:
@@ -198,8 +198,8 @@ def test_attention_of_a_transformer(page: Page, server: Server) -> None:
     expect(page.get_by_text("Test metrics")).to_be_visible(timeout=60_000)
     page.get_by_role("link", name="Explain").click()
     page.get_by_test_id("stButtonGroup").get_by_text("Attention", exact=True).first.click()
-    expect(page.get_by_text("Where the answer is read from")).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("What each head does for it")).to_be_visible()
+    expect(page.get_by_text("Relevance of the input")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Head ablation")).to_be_visible()
     expect(page.get_by_text(ROUTING).first).to_be_visible()
 
 

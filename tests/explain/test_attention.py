@@ -90,7 +90,7 @@ def test_the_weights_make_the_layers_own_output(name: str) -> None:
 
 def test_the_verdict_says_that_attention_is_no_attribution() -> None:
     found = explain(trained("transformer"), "attention", 3)
-    assert "no attribution" in found.verdict.sentence
+    assert "not what the prediction relies on" in found.verdict.sentence
     assert found.verdict.level in ("caution", "poor")
     assert found.attention is not None
     assert found.attention.correlation is not None
@@ -188,7 +188,7 @@ def test_layers_side_by_side_have_no_rollout() -> None:
     assert found.attention.rollout is None
     assert found.attributions == {}
     assert len(found.attention.layers) == 2
-    assert "side by side" in found.verdict.sentence
+    assert "parallel" in found.verdict.sentence
 
 
 def test_attention_on_a_series() -> None:
@@ -213,8 +213,8 @@ def test_a_network_without_attention_says_so() -> None:
     run = trained("table")
     method = next(found for found in methods(run) if found.name == "attention")
     assert not method.available
-    assert "no attention layer" in method.reason
-    with pytest.raises(ExplainError, match="no attention layer"):
+    assert "does not have an attention layer" in method.reason
+    with pytest.raises(ExplainError, match="does not have an attention layer"):
         explain(run, "attention", 0)
 
 
@@ -281,9 +281,9 @@ def test_what_a_head_is_about_in_numbers() -> None:
     assert alike.entropy == pytest.approx(1.0)
     assert alike.agreement is None
     assert [about(head) for head in (itself, before, alike)] == [
-        "looks at itself (100%)",
-        "looks at the step before (100%)",
-        "looks at all steps alike",
+        "attends to its own position (100%)",
+        "attends to the previous position (100%)",
+        "attends to all positions equally",
     ]
 
 
@@ -314,12 +314,14 @@ def test_of_many_lines_each_step_shows_its_strongest_and_it_is_said_what_is_left
     }
     held = np.sort(weights, axis=1)[:, -3:].sum() / weights.sum()
     said = left_out(weights, names, names)
-    assert f"Of 32 lines, each step shows its 3 strongest, which hold {held:.0%} of all weight" in said
+    assert f"Each query shows its 3 strongest of 32 lines, which have {held:.0%} of the total weight" in said
     drawn = len(list(drawing.iter(f"{SVG}line")))
     assert drawn == (weights >= 0.02 * weights.max()).sum() < weights.size
-    assert said.endswith("Lines of less than 2% of the strongest are left out.")
+    assert said.endswith("Lines below 2% of the strongest are omitted.")
     assert left_out(np.ones((4, 4)), names[:4], names[:4]) == ""
-    assert left_out(np.ones((50, 50)), ["a"] * 50, ["a"] * 50).endswith("No step has more than its 30 strongest.")
+    assert left_out(np.ones((50, 50)), ["a"] * 50, ["a"] * 50).endswith(
+        "Only the 30 strongest lines of each query are drawn."
+    )
 
 
 @pytest.mark.parametrize(("steps", "low", "high"), [(3, 0.85, 1.0), (32, 0.15, 0.3)])

@@ -110,7 +110,7 @@ def test_what_is_no_attention_is_refused_with_the_reason() -> None:
     assert set(LAYERS) >= NONE | LINEAR
     for name in sorted(NONE):
         case = Case(name, registry()[name].examples()[0])
-        assert "no attention layer" in applicable(case.document, case.module, "attention"), name
+        assert "does not have an attention layer" in applicable(case.document, case.module, "attention"), name
 
 
 @pytest.mark.parametrize("shift", [False, True])

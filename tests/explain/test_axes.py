@@ -83,8 +83,8 @@ def test_a_long_series_is_drawn_in_pieces_that_add_up_and_the_table_has_them() -
     assert one.figure.layout.xaxis.title.text == "Seconds"
     table = one.table
     assert table["attribution"] == values.ravel().tolist()
-    first = [place for place, piece in enumerate(table["piece"]) if piece == table["piece"][0]]
-    assert table["sum of the piece"][0] == pytest.approx(values[first].sum()) == pytest.approx(heat.z[0, 0])
+    first = [place for place, piece in enumerate(table["segment"]) if piece == table["segment"][0]]
+    assert table["segment sum"][0] == pytest.approx(values[first].sum()) == pytest.approx(heat.z[0, 0])
     assert bounds([{"x": values}], {"x": axes}) == {"x": pytest.approx(np.abs(heat.z).max())}
 
 

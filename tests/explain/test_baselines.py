@@ -23,7 +23,7 @@ from netloom.explain.dataset.global_attribution import overall
 from netloom.explain.flow.attribution_flow import flow
 from netloom.explain.plots.page import html
 from netloom.runs import TrainedRun
-from netloom.ui.explain.headline import decided
+from netloom.ui.explain.headline import headline
 from tests.explain.models import PROJECTS, QUICK, fresh, trained
 
 ARGUMENTS = {"class": "class:benign", "row": "row:7"}
@@ -125,7 +125,8 @@ def test_methods_obey_a_baseline_and_steps_or_refuse_them_in_words(name: str) ->
         if kind.layered and issubclass(kind, Comparing):  # behind the last bend, the whole path has one gradient
             quick = quick | {"node": inner_nodes(run.project, run.model)[0].path}
         if not issubclass(kind, Comparing if option == "baseline" else Integrating):
-            with pytest.raises(ExplainError, match=f"takes no {'baseline' if option == 'baseline' else 'number of'}"):
+            name = "baseline" if option == "baseline" else "number of"
+            with pytest.raises(ExplainError, match=f"does not take a {name}"):
                 explain(run, method, 3, proofs=False, **quick, **{option: value})
             continue
         plain = explain(run, method, 3, proofs=False, **{**quick, "n_steps": 9} if "n_steps" in quick else quick)
@@ -143,7 +144,7 @@ def test_the_baseline_stands_in_every_headline_and_in_what_is_kept(tmp_path: Pat
     run = trained("table")
     found = explain(run, "integrated_gradients", 3, baseline="class:benign", folder=tmp_path)
     words = "compared with the mean of the training rows of the class benign"
-    for text in (found.headline, html(found), decided(found)):
+    for text in (found.headline, html(found), headline(found)):
         assert words in text
     assert json.loads(json.dumps(found.as_json()))["compared"] in words
     assert explain(run, "integrated_gradients", 3, baseline="class:benign", folder=tmp_path) is not None

@@ -22,7 +22,7 @@ from netloom.explain.plots.explanation_plots import drawn
 from netloom.explain.plots.page import write_html
 from netloom.explain.robustness.what_if import what_if
 from netloom.runs import TrainedRun, fit_here
-from netloom.ui.explain.headline import decided
+from netloom.ui.explain.headline import headline
 from tests.explain.models import QUICK, Layer
 from tests.networks import chain
 
@@ -109,6 +109,6 @@ def test_every_other_view_and_export_has_the_same_columns(mixed: TrainedRun, tmp
     assert len(found.as_json()["attributions"][name]) == 4
     write_html(found, tmp_path / "why.html")
     page = (tmp_path / "why.html").read_text()
-    for text in (page, decided(found), json.dumps(found.as_json()["labels"])):
+    for text in (page, headline(found), json.dumps(found.as_json()["labels"])):
         assert "colour = blue" not in text or mixed.data.row(3)["colour"] == "blue"
         assert "size is missing" not in text

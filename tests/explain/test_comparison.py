@@ -73,7 +73,7 @@ def test_two_methods_on_one_scale() -> None:
     found = side_by_side(side, replace(side, method="saliency"), 3)
     assert found.scaled
     assert not found.agreement.signed
-    assert "without signs" in found.agreement.sentence
+    assert "gives no signs" in found.agreement.sentence
     one, other = found.pair
     for parts in (one, other):
         assert np.abs(parts["features"]).sum() == pytest.approx(1.0)
@@ -112,14 +112,14 @@ def test_the_same_twice_agrees_wholly() -> None:
 
 def test_what_cannot_be_compared_is_refused_in_a_sentence() -> None:
     table, image = trained("table"), fresh("image")
-    with pytest.raises(ExplainError, match="do not answer the same question"):
+    with pytest.raises(ExplainError, match="have different targets: one predicts"):
         side_by_side(Side(table, "saliency"), Side(image, "saliency"), 3)
     first = explain(table, "saliency", 3)
-    with pytest.raises(ExplainError, match="Their inputs differ: they do not explain the same example"):
+    with pytest.raises(ExplainError, match="The inputs differ: the explanations are of different examples"):
         compare(first, explain(table, "saliency", 4, target=first.target))
-    with pytest.raises(ExplainError, match="do not explain the same number"):
+    with pytest.raises(ExplainError, match="explanations have different targets"):
         compare(first, explain(table, "saliency", 3, target=1 - first.target.index))
-    with pytest.raises(ExplainError, match="looks within the network"):
+    with pytest.raises(ExplainError, match="explains a layer"):
         compare(first, explain(table, "layer_activation", 3))
     narrower = replace(first, attributions={"features": first.attributions["features"][:9]})
     with pytest.raises(ExplainError, match="one has features 30, the other features 9"):

@@ -65,14 +65,14 @@ def test_a_concept_that_decides_counts_and_one_that_does_not_is_known_but_not_us
         assert score.word == "unused", "told apart with ease, but no answer depends on it"
         assert score.accuracy >= 0.9
         assert abs(score.strength) < 0.2
-        assert "hardly counts" in score.sentence
+        assert "with little effect on" in score.sentence
 
 
 def test_random_rows_are_no_concept(marked: Marked) -> None:
     (score,) = look(marked, "random", "relu_2").scores
     assert score.word == "absent"
     assert score.accuracy < 0.65
-    assert score.sentence.startswith("Not a concept at ReLU")
+    assert "does not encode the concept" in score.sentence
 
 
 def test_the_other_class_sees_the_opposite_and_the_answer_is_kept(marked: Marked, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_every_method_on_every_network(name: str) -> None:
         options = QUICK.get(method.name, {})
         if not method.available:
             assert method.reason.endswith(".")
-            with pytest.raises(ExplainError, match="cannot explain this network"):
+            with pytest.raises(ExplainError, match="does not support this network"):
                 explain(run, method.name, 3, **options)
             continue
         found = explain(run, method.name, 3, proofs=False, **options)

@@ -23,7 +23,7 @@ def test_a_linear_network_is_raised_to_the_ends_of_the_training_rows() -> None:
     most = (torch.where(weights[0] > 0, rows.amax(0), rows.amin(0)) @ weights[0] + bias[0]) * std + mean
     answers = (rows @ weights[0] + bias[0]) * std + mean
     assert std > 2, "so that it is told which units they are"
-    assert found.name == f"{run.data.schema.target.name}, in its own units"
+    assert found.name == f"{run.data.schema.target.name}, in the units of the data"
     assert found.highest == pytest.approx(float(answers.max()), rel=1e-4)
     assert found.rows_most[0] == int(run.data.split["train"][answers.argmax()])
     assert found.mean == pytest.approx(float(answers.mean()), abs=1e-4)
@@ -70,9 +70,9 @@ def test_every_node_has_its_numbers_and_others_are_refused() -> None:
     assert known[""] == 4
     assert known["conv2d_1"] == 12
     assert known.keys() - {""} == {node.path for node in inner_nodes(run.project, run.model)}
-    with pytest.raises(ExplainError, match="no number 12"):
+    with pytest.raises(ExplainError, match="no unit 12"):
         visualised(run, "conv2d_1", 12)
-    with pytest.raises(ExplainError, match="no node"):
+    with pytest.raises(ExplainError, match="no layer"):
         visualised(run, "conv9")
     assert "tokens" in refusal(trained("transformer"))
     with pytest.raises(ExplainError, match="tokens"):

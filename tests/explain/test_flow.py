@@ -285,7 +285,7 @@ def test_jumps_on_the_way_are_told_as_unreliable() -> None:
 def test_what_has_no_gradient_is_refused_with_a_reason() -> None:
     run = fresh(templates()["digits_gan"].project)
     assert flow_obstacle(run).endswith(".")
-    with pytest.raises(ExplainError, match="Attribution flow cannot explain this network"):
+    with pytest.raises(ExplainError, match="Attribution flow does not support this network"):
         flow(run, 1)
 
 

@@ -133,7 +133,7 @@ def test_the_rows_with_the_greatest_loss() -> None:
     found = overall(run, "worst")
     worst = evaluate(run, "test").worst
     assert [(row.row, row.loss, row.said) for row in found.rows] == [(w.row, w.loss, w.predicted) for w in worst]
-    assert "greatest loss" in found.sentence
+    assert "largest loss" in found.sentence
     assert all(len(row.tops) == 4 for row in found.rows)
     name, _, value = found.rows[0].tops[0].rpartition(" ")
     place = run.data.schema.inputs[0].columns.index(name)
@@ -147,7 +147,7 @@ def test_a_sample_is_bounded_seeded_and_said(tmp_path: Path) -> None:
     rows = [row.row for row in first.rows]
     assert len(set(rows)) == 20
     assert set(rows) <= set(run.data.split["train"].tolist())
-    assert f"over 20 of {len(run.data.split['train'])} train rows, chosen by chance (seed 1)" in first.sentence
+    assert f"over 20 of {len(run.data.split['train'])} train rows sampled with seed 1" in first.sentence
     shares: list[float] = []
     again = overall(run, "train", rows=20, seed=1, folder=tmp_path, progress=shares.append)
     assert again.seconds == first.seconds, "it was not worked out a second time"
@@ -188,7 +188,7 @@ def test_what_there_is_not_gets_a_sentence() -> None:
     empty = replace(
         run, data=replace(run.data, split={**run.data.split, "validation": torch.zeros(0, dtype=torch.long)})
     )
-    with pytest.raises(ExplainError, match="validation split has no rows"):
+    with pytest.raises(ExplainError, match="validation split does not have rows"):
         overall(empty, "validation")
 
 

@@ -16,9 +16,9 @@ from netloom.explain.core.explanation import Completeness, Prediction, Proofs, T
 from netloom.explain.plots import figures
 from netloom.explain.plots import text as words
 from netloom.explain.plots.colors import AGAINST, FOR
-from netloom.explain.plots.explanation_plots import How, drawn, kind_of, told_columns
+from netloom.explain.plots.explanation_plots import How, PlotKind, columns_with_values, drawn, kind_of
 from netloom.explain.plots.page import html, write_json
-from netloom.explain.plots.raster import coloured, write_png
+from netloom.explain.plots.raster import colored, write_png
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 
@@ -60,11 +60,13 @@ SERIES = explanation("series", np.array([[0.0], [1.0], [-1.0]]), Example(6, "", 
 
 
 @pytest.mark.parametrize(
-    ("found", "kind"), [(TABLE, "bars"), (TEXT, "text"), (IMAGE, "picture"), (SERIES, "series")], ids=str
+    ("found", "kind"),
+    [(TABLE, PlotKind.BARS), (TEXT, PlotKind.TEXT), (IMAGE, PlotKind.IMAGE), (SERIES, PlotKind.SERIES)],
+    ids=["table", "text", "image", "series"],
 )
-def test_each_kind_of_input_has_its_picture(found: Explanation, kind: str) -> None:
+def test_each_kind_of_input_has_its_picture(found: Explanation, kind: PlotKind) -> None:
     (name,) = found.attributions
-    assert kind_of(found, name) == kind
+    assert kind_of(found, name) is kind
     assert next(drawn(found)).kind == kind
 
 
@@ -162,7 +164,7 @@ def test_a_png_holds_several_inputs_against_one_scale(kind: str, tmp_path: Path)
 
 
 def test_colours_of_a_map_go_by_sign_and_size() -> None:
-    found = coloured(np.array([[2.0, -1.0, 0.0]]), np.array([[0.5, 0.5, 0.5]]))[0]
+    found = colored(np.array([[2.0, -1.0, 0.0]]), np.array([[0.5, 0.5, 0.5]]))[0]
     assert found[2] == pytest.approx([0.5, 0.5, 0.5])
     assert found[0, 0] > found[0, 2]
     assert found[1, 2] > found[1, 0]
@@ -185,4 +187,4 @@ def test_a_picture_of_another_size_is_not_laid_under() -> None:
 def test_columns_are_told_with_values_that_people_read() -> None:
     example = Example(5, "", columns={"zip": 86836.0, "plan": "", "day (year)": 2024.0, "day (month)": 5.0})
     told = replace(TABLE, example=example, labels={"features": ("zip", "plan", "day")})
-    assert told_columns(told, "features") == ["zip = 86836", "plan (missing)", "day = year 2024, month 5"]
+    assert columns_with_values(told, "features") == ["zip = 86836", "plan (missing)", "day = year 2024, month 5"]

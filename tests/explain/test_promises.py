@@ -29,7 +29,7 @@ from netloom.explain.plots.page import html
 from netloom.explain.robustness.robustness import robustness
 from netloom.runs import TrainedRun, fit_here
 from netloom.training.objectives.objective import Evaluation, Reference
-from netloom.ui.explain.headline import decided
+from netloom.ui.explain.headline import headline
 from tests.explain.models import QUICK, trained
 from tests.networks import chain
 
@@ -84,8 +84,8 @@ def test_no_explanation_of_a_network_that_learned_nothing_is_called_good(random_
         assert "majority class: 0." in found.verdict.sentence
         assert found.verdict.title.endswith("the model does not beat the majority class"), method.name
     found = explain(random_labels, "integrated_gradients", row)
-    assert found.verdict.title.startswith("Faithful to the model, but "), "in the same breath"
-    for text in (decided(found), html(found)):
+    assert found.verdict.title.startswith("Faithfulness checks passed, but "), "in the same breath"
+    for text in (headline(found), html(found)):
         assert "the model does not beat the majority class" in text
     assert "does not beat" in flow(random_labels, row).verdict.title
     assert "does not measurably beat" in overall(random_labels, rows=3).sentence
@@ -107,7 +107,7 @@ def test_nothing_is_said_of_a_network_that_learned_something() -> None:
     run = trained("table")
     taught, ranked = influence(run, int(run.data.split["test"][0])), suspects(run)
     assert (taught.model, visualised(run, steps=4, seeds=1).verdict.model) == ("", "")
-    assert all(text.startswith("By ") for text in (taught.verdict, ranked.sentence))
+    assert all(text.startswith("Based on ") for text in (taught.verdict, ranked.sentence))
 
 
 def test_a_column_that_gives_the_target_away_is_named(leaking: TrainedRun) -> None:
@@ -115,12 +115,12 @@ def test_a_column_that_gives_the_target_away_is_named(leaking: TrainedRun) -> No
     assert found.verdict.level == "caution"
     assert "The input 'outcome' gives the target away" in found.verdict.sentence
     assert found.verdict.title.endswith("an input gives the target away")
-    assert "an input gives the target away" in decided(found)
+    assert "an input gives the target away" in headline(found)
 
 
 def test_a_network_that_learned_something_is_faithful_to_itself() -> None:
     found = explain(trained("table"), "integrated_gradients", 3)
-    assert (found.verdict.level, found.verdict.title) == ("good", "Faithful to the model")
+    assert (found.verdict.level, found.verdict.title) == ("good", "Faithfulness checks passed")
     unchecked = explain(trained("table"), "saliency", 3, proofs=False)
     assert (unchecked.verdict.level, unchecked.verdict.title) == ("caution", "Not checked")
 
@@ -145,7 +145,7 @@ def test_what_is_wrong_with_the_model_stands_beside_any_verdict() -> None:
     assert with_model(Verdict("good", "It adds up."), check).level == "caution"
     assert with_model(Verdict("poor", "It does not."), check).level == "poor"
     assert with_model(Verdict("good", "It adds up."), replace(check, at_chance=False)).level == "good"
-    assert judge([], check).title == "Read with care; the model does not beat the majority class"
+    assert judge([], check).title == "Interpret with caution; the model does not beat the majority class"
 
 
 @pytest.mark.parametrize("method", ["kernel_shap", "shapley_sampling"])
@@ -199,7 +199,7 @@ def test_every_method_that_draws_tells_how_far_two_draws_may_differ() -> None:
         assert f"{sampling.repeats} repeats" in found.verdict.sentence
     assert explain(run, "integrated_gradients", 3, proofs=False).proofs.sampling is None
     once = explain(run, "shapley_sampling", 3, orders=1, proofs=False)
-    assert "not known how far they are off" in once.verdict.sentence
+    assert "sampling error is unknown" in once.verdict.sentence
     assert on_sampling(Sampling(4, 0.5, enumerated=False)).level == "poor"
 
 
@@ -256,7 +256,7 @@ def test_a_method_that_another_contradicts_is_read_with_care() -> None:
     found = explain(run, "integrated_gradients", 3)
     assert found.proofs.cross_check is not None
     assert found.proofs.cross_check.spearman > 0.3
-    assert "orders the parts alike" in found.verdict.sentence
+    assert "agrees (rank correlation" in found.verdict.sentence
     from netloom.explain.core.explanation import CrossCheck
     from netloom.explain.evidence.verdict import on_cross_check
 

@@ -7,7 +7,7 @@ import pytest
 from netloom.explain import explain
 from netloom.explain.dataset.aggregation import token_names
 from netloom.explain.dataset.global_attribution import overall
-from netloom.explain.plots.explanation_plots import drawn, kind_of
+from netloom.explain.plots.explanation_plots import PlotKind, drawn, kind_of
 from netloom.runs import TrainedRun
 from netloom.templates import templates
 from tests.explain.models import begun
@@ -21,7 +21,7 @@ def rating() -> TrainedRun:
 def test_a_user_is_shown_as_a_column_with_its_name(rating: TrainedRun) -> None:
     row = int(rating.data.split["test"][0])
     found = explain(rating, "integrated_gradients", row, proofs=False)
-    assert {name: kind_of(found, name) for name in found.attributions} == {"user": "bars", "film": "bars"}
+    assert {name: kind_of(found, name) for name in found.attributions} == dict.fromkeys(("user", "film"), PlotKind.BARS)
     for one in drawn(found):
         assert one.table["value"] == [found.example.columns[one.title]]
         assert one.figure is not None

@@ -100,10 +100,15 @@ def test_padding_gets_nothing_and_has_no_label() -> None:
             "saliency",
             0,
             {"baseline": "zero"},
-            "Saliency takes no baseline: it compares .* Methods that take one: Integ",
+            "Saliency does not take a baseline: it has no .* Methods that take one: Integ",
         ),
-        ("occlusion", 0, {"n_steps": 4}, "Occlusion takes no number of steps: it follows no path"),
-        ("occlusion", 0, {"node": "linear_1"}, "Occlusion takes no layer: it does not look at a layer"),
+        (
+            "occlusion",
+            0,
+            {"n_steps": 4},
+            "Occlusion does not take a number of steps: it does not integrate along a path",
+        ),
+        ("occlusion", 0, {"node": "linear_1"}, "Occlusion does not take a layer: it does not explain a layer"),
     ],
 )
 def test_a_wrong_request_gets_a_sentence(method: str, row: int, asked: dict[str, Any], message: str) -> None:
@@ -134,7 +139,7 @@ def test_an_answer_that_is_no_number() -> None:
     model = module(run.source)
     with torch.no_grad():
         next(model.parameters()).fill_(float("nan"))
-    with pytest.raises(ExplainError, match="not a finite number"):
+    with pytest.raises(ExplainError, match="is not finite"):
         explain_model(run.project, model.eval(), run.data, "integrated_gradients", 0)
 
 
@@ -145,7 +150,7 @@ def test_an_example_that_is_the_baseline() -> None:
     assert found.proofs.completeness.relative_error is None
     assert found.proofs.faithfulness is None
     assert found.verdict.level == "caution"
-    assert "nothing to share out" in found.verdict.sentence
+    assert "nothing to attribute" in found.verdict.sentence
     assert explain(trained("transformer"), "occlusion", {"text": ""}).verdict.level == "caution"
 
 

@@ -216,7 +216,7 @@ def test_a_label_more_or_less_takes_no_less_than_its_closed_form(kinds: dict[str
     assert found.least is not None
     assert found.least >= float(least) * (1 - 1e-4)
     assert found.before.text != found.after.text
-    assert found.turned == "adds or takes away a label"
+    assert found.turned == "adds or removes a label"
 
 
 def aim_space(run: TrainedRun) -> torch.Tensor:
@@ -244,7 +244,7 @@ def test_what_is_explained_says_which_output_is_attacked(kinds: dict[str, Traine
     ]
     assert output_of(kinds["labels"], "circle") == ""
     found = attacked(run, 3, output="area")
-    assert found.turned == "moves it by half a deviation of the target"
+    assert found.turned == "changes the prediction by half a standard deviation of the target"
     with pytest.raises(ExplainError, match="There is no output 'size'; choose one of shape, area"):
         attacked(run, 3, output="size")
     with pytest.raises(ExplainError, match="this network has one"):

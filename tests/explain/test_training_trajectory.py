@@ -134,7 +134,7 @@ def test_a_second_look_is_taken_from_the_folder(folder: Path) -> None:
 
 
 def test_one_set_of_weights_is_too_few(folder: Path) -> None:
-    with pytest.raises(ExplainError, match="Only one set of weights was kept"):
+    with pytest.raises(ExplainError, match="This run has only one checkpoint"):
         scrub(trained("table"), folder, "saliency", 3, found_moments=moments(folder)[:1])
 
 

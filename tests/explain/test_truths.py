@@ -267,7 +267,7 @@ def test_steps_are_doubled_until_the_parts_add_up() -> None:
     assert few.proofs.completeness.relative_error is not None
     assert few.proofs.completeness.relative_error > 0.05
     assert few.verdict.level == "poor"
-    assert "cannot be relied on" in few.verdict.sentence
+    assert "unreliable" in few.verdict.sentence
     assert many.proofs.completeness.relative_error is not None
     assert many.proofs.completeness.relative_error <= 0.01
 

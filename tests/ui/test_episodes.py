@@ -72,7 +72,7 @@ def test_the_train_page_shows_settings_measures_and_episodes(home_with_agent: Pa
 def test_the_explain_page_explains_a_step_of_an_episode() -> None:
     app = opened("explain")
     assert not app.error
-    assert any("It answers **push" in item.value for item in app.markdown)
+    assert any("Prediction: **push" in item.value for item in app.markdown)
     (step,) = [item for item in app.slider if item.label == "Step"]
     step.set_value(3).run()
     assert not app.exception

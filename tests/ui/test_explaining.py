@@ -89,29 +89,29 @@ def _summary(name: str) -> str:
 def test_a_word_and_a_number_stand_with_the_answer() -> None:
     app = opened(TABLE)
     shown = " ".join(item.value for item in app.markdown)
-    assert "It answers" in shown
-    assert "adds up within" in shown
-    assert "of random orders" in shown
+    assert "Prediction: " in shown
+    assert "completeness error" in shown
+    assert "of random baselines" in shown
     assert "-badge[" in shown
 
 
 def test_a_text_of_ones_own_is_answered_as_the_network_answers_it() -> None:
     app = opened(TEXT)
-    app.segmented_control(key="examples Test rows").set_value("Own").run()
+    app.segmented_control(key="examples Test rows").set_value("Custom input").run()
     app.text_area[0].set_value("how much money do I have").run()
     assert not app.exception
     assert not app.error
     store = open_store()
     (run,) = [run for row in store.list_projects(limit=9) if row.name == TEXT for run in store.runs(row.id)]
     said = runs.predict(runs.load_run(store, run.id), [{"text": "how much money do I have"}])[0]["prediction"]
-    answers = [item.value for item in app.markdown if item.value.startswith("### It answers")]
-    assert answers[0].replace("\\", "").startswith(f"### It answers **{said}**")
+    answers = [item.value for item in app.markdown if item.value.startswith("### Prediction")]
+    assert answers[0].replace("\\", "").startswith(f"### Prediction: **{said}**")
 
 
 def test_a_number_of_ones_own_changes_the_answer_and_others_stay_as_they_were() -> None:
     app = opened(TABLE)
     shares = _shares(app)
-    app.segmented_control(key="examples Test rows").set_value("Own").run()
+    app.segmented_control(key="examples Test rows").set_value("Custom input").run()
     assert _shares(app) == shares
     box = app.number_input[0]
     assert box.value is not None
@@ -130,12 +130,12 @@ def test_a_refused_method_is_not_run_and_says_why() -> None:
     app = opened(TEXT)
     app.button_group(key="input method Gradients").set_value("deep_lift").run()
     assert not app.exception
-    assert any("is not run on this network" in item.value for item in app.info)
+    assert any("does not support this network" in item.value for item in app.info)
 
 
 def test_a_sentence_says_what_decided_and_buttons_lead_to_the_heads_and_back() -> None:
     app = opened(TEXT)
-    beliefs = (*TITLES.values(), "Faithful to the model")
+    beliefs = (*TITLES.values(), "Faithfulness checks passed")
     (said,) = [item.value for item in app.markdown if item.value.startswith("#### ")]
     assert any(belief in said for belief in beliefs)
     app.button(key="leads to attention").click().run()

@@ -29,7 +29,7 @@ from netloom.ui.explain.attention import attention_sentence
 from netloom.ui.explain.attention_components import called, grid_svg, weights_table
 from netloom.ui.explain.attribution_plots import knows_signs
 from netloom.ui.explain.comparison import points
-from netloom.ui.explain.headline import answer_text, decided
+from netloom.ui.explain.headline import headline, prediction_text
 
 WORDS = ("how", "to", "get", "there", "")
 
@@ -60,16 +60,19 @@ def explained(
 
 
 def of_words(values: list[float], **more: Any) -> str:
-    return decided(explained({"text": np.array(values)}, {"text": WORDS}, tokens=WORDS[:4], **more))
+    return headline(explained({"text": np.array(values)}, {"text": WORDS}, tokens=WORDS[:4], **more))
 
 
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ([0.1, 3.0, -2.0, 2.0, 9.0], "“to” and “there” speak most for **navigate**; “get” speaks against it."),
-        ([0.1, 3.0, -0.5, 0.2, 9.0], "“to” speaks most for **navigate**."),
-        ([-3.0, 0.1, -0.1, -2.0, 0.0], "“how” and “there” speak most against **navigate**, and little speaks for it."),
-        ([1.0, 1.0, 1.0, 1.0, 0.0], "“how”, “to” and “get” speak most for **navigate**."),
+        ([0.1, 3.0, -2.0, 2.0, 9.0], "“to” and “there” increase the score of **navigate** most; “get” decreases it."),
+        ([0.1, 3.0, -0.5, 0.2, 9.0], "“to” increases the score of **navigate** most."),
+        (
+            [-3.0, 0.1, -0.1, -2.0, 0.0],
+            "“how” and “there” decrease the score of **navigate** most, and no feature increases it as much.",
+        ),
+        ([1.0, 1.0, 1.0, 1.0, 0.0], "“how”, “to” and “get” increase the score of **navigate** most."),
     ],
 )
 def test_words_are_named_as_they_weigh_and_padding_is_not(values: list[float], said: str) -> None:
@@ -78,7 +81,7 @@ def test_words_are_named_as_they_weigh_and_padding_is_not(values: list[float], s
 
 def test_a_number_is_raised_and_lowered() -> None:
     assert of_words([2.0, 0.0, -1.0, 0.0, 0.0], kind="number").startswith(
-        "“how” raises **navigate** most; “get” lowers it."
+        "“how” increases **navigate** most; “get” decreases it."
     )
 
 
@@ -88,10 +91,10 @@ def test_what_has_no_sign_only_matters() -> None:
 
 @pytest.mark.parametrize(
     ("level", "belief"),
-    [("good", "Checks passed."), ("caution", "Read with care."), ("poor", "Checks failed.")],
+    [("good", "Checks passed."), ("caution", "Interpret with caution."), ("poor", "Checks failed.")],
 )
 def test_belief_follows_the_verdict(level: Level, belief: str) -> None:
-    assert of_words([1.0, 0.0, 0.0, 0.0, 0.0], level=level).endswith(f"**navigate**. {belief}")
+    assert of_words([1.0, 0.0, 0.0, 0.0, 0.0], level=level).endswith(f"**navigate** most. {belief}")
 
 
 def test_nothing_is_said_where_nothing_weighs_or_another_number_is_explained() -> None:
@@ -102,61 +105,63 @@ def test_nothing_is_said_where_nothing_weighs_or_another_number_is_explained() -
 @pytest.mark.parametrize(
     ("row", "column", "said"),
     [
-        (0, 8, "The upper right of the picture speaks"),
-        (4, 4, "The middle of the picture speaks"),
+        (0, 8, "The top right of the image increases"),
+        (4, 4, "The center of the image increases"),
         (5, 0, "The left"),
     ],
 )
 def test_a_picture_is_told_by_where_it_is_strongest(row: int, column: int, said: str) -> None:
     values = np.zeros((1, 9, 9))
     values[0, row, column] = 1.0
-    assert decided(explained({"image": values})).startswith(said)
+    assert headline(explained({"image": values})).startswith(said)
 
 
 def test_a_picture_of_which_no_piece_stands_out_counts_as_a_whole() -> None:
-    assert decided(explained({"image": np.ones((1, 9, 9))})).startswith("All of the picture speaks most for")
+    assert headline(explained({"image": np.ones((1, 9, 9))})).startswith("All regions of the image increase")
 
 
 def test_a_stretch_of_a_series_is_named_by_its_steps() -> None:
     values = np.zeros((16, 1))
     values[6] = 2.0
-    said = decided(explained({"series": values}, series=np.zeros((16, 1))))
-    assert said.startswith("Steps 6 to 7 speak most for")
+    said = headline(explained({"series": values}, series=np.zeros((16, 1))))
+    assert said.startswith("Steps 6 to 7 increase")
 
 
 def test_a_stretch_of_a_sound_is_named_by_its_seconds_and_a_node_of_a_graph_by_its_number() -> None:
     values = np.zeros((16, 1))
     values[6] = 2.0
     heard = replace(explained({"sound": values}, series=np.zeros((16, 1))), axes={"sound": Axes(rate=100.0)})
-    assert decided(heard).startswith("Seconds 0.06 to 0.08 speak most for")
+    assert headline(heard).startswith("Seconds 0.06 to 0.08 increase")
     joined = {"atoms": Axes(NODE, "feature"), "bonds": Axes(NODE, "joined to", of_nodes=True)}
     graph = replace(explained({"atoms": values, "bonds": np.zeros((16, 16))}), axes=joined)
-    assert decided(graph).startswith("Node 6 of atoms speaks most for")
+    assert headline(graph).startswith("Node 6 of atoms increases")
 
 
 def test_columns_that_two_tables_share_are_told_apart() -> None:
     both = {"first": np.array([2.0, 1.5]), "second": np.array([2.0, 0.0])}
-    said = decided(explained(both, {"first": ("age", "height"), "second": ("age", "weight")}))
-    assert said.startswith("age of first, age of second and height speak most for")
+    said = headline(explained(both, {"first": ("age", "height"), "second": ("age", "weight")}))
+    assert said.startswith("age of first, age of second and height increase")
 
 
 def test_the_start_of_a_written_answer_is_a_part_like_any_other() -> None:
     labels = {"text": WORDS, "answer so far": ("⟨start⟩", "2", "")}
     values = {"text": np.array([0.1, 0.2, 0.0, 0.0, 0.0]), "answer so far": np.array([3.0, 0.1, 0.0])}
     found = explained(values, labels, words={"text": WORDS[:4]}, answer="20")
-    assert decided(found).startswith("The start of the answer speaks most for **navigate**.")
+    assert headline(found).startswith("The start token increases the score of **navigate** most.")
     streams = (Stream("answer so far", ("⟨start⟩", "2", "")),)
     layer = AttentionLayer("a", "A", False, np.ones((1, 3, 3)))
     looks = AttentionMaps((layer,), streams[0].tokens, np.eye(3), "", None, streams, (0,))
-    assert attention_sentence(replace(found, attention=looks), None).startswith("It went by the start of the answer. ")
+    assert attention_sentence(replace(found, attention=looks), None).startswith(
+        "The prediction relies on the start token. "
+    )
 
 
 @pytest.mark.parametrize(
     ("axes", "tokens", "said"),
     [
-        (Axes(), ("0", "1", "2"), "It went by step 2. "),
-        (Axes("node", "feature"), ("0", "1", "2"), "It went by node 2. "),
-        (Axes(rate=4.0), ("0 s", "0.25 s", "0.5 s"), r"It went by 0\.5 s. "),
+        (Axes(), ("0", "1", "2"), "The prediction relies on step 2. "),
+        (Axes("node", "feature"), ("0", "1", "2"), "The prediction relies on node 2. "),
+        (Axes(rate=4.0), ("0 s", "0.25 s", "0.5 s"), r"The prediction relies on 0\.5 s. "),
     ],
 )
 def test_attention_calls_steps_of_a_series_as_the_other_views_do(
@@ -171,11 +176,13 @@ def test_attention_calls_steps_of_a_series_as_the_other_views_do(
 
 
 def test_what_the_network_never_met_is_said_to_be_unknown() -> None:
-    assert answer_text(explained({}, says="\ufffd")) == r"\(unknown\)"
+    assert prediction_text(explained({}, says="\ufffd")) == r"\(unknown\)"
 
 
 def test_the_value_of_an_action_is_raised_and_not_the_action() -> None:
-    assert of_words([2.0, 0.0, 0.0, 0.0, 0.0], kind="value").startswith("“how” raises the value of **navigate** most")
+    assert of_words([2.0, 0.0, 0.0, 0.0, 0.0], kind="value").startswith(
+        "“how” increases the value of **navigate** most"
+    )
 
 
 def test_a_head_that_speaks_against_the_answer_is_not_what_it_went_through() -> None:
@@ -184,9 +191,10 @@ def test_a_head_that_speaks_against_the_answer_is_not_what_it_went_through() -> 
     found = replace(explained({"text": np.array([0.0, 1.0])}, {"text": ("x", "y")}, tokens=("x", "y")), attention=shown)
     said = attention_sentence(found, found)
     assert said.startswith(
-        r"It went by “y” \(place 2\). The head that weighs most, head 1 of layer 1, speaks against it: "
+        r"The prediction relies on “y” \(position 2\). "
+        "The head with the largest effect, head 1 of layer 1, opposes it: "
     )
-    assert "without it the score of **navigate** rises from 0 to 1." in said
+    assert "without this head, the score of **navigate** rises from 0 to 1." in said
 
 
 def test_a_method_without_signs_is_not_read_as_one_with_them() -> None:
@@ -204,13 +212,13 @@ def test_padding_is_no_point_of_a_comparison() -> None:
 
 
 def test_markup_of_people_is_not_read_as_such() -> None:
-    said = decided(explained({"table": np.array([1.0])}, {"table": ("*a* [b](c)",)}, columns={"*a* [b](c)": 2.0}))
-    assert said.startswith(r"\*a\* \[b\]\(c\) = 2 speaks")
+    said = headline(explained({"table": np.array([1.0])}, {"table": ("*a* [b](c)",)}, columns={"*a* [b](c)": 2.0}))
+    assert said.startswith(r"\*a\* \[b\]\(c\) = 2 increases")
 
 
 def test_an_answer_that_is_but_a_blank_can_be_seen() -> None:
-    assert answer_text(explained({}, says=" ")) == "␣"
-    assert answer_text(explained({}, says="a*b")) == r"a\*b"
+    assert prediction_text(explained({}, says=" ")) == "␣"
+    assert prediction_text(explained({}, says="a*b")) == r"a\*b"
 
 
 def maps(size: int) -> AttentionMaps:
@@ -229,7 +237,9 @@ def test_the_grid_of_heads_goes_along_as_a_picture_and_as_numbers() -> None:
     rows = weights_table(shown)
     assert len(rows) == 2 * 2 * 3 * 3
     assert all(
-        row["weight"] == shown.layers[row["layer"] - 1].weights[row["head"] - 1, row["from"], row["to"]] for row in rows
+        row["weight"]
+        == shown.layers[row["layer"] - 1].weights[row["head"] - 1, row["query position"], row["key position"]]
+        for row in rows
     )
     assert weights_table(maps(200)) == []
 

@@ -14,6 +14,7 @@ from netloom.explain.attention.rollout import rollout, spearman
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explainer import ATTENTION, Explainer, Result
 from netloom.explain.core.explanation import AttentionLayer, AttentionMaps, Remark
+from netloom.explain.core.targets import quantity_of
 
 if TYPE_CHECKING:
     from netloom.explain.attention.token_streams import Streams
@@ -28,7 +29,7 @@ class Attention(Explainer):
 
     name = "attention"
     title = "Attention maps"
-    summary = "Which steps of a sequence every head looks at, and where that leads through all layers"
+    summary = "Which positions every head attends to, and the attention rollout through all layers"
     needs = ("attention",)
     url = "https://arxiv.org/abs/2005.00928"
     group = ATTENTION
@@ -105,7 +106,7 @@ def look(subject: Subject) -> Looked:
         subject.forward(subject.inputs)
     if not kept:
         raise ExplainError(
-            "There are no attention maps to show: the attention of this network does not look from steps to steps."
+            "There are no attention maps to show: the attention of this network is not between positions."
         )
     known = streams(subject, kept)
     layers = []
@@ -146,16 +147,16 @@ def _unrolled(subject: Subject, layers: list[AttentionLayer], known: Streams) ->
     from netloom.validation.graph_views import digraph
 
     if known.crossing:
-        return "an attention layer looks from one sequence into another"
+        return "an attention layer attends from one sequence to another"
     named = {stream.field for stream in known.found} - {""}
     if len(known.found) > 1 and len(named) < len([one for one in known.found if one.tokens[0] != "the summary"]):
-        return "the attention layers see sequences of different length"
+        return "the attention layers have sequences of different lengths"
     graph = digraph(subject.project.main_network)
     for first, second in pairwise(layers):
         nodes = [layer.name.partition(" ")[0].partition(".")[0] for layer in (first, second)]
         beside = not set(first.streams) & set(second.streams)  # an encoder's last and a decoder's first
         if nodes[0] != nodes[1] and not beside and not nx.has_path(graph, *nodes):
-            return "the attention layers stand side by side, not one behind the other"
+            return "the attention layers are parallel and not a chain"
     return ""
 
 
@@ -169,7 +170,7 @@ def read_rows(subject: Subject, looked: Looked) -> tuple[int, ...]:
     if moving is not None and moving.any():
         return tuple((start + np.flatnonzero(moving)).tolist())
     position = subject.target.position
-    if position is not None and subject.target.kind != "head" and position < count:
+    if position is not None and quantity_of(subject.target).has_position and position < count:
         return (start + position,)
     real = np.arange(count)
     if stream.field and not stream.grid:
@@ -191,16 +192,16 @@ def _moving(subject: Subject) -> np.ndarray | None:
 
 
 def _remark(maps: AttentionMaps, seen: bool) -> Remark:
-    text = "Attention shows where information is gathered, not what the answer rests on: it is no attribution."
+    text = "Attention weights show how information is routed, not what the prediction relies on."
     if maps.rollout is None:
-        return Remark("caution", f"{text} There is no rollout, as {maps.reason}.")
+        return Remark("caution", f"{text} There is no rollout, because {maps.reason}.")
     if not seen:
-        return Remark("caution", f"{text} Its steps are not those of an input, so it cannot be compared with one.")
+        return Remark("caution", f"{text} Its positions are not those of an input, so they cannot be compared with it.")
     if maps.correlation is None:
-        return Remark("caution", f"{text} Taking single steps away gives nothing to compare the rollout with.")
-    agrees = f"(Spearman {maps.correlation:+.2f})"
+        return Remark("caution", f"{text} There is no effect of removing positions to compare the rollout with.")
+    agrees = f"with the effect of removing each position (Spearman {maps.correlation:+.2f})"
     if maps.correlation >= AGREES:
-        return Remark("caution", f"{text} Here its rollout agrees with what taking each step away does {agrees}.")
+        return Remark("caution", f"{text} Here, the rollout agrees {agrees}.")
     if maps.correlation > 0:
-        return Remark("caution", f"{text} Its rollout agrees little with what taking each step away does {agrees}.")
-    return Remark("poor", f"{text} Its rollout does not agree with what taking each step away does {agrees}.")
+        return Remark("caution", f"{text} The rollout agrees little {agrees}.")
+    return Remark("poor", f"{text} The rollout does not agree {agrees}.")

@@ -22,7 +22,7 @@ class AttentionRelevance(Explainer):
 
     name = "attention_relevance"
     title = "Gradient-weighted attention"
-    summary = "Which steps the answer rests on by way of the attention that it reacts to, through all layers"
+    summary = "Attention × gradient propagated through all layers: which positions the score reacts to"
     url = "https://arxiv.org/abs/2103.15679"
     group = ATTENTION
     needs = ("attention", "softmax_attention", "gradients")
@@ -40,12 +40,12 @@ class AttentionRelevance(Explainer):
 
 
 def _remark(reason: str, seen: bool, agreement: float | None) -> Remark:
-    text = "It follows attention alone, so what the other layers do between the steps is left out"
+    text = "It follows attention layers only and ignores how other layers mix positions"
     if reason:
-        return Remark("caution", f"{text}. The layers cannot be put together, as {reason}.")
+        return Remark("caution", f"{text}. The layers cannot be combined, because {reason}.")
     if not seen:
-        return Remark("caution", f"{text}. The steps that it looks at are not those of what comes in.")
-    told = "" if agreement is None else f"; Spearman {agreement:+.2f} with what taking each step away does"
+        return Remark("caution", f"{text}. The attended positions are not those of the input.")
+    told = "" if agreement is None else f" (Spearman {agreement:+.2f} with the effect of removing each position)"
     return Remark("good", f"{text}{told}.")
 
 

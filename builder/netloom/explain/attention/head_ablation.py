@@ -27,8 +27,8 @@ class AttentionHeads(Explainer):
     gradient says, Σ A ⊙ ∂F/∂A (Michel and others 2019)."""
 
     name = "attention_heads"
-    title = "Heads taken away"
-    summary = "Which heads of attention the answer rests on: each is taken away, and the answer is asked for again"
+    title = "Head ablation"
+    summary = "How far the score falls when each attention head is removed"
     url = "https://arxiv.org/abs/1905.10650"
     group = ATTENTION
     needs = ("attention", "softmax_attention", "gradients")
@@ -99,10 +99,10 @@ def _order(subject: Subject, looked: Looked, effects: np.ndarray, slopes: np.nda
 
 def _remark(order: HeadOrder | None) -> Remark:
     if order is None:
-        return Remark("caution", "There is but one head, so there is nothing to compare it with.")
-    text = f"of {order.orders} random orders of taking heads away, {order.chance:.0%} change the answer as soon"
+        return Remark("caution", "There is only one head, so there is nothing to compare it with.")
+    text = f"{order.chance:.0%} of {order.orders} random orders of removing heads change the score as fast"
     if order.chance <= RARE:
-        return Remark("good", f"These heads matter more than others: {text}.", "heads")
+        return Remark("good", f"The top heads matter more than others: {text}.", "heads")
     if order.chance <= FAIR:
-        return Remark("caution", f"These heads matter somewhat more than others: {text}.")
-    return Remark("poor", f"These heads matter no more than others taken away together: {text}.")
+        return Remark("caution", f"The top heads matter somewhat more than others: {text}.")
+    return Remark("poor", f"The top heads do not matter more than others: {text}.")

@@ -1,4 +1,4 @@
-"""What a head of attention is about, in numbers that are read off its map."""
+"""The attention pattern of a head, in numbers that are read off its map."""
 
 from __future__ import annotations
 
@@ -66,12 +66,17 @@ def _figures(
 
 
 def about(head: HeadFigures) -> str:
-    """What a head does most, in a few words."""
-    for share, text in ((head.before, "the step before"), (head.itself, "itself"), (head.first, "the first step")):
+    """The pattern in a few words."""
+    patterns = (
+        (head.before, "the previous position"),
+        (head.itself, "its own position"),
+        (head.first, "the first position"),
+    )
+    for share, text in patterns:
         if share is not None and share >= 0.5:
-            return f"looks at {text} ({share:.0%})"
+            return f"attends to {text} ({share:.0%})"
     if head.special >= 0.5:
-        return f"looks at what is no word or place ({head.special:.0%})"
+        return f"attends to special tokens ({head.special:.0%})"
     if head.entropy >= 0.9:
-        return "looks at all steps alike"
-    return "picks out few steps" if head.entropy <= 0.5 else "looks at some steps more than others"
+        return "attends to all positions equally"
+    return "attends to few positions" if head.entropy <= 0.5 else "attends to some positions more than others"

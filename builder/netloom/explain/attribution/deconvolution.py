@@ -12,7 +12,7 @@ class Deconvolution(Rectified):
 
     name = "deconvolution"
     title = "Deconvolution"
-    summary = "What in the input would excite the answer; known to depend little on what was learned"
+    summary = "The gradient with ReLUs applied backward; known to depend little on the learned weights"
     url = "https://arxiv.org/abs/1311.2901"
     shown_by = "Nie and others 2018"
 

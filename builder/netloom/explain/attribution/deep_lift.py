@@ -15,7 +15,7 @@ class DeepLift(Comparing):
 
     name = "deep_lift"
     title = "DeepLift"
-    summary = "How the difference from nothing is handed back through the layers, in one pass; the parts add up"
+    summary = "Propagates the difference from the baseline back through the layers in one pass; complete"
     url = "https://arxiv.org/abs/1704.02685"
     needs = ("gradients", "rescaled")
     adds_up = True

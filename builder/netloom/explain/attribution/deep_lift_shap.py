@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from netloom.explain.core.explainer import GAMES, Explainer, Result
+from netloom.explain.core.explainer import SHAPLEY, Explainer, Result
 
 if TYPE_CHECKING:
     from netloom.explain.core.context import Subject
@@ -17,13 +17,13 @@ class DeepLiftShap(Explainer):
 
     name = "deep_lift_shap"
     title = "DeepLiftSHAP"
-    summary = "What sets this example apart from others of the training data, by DeepLift"
+    summary = "DeepLift averaged over training rows as baselines, which approximates Shapley values; complete"
     url = "https://arxiv.org/abs/1705.07874"
-    group = GAMES
+    group = SHAPLEY
     needs = ("gradients", "rescaled")
     adds_up = True
 
-    references: int = Field(64, ge=2, le=512, description="How many rows of the training split stand for nothing")
+    references: int = Field(64, ge=2, le=512, description="Number of training rows used as baselines")
 
     def run(self, subject: Subject) -> Result:
         import torch

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from netloom.explain.core.explainer import COVERING, Comparing, Result
+from netloom.explain.core.explainer import PERTURBATION, Comparing, Result
 
 if TYPE_CHECKING:
     from netloom.explain.core.context import Subject
@@ -17,11 +17,11 @@ class FeatureAblation(Comparing):
 
     name = "feature_ablation"
     title = "Feature ablation"
-    summary = "How far the answer falls when each group of parts alone is replaced by the baseline"
+    summary = "How far the score falls when each group of features is replaced by the baseline"
     url = "https://captum.ai/api/feature_ablation.html"
-    group = COVERING
+    group = PERTURBATION
 
-    groups: int = Field(64, ge=1, le=1024, description="At most so many groups, of neighbours")
+    groups: int = Field(64, ge=1, le=1024, description="Maximum number of groups of neighboring features")
 
     def run(self, subject: Subject) -> Result:
         from captum.attr import FeatureAblation as Captum

@@ -20,7 +20,7 @@ class FeatureMaps(Layered):
     def place(self, subject: Subject) -> tuple[InnerNode, Tapped]:
         node, tapped = super().place(subject)
         if tapped.seen is None or tapped.seen.ndim != 4:
-            raise ExplainError(f"{node.title} does not give maps of a picture; choose a convolution.")
+            raise ExplainError(f"The output of {node.title} is not a feature map; choose a convolution.")
         return node, tapped
 
     def usual(self, subject: Subject) -> InnerNode:
@@ -36,7 +36,7 @@ class FeatureMaps(Layered):
         inside = [node for node in every if node.type in CONVOLVING and self.pictures(subject, node)]
         if inside:
             return inside[-1]
-        raise ExplainError("No layer of this network gives maps of a picture; choose another method.")
+        raise ExplainError("This network does not have a layer with feature maps of an image; choose another method.")
 
     def pictures(self, subject: Subject, node: InnerNode) -> list[str]:
         """The fields of pictures that lead to a node."""

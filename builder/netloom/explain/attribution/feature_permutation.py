@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import Field
 
-from netloom.explain.core.explainer import COVERING, Explainer, Result
+from netloom.explain.core.explainer import PERTURBATION, Explainer, Result
 from netloom.explain.core.explanation import Remark
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ class FeaturePermutation(Explainer):
 
     name = "feature_permutation"
     title = "Feature permutation"
-    summary = "How far the answer falls when a group of parts comes from other examples; needs no baseline"
+    summary = "How far the score falls when a group of features comes from other rows; needs no baseline"
     url = "https://link.springer.com/article/10.1023/A:1010933404324"
-    group = COVERING
+    group = PERTURBATION
     sums = False
 
-    groups: int = Field(64, ge=1, le=1024, description="At most so many groups, of neighbours")
-    others: int = Field(32, ge=2, le=256, description="From how many other examples each group is taken")
+    groups: int = Field(64, ge=1, le=1024, description="Maximum number of groups of neighboring features")
+    others: int = Field(32, ge=2, le=256, description="Number of other rows that each group is taken from")
 
     def run(self, subject: Subject) -> Result:
         from captum.attr import FeaturePermutation as Captum
@@ -49,5 +49,5 @@ class FeaturePermutation(Explainer):
         everything = parts.everything.expand(count, -1)
         found = method.attribute(everything, perturbations_per_eval=max(1, parts.rows // count)).double().numpy()
         repeats, mean = repeated([parts.spread(one) for one in found])
-        text = f"Each group was taken from {len(chosen)} other examples; its parts are not meant to add up."
+        text = f"Each group was taken from {len(chosen)} other rows; the attributions are not meant to add up."
         return Result(mean, compared=f"{count} other training rows", repeats=repeats, remarks=(Remark("good", text),))

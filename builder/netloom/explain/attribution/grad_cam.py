@@ -19,7 +19,7 @@ class GradCam(FeatureMaps):
 
     name = "grad_cam"
     title = "Grad-CAM"
-    summary = "Which regions of a picture speak for the answer, as a convolution sees them"
+    summary = "Which regions of an image increase the score, from the feature maps of a convolution"
     url = "https://arxiv.org/abs/1610.02391"
     needs = ("gradients", "feature_maps")
     sums = False
@@ -38,5 +38,5 @@ class GradCam(FeatureMaps):
             map_ = LayerAttribution.interpolate(found, tuple(size), interpolate_mode="bilinear")
             parts[name] = np.repeat(map_[0].detach().double().numpy(), channels, axis=0) / channels
         shown = " × ".join(map(str, found.shape[2:]))
-        text = f"{node.title} sees {shown} places, so the map is no finer; it shows only what speaks for the answer."
+        text = f"The map has the resolution of {node.title} ({shown}) and shows only what increases the score."
         return Result(parts, nodes={node.path: found[0].detach().double().numpy()}, remarks=(Remark("good", text),))

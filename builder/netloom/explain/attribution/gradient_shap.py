@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import Field
 
-from netloom.explain.core.explainer import GAMES, Explainer, Result
+from netloom.explain.core.explainer import SHAPLEY, Explainer, Result
 
 if TYPE_CHECKING:
     from netloom.explain.core.context import Subject
@@ -22,14 +22,16 @@ class GradientShap(Explainer):
 
     name = "gradient_shap"
     title = "GradientSHAP"
-    summary = "What sets this example apart from others of the training data, by gradients on the way to them"
+    summary = "Gradients between the example and training rows, which approximate Shapley values; complete"
     url = "https://arxiv.org/abs/1705.07874"
-    group = GAMES
+    group = SHAPLEY
     needs = ("gradients", "smooth_path")
     adds_up = True
 
-    references: int = Field(128, ge=1, le=512, description="How many rows of the training split stand for nothing")
-    max_samples: int = Field(2048, ge=1, le=16384, description="Samples are added up to here until the parts add up")
+    references: int = Field(128, ge=1, le=512, description="Number of training rows used as baselines")
+    max_samples: int = Field(
+        2048, ge=1, le=16384, description="Maximum number of samples; fewer if completeness is reached earlier"
+    )
 
     def run(self, subject: Subject) -> Result:
         from netloom.explain.core.sampling import generator, repeated, shares_of

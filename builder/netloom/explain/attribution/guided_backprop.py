@@ -12,7 +12,7 @@ class GuidedBackprop(Rectified):
 
     name = "guided_backprop"
     title = "Guided Backprop"
-    summary = "Sharp pictures of what excites the network; known to redraw edges rather than to explain"
+    summary = "The gradient with negative values removed at each ReLU; sharp, but known to redraw edges"
     url = "https://arxiv.org/abs/1412.6806"
     shown_by = "Adebayo and others 2018"
 

@@ -18,7 +18,7 @@ class GuidedGradCam(FeatureMaps):
 
     name = "guided_grad_cam"
     title = "Guided Grad-CAM"
-    summary = "The regions of Grad-CAM with the fine lines of Guided Backprop"
+    summary = "The regions of Grad-CAM with the detail of Guided Backprop"
     url = "https://arxiv.org/abs/1610.02391"
     needs = ("gradients", "feature_maps", "relu")
     sums = False
@@ -39,5 +39,5 @@ class GuidedGradCam(FeatureMaps):
             part if point.field in seen and part.shape == point.value.shape else point.value * 0
             for point, part in zip(points, found, strict=True)
         )
-        text = f"Its lines are those of Guided Backprop. {WARNING}; only the regions are a reason."
+        text = f"Its detail is that of Guided Backprop. {WARNING}; rely on the regions only."
         return Result(subject.fold(kept), remarks=(Remark("caution", text),))

@@ -16,7 +16,7 @@ class InputXGradient(Explainer):
 
     name = "input_x_gradient"
     title = "Input × Gradient"
-    summary = "The gradient times the value of each part; quick, and exact where the network is linear"
+    summary = "The gradient times the value of each feature; fast, and exact for linear networks"
     url = "https://arxiv.org/abs/1605.01713"
     needs = ("gradients",)
     sums = False
@@ -26,5 +26,5 @@ class InputXGradient(Explainer):
 
         values = tuple(point.value.clone().requires_grad_() for point in subject.points)
         found = Captum(subject.point_score).attribute(values)
-        remark = "The gradient holds for small changes only, so the parts need not add up to the answer."
+        remark = "The gradient is valid for small changes only, so the attributions need not add up to the score."
         return Result(subject.fold(found), remarks=(Remark("good", remark),))

@@ -20,12 +20,14 @@ class IntegratedGradients(Integrating):
 
     name = "integrated_gradients"
     title = "Integrated Gradients"
-    summary = "How much each part adds to the answer on the way from nothing to this example; the parts add up"
+    summary = "How much each feature adds to the score on the path from the baseline to the example; complete"
     needs = ("gradients", "smooth_path")
     url = "https://arxiv.org/abs/1703.01365"
     adds_up = True
 
-    max_steps: int = Field(1024, ge=1, le=4096, description="Steps are doubled up to here until the parts add up")
+    max_steps: int = Field(
+        1024, ge=1, le=4096, description="Maximum number of steps; they are doubled until completeness is reached"
+    )
 
     def run(self, subject: Subject) -> Result:
         from captum.attr import IntegratedGradients as Captum

@@ -21,7 +21,7 @@ class InternalInfluence(Layered, Integrating):
 
     name = "internal_influence"
     title = "Internal influence"
-    summary = "How strongly the answer reacts to each number that a layer gives, on the way from nothing"
+    summary = "The mean gradient of the score at each unit of a layer, on the path from the baseline"
     url = "https://arxiv.org/abs/1802.03788"
     needs = ("gradients", "smooth_path")
     sums = False
@@ -39,7 +39,7 @@ class InternalInfluence(Layered, Integrating):
             n_steps=steps,
             internal_batch_size=max(4, subject.rows),
         )
-        text = "It tells how the answer reacts to what the layer gives; its parts are not meant to add up to it."
+        text = "It measures how the score reacts to the units of the layer; the attributions are not meant to add up."
         return Result(
             {}, steps, nodes={node.path: found[0].detach().double().numpy()}, remarks=(Remark("caution", text),)
         )

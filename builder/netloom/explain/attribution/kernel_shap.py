@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from netloom.explain.core.explainer import GAMES, Comparing, Result
+from netloom.explain.core.explainer import SHAPLEY, Comparing, Result
 
 if TYPE_CHECKING:
     from netloom.explain.core.context import Subject
@@ -25,15 +25,18 @@ class KernelShap(Comparing):
 
     name = "kernel_shap"
     title = "KernelSHAP"
-    summary = "Shapley values estimated by fitting a linear model to answers with some groups gone"
+    summary = "Shapley values by a weighted linear regression on coalitions of features"
     url = "https://arxiv.org/abs/1705.07874"
-    group = GAMES
+    group = SHAPLEY
     adds_up = True
     fits_anyway = True
 
-    groups: int = Field(49, ge=1, le=512, description="At most so many groups, of neighbours")
+    groups: int = Field(49, ge=1, le=512, description="Maximum number of groups of neighboring features")
     samples: int = Field(
-        0, ge=0, le=65536, description="How many choices of groups; 0: by the cost of the network; at least 3 a group"
+        0,
+        ge=0,
+        le=65536,
+        description="Number of coalitions; 0: chosen by the cost of the network; at least 3 for each group",
     )
 
     def run(self, subject: Subject) -> Result:

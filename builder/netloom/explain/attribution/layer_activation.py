@@ -17,7 +17,7 @@ class LayerActivation(Layered):
 
     name = "layer_activation"
     title = "Layer activation"
-    summary = "The numbers that a layer gives for this example"
+    summary = "The output of a layer for this example"
     url = "https://captum.ai/api/layer.html#layer-activation"
     sums = False
     of_answer = False
@@ -33,5 +33,5 @@ class LayerActivation(Layered):
         found = method.attribute(torch.zeros(1, 1))
         if isinstance(tapped.inner, LeftOut):  # what is explained are logits, but it gives what it is drawn to give
             found = tapped.inner.drawn(found)
-        text = f"These are the numbers that {node.title} gives. They say what it sees, not what the answer rests on."
+        text = f"This is the output of {node.title}. It does not show what the prediction relies on."
         return Result({}, nodes={node.path: found[0].double().numpy()}, remarks=(Remark("caution", text),))

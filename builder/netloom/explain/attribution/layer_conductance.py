@@ -12,7 +12,7 @@ class LayerConductance(Integral):
 
     name = "layer_conductance"
     title = "Layer conductance"
-    summary = "How much of the answer passes through each number that a layer gives"
+    summary = "How much of the score passes through each unit of a layer; complete"
     url = "https://arxiv.org/abs/1805.12233"
 
     def integral(self) -> type[Any]:

@@ -12,7 +12,7 @@ class LayerIntegratedGradients(Integral):
 
     name = "layer_integrated_gradients"
     title = "Layer Integrated Gradients"
-    summary = "How much each number that a layer gives adds to the answer, beginning at that layer"
+    summary = "Integrated Gradients of the units of a layer, from their baseline values; complete"
     url = "https://arxiv.org/abs/1703.01365"
 
     def integral(self) -> type[Any]:

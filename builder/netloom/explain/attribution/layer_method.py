@@ -26,7 +26,7 @@ class Layered(Explainer):
     layered = True
 
     node: str = Field(
-        "", max_length=400, description="The node, within other networks by its path such as block_1.0.linear_1"
+        "", max_length=400, description="The layer; within subnetworks by its path, such as block_1.0.linear_1"
     )
 
     def place(self, subject: Subject) -> tuple[InnerNode, Tapped]:
@@ -40,14 +40,14 @@ class Layered(Explainer):
         node = find(subject.project, subject.model, self.node) if self.node else self.usual(subject)
         tapped = tap(subject, node)
         if "gradients" in self.needs and not leads(subject, tapped):
-            raise ExplainError(f"What {node.title} gives does not lead to the explained answer; choose another node.")
+            raise ExplainError(f"The output of {node.title} does not affect the target; choose another layer.")
         return node, tapped
 
     def usual(self, subject: Subject) -> InnerNode:
         """The last node before the answer through which everything passes."""
         nodes = acting_nodes(subject.project, subject.model)
         if not nodes:
-            raise ExplainError("This network has no layer to look at.")
+            raise ExplainError("This network does not have a layer that can be explained.")
         known = [node for node in nodes[:-1] if node.cut and node.type not in ("Dropout", "Embedding")]
         return (known or nodes)[-1]
 
@@ -58,7 +58,9 @@ class Integral(Layered, Integrating):
     needs = ("gradients", "smooth_path")
     adds_up = True
 
-    max_steps: int = Field(1024, ge=1, le=4096, description="Steps are doubled up to here until the parts add up")
+    max_steps: int = Field(
+        1024, ge=1, le=4096, description="Maximum number of steps; they are doubled until completeness is reached"
+    )
 
     def integral(self) -> type[Any]:
         """Captum's class."""
@@ -91,7 +93,7 @@ class Integral(Layered, Integrating):
 
         found, steps = doubled(attribute, is_enough, self.n_steps or FIRST_STEPS, self.n_steps or self.max_steps)
         total = totals[-1]
-        text = f"Not all of the answer passes through {node.title}: of {gap:+.3g}, {total:+.3g} does."
+        text = f"Only a part of the score passes through {node.title}: {total:+.3g} of {gap:+.3g}."
         return Result(
             {},
             steps,

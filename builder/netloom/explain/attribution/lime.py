@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import Field
 
-from netloom.explain.core.explainer import GAMES, Comparing, Result
+from netloom.explain.core.explainer import SHAPLEY, Comparing, Result
 from netloom.explain.core.explanation import Level, Remark
 
 if TYPE_CHECKING:
@@ -24,16 +24,19 @@ class Lime(Comparing):
 
     name = "lime"
     title = "LIME"
-    summary = "A simple model fitted to the answers around this example, with how well it fits"
+    summary = "A linear surrogate model fitted around this example, with its goodness of fit"
     url = "https://arxiv.org/abs/1602.04938"
-    group = GAMES
+    group = SHAPLEY
     sums = False
 
-    groups: int = Field(49, ge=1, le=512, description="At most so many groups, of neighbours")
+    groups: int = Field(49, ge=1, le=512, description="Maximum number of groups of neighboring features")
     samples: int = Field(
-        0, ge=0, le=65536, description="How many choices of groups; 0: by the cost of the network; at least 5 a group"
+        0,
+        ge=0,
+        le=65536,
+        description="Number of perturbed samples; 0: chosen by the cost of the network; at least 5 for each group",
     )
-    width: float = Field(0.5, gt=0, le=10, description="How fast choices count less as they differ from the example")
+    width: float = Field(0.5, gt=0, le=10, description="Kernel width: smaller values weight similar samples more")
 
     def run(self, subject: Subject) -> Result:
         from sklearn.linear_model import Ridge
@@ -67,5 +70,5 @@ def _fit(choices: torch.Tensor, answers: torch.Tensor, near: torch.Tensor, *, we
     simple = simple + near @ (answers - simple) / near.sum()
     share = float(r2_score(answers, simple, sample_weight=near))
     level: Level = "good" if share >= FITS else "caution" if share >= FITS_SOMEWHAT else "poor"
-    text = f"The simple model accounts for {max(0.0, share):.0%} of how the answers differ nearby."
+    text = f"The surrogate model explains {max(0.0, share):.0%} of the variance of the score around the example (R²)."
     return Remark(level, text, "fit")

@@ -10,7 +10,7 @@ from netloom.explain.core.explanation import Remark
 if TYPE_CHECKING:
     from netloom.explain.core.context import Subject
 
-WARNING = "It mostly redraws the edges of what came in and hardly depends on what the network learned"
+WARNING = "It mostly redraws the edges of the input and hardly depends on the learned weights"
 
 
 class Rectified(Explainer):
@@ -31,5 +31,5 @@ class Rectified(Explainer):
         values = tuple(point.value.clone().requires_grad_() for point in subject.points)
         mute_captum()
         found = self.backprop()(Scalar(subject)).attribute(values)
-        text = f"{WARNING} ({self.shown_by}), so do not take it as a reason."
+        text = f"{WARNING} ({self.shown_by}), so do not use it as an explanation."
         return Result(subject.fold(found), remarks=(Remark("caution", text),))

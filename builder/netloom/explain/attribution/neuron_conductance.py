@@ -21,7 +21,7 @@ class NeuronConductance(OfNeuron, Integrating):
 
     name = "neuron_conductance"
     title = "Neuron conductance"
-    summary = "What each part of the input adds to the answer through one number of a layer"
+    summary = "How much each input feature adds to the score through one neuron of a layer"
     url = "https://arxiv.org/abs/1805.12233"
     needs = ("gradients", "smooth_path")
     sums = False
@@ -42,7 +42,5 @@ class NeuronConductance(OfNeuron, Integrating):
             n_steps=steps,
             internal_batch_size=max(4, subject.rows),
         )
-        text = (
-            f"This is what passes through number {', '.join(map(str, neuron))} of {node.title}, not the whole answer."
-        )
+        text = f"This is what passes through neuron {', '.join(map(str, neuron))} of {node.title}, not the whole score."
         return Result(subject.fold(found), steps, remarks=(Remark("caution", text),))

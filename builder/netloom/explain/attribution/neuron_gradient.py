@@ -17,7 +17,7 @@ class NeuronGradient(OfNeuron):
 
     name = "neuron_gradient"
     title = "Neuron gradient"
-    summary = "What in the input would change one number of a layer"
+    summary = "The gradient of one neuron of a layer with respect to the input"
     url = "https://captum.ai/api/neuron.html#neuron-gradient"
     needs = ("gradients",)
     sums = False
@@ -31,5 +31,5 @@ class NeuronGradient(OfNeuron):
         neuron = self.chosen(subject, tapped)
         values = tuple(point.value.clone().requires_grad_() for point in points)
         found = Captum(subject.point_score, tapped.place).attribute(values, neuron)
-        text = f"This is about number {', '.join(map(str, neuron))} of {node.title}, not about the answer."
+        text = f"This explains neuron {', '.join(map(str, neuron))} of {node.title}, not the prediction."
         return Result(subject.fold(found), remarks=(Remark("caution", text),))

@@ -19,7 +19,7 @@ class OfNeuron(Layered):
     """A method about one number of a node's output."""
 
     neuron: str = Field(
-        "", max_length=80, description="Its place in the node's output, such as 3 or 3,0,1; empty: the largest"
+        "", max_length=80, description="Index in the output of the layer, such as 3 or 3,0,1; empty: the largest"
     )
 
     def chosen(self, subject: Subject, tapped: Tapped) -> tuple[int, ...]:
@@ -29,7 +29,7 @@ class OfNeuron(Layered):
             ExplainError: there is no such place.
         """
         if tapped.seen is None:
-            raise ExplainError("This node gave nothing to look at.")
+            raise ExplainError("This layer has no output for this example.")
         tapped.subject = subject
         seen = tapped.seen[0].detach().numpy()
         if not self.neuron:
@@ -43,5 +43,5 @@ class OfNeuron(Layered):
             fits = False
         if not fits:
             last = ",".join(str(size - 1) for size in seen.shape)
-            raise UnknownChoiceError(f"There is no number {self.neuron[:60]!r} in this node; the last is {last}.")
+            raise UnknownChoiceError(f"There is no neuron {self.neuron[:60]!r} in this layer; the last is {last}.")
         return place

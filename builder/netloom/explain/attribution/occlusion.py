@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from netloom.explain.core.explainer import COVERING, Comparing, Result
+from netloom.explain.core.explainer import PERTURBATION, Comparing, Result
 
 if TYPE_CHECKING:
     import torch
@@ -29,12 +29,15 @@ class Occlusion(Comparing):
 
     name = "occlusion"
     title = "Occlusion"
-    summary = "How far the answer falls when each part alone is covered up; needs no gradients"
+    summary = "How far the score falls when each part of the input is covered; needs no gradients"
     url = "https://arxiv.org/abs/1311.2901"
-    group = COVERING
+    group = PERTURBATION
 
     window: int = Field(
-        0, ge=0, le=1024, description="The side of what is covered in a picture, or steps of a series; 0: by its size"
+        0,
+        ge=0,
+        le=1024,
+        description="Side of the covered square of an image, or steps of a series; 0: chosen by the size of the input",
     )
 
     def run(self, subject: Subject) -> Result:

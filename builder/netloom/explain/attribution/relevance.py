@@ -12,6 +12,7 @@ from torch import nn
 from netloom.explain.core.context import Entry, Scalar
 from netloom.explain.core.explainer import Explainer, Result
 from netloom.explain.core.explanation import Remark
+from netloom.explain.core.targets import quantity_of
 
 if TYPE_CHECKING:
     from netloom.explain.core.context import Subject
@@ -24,8 +25,8 @@ class Relevance(Explainer):
     """The ε rule: each layer hands its relevance on in proportion to what each of its inputs gave it."""
 
     name = "lrp"
-    title = "Layer-wise relevance"
-    summary = "How the score flows back layer by layer, shared out by what each part gave; for plain chains of layers"
+    title = "Layer-wise relevance (LRP)"
+    summary = "Propagates the score back layer by layer, in proportion to each contribution; for chains of layers"
     url = "https://doi.org/10.1371/journal.pone.0130140"
     needs = ("gradients", "relevance")
     sums = False
@@ -38,7 +39,7 @@ class Relevance(Explainer):
 
         spread = 1.0
         scalar = Scalar(subject)
-        if subject.target.kind == "number":
+        if quantity_of(subject.target).in_data_units:
             # The rule starts from the network's own number; the data's units are put on at the end.
             spread = float(np.ravel(subject.data.preprocess["target"]["std"])[subject.target.index])
             subject.target = replace(subject.target, kind="class")
@@ -54,5 +55,5 @@ class Relevance(Explainer):
             answer = spread * float(subject.point_score(*values))
         parts = subject.fold(tuple(spread * value for value in found))
         total = float(sum(np.sum(value) for value in parts.values()))
-        text = f"Of the score {answer:+.3g}, the parts hold {total:+.3g}; the rest lies in the biases of the layers."
+        text = f"The relevances sum to {total:+.3g} of the score {answer:+.3g}; biases absorb the rest."
         return Result(parts, remarks=(Remark("good", text),))

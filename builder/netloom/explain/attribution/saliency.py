@@ -16,7 +16,7 @@ class Saliency(Explainer):
 
     name = "saliency"
     title = "Saliency"
-    summary = "How strongly the answer reacts to a small change of each part, in either direction"
+    summary = "The absolute gradient: how strongly the score reacts to a small change of each feature"
     needs = ("gradients",)
     url = "https://arxiv.org/abs/1312.6034"
     signed = False
@@ -27,5 +27,5 @@ class Saliency(Explainer):
 
         values = tuple(point.value.clone().requires_grad_() for point in subject.points)
         found = Captum(subject.point_score).attribute(values, abs=True)
-        remark = "Saliency tells how the answer reacts to small changes; its parts are not meant to add up to it."
+        remark = "Saliency measures the sensitivity to small changes; the attributions are not meant to add up."
         return Result(subject.fold(found), remarks=(Remark("good", remark),))

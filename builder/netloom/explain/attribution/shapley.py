@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from netloom.explain.core.explainer import GAMES, Comparing, Result
+from netloom.explain.core.explainer import SHAPLEY, Comparing, Result
 
 if TYPE_CHECKING:
     from netloom.explain.core.context import Subject
@@ -21,13 +21,13 @@ class Shapley(Comparing):
 
     name = "shapley"
     title = "Shapley values"
-    summary = "What each of a few groups of parts adds on average over all orders; exact"
+    summary = "The average contribution of each group of features over all orders; exact, for few groups"
     url = "https://doi.org/10.1515/9781400881970-018"
-    group = GAMES
+    group = SHAPLEY
     adds_up = True
 
     groups: int = Field(
-        9, ge=1, le=MOST, description="At most so many groups, of neighbours; each more doubles the time"
+        9, ge=1, le=MOST, description="Maximum number of groups of neighboring features; each one doubles the time"
     )
 
     def run(self, subject: Subject) -> Result:

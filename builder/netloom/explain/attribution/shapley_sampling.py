@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from netloom.explain.core.explainer import GAMES, Comparing, Result
+from netloom.explain.core.explainer import SHAPLEY, Comparing, Result
 
 if TYPE_CHECKING:
     from netloom.explain.core.context import Subject
@@ -24,14 +24,14 @@ class ShapleySampling(Comparing):
 
     name = "shapley_sampling"
     title = "Shapley sampling"
-    summary = "What each group of parts adds on average, whatever the others are; fair, and slow"
+    summary = "Shapley values estimated over random orders of the groups of features; slow"
     url = "https://doi.org/10.1016/j.cor.2008.04.004"
-    group = GAMES
+    group = SHAPLEY
     adds_up = True
     fits_anyway = True
 
-    groups: int = Field(49, ge=1, le=512, description="At most so many groups, of neighbours")
-    orders: int = Field(0, ge=0, le=4096, description="How many random orders; 0: by the cost of the network")
+    groups: int = Field(49, ge=1, le=512, description="Maximum number of groups of neighboring features")
+    orders: int = Field(0, ge=0, le=4096, description="Number of random orders; 0: chosen by the cost of the network")
 
     def run(self, subject: Subject) -> Result:
         from captum.attr import ShapleyValueSampling as Captum

@@ -19,14 +19,14 @@ class SmoothGrad(Explainer):
 
     name = "smoothgrad"
     title = "SmoothGrad"
-    summary = "The size of the gradient, averaged over many slightly different examples to quiet its noise"
+    summary = "The absolute gradient, averaged over noisy copies of the example"
     url = "https://arxiv.org/abs/1706.03825"
     needs = ("gradients",)
     signed = False
     sums = False
 
-    samples: int = Field(32, ge=2, le=1024, description="How many noisy examples are averaged")
-    noise: float = Field(0.15, gt=0, le=2, description="The noise as a share of the range of the values")
+    samples: int = Field(32, ge=2, le=1024, description="Number of noisy copies")
+    noise: float = Field(0.15, gt=0, le=2, description="Standard deviation of the noise as a share of the value range")
 
     def run(self, subject: Subject) -> Result:
         import torch
@@ -54,6 +54,6 @@ class SmoothGrad(Explainer):
                 )
             estimates.append((subject.fold(tuple(sums / size for sums in total)), size))
         repeats, mean = repeated([parts for parts, _ in estimates], [size for _, size in estimates])
-        text = "It tells how the answer reacts to small changes; its parts are not meant to add up to it."
+        text = "SmoothGrad measures the sensitivity to small changes; the attributions are not meant to add up."
         parts = {name: np.abs(value) for name, value in mean.items()}
         return Result(parts, repeats=repeats, remarks=(Remark("good", text),))

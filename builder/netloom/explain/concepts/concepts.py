@@ -47,10 +47,10 @@ FELT = 0.2
 PASSING = ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Identity", "Flatten", "Reshape", "Embedding")
 Word = Literal["for", "against", "unused", "absent"]
 WORDS: dict[Word, str] = {
-    "for": "speaks for it",
-    "against": "speaks against it",
-    "unused": "known here, hardly counts",
-    "absent": "not a concept here",
+    "for": "increases the score",
+    "against": "decreases the score",
+    "unused": "encoded, little effect",
+    "absent": "not encoded",
 }
 
 
@@ -105,15 +105,17 @@ class ConceptScore:
     @property
     def sentence(self) -> str:
         """The verdict in words."""
-        told = f"its rows are told from others in {self.accuracy:.0%} (random rows in {self.random_accuracy:.0%})"
+        accuracy = f"accuracy {self.accuracy:.0%}, random rows {self.random_accuracy:.0%}"
         if self.word == "absent":
-            return f"Not a concept at {self.title}: {told}."
-        rises = f"it raises {self.target} in {self.score:.0%} of the rows"
-        chance = f"random concepts in {self.low:.0%} to {self.high:.0%}, p = {self.p:.2g}"
-        moved = f"{self.strength:+.2f} standard deviations"
+            return f"{self.title} does not encode the concept: {accuracy}."
+        effect = (
+            f"TCAV score {self.score:.0%} (random concepts {self.low:.0%} to {self.high:.0%}, p = {self.p:.2g}), "
+            f"strength {self.strength:+.2f} σ"
+        )
         if self.word == "unused":
-            return f"Known at {self.title} ({told}), but it hardly counts: {rises} ({chance}), by {moved}."
-        return f"At {self.title} it {WORDS[self.word]}: {rises} ({chance}), by {moved}; {told}."
+            return f"{self.title} encodes the concept ({accuracy}), with little effect on {self.target}: {effect}."
+        verb = "increases" if self.word == "for" else "decreases"
+        return f"In {self.title}, the concept {verb} the score of {self.target}: {effect}; {accuracy}."
 
 
 @dataclass(frozen=True)
@@ -146,10 +148,10 @@ def obstacle(trained: Trained) -> str:
     if reason := nothing_to_explain(trained.project):
         return reason
     if trained.data.schema.target.type.is_per_position:
-        return "Its answer is a text with a score at every place, and a concept is held against one score."
+        return "TCAV needs a single score, and this network has one for every position of a text."
     if trained.data.schema.target.type.is_action:
-        return "What it looked at are steps of episodes, among which no rows can be chosen."
-    return "" if usual_nodes(trained) else "It has no layer before its answer that could know a concept."
+        return "TCAV needs rows of a dataset, and this agent was trained on steps of episodes."
+    return "" if usual_nodes(trained) else "This network does not have a layer before its output."
 
 
 def usual_nodes(trained: Trained) -> list[InnerNode]:
@@ -175,10 +177,10 @@ def numbers(text: str) -> tuple[int, ...]:
             continue
         match = re.fullmatch(r"\s*(\d{1,12})(?:\s*-\s*(\d{1,12}))?\s*", part)
         if match is None:
-            raise ExplainError(f"Rows are written as 3, 8, 20-60; received {part.strip()[:40]!r}.")
+            raise ExplainError(f"Write rows as 3, 8, 20-60; received {part.strip()[:40]!r}.")
         first, last = int(match[1]), int(match[2] or match[1])
         if last - first >= MOST_SEARCHED:
-            raise ExplainError(f"From {first} to {last} are too many rows; name at most {MOST_SEARCHED:,}.")
+            raise ExplainError(f"The range {first}-{last} has too many rows; use at most {MOST_SEARCHED:,}.")
         found += range(first, last + 1)
     return tuple(dict.fromkeys(found))
 
@@ -193,7 +195,7 @@ def rows_of(data: Prepared, wanted: Wanted) -> np.ndarray:
     if wanted.kind == "rows":
         odd = [row for row in wanted.rows if not 0 <= row < rows]
         if odd:
-            raise UnknownChoiceError(f"There is no row {odd[0]}; the data has 0 to {rows - 1}.")
+            raise UnknownChoiceError(f"There is no row {odd[0]}; the dataset has rows 0 to {rows - 1}.")
         return np.unique(np.array(wanted.rows, dtype=np.int64))
     if wanted.kind == "class":
         if wanted.name not in target.classes or not target.type.is_label_set:
@@ -228,7 +230,7 @@ def concepts(
 
     started = perf_counter()
     if reason := obstacle(trained):
-        raise ExplainError(f"Concepts cannot be looked for in this network: {reason}")
+        raise ExplainError(f"Concepts cannot be tested in this network: {reason}")
     places = [find(trained.project, trained.model, path) for path in nodes] or usual_nodes(trained)
     names = list(targets) or _targets(trained)
     weights = cache.weights_hash(trained.model)
@@ -283,9 +285,11 @@ def _sides(data: Prepared, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.
     """Some rows with the concept and some without."""
     others = np.setdiff1d(np.arange(data.schema.rows), rows)
     if len(rows) < FEWEST:
-        raise ExplainError(f"Only {len(rows)} rows have this concept; choose it more widely, as it takes {FEWEST}.")
+        raise ExplainError(f"Only {len(rows)} rows have this concept, and TCAV needs {FEWEST}; define it more widely.")
     if len(others) < FEWEST:
-        raise ExplainError(f"Only {len(others)} rows lack this concept; choose it more narrowly, as it takes {FEWEST}.")
+        raise ExplainError(
+            f"Only {len(others)} rows lack this concept, and TCAV needs {FEWEST}; define it more narrowly."
+        )
     random = np.random.default_rng(seed)
     found = [
         random.choice(side, min(len(side), most), replace=False)

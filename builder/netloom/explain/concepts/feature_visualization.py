@@ -138,7 +138,7 @@ def visualised(
 
     started = perf_counter()
     if reason := refusal(trained):
-        raise ExplainError(f"No input can be made for this network: {reason}")
+        raise ExplainError(f"Inputs of this network cannot be optimized: {reason}")
     maker = _Maker(trained, path, unit)
     weights = cache.weights_hash(trained.model)
     question = {"visualised": path, "unit": unit, "seeds": seeds, "steps": steps, "seed": seed}
@@ -178,7 +178,7 @@ class _Maker:
         self.trained, self.path, self.unit = trained, path, unit
         self.space: Space = Space(trained.project, trained.data)
         self.model = deepcopy(_scorer(trained)).to("cpu").float().eval().requires_grad_(False)
-        self.title, self.port, self.seen = "the answer", 0, None
+        self.title, self.port, self.seen = "the output", 0, None
         # Whether it is a number that the data has, and so is told as the data has it.
         self.own = not path and task(trained.project.training.objective).in_target_units
         self.shut, self.size = torch.zeros(0, dtype=torch.bool), 1.0
@@ -188,10 +188,10 @@ class _Maker:
             self.model.get_submodule(path).register_forward_hook(self._note)
         known = widths(trained)
         if path not in known:
-            raise ExplainError(f"{self.title} gives whole numbers, which nothing can raise by a little.")
+            raise ExplainError(f"The output of {self.title} consists of integers, which cannot be optimized.")
         self.units = known[path]
         if not 0 <= unit < self.units:
-            raise ExplainError(f"There is no number {unit} in {self.title}; it has 0 to {self.units - 1}.")
+            raise ExplainError(f"There is no unit {unit} in {self.title}; it has units 0 to {self.units - 1}.")
 
     def _note(self, _: Any, __: Any, output: Any) -> None:
         self.seen = output[self.port] if isinstance(output, tuple) else output
@@ -202,7 +202,7 @@ class _Maker:
         answer = answer[0] if isinstance(answer, tuple) else answer
         value = self.seen if self.path else answer
         if value is None:
-            raise ExplainError(f"{self.title} does not run for what comes in.")
+            raise ExplainError(f"{self.title} does not run for this input.")
         value = value if value.ndim > 1 else value.unsqueeze(1)
         value = self.trained.data.restore(value) if self.own else value
         chosen: torch.Tensor = value.select(_axis(value), self.unit)
@@ -249,24 +249,21 @@ class _Maker:
         if not self.path and target.type.is_per_pixel and self.units == len(target.classes):
             return f"the mean score (logit) of {target.classes[self.unit]}"
         if self.own:
-            return f"{target.name}{f' {self.unit + 1}' if self.units > 1 else ''}, in its own units"
-        return f"number {self.unit} of {self.title}" if self.units > 1 else self.title
+            return f"{target.name}{f' {self.unit + 1}' if self.units > 1 else ''}, in the units of the data"
+        return f"unit {self.unit} of {self.title}" if self.units > 1 else self.title
 
     def _told(self, steps: int) -> str:
         kinds = {part.spec.kind for part in self.space.parts.values()}
-        parts = [f"{steps} steps of Adam from the mean of the training rows with a little noise"]
+        parts = [f"{steps} steps of Adam from the mean of the training rows plus noise"]
         if bool(self.shut.any()):
-            parts[0] += f", and for {int(self.shut.sum())} seeds, where it is flat there, from a row that raises it"
+            parts[0] += f" ({int(self.shut.sum())} seeds start from a training row, because the gradient there is 0)"
         if kinds & {"image", "sequence"}:
-            often = f"every {BLUR_EVERY}th step blurred"
-            parts.append(
-                f"moved at random by up to a sixteenth before each (jitter), {often}, but for the last quarter"
-            )
+            parts.append(f"jitter by up to 1/16 and a blur every {BLUR_EVERY} steps in the first three quarters")
         if "image" in kinds:
-            parts.append("no darker than black and no brighter than white")
+            parts.append("values clipped to the range of the training images")
         if kinds & {"vector", "sequence"}:
-            parts.append("pulled to the mean, and held within what the training rows have")
-        return ", ".join(parts)
+            parts.append("values pulled to the mean and clipped to the range of the training rows")
+        return "; ".join(parts)
 
     def _real(self, progress: Progress | None) -> tuple[torch.Tensor, torch.Tensor]:
         """What training rows make of the number: their places (R,), and it (R,)."""
@@ -364,7 +361,7 @@ class _Maker:
 
 
 def _blurred(value: torch.Tensor, picture: bool) -> torch.Tensor:
-    """Pictures (N, C, H, W) or series (N, T, D), each place with a little of its neighbours."""
+    """Pictures (N, C, H, W) or series (N, T, D), each place with a little of its neighbors."""
     import torch
     from torch.nn import functional
 
@@ -391,12 +388,13 @@ def _verdict(reached: float, highest: float, mean: float) -> Verdict:
     if reached < highest:
         return Verdict(
             "caution",
-            "A training row raises this number more than what was made, so the rows show better what it answers to.",
+            "A training row reaches a higher value than the optimized input, so the rows show better what the unit "
+            "responds to.",
         )
     if reached - mean > FAR * (highest - mean):
         return Verdict(
             "caution",
-            "What was made raises this number far beyond any training row: it shows a direction in which the network "
-            "looks, and not a thing that it has met. Read it beside the rows.",
+            "The optimized input goes far beyond every training row: it shows a direction to which the unit responds, "
+            "not a realistic input. Compare it with the rows.",
         )
-    return Verdict("good", "What was made raises this number about as much as the rows of the data that raise it most.")
+    return Verdict("good", "The optimized input reaches about the same value as the highest training rows.")

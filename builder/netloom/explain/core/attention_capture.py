@@ -184,8 +184,8 @@ def _windowed(module: Any, use: Use) -> list[Callable[[], Any]]:
         size[:] = given[0].shape[2:]
         if size[0] * size[1] > MOST_PLACES:
             raise ExplainError(
-                f"Its window attention sees {size[0]:,} × {size[1]:,} places, and a map of all pairs of them would be "
-                f"too large to show; the most are {MOST_PLACES:,} places."
+                f"The window attention covers {size[0]:,} × {size[1]:,} positions, which is too many for an attention "
+                f"map; the maximum is {MOST_PLACES:,} positions."
             )
 
     def hook(_: nn.Module, __: Any, weights: torch.Tensor) -> torch.Tensor:

@@ -29,8 +29,13 @@ class Axes:
 
     @property
     def title(self) -> str:
-        """What stands at the axis along which the rows lie."""
+        """The title of the axis along which the rows lie."""
         return "Seconds" if self.rate else self.down.capitalize()
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether the rows are the nodes of a graph, which have no order."""
+        return self.down == NODE
 
     def names(self, width: int, known: tuple[str, ...] = ()) -> list[str]:
         """What the columns are called; nodes are counted from 0, as everywhere in this app."""

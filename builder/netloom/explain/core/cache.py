@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 # Raised whenever the same question may get another answer than before.
-EDITION = 8
+EDITION = 9
 Kept = TypeVar("Kept")
 FOLDER = "explanations"
 MOST_FILES = 2_000

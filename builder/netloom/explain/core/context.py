@@ -23,7 +23,7 @@ from netloom.explain.core.baselines import USUAL, Asked, choose
 from netloom.explain.core.columns import column_places
 from netloom.explain.core.cost import measured
 from netloom.explain.core.explanation import Target
-from netloom.explain.core.targets import select
+from netloom.explain.core.targets import quantity_of, select
 from netloom.modalities.encoding.tokenization import PAD
 
 # How much of the network's inner values may lie in memory at once, and how many rows at most go through it.
@@ -121,7 +121,7 @@ class Subject:
             self.done += len(next(iter(inputs.values())))
             self.progress(min(1.0, self.done / self.expected) if self.expected else 0.0)
         found = self.model(*[inputs[name] for name in self.arguments])
-        if isinstance(found, tuple) and self.target.kind in ("distance", "head"):
+        if isinstance(found, tuple) and quantity_of(self.target).reads_all_outputs:
             return torch.cat([part.flatten(1) for part in found], dim=1)
         output: torch.Tensor = found[0] if isinstance(found, tuple) else found
         return output

@@ -20,14 +20,21 @@ if TYPE_CHECKING:
 
 
 # The headings under which methods are listed, in this order.
-GRADIENTS, COVERING, GAMES, LAYERS, ATTENTION = (
+GRADIENTS, PERTURBATION, SHAPLEY, LAYERS, ATTENTION = (
     "Gradients",
-    "Covering up",
-    "Games and surrogates",
+    "Perturbation",
+    "Shapley and surrogates",
     "Layers",
     "Attention",
 )
-GROUPS = (GRADIENTS, COVERING, GAMES, LAYERS, ATTENTION)
+# Each with what its methods do, in plain words.
+GROUPS = {
+    GRADIENTS: "Follow the slope of the score back to the input.",
+    PERTURBATION: "Hide parts of the input and watch the score.",
+    SHAPLEY: "Share the score among the features, or fit a simple model around the example.",
+    LAYERS: "Look at the units inside the network.",
+    ATTENTION: "Read the attention weights of the network.",
+}
 FIRST = ("integrated_gradients", "saliency", "occlusion")
 
 
@@ -134,7 +141,7 @@ def registry() -> dict[str, type[Explainer]]:
         Explainer,
         "netloom.explain.attribution",
         "netloom.explain.attention",
-        order=lambda kind: (_place(kind.name), GROUPS.index(kind.group), kind.name),
+        order=lambda kind: (_place(kind.name), list(GROUPS).index(kind.group), kind.name),
     )
 
 

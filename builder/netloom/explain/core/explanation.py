@@ -148,8 +148,8 @@ class Remark:
 
 
 # What a verdict is called where it does not say more.
-TITLES: dict[Level, str] = {"good": "Checks passed", "caution": "Read with care", "poor": "Checks failed"}
-FAITHFUL = ("Faithful to the model", TITLES["good"])
+TITLES: dict[Level, str] = {"good": "Checks passed", "caution": "Interpret with caution", "poor": "Checks failed"}
+FAITHFUL = ("Faithfulness checks passed", TITLES["good"])
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ def obstacle(project: Project, model: nn.Module) -> str:
         if others:
             return (
                 f"{label(project, others[0])} reads the tokens of {label(project, key)} without an Embedding, "
-                "and gradients need one; use Occlusion."
+                "which gradients need; use Occlusion."
             )
         if not embeddings(project, field):
-            return f"The tokens of {label(project, key)} do not reach the answer; connect them through an Embedding."
+            return f"The tokens of {label(project, key)} do not reach the output; connect them through an Embedding."
     return ""

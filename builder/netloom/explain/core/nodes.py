@@ -98,7 +98,7 @@ def find(project: Project, model: nn.Module, path: str) -> InnerNode:
     known = {node.path: node for node in inner_nodes(project, model)}
     if path not in known:
         listed = ", ".join(list(known)[:20])
-        raise UnknownChoiceError(f"There is no node {path[:120]!r} in this network; choose one of {listed}.")
+        raise UnknownChoiceError(f"There is no layer {path[:120]!r} in this network; choose one of {listed}.")
     return known[path]
 
 

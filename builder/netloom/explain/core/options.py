@@ -16,10 +16,10 @@ from netloom.explain.core.explainer import Comparing, Explainer, registry
 SPOKEN = {"baseline": "baseline", "n_steps": "number of steps", "node": "layer", "neuron": "neuron"}
 # Why a method that does not know an option cannot obey it.
 UNUSED = {
-    "baseline": "it compares the example with no baseline that could be chosen",
-    "n_steps": "it follows no path from a baseline in steps",
-    "node": "it does not look at a layer",
-    "neuron": "it does not look at one number of a layer",
+    "baseline": "it has no baseline that can be chosen",
+    "n_steps": "it does not integrate along a path",
+    "node": "it does not explain a layer",
+    "neuron": "it does not explain a single neuron",
 }
 
 
@@ -36,7 +36,8 @@ def explainer_of(method: str, options: Mapping[str, Any]) -> Explainer:
         if name in UNUSED and name not in found.model_fields:
             others = [title for other, title in _titles().items() if name in registry()[other].model_fields]
             raise UnknownChoiceError(
-                f"{found.title} takes no {SPOKEN[name]}: {UNUSED[name]}. Methods that take one: {', '.join(others)}."
+                f"{found.title} does not take a {SPOKEN[name]}: {UNUSED[name]}. Methods that take one: "
+                f"{', '.join(others)}."
             )
     try:
         return found.model_validate(dict(options))

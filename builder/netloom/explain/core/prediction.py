@@ -32,12 +32,12 @@ def answered(trained: Trained, row_or_raw: int | Mapping[str, Any], target: Aske
         ExplainError: there is no such row or target, or the answer is no finite number.
         DataError: the raw row lacks something, or holds what the data cannot take.
     """
-    from netloom.explain.core.targets import predict
+    from netloom.explain.core.targets import predict, quantity_of
 
     asked = Question("", row_or_raw, target)
     subject, example, output = subject_of(trained.project, trained.model, trained.data, asked)
     prediction = predict(subject.target, output, trained.data, subject.inputs)
-    if subject.target.kind == "distance":  # what is near enough goes by the validation rows
+    if quantity_of(subject.target).is_distance:  # the threshold is chosen on the validation rows
         [(said, _)] = said_of(trained, output, dict(subject.inputs))
         prediction = replace(prediction, text=f"{said}, {prediction.text}")
     return Answered(example, prediction, subject.target)

@@ -14,14 +14,36 @@ if TYPE_CHECKING:
 
     from netloom.data import Prepared
 
+LOGIT = "the score (logit)"
 Named = int | str | Mapping[str, Any] | None
 Inputs = Mapping[str, "torch.Tensor"]
 
 
 class Quantity:
-    """A kind of number that is explained. `kind` is what a `Target` holds of it."""
+    """A kind of number that is explained. `kind` is what a `Target` holds of it.
+
+    `is_error`: lower is better. `reads_all_outputs`: several outputs of the network stand side by side. `is_distance`:
+    whether it is small enough is decided on the validation rows.
+    """
 
     kind: ClassVar[TargetQuantity]
+    is_error: ClassVar[bool] = False
+    reads_all_outputs: ClassVar[bool] = False
+    is_distance: ClassVar[bool] = False
+    has_position: ClassVar[bool] = False  # one of the steps that the network reads
+    in_data_units: ClassVar[bool] = False  # not in those in which the network predicts it
+
+    def is_score(self, target: Target) -> bool:
+        """Whether it is a logit, and not a number with a meaning of its own."""
+        return target.quantity.startswith(LOGIT)
+
+    def phrase(self, target: Target, name: str) -> str:
+        """The explained number within a sentence, as Markdown; `name` is that of the target, escaped."""
+        return f"the score of **{name}**" if self.is_score(target) else f"**{name}**"
+
+    def request(self, target: Target) -> Named:
+        """What to ask for to get the same number again for another example."""
+        return target.index
 
     def names(self, data: Prepared, training: Training) -> tuple[str, ...]:
         """What a person can ask for by name, beside the classes of the target."""

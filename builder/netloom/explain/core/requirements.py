@@ -104,30 +104,28 @@ def _smooth_path(project: Project, model: nn.Module) -> str:
     for module in model.modules():
         if type(module).__name__ == "MixtureOfExperts" and getattr(module, "top", 0) == 1:
             return (
-                "its mixture of experts asks one expert at a time, so on the way from the baseline the answer jumps "
-                "from one expert to the next; use Saliency, Occlusion or Shapley sampling, or let it ask two experts."
+                "its mixture of experts uses one expert at a time, so the score jumps between experts along the path "
+                "from the baseline; use Saliency, Occlusion or Shapley sampling, or let it use two experts."
             )
     return ""
 
 
 def _rescaled(project: Project, model: nn.Module) -> str:
     if task(project.training.objective).explains_distance:
-        return f"what is explained is a distance, and its rule does not hold for that square; {ELSE}"
+        return f"the target is a distance, for which its rule does not hold; {ELSE}"
     for node in every_node(project, left_out(project, model)):
         if node.type == SUBNETWORK:
             if node.params.get("shared") and node.params.get("repeat", 1) != 1:
                 return (
-                    f"{_name(node)} runs several times with the same weights, which its rule cannot tell apart; {ELSE}"
+                    f"{_name(node)} runs several times with the same weights, which its rule does not support; {ELSE}"
                 )
         elif node.type in POOLED:
             return (
-                f"{_name(node)} takes maxima, and there its rule loses parts of the answer unless the baseline is zero "
-                f"all through; use average pooling or a stride, or {ELSE}"
+                f"its rule is not complete for {_name(node)} unless the baseline is zero; use average pooling or a "
+                f"stride, or {ELSE}"
             )
         elif node.type not in LINEAR and node.type not in RESCALED:
-            return (
-                f"its rule does not hold for {_name(node)}, and its parts would be wrong without a sign of it; {ELSE}"
-            )
+            return f"its rule does not hold for {_name(node)}, and its attributions would be silently wrong; {ELSE}"
     return ""
 
 
@@ -136,19 +134,17 @@ ELSE = "use Integrated Gradients instead."
 
 def _relevance(project: Project, model: nn.Module) -> str:
     if task(project.training.objective).explains_many_outputs:
-        return f"it passes one number back, and this network answers with many at once; {ELSE}"
+        return f"it propagates a single output, and this network has one per position; {ELSE}"
     for node in every_node(project, left_out(project, model)):
         if node.type == SUBNETWORK or node.type in MERGING:
-            return f"its rule holds for one layer behind the other, and {_name(node)} joins several; {ELSE}"
+            return f"it supports only chains of layers, and {_name(node)} merges several inputs; {ELSE}"
         if node.type not in RELEVANT:
-            return f"it has no rule for {_name(node)}; {ELSE}"
+            return f"it does not have a rule for {_name(node)}; {ELSE}"
     for network in project.networks.values():
         sources = [edge.source_node for edge in network.edges]
         twice = next((key for key in sources if sources.count(key) > 1), None)
         if twice is not None:
-            return (
-                f"its rule holds for one layer behind the other, and several read {_name(network.nodes[twice])}; {ELSE}"
-            )
+            return f"it supports only chains of layers, and several layers read {_name(network.nodes[twice])}; {ELSE}"
     return ""
 
 
@@ -157,15 +153,15 @@ def _relu(project: Project, model: nn.Module) -> str:
 
     if any(isinstance(module, nn.ReLU) for module in model.modules()):
         return ""
-    return "it changes how gradients pass a ReLU, and there is none, so it would show nothing but the plain gradient."
+    return "it changes the gradient of ReLUs, and this network does not have one, so it would equal the plain gradient."
 
 
 def _feature_maps(project: Project, model: nn.Module) -> str:
     pictures = [node for node in project.main_network.nodes.values() if node.params.get("kind") == "image"]
     if not any(node.type == "Input" for node in pictures):
-        return "it looks at the places of a picture, and no picture comes in."
+        return "it needs an image as input."
     if not any(node.type in CONVOLVING for node in every_node(project)):
-        return "it has no convolution, whose values keep their places in the picture."
+        return "it needs a convolution, whose output keeps the positions of the image."
     return ""
 
 
@@ -174,7 +170,7 @@ def _attention(project: Project, model: nn.Module) -> str:
 
     if any(reads(module) or hasattr(module, "capture") for module in model.modules()):
         return ""
-    return "it has no attention layer; add multi-head self-attention or a Transformer encoder block."
+    return "the network does not have an attention layer; add multi-head self-attention or a Transformer encoder block."
 
 
 def _softmax_attention(project: Project, model: nn.Module) -> str:
@@ -183,7 +179,7 @@ def _softmax_attention(project: Project, model: nn.Module) -> str:
     reading = [module for module in model.modules() if hasattr(module, "capture")]
     if all(type(module).__name__ in READABLE for module in reading):
         return ""
-    return "one of its attention layers has no weights that its output is made of; look at its attention maps."
+    return "one of its attention layers does not use softmax weights; see its attention maps instead."
 
 
 def _name(node: Node) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from netloom.explain.core.targets import Asked
 
 TINY = 1e-5
-UNCHECKED = Verdict("caution", "It is not known yet how far this can be relied on.", badge="Not checked yet")
+UNCHECKED = Verdict("caution", "The checks have not run yet.", badge="Not checked yet")
 Progress = Callable[[float], None]
 Preview = Callable[[Explanation], None]
 
@@ -154,7 +154,7 @@ def _explained(
     explainer = explainer_of(asked.method, options)
     obstacle = applicable(project, model, asked.method)
     if obstacle:
-        raise ExplainError(f"{explainer.title} cannot explain this network: {obstacle}")
+        raise ExplainError(f"{explainer.title} does not support this network: {obstacle}")
     subject, example, output = subject_of(project, model, data, asked, baseline_of(explainer))
     weights = cache.weights_hash(model)
     question: dict[str, Any] = {
@@ -207,11 +207,13 @@ def _worked_out(
     judged = subject.on(model)
     result = explainer.run(subject)
     judged.done, judged.expected = subject.done, subject.expected
-    found = _described(explainer, judged, example, output, result)
-    if asked.preview is not None:
-        asked.preview(found)
     sampling = _sampling(judged, result)
     completeness, remarks = _completeness(explainer, judged, result), [*result.remarks]
+    found = _described(explainer, judged, example, output, result)
+    # Completeness takes two rows, so it is known with the first picture, which can then be a waterfall.
+    found = replace(found, proofs=Proofs(completeness, None, asked.seed, sampling=sampling))
+    if asked.preview is not None:
+        asked.preview(found)
     if completeness:
         remarks.insert(0, on_completeness(completeness))
     if sampling:
@@ -281,8 +283,8 @@ def answers(
     output: torch.Tensor = found[0] if isinstance(found, tuple) else found
     if not bool(output.isfinite().all()):
         raise ExplainError(
-            "The network's answer to this example is not a finite number, so there is nothing to explain; "
-            "train it with a lower learning rate."
+            "The output of the network for this example is not finite (NaN or infinity), so it cannot be explained. "
+            "Train the network with a lower learning rate."
         )
     return output
 

@@ -11,7 +11,7 @@ from netloom.core.text import number
 from netloom.document import Training
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Target, TargetQuantity
-from netloom.explain.core.quantity import Inputs, Named, Quantity, listed, place
+from netloom.explain.core.quantity import LOGIT, Inputs, Named, Quantity, listed, place
 from netloom.tasks.several_outputs import head_of, head_width
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class ClassScore(Quantity):
         return Target(self.kind, index, classes[index], f"{self.said} of {classes[index]}")
 
     noun: ClassVar[str] = "class"
-    said: ClassVar[str] = "the score (logit)"
+    said: ClassVar[str] = LOGIT
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
         classes, shares = data.schema.target.classes, output[0].softmax(0)
@@ -50,6 +50,9 @@ class ActionValue(ActionScore):
     kind: ClassVar[TargetQuantity] = "value"
     said = "the value (expected return)"
 
+    def phrase(self, target: Target, name: str) -> str:
+        return f"the value of **{name}**"
+
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
         return Prediction(data.schema.target.classes[int(output[0].argmax())], {})
 
@@ -65,7 +68,7 @@ class BinaryScore(Quantity):
     def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
         classes = data.schema.target.classes
         index = int(output[0, 0] > 0) if asked is None else place(asked, classes, "class")
-        return Target(self.kind, index, classes[index], f"the score (logit) of {classes[index]}")
+        return Target(self.kind, index, classes[index], f"{LOGIT} of {classes[index]}")
 
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
         return output[:, 0] if target.index else -output[:, 0]
@@ -86,7 +89,7 @@ class LabelScore(Quantity):
     def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
         labels = data.schema.target.classes
         index = int(output[0].argmax()) if asked is None else place(asked, labels, "label")
-        return Target(self.kind, index, labels[index], f"the score (logit) of {labels[index]}")
+        return Target(self.kind, index, labels[index], f"{LOGIT} of {labels[index]}")
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
         shares = listed(data.schema.target.classes, output[0].sigmoid())
@@ -97,12 +100,13 @@ class Number(Quantity):
     """One of the predicted numbers (N, …), in the units of the data."""
 
     kind: ClassVar[TargetQuantity] = "number"
+    in_data_units = True
 
     def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
         width, name = output[0].numel(), data.schema.target.name
         names = (name,) if width == 1 else tuple(f"{name} {step + 1}" for step in range(width))
         index = 0 if asked is None else place(asked, names, "output")
-        return Target(self.kind, index, names[index], f"{names[index]}, in its own units")
+        return Target(self.kind, index, names[index], f"{names[index]}, in the units of the data")
 
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
         fitted = data.preprocess["target"]
@@ -118,36 +122,52 @@ class ReconstructionError(Quantity):
     """The mean squared error between the first field of the input and the output."""
 
     kind: ClassVar[TargetQuantity] = "error"
+    is_error = True
+
+    def phrase(self, target: Target, name: str) -> str:
+        return "**the reconstruction error**"
+
+    def request(self, target: Target) -> Named:
+        return None
 
     def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
         if asked is not None:
             raise ExplainError(
-                "A network that gives back its input has one number to explain, how far it is off; ask for no target."
+                "A network that reconstructs its input has a single target, the reconstruction error; leave the target "
+                "out."
             )
         name = data.schema.inputs[0].name
-        return Target(self.kind, 0, name, f"how far {name} as it is given back is off (mean squared error)")
+        return Target(self.kind, 0, name, f"the reconstruction error of {name} (mean squared error)")
 
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
         return (output - inputs[target.name]).square().flatten(1).mean(1)
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
-        return Prediction(f"an error of {float(self.select(target, output, data, inputs)):.4g}", {})
+        return Prediction(f"reconstruction error {float(self.select(target, output, data, inputs)):.4g}", {})
 
 
 class PairDistance(Quantity):
     """The Euclidean distance of two embeddings that stand side by side (N, 2 D)."""
 
     kind: ClassVar[TargetQuantity] = "distance"
+    reads_all_outputs = True
+    is_distance = True
+
+    def phrase(self, target: Target, name: str) -> str:
+        return "**the distance**"
+
+    def request(self, target: Target) -> Named:
+        return None
 
     def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
-        return Target(self.kind, 0, data.schema.target.name, "the distance of both embeddings")
+        return Target(self.kind, 0, data.schema.target.name, "the distance between the two embeddings")
 
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
         one, other = output.chunk(2, dim=1)
         return (one - other).square().sum(1).clamp(min=1e-12).sqrt()
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
-        return Prediction(f"{float(self.select(target, output, data, inputs)):.4g} apart", {})
+        return Prediction(f"distance {float(self.select(target, output, data, inputs)):.4g}", {})
 
 
 class Component(Quantity):
@@ -156,12 +176,12 @@ class Component(Quantity):
     kind: ClassVar[TargetQuantity] = "raw"
 
     def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
-        names = tuple(f"number {index + 1}" for index in range(output.shape[1]))
-        index = int(output[0].abs().argmax()) if asked is None else place(asked, names, "number")
+        names = tuple(f"component {index + 1}" for index in range(output.shape[1]))
+        index = int(output[0].abs().argmax()) if asked is None else place(asked, names, "component")
         return Target(self.kind, index, names[index], f"{names[index]} of the embedding")
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
-        return Prediction(f"{target.name} is {float(output[0, target.index]):.4g}", {})
+        return Prediction(f"{target.name} = {float(output[0, target.index]):.4g}", {})
 
 
 class ItemScore(Component):
@@ -186,6 +206,9 @@ class Region(Quantity):
             self.kind, index, classes[index], f"the mean score (logit) of {classes[index]} over {where}", None, pixels
         )
 
+    def is_score(self, target: Target) -> bool:
+        return True
+
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
         scores = output[:, target.index].flatten(1)
         return scores[:, list(target.places)].mean(1) if target.places else scores.mean(1)
@@ -200,6 +223,10 @@ class HeadScore(Quantity):
     """A number or a class of one of several outputs, which stand side by side."""
 
     kind: ClassVar[TargetQuantity] = "head"
+    reads_all_outputs = True
+
+    def request(self, target: Target) -> Named:
+        return target.name
 
     def names(self, data: Prepared, training: Training) -> tuple[str, ...]:
         found = []
@@ -216,11 +243,11 @@ class HeadScore(Quantity):
             name = part["name"]
             names.append(name)
             if "std" in part:
-                found[name] = Target(self.kind, start, name, f"{name}, in its own units", position, widths)
+                found[name] = Target(self.kind, start, name, f"{name}, in the units of the data", position, widths)
                 continue
             classes = part["classes"]
             for index, label in enumerate(classes):
-                said = f"the score (logit) of {label} ({name})"
+                said = f"{LOGIT} of {label} ({name})"
                 if width > 1 or index:  # one logit is for the second class
                     column = start + (index if width > 1 else 0)
                     found[f"{name}: {label}"] = Target(self.kind, column, f"{name}: {label}", said, position, widths)

@@ -76,6 +76,11 @@ def askable(data: Prepared, training: Training) -> tuple[str, ...]:
     return quantity.names(data, training) if quantity else ()
 
 
+def quantity_of(target: Target) -> Quantity:
+    """What a target is, whatever the data: its facts, and how it is written in sentences."""
+    return _BY_KIND[target.kind]
+
+
 def _usual(data: Prepared) -> Task:
     return usual_task(data.schema.target.kind) or task("")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from netloom.document import Training
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Target, TargetQuantity
-from netloom.explain.core.quantity import Inputs, Named, Quantity, listed
+from netloom.explain.core.quantity import LOGIT, Inputs, Named, Quantity, listed
 from netloom.modalities.encoding.text_fields import written
 from netloom.modalities.encoding.tokenization import PAD
 
@@ -24,7 +24,14 @@ class TokenScore(Quantity):
     """The logit of a token at one position (N, T, vocabulary): of what comes next in a text."""
 
     kind: ClassVar[TargetQuantity] = "next_token"
+    has_position = True
     field: ClassVar[int] = 0  # the input whose vocabulary the tokens are from
+
+    def phrase(self, target: Target, name: str) -> str:
+        return f"the score of **“{name}”** as the next token"
+
+    def request(self, target: Target) -> Named:
+        return {"position": target.position, "token": target.index}
 
     def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
         request = {"token": asked} if isinstance(asked, (int, str)) else dict(asked or {})
@@ -48,7 +55,7 @@ class TokenScore(Quantity):
         return last_token(tokens)
 
     def described(self, name: str, position: int) -> str:
-        return f"the score (logit) of {name!r} after step {position + 1}"
+        return f"{LOGIT} of {name!r} after step {position + 1}"
 
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
         return output[:, target.position, target.index]
@@ -73,7 +80,7 @@ class AnswerToken(TokenScore):
         return 0  # only the source can have decided the first token
 
     def described(self, name: str, position: int) -> str:
-        return f"the score (logit) of {name!r} as token {position + 1} of the answer"
+        return f"{LOGIT} of {name!r} as output token {position + 1}"
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
         text = written(data.preprocess["fields"][self.field], output[0].argmax(1).tolist())
@@ -85,6 +92,9 @@ class TagScore(TokenScore):
 
     kind: ClassVar[TargetQuantity] = "tags"
 
+    def phrase(self, target: Target, name: str) -> str:
+        return f"the score of the tag **{name}**"
+
     def vocabulary(self, data: Prepared) -> list[str]:
         return list(data.schema.target.classes)
 
@@ -94,7 +104,7 @@ class TagScore(TokenScore):
         return next((position for position, tag in enumerate(tags) if names[tag] != "O"), 0)
 
     def described(self, name: str, position: int) -> str:
-        return f"the score (logit) of the tag {name} for word {position + 1}"
+        return f"{LOGIT} of the tag {name} for word {position + 1}"
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
         tags, shares = self.vocabulary(data), output[0, target.position].softmax(0)

@@ -99,8 +99,8 @@ class Overall:
     @property
     def sentence(self) -> str:
         """How many rows, of which, and how far they can be relied on."""
-        which = "rows with the greatest loss" if self.which == "worst" else f"{self.which} rows"
-        chance = f", chosen by chance (seed {self.seed})" if len(self.rows) < self.there else ""
+        which = "rows with the largest loss" if self.which == "worst" else f"{self.which} rows"
+        chance = f" sampled with seed {self.seed}" if len(self.rows) < self.there else ""
         within = f" in {self.about}" if self.about else ""
         compared = f", compared with {self.compared}" if self.compared else ""
         rows = f"{len(self.rows)} of {self.there} {which}{chance}"
@@ -108,7 +108,7 @@ class Overall:
         told = f"{self.title} of {self.quantity}{within}{compared}, over {rows}.{warned}"
         if self.converged is None:
             return told
-        return f"{told} The parts add up within {CONVERGED:.0%} in {self.converged:.0%} of them."
+        return f"{told} The completeness error is at most {CONVERGED:.0%} in {self.converged:.0%} of them."
 
     def as_json(self) -> dict[str, Any]:
         """All of it in plain JSON values, but the points and maps of single rows."""
@@ -205,7 +205,7 @@ def _first(trained: Trained) -> str:
         return BATCHED
     fitting = [item.name for item in known.values() if item.available and not item.layered]
     if not fitting:
-        raise ExplainError(f"This network cannot be explained: {known[BATCHED].reason}")
+        raise ExplainError(f"No method supports this network: {known[BATCHED].reason}")
     return fitting[0]
 
 
@@ -219,17 +219,18 @@ def _sample(trained: Trained, which: Which, worst: list[int], most: int, seed: i
     """At most so many rows by their numbers, and how many there are."""
     if trained.data.schema.target.type.is_action:
         raise ExplainError(
-            "What an agent learns from are its own steps, of which no split is kept; look at one of them."
+            "An agent generates its examples while it acts, so there is no split to aggregate over; explain single "
+            "steps instead."
         )
     if which not in WHICH:
         raise UnknownChoiceError(f"There are no rows named {str(which)[:40]!r}; choose one of {', '.join(WHICH)}.")
     if which == "worst":
         if not worst:
-            raise ExplainError("No rows with the greatest loss are known for this kind of answer; choose a split.")
+            raise ExplainError("The rows with the largest loss are not known for this task; choose a split.")
         return worst[:most], len(worst)
     listed = trained.data.split[which].numpy()
     if not len(listed):
-        raise ExplainError(f"The {which} split has no rows; choose another.")
+        raise ExplainError(f"The {which} split does not have rows; choose another split.")
     if len(listed) > most:
         listed = np.sort(np.random.default_rng(seed).choice(listed, most, replace=False))
     return [int(row) for row in listed], len(trained.data.split[which])
@@ -253,7 +254,7 @@ def _hashed(value: Any) -> Any:
 
 def _quantity(targets: Sequence[Target]) -> str:
     said = {target.quantity for target in targets}
-    return said.pop() if len(said) == 1 else "each row's own answer"
+    return said.pop() if len(said) == 1 else "the prediction of each row"
 
 
 def _summed_up(trained: Trained, method: str, gathered: Gathered, rows: list[int]) -> Overall:

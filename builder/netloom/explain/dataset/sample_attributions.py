@@ -51,7 +51,7 @@ def gather(
     """
     obstacle = applicable(trained.project, trained.model, explainer.name)
     if obstacle:
-        raise ExplainError(f"{explainer.title} cannot explain this network: {obstacle}")
+        raise ExplainError(f"{explainer.title} does not support this network: {obstacle}")
     # The fast way chooses its own steps.
     if explainer.name == BATCHED and not (isinstance(explainer, Integrating) and explainer.n_steps):
         return _together(trained, rows, asked, baseline_of(explainer), progress)
@@ -142,7 +142,7 @@ def _one_by_one(
                 known.setdefault(name, []).append(values)
     if not any(found):
         raise ExplainError(
-            f"{explainer.title} tells nothing of the input or of a layer, so there is nothing to take together."
+            f"{explainer.title} does not attribute to the input or to a layer, so it cannot be aggregated over rows."
         )
     stacked = [{name: np.stack(each) for name, each in known.items()} for known in found]
     return Gathered(targets, by_column(trained.data, stacked[0]), stacked[1], None, compared, _about(explainer))

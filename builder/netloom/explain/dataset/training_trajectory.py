@@ -38,7 +38,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Scrubbed:
-    """All frames in the order of training. `bounds` end the colour scale that they share, by field or node."""
+    """All frames in the order of training. `bounds` end the color scale that they share, by field or node."""
 
     frames: tuple[Frame, ...]
     bounds: dict[str, float]
@@ -91,8 +91,8 @@ def scrub(
     listed = list(moments(folder) if found_moments is None else found_moments)
     if len(listed) < 2:
         raise ExplainError(
-            "Only one set of weights was kept of this run, so nothing can be compared along its training. "
-            "Train for two epochs or more; of each some are kept."
+            "This run has only one checkpoint, so there is nothing to compare. Train for two epochs or more; "
+            "checkpoints are then kept during training."
         )
     found: dict[str, Explanation] = {}
     for place, moment in enumerate([listed[-1], *listed[:-1]]):  # the last first: the others explain its answer

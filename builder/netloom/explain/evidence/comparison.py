@@ -33,7 +33,7 @@ class Agreement:
 
     `spearman` is signed (of the sizes alone, where one of the methods knows no sign: `signed` is then False), None
     where there are too few parts, or one ranking is flat. `chance`: the share of `orders` other orders that agree at
-    least as well, the own one counted in; neighbours stay neighbours in them where parts lie beside each other.
+    least as well, the own one counted in; neighbors stay neighbors in them where parts lie beside each other.
     `overlap` of the `top` strongest parts are the same; by chance alone it would be `expected`, and so many or more
     have the probability `top_chance`.
     """
@@ -51,18 +51,18 @@ class Agreement:
     @property
     def sentence(self) -> str:
         """The agreement in words."""
-        top = f"Of the {self.top} strongest parts {self.overlap} are the same; chance alone gives {self.expected:.1f}."
+        top = f"{self.overlap} of the top {self.top} features are the same ({self.expected:.1f} expected by chance)."
         if self.top == 1:
-            top = f"The strongest part is {'the same' if self.overlap else 'another'}."
+            top = f"The top feature is {'the same' if self.overlap else 'different'}."
         if self.spearman is None or self.chance is None:
-            return f"There are too few parts that differ for ranks to be compared. {top if self.parts else ''}".strip()
-        what = "ranks" if self.signed else "sizes (without signs, as one of the methods has none)"
+            return f"There are too few different features to compare ranks. {top if self.parts else ''}".strip()
+        what = "" if self.signed else " of the magnitudes (one of the methods gives no signs)"
         if self.chance > RARE:
-            said = f"no more than chance gives ({self.chance:.0%} of {self.orders} other orders agree as well)"
+            said = f"not better than chance ({self.chance:.0%} of {self.orders} permutations agree as well)"
         else:
             word = "strong" if self.spearman >= STRONG else "some" if self.spearman >= SOME else "weak"
-            said = f"{word} agreement (at most {self.chance:.1%} of {self.orders} other orders agree as well)"
-        return f"Their {what} agree by {self.spearman:+.2f}: {said}. {top}"
+            said = f"{word} agreement (at most {self.chance:.1%} of {self.orders} permutations agree as well)"
+        return f"The rank correlation{what} is {self.spearman:+.2f}: {said}. {top}"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Comparison:
 
     @property
     def bounds(self) -> dict[str, float]:
-        """The greatest size of any part of both, by field or node: the end of the colour scale that they share."""
+        """The greatest size of any part of both, by field or node: the end of the color scale that they share."""
         return bounds(self.pair, self.first.axes)
 
     def as_json(self) -> dict[str, Any]:
@@ -122,8 +122,8 @@ def side_by_side(
     data, other = first.trained.data.schema, second.trained.data.schema
     if data.target.classes != other.target.classes or data.target.kind != other.target.kind:
         raise ExplainError(
-            f"The two networks do not answer the same question: one tells {data.target.name}, the other "
-            f"{other.target.name} with other classes. Choose two runs on the same data."
+            f"The two networks have different targets: one predicts {data.target.name}, the other "
+            f"{other.target.name} with other classes. Choose two runs on the same dataset."
         )
     found: list[Explanation] = []
     for place, side in enumerate((first, second)):
@@ -173,7 +173,7 @@ def agree(first: Explanation, second: Explanation, *, seed: int = 0, chance: boo
 def agreement(
     one: np.ndarray, other: np.ndarray, *, signed: bool = True, along: bool = False, seed: int = 0, chance: bool = True
 ) -> Agreement:
-    """How two rankings (parts,) agree. `along`: neighbours in reading order stay so, as chance turns a ring."""
+    """How two rankings (parts,) agree. `along`: neighbors in reading order stay so, as chance turns a ring."""
     kept = (one != 0) | (other != 0)
     one, other = one[kept], other[kept]
     parts = len(one)
@@ -189,7 +189,7 @@ def agreement(
 def bounds(
     maps: tuple[Mapping[str, np.ndarray], ...] | list[Mapping[str, np.ndarray]], axes: Mapping[str, Axes] | None = None
 ) -> dict[str, float]:
-    """The greatest size of any part in several maps, by field, as they are drawn: one colour scale for all. It is the
+    """The greatest size of any part in several maps, by field, as they are drawn: one color scale for all. It is the
     same for all pictures, and for all tables and texts; each series has its own. Channels of pictures are summed up,
     and so are the pieces of what is drawn in pieces."""
     found: dict[str, float] = {}
@@ -251,24 +251,22 @@ def _refusal(first: Explanation, second: Explanation) -> str:
     """Why two explanations cannot be compared; empty where they can."""
     if first.target.name != second.target.name or first.target.quantity != second.target.quantity:
         said = f"one explains {first.target.quantity}, the other {second.target.quantity}"
-        return f"They do not explain the same number: {said}. Choose the same for both."
+        return f"The explanations have different targets: {said}. Choose the same target for both."
     one, other = _parts(first), _parts(second)
     kinds = [bool(found.attributions) for found in (first, second)]
     if kinds[0] != kinds[1]:
         within = first.title if not kinds[0] else second.title
-        return f"{within} looks within the network and the other at the input, so their parts are not the same ones."
+        return f"{within} explains a layer and the other method the input, so their attributions cannot be compared."
     if not one or {name: value.shape for name, value in one.items()} != {k: v.shape for k, v in other.items()}:
         sizes = [
             ", ".join(f"{name} {' × '.join(map(str, v.shape))}" for name, v in parts.items()) for parts in (one, other)
         ]
         return (
-            f"Their inputs differ: one has {sizes[0] or 'nothing'}, the other {sizes[1] or 'nothing'}. Choose runs "
-            "whose networks read the same fields of the same data, or for layers the same node."
+            f"The inputs differ: one has {sizes[0] or 'nothing'}, the other {sizes[1] or 'nothing'}. Choose runs whose "
+            "networks read the same fields of the same dataset, or, for layers, the same layer."
         )
     if first.labels != second.labels or not _same_example(first, second):
-        return (
-            "Their inputs differ: they do not explain the same example. Choose runs on the same data, and the same row."
-        )
+        return "The inputs differ: the explanations are of different examples. Choose the same row of the same dataset."
     return ""
 
 
@@ -296,7 +294,7 @@ def _strongest(values: np.ndarray, count: int) -> list[int]:
 
 def _others(parts: int, *, along: bool, seed: int) -> np.ndarray:
     """Other orders of the parts, (orders, parts): all where they are few, else some by chance; of parts that are
-    neighbours only those in which they stay so."""
+    neighbors only those in which they stay so."""
     places, random = np.arange(parts), np.random.default_rng(seed)
     if along:
         turned = [np.roll(way, shift) for way in (places, places[::-1]) for shift in range(parts)][1:]

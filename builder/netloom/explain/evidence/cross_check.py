@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from netloom.explain.attention.rollout import spearman
-from netloom.explain.core.explainer import COVERING, Explainer, registry
+from netloom.explain.core.explainer import PERTURBATION, Explainer, registry
 from netloom.explain.core.explanation import CrossCheck
 from netloom.explain.core.groups import Groups
 
 if TYPE_CHECKING:
     from netloom.explain.core.context import Subject
 
-# Both are compared over so many groups of neighbours; with fewer than the least, ranks agree by chance.
+# Both are compared over so many groups of neighbors; with fewer than the least, ranks agree by chance.
 GROUPS, FEWEST = 25, 4
 STEPS = 16
 GRADIENT_METHOD = "integrated_gradients"
@@ -34,7 +34,7 @@ def cross_check(explainer: Explainer, subject: Subject, attributions: dict[str, 
     parts = Groups(subject, GROUPS)
     if parts.count < FEWEST or set(attributions) != set(parts.labels):
         return None
-    covering = explainer.group == COVERING
+    covering = explainer.group == PERTURBATION
     if covering and registry()[GRADIENT_METHOD].obstacle(subject.project, subject.model):
         return None
     own = _summed(parts, attributions, signed=explainer.signed)

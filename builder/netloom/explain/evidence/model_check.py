@@ -49,15 +49,14 @@ class ModelCheck:
         said = []
         if self.at_chance:
             said.append(
-                f"The model itself does not measurably beat a trivial predictor on {self.rows} test rows: "
-                f"{self.measured}. What it relies on says little about the world."
+                f"The model does not measurably beat a trivial predictor on {self.rows} test rows: {self.measured}. "
+                "What it relies on says little about the real world."
             )
         if self.leaks:
             names = " and ".join(repr(name) for name in self.leaks[:3])
             verb = "gives" if len(self.leaks) == 1 else "give"
             said.append(
-                f"The input {names} {verb} the target away, so that the test score does not show what the model can do "
-                "without."
+                f"The input {names} {verb} the target away (target leakage), so the test score is too optimistic."
             )
         return " ".join(said)
 

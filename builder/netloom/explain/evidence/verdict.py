@@ -60,79 +60,82 @@ def on_completeness(proof: Completeness) -> Remark:
     """How far the parts add up to what they explain."""
     gap = proof.answer - proof.baseline_answer
     if proof.relative_error is None:
-        sentence = "The answer for this example is the same as for the baseline, so there is nothing to share out."
+        sentence = "The score of this example equals that of the baseline, so there is nothing to attribute."
         return Remark("caution", sentence)
     if proof.by_construction:
-        return Remark("good", "The parts add up by construction, however wrong each of them is, which proves nothing.")
-    shown = f"{_number(proof.sum)} of {_number(gap)}"
+        text = "The attributions add up to the change of the score by construction, so completeness is no evidence."
+        return Remark("good", text)
+    shown = f"{_number(proof.sum)} of the {_number(gap)} between the baseline and the example"
     if not proof.promised:
-        text = f"Each part was taken away alone; together these effects make {shown} from the baseline to the answer,"
-        return Remark("good", f"{text} and the rest lies in how the parts act together.")
+        text = f"Each feature was removed alone; these effects sum to {shown}"
+        return Remark("good", f"{text}, and interactions between features account for the rest.")
     steps = f" with {proof.steps} steps" if proof.steps else ""
-    text = f"The parts add up to {shown} from the baseline to the answer (off by {_share(proof.relative_error)}{steps})"
+    text = f"The attributions sum to {shown} (completeness error {_share(proof.relative_error)}{steps})"
     if proof.word in ("exact", "converged"):
         return Remark("good", f"{text}: {proof.word}.", "completeness")
     if proof.word == "approximate":
-        return Remark("caution", f"{text}, so single parts are approximate.")
-    return Remark("poor", f"{text}: unreliable, so its parts cannot be relied on.")
+        return Remark("caution", f"{text}, so single attributions are approximate.")
+    return Remark("poor", f"{text}, so the attributions are unreliable.")
 
 
 def on_randomised(proof: Randomised) -> Remark:
     """Whether the explanation depends on what the network learned."""
-    shown = f"(Spearman {proof.spearman:+.2f} with {proof.draws} networks of shuffled weights)"
+    shown = f"(Spearman {proof.spearman:+.2f} with {proof.draws} networks with shuffled weights)"
     if proof.passed:
-        return Remark("good", f"It depends on what the network learned {shown}.", "randomization")
-    return Remark("poor", f"Much of it stays when the network forgets what it learned {shown}: it shows the input.")
+        return Remark("good", f"The explanation depends on the learned weights {shown}.", "randomization")
+    return Remark("poor", f"The explanation hardly depends on the learned weights {shown}: it shows the input.")
 
 
 def on_faithfulness(proof: Faithfulness | None) -> Remark:
     """How far the parts that are said to matter do, compared with chance."""
     if proof is None:
-        return Remark("caution", "There are not two parts to put in order, so chance cannot be compared with.")
-    at_least = f"{round(proof.chance * proof.orders)} of {proof.orders} possible orders do as well"
+        return Remark("caution", "There are fewer than two features, so faithfulness cannot be measured.")
+    at_least = f"{round(proof.chance * proof.orders)} of {proof.orders} possible orders are as good"
     if proof.units < FEWEST_UNITS:
-        text = f"With only {proof.units} parts, even the best order may be so by chance: {at_least}."
+        text = f"With only {proof.units} features, even the best order may be due to chance: {at_least}."
         return Remark("caution", text)
     better = f"{_beaten(proof)} of {proof.orders} {'possible' if proof.exhaustive else 'random'} orders"
+    begun = "Removing the most important features first changes the score faster than"
     if proof.chance <= SURE:
-        return Remark(
-            "good", f"Taking parts away in its order changes the answer sooner than {better}: faithful.", FAITHFULNESS
-        )
+        return Remark("good", f"{begun} {better}: faithful.", FAITHFULNESS)
     if proof.chance <= LIKELY:
-        text = f"Taking parts away in its order changes the answer sooner than {better}: only somewhat faithful."
-        return Remark("caution", text)
-    text = f"Taking parts away in its order changes the answer sooner than only {better}: hardly better than chance."
-    return Remark("poor", text)
+        return Remark("caution", f"{begun} {better}: only somewhat faithful.")
+    return Remark("poor", f"{begun} only {better}: hardly better than chance.")
 
 
 def on_infidelity(proof: Faithfulness) -> Remark | None:
     """Whether the parts foretell what leaving several of them out does; nothing where they do, or have no sign."""
     if proof.infidelity is None or proof.units < FEWEST_UNITS or proof.infidelity < UNFAITHFUL:
         return None
-    text = f"Their sums hardly foretell what leaving several parts out does (infidelity {proof.infidelity:.2f})"
-    return Remark("caution", f"{text}, so parts act together: read the order, not the sizes.")
+    text = (
+        f"The attributions hardly predict the effect of removing several features (infidelity {proof.infidelity:.2f})"
+    )
+    return Remark("caution", f"{text}, because features interact: trust their order rather than their sizes.")
 
 
 def on_sampling(proof: Sampling) -> Remark:
     """How far the parts are off because the method draws at random."""
     if proof.enumerated:
-        return Remark("good", "Every choice of groups was tried, so these Shapley values are exact.", "sampling")
+        return Remark("good", "All coalitions were evaluated, so these Shapley values are exact.", "sampling")
     if proof.standard_error is None:
-        return Remark("caution", "The parts were estimated once, so it is not known how far they are off.")
-    shown = f"the standard error over {proof.repeats} repeats is {_share(proof.standard_error)} of the total"
+        return Remark("caution", "The attributions are a single random estimate, so their sampling error is unknown.")
+    shown = (
+        f"The attributions are estimated by sampling: the standard error over {proof.repeats} repeats is "
+        f"{_share(proof.standard_error)} of the total"
+    )
     if proof.standard_error <= STEADY:
-        return Remark("good", f"The parts are estimated at random: {shown}.", "sampling")
+        return Remark("good", f"{shown}.", "sampling")
     if proof.standard_error <= UNSTEADY:
-        return Remark("caution", f"The parts are estimated at random: {shown}, so small parts mean nothing.")
-    return Remark("poor", f"The parts are estimated at random: {shown}, so they mean little; take more samples.")
+        return Remark("caution", f"{shown}, so small attributions are not meaningful.")
+    return Remark("poor", f"{shown}, so the attributions are unreliable; take more samples.")
 
 
 def on_cross_check(proof: CrossCheck) -> Remark:
     """Whether a method of another kind orders the parts alike."""
-    shown = f"(rank correlation {proof.spearman:+.2f} over {proof.groups} groups of parts)"
+    shown = f"(rank correlation {proof.spearman:+.2f} over {proof.groups} groups of features)"
     if proof.spearman >= AGREEING:
-        return Remark("good", f"{proof.title} orders the parts alike {shown}.", "agreement")
-    text = f"{proof.title} disagrees {shown}: the two answer different questions here, or one of them is misleading."
+        return Remark("good", f"{proof.title} agrees {shown}.", "agreement")
+    text = f"{proof.title} disagrees {shown}: the two methods measure different things here, or one is misleading."
     return Remark("caution", text)
 
 

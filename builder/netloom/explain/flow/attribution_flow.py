@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 METHOD = "flow"
 TITLE = "Attribution flow"
-SUMMARY = "How much of the answer goes along each connection of the graph; at every cut it adds up"
+SUMMARY = "How much of the score passes through each connection of the network; complete at every cut"
 # The paper of conductance, which is what goes through a node.
 URL = "https://arxiv.org/abs/1805.12233"
 NEEDS = ("gradients", "smooth_path")
@@ -108,7 +108,7 @@ def flow(
     started = perf_counter()
     obstacle = flow_obstacle(trained)
     if obstacle:
-        raise ExplainError(f"{TITLE} cannot explain this network: {obstacle}")
+        raise ExplainError(f"{TITLE} does not support this network: {obstacle}")
     asked = Question(METHOD, row_or_raw, target, progress=progress)
     subject, example, output = subject_of(trained.project, trained.model, trained.data, asked, baseline)
     weights, options = cache.weights_hash(trained.model), {"max_steps": max_steps, "tolerance": tolerance}
@@ -163,13 +163,13 @@ def _word(error: float | None) -> str:
 def _verdict(gap: float, error: float | None, cuts: int, steps: int) -> Verdict:
     """How far the flow can be trusted, in a number and a word."""
     if error is None:
-        return Verdict("caution", "The answer is the same as for the baseline, so there is nothing to share out.")
+        return Verdict("caution", "The score equals that of the baseline, so there is nothing to attribute.")
     word = _word(error)
     levels: dict[str, Level] = {"exact": "good", "converged": "good", "approximate": "caution"}
     where = f"every cut of the graph ({cuts})" if cuts > 1 else "the only cut of the graph"
     if word not in levels:
-        text = f"The flows do not add up: at the worst of {cuts} cuts they are off by {error:.1%} of {gap:+.3g}"
-        return Verdict("poor", f"{text} after {steps} steps: unreliable.")
-    shown = f"{error:.2%}" if error >= 5e-5 else "less than 0.01%"
-    text = f"The flows add up to {gap:+.3g} at {where}, off by at most {shown} with {steps} steps: {word}."
+        text = f"The flows do not add up: the largest completeness error of {cuts} cuts is {error:.1%} of {gap:+.3g}"
+        return Verdict("poor", f"{text} after {steps} steps, so the flow is unreliable.")
+    shown = f"at most {error:.2%}" if error >= 5e-5 else "below 0.01%"
+    text = f"The flows sum to {gap:+.3g} at {where} (completeness error {shown} with {steps} steps): {word}."
     return Verdict(levels[word], text)

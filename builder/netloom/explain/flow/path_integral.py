@@ -129,7 +129,7 @@ class Way:
 
 
 def _chunks(spans: list[tuple[float, float]], most: int) -> Iterator[tuple[list[float], list[int]]]:
-    """Rows to pass at once, and which neighbours among them are a span; spans that touch share a row."""
+    """Rows to pass at once, and which neighbors among them are a span; spans that touch share a row."""
     rows: list[float] = []
     kept: list[int] = []
     for low, high in spans:

@@ -108,9 +108,9 @@ def obstacle(trained: Trained) -> str:
     """Why no rows can be named for this network, in a sentence; empty where they can."""
     objective = trained.objective
     if objective.task.environment:
-        return "It learned by acting, and not from rows of data, so no row taught it anything."
+        return "This agent learned by acting and not from the rows of a dataset, so there are no training examples."
     if objective.task.alternating or objective.task.paired_views:
-        return "Its loss is that of many rows together, and no single row has one of its own."
+        return "The loss is defined for a whole batch, and TracInCP needs the loss of single rows."
     return ""
 
 
@@ -226,7 +226,7 @@ def refuse(trained: Trained) -> None:
     """
     reason = obstacle(trained)
     if reason:
-        raise ExplainError(f"No rows of the training data can be named: {reason}")
+        raise ExplainError(f"Influential training examples cannot be computed: {reason}")
 
 
 def plain_values(found: Any) -> dict[str, Any]:
@@ -310,11 +310,11 @@ def _against(trained: Trained, row: int, against: Against | None) -> Against:
     chosen: Against = against or ("answer" if answered else "truth")
     if chosen == "answer" and not answered:
         raise ExplainError(
-            "What a network answers is no loss here, as it is not one of several classes; ask for what taught it the "
-            "true answer."
+            "The loss with respect to the prediction is defined for classes only; use the loss with respect to the "
+            "label (truth)."
         )
     if chosen == "truth" and row < 0:
-        raise ExplainError("An example of your own has no true answer; choose a row of the data.")
+        raise ExplainError("A custom input has no label; choose a row of the dataset.")
     return chosen
 
 
@@ -338,8 +338,8 @@ def _looked_by(work: Rows) -> str:
     every = [name for name, _ in work.model.named_parameters()]
     count = sum(value.numel() for value in work.weights.values())
     if work.names[0] == every[0] or len({name.rpartition(".")[0] for name in work.names}) > 1:
-        return f"all {count:,} weights"
-    return f"the {count:,} weights of {work.names[-1].rpartition('.')[0]}"
+        return f"all {count:,} parameters"
+    return f"the {count:,} parameters of {work.names[-1].rpartition('.')[0]}"
 
 
 def _aimed(
@@ -382,8 +382,8 @@ def _take(work: Rows, trained: Trained, path: Path | None) -> None:
 
 
 def _told_of(stages: int) -> str:
-    way = f"{stages} checkpoints" if stages > 1 else "1 checkpoint, so what was learned early is not seen"
+    way = f"{stages} checkpoints" if stages > 1 else "1 checkpoint, so early training is not covered"
     return (
-        f"By {way}. A row that taught itself far more than others do is learned by heart: its label may be wrong, or "
-        "it is merely rare or difficult. Look at each before you change it."
+        f"Based on {way}. A row with a much higher self-influence than others was memorized: its label may be wrong, "
+        "or it is rare or difficult. Check each row before you change it."
     )

@@ -73,12 +73,12 @@ def judged(tried: Tried | None, loss: float, stages: int) -> tuple[Level, str]:
     """How far the named rows can be relied on, in a word and a sentence."""
     way = f"{stages} checkpoints" if stages > 1 else "1 checkpoint"
     if tried is None:
-        return "caution", f"By {way}. There are too few rows to compare with random ones."
-    sets = f"{tried.sets} random sets of as many rows"
+        return "caution", f"Based on {way}. There are too few rows for a comparison with random rows."
+    sets = f"{tried.sets} random sets of rows"
     text = (
-        f"By {way}. Checked by learning: {tried.steps} steps on the rows for it change its loss of {loss:.3g} by "
-        f"{-tried.gain:+.2g}, lower than {_beaten(tried.gain_chance, tried.sets)} of {sets}; those against it "
-        f"by {tried.harm:+.2g}, higher than {_beaten(tried.harm_chance, tried.sets)} of them."
+        f"Based on {way}. Validated by {tried.steps} training steps: the proponents change the loss of {loss:.3g} by "
+        f"{-tried.gain:+.2g}, a larger decrease than {_beaten(tried.gain_chance, tried.sets)} of {sets}; the opponents "
+        f"change it by {tried.harm:+.2g}, a larger increase than {_beaten(tried.harm_chance, tried.sets)} of them."
     )
     worst = max(tried.gain_chance, tried.harm_chance)
     if worst > LIKELY or tried.gain <= 0 or tried.harm <= 0:
@@ -86,7 +86,7 @@ def judged(tried: Tried | None, loss: float, stages: int) -> tuple[Level, str]:
     if worst > SURE:
         return "caution", text
     if stages == 1:
-        return "caution", f"{text} With one checkpoint, what was learned early is not seen."
+        return "caution", f"{text} One checkpoint does not cover early training."
     return "good", text
 
 

@@ -1,1 +1,1 @@
-"""Explanations as pictures: Plotly figures, coloured text, and whole files of them. Nothing here knows a page."""
+"""Explanations as pictures: Plotly figures, colored text, and whole files of them. Nothing here knows a page."""

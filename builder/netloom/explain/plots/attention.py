@@ -14,7 +14,7 @@ from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
 LEAST, MOST_LINES = 0.02, 1_500
 # More lines than this at a time are but an area; each step has some of them.
 AT_ONCE, FEWEST = 110, 2
-# Of a step's weight, what a line in full colour holds at least.
+# Of a step's weight, what a line in full color holds at least.
 FULL = 0.2
 HIDDEN = ' display="none"'
 LONGEST = 18
@@ -37,7 +37,7 @@ def lines(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str])
     strong, dense, values = _strong(weights, rows, columns), _few(rows, columns), weights[np.ix_(rows, columns)]
     # Where steps look at all alike no line stands out: those that hold next to nothing of a step's weight are faint.
     end = max(bound(values), FULL * float(abs(values).sum()) / max(1, len(rows)))
-    parts = [_heading(LEFT - 10, "end", "looks"), _heading(RIGHT + 10, "start", "is looked at")]
+    parts = [_heading(LEFT - 10, "end", "query"), _heading(RIGHT + 10, "start", "key")]
     seen = _seen(strong, rows, columns)
     for row, column, value in strong:
         share = abs(value) / end
@@ -50,7 +50,7 @@ def lines(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str])
         )
     parts += [_token("row", row, looking[row], LEFT - 10, level[row], "end", step) for row in rows]
     parts += [_token("column", one, looked_at[one], RIGHT + 10, across[one], "start", step) for one in columns]
-    return _svg(WIDTH, height, "Lines from what looks to what is looked at", parts)
+    return _svg(WIDTH, height, "Attention from queries to keys", parts)
 
 
 def left_out(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> str:
@@ -63,13 +63,13 @@ def left_out(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[st
         every = float(abs(weights[np.ix_(rows, columns)]).sum())
         held = sum(abs(value) for row, column, value in strong if (row, column) in seen) / every
         said.append(
-            f"Of {len(columns)} lines, each step shows its {few} strongest, which hold {held:.0%} of all weight; the "
-            "others are seen when you point at a step."
+            f"Each query shows its {few} strongest of {len(columns)} lines, which have {held:.0%} of the total weight; "
+            "hover over a token to see all of its lines."
         )
     if _most(rows) < len(columns):
-        said.append(f"No step has more than its {_most(rows)} strongest.")
+        said.append(f"Only the {_most(rows)} strongest lines of each query are drawn.")
     if len(strong) < min(int(np.count_nonzero(weights[np.ix_(rows, columns)])), len(rows) * _most(rows)):
-        said.append(f"Lines of less than {LEAST:.0%} of the strongest are left out.")
+        said.append(f"Lines below {LEAST:.0%} of the strongest are omitted.")
     return " ".join(said)
 
 
@@ -141,8 +141,8 @@ def patches(
     image = f'<image width="{SIDE}" height="{high}" href="{_png(picture)}" style="image-rendering:pixelated"/>'
     right = SIDE + GAP
     parts = [
-        _heading(0, "start", "choose the place that looks"),
-        _heading(right, "start", "what it looks at"),
+        _heading(0, "start", "query: select a patch"),
+        _heading(right, "start", "keys that it attends to"),
         f'<g transform="translate(0 {TOP})">{image}</g>',
         f'<g transform="translate({right} {TOP})" opacity=".75">{image}</g>',
     ]
@@ -159,7 +159,7 @@ def patches(
         parts.append(_place(weights, step, (x, y, *size), chosen=step == start))
     for number in range(special):
         parts.append(_button(weights, number, labels[number], high, chosen=number == start))
-    return _svg(2 * SIDE + GAP, TOP + high + (34 if special else 6), "What a place of the picture looks at", parts)
+    return _svg(2 * SIDE + GAP, TOP + high + (34 if special else 6), "Attention of an image patch", parts)
 
 
 def _place(weights: np.ndarray, step: int, where: tuple[float, ...], *, chosen: bool) -> str:
@@ -193,13 +193,13 @@ def thumbnail(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[s
     """A map (T, S) without its padding as a small picture for the web, transparent where nothing is."""
     kept = [[place for place, token in enumerate(side) if token] for side in (looking, looked_at)]
     values = weights[np.ix_(*kept)]
-    colours = np.where((values >= 0)[..., None], _three(FOR), _three(AGAINST))
+    colors = np.where((values >= 0)[..., None], _three(FOR), _three(AGAINST))
     alpha = 255 * np.abs(values) / bound(values)
-    return _encoded(np.concatenate([colours, alpha[..., None]], axis=2).round().astype(np.uint8))
+    return _encoded(np.concatenate([colors, alpha[..., None]], axis=2).round().astype(np.uint8))
 
 
-def _three(colour: str) -> np.ndarray:
-    return np.array([int(part) for part in colour.split(",")])
+def _three(color: str) -> np.ndarray:
+    return np.array([int(part) for part in color.split(",")])
 
 
 def _png(picture: np.ndarray) -> str:

@@ -1,7 +1,7 @@
-"""The colours of attributions: one for what speaks for the answer, one for what speaks against it.
+"""The colors of attributions: orange where a feature increases the score, blue where it decreases it.
 
-Orange and blue of Okabe and Ito's palette, which people with any kind of colour blindness tell apart, and which stand
-out on white and on black. In the middle of the scale is nothing.
+Both are from Okabe and Ito's palette, which people with any kind of color blindness can tell apart, and are legible on
+white and on black. The middle of the scale is transparent.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 FOR, AGAINST = "213, 94, 0", "0, 114, 178"
 
 
-def rgb(colour: str, opacity: float = 1.0) -> str:
-    """A colour for CSS and Plotly."""
-    return f"rgb({colour})" if opacity >= 1 else f"rgba({colour}, {opacity:.3f})"
+def rgb(color: str, opacity: float = 1.0) -> str:
+    """A color for CSS and Plotly."""
+    return f"rgb({color})" if opacity >= 1 else f"rgba({color}, {opacity:.3f})"
 
 
 # From -bound to bound; transparent around 0, so that what lies beneath is seen.

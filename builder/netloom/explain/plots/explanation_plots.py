@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from enum import Enum
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +20,21 @@ if TYPE_CHECKING:
     from netloom.explain.core.explanation import Explanation
 
 MOST_WORDS = 40
-Kind = Literal["picture", "text", "bars", "series", "layer"]
+
+
+class PlotKind(Enum):
+    """How the attributions of a field, or of a layer, are drawn."""
+
+    IMAGE = "image"
+    TEXT = "text"
+    BARS = "bars"
+    SERIES = "series"
+    LAYER = "layer"
+
+    @property
+    def shares_scale(self) -> bool:
+        """Whether the values of several such fields lie along one axis of numbers."""
+        return self in (PlotKind.TEXT, PlotKind.BARS)
 
 
 @dataclass(frozen=True)
@@ -38,7 +53,7 @@ class Drawn:
 
     key: str
     title: str
-    kind: Kind
+    kind: PlotKind
     figure: go.Figure | None = None
     html: str = ""
     svg: str = ""
@@ -47,14 +62,19 @@ class Drawn:
     note: str = ""
 
 
-def kind_of(found: Explanation, name: str) -> Kind:
+def kind_of(found: Explanation, name: str) -> PlotKind:
     """How the attributions of a field are drawn."""
     values = found.attributions[name]
     if values.ndim == 3:
-        return "picture"
+        return PlotKind.IMAGE
     if values.ndim == 1:
-        return "text" if _written(found, name) else "bars"
-    return "series"
+        return PlotKind.TEXT if _written(found, name) else PlotKind.BARS
+    return PlotKind.SERIES
+
+
+def has_text(found: Explanation) -> bool:
+    """Whether one of the fields is a text."""
+    return any(kind_of(found, name) is PlotKind.TEXT for name in found.attributions)
 
 
 def drawn(found: Explanation, how: How | None = None) -> Iterator[Drawn]:
@@ -63,11 +83,11 @@ def drawn(found: Explanation, how: How | None = None) -> Iterator[Drawn]:
     pictures, listed = ends(found)
     for name, values in found.attributions.items():
         kind = kind_of(found, name)
-        if kind == "picture":
+        if kind is PlotKind.IMAGE:
             yield _picture(found, name, values, how, pictures)
-        elif kind == "text":
+        elif kind is PlotKind.TEXT:
             yield from _text(found, name, values, listed)
-        elif kind == "bars":
+        elif kind is PlotKind.BARS:
             yield _on_scale(_bars(found, name, values, how), listed)
         else:
             yield _series(found, name, values)
@@ -80,8 +100,8 @@ def ends(found: Explanation) -> tuple[float | None, list[float]]:
     """Where the scales of all pictures end, and from where to where all bars and words go: those of several inputs are
     held against each other. None, and nothing, where there is but one."""
     kinds = {name: kind_of(found, name) for name in found.attributions}
-    pictures = [values.sum(0) for name, values in found.attributions.items() if kinds[name] == "picture"]
-    listed = [values for name, values in found.attributions.items() if kinds[name] in ("text", "bars")]
+    pictures = [values.sum(0) for name, values in found.attributions.items() if kinds[name] is PlotKind.IMAGE]
+    listed = [values for name, values in found.attributions.items() if kinds[name].shares_scale]
     end = max(map(bound, pictures)) if len(pictures) > 1 else None
     if len(listed) < 2:
         return end, []
@@ -111,7 +131,12 @@ def _picture(found: Explanation, name: str, values: np.ndarray, how: How, end: f
     figure = figures.overlay(summed, image, title=found.title, opacity=how.opacity, sign=how.sign, end=end)
     beside = figures.picture(image) if image is not None else None
     return Drawn(
-        f"picture {name}", name, "picture", figure, beside=beside, table=cells(values, ("channel", "row", "column"))
+        f"picture {name}",
+        name,
+        PlotKind.IMAGE,
+        figure,
+        beside=beside,
+        table=cells(values, ("channel", "row", "column")),
     )
 
 
@@ -123,15 +148,15 @@ def _text(found: Explanation, name: str, values: np.ndarray, ends: list[float]) 
     table: dict[str, list[Any]] = {"place": kept, "token": named, "attribution": shown.tolist()}
     end = max(map(abs, ends), default=0.0)
     html, svg = text.as_html(named, shown, end=end), text.as_svg(named, shown, end)
-    yield Drawn(f"text {name}", name, "text", html=html, svg=svg, table=table)
+    yield Drawn(f"text {name}", name, PlotKind.TEXT, html=html, svg=svg, table=table)
     if 1 < len(kept) <= MOST_WORDS:
-        yield _on_scale(Drawn(f"bars {name}", "", "bars", figures.bars(shown, named), table=table), ends)
+        yield _on_scale(Drawn(f"bars {name}", "", PlotKind.BARS, figures.bars(shown, named), table=table), ends)
 
 
 def _bars(found: Explanation, name: str, values: np.ndarray, how: How) -> Drawn:
     labels = found.labels.get(name, ())
     named = [labels[place] if place < len(labels) else f"number {place}" for place in range(len(values))]
-    shown, shown_names = figures.strongest(values, told_columns(found, name))
+    shown, shown_names = figures.strongest(values, columns_with_values(found, name))
     example = found.example.columns
     table = {"column": named, "value": [example.get(label, _date(label, example) or "") for label in named]}
     whole = len(found.attributions) == 1
@@ -139,10 +164,10 @@ def _bars(found: Explanation, name: str, values: np.ndarray, how: How) -> Drawn:
         figure = figures.waterfall(shown, shown_names, found.ground, found.answer)
     else:
         figure = figures.bars(shown, shown_names)
-    return Drawn(f"bars {name}", name, "bars", figure, table=table | {"attribution": values.tolist()})
+    return Drawn(f"bars {name}", name, PlotKind.BARS, figure, table=table | {"attribution": values.tolist()})
 
 
-def told_columns(found: Explanation, name: str) -> list[str]:
+def columns_with_values(found: Explanation, name: str) -> list[str]:
     """The columns of a field, each with the value that it has."""
     labels, count = found.labels.get(name, ()), len(found.attributions[name])
     named = [labels[place] if place < len(labels) else f"number {place}" for place in range(count)]
@@ -182,8 +207,8 @@ def _series(found: Explanation, name: str, values: np.ndarray) -> Drawn:
     axes, labels = found.axes.get(name, Axes()), found.labels.get(name, ())
     figure, pieces, note = figures.band(table, series, labels, axes), axes.pieces(len(table)), ""
     if pieces is not None:
-        note = f"Coloured in {len(pieces.names)} pieces, each by the sum of its {axes.down}s; the CSV has both."
-    return Drawn(f"series {name}", name, "series", figure, table=along(table, axes, labels), note=note)
+        note = f"Colors show the sum over each of {len(pieces.names)} segments; the CSV also has every {axes.down}."
+    return Drawn(f"series {name}", name, PlotKind.SERIES, figure, table=along(table, axes, labels), note=note)
 
 
 def along(values: np.ndarray, axes: Axes, labels: tuple[str, ...] = ()) -> dict[str, list[Any]]:
@@ -196,26 +221,25 @@ def along(values: np.ndarray, axes: Axes, labels: tuple[str, ...] = ()) -> dict[
         return table
     which = np.searchsorted(pieces.starts, table[axes.down], side="right") - 1
     sums = axes.drawn(values)[which, columns]
-    return table | {"piece": [pieces.names[place] for place in which], "sum of the piece": sums.tolist()}
+    return table | {"segment": [pieces.names[place] for place in which], "segment sum": sums.tolist()}
 
 
 def _layer(path: str, values: np.ndarray, down: str) -> Iterator[Drawn]:
     """The numbers of a layer: maps as the sum over their channels, and which of them weigh most."""
-    size = " × ".join(map(str, values.shape)) or "one number"
+    size = " × ".join(map(str, values.shape)) or "1 unit"
     title = f"{path} · {size}"
     if values.ndim == 3 and min(values.shape[1:]) > 1:
         figure = figures.overlay(values.sum(0), title="All channels" if len(values) > 1 else "")
         strongest = _numbered(values.sum((1, 2)), "channel") if len(values) > 1 else None
         table = cells(values, ("channel", "row", "column"))
-        yield Drawn(
-            f"layer {path}", title, "layer", strongest or figure, beside=figure if strongest else None, table=table
-        )
+        beside = figure if strongest else None
+        yield Drawn(f"layer {path}", title, PlotKind.LAYER, strongest or figure, beside=beside, table=table)
     elif values.ndim == 2 and min(values.shape) > 1:
-        figure = figures.grid(values.T, down.capitalize(), "Number")
-        yield Drawn(f"layer {path}", title, "layer", figure, table=cells(values, (down, "number")))
+        figure = figures.grid(values.T, down.capitalize(), "Unit")
+        yield Drawn(f"layer {path}", title, PlotKind.LAYER, figure, table=cells(values, (down, "unit")))
     else:
         flat = values.ravel()
-        yield Drawn(f"layer {path}", title, "layer", _numbered(flat, "number"), table=cells(flat, ("number",)))
+        yield Drawn(f"layer {path}", title, PlotKind.LAYER, _numbered(flat, "unit"), table=cells(flat, ("unit",)))
 
 
 def _numbered(values: np.ndarray, what: str) -> go.Figure:

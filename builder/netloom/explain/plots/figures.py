@@ -1,6 +1,6 @@
 """Plotly figures of attributions: over pictures, beside columns, along series, and of a layer's numbers.
 
-Backgrounds are transparent, and no text has a colour of its own, so that each page can give its theme.
+Backgrounds are transparent, and no text has a color of its own, so that each page can give its theme.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from netloom.explain.core.axes import NODE, Axes
+from netloom.explain.core.axes import Axes
 from netloom.explain.plots.colors import AGAINST, DIVERGING, FOR, bound, rgb
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def one_sign(values: np.ndarray, sign: Sign) -> np.ndarray:
     return kept
 
 
-def picture(image: Any, title: str = "The picture") -> go.Figure:
+def picture(image: Any, title: str = "Input") -> go.Figure:
     """A picture (H, W) or (H, W, 3) with values from 0 to 1."""
     import plotly.graph_objects as go
 
@@ -46,7 +46,7 @@ def overlay(
     sign: Sign = "both",
     end: float | None = None,
 ) -> go.Figure:
-    """Attributions (H, W) laid over the picture that they are of, in grey; the scale is centred on zero and the same
+    """Attributions (H, W) laid over the picture that they are of, in gray; the scale is centred on zero and the same
     whichever `sign` is shown. `end`: where it ends, if not at the strongest of these."""
     import plotly.graph_objects as go
 
@@ -73,8 +73,8 @@ def bars(values: np.ndarray, names: Sequence[str], *, unit: str = "") -> go.Figu
     import plotly.graph_objects as go
 
     keys = list(range(len(names)))  # two parts may be called alike
-    colours = [rgb(FOR) if value > 0 else rgb(AGAINST) for value in values]
-    trace = go.Bar(x=values, y=keys, orientation="h", marker_color=colours, customdata=list(names))
+    colors = [rgb(FOR) if value > 0 else rgb(AGAINST) for value in values]
+    trace = go.Bar(x=values, y=keys, orientation="h", marker_color=colors, customdata=list(names))
     trace.hovertemplate = "%{customdata}: %{x:+.4g}<extra></extra>"
     figure = go.Figure(trace)
     figure.update_layout(height=max(136, 88 + 24 * len(keys)), margin=MARGIN, xaxis_title=unit or "Attribution")
@@ -85,7 +85,7 @@ def waterfall(values: np.ndarray, names: Sequence[str], start: float, end: float
     """The way from the baseline's answer to that of the example, part by part, from top to bottom."""
     import plotly.graph_objects as go
 
-    shown = [f"baseline {start:.4g}", *names, f"answer {end:.4g}"]
+    shown = [f"baseline {start:.4g}", *names, f"example {end:.4g}"]
     keys = list(range(len(shown)))
     trace = go.Waterfall(
         orientation="h",
@@ -105,9 +105,7 @@ def waterfall(values: np.ndarray, names: Sequence[str], start: float, end: float
     figure = go.Figure(trace)
     # The bars of the two ends would start at 0, far from the way between them; a mark at each is enough.
     figure.add_scatter(x=[start, end], y=[0, keys[-1]], mode="markers", marker={"color": GREY, "size": 11})
-    figure.update_layout(
-        height=96 + 26 * len(keys), margin=MARGIN, showlegend=False, xaxis_title="The explained number"
-    )
+    figure.update_layout(height=96 + 26 * len(keys), margin=MARGIN, showlegend=False, xaxis_title="Score")
     passed = [start, *(start + np.cumsum(values)), end]
     room = 0.12 * (max(passed) - min(passed) or 1.0)
     figure.update_xaxes(range=[min(passed) - room, max(passed) + room])
@@ -127,8 +125,8 @@ def strongest(values: np.ndarray, names: Sequence[str], most: int = MOST_BARS) -
 def band(
     values: np.ndarray, series: np.ndarray | None, channels: Sequence[str] = (), axes: Axes | None = None
 ) -> go.Figure:
-    """A series (T, D) in a band of the colours of its attributions (T, D), a row for each channel; or the attributions
-    alone, as a map, where there are many channels or no series. A long one is coloured in pieces, each by its sum."""
+    """A series (T, D) in a band of the colors of its attributions (T, D), a row for each channel; or the attributions
+    alone, as a map, where there are many channels or no series. A long one is colored in pieces, each by its sum."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
@@ -150,21 +148,21 @@ def band(
         figure.update_yaxes(showgrid=False, zeroline=False)
         if axes.of_nodes:
             figure.update_yaxes(autorange="reversed")
-        figure.update_xaxes(showgrid=False, zeroline=False, dtick=1 if axes.down == NODE and steps <= 30 else None)
+        figure.update_xaxes(showgrid=False, zeroline=False, dtick=1 if axes.is_graph and steps <= 30 else None)
         return figure
     figure = make_subplots(rows=width, cols=1, shared_xaxes=True, vertical_spacing=0.04)
     for place in range(width):
         line = series[:, place]
         room = 0.08 * (float(np.ptp(line)) or 1.0)
         low, high = float(line.min()) - room, float(line.max()) + room
-        colours = go.Heatmap(z=sums[None, :, place], x=edges, y=[low, high], zmin=-end, zmax=end)
-        colours.update(
+        colors = go.Heatmap(z=sums[None, :, place], x=edges, y=[low, high], zmin=-end, zmax=end)
+        colors.update(
             hoverinfo="skip", **(color_scale(end) if place == 0 else {**color_scale(end), "showscale": False})
         )
-        figure.add_trace(colours, place + 1, 1)
+        figure.add_trace(colors, place + 1, 1)
         look = {"color": GREY, "width": 1.6 if pieces is None else 1.0}
         drawn = go.Scatter(x=along, y=line, mode="lines", line=look, customdata=each[:, place])
-        what = "attribution" if pieces is None else "attribution of its piece"
+        what = "attribution" if pieces is None else "attribution of its segment"
         drawn.hovertemplate = f"{axes.title.lower()} %{{x:.4g}}: %{{y:.4g}}, {what} %{{customdata:+.4g}}<extra></extra>"
         figure.add_trace(drawn, place + 1, 1)
         title = names[place] if width > 1 or channels else ""

@@ -81,7 +81,7 @@ def context_at(project: Project, path: str) -> Context:
 
 
 def drawn(project: Project, flow: Flow, path: str = "", ink: Ink = LIGHT) -> str:
-    """The graph of the network at a path as SVG: width and colour of each edge, and colour of each node, by its flow.
+    """The graph of the network at a path as SVG: width and color of each edge, and color of each node, by its flow.
 
     All networks of a flow are painted on one scale: the largest size of what goes through any node of the main one.
     """
@@ -116,14 +116,14 @@ def _said(flow: Flow) -> str:
     return f"Attribution flow of {plain(flow.target.quantity)}: {flow.answer - flow.ground:+.3g} from the baseline"
 
 
-def _colour(value: float) -> str:
+def _color(value: float) -> str:
     return rgb(FOR if value > 0 else AGAINST)
 
 
 def amount(value: float | None, gap: float) -> str:
     """A flow in words: the number, and its share of the whole."""
     if value is None:
-        return "nothing that follows the example"
+        return "no gradient"
     return f"{value:+.3g} ({value / gap:+.0%} of the change)" if gap else f"{value:+.3g}"
 
 
@@ -134,7 +134,7 @@ def _edge(value: float | None, ends: tuple[str, str], way: str, most: float, gap
         look = f"stroke:{ink.line};stroke-width:{THINNEST}px"
     else:
         width = THINNEST + (THICKEST - THINNEST) * min(1.0, abs(value) / most)
-        look = f"stroke:{_colour(value)};stroke-opacity:0.9;stroke-width:{width:.2f}px"
+        look = f"stroke:{_color(value)};stroke-opacity:0.9;stroke-width:{width:.2f}px"
     told = escape(f"{ends[0]} → {ends[1]}: {amount(value, gap)}")
     return (
         f'<g class="flow-edge"><title>{told}</title><path d="{way}" style="fill:none;{look}"/>'
@@ -148,7 +148,7 @@ def _box(context: Context, key: str, at: Point, value: float | None, most: float
     if node.type == "Input" and node.params.get("field"):
         title += f": {plain(str(node.params['field']))}"  # of several inputs, which
     share = 0.0 if value is None else min(1.0, abs(value) / most)
-    fill = f"fill:{_colour(value or 0.0)};fill-opacity:{0.78 * share:.3f}"
+    fill = f"fill:{_color(value or 0.0)};fill-opacity:{0.78 * share:.3f}"
     below = "—" if value is None else f"{value:+.3g}" + (f" · {value / gap:+.0%}" if gap else "")
     if key in context.inner:
         below += f" · {context.layers[key].brief()}"
@@ -184,16 +184,16 @@ def _legend(x: float, y: float, most: float, ink: Ink) -> str:
     parts = []
     for step in range(stops):
         share = (step + 1) / stops
-        for side, colour in ((-1, AGAINST), (1, FOR)):
+        for side, color in ((-1, AGAINST), (1, FOR)):
             start = x + width + side * width * (step + (side < 0)) / stops
             parts.append(
                 f'<rect x="{start:g}" y="{y + 8:g}" width="{width / stops:g}" height="10" '
-                f'style="fill:{rgb(colour)};fill-opacity:{0.78 * share:.2f}"/>'
+                f'style="fill:{rgb(color)};fill-opacity:{0.78 * share:.2f}"/>'
             )
     texts = (
-        (x, "start", f"−{most:.3g} against"),
+        (x, "start", f"−{most:.3g} decreases"),
         (x + width, "middle", "0"),
-        (x + 2 * width, "end", f"for +{most:.3g}"),
+        (x + 2 * width, "end", f"increases +{most:.3g}"),
     )
     words = "".join(
         f'<text x="{at:g}" y="{y + 34:g}" font-size="11.5" text-anchor="{anchor}">{text}</text>'

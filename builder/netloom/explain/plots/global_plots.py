@@ -21,7 +21,7 @@ SHOWN, GROUPS = 15, 6
 # From low to high: each is told from the next by its lightness too, and seen on white and on black.
 HEIGHTS = [[0, "#0072b2"], [0.5, "#8b8b93"], [1, "#d55e00"]]
 # Okabe and Ito's palette, without black and without what hardly shows on white.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 BINS = 60
 MOST_NAMED = 6
 ABOVE = {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"}
@@ -35,18 +35,18 @@ def bars(parts: Sequence[Part], groups: Sequence[str] = ()) -> go.Figure:
     keys, names = list(range(len(shown))), [part.name for part in shown]
     figure = go.Figure()
     columns = [("", [part.mean for part in shown])]
-    colours: tuple[str, ...] = (rgb(FOR),)  # as all that has a size and no sign
+    colors: tuple[str, ...] = (rgb(FOR),)  # as all that has a size and no sign
     if groups:
         columns = [(group, [part.by_group.get(group, 0.0) for part in shown]) for group in groups[:GROUPS]]
-        colours = COLOURS
-    for (group, values), colour in zip(columns, colours, strict=False):
-        trace = go.Bar(x=values, y=keys, orientation="h", name=group, marker_color=colour, customdata=names)
+        colors = COLORS
+    for (group, values), color in zip(columns, colors, strict=False):
+        trace = go.Bar(x=values, y=keys, orientation="h", name=group, marker_color=color, customdata=names)
         trace.hovertemplate = "%{customdata}: %{x:.4g}<extra>" + group.replace("<", "&lt;") + "</extra>"
         figure.add_trace(trace)
     figure.update_layout(
         height=90 + max(26, 9 * len(columns)) * len(shown),
         margin=figures.MARGIN,
-        xaxis_title="Mean size of the attribution",
+        xaxis_title="Mean |attribution|",
         legend=ABOVE,
         showlegend=bool(groups),
     )
@@ -54,7 +54,7 @@ def bars(parts: Sequence[Part], groups: Sequence[str] = ()) -> go.Figure:
 
 
 def swarm(parts: Sequence[Part]) -> go.Figure:
-    """A point for each example in the row of its part, moved aside where many lie; its colour is how high the value of
+    """A point for each example in the row of its part, moved aside where many lie; its color is how high the value of
     the part was among all examples."""
     import plotly.graph_objects as go
 
@@ -74,7 +74,7 @@ def swarm(parts: Sequence[Part]) -> go.Figure:
             "showscale": place == 0 and any(ordered),
             "colorbar": {
                 "thickness": 9, "outlinewidth": 0, "len": 0.9, "tickvals": [0, 1], "ticktext": ["low", "high"],
-                "title": {"text": "Value", "side": "right"},
+                "title": {"text": "Feature value", "side": "right"},
             },
         }  # fmt: skip
         y = place + aside(part.points / spread)
@@ -149,15 +149,15 @@ def profile(found: Overall, field: str) -> go.Figure:
     import plotly.graph_objects as go
 
     figure, spans, axes = go.Figure(), found.spans.get(field, ()), found.axes.get(field, Axes())
-    for place, (group, colour) in enumerate(zip(found.groups, COLOURS, strict=False)):
+    for place, (group, color) in enumerate(zip(found.groups, COLORS, strict=False)):
         values = found.sizes[field][place].reshape(len(found.sizes[field][place]), -1).sum(1)
-        look = {"color": colour, "width": 2}
+        look = {"color": color, "width": 2}
         figure.add_scatter(x=spans or axes.along(len(values)), y=values, name=group, mode="lines", line=look)
     figure.update_layout(
         height=300,
         margin=figures.MARGIN,
-        xaxis_title="Span" if spans else axes.title,
-        yaxis_title="Mean size",
+        xaxis_title="Segment" if spans else axes.title,
+        yaxis_title="Mean |attribution|",
         showlegend=len(found.groups) > 1,
         legend=ABOVE,
     )

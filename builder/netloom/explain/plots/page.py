@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netloom.document import write_bytes
+from netloom.explain.core.targets import quantity_of
 from netloom.explain.plots.colors import AGAINST, FOR, rgb
 from netloom.explain.plots.explanation_plots import How, drawn, explains_the_way
 
@@ -26,7 +27,7 @@ p{margin:.3rem 0}.faint{opacity:.75;font-size:.9rem}
 .pair{display:flex;flex-wrap:wrap}.pair>div{flex:1 1 320px;min-width:0}
 .swatch{display:inline-block;width:1em;height:1em;border-radius:4px;vertical-align:-.12em;margin:0 .35em 0 1em}
 """
-# Plotly takes no colours from a page, so its text and lines are given those of the theme, also when that changes.
+# Plotly takes no colors from a page, so its text and lines are given those of the theme, also when that changes.
 SCRIPT = """
 const dark = matchMedia("(prefers-color-scheme: dark)");
 function paint() {
@@ -57,16 +58,16 @@ def html(found: Explanation) -> str:
     """The page as text."""
     from plotly.offline import get_plotlyjs
 
-    truth = f" · truth: {escape(found.example.target)}" if found.example.target else ""
+    truth = f" · label {escape(found.example.target)}" if found.example.target else ""
     parts = [
-        f"<h1>It answers {escape(found.prediction.text)}</h1>",
+        f"<h1>Prediction: {escape(found.prediction.text)}</h1>",
         f"<p>{escape(found.headline)}</p>",
         f'<p class="faint">Row {found.example.row}{truth} · weights {escape(found.checkpoint)} '
         f"{found.weights[:12]}</p>",
         f'<div class="verdict"><b>{escape(found.verdict.title)}.</b> {escape(found.verdict.sentence)}</div>',
         *_pictures(found),
     ]
-    title = escape(f"Why it answers {found.prediction.text[:60]}")
+    title = escape(f"Explanation of the prediction {found.prediction.text[:60]}")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
@@ -84,12 +85,12 @@ def _pictures(found: Explanation) -> list[str]:
             continue
         pair = [figure for figure in (one.beside, one.figure) if figure is not None]
         parts.append(f'<div class="pair">{"".join(f"<div>{_figure(figure)}</div>" for figure in pair)}</div>')
-    off = found.target.kind == "error"
-    said = ("makes the error larger", "makes it smaller") if off else ("speaks for the answer", "speaks against it")
+    quantity = "error" if quantity_of(found.target).is_error else "score"
+    said = (f"increases the {quantity}", f"decreases the {quantity}")
     if parts:
         swatch = '<span class="swatch" style="background:{}"></span>'
         keys = "".join(f"{swatch.format(rgb(tone))}{text}" for tone, text in zip((FOR, AGAINST), said, strict=True))
-        parts.append(f'<p class="faint">{keys}</p>')
+        parts.append(f'<p class="faint">{keys} &emsp; Color intensity = magnitude</p>')
     if found.attention is not None:
         parts.append(f"<h2>Attention</h2><p>{_attention(found)}</p>")
     return parts
@@ -98,7 +99,7 @@ def _pictures(found: Explanation) -> list[str]:
 def _attention(found: Explanation) -> str:
     layers = found.attention.layers if found.attention else ()
     told = "; ".join(f"{escape(layer.title)}: {len(layer.weights)} heads" for layer in layers)
-    return f"{told}. A JSON file holds all their weights."
+    return f"{told}. A JSON file has all attention weights."
 
 
 def _figure(figure: go.Figure) -> str:

@@ -1,4 +1,4 @@
-"""An explanation as one PNG, without a browser: maps over pictures, coloured words, bars and bands."""
+"""An explanation as one PNG, without a browser: maps over pictures, colored words, bars and bands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.explain.plots.colors import AGAINST, FOR, bound
-from netloom.explain.plots.explanation_plots import ends, kind_of, told_columns
+from netloom.explain.plots.explanation_plots import PlotKind, columns_with_values, ends, kind_of
 from netloom.explain.plots.figures import strongest
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ def write_png(found: Explanation, path: Path) -> None:
         kind = kind_of(found, name)
         if len(found.attributions) > 1:
             sheets.append(_title(name))
-        if kind == "picture":
+        if kind is PlotKind.IMAGE:
             sheets.append(_picture(values.sum(0), found.example.images.get(name, found.example.image), pictures))
-        elif kind == "text":
+        elif kind is PlotKind.TEXT:
             sheets.append(_words(found.labels[name], values, end))
-        elif kind == "bars":
-            sheets.append(_bars(values, told_columns(found, name), end))
+        elif kind is PlotKind.BARS:
+            sheets.append(_bars(values, columns_with_values(found, name), end))
         else:
             sheets.append(_map(values.reshape(len(values), -1).T))
     for node, values in () if found.attributions else found.nodes.items():
@@ -55,8 +55,8 @@ def write_png(found: Explanation, path: Path) -> None:
     whole.save(path, format="PNG")
 
 
-def coloured(values: np.ndarray, ground: np.ndarray | None = None, end: float | None = None) -> np.ndarray:
-    """Values (H, W) as colours (H, W, 3) from 0 to 1 over a grey ground (H, W), or over white. `end` is where the scale
+def colored(values: np.ndarray, ground: np.ndarray | None = None, end: float | None = None) -> np.ndarray:
+    """Values (H, W) as colors (H, W, 3) from 0 to 1 over a gray ground (H, W), or over white. `end` is where the scale
     ends, if not at the strongest."""
     strength = (np.abs(values) / (end or bound(values)))[..., None] * STRONGEST
     tones = [np.array([int(part) for part in tone.split(",")]) / 255 for tone in (FOR, AGAINST)]
@@ -73,7 +73,7 @@ def _empty(height: int) -> Image.Image:
 
 def _heading(found: Explanation) -> Image.Image:
     lines = [
-        f"It answers {found.prediction.text[:70]}",
+        f"Prediction: {found.prediction.text[:70]}",
         *_wrapped(found.headline[:200]),
         *_wrapped(f"{found.verdict.title}: {found.verdict.sentence}"),
     ]
@@ -106,7 +106,7 @@ def _picture(values: np.ndarray, image: Any, end: float | None = None) -> Image.
     sheet = _empty(values.shape[0] * times + EDGE)
     if ground is not None:
         sheet.paste(_pixels(np.clip(image, 0, 1), times), (EDGE, 0))
-    sheet.paste(_pixels(coloured(values, ground, end), times), (EDGE if ground is None else side + 2 * EDGE, 0))
+    sheet.paste(_pixels(colored(values, ground, end), times), (EDGE if ground is None else side + 2 * EDGE, 0))
     return sheet
 
 
@@ -118,11 +118,11 @@ def _pixels(values: np.ndarray, times: int) -> Image.Image:
 
 
 def _map(values: np.ndarray) -> Image.Image:
-    """Channels (D, T) as rows of colour."""
+    """Channels (D, T) as rows of color."""
     wide = WIDTH - 2 * EDGE
     columns = np.arange(wide) * values.shape[1] // wide
     tall = max(4, min(90, 360 // len(values)))
-    shown = coloured(values)[:, columns].repeat(tall, 0)
+    shown = colored(values)[:, columns].repeat(tall, 0)
     sheet = _empty(len(shown) + EDGE)
     sheet.paste(_pixels(shown, 1), (EDGE, 0))
     return sheet
@@ -149,7 +149,7 @@ def _words(labels: tuple[str, ...], values: np.ndarray, end: float = 0.0) -> Ima
     from PIL import ImageDraw
 
     kept = [(_legible(label), float(value)) for label, value in zip(labels, values, strict=False) if label]
-    tones = coloured(np.array([[value for _, value in kept]]), end=end)[0] if kept else []
+    tones = colored(np.array([[value for _, value in kept]]), end=end)[0] if kept else []
     font, places, x, y = _font(), [], EDGE, 0
     for label, _ in kept:
         wide = int(font.getlength(label)) + 10
@@ -170,10 +170,10 @@ def _legible(label: str) -> str:
     return label.replace("\n", "↵").replace("⟨", "(").replace("⟩", ")")
 
 
-def _write(sheet: Image.Image, place: tuple[int, int], text: str, colour: tuple[int, int, int]) -> None:
+def _write(sheet: Image.Image, place: tuple[int, int], text: str, color: tuple[int, int, int]) -> None:
     from PIL import ImageDraw
 
-    ImageDraw.Draw(sheet).text(place, text, fill=colour, font=_font())
+    ImageDraw.Draw(sheet).text(place, text, fill=color, font=_font())
 
 
 def _font() -> Any:

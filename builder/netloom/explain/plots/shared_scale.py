@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.explain.plots import figures, text
-from netloom.explain.plots.explanation_plots import Drawn, drawn, kind_of
+from netloom.explain.plots.explanation_plots import Drawn, PlotKind, drawn, kind_of
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -32,9 +32,9 @@ def pictures(
             continue
         one_field = replace(found, attributions={name: values}, nodes={})
         kind = kind_of(one_field, name)
-        if kind == "text":
+        if kind is PlotKind.TEXT:
             listed.append(_text(one_field, name, values, end))
-        elif kind == "bars":
+        elif kind is PlotKind.BARS:
             listed.append(_bars(one_field, name, values, end, like.get(name, values)))
         else:
             listed += [_rescaled(one, end) for one in drawn(one_field)]
@@ -53,7 +53,7 @@ def _text(found: Explanation, name: str, values: np.ndarray, end: float) -> Draw
     named, shown = [labels[place] for place in kept], values[kept]
     table: dict[str, list[Any]] = {"place": kept, "token": named, "attribution": shown.tolist()}
     html = text.as_html(named, shown, end=end)
-    return Drawn(f"text {name}", name, "text", html=html, svg=text.as_svg(named, shown, end), table=table)
+    return Drawn(f"text {name}", name, PlotKind.TEXT, html=html, svg=text.as_svg(named, shown, end), table=table)
 
 
 def _bars(found: Explanation, name: str, values: np.ndarray, end: float, like: np.ndarray) -> Drawn:
@@ -61,7 +61,8 @@ def _bars(found: Explanation, name: str, values: np.ndarray, end: float, like: n
     named = [labels[place] if place < len(labels) else f"number {place}" for place in range(len(values))]
     figure = figures.bars(values[places], [named[place] for place in places])
     figure.update_xaxes(range=[-1.06 * end, 1.06 * end])
-    return Drawn(f"bars {name}", name, "bars", figure, table={"part": named, "attribution": values.tolist()})
+    table = {"feature": named, "attribution": values.tolist()}
+    return Drawn(f"bars {name}", name, PlotKind.BARS, figure, table=table)
 
 
 def _rescaled(one: Drawn, end: float) -> Drawn:
@@ -72,7 +73,7 @@ def _rescaled(one: Drawn, end: float) -> Drawn:
 
 
 def ended(figure: go.Figure, end: float) -> None:
-    """Let the colours that are centred on zero end elsewhere."""
+    """Let the colors that are centred on zero end elsewhere."""
     for trace in figure.data:
         if trace.type == "heatmap" and trace.zmin is not None and trace.zmin < 0:
             ticks = [-end, 0.0, end]
@@ -81,15 +82,15 @@ def ended(figure: go.Figure, end: float) -> None:
 
 
 def lines(x: Sequence[Any], curves: Mapping[str, Sequence[float | None]], title: str, across: str) -> go.Figure:
-    """Curves over the checkpoints; at most three, told apart by dashes as by colours."""
+    """Curves over the checkpoints; at most three, told apart by dashes as by colors."""
     import plotly.graph_objects as go
 
     from netloom.explain.plots.colors import AGAINST, FOR, rgb
 
     figure = go.Figure()
     looks = ((rgb(AGAINST), "solid"), (rgb(FOR), "dash"), (figures.GREY, "dot"))
-    for (name, values), (colour, dash) in zip(curves.items(), looks, strict=False):
-        line = {"color": colour, "dash": dash, "width": 2.5}
+    for (name, values), (color, dash) in zip(curves.items(), looks, strict=False):
+        line = {"color": color, "dash": dash, "width": 2.5}
         figure.add_scatter(x=list(x), y=list(values), name=name, mode="lines+markers", line=line)
     figure.update_layout(
         title={"text": title, "x": 0, "font": {"size": 15}},

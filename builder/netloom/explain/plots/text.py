@@ -1,4 +1,4 @@
-"""Coloured words: a text with its attributions, as HTML that tells the numbers where the pointer is, and as SVG."""
+"""Colored words: a text with its attributions, as HTML that tells the numbers where the pointer is, and as SVG."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def joined(words: Sequence[str]) -> bool:
 
 
 def as_html(words: Sequence[str], values: np.ndarray, *, style: bool = True, end: float = 0.0) -> str:
-    """The words as running text, each on a ground of its colour; those that are empty are padding and left out. `end`
+    """The words as running text, each on a ground of its color; those that are empty are padding and left out. `end`
     is where the scale ends, if not at the strongest."""
     end, whole = end or bound(values), float(np.abs(values).sum()) or 1.0
     parts = []
     for word, value in _kept(words, values):
         told = f"{value:+.4g} · {abs(value) / whole:.0%} of all"
-        ground = rgb(_colour(value), min(abs(value) / end, 1.0) * STRONGEST)
+        ground = rgb(_color(value), min(abs(value) / end, 1.0) * STRONGEST)
         shown = escape(word.replace("\n", "↵\n"))
         parts.append(f'<span style="background:{ground}" data-value="{told}">{shown}</span>')
     kind = "attributed joined" if joined([word for word in words if word]) else "attributed"
@@ -67,7 +67,7 @@ def _lines(words: Sequence[str], values: np.ndarray, end: float, y: float) -> tu
         wide = len(shown) * LETTER + (0.0 if tight else ROOM)
         if x + wide > WIDTH - 10:
             x, y = 10.0, y + LINE
-        ground = rgb(_colour(value), min(abs(value) / end, 1.0) * STRONGEST)
+        ground = rgb(_color(value), min(abs(value) / end, 1.0) * STRONGEST)
         parts.append(
             f'<rect x="{x:.1f}" y="{y:g}" width="{wide:.1f}" height="30" rx="{0 if tight else 5}" fill="{ground}"/>'
         )
@@ -88,5 +88,5 @@ def _kept(words: Sequence[str], values: np.ndarray) -> Iterable[tuple[str, float
     return ((word, float(value)) for word, value in zip(words, values, strict=False) if word)
 
 
-def _colour(value: float) -> str:
+def _color(value: float) -> str:
     return FOR if value > 0 else AGAINST

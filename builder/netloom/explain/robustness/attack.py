@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from netloom.explain.core.run import Progress, Trained
 
 METHODS = {
-    "fgsm": ("FGSM", "one step along the sign of the gradient; quick, and finds less than PGD"),
-    "pgd": ("PGD", "ten small steps along the sign of the gradient, held within the strength; slower, and finds more"),
+    "fgsm": ("FGSM", "one step along the sign of the gradient; fast, but weaker than PGD"),
+    "pgd": ("PGD", "ten small steps along the sign of the gradient, projected to the strength ε; slower, but stronger"),
 }
 PGD_STEPS = 10
 # The largest strength at which one example is attacked, in brightness and in standard deviations; how many are tried

@@ -26,7 +26,7 @@ class Aim:
     """
 
     measure = "accuracy"
-    turned = "turns the answer"
+    turned = "changes the predicted class"
     number = False
     # A number can be pushed up and down; else there is one way, away from what is said.
     ways: tuple[float, ...] = (0.0,)
@@ -82,7 +82,7 @@ class Labels(Aim):
     """Any number of labels, a logit each: binary cross-entropy, and another answer is one label more or less."""
 
     measure = "labels right"
-    turned = "adds or takes away a label"
+    turned = "adds or removes a label"
 
     def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional
@@ -102,7 +102,7 @@ class Pixels(Aim):
     the pixels that it had found something in, or half of all where it had found nothing, have another class."""
 
     measure = "pixels right"
-    turned = "gives half of the pixels in which it found something another class"
+    turned = "changes the class of half of the foreground pixels"
 
     def truth(self, target: torch.Tensor) -> torch.Tensor:
         return target.long()  # masks are held in bytes
@@ -133,7 +133,7 @@ class Numbers(Aim):
     """Numbers: the squared error, and another answer is one that moved the first of them by half a deviation."""
 
     measure = "mean absolute error"
-    turned = "moves it by half a deviation of the target"
+    turned = "changes the prediction by half a standard deviation of the target"
     number = True
     ways = (1.0, -1.0)
 

@@ -123,7 +123,7 @@ def robustness(
         )
     steps = tuple(sorted({0.0, *map(float, strengths)})) if strengths else STRENGTHS[attack.pictures]
     if not all(0 <= step < float("inf") for step in steps):
-        raise ExplainError("Strengths are numbers from 0 on.")
+        raise ExplainError("Attack strengths must be finite numbers of at least 0.")
     weights = cache.weights_hash(trained.model)
     chosen = trained.data.split[split]
     chosen = chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(seed))[:rows]]
@@ -255,10 +255,10 @@ def _verdict(attack: Attack, share: tuple[float, ...], chance: tuple[float, ...]
     if any(gap < -0.02 * max(1.0, abs(share[0])) for gap in worse):
         return Verdict(
             "poor",
-            "Random changes do more harm than the attack at some strength, so its gradients lead it astray; the "
-            "network looks more robust here than it is. Try PGD.",
+            "Random noise does more harm than the attack at some strength, so its gradients are misleading (gradient "
+            "masking) and the network appears more robust than it is. Try PGD.",
         )
-    bound = "An attack is one way and not the worst, so the network withstands this much at the very best"
+    bound = "An attack gives an upper bound of the robustness"
     if attack.method == "fgsm":
-        return Verdict("caution", f"{bound}; FGSM takes one step, and PGD usually finds more.")
-    return Verdict("good", f"{bound}; ten steps of PGD come close to what is known to be possible.")
+        return Verdict("caution", f"{bound}. FGSM takes a single step; PGD is usually stronger.")
+    return Verdict("good", f"{bound}. PGD with ten steps is close to the strongest known attacks.")

@@ -13,6 +13,7 @@ from netloom.data import DataError
 from netloom.explain.core.baselines import brightest
 from netloom.explain.core.explanation import Explanation
 from netloom.explain.core.run import explain
+from netloom.explain.core.targets import quantity_of
 from netloom.modalities.encoding.image_field import sized
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from netloom.explain.core.quantity import Named
     from netloom.explain.core.run import Progress, Trained
     from netloom.explain.core.targets import Asked
-
-# Targets that a network has but one of, so that none is asked for.
-ONLY = ("error", "distance", "raw")
 
 
 @dataclass(frozen=True)
@@ -73,13 +71,7 @@ def what_if(
 
 def asked(target: Target) -> Named:
     """What `explain` is to be asked, to explain this number again."""
-    if target.kind in ONLY:
-        return None
-    if target.kind == "head":
-        return target.name
-    if target.position is not None:
-        return {"position": target.position, "token": target.index}
-    return target.index
+    return quantity_of(target).request(target)
 
 
 def raw_row(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +105,7 @@ def raw_picture(data: Prepared, name: str, picture: np.ndarray) -> np.ndarray:
 
 
 def background(data: Prepared, name: str) -> np.ndarray:
-    """The colour (C,), from 0 to 1, that stands for nothing: that of the edges of the training split's pictures."""
+    """The color (C,), from 0 to 1, that stands for nothing: that of the edges of the training split's pictures."""
     rows = data.inputs[name][data.split["train"][:512]]
     field = _field(data, name)
     shown = rows.numpy() * np.asarray(field["std"]) + np.asarray(field["mean"])

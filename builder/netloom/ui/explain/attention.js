@@ -59,7 +59,7 @@ function lines(svg) {
 }
 
 /** Pointing at a place of the picture shows what it looks at; a click keeps it so. */
-function places(svg, colours) {
+function places(svg, colors) {
   let kept = svg.querySelector(".looks.chosen");
   const show = (place) => {
     for (const other of svg.querySelectorAll(".looks")) {
@@ -70,7 +70,7 @@ function places(svg, colours) {
     const values = place.dataset.values.split(" ").map(Number);
     for (const cell of svg.querySelectorAll(".seen")) {
       const value = values[Number(cell.dataset.column)];
-      cell.setAttribute("fill", value >= 0 ? colours[0] : colours[1]);
+      cell.setAttribute("fill", value >= 0 ? colors[0] : colors[1]);
       cell.setAttribute("fill-opacity", (0.85 * Math.abs(value)).toFixed(3));
       cell.querySelector("title").textContent = value.toFixed(3);
     }
@@ -94,6 +94,6 @@ export default function mount({ parentElement, data, setTriggerValue }) {
   view.dataset.svg = data.svg;
   view.innerHTML = data.svg; // made by the app, with all texts of people escaped
   const svg = view.querySelector("svg");
-  if (svg.querySelector(".looks")) places(svg, data.colours);
+  if (svg.querySelector(".looks")) places(svg, data.colors);
   else lines(svg);
 }

@@ -1,4 +1,4 @@
-"""Which words or places and which heads of attention decided an answer; and every head's map, to be looked at."""
+"""The Attention view: which positions and heads the prediction relies on, and the map of every head."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from netloom.data.sequence_pairs import MARKS
 from netloom.explain import AttentionMaps, Explanation
 from netloom.explain.attention.head_patterns import BRACKETS, about, figures
 from netloom.explain.core.explanation import Stream, Verdict
+from netloom.explain.core.targets import quantity_of
 from netloom.explain.plots.attention import left_out, lines, patches
 from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
-from netloom.explain.plots.explanation_plots import Drawn, How, drawn, kind_of
+from netloom.explain.plots.explanation_plots import Drawn, How, drawn, has_text
 from netloom.modalities.encoding.tokenization import START
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.figure_export import chart, exports
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attention_components import called, drawing, grid, grid_svg, sides, weights_table
 from netloom.ui.explain.attribution import badges, leads_to
-from netloom.ui.explain.headline import BEGINNING, named, seen
+from netloom.ui.explain.headline import START_TOKEN, listed, visible
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 ROUTING = "Information routing, not importance"
 MOST_NAMED, MOST_BARS = 3, 24
 MEAN = -1
-RAW, WEIGHTED = "As it is", "Weighted by its gradient"
+RAW, WEIGHTED = "Attention weights", "Gradient-weighted"
 
 
 def obstacle(look: Look) -> str:
@@ -51,7 +52,7 @@ def attention(look: Look) -> None:
     _decided(raw, weighted, heads)
     if weighted is None:
         reason = next(method.reason for method in look.methods if method.name == "attention_relevance")
-        st.info(f"Which of the words and heads matter is not known here: {plain(reason)}", icon=":material/info:")
+        st.info(f"Relevance and head ablation do not support this network: {plain(reason)}", icon=":material/info:")
     _every_head(raw, weighted, heads)
     _through(raw, weighted)
 
@@ -60,22 +61,21 @@ def _decided(raw: Explanation, weighted: Explanation | None, heads: Explanation 
     """The words and the heads on which the answer rests, and how far that is to be believed."""
     words = weighted if weighted is not None and weighted.attributions else raw
     st.markdown(f"#### {attention_sentence(words, heads)}")
-    back = "Back to the words and their verdict" if _of_words(raw) else "Back to the input and its verdict"
-    leads_to("input", back, ":material/arrow_back:")
+    leads_to("input", "Show attributions", ":material/arrow_back:")
     left, right = st.columns([1.15, 1], gap="large")
     with left:
-        st.markdown("**Where the answer is read from**")
+        st.markdown("**Relevance of the input**")
         several = len(words.attributions) > 1
         for one in _pictures(words):
             if several and one.html:
                 st.caption(plain(one.title))
             _shown(one, f"attention {words.method}", "attention words")
-        how = "attention weighted by its gradient" if words.method != "attention" else "rollout of the raw attention"
-        st.caption(f"The stronger the colour, the more of the answer comes from there by {how}, through all layers.")
+        how = "attention rollout" if words is raw else "gradient-weighted attention"
+        st.caption(f"Color intensity = share of the relevance, by {how} through all layers.")
         _trust(words)
     if heads is not None and heads.attention is not None:
         with right:
-            st.markdown("**What each head does for it**")
+            st.markdown("**Head ablation**")
             _bars(heads)
             _trust(heads)
 
@@ -83,28 +83,28 @@ def _decided(raw: Explanation, weighted: Explanation | None, heads: Explanation 
 def attention_sentence(words: Explanation, heads: Explanation | None) -> str:
     """Which words and which head decided it, and whether that is to be believed, as Markdown."""
     grids = words.attention is not None and any(stream.grid for stream in words.attention.streams)
-    kind = "words" if _of_words(words) else "places" if grids else "steps"
-    said = f"It went by {named(_strongest(words)) or f'all {kind} alike'}"
-    if words.verdict.level == "poor":
-        said = "Where it reads from gives no reason for this answer"
-    listed = _ranked(heads.attention) if heads is not None and heads.attention is not None else []
-    if heads is None or not listed:
-        return f"{said}. {plain(words.verdict.title)}."
-    (layer, head), effect = listed[0]
-    joint = "; it came" if words.verdict.level == "poor" else ","
-    which = f"{joint} most of all through head {head + 1} of layer {layer + 1}. Without that head"
+    kind = "tokens" if has_text(words) else "patches" if grids else "steps"
+    poor = words.verdict.level == "poor"
+    text = f"The prediction relies on {listed(_strongest(words)) or f'all {kind} equally'}"
+    if poor:
+        text = "The attended positions do not explain this prediction"
+    ranked = _ranked(heads.attention) if heads is not None and heads.attention is not None else []
+    if heads is None or not ranked:
+        return f"{text}. {plain(words.verdict.title)}."
+    (layer, head), effect = ranked[0]
+    name = f"head {head + 1} of layer {layer + 1}"
+    which = f". Without the most important head, {name}," if poor else f", mostly through {name}. Without this head,"
     if effect <= 0:
-        which = f". The head that weighs most, head {head + 1} of layer {layer + 1}, speaks against it: without it"
-    number = "score" if words.target.kind in ("class", "tags", "next_token", "label", "mask") else "number"
+        which = f". The head with the largest effect, {name}, opposes it: without this head,"
+    target = quantity_of(words.target).phrase(words.target, plain(visible(words.target.name)[:60]))
     return (
-        f"{said}{which} the {number} of **{plain(seen(words.target.name)[:60])}** "
-        f"{'falls' if effect > 0 else 'rises'} from {heads.answer:.3g} to {heads.answer - effect:.3g}. "
-        f"{_believed(kind, words.verdict, heads.verdict)}"
+        f"{text}{which} {target} {'falls' if effect > 0 else 'rises'} from {heads.answer:.3g} to "
+        f"{heads.answer - effect:.3g}. {_checks(kind, words.verdict, heads.verdict)}"
     )
 
 
-def _believed(kind: str, words: Verdict, heads: Verdict) -> str:
-    """What was checked of the steps and of the heads, and what came of it."""
+def _checks(kind: str, words: Verdict, heads: Verdict) -> str:
+    """The results of the checks of the positions and of the heads."""
     if words.title == heads.title:
         return f"{kind.capitalize()} and heads: {_within(heads.title)}."
     return f"{kind.capitalize()}: {_within(words.title)}; heads: {_within(heads.title)}."
@@ -113,10 +113,6 @@ def _believed(kind: str, words: Verdict, heads: Verdict) -> str:
 def _within(title: str) -> str:
     """What stands on a badge, within a sentence."""
     return plain(f"{title[:1].lower()}{title[1:]}")
-
-
-def _of_words(found: Explanation) -> bool:
-    return any(kind_of(found, name) == "text" for name in found.attributions)
 
 
 def _strongest(words: Explanation) -> list[str]:
@@ -139,22 +135,22 @@ def _names(words: Explanation, stream: Stream, *, alone: bool) -> list[str]:
     if axes is not None:
         return [step if axes.rate else f"{axes.down} {step}" for step in stream.tokens]
     told = written if len(written) == len(stream.tokens) else stream.tokens
-    # Of letters, of which many are alike, people are told where each stands.
+    # Many letters of a text are alike, so each has its position beside it.
     letters = alone and all(len(token) <= 1 for token in told)
     return [
-        _name(token, f" (place {place + 1})" if letters else "", grid=bool(stream.grid))
+        _name(token, f" (position {place + 1})" if letters else "", grid=bool(stream.grid))
         for place, token in enumerate(told)
     ]
 
 
 def _name(token: str, where: str, *, grid: bool) -> str:
-    """A step as people know it: a place of a picture is written as row·column."""
+    """A step as people know it: a patch of an image is written as row·column."""
     if token == MARKS[START]:
-        return BEGINNING
+        return START_TOKEN
     if not token or token.startswith(BRACKETS):
         return ""
     row, dot, column = token.partition("·")
-    return f"the place in row {row}, column {column}" if grid and dot else f"“{seen(token)}”{where}"
+    return f"the patch in row {row}, column {column}" if grid and dot else f"“{visible(token)}”{where}"
 
 
 def _ranked(maps: AttentionMaps) -> list[tuple[tuple[int, int], float]]:
@@ -175,16 +171,16 @@ def _trust(found: Explanation) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             badges(found.verdict)
             if faithful is not None:
-                st.markdown(f"ahead of **{1 - faithful.chance:.0%}** of random orders", width="content")
+                st.markdown(f"better than **{1 - faithful.chance:.0%}** of random baselines", width="content")
             order = found.attention.order if found.attention else None
             if order is not None:
-                same = "" if order.agreement is None else f" · gradient agrees **{order.agreement:+.2f}**"
-                st.markdown(f"ahead of **{1 - order.chance:.0%}** of random orders{same}", width="content")
+                same = "" if order.agreement is None else f" · correlation with gradients **{order.agreement:+.2f}**"
+                st.markdown(f"better than **{1 - order.chance:.0%}** of random baselines{same}", width="content")
         st.caption(plain(found.verdict.sentence))
 
 
 def _pictures(found: Explanation) -> list[Drawn]:
-    """The example in colours; of a text the words alone, as the bars beneath would say the same again."""
+    """The example in colors; of a text the words alone, as the bars beneath would say the same again."""
     made = list(drawn(found, How(sign="for")))
     return [one for one in made if one.html] or made
 
@@ -203,18 +199,18 @@ def _bars(heads: Explanation) -> None:
     maps = heads.attention
     if maps is None:
         return
-    listed = _ranked(maps)[:MOST_BARS]
-    slopes = [float(maps.layers[layer].slopes[head]) for (layer, head), _ in listed]  # type: ignore[index]
-    names = [f"layer {layer + 1} · head {head + 1}" for (layer, head), _ in listed]
-    effects = [effect for _, effect in listed]
-    colours = [rgb(FOR) if effect > 0 else rgb(AGAINST) for effect in effects]
+    ranked = _ranked(maps)[:MOST_BARS]
+    slopes = [float(maps.layers[layer].slopes[head]) for (layer, head), _ in ranked]  # type: ignore[index]
+    names = [f"layer {layer + 1} · head {head + 1}" for (layer, head), _ in ranked]
+    effects = [effect for _, effect in ranked]
+    colors = [rgb(FOR) if effect > 0 else rgb(AGAINST) for effect in effects]
     figure = go.Figure()
     text = "%{x:+.3g}<extra>%{y}</extra>"
-    figure.add_bar(x=effects, y=names, orientation="h", marker_color=colours, name="taken away", hovertemplate=text)
+    figure.add_bar(x=effects, y=names, orientation="h", marker_color=colors, name="ablation", hovertemplate=text)
     mark = {"symbol": "line-ns", "size": 13, "line": {"width": 2.5, "color": "rgba(130,130,140,0.9)"}}
-    figure.add_scatter(x=slopes, y=names, mode="markers", marker=mark, name="by its gradient", hovertemplate=text)
+    figure.add_scatter(x=slopes, y=names, mode="markers", marker=mark, name="gradient estimate", hovertemplate=text)
     figure.update_layout(height=100 + 22 * len(names), margin=MARGIN, showlegend=False)
-    figure.update_xaxes(title="Fall without the head", zeroline=True)
+    figure.update_xaxes(title="Decrease of the score without the head", zeroline=True)
     figure.update_yaxes(autorange="reversed", automargin=True)
     rows = [
         {"layer": place + 1, "title": layer.title, "head": head + 1, "effect": float(effect), "gradient": float(slope)}
@@ -223,16 +219,16 @@ def _bars(heads: Explanation) -> None:
         for head, (effect, slope) in enumerate(zip(layer.effects, layer.slopes, strict=True))
     ]
     chart(figure, key="attention heads", name="attention heads", table=rows)
-    more = f" The {MOST_BARS} strongest of {len(rows)}." if len(rows) > MOST_BARS else ""
+    more = f" Shown are the {MOST_BARS} strongest of {len(rows)} heads." if len(rows) > MOST_BARS else ""
     st.caption(
-        "How much lower the score is without the head (orange: the head speaks for the answer, blue: against); the "
-        f"grey mark is what its gradient says.{more}"
+        "Bars: how far the score falls when the head is removed (orange: the head increases the score, blue: it "
+        f"decreases it). Gray marks: the estimate from its gradient.{more}"
     )
 
 
 def _every_head(raw: Explanation, weighted: Explanation | None, heads: Explanation | None) -> None:
     """All heads side by side, and one of them large."""
-    st.markdown("#### What each head looks at")
+    st.markdown("#### Attention heads")
     ways = [RAW, *([WEIGHTED] if weighted is not None else [])]
     way = (
         st.segmented_control("Weights", ways, default=RAW, required=True, key="attention way") if len(ways) > 1 else RAW
@@ -242,12 +238,13 @@ def _every_head(raw: Explanation, weighted: Explanation | None, heads: Explanati
     if maps is None or shown is None:
         return
     if way == RAW:
-        agreed = "not known" if maps.correlation is None else f"Spearman {maps.correlation:+.2f}"
+        agreed = "not available" if maps.correlation is None else f"{maps.correlation:+.2f}"
         st.caption(
-            f"**{ROUTING}.** How far the rollout of all maps agrees with what taking each step away does: {agreed}."
+            f"**{ROUTING}.** Spearman correlation between the rollout and the effect of removing each position: "
+            f"{agreed}."
         )
     else:
-        st.caption("Each weight times the slope of the answer in it: orange speaks for the answer, blue against it.")
+        st.caption("Attention weight × gradient: orange increases the score, blue decreases it.")
     left, right = st.columns([1, 2], gap="large")
     with left:
         place, head = _choice(shown, heads.attention if heads is not None else None)
@@ -255,7 +252,7 @@ def _every_head(raw: Explanation, weighted: Explanation | None, heads: Explanati
         exports(f"all heads {way}", key="attention grid export", svg=grid_svg(shown), table=weights_table(shown))
     with right:
         _large(raw, maps, shown, place, head)
-    with st.expander("Every head in numbers", icon=":material/table_rows:"):
+    with st.expander("Head statistics", icon=":material/table_rows:"):
         _numbers(maps, heads.attention if heads is not None else None)
 
 
@@ -288,7 +285,7 @@ def _large(raw: Explanation, maps: AttentionMaps, shown: AttentionMaps, place: i
     stream = maps.streams[layer.streams[1]]
     picture = raw.example.images.get(stream.field, raw.example.image) if stream.grid else None
     laid = picture is not None and layer.streams[0] == layer.streams[1]
-    tabs = st.tabs([*(["On the picture"] if laid else []), "Lines", "Map"])
+    tabs = st.tabs([*(["On the image"] if laid else []), "Lines", "Heatmap"])
     name = f"attention layer {place + 1} head {head + 1 if head != MEAN else 'all'}"
     table = _pairs(weights, *sides(shown, layer))
     if laid and picture is not None:
@@ -300,19 +297,20 @@ def _large(raw: Explanation, maps: AttentionMaps, shown: AttentionMaps, place: i
     with tabs[-2]:
         svg, unseen = lines(weights, *sides(shown, layer)), left_out(weights, *sides(shown, layer))
         drawing(svg, f"attention lines {place} {head}")
-        st.caption(f"Point at a step to see its lines alone; click to keep them. {unseen}")
+        st.caption(f"Hover over a token to see only its lines; click to keep them. {unseen}")
         exports(name, key="attention lines export", svg=svg, table=table)
     with tabs[-1]:
         chart(heat(weights, *sides(shown, layer)), key="attention map", name=name, table=table)
-        st.caption("A row is a step that looks; the stronger a cell, the more goes to that column.")
+        st.caption("Rows: queries. Columns: keys. Color intensity = attention weight.")
 
 
 def _pairs(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> list[dict[str, Any]]:
     return [
-        {"from": row, "looks": looking[row], "to": column, "is looked at": looked_at[column], "weight": value}
+        {"query position": row, "query": looking[row], "key position": column, "key": looked_at[column],
+         "weight": value}
         for (row, column), value in np.ndenumerate(weights)
         if looking[row] and looked_at[column]
-    ]
+    ]  # fmt: skip
 
 
 def _numbers(maps: AttentionMaps, heads: AttentionMaps | None) -> None:
@@ -324,21 +322,22 @@ def _numbers(maps: AttentionMaps, heads: AttentionMaps | None) -> None:
                 {
                     "Layer": place + 1,
                     "Head": head + 1,
-                    "It": about(found),
-                    "Answer with it": None if other.effects is None else float(other.effects[head]),
-                    "Evenness": found.entropy,
-                    "Steps away": found.distance,
-                    "To first": found.first,
-                    "To the one before": found.before,
+                    "Pattern": about(found),
+                    "Ablation effect": None if other.effects is None else float(other.effects[head]),
+                    "Entropy": found.entropy,
+                    "Mean distance": found.distance,
+                    "To first position": found.first,
+                    "To previous position": found.before,
                     "To itself": found.itself,
-                    "To no word or place": found.special,
-                    "Agrees": found.agreement,
+                    "To special tokens": found.special,
+                    "Correlation": found.agreement,
                 }
             )
     st.dataframe(rows, hide_index=True, width="stretch")
     st.caption(
-        "Evenness (entropy) goes from 0, one step, to 1, all alike. “Agrees” is how far the steps that the head looks "
-        "at are those without which the answer changes (Spearman); near 0 or below, the head's map is no reason."
+        "Ablation effect: how far the score falls without the head. Entropy: 0 for a single position, 1 for uniform "
+        "attention. Correlation: Spearman's, between the attention that a position receives and the effect of removing "
+        "it; near 0 or below, the attention map does not explain the prediction."
     )
     exports("attention heads", key="attention numbers export", table=rows)
 
@@ -348,9 +347,9 @@ def _through(raw: Explanation, weighted: Explanation | None) -> None:
     maps = raw.attention
     if maps is None:
         return
-    st.markdown("#### Through all layers")
+    st.markdown("#### All layers combined")
     if maps.rollout is None:
-        st.info(f"The layers cannot be put together, as {plain(maps.reason)}.", icon=":material/info:")
+        st.info(f"The layers cannot be combined, because {plain(maps.reason)}.", icon=":material/info:")
         return
     both = {"Rollout": raw, **({"Gradient-weighted": weighted} if weighted is not None else {})}
     for tab, (name, found) in zip(st.tabs(list(both)), both.items(), strict=True):
@@ -375,12 +374,12 @@ def _through(raw: Explanation, weighted: Explanation | None) -> None:
 def _told(name: str) -> str:
     if name == "Rollout":
         return (
-            "Mean weights of all heads, half of each step kept as it is, multiplied through all layers (Abnar and "
-            "Zuidema 2020): where information can come from, whatever the answer makes of it."
+            "Attention rollout (Abnar and Zuidema, 2020): the mean over the heads, with the residual connection, "
+            "multiplied through all layers. It shows where information can come from, not whether it is used."
         )
     return (
-        "Weights times the answer's slope in them, what is positive, carried through all layers (Chefer and others "
-        "2021): what the answer reacts to."
+        "Gradient-weighted relevance (Chefer et al., 2021): the positive part of attention × gradient, propagated "
+        "through all layers. It shows which positions the score reacts to."
     )
 
 

@@ -101,15 +101,15 @@ def weights_table(shown: AttentionMaps) -> list[dict[str, Any]]:
         for (head, row, column), weight in np.ndenumerate(layer.weights):
             if looking[row] and looked_at[column]:
                 rows.append(
-                    {"layer": place + 1, "head": head + 1, "from": row, "looks": looking[row], "to": column,
-                     "is looked at": looked_at[column], "weight": float(weight)}
+                    {"layer": place + 1, "head": head + 1, "query position": row, "query": looking[row],
+                     "key position": column, "key": looked_at[column], "weight": float(weight)}
                 )  # fmt: skip
     return rows
 
 
 def drawing(svg: str, key: str) -> None:
     """A drawing of attention; what is pointed at in it is shown alone."""
-    _component()(key=key, data={"svg": svg, "colours": [rgb(FOR), rgb(AGAINST)]}, on_chosen_change=lambda: None)
+    _component()(key=key, data={"svg": svg, "colors": [rgb(FOR), rgb(AGAINST)]}, on_chosen_change=lambda: None)
 
 
 @cache

@@ -13,27 +13,28 @@ from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution_plots import attributions
 from netloom.ui.explain.baseline_picker import tell_unused
-from netloom.ui.explain.headline import decided
+from netloom.ui.explain.headline import headline
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from netloom.ui.explain.views import Look
 
-COLOURS: dict[Level, Literal["green", "orange", "red"]] = {"good": "green", "caution": "orange", "poor": "red"}
+COLORS: dict[Level, Literal["green", "orange", "red"]] = {"good": "green", "caution": "orange", "poor": "red"}
 ICONS = {"good": ":material/verified:", "caution": ":material/info:", "poor": ":material/warning:"}
 MEANT = (
-    "Adds up: how far all parts together are off the change that they explain. Ahead of random orders: taking parts "
-    "away, the strongest first, changes the answer sooner than this share of random orders. Infidelity: how badly the "
-    "parts foretell what leaving some of them out does, from 0 (they foretell it) to 1. Sampling error: the standard "
-    "error of parts that are estimated at random. Another method's name: the rank correlation of its parts with these. "
-    "All of these say how faithful the explanation is to the model, and not whether the model is right."
+    "Completeness error: how far the sum of the attributions is from the change of the score that they explain. Random "
+    "baseline: the share of random feature orders that change the score later than removing the most important "
+    "features first. Infidelity: how badly the attributions predict the effect of removing features, from 0 (exactly) "
+    "to 1. Sampling error: the standard error of attributions that are estimated by sampling. Correlation: the rank "
+    "correlation with another method. All of these measure how faithful the explanation is to the model, not whether "
+    "the model is right."
 )
 CURVES = {
-    "deletion": ("taken away", "213, 94, 0"),
-    "insertion": ("put back", "0, 114, 178"),
-    "deletion_chance": ("taken away by chance", "213, 94, 0"),
-    "insertion_chance": ("put back by chance", "0, 114, 178"),
+    "deletion": ("deletion", "213, 94, 0"),
+    "insertion": ("insertion", "0, 114, 178"),
+    "deletion_chance": ("deletion, random order", "213, 94, 0"),
+    "insertion_chance": ("insertion, random order", "0, 114, 178"),
 }
 
 
@@ -64,11 +65,11 @@ def attributing(look: Look) -> None:
 
 def _said(look: Look, found: Explanation) -> None:
     """The answer to "why" in a sentence, and the way on to the heads of attention where there are some."""
-    sentence = decided(found)
+    sentence = headline(found)
     if sentence:
         st.markdown(f"#### {sentence}")
     if any(method.name == "attention" and method.available for method in look.methods):
-        leads_to("attention", "Which heads of attention decided it", ":material/hub:")
+        leads_to("attention", "Show attention heads", ":material/hub:")
 
 
 def leads_to(view: str, label: str, icon: str) -> None:
@@ -81,11 +82,11 @@ def leads_to(view: str, label: str, icon: str) -> None:
 
 
 def choose_method(look: Look) -> Method | None:
-    """A method, chosen by its group; those that do not fit this network are grey, and say why when they are chosen."""
+    """A method, chosen by its group; those that do not fit this network are gray, and say why when they are chosen."""
     groups = [group for group in GROUPS if any(method.group == group for method in look.methods)]
     current = next((method for method in look.methods if method.name == look.method), look.methods[0])
     hidden: Any = {"label_visibility": "collapsed", "required": True, "wrap": True}
-    group = st.segmented_control("Kind of method", groups, default=current.group, key="input kind", **hidden)
+    group = st.segmented_control("Method group", groups, default=current.group, key="input kind", **hidden)
     listed = {method.name: method for method in look.methods if method.group == group}
     fitting = [name for name, method in listed.items() if method.available]
     labels = {name: method.title if method.available else f":gray[{method.title}]" for name, method in listed.items()}
@@ -97,10 +98,10 @@ def choose_method(look: Look) -> Method | None:
     name = st.pills("Method", list(listed), format_func=labels.__getitem__, key=key, **hidden)
     method = listed[str(name)]
     if not method.available:
-        st.info(f"**{method.title}** is not run on this network: {plain(method.reason)}", icon=":material/block:")
+        st.info(f"**{method.title}** does not support this network: {plain(method.reason)}", icon=":material/block:")
         return None
-    grey = " Grey ones do not fit this network; choose one to read why." if len(fitting) < len(listed) else ""
-    st.caption(f"{method.summary.rstrip('.')} ([source]({method.url})).{grey}")
+    gray = " Gray methods do not support this network; select one to see why." if len(fitting) < len(listed) else ""
+    st.caption(f"{GROUPS[str(group)]} **{method.title}**: {method.summary.rstrip('.')} ([paper]({method.url})).{gray}")
     return method
 
 
@@ -109,16 +110,16 @@ def layer_options(look: Look, method: Method, key: str = "input") -> dict[str, A
     if not method.layered:
         return {}
     nodes = {node.path: node for node in look.nodes}
-    titles = {"": "the last before the answer", **{path: _indented(node) for path, node in nodes.items()}}
+    titles = {"": "Automatic: last layer before the output", **{path: _indented(node) for path, node in nodes.items()}}
     path = st.selectbox("Layer", list(titles), format_func=titles.__getitem__, key=f"{key} node {method.name}")
     found = {"node": path} if path else {}
     if "neuron" not in registry()[method.name].model_fields:
         return found
     neuron = st.text_input(
         "Neuron",
-        placeholder="the one farthest from zero",
+        placeholder="Automatic: largest activation",
         key=f"{key} neuron {method.name}",
-        help="Its place in the layer's output, such as 3, or 3,0,1 for channel, row and column.",
+        help="Index in the layer's output, such as 3, or 3,0,1 for channel, row and column.",
     )
     return found | ({"neuron": neuron.strip()} if neuron.strip() else {})
 
@@ -131,11 +132,11 @@ def _indented(node: InnerNode) -> str:
 
 def badges(verdict: Verdict) -> None:
     """What came of the checks, and beside it what is wrong with the model."""
-    icon, colour = ICONS[verdict.level], COLOURS[verdict.level]
-    st.badge(plain(verdict.checked), icon=icon, color=colour, help=plain(verdict.sentence))
+    icon, color = ICONS[verdict.level], COLORS[verdict.level]
+    st.badge(plain(verdict.checked), icon=icon, color=color, help=plain(verdict.sentence))
     if verdict.model:
         begun = f"{verdict.model[:1].upper()}{verdict.model[1:]}"
-        st.badge(plain(begun), icon=":material/warning:", color=colour)
+        st.badge(plain(begun), icon=":material/warning:", color=color)
 
 
 def trust(found: Explanation) -> None:
@@ -143,18 +144,18 @@ def trust(found: Explanation) -> None:
     completeness, faithful, forgotten = found.proofs.completeness, found.proofs.faithfulness, found.proofs.randomised
     told = []
     if completeness is not None and completeness.word and completeness.relative_error is not None:
-        told.append(f"adds up within **{completeness.relative_error:.2%}**")
+        told.append(f"completeness error **{completeness.relative_error:.2%}**")
     if faithful is not None:
-        told.append(f"ahead of **{1 - faithful.chance:.0%}** of random orders")
+        told.append(f"better than **{1 - faithful.chance:.0%}** of random baselines")
         if faithful.infidelity is not None:
             told.append(f"infidelity **{faithful.infidelity:.2f}**")
     sampling, other = found.proofs.sampling, found.proofs.cross_check
     if sampling is not None and sampling.standard_error is not None:
         told.append(f"sampling error **{sampling.standard_error:.1%}**")
     if other is not None:
-        told.append(f"{other.title} **{other.spearman:+.2f}**")
+        told.append(f"correlation with {other.title} **{other.spearman:+.2f}**")
     if forgotten is not None:
-        told.append(f"**{forgotten.spearman:+.2f}** like shuffled weights")
+        told.append(f"correlation with shuffled weights **{forgotten.spearman:+.2f}**")
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
             badges(found.verdict)
@@ -165,29 +166,34 @@ def trust(found: Explanation) -> None:
 def _proofs(look: Look, found: Explanation, options: dict[str, Any]) -> None:
     """The curves behind the verdict, and the check that is not run unasked."""
     faithful = found.proofs.faithfulness
-    with st.expander("How that was measured", icon=":material/labs:"):
+    with st.expander("Evidence", icon=":material/labs:"):
         columns = st.columns(4)
         completeness = found.proofs.completeness
         if completeness is not None:
             columns[0].metric(
-                "Sum of the parts",
+                "Sum of attributions",
                 f"{completeness.sum:+.4g}",
                 completeness.word or None,
                 delta_color="off",
                 delta_arrow="off",
             )
-            columns[1].metric("Answer − baseline", f"{completeness.answer - completeness.baseline_answer:+.4g}")
+            columns[1].metric("Score − baseline score", f"{completeness.answer - completeness.baseline_answer:+.4g}")
             if completeness.steps and completeness.promised:
                 columns[2].metric(
-                    "Steps", f"{completeness.steps}", help="The integral was refined until the parts add up"
+                    "Integration steps",
+                    f"{completeness.steps}",
+                    help="More steps are taken until the attributions add up to the change of the score.",
                 )
         if faithful is not None:
-            label = "Orders that do as well"
-            columns[3].metric(label, f"{faithful.chance:.0%}", help="Of random orders of the parts; fewer is better")
+            columns[3].metric(
+                "Random orders as good",
+                f"{faithful.chance:.0%}",
+                help="Share of random feature orders that change the score at least as fast; lower is better.",
+            )
             _randomise(look, found, options)
             st.caption(
-                "The answer while parts are taken away (it should fall early) or put onto the baseline (it should rise "
-                "early), the most important first. Dotted: random orders."
+                "Deletion removes features, the most important first; the score should fall early. Insertion adds them "
+                "to the baseline; the score should rise early. Dotted lines: mean of random orders."
             )
             table = {"share of parts": list(faithful.fractions)}
             table |= {name: list(values) for name, values in faithful.curves.items()}
@@ -200,11 +206,20 @@ def _proofs(look: Look, found: Explanation, options: dict[str, Any]) -> None:
 
 def _randomise(look: Look, found: Explanation, options: dict[str, Any]) -> None:
     key = f"input randomise {found.method} {found.weights[:12]} {found.example.row} {found.target.index}"
-    if st.button("Compare with shuffled weights", icon=":material/shuffle:", key=key):
+    if st.button(
+        "Run randomization test",
+        icon=":material/shuffle:",
+        key=key,
+        help="Computes the explanation again with shuffled weights. If it stays the same, it does not depend on what "
+        "the network learned.",
+    ):
         other = look.explanation(found.method, randomize=True, **options).proofs.randomised
         if other is not None:
-            said = "It depends on what the network learned" if other.passed else "It hardly depends on what was learned"
-            st.info(f"{said}: Spearman {other.spearman:+.2f} over {other.draws} networks with shuffled weights.")
+            said = "depends" if other.passed else "hardly depends"
+            st.info(
+                f"The explanation {said} on the learned weights: its mean Spearman correlation with those of "
+                f"{other.draws} networks with shuffled weights is {other.spearman:+.2f}."
+            )
 
 
 def curves(found: Explanation) -> go.Figure:
@@ -216,10 +231,10 @@ def curves(found: Explanation) -> go.Figure:
     figure = go.Figure()
     faithful = found.proofs.faithfulness
     for name, values in (faithful.curves if faithful else {}).items():
-        title, colour = CURVES.get(name, (name.replace("_", " "), "130, 130, 140"))
+        title, color = CURVES.get(name, (name.replace("_", " "), "130, 130, 140"))
         dashed = "chance" in name or "random" in name
-        line = {"color": f"rgb({colour})", "dash": "dot" if dashed else "solid", "width": 1.5 if dashed else 2.5}
+        line = {"color": f"rgb({color})", "dash": "dot" if dashed else "solid", "width": 1.5 if dashed else 2.5}
         figure.add_scatter(x=faithful.fractions if faithful else (), y=values, name=title, line=line)
-    figure.update_layout(height=300, margin=MARGIN, xaxis_title="Share of parts", yaxis_title="Explained number")
+    figure.update_layout(height=300, margin=MARGIN, xaxis_title="Share of features", yaxis_title="Score")
     figure.update_layout(legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"})
     return figure

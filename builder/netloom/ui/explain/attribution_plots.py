@@ -9,8 +9,9 @@ import streamlit as st
 from netloom.core.text import plain as on_one_line
 from netloom.explain import Explanation
 from netloom.explain.core.explainer import registry
+from netloom.explain.core.targets import quantity_of
 from netloom.explain.plots.colors import AGAINST, FOR, rgb
-from netloom.explain.plots.explanation_plots import Drawn, How, drawn, explains_the_way, kind_of
+from netloom.explain.plots.explanation_plots import Drawn, How, PlotKind, drawn, explains_the_way, kind_of
 from netloom.explain.plots.figures import Sign
 from netloom.ui.components.figure_export import PICTURE, chart, exports
 from netloom.ui.components.words import plain
@@ -18,17 +19,18 @@ from netloom.ui.components.words import plain
 if TYPE_CHECKING:
     from netloom.explain.dataset.global_attribution import Overall
 
-SIGNS: dict[Sign, str] = {"both": "For and against", "for": "For", "against": "Against"}
+SIGNS: dict[Sign, str] = {"both": "Both", "for": "Positive", "against": "Negative"}
 OPACITY = 0.85
 
 
 def attributions(found: Explanation) -> None:
     """What each part of the example did for the explained answer."""
     if found.attention is not None:
-        st.caption("Every head of every layer is shown by the view “Attention”.")
+        st.caption("The Attention view shows every head of every layer.")
     how = _how(found)
-    several = len(found.attributions) > 1 or found.nodes
+    several, colored = len(found.attributions) > 1 or found.nodes, False
     for one in drawn(found, how):
+        colored |= one.kind is not PlotKind.BARS
         if several and one.title:
             st.markdown(f"**{plain(one.title)}**")
         _in_units(one, found)
@@ -36,7 +38,7 @@ def attributions(found: Explanation) -> None:
         if one.note:
             st.caption(one.note)
     if found.attributions or (found.nodes and found.method != "layer_activation"):
-        legend(found.target.kind == "error", signed=knows_signs(found))
+        legend(quantity_of(found.target).is_error, signed=knows_signs(found), intensity=colored)
 
 
 def knows_signs(found: Explanation | Overall) -> bool:
@@ -47,27 +49,40 @@ def knows_signs(found: Explanation | Overall) -> bool:
 
 def _in_units(one: Drawn, found: Explanation) -> None:
     """Say on the axis of bars of what they are parts, where they are in the units of what is explained."""
-    if one.figure is None or one.kind != "bars" or found.proofs.completeness is None:
+    if one.figure is None or one.kind is not PlotKind.BARS or found.proofs.completeness is None:
         return
     quantity = on_one_line(found.target.quantity)[:70].replace("<", "&lt;")
     way = any(trace.type == "waterfall" for trace in one.figure.data)
-    one.figure.update_xaxes(title=quantity[:1].upper() + quantity[1:] if way else f"Added to {quantity}")
+    one.figure.update_xaxes(title=quantity[:1].upper() + quantity[1:] if way else f"Contribution to {quantity}")
 
 
 def _how(found: Explanation) -> How:
     """What people choose about the pictures, where there is something to choose."""
     kinds = {kind_of(found, name) for name in found.attributions}
-    if "picture" in kinds and not knows_signs(found):
+    if PlotKind.IMAGE in kinds and not knows_signs(found):
         return How(st.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key="input opacity", width=320))
-    if "picture" in kinds:
+    if PlotKind.IMAGE in kinds:
         left, right = st.columns([1.4, 1], vertical_alignment="center")
         sign = left.segmented_control(
-            "Parts", list(SIGNS), default="both", format_func=SIGNS.__getitem__, required=True, key="input sign"
+            "Sign",
+            list(SIGNS),
+            default="both",
+            format_func=SIGNS.__getitem__,
+            required=True,
+            key="input sign",
+            help="Positive attributions increase the score, negative ones decrease it.",
         )
         opacity = right.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key="input opacity")
         return How(opacity, sign or "both")
-    if kinds == {"bars"} and len(found.attributions) == 1 and explains_the_way(found):
-        shown = st.segmented_control("Shown as", ["Bars", "Waterfall"], default="Bars", required=True, key="input way")
+    if kinds == {PlotKind.BARS} and len(found.attributions) == 1 and explains_the_way(found):
+        shown = st.segmented_control(
+            "Chart",
+            ["Bars", "Waterfall"],
+            default="Bars",
+            required=True,
+            key="input way",
+            help="A waterfall adds the attributions up, from the score of the baseline to that of the example.",
+        )
         return How(way=shown == "Waterfall")
     return How()
 
@@ -89,12 +104,18 @@ def _show(one: Drawn, name: str) -> None:
 
 
 def legend(
-    error: bool = False, words: tuple[str, str] = ("speaks for the answer", "against it"), *, signed: bool = True
+    error: bool = False,
+    words: tuple[str, str] = ("increases the score", "decreases it"),
+    *,
+    signed: bool = True,
+    intensity: bool = True,
 ) -> None:
-    """What the two colours say, orange first; where a method is not `signed` there is but one."""
-    for_it, against = ("makes the error larger", "smaller") if error else words
+    """What the two colors mean, orange first; a method that is not `signed` has only one. Without `intensity`, lengths
+    show the magnitude."""
+    for_it, against = ("increases the error", "decreases it") if error else words
     swatch = '<span style="background:{};padding:0 9px;border-radius:4px;margin:0 6px 0 0"></span>'
     said = f"{swatch.format(rgb(FOR))}{for_it} &emsp;{swatch.format(rgb(AGAINST))}{against}"
     if not signed:
-        said = f"{swatch.format(rgb(FOR))}matters, for or against: this method does not tell which"
-    st.html(f'<div style="font-size:.85rem;opacity:.8">{said} &emsp; the stronger, the more</div>')
+        said = f"{swatch.format(rgb(FOR))}importance; this method does not give the sign"
+    magnitude = " &emsp; Color intensity = magnitude" if intensity else ""
+    st.html(f'<div style="font-size:.85rem;opacity:.8">{said}{magnitude}</div>')

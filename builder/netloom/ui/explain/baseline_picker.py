@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from netloom.ui.explain.open_run import OpenRun
 
 MEANT = (
-    "What stands for “nothing”: the parts say what sets the example apart from this. Another baseline asks another "
-    "question, so compare explanations only if they share it."
+    "The reference input. Attributions explain how the score of the example differs from that of the baseline, so "
+    "compare explanations only if they share it."
 )
 # The one choice that is no baseline of the data.
 CUSTOM = "custom"
-STEPS = "Steps on the path from the baseline to the example. Automatic: as many as the sum of the parts needs."
+STEPS = "Steps on the path from the baseline to the example. Automatic: as many as completeness needs."
 
 
 def picked_baseline(trained: OpenRun) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def _completed(trained: OpenRun, name: str, run_id: str) -> Asked:
     """A baseline with what it needs beside its name: a class, the number of a row, or the row itself."""
     if name == CUSTOM:
         row = typical_row(trained.data, trained.fields)
-        st.caption(f"It begins as row {row} of the data, which is near the usual baseline. Change what you like.")
+        st.caption(f"Starts as row {row} of the dataset, which is close to the default baseline. Edit any value.")
         return own_example(trained.data, trained.data.row(row), f"baseline {run_id} {row}")
     if BASELINES[name].name == "class":
         return f"class:{st.selectbox('Class', trained.data.schema.target.classes, key=f'baseline class {run_id}')}"

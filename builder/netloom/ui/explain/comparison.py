@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from netloom.core.text import plain as line
+from netloom.explain.core.targets import quantity_of
 from netloom.explain.evidence.comparison import Comparison, real
 from netloom.explain.plots.shared_scale import pictures
 from netloom.jobs import RunWeights, written_at
@@ -17,9 +18,9 @@ from netloom.jobs.explanations import ComparedSide, ExplanationComparison
 from netloom.runs.weight_history import moments
 from netloom.ui.components.figure_export import PICTURE, exports
 from netloom.ui.components.words import at, plain, told_apart
-from netloom.ui.explain.attribution import COLOURS, badges
+from netloom.ui.explain.attribution import COLORS, badges
 from netloom.ui.explain.attribution_plots import knows_signs, legend
-from netloom.ui.explain.headline import answer_text, seen
+from netloom.ui.explain.headline import prediction_text, visible
 from netloom.ui.explain.training_trajectory import choose_method, show
 from netloom.ui.shell.jobs import computed
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from netloom.explain.core.explanation import Level
     from netloom.ui.explain.views import Look
 
-METHOD, WEIGHTS, RUN = "Another method", "Other weights", "Another run"
+METHOD, WEIGHTS, RUN = "Another method", "Another checkpoint", "Another run"
 RARE, STRONG = 0.05, 0.7
 
 
@@ -38,7 +39,9 @@ def comparing_explanations(look: Look) -> None:
     if second is None:
         return
     sides, titles = second
-    found = computed(ExplanationComparison(look.weights, *sides, look.row, look.target), "Explaining both …")
+    found = computed(
+        ExplanationComparison(look.weights, *sides, look.row, look.target), "Computing both explanations …"
+    )
     _agreement(found)
     _both(found, titles)
 
@@ -62,19 +65,19 @@ def _second(look: Look) -> tuple[tuple[ComparedSide, ComparedSide], tuple[str, s
         if kind == METHOD:
             fitting = [item.name for item in look.methods if item.available and item.name != method]
             if not fitting:
-                st.caption("No other method fits this network.")
+                st.caption("No other method supports this network.")
                 return None
-            other = choose_method(look, "And", f"compare second {method}", default=fitting[0])
+            other = choose_method(look, "Second method", f"compare second {method}", default=fitting[0])
             side = ComparedSide(look.weights, other, look.options_of(other))
             return (own, side), (titles[method], titles[other])
         if kind == WEIGHTS:
             listed = {moment.name: moment.label for moment in moments(look.folder)}
             name = str(
-                st.selectbox("And weights after", list(listed), format_func=listed.__getitem__, key="compare at")
+                st.selectbox("Second checkpoint", list(listed), format_func=listed.__getitem__, key="compare at")
             )
             side = ComparedSide(replace(look.weights, checkpoint=name), method, options)
             return (own, side), (f"{look.weights.checkpoint} weights", listed[name])
-        chosen = str(st.selectbox("And run", list(others), format_func=others.__getitem__, key="compare run"))
+        chosen = str(st.selectbox("Second run", list(others), format_func=others.__getitem__, key="compare run"))
     written = written_at(Path(look.live.store.run_folder(chosen)))
     side = ComparedSide(RunWeights(chosen, "", written), method, options)
     return (own, side), (look.trained.run.title[:60], others[chosen])
@@ -92,18 +95,19 @@ def _agreement(found: Comparison) -> None:
     agree = found.agreement
     one, two, three = st.columns(3)
     if agree.spearman is not None and agree.chance is not None:
-        kind = "signed" if agree.signed else "of sizes alone"
-        one.metric(f"Rank agreement ({kind})", f"{agree.spearman:+.2f}", help="Spearman's: 1 the same order, 0 none")
-        help_ = f"Share of {agree.orders} other orders of the parts that agree at least as well; fewer is stronger"
-        two.metric("Chance does as well", f"{agree.chance:.1%}", help=help_)
+        kind = "signed" if agree.signed else "magnitudes"
+        help_ = "Spearman's rank correlation: 1 for the same order of the features, 0 for unrelated orders."
+        one.metric(f"Rank correlation ({kind})", f"{agree.spearman:+.2f}", help=help_)
+        help_ = f"Share of {agree.orders} permutations of the features that agree at least as well; lower is stronger."
+        two.metric("Permutation p-value", f"{agree.chance:.3f}", help=help_)
     if agree.top:
-        help_ = f"Chance alone gives {agree.expected:.1f}; as many or more in {agree.top_chance:.1%} of cases"
-        three.metric("Strongest parts alike", f"{agree.overlap} of {agree.top}", help=help_)
+        help_ = f"Expected by chance: {agree.expected:.1f}. As many or more in {agree.top_chance:.1%} of cases."
+        three.metric("Top features in common", f"{agree.overlap} of {agree.top}", help=help_)
     strong = agree.spearman is not None and agree.chance is not None and agree.chance <= RARE
     level: Level = "good" if strong and (agree.spearman or 0) >= STRONG else "caution" if strong else "poor"
-    said = {"good": "They agree", "caution": "They agree in part", "poor": "They do not agree"}
+    said = {"good": "Agreement", "caution": "Partial agreement", "poor": "No agreement"}
     with st.container(border=True, gap="small"):
-        st.badge(said[level], color=COLOURS[level])
+        st.badge(said[level], color=COLORS[level])
         st.caption(plain(agree.sentence))
 
 
@@ -113,35 +117,37 @@ def _both(found: Comparison, titles: tuple[str, str]) -> None:
     for column, one, values, title in zip((left, right), (found.first, found.second), parts, titles, strict=True):
         with column:
             st.markdown(f"**{plain(title)}**")
-            _answer(one)
+            _prediction(one, baselines=bool(found.first.compared or found.second.compared))
             side = "first" if one is found.first else "second"
             listed = pictures(one, values, bounds, parts[0])
             show(listed, f"compare {side}", f"{one.method} {side}", beside=False)
     unsigned = [title for one, title in zip((found.first, found.second), titles, strict=True) if not knows_signs(one)]
-    legend(found.first.target.kind == "error", signed=len(unsigned) < 2)
+    legend(quantity_of(found.first.target).is_error, signed=len(unsigned) < 2)
     if len(unsigned) == 1:
-        st.caption(f"{plain(unsigned[0])} says only how much a part matters: its orange is neither for nor against.")
-    st.markdown(f"**The difference**: {plain(titles[1])} less {plain(titles[0])}")
+        st.caption(f"{plain(unsigned[0])} gives magnitudes without a sign, so its orange does not mean an increase.")
+    st.markdown(f"**Difference**: {plain(titles[1])} − {plain(titles[0])}")
     # What it draws is of neither alone, so neither's name stands above it.
-    apart = replace(found.first, title="The difference")
+    apart = replace(found.first, title="Difference")
     show(pictures(apart, found.differences, bounds, found.differences), "compare difference", "difference",
          beside=False)  # fmt: skip
-    legend(words=("more by the second", "more by the first"))
+    legend(words=("higher in the second", "higher in the first"))
     unit = (
-        "Each part is the share of all parts of its method, as the two have units of their own."
+        "Attributions are normalized by their sum of magnitudes, because the two methods have different units."
         if found.scaled
-        else "All are in the units of the explained number."
+        else "Attributions are in the units of the score."
     )
-    st.caption(f"All three share one colour scale. {unit}")
+    st.caption(f"All three share one color scale. {unit}")
     _points(found, titles)
 
 
-def _answer(one: Explanation) -> None:
+def _prediction(one: Explanation, *, baselines: bool) -> None:
+    """The prediction, and with `baselines` what the example is compared with."""
     share = one.prediction.probabilities.get(one.target.name)
-    given = f", {plain(seen(one.target.name))} {share:.1%}" if share is not None else ""
-    st.caption(f"Answers **{answer_text(one)}**{given}.")
-    if one.compared:
-        st.caption(f"Compared with {plain(one.compared)}.")
+    name = "" if one.target.name == one.prediction.text else f"{plain(visible(one.target.name))}: "
+    probability = f" ({name}{share:.1%})" if share is not None else ""
+    st.caption(f"Prediction: **{prediction_text(one)}**{probability}")
+    if baselines:
+        st.caption(f"Baseline: {plain(one.compared) or 'none'}")
     badges(one.verdict)
 
 
@@ -164,8 +170,8 @@ def _points(found: Comparison, titles: tuple[str, str]) -> None:
         x=one[kept], y=other[kept], mode="markers", marker={"size": 6, "opacity": 0.7, "color": "#0072b2"}
     )
     figure.update_layout(height=340, margin=figures.MARGIN, showlegend=False, xaxis_title=across, yaxis_title=up)
-    with st.expander("Part by part", icon=":material/scatter_plot:"):
-        st.caption("A point is a part; on the dotted line both say the same of it.")
+    with st.expander("Attributions per feature", icon=":material/scatter_plot:"):
+        st.caption("Each point is a feature. On the dotted line, both attributions are equal.")
         st.plotly_chart(figure, width="stretch", key="compare points", config=PICTURE)
         exports("comparison", key="compare export", figure="compare points", table=table)
 

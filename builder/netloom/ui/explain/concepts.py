@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
     from netloom.ui.explain.views import Look
 
-CLASS, COLUMN, WORD, ROWS = "A class", "A column", "A word", "Rows"
+CLASS, COLUMN, WORD, ROWS = "Class", "Column", "Word", "Rows"
 GREY = "130, 130, 140"
 SIGNS: dict[str, Any] = {
-    "for": ("Used for it", "orange", ":material/add_circle:"),
-    "against": ("Used against it", "blue", ":material/do_not_disturb_on:"),
-    "unused": ("Known, hardly counts", "gray", ":material/horizontal_rule:"),
-    "absent": ("Not a concept here", "gray", ":material/help:"),
+    "for": ("Increases the score", "orange", ":material/add_circle:"),
+    "against": ("Decreases the score", "blue", ":material/do_not_disturb_on:"),
+    "unused": ("Encoded, little effect", "gray", ":material/horizontal_rule:"),
+    "absent": ("Not encoded", "gray", ":material/help:"),
 }
 SHOWN = 5
 
@@ -47,19 +47,19 @@ SHOWN = 5
 def concepts_view(look: Look) -> None:
     """The whole view."""
     st.caption(
-        f"Name a concept by rows that have it ([TCAV]({URL})). The direction towards them is sought in the layers, "
-        "tested on rows that were held out, and held against random concepts. What goes along with the concept in the "
-        "data cannot be told from it."
+        f"Define a concept by rows that have it. [TCAV]({URL}) learns a direction in each layer that separates these "
+        "rows from others, tests it on held-out rows, and compares its effect on the score with random concepts. It "
+        "cannot separate a concept from whatever is correlated with it in the data."
     )
     run_id = look.trained.run.id
     asked = _asked(look)
-    if st.button("Look for it", type="primary", icon=":material/search:", disabled=asked is None):
+    if st.button("Test concept", type="primary", icon=":material/search:", disabled=asked is None):
         st.session_state["concept"] = (run_id, asked)
     kept = st.session_state.get("concept")
     if kept is None or kept[0] != run_id:
         return
     wanted, nodes, targets = kept[1]
-    _shown(look, computed(ConceptSearch(look.weights, wanted, nodes, tuple(targets)), "Looking for the concept …"))
+    _shown(look, computed(ConceptSearch(look.weights, wanted, nodes, tuple(targets)), "Testing the concept …"))
 
 
 def obstacle(look: Look) -> str:
@@ -81,7 +81,7 @@ def _asked(look: Look) -> tuple[Wanted, tuple[str, ...], tuple[str, ...]] | None
         if classes:
             said = look.target or look.answer.prediction.text
             first = said if said in classes else classes[0]
-            targets = st.multiselect("Answers", classes, default=[str(first)], max_selections=10)
+            targets = st.multiselect("Targets", classes, default=[str(first)], max_selections=10)
     if wanted is None or not nodes or (classes and not targets):
         return None
     return wanted, tuple(nodes), tuple(targets)
@@ -95,15 +95,15 @@ def _wanted(data: Prepared) -> Wanted | None:
     kinds = [
         kind for kind, there in ((WORD, text), (COLUMN, columns and not text), (CLASS, named), (ROWS, True)) if there
     ]
-    kind = st.segmented_control("The concept is", kinds, default=kinds[0], required=True)
+    kind = st.segmented_control("Define the concept by", kinds, default=kinds[0], required=True)
     if kind == WORD:
-        word = st.text_input("Rows in which this word stands", placeholder="type a word, then press Enter").strip()
+        word = st.text_input("Rows that contain the word", placeholder="Type a word, then press Enter").strip()
         return Wanted("word", text=word[:80]) if word else None
     if kind == CLASS:
-        return Wanted("class", name=str(st.selectbox("Rows of", list(data.schema.target.classes))))
+        return Wanted("class", name=str(st.selectbox("Rows of class", list(data.schema.target.classes))))
     if kind == COLUMN:
         return _of_column(data, columns)
-    text_of = st.text_input("Row numbers", placeholder="such as 3, 8, 20-60", help=f"At least {FEWEST}")
+    text_of = st.text_input("Row numbers", placeholder="Such as 3, 8, 20-60", help=f"At least {FEWEST} rows.")
     try:
         rows = numbers(text_of)
     except ExplainError as error:
@@ -114,38 +114,42 @@ def _wanted(data: Prepared) -> Wanted | None:
 
 def _of_column(data: Prepared, columns: list[str]) -> Wanted | None:
     name, low, high = st.columns([1.4, 1, 1])
-    column = str(name.selectbox("Rows whose", columns))
+    column = str(name.selectbox("Column", columns))
     values = [data.row(row).get(column) for row in range(min(500, data.schema.rows))]
     known = [value for value in values if value is not None]
     if known and all(isinstance(value, (int, float)) for value in known):
         middle = sorted(float(value) for value in known)[len(known) // 2]
-        least = low.number_input("is at least", value=middle, format="%.6g", key=f"concept low {column}")
-        most = high.number_input("and at most", value=None, format="%.6g", key=f"concept high {column}")
+        least = low.number_input("Minimum", value=middle, format="%.6g", key=f"concept low {column}")
+        most = high.number_input(
+            "Maximum", value=None, format="%.6g", key=f"concept high {column}", placeholder="No maximum"
+        )
         return Wanted("column", name=column, low=least, high=most)
     offered = sorted({str(value) for value in known})[:200]
-    text = low.selectbox("is", offered, key=f"concept text {column}") if offered else ""
+    text = low.selectbox("Value", offered, key=f"concept text {column}") if offered else ""
     return Wanted("column", name=column, text=str(text)) if text else None
 
 
 def _shown(look: Look, found: Concepts) -> None:
-    st.markdown(f"#### {plain(found.concept)}")
+    st.markdown(f"#### Concept: {plain(found.concept)}")
     if found.model:
         st.warning(plain(found.model), icon=ICONS["caution"])
     for score in found.scores:
-        title, colour, icon = SIGNS[score.word]
+        title, color, icon = SIGNS[score.word]
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.badge(title, icon=icon, color=colour)
+            st.badge(title, icon=icon, color=color)
             st.markdown(plain(score.sentence), width="stretch")
     chart(_figure(found), key="concepts", name=f"concept {found.concept}", table=_table(found))
     st.caption(
-        f"Dots: the share of rows whose answer rises along the concept; grey: where 95 % of random ones lie; hollow "
-        f"dots are not to be believed. By {found.repeats} directions of {len(found.rows)} rows with it (of "
-        f"{found.found:,}) against {found.others:,} without, and as many random ones. Near the answer a layer has one "
-        "slope for all rows, so shares are 0 or 1 there: read the strength beside it."
+        f"Dots: TCAV score, the share of rows whose target score increases along the concept. Gray bars: 95% of "
+        f"random concepts. Hollow dots: not significant. Estimated from {found.repeats} directions between "
+        f"{len(found.rows)} of {found.found:,} rows with the concept and {found.others:,} rows without it, and as many "
+        "random directions. In the last layers, the gradient is the same for all rows, so the score is 0 or 1; use the "
+        "strength there: the change of the target from rows without to rows with the concept, in its standard "
+        "deviations σ."
     )
     st.dataframe(
         [
-            {"layer": one.title, "answer": one.target, "score": one.score, "p": one.p, "accuracy": one.accuracy,
+            {"layer": one.title, "target": one.target, "score": one.score, "p": one.p, "accuracy": one.accuracy,
              "strength (σ)": one.strength, "verdict": WORDS[one.word]}
             for one in found.scores
         ],
@@ -153,7 +157,7 @@ def _shown(look: Look, found: Concepts) -> None:
         column_config={name: st.column_config.NumberColumn(format="%.3g") for name in ("score", "p", "strength (σ)")}
         | {"accuracy": st.column_config.NumberColumn(format="percent")},
     )  # fmt: skip
-    st.markdown("Some of its rows")
+    st.markdown("**Example rows with the concept**")
     with st.container(horizontal=True):
         for row in found.rows[:SHOWN]:
             with st.container(border=True, width=CARD):
@@ -176,7 +180,7 @@ def _figure(found: Concepts) -> go.Figure:
     for key, score in zip(keys, found.scores, strict=True):
         band = {"color": f"rgba({GREY}, 0.25)", "width": 14}
         figure.add_scatter(x=[score.low, score.high], y=[key, key], mode="lines", line=band, hoverinfo="skip")
-    colours = [f"rgb({FOR})" if score.score > 0.5 else f"rgb({AGAINST})" for score in found.scores]
+    colors = [f"rgb({FOR})" if score.score > 0.5 else f"rgb({AGAINST})" for score in found.scores]
     believed = [score.word in ("for", "against") for score in found.scores]
     figure.add_scatter(
         x=[score.score for score in found.scores],
@@ -184,7 +188,7 @@ def _figure(found: Concepts) -> go.Figure:
         mode="markers",
         marker={
             "size": 13,
-            "color": [c if sure else f"rgb({GREY})" for c, sure in zip(colours, believed, strict=True)],
+            "color": [c if sure else f"rgb({GREY})" for c, sure in zip(colors, believed, strict=True)],
             "symbol": ["circle" if sure else "circle-open" for sure in believed],
             "line": {"width": 2},
         },
@@ -193,7 +197,7 @@ def _figure(found: Concepts) -> go.Figure:
     )
     figure.add_vline(x=0.5, line={"color": f"rgba({GREY}, 0.6)", "dash": "dot"})
     figure.update_layout(height=110 + 34 * len(keys), margin=MARGIN, showlegend=False)
-    figure.update_xaxes(title="Share of rows whose answer rises", range=[-0.04, 1.04], tickformat=".0%")
+    figure.update_xaxes(title="TCAV score", range=[-0.04, 1.04], tickformat=".0%")
     names = [f"{score.title}{f' · {score.target}' if several else ''}" for score in found.scores]
     figure.update_yaxes(autorange="reversed", tickmode="array", tickvals=keys, ticktext=names)
     return figure

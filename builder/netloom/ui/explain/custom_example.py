@@ -32,9 +32,9 @@ READ = "own file"  # in the session: what was read last
 MAX_UPLOAD_MIB = 50  # of one picture or one sound
 
 _HTML = """
-<canvas data-part="canvas" aria-label="A picture to draw on" role="img"></canvas>
+<canvas data-part="canvas" aria-label="Image to draw on" role="img"></canvas>
 <div class="tools">
-  <input data-part="hue" type="color" value="#ffffff" aria-label="Colour">
+  <input data-part="hue" type="color" value="#ffffff" aria-label="Color">
   <button data-part="erase" type="button" aria-pressed="false">Erase</button>
   <button data-part="clear" type="button">Clear</button>
 </div>
@@ -80,7 +80,7 @@ def own_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str
         elif encoding in ("table", "categories"):
             row |= _columns(field, start, key)
         elif encoding == "begun":
-            st.caption("The network writes this itself.")
+            st.caption("The network generates this input itself.")
         else:
             column = field["name"] if field["name"] in start else field["column"]
             row[column] = typed(start[column], key)
@@ -90,7 +90,7 @@ def own_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str
 def typed(before: Any, key: str) -> Any:
     """The text that people write in place of another; a list of words stays one, with blanks between them."""
     shown = str(as_text(before) or "")
-    about = "A blank parts two words, as the words of this data are given" if isinstance(before, list) else None
+    about = "Separate words with spaces; the dataset is tokenized into words." if isinstance(before, list) else None
     found = st.text_area("Text", shown, key=key, height=115, help=about)
     return found if not isinstance(before, list) else before if found == shown else found.split()
 
@@ -100,17 +100,17 @@ def picture_input(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
     channels, height, width = field["shape"]
     small = max(height, width) <= DRAWN
     ways = ["Draw", "Upload"] if small else ["Upload"]
-    way = st.segmented_control("Picture", ways, default=ways[0], required=True, key=f"{key} way") if small else "Upload"
+    way = st.segmented_control("Image", ways, default=ways[0], required=True, key=f"{key} way") if small else "Upload"
     begun = sized(np.asarray(start, dtype=np.float32).reshape(-1, *np.shape(start)[-2:]), channels, height, width)
     if way == "Draw":
         values = np.clip(begun * field["scale"], 0, 1).transpose(1, 2, 0)
         drawn = _drawn(values, key)
         return _raw(drawn, field)
     kinds = [kind.lower() for kind in (*FORMATS, "jpg")]
-    told = f"Brought to {width} × {height} pixels"
-    file = st.file_uploader("A picture", type=kinds, key=f"{key} file", help=told, max_upload_size=MAX_UPLOAD_MIB)
+    told = f"The image is resized to {width} × {height} pixels."
+    file = st.file_uploader("Image file", type=kinds, key=f"{key} file", help=told, max_upload_size=MAX_UPLOAD_MIB)
     if file is None:
-        st.caption("Until one is uploaded, the row's picture stands here.")
+        st.caption("The image of the row is used until you upload one.")
         return begun
     side = max(height, width, 256)
     pixels = _read(file, f"{key} {side}", lambda content, called: read_picture(content, called, side))
@@ -140,11 +140,11 @@ def _series(field: Mapping[str, Any], start: Any, key: str, columns: tuple[str, 
 
     values = np.asarray(start, dtype=np.float64).reshape(field["shape"])
     if len(values) > TYPED:
-        st.caption("It is too long to be typed; the row's stands here.")
+        st.caption(f"The series has more than {TYPED:,} steps and cannot be edited here; that of the row is used.")
         return values
     shown = pd.DataFrame(values, columns=axes.names(values.shape[1], columns)).rename_axis(axes.down)
     found = st.data_editor(shown, height=HEIGHT, key=key)
-    st.caption("Type over a number, or paste a column from a spreadsheet.")
+    st.caption("Edit a cell, or paste a column from a spreadsheet.")
     return found.to_numpy(dtype=np.float64)
 
 
@@ -156,21 +156,21 @@ def sound_input(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
     """
     rate, samples = int(field["rate"]), int(field.get("samples", field["shape"][0]))
     begun = np.asarray(start, dtype=np.float64).reshape(samples, 1)
-    ways = ["Of the row", "Upload", "Record"]
+    ways = ["From the row", "Upload", "Record"]
     way = st.segmented_control("Sound", ways, default=ways[0], required=True, key=f"{key} way")
     file = None
     if way == "Upload":
-        file = st.file_uploader("A sound", type=["wav", "flac"], key=f"{key} file", max_upload_size=MAX_UPLOAD_MIB)
+        file = st.file_uploader("Audio file", type=["wav", "flac"], key=f"{key} file", max_upload_size=MAX_UPLOAD_MIB)
     elif way == "Record":
-        file = st.audio_input("A sound", key=f"{key} record")
+        file = st.audio_input("Recording", key=f"{key} record")
     if file is not None:
         sound = _read(file, key, lambda content, called: read_sound(content, called, rate, samples))
         begun = np.zeros((samples, 1))
         begun[: len(sound), 0] = sound
     elif way != ways[0]:
-        st.caption("Until there is one, the row's sound stands here.")
+        st.caption("The sound of the row is used until you upload or record one.")
     st.audio(begun[:, 0], sample_rate=rate)
-    st.caption(f"Cut, or filled with silence, to {samples / rate:.3g} seconds.")
+    st.caption(f"Cropped, or padded with silence, to {samples / rate:.3g} seconds.")
     return begun
 
 

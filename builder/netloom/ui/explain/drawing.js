@@ -1,6 +1,6 @@
 // A small picture to be drawn on, pixel by pixel. What is drawn goes back when the pointer is lifted.
 const SIDE = 260; // pixels of the screen along the longer side
-const SOFT = 0.45; // how much of the colour the pixels around the pointer take
+const SOFT = 0.45; // how much of the color the pixels around the pointer take
 
 function ground(canvas, state) {
   const { width, height, channels, values } = state;
@@ -15,8 +15,8 @@ function ground(canvas, state) {
   context.putImageData(shown, 0, 0);
 }
 
-/** The pixel and, more weakly, those beside it move towards the colour. */
-function touch(state, x, y, colour) {
+/** The pixel and, more weakly, those beside it move towards the color. */
+function touch(state, x, y, color) {
   const around = state.width > 12 ? 1 : 0;
   for (let down = -around; down <= around; down++) {
     for (let across = -around; across <= around; across++) {
@@ -25,7 +25,7 @@ function touch(state, x, y, colour) {
       const share = across === 0 && down === 0 ? 1 : SOFT / (Math.abs(across) + Math.abs(down));
       for (let part = 0; part < state.channels; part++) {
         const place = (row * state.width + column) * state.channels + part;
-        state.values[place] += share * (colour[part % colour.length] - state.values[place]);
+        state.values[place] += share * (color[part % color.length] - state.values[place]);
       }
     }
   }
@@ -43,7 +43,7 @@ export default function ({ parentElement, data, setStateValue }) {
   canvas.style.width = `${(SIDE * width) / Math.max(width, height)}px`;
   canvas.style.aspectRatio = `${width} / ${height}`;
   hue.hidden = channels !== 3;
-  const colour = () => {
+  const color = () => {
     if (erase.getAttribute("aria-pressed") === "true") return [0];
     return channels === 3 ? [1, 3, 5].map((at) => parseInt(hue.value.slice(at, at + 2), 16) / 255) : [1];
   };
@@ -59,7 +59,7 @@ export default function ({ parentElement, data, setStateValue }) {
     const steps = Math.max(1, Math.ceil(2 * Math.hypot(now[0] - from[0], now[1] - from[1])));
     for (let step = before ? 1 : 0; step <= steps; step++) {
       const at = [0, 1].map((axis) => Math.floor(from[axis] + ((now[axis] - from[axis]) * step) / steps));
-      touch(state, at[0], at[1], colour());
+      touch(state, at[0], at[1], color());
     }
     before = now;
     ground(canvas, state);

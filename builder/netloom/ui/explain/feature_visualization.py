@@ -43,18 +43,16 @@ def visualising_view(look: Look) -> None:
     """The whole view."""
     try:
         path, unit = _chosen(look, computed(Widths(look.weights), "Loading the network …"))
-        _drawn(look, computed(FeatureVisualization(look.weights, path, unit), "Making inputs …"))
+        _drawn(look, computed(FeatureVisualization(look.weights, path, unit), "Optimizing inputs …"))
     except (ExplainError, DataError, JobError) as error:
         show_error(error)
 
 
 def _chosen(look: Look, known: dict[str, int]) -> tuple[str, int]:
     """Which number of which node."""
-    titles = {"": "The answer"} | {
-        node.path: f"{node.title} ({node.path})" for node in look.nodes if node.path in known
-    }
+    titles = {"": "Output"} | {node.path: f"{node.title} ({node.path})" for node in look.nodes if node.path in known}
     left, right = st.columns(2)
-    path = left.selectbox("Where", list(titles), format_func=titles.__getitem__, key="visualised node")
+    path = left.selectbox("Layer", list(titles), format_func=titles.__getitem__, key="visualised node")
     classes = look.trained.data.schema.target.classes
     if not path and len(classes) == known[path]:
         said = look.answer.target.index
@@ -63,19 +61,19 @@ def _chosen(look: Look, known: dict[str, int]) -> tuple[str, int]:
         return path, int(unit)
     if known[path] < 2:
         return path, 0
-    label = f"Number, 0 to {known[path] - 1}"
+    label = f"Unit, 0 to {known[path] - 1}"
     return path, int(right.number_input(label, 0, known[path] - 1, 0, key=f"visualised unit {path}"))
 
 
 def _drawn(look: Look, found: Visualised) -> None:
     st.markdown(
-        f"Made to raise {plain(found.name)}: it reaches **{found.reached[0]:.4g}**, and the highest of {found.rows:,} "
-        f"training rows **{found.highest:.4g}** (their mean {found.mean:.3g} ± {found.deviation:.2g})."
+        f"Maximized: {plain(found.name)}. The optimized input reaches **{found.reached[0]:.4g}**; the highest of "
+        f"{found.rows:,} training rows reaches **{found.highest:.4g}** (mean {found.mean:.3g} ± {found.deviation:.2g})."
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         badges(found.verdict)
         st.caption(plain(found.verdict.sentence), width="content")
-    table = {"what": ["made"] * len(found.reached) + [f"row {row}" for row in found.rows_most]}
+    table = {"input": ["optimized"] * len(found.reached) + [f"row {row}" for row in found.rows_most]}
     chart(
         _levels(found),
         key="visualised levels",
@@ -91,13 +89,13 @@ def _drawn(look: Look, found: Visualised) -> None:
             _pictures(found, name, made)
         else:
             _series(found, name, made, axes_of(look.trained.data).get(name, Axes()))
-    st.markdown("**The training rows that raise it most**")
+    st.markdown("**Training rows with the highest activation**")
     with st.container(horizontal=True):
         for row, value in zip(found.rows_most, found.real, strict=True):
             with st.container(border=True, width=CARD):
                 show_row(look.trained.data.example(row))
                 st.caption(f"Row {row} · {value:.4g} · {plain(look.trained.data.target_text(row)[:40])}")
-    st.caption(f"How the inputs were made: {found.told}; the seeds differ in where they begin.")
+    st.caption(f"Optimization: {found.told}. Each seed has its own random start.")
 
 
 def _levels(found: Visualised) -> go.Figure:
@@ -108,14 +106,15 @@ def _levels(found: Visualised) -> go.Figure:
     spread = go.Scatter(x=[found.mean], y=["all rows"], mode="markers", marker={"color": REAL, "size": 9}, name="mean")
     spread.error_x = {"type": "data", "array": [found.deviation], "color": REAL}
     figure.add_trace(spread)
-    for label, values, colour, symbol in (
+    for label, values, color, symbol in (
         ("highest rows", found.real, REAL, "circle"),
-        ("made", found.reached, MADE, "diamond"),
+        ("optimized", found.reached, MADE, "diamond"),
     ):
-        marker = {"color": colour, "size": 11, "symbol": symbol, "opacity": 0.8}
+        marker = {"color": color, "size": 11, "symbol": symbol, "opacity": 0.8}
         figure.add_scatter(x=values, y=[label] * len(values), mode="markers", marker=marker, name=label)
     figure.update_traces(hovertemplate="%{y}: %{x:.4g}<extra></extra>")
-    figure.update_layout(height=170, margin=figures.MARGIN, showlegend=False, xaxis_title=on_one_line(found.name))
+    name = on_one_line(found.name)
+    figure.update_layout(height=170, margin=figures.MARGIN, showlegend=False, xaxis_title=name[:1].upper() + name[1:])
     return figure
 
 
@@ -170,6 +169,6 @@ def _columns(look: Look, found: Visualised, name: str, made: list[dict[str, Any]
         trace = go.Bar(x=values, y=list(range(len(order))), orientation="h", name=f"{found.reached[place]:.4g}")
         figure.add_trace(trace.update(marker_color=MADE, opacity=1 - 0.3 * place))
     figure.update_layout(height=110 + 30 * len(order), margin=figures.MARGIN, barmode="group", showlegend=False)
-    figure.update_xaxes(title="Deviations from the mean of the training rows")
+    figure.update_xaxes(title="Standard deviations from the training mean")
     figure.update_yaxes(autorange="reversed", tickvals=list(range(len(order))), ticktext=told, automargin=True)
     chart(figure, key=f"visualised {name}", name=f"visualised {name}", table=made)

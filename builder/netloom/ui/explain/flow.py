@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LEVELS = {"good": st.success, "caution": st.warning, "poor": st.error}
 KEY = "flow network"
 
-_HTML = '<div class="graph" role="group" aria-label="The graph"></div><div class="told" hidden></div>'
+_HTML = '<div class="graph" role="group" aria-label="Attribution flow"></div><div class="told" hidden></div>'
 _CSS = """
 .graph { overflow-x: auto; color: var(--st-text-color); }
 .told { position: fixed; z-index: 10; max-width: 340px; padding: 0.35rem 0.6rem; border-radius: 0.5rem; font: 0.8rem
@@ -76,15 +76,15 @@ def flowing(look: Look) -> None:
     baseline = look.options.get("baseline", "usual")
     found = computed(AttributionFlow(look.weights, look.row, look.target, baseline))
     st.caption(
-        f"{found.answer - found.ground:+.4g}, from {found.ground:.4g} for the baseline ({plain(found.compared)}) to "
-        f"{found.answer:.4g}, goes from the input to the answer. Width and colour say how much of it takes each "
-        "connection and each layer: orange for the answer, blue against it. Where ways meet, one can take away what "
-        "another adds."
+        f"The score changes by {found.answer - found.ground:+.4g}, from {found.ground:.4g} for the baseline "
+        f"({plain(found.compared)}) to {found.answer:.4g} for the example. Line width and color intensity show how "
+        "much of this change passes through each connection and layer: orange increases the score, blue decreases it. "
+        "Parallel paths can cancel each other."
     )
     if _single(found):
         st.info(
-            "Only one way leads through this graph, so each layer passes on all of the answer. More is seen within a "
-            "layer: under On the input choose Layers.",
+            "Single path: every layer passes on the whole change. To see which units carry it, open Attribution and "
+            "choose a method of the group Layers.",
             icon=":material/route:",
         )
     path = _where(found)
@@ -108,12 +108,12 @@ def _where(found: Flow) -> str:
         return ""
     if st.session_state.get(KEY) not in titles:
         st.session_state[KEY] = ""  # another run's network
-    return str(st.selectbox("Look into", list(titles), format_func=titles.__getitem__, key=KEY))
+    return str(st.selectbox("Network", list(titles), format_func=titles.__getitem__, key=KEY))
 
 
 def _titles(found: Flow) -> dict[str, str]:
     """What can be looked into, by path."""
-    titles = {"": "The whole graph"}
+    titles = {"": "Whole network"}
     names = {(node.path, node.key): node.title for node in found.nodes}
     for path in dict.fromkeys(node.path for node in found.nodes if node.path):
         around, _, last = path.rpartition(".")
@@ -122,7 +122,7 @@ def _titles(found: Flow) -> dict[str, str]:
             continue
         title = names[around.rpartition(".")[0], around.rpartition(".")[2]]
         repeats = sum(other.rpartition(".")[0] == around for other in {node.path for node in found.nodes})
-        titles[around] = f"{title} ({around}): mean of its {repeats} repetitions"
+        titles[around] = f"{title} ({around}): mean of {repeats} repetitions"
         titles[path] = f"{title} ({path}): repetition {int(last) + 1}"
     return titles
 
@@ -139,15 +139,13 @@ def _graph(look: Look, found: Flow, path: str) -> None:
 
     picture = drawn(look.trained.project, found, path, BOTH)
     _component()(key="flow graph", data={"svg": picture}, on_opened_change=opened)
-    said = "Point at a connection or a layer for its numbers."
+    said = "Hover over a connection or a layer to see its values."
     if shown(found, path).uses > 1:
-        said += " What stands here is the mean of all repetitions; choose one above to see it alone."
+        said += " The values are means over all repetitions; choose one above to see it alone."
     if not path and found.direct:
-        said += (
-            f" Beside the graph, {found.direct:+.3g} comes from the input directly, with which the answer is compared."
-        )
+        said += f" Outside the graph, {found.direct:+.3g} comes directly from the input, as the error compares both."
     if context_at(look.trained.project, path).inner:
-        said += " A layer with a double edge is a network; click on it to look into it."
+        said += " A layer with a double border is a subnetwork; click it to open it."
     st.caption(said)
 
 
@@ -159,28 +157,28 @@ def _cuts(found: Flow, path: str) -> None:
         return
     rows = [
         {
-            "Cut behind": titles.get((cut.path, cut.after), "what comes in"),
+            "Cut after": titles.get((cut.path, cut.after), "input"),
             "Connections": len(cut.edges),
-            "They add up to": cut.sum,
-            "To be": cut.expected,
-            "Off by": None if cut.relative_error is None else cut.relative_error * 100,
+            "Sum": cut.sum,
+            "Expected": cut.expected,
+            "Relative error": None if cut.relative_error is None else cut.relative_error * 100,
         }
         for cut in cuts
     ]
     off = max((cut.relative_error or 0.0 for cut in cuts), default=0.0)
-    with st.expander(f"Adds up at every cut: {len(cuts)} cuts, the worst off by {off:.2%}"):
+    with st.expander(f"Completeness at every cut: {len(cuts)} cuts, largest error {off:.2%}", icon=":material/labs:"):
         st.caption(
-            "A cut goes through the graph behind one layer: all that reaches the answer crosses it. So what goes along "
-            "the connections that it cuts has to add up to the whole change, wherever it lies."
+            "A cut separates the layers up to one layer from all later ones. Everything that reaches the output "
+            "crosses it, so the flows across each cut must sum to the whole change of the score."
         )
         st.dataframe(
             rows,
             hide_index=True,
             width="stretch",
             column_config={
-                "They add up to": st.column_config.NumberColumn(format="%+.5g"),
-                "To be": st.column_config.NumberColumn(format="%+.5g"),
-                "Off by": st.column_config.NumberColumn(format="%.3f %%"),
+                "Sum": st.column_config.NumberColumn(format="%+.5g"),
+                "Expected": st.column_config.NumberColumn(format="%+.5g"),
+                "Relative error": st.column_config.NumberColumn(format="%.3f%%"),
             },
         )
 

@@ -1,210 +1,225 @@
-"""What an answer rests on, in one plain sentence for those who have never read a map: which parts, and whether that is
-to be believed."""
+"""What a prediction relies on, in one sentence: the most important features, and the result of the checks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from netloom.data.preparation.fitting import UNKNOWN_TOKENS
 from netloom.data.sequence_pairs import MARKS
 from netloom.explain import Explanation
-from netloom.explain.core.axes import NODE, Axes
+from netloom.explain.core.axes import Axes
 from netloom.explain.core.explainer import registry
-from netloom.explain.plots.explanation_plots import kind_of, told_columns
+from netloom.explain.core.targets import quantity_of
+from netloom.explain.plots.explanation_plots import PlotKind, columns_with_values, kind_of
 from netloom.modalities.encoding.tokenization import START
 from netloom.ui.components.words import plain
 
 MOST_NAMED = 3
-# A part is named beside the strongest if it has at least this share of its size; one against it, if it has this.
+# A feature is named beside the strongest if it has at least this share of its size; one of the other sign, if it has
+# this.
 NEAR, OPPOSED = 0.5, 0.3
-DOWN, ACROSS = ("upper", "middle", "lower"), ("left", "middle", "right")
-# A picture or a series is looked at in so many pieces to a side; the strongest is only named if it holds this share.
-PIECES, STRETCHES, CLEAR = 3, 8, 0.2
-ALL = "all"
-BEGINNING = "the start of the answer"
-OURS = ("the ", "step", "seconds", NODE, ALL)
-PLURAL = ("steps", "seconds", "nodes", "all steps", "all nodes", "all moments")
-RAISING = ("number", "value", "distance", "raw", "head")
+# An image is divided into this many rows and columns, and a series into this many spans; the strongest is named only
+# if it has this share of the whole.
+GRID, SPANS, CLEAR = 3, 8, 0.2
+ROWS, COLUMNS = ("top", "", "bottom"), ("left", "", "right")
+START_TOKEN = "the start token"
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of the example as people know it, and what it adds."""
+class Feature:
+    """A feature of the example as people know it, and its attribution. `given`: its name is from the data, so that it
+    keeps its letters at the start of a sentence. `unique`: its name needs no field beside it."""
 
     name: str
     value: float
+    plural: bool = False
+    given: bool = False
+    unique: bool = False
+
+    def verb(self, verb: str) -> str:
+        return verb if self.plural else f"{verb}s"
 
 
-def decided(found: Explanation) -> str:
-    """Which parts decided the answer and whether that is to be believed, as Markdown; empty where it names none."""
-    method = registry().get(found.method)
-    listed = list(_parts(found))
-    if method is None or not method.of_answer or not any(part.value for part in listed):
+def headline(explanation: Explanation) -> str:
+    """Which features the prediction relies on and whether the checks passed, as Markdown; empty where none stands
+    out."""
+    method = registry().get(explanation.method)
+    features = list(_features(explanation))
+    if method is None or not method.of_answer or not any(feature.value for feature in features):
         return ""
-    strongest = sorted(listed, key=lambda part: -part.value)
     if not method.signed:
-        strongest = sorted((Part(part.name, abs(part.value)) for part in listed), key=lambda part: -part.value)
-    helping = _near(strongest)
-    against = _against(listed, helping) if method.signed else []
-    if helping and against and helping[0].value < OPPOSED * against[0].value:
-        helping = []  # next to what speaks against it, it is nothing
-    said = _said(found, helping, against, signed=method.signed)
-    # What people named themselves keeps its letters as they are.
-    begun = f"{said[:1].upper()}{said[1:]}" if said.startswith(OURS) else said
-    compared = f", compared with {plain(found.compared)}" if found.compared else ""
-    return f"{begun}{compared}. {plain(found.verdict.title)}."
+        by_size = sorted((_with_value(feature, abs(feature.value)) for feature in features), key=_descending)
+        return _sentence(explanation, _near(by_size), [], signed=False)
+    increasing = _near(sorted(features, key=_descending))
+    decreasing = _opposing(features, increasing)
+    if increasing and decreasing and increasing[0].value < OPPOSED * decreasing[0].value:
+        increasing = []  # negligible beside what decreases the score
+    return _sentence(explanation, increasing, decreasing, signed=True)
 
 
-def named(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """Names one after the other, with an "and" before the last."""
     *first, last = names or [""]
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def seen(token: str) -> str:
-    """A token that can be seen, if it is but a blank or one that the network never met."""
+def visible(token: str) -> str:
+    """A token that can be seen, even if it is white space or unknown to the network."""
     if token == UNKNOWN_TOKENS[1]:
         return "(unknown)"
     return token if token.strip() else token.replace(" ", "␣").replace("\n", "↵") or "␣"
 
 
-def answer_text(found: Explanation) -> str:
-    """What the network answers, as Markdown that cannot vanish."""
-    return plain(seen(found.prediction.text)[:80])
+def prediction_text(explanation: Explanation) -> str:
+    """What the network predicts, as Markdown that cannot vanish."""
+    return plain(visible(explanation.prediction.text)[:80])
 
 
-def _said(found: Explanation, helping: Sequence[Part], against: Sequence[Part], *, signed: bool) -> str:
-    what = _what(found)
-    several, others = (named([part.name for part in parts]) for parts in (helping, against))
-    if set(map(partial(kind_of, found), found.attributions)) == {"picture"} and len(found.attributions) == 1:
-        several, others = (
-            f"{text} of the picture" if text and not text.startswith(ALL) else text for text in (several, others)
-        )
-    if not signed:
-        return f"{several} {_verb('matter', helping)} most for {what}"
-    if found.target.kind == "error":
-        adds, takes = _verb("add", helping), _verb("take", against)
-        more = several and f"{several} {adds} most to {what}"
-        less = others and f"{others} {takes} from it" if several else f"{others} {takes} most from {what}"
-        return "; ".join(filter(None, (more, less)))
-    raising = found.target.kind in RAISING and not found.target.quantity.startswith("the score (logit)")
-    for_it, against_it = (
-        _verb("raise" if raising else "speak", helping),
-        _verb("lower" if raising else "speak", against),
-    )
-    if raising:
-        lowers = f"{others} {against_it} it" if helping else f"{others} {against_it} {what} most"
-        return "; ".join(filter(None, (several and f"{several} {for_it} {what} most", others and lowers)))
-    if not helping:
-        return f"{others} {against_it} most against {what}, and little speaks for it"
-    begun = f"{several} {for_it} most for {what}"
-    return f"{begun}; {others} {against_it} against it" if against else begun
+def _descending(feature: Feature) -> float:
+    return -feature.value
 
 
-def _verb(verb: str, parts: Sequence[Part]) -> str:
-    return verb if len(parts) > 1 or any(part.name.startswith(PLURAL) for part in parts) else f"{verb}s"
+def _with_value(feature: Feature, value: float) -> Feature:
+    return Feature(feature.name, value, feature.plural, feature.given, feature.unique)
 
 
-def _what(found: Explanation) -> str:
-    target = found.target
-    if target.kind == "error":
-        return "**the error**"
-    name = plain(seen(target.name)[:60])
-    if target.kind == "value":
-        return f"the value of **{name}**"
-    return f"**“{name}”** as the next one" if target.kind == "next_token" else f"**{name}**"
+def _sentence(
+    explanation: Explanation, increasing: Sequence[Feature], decreasing: Sequence[Feature], *, signed: bool
+) -> str:
+    text = _relation(explanation, increasing, decreasing) if signed else _importance(explanation, increasing)
+    if not (increasing or decreasing)[0].given:
+        text = f"{text[:1].upper()}{text[1:]}"
+    baseline = f" (compared with {plain(explanation.compared)})" if explanation.compared else ""
+    return f"{text}{baseline}. {plain(explanation.verdict.title)}."
 
 
-def _near(strongest: Sequence[Part]) -> list[Part]:
-    best = [part for part in strongest[:MOST_NAMED] if part.value > 0]
-    kept = [part for part in best if part.value >= NEAR * best[0].value]
-    return list({part.name: part for part in kept}.values())
+def _importance(explanation: Explanation, features: Sequence[Feature]) -> str:
+    return f"{_names(explanation, features)} {_verb('matter', features)} most for {_target(explanation)}"
 
 
-def _against(listed: Sequence[Part], helping: Sequence[Part]) -> list[Part]:
-    """What speaks against it, as far as it weighs anything beside what speaks for it."""
-    mirrored = _near(sorted((Part(part.name, -part.value) for part in listed), key=lambda part: -part.value))
-    least = OPPOSED * helping[0].value if helping else 0.0
-    known = {part.name for part in helping}
-    return [part for part in mirrored if part.value >= least and part.name not in known]
+def _relation(explanation: Explanation, increasing: Sequence[Feature], decreasing: Sequence[Feature]) -> str:
+    target = _target(explanation)
+    lower = f"{_names(explanation, decreasing)} {_verb('decrease', decreasing)}"
+    if not increasing:
+        return f"{lower} {target} most, and no feature increases it as much"
+    text = f"{_names(explanation, increasing)} {_verb('increase', increasing)} {target} most"
+    return f"{text}; {lower} it" if decreasing else text
 
 
-def _parts(found: Explanation) -> Iterator[Part]:
-    """All parts of all inputs, each called so that it can be found in the example."""
-    listed = [
-        (name, kind_of(found, name), part)
-        for name, values in found.attributions.items()
-        for part in _OF[kind_of(found, name)](found, name, values)
+def _names(explanation: Explanation, features: Sequence[Feature]) -> str:
+    names = listed([feature.name for feature in features])
+    kinds = [kind_of(explanation, name) for name in explanation.attributions]
+    whole = any(feature.plural for feature in features)
+    return f"{names} of the image" if kinds == [PlotKind.IMAGE] and names and not whole else names
+
+
+def _verb(verb: str, features: Sequence[Feature]) -> str:
+    return verb if len(features) > 1 else features[0].verb(verb) if features else ""
+
+
+def _target(explanation: Explanation) -> str:
+    target = explanation.target
+    return quantity_of(target).phrase(target, plain(visible(target.name)[:60]))
+
+
+def _near(features: Sequence[Feature]) -> list[Feature]:
+    """The first of some sorted features and those that come near to it, each name once."""
+    positive = [feature for feature in features[:MOST_NAMED] if feature.value > 0]
+    near = [feature for feature in positive if feature.value >= NEAR * positive[0].value]
+    return list({feature.name: feature for feature in near}.values())
+
+
+def _opposing(features: Sequence[Feature], increasing: Sequence[Feature]) -> list[Feature]:
+    """The features that decrease the score, as far as they matter beside those that increase it."""
+    mirrored = _near(sorted((_with_value(feature, -feature.value) for feature in features), key=_descending))
+    least = OPPOSED * increasing[0].value if increasing else 0.0
+    known = {feature.name for feature in increasing}
+    return [feature for feature in mirrored if feature.value >= least and feature.name not in known]
+
+
+def _features(explanation: Explanation) -> Iterator[Feature]:
+    """The features of all inputs, each with a name by which it can be found in the example."""
+    features = [
+        (field, feature)
+        for field, values in explanation.attributions.items()
+        for feature in _FEATURES[kind_of(explanation, field)](explanation, field, values)
     ]
-    several = len(found.attributions) > 1
-    fields = {part.name: {one for one, _, other in listed if other.name == part.name} for *_, part in listed}
-    for name, kind, part in listed:
-        # A column is known by its own name, unless another input has one that is called alike.
-        known = part.name == BEGINNING or (kind == "bars" and len(fields[part.name]) == 1)
-        where = f" of {plain(name[:40])}" if several and not known else ""
-        yield Part(f"{part.name}{where}", part.value)
+    fields: dict[str, set[str]] = {}
+    for field, feature in features:
+        fields.setdefault(feature.name, set()).add(field)
+    several = len(explanation.attributions) > 1
+    for field, feature in features:
+        # A column is known by its own name, unless another input has one of the same name.
+        known = feature.name == START_TOKEN or (feature.unique and len(fields[feature.name]) == 1)
+        suffix = f" of {plain(field[:40])}" if several and not known else ""
+        yield Feature(f"{feature.name}{suffix}", feature.value, feature.plural, feature.given)
 
 
-def _words(found: Explanation, name: str, values: np.ndarray) -> Iterator[Part]:
-    labels = found.labels[name]
+def _tokens(explanation: Explanation, field: str, values: np.ndarray) -> Iterator[Feature]:
+    labels = explanation.labels[field]
     letters = all(len(label) <= 1 for label in labels)
-    for place, (label, value) in enumerate(zip(labels, values.tolist(), strict=False)):
+    for position, (label, value) in enumerate(zip(labels, values.tolist(), strict=False)):
         if label == MARKS[START]:
-            yield Part(BEGINNING, value)
+            yield Feature(START_TOKEN, value)
         elif label:
-            where = f" (place {place + 1})" if letters else ""
-            yield Part(f"“{plain(seen(label)[:30])}”{where}", value)
+            where = f" (position {position + 1})" if letters else ""
+            yield Feature(f"“{plain(visible(label)[:30])}”{where}", value, given=True)
 
 
-def _columns(found: Explanation, name: str, values: np.ndarray) -> Iterator[Part]:
-    for label, value in zip(told_columns(found, name), values.tolist(), strict=True):
+def _columns(explanation: Explanation, field: str, values: np.ndarray) -> Iterator[Feature]:
+    for label, value in zip(columns_with_values(explanation, field), values.tolist(), strict=True):
         column, _, cell = label.partition(" = ")
-        yield Part(plain(cell if cell.casefold().startswith(column.casefold()) else label), value)
+        name = cell if cell.casefold().startswith(column.casefold()) else label
+        yield Feature(plain(name), value, given=True, unique=True)
 
 
-def _places(found: Explanation, name: str, values: np.ndarray) -> Iterator[Part]:
-    """A picture (C, H, W) in nine pieces; as a whole, where no piece stands out."""
-    pieces = {
-        f"the {_place(down, across)}": float(cell.sum())
-        for down, row in enumerate(np.array_split(values.sum(0), PIECES, axis=0))
-        for across, cell in enumerate(np.array_split(row, PIECES, axis=1))
-    }
-    yield from _standing_out(pieces, f"{ALL} of the picture")
+def _regions(explanation: Explanation, field: str, values: np.ndarray) -> Iterator[Feature]:
+    """An image (C, H, W) in nine regions; as a whole, where no region stands out."""
+    regions = [
+        Feature(f"the {_region(row, column)}", float(cell.sum()))
+        for row, cells in enumerate(np.array_split(values.sum(0), GRID, axis=0))
+        for column, cell in enumerate(np.array_split(cells, GRID, axis=1))
+    ]
+    yield from _standing_out(regions, "all regions of the image")
 
 
-def _place(down: int, across: int) -> str:
-    if down == 1:
-        return ACROSS[across]
-    return f"{DOWN[down]} {ACROSS[across]}"
+def _region(row: int, column: int) -> str:
+    return " ".join(filter(None, (ROWS[row], COLUMNS[column]))) or "center"
 
 
-def _stretches(found: Explanation, name: str, values: np.ndarray) -> Iterator[Part]:
-    """A series (T, …) in stretches of steps, or of time; as a whole, where none stands out. Nodes of a graph are no
-    neighbours for being counted one after the other, so each stands for itself."""
-    by_step, axes = values.reshape(len(values), -1).sum(1), found.axes.get(name, Axes())
-    most = len(by_step) if axes.down == NODE else min(STRETCHES, len(by_step))
-    stretches = np.array_split(np.arange(len(by_step)), most)
-    pieces = {_stretch(axes, steps[0], steps[-1]): float(by_step[steps].sum()) for steps in stretches}
-    yield from _standing_out(pieces, f"{ALL} moments alike" if axes.rate else f"{ALL} {axes.down}s alike")
+def _spans(explanation: Explanation, field: str, values: np.ndarray) -> Iterator[Feature]:
+    """A series (T, …) in spans of steps or of time; as a whole, where none stands out. The nodes of a graph are not
+    neighbors because of their numbers, so each is a feature of its own."""
+    by_step, axes = values.reshape(len(values), -1).sum(1), explanation.axes.get(field, Axes())
+    count = len(by_step) if axes.is_graph else min(SPANS, len(by_step))
+    spans = [
+        Feature(_span(axes, steps[0], steps[-1]), float(by_step[steps].sum()), axes.rate > 0 or len(steps) > 1)
+        for steps in np.array_split(np.arange(len(by_step)), count)
+    ]
+    yield from _standing_out(spans, "all time points" if axes.rate else f"all {axes.down}s")
 
 
-def _stretch(axes: Axes, first: int, last: int) -> str:
+def _span(axes: Axes, first: int, last: int) -> str:
     if axes.rate:
         return f"seconds {first / axes.rate:.3g} to {(last + 1) / axes.rate:.3g}"
     return f"{axes.down} {first}" if first == last else f"{axes.down}s {first} to {last}"
 
 
-def _standing_out(pieces: dict[str, float], whole: str) -> Iterator[Part]:
-    size = sum(map(abs, pieces.values())) or 1.0
-    if max(map(abs, pieces.values())) < CLEAR * size:
-        yield Part(whole, sum(pieces.values()))
+def _standing_out(features: Iterable[Feature], whole: str) -> Iterator[Feature]:
+    features = list(features)
+    size = sum(abs(feature.value) for feature in features) or 1.0
+    if max(abs(feature.value) for feature in features) < CLEAR * size:
+        yield Feature(whole, sum(feature.value for feature in features), plural=True)
         return
-    for name, value in pieces.items():
-        yield Part(name, value)
+    yield from features
 
 
-_OF = {"text": _words, "bars": _columns, "picture": _places, "series": _stretches, "layer": _columns}
+_FEATURES = {
+    PlotKind.TEXT: _tokens,
+    PlotKind.BARS: _columns,
+    PlotKind.IMAGE: _regions,
+    PlotKind.SERIES: _spans,
+}

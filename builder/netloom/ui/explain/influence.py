@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from netloom.data import Example
     from netloom.ui.explain.views import Look
 
-TAUGHT, SUSPICIOUS = "What taught it this", "Suspicious labels"
-SEARCHING = "Looking through the training data …"
-OF = {"answer": "what it answers", "truth": "the true answer"}
+TAUGHT, SUSPICIOUS = "Influential training examples", "Possible label errors"
+SEARCHING = "Comparing gradients of training rows …"
+OF = {"answer": "Prediction", "truth": "Label"}
 CARDS, COLUMNS = 10, 5
 CARD = 150  # pixels of the width of a card: five beside each other at 1440, four at 1024
 
@@ -51,9 +51,9 @@ def obstacle(look: Look) -> str:
 def _taught(look: Look) -> None:
     found = _found(look)
     st.caption(
-        f"Rows of the training data in order of how far learning from them lowered (for) or raised (against) the loss "
-        f"of this example, against {OF[found.against]}, by {found.looked_by} ([TracInCP]({URL})). They are those that "
-        "weighed most with this network, not proof of what it would be without them."
+        f"[TracInCP]({URL}) estimates how much each training row decreased (proponents) or increased (opponents) the "
+        f"loss of this example, computed with its {OF[found.against].lower()} and {found.looked_by}. Removing these "
+        "rows would not necessarily change the prediction."
     )
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -61,14 +61,17 @@ def _taught(look: Look) -> None:
             st.markdown(_numbers(found), width="content")
         st.caption(plain(found.verdict))
     key = f"influence {found.against}"
-    for title, lessons in (("For it", found.lessons_for), ("Against it", found.lessons_against)):
+    sides = (
+        ("Proponents", "Training on these rows decreased the loss.", found.lessons_for),
+        ("Opponents", "Training on these rows increased the loss.", found.lessons_against),
+    )
+    for title, meaning, lessons in sides:
         st.markdown(f"#### {title}")
-        if not lessons:
-            st.caption("No row at all.")
+        st.caption(meaning if lessons else "There are none.")
         _cards(look, lessons)
     table = {"row": found.rows.tolist(), "influence": found.influences.tolist()}
     chart(_bars(found), key=key, name=f"influence on row {found.row}", table=table)
-    st.caption(f"The CSV has all {len(found.rows):,} rows that were looked at, of {found.training_rows:,}.")
+    st.caption(f"The CSV has the {len(found.rows):,} examined rows of {found.training_rows:,} training rows.")
     _way(found.stages)
 
 
@@ -77,7 +80,8 @@ def _found(look: Look) -> Influence:
     against: Against | None = None
     if both and look.trained.data.schema.target.type.is_class:
         options: Any = {"required": True, "format_func": OF.__getitem__, "key": "influence of"}
-        chosen: Any = st.segmented_control("What taught it", list(OF), default="answer", **options)
+        meaning = "Compute the loss of this example with the predicted class, or with its label."
+        chosen: Any = st.segmented_control("Loss with respect to", list(OF), default="answer", help=meaning, **options)
         against = chosen
     return computed(InfluentialRows(look.weights, look.row, against), SEARCHING)
 
@@ -87,7 +91,7 @@ def _numbers(found: Influence) -> str:
     if found.tried is None:
         return count
     ahead = 1 - max(found.tried.gain_chance, found.tried.harm_chance)
-    return f"ahead of **{ahead:.0%}** of random rows · {count}"
+    return f"larger effect than **{ahead:.0%}** of random rows · {count}"
 
 
 def _cards(look: Look, lessons: tuple[Lesson, ...]) -> None:
@@ -116,7 +120,7 @@ def _cell(value: Any) -> str:
 
 def _said(lesson: Lesson) -> str:
     sure = f" ({lesson.sure:.0%})" if lesson.sure is not None else ""
-    return f"label **{plain(lesson.label[:40])}** · says **{plain(lesson.says[:40])}**{sure}"
+    return f"label **{plain(lesson.label[:40])}** · predicted **{plain(lesson.says[:40])}**{sure}"
 
 
 def _bars(found: Influence) -> go.Figure:
@@ -134,42 +138,47 @@ def _bars(found: Influence) -> go.Figure:
     )
     bound = max((abs(lesson.influence) for lesson in lessons), default=1.0) * 1.05
     figure.update_layout(height=90 + 22 * len(lessons), margin=MARGIN)
-    figure.update_xaxes(title="Influence (fall of the loss)", range=[-bound, bound])
+    figure.update_xaxes(title="Influence (decrease of the loss)", range=[-bound, bound])
     figure.update_yaxes(autorange="reversed", type="category")
     return figure
 
 
 def _way(stages: tuple[Stage, ...]) -> None:
-    with st.expander("The checkpoints of the way", icon=":material/route:"):
+    with st.expander("Checkpoints used", icon=":material/route:"):
         if stages[0].epoch == 0:
-            st.caption("Of this run no weights were kept along the way up to those in use, so these alone were used.")
+            st.caption("This run has no checkpoints from before the current weights, so only these were used.")
             return
         rows = [{"epoch": one.epoch, "step": one.step, "learning rate": one.learning_rate} for one in stages]
         st.dataframe(rows, hide_index=True, width="content")
-        st.caption("Learning rate: the mean over the steps since the checkpoint before.")
+        st.caption("Learning rate: the mean over the steps since the previous checkpoint.")
 
 
 def _suspicious(look: Look) -> None:
     found = computed(LabelErrors(look.weights), SEARCHING)
     st.caption(
-        f"Training rows in order of how far they taught themselves alone (self-influence), by {found.looked_by} "
-        f"([TracInCP]({URL})). {plain(found.sentence)}"
+        f"Training rows sorted by self-influence: how much training on a row decreased its own loss, computed with "
+        f"{found.looked_by} ([TracInCP]({URL})). {plain(found.sentence)}"
     )
-    if st.button("Labels that a simple model doubts: the report on the data", icon=":material/fact_check:"):
+    if st.button(
+        "Open data quality report",
+        icon=":material/fact_check:",
+        help="The report on the Data page finds label errors by cross-validating a simple model.",
+    ):
         st.switch_page("pages/data.py")
     _cards(look, found.first[:CARDS])
-    chart(_ranking(found), key="suspects", name="suspicious labels", table=_table(found))
+    chart(_ranking(found), key="suspects", name="possible label errors", table=_table(found))
     st.dataframe(
         [
-            {"row": one.row, "label": one.label, "says": one.says, "sure": one.sure, "self-influence": one.influence,
-             "mean loss": one.loss}
+            {"row": one.row, "label": one.label, "prediction": one.says, "probability": one.sure,
+             "self-influence": one.influence, "mean loss": one.loss}
             for one in found.first
         ],
         hide_index=True,
-        column_config={"sure": st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")},
+        column_config={"probability": st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")},
     )  # fmt: skip
     st.caption(
-        f"The first {len(found.first)}; the CSV above has all {len(found.rows):,} of {found.training_rows:,} rows."
+        f"The first {len(found.first)} rows. The CSV above has the {len(found.rows):,} examined rows of "
+        f"{found.training_rows:,} training rows."
     )
     _way(found.stages)
 
@@ -180,7 +189,7 @@ def _table(found: Suspects) -> dict[str, list[Any]]:
         "self_influence": found.self_influence.tolist(),
         "mean_loss": found.loss.tolist(),
         "label": list(found.labels),
-        "says": list(found.says),
+        "prediction": list(found.says),
     }
 
 
@@ -201,5 +210,5 @@ def _ranking(found: Suspects) -> go.Figure:
             hovertemplate="%{text}: %{y:.4g}<extra></extra>",
         )
     )
-    figure.update_layout(height=230, margin=MARGIN, xaxis_title="Place in the ranking", yaxis_title="Self-influence")
+    figure.update_layout(height=230, margin=MARGIN, xaxis_title="Rank", yaxis_title="Self-influence")
     return figure

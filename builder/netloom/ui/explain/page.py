@@ -23,7 +23,7 @@ from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.words import at, plain, told_apart
 from netloom.ui.explain.baseline_picker import picked_baseline
 from netloom.ui.explain.custom_example import own_example
-from netloom.ui.explain.headline import seen
+from netloom.ui.explain.headline import visible
 from netloom.ui.explain.open_run import OpenRun, open_run
 from netloom.ui.explain.views import VIEWS, Look, Row, Target
 from netloom.ui.shell import session
@@ -33,9 +33,12 @@ from netloom.ui.train.episodes import chosen_step
 from netloom.ui.train.results import show_example
 
 CHECKPOINTS = {"best": "Best", "last": "Last"}
-TEST, WORST, OWN = "Test rows", "Worst", "Own"
+TEST, WORST, OWN, EPISODES = "Test rows", "Largest loss", "Custom input", "Episodes"
 SURE = 4
-FIRST_ENTITY = "the first entity that it finds"
+FIRST_ENTITY = "First predicted entity"
+TARGET_HELP = (
+    "The output that is explained, called the target in Captum. Choose another one to ask why it was not predicted."
+)
 # A text of more letters does not fit into a cell, and of a very long one only the beginning is shown.
 CUT, MOST_LETTERS = 20, 2000
 
@@ -54,7 +57,7 @@ def page(live: Live) -> None:
     runs = [run for run in live.store.runs(live.id) if _written(live, run.id)]
     st.subheader(plain(live.project.name))
     if not runs:
-        st.info("Nothing is trained yet. Train this network first; then its answers can be explained.")
+        st.info("This project has no trained run yet. Train the network first, then explain its predictions here.")
         if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
             st.switch_page("pages/train.py")
         return
@@ -114,7 +117,13 @@ def _checkpoint(live: Live, run_id: str) -> str:
         return there[0]
     usual = read(folder / "project.json").training.keep
     chosen = st.segmented_control(
-        "Weights", there, default=usual, format_func=CHECKPOINTS.__getitem__, required=True, key=f"weights {run_id}"
+        "Weights",
+        there,
+        default=usual,
+        format_func=CHECKPOINTS.__getitem__,
+        required=True,
+        key=f"weights {run_id}",
+        help="Best: the checkpoint with the best monitored metric. Last: the checkpoint at the end of training.",
     )
     return str(chosen)
 
@@ -143,14 +152,20 @@ def _row(live: Live, trained: OpenRun) -> Row:
     found = runs.evaluation(live.store, run_id)
     places = [TEST, *([WORST] if found and found.worst else []), OWN]
     if found and found.episodes:
-        places = ["Its episodes", OWN]
+        places = [EPISODES, OWN]
     which = st.segmented_control(
-        "Example", places, default=places[0], required=True, wrap=True, key=f"examples {places[0]}"
+        "Example",
+        places,
+        default=places[0],
+        required=True,
+        wrap=True,
+        key=f"examples {places[0]}",
+        help="The input whose prediction is explained. Custom input: type, draw, upload or record one.",
     )
     if found and found.episodes and which != OWN:
         return chosen_step(trained.data, found.episodes, run_id)
     rows = [worst.row for worst in found.worst] if found and which == WORST else trained.data.split["test"].tolist()
-    label = "Begin with" if which == OWN else "Row"
+    label = "Start from example" if which == OWN else "Example number"
     place = st.slider(label, 1, len(rows), 1, key=f"example {run_id} {which}") if len(rows) > 1 else 1
     row = int(rows[place - 1])
     with st.container(border=True):
@@ -173,18 +188,18 @@ def show_whole_example(example: Example) -> None:
 def choose_target(trained: OpenRun, row: Row) -> Target:
     classes = trained.data.schema.target.classes
     if trained.data.schema.target.type.is_text:
-        return {"position": st.slider("Token of the answer", 1, trained.data.schema.target.shape[0], 1) - 1}
+        return {"position": st.slider("Output token", 1, trained.data.schema.target.shape[0], 1, help=TARGET_HELP) - 1}
     names = askable(trained.data, trained.project.training) or (
         classes if trained.objective.task.per_class_scores else ()
     )
     if not names:
         return None
-    usual = "the class it answers" if trained.objective.task.per_class_scores else "what it answers"
-    usual = "the action that it takes" if trained.data.schema.target.type.is_action else usual
+    usual = "Predicted class" if trained.objective.task.per_class_scores else "Default output"
+    usual = "Chosen action" if trained.data.schema.target.type.is_action else usual
     tagging = trained.data.schema.target.type.is_tags
     word = _word(trained, row) if tagging else None
-    usual = "the tag it answers" if tagging else usual
-    chosen = st.selectbox("Explain the score of", ["", *names], format_func=lambda name: name or usual)
+    usual = "Predicted tag" if tagging else usual
+    chosen = st.selectbox("Target", ["", *names], format_func=lambda name: name or usual, help=TARGET_HELP)
     if word is None:
         return chosen or None
     return {"position": word, **({"token": chosen} if chosen else {})}
@@ -195,7 +210,7 @@ def _word(trained: OpenRun, row: Row) -> int | None:
     inputs, example = read_example(trained.data, row)
     words = example.tokens[: next(iter(inputs.values())).shape[1]]
     chosen = st.selectbox(
-        "Explain the tag of",
+        "Word",
         [-1, *range(len(words))],
         format_func=lambda place: FIRST_ENTITY if place < 0 else f"{place + 1} · {words[place]}",
         key=f"word of {row if isinstance(row, int) else OWN} of {len(words)}",
@@ -206,7 +221,7 @@ def _word(trained: OpenRun, row: Row) -> int | None:
 def _answer_and_view(live: Live, loaded: Loaded, row: Row, target: Target, options: dict[str, Any]) -> None:
     trained, weights = loaded.trained, loaded.weights
     try:
-        answer = computed(Answer(weights, row, target), "Computing the answer …")
+        answer = computed(Answer(weights, row, target), "Computing the prediction …")
     except (ExplainError, DataError, JobError) as error:
         show_error(error)
         return
@@ -219,7 +234,7 @@ def _answer_and_view(live: Live, loaded: Loaded, row: Row, target: Target, optio
     labels = {name: f":gray[{view.title}]" if reasons[name] else view.title for name, view in views.items()}
     st.session_state.setdefault("view", "input")  # no default beside it, as a button may choose a view as well
     name = st.segmented_control(
-        "Look at",
+        "View",
         list(views),
         format_func=labels.__getitem__,
         required=True,
@@ -231,7 +246,7 @@ def _answer_and_view(live: Live, loaded: Loaded, row: Row, target: Target, optio
     if reasons[view.name]:
         st.info(plain(reasons[view.name]), icon=":material/block:")
         return
-    st.caption(f"{view.summary} Explained: {plain(answer.target.quantity)}." if view.of_answer else view.summary)
+    st.caption(f"{view.summary} Target: {plain(answer.target.quantity)}." if view.of_answer else view.summary)
     try:
         view.draw(look)
     except (ExplainError, DataError, StoreError, JobError, OSError) as error:
@@ -250,10 +265,10 @@ def _answer(trained: OpenRun, found: Answered) -> None:
     text, truth, mark = found.prediction.text, found.example.target, ""
     if truth and trained.objective.task.per_class_scores and trained.data.schema.target.type.is_class:
         right = text == truth
-        told = "right" if right else f"wrong: it is {truth[:40]}"
+        told = "correct" if right else f"incorrect, the label is {truth[:40]}"
         mark = f" :{'green' if right else 'red'}-badge[:material/{'check' if right else 'close'}: {plain(told)}]"
-    st.markdown(f"### It answers **{plain(seen(text)[:80])}**{mark}")
+    st.markdown(f"### Prediction: **{plain(visible(text)[:80])}**{mark}")
     shares = sorted(found.prediction.probabilities.items(), key=lambda item: -item[1])[:SURE]
     if shares:
         for column, (name, share) in zip(st.columns(SURE), shares, strict=False):
-            column.progress(min(max(share, 0.0), 1.0), f"{plain(seen(name)[:30])} {share:.1%}")
+            column.progress(min(max(share, 0.0), 1.0), f"{plain(visible(name)[:30])}: {share:.1%}")

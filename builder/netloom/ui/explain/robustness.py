@@ -33,7 +33,7 @@ ATTACK, CHANCE, SHADE = "rgb(213, 94, 0)", "rgb(0, 114, 178)", "rgba(130, 130, 1
 MOST_CLASSES, MOST_COLUMNS = 20, 10
 # What an answer is right on in part, and what the rows of a class then are.
 OF = {"labels right": " of the labels", "pixels right": " of the pixels"}
-GROUPED = {"labels right": "Rows that have the label", "pixels right": "By the commonest true class but the first"}
+GROUPED = {"labels right": "Rows with the label", "pixels right": "By the most frequent class except the background"}
 SIZES = (50, 200, 1000)
 
 
@@ -53,7 +53,7 @@ def robustness_view(look: Look) -> None:
     size = right.segmented_control("Test rows", SIZES, default=SIZES[1], required=True, key="attacked rows")
     st.caption(f"{METHODS[str(method)][0]}: {METHODS[str(method)][1]}.")
     try:
-        one = ask(LeastChange(look.weights, look.row, str(method), look.target), "Looking for the least change …")
+        one = ask(LeastChange(look.weights, look.row, str(method), look.target), "Searching for the smallest change …")
         many = ask(Attack(look.weights, str(method), int(size), look.target), "Attacking …")
         with many.job.watched():
             st.markdown("#### This example")
@@ -68,12 +68,12 @@ def _one(look: Look, pending: Pending[Attacked]) -> None:
     found = pending.result()
     one, other, unit = plain(found.before.text[:60]), plain(found.after.text[:60]), plain(found.unit)
     if found.least is None:
-        st.info(f"It answers **{one}**, and no change up to {found.largest:g} {unit} that was tried turns that.")
+        st.info(f"The prediction **{one}** does not change under this attack up to ε = {found.largest:g} ({unit}).")
     else:
-        st.markdown(f"It answers **{one}**. A change of **{found.least:.3g}** makes it say **:orange[{other}]**.")
+        st.markdown(f"With ε = **{found.least:.3g}**, the prediction changes from **{one}** to **:orange[{other}]**.")
         st.caption(
-            f"The least strength found that {found.turned}; in {unit}. No single value moves by more than that, "
-            "and there may be smaller changes that this attack does not find."
+            f"ε is the smallest strength found that {found.turned}, in {unit}: no value changes by more than ε. Other "
+            "attacks may find smaller changes."
         )
     axes = axes_of(look.trained.data)
     for name, value in found.values.items():
@@ -96,18 +96,18 @@ def _pictures(name: str, value: np.ndarray, changed: np.ndarray) -> None:
     """The picture, what was added, and both together."""
     apart = (changed - value).mean(0)
     three = st.columns(3)
-    difference = figures.overlay(apart, title="What was added", opacity=1.0)
+    difference = figures.overlay(apart, title="Perturbation", opacity=1.0)
     on_scale(difference, float(np.abs(apart).max()) or 1.0)
     drawn = (
-        figures.picture(_channels_last(value), "As it is"),
+        figures.picture(_channels_last(value), "Original"),
         difference,
-        figures.picture(_channels_last(changed), "Under attack"),
+        figures.picture(_channels_last(changed), "Adversarial"),
     )
     for place, (column, figure) in enumerate(zip(three, drawn, strict=True)):
         figure.update_layout(height=280)
         places = np.indices(value.shape).reshape(3, -1)
         table = dict(zip(("channel", "row", "column"), places.tolist(), strict=True))
-        table |= {"as it is": value.ravel().tolist(), "under attack": changed.ravel().tolist()}
+        table |= {"original": value.ravel().tolist(), "adversarial": changed.ravel().tolist()}
         with column:
             chart(figure, key=f"attacked {name} {place}", name=f"attacked {name} {place}", table=table)
 
@@ -124,13 +124,13 @@ def _series(name: str, value: np.ndarray, changed: np.ndarray, axes: Axes) -> No
         own = f" {channel + 1}" if value.shape[1] > 1 else ""
         x, thin = axes.along(len(value)), 1 if len(value) > LEGIBLE else 2
         look = {"color": ATTACK, "dash": "dot", "width": thin}
-        figure.add_scatter(x=x, y=value[:, channel], name=f"as it is{own}", line={"color": BEFORE, "width": thin})
-        figure.add_scatter(x=x, y=changed[:, channel], name=f"under attack{own}", line=look)
+        figure.add_scatter(x=x, y=value[:, channel], name=f"original{own}", line={"color": BEFORE, "width": thin})
+        figure.add_scatter(x=x, y=changed[:, channel], name=f"adversarial{own}", line=look)
     figure.update_layout(height=300, margin=figures.MARGIN, xaxis_title=axes.title, yaxis_title=line(name))
     figure.update_layout(legend=ABOVE)
     steps, channels = np.indices(value.shape)
     table = {"step": steps.ravel().tolist(), "channel": channels.ravel().tolist()}
-    table |= {"as it is": value.ravel().tolist(), "under attack": changed.ravel().tolist()}
+    table |= {"original": value.ravel().tolist(), "adversarial": changed.ravel().tolist()}
     chart(figure, key=f"attacked {name}", name=f"attacked {name}", table=table)
 
 
@@ -146,12 +146,10 @@ def columns(value: dict[str, Any], changed: dict[str, Any]) -> tuple[go.Figure, 
         go.Bar(x=[share[name] for name in order], y=list(range(len(order))), orientation="h", marker_color=AFTER)
     )
     figure.update_traces(hovertemplate="%{x:+.1%}<extra></extra>")
-    figure.update_layout(
-        height=90 + 26 * len(order), margin=figures.MARGIN, xaxis_title="Change, as a share of the value"
-    )
+    figure.update_layout(height=90 + 26 * len(order), margin=figures.MARGIN, xaxis_title="Relative change")
     figure.update_xaxes(tickformat=".0%")
     figure.update_yaxes(autorange="reversed", tickvals=list(range(len(order))), ticktext=told, automargin=True)
-    table = [{"column": name, "as it is": value[name], "under attack": changed[name]} for name in value]
+    table = [{"column": name, "original": value[name], "adversarial": changed[name]} for name in value]
     return figure, table
 
 
@@ -162,16 +160,16 @@ def _many(pending: Pending[Robustness], method: str) -> None:
         badges(found.verdict)
         st.caption(plain(found.verdict.sentence), width="content")
     table: dict[str, list[Any]] = {"strength": list(found.strengths), found.measure: list(found.scores)}
-    table |= {"at random": list(found.chance)}
-    table |= {f"true {name}": list(values) for name, values in found.by_class.items()}
+    table |= {"random noise": list(found.chance)}
+    table |= {f"class {name}": list(values) for name, values in found.by_class.items()}
     chart(curve(found), key="robustness curve", name=f"robustness {method}", table=table)
     if found.by_class:
         chart(by_class(found), key="robustness classes", name=f"robustness {method} by class", table=table)
     if found.own:
         listed = list(found.own.items())[:4]
         own = "; ".join(f"{plain(name)}: {size:.3g}" for name, size in listed)
-        more = f", and so on for {len(found.own) - 4} more" if len(found.own) > 4 else ""
-        st.caption(f"What a strength of one is in the data's own units: {own}{more}.")
+        more = f"; {len(found.own) - 4} more" if len(found.own) > 4 else ""
+        st.caption(f"ε = 1 in the units of the data: {own}{more}.")
 
 
 def sentence(found: Robustness) -> str:
@@ -179,18 +177,18 @@ def sentence(found: Robustness) -> str:
     whose = f" ({plain(found.output)})" if found.output else ""
     if not found.shares:
         return (
-            f"On {found.rows} {found.split} rows it{whose} is off by **{found.scores[0]:.3g}** on average, and by "
-            f"**{found.scores[-1]:.3g}** under attacks of {found.strengths[-1]:g}; random changes of that size make it "
+            f"On {found.rows} {found.split} rows, the {found.measure}{whose} is **{found.scores[0]:.3g}** without an "
+            f"attack and **{found.scores[-1]:.3g}** at ε = {found.strengths[-1]:g}; random noise of that size gives "
             f"**{found.chance[-1]:.3g}**."
         )
     of_what = OF.get(found.measure, "")
-    begun = f"On {found.rows} {found.split} rows it{whose} is right on **{found.scores[0]:.0%}**{of_what}"
+    begun = f"On {found.rows} {found.split} rows, the accuracy{of_what}{whose} is **{found.scores[0]:.0%}**"
     if found.half is None:
-        return f"{begun}, and still on **{found.scores[-1]:.0%}** under attacks of {found.strengths[-1]:g}."
+        return f"{begun} without an attack and **{found.scores[-1]:.0%}** at ε = {found.strengths[-1]:g}."
     there = float(np.interp(found.half, found.strengths, found.chance))
     return (
-        f"{begun}. An attack of **{found.half:.2g}** takes half of that away; random changes of that size leave it at "
-        f"**{there:.0%}**."
+        f"{begun} without an attack. At ε = **{found.half:.2g}**, an attack halves it; random noise of that size "
+        f"leaves **{there:.0%}**."
     )
 
 
@@ -201,16 +199,18 @@ def curve(found: Robustness) -> go.Figure:
     shares = found.shares
     form = "%{y:.1%}" if shares else "%{y:.4g}"
     figure = go.Figure()
-    for name, values, colour in (("at random", found.chance, CHANCE), ("under attack", found.scores, ATTACK)):
-        dash = "dot" if name == "at random" else "solid"
+    for name, values, color, dash in (
+        ("random noise", found.chance, CHANCE, "dot"),
+        ("attack", found.scores, ATTACK, "solid"),
+    ):
         line = go.Scatter(x=found.strengths, y=values, name=name, mode="lines+markers")
-        line.update(line={"color": colour, "dash": dash, "width": 2.5}, hovertemplate=f"{name}, %{{x:g}}: {form}")
+        line.update(line={"color": color, "dash": dash, "width": 2.5}, hovertemplate=f"{name}, %{{x:g}}: {form}")
         figure.add_trace(line)
     if found.half is not None:
-        half = {"annotation_text": "half is lost", "annotation_position": "bottom right"}
+        half = {"annotation_text": "half of the accuracy", "annotation_position": "bottom right"}
         figure.add_vline(x=found.half, line={"color": SHADE, "dash": "dash"}, **half)
     figure.update_layout(height=320, margin=figures.MARGIN, legend=ABOVE)
-    figure.update_xaxes(title=f"Strength, in {found.unit}")
+    figure.update_xaxes(title=f"Attack strength ε, in {found.unit}")
     figure.update_yaxes(title=found.measure.capitalize(), rangemode="tozero")
     if shares:
         figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
@@ -229,8 +229,8 @@ def by_class(found: Robustness) -> go.Figure:
     trace.update(texttemplate="%{text}", colorbar={"thickness": 9, "tickformat": ".0%", "outlinewidth": 0})
     trace.hovertemplate = "%{y} at %{x}: %{z:.1%}<extra></extra>"
     figure = go.Figure(trace)
-    title = {"text": f"{GROUPED.get(found.measure, 'By true class')} (how many)", "x": 0, "font": {"size": 14}}
+    title = {"text": f"{GROUPED.get(found.measure, 'By class')} (rows)", "x": 0, "font": {"size": 14}}
     figure.update_layout(height=max(200, 110 + 26 * len(names)), margin=figures.MARGIN, title=title)
-    figure.update_xaxes(title="Strength", type="category")
+    figure.update_xaxes(title="Attack strength ε", type="category")
     figure.update_yaxes(type="category", autorange="reversed", automargin=True)
     return figure

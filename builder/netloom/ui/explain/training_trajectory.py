@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from netloom.core.text import plain as on_one_line
+from netloom.explain.core.targets import quantity_of
 from netloom.explain.dataset.training_trajectory import Frame, Scrubbed
 from netloom.explain.evidence.comparison import shown
 from netloom.explain.plots.shared_scale import lines, pictures
@@ -17,7 +18,7 @@ from netloom.ui.components.figure_export import PICTURE, chart, exports
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution import trust
 from netloom.ui.explain.attribution_plots import knows_signs, legend
-from netloom.ui.explain.headline import answer_text, seen
+from netloom.ui.explain.headline import prediction_text, visible
 from netloom.ui.shell.errors import guard
 from netloom.ui.shell.jobs import computed
 
@@ -33,8 +34,8 @@ def obstacle(look: Look) -> str:
     """Why there is nothing to go through; empty where there is."""
     if len(moments(look.folder)) < 2:
         return (
-            "Only one set of weights was kept of this run, so its training cannot be gone through. Train for two "
-            "epochs or more; some weights along the way are kept by themselves."
+            "This run has only one checkpoint, so there is nothing to compare. Train for two epochs or more; "
+            "checkpoints are then kept during training."
         )
     return ""
 
@@ -43,7 +44,7 @@ def scrubbing(look: Look) -> None:
     """The whole view."""
     method = choose_method(look, "Method", "scrub method")
     request = TrainingTrajectory(look.weights, method, look.row, look.target, look.options_of(method))
-    found = computed(request, "Explaining with the weights of each checkpoint …")
+    found = computed(request, "Explaining with each checkpoint …")
     key = f"scrub {look.folder} {look.row} {look.target} {method}"
     _curves(found, look.trained.objective.task.per_class_scores)
     st.fragment(_frames)(found, key)
@@ -73,7 +74,7 @@ def _frames(found: Scrubbed, key: str) -> None:
 
     left, right = st.columns([1.6, 7], vertical_alignment="bottom")
     left.button("Play", icon=":material/play_arrow:", on_click=start, key=f"{key} play", width="stretch")
-    label = right.select_slider("Weights", labels, key=place)
+    label = right.select_slider("Checkpoint", labels, key=place)
     frame = found.frames[labels.index(label)]
     _frame(found, frame)
     if following in labels[:-1]:
@@ -97,7 +98,7 @@ def _curves(found: Scrubbed, by_class: bool) -> None:
     with left:
         chart(figure, key="scrub answer", name=name, table=rows)
     with right:
-        figure = lines(x, agreement, "Rank agreement with the final explanation", across)
+        figure = lines(x, agreement, "Rank correlation with the final explanation", across)
         figure.update_yaxes(range=[min([-0.05, *(v - 0.05 for v in agreement["agreement"] if v is not None)]), 1.05])
         chart(figure, key="scrub agreement", name=f"agreement of {name}", table=rows)
 
@@ -106,7 +107,7 @@ def answers(found: Scrubbed, by_class: bool) -> tuple[str, dict[str, list[float 
     """What is drawn of the answer over the checkpoints, and its title: how likely it is, beside the truth where that is
     another; or else the explained number, as of text only the likeliest tokens are told."""
     final = found.final.explanation
-    truth, name = final.example.target, seen(final.target.name)
+    truth, name = final.example.target, visible(final.target.name)
     likely = [frame.probability for frame in found.frames]
     if any(value is None for value in likely):
         title = on_one_line(final.target.quantity)[:60].replace("<", "&lt;")
@@ -120,22 +121,22 @@ def answers(found: Scrubbed, by_class: bool) -> tuple[str, dict[str, list[float 
 def _frame(found: Scrubbed, frame: Frame) -> None:
     """One explanation, on the scale of all."""
     one = frame.explanation
-    share = f", which it gives {frame.probability:.1%}" if frame.probability is not None else ""
+    share = f" ({frame.probability:.1%})" if frame.probability is not None else ""
     agree = frame.agreement
     same = f"{agree.spearman:+.2f}" if agree.spearman is not None else "–"
     when = f"After **{plain(frame.label.lower())}**" if frame.step else "**Before training**"
-    parts = f"{agree.overlap} of the {agree.top} strongest parts"
+    parts = f"{agree.overlap} of the top {agree.top} features in common"
     if agree.top == 1:
-        parts = f"{'the same' if agree.overlap else 'another'} strongest part"
+        parts = f"{'the same' if agree.overlap else 'another'} top feature"
     st.markdown(
-        f"{when} it answers **{answer_text(one)}**. Explained: "
-        f"{plain(one.target.quantity)}{share}. Agreement with the final explanation: **{same}**, {parts}."
+        f"{when}, the prediction is **{prediction_text(one)}**. Target: {plain(one.target.quantity)}{share}. Rank "
+        f"correlation with the final explanation: **{same}**, {parts}."
     )
     show(pictures(one, shown(one), found.bounds, shown(found.final.explanation)), f"scrub {frame.name}", one.method)
-    legend(one.target.kind == "error", signed=knows_signs(one))
+    legend(quantity_of(one.target).is_error, signed=knows_signs(one))
     st.caption(
-        "All checkpoints share one colour scale, so what is pale is weak beside the others. All explain the number "
-        "that the final answer is about."
+        "All checkpoints share one color scale and one target: the final prediction. Pale colors are weak compared "
+        "with the other checkpoints."
     )
     trust(one)
 

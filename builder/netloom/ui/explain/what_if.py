@@ -11,9 +11,10 @@ import streamlit as st
 from netloom.data import DataError
 from netloom.explain import ExplainError, Explanation
 from netloom.explain.core.axes import Axes
+from netloom.explain.core.targets import quantity_of
 from netloom.explain.evidence.comparison import bounds
 from netloom.explain.plots import figures, text
-from netloom.explain.plots.explanation_plots import along, cells, kind_of
+from netloom.explain.plots.explanation_plots import PlotKind, along, cells, kind_of
 from netloom.explain.robustness.what_if import WhatIf, asked, raw_row
 from netloom.jobs import JobError
 from netloom.jobs.explanations import Change
@@ -22,7 +23,7 @@ from netloom.ui.components.figure_export import chart, exports
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution import badges
 from netloom.ui.explain.attribution_plots import knows_signs, legend
-from netloom.ui.explain.headline import answer_text, seen
+from netloom.ui.explain.headline import prediction_text, visible
 from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.jobs import computed
 
@@ -42,8 +43,8 @@ ABOVE = {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"}
 def what_if_view(look: Look) -> None:
     """The whole view."""
     st.caption(
-        "Change the example and see what moves. Both columns explain the same number, by the same method; what is "
-        "shown is what this network would say, and not what would be true of the world."
+        "Both columns explain the same target by the same method. The result shows how this network would respond, "
+        "not what would happen in the real world."
     )
     try:
         first = look.explanation()
@@ -56,12 +57,14 @@ def what_if_view(look: Look) -> None:
     try:
         with left:
             changed = edited(look.trained.data, raw, key, _weights(first))
-            if st.button("Back to the original", icon=":material/restart_alt:", key=f"{key} back"):
+            if st.button(
+                "Reset", icon=":material/restart_alt:", key=f"{key} back", help="Restore the original example."
+            ):
                 forget(key)
                 st.rerun(scope="fragment")
         with right:
             if same(raw, changed):
-                st.info("Nothing is changed yet, so both sides are alike. Change something on the left.")
+                st.info("Edit the example on the left to see how the prediction changes.")
             found = _asked(look, first, changed)
             _answers(found)
             _shares(found, key)
@@ -99,9 +102,9 @@ def _answers(found: WhatIf) -> None:
     one, other = found.before, found.after
     with st.container(border=True):
         if found.another:
-            st.markdown(f"### {answer_text(one)} → **:orange[{answer_text(other)}]**")
+            st.markdown(f"### Prediction: {prediction_text(one)} → **:orange[{prediction_text(other)}]**")
         else:
-            st.markdown(f"### It answers, as before, **{answer_text(one)}**")
+            st.markdown(f"### Prediction: **{prediction_text(one)}** (unchanged)")
         st.markdown(
             f"{_begun(plain(one.target.quantity))}: {one.answer:.4g} → **{other.answer:.4g}** ({found.moved:+.3g})"
         )
@@ -120,11 +123,11 @@ def _shares(found: WhatIf, key: str) -> None:
     if not shares:
         return
     ranked = sorted(shares, key=lambda name: -np.nanmax(shares[name]))[:MOST_SHARES]
-    labels = [f"{seen(name[:24])}  {100 * (shares[name][1] - shares[name][0]):+.1f} %" for name in ranked]
+    labels = [f"{visible(name[:24])}  {100 * (shares[name][1] - shares[name][0]):+.1f}%" for name in ranked]
     figure = go.Figure()
-    for place, (title, colour) in enumerate((("before", BEFORE), ("after", AFTER))):
+    for place, (title, color) in enumerate((("before", BEFORE), ("after", AFTER))):
         values = [shares[name][place] for name in ranked]
-        bars = go.Bar(x=values, y=list(range(len(ranked))), orientation="h", name=title, marker_color=colour)
+        bars = go.Bar(x=values, y=list(range(len(ranked))), orientation="h", name=title, marker_color=color)
         bars.hovertemplate = f"{title}: %{{x:.1%}}<extra></extra>"
         figure.add_trace(bars)
     figure.update_layout(height=110 + 40 * len(ranked), margin=figures.MARGIN, bargap=0.35, barmode="group")
@@ -140,29 +143,29 @@ def _shares(found: WhatIf, key: str) -> None:
 
 def _parts(found: WhatIf, key: str) -> None:
     """What both answers rest on, on one scale, and how far each can be trusted."""
-    st.markdown(f"**What it rests on**, by {plain(found.before.title)}")
+    st.markdown(f"**Attributions** by {plain(found.before.title)}")
     ends = bounds((found.before.attributions, found.after.attributions), found.before.axes)
-    coloured = False  # bars are grey before and violet after, and so say nothing by colour
+    colored = False  # bars are gray before and violet after, and so say nothing by color
     for name in found.before.attributions:
         if name not in found.after.attributions:
             continue
         kind = kind_of(found.before, name)
-        coloured |= kind != "bars"
+        colored |= kind is not PlotKind.BARS
         if len(found.before.attributions) > 1:
             st.markdown(f"**{plain(name)}**")
-        if kind == "text":
+        if kind is PlotKind.TEXT:
             _texts(found, name, key, ends[name])
-        elif kind == "bars":
+        elif kind is PlotKind.BARS:
             figure, table = bars(found, name)
             if len(ends) > 1:
                 figure.update_xaxes(range=[-1.06 * ends[name], 1.06 * ends[name]])
             chart(figure, key=f"{key} bars {name}", name=f"what if {name}", table=table)
         else:
-            _pictures(found, name, key, ends[name], series=kind == "series")
-    if coloured:
-        legend(found.before.target.kind == "error", signed=knows_signs(found.before))
+            _pictures(found, name, key, ends[name], series=kind is PlotKind.SERIES)
+    if colored:
+        legend(quantity_of(found.before.target).is_error, signed=knows_signs(found.before))
     if not found.before.attributions:
-        st.caption("This method says nothing about the input; choose one that does under On the input.")
+        st.caption("This method gives no attributions of the input; choose another one under Attribution.")
     for column, (title, one) in zip(st.columns(2), (("Before", found.before), ("After", found.after)), strict=True):
         with column:
             st.markdown(f"**{title}**")
@@ -198,8 +201,8 @@ def bars(found: WhatIf, name: str) -> tuple[go.Figure, list[dict[str, Any]]]:
     order = np.argsort(-np.maximum(np.abs(pair[0]), np.abs(pair[1])), kind="stable")[:MOST_PARTS]
     told = [_told(named[place], values[0][place], values[1][place]) for place in order]
     figure = go.Figure()
-    for title, colour, one in (("before", BEFORE, pair[0]), ("after", AFTER, pair[1])):
-        trace = go.Bar(x=one[order], y=list(range(len(order))), orientation="h", name=title, marker_color=colour)
+    for title, color, one in (("before", BEFORE, pair[0]), ("after", AFTER, pair[1])):
+        trace = go.Bar(x=one[order], y=list(range(len(order))), orientation="h", name=title, marker_color=color)
         trace.hovertemplate = f"{title}: %{{x:+.4g}}<extra></extra>"
         figure.add_trace(trace)
     figure.update_layout(height=110 + 34 * len(order), margin=figures.MARGIN, bargap=0.3, barmode="group")
@@ -253,7 +256,7 @@ def _pictures(found: WhatIf, name: str, key: str, end: float, *, series: bool) -
 
 
 def on_scale(figure: go.Figure, end: float) -> None:
-    """Give the coloured maps of a figure a scale that ends there, as its neighbour has it."""
+    """Give the colored maps of a figure a scale that ends there, as its neighbor has it."""
     for trace in figure.data:
         if trace.type == "heatmap" and trace.zmin is not None and trace.zmin < 0:
             trace.update(zmin=-end, zmax=end)
