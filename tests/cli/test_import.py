@@ -87,7 +87,7 @@ def test_what_a_training_starts_from_is_refused_in_words(console: Console, tmp_p
     zipped = tmp_path / "zip.safetensors"
     zipped.write_bytes(b"PK")
     cases = {
-        other: "None of these weights fit this network: Linear",
+        other: "None of these weights match this network: Linear",
         zipped: "no safetensors file",
         tmp_path / "missing.safetensors": "cannot be read",
         "1234": "no runs yet",

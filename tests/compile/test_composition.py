@@ -116,7 +116,7 @@ def test_unpacking_keeps_the_size(document: Project, node: str) -> None:
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        ({"kind": "group", "nodes": ["linear_1", "add_1"], "name": "block"}, "leads out of these layers and back"),
+        ({"kind": "group", "nodes": ["linear_1", "add_1"], "name": "block"}, "leaves these layers and returns"),
         ({"kind": "group", "nodes": [], "name": "block"}, "Select the layers"),
         ({"kind": "group", "nodes": ["input_1"], "name": "block"}, "Select the layers"),
         ({"kind": "group", "nodes": ["linear_1"], "name": "main"}, "already a network main"),
@@ -126,10 +126,10 @@ def test_unpacking_keeps_the_size(document: Project, node: str) -> None:
         ({"kind": "unpack", "node": "linear_1"}, "stands for a network"),
         ({"kind": "unpack", "node": "nothing"}, "stands for a network"),
         ({"kind": "create_network", "name": "main"}, "already"),
-        ({"kind": "delete_network", "name": "main"}, "main network stays"),
+        ({"kind": "delete_network", "name": "main"}, "main network cannot be removed"),
         ({"kind": "delete_network", "name": "x"}, "no network"),
         ({"kind": "rename_network", "name": "main", "to": "for"}, "for_1"),
-        ({"kind": "parameters", "network": "main", "values": {"a b": 1}}, "lower-case"),
+        ({"kind": "parameters", "network": "main", "values": {"a b": 1}}, "lowercase"),
         ({"kind": "parameters", "network": "main", "values": {"a": "text"}}, "parameters"),
         ({"kind": "group"}, "incomplete"),
     ],

@@ -105,7 +105,7 @@ def test_a_document_holds_it_and_older_ones_keep_their_bytes(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("model", "x", "wanted", "choice", "said"),
     [
-        (PIXELS, torch.rand(3, 1, 8, 8), None, "scale", "Inputs: pixels are fed from 0 to 1. The file does not say"),
+        (PIXELS, torch.rand(3, 1, 8, 8), None, "scale", "Inputs: pixels are fed from 0 to 1. The file does not define"),
         (PIXELS, torch.rand(3, 1, 8, 8), "standardize", "standardize", "Inputs: pixels are standardized by the"),
         (nn.Linear(4, 2), torch.rand(3, 4), None, "none", "Inputs: numbers are fed as they are in the data. The file"),
         (nn.Embedding(9, 2), torch.zeros(3, 4, dtype=torch.long), None, "standardize", ""),
@@ -162,7 +162,7 @@ def test_what_netloom_exported_is_prepared_as_it_was(tmp_path: Path) -> None:
         again = read_model(path)
         made = prepare(run.project.data.model_copy(update={"prepare": again.project.data.prepare}))
         torch.testing.assert_close(made.inputs["image"], run.data.inputs["image"], atol=1e-5, rtol=1e-5)
-        assert again.remarks[0].endswith("The file says so.")
+        assert again.remarks[0].endswith("From the file.")
     path.write_bytes(export.content(fresh("table"), "pt2"))
     assert read_model(path).project.data.prepare == "standardize"
     assert of_export("") is of_export("[1]") is of_export('{"fields": [{}]}') is None

@@ -440,9 +440,9 @@ def _twice(value: Any) -> None:
 @pytest.mark.parametrize(
     ("member", "edit", "said"),
     [
-        (MODEL, _cycle, "nothing before it gives"),
+        (MODEL, _cycle, "no earlier operator computes"),
         (MODEL, _twice, "twice"),
-        (MODEL, lambda value: value.pop("graph_module"), "not written as torch.export"),
+        (MODEL, lambda value: value.pop("graph_module"), "not have the format of torch.export"),
         (MODEL, lambda value: _graph(value)["nodes"].extend(_graph(value)["nodes"][:1] * 30_000), "operators"),
         (WEIGHTS, lambda value: value["config"]["0.weight"].update(use_pickle=True), "pickle"),
         (
@@ -453,7 +453,7 @@ def _twice(value: Any) -> None:
         (
             WEIGHTS,
             lambda value: value["config"]["0.weight"]["tensor_meta"].update(strides=[{"as_int": 99}] * 2),
-            "as many",
+            "a different number",
         ),
         (
             WEIGHTS,

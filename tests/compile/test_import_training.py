@@ -191,15 +191,21 @@ def test_tied_weights_learn_together(tmp_path: Path) -> None:
 
 def test_what_cannot_be_tied_is_said(tmp_path: Path) -> None:
     found = by_pt2(SquareAutoencoder(), ROWS, tmp_path)
-    assert sum("transposed in the file; here each has its own" in remark for remark in found.remarks) == 1
+    assert sum("in the file; after the import, each has its own" in remark for remark in found.remarks) == 1
 
 
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (Variational, "2 parameters of the program (spread.weight, spread.bias: 27 numbers) have no place here"),
-        (Auxiliary, "2 parameters of the program (side.weight, side.bias: 18 numbers) have no place here"),
-        (WeightNorm, "(weight normalization); trained further, these are trained without it"),
+        (
+            Variational,
+            "2 parameters of the program (spread.weight, spread.bias: 27 numbers) have no place in the imported",
+        ),
+        (
+            Auxiliary,
+            "2 parameters of the program (side.weight, side.bias: 18 numbers) have no place in the imported",
+        ),
+        (WeightNorm, "(weight normalization); further training updates the computed weights directly"),
     ],
 )
 def test_parameters_without_a_place_are_named_once(make: Callable[[], nn.Module], said: str, tmp_path: Path) -> None:
@@ -217,7 +223,7 @@ def test_statistics_follow_as_fast_and_what_is_frozen_stays_so(tmp_path: Path) -
     assert trained == {tuple(p.shape) for p in model.parameters() if p.requires_grad}
     everything = model.requires_grad_(False)
     found = by_pt2(everything, torch.randn(3, 1, 8, 8), tmp_path)
-    assert "All parameters are frozen in the program; here all of them can be trained." in found.remarks
+    assert "All parameters are frozen in the program; after the import, all of them are trainable." in found.remarks
 
 
 @pytest.fixture
@@ -365,7 +371,7 @@ def test_keras_says_what_training_asked_and_keeps_what_is_frozen(tmp_path: Path)
     path = tmp_path / "model.json"
     path.write_text(json.dumps({"class_name": "Sequential", "config": {"name": "plain", "layers": layers}}))
     found = read_keras(path)
-    assert sum("Kernel regularizer of 2 layers is not taken" in remark for remark in found.remarks) == 1
+    assert sum("Kernel regularizer of 2 layers is not imported" in remark for remark in found.remarks) == 1
     assert [key for key, one in found.project.main_network.nodes.items() if one.frozen] == ["first"]
     layers[2]["config"]["trainable"] = False
     path.write_text(json.dumps({"class_name": "Sequential", "config": {"name": "plain", "layers": layers}}))

@@ -203,7 +203,7 @@ def test_a_document_that_names_no_input_is_refused() -> None:
     with pytest.raises(ValueError, match="inputs names linear, which is not an Input of this network"):
         loads(json.dumps(value))
     value["networks"]["main"]["inputs"] = ["c", "c"]
-    with pytest.raises(ValueError, match="inputs names a node twice"):
+    with pytest.raises(ValueError, match="inputs repeats a node"):
         loads(json.dumps(value))
     with pytest.raises(EditError, match="'linear' is not an Input"):
         apply(crossed(), {"kind": "order", "inputs": ["linear"]})

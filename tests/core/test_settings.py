@@ -78,9 +78,7 @@ def test_a_value_that_makes_no_sense_is_refused_in_a_sentence(
     name: str, text: str, allowed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable(name), text)
-    sentence = (
-        f"The environment variable {variable(name)} takes {allowed}, received {text!r}; change it or leave it out."
-    )
+    sentence = f"The environment variable {variable(name)} takes {allowed}, received {text!r}; change or unset it."
     for read in (lambda: getattr(settings, name), check):
         with pytest.raises(SettingError) as refused:
             read()

@@ -53,9 +53,9 @@ def test_a_bundle_holds_what_the_network_needs_and_no_more() -> None:
     ("name", "called", "said"),
     [
         ("nothing", "", "no network 'nothing'"),
-        ("outer", "Not A Name", "lower case"),
+        ("outer", "Not A Name", "lowercase"),
         ("outer", "class", "class_1"),
-        ("outer", "inner", "uses another network that is called inner"),
+        ("outer", "inner", "uses another network named inner"),
     ],
 )
 def test_what_cannot_be_taken_out_gets_a_sentence(name: str, called: str, said: str) -> None:
@@ -69,10 +69,10 @@ def test_an_empty_network_and_one_that_stands_in_itself_are_refused() -> None:
     project = networks(main=Network(), a=Network(nodes=within), b=Network(nodes=back))
     with pytest.raises(BundleError, match="empty"):
         extract(project, "main")
-    with pytest.raises(BundleError, match="stands in itself"):
+    with pytest.raises(BundleError, match="contains itself"):
         extract(project, "a")
     hostile = Project(name="x", networks={"a": Network(nodes=within), "b": Network(nodes=back)}, main="a")
-    with pytest.raises(EditError, match="stands in itself"):
+    with pytest.raises(EditError, match="contains itself"):
         apply(layered(), insertion(hostile))
 
 
@@ -131,7 +131,7 @@ def test_there_is_room_for_so_many_networks_and_no_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("half", "half_1"), ("class", "class_1"), ("Half", "lower case"), ("2nd", "lower case")]
+    ("name", "said"), [("half", "half_1"), ("class", "class_1"), ("Half", "lowercase"), ("2nd", "lowercase")]
 )
 def test_a_name_that_is_refused_is_said_to_be_taken_only_where_it_is(name: str, said: str) -> None:
     for edit in ({"kind": "create_network", "name": name}, {"kind": "rename_network", "name": "inner", "to": name}):
@@ -190,11 +190,11 @@ def test_a_parameter_is_renamed_where_it_is_read_and_where_it_is_given() -> None
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (renaming("min_width"), "has a parameter min_width already"),
-        (renaming("max"), "no function's"),
-        (renaming("size"), "no function's"),
-        (renaming("Not a name"), "lower-case"),
-        (renaming(7), "lower-case"),
+        (renaming("min_width"), "already has a parameter min_width"),
+        (renaming("max"), "not the name of a function"),
+        (renaming("size"), "not the name of a function"),
+        (renaming("Not a name"), "lowercase"),
+        (renaming(7), "lowercase"),
         (renaming("x", "nothing"), "no parameter 'nothing'"),
         (renaming("x", network="nothing"), "no network 'nothing'"),
     ],

@@ -95,7 +95,7 @@ def test_expressions_stand_where_numbers_do() -> None:
     assert parse(node, {"width": 10}).model_dump()["filters"] == 5
     with pytest.raises(ParameterError, match="filters"):
         parse(Node(id="conv_1", type="Conv2d", params={"filters": "width / 2"}), {"width": 5})
-    with pytest.raises(ParameterError, match=r"filters: 'width' is no parameter of this network; it has none yet"):
+    with pytest.raises(ParameterError, match=r"filters: 'width' is not a parameter of this network; it has none yet"):
         parse(node)
 
 

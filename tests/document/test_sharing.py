@@ -32,22 +32,22 @@ def test_all_of_a_document_comes_back(project: Project) -> None:
 def test_a_large_document_is_refused_with_a_way_out() -> None:
     digits = random.Random(0).choices("0123456789abcdef", k=40_000)
     project = blank("Large").model_copy(update={"notes": "".join(digits)})
-    with pytest.raises(DocumentError, match=r"a link holds 8,000; save it as a file"):
+    with pytest.raises(DocumentError, match=r"at most 8,000 are allowed; save the project as a file"):
         fold(project)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is none"),
-        ("2" + "A" * 20, "newer Netloom"),
+        ("", "is invalid"),
+        ("2" + "A" * 20, "newer version of Netloom"),
         ("1", "damaged"),
         ("1!!!!", "damaged"),
         ("1ééé", "damaged"),
         ("1AAAA", "damaged"),
         (fold(digits_mlp())[:-9], "damaged"),
         ("1" * (MAX_LETTERS + 1), "at most 8,000"),
-        (packed(b"[" * 5_000_000), r"unfolds to more than 2,\d+,\d+ bytes"),
+        (packed(b"[" * 5_000_000), r"has more than 2,\d+,\d+ bytes"),
         (packed(b"[" * 100_000), "nested too deeply"),
         (packed(b"[]"), "JSON object"),
         (packed(b'{"name": "x"}'), "networks"),

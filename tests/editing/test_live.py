@@ -154,7 +154,7 @@ def test_an_edit_that_netloom_fails_at_takes_no_other_along(live: Live, monkeypa
     nodes = [{"id": "relu_9", "type": "ReLU"}]
     ops = [{"seq": 1, "kind": "group", "nodes": []}, {"seq": 2, "kind": "add", "nodes": nodes}]
     refused = live.sync({"epoch": live.editor.epoch, "client": "tab", "ops": ops})
-    assert refused == ["Netloom itself failed at this edit (ZeroDivisionError): not made."]
+    assert refused == ["This edit failed because of a bug in Netloom (ZeroDivisionError); it was not applied."]
     assert "relu_9" in live.store.load(live.id).project.main_network.nodes
 
 

@@ -278,7 +278,7 @@ def test_a_file_that_answers_otherwise_is_not_handed_out(
     run = trained("table")
     wrong = export.registry()[kind].content(altered(run))
     monkeypatch.setattr(type(export.registry()[kind]), "content", lambda *_: wrong)
-    with pytest.raises(export.ExportError, match=r"the answers of the file differ .* is not handed out\.$"):
+    with pytest.raises(export.ExportError, match=r"the outputs of the file differ .* was discarded\.$"):
         export.export(run, kind, tmp_path)
     with pytest.raises(export.ExportError, match="differ"):
         export.content(run, kind)
@@ -298,7 +298,7 @@ def test_a_file_that_does_not_run_is_not_handed_out(kind: str, tmp_path: Path, m
 
 def test_a_notebook_whose_cell_fails_is_not_handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netloom.export.formats.notebook._prediction", lambda: "def predict(*_):\n    1 / 0")
-    with pytest.raises(export.ExportError, match=r"a cell of it does not run: ZeroDivisionError"):
+    with pytest.raises(export.ExportError, match=r"one of its cells fails: ZeroDivisionError"):
         export.export(trained("table"), "notebook", tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -111,20 +111,20 @@ def test_the_readme_says_what_the_answer_is(name: str, tmp_path: Path) -> None:
     with zipfile.ZipFile(export.export(trained(name), "bundle", tmp_path).path) as members:
         readme = members.read("README.md").decode()
     said = {
-        "digits_autoencoder": "how far that is off",
+        "digits_autoencoder": "reconstructed row and its error",
         "pulses_anomaly": "usual or unusual",
         "shapes_unet": "for each pixel",
         "requests_tagger": "a tag for each word",
         "commands_joint": "a class with its probability, a tag for each word",
         "ratings_ncf": "a number in the units of the data",
-        "digits_gan": "the picture that is made of the noise",
-        "dates_gru": "written token by token",
+        "digits_gan": "the image that is generated from the noise",
+        "dates_gru": "generated token by token",
         "breast_cancer_binary": "malignant or benign, with the probability of each",
-        "scenes_labels": "those of 4 labels that apply",
+        "scenes_labels": "the set of labels out of 4 that apply",
         "shapes_two_outputs": "one for each of shape, area",
-        "same_digits_contrastive": "how far apart their embeddings lie",
+        "same_digits_contrastive": "the distance of their embeddings",
         "shapes_simclr": "an embedding",
-        "ratings_bpr": "the better the item suits the user",
+        "ratings_bpr": "a more relevant item for the user",
     }
     assert said[name] in readme
 
@@ -139,7 +139,7 @@ def test_a_threshold_travels_with_the_network(answers: dict[str, Any]) -> None:
 def test_of_a_gan_the_generator_is_taken_away(kind: str, tmp_path: Path) -> None:
     run = trained("digits_gan")
     report = export.export(run, kind, tmp_path)
-    assert report.verdict().startswith("The file holds the generator;")
+    assert report.verdict().startswith("The file contains the generator;")
     found = read_model(report.path).project
     assert not {node.type for network in found.networks.values() for node in network.nodes.values()} & {"Conv2d"}
     noise = torch.randn(3, 16)

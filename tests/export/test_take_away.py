@@ -73,7 +73,7 @@ def test_the_command_hands_out_nothing_that_differs(
 ) -> None:
     monkeypatch.setattr(type(export.registry()["bundle"]), "tolerance", -1.0)
     assert main(["--home", str(kept.home), "export", "last", "--to", str(tmp_path)]) == 1
-    assert "is not handed out" in capsys.readouterr().err
+    assert "was discarded" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

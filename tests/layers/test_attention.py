@@ -585,17 +585,17 @@ def issues(name: str, params: dict[str, Any], **shapes: tuple[int, ...]) -> list
 @pytest.mark.parametrize(
     ("name", "params", "shapes", "words"),
     [
-        ("SelfAttention", {"heads": 5}, {"in": (8, 16)}, "5 heads cannot share a width of 16"),
-        ("GroupedQueryAttention", {"heads": 4, "kv_heads": 3}, {"in": (8, 16)}, "cannot share 3 heads"),
+        ("SelfAttention", {"heads": 5}, {"in": (8, 16)}, "5 heads cannot divide a width of 16"),
+        ("GroupedQueryAttention", {"heads": 4, "kv_heads": 3}, {"in": (8, 16)}, "cannot share 3 key and value heads"),
         ("RotaryAttention", {"heads": 4}, {"in": (8, 12)}, "even width"),
-        ("RotaryPosition", {}, {"in": (8, 3)}, "make the width even"),
+        ("RotaryPosition", {}, {"in": (8, 3)}, "make it even"),
         ("SelfAttention", {"masked": True}, {"in": (8, 16), "mask": (7,)}, "one number per step"),
         ("CrossAttention", {"masked": True}, {"in": (8, 16), "memory": (5, 4), "mask": (8,)}, "one number per step"),
         ("DotProductAttention", {}, {"q": (8, 16), "k": (8, 12), "v": (8, 12)}, "same width"),
         ("DotProductAttention", {}, {"q": (8, 16), "k": (8, 16), "v": (7, 12)}, "same number of steps"),
         ("DotProductAttention", {"causal": True}, {"q": (8, 16), "k": (5, 16), "v": (5, 12)}, "turn causal off"),
         ("DotProductAttention", {"heads": 3}, {"q": (8, 16), "k": (5, 16), "v": (5, 12)}, "3 heads"),
-        ("RelativeAttention", {"buckets": 32, "reach": 4}, {"in": (8, 16)}, "change the number of buckets"),
+        ("RelativeAttention", {"buckets": 32, "reach": 4}, {"in": (8, 16)}, "change buckets"),
     ],
 )
 def test_what_does_not_fit_is_refused(

@@ -214,4 +214,4 @@ def test_more_choices_than_experts_are_refused() -> None:
     params = {"experts": 2, "top": 3}
     document = chain(("Input", {"kind": "sequence", "shape": [4, 8]}), ("MixtureOfExperts", params))
     [message] = [issue.message for issue in analyse(document).errors if issue.code == "shape"]
-    assert "make top smaller" in message
+    assert "lower top" in message

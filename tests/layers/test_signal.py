@@ -140,9 +140,9 @@ def test_silence_has_a_finite_gradient() -> None:
         (
             "MFCC",
             {"window": 64, "coefficients": 41},
-            "40 numbers have no more than 40 coefficients, not 41; keep fewer",
+            "40 numbers have at most 40 coefficients, received 41; lower the number",
         ),
-        ("DCT", {"keep": 101}, "100 numbers have no more than 100 coefficients"),
+        ("DCT", {"keep": 101}, "100 numbers have at most 100 coefficients"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_a_way_out(name: str, params: dict[str, Any], message: str) -> None:

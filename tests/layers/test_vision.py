@@ -378,11 +378,11 @@ def test_strides_and_filters_make_the_shape(name: str, filters: int, stride: int
         ("PatchEmbedding", {"patch": 5}, "patches of 5 do not divide an image of 8 × 12.*such as 4"),
         ("WindowAttention", {"window": 3}, "windows of 3 do not divide an image of 8 × 12.*such as 2"),
         ("SwinBlock", {"window": 8}, "windows of 8 do not divide an image of 8 × 12.*such as 4"),
-        ("SwinBlock", {"heads": 3}, "3 heads cannot share 4 channels"),
-        ("WindowAttention", {"heads": 3}, "3 heads cannot share 4 channels"),
-        ("ResidualBlock", {"filters": 6, "kind": "bottleneck"}, "a quarter of 6 filters.*multiple of 4"),
-        ("ConvNeXtBlock", {"kernel_size": 4}, "kernel_size=4 has no middle.*odd"),
-        ("MBConv", {"kernel_size": 4}, "kernel_size=4 has no middle.*odd"),
+        ("SwinBlock", {"heads": 3}, "3 heads cannot divide 4 channels"),
+        ("WindowAttention", {"heads": 3}, "3 heads cannot divide 4 channels"),
+        ("ResidualBlock", {"filters": 6, "kind": "bottleneck"}, "a quarter of the 6 filters.*multiple of 4"),
+        ("ConvNeXtBlock", {"kernel_size": 4}, "kernel_size=4 has no center.*odd"),
+        ("MBConv", {"kernel_size": 4}, "kernel_size=4 has no center.*odd"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_a_way_out(name: str, params: dict[str, Any], message: str) -> None:

@@ -122,7 +122,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
     assert (run.state, run.reason) == ("finished", "")
     [note] = run.summary["notes"]
     assert name in note
-    assert "It goes on from the checkpoint of step" in note
+    assert "The run continues from the checkpoint of step" in note
     found = checkpoints.weights(folder, "last")
     assert all(torch.equal(found[key], undisturbed[key]) for key in undisturbed)
     check_curves(store.points(run_id), EPOCHS)
@@ -142,9 +142,7 @@ def test_where_all_are_damaged_a_sentence_says_so_and_nothing_is_removed(
             assert main(["--home", str(store.home), "runs", *words]) == 1
         said = capsys.readouterr().err
         assert "state.pt" in said
-        assert (
-            "There is no other checkpoint to go on from: put a backup of it in its place, or do the run again" in said
-        )
+        assert "There is no other checkpoint to continue from. Restore it from a backup, or reproduce the run" in said
         assert "Netloom itself failed" not in said
     assert sorted(folder.glob("checkpoints/**")) == before
 

@@ -234,7 +234,7 @@ def test_what_cannot_be_given_back_is_an_issue(home: Path) -> None:
     assert texts is not None
     spoken = chain(TOKENS, ("Embedding", {}), ("Flatten", {}), training=Training(objective="reconstruction"))
     codes = {issue.code: issue.message for issue in validate(spoken, texts)}
-    assert "holds tokens" in codes["objective"]
+    assert "contains tokens" in codes["objective"]
     numbers = schema(DataChoice(dataset="diabetes"), home)
     wrong = chain(
         ("Input", {"field": "features", "kind": "vector", "shape": [10]}),

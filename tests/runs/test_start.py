@@ -144,7 +144,7 @@ def test_all_layers_fit() -> None:
     found = fitted(moons(), module(moons()))
     assert found.complete
     assert found.layers == ("Linear (linear_1)", "Batch norm 1D (batchnorm1d_1)", "Linear (linear_2)")
-    assert found.sentence() == "The weights to start from fit all 3 layers that have any."
+    assert found.sentence() == "The initial weights match all 3 layers with weights."
 
 
 def hidden(units: int, classes: int = 10) -> Project:
@@ -156,23 +156,24 @@ def test_another_head_starts_fresh_and_is_named() -> None:
     assert not found.complete
     assert found.names == ("linear_1.weight", "linear_1.bias")
     assert found.sentence() == (
-        "The weights to start from fit Linear (linear_1). "
-        "These layers start fresh: Linear (linear_2) (weight is 5 × 64 there and 10 × 64 here)."
+        "The initial weights match Linear (linear_1). These layers are initialized randomly: Linear (linear_2) "
+        "(weight has the shape 5 × 64 in the file and 10 × 64 in the network)."
     )
 
 
 def test_a_bias_is_not_taken_without_its_weight() -> None:
     """linear_2's bias has the same shape in both, but belongs to a weight that has not."""
-    with pytest.raises(StartError, match=r"None of these weights fit.*linear_1.*64 × 64 there and 32 × 64 here"):
+    shapes = "64 × 64 in the file and 32 × 64 in the network"
+    with pytest.raises(StartError, match=f"None of these weights match.*linear_1.*{shapes}"):
         fitted(hidden(32), module(hidden(64)))
 
 
 def test_missing_and_unused_tensors_are_named() -> None:
     offered = {name: value for name, value in module(hidden(64)).state_dict().items() if "linear_2" not in name}
     found = fitted(hidden(64), offered | {"head.weight": torch.zeros(3)})
-    assert found.fresh == ("Linear (linear_2) (weight is not among them)",)
+    assert found.fresh == ("Linear (linear_2) (weight is missing)",)
     assert found.unused == ("head.weight",)
-    assert found.sentence().endswith("Nothing here asks for head.weight.")
+    assert found.sentence().endswith("Unused tensors: head.weight.")
 
 
 def test_a_network_within_may_start_in_part() -> None:
@@ -187,7 +188,8 @@ def test_a_network_within_may_start_in_part() -> None:
     found = fitted(project, offered)
     assert set(found.names) == {"block_1.a.weight", "block_1.a.bias"}
     assert found.layers == ()
-    assert "2 of its 4 tensors fit; b.weight is 9 × 8 there and 8 × 8 here" in found.fresh[0]
+    shapes = "b.weight has the shape 9 × 8 in the file and 8 × 8 in the network"
+    assert f"2 of its 4 tensors match; {shapes}" in found.fresh[0]
 
 
 def test_layers_of_one_title_are_told_apart(store: Store, trained: TrainedRun) -> None:
@@ -196,7 +198,7 @@ def test_layers_of_one_title_are_told_apart(store: Store, trained: TrainedRun) -
     project = trained.project.with_network("main", main.model_copy(update={"nodes": nodes}))
     offered = {name: value for name, value in trained.model.state_dict().items() if "linear_2" not in name}
     found = fitted(project, offered)
-    assert (found.layers, found.fresh) == (("Same", "Same"), ("Same (weight is not among them)",))
+    assert (found.layers, found.fresh) == (("Same", "Same"), ("Same (weight is missing)",))
 
 
 def test_what_is_missing_is_refused_before_a_run_is_made(store: Store) -> None:
@@ -209,7 +211,7 @@ def test_what_is_missing_is_refused_before_a_run_is_made(store: Store) -> None:
         "weights:" + "0" * 64: "import the model again",
         f"run:{gone.id}": "was deleted",
         f"run:{empty.id}": "'Begun' .* has no weights yet",
-        wide: "None of these weights fit",
+        wide: "None of these weights match",
     }
     for start, sentence in cases.items():
         with pytest.raises(StartError, match=sentence):

@@ -236,7 +236,7 @@ def test_a_loss_that_is_no_number_is_the_reason(store: Store) -> None:
         run = store.run(begin(store, project))
     assert run.state == "failed"
     assert run.reason.startswith("The loss became ")
-    assert "(epoch 1). It begins in batch " in run.reason
+    assert "(epoch 1). First seen in batch " in run.reason
     assert "Lower the learning rate" in run.reason
 
 

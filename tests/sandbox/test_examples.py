@@ -189,7 +189,7 @@ def test_a_hostile_folder_is_a_sentence(
 def test_weights_that_fit_nowhere_and_networks_with_errors_say_so(tmp_path: Path) -> None:
     store, project = open_store(tmp_path / "home"), architectures()["lenet5"].project
     folder = written(tmp_path / "tiny", GPT2, gpt2_weights())
-    with pytest.raises(StartError, match="None of these weights fit"):
+    with pytest.raises(StartError, match="None of these weights match"):
         keep_folder(store, project, folder)
     node = next(key for key, node in project.main_network.nodes.items() if node.type == "Conv2d")
     wrong = apply(project, {"kind": "set", "network": "main", "node": node, "params": {"kernel": 999}})

@@ -219,22 +219,20 @@ def test_a_document_that_is_no_gan_is_told_how_to_become_one(home: Path) -> None
 
     (message,) = without("discriminator_1")
     assert message.startswith("A GAN needs exactly one network named discriminator")
-    assert "To mend it, put the network discriminator into this one." in message
+    assert "To fix this, add the network discriminator to this one." in message
     assert len(without("discriminator_1", "generator_1")) == 2
     assert any("two Outputs" in message for message in without("output_1"))
     other = templates()["digits_mlp"].project
     said = issues(other.model_copy(update={"training": project.training}))
     assert {"gan_networks", "gan_noise"} <= {issue.code for issue in said}
     tabular = project.model_copy(update={"data": DataChoice(dataset="moons")})
-    assert any("the data holds none" in issue.message for issue in issues(tabular))
+    assert any("the data has no images" in issue.message for issue in issues(tabular))
 
 
 def test_shapes_that_do_not_fit_are_named() -> None:
     project = document()
     edit = {"kind": "set", "network": "discriminator", "node": "linear_1", "params": {"units": 2}}
-    assert any(
-        "end the discriminator in a Linear with 1 unit" in issue.message for issue in issues(apply(project, edit))
-    )
+    assert any("end it with a Linear with 1 unit" in issue.message for issue in issues(apply(project, edit)))
 
 
 def test_frozen_networks_are_refused_in_words(home: Path) -> None:
@@ -242,14 +240,14 @@ def test_frozen_networks_are_refused_in_words(home: Path) -> None:
     nodes = dict(project.main_network.nodes)
     nodes["generator_1"] = nodes["generator_1"].model_copy(update={"frozen": True})
     frozen = project.with_network("main", project.main_network.model_copy(update={"nodes": nodes}))
-    with pytest.raises(ValueError, match="All weights of the generator are frozen"):
+    with pytest.raises(ValueError, match="The generator has no trainable weights"):
         loop(frozen, home)
 
 
 def test_it_is_not_explained_and_says_why() -> None:
     run = fit_here(document(epochs=1))
     assert {method.available for method in methods(run)} == {False}
-    with pytest.raises(ExplainError, match="noise mean nothing"):
+    with pytest.raises(ExplainError, match="noise values have no meaning"):
         explain(run, "occlusion", 1)
 
 

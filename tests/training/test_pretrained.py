@@ -232,8 +232,8 @@ def test_a_drawn_network_takes_what_fits_and_says_what_does_not(tmp_path: Path) 
     second = "blocks.1.transformerencoderblock_1.attention.k.weight"
     assert torch.equal(taken.weights[second], weights["bert.encoder.layer.1.attention.self.key.weight"])
     assert own.keys() - taken.weights.keys() == {"pooler.weight", "pooler.bias"}
-    assert taken.fit.fresh == ("Linear (pooler) (weight is 8 × 8 there and 3 × 8 here)",)
-    assert taken.remarks == ("Of 5 places the first 4 were taken.",)
+    assert taken.fit.fresh == ("Linear (pooler) (weight has the shape 8 × 8 in the file and 3 × 8 in the network)",)
+    assert taken.remarks == ("Only the first 4 of 5 positions were loaded.",)
 
 
 def test_resnet_takes_each_convolution_and_its_normalisation(tmp_path: Path) -> None:
@@ -302,14 +302,14 @@ def with_config(**changes: Any) -> Callable[[Path], None]:
     ("damage", "said"),
     [
         (no_weights, "There are no weights"),
-        (only_a_pickle, "a program as much as data"),
-        (an_index_that_leads_away, "no safetensors file of this folder"),
+        (only_a_pickle, "can contain code"),
+        (an_index_that_leads_away, "not a safetensors file of this folder"),
         (no_safetensors, "model.safetensors"),
-        (lambda folder: (folder / "config.json").write_text("[1]"), "no settings by name"),
+        (lambda folder: (folder / "config.json").write_text("[1]"), "not contain a JSON object"),
         (lambda folder: (folder / "config.json").write_text("{"), "cannot be read"),
         (with_config(model_type="mamba"), "'mamba'"),
         (with_config(n_embd=-1), "n_embd"),
-        (with_config(activation_function="__import__('os')"), "bends with"),
+        (with_config(activation_function="__import__('os')"), "has the activation"),
         (with_config(scale_attn_by_inverse_layer_idx=True), "scale_attn_by_inverse_layer_idx"),
     ],
 )
@@ -322,7 +322,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, damage: Callable[[Path], An
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     folder = open_folder(written(tmp_path, GPT2, gpt2_weights()))
-    with pytest.raises(StartError, match="None of these weights fit"):
+    with pytest.raises(StartError, match="None of these weights match"):
         take(architectures()["lenet5"].project, folder)
 
 
@@ -337,11 +337,11 @@ def test_a_run_starts_from_a_folder(tmp_path: Path, capsys: pytest.CaptureFixtur
     weights, store, project = bert_weights(), open_store(tmp_path / "home"), small_bert(4)
     folder = written(tmp_path / "tiny", BERT, weights)
     start, remarks = keep_folder(store, project, folder)
-    assert any("Of 5 places the first 4 were taken." in remark for remark in remarks)
+    assert any("Only the first 4 of 5 positions were loaded." in remark for remark in remarks)
     begun = starting_from(project, start)
     found = looked_at(store, begun, source(begun))
     assert found is not None
-    assert found.fresh == ("Linear (pooler) (weight is not among them)",)
+    assert found.fresh == ("Linear (pooler) (weight is missing)",)
     model = module(source(begun))
     load_first(begun, model, first_weights(store, start))
     assert torch.equal(model.state_dict()["words.weight"], weights["bert.embeddings.word_embeddings.weight"])
@@ -361,15 +361,17 @@ def test_pictures_are_prepared_as_the_folder_says_and_dropout_is_named(tmp_path:
     folder = written(tmp_path / "vit", config, drawn(shapes))
     found = read_folder(folder)
     assert found.project.data.prepare == "scale"
-    assert found.remarks[0].startswith("Inputs: pixels are fed from 0 to 1. The file does not say how")
-    assert sum("Dropout in training (hidden_dropout_prob 0.1) is not taken" in remark for remark in found.remarks) == 1
+    assert found.remarks[0].startswith("Inputs: pixels are fed from 0 to 1. The file does not define")
+    assert (
+        sum("Dropout in training (hidden_dropout_prob 0.1) is not imported" in remark for remark in found.remarks) == 1
+    )
     (folder / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}')
     found = read_folder(folder)
     assert found.project.data.prepare == Moments(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
     assert found.remarks[0] == (
-        "Inputs: pixels × 0.00392157, less 0.5, 0.4, 0.3, divided by 0.2, 0.3, 0.4. The file says so."
+        "Inputs: pixels × 0.00392157, less 0.5, 0.4, 0.3, divided by 0.2, 0.3, 0.4. From the file."
     )
     assert read_folder(folder, prepare="none").project.data.prepare == "none"
     (folder / "preprocessor_config.json").write_text("[]")
-    with pytest.raises(Unreadable, match=r"preprocessor_config.json holds no settings"):
+    with pytest.raises(Unreadable, match=r"preprocessor_config.json does not contain"):
         read_folder(folder)

@@ -190,8 +190,8 @@ def test_measures_take_as_many_rows_as_a_buffer_holds(
     monkeypatch.setattr(Recorder, "log_event", lambda self, kind, sentence: said.append(sentence))
     assert not loop.fit(Recorder(stop_at=2))
     assert said == [
-        "The data is larger than memory: it is read from files and shuffled within 100 rows at a time. It is measured "
-        "on 100 of 300 validation rows."
+        "The data is larger than memory: rows are read from files and shuffled in a buffer of 100 rows. Validation "
+        "uses 100 of 300 rows."
     ]
 
 

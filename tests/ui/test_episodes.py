@@ -56,7 +56,7 @@ def test_the_train_page_shows_settings_measures_and_episodes(home_with_agent: Pa
     shown = {item.label: item for item in app.number_input}
     assert set(titles) <= set(shown)
     assert Agent.model_fields["buffer_size"].title not in shown
-    assert {"Return", "Return by chance"} <= {item.label for item in app.metric}
+    assert {"Return", "Return of random actions"} <= {item.label for item in app.metric}
     assert any("Episode playback" in item.value for item in app.markdown)
     shown["Clip range"].set_value(0.3).run()
     assert not app.exception

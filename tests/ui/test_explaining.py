@@ -236,7 +236,7 @@ def test_damaged_weights_get_a_sentence() -> None:
     whole = weights.read_bytes()
     weights.write_bytes(whole[:100])
     try:
-        with pytest.raises(AssertionError, match=r"The file .* backup in its place, .* do the run again"):
+        with pytest.raises(AssertionError, match=r"The file .* from a backup, .* reproduce the run"):
             opened(TABLE)
     finally:
         weights.write_bytes(whole)

@@ -167,7 +167,7 @@ def test_the_train_page_offers_what_there_is(store: Store) -> None:
     next(item for item in shown.selectbox if item.label == "Data").set_value("digits").run()
     project = store.load(project_id).project
     assert project.main_network.nodes["input_1"].params["field"] == "image"
-    assert any("fit all 2 layers" in item.value for item in shown.caption)
+    assert any("match all 2 layers" in item.value for item in shown.caption)
     assert not button(shown, "Evaluate only").disabled
 
     choice = next(item for item in shown.selectbox if item.label == "Start from")

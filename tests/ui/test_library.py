@@ -236,4 +236,4 @@ def test_a_parameter_is_renamed_in_its_form(store: Store) -> None:
     assert analyse(made).totals.parameters == 11_689_512
     found = [field for field in app.text_input if field.label == "Name of channels"]
     found[0].input("max").run()
-    assert "no function's" in app.error[0].value
+    assert "not the name of a function" in app.error[0].value

@@ -72,7 +72,7 @@ def test_what_is_chosen_is_written_into_the_document(home: Path) -> None:
 def test_what_does_not_fit_is_said_and_nothing_starts(home: Path) -> None:
     app, _ = opened(home, "diabetes", monitor="accuracy")
     (error,) = app.error
-    assert "no measure named 'accuracy'" in error.value
+    assert "no metric 'accuracy' to monitor" in error.value
     assert next(item for item in app.button if item.label == "Start training").disabled
 
 

@@ -97,7 +97,7 @@ class Mixing(Layer):
 def test_lost_batch_axis_is_refused() -> None:
     result = measure(Mixing(), (("in", TensorSpec((None, 4))),))
     assert result.code == "batch_axis"
-    assert result.refusal == "it mixes the examples of a batch: for 2 examples it gives (8,), for 3 (12,)"
+    assert result.refusal == "it mixes the examples of a batch: 2 examples give (8,), 3 examples give (12,)"
 
 
 def test_all_issues_come_at_once() -> None:
@@ -160,7 +160,7 @@ def test_messages_are_one_plain_sentence(name: str) -> None:
 
 def test_titles_stand_in_messages() -> None:
     document = apply(CASES["filter too large"].wrong, {"kind": "update", "node": "conv2d_1", "title": "First look"})
-    assert any(issue.message.startswith("First look cannot take (N, 1, 8, 8)") for issue in validate(document))
+    assert any(issue.message.startswith("First look cannot process (N, 1, 8, 8)") for issue in validate(document))
 
 
 def test_issue_as_json_holds_what_the_canvas_needs() -> None:

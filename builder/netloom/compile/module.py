@@ -25,7 +25,7 @@ def module(project: Project | str) -> nn.Module:
     """
     text = project if isinstance(project, str) else source(project)
     if MARK in text.splitlines() and not allowed():
-        raise CompileError([Issue("own_code", "error", f"This network holds Python code: {REFUSAL}")])
+        raise CompileError([Issue("own_code", "error", f"This network contains Python code. {REFUSAL}")])
     name = "netloom_" + hashlib.sha256(text.encode()).hexdigest()[:16]
     if name not in sys.modules:
         loaded = types.ModuleType(name)

@@ -62,7 +62,7 @@ def output_nodes(project: Project) -> list[str]:
 
 def _head(name: str, has_code: bool) -> str:
     title = comment(name).replace("\\", "/").replace('"', "'")
-    needs = "holds Python code of its author" if has_code else "needs PyTorch and nothing else"
+    needs = "contains Python code by its author" if has_code else "needs only PyTorch"
     return f'"""{title}\n\nMade with Netloom; {needs}.\n"""'
 
 

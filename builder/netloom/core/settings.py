@@ -46,55 +46,60 @@ class Settings(BaseModel):
     database_url: Text | None = _field(None, "another database, as an SQLAlchemy URL", "SQLite in the data folder")
     hosts: Text = _field(
         "",
-        "further host names of the server, separated by spaces or commas; `*.example.org` stands for all names below",
+        "additional host names of the server, separated by spaces or commas; `*.example.org` matches all subdomains",
     )
-    user_header: Text = _field("", "the header in which a proxy names the person")
+    user_header: Text = _field("", "header in which a proxy passes the user name")
     host: Text | None = _field(
-        None, "which machine this is, where names are not unique", "name and boot of the machine"
+        None, "identifier of the machine, if host names are not unique", "name and boot of the machine"
     )
     workers: CountAboveZero | None = _field(
-        None, "runs that train at the same time on this machine", "cores − 1, as far as memory allows"
+        None, "number of runs that train at the same time on this machine", "cores − 1, as far as memory allows"
     )
-    runs_each: CountAboveZero = _field(1, "runs of one person that train at the same time")
-    waiting_each: Count = _field(3, "runs of one person that wait")
-    gpus: Count | None = _field(None, "number of GPUs for runs", "those of the machine")
-    runs_per_gpu: CountAboveZero = _field(1, "runs that share a GPU")
+    runs_each: CountAboveZero = _field(1, "number of runs of one user that train at the same time")
+    waiting_each: Count = _field(3, "number of runs of one user in the queue")
+    gpus: Count | None = _field(None, "number of GPUs for runs", "all GPUs of the machine")
+    runs_per_gpu: CountAboveZero = _field(1, "number of runs that share a GPU")
     run_memory_gb: Amount | None = _field(
-        None, "memory of one run", "90% of the memory for one place, at least 45% for several"
+        None, "memory limit of a run", "90% of the memory for one run at a time, at least 45% for several"
     )
-    run_hours: Amount = _field(168.0, "hours that a run may take, pauses included")
-    run_processes: CountAboveZero = _field(64, "processes that a run may start")
-    run_disk_gb: Amount = _field(50.0, "size of a run's folder")
+    run_hours: Amount = _field(168.0, "time limit of a run in hours, including pauses")
+    run_processes: CountAboveZero = _field(64, "maximum number of processes of a run")
+    run_disk_gb: Amount = _field(50.0, "size limit of the folder of a run")
     job_workers: CountAboveZero | None = _field(
         None,
-        "processes for explanations and exports that people wait for; as many for those that take minutes",
-        "2 to 4, by cores",
+        "number of worker processes for interactive explanations and exports, and the maximum for those that take "
+        "minutes",
+        "2 to 4, by the number of cores",
     )
-    job_hours: Amount = _field(2.0, "hours that an explanation or an export may take")
-    job_memory_gb: Amount | None = _field(None, "memory of a process that explains or exports", "half of the memory")
+    job_hours: Amount = _field(2.0, "time limit of an explanation or export in hours")
+    job_memory_gb: Amount | None = _field(
+        None, "memory limit of a process that explains or exports", "half of the memory"
+    )
     kept_bytes: Annotated[int, Field(ge=0)] = _field(
-        2**30, "weights that are kept along a run's way, in bytes", "1 GiB"
+        2**30, "size limit of the checkpoints kept during a run, in bytes", "1 GiB"
     )
-    data_memory_mb: Amount = _field(512.0, "from which size on a table is kept in files and streamed")
-    upload_memory_gb: Amount | None = _field(None, "memory of the process that reads a file", "2 GiB + 8 × the file")
-    upload_quota_mb: Amount = _field(1_000.0, "what one browser tab has uploaded and not yet added")
-    upload_total_mb: Amount | None = _field(None, "the same for all tabs together", "a quarter of the memory")
-    allow_downloads: Switch | None = _field(
-        None, "whether files may be fetched from the web", "browser: 0, command line: 1"
+    data_memory_mb: Amount = _field(512.0, "size from which a table is stored in files and streamed")
+    upload_memory_gb: Amount | None = _field(
+        None, "memory limit of the process that reads a file", "2 GiB + 8 × the file"
     )
-    allow_private_downloads: Switch = _field(False, "whether addresses of the machine's own network may be fetched")
-    download_mb: Amount = _field(5_000.0, "size of one download")
-    allow_code: Switch = _field(False, "whether documents may contain Python code that is executed")
-    ray_storage: Text | None = _field(None, "where Ray writes its own notes, a path or `s3://…`", "the data folder")
+    upload_quota_mb: Amount = _field(1_000.0, "size limit of uploads of a browser tab that are not yet added")
+    upload_total_mb: Amount | None = _field(
+        None, "size limit of uploads of all tabs that are not yet added", "a quarter of the memory"
+    )
+    allow_downloads: Switch | None = _field(None, "allow downloads from the web", "browser: 0, command line: 1")
+    allow_private_downloads: Switch = _field(False, "allow downloads from addresses of the private network")
+    download_mb: Amount = _field(5_000.0, "size limit of a download")
+    allow_code: Switch = _field(False, "allow documents with Python code, which is executed")
+    ray_storage: Text | None = _field(None, "storage path of Ray, a folder or `s3://…`", "the data folder")
     # What one busy core of a server takes, with its share of memory and losses.
-    core_watts: Factor = _field(12.0, "power of one core, where codecarbon is not installed")
+    core_watts: Factor = _field(12.0, "power of a core in watts, if codecarbon is not installed")
     # The average over the world: https://ember-energy.org/latest-insights/global-electricity-review-2025
     co2_g_per_kwh: Factor = _field(473.0, "grams of CO₂ per kWh")
     cents_per_kwh: Factor = _field(20.0, "price per kWh")
     country: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = _field(
-        "USA", "the country whose electricity codecarbon counts"
+        "USA", "country code for the electricity of codecarbon"
     )
-    cuda_visible_devices: str | None = _field(None, "the GPUs that CUDA may use", "all")
+    cuda_visible_devices: str | None = _field(None, "GPUs that CUDA can use", "all")
 
 
 # What CUDA itself reads, too, has no prefix.
@@ -148,8 +153,8 @@ def _parsed(name: str, raw: str) -> Any:
         return _adapter(name).validate_python(raw)
     except ValidationError:
         raise SettingError(
-            f"The environment variable {variable(name)} takes {_allowed(name)}, received {raw[:60]!r}; "
-            "change it or leave it out."
+            f"The environment variable {variable(name)} takes {_allowed(name)}, received {raw[:60]!r}; change or "
+            "unset it."
         ) from None
 
 

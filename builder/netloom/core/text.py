@@ -19,7 +19,7 @@ def no_json(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     said = plain(str(error))
-    return "a whole number in it has too many digits" if "set_int_max_str_digits" in said else said.rstrip(". ")
+    return "an integer in it has too many digits" if "set_int_max_str_digits" in said else said.rstrip(". ")
 
 
 @lru_cache(maxsize=16_384)

@@ -155,13 +155,15 @@ class Editor:
             if not (isinstance(client, str) and 0 < len(client) <= 64 and isinstance(ops, list)):
                 raise TypeError
         except (TypeError, KeyError, IndexError):
-            return ["The canvas sent a message that could not be read; please reload the page."]
+            return ["The canvas sent an invalid message; reload the page."]
         with self.lock:
             self._know(client)
             if epoch != self.epoch:
                 self._others[client] = self.revision
                 return (
-                    ["The project was replaced meanwhile; edits that were still under way were dropped."] if ops else []
+                    ["The project was replaced by another version; edits that were not yet applied were discarded."]
+                    if ops
+                    else []
                 )
             refusals: list[str] = []
             for op in ops:
@@ -171,7 +173,7 @@ class Editor:
     def _operation(self, client: str, op: Any) -> list[str]:
         seq = op.get("seq") if isinstance(op, dict) else None
         if not isinstance(seq, int) or isinstance(seq, bool):
-            return ["The canvas sent an edit without a number; please reload the page."]
+            return ["The canvas sent an edit without a sequence number; reload the page."]
         if seq <= self.acks.get(client, 0):
             return []
         self.acks.pop(client, None)  # so that the one heard of last stands last
@@ -185,7 +187,12 @@ class Editor:
         except EditError as error:
             return [self._refuse(client, str(error))]
         except Exception as error:  # the edits behind it must not be lost with it
-            return [self._refuse(client, f"Netloom itself failed at this edit ({type(error).__name__}): not made.")]
+            return [
+                self._refuse(
+                    client,
+                    f"This edit failed because of a bug in Netloom ({type(error).__name__}); it was not applied.",
+                )
+            ]
         return []
 
     def _refuse(self, client: str, sentence: str) -> str:

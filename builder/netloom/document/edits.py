@@ -57,9 +57,9 @@ def apply(project: Project, edit: Edit) -> Project:
     except CompositionError as error:
         raise EditError(str(error)) from None
     except ValidationError as error:
-        raise EditError(f"This edit was refused: {explain(error)}") from None
+        raise EditError(f"This edit is invalid: {explain(error)}") from None
     except UnicodeEncodeError:
-        raise EditError("This edit holds characters that are not text (lone surrogates).") from None
+        raise EditError("This edit contains invalid characters (lone surrogates).") from None
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise EditError(f"The edit {kind!r} is incomplete or malformed ({type(error).__name__}: {error}).") from None
 
@@ -67,10 +67,10 @@ def apply(project: Project, edit: Edit) -> Project:
 def _batch(project: Project, edit: Edit) -> Project:
     edits = edit["edits"]
     if len(edits) > MAX_BATCH:
-        raise EditError(f"One step holds at most {MAX_BATCH:,} edits.")
+        raise EditError(f"A batch can have at most {MAX_BATCH:,} edits.")
     for part in edits:
         if isinstance(part, Mapping) and part.get("kind") == "batch":
-            raise EditError("A batch of edits holds no other batch.")
+            raise EditError("A batch of edits cannot contain another batch.")
         project = apply(project, part)
     return project
 
@@ -117,7 +117,7 @@ def _order(network: Network, edit: Edit) -> Network:
         for key in edit.get(name, ()):
             if key not in network.nodes or network.nodes[key].type != kind:
                 raise EditError(
-                    f"{str(key)[:60]!r} is not an {kind} of this network; it may have been removed meanwhile."
+                    f"{str(key)[:60]!r} is not an {kind} of this network; it may have been removed in another tab."
                 )
     return network.ordered(edit.get("inputs"), edit.get("outputs"))
 
@@ -140,7 +140,7 @@ def _connect(network: Network, edit: Edit) -> Network:
             raise EditError(f"There is no node {end} to connect.")
     edges = tuple(other for other in network.edges if other.target != edge.target)
     if len(edges) >= MAX_EDGES:
-        raise EditError(f"A network has at most {MAX_EDGES:,} edges.")
+        raise EditError(f"A network can have at most {MAX_EDGES:,} edges.")
     return network.model_copy(update={"edges": (*edges, edge)})
 
 
@@ -169,7 +169,7 @@ def _note(network: Network, edit: Edit) -> Network:
 def _node(network: Network, edit: Edit) -> Node:
     node = network.nodes.get(edit["node"])
     if node is None:
-        raise EditError(f"There is no node {edit['node']!r}; it may have been removed meanwhile.")
+        raise EditError(f"There is no node {edit['node']!r}; it may have been removed in another tab.")
     return node
 
 

@@ -30,7 +30,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 def _rounded(value: Number, digits: Number = 0) -> Number:
     # Python takes powers of ten for it, of as many digits as are asked for.
     if abs(digits) > MAX_DIGITS:
-        raise ValueError(f"it is rounded to at most {MAX_DIGITS} digits")
+        raise ValueError(f"round() supports at most {MAX_DIGITS} digits")
     return round(value, digits) if digits else round(value)  # type: ignore[arg-type]
 
 
@@ -60,7 +60,7 @@ def evaluate(text: str, names: Mapping[str, Number], size: Callable[[int], int] 
     try:
         value = _value(_tree(text), names, size)
     except (ZeroDivisionError, OverflowError, ArithmeticError) as error:
-        raise ExpressionError(f"{text[:60]!r} has no value: {error}") from None
+        raise ExpressionError(f"{text[:60]!r} cannot be evaluated: {error}") from None
     return value
 
 
@@ -77,7 +77,7 @@ def names_in(text: str) -> frozenset[str]:
 @lru_cache(maxsize=4_096)
 def _tree(text: str) -> ast.expr:
     if len(text) > MAX_LENGTH:
-        raise ExpressionError(f"an expression has at most {MAX_LENGTH} characters, this one {len(text)}")
+        raise ExpressionError(f"an expression can have at most {MAX_LENGTH} characters, received {len(text)}")
     try:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -90,7 +90,7 @@ def _value(node: ast.expr, names: Mapping[str, Number], size: Callable[[int], in
     if isinstance(node, ast.Name):
         if node.id not in names:
             known = ", ".join(names) or "none yet"
-            raise ExpressionError(f"{node.id[:60]!r} is no parameter of this network; it has {known}")
+            raise ExpressionError(f"{node.id[:60]!r} is not a parameter of this network; it has {known}")
         return names[node.id]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         value = _value(node.operand, names, size)
@@ -98,7 +98,7 @@ def _value(node: ast.expr, names: Mapping[str, Number], size: Callable[[int], in
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
         left, right = _value(node.left, names, size), _value(node.right, names, size)
         if isinstance(node.op, ast.Pow) and abs(right) > MAX_POWER:
-            raise ExpressionError(f"a power of {right} is too high; {MAX_POWER} is the highest")
+            raise ExpressionError(f"the exponent {right} is greater than the maximum of {MAX_POWER}")
         return _bounded(_OPERATORS[type(node.op)](left, right))
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
         values = [_value(value, names, size) for value in node.args]
@@ -106,14 +106,14 @@ def _value(node: ast.expr, names: Mapping[str, Number], size: Callable[[int], in
             try:
                 return size(values[0])
             except (ValueError, IndexError) as error:
-                raise ExpressionError(f"{ast.unparse(node)[:60]!r} has no value: {error}") from None
+                raise ExpressionError(f"{ast.unparse(node)[:60]!r} cannot be evaluated: {error}") from None
         if node.func.id in FUNCTIONS and values:
             try:
                 return _bounded(FUNCTIONS[node.func.id](*values))
             except (TypeError, ValueError) as error:
-                raise ExpressionError(f"{ast.unparse(node)[:60]!r} has no value: {error}") from None
+                raise ExpressionError(f"{ast.unparse(node)[:60]!r} cannot be evaluated: {error}") from None
     raise ExpressionError(
-        f"{ast.unparse(node)[:60]!r} is not allowed; take numbers, parameters, + - * / // % **, brackets, "
+        f"{ast.unparse(node)[:60]!r} is not allowed; use numbers, parameters, + - * / // % **, brackets, "
         f"{SIZE}(axis) and {', '.join(FUNCTIONS)}"
     )
 

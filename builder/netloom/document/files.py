@@ -62,12 +62,14 @@ def storage_problem(project: Project, before: Project | None = None) -> str:
             return ""  # most are, and this takes a tenth of the time
         size = len(dumps(project).encode())
     except ValueError:  # a lone surrogate, which UTF-8 does not have
-        return "This document holds half a character, which cannot be stored; type it again."
+        return (
+            "This document contains an incomplete character (a lone surrogate), which cannot be stored; type it again."
+        )
     if size <= MAX_BYTES or (before is not None and size <= len(dumps(before).encode())):
         return ""
     return (
-        f"This would make the document {size:,} bytes large; Netloom keeps at most {MAX_BYTES:,}. Shorten or remove "
-        "notes, remarks and layers."
+        f"The document would have {size:,} bytes, but at most {MAX_BYTES:,} are allowed. Shorten or remove notes, "
+        "comments and layers."
     )
 
 
@@ -92,11 +94,11 @@ def loads(text: str | bytes, limit: int | None = MAX_BYTES) -> Project:
     """
     size = len(text) if isinstance(text, bytes) else len(text.encode(errors="surrogatepass"))
     if limit is not None and size > limit:
-        raise DocumentError(f"This document has {size:,} bytes; Netloom reads at most {limit:,}.")
+        raise DocumentError(f"This document has {size:,} bytes, but at most {limit:,} are allowed.")
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except UnicodeDecodeError:
-        raise DocumentError("This file is not UTF-8 text, so it is no Netloom document.") from None
+        raise DocumentError("This file is not UTF-8 text, so it is not a Netloom document.") from None
     except (ValueError, RecursionError) as error:
         raise DocumentError(f"This is not valid JSON: {no_json(error)}.") from None
     return parse(value)
@@ -109,16 +111,19 @@ def parse(value: Any) -> Project:
         DocumentError: one sentence that says what is wrong and where.
     """
     if not isinstance(value, dict):
-        raise DocumentError("A Netloom document is a JSON object with the keys name and networks.")
+        raise DocumentError("A Netloom document must be a JSON object with the keys name and networks.")
     version = value.get("format", FORMAT)
     if isinstance(version, int) and version > FORMAT:
-        raise DocumentError(f"This document has format {version}, made by a newer Netloom; this one reads {FORMAT}.")
+        raise DocumentError(
+            f"This document has the format {version} of a newer version of Netloom; this version "
+            f"supports up to {FORMAT}."
+        )
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise DocumentError("This document holds characters that are not text (lone surrogates).") from None
+        raise DocumentError("This document contains invalid characters (lone surrogates).") from None
     except (RecursionError, TypeError, ValueError):
-        raise DocumentError("This document holds values that are not JSON.") from None
+        raise DocumentError("This document contains values that are not valid JSON.") from None
     try:
         return Project.model_validate(value)
     except ValidationError as error:
@@ -140,7 +145,7 @@ def read(path: str | Path) -> Project:
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
         raise DocumentPathError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     if len(content) > MAX_BYTES:
-        raise DocumentError(f"{path} has more than {MAX_BYTES:,} bytes, too many for a Netloom document.")
+        raise DocumentError(f"{path} has more than {MAX_BYTES:,} bytes, the limit for a Netloom document.")
     return loads(content)
 
 
@@ -182,7 +187,7 @@ def explain(error: ValidationError) -> str:
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number in JSON")
+    raise ValueError(f"{name} is not a valid JSON number")
 
 
 def _short(text: str, length: int = 120) -> str:

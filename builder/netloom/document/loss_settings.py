@@ -19,7 +19,7 @@ _RUN = re.compile(r"run:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 def _teacher(text: str) -> str:
     if text and not _RUN.fullmatch(text):
-        raise ValueError("a teacher is a run, written run:ID")
+        raise ValueError("a teacher must be a run, written run:ID")
     return text
 
 

@@ -6,7 +6,7 @@ from itertools import count
 
 from netloom.document.project import MAX_NETWORKS, SUBNETWORK, Network, Node, Project, is_identifier, misnamed
 
-NAMES = "A network's name is lower case, made of letters, digits and _, such as residual_block."
+NAMES = "The name of a network must consist of lowercase letters, digits and _, such as residual_block."
 
 
 class BundleError(ValueError):
@@ -28,10 +28,10 @@ def extract(project: Project, name: str, called: str = "") -> Project:
         raise BundleError(misnamed(called, NAMES))
     order = innermost_first(project, name)
     if called in order[:-1]:
-        raise BundleError(f"{name} uses another network that is called {called}; choose another name.")
+        raise BundleError(f"{name} uses another network named {called}; choose another name.")
     networks = {called if key == name else key: project.networks[key] for key in reversed(order)}
     if not project.networks[name].nodes:
-        raise BundleError(f"The network {name} is empty; there is nothing to keep of it yet.")
+        raise BundleError(f"The network {name} is empty; add layers before you publish it.")
     return Project(name=called, networks=networks, main=called)
 
 
@@ -52,7 +52,7 @@ def insert(project: Project, bundle: Project) -> tuple[Project, dict[str, str]]:
         )
         networks[names[key]] = network
     if len(networks) > MAX_NETWORKS:
-        raise BundleError(f"A project has at most {MAX_NETWORKS} networks; with these it would have {len(networks)}.")
+        raise BundleError(f"A project can have at most {MAX_NETWORKS} networks, but this would make {len(networks)}.")
     return project.model_copy(update={"networks": networks}), names
 
 
@@ -65,7 +65,7 @@ def exchange(project: Project, old: Project, new: Project) -> Project:
     """
     same, names = insert(project, old)
     if same != project:
-        raise BundleError(f"The network {old.main} was changed in this project, so it is left as it is.")
+        raise BundleError(f"The network {old.main} was changed in this project, so it is not updated.")
     grown, given = insert(project, new)
     target, networks = names[old.main], dict(grown.networks)
     networks[target] = networks[given[new.main]]
@@ -96,7 +96,7 @@ def innermost_first(project: Project, name: str) -> list[str]:
             waiting.pop()
             order.append(around.pop())
         elif inner in around:
-            raise BundleError(f"The network {inner} stands in itself; take it out there first.")
+            raise BundleError(f"The network {inner} contains itself; remove it there first.")
         elif inner not in order:
             around.append(inner)
             waiting.append(iter(project.uses(inner)))

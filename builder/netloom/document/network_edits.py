@@ -56,9 +56,9 @@ def delete(project: Project, edit: Mapping[str, Any]) -> Project:
     name = _known(project, edit["name"])
     users = [other for other in project.networks if name in project.uses(other)]
     if name == project.main:
-        raise CompositionError("The main network stays, as it is the one that is trained.")
+        raise CompositionError("The main network cannot be removed, because it is the one that is trained.")
     if users:
-        raise CompositionError(f"The network {name} stands in {', '.join(users)}; remove it there first.")
+        raise CompositionError(f"The network {name} is used in {', '.join(users)}; remove it there first.")
     rest = {other: network for other, network in project.networks.items() if other != name}
     return project.model_copy(update={"networks": rest})
 
@@ -103,10 +103,10 @@ def rename_parameter(project: Project, edit: Mapping[str, Any]) -> Project:
     if old == new:
         return project
     if not isinstance(new, str) or not is_identifier(new) or new in FUNCTIONS or new == SIZE:
-        rule = "A parameter is called by a lower-case name that is no function's, such as width."
+        rule = "A parameter needs a lowercase name that is not the name of a function, such as width."
         raise CompositionError(rule if new in FUNCTIONS or new == SIZE else misnamed(str(new), rule))
     if new in network.parameters:
-        raise CompositionError(f"The network {name} has a parameter {new} already.")
+        raise CompositionError(f"The network {name} already has a parameter {new}.")
 
     def reading(node: Node) -> Node:
         found = {key: _reading(value, old, new) for key, value in node.params.items() if key in numbers[node.type]}
@@ -165,7 +165,7 @@ def group(project: Project, edit: Mapping[str, Any]) -> Project:
     _room(project)
     chosen = {key for key in edit["nodes"] if key in outer.nodes and outer.nodes[key].type not in ("Input", "Output")}
     if not chosen:
-        raise CompositionError("Select the layers that should become a network; Inputs and Outputs stay outside.")
+        raise CompositionError("Select at least one layer other than Inputs and Outputs to create a subnetwork.")
     _stand_together(outer, chosen)
     coming = _references(edge for edge in outer.edges if edge.target_node in chosen and edge.source_node not in chosen)
     going = _references(edge for edge in outer.edges if edge.source_node in chosen and edge.target_node not in chosen)
@@ -235,22 +235,26 @@ def unpack(project: Project, edit: Mapping[str, Any]) -> Project:
     outer = project.networks[name]
     node = outer.nodes.get(edit["node"])
     if node is None or node.type != SUBNETWORK:
-        raise CompositionError("Choose a node that stands for a network; others cannot be unpacked.")
+        raise CompositionError("Select a subnetwork; other layers cannot be ungrouped.")
     inner = project.networks[_known(project, node.params.get("network"))]
     repeat = node.params.get("repeat", 1)
     if not isinstance(repeat, int) or repeat < 1:
-        raise CompositionError(f"{node.id} is repeated {repeat!r} times; a number is needed there to unpack it.")
+        raise CompositionError(
+            f"{node.id} is repeated {repeat!r} times; replace the expression with a number to ungroup it."
+        )
     if repeat * len(inner.nodes) > MAX_NODES:
-        raise CompositionError(f"{node.id} is {repeat} times {len(inner.nodes)} layers; at most {MAX_NODES} fit here.")
+        raise CompositionError(
+            f"{node.id} is {repeat} times {len(inner.nodes)} layers, but at most {MAX_NODES} are allowed."
+        )
     if repeat > 1 and node.params.get("shared"):
-        raise CompositionError(f"The repetitions of {node.id} share their weights, so it cannot be unpacked.")
+        raise CompositionError(f"The repetitions of {node.id} share their weights, so it cannot be ungrouped.")
     if node.shares or any(other.shares == node.id for other in outer.nodes.values()):
-        raise CompositionError(f"{node.id} shares its weights with another node, so it cannot be unpacked.")
+        raise CompositionError(f"{node.id} shares its weights with another layer, so it cannot be ungrouped.")
     values = node.params.get("values", {})
     values = {**inner.parameters, **(values if isinstance(values, dict) else {})}
     if sized := [key for key, value in values.items() if isinstance(value, str) and f"{SIZE}(" in value]:
         raise CompositionError(
-            f"{node.id} reads a length of what comes in as {sized[0]}; put a number there to unpack it."
+            f"{node.id} uses the size of its input in {sized[0]}; replace it with a number to ungroup it."
         )
     sources = {edge.target_port: edge.source for edge in outer.edges if edge.target_node == node.id}
     nodes = {key: other for key, other in outer.nodes.items() if key != node.id}
@@ -383,14 +387,14 @@ def _stand_together(network: Network, chosen: set[str]) -> None:
         for target in leads[waiting.pop()]:
             if target in chosen:
                 raise CompositionError(
-                    "A way leads out of these layers and back into them; select what lies on it as well."
+                    "A path leaves these layers and returns to them; select the layers on it as well."
                 )
             if target not in reached:
                 reached.add(target)
                 waiting.append(target)
     for key, node in network.nodes.items():
         if node.shares in network.nodes and (key in chosen) != (node.shares in chosen):
-            raise CompositionError(f"{key} shares the weights of {node.shares}; select both or neither.")
+            raise CompositionError(f"{key} shares the weights of {node.shares}; select both layers or neither.")
 
 
 def _height(network: Network) -> float:
@@ -415,7 +419,7 @@ def _new_name(project: Project, name: object) -> str:
 def _room(project: Project) -> None:
     """Refuse one network more than a document holds: it could be saved, but never be read again."""
     if len(project.networks) >= MAX_NETWORKS:
-        raise CompositionError(f"A project has at most {MAX_NETWORKS} networks; delete one that is not used any more.")
+        raise CompositionError(f"A project can have at most {MAX_NETWORKS} networks; delete an unused one.")
 
 
 def _free(taken: Mapping[str, object], base: str) -> str:

@@ -57,12 +57,12 @@ def misnamed(name: str, rule: str) -> str:
     """What to say of a name that is no identifier: the `rule` for such names, or that this very one is taken."""
     if not _IDENTIFIER.fullmatch(name):
         return rule
-    return f"{name} means something in Python or PyTorch itself; choose another name, such as {name[:60]}_1."
+    return f"{name} is reserved by Python or PyTorch; choose another name, such as {name[:60]}_1."
 
 
 def _identifier(name: str) -> str:
     if not is_identifier(name):
-        raise ValueError("an id is a lower-case Python name of at most 64 letters, digits and _, such as conv2d_1")
+        raise ValueError("an id must be a lowercase Python name of at most 64 letters, digits and _, such as conv2d_1")
     return name
 
 
@@ -70,13 +70,13 @@ def _reference(text: str) -> str:
     node, _, port = text.partition(".")
     _identifier(node)
     if "." in text and not _PORT.fullmatch(port):
-        raise ValueError("a port's name is lower case, such as out, or b")
+        raise ValueError("the name of a port must be lowercase, such as out")
     return text
 
 
 def _finite(value: float) -> float:
     if not math.isfinite(value) or abs(value) > 1e7:
-        raise ValueError("a position on the canvas is a finite number of pixels")
+        raise ValueError("a position on the canvas must be a finite number of pixels")
     return value
 
 
@@ -84,11 +84,11 @@ def _plain(params: dict[str, JsonValue]) -> dict[str, JsonValue]:
     try:
         size = len(json.dumps(params, allow_nan=False))
     except ValueError:
-        raise ValueError("NaN and infinity are no numbers in a document") from None
+        raise ValueError("NaN and infinity are not allowed in a document") from None
     if size > MAX_PARAMS_BYTES:
-        raise ValueError(f"the settings of one layer take at most {MAX_PARAMS_BYTES:,} bytes")
+        raise ValueError(f"the parameters of a layer can have at most {MAX_PARAMS_BYTES:,} bytes")
     if size > 2 * MAX_PARAMS_DEPTH and _is_deep(params):
-        raise ValueError(f"the settings of one layer are nested at most {MAX_PARAMS_DEPTH} deep")
+        raise ValueError(f"the parameters of a layer can be nested at most {MAX_PARAMS_DEPTH} levels deep")
     return params
 
 
@@ -212,19 +212,19 @@ class Network(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Network:
         if len(self.nodes) > MAX_NODES:
-            raise ValueError(f"a network has at most {MAX_NODES} nodes, this one has {len(self.nodes)}")
+            raise ValueError(f"a network can have at most {MAX_NODES} nodes, received {len(self.nodes)}")
         if len(self.edges) > MAX_EDGES:
-            raise ValueError(f"a network has at most {MAX_EDGES:,} edges, this one has {len(self.edges):,}")
+            raise ValueError(f"a network can have at most {MAX_EDGES:,} edges, received {len(self.edges):,}")
         for key, node in self.nodes.items():
             if key != node.id:
-                raise ValueError(f"the node under {key!r} calls itself {node.id!r}")
+                raise ValueError(f"the node under {key!r} has the id {node.id!r}")
         taken: set[str] = set()
         for edge in self.edges:
             for end in (edge.source_node, edge.target_node):
                 if end not in self.nodes:
-                    raise ValueError(f"an edge from {edge.source} to {edge.target} names {end}, which is no node")
+                    raise ValueError(f"an edge from {edge.source} to {edge.target} names {end}, which is not a node")
             if edge.target in taken:
-                raise ValueError(f"two edges lead to {edge.target}; an input port takes one")
+                raise ValueError(f"two edges lead to {edge.target}, but an input port accepts one")
             taken.add(edge.target)
         self._refuse_orders_of_others()
         return self
@@ -235,7 +235,7 @@ class Network(Frozen):
             if wrong is not None:
                 raise ValueError(f"{name} names {wrong}, which is not an {kind} of this network")
             if len(set(order)) < len(order):
-                raise ValueError(f"{name} names a node twice; each {kind} has one place")
+                raise ValueError(f"{name} repeats a node; each {kind} must be listed once")
 
     def order(self, kind: EndKind) -> list[str]:
         """The Inputs or Outputs in the order of the arguments or results; those without a place follow by their ids."""
@@ -321,7 +321,7 @@ class DataChoice(Frozen):
     @model_validator(mode="after")
     def _fold_exists(self) -> DataChoice:
         if self.folds is not None and self.fold >= self.folds:
-            raise ValueError(f"fold {self.fold} is none of {self.folds} folds, which are counted from 0")
+            raise ValueError(f"fold {self.fold} is out of range; with {self.folds} folds, choose 0 to {self.folds - 1}")
         return self
 
 

@@ -27,8 +27,8 @@ def fold(project: Project) -> str:
     text = _FORM + base64.urlsafe_b64encode(zlib.compress(plain, 9)).decode().rstrip("=")
     if len(text) > MAX_LETTERS:
         raise DocumentError(
-            f"This project takes {len(text):,} letters, and a link holds {MAX_LETTERS:,}; save it as a file on Home "
-            "and send that instead."
+            f"A link to this project would have {len(text):,} characters, but at most {MAX_LETTERS:,} are allowed; "
+            "save the project as a file on the Home page and send the file."
         )
     return text
 
@@ -41,17 +41,21 @@ def unfold(text: str) -> Project:
     """
     text = text.strip()
     if len(text) > MAX_LETTERS:
-        raise DocumentError(f"This link has {len(text):,} letters; Netloom reads at most {MAX_LETTERS:,}.")
+        raise DocumentError(f"This link has {len(text):,} characters, but at most {MAX_LETTERS:,} are allowed.")
     if not text.startswith(_FORM):
-        raise DocumentError("This link was made by a newer Netloom, or is none; ask for it again, or for a file.")
+        raise DocumentError(
+            "This link is invalid or was created by a newer version of Netloom; ask for a new link or for a file."
+        )
     try:
         packed = base64.b64decode(text[1:] + "=" * (-len(text[1:]) % 4), altchars=b"-_", validate=True)
         unpacking = zlib.decompressobj()
         plain = unpacking.decompress(packed, MAX_UNFOLDED_BYTES)
     except (binascii.Error, ValueError, zlib.error):
-        raise DocumentError("This link is damaged; a part of it may have been lost on its way.") from None
+        raise DocumentError("This link is damaged or incomplete; copy it again.") from None
     if unpacking.unconsumed_tail:
-        raise DocumentError(f"This link unfolds to more than {MAX_UNFOLDED_BYTES:,} bytes, too many for a link.")
+        raise DocumentError(
+            f"The content of this link has more than {MAX_UNFOLDED_BYTES:,} bytes, the limit for a link."
+        )
     if not unpacking.eof:
-        raise DocumentError("This link is damaged; a part of it may have been lost on its way.")
+        raise DocumentError("This link is damaged or incomplete; copy it again.")
     return loads(plain)

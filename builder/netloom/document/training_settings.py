@@ -21,16 +21,14 @@ _PATH = re.compile(r"[a-z][a-z0-9_]{0,63}(\.[a-z0-9_]{1,64}){0,15}")
 
 def _start(text: str) -> str:
     if text and not _START.fullmatch(text):
-        raise ValueError(
-            "training starts from random weights (empty), from weights:DIGEST (64 hexadecimal digits), or from run:ID"
-        )
+        raise ValueError("start must be empty (random weights), weights:DIGEST (64 hexadecimal digits), or run:ID")
     return text
 
 
 def _one_of(choices: Mapping[str, Choice]) -> AfterValidator:
     def check(name: str) -> str:
         if name not in choices:
-            raise ValueError(f"there is no {name[:40]!r}; there are {', '.join(choices)}")
+            raise ValueError(f"there is no {name[:40]!r}; choose one of {', '.join(choices)}")
         return name
 
     return AfterValidator(check)
@@ -46,7 +44,7 @@ def _settings_of(choices: Mapping[str, Choice]) -> AfterValidator:
 
 def _path(text: str) -> str:
     if not _PATH.fullmatch(text):
-        raise ValueError("a layer is named by its id, such as conv2d_1, or block_1.conv2d_1 within another network")
+        raise ValueError("a layer must be given by its id, such as conv2d_1, or block_1.conv2d_1 within a subnetwork")
     return text
 
 

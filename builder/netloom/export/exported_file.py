@@ -11,7 +11,7 @@ from netloom.export.format import ExportError, Format, Report, Trained, registry
 from netloom.export.gan_generator import generator
 from netloom.export.verification import difference
 
-GENERATOR = "The file holds the generator; the discriminator is there for training alone."
+GENERATOR = "The file contains the generator; the discriminator is used only in training."
 
 
 def content(trained: Trained, name: str) -> bytes:
@@ -33,7 +33,7 @@ def export(trained: Trained, name: str, path: str | Path) -> Report:
     """
     kind, path = _format(name), destination(trained, name, path)
     if not path.parent.is_dir():
-        raise ExportError(f"There is no folder {str(path.parent)[:200]!r} to write to; make it first.")
+        raise ExportError(f"There is no folder {str(path.parent)[:200]!r} to write to; create it first.")
     made, difference = _made(trained, kind)
     write_bytes(path, made)
     part = GENERATOR if kind.tolerance is not None and trained.objective.task.generates_input else ""
@@ -56,8 +56,8 @@ def _made(trained: Trained, kind: Format) -> tuple[bytes, float | None]:
     found = difference(kind, trained, made)
     if not found <= kind.tolerance:
         raise ExportError(
-            f"{kind.title}: the answers of the file differ from the app's by {found:.2g}, and at most "
-            f"{kind.tolerance:g} is allowed, so it is not handed out."
+            f"{kind.title}: the outputs of the file differ from the app's by {found:.2g}, but at most "
+            f"{kind.tolerance:g} is allowed, so the file was discarded."
         )
     return made, found
 

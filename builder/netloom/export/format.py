@@ -64,11 +64,13 @@ class Report:
 
     def _compared(self) -> str:
         if self.difference is None or self.tolerance is None:
-            return "It holds no weights, so there are no answers to compare."
+            return "The file contains no weights, so there are no outputs to compare."
         if self.difference == 0:
-            return "Loaded again, it gives the app's answers to the last bit."
+            return "Verified: the outputs of the loaded file match the app's bit for bit."
         found, allowed = f"{self.difference:.1e}", f"{self.tolerance:g}"
-        return f"Loaded again, its answers differ from the app's by at most {found}; {allowed} is allowed."
+        return (
+            f"Verified: the outputs of the loaded file differ from the app's by at most {found}; {allowed} is allowed."
+        )
 
 
 class Format(ABC):

@@ -18,8 +18,8 @@ def describe(decoding: Decoding, data: Prepared) -> str:
 
 def _reconstruction(decoding: Decoding, data: Prepared) -> str:
     if "threshold" in decoding:
-        return "The answer is whether it is usual or unusual, by how far the network is off when it gives it back."
-    return "The answer is the row as the network gives it back, and how far that is off."
+        return "The prediction is usual or unusual, by the reconstruction error."
+    return "The prediction is the reconstructed row and its error."
 
 
 def _tags(decoding: Decoding, data: Prepared) -> str:
@@ -29,21 +29,21 @@ def _tags(decoding: Decoding, data: Prepared) -> str:
         if words
         else ""
     )
-    return f"The answer is a tag for each word, and the entities that the tags mark.{given}"
+    return f"The prediction is a tag for each word and the entities that the tags mark.{given}"
 
 
 def _text(decoding: Decoding, data: Prepared) -> str:
     unread = data.schema.inputs[-1].name
-    return f"The answer is a text, written token by token from the rest of the row; `{unread}` is not read."
+    return f"The prediction is a text, generated token by token from the rest of the row; `{unread}` is ignored."
 
 
 def _action(decoding: Decoding, data: Prepared) -> str:
     score = "the return that the agent expects of each" if decoding["values"] else "the probability of each"
-    return f"The answer is one of {len(decoding['classes'])} actions, with {score}."
+    return f"The prediction is one of {len(decoding['classes'])} actions, with {score}."
 
 
 def _several(decoding: Decoding, data: Prepared) -> str:
-    return f"The answer holds one for each of {', '.join(part['name'] for part in decoding['parts'])}."
+    return f"The prediction has one for each of {', '.join(part['name'] for part in decoding['parts'])}."
 
 
 def _fixed(sentence: str) -> Callable[[Decoding, Prepared], str]:
@@ -57,24 +57,25 @@ def _counted(sentence: str) -> Callable[[Decoding, Prepared], str]:
 SENTENCES: dict[str, Callable[[Decoding, Prepared], str]] = {
     "input": _reconstruction,
     "generated": _fixed(
-        "The answer is the picture that is made of the noise; the discriminator, which only trains, is left out."
+        "The prediction is the image that is generated from the noise; the discriminator, which is used only in "
+        "training, is left out."
     ),
-    "mask": _counted("The answer is one of {} classes for each pixel, by its number."),
+    "mask": _counted("The prediction is one of {} classes for each pixel, as its index."),
     "class_and_tags": _fixed(
-        "The answer is a class with its probability, a tag for each word, and the entities that the tags mark."
+        "The prediction is a class with its probability, a tag for each word, and the entities that the tags mark."
     ),
     "tags": _tags,
     "sequence": _text,
     "action": _action,
-    "labels": _counted("The answer is those of {} labels that apply, with the probability of each."),
+    "labels": _counted("The prediction is the set of labels out of {} that apply, with the probability of each."),
     "binary": lambda decoding, data: (
-        f"The answer is {decoding['classes'][0]} or {decoding['classes'][1]}, with the probability of each."
+        f"The prediction is {decoding['classes'][0]} or {decoding['classes'][1]}, with the probability of each."
     ),
-    "pair": _fixed("The answer is whether both are alike, by how far apart their embeddings lie."),
-    "embedding": _fixed("The answer is an embedding: numbers that are near each other for what is alike."),
-    "score": _fixed("The answer is a score: the higher, the better the item suits the user."),
+    "pair": _fixed("The prediction is whether both are similar, by the distance of their embeddings."),
+    "embedding": _fixed("The prediction is an embedding: vectors that are close to each other for similar examples."),
+    "score": _fixed("The prediction is a score: a higher score means a more relevant item for the user."),
     "several": _several,
-    "class": _counted("The answer is one of {} classes, with the probability of each."),
-    "number": _fixed("The answer is a number in the units of the data."),
-    "next_token": _fixed("The answer is the likeliest next token, with the probabilities of the five likeliest."),
+    "class": _counted("The prediction is one of {} classes, with the probability of each."),
+    "number": _fixed("The prediction is a number in the units of the data."),
+    "next_token": _fixed("The prediction is the most likely next token, with the probabilities of the top five."),
 }

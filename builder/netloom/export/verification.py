@@ -36,7 +36,7 @@ def difference(kind: Format, trained: Trained, content: bytes) -> float:
     except ExportError:
         raise
     except Exception as error:  # whatever a foreign runtime raises, the file is of no use
-        raise ExportError(f"{kind.title}: the file was made, but it does not run: {cause(error)}.") from error
+        raise ExportError(f"{kind.title}: the file was written, but it does not run: {cause(error)}.") from error
     pairs = zip(expected, answers, strict=True)
     return max(distance(got, wanted) for one, other in pairs for wanted, got in zip_longest(one, other))
 

@@ -20,7 +20,7 @@ class MultiHeadAttention(nn.Module):
         super().__init__()
         if dim % heads:
             raise ValueError(
-                f"{heads} heads cannot share a width of {dim} evenly; take a number of heads that divides it"
+                f"{heads} heads cannot divide a width of {dim} evenly; choose a number of heads that divides it"
             )
         self.heads, self.dropout, self.causal = heads, dropout, causal
         self.q = nn.Linear(dim, dim)
@@ -136,8 +136,8 @@ class DotProductAttention(nn.Module):
     def split(self, x: torch.Tensor) -> torch.Tensor:
         if x.shape[2] % self.heads:
             raise ValueError(
-                f"{self.heads} heads cannot share a width of {x.shape[2]} evenly; take a number of heads that divides "
-                "it"
+                f"{self.heads} heads cannot divide a width of {x.shape[2]} evenly; choose a number of heads that "
+                "divides it"
             )
         return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)  # (N, heads, T, D / heads)
 
@@ -215,13 +215,12 @@ class CrossAttention(DotProductAttention):
         super().__init__(heads, dropout, causal, window)
         if head_width is None and dim % heads:
             raise ValueError(
-                f"{heads} heads cannot share a width of {dim} evenly; take a number of heads that divides it"
+                f"{heads} heads cannot divide a width of {dim} evenly; choose a number of heads that divides it"
             )
         shared = heads if kv_heads is None else kv_heads
         if heads % shared:
             raise ValueError(
-                f"{heads} heads cannot share {shared} heads of keys and values evenly; take a number of them that "
-                f"divides {heads}"
+                f"{heads} heads cannot share {shared} key and value heads evenly; choose a number that divides {heads}"
             )
         self.width = dim // heads if head_width is None else head_width
         self.q = nn.Linear(dim, heads * self.width, bias=bias)
@@ -270,8 +269,8 @@ class SelfAttention(CrossAttention):
         super().__init__(dim, dim, heads, kv_heads, head_width, bias, dropout, causal, window)
         if position == "rotary" and self.width % 2:
             raise ValueError(
-                f"rotary position turns pairs of features, but each of the {heads} heads is {self.width} wide; "
-                "take a number of heads that leaves an even width"
+                f"rotary position embedding rotates pairs of features, but each of the {heads} heads has the odd "
+                f"width {self.width}; choose a number of heads that gives an even width"
             )
         self.turn_q = RotaryPosition(base) if position == "rotary" else nn.Identity()
         self.turn_k = RotaryPosition(base) if position == "rotary" else nn.Identity()

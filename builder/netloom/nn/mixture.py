@@ -64,7 +64,7 @@ class MixtureOfExperts(nn.Module):
     ) -> None:
         super().__init__()
         if top > experts:
-            raise ValueError(f"a step cannot go to {top} of {experts} experts; make top smaller or experts more")
+            raise ValueError(f"a step cannot use {top} of {experts} experts; lower top or raise experts")
         self.top, self.balance, self.capacity = top, balance, capacity
         self.router = nn.Linear(dim, experts, bias=False)
         self.softmax = nn.Softmax(dim=-1)

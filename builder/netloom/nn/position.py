@@ -39,7 +39,9 @@ class RotaryPosition(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         steps, dim = x.shape[-2], x.shape[-1]
         if dim % 2:
-            raise ValueError(f"rotary position turns pairs of features, but {dim} is odd; make the width even")
+            raise ValueError(
+                f"rotary position embedding rotates pairs of features, but the width {dim} is odd; make it even"
+            )
         exact = torch.promote_types(x.dtype, torch.float32)
         rate = self.base ** (-torch.arange(0, dim, 2, device=x.device, dtype=exact) / dim)
         angles = torch.arange(steps, device=x.device, dtype=exact).unsqueeze(1) * rate  # (T, D / 2)
@@ -102,8 +104,8 @@ class RelativeBuckets(nn.Module):
         self.reach, self.both_sides = reach, both_sides
         if self.exact < 1 or reach <= self.exact:
             raise ValueError(
-                f"{buckets} buckets give {self.exact} distances one of their own, which needs to be at least 1 and "
-                f"less than the reach of {reach}; change the number of buckets or the reach"
+                f"{buckets} buckets give {self.exact} exact distances, which must be at least 1 and less than "
+                f"reach={reach}; change buckets or reach"
             )
         self.table = nn.Embedding(buckets, heads)
         nn.init.normal_(self.table.weight, std=0.02)

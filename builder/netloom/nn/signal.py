@@ -61,8 +61,8 @@ class LogMel(nn.Module):
         high = rate / 2 if high is None else high
         if not low < high <= rate / 2:
             raise ValueError(
-                f"bands from {low:g} to {high:g} Hz are not possible at {rate} samples a second; "
-                f"take 0 or more, then a higher frequency of {rate / 2:g} Hz or less"
+                f"bands from {low:g} to {high:g} Hz are not possible at {rate} samples per second; "
+                f"choose 0 <= low < high <= {rate / 2:g} Hz"
             )
         self.stft = STFTMagnitude(window, hop, power=True)
         first, last = (2595.0 * math.log10(1.0 + hertz / 700.0) for hertz in (low, high))
@@ -89,7 +89,7 @@ class DCT(nn.Module):
     def __init__(self, size: int, keep: int) -> None:
         super().__init__()
         if keep > size:
-            raise ValueError(f"{size} numbers have no more than {size} coefficients, not {keep}; keep fewer")
+            raise ValueError(f"{size} numbers have at most {size} coefficients, received {keep}; lower the number")
         places, waves = torch.arange(size).unsqueeze(1), torch.arange(keep)
         basis = ((places + 0.5) * waves * (math.pi / size)).cos() * math.sqrt(2.0 / size)
         scale = torch.where(waves == 0, math.sqrt(0.5), 1.0)

@@ -41,7 +41,7 @@ class DiagonalStateSpace(nn.Module):
     def __init__(self, dim: int, state: int = 64, real: bool = False) -> None:
         super().__init__()
         if not real and state % 2:
-            raise ValueError(f"complex numbers come in pairs, but the state has {state}; make it even")
+            raise ValueError(f"complex states come in pairs, so the size of the state must be even, received {state}")
         self.real = real
         modes = state if real else state // 2
         number = torch.arange(modes).float().expand(dim, modes)

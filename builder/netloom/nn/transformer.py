@@ -36,7 +36,7 @@ class FeedForward(nn.Module):
             "sigmoid": nn.Sigmoid(),
         }
         if activation not in known:
-            raise ValueError(f"there is no activation {activation!r} here; choose one of {', '.join(known)}")
+            raise ValueError(f"there is no activation {activation!r}; choose one of {', '.join(known)}")
         return known[activation]
 
 
@@ -80,7 +80,7 @@ class Sublayer(nn.Module):
     ) -> None:
         super().__init__()
         if norm not in ("layer", "rms"):
-            raise ValueError(f"there is no norm {norm!r} here; choose layer or rms")
+            raise ValueError(f"there is no norm {norm!r}; choose layer or rms")
         self.norm_first = norm_first
         self.norm = nn.LayerNorm(dim, epsilon, bias=bias) if norm == "layer" else nn.RMSNorm(dim, epsilon)
         self.part = part

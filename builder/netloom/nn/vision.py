@@ -85,7 +85,7 @@ class MBConv(nn.Module):
     ) -> None:
         super().__init__()
         if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size={kernel_size} has no middle; take an odd number such as 3 or 5")
+            raise ValueError(f"kernel_size={kernel_size} has no center; choose an odd number such as 3 or 5")
         hidden = channels * expansion
         widen: list[nn.Module] = [nn.Conv2d(channels, hidden, 1, bias=False), nn.BatchNorm2d(hidden), nn.SiLU()]
         self.residual = stride == 1 and channels == filters
@@ -111,7 +111,7 @@ class ConvNeXtBlock(nn.Module):
     def __init__(self, channels: int, kernel_size: int = 7, expansion: int = 4, drop_path: float = 0.0) -> None:
         super().__init__()
         if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size={kernel_size} has no middle; take an odd number such as 5 or 7")
+            raise ValueError(f"kernel_size={kernel_size} has no center; choose an odd number such as 5 or 7")
         self.depthwise = nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels)
         self.norm = nn.LayerNorm(channels, eps=1e-6)
         self.expand = nn.Linear(channels, channels * expansion)
@@ -136,7 +136,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, filters: int, stride: int = 1, bottleneck: bool = False) -> None:
         super().__init__()
         if bottleneck and filters % 4:
-            raise ValueError(f"a bottleneck is a quarter of {filters} filters wide; take a multiple of 4")
+            raise ValueError(f"a bottleneck has a quarter of the {filters} filters; choose a multiple of 4")
         width = filters // 4 if bottleneck else filters
         if bottleneck:
             layers = [
@@ -198,7 +198,7 @@ class WindowAttention(nn.Module):
         super().__init__()
         if dim % heads:
             raise ValueError(
-                f"{heads} heads cannot share {dim} channels evenly; take a number of heads that divides it"
+                f"{heads} heads cannot divide {dim} channels evenly; choose a number of heads that divides it"
             )
         self.heads, self.window, self.shift = heads, window, shift
         self.qkv = nn.Linear(dim, 3 * dim)

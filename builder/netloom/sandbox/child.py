@@ -25,7 +25,9 @@ from netloom.sandbox.process import MODELS
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG: with the server that has forked it, a process ends
 # What is refused in words by what reads the files; the asking side raises the same.
 SENTENCES = ("UsageError", "DocumentError", "FetchError", "Unreadable", "DataError", "StartError", "CompileError")
-OUT_OF_MEMORY = "Reading it takes more than {limit} of memory; bring a part of it, or raise NETLOOM_UPLOAD_MEMORY_GB."
+OUT_OF_MEMORY = (
+    "Reading the file needs more than {limit} of memory; use a part of it, or raise NETLOOM_UPLOAD_MEMORY_GB."
+)
 
 
 def work() -> int:
@@ -64,7 +66,7 @@ def _refusal(error: Exception, limit: int) -> dict[str, Any]:
     if kinds:
         return {"refusal": str(error), "kind": kinds[0]}
     if isinstance(error, OSError):
-        return {"refusal": f"It cannot be read: {error.strerror or type(error).__name__}.", "kind": "DataError"}
+        return {"refusal": f"The file cannot be read: {error.strerror or type(error).__name__}.", "kind": "DataError"}
     return {"fault": "".join(traceback.format_exception(error))[-20_000:]}
 
 

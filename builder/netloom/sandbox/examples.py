@@ -76,8 +76,8 @@ def _asked(request: Mapping[str, Any], content: bytes, filename: str) -> Any:
     except RefusedError as error:
         raise DataError(str(error)) from None
     except EndedError as error:
-        raise DataError(f"{filename[:100]!r} cannot be read: {error}; bring a smaller one.") from None
+        raise DataError(f"{filename[:100]!r} cannot be read: {error}; use a smaller file.") from None
 
 
 def _unusable(filename: str) -> DataError:
-    return DataError(f"{filename[:100]!r} cannot be read: what was decoded does not have the expected size.")
+    return DataError(f"{filename[:100]!r} cannot be read: the decoded data does not have the expected size.")

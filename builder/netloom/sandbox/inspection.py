@@ -166,7 +166,7 @@ class Look:
             raise (UsageError if error.kind == "UsageError" else DataError)(str(error)) from None
         except EndedError as error:
             # To try again would take as much again.
-            self._refusal = f"{self._asked_for[:100]!r} cannot be read: {error}; bring a part of it."
+            self._refusal = f"{self._asked_for[:100]!r} cannot be read: {error}; use a part of it."
             raise DataError(self._refusal) from None
 
 

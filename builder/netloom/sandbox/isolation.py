@@ -59,4 +59,4 @@ def _leave_network() -> None:
 
 def _refuse(event: str, _arguments: tuple[Any, ...]) -> None:
     if event in _REFUSED:
-        raise ForbiddenError(f"A process that reads files of other people asked for {event}.")
+        raise ForbiddenError(f"A sandboxed process attempted {event}, which is not allowed.")

@@ -16,7 +16,7 @@ _BLOB = struct.Struct(">Q")
 
 
 class ClosedError(OSError):
-    """The other side is gone."""
+    """The other process closed the connection."""
 
 
 def send(channel: socket.socket, message: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> None:
@@ -30,7 +30,7 @@ def send(channel: socket.socket, message: Mapping[str, Any], blobs: Sequence[byt
             channel.sendall(_BLOB.pack(len(blob)))
             channel.sendall(blob)
     except (BrokenPipeError, ConnectionError) as error:
-        raise ClosedError("Nobody reads what is sent.") from error
+        raise ClosedError("The receiver closed the connection.") from error
 
 
 def receive(
@@ -45,7 +45,7 @@ def receive(
     length, count = _HEAD.unpack(_exactly(channel, _HEAD.size, until))
     left = most
     if left is not None and (length > left or count):
-        raise ClosedError("The answer is larger than any answer is.")
+        raise ClosedError("The answer exceeds the size limit.")
     try:
         message = json.loads(_exactly(channel, length, until))
     except (ValueError, RecursionError) as error:
@@ -72,6 +72,6 @@ def _exactly(channel: socket.socket, size: int, until: float | None) -> bytes:
         except OSError as error:
             raise ClosedError(str(error)) from error
         if not count:
-            raise ClosedError("The other side is gone.")
+            raise ClosedError("The other process closed the connection.")
         view = view[count:]
     return bytes(found)

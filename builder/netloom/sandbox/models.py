@@ -53,7 +53,7 @@ def read_models(path: Path, name: str = "", prepare: Preparation | None = None) 
         except RefusedError as error:
             raise _REFUSALS.get(error.kind, Unreadable)(str(error)) from None
         except SafetensorError:
-            raise Unreadable("The weights of this model cannot be kept.") from None
+            raise Unreadable("The weights of this model cannot be stored.") from None
     others: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in answer["others"].items()
     }
@@ -80,7 +80,7 @@ def keep_folder(store: Store, project: Project, path: Path) -> tuple[str, tuple[
                 source(project)  # says the same with the issues themselves, which no sentence carries
             raise _REFUSALS.get(error.kind, Unreadable)(str(error)) from None
         if not taken.is_file() or taken.stat().st_size > kept_weights.MAX_BYTES:
-            raise Unreadable("The weights of this folder cannot be kept.")
+            raise Unreadable("The weights of this folder cannot be stored.")
         digest = kept_weights.keep(store.home, taken.read_bytes())
     return f"{WEIGHTS}{digest}", tuple(str(remark) for remark in answer["remarks"])
 

@@ -86,7 +86,7 @@ class Process:
         try:
             messages.send(self._channel, {"memory": self.memory_bytes, "environment": variables})
         except messages.ClosedError:
-            raise EndedError("the process that reads files could not be started") from None
+            raise EndedError("the sandbox process could not be started") from None
 
     @property
     def alive(self) -> bool:
@@ -113,7 +113,7 @@ class Process:
                     tell(float(share), str(what))
         except TimeoutError:
             self.close()
-            raise EndedError(f"it took longer than {self.seconds:,.0f} seconds to read") from None
+            raise EndedError(f"reading took longer than {self.seconds:,.0f} seconds") from None
         except messages.ClosedError:
             raise EndedError(self._reason()) from None
         if "fault" in answer:
@@ -128,10 +128,10 @@ class Process:
         with contextlib.suppress(ChildProcessError, subprocess.TimeoutExpired):
             code = self._child.wait(5)
         self.close()
-        much = f"more than {size(self.memory_bytes)} of memory to read"
+        much = f"more than {size(self.memory_bytes)} of memory"
         if code in (-signal.SIGKILL, -signal.SIGABRT, -signal.SIGTRAP):
-            return f"it took {much}"
-        return f"its reader crashed, as it does where a file is damaged or takes {much}"
+            return f"reading needs {much}"
+        return f"the reader crashed; the file may be damaged, or reading it needs {much}"
 
 
 class RefusedError(Exception):

@@ -10,7 +10,7 @@ from netloom.tasks.reconstruction import Reconstruction
 class AnomalyDetection(Reconstruction):
     name = "anomaly_detection"
     title = "Anomaly detection"
-    summary = "To learn what is usual, and to find what is not by how badly it is given back"
+    summary = "Detects unusual examples by their reconstruction error, after training on usual ones"
     order = 120
     target = "class"
     metrics: ClassVar = {"loss": "Mean squared error of usual rows", "mae": "Mean absolute error"}

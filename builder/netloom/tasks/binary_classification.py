@@ -15,7 +15,7 @@ from netloom.tasks.task import Problem, Task
 class BinaryClassification(Task):
     name = "binary_classification"
     title = "Binary classification"
-    summary = "Which of two classes, from one logit, with a threshold chosen on the validation rows"
+    summary = "Predicts one of two classes from one logit, with a threshold chosen on the validation rows"
     order = 20
     target = "class"
     probabilities = (LABEL_LOGITS,)
@@ -37,7 +37,7 @@ class BinaryClassification(Task):
 
     def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
         if schema is not None:
-            yield from not_two_classes("Binary classification tells two classes apart", schema)
+            yield from not_two_classes("Binary classification needs two classes", schema)
 
 
 def not_two_classes(what: str, schema: Schema) -> Iterator[Problem]:
@@ -45,7 +45,7 @@ def not_two_classes(what: str, schema: Schema) -> Iterator[Problem]:
     if schema.target.type.is_class and len(schema.target.classes) != 2:
         yield Problem(
             "objective",
-            f"{what}, and the target {schema.target.name} of the data has {len(schema.target.classes)}; choose "
+            f"{what}, but the target {schema.target.name} of the data has {len(schema.target.classes)}; choose "
             "classification.",
             "Change the objective to classification",
             {"objective": "classification"},

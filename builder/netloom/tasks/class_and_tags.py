@@ -13,7 +13,7 @@ from netloom.tasks.task import Task
 class ClassAndTags(Task):
     name = "class_and_tags"
     title = "Class and tags"
-    summary = "What a text is about, and a tag for each of its words: two outputs that learn together"
+    summary = "Predicts the class of a text and a tag for each of its words with two outputs"
     order = 90
     target = "class_and_tags"
     probabilities = (CLASS_LOGITS, STEP_LOGITS)

@@ -13,7 +13,7 @@ from netloom.tasks.task import Task
 class Classification(Task):
     name = "classification"
     title = "Classification"
-    summary = "Which of several classes an example belongs to"
+    summary = "Predicts one of several classes for each example"
     order = 10
     target = "class"
     probabilities = (CLASS_LOGITS,)

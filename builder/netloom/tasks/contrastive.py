@@ -16,7 +16,7 @@ from netloom.tasks.task import Problem, Task
 class Contrastive(Task):
     name = "contrastive"
     title = "Contrastive learning (SimCLR)"
-    summary = "Embeddings without labels: two augmented views of an example come together, all others apart"
+    summary = "Learns embeddings without labels: two augmented views of an example attract each other, all others repel"
     order = 160
     target = None
     reads = "one Output, the embedding"
@@ -37,6 +37,6 @@ class Contrastive(Task):
         if not training.augment:
             yield Problem(
                 "objective",
-                "Contrastive learning compares two views of each example, and no augmentation is declared that would "
-                "make them differ; add some under Augmentation, such as a random crop.",
+                "Contrastive learning compares two augmented views of each example, but no augmentation is set; add "
+                "one under Augmentation, such as a random crop.",
             )

@@ -1,4 +1,4 @@
-"""Classification by a small network that learns from the logits of an earlier run as well."""
+"""Classification in which a small network also learns from the logits of an earlier run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netloom.tasks.task import Problem
 class Distillation(Classification):
     name = "distillation"
     title = "Knowledge distillation"
-    summary = "Classification by a small network that learns from the logits of an earlier run as well"
+    summary = "Classification in which a small network also learns from the logits of an earlier run"
     order = 60
     as_head = False
     settings: ClassVar[tuple[str, ...]] = ("teacher", "temperature", "teacher_share", "label_smoothing")
@@ -26,8 +26,8 @@ class Distillation(Classification):
         if not training.teacher:
             yield Problem(
                 "teacher",
-                "Knowledge distillation learns from an earlier run, and none is chosen; choose a finished run as the "
-                "teacher, or train by classification.",
+                "Knowledge distillation needs a teacher; choose a finished run as the teacher, or change the "
+                "objective to classification.",
                 "Change the objective to classification",
                 {"objective": Classification.name},
             )

@@ -19,11 +19,11 @@ OPTION, NOISE, SIZE = "noise_size", "noise", 16
 class GAN(Task):
     name = "gan"
     title = "Adversarial (GAN)"
-    summary = "Pictures out of noise: a generator and a discriminator that learn in turns"
+    summary = "Generates images from noise: trains a generator and a discriminator in alternation"
     order = 130
     target = None
     probabilities = (None, LABEL_LOGITS)
-    reads = "two Outputs, first the generator's picture and then the discriminator's score"
+    reads = "two Outputs, first the generator's image and then the discriminator's score"
     metrics: ClassVar = {
         "loss": "Fréchet distance",
         "generator_loss": "Generator loss",
@@ -33,21 +33,21 @@ class GAN(Task):
     alternating = True
     generates_input = True
     not_explained = (
-        "a GAN makes pictures out of noise, and the numbers of noise mean nothing to people, so there is nothing in "
-        "what comes in that an answer could be put down to."
+        "a GAN generates images from noise, and individual noise values have no meaning that an attribution could "
+        "explain."
     )
 
     def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
         if schema is None:
             return
         if all(not field.is_image for field in schema.inputs):
-            message = "A GAN makes pictures, and the data holds none; choose data of pictures, or another objective."
+            message = "A GAN generates images, but the data has no images; choose image data or another objective."
             yield Problem("gan_data", message)
         elif all(field.name != NOISE for field in schema.inputs) and OPTION not in data.options:
             yield Problem(
                 "gan_noise",
-                "A GAN makes pictures out of noise, and the data has no field of noise yet; set the data's option "
-                f"{OPTION!r} to how many numbers each picture is made of.",
-                f"Add {SIZE} numbers of noise",
+                "A GAN generates images from noise, but the data has no noise field yet; set the data option "
+                f"{OPTION!r} to the length of the noise vector.",
+                f"Add a noise vector of length {SIZE}",
                 options={OPTION: SIZE},
             )

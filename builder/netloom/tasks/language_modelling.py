@@ -13,7 +13,7 @@ from netloom.tasks.task import Task
 class LanguageModelling(Task):
     name = "language_modelling"
     title = "Language modeling"
-    summary = "What comes next in a text, at every position"
+    summary = "Predicts the next token at every position of a text"
     order = 70
     target = "next_token"
     probabilities = (STEP_LOGITS,)

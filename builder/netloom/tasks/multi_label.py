@@ -13,7 +13,7 @@ from netloom.tasks.task import Task
 class MultiLabel(Task):
     name = "multi_label"
     title = "Multi-label classification"
-    summary = "Which of several labels apply to an example: none, one or many"
+    summary = "Predicts which of several labels apply to an example: none, one or many"
     order = 30
     target = "labels"
     probabilities = (LABEL_LOGITS,)

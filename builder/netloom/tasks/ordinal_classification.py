@@ -15,7 +15,7 @@ from netloom.tasks.task import Problem
 class OrdinalClassification(Classification):
     name = "ordinal_classification"
     title = "Ordinal classification"
-    summary = "Which of several classes in an order, such as 1 to 5 stars: a near miss costs less than a far one"
+    summary = "Predicts one of several ordered classes, such as 1 to 5 stars: small errors cost less than large ones"
     order = 15
     as_head = False
     metrics: ClassVar = {"loss": "Ranked probability score", "accuracy": "Accuracy", "rank_error": "Mean rank error"}
@@ -27,9 +27,9 @@ class OrdinalClassification(Classification):
             return
         yield Problem(
             "objective",
-            f"Ordinal classification needs classes in an order, and those of {schema.target.name}, "
-            f"{', '.join(schema.target.classes[:6])}, are not numbers from low to high. Name them 1, 2, 3 …, or choose "
-            "classification.",
+            f"Ordinal classification needs ordered classes, but those of {schema.target.name}, "
+            f"{', '.join(schema.target.classes[:6])}, are not numbers from low to high. Name them 1, 2, 3 …, or "
+            "choose classification.",
             "Change the objective to classification",
             {"objective": Classification.name},
         )

@@ -15,7 +15,7 @@ from netloom.tasks.task import Problem, Task
 class Ranking(Task):
     name = "ranking"
     title = "Recommendation (BPR)"
-    summary = "Items in the order in which a user would like them, from what was liked and what was not chosen"
+    summary = "Ranks items for a user, from items that were liked and items that were not chosen"
     order = 170
     target = "number"
     metrics: ClassVar = {"loss": "BPR loss", "pair_accuracy": "Pairwise accuracy"}
@@ -37,6 +37,6 @@ class Ranking(Task):
             names = ", ".join(field.name for field in schema.inputs)
             yield Problem(
                 "objective",
-                "Ranking learns from two fields, a user and an item, each a single category; the data has "
-                f"{names}. Read both columns as categories with a field of their own, and ignore the others.",
+                f"Ranking needs two fields, a user and an item, each with a single category; the data has {names}. "
+                "Set both columns to categories with their own field, and ignore the other columns.",
             )

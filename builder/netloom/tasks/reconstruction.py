@@ -15,7 +15,7 @@ from netloom.tasks.task import Problem, Task
 class Reconstruction(Task):
     name = "reconstruction"
     title = "Reconstruction"
-    summary = "To give back what comes in, through a bottleneck or noise"
+    summary = "Reconstructs the input through a bottleneck or from noise (autoencoder)"
     order = 110
     target: ClassVar[TargetKind | None] = None
     metrics: ClassVar = {"loss": "Mean squared error", "mae": "Mean absolute error"}
@@ -23,7 +23,7 @@ class Reconstruction(Task):
     explained = "error"
     explains_many_outputs = True
     explains_distance = True
-    not_attacked = "it gives back what comes in, so a changed example has another right answer."
+    not_attacked = "it reconstructs its input, so a changed example has another true answer."
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         field = schema.inputs[0]
@@ -35,6 +35,6 @@ class Reconstruction(Task):
         if schema is not None and schema.inputs[0].vocabulary is not None:
             yield Problem(
                 "objective",
-                f"The objective {self.name.replace('_', ' ')} gives back numbers, but {schema.inputs[0].name} of the "
-                "data holds tokens; choose pictures, tables or series.",
+                f"The objective {self.name.replace('_', ' ')} reconstructs numbers, but the field "
+                f"{schema.inputs[0].name} of the data contains tokens; choose images, tables or series.",
             )

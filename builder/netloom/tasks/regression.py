@@ -13,12 +13,12 @@ from netloom.tasks.task import Task
 class Regression(Task):
     name = "regression"
     title = "Regression"
-    summary = "A number for every example"
+    summary = "Predicts a number for each example"
     order = 40
     target = "number"
     as_head = True
     metrics: ClassVar = {"loss": "Mean squared error", "mae": "Mean absolute error"}
-    scale = "Curves are of the standardized target; the test metrics are in its own unit."
+    scale = "Curves use the standardized target; test metrics use its original unit."
     settings = ("regression_loss",)
     in_target_units = True
     explained = "number"

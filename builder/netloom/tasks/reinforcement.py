@@ -21,7 +21,10 @@ class Agent(Task):
     explainable_prediction = False
     per_class_scores = True
     explained = "class"
-    not_attacked = "it acts, and no action is right or wrong by itself, so an attack has nothing to turn; see What if."
+    not_attacked = (
+        "an agent chooses actions, and no single action is correct, so there is no correct "
+        "prediction to attack; use What if instead."
+    )
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         count = len(schema.target.classes)
@@ -31,7 +34,7 @@ class Agent(Task):
 class DQN(Agent):
     name = "dqn"
     title = "Deep Q-learning (DQN)"
-    summary = "An agent that learns what each action is worth, from steps that it remembers"
+    summary = "An agent that learns the value of each action from a replay buffer"
     order = 180
     metrics: ClassVar = {
         "return": "Return",
@@ -50,7 +53,7 @@ class DQN(Agent):
 class REINFORCE(Agent):
     name = "reinforce"
     title = "Policy gradient (REINFORCE)"
-    summary = "An agent whose actions become likelier where their episodes went well"
+    summary = "An agent that raises the probability of actions in episodes with a high return"
     order = 190
     probabilities = (CLASS_LOGITS,)
     metrics: ClassVar = {
@@ -65,7 +68,7 @@ class REINFORCE(Agent):
 class PPO(Agent):
     name = "ppo"
     title = "Proximal policy optimization (PPO)"
-    summary = "An agent with a policy and a value, which moves its policy a little at a time"
+    summary = "An agent with a policy and a value network, whose policy changes only a little per update"
     order = 200
     probabilities = (CLASS_LOGITS, None)
     reads = "two Outputs, first a score for each action and then one number, the value of the observation"

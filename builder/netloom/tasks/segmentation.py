@@ -13,7 +13,7 @@ from netloom.tasks.task import Task
 class Segmentation(Task):
     name = "segmentation"
     title = "Segmentation"
-    summary = "Which of several classes every pixel belongs to"
+    summary = "Predicts a class for each pixel"
     order = 100
     target = "mask"
     probabilities = (PIXEL_LOGITS,)

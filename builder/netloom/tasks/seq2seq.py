@@ -13,7 +13,7 @@ from netloom.tasks.task import Task
 class SequenceToSequence(Task):
     name = "seq2seq"
     title = "Text to text"
-    summary = "A text that answers a text, written token by token, such as a translation"
+    summary = "Generates a text from a text, token by token, such as a translation"
     order = 140
     target = "sequence"
     probabilities = (STEP_LOGITS,)

@@ -18,7 +18,7 @@ from netloom.tasks.task import Problem, Task
 class SeveralOutputs(Task):
     name = "several_outputs"
     title = "Several outputs"
-    summary = "Several targets at once: an output for each, with a task and a weight of its own"
+    summary = "Predicts several targets at once: one output for each, with its own task and loss weight"
     order = 50
     target = "several"
     joins_outputs = True
@@ -46,7 +46,7 @@ class SeveralOutputs(Task):
 
     def reading(self, schema: Schema) -> str:
         names = ", ".join(part.name for part in schema.target.parts)
-        return f"The data has {len(schema.target.parts)} targets, {names}, and needs an Output for each, in this order"
+        return f"The data has {len(schema.target.parts)} targets, {names}, which need one Output each, in this order"
 
     def read_settings(self, training: Training) -> tuple[str, ...]:
         known = [tasks().get(head.objective) for head in training.outputs.values()]
@@ -59,16 +59,18 @@ class SeveralOutputs(Task):
         parts = {part.name: part for part in schema.target.parts}
         for name, head in training.outputs.items():
             if name not in parts:
-                message = f"Training sets an output for {name!r}, and the data has no such target; it has "
+                message = f"The training settings have an output for {name!r}, but the data has no such target; it has "
                 yield Problem("outputs", f"{message}{', '.join(parts)}.")
                 continue
             part = parts[name]
             if head.objective and head.objective not in [task.name for task in heads(part)]:
                 known = " or ".join(task.name.replace("_", " ") for task in heads(part))
-                message = f"The target {name} takes {known}, and not {head.objective.replace('_', ' ')}."
+                message = (
+                    f"The target {name} supports {known}, but its objective is {head.objective.replace('_', ' ')}."
+                )
                 yield Problem("outputs", message)
             elif head.objective and not tasks()[head.objective].accepts(part):
-                message = f"Binary classification tells two classes apart, and the target {name} has "
+                message = f"Binary classification needs two classes, but the target {name} has "
                 yield Problem("outputs", f"{message}{len(part.classes)}; choose classification for it.")
 
 

@@ -13,14 +13,15 @@ from netloom.tasks.outputs import ExpectedOutput
 from netloom.tasks.task import Problem, Task
 
 NOT_ATTACKED = (
-    "it says how far two examples lie apart, and not what one of them is; classify with what it learned to attack it."
+    "it predicts the distance of two examples, not the class of one of them; train a classifier on the embeddings "
+    "to attack it."
 )
 
 
 class Siamese(Task):
     name = "siamese"
     title = "Pairs by distance (contrastive loss)"
-    summary = "Whether two examples are alike, by the distance of their embeddings: those of a pair come together"
+    summary = "Predicts whether two examples are similar, by the distance of their embeddings"
     order = 150
     target = "class"
     reads = "two Outputs, the embedding of each of a pair"
@@ -28,8 +29,8 @@ class Siamese(Task):
     joins_outputs = True
     metrics: ClassVar = {
         "loss": "Contrastive loss",
-        "alike_distance": "Distance, alike",
-        "other_distance": "Distance, others",
+        "alike_distance": "Distance, similar pairs",
+        "other_distance": "Distance, dissimilar pairs",
     }
     proportions = ("accuracy",)
     settings = ("margin",)
@@ -45,5 +46,5 @@ class Siamese(Task):
     def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
         if schema is not None:
             yield from not_two_classes(
-                "The contrastive loss learns from pairs that are alike or not, two classes", schema
+                "The contrastive loss learns from similar and dissimilar pairs, which are two classes", schema
             )

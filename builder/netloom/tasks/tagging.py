@@ -13,7 +13,7 @@ from netloom.tasks.task import Task
 class Tagging(Task):
     name = "tagging"
     title = "Tagging"
-    summary = "A tag for every word, such as the names and times in a request"
+    summary = "Predicts a tag for each word, such as the names and times in a request"
     order = 80
     target = "tags"
     probabilities = (STEP_LOGITS,)

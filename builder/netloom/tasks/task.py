@@ -18,8 +18,8 @@ from netloom.tasks.outputs import ExpectedOutput, LogitSpec
 
 # Why a task cannot be attacked whose predictions are neither classes, labels, pixels nor numbers.
 NO_ATTACK = (
-    "what is attacked is what it says of a row, in classes, labels, pixels or numbers, and its answers are of another "
-    "kind; train it to classify or to predict numbers."
+    "attacks support predictions of classes, labels, pixels or numbers, but this network predicts something else; "
+    "train it for classification or regression."
 )
 
 
@@ -106,7 +106,7 @@ class Task:
 
     def reading(self, schema: Schema) -> str:
         """What the task reads of a network, as the first half of a message about the number of Outputs."""
-        return f"This objective reads {self.reads}"
+        return f"This objective needs {self.reads}"
 
     def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
         """Why the task fits neither the data nor its own settings, apart from the kind of target."""

@@ -37,28 +37,31 @@ STARTERS: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
 }
 # What these networks are, whatever the data: a template's own title speaks of the data that it comes with.
 NETWORKS: dict[str, tuple[str, str]] = {
-    "digits_cnn": ("Convolutional network", "Filters that slide over the picture"),
-    "digits_mlp": ("Dense layers", "The classic beginning: every pixel to every unit"),
-    "scenes_labels": ("Convolutional network", "Filters that slide over the picture, and a logit for each label"),
-    "digits_lenet": ("LeNet-5", "The network of 1998 that read cheques"),
-    "shapes_unet": ("U-Net", "A class for every pixel: down to see far, up again to see sharp"),
-    "same_digits_siamese": ("Siamese twins", "Two pictures through one network with the same weights, compared"),
-    "paraphrases_siamese": ("Siamese twins", "Two texts through one network with the same weights, compared"),
-    "breast_cancer": ("Dense layers", "All columns to every unit, then one score per class"),
-    "diabetes": ("Dense layers", "All columns to every unit, then a number"),
-    "intents_lstm": ("LSTM", "Reads word by word and remembers"),
-    "intents_transformer": ("Transformer", "Every word looks at every other, by attention"),
-    "requests_tagger": ("Tagger with an LSTM", "A tag for every word, read from both sides"),
-    "tales": ("Recurrent language model", "Tells the next piece of a text from those before"),
-    "tales_gpt": ("Small GPT", "A decoder that tells each next piece by looking back"),
-    "dates_gru": ("GRU with attention", "One GRU reads, one writes and looks back at what was read"),
-    "dates_transformer": ("Encoder-decoder Transformer", "Reads and writes by attention alone"),
-    "ratings_ncf": ("Neural collaborative filtering", "A vector for each of both sides, matched in two ways"),
-    "sine_tcn": ("Causal convolutions", "See further back with each layer"),
-    "sine": ("GRU", "Reads the series step by step"),
-    "molecules_gcn": ("Graph network", "Each node looks at its neighbours, twice"),
-    "spoken_cnn": ("Spectrogram and convolutions", "The sound as a log-mel picture, read by filters"),
-    "spoken_gru": ("Recurrent network", "A GRU from both ends; a sound becomes its log-mel spectrogram"),
+    "digits_cnn": ("Convolutional network", "Convolutions and pooling, then a linear classifier"),
+    "digits_mlp": ("Dense layers", "Two fully connected layers on the pixels"),
+    "scenes_labels": ("Convolutional network", "Convolutions, and one logit per label"),
+    "digits_lenet": ("LeNet-5", "The convolutional network that read checks in 1998"),
+    "shapes_unet": ("U-Net", "A class for every pixel: an encoder, a decoder, and skip connections between them"),
+    "same_digits_siamese": ("Siamese network", "Embeds two images with the same weights and compares them"),
+    "paraphrases_siamese": ("Siamese network", "Embeds two texts with the same weights and compares them"),
+    "breast_cancer": ("Dense layers", "Fully connected layers on all columns, with one logit per class"),
+    "diabetes": ("Dense layers", "Fully connected layers on all columns, with one number as output"),
+    "intents_lstm": ("LSTM", "Reads the text word by word with a memory cell"),
+    "intents_transformer": ("Transformer", "Self-attention: every word attends to every other word"),
+    "requests_tagger": ("LSTM tagger", "A bidirectional LSTM with a tag for every word"),
+    "tales": ("Recurrent language model", "Predicts the next token of a text from the preceding ones"),
+    "tales_gpt": ("Small GPT", "A Transformer decoder that predicts the next token"),
+    "dates_gru": ("GRU with attention", "A GRU encoder and a GRU decoder with attention"),
+    "dates_transformer": ("Encoder-decoder Transformer", "A Transformer encoder and a Transformer decoder"),
+    "ratings_ncf": (
+        "Neural collaborative filtering",
+        "Embeddings of users and items, combined by a dot product and by an MLP",
+    ),
+    "sine_tcn": ("Causal convolutions", "Causal convolutions whose receptive field grows with each layer"),
+    "sine": ("GRU", "Reads the series step by step with a recurrent network"),
+    "molecules_gcn": ("Graph network", "Two graph convolutions over neighboring atoms"),
+    "spoken_cnn": ("Spectrogram and convolutions", "A log-mel spectrogram and convolutions"),
+    "spoken_gru": ("Recurrent network", "A log-mel spectrogram and a bidirectional GRU"),
 }
 _LONG = 1_000  # a sequence of so many steps and one channel is a sound
 RATE = 8_000  # samples a second of a sound that does not say
@@ -90,7 +93,7 @@ def start(template: Template, choice: DataChoice, name: str, home: object = None
     home = home if isinstance(home, Path) else default_home()
     found = schema(choice, home)
     if found is None:
-        raise DataError("No data is chosen; choose a dataset first.")
+        raise DataError("The project has no dataset; choose one first.")
     if FIELDS in template.project.data.options and _is_sound(found) and FIELDS not in choice.options:
         # The template reads a spectrogram, so that is what the sounds become.
         read = {FIELDS: {found.inputs[0].name: {"sound": "log-mel"}}}

@@ -101,7 +101,7 @@ def restore(folder: Path, note: Callable[[str], object]) -> tuple[int, Checkpoin
         write_bytes(folder / "last.json", json.dumps({"step": name[0], "folder": _text(name)}).encode())
         for newer in [other for other in _names(folder) if other > name]:
             _remove(folder, newer)
-        note(f"{problem} It goes on from the checkpoint of step {name[0]:,}.")
+        note(f"{problem} The run continues from the checkpoint of step {name[0]:,}.")
     return name[0], checkpoint
 
 
@@ -115,7 +115,10 @@ def restored_best(folder: Path, note: Callable[[str], object]) -> dict[str, torc
         return read_weights(path)
     except CheckpointError as error:
         os.replace(path, path.with_suffix(".damaged"))
-        note(f"The best weights so far are lost, and the best from here on are kept. {str(error).partition('. ')[0]}.")
+        note(
+            "The best weights so far are lost; from now on, the best weights are saved again. "
+            f"{str(error).partition('. ')[0]}."
+        )
         return None
 
 
@@ -209,8 +212,8 @@ def _newest_whole(folder: Path) -> tuple[Name, Checkpoint, str | None] | None:
         except CheckpointError as error:
             problem = problem or str(error)
     raise CheckpointError(
-        f"{problem} There is no other checkpoint to go on from: put a backup of it in its place, or do the run again "
-        "from its start (Run again, or netloom runs again)."
+        f"{problem} There is no other checkpoint to continue from. Restore it from a backup, or reproduce the run "
+        "from the start (Reproduce run, or netloom runs again)."
     )
 
 
@@ -225,12 +228,12 @@ def _read(home: Path) -> Checkpoint:
     memory = home / MEMORY
     for name in (MODEL, STATE):
         if not (home / name).exists():
-            raise CheckpointError(f"The last checkpoint is not whole: there is no file {home / name}.")
+            raise CheckpointError(f"The last checkpoint is incomplete: there is no file {home / name}.")
     try:
         weights = read_weights(home / MODEL)
         with zipfile.ZipFile(home / STATE) as archive:  # PyTorch itself compares no checksum
             if archive.testzip() is not None:
-                raise zipfile.BadZipFile("its checksum does not agree")
+                raise zipfile.BadZipFile("its checksum does not match")
         state = torch.load(home / STATE, weights_only=True)
         return Checkpoint(weights, state, read_weights(memory) if memory.exists() else {})
     except CheckpointError as error:
@@ -285,7 +288,7 @@ def _pointed(folder: Path) -> Name | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         name = None
     if name is None:
-        raise CheckpointError(f"The file {path}, which says which checkpoint is the last, is damaged.")
+        raise CheckpointError(f"The file {path}, which names the last checkpoint, is damaged.")
     return name
 
 

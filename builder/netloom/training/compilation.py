@@ -37,17 +37,17 @@ def tried(model: nn.Module, step: Callable[[Callable[..., Any]], Any], steps_lef
         plain = _time(model, step)
         if plain * steps_left < WORTH_S:
             return Trial(
-                model, False, f"torch.compile was left off: the whole run takes about {plain * steps_left:.0f} s."
+                model, False, f"torch.compile is off: the whole run takes only about {plain * steps_left:.0f} s."
             )
         try:
             call = compiled(model)
             fast = _time(call, step)
         except Exception as error:
-            return Trial(model, False, f"torch.compile was left off: {_why(error)}")
-    told = f"a step takes {fast * 1000:.3g} ms compiled and {plain * 1000:.3g} ms as it is"
+            return Trial(model, False, f"torch.compile is off: {_why(error)}")
+    told = f"a step takes {fast * 1000:.3g} ms with and {plain * 1000:.3g} ms without compilation"
     if fast < plain * MARGIN:
         return Trial(call, True, f"torch.compile is on: {told}.")
-    return Trial(model, False, f"torch.compile was left off: {told}.")
+    return Trial(model, False, f"torch.compile is off: {told}.")
 
 
 def compiled(model: nn.Module) -> Callable[..., Any]:

@@ -20,7 +20,7 @@ def choose(device: str) -> str:
 
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
-        raise ValueError("This machine has no GPU that PyTorch can use; set the device to auto or cpu.")
+        raise ValueError("PyTorch finds no GPU on this machine; set the device to auto or cpu.")
     return "cuda" if available and device != "cpu" else "cpu"
 
 

@@ -55,12 +55,12 @@ class Fit:
         """What starts from the weights, and what does not."""
         if self.complete:
             count = len(self.layers)
-            layers = f"all {count} layers that have any" if count > 1 else "the one layer that has any"
-            text = f"The weights to start from fit {layers}."
+            layers = f"all {count} layers with weights" if count > 1 else "the only layer with weights"
+            text = f"The initial weights match {layers}."
         else:
-            fits = f" fit {_listed(self.layers)}" if self.layers else " fit no layer as a whole"
-            text = f"The weights to start from{fits}. These layers start fresh: {_listed(self.fresh)}."
-        return text + (f" Nothing here asks for {_listed(self.unused)}." if self.unused else "")
+            fits = f" match {_listed(self.layers)}" if self.layers else " match no layer completely"
+            text = f"The initial weights{fits}. These layers are initialized randomly: {_listed(self.fresh)}."
+        return text + (f" Unused tensors: {_listed(self.unused)}." if self.unused else "")
 
 
 def adopt(store: Store, found: Imported) -> str:
@@ -105,8 +105,8 @@ def first_weights(store: Store, start: str) -> Path:
             return weights.path(store.home, start.removeprefix(WEIGHTS))
         except Missing:
             raise StartError(
-                "The imported weights that this project starts from are not on this machine; "
-                "import the model again, or start from fresh weights."
+                "The imported weights that initialize this project are not on this machine; import the model again, "
+                "or choose random initialization."
             ) from None
     run_id = start.removeprefix(RUN)
     try:
@@ -121,8 +121,8 @@ def _nothing_of(store: Store, run_id: str) -> str:
     try:
         title = plain(store.run(run_id).title)[:60]
     except Missing:
-        return f"The run {run_id[:8]} that this project starts from was deleted; choose other first weights."
-    return f"The run {title!r} ({run_id[:8]}) has no weights yet, so nothing can start from it."
+        return f"The run {run_id[:8]} that initializes this project was deleted; choose another initialization."
+    return f"The run {title!r} ({run_id[:8]}) has no weights yet, so it cannot initialize another run."
 
 
 def fit(project: Project, model: nn.Module, offered: Shapes) -> Fit:
@@ -144,9 +144,9 @@ def fit(project: Project, model: nn.Module, offered: Shapes) -> Fit:
     reasons = {key: _difference(names, off, wanted, offered) for key, names in bad.items()}
     if not good:
         told = [f"{titles[key]} ({reason})" for key, reason in reasons.items()]
-        raise StartError(f"None of these weights fit this network: {_listed(told)}. Start from fresh weights.")
+        raise StartError(f"None of these weights match this network: {_listed(told)}. Choose random initialization.")
     both = [key for key in bad if key in good]
-    shares = {key: f"{len(good[key])} of its {len(good[key]) + len(bad[key])} tensors fit; " for key in both}
+    shares = {key: f"{len(good[key])} of its {len(good[key]) + len(bad[key])} tensors match; " for key in both}
     return Fit(
         tuple(name for name in offered if name in wanted and name.rpartition(".")[0] not in torn),
         tuple(titles[key] for key in good if key not in bad),
@@ -195,7 +195,7 @@ def whole(file: Path) -> Path:
     try:
         check_weights(file)
     except CheckpointError as error:
-        raise StartError(f"{error} Nothing can start from it.") from None
+        raise StartError(f"{error} It cannot initialize a run.") from None
     return file
 
 
@@ -225,12 +225,12 @@ def _difference(names: list[str], off: set[str], wanted: Shapes, offered: Shapes
     name = next(name for name in names if name in off)
     short = name.partition(".")[2]
     if name not in offered:
-        return f"{short} is not among them"
-    return f"{short} is {_size(offered[name])} there and {_size(wanted[name])} here"
+        return f"{short} is missing"
+    return f"{short} has the shape {_size(offered[name])} in the file and {_size(wanted[name])} in the network"
 
 
 def _size(shape: tuple[int, ...]) -> str:
-    return " × ".join(map(str, shape)) or "one number"
+    return " × ".join(map(str, shape)) or "a single number"
 
 
 def _listed(items: list[str] | tuple[str, ...]) -> str:

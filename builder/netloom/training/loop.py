@@ -157,8 +157,8 @@ class SupervisedTrainer(Trainer):
         if not math.isfinite(loss):
             raise DivergedError(
                 f"The loss became {loss} by step {self.step} (epoch {self.epoch + 1}).",
-                f"Lower the learning rate from {self.learning_rate:g}, clip the gradient, or look for extreme values "
-                "in the data.",
+                f"Lower the learning rate from {self.learning_rate:g}, clip the gradient, or check the data for "
+                "extreme values.",
             )
         self.callbacks.log_metrics(self.step, self.epoch, "train", {self.training_loss_name: loss})
 
@@ -171,8 +171,8 @@ class SupervisedTrainer(Trainer):
             self.evaluate_epoch()
             if not self.best.weights:
                 raise TrainingError(
-                    "The validation loss of these weights is NaN: they hold NaN themselves, or were trained on data of "
-                    "another scale. Train for at least one epoch, or start from other weights."
+                    "The validation loss of these weights is NaN: the weights contain NaN, or they were trained on "
+                    "data of another scale. Train for at least one epoch, or choose another initialization."
                 )
             self.callbacks.on_epoch_end(self)
         if self.is_done:

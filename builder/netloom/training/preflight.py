@@ -22,8 +22,8 @@ def preflight_problems(
     measures = {"loss": "", **objective.metrics}
     if training.monitor not in measures:
         found.append(
-            f"{objective.task.title} has no measure named {training.monitor!r} by which weights could be best; "
-            f"it has {', '.join(measures)}."
+            f"{objective.task.title} has no metric {training.monitor!r} to monitor; choose one of "
+            f"{', '.join(measures)}."
         )
     if training.precision == "fp16" and not device.startswith("cuda"):
         found.append("fp16 needs a GPU, and this run is on the CPU; choose bf16 or float32 as its precision.")
@@ -31,15 +31,17 @@ def preflight_problems(
         found += _turns(training, objective)
     if objective.task.paired_views and training.accumulation > 1:
         found.append(
-            f"{objective.task.title} compares the rows of a whole batch in pairs; set the batches per step to "
-            "1, and take a larger batch."
+            f"{objective.task.title} compares all pairs of rows in a batch; set gradient accumulation to 1 and use "
+            "a larger batch size."
         )
     if schema is not None:
         found += _class_weights(training, objective, schema)
     names = list(weights)
     for path in training.layer_rates:
         if names and not any(name.startswith(f"{path}.") for name in names):
-            found.append(f"A learning rate is set for {path}, and no layer of this name has weights; take it away.")
+            found.append(
+                f"A per-layer learning rate is set for {path}, but no layer of this name has weights; remove it."
+            )
     return found
 
 
@@ -56,9 +58,11 @@ def _class_weights(training: Training, objective: Objective, schema: Schema) -> 
         count, classes = len(weights), len(target.classes)
         if count != classes:
             whose = f"{of[4:]} has" if of else "the data has"
-            found.append(f"There are {count} class weights{of}, and {whose} {classes} classes; give one for each.")
+            found.append(
+                f"There are {count} class weights{of}, but {whose} {classes} classes; set one weight per class."
+            )
         elif not any(weights):
-            found.append(f"All class weights{of} are 0, so that nothing would be learned; give some class a weight.")
+            found.append(f"All class weights{of} are 0, so nothing would be learned; set a weight above 0.")
     return found
 
 
@@ -70,9 +74,10 @@ def weight_names(model: nn.Module) -> list[str]:
 def _turns(training: Training, objective: Objective) -> list[str]:
     found = []
     if training.accumulation > 1:
-        found.append(f"{objective.task.title} learns in turns, each from a whole batch; set the batches per step to 1.")
-    if training.precision != "float32":
         found.append(
-            f"{objective.task.title} learns in turns, which is done with float32 alone; choose that precision."
+            f"{objective.task.title} alternates between its networks, each with a whole batch; set "
+            "gradient accumulation to 1."
         )
+    if training.precision != "float32":
+        found.append(f"{objective.task.title} supports only float32; set the precision to float32.")
     return found

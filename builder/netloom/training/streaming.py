@@ -54,9 +54,9 @@ class Stream:
     def sentence(self, validated: int) -> str:
         """What people should know of how this data is read, where so many rows are validated on."""
         held = min(self._buffer, len(self.rows))
-        said = f"The data is larger than memory: it is read from files and shuffled within {held:,} rows at a time."
+        said = f"The data is larger than memory: rows are read from files and shuffled in a buffer of {held:,} rows."
         of = len(self.data.split["validation"])
-        return said if validated == of else f"{said} It is measured on {validated:,} of {of:,} validation rows."
+        return said if validated == of else f"{said} Validation uses {validated:,} of {of:,} rows."
 
     def start_epoch(self, seed: int) -> None:
         """Draw the order of an epoch."""

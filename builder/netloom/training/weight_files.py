@@ -69,7 +69,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise damaged(path, _why(error)) from error
     known = recorded(path)
     if known and digest(tensors) != known:
-        raise damaged(path, "its content is not what was written, as its checksum (SHA-256) does not agree")
+        raise damaged(path, "its checksum (SHA-256) does not match its content")
     return tensors
 
 
@@ -119,8 +119,8 @@ def digest(tensors: Mapping[str, torch.Tensor]) -> str:
 def damaged(path: Path, why: str) -> CheckpointError:
     """The sentence for a file that cannot be read: which, why, and what helps."""
     return CheckpointError(
-        f"The file {path} is damaged: {why}. Put a backup in its place, choose other weights of the run, or do the run "
-        "again (Run again, or netloom runs again)."
+        f"The file {path} is damaged: {why}. Restore it from a backup, choose another checkpoint of the run, or "
+        "reproduce the run (Reproduce run, or netloom runs again)."
     )
 
 

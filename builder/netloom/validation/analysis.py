@@ -64,7 +64,7 @@ def _analyse(project: Project, schema: Schema | None, before: Mapping[str, Conte
     family = Family(project, schema, before)
     main = family.use(project.main)
     if main is None:
-        raise AssertionError("a family has room for one")
+        raise AssertionError("a context family must have at least one entry")
     issues = _found(main, RULES)
     networks = {project.main: main}
     for context in family.contexts[:-1]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Weights, their gradients and Adam's two moments, four bytes each.
 BYTES_PER_WEIGHT = 4
 BYTES_PER_TRAINED_WEIGHT = 16
-# In how many different ways the networks of a project may be used; each is measured.
+# In how many different shapes and values the networks of a project may be used; each is measured.
 MAX_USES = 500
 # How deep they may stand in each other: each is measured within the one around it, on one stack with all of a page.
 MAX_DEPTH = 100
@@ -258,11 +258,13 @@ class Context:
         if layer.network not in self.project.networks or layer.network in (*self.around, self.name):
             return Measured()  # see netloom.validation.rules.networks
         if len(self.around) >= MAX_DEPTH:
-            return Measured(refusal=f"networks stand in each other more than {MAX_DEPTH} deep", code="depth")
+            return Measured(refusal=f"networks are nested more than {MAX_DEPTH} levels deep", code="depth")
         given = {node: specs[port] for port, node in layer.looks.inputs}
         inner = self.family.use(layer.network, layer.values, given, (*self.around, self.name))
         if inner is None:
-            return Measured(refusal=f"the networks of this project are used in more than {MAX_USES} different ways")
+            return Measured(
+                refusal=f"the networks of this project are used with more than {MAX_USES} different shapes and values"
+            )
         self.inner[key] = inner
         outputs = {port: inner.answer(node) for port, node in layer.looks.outputs}
         known = {port: spec for port, spec in outputs.items() if spec is not None}
@@ -271,7 +273,9 @@ class Context:
         first = next(iter(specs.values()), None)
         if layer.repeat > 1 and next(iter(known.values()), None) != first:
             gives = ", ".join(str(spec) if first is None else spec.beside(first) for spec in known.values())
-            return Measured(refusal=f"repeated, it must give what it takes, but it gives {gives}", code="repeat")
+            return Measured(
+                refusal=f"a repeated network must return the shape of its input, but it returns {gives}", code="repeat"
+            )
         times, inside = layer.repeat, inner.totals
         copies = 1 if layer.shared else times
         return Measured(

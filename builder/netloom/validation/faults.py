@@ -20,8 +20,8 @@ def fault(
     return Issue(
         code=CODE,
         severity=severity,
-        message=f"Netloom itself failed to {doing} ({cause}). What was known before is shown. Please report this"
-        f"{'; another layer or other parameters may help meanwhile' if node else ''}.",
+        message=f"Netloom failed to {doing} ({cause}) because of a bug. The previous results are shown. Please report "
+        f"this{'; as a workaround, try another layer or other parameters' if node else ''}.",
         network=network,
         node=node,
         detail="".join(traceback.format_exception(error))[-MAX_DETAIL:],

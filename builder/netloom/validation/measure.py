@@ -53,7 +53,7 @@ def measure(layer: Layer, specs: Specs) -> Measured:
         if layer.own_code:
             return Measured(refusal=explained(error))
         if isinstance(error, SystemExit):
-            raise RuntimeError("it ends the process") from error
+            raise RuntimeError("it terminated the process") from error
         if isinstance(error, RecursionError) or not isinstance(error, _REFUSALS_RAISED):
             raise
         return Measured(refusal=_translate(str(error)))
@@ -64,7 +64,7 @@ def measure(layer: Layer, specs: Specs) -> Measured:
         if first[1:] != second[1:] or first[:1] != (2,) or second[:1] != (3,):
             return Measured(
                 parameters=parameters,
-                refusal=f"it mixes the examples of a batch: for 2 examples it gives {first}, for 3 {second}",
+                refusal=f"it mixes the examples of a batch: 2 examples give {first}, 3 examples give {second}",
                 code="batch_axis",
             )
         outputs[port.name] = TensorSpec((None, *first[1:]), dtype)
@@ -107,7 +107,7 @@ def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:
     if len(outputs) != len(layer.outputs()) or not all(isinstance(tensor, torch.Tensor) for tensor in outputs):
         given = ", ".join(type(value).__name__ for value in outputs)
         wanted = len(layer.outputs())
-        raise TypeError(f"forward returns {given}, but it is to return {wanted} tensor{'s'[: wanted != 1]}")
+        raise TypeError(f"forward returns {given}, but must return {wanted} tensor{'s'[: wanted != 1]}")
     for tensor in outputs:
         keep(tensor)
     return _Pass(
@@ -158,29 +158,29 @@ def _translate(message: str) -> str:
         found = pattern.search(message)
         if found:
             return text.format(*found.groups())
-    first = message.strip().splitlines()[0] if message.strip() else "PyTorch refused it"
+    first = message.strip().splitlines()[0] if message.strip() else "PyTorch raised an error"
     return first[:300].rstrip(".")
 
 
 _REFUSALS = [
     (
         re.compile(r"Calculated padded input size per channel: \(([\d x]+)\)\. Kernel size: \(([\d x]+)\)"),
-        "the filter of {1} is larger than its input of {0} with padding; make kernel_size smaller or padding larger",
+        "the kernel of {1} is larger than its padded input of {0}; lower kernel_size or raise padding",
     ),
     (
         re.compile(r"Given input size: \(([\dx]+)\)\. Calculated output size: \(([-\dx]+)\)"),
-        "the window is larger than its input of {0}, nothing would be left; take a smaller kernel_size",
+        "the window is larger than its input of {0}; lower kernel_size",
     ),
     (
         re.compile(r"shape '\[\d+, ([-\d, ]+)\]' is invalid for input of size (\d+)"),
-        "its numbers cannot be put into the shape (N, {0}); the product of the sizes must stay the same",
+        "its values cannot be reshaped to (N, {0}); the product of the sizes must stay the same",
     ),
     (
         re.compile(r"Expected more than 1 value per channel"),
-        "batch normalisation needs more than one value per channel",
+        "batch normalization needs more than one value per channel",
     ),
     (
         re.compile(r"overflow|too large|exceeds|Storage size|numel", re.IGNORECASE),
-        "it would be too large to address; use smaller sizes",
+        "the tensor would be too large; use smaller sizes",
     ),
 ]

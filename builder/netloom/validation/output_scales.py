@@ -113,8 +113,8 @@ def reading(context: Context, output: str, wanted: LogitSpec) -> Reading:
     if known.family == "softmax" and wanted.family == "softmax" and known.axis != wanted.axis:
         name = context.label(edge.source_node)
         doubt = (
-            f"{name} gives shares along axis {known.axis}, but the classes lie along axis {wanted.axis}, so its "
-            f"numbers are taken for logits; set its axis to {wanted.axis}"
+            f"{name} returns probabilities along axis {known.axis}, but the classes are along axis {wanted.axis}, "
+            f"so its output is treated as logits; set its axis to {wanted.axis}"
         )
         return Reading(edge.source_node, shared=shared, doubt=doubt, axis=wanted.axis)
     removable = known.removable and _readers(context, edge) == 1 and known.family == wanted.family
@@ -132,17 +132,17 @@ def _mismatch(context: Context, edge: Edge, known: Probabilities, wanted: LogitS
     """Why probabilities are not those that the objective tells; empty where they are."""
     name = context.label(edge.source_node)
     if known.family == "softmax" and spec.shape[known.axis] == 1:
-        return f"{name} gives shares of a single number, which are always 1; use a Sigmoid in its place, or nothing"
+        return f"{name} over a single value is always 1; replace it with a Sigmoid, or remove it"
     if known.family == wanted.family or spec.shape[wanted.axis] == 1:
         return ""
     if wanted.family == "softmax":
         return (
-            f"{name} gives each class a probability by itself, but this objective chooses one of them, so they are "
-            "divided by their sum; use a Softmax in its place, or nothing"
+            f"{name} returns independent probabilities, but this objective predicts a single class, so they are "
+            "divided by their sum; replace it with a Softmax, or remove it"
         )
     return (
-        f"{name} gives shares that add up to 1, but this objective asks of each label whether it applies; use a "
-        "Sigmoid in its place, or nothing"
+        f"{name} returns probabilities that sum to 1, but in this objective labels are independent; replace it with "
+        "a Sigmoid, or remove it"
     )
 
 
@@ -249,7 +249,7 @@ def _doubt(place: Place, edge: Edge) -> str:
             return ""
         if place.behind(incoming[0]) is not None:
             return (
-                f"{context.label(node)} changes the probabilities of {context.label(incoming[0].source_node)}, so the "
-                "answer is taken for logits; put nothing behind them that changes their values"
+                f"{context.label(node)} changes the probabilities of {context.label(incoming[0].source_node)}, so "
+                "the output is treated as logits; remove it, or move it before them"
             )
         node = incoming[0].source_node

@@ -179,7 +179,7 @@ class CanvasTab:
         page = self.page
         box = page.locator("[data-node]").first.bounding_box()  # those in view alone are drawn
         if box is None:
-            raise Unmeasured("The canvas shows no node that could be dragged.")
+            raise Unmeasured("The canvas shows no node to drag.")
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         page.mouse.move(x, y)
         page.mouse.down()
@@ -271,13 +271,15 @@ def chain(nodes: int) -> Project:
 def _browser() -> Iterator[Browser]:
     missing = [name for name in ("playwright", "streamlit_flow") if find_spec(name) is None]
     if missing:
-        raise Unmeasured(f"The canvas is measured with {' and '.join(missing)}, which pip install -e '.[test]' brings.")
+        raise Unmeasured(
+            f"The canvas benchmark needs {' and '.join(missing)}; install them with pip install -e '.[test]'."
+        )
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         found = chromium(playwright)
         if found is None:
-            raise Unmeasured("There is no Chromium; playwright install --with-deps chromium brings one.")
+            raise Unmeasured("Chromium is missing; install it with playwright install --with-deps chromium.")
         yield found
         found.close()
 

@@ -40,7 +40,7 @@ def measure_check(repeats: int) -> list[CheckTime]:
             analysis = analyse(project)
             took.append(time.process_time() - start)
             if analysis.errors:
-                raise ValueError(f"The document of the benchmark is wrong: {analysis.errors[0].message}")
+                raise ValueError(f"The document of the benchmark has errors: {analysis.errors[0].message}")
             start = time.process_time()
             analyse(apply(project, {"kind": "set", "node": "wide_1", "params": {"units": 7 + repeat}}))
             edited.append(time.process_time() - start)

@@ -41,7 +41,9 @@ def _measured(name: str, twin: Callable[[], nn.Module], batch: Tensor, repeats: 
     architecture = architectures()[name]
     ours, theirs = module(architecture.project), twin()
     if count(theirs) != architecture.parameters:
-        raise ValueError(f"The network by hand is not {architecture.title}: it has {count(theirs):,} parameters.")
+        raise ValueError(
+            f"The handwritten network does not match {architecture.title}: it has {count(theirs):,} parameters."
+        )
     found = {}
     for way in (_forward, _training):
         took: tuple[list[float], list[float]] = [], []

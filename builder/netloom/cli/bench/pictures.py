@@ -48,7 +48,7 @@ def measure_pictures(folder: Path) -> Reading:
         project = lenet(DataChoice(dataset=info.name, validation=0.05))
         data = prepare(project.data, Path(home))
         if data.schema.inputs[0].shape != (1, 28, 28) or len(data.schema.target.classes) != 10:
-            raise DataError(f"{folder} does not hold the digits of MNIST: pictures of 28 × 28 in ten classes.")
+            raise DataError(f"{folder} does not contain MNIST: images of 28 × 28 in ten classes.")
         prepared_s = time.process_time() - began_cpu
         field = data.schema.inputs[0].name
         trainer = SupervisedTrainer(

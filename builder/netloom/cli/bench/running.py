@@ -290,9 +290,9 @@ def _until_behind(store: Store, run_id: str, step: int, start: float) -> tuple[f
     while max(store.points(run_id).step, default=0) <= step:
         run = store.run(run_id)
         if run.state in ("failed", "stopped"):
-            raise RuntimeError(f"The run ended before it got going: {run.reason}")
+            raise RuntimeError(f"The run ended before its first point: {run.reason}")
         if time.monotonic() - start > PATIENCE_S:
-            raise TimeoutError(f"The run did not get going within {PATIENCE_S:g} seconds.")
+            raise TimeoutError(f"The run had no first point within {PATIENCE_S:g} seconds.")
         time.sleep(0.02)
     times = worker.cpu_times()
     return times.user + times.system, time.monotonic() - start

@@ -56,7 +56,7 @@ def measure_streaming(repeats: int, memory_bytes: int = 0) -> Streamed:
         streamed = _prepared(home, memory / 2**20)
         (home / "large.parquet").unlink()
         if not streamed.files:
-            raise ValueError("This data is so small that it is kept in memory.")
+            raise ValueError("The data is too small to be streamed; it is kept in memory.")
         # So many rows are always read from files, so for the other way they are brought into memory here.
         held = {name: tensor.clone() for name, tensor in streamed.inputs.items()}
         ways = {"memory": replace(streamed, inputs=held, files={}), "files": streamed}

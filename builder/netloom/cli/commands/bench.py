@@ -97,7 +97,7 @@ def _peers(repeats: int, context: Context) -> tuple[object, str]:
     context.note("Training the digits MLP with other libraries …")
     found = measure_peers(small_mlp(epochs=20), repeats)
     rows = [(item.title, *_cells(item.faster), f"{item.promised:g}×" if item.promised else "") for item in found]
-    text = table(("Netloom's speed, of another library's", "times", "from–to", "promised"), rows)
+    text = table(("speed relative to another library", "times", "from–to", "promised"), rows)
     missing = sorted({one.package for one in PEERS} - {one.package for one in PEERS if find_spec(one.package)})
     if missing:
         text += f"\nNot here: {', '.join(missing)}; pip install -e '.[peers]' brings them."
@@ -108,7 +108,7 @@ def _running(repeats: int, context: Context) -> tuple[object, str]:
     from netloom.cli.bench.running import measure_cost, measure_start
     from netloom.cli.bench.tasks import tasks
 
-    context.note("Training with and without being looked at …")
+    context.note("Training with and without observation …")
     cost = [
         measure_cost(task, min(repeats, 5)) for task in tasks() if task.title in ("digits MLP", "small Transformer")
     ]
@@ -120,37 +120,37 @@ def _running(repeats: int, context: Context) -> tuple[object, str]:
         for name, share in parts
     ]
     for name, took, promised in (
-        ("start to the first point, of importing torch", start.first_point, "1× + 2 s"),
-        ("the same by the clock, whatever else runs here", start.first_point_clock, ""),
-        ("resume to the next point, of importing torch", start.resumed, "1× + 2 s"),
-        ("the same by the clock, whatever else runs here", start.resumed_clock, ""),
+        ("time to the first point, relative to importing torch", start.first_point, "1× + 2 s"),
+        ("the same in wall-clock time", start.first_point_clock, ""),
+        ("time from resume to the next point, relative to importing torch", start.resumed, "1× + 2 s"),
+        ("the same in wall-clock time", start.resumed_clock, ""),
     ):
         rows.append((name, f"{took.median:.2f}×", f"{took.low:.2f}–{took.high:.2f}", promised))
     value = {"cost": [asdict(item) for item in cost], "start": asdict(start)}
-    return value, table(("a run as people start it", "takes", "from–to", "promised"), rows)
+    return value, table(("a run with default settings", "takes", "from–to", "promised"), rows)
 
 
 def _parts(item: Cost) -> list[tuple[str, Ratio]]:
     return [
         ("curves and heartbeat", item.recorded),
-        ("looking at its layers", item.observed),
-        ("keeping its weights", item.saved),
+        ("layer statistics", item.observed),
+        ("checkpoints during the run", item.saved),
     ]
 
 
 def _pictures(folder: Path, context: Context) -> tuple[object, str]:
     from netloom.cli.bench.pictures import ACCURACY, BUDGET_S, measure_pictures
 
-    context.note("Training a LeNet on the pictures …")
+    context.note("Training a LeNet on the images …")
     found = measure_pictures(folder)
     rows = [
         ("accuracy on the test rows", f"{found.accuracy:.4f}", f"{ACCURACY:g}"),
-        ("reading, preparing, training and testing, by the clock", f"{found.clock_s:.0f} s", f"{BUDGET_S:g} s"),
-        ("the same, of the processor", f"{found.cpu_s:.0f} s", ""),
-        ("of which reading and preparing", f"{found.preparing_cpu_s:.1f} s", ""),
-        ("processes that wanted to run meanwhile", f"{found.load:.1f}", ""),
+        ("reading, preparing, training and testing, wall-clock time", f"{found.clock_s:.0f} s", f"{BUDGET_S:g} s"),
+        ("the same, CPU time", f"{found.cpu_s:.0f} s", ""),
+        ("reading and preparing alone", f"{found.preparing_cpu_s:.1f} s", ""),
+        ("competing processes", f"{found.load:.1f}", ""),
     ]
-    return asdict(found), table((f"{found.rows:,} pictures", "", "promised"), rows)
+    return asdict(found), table((f"{found.rows:,} images", "", "promised"), rows)
 
 
 def _passes(repeats: int, context: Context) -> tuple[object, str]:
@@ -158,7 +158,13 @@ def _passes(repeats: int, context: Context) -> tuple[object, str]:
 
     context.note("Passing data through ResNet-18 and GPT-2 …")
     found = measure_passes(repeats)
-    head = ("generated network, of one by hand", "forward", "from–to", "and back", "from–to ")
+    head = (
+        "speed of the generated network relative to a handwritten one",
+        "forward",
+        "from–to",
+        "and backward",
+        "from–to ",
+    )
     rows = [(item.title, *_cells(item.forward), *_cells(item.training)) for item in found]
     return [asdict(item) for item in found], table(head, rows)
 
@@ -170,8 +176,8 @@ def _streaming(repeats: int, context: Context) -> tuple[object, str]:
     found = measure_streaming(min(repeats, 5))
     head = (f"{found.data_bytes / 2**20:,.0f} MiB of data in {found.memory_bytes / 2**20:,.0f} MiB", "speed", "from–to")
     rows = [
-        (f"of data in memory, by the clock, to be at least {PROMISED:g}", *_cells(found.speed)),
-        ("of data in memory, by the processor's time", *_cells(found.processor)),
+        (f"throughput relative to data in memory, wall-clock time, at least {PROMISED:g}", *_cells(found.speed)),
+        ("throughput relative to data in memory, CPU time", *_cells(found.processor)),
     ]
     return asdict(found), table(head, rows)
 
@@ -192,7 +198,7 @@ def _explaining(repeats: int, context: Context) -> tuple[object, str]:
     from netloom.cli.bench.explaining import measure_flow
     from netloom.cli.bench.methods import measure_methods
 
-    context.note("Following answers through networks …")
+    context.note("Attribution flow through networks …")
     found = measure_flow(repeats)
     head = ("attribution flow", "takes", "Captum, layer by layer", "times", "from–to")
     rows = [
@@ -208,7 +214,7 @@ def _explaining(repeats: int, context: Context) -> tuple[object, str]:
     costs = measure_methods(min(repeats, 5))
     texts = [table(head, rows)]
     for network in dict.fromkeys(cost.network for cost in costs):
-        top = (f"methods on {network}, in passes there and back", "takes", "with proofs", "rows", "Captum plainly", " ")
+        top = (f"methods on {network}, in forward and backward passes", "takes", "with checks", "rows", "Captum", " ")
         lines = [
             (
                 cost.title,
@@ -222,9 +228,9 @@ def _explaining(repeats: int, context: Context) -> tuple[object, str]:
         ]
         texts.append(table(top, lines))
     texts.append(
-        "Captum plainly: its time, of the method's; – where it has nothing of the kind, or refuses the network. Its "
-        "layer-wise relevance has no rule for the mean over places and would refuse the CNN: here it is given the ε "
-        "rule for it, as the method gives it."
+        "Captum: its time relative to the method's time; – if Captum has no such method or does not support the "
+        "network. Captum's layer-wise relevance propagation has no rule for global average pooling and would not "
+        "support the CNN, so it gets the ε rule for it, as in the method."
     )
     value = {"flow": [asdict(item) for item in found], "methods": [asdict(cost) for cost in costs]}
     return value, "\n\n".join(texts)
@@ -241,9 +247,9 @@ def _canvas(repeats: int, context: Context) -> tuple[object, str]:
     rows = [(f"edit at {edit.nodes} nodes, of {edit.budget_ms:g} ms", *_plain(edit.share)) for edit in found.edits]
     rows += [
         (f"streamlit-flow-component at {PEER_NODES} nodes, of ours", *_cells(found.peer)),
-        ("edit while a run trains, of an idle one", *_cells(found.training)),
-        (f"frames a second in a drag, of {BUDGET_FRAMES}", f"{found.frames / BUDGET_FRAMES:.2f}", ""),
-        (f"bytes up per edit, of {BUDGET_BYTES:,}", f"{found.sent / BUDGET_BYTES:.2f}", ""),
+        ("edit while a run trains, relative to an idle server", *_cells(found.training)),
+        (f"frames per second in a drag, budget {BUDGET_FRAMES}", f"{found.frames / BUDGET_FRAMES:.2f}", ""),
+        (f"bytes sent per edit, budget {BUDGET_BYTES:,}", f"{found.sent / BUDGET_BYTES:.2f}", ""),
     ]
     return asdict(found), table(("canvas", "ratio", "from–to"), rows)
 

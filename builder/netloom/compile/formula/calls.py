@@ -34,7 +34,7 @@ class Calls(Lines):
         bound = self._bound(node.func)
         if bound is not None:
             if node.keywords:
-                raise Mistake(f"this {bound.kind} has its parameters already; call it with tensors alone")
+                raise Mistake(f"this {bound.kind} already has its parameters; call it with tensors only")
             return self.drawing.use(bound, self._tensors(node, bound.kind), name)
         called = self._called(node.func)
         extreme = self._extreme(called, node, name)
@@ -53,7 +53,7 @@ class Calls(Lines):
         if isinstance(called, ast.Name):
             found = self.names.get(called.id)
         if isinstance(called, ast.Call) and not isinstance(found, Blueprint):
-            raise Mistake("a tensor cannot be called")
+            raise Mistake("a tensor is not callable")
         return found if isinstance(found, Blueprint) else None
 
     def _called(self, called: ast.expr) -> str:
@@ -61,7 +61,7 @@ class Calls(Lines):
             return called.id
         if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) and called.value.id in _MODULES:
             return called.attr
-        raise Mistake("a layer is called by its name, such as Linear(x, units=64)")
+        raise Mistake("call a layer by its name, such as Linear(x, units=64)")
 
     def _extreme(self, called: str, node: ast.Call, name: str) -> Tensor | None:
         """max(a, b) and max(a, 0), which are no layers of that name."""
@@ -89,7 +89,7 @@ class Calls(Lines):
         tensors: list[Tensor | None] = []
         for part in node.args:
             if isinstance(part, ast.Starred):
-                self.fail(part, "write the tensors one by one")
+                self.fail(part, "unpacking with * is not supported; write each tensor as an argument")
             if isinstance(part, ast.Constant) and part.value is None:
                 tensors.append(None)
                 continue
@@ -100,7 +100,7 @@ class Calls(Lines):
             if isinstance(made, Number):
                 fields = list(registry()[kind].model_fields)
                 hint = f"; write {fields[0]}={made.text[:40]}" if fields else ""
-                self.fail(part, f"{kind} takes tensors by place and numbers by name{hint}")
+                self.fail(part, f"{kind} takes tensors as positional arguments and numbers as keyword arguments{hint}")
             tensors.append(self.tensor(part, made))
         return tensors
 
@@ -116,7 +116,7 @@ class Calls(Lines):
         for word in node.keywords:
             name = parameter_of(fields, word.arg or "")
             if word.arg is None:
-                self.fail(word.value, "write the parameters one by one")
+                self.fail(word.value, "unpacking with ** is not supported; write each parameter as name=value")
             if name in fields:
                 params[name] = self._literal(word.value)
             elif inner is not None and word.arg in inner.parameters:
@@ -133,7 +133,7 @@ class Calls(Lines):
                 named[word.arg] = self.tensor(word.value, self.value(word.value))
         if exposed:
             if not isinstance(params.setdefault("values", {}), dict):
-                raise Mistake("values= takes names and numbers, such as {'width': 64}")
+                raise Mistake("values= needs names and numbers, such as {'width': 64}")
             params["values"] = {**params["values"], **exposed}
         return params, extras, named
 
@@ -146,7 +146,7 @@ class Calls(Lines):
             if isinstance(found, Blueprint) and found.first:
                 return found.first
             return found.node if isinstance(found, Tensor) else node.id
-        self.fail(node, "shares= takes the name of another layer of this network")
+        self.fail(node, "shares= needs the name of another layer of this network")
 
     def _is_literal(self, node: ast.expr) -> bool:
         if isinstance(node, (ast.Constant, ast.Tuple, ast.List, ast.Dict)):
@@ -165,12 +165,14 @@ class Calls(Lines):
         if isinstance(node, ast.Dict):
             keys = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
             if not all(isinstance(key, str) for key in keys):
-                self.fail(node, "between { and } stand names in quotes, each with a colon and a number")
+                self.fail(node, "between { and }, write names in quotes, each followed by a colon and a number")
             return {key: self._literal(part) for key, part in zip(keys, node.values, strict=True)}
         if is_numeric(node, {**self.drawing.parameters, **self.numbers}):
             return Number(self.source(node)).literal
         if isinstance(node, ast.Name):
             known = [*self.drawing.parameters, "True", "False", "None"]
             hint = nearest(node.id, known) or "; write text in quotes, or the parameter as a line above"
-            self.fail(node, f"{node.id[:60]!r} is no parameter of this network{hint}")
-        self.fail(node, "a parameter is a number, text in quotes, True, False, None or an expression over parameters")
+            self.fail(node, f"{node.id[:60]!r} is not a parameter of this network{hint}")
+        self.fail(
+            node, "a parameter must be a number, text in quotes, True, False, None or an expression over parameters"
+        )

@@ -55,7 +55,7 @@ class Drawing:
         made = Node.model_validate({"id": key, "type": kind, "params": _as_json(plain), **(extras or {})})
         layer = self.layer(made)
         if len(self.nodes) >= MAX_NODES:
-            raise Mistake(f"a network has at most {MAX_NODES:,} layers, and this would be one more")
+            raise Mistake(f"a network can have at most {MAX_NODES:,} layers")
         given = self._by_port(layer, tensors, named)
         self.nodes[key] = made
         for port in layer.inputs():

@@ -33,12 +33,14 @@ class Lines:
         """
         if isinstance(value, Blueprint):
             self.fail(
-                node, f"{value.kind} gets no tensor here; write {value.kind}(x), or give the layer a name to call"
+                node,
+                f"{value.kind} is not connected to a tensor; write {value.kind}(x), or assign "
+                "the layer to a name and call it",
             )
         if isinstance(value, Number):
-            self.fail(node, f"{value.text[:40]} is a number, and a tensor belongs here")
+            self.fail(node, f"{value.text[:40]} is a number, but a tensor is expected here")
         if not value.ports:
-            self.fail(node, "an Output gives nothing further")
+            self.fail(node, "an Output has no result")
         return value
 
     def source(self, node: ast.expr) -> str:
@@ -52,7 +54,7 @@ class Lines:
         ):
             text = substituted(node, self.numbers)
         if len(text) > EXPRESSION:
-            self.fail(node, f"an expression over numbers has at most {EXPRESSION} characters")
+            self.fail(node, f"an expression over numbers can have at most {EXPRESSION} characters")
         return text if last == node.lineno else ast.unparse(ast.parse(text, mode="eval"))
 
     @property

@@ -34,7 +34,7 @@ def binary(drawing: Drawing, sign: type[ast.operator], left: Tensor | Number, ri
         Mistake: the catalogue has nothing that does this.
     """
     if sign not in SIGNS:
-        raise Mistake("between tensors stand + - * / // @ ** and comparisons")
+        raise Mistake("tensors support + - * / // @ ** and comparisons")
     if sign is ast.FloorDiv:
         return drawing.node("Function", [binary(drawing, ast.Div, left, right, "")], {"function": "floor"}, name=name)
     if isinstance(left, Tensor) and isinstance(right, Tensor):
@@ -45,7 +45,7 @@ def binary(drawing: Drawing, sign: type[ast.operator], left: Tensor | Number, ri
         return _after(drawing, sign, left, right, name)
     if isinstance(left, Number) and isinstance(right, Tensor):
         return _before(drawing, sign, left, right, name)
-    raise Mistake("a sign between two numbers belongs where a number is typed")
+    raise Mistake("an operator between two numbers is allowed only in the parameters of a layer")
 
 
 def compare(drawing: Drawing, sign: type[ast.cmpop], left: Tensor | Number, right: Tensor | Number, name: str) -> Any:
@@ -55,14 +55,14 @@ def compare(drawing: Drawing, sign: type[ast.cmpop], left: Tensor | Number, righ
         Mistake: it is no relation between numbers.
     """
     if sign not in RELATIONS:
-        raise Mistake(f"tensors are compared with {' '.join(_TURNED)}")
+        raise Mistake(f"tensors can be compared with {' '.join(_TURNED)}")
     relation = RELATIONS[sign]
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         return drawing.node("Compare", [left, right], {"relation": relation}, name=name)
     if isinstance(left, Number):
         left, right, relation = right, left, _TURNED[relation]
     if not (isinstance(left, Tensor) and isinstance(right, Number)):
-        raise Mistake("at least one side of a comparison is a tensor")
+        raise Mistake("at least one side of a comparison must be a tensor")
     return drawing.node("Compare", [left], {"relation": relation, "value": right}, name=name)
 
 
@@ -79,7 +79,7 @@ def _after(drawing: Drawing, sign: type[ast.operator], tensor: Tensor, number: N
     if sign is ast.MatMult:
         raise Mistake("@ multiplies two tensors; write * for a number")
     if sign is ast.Div and value == 0:
-        raise Mistake("nothing can be divided by 0")
+        raise Mistake("division by 0")
     params: dict[type[ast.operator], dict[str, Any]] = {
         ast.Add: {"shift": number},
         ast.Sub: {"shift": number.within("-") if value is None else -value},
@@ -100,7 +100,7 @@ def _before(drawing: Drawing, sign: type[ast.operator], number: Number, tensor: 
         return one if number.value == 1 else drawing.node("ScaleShift", [one], {"scale": number}, name=name)
     if sign is ast.Pow:
         if number.value is None or number.value <= 0:
-            raise Mistake("a number with a tensor as its power is a positive one, such as 2 ** x")
+            raise Mistake("a number raised to a tensor must be positive, such as 2 ** x")
         scaled = drawing.node("ScaleShift", [tensor], {"scale": math.log(number.value)})
         return drawing.node("Function", [scaled], {"function": "exp"}, name=name)
     raise Mistake("@ multiplies two tensors; write * for a number")
@@ -115,7 +115,7 @@ def indexed(drawing: Drawing, tensor: Tensor, parts: list[Any], name: str) -> Te
     dots = [place for place, part in enumerate(parts) if part is ...]
     if len(dots) > 1 or (parts and parts[0] not in (..., (None, None, None))):
         raise Mistake(
-            "the first axis is the batch, which is taken whole: write x[:, 0], or x[..., 0] for the last axis"
+            "the first axis is the batch axis, which cannot be indexed: write x[:, 0], or x[..., 0] for the last axis"
         )
     front = parts[: dots[0]] if dots else parts
     back = parts[dots[0] + 1 :] if dots else []

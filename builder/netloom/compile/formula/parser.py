@@ -20,7 +20,7 @@ from netloom.layers import registry
 MAX_LENGTH = 200_000
 MAX_DEPTH = 60
 MAX_PARAMETERS = 64
-_KINDS = "a line is name = …, an expression, or return …"
+_KINDS = "each line must be name = …, an expression, or return …"
 
 
 def network_of(text: str, networks: Mapping[str, Network] = MappingProxyType({})) -> Network:
@@ -30,16 +30,16 @@ def network_of(text: str, networks: Mapping[str, Network] = MappingProxyType({})
         FormulaError: one sentence that says where it is wrong, and what was expected.
     """
     if len(text) > MAX_LENGTH:
-        raise FormulaError(f"this text has {len(text):,} characters; {MAX_LENGTH:,} are the most.", 1)
+        raise FormulaError(f"the text has {len(text):,} characters; {MAX_LENGTH:,} are allowed.", 1)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:  # of which Python's own words differ from version to version
-        raise FormulaError(f"text has no null bytes; {_KINDS}.", text[: text.index("\0")].count("\n") + 1)
+        raise FormulaError(f"null bytes are not allowed; {_KINDS}.", text[: text.index("\0")].count("\n") + 1)
     try:
         tree = ast.parse(text)
     except SyntaxError as error:
         raise FormulaError(f"{_syntax(error)}.", error.lineno or 1, max(error.offset or 1, 1)) from None
     except (ValueError, RecursionError, MemoryError):
-        raise FormulaError("this is nested too deeply, or holds characters that are not text.", 1) from None
+        raise FormulaError("the code is nested too deeply or contains invalid characters.", 1) from None
     return _Reader(text, networks).read(tree.body)
 
 
@@ -59,7 +59,7 @@ class _Reader(Calls):
 
     def read(self, lines: list[ast.stmt]) -> Network:
         if not lines:
-            raise FormulaError("type what the layer computes of x, such as GELU(Linear(x, units=64)).", 1)
+            raise FormulaError("type what the layer computes from x, such as GELU(Linear(x, units=64)).", 1)
         self._declared = any(
             isinstance(item, ast.Call) and isinstance(item.func, ast.Name) and item.func.id.lower() == "input"
             for line in lines
@@ -79,16 +79,16 @@ class _Reader(Calls):
             self._assign(list(target.elts) if isinstance(target, (ast.Tuple, ast.List)) else [target], line.value, line)
         elif isinstance(line, ast.Return):
             if not last:
-                self.fail(line, "nothing follows a line with return")
+                self.fail(line, "no line may follow return")
             self._answer(line.value, line)
             return
         elif isinstance(line, ast.Expr):
             self._expression(line.value, last)
             return
         else:
-            self.fail(line, f"this is read, not run, and {_KINDS}")
+            self.fail(line, f"this statement is not supported; {_KINDS}")
         if last and not any(node.type == "Output" for node in self.drawing.nodes.values()):
-            self.fail(line, "the last line says what comes out, such as return hidden")
+            self.fail(line, "the last line must define the output, such as return hidden")
 
     def _expression(self, value: ast.expr, last: bool) -> None:
         if isinstance(value, ast.Call):
@@ -101,13 +101,13 @@ class _Reader(Calls):
         elif last:
             self._answer(value, value)
             return
-        self.fail(value, "what this line computes is not kept; write name = before it")
+        self.fail(value, "the result of this line is not used; assign it with name =")
 
     def _assign(self, targets: list[ast.expr], value: ast.expr, line: ast.stmt) -> None:
         names = []
         for target in targets:
             if not isinstance(target, ast.Name):
-                self.fail(target, "on the left of = stand names")
+                self.fail(target, "only names are allowed on the left of =")
             names.append(target.id)
         name = names[0]
         number = constant(value)
@@ -116,7 +116,7 @@ class _Reader(Calls):
             return
         for other in names:
             if other in self.drawing.parameters:
-                self.fail(line, f"{other} is a parameter of this network already; take another name")
+                self.fail(line, f"{other} is already a parameter of this network; choose another name")
         made = self.value(value, "" if names[1:] else name)
         if len(names) == 1:
             self._told(name, value, line)
@@ -124,8 +124,8 @@ class _Reader(Calls):
             return
         ports = made.ports if isinstance(made, Tensor) else ()
         if len(ports) != len(names):
-            gives = f"gives {len(ports)}: {', '.join(ports)}" if ports else "gives no tensors"
-            self.fail(line, f"{len(names)} names stand on the left, but the right {gives}")
+            gives = f"has {len(ports)}: {', '.join(ports)}" if ports else "has no tensors"
+            self.fail(line, f"{len(names)} names are on the left, but the right side {gives}")
         for other, port in zip(names, ports, strict=True):
             self._told(other, value, line)
             self.names[other] = Tensor(made.node, port, ports)  # type: ignore[union-attr]
@@ -134,17 +134,20 @@ class _Reader(Calls):
         """Refuse a name that was taken for an Input before its own line."""
         used = self._used.pop(name, None)
         if used is not None and not any(item is used for item in ast.walk(value)):
-            self.fail(used, f"{name} is used here, but made in line {line.lineno}; move that line up")
+            self.fail(used, f"{name} is used before it is defined in line {line.lineno}; move that line up")
 
     def _parameter(self, name: str, number: int | float, line: ast.stmt) -> None:
         if not is_identifier(name):
-            self.fail(line, f"a parameter has a lower-case name, such as width; {name[:60]} is none or is taken")
+            self.fail(
+                line,
+                f"a parameter needs an unused lowercase name, such as width; {name[:60]} is invalid or already in use",
+            )
         if name in self.drawing.parameters or name in self.names:
-            self.fail(line, f"{name} is there already; take another name")
+            self.fail(line, f"{name} is already defined; choose another name")
         if abs(number) > 1e9 or number != number:
-            self.fail(line, f"a parameter lies between -1e9 and 1e9, received {str(number)[:30]}")
+            self.fail(line, f"a parameter must be between -1e9 and 1e9, received {str(number)[:30]}")
         if len(self.drawing.parameters) >= MAX_PARAMETERS:
-            self.fail(line, f"a network has at most {MAX_PARAMETERS} parameters")
+            self.fail(line, f"a network can have at most {MAX_PARAMETERS} parameters")
         self.drawing.parameters[name] = number
 
     def _answer(self, value: ast.expr | None, line: ast.AST) -> None:
@@ -164,7 +167,9 @@ class _Reader(Calls):
         """What an expression stands for; the node that it ends in is called `name`, where that can be."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            self.fail(node, f"this is nested more than {MAX_DEPTH} deep; give its parts names in lines of their own")
+            self.fail(
+                node, f"this is nested more than {MAX_DEPTH} levels deep; assign its parts to names in separate lines"
+            )
         try:
             if is_numeric(node, {**self.drawing.parameters, **self.numbers}):
                 return Number(self.source(node))
@@ -186,7 +191,7 @@ class _Reader(Calls):
             return negative(self.drawing, tensor, name) if isinstance(node.op, ast.USub) else tensor
         if isinstance(node, ast.Compare):
             if len(node.ops) > 1:
-                raise Mistake("compare two things at a time")
+                raise Mistake("chained comparisons are not supported; compare two values at a time")
             left, right = self._side(node.left), self._side(node.comparators[0])
             return compare(self.drawing, type(node.ops[0]), left, right, name)  # type: ignore[no-any-return]
         if isinstance(node, ast.Attribute):
@@ -195,7 +200,7 @@ class _Reader(Calls):
             tensor = self.tensor(node.value, self.value(node.value))
             parts = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
             return indexed(self.drawing, tensor, [self._part(part) for part in parts], name)
-        raise Mistake("an expression is made of names, numbers, layers, + - * / // @ **, comparisons and brackets")
+        raise Mistake("an expression can contain names, numbers, layers, + - * / // @ **, comparisons and brackets")
 
     def _side(self, node: ast.expr) -> Tensor | Number:
         made = self.value(node)
@@ -212,7 +217,9 @@ class _Reader(Calls):
         made = [key for key, value in self.names.items() if key not in self._used and isinstance(value, Tensor)]
         hint = nearest(name, [key for key in made if _likely(name, key)])
         if hint:
-            raise Mistake(f"there is no tensor {name[:60]!r}{hint}; if it comes in, write {name[:60]} = Input() above")
+            raise Mistake(
+                f"there is no tensor {name[:60]!r}{hint}; if it is an input, write {name[:60]} = Input() above"
+            )
         self._used[name] = node
         self.names[name] = self.drawing.input(name)
         return self.names[name]
@@ -234,7 +241,7 @@ class _Reader(Calls):
             return tuple(None if part is None else self._part(part) for part in (node.lower, node.upper, node.step))
         value = self.value(node)
         if not isinstance(value, Number) or isinstance(value.value, float):
-            raise Mistake("an index is a whole number or a slice, such as x[:, 0] or x[:, 1:3]")
+            raise Mistake("an index must be an integer or a slice, such as x[:, 0] or x[:, 1:3]")
         return value.literal
 
 

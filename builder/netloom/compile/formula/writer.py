@@ -41,14 +41,12 @@ class _Writer:
                 (edge.target_node, edge.target_port, self.layers[edge.target_node].inputs()),
             ):
                 if port not in {known.name for known in ports}:
-                    raise FormulaError(
-                        f"{label(network.nodes[end])} has no port {port!r}; remove the edge to it first."
-                    )
+                    raise FormulaError(f"{label(network.nodes[end])} has no port {port!r}; remove its edge first.")
 
     def text(self) -> str:
         order = execution_order(digraph(self.network))
         if len(order) < len(self.network.nodes):
-            raise FormulaError("these layers feed each other in a circle, which cannot be typed; remove an edge first.")
+            raise FormulaError("these layers form a cycle, which cannot be written as code; remove an edge first.")
         nodes = self.network.nodes
         answers = self._plain_answers()
         inputs = [key for key in self.network.ports("Input") if key in order]
@@ -64,7 +62,7 @@ class _Writer:
         try:
             return self.drawing.layer(node)
         except Mistake as error:
-            raise FormulaError(f"{label(node)}: {error}; mend it first.") from None
+            raise FormulaError(f"{label(node)}: {error}; fix this first.") from None
 
     def _names(self) -> dict[str, str]:
         """What each node is called in the text: its id, where that is free."""

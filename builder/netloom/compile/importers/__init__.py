@@ -16,8 +16,8 @@ __all__ = ["Imported", "TrainingFacts", "Unreadable", "read_model"]
 ZIP, JSON = b"PK\x03\x04", (b"{", b"[")
 PICKLE = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 PICKLED = (
-    "This file was written by torch.save: reading it would run what is in it, so it is not taken. "
-    "Write the model with torch.export.save instead, or import your own code by netloom import module:function."
+    "This file was written by torch.save. Loading it can execute code in the file, so it is not imported. Write the "
+    "model with torch.export.save instead, or import your own code by netloom import module:function."
 )
 
 
@@ -65,12 +65,12 @@ def _refuse_others(path: Path) -> None:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
     except zipfile.BadZipFile:
-        raise Unreadable("This archive is damaged, perhaps cut off; save or fetch it again.") from None
+        raise Unreadable("The archive is damaged or truncated; save or download it again.") from None
     except (OSError, ValueError, NotImplementedError):
         return  # which is said when it is read as ONNX
     if head.startswith(PICKLE) or any(name.endswith("data.pkl") for name in names):
         raise Unreadable(PICKLED)
     if names:
-        raise Unreadable("This archive holds neither a program of torch.export nor a Keras model.")
+        raise Unreadable("The archive contains neither a torch.export program nor a Keras model.")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(JSON):
-        raise Unreadable("This JSON is no Keras model; write one with model.to_json().")
+        raise Unreadable("This JSON file is not a Keras model; write one with model.to_json().")

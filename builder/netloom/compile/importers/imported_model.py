@@ -12,17 +12,18 @@ if TYPE_CHECKING:
     import torch
 
 # What is said where equal tensors of a file are taken to be equal by chance, as fresh ones are.
-UNTIED = "Some layers of repeated blocks hold equal weights in the file; here each has weights of its own."
+UNTIED = "Some layers of repeated blocks share weights in the file; after the import, each layer has its own weights."
 
 
 # What is said of a file that holds a network as it answers: nothing in it tells what was done in training alone.
 EVALUATION = (
-    "The file holds the network as it answers. What acts in training alone and leaves no trace in such a file, such as "
-    "dropout inside attention, sampling and auxiliary outputs, is missing: add it before you train further."
+    "The file contains the network in evaluation mode. Parts that are active only in training, such as dropout "
+    "inside attention, sampling and auxiliary outputs, are not in the file: add them before you train further."
 )
 ONNX = (
-    "An ONNX file holds the network as it answers: dropout and whatever else acts in training alone is missing, and "
-    "tables of positions may be cut to the length that was recorded. Add what you need before you train further."
+    "An ONNX file contains the network in evaluation mode: dropout and other parts that are active only in training "
+    "are missing, and position embeddings may be cut to the exported length. Add what you need before you train "
+    "further."
 )
 
 

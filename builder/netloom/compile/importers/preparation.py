@@ -15,8 +15,8 @@ from netloom.document import Moments, Preparation
 from netloom.layers.io import Input
 
 _UNSAID = (
-    " The file does not say how they were prepared: choose another preparation (--prepare, or the Train page) if the "
-    "network was trained on others."
+    " The file does not define the preprocessing: choose another one (--prepare, or the Train page) if the network "
+    "was trained with another."
 )
 _BYTE = 1 / 255
 _MAX_BYTES = 20 * 2**20
@@ -33,7 +33,7 @@ def stated(found: Imported, wanted: Preparation | None = None) -> Imported:
     sentence = told(choice, kinds)
     if not sentence:
         return replace(found, prepare=None)
-    why = "" if wanted else " The file says so." if found.prepare else _UNSAID
+    why = "" if wanted else " From the file." if found.prepare else _UNSAID
     data = found.project.data.model_copy(update={"prepare": choice})
     project = found.project.model_copy(update={"data": data})
     return replace(found, project=project, remarks=(f"{sentence}{why}", *found.remarks), prepare=None)
@@ -103,6 +103,6 @@ def _moments(given: Mapping[str, Any], where: str) -> Moments:
         return Moments.model_validate_json(json.dumps(listed, allow_nan=False))
     except (ValidationError, ValueError, TypeError):
         raise Unreadable(
-            f"{where} should hold a number or a list of numbers for image_mean and image_std, and a number for "
-            "rescale_factor; at least one of them is something else."
+            f"{where} must contain a number or a list of numbers for image_mean and image_std, and a number for "
+            "rescale_factor."
         ) from None

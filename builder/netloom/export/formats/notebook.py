@@ -51,7 +51,7 @@ class Notebook(Format):
                     exec(compile(code, f"<cell {place}>", "exec", dont_inherit=True), space)
                 except Exception as error:
                     last = traceback.format_exception_only(error)[-1].strip()
-                    raise ExportError(f"The notebook was made, but a cell of it does not run: {last[:300]}.") from error
+                    raise ExportError(f"The notebook was written, but one of its cells fails: {last[:300]}.") from error
         return run(space["network"], batches)
 
 
@@ -63,10 +63,11 @@ def _notebook(trained: Trained) -> dict[str, Any]:
             "A neural network that was made with Netloom. This notebook runs without Netloom: "
             "`pip install torch safetensors numpy`, and keep `weights.safetensors` beside it.",
         ),
-        _text("## The network", "Exactly as it was trained."),
+        _text("## The network", "The source that was trained, unchanged."),
         _code(trained.source),
         _text(
-            "## From a file or raw rows to tensors", "As the training data was read, and with what was fitted on it."
+            "## From a file or raw rows to tensors",
+            "Reads rows as the training data was read, with the preprocessing that was fitted on it.",
         ),
         *(_code(python(one.package, one.name, alone=True)) for one in sources()),
         _code(python("netloom.nn", "probability.py")),
@@ -78,8 +79,8 @@ def _notebook(trained: Trained) -> dict[str, Any]:
         ),
         _text(
             "## Predict",
-            "These rows were not used in training; put your own in their place, or read a CSV or JSON file: "
-            "`rows = read_rows(open(name, 'rb').read(), name, preprocess).rows`.",
+            "These rows were not used in training. Replace them with your own, or read a CSV or JSON file: `rows = "
+            "read_rows(open(name, 'rb').read(), name, preprocess).rows`.",
         ),
         _code(_prediction()),
         _code(f"rows = {_literal(rows(trained, EXAMPLES))}"),

@@ -35,7 +35,9 @@ class Onnx(Format):
 
         size = sum(value.nbytes for value in trained.model.state_dict().values())
         if size > LIMIT:
-            raise ExportError("One ONNX file holds at most 2 GiB, and the weights alone are larger; take the bundle.")
+            raise ExportError(
+                "An ONNX file can have at most 2 GiB, but the weights are larger; export the Python bundle instead."
+            )
         ins, outs = names(trained.project)
         with quiet(), torch.no_grad():  # with gradients, PyTorch takes other ways through attention
             # Recorded by torch.onnx itself, an LSTM would become a slow loop over its steps, not ONNX's own LSTM.
@@ -49,7 +51,7 @@ class Onnx(Format):
             except Exception as error:  # the exporter raises whatever its parts raise
                 raise ExportError(f"PyTorch cannot write this network as ONNX: {cause(error)}.") from error
             if made is None:
-                raise ExportError("PyTorch gave no ONNX program for this network.")
+                raise ExportError("PyTorch returned no ONNX program for this network.")
             return _clean(made, as_json(preprocess(trained)).decode())
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:

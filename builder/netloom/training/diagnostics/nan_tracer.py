@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 # Checkpoints are some seconds apart, and looking at everything takes about twice as long.
 LIMIT_S = 20.0
 KINDS = {
-    "data": "the batch holds {value} before the network sees it",
-    "answer": "{place} gives {value}",
-    "loss": "every layer gives numbers, but their loss is {value}",
-    "gradient": "the gradient that arrives at {place} is {value}",
-    "weights": "the step makes the weights of {place} {value}",
+    "data": "the batch contains {value} before it reaches the network",
+    "answer": "the output of {place} is {value}",
+    "loss": "all outputs are finite, but the loss is {value}",
+    "gradient": "the gradient at the output of {place} is {value}",
+    "weights": "the optimizer step sets weights of {place} to {value}",
 }
 FIXES = {
-    "data": "Look at the data page for empty and extreme values.",
-    "answer": "Lower the learning rate, clip the gradient, or put a normalisation before this layer.",
+    "data": "Check the data for empty and extreme values.",
+    "answer": "Lower the learning rate, clip the gradient, or add a normalization layer before this layer.",
 }
 USUAL = "Lower the learning rate or clip the gradient."
 # In the first step no rate has changed anything yet.
 UNTRAINED = (
-    "It does so before anything was learned, so look at what it computes and is given: such as the logarithm or root "
-    "of a number below 0, a division by 0, or inputs that are far too large."
+    "This happened in the first step, so check the computation and the inputs of this layer, such as a logarithm or "
+    "root of a negative number, a division by 0, or very large inputs."
 )
 
 
@@ -57,13 +57,13 @@ class NonFinite:
 
     def sentence(self) -> str:
         what = KINDS[self.kind].format(place=self.place.title if self.place else "", value=self.value)
-        return f"It begins in batch {self.batch} of epoch {self.epoch} (step {self.step}): {what}."
+        return f"First seen in batch {self.batch} of epoch {self.epoch} (step {self.step}): {what}."
 
     def notice(self) -> Notice:
         fix = UNTRAINED if self.kind == "answer" and self.step == 1 else FIXES.get(self.kind, USUAL)
         where = {"where": self.place.title, "nodes": self.place.nodes} if self.place else {}
         place: dict[str, Any] = {**where, "step": self.step, "epoch": self.epoch - 1}
-        return Notice("not_a_number", "error", f"The loss is no number any more. {self.sentence()}", fix, **place)
+        return Notice("not_a_number", "error", f"The loss became NaN or infinite. {self.sentence()}", fix, **place)
 
 
 def find(project: Project, folder: Path, again: Callable[[], Trainer], limit_s: float = LIMIT_S) -> NonFinite | None:

@@ -33,7 +33,7 @@ STEPS_TO_MOVE, MOVED_HIGH, MOVED_LOW = 20, 0.9, 0.98
 # What a document may ask for.
 HIGHEST_RATE = 10.0
 # Validation losses sway by some hundredths from epoch to epoch. Three epochs in a row above the best one by so much,
-# and by a hundredth of all that was won since the first epoch, are no swaying while the training loss still falls.
+# and by a hundredth of all that was won since the first epoch, are no swaying while the training loss still decreases.
 RISES, RISEN_OF_ALL, EPOCHS = 1.03, 0.01, 3
 # The last five epochs together gained less than half a hundredth, and seven tenths of the first loss are still there.
 PLATEAU_EPOCHS, PLATEAU_GAIN, PLATEAU_REST = 5, 0.995, 0.7
@@ -53,15 +53,15 @@ def exploding_gradients(seen: Seen) -> Notice | None:
         if not (lengths[late - 1 : late + 1] > min(EXPLODED, max(EXPLODES * usual, SHORT))).all():
             continue
         most = int(np.nanargmax(gradients[late]))
-        then = f", {lengths[late] / usual:,.0f} times as long as before" if np.isfinite(usual) and usual > 0 else ""
-        scale = "" if then else " Inputs of size one help as well: have the data page standardise them."
+        then = f", {lengths[late] / usual:,.0f} times its usual value" if np.isfinite(usual) and usual > 0 else ""
+        scale = "" if then else " Standardizing the inputs helps, too."
         return _notice(
             seen,
             "exploding_gradients",
-            f"The gradient {'has become' if then else 'is'} {lengths[late]:.3g} long{then}; it is longest in "
+            f"The gradient norm {'rose to' if then else 'is'} {lengths[late]:.3g}{then}; it is greatest in "
             f"{seen.places[most].title}.",
-            "Clip the gradient (1 is usual), lower the learning rate, or put a normalisation before that layer."
-            + scale,
+            "Clip the gradient (norm 1 is typical), lower the learning rate, or add a normalization layer before "
+            "that layer." + scale,
             [most],
         )
     return None
@@ -83,13 +83,13 @@ def vanishing_gradients(seen: Seen) -> Notice | None:
     share = float(most[-1, 0] / max(strength[-1, low].min(), 1e-30))
     much = f"{share:,.0f} times" if share < 1e9 else "more than a billion times"
     flat = any(place.type in SATURATING for place in seen.places)
-    first = "Use ReLU or GELU instead of sigmoids or tanh, add" if flat else "Add"
+    first = "Use ReLU or GELU instead of sigmoid or tanh, add" if flat else "Add"
     return _notice(
         seen,
         "vanishing_gradients",
-        f"Hardly any gradient arrives at {seen.named(which)['where']}: {much} less than where it is strongest, "
-        "so that these weights hardly change.",
-        f"{first} a normalisation or a residual connection, or take out layers.",
+        f"The gradients of {seen.named(which)['where']} vanish: they are {much} smaller than the largest, so these "
+        "weights hardly change.",
+        f"{first} normalization layers or residual connections, or remove layers.",
         which,
     )
 
@@ -103,9 +103,9 @@ def dead_units(seen: Seen) -> Notice | None:
         seen,
         "dead_units",
         f"{shares[0]:.0%} of the units of {seen.places[which[0]].title} are 0 for every row of a batch"
-        + (f", and so it is in {len(which) - 1} more layer{'s' if len(which) > 2 else ''}" if len(which) > 1 else "")
-        + ": they learn nothing any more.",
-        "Lower the learning rate, use Leaky ReLU or GELU, or put a normalisation before the layer.",
+        + (f", as in {len(which) - 1} more layer{'s' if len(which) > 2 else ''}" if len(which) > 1 else "")
+        + ". Dead units do not learn.",
+        "Lower the learning rate, use Leaky ReLU or GELU, or add a normalization layer before it.",
         which,
     )
 
@@ -117,17 +117,17 @@ def learning_rate_high(seen: Seen) -> Notice | None:
     rate = seen.rate
     if _jumped(seen) and min(last) > MOVED_HIGH * first:
         highest = max(seen.losses)
-        said = f"The loss jumped to {highest:.3g}; at the start, when nothing was learned, it was {first:.3g}."
+        said = f"The loss jumped to {highest:.3g}; before training it was {first:.3g}."
     else:
         steps = _step_size(seen)
         if steps is None or steps < LARGE_STEP or seen.step < STEPS_TO_MOVE or min(last) < MOVED_HIGH * first:
             return None
-        said = f"Every step changes the weights by {steps:.0%} of themselves, and the loss does not fall."
+        said = f"Every step changes the weights by {steps:.0%} of their norm, and the loss does not decrease."
     return _notice(
         seen,
         "learning_rate_high",
         said,
-        f"Lower the learning rate, say from {rate:g} to {rate / 10:g}, or let the finder look for a good one.",
+        f"Lower the learning rate, for example from {rate:g} to {rate / 10:g}, or run the LR range test.",
     )
 
 
@@ -143,10 +143,10 @@ def learning_rate_low(seen: Seen) -> Notice | None:
     return _notice(
         seen,
         "learning_rate_low",
-        f"The loss has hardly moved in {len(seen.train)} epochs: a step changes the weights by {steps:.1g} of "
-        "themselves, where a thousandth is usual.",
-        f"Raise the learning rate, say from {rate:g} to {min(HIGHEST_RATE, rate * 10):g}, or let the finder look for "
-        "one.",
+        f"The loss has hardly changed in {len(seen.train)} epochs: a step changes the weights by {steps:.1g} of "
+        "their norm; 0.001 is typical.",
+        f"Raise the learning rate, for example from {rate:g} to {min(HIGHEST_RATE, rate * 10):g}, or run the LR "
+        "range test.",
     )
 
 
@@ -167,10 +167,11 @@ def overfitting(seen: Seen) -> Notice | None:
         seen,
         "overfitting",
         f"The validation loss was lowest in epoch {best + 1} ({validation[best]:.3g}) and has risen to "
-        f"{validation[-1]:.3g}, while the training loss still falls ({seen.train[best]:.3g} to {seen.train[-1]:.3g}): "
-        "the network learns its rows by heart.",
-        ("The best weights are kept. " if seen.training.keep == "best" else "")
-        + "Stop here or set early stopping; more data, augmentation, dropout, weight decay or a smaller network help.",
+        f"{validation[-1]:.3g}, while the training loss still decreases ({seen.train[best]:.3g} to "
+        f"{seen.train[-1]:.3g}): the network is overfitting.",
+        ("The best weights are saved. " if seen.training.keep == "best" else "")
+        + "Stop the run or turn on early stopping. More data, augmentation, dropout, weight decay "
+        "or a smaller network reduce overfitting.",
     )
 
 
@@ -194,10 +195,9 @@ def underfitting(seen: Seen) -> Notice | None:
     return _notice(
         seen,
         "underfitting",
-        f"The training loss stays at {late:.3g}; at the start it was {seen.first:.3g}. The network finds little in "
-        "these inputs.",
-        "Try a larger network or another learning rate, and look on the data page whether inputs and targets go "
-        "together at all.",
+        f"The training loss stays at {late:.3g}; before training it was {seen.first:.3g}. The network is underfitting.",
+        "Try a larger network or another learning rate, and check on the Data page that the inputs are related to "
+        "the target.",
     )
 
 
@@ -209,9 +209,9 @@ def class_imbalance(seen: Seen) -> Notice | None:
     return _notice(
         seen,
         "class_imbalance",
-        f"Of the training rows, {counts[few]:,} are {few[:60]!r} and {counts[many]:,} are {many[:60]!r}: a network "
-        f"that never says {few[:60]!r} is right almost as often as a good one.",
-        "Weigh the classes, bring more rows of the rare ones, and read balanced accuracy or F1 instead of accuracy.",
+        f"In the training rows, {counts[few]:,} are {few[:60]!r} and {counts[many]:,} are {many[:60]!r}: a network "
+        f"that never predicts {few[:60]!r} is almost as accurate as a good one.",
+        "Set class weights, collect more rows of rare classes, and use balanced accuracy or F1 instead of accuracy.",
     )
 
 

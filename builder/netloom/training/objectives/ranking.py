@@ -69,7 +69,7 @@ class Ranking(Objective):
         import torch
 
         if self._known is None:
-            raise ValueError("the items of the data are not known")
+            raise ValueError("the items of the data are unknown")
         place = self.fields.index(self._item)
         items, users = inputs[place], inputs[1 - place]
         number = 0

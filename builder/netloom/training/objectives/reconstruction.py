@@ -88,11 +88,11 @@ def _parts(output: torch.Tensor, data: Prepared, row: int) -> list[dict[str, Any
     (before,), (after,) = restore_rows(field, given), restore_rows(field, output.unsqueeze(0).numpy())
     if field["encoding"] != "image":
         kind = "series" if field["encoding"] in ("series", "log_mel") else "columns"
-        return [{"title": "It and what was given back", "kind": kind, "values": before, "other": after}]
+        return [{"title": "Input and reconstruction", "kind": kind, "values": before, "other": after}]
     top = field["scale"]  # from the data's own units to a picture from 0 to 1
     return [
         {"title": title, "kind": "picture", "values": _scaled(value, top)}
-        for title, value in (("What came in", before), ("Given back", after))
+        for title, value in (("Input", before), ("Reconstruction", after))
     ]
 
 

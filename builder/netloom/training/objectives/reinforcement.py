@@ -26,15 +26,17 @@ class Agent(Objective):
     """
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError("An agent learns by acting, so an answer to a row of data has no loss.")
+        raise NotImplementedError(
+            "An agent learns from its own actions, so a prediction for a row of data has no loss."
+        )
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
-        raise NotImplementedError("An agent is measured by the episodes that it plays, not by rows of data.")
+        raise NotImplementedError("An agent is evaluated on the episodes that it plays, not on rows of data.")
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
-        raise NotImplementedError("An agent is measured by the episodes that it plays; use `play`.")
+        raise NotImplementedError("An agent is evaluated on the episodes that it plays; use `play`.")
 
     def play(
         self, answer: Callable[[dict[str, torch.Tensor]], torch.Tensor], data: Prepared, split: str = "test"

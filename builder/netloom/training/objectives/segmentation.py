@@ -86,7 +86,7 @@ class Segmentation(Objective):
                     int(rows[i]),
                     float(losses[i]),
                     data.target_text(int(rows[i])),
-                    f"{float(right[i]):.1%} of its pixels right",
+                    f"{float(right[i]):.1%} of its pixels correct",
                     None,
                 )
                 for i in order[:WORST]
@@ -133,10 +133,10 @@ def _panels(
             # One grey channel (1, H, W), or three.
             shown = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
             parts = [
-                {"title": "Picture", "kind": "picture", "values": shown.round(4).tolist()},
+                {"title": "Image", "kind": "picture", "values": shown.round(4).tolist()},
                 {"title": "True", "kind": "classes", "values": data.target[row].tolist()},
-                {"title": "Said", "kind": "classes", "values": said[place].tolist()},
+                {"title": "Predicted", "kind": "classes", "values": said[place].tolist()},
             ]
-            caption = f"{data.target_text(row)} · {float(right[place]):.1%} of pixels right"
+            caption = f"{data.target_text(row)} · {float(right[place]):.1%} of pixels correct"
             found.append({"row": row, "group": group, "caption": caption, "parts": parts})
     return found

@@ -102,7 +102,7 @@ class Tagging(StepCrossEntropy):
                 {
                     "row": int(rows[i]),
                     "group": "Worst",
-                    "caption": f"loss {float(by_row[i]):.3g} a word",
+                    "caption": f"loss {float(by_row[i]):.3g} per word",
                     "parts": [
                         {
                             "title": title,
@@ -110,7 +110,7 @@ class Tagging(StepCrossEntropy):
                             "words": list(data.example(int(rows[i])).tokens[: len(tags[i])]),
                             "values": tags[i],
                         }
-                        for title, tags in (("True", true_tags), ("Said", said_tags))
+                        for title, tags in (("True", true_tags), ("Predicted", said_tags))
                     ],
                 }
                 for i in worst[:8]

@@ -32,13 +32,13 @@ def document(folder: Folder, name: str) -> Project:
     kind = str(folder.config.get("model_type", ""))
     if kind == "resnet":
         raise Unreadable(
-            "A ResNet is drawn from the library (ResNet-18 or ResNet-50); then its weights can be taken into it: "
+            "To use a ResNet, start from the published architecture ResNet-18 or ResNet-50 and load its weights: "
             "netloom train PROJECT --from FOLDER."
         )
     if kind not in made:
         raise Unreadable(
             f"config.json names {plain(kind)[:60]!r} as the kind of network; BERT, DistilBERT, GPT-2 and ViT can be "
-            "imported, and weights of ResNet be taken into one that is drawn."
+            "imported; the weights of ResNet can initialize an existing network."
         )
     main, block = made[kind](_Config(folder.config), folder)
     return Project(name=plain(name)[:200] or "Imported", networks={"main": main, BLOCK: block})
@@ -54,25 +54,27 @@ class _Config:
         value = self._values.get(name, default)
         value = default if value is None else value
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1_000_000:
-            raise Unreadable(f"config.json has no whole number from 1 to 1,000,000 for {name}.")
+            raise Unreadable(f"config.json needs an integer from 1 to 1,000,000 for {name}.")
         return value
 
     def number(self, name: str, default: float) -> float:
         value = self._values.get(name, default)
         if not isinstance(value, int | float) or not 0 < value <= 1:
-            raise Unreadable(f"config.json has no number from 0 to 1 for {name}.")
+            raise Unreadable(f"config.json needs a number from 0 to 1 for {name}.")
         return float(value)
 
     def bend(self, name: str) -> str:
         value = str(self._values.get(name, "gelu"))
         if value not in BENDS:
-            raise Unreadable(f"config.json bends with {plain(value)[:40]!r}; known are {', '.join(BENDS)}.")
+            raise Unreadable(f"config.json has the activation {plain(value)[:40]!r}; supported are {', '.join(BENDS)}.")
         return BENDS[value]
 
     def refuse(self, name: str, usual: Any) -> None:
         """What would make another network of it."""
         if self._values.get(name, usual) != usual:
-            raise Unreadable(f"config.json sets {name} to {str(self._values[name])[:40]!r}; only {usual!r} is known.")
+            raise Unreadable(
+                f"config.json sets {name} to {str(self._values[name])[:40]!r}; only {usual!r} is supported."
+            )
 
 
 def _bert(config: _Config, folder: Folder) -> tuple[Network, Network]:

@@ -94,15 +94,17 @@ def _parts(folder: Path) -> list[Path]:
         parts = sorted({str(name) for name in names.values()})
         for name in parts:
             if Path(name).name != name or not name.endswith(".safetensors"):
-                raise Unreadable(f"{INDEX} names {plain(name)[:100]!r}, which is no safetensors file of this folder.")
+                raise Unreadable(
+                    f"{INDEX} names {plain(name)[:100]!r}, which is not a safetensors file of this folder."
+                )
             if not (folder / name).is_file():
-                raise Unreadable(f"{name[:100]} is missing, of which {INDEX} speaks; fetch the folder again.")
+                raise Unreadable(f"{name[:100]} is missing, but {INDEX} lists it; download the folder again.")
         return [folder / name for name in parts]
     others = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth"), *folder.glob("*.h5")]
     if others:
         raise Unreadable(
-            f"The weights are in {plain(others[0].name)[:100]}, which is a program as much as data, so it is not "
-            "opened. Write them as safetensors: model.save_pretrained(folder, safe_serialization=True)."
+            f"The weights are in {plain(others[0].name)[:100]}, which can contain code, so it is not opened. Save "
+            "them as safetensors: model.save_pretrained(folder, safe_serialization=True)."
         )
     raise Unreadable(f"There are no weights in {plain(str(folder))[:200]}: neither {ONE} nor {INDEX} is there.")
 
@@ -110,12 +112,12 @@ def _parts(folder: Path) -> list[Path]:
 def _json(folder: Path, name: str) -> dict[str, Any]:
     try:
         if (folder / name).stat().st_size > _MAX_JSON:
-            raise Unreadable(f"{name} has more than {_MAX_JSON // 2**20} MiB, which no such file has.")
+            raise Unreadable(f"{name} has more than {_MAX_JSON // 2**20} MiB, the limit for such a file.")
         found = json.loads((folder / name).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Unreadable(f"There is no {name} in {plain(str(folder))[:200]}.") from None
     except (OSError, ValueError, RecursionError) as error:
         raise Unreadable(f"{name} cannot be read ({type(error).__name__}).") from None
     if not isinstance(found, dict):
-        raise Unreadable(f"{name} holds no settings by name.")
+        raise Unreadable(f"{name} does not contain a JSON object.")
     return found

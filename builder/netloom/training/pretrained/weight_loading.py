@@ -57,7 +57,9 @@ def read_folder(path: str | Path, name: str = "", prepare: Preparation | None = 
     }
     if rates:
         listed = ", ".join(f"{plain(key)[:60]} {value:g}" for key, value in sorted(rates.items()))
-        remarks.append(f"Dropout in training ({listed}) is not taken; set it in the layers before you train further.")
+        remarks.append(
+            f"Dropout in training ({listed}) is not imported; set it in the layers before you train further."
+        )
     said = folder.processor()
     return stated(
         Imported(project, taken.weights, tuple(remarks), None if said is None else of_processor(said)), prepare
@@ -90,13 +92,13 @@ def take(project: Project, folder: Folder) -> Taken:
         used.add(name)
         tensor = _read(folder, name, asked, wanted[target])
         if asked.rows and tensor.shape != folder.shapes[name]:
-            remarks.append(f"Of {folder.shapes[name][0]:,} places the first {len(tensor):,} were taken.")
+            remarks.append(f"Only the first {len(tensor):,} of {folder.shapes[name][0]:,} positions were loaded.")
         found[target] = tensor.contiguous()
     told = fit(project, model, {name: tuple(value.shape) for name, value in found.items()})
     spare = sorted(name for name in folder.shapes if name not in used and not name.endswith(COUNTED))
     if spare:
         more = f" and {len(spare) - _LISTED} more" if len(spare) > _LISTED else ""
-        remarks.append(f"Nothing here asks for {plain(', '.join(spare[:_LISTED]))}{more}.")
+        remarks.append(f"Unused tensors: {plain(', '.join(spare[:_LISTED]))}{more}.")
     return Taken({name: found[name] for name in told.names}, told, tuple(dict.fromkeys(remarks)))
 
 
@@ -109,8 +111,8 @@ def family(folder: Folder) -> Family:
     kind = str(folder.config.get("model_type", ""))
     if kind not in FAMILIES:
         known = ", ".join(one.title for one in FAMILIES.values())
-        said = f"of the kind {plain(kind)[:60]!r}" if kind else "of a kind that config.json does not name"
-        raise Unreadable(f"This network is {said}; weights can be taken of {known}.")
+        said = f"of the kind {plain(kind)[:60]!r}" if kind else "of an unknown kind (config.json has no model_type)"
+        raise Unreadable(f"This network is {said}; supported are {known}.")
     return FAMILIES[kind]
 
 

@@ -78,6 +78,6 @@ def environment_of(data: Prepared) -> Environment:
     raw = data.raw
     if not isinstance(raw, Episodes) or raw.environment is None:
         raise TrainingError(
-            "An agent learns by acting in an environment, and this data is not one; choose one such as CartPole."
+            "Reinforcement learning needs an environment, but this data is not one; choose one such as CartPole."
         )
     return raw.environment

@@ -74,6 +74,8 @@ class ReplayBuffer:
         self.written = int(state["written"])
         count = len(state["action"])
         if count != len(self):
-            raise ValueError(f"The checkpoint holds {count:,} steps, but there is room for {self.capacity:,}.")
+            raise ValueError(
+                f"The checkpoint contains {count:,} steps, but the replay buffer holds only {self.capacity:,}."
+            )
         for name, values in self.columns.items():
             values[:count] = state[name].numpy()

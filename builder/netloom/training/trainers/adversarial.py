@@ -62,7 +62,7 @@ class AdversarialTrainer(SupervisedTrainer):
         import torch
 
         if isinstance(targets, MixedTargets | WeightedTargets):
-            raise TypeError("A generative adversarial network compares whole images, which are not mixed or weighted.")
+            raise TypeError("A GAN does not support mixed or weighted targets.")
         noise = torch.randn_like(inputs[0])  # fresh in each step; the rows of the data only lend their shape
         fake = self.generator(noise)  # (N, C, H, W)
         loss = self.train_discriminator(fake.detach(), targets)
@@ -117,7 +117,7 @@ class AdversarialTrainer(SupervisedTrainer):
         return "turns_loss"
 
     def compile_if_faster(self) -> None:
-        self.callbacks.log_event("compile", "torch.compile was left off: networks that learn in turn are not compiled.")
+        self.callbacks.log_event("compile", "torch.compile is off: networks with alternating updates are not compiled.")
 
     def _minimize(self, loss: torch.Tensor, network: nn.Module) -> None:
         """Backward, clip and step of one of the networks."""
@@ -143,15 +143,15 @@ def _part(model: nn.Module, name: str) -> nn.Module:
     found = [part for part in model.children() if type(part).__name__.lower() == name]
     if len(found) != 1:
         raise ValueError(
-            f"A generative adversarial network is made of a network named generator and one named discriminator; "
-            f"found {len(found)} with the name {name}."
+            f"A GAN needs one network named generator and one named discriminator; this project has {len(found)} "
+            f"named {name}."
         )
     return found[0]
 
 
 def _optimizer(training: Training, part: nn.Module, name: str) -> torch.optim.Optimizer | ChainedOptimizer:
     if not any(weight.requires_grad for weight in part.parameters()):
-        raise ValueError(f"All weights of the {type(part).__name__.lower()} are frozen or it has none; let some learn.")
+        raise ValueError(f"The {type(part).__name__.lower()} has no trainable weights; unfreeze some of its layers.")
     made = make_optimizer(training, part, name)
     chosen = training.optimizer_settings
     for group in made.param_groups:

@@ -120,7 +120,7 @@ class DistributedTrainer(SupervisedTrainer):
             )
 
     def compile_if_faster(self) -> None:
-        sentence = "torch.compile was left off: it is not tried where a batch is divided among workers."
+        sentence = "torch.compile is off: it is not used when a batch is divided among workers."
         self.callbacks.log_event("compile", sentence)
 
     def train_step(self, inputs: list[torch.Tensor], targets: Targets) -> torch.Tensor:
@@ -183,8 +183,8 @@ class DistributedTrainer(SupervisedTrainer):
         off = float((whole - parts).abs() / whole.abs().clamp(min=1e-6))
         if off > TOLERANCE:
             raise TrainingError(
-                f"{self.objective.task.title} takes its loss over all rows of a batch together, so that a batch cannot "
-                "be divided among workers; choose one worker, or train on this machine."
+                f"{self.objective.task.title} computes its loss over all rows of a batch, so the batch cannot be "
+                "divided among workers; choose one worker, or train on this machine."
             )
 
 

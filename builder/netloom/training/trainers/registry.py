@@ -68,7 +68,7 @@ def trainer_for(objective: Objective, *, is_distributed: bool = False) -> type[T
     if not is_distributed:
         return TRAINERS[objective.trainer]()
     if objective.trainer != "supervised":
-        raise TrainingError(f"{objective.task.title} is trained on one machine only; choose one worker.")
+        raise TrainingError(f"{objective.task.title} supports only one worker; set the number of workers to 1.")
     return distributed()
 
 

@@ -31,14 +31,18 @@ class Adversarial:
         return [key for key in nodes if context.network.nodes[key].params.get("network") == name]
 
     def _missing(self, context: Context, name: str, count: int) -> Issue:
-        what = "a picture out of noise" if name == "generator" else "one score (logit) out of a picture"
+        what = "an image from noise" if name == "generator" else "one score (logit) from an image"
         known = name in context.project.networks
-        mend = f"put the network {name} into this one" if known else f"make a network named {name} and put it into this"
-        said = f"there are {count} of it" if count else "there is none"
+        mend = (
+            f"add the network {name} to this one"
+            if known
+            else (f"create a network named {name} and add it to this one")
+        )
+        said = f"this network has {count}" if count else "this network has none"
         return context.issue(
             "gan_networks",
-            f"A GAN needs exactly one network named {name}, which gives {what}; {said}. To mend it, "
-            f"{mend if not count else 'take the others away'}.",
+            f"A GAN needs exactly one network named {name}, which returns {what}; {said}. To fix this, "
+            f"{mend if not count else 'remove the others'}.",
         )
 
     def _wired(self, context: Context, generator: str, discriminator: str) -> Iterator[Issue]:
@@ -46,21 +50,25 @@ class Adversarial:
         sources = [self._source(context, key) for key in outputs]
         noise = self._source(context, generator)
         if noise not in context.of_type(Input) or len(context.of_type(Input)) != 1:
-            message = "reads noise from the only Input of this network; connect that Input straight to it"
+            message = "must read noise from the only Input of this network; connect that Input directly to it"
             yield context.issue("gan_wiring", f"{context.label(generator)} {message}.", generator)
         elif context.schema and context.network.nodes[noise].params.get("field") != NOISE:
-            message = f"feeds the generator, so it has to read the field {NOISE!r} of the data"
+            message = f"feeds the generator, so it must read the field {NOISE!r} of the data"
             yield context.issue("gan_wiring", f"{context.label(noise)} {message}.", noise)
         if self._source(context, discriminator) != generator:
-            message = "judges what the generator makes; connect the generator straight to it"
+            message = "must read the output of the generator; connect the generator directly to it"
             yield context.issue("gan_wiring", f"{context.label(discriminator)} {message}.", discriminator)
         if sources != [generator, discriminator]:
-            message = "A GAN has two Outputs: the first takes the generator's picture, the second the discriminator's"
-            yield context.issue("gan_wiring", f"{message} score; connect them so.", outputs[-1] if outputs else None)
+            message = "A GAN needs two Outputs: first the image of the generator, then the score of the discriminator"
+            yield context.issue(
+                "gan_wiring", f"{message}; connect them in this order.", outputs[-1] if outputs else None
+            )
             return
         for key in (generator, discriminator):
             if context.network.nodes[key].params.get("repeat", 1) != 1:
-                yield context.issue("gan_wiring", f"{context.label(key)} stands for one network; set repeat to 1.", key)
+                yield context.issue(
+                    "gan_wiring", f"{context.label(key)} cannot be repeated in a GAN; set repeat to 1.", key
+                )
         yield from self._shapes(context, *outputs)
 
     def _source(self, context: Context, key: str) -> str:
@@ -71,12 +79,14 @@ class Adversarial:
     def _shapes(self, context: Context, picture: str, score: str) -> Iterator[Issue]:
         given, logit = context.answer(picture), context.answer(score)
         if logit is not None and logit.shape != (None, 1):
-            message = f"gives {logit}, but a picture has one score; end the discriminator in a Linear with 1 unit"
+            message = (
+                f"receives {logit}, but the discriminator needs one score per image; end it with a Linear with 1 unit"
+            )
             yield context.issue("width", f"{context.label(score)} {message}.", score, port="in")
         fields = [field for field in context.schema.inputs if field.is_image] if context.schema else []
         if given is None or not fields:
             return
         wanted = TensorSpec((None, *fields[0].shape))
         if given.shape != wanted.shape:
-            message = f"gives {given}, but the pictures of the data, {fields[0].name}, are {wanted}; shape the end of"
-            yield context.issue("width", f"{context.label(picture)} {message} the generator so.", picture, port="in")
+            message = f"receives {given}, but the images of the data ({fields[0].name}) are {wanted}; change the end of"
+            yield context.issue("width", f"{context.label(picture)} {message} the generator.", picture, port="in")

@@ -31,6 +31,6 @@ class Augmenting:
             if problem:
                 others = [other.model_dump(mode="json") for number, other in enumerate(declared) if number != place]
                 known = augmentations().get(one.kind)
-                title = f"Take away {known.title.lower()}" if known else "Take it away"
+                title = f"Remove {known.title.lower()}" if known else "Remove it"
                 edit = {"kind": "project", "training": {"augment": others}}
                 yield context.issue("augment", problem, fix=Fix(title, edit))

@@ -42,8 +42,11 @@ class OwnCode:
             for name in sorted(layer.names()):
                 label = context.label(key)
                 if len(known[name]) > 1:
-                    message = f"{label} defines {name}, and so does another piece of code in another way; rename one."
+                    message = (
+                        f"{label} defines {name}, but another Python code layer defines it "
+                        "differently; rename one of them."
+                    )
                     yield context.issue("own_code", message, key)
                 elif name in netloom.nn.__all__:
-                    message = f"{label} defines {name}, which is the name of a module of Netloom's own; rename it."
+                    message = f"{label} defines {name}, which is the name of a built-in module of Netloom; rename it."
                     yield context.issue("own_code", message, key)

@@ -35,7 +35,7 @@ class Fields:
         names = ", ".join(field.name for field in context.schema.inputs) if context.schema else ""
         if field is None or layer.field != field.name:
             said = f"the field {layer.field!r}, which the data does not have" if layer.field else "no field of the data"
-            return f"{context.label(key)} reads {said}; the data has: {names}."
+            return f"{context.label(key)} reads {said}; choose one of the fields of the data: {names}."
         declared, there = f"{layer.kind} {layer.spec()}", f"{field.kind} {_shape(field)}"
         if layer.vocabulary != field.vocabulary:
             declared, there = declared + _tokens(layer.vocabulary), there + _tokens(field.vocabulary)
@@ -65,7 +65,7 @@ class Vocabulary:
             yield context.issue(
                 "vocabulary",
                 f"{context.label(key)} has rows for {layer.vocabulary:,} tokens, but the data has {source.vocabulary:,}"
-                + ("." if few else "; the others are never used."),
+                + ("." if few else "; the other rows are never used."),
                 key,
                 severity="error" if few else "hint",
                 fix=fixes.set_params(

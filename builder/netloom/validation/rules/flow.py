@@ -29,8 +29,8 @@ class Kinds:
                 continue
             wanted = " or ".join(KIND_NAMES[kind] for kind in port.kinds)
             message = (
-                f"{context.label(edge.target_node)} expects {wanted}, but {context.label(edge.source_node)} gives "
-                f"{spec}, which is {KIND_NAMES[spec.kind]}."
+                f"{context.label(edge.target_node)} expects {wanted}, but receives {spec} from "
+                f"{context.label(edge.source_node)}, which is {KIND_NAMES[spec.kind]}."
             )
             bridge = _bridge(spec, port.kinds, context, edge)
             fix = fixes.insert(context.name, context.network, edge, *bridge) if bridge else None
@@ -70,7 +70,7 @@ class Shapes:
                 continue
             edges = [context.incoming[key][port.name] for port in context.layers[key].inputs()]
             given = " and ".join(str(context.spec(edge)) for edge in edges)
-            message = f"{context.label(key)} cannot take {given}: {found.refusal}."
+            message = f"{context.label(key)} cannot process {given}: {found.refusal}."
             yield context.issue(found.code, message, key, fix=_mend(context, key))
 
 
@@ -125,7 +125,7 @@ class OutputScales:
                 yield context.issue("output_scale", f"{found.doubt}.", found.node, severity="warning", fix=fix)
             elif isinstance(context.layers.get(found.node), Code):
                 message = (
-                    f"{context.label(found.node)} is Python code, so its answer is taken for logits; if it ends in a "
-                    "softmax or a sigmoid, leave that out there, and put such a layer behind it."
+                    f"{context.label(found.node)} is Python code, so its output is treated as logits; if it ends "
+                    "with a softmax or sigmoid, remove it there and add it as a layer after it."
                 )
                 yield context.issue("output_scale", message, found.node, severity="hint")

@@ -21,17 +21,17 @@ class KnownNetwork:
             label, networks = context.label(key), context.project.networks
             if layer.network not in networks:
                 others = ", ".join(name for name in networks if name not in (context.name, context.project.main))
-                said = f"the network {layer.network!r}, which is not in this project" if layer.network else "nothing"
-                message = f"{label} stands for {said}; choose one of: {others or 'none yet'}."
+                said = f"the network {layer.network!r}, which is not in this project" if layer.network else "no network"
+                message = f"{label} refers to {said}; choose one of: {others or 'none yet'}."
                 yield context.issue("unknown_network", message, key)
                 continue
             known = networks[layer.network].parameters
             for name in layer.values:
                 if name not in known:
                     has = ", ".join(known) or "none"
-                    message = f"{label} gives a value to {name!r}, but {layer.network} has the parameters: {has}."
+                    message = f"{label} sets {name!r}, but the parameters of {layer.network} are: {has}."
                     rest = {other: value for other, value in layer.values.items() if other != name}
-                    fix = fixes.set_params(context.name, key, {"values": rest}, f"Forget {name}")
+                    fix = fixes.set_params(context.name, key, {"values": rest}, f"Remove {name}")
                     yield context.issue("unknown_value", message, key, fix=fix)
 
 
@@ -49,7 +49,7 @@ class NotInItself:
                 continue
             if context.name in graph and nx.has_path(graph, layer.network, context.name):
                 path = " → ".join([context.name, *nx.shortest_path(graph, layer.network, context.name)])
-                message = f"{context.label(key)} would stand in itself: {path}. Take another network here."
+                message = f"{context.label(key)} would contain itself: {path}. Choose another network."
                 yield context.issue(
                     "network_cycle", message, key, fix=fixes.remove(context.name, [key], [], "Remove it")
                 )
@@ -65,9 +65,9 @@ class Inside:
                 continue
             if layer.looks.outputs:
                 given = " and ".join(map(str, context.specs(key).values()))
-                fact = f"the network {inner.name} has no answer to {given}; open it to see why"
+                fact = f"the network {inner.name} cannot process {given}; open it to see the error"
             else:
-                fact = f"the network {inner.name} has no Output, so nothing comes out of it"
+                fact = f"the network {inner.name} has no Output; open it and add one"
             yield context.issue("inside", f"{context.label(key)}: {fact}.", key)
 
 
@@ -82,13 +82,19 @@ class Sharing:
                 continue
             label = context.label(key)
             edit = {"kind": "update", "node": key, "shares": None, "network": context.name}
-            fix = Fix("Give it weights of its own", edit)
+            fix = Fix("Stop sharing weights", edit)
             if other not in nodes or other == key:
-                message = f"{label} shares the weights of {other}, which is no other layer of this network."
+                message = f"{label} shares the weights of {other}, which is not another layer of this network."
             elif nodes[other].shares is not None:
-                message = f"{label} shares the weights of {context.label(other)}, which has none of its own."
+                message = (
+                    f"{label} shares the weights of {context.label(other)}, which itself shares the "
+                    "weights of another layer."
+                )
             elif key not in context.measured or other not in context.measured or context.tied(key):
                 continue
             else:
-                message = f"{label} and {context.label(other)} have no weights of the same names and shapes to share."
+                message = (
+                    f"{label} and {context.label(other)} cannot share weights, because the names or "
+                    "shapes of their weights differ."
+                )
             yield context.issue("sharing", message, key, fix=fix)

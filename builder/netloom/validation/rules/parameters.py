@@ -18,7 +18,7 @@ class KnownLayer:
             if node.type not in registry():
                 yield context.issue(
                     "unknown_layer",
-                    f"{context.label(key)}: there is no layer of the type {node.type[:60]!r} in this Netloom.",
+                    f"{context.label(key)}: this version of Netloom has no layer type {node.type[:60]!r}.",
                     key,
                     fix=fixes.remove(context.name, [key], [], "Remove it"),
                 )

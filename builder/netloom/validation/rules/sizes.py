@@ -23,8 +23,8 @@ class Memory:
             yield context.issue(
                 "memory",
                 f"Training needs {about} {totals.memory_bytes / 2**30:,.1f} GiB ({totals.parameters:,} parameters, "
-                f"batches of {context.project.training.batch_size}), and this machine has {available / 2**30:,.1f} "
-                "GiB; make layers or batches smaller.",
+                f"batches of {context.project.training.batch_size}), but this machine has {available / 2**30:,.1f} "
+                "GiB; reduce the batch size or the size of layers.",
             )
 
 
@@ -35,8 +35,8 @@ class Repeated:
         if totals.layers > MAX_LAYERS:
             yield context.issue(
                 "layers",
-                f"With all repetitions this network has more than {MAX_LAYERS:,} layers, one after the other; repeat "
-                "its networks fewer times.",
+                f"With all repetitions, this network has more than {MAX_LAYERS:,} consecutive layers; lower the "
+                "repetitions of its networks.",
             )
 
 
@@ -46,5 +46,5 @@ class Trainable:
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         complete = len(context.measured) == len(context.network.nodes) > 0
         if complete and totals.trainable == 0:
-            message = "Nothing in this network can learn: it has no layer with weights that is not frozen."
+            message = "This network has no trainable weights: add a layer with weights, or unfreeze one."
             yield context.issue("nothing_to_learn", message)

@@ -19,7 +19,7 @@ class Empty:
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         if not context.network.nodes:
-            yield context.issue("empty", "The network is empty; drag an Input onto the canvas to begin.")
+            yield context.issue("empty", "The network is empty. Drag an Input onto the canvas to start.")
 
 
 class Acyclic:
@@ -42,7 +42,7 @@ class Acyclic:
             )
             yield context.issue(
                 "cycle",
-                f"These layers feed each other in a circle: {circle}. Remove one of the edges.",
+                f"These layers form a cycle: {circle}. Remove one of the edges.",
                 path[0],
                 fix=fixes.remove(context.name, [], [last.target], f"Remove the edge into {context.label(path[0])}"),
             )
@@ -73,7 +73,7 @@ class Inputs:
                 if port.name in context.incoming[key]:
                     continue
                 name = f"input {port.name}" if len(ports) > 1 else "input"
-                message = f"{context.label(key)}: its {name} is not connected. Drag an edge to it."
+                message = f"{context.label(key)}: the {name} is not connected. Drag an edge to it."
                 yield context.issue("missing_input", message, key, port=port.name)
 
 
@@ -93,7 +93,7 @@ class Ends:
             if ports:
                 source = f"{loose[-1]}.{ports[0].name}"
                 fix = fixes.append(context.name, context.network, source, "Output", {})
-            message = "The network has no Output; add one behind the last layer, so that it can be trained."
+            message = "The network has no Output; add one after the last layer."
             yield context.issue("no_output", message, fix=fix)
 
 
@@ -105,8 +105,10 @@ class OutputNames:
         for key in context.of_type(Output):
             layer = context.layers[key]
             if isinstance(layer, Output) and seen.setdefault(layer.name, key) != key:
-                message = f"{context.label(key)} and {context.label(seen[layer.name])} are both named {layer.name!r}."
-                fix = fixes.set_params(context.name, key, {"name": key}, f"Name it {key}")
+                message = (
+                    f"{context.label(key)} and {context.label(seen[layer.name])} have the same name {layer.name!r}."
+                )
+                fix = fixes.set_params(context.name, key, {"name": key}, f"Rename to {key}")
                 yield context.issue("duplicate_output", message, key, fix=fix)
 
 
@@ -123,9 +125,9 @@ class Reachable:
             if len(context.incoming[key]) < len(layer.inputs()) or key in context.circling:
                 continue  # its own issue says more
             if inputs and key not in fed:
-                yield self._issue(context, "unreachable", f"no Input leads to {context.label(key)}", key)
+                yield self._issue(context, "unreachable", f"{context.label(key)} is not reachable from an Input", key)
             elif outputs and key not in used:
-                yield self._issue(context, "dangling", f"no Output is reached from {context.label(key)}", key)
+                yield self._issue(context, "dangling", f"{context.label(key)} does not lead to an Output", key)
 
     def _issue(self, context: Context, code: str, fact: str, key: str) -> Issue:
         message = f"{fact[0].upper()}{fact[1:]}, so it has no effect. Connect it or remove it."

@@ -89,7 +89,7 @@ class Outputs:
                 yield from self._shape(context, output, spec, one)
         shapes = {spec.shape for spec in specs if spec}
         if task.equal_widths and None not in specs and len(shapes) > 1:
-            message = f"Both embeddings of a pair have to be equally long; they are {specs[0]} and {specs[1]}."
+            message = f"Both embeddings of a pair must have the same length; they are {specs[0]} and {specs[1]}."
             yield context.issue("width", message, outputs[1], port="in")
 
     def _count(self, context: Context, message: str, outputs: list[str], expected: tuple[ExpectedOutput, ...]) -> Issue:
@@ -105,12 +105,12 @@ class Outputs:
             if len(spec.shape) == 2:
                 return
             wanted = TensorSpec((None, spec.size(1)))
-            message = f"{context.label(output)} gives {spec}, but an embedding is a vector for each example."
+            message = f"{context.label(output)} receives {spec}, but an embedding must be a vector for each example."
         else:
             wanted = TensorSpec((None, *one.shape))
             if spec.shape == wanted.shape:
                 return
-            message = f"{context.label(output)} gives {spec}, but {one.demand} {wanted}."
+            message = f"{context.label(output)} receives {spec}, but {one.demand} {wanted}."
         yield context.issue("width", message, output, port="in", fix=self._fix(context, output, spec, wanted))
 
     def _added(self, context: Context, output: str, name: str, width: int) -> Fix | None:

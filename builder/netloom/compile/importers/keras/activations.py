@@ -54,11 +54,13 @@ def activate(use: Use, value: Value, main: bool = False) -> Value:
             inner = given.get("config")
             layer = replace(use.layer, kind=given["class_name"], config=inner if isinstance(inner, dict) else {})
             return _ACTIVATION_LAYERS[layer.kind](replace(use, layer=layer, args=[value]))
-        raise use.refuse(f"uses {named(given.get('registered_name') or given.get('config'))}, own code that is not run")
+        raise use.refuse(
+            f"uses {named(given.get('registered_name') or given.get('config'))}, custom code, which is not run"
+        )
     if given is None or given == "linear":
         return use.like("Identity", {}, value) if main else value
     if not isinstance(given, str) or given not in ACTIVATIONS:
-        raise use.refuse(f"uses the activation {named(given)}, which is not known; own functions are not run")
+        raise use.refuse(f"uses the activation {named(given)}, which is not supported; custom functions are not run")
     if given == "hard_sigmoid" and use.layer.old:  # Keras 2 had another line
         scaled = use.add("ScaleShift", {"scale": 0.2, "shift": 0.5}, value, first=value.first)
         return replace(use.add("Clamp", {"low": 0.0, "high": 1.0}, scaled, first=value.first), order=value.order)
@@ -74,7 +76,7 @@ def activate(use: Use, value: Value, main: bool = False) -> Value:
 def _softmax(use: Use, value: Value, kind: str, keras: int) -> Value:
     axis = value.axis(keras)
     if not axis:
-        raise use.refuse("works along an axis that its tensor does not have")
+        raise use.refuse("uses an axis that its tensor does not have")
     return use.add(kind, {} if axis == value.rank - 1 else {"axis": axis}, value, first=value.first)
 
 
@@ -87,7 +89,7 @@ def _activation(use: Use) -> Value:
 def _dense(use: Use) -> Value:
     value = use.sheet.last(use.value)
     if use.layer.config.get("quantization_config") or use.layer.config.get("lora_rank"):
-        raise use.refuse("is quantised or has LoRA weights, which cannot be taken; save it without")
+        raise use.refuse("is quantized or has LoRA weights, which cannot be imported; save it without them")
     bias = use.layer.flag("use_bias", True)
     made = use.add("Linear", {"units": use.layer.whole("units"), "bias": bias}, value, main=True)
     arrays = use.arrays(count=1 + bias)
@@ -109,7 +111,7 @@ def _relu(use: Use) -> Value:
     if threshold and not slope and high is None:
         return use.like("Threshold", {"threshold": threshold, "value": 0.0}, value)
     if threshold or (slope and high is not None):
-        raise use.refuse("joins a threshold, a slope or a greatest value in a way that has no layer here")
+        raise use.refuse("combines a threshold, a slope and a maximum in a way that no layer of Netloom supports")
     if slope:
         return use.like("LeakyReLU", {"slope": slope}, value)
     if high is not None:
@@ -138,7 +140,7 @@ def _elu(use: Use) -> Value:
 def _softmax_layer(use: Use) -> Value:
     axis = use.layer.config.get("axis", -1)
     if type(axis) is not int:
-        raise use.refuse("works along several axes, but a softmax here takes one")
+        raise use.refuse("uses several axes, but Netloom's softmax uses one")
     return _softmax(use, use.value, "Softmax", axis)
 
 

@@ -66,7 +66,7 @@ class LayerConfig:
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if type(value) is not int or abs(value) > 10**9:
-            raise self.refuse(f"needs a whole number for {name}, not {named(value)}")
+            raise self.refuse(f"needs an integer for {name}, received {named(value)}")
         return value
 
     def number(self, name: str, default: float | None = None) -> float:
@@ -76,7 +76,7 @@ class LayerConfig:
         if isinstance(value, dict):  # a serialised array of one number
             value = value.get("config", {}).get("value") if isinstance(value.get("config"), dict) else None
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise self.refuse(f"needs a number for {name}, not {named(value)}")
+            raise self.refuse(f"needs a number for {name}, received {named(value)}")
         return float(value)
 
     def flag(self, name: str, default: bool) -> bool:
@@ -88,7 +88,7 @@ class LayerConfig:
         value = default if value is None else value
         found = (value,) * rank if type(value) is int else tuple(value) if isinstance(value, list) else ()
         if len(found) != rank or any(type(part) is not int or not 0 <= part <= 10**6 for part in found):
-            raise self.refuse(f"needs {rank} whole number{'s' if rank > 1 else ''} for {name}, not {named(value)}")
+            raise self.refuse(f"needs {rank} integer{'s' if rank > 1 else ''} for {name}, received {named(value)}")
         return found
 
     def choice(self, name: str, default: str, *known: str) -> str:
@@ -120,9 +120,9 @@ def model(raw: Any, depth: int = 0, old: bool | None = None) -> ModelConfig:
         Unreadable: it describes none, or one that no file of Keras would hold.
     """
     if depth > MAX_DEPTH:
-        raise Unreadable(f"The models lie more than {MAX_DEPTH} deep in each other.")
+        raise Unreadable(f"The models are nested more than {MAX_DEPTH} levels deep.")
     if not isinstance(raw, dict) or not isinstance(raw.get("class_name"), str) or "config" not in raw:
-        raise Unreadable("This is no Keras model; save the text of model.to_json(), or the model with model.save().")
+        raise Unreadable("This is not a Keras model; save the text of model.to_json(), or the model with model.save().")
     kind, config = raw["class_name"], raw["config"]
     if kind not in MODELS:
         raise Unreadable(
@@ -139,7 +139,7 @@ def model(raw: Any, depth: int = 0, old: bool | None = None) -> ModelConfig:
     for number, entry in enumerate(config["layers"]):
         layer = _layer(entry, number, depth, old)
         if layer.name in layers:
-            raise Unreadable(f"Two layers are called {named(layer.name)}; a model names each once.")
+            raise Unreadable(f"Two layers have the name {named(layer.name)}; names must be unique within a model.")
         layers[layer.name] = layer
     if sum(len(layer.calls) for layer in layers.values()) + len(layers) > 2 * MAX_CALLS:
         raise Unreadable(f"The model has more than {MAX_CALLS:,} layers, too many for one document.")
@@ -148,14 +148,18 @@ def model(raw: Any, depth: int = 0, old: bool | None = None) -> ModelConfig:
         return _sequential(name, layers, config)
     inputs, outputs = _ends(config.get("input_layers")), _ends(config.get("output_layers"))
     if not inputs or not outputs:
-        raise Unreadable(f"The model {named(name)} does not say which tensors come in and go out; save it again.")
+        raise Unreadable(f"The model {named(name)} does not define its input and output tensors; save it again.")
     outputs = _counted(layers, outputs, old)
     for ref in outputs:
         if ref.layer not in layers:
-            raise Unreadable(f"The model {named(name)} gives out the layer {named(ref.layer)}, which it does not have.")
+            raise Unreadable(
+                f"The model {named(name)} has the output layer {named(ref.layer)}, which does not exist in it."
+            )
     for ref in inputs:
         if ref.layer not in layers or layers[ref.layer].kind != "InputLayer":
-            raise Unreadable(f"The model {named(name)} takes in {named(ref.layer)}, which is no InputLayer of it.")
+            raise Unreadable(
+                f"The model {named(name)} has the input {named(ref.layer)}, which is not one of its InputLayers."
+            )
     return ModelConfig(name, layers, inputs, outputs)
 
 
@@ -189,7 +193,7 @@ def _counted(layers: dict[str, LayerConfig], outputs: list[Ref], old: bool) -> l
 
 def _layer(entry: Any, number: int, depth: int, old: bool) -> LayerConfig:
     if not isinstance(entry, dict) or not isinstance(entry.get("class_name"), str):
-        raise Unreadable(f"Layer {number + 1} of the configuration says no class; save the model again.")
+        raise Unreadable(f"Layer {number + 1} of the configuration has no class; save the model again.")
     config = entry.get("config")
     kind, module = entry["class_name"], str(entry.get("module") or "")
     if kind in MODELS:
@@ -203,7 +207,7 @@ def _layer(entry: Any, number: int, depth: int, old: bool) -> LayerConfig:
         found = LayerConfig(kind, name, module, config, old=old)
     nodes = entry.get("inbound_nodes", [])
     if not isinstance(nodes, list):
-        raise found.refuse("does not say what it is given")
+        raise found.refuse("does not define its inputs")
     found.calls = [_call(node) for node in nodes]
     return found
 
@@ -212,12 +216,12 @@ def _call(node: Any) -> Call:
     if isinstance(node, dict):  # Keras 3
         args, kwargs = node.get("args", []), node.get("kwargs", {})
         if not isinstance(args, list) or not isinstance(kwargs, dict):
-            raise Unreadable("A layer's inputs are not written as Keras writes them; save the model again.")
+            raise Unreadable("The inputs of a layer do not have the format of Keras; save the model again.")
         return Call(tuple(_tensors(part) for part in args), {key: _tensors(part) for key, part in kwargs.items()})
     if isinstance(node, list) and node and isinstance(node[0], str):
         node = [node]
     if not isinstance(node, list) or not node or not all(_is_ref(part) for part in node):
-        raise Unreadable("A layer's inputs are not written as Keras writes them; save the model again.")
+        raise Unreadable("The inputs of a layer do not have the format of Keras; save the model again.")
     refs = [Ref(part[0], part[1], part[2]) for part in node]
     kwargs = {}
     for part in node:
@@ -243,7 +247,7 @@ def _tensors(part: Any) -> Any:
         inner = part.get("config")
         history = inner.get("keras_history") if isinstance(inner, dict) else None
         if history is None or not _is_ref(history):
-            raise Unreadable("A tensor does not say where it comes from; save the model again.")
+            raise Unreadable("A tensor has no source layer; save the model again.")
         return Ref(*history[:3])
     return part
 
@@ -286,8 +290,8 @@ def _sequential(name: str, layers: dict[str, LayerConfig], config: dict[str, Any
         )
         if shape is None:
             raise Unreadable(
-                f"The Sequential model {named(name)} does not say what shape comes in; "
-                "put an Input first, or call the model once, and save it again."
+                f"The Sequential model {named(name)} does not define the shape of its input; add an Input first, or "
+                "call the model once, and save it again."
             )
         key = "input"
         while key in layers:

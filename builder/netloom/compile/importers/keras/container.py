@@ -64,7 +64,9 @@ def opened(path: Path) -> Iterator[tuple[Any, Weights | None]]:
         with zipfile.ZipFile(path) as archive, TemporaryFile() as space:
             members = _members(archive)
             if CONFIG not in members:
-                raise Unreadable(f"The zip has no {CONFIG}, so it is no .keras file; save the model with model.save().")
+                raise Unreadable(
+                    f"The zip has no {CONFIG}, so it is not a .keras file; save the model with model.save()."
+                )
             config = parsed(_text(archive, members[CONFIG]))
             if WEIGHTS not in members:
                 yield config, None
@@ -85,33 +87,35 @@ def opened(path: Path) -> Iterator[tuple[Any, Weights | None]]:
 def parsed(data: bytes) -> Any:
     """JSON as data, within bounds."""
     if len(data) > MAX_CONFIG_BYTES:
-        raise Unreadable(f"The configuration is larger than {MAX_CONFIG_BYTES // 2**20} MiB, which no model needs.")
+        raise Unreadable(f"The configuration is larger than {MAX_CONFIG_BYTES // 2**20} MiB, the limit for a model.")
     try:
         found = json.loads(data.decode("utf-8"))
         return json.loads(found) if isinstance(found, str) else found  # some save the text of to_json() as JSON again
     except RecursionError:
         raise Unreadable("The configuration is nested too deeply to be a model.") from None
     except ValueError:
-        raise Unreadable("The configuration is no JSON; save the text of model.to_json(), or model.save().") from None
+        raise Unreadable("The configuration is not JSON; save the text of model.to_json(), or model.save().") from None
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     infos = archive.infolist()
     if len(infos) > MAX_MEMBERS:
-        raise Unreadable(f"The zip has {len(infos):,} members; a model has at most {MAX_MEMBERS:,}.")
+        raise Unreadable(f"The zip has {len(infos):,} members; the limit is {MAX_MEMBERS:,}.")
     found: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
         if stat.S_ISLNK(info.external_attr >> 16):
-            raise Unreadable(f"The zip holds the link {named(info.filename)}; a model is made of plain files.")
+            raise Unreadable(f"The zip contains the link {named(info.filename)}; only regular files are allowed.")
         if info.filename.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", info.filename):
-            raise Unreadable(f"The zip holds {named(info.filename)}, which points out of it; a model does not.")
+            raise Unreadable(
+                f"The zip contains {named(info.filename)}, a path outside the archive, which is not allowed."
+            )
         if info.filename in found:
-            raise Unreadable(f"The zip holds {named(info.filename)} twice; save the model again.")
+            raise Unreadable(f"The zip contains {named(info.filename)} twice; save the model again.")
         if info.flag_bits & 1:
             raise Unreadable(f"{named(info.filename)} is encrypted; save the model without a password.")
         if info.file_size > max(HARMLESS_BYTES, MAX_RATIO * info.compress_size):
             raise Unreadable(
-                f"{named(info.filename)} would unpack to more than {MAX_RATIO} times its size; a model does not."
+                f"{named(info.filename)} would unpack to more than {MAX_RATIO} times its size, which is not allowed."
             )
         found[info.filename] = info
     return found
@@ -124,13 +128,13 @@ def _text(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 def _copy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, space: IO[bytes]) -> None:
     if info.file_size > MAX_WEIGHTS_BYTES:
-        raise Unreadable(f"The weights take more than {MAX_WEIGHTS_BYTES // 2**30} GiB, too much to be imported here.")
+        raise Unreadable(f"The weights take more than {MAX_WEIGHTS_BYTES // 2**30} GiB, the limit of an import.")
     left = info.file_size
     with archive.open(info) as file:
         while chunk := file.read(_CHUNK):
             left -= len(chunk)
             if left < 0:
-                raise Unreadable("The zip holds more than it says; save the model again.")
+                raise Unreadable("The zip contains more data than it declares; save the model again.")
             space.write(chunk)
 
 
@@ -138,7 +142,9 @@ def _hdf5(space: IO[bytes]) -> h5py.File:
     try:
         return h5py.File(space, "r")
     except (OSError, RuntimeError, ValueError, KeyError):
-        raise Unreadable("The weights are no HDF5 or are damaged; save the model again with model.save().") from None
+        raise Unreadable(
+            "The weights are not an HDF5 file or are damaged; save the model again with model.save()."
+        ) from None
 
 
 class Weights:
@@ -181,14 +187,14 @@ class Weights:
 
     def _read(self, found: Any, name: str) -> np.ndarray:
         if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
-            raise Unreadable(f"The weights hold {named(name)}, which is no plain array; save the model again.")
+            raise Unreadable(f"The weights contain {named(name)}, which is not a plain array; save the model again.")
         if found.dtype.kind not in "fiu":
-            raise Unreadable(f"Weights of the type {named(found.dtype)} are not known; save the model as float32.")
+            raise Unreadable(f"Weights of the type {named(found.dtype)} are not supported; save the model as float32.")
         address = h5py.h5o.get_info(found.id).addr
         if address not in self._known:
             taken = sum(array.nbytes for array in self._known.values())
             if taken + int(found.size or 0) * 4 > self._room:
-                raise Unreadable("The arrays of weights would unpack to much more than their file; save them again.")
+                raise Unreadable("The weights would unpack to much more than the size of their file; save them again.")
             self._known[address] = np.asarray(found[()], dtype=np.float32)
         return self._known[address]
 
@@ -200,5 +206,5 @@ class Weights:
         except (OSError, RuntimeError, KeyError, ValueError, TypeError):
             raise Unreadable("The weights are damaged; save the model again with model.save().") from None
         if link is not None and found is None:
-            raise Unreadable(f"The weights hold the link {named(name)}; a model's weights are plain arrays.")
+            raise Unreadable(f"The weights contain the link {named(name)}; only plain arrays are allowed.")
         return found

@@ -24,10 +24,10 @@ def _rank(use: Use) -> int:
 def _placed(use: Use) -> Value:
     """The tensor with channels first, if the layer takes them last."""
     if use.layer.config.get("data_format") == "channels_first":
-        raise use.refuse("has its channels first, which this import does not know; save it with channels last")
+        raise use.refuse("has its channels first, which the import does not support; save it with channels last")
     value = use.value
     if value.rank != _rank(use) + 2:
-        raise use.refuse(f"takes {_rank(use)} axes of places, but is given {value.spec}")
+        raise use.refuse(f"takes {_rank(use)} spatial axes, received {value.spec}")
     return use.sheet.first(value)
 
 
@@ -65,7 +65,7 @@ def _convolve(
     if not all((*kernel, *stride, *dilation)):
         raise use.refuse("has a filter, a stride or a dilation of 0")
     if len({one for one, size in zip(dilation, kernel, strict=True) if size > 1}) > 1:
-        raise use.refuse(f"has the dilations {dilation}, but here all axes have the same")
+        raise use.refuse(f"has the dilations {dilation}, but Netloom's layer has one value for all axes")
     spread = max(dilation)
     padding = layer.choice("padding", "valid", "valid", "same", "causal")
     borders: Borders = [(0, 0)] * rank
@@ -145,18 +145,18 @@ def _transposed(use: Use) -> Value:
     layer, value, rank = use.layer, _placed(use), _rank(use)
     kernel, stride = layer.wholes("kernel_size", rank), layer.wholes("strides", rank, 1)
     if len(set(stride)) > 1 or not all((*kernel, *stride)):
-        raise use.refuse(f"has the strides {stride}, but here all axes have the same")
+        raise use.refuse(f"has the strides {stride}, but Netloom's layer has one value for all axes")
     if (
         any(one != 1 for one in layer.wholes("dilation_rate", rank, 1))
         or layer.config.get("output_padding") is not None
     ):
-        raise use.refuse("has a dilation or an output_padding of its own, which this import does not know")
+        raise use.refuse("has a dilation or an output_padding, which the import does not support")
     step, bias = stride[0], layer.flag("use_bias", True)
     same = layer.choice("padding", "valid", "valid", "same") == "same"
     more = [max(step - size, 0) for size in kernel]
     cuts = [(max(size - step, 0) // 2, -(-max(size - step, 0) // 2)) if same else (0, 0) for size in kernel]
     if len(set(more)) > 1:
-        raise use.refuse(f"has a filter of {kernel} with a stride of {step}, which has no layer here")
+        raise use.refuse(f"has a filter of {kernel} with a stride of {step}, which no layer of Netloom supports")
     even = len(set(cuts)) == 1 and cuts[0][0] == cuts[0][1]
     params = {
         **_kernel(kernel),
@@ -180,7 +180,7 @@ def _cut(use: Use, value: Value, cuts: Borders) -> Value:
         axis = value.axis(number)
         length = value.spec.size(axis)
         if before + after >= length:
-            raise use.refuse(f"would leave nothing of the length {length}")
+            raise use.refuse(f"would remove the whole length {length}")
         if before or after:
             params = {"axis": axis, "start": before, "end": length - after if after else None}
             value = use.add("Slice", params, value, first=value.first)
@@ -262,7 +262,7 @@ def _windows(
 def _global(use: Use) -> Value:
     value, maximum = use.value, "Max" in use.layer.kind
     if use.layer.config.get("data_format") == "channels_first":
-        raise use.refuse("has its channels first, which this import does not know; save it with channels last")
+        raise use.refuse("has its channels first, which the import does not support; save it with channels last")
     if value.rank == 3 and not value.first:
         made = use.add("Max" if maximum else "Mean", {"axis": 1}, value, main=True)
     else:
@@ -303,7 +303,7 @@ def _zero_padding(use: Use) -> Value:
 def _cropping(use: Use) -> Value:
     value = use.value if use.value.rank == 3 else _placed(use)
     if value.rank != _rank(use) + 2:
-        raise use.refuse(f"takes {_rank(use)} axes of places, but is given {value.spec}")
+        raise use.refuse(f"takes {_rank(use)} spatial axes, received {value.spec}")
     return _cut(use, value, _borders(use, "cropping"))
 
 

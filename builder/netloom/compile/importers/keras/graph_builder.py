@@ -139,7 +139,7 @@ class Sheet:
     @property
     def owner(self) -> LayerConfig:
         if self._owner is None:
-            raise AssertionError("begin comes first")
+            raise AssertionError("begin must be called first")
         return self._owner
 
     @property
@@ -162,12 +162,12 @@ class Sheet:
         try:
             layer = parse(node)
         except ParameterError as error:
-            raise self.owner.refuse(f"cannot be drawn: {str(error).rstrip('.')}") from None
+            raise self.owner.refuse(f"cannot be imported: {str(error).rstrip('.')}") from None
         if isinstance(layer, Subnetwork):
             layer = layer.looking(interface(self.job.networks[params["network"]]))
         ports = layer.inputs()
         if len(ports) != len(given):
-            raise self.owner.refuse(f"is given {len(given)} tensors where {len(ports)} are expected")
+            raise self.owner.refuse(f"received {len(given)} tensors, but {len(ports)} are expected")
         self.edges += [
             Edge(source=value.reference, target=f"{key}.{port.name}") for value, port in zip(given, ports, strict=True)
         ]
@@ -179,10 +179,10 @@ class Sheet:
         specs = tuple((port.name, value.spec) for value, port in zip(given, ports, strict=True))
         for port, value in zip(ports, given, strict=True):
             if "any" not in port.kinds and value.spec.kind not in port.kinds:
-                raise self.owner.refuse(f"is given {value.spec}, which {layer.title} does not take")
+                raise self.owner.refuse(f"received {value.spec}, which {layer.title} does not accept")
         found = measure(layer, specs)
         if found.refusal:
-            raise self.owner.refuse(f"cannot be drawn: {found.refusal}")
+            raise self.owner.refuse(f"cannot be imported: {found.refusal}")
         self.count(found.parameters)
         if found.parameters:
             if self.owner.config.get("trainable") is False:
@@ -259,7 +259,7 @@ class Sheet:
         try:
             drawn = Network(nodes=self.nodes, edges=tuple(self.edges)).ordered(self.nodes, self.nodes)
         except ValidationError as error:
-            raise Unreadable(f"The model cannot be drawn: {error.errors()[0]['msg']}.") from None
+            raise Unreadable(f"The model cannot be imported: {error.errors()[0]['msg']}.") from None
         return place(drawn)
 
 
@@ -284,7 +284,7 @@ class Use:
         """The only tensor that comes in."""
         found = self.values
         if len(found) != 1:
-            raise self.layer.refuse(f"is given {len(found)} tensors, where this import knows what to do with one")
+            raise self.layer.refuse(f"received {len(found)} tensors, but the import supports one")
         return found[0]
 
     def arrays(self, *path: str, count: int | tuple[int, ...]) -> list[np.ndarray]:
@@ -295,7 +295,7 @@ class Use:
         number = 0 if holder is None else len(holder)
         counts = (count,) if isinstance(count, int) else count
         if number not in counts:
-            raise self.layer.refuse(f"has {number} arrays of weights in the file, where {counts[0]} are expected")
+            raise self.layer.refuse(f"has {number} arrays of weights in the file, but {counts[0]} are expected")
         return [] if holder is None else holder.arrays()
 
     def add(self, kind: str, params: dict[str, Any], *given: Value, main: bool = False, **rest: Any) -> Value:
@@ -331,8 +331,8 @@ def fits(project: Project, weights: dict[str, torch.Tensor]) -> None:
         if expected.get(name) != tuple(tensor.shape):
             wanted = expected.get(name, "none")
             raise Unreadable(
-                f"The weights {named(name)} have the shape {tuple(tensor.shape)}, but the configuration asks for "
-                f"{wanted}; configuration and weights are of different models."
+                f"The weights {named(name)} have the shape {tuple(tensor.shape)}, but the configuration needs "
+                f"{wanted}; the configuration and the weights belong to different models."
             )
     missing = [name for name in expected if name not in weights and math.prod(expected[name])]
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]

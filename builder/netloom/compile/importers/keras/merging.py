@@ -18,17 +18,17 @@ def merge(use: Use, kind: str, values: list[Value]) -> Value:
     values = _alike(use, values)
     if kind == "Subtract":
         if len(values) != 2:
-            raise use.refuse(f"is given {len(values)} tensors, but subtracts one from another")
+            raise use.refuse(f"received {len(values)} tensors, but needs two")
         return use.add("Subtract", {}, *values, main=True, first=values[0].first)
     if not 2 <= len(values) <= 16:
-        raise use.refuse(f"joins {len(values)} branches; here it can be 2 to 16")
+        raise use.refuse(f"merges {len(values)} inputs; 2 to 16 are supported")
     return use.add(kind, {"count": len(values)}, *values, main=True, first=values[0].first)
 
 
 def _alike(use: Use, values: list[Value]) -> list[Value]:
     """Branches with their axes in the same order."""
     if len({value.rank for value in values}) > 1:
-        raise use.refuse("joins tensors with different numbers of axes")
+        raise use.refuse("concatenates tensors with different numbers of axes")
     if any(value.first for value in values) and not all(value.first for value in values):
         values = [use.sheet.natural(value) for value in values]
     return values
@@ -40,9 +40,9 @@ def _concatenate(use: Use) -> Value:
     axis = use.layer.whole("axis", -1)
     place = values[0].axis(axis) if values else 0
     if not place:
-        raise use.refuse("joins along the batch axis or one that its tensors do not have")
+        raise use.refuse("concatenates along the batch axis or an axis that its tensors do not have")
     if not 2 <= len(values) <= 16:
-        raise use.refuse(f"joins {len(values)} branches; here it can be 2 to 16")
+        raise use.refuse(f"merges {len(values)} inputs; 2 to 16 are supported")
     params = {"count": len(values), "axis": place}
     return use.add("Concat", params, *values, main=True, first=values[0].first)
 
@@ -53,17 +53,17 @@ def _dot(use: Use) -> Value:
     axes = use.layer.config.get("axes")
     pair = [axes, axes] if type(axes) is int else axes
     if len(values) != 2 or not isinstance(pair, list) or len(pair) != 2 or not all(type(one) is int for one in pair):
-        raise use.refuse("needs two tensors and the axes along which they are multiplied")
+        raise use.refuse("needs two tensors and the axes of the product")
     places = [value.axis(axis) for value, axis in zip(values, pair, strict=True)]
     if not all(places) or any(value.rank > 3 for value in values):
-        raise use.refuse("multiplies along axes that have no layer here")
+        raise use.refuse("multiplies along axes that no layer of Netloom supports")
     if use.layer.flag("normalize", False):
         values = [use.add("Normalize", {"axis": at}, value) for value, at in zip(values, places, strict=True)]
     one, other = values
     if one.rank == other.rank == 2:
         return use.add("Dot", {"axis": -1, "keep": True}, one, other, main=True)
     if one.rank != 3 or other.rank != 3:
-        raise use.refuse("multiplies a vector with a sequence, which has no layer here")
+        raise use.refuse("multiplies a vector with a sequence, which no layer of Netloom supports")
     params = {"transpose_a": places[0] == 1, "transpose_b": places[1] == 2}
     return use.add("MatMul", params, one, other, main=True)
 
@@ -83,7 +83,7 @@ _OPERATIONS = {
 def _arithmetic(use: Use) -> Value:
     kind, args = _OPERATIONS[use.layer.kind], [*use.args, *use.kwargs.values()]
     if len(args) != 2:
-        raise use.refuse("is a function that is not known here")
+        raise use.refuse("is a function that the import does not support")
     left, right = args
     if is_value(left) and is_value(right):
         if kind == "Divide":
@@ -98,6 +98,6 @@ def _arithmetic(use: Use) -> Value:
     if kind == "Divide" and value is left and constant:
         scaled["Divide"] = (1 / constant, 0.0)
     if kind not in scaled:
-        raise use.refuse("is a function of a number and a tensor that is not known here")
+        raise use.refuse("is a function of a number and a tensor that the import does not support")
     scale, shift = scaled[kind]
     return use.like("ScaleShift", {"scale": scale, "shift": shift}, value)

@@ -15,14 +15,14 @@ def _batch_norm(use: Use) -> Value:
     axis = layer.config.get("axis", -1)
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
     if type(axis) is not int or not value.axis(axis):
-        raise use.refuse(f"needs one axis of its tensor, not {named(axis)}")
+        raise use.refuse(f"needs one axis of its tensor, received {named(axis)}")
     keras = axis % value.rank
     if keras == value.rank - 1:
         value = use.sheet.first(value)
     elif keras == 1 and value.rank < 5:
         value = use.sheet.last(value)
     else:
-        raise use.refuse("normalises along an axis in the middle, which has no layer here")
+        raise use.refuse("normalizes along an axis in the middle, which no layer of Netloom supports")
     center, scale = layer.flag("center", True), layer.flag("scale", True)
     momentum = min(1.0, max(1e-6, 1 - layer.number("momentum", 0.99)))
     params = {
@@ -42,7 +42,9 @@ def _batch_norm(use: Use) -> Value:
         affine = {"weight": weight, "bias": bias} if center or scale else {}
         use.keep(made, running_mean=mean, running_var=variance, **affine)
     if center != scale:
-        use.remark(f"has no {'factor' if center else 'constant'} in Keras; here it starts at {int(center)}.")
+        use.remark(
+            f"has no {'factor' if center else 'constant'} in Keras; after the import, it starts at {int(center)}."
+        )
     return made
 
 
@@ -52,9 +54,9 @@ def _layer_norm(use: Use) -> Value:
     raw = layer.config.get("axis", -1)
     axes = sorted(value.axis(axis) for axis in (raw if isinstance(raw, list) else [raw]) if type(axis) is int)
     if not axes or axes != list(range(value.rank - len(axes), value.rank)):
-        raise use.refuse(f"normalises over {named(raw)}, but only the last axes can be taken here")
+        raise use.refuse(f"normalizes over {named(raw)}, but only trailing axes are supported")
     if layer.config.get("rms_scaling"):
-        raise use.refuse("scales by the mean square in a way that has no layer here")
+        raise use.refuse("scales by the mean square in a way that no layer of Netloom supports")
     root = layer.kind == "RMSNormalization"
     center, scale = not root and layer.flag("center", True), root or layer.flag("scale", True)
     params = {
@@ -100,7 +102,7 @@ def _unit(use: Use) -> Value:
     raw = use.layer.config.get("axis", -1)
     axes = raw if isinstance(raw, list) else [raw]
     if len(axes) != 1 or type(axes[0]) is not int or not use.value.axis(axes[0]):
-        raise use.refuse("normalises over several axes, but here it can be one")
+        raise use.refuse("normalizes over several axes, but only one is supported")
     return use.like("Normalize", {"axis": use.value.axis(axes[0])}, use.value)
 
 
@@ -122,7 +124,9 @@ def _normalization(use: Use) -> Value:
     else:
         arrays = use.arrays(count=(3, 2))
         if not arrays:
-            raise use.refuse("has learned its statistics, which JSON alone does not hold; take the .keras file")
+            raise use.refuse(
+                "has statistics from its data, which the JSON file does not contain; import the .keras file"
+            )
         mean, variance = arrays[0].reshape(-1).astype(np.float64), arrays[1].reshape(-1).astype(np.float64)
     spread = np.maximum(np.sqrt(np.maximum(variance, 0)), 1e-7)
     if layer.flag("invert", False):
@@ -149,7 +153,7 @@ def _affine(use: Use, value: Value, scale: np.ndarray, offset: np.ndarray) -> Va
     if scale.size == offset.size == 1:
         return use.like("ScaleShift", {"scale": float(scale[0]), "shift": float(offset[0])}, value)
     if value.order is not None:
-        raise use.refuse("follows a Flatten in a way that is not known here")
+        raise use.refuse("follows a Flatten in a way that the import does not support")
     made = value
     for kind, numbers, neutral in (("Multiply", scale, 1), ("Add", offset, 0)):
         if numbers.size == 1 and numbers[0] == neutral:
@@ -158,7 +162,7 @@ def _affine(use: Use, value: Value, scale: np.ndarray, offset: np.ndarray) -> Va
         if numbers.size not in (1, count):
             raise use.refuse(f"has {numbers.size} numbers for {count} channels")
         if numbers.size > 1_000:
-            raise use.refuse("has numbers for more than 1,000 channels, too many to be typed into a layer")
+            raise use.refuse("has numbers for more than 1,000 channels, the limit of a layer")
         shape = [1] * (value.rank - 1)
         shape[0 if value.first else -1] = numbers.size
         text = ", ".join(repr(float(number)) for number in numbers)

@@ -78,7 +78,7 @@ def read_keras(path: Path) -> Imported:
         except RecursionError:
             raise Unreadable("The configuration is nested too deeply to be a model.") from None
         except MemoryError:
-            raise Unreadable("The model is too large for this machine.") from None
+            raise Unreadable("The model is too large for the memory of this machine.") from None
 
 
 def _imported(raw: Any, weights: Weights | None) -> Imported:
@@ -90,12 +90,12 @@ def _imported(raw: Any, weights: Weights | None) -> Imported:
     project = _thawed(project, job)
     analysis = analyse(project)
     if analysis.errors:
-        raise Unreadable(f"The model cannot be drawn: {plain(analysis.errors[0].message)}")
+        raise Unreadable(f"The model cannot be imported: {plain(analysis.errors[0].message)}")
     project, tensors = merged(project, sheet.weights)
     for remark in _training(config):
         job.remark(remark)
     if weights is None:
-        job.remark("The file holds no weights, so they start at random.")
+        job.remark("The file contains no weights, so they are initialized randomly.")
     else:
         fits(project, tensors)
     prepare: Preparation | None = "none" if _prepares(config) else None
@@ -117,8 +117,8 @@ def _training(config: ModelConfig) -> list[str]:
             counts.update(name for name in _ASIDE if layer.config.get(name))
             waiting += [layer.model] if layer.model is not None else []
     return [
-        f"{name.replace('_', ' ').capitalize()} of {count} layer{'s'[: count != 1]} is not taken; the trained answers "
-        "are the same, but further training goes without it."
+        f"{name.replace('_', ' ').capitalize()} of {count} layer{'s'[: count != 1]} is not imported; the "
+        "predictions are the same, but further training runs without it."
         for name, count in sorted(counts.items())
     ]
 
@@ -128,7 +128,7 @@ def _thawed(project: Project, job: Job) -> Project:
     nodes = [node for network in project.networks.values() for node in network.nodes.values()]
     if not any(node.frozen for node in nodes) or not analyse(project).errors:
         return project
-    job.remark("All layers are frozen in the file (trainable is false); here all of them can be trained.")
+    job.remark("All layers are frozen in the file (trainable is false); after the import, all of them are trainable.")
     networks = {
         name: network.with_nodes(
             {key: node.model_copy(update={"frozen": False}) for key, node in network.nodes.items()}
@@ -162,11 +162,11 @@ def _drawn(config: ModelConfig, job: Job, weights: Weights | None) -> Sheet:
                 left.append((layer, number, call))
                 continue
             if not call.refs():
-                raise layer.refuse("is given no tensor")
+                raise layer.refuse("has no input tensor")
             sheet.begin(layer)
             known[layer.name, number] = _use(config, sheet, layer, call, known, places, weights, inner)
         if len(left) == len(waiting):
-            raise left[0][0].refuse("waits for a tensor that nothing gives, or for its own")
+            raise left[0][0].refuse("needs a tensor that no layer computes, or its own output")
         waiting = left
     for number, ref in enumerate(config.outputs, 1):
         sheet.begin(config.layers[ref.layer])
@@ -195,14 +195,14 @@ def _use(
         given = [value for arg in [*args, *kwargs.values()] for value in (arg if isinstance(arg, list) else [arg])]
         return _nested(sheet, layer, [value for value in given if is_value(value)], holder, inner)
     if layer.kind == "Lambda":
-        raise layer.refuse("holds Python code, which is never run; replace it by layers and save the model again")
+        raise layer.refuse("contains Python code, which is never run; replace it with layers and save the model again")
     handler = (OPERATIONS if layer.is_operation else LAYERS).get(layer.kind)
     if handler is None:
         own = layer.module and not layer.module.startswith("keras")
-        why = "is of an own class, whose code is never run" if own else "has no counterpart here"
-        raise layer.refuse(f"{why}; replace it by layers of Keras that have one")
+        why = "is of a custom class, whose code is never run" if own else "has no counterpart in Netloom"
+        raise layer.refuse(f"{why}; replace it with layers of Keras that have one")
     if is_value(kwargs.get("mask")):
-        raise layer.refuse("is given a mask, which this import does not know")
+        raise layer.refuse("has a mask, which the import does not support")
     if layer.is_operation:
         kwargs = {key: value for key, value in kwargs.items() if is_value(value) or isinstance(value, (int, float))}
     use = Use(sheet, layer, args, kwargs, holder, _flat(config, layer))
@@ -217,7 +217,7 @@ def _use(
 def _value(known: dict[tuple[str, int], list[Value]], ref: Ref, config: ModelConfig) -> Value:
     found = known.get((ref.layer, ref.call), [])
     if not 0 <= ref.output < len(found):
-        raise Unreadable(f"The layer {named(ref.layer)} of {named(config.name)} does not give tensor {ref.output + 1}.")
+        raise Unreadable(f"The layer {named(ref.layer)} of {named(config.name)} has no output {ref.output + 1}.")
     return found[ref.output]
 
 
@@ -227,7 +227,7 @@ def _nested(
     """A model within a model: a network of its own, and a node that stands for it."""
     job = sheet.job
     if layer.model is None:
-        raise AssertionError("only models are nested")
+        raise AssertionError("only models can be nested")
     if layer.name not in inner:
         name = job.name(layer.name)
         drawn = _drawn(layer.model, job, weights)
@@ -236,7 +236,7 @@ def _nested(
     name, drawn = inner[layer.name]
     looks = interface(job.networks[name])
     if len(looks.inputs) != len(given):
-        raise layer.refuse(f"is given {len(given)} tensors where {len(looks.inputs)} are expected")
+        raise layer.refuse(f"received {len(given)} tensors, but {len(looks.inputs)} are expected")
     taken = []
     for value, (_, node) in zip(given, looks.inputs, strict=True):
         wanted = drawn.values[node]
@@ -245,7 +245,7 @@ def _nested(
             value = sheet.add("Cast", {"to": "int"}, value)
         if wanted.spec != value.spec:
             raise layer.refuse(
-                f"is given {value.spec.beside(wanted.spec)}, but its Input takes {wanted.spec.beside(value.spec)}"
+                f"received {value.spec.beside(wanted.spec)}, but its Input takes {wanted.spec.beside(value.spec)}"
             )
         taken.append(value)
     key = free(layer.name, sheet.nodes)
@@ -265,14 +265,14 @@ def _input(config: ModelConfig, layer: LayerConfig, job: Job) -> dict[str, Any]:
         or len(raw) < 2
         or any(length is not None and (type(length) is not int or not 1 <= length <= 1_000_000) for length in raw[1:])
     ):
-        raise layer.refuse(f"takes in {named(raw)}, which is no shape of one to four axes")
+        raise layer.refuse(f"has the input shape {named(raw)}, which is not a shape of one to four axes")
     shape = [OPEN_LENGTH if length is None else length for length in raw[1:]]
     if None in raw[1:]:
         job.remark(
-            f"{named(layer.name)}: a length that Keras leaves open stands at {OPEN_LENGTH}; change it in the Input."
+            f"{named(layer.name)}: a length that is open in Keras is set to {OPEN_LENGTH}; change it in the Input."
         )
     if len(shape) not in KINDS:
-        raise layer.refuse(f"takes in {len(shape)} axes, but an Input here has one to four")
+        raise layer.refuse(f"has an input with {len(shape)} axes, but an Input of Netloom has one to four")
     field = plain(layer.name)[:200]
     vocabulary = _vocabulary(config, Ref(layer.name)) if len(shape) == 1 else None
     if vocabulary is not None:

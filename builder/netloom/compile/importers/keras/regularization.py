@@ -10,9 +10,9 @@ from netloom.compile.importers.keras.operator_table import handles
 def _dropout(use: Use) -> Value:
     kind = "AlphaDropout" if use.layer.kind == "AlphaDropout" else "Dropout"
     if use.layer.kind == "GaussianDropout":
-        use.remark("Gaussian dropout becomes plain dropout of the same rate; the trained answers are the same.")
+        use.remark("Gaussian dropout is imported as dropout of the same rate; the predictions are the same.")
     if use.layer.config.get("noise_shape"):
-        use.remark("the shape of its noise is not taken; each number is dropped on its own.")
+        use.remark("noise_shape is not imported; each value is dropped independently.")
     return use.like(kind, {"rate": use.layer.number("rate")}, use.value)
 
 
@@ -34,7 +34,7 @@ def _identity(use: Use) -> Value:
 
 @handles("Masking")
 def _masking(use: Use) -> Value:
-    use.remark("masks are not taken; steps that Keras would skip count like the others.")
+    use.remark("masks are not imported; steps that Keras would skip are processed like the others.")
     return use.like("Identity", {}, use.value)
 
 
@@ -43,5 +43,5 @@ def _masking(use: Use) -> Value:
     *("RandomHue", "RandomSaturation", "RandomSharpness", "RandomColorJitter", "RandomShear", "RandomErasing"),
 )
 def _augmentation(use: Use) -> Value:
-    use.remark("changes of the images while training are not taken; the trained answers are the same.")
+    use.remark("image augmentation is not imported; the predictions are the same.")
     return use.like("Identity", {}, use.value)

@@ -28,7 +28,7 @@ def _flatten(use: Use) -> Value:
 def _reshape(use: Use) -> Value:
     shape = use.layer.config.get("target_shape")
     if not isinstance(shape, list) or not all(type(length) is int for length in shape):
-        raise use.refuse(f"needs a shape, not {named(shape)}")
+        raise use.refuse(f"needs a shape, received {named(shape)}")
     value = use.sheet.last(use.value)
     return use.add("Reshape", {"shape": list(shape)}, value, main=True)
 
@@ -37,7 +37,7 @@ def _reshape(use: Use) -> Value:
 def _permute(use: Use) -> Value:
     order = use.layer.config.get("dims")
     if not isinstance(order, list) or not all(type(axis) is int for axis in order):
-        raise use.refuse(f"needs an order of axes, not {named(order)}")
+        raise use.refuse(f"needs an order of axes, received {named(order)}")
     return use.add("Permute", {"order": list(order)}, use.sheet.last(use.value), main=True)
 
 

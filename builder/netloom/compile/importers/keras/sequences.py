@@ -22,9 +22,9 @@ def _embedding(use: Use) -> Value:
     if value.spec.dtype != "int":
         value = use.add("Cast", {"to": "int"}, value)
     if use.layer.flag("mask_zero", False):
-        use.remark("masks are not taken; steps with the token 0 count like the others.")
+        use.remark("masks are not imported; steps with the token 0 are processed like the others.")
     if use.layer.config.get("quantization_config") or use.layer.config.get("lora_rank"):
-        raise use.refuse("is quantised or has LoRA weights, which cannot be taken; save it without")
+        raise use.refuse("is quantized or has LoRA weights, which cannot be imported; save it without them")
     params = {"vocabulary": use.layer.whole("input_dim"), "dim": use.layer.whole("output_dim")}
     made = use.add("Embedding", params, value, main=True)
     arrays = use.arrays(count=1)
@@ -52,10 +52,10 @@ def _bidirectional(use: Use) -> Value:
     inner = _inner(use, "layer")
     back = _inner(use, "backward_layer") if isinstance(use.layer.config.get("backward_layer"), dict) else inner
     if inner.kind not in RECURRENT or back.kind != inner.kind:
-        raise use.refuse(f"wraps {named(inner.kind)}, but only LSTM, GRU and SimpleRNN can be taken in both directions")
+        raise use.refuse(f"wraps {named(inner.kind)}, but only LSTM, GRU and SimpleRNN can be bidirectional")
     same = ("units", "activation", "recurrent_activation", "use_bias", "return_sequences", "reset_after")
     if any(inner.config.get(name) != back.config.get(name) for name in same) or inner.flag("go_backwards", False):
-        raise use.refuse("has different layers in its two directions, which have no layer here")
+        raise use.refuse("has different layers in its two directions, which no layer of Netloom supports")
     value = use.sheet.last(_only(use))
     params = {**_settings(use, inner), "bidirectional": True}
     out, state = use.sheet.several(RECURRENT[inner.kind], params, value, key=use.layer.name)
@@ -68,7 +68,7 @@ def _bidirectional(use: Use) -> Value:
     if mode == "concat":
         return made
     if mode not in MERGED:
-        raise use.refuse("gives its two directions apart; here they are joined")
+        raise use.refuse("returns its two directions separately, but Netloom's layer concatenates them")
     halves = use.sheet.several("Chunk", {"axis": -1, "count": 2}, made, key=f"{use.layer.name}_chunk")
     return use.add(MERGED[mode], {}, *halves)
 
@@ -76,7 +76,7 @@ def _bidirectional(use: Use) -> Value:
 def _only(use: Use) -> Value:
     """The sequence, if nothing else is given."""
     if use.layer.flag("return_state", False) or len(use.values) != 1 or any(map(is_value, use.kwargs.values())):
-        raise use.refuse("takes or gives its state, which a recurrent layer here keeps to itself")
+        raise use.refuse("reads or returns its state, which Netloom's recurrent layers do not expose")
     return use.value
 
 
@@ -84,17 +84,19 @@ def _settings(use: Use, layer: LayerConfig) -> dict[str, Any]:
     kind = layer.kind
     activation = layer.config.get("activation", "tanh")
     if activation != "tanh" and not (kind == "SimpleRNN" and activation == "relu"):
-        raise use.refuse(f"has the activation {named(activation)}, but a recurrent layer here has tanh")
+        raise use.refuse(f"has the activation {named(activation)}, but Netloom's recurrent layers use tanh")
     if kind != "SimpleRNN" and layer.config.get("recurrent_activation", "sigmoid") != "sigmoid":
-        raise use.refuse(f"has gates with {named(layer.config['recurrent_activation'])}, but here they have sigmoid")
+        raise use.refuse(
+            f"has gates with {named(layer.config['recurrent_activation'])}, but Netloom's recurrent layers use sigmoid"
+        )
     if kind == "GRU" and not layer.flag("reset_after", True):
-        raise use.refuse("resets its state before the product (reset_after=False), but a GRU here does so after it")
+        raise use.refuse("resets its state before the product (reset_after=False), but Netloom's GRU does so after it")
     if layer.flag("return_state", False):
-        raise use.refuse("gives its state, which a recurrent layer here keeps to itself")
+        raise use.refuse("returns its state, which Netloom's recurrent layers do not expose")
     if layer.config.get("dropout") or layer.config.get("recurrent_dropout"):
-        use.remark("dropout inside a recurrent layer is not taken; the trained answers are the same.")
+        use.remark("dropout inside a recurrent layer is not imported; the predictions are the same.")
     if layer.flag("stateful", False):
-        use.remark("the state is not kept from batch to batch, but starts at zero.")
+        use.remark("the state is not kept between batches; it starts at zero.")
     params: dict[str, Any] = {"hidden_size": layer.whole("units")}
     return params | ({"nonlinearity": "relu"} if activation == "relu" else {})
 
@@ -126,7 +128,7 @@ def _inner(use: Use, name: str) -> LayerConfig:
     raw = raw if isinstance(raw, dict) else {}
     kind, config = raw.get("class_name"), raw.get("config")
     if not isinstance(kind, str) or not isinstance(config, dict):
-        raise use.refuse("does not say which layer it wraps")
+        raise use.refuse("does not define the layer that it wraps")
     return replace(use.layer, kind=kind, config=config, module=str(raw.get("module") or ""))
 
 
@@ -146,7 +148,7 @@ def _time_distributed(use: Use) -> Value:
         return use.add("Reshape", {"shape": [value.shape[0], -1]}, value, main=True)
     axis = inner.config.get("axis", -1)
     if inner.kind not in _EACH or axis not in (-1, [-1]):
-        raise use.refuse(f"applies {named(inner.kind)} to each step; only layers such as Dense can be taken so")
+        raise use.refuse(f"applies {named(inner.kind)} to each step; only layers such as Dense are supported")
     return LAYERS[inner.kind](replace(use, layer=inner, args=[value], weights=weights))
 
 
@@ -158,11 +160,11 @@ def _attention(use: Use) -> Value:
     names = ["query", "value", "key"]
     tensors = dict(zip(names, given, strict=False)) | by_name
     if not {"query", "value"} <= set(tensors) or set(tensors) - set(names):
-        raise use.refuse("is given a mask or tensors in an order that is not known here")
+        raise use.refuse("has a mask, or tensors in an order that the import does not support")
     turned = {name: use.sheet.last(value) for name, value in tensors.items()}
     query, value = turned["query"], turned["value"]
     if turned.get("key", value).reference != value.reference:
-        raise use.refuse("has keys other than its values, which has no layer here")
+        raise use.refuse("has keys that differ from its values, which no layer of Netloom supports")
     heads, width = layer.whole("num_heads"), layer.whole("key_dim")
     axes = layer.config.get("attention_axes")
     plain = (
@@ -174,9 +176,9 @@ def _attention(use: Use) -> Value:
         and layer.config.get("sliding_window") is None
     )
     if not plain:
-        raise use.refuse("has widths, axes, gates or a window that the attention here does not have")
+        raise use.refuse("has widths, axes, gates or a window that Netloom's attention does not support")
     if use.kwargs.get("return_attention_scores"):
-        raise use.refuse("gives its weights as well, which attention here keeps to itself")
+        raise use.refuse("returns its weights, which Netloom's attention does not expose")
     causal, bias = bool(use.kwargs.get("use_causal_mask")), layer.flag("use_bias", True)
     params: dict[str, Any] = {"heads": heads, "dropout": layer.number("dropout", 0.0), "bias": bias}
     if heads * width != query.shape[-1]:
@@ -184,7 +186,7 @@ def _attention(use: Use) -> Value:
     if query.reference == value.reference:
         made = use.add("SelfAttention", {**params, "causal": causal}, query, main=True)
     elif causal:
-        raise use.refuse("is causal over another sequence, which has no layer here")
+        raise use.refuse("is causal over another sequence, which no layer of Netloom supports")
     else:
         made = use.add("CrossAttention", params, query, value, main=True)
     for path, name in (("query_dense", "q"), ("key_dense", "k"), ("value_dense", "v"), ("output_dense", "out")):
@@ -200,12 +202,14 @@ def _attention(use: Use) -> Value:
 @handles("Attention")
 def _dot_product(use: Use) -> Value:
     if use.layer.flag("use_scale", False) or use.layer.config.get("score_mode", "dot") != "dot":
-        raise use.refuse("learns a scale or has another score than a product, which has no layer here")
+        raise use.refuse(
+            "learns a scale or uses a score other than the dot product, which no layer of Netloom supports"
+        )
     values = [use.sheet.last(value) for value in use.values]
     if not 2 <= len(values) <= 3 or any(value.rank != 3 for value in values) or any(map(is_value, use.kwargs.values())):
-        raise use.refuse("needs a query, a value and perhaps a key, each a sequence")
+        raise use.refuse("needs a query, a value and optionally a key, each a sequence")
     if use.kwargs.get("use_causal_mask") or use.layer.flag("causal", False):
-        raise use.refuse("is causal, which this import does not know")
+        raise use.refuse("is causal, which the import does not support")
     query, value, key = values[0], values[1], values[-1]
     scores = use.add("MatMul", {"transpose_b": True}, query, key)
     shares = use.add("Softmax", {}, scores)

@@ -40,7 +40,7 @@ def import_file(path: str | Path, name: str = "") -> Imported:
     path = Path(path)
     try:
         if path.stat().st_size > LIMIT:
-            raise Unreadable("An ONNX file has at most 2 GiB; this one has more.")
+            raise Unreadable("The file is larger than 2 GiB, the limit of ONNX.")
         content = path.read_bytes()
     except OSError as error:
         raise Unreadable(f"{plain(str(path))[:200]} cannot be read: {error.strerror}.") from None
@@ -85,11 +85,13 @@ class _Import:
             try:
                 self._operator(item, patterns)
             except Refusal as error:
-                raise Unreadable(f"The operator {item.type} ({short(item.name)!r}) cannot be taken: {error}.") from None
+                raise Unreadable(
+                    f"The operator {item.type} ({short(item.name)!r}) cannot be imported: {error}."
+                ) from None
             except _ERRORS as error:
                 text = plain(str(error))[:200]
                 raise Unreadable(
-                    f"The operator {item.type} ({short(item.name)!r}) is not as ONNX describes it: {text}."
+                    f"The operator {item.type} ({short(item.name)!r}) does not follow the ONNX specification: {text}."
                 ) from None
         for number, key in enumerate(self.graph.outputs):
             self._output(key, number)
@@ -101,7 +103,7 @@ class _Import:
         if unknown:
             names = ", ".join(short(kind) for kind in unknown[:12])
             more = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
-            raise Unreadable(f"No layer stands for these operators of the file: {names}{more}.")
+            raise Unreadable(f"No layer corresponds to these operators of the file: {names}{more}.")
 
     def _unneeded(self, patterns: dict[str, Any]) -> set[int]:
         """The operators on which no output depends, or for which an activation stands."""
@@ -122,12 +124,14 @@ class _Import:
             side = IMAGE_SIDE if len(entry.shape) == 4 and axis > 1 and not entry.whole else STEPS
             if size is None:
                 self.draw.remark(
-                    f"Axis {axis} of the input {short(entry.name)!r} has any length in the file, and {side} here."
+                    f"Axis {axis} of the input {short(entry.name)!r} has a dynamic length in the file; it is set to "
+                    f"{side} here."
                 )
             shape.append(size or side)
         if entry.shape[0] not in (None, 1):
             self.draw.remark(
-                f"The input {short(entry.name)!r} has a batch of {entry.shape[0]} in the file; here it has any size."
+                f"The input {short(entry.name)!r} has a batch of {entry.shape[0]} in the file; after the import, "
+                "the batch size is free."
             )
         rank = len(shape)
         kinds = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
@@ -142,7 +146,7 @@ class _Import:
         try:
             key = self.draw.node("Input", None, "input" if len(self.graph.inputs) == 1 else entry.name, **params)
         except Refusal as error:
-            raise Unreadable(f"The input {short(entry.name)!r} cannot be drawn: {error}.") from None
+            raise Unreadable(f"The input {short(entry.name)!r} cannot be imported: {error}.") from None
         self.values[entry.name] = self.draw.output(key)
 
     def _operator(self, item: Operator, patterns: dict[str, Any]) -> None:
@@ -162,12 +166,12 @@ class _Import:
             arrays = [value.array if isinstance(value, Constant) else None for value in inputs]
             found = computed(item, arrays)
             if found is None:
-                raise Refusal("it has no input that depends on the network's inputs")
+                raise Refusal("none of its inputs depends on the inputs of the network")
             for key, array in zip(item.outputs, found, strict=False):
                 self.values |= {key: Constant(array, owner(self.draw.tables, array))} if key else {}
             return
         if item.type not in OPERATORS:
-            raise Refusal("no layer stands for it where its inputs are computed")
+            raise Refusal("no layer corresponds to it if its inputs are computed")
         feeds = frozenset(other.type for other in self.readers.get(item.outputs[0], []))
         wanted = tuple(bool(self.readers.get(key) or key in self.graph.outputs) for key in item.outputs)
         call = Call(item.type, item.name, inputs, item.attributes, self.draw, self.graph.opset, wanted, feeds)
@@ -205,27 +209,27 @@ class _Import:
         if not key:
             return None
         if key not in self.values:
-            raise Refusal(f"it reads {short(key)!r}, which nothing before it gives")
+            raise Refusal(f"it reads {short(key)!r}, which no earlier operator computes")
         return self.values[key]
 
     def _output(self, key: str, number: int) -> None:
         value = self.values.get(key)
         if value is None:
-            raise Unreadable(f"The output {short(key)!r} is given by nothing; the file is damaged.")
+            raise Unreadable(f"The output {short(key)!r} is not computed by any operator; the file is damaged.")
         if isinstance(value, Constant):
-            self.draw.remark(f"The output {short(key)!r} is the same whatever comes in, so it was left out.")
+            self.draw.remark(f"The output {short(key)!r} does not depend on the input, so it was left out.")
             return
         try:
             if value.axes[value.batch] == (0,) and value.batch != 0:
                 self.draw.remark(
-                    f"The output {short(key)!r} has the batch as axis {value.batch + 1} in the file, as the first here."
+                    f"The output {short(key)!r} has the batch as axis {value.batch + 1} in the file and as axis 1 here."
                 )
                 rest = [group for group in value.axes if group != (0,)]
                 value = replace(value, axes=((0,), *rest))
             made = self.draw.straight(value)
             self.draw.node("Output", made, "output", name=plain(key)[:64] or f"output {number + 1}")
         except Refusal as error:
-            raise Unreadable(f"The output {short(key)!r} cannot be drawn: {error}.") from None
+            raise Unreadable(f"The output {short(key)!r} cannot be imported: {error}.") from None
 
     def _finished(self) -> Imported:
         """The document without the nodes that lead nowhere, checked, and its weights as tensors."""
@@ -241,12 +245,12 @@ class _Import:
             self.draw.remark(ONNX)
         nodes = self.draw.nodes
         if len(nodes) > MAX_NODES:
-            raise Unreadable(f"This network would have {len(nodes):,} nodes; a document holds {MAX_NODES:,}.")
+            raise Unreadable(f"The network has {len(nodes):,} nodes; a document can have at most {MAX_NODES:,}.")
         network = Network(nodes=nodes, edges=tuple(self.draw.edges)).ordered(nodes, nodes)
         project = Project(name=self.name, networks={"main": place(network)})
         errors = analyse(project).errors
         if errors:
-            raise Unreadable(f"The network was read, but not as a document that works: {plain(errors[0].message)}")
+            raise Unreadable(f"The imported network is not valid: {plain(errors[0].message)}")
         weights = {
             f"{key}.{part}": torch.from_numpy(np.array(array, order="C"))
             for key, parts in self.draw.weights.items()

@@ -60,7 +60,7 @@ def layer(draw: Drawing, heads: Heads, like: Tensor, name: str) -> Tensor:
     """Attention as a layer; what comes out has the axes of `like`, the last of which is as wide as the values.
 
     Raises:
-        Refusal: its axes are not those of attention.
+        Refusal: its axes do not match those of attention.
     """
     parts = inner(heads.q)
     sizes = [heads.q.size(part) for part in parts]
@@ -96,7 +96,7 @@ def flat(draw: Drawing, tensor: Tensor) -> Tensor:
     """
     row, column = tensor.axes[-2:]
     if len(row) != 1 or len(column) != 1 or tensor.spec.dtype != "float":
-        raise Refusal("its axes are not those of attention")
+        raise Refusal("its axes do not match those of attention")
     order = [row[0], *inner(tensor), column[0]]
     rest = [axis for axis in range(1, len(tensor.spec.shape)) if axis not in order]
     found = draw.permuted(tensor, [*order, *rest])

@@ -58,7 +58,7 @@ def computed(operator: Operator, given: list[Array | None]) -> list[Array] | Non
 
 def _kept(found: Array, x: Array) -> Array:
     if math.prod(found.shape) > MOST:
-        raise Refusal("it makes more numbers than can be kept")
+        raise Refusal("its result is too large")
     if found.dtype.kind == "f":
         return found.astype(np.float32, copy=False)  # a view stays one: see tying.py
     return found if found.dtype == bool else found.astype(np.int64, copy=False)
@@ -70,7 +70,7 @@ def _virtual(known: Known) -> list[Array] | None:
         return [known.x]
     if known.operator.type in ("Transpose", "Slice", "Squeeze", "Unsqueeze", "Shape"):  # these copy no numbers
         return [np.asarray(_of_numbers(known))]
-    raise Refusal("it computes with fixed numbers for each example of the batch")
+    raise Refusal("it uses different constants for each example of the batch")
 
 
 def _constant(operator: Operator) -> Array:
@@ -82,7 +82,7 @@ def _constant(operator: Operator) -> Array:
             return np.asarray(operator.attributes[name], kind)
     value = operator.attributes.get("value")
     if value is None:
-        raise Refusal("it holds no numbers")
+        raise Refusal("it does not hold numbers")
     return np.asarray(value)
 
 
@@ -126,7 +126,7 @@ def _of_numbers(known: Known) -> Any:
         return _UNARY[kind](x)
     if kind in _BINARY and len(given) == 2 and given[1] is not None:
         if math.prod(np.broadcast_shapes(x.shape, given[1].shape)) > MOST and kind != "MatMul":
-            raise Refusal("it makes more numbers than can be kept")
+            raise Refusal("its result is too large")
         return _BINARY[kind](x, given[1])
     return _OTHERS[kind](known) if kind in _OTHERS else None
 
@@ -166,14 +166,14 @@ def _gather(known: Known) -> Array:
 def _range(known: Known) -> Array:
     first, last, by = (known.number(place) for place in range(3))
     if not by or (last - first) / by > MOST:
-        raise Refusal("it counts without an end")
+        raise Refusal("its range is infinite")
     return np.arange(first, last, by).astype(known.x.dtype)
 
 
 def _tile(known: Known) -> Array:
     repeats = known.whole(1, "repeats") or []
     if math.prod(repeats) * known.x.size > MOST:
-        raise Refusal("it makes more numbers than can be kept")
+        raise Refusal("its result is too large")
     return np.tile(known.x, repeats)
 
 

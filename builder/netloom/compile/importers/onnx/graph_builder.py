@@ -125,7 +125,7 @@ class Drawing:
         found = {key for key, node in self.nodes.items() if node.type == "Input"}
         waiting = [key for key, node in self.nodes.items() if node.type == "Output"]
         if not waiting:
-            raise Unreadable("None of this network's outputs depends on its inputs, so that there is nothing to draw.")
+            raise Unreadable("None of the network's outputs depends on its inputs, so there is nothing to import.")
         while waiting:
             key = waiting.pop()
             if key not in found:
@@ -195,7 +195,7 @@ class Drawing:
         elif kind != "Output":
             for port in layer.inputs():
                 if not fits(given[port.name].spec, port.kinds):
-                    raise Refusal(f"the layer {kind} does not take {given[port.name].spec}")
+                    raise Refusal(f"the layer {kind} does not accept {given[port.name].spec}")
             found = measure(layer, tuple((port.name, given[port.name].spec) for port in layer.inputs()))
             if found.refusal:
                 raise Refusal(found.refusal)
@@ -238,7 +238,7 @@ class Drawing:
         """The port's axes after the batch in another order; None stands for a new axis of length 1."""
         taken = [axis for axis in order if axis is not None]
         if sorted(taken) != list(range(1, len(tensor.spec.shape))):
-            raise Refusal("its axes cannot be told apart")
+            raise Refusal("its axes cannot be distinguished")
         found = self.permuted(tensor, taken)
         missing = [place for place, axis in enumerate(order, 1) if axis is None]
         if len(missing) == 1:
@@ -270,7 +270,7 @@ class Drawing:
             return whole
         if not shape:
             if math.prod(spec.size(axis) for axis in range(1, len(spec.shape))) != 1 or len(spec.shape) != 2:
-                raise Refusal("it would leave no axis beside the batch")
+                raise Refusal("it would remove all axes except the batch axis")
             return self.draw("Squeeze", whole, "squeeze", axis=1)
         if len(shape) == 1:
             return self.draw("Flatten", whole, "flatten")
@@ -283,7 +283,7 @@ class Drawing:
             Refusal: the batch is not the first axis of the file's tensor, or not alone there.
         """
         if not tensor.axes or tensor.axes[0] != (0,):
-            raise Refusal("the batch has to be the first axis there")
+            raise Refusal("the batch axis must be the first axis")
         found = self.permuted(tensor, [axis for group in tensor.axes[1:] for axis in group])
         return self.reshaped(found, [tensor.length(axis) for axis in range(1, tensor.rank)])
 
@@ -317,7 +317,7 @@ class Drawing:
         if 0 in group:
             raise Refusal("it would mix the examples of a batch")
         if len(group) != 1:
-            raise Refusal("it works along an axis that is made of several")
+            raise Refusal("it uses an axis that combines several axes")
         return group[0]
 
     def constant(self, value: Constant, like: Tensor, name: str = "", *, whole: bool = False) -> Tensor:
@@ -339,7 +339,7 @@ class Drawing:
                     kept.append(rest)
                     axes.append((0, len(kept)))
                 else:
-                    raise Refusal("its fixed numbers differ between the examples of a batch")
+                    raise Refusal("its constants differ between the examples of a batch")
             elif size == 1:
                 axes.append(())
             else:
@@ -351,7 +351,7 @@ class Drawing:
             if spare is not None:
                 axes[spare] = (1,)
         if math.prod(sizes) > 2**27:
-            raise Refusal("its fixed numbers are too many")
+            raise Refusal("its constants are too large")
         data = np.ascontiguousarray(numbers).reshape(sizes)
         if value.array.dtype == bool:
             data = data.astype(np.float32)
@@ -402,7 +402,7 @@ class Drawing:
             for value in values
         ]
         if len({tensor.batch for tensor in found}) > 1:
-            raise Refusal("the batch is another axis in each of its inputs")
+            raise Refusal("the batch axis differs between its inputs")
         if len({(tensor.axes, len(tensor.spec.shape)) for tensor in found}) == 1:
             return found, found[0].axes
         # Each part of an axis of the file: the batch, or a place in the group.
@@ -420,7 +420,7 @@ class Drawing:
             if axis == found[0].batch:
                 front = {tensor.axes[axis].index(0) for tensor in found if len(tensor.axes[axis]) == len(inner) + 1}
                 if len(front) > 1:
-                    raise Refusal("the batch is mixed with another axis in different ways")
+                    raise Refusal("the batch axis is merged with another axis in different ways")
                 inner.insert(front.pop() if front else 0, 0)
             axes.append(tuple(inner))
         return [self.arranged(tensor, [_part(tensor, part) for part in parts]) for tensor in found], tuple(axes)

@@ -83,29 +83,29 @@ def read(content: bytes) -> Graph:
         Unreadable: the file is damaged, too large, or needs other files.
     """
     if len(content) > LIMIT:
-        raise Unreadable("An ONNX file has at most 2 GiB; this one has more.")
+        raise Unreadable("The file is larger than 2 GiB, the limit of ONNX.")
     try:
         model = onnx.ModelProto.FromString(content)
     except Exception:  # what the protocol buffers raise has no class of its own
-        raise Unreadable("This is no ONNX file, or it is damaged; export it again.") from None
+        raise Unreadable("This is not an ONNX file, or it is damaged; export it again.") from None
     graph = model.graph
     if not graph.node and not graph.output:
-        raise Unreadable("This file holds no ONNX network; export it again.")
+        raise Unreadable("The file contains no ONNX network; export it again.")
     if len(graph.node) > MAX_OPERATORS:
-        raise Unreadable(f"This network has {len(graph.node):,} operators; at most {MAX_OPERATORS:,} can be taken.")
+        raise Unreadable(f"The network has {len(graph.node):,} operators; at most {MAX_OPERATORS:,} are supported.")
     if graph.sparse_initializer:
         raise Unreadable(
-            "The weights of this file are sparse tensors, which cannot be taken; export it with dense ones."
+            "The weights of the file are sparse tensors, which are not supported; export it with dense tensors."
         )
     opset = next((item.version for item in model.opset_import if item.domain in DOMAINS), 0)
     if not 7 <= opset <= 100:
-        raise Unreadable(f"This file is of ONNX opset {opset}; those from 7 on can be taken, so export it again.")
+        raise Unreadable(f"This file is of ONNX opset {opset}; opset 7 or later is needed; export it again.")
     tensors = {text(item.name): array(item) for item in graph.initializer}
     inputs = [_entry(item) for item in graph.input if text(item.name) not in tensors]
     if not inputs or not graph.output:
-        raise Unreadable("This network has no input or no output, so that there is nothing to draw.")
+        raise Unreadable("The network has no input or no output, so there is nothing to import.")
     if max(len(inputs), len(graph.output)) > MAX_INPUTS:
-        raise Unreadable(f"This network has more than {MAX_INPUTS} inputs or outputs, which is too many to draw.")
+        raise Unreadable(f"This network has more than {MAX_INPUTS} inputs or outputs, which is too many to import.")
     return Graph(
         opset,
         plain(text(graph.name))[:200],
@@ -126,19 +126,19 @@ def array(tensor: onnx.TensorProto) -> np.ndarray[Any, Any]:
     name = short(tensor.name)
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
         raise Unreadable(
-            f"The weights {name!r} lie in another file, which is not read; export the network as one file "
+            f"The weights {name!r} are in another file, which is not read; export the network as a single file "
             "(external_data=False)."
         )
     if tensor.data_type not in _FLOATS | _WHOLE:
-        raise Unreadable(f"The tensor {name!r} holds numbers of a kind that cannot be taken; export it as float32.")
+        raise Unreadable(f"The tensor {name!r} has a data type that is not supported; export it as float32.")
     dims = list(tensor.dims)
     if len(dims) > MAX_AXES or any(not 0 <= size <= 2**40 for size in dims) or math.prod(dims) > LIMIT:
-        raise Unreadable(f"The tensor {name!r} claims an impossible shape; the file is damaged, so export it again.")
+        raise Unreadable(f"The tensor {name!r} has an impossible shape; the file is damaged, so export it again.")
     try:
         found = np.asarray(numpy_helper.to_array(tensor))
     except Exception:
         raise Unreadable(
-            f"The tensor {name!r} does not hold as many numbers as its shape says; the file is damaged."
+            f"The tensor {name!r} has a different number of values than its shape; the file is damaged."
         ) from None
     if tensor.data_type in _FLOATS:
         return found.astype(np.float32)
@@ -150,18 +150,18 @@ def _entry(item: onnx.ValueInfoProto) -> Entry:
     if not item.type.HasField("tensor_type") or not kind.HasField("shape"):
         raise Unreadable(f"The input {name!r} has no shape; export the network with example inputs.")
     if kind.elem_type not in _FLOATS | _WHOLE:
-        raise Unreadable(f"The input {name!r} holds neither numbers nor whole numbers, so that it cannot be drawn.")
+        raise Unreadable(f"The input {name!r} holds neither real numbers nor integers, so it cannot be imported.")
     shape: list[int | None] = []
     for axis in kind.shape.dim:
         fixed = axis.HasField("dim_value")
         if fixed and not 1 <= axis.dim_value <= MAX_LENGTH:
             raise Unreadable(
-                f"The input {name!r} has an axis of length {axis.dim_value}; 1 to {MAX_LENGTH:,} can be taken."
+                f"The input {name!r} has an axis of length {axis.dim_value}; 1 to {MAX_LENGTH:,} are supported."
             )
         shape.append(axis.dim_value if fixed else None)
     if not 2 <= len(shape) <= 6:
         raise Unreadable(
-            f"The input {name!r} has {len(shape)} axes; the first is the batch, and one to five more can be drawn."
+            f"The input {name!r} has {len(shape)} axes; the batch axis and one to five more are supported."
         )
     return Entry(text(item.name), tuple(shape), kind.elem_type in _WHOLE)
 

@@ -31,7 +31,7 @@ def reshape(draw: Drawing, tensor: Tensor, asked: Sequence[int], allow_zero: boo
             elif new < len(wanted):
                 right, after, new = [*right, new], after * wanted[new], new + 1
             else:
-                raise Refusal("its new shape does not hold as many numbers")
+                raise Refusal("its new shape has a different number of values")
         blocks.append((left, right))
     order: list[int] = []
     sizes: list[int] = []
@@ -91,9 +91,9 @@ def _with_batch(wanted: list[int], front: int, sizes: list[int]) -> list[tuple[i
             axes.append((*axis(front), 0, *axis(length // front // BATCH)))
             passed = True
         else:
-            raise Refusal("it would tear the batch apart")
+            raise Refusal("it would split the batch axis")
     if not passed:
-        raise Refusal("it would tear the batch apart")
+        raise Refusal("it would split the batch axis")
     return axes
 
 
@@ -105,7 +105,7 @@ def _resolved(tensor: Tensor, asked: list[int], allow_zero: bool) -> list[int]:
         for place, size in enumerate(asked)
     ]
     if shape.count(-1) > 1 or any(size < -1 or size == 0 for size in shape):
-        raise Refusal("its new shape is no shape")
+        raise Refusal("its new shape is invalid")
     known = math.prod(size for size in shape if size != -1)
     if -1 in shape and total % known == 0:
         filled = total // known
@@ -119,15 +119,17 @@ def _resolved(tensor: Tensor, asked: list[int], allow_zero: bool) -> list[int]:
             return _put(shape, filled)
     if -1 in shape:
         if total % (known * BATCH):
-            raise Refusal("its new shape does not hold as many numbers")
+            raise Refusal("its new shape has a different number of values")
         shape = _put(shape, total // known // BATCH)
     if math.prod(shape) == total:
         return shape
     if math.prod(shape) * BATCH != total:
-        raise Refusal("its new shape does not hold as many numbers")
+        raise Refusal("its new shape has a different number of values")
     place = _place(tensor, shape)
     if place is None:
-        raise Refusal("the batch cannot be found in its new shape; export the network with a batch of any length")
+        raise Refusal(
+            "the batch axis cannot be identified in its new shape; export the network with a dynamic batch axis"
+        )
     shape[place] *= BATCH
     return shape
 
@@ -160,7 +162,7 @@ def broadcast_to(draw: Drawing, tensor: Tensor, asked: list[int], name: str) -> 
     if all(size in (1, mine) for size, mine in zip(shape, own, strict=True)):
         return Tensor(tensor.ref, tensor.spec, ((),) * (rank - tensor.rank) + tensor.axes, tensor.boolean)
     if max(shape) > BATCH:
-        raise Refusal("it repeats the batch")
+        raise Refusal("it repeats the batch axis")
     longer = [axis for axis, (size, mine) in enumerate(zip(shape, own, strict=True)) if size not in (1, mine)]
     place = longer[0] - (rank - tensor.rank)
     if len(longer) == 1 and place > 0 and not tensor.axes[place]:

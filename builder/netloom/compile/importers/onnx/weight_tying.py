@@ -30,7 +30,7 @@ def share(draw: Drawing) -> None:
                 update = {"shares": draw.nodes[other].shares or other}
                 draw.nodes[key] = draw.nodes[key].model_copy(update=update)
             else:
-                draw.remark(f"Weights of {key} are those of {other} in the file; here each has its own.")
+                draw.remark(f"{key} and {other} share weights in the file; after the import, each has its own.")
         for part, own in marks.items():
             homes.setdefault((part, own), key)
 
@@ -45,7 +45,7 @@ def _turned(draw: Drawing, key: str, learned: Mapping[str, Array], homes: Mappin
         return False
     if "bias" in learned and _same_shape(draw.weights[other].get("bias"), learned["bias"]):
         # Sharing goes by names, and would take the other's bias, too.
-        draw.remark(f"Weights of {key} are those of {other} transposed in the file; here each has its own.")
+        draw.remark(f"{key} has the transposed weights of {other} in the file; after the import, each has its own.")
         return False
     draw.nodes[key] = draw.nodes[key].model_copy(update={"type": "TransposedLinear"})
     draw.weights[key] = {**draw.weights[key], "weight": weight.T}

@@ -31,6 +31,6 @@ def import_file(path: str | Path, name: str = "", facts: TrainingFacts | None = 
         found = finished(draw, reader.owners, plain(name or path.stem)[:200] or "Imported network")
         return replace(found, prepare=of_export(archive.preprocess))
     except RecursionError:
-        raise Unreadable("The program is nested too deeply to be drawn.") from None
+        raise Unreadable("The program is nested too deeply to be imported.") from None
     except MemoryError:
-        raise Unreadable("The program is too large for this machine.") from None
+        raise Unreadable("The program is too large for the memory of this machine.") from None

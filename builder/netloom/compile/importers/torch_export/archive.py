@@ -114,7 +114,7 @@ def _read(members: _Members) -> Archive:
             continue
         entries = members.json(folder + config).get("config")
         if not isinstance(entries, dict):
-            raise Unreadable(f"The list of weights, {config}, is not as torch.export writes it; {_AGAIN}.")
+            raise Unreadable(f"The list of weights, {config}, does not have the format of torch.export; {_AGAIN}.")
         for name, entry in entries.items():
             with _told(name):
                 if entry.get("use_pickle") or entry.get("tensor_meta") is None:
@@ -134,14 +134,14 @@ def _told(name: str) -> Iterator[None]:
     except Unreadable:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError):
-        raise Unreadable(f"The tensor {named(name)} is not written as torch.export writes it; {_AGAIN}.") from None
+        raise Unreadable(f"The tensor {named(name)} does not have the format of torch.export; {_AGAIN}.") from None
 
 
 def _tensor(data: bytes, meta: dict[str, Any], name: str, order: str) -> Array:
     """Numbers of a file in their shape. Strides may only reach what the file holds."""
     kind = meta["dtype"]
     if kind not in KINDS:
-        raise Unreadable(f"The tensor {named(name)} holds numbers of a kind that cannot be taken; save it as float32.")
+        raise Unreadable(f"The tensor {named(name)} has a data type that is not supported; save it as float32.")
     sizes, strides = [whole(size) for size in meta["sizes"]], [whole(step) for step in meta["strides"]]
     offset = whole(meta["storage_offset"])
     width = np.dtype(KINDS[kind])
@@ -149,9 +149,9 @@ def _tensor(data: bytes, meta: dict[str, Any], name: str, order: str) -> Array:
     reach = offset + sum((size - 1) * step for size, step in zip(sizes, strides, strict=True))
     count = math.prod(sizes)
     if len(sizes) > MAX_AXES or min([0, offset, *sizes, *strides]) < 0 or count > max(len(flat), 1):
-        raise Unreadable(f"The tensor {named(name)} claims an impossible shape; the file is damaged, so {_AGAIN}.")
+        raise Unreadable(f"The tensor {named(name)} has an impossible shape; the file is damaged, so {_AGAIN}.")
     if count and not 0 <= reach < len(flat):
-        raise Unreadable(f"The tensor {named(name)} does not hold as many numbers as its shape says; {_AGAIN}.")
+        raise Unreadable(f"The tensor {named(name)} has a different number of values than its shape; {_AGAIN}.")
     if not count:
         return np.zeros(sizes, np.float32)
     view = np.lib.stride_tricks.as_strided(
@@ -168,7 +168,7 @@ def whole(value: Any) -> int:
     """A length of the file, which is written as a number, or as an object around one."""
     found = value.get("as_int") if isinstance(value, dict) else value
     if type(found) is not int:
-        raise ValueError("no whole number")
+        raise ValueError("not an integer")
     return found
 
 
@@ -180,11 +180,11 @@ class _Members:
         self._known: dict[str, bytes] = {}
         infos = archive.infolist()
         if len(infos) > MAX_MEMBERS:
-            raise Unreadable(f"The archive has {len(infos):,} members; a program has at most {MAX_MEMBERS:,}.")
+            raise Unreadable(f"The archive has {len(infos):,} members; the limit is {MAX_MEMBERS:,}.")
         self.has_old = any(_old(info.filename) for info in infos)
         found = next((info.filename for info in infos if info.filename.endswith(MODEL)), None)
         if found is None and not self.has_old:
-            raise Unreadable(f"The archive holds no {MODEL}, so it is no exported program; {_AGAIN}.")
+            raise Unreadable(f"The archive contains no {MODEL}, so it is not an exported program; {_AGAIN}.")
         root = (found or "").removesuffix(MODEL)
         self._infos: dict[str, zipfile.ZipInfo] = {}
         for info in infos:
@@ -193,11 +193,11 @@ class _Members:
             _check(info)
             name = info.filename.removeprefix(root)
             if name in self._infos:
-                raise Unreadable(f"The archive holds {named(name)} twice; {_AGAIN}.")
+                raise Unreadable(f"The archive contains {named(name)} twice; {_AGAIN}.")
             self._infos[name] = info
         if sum(info.file_size for info in self._infos.values()) > MAX_WEIGHTS_BYTES:
             size = MAX_WEIGHTS_BYTES // 2**30
-            raise Unreadable(f"The program takes more than {size} GiB, too much to be imported here.")
+            raise Unreadable(f"The program takes more than {size} GiB, the limit of an import.")
 
     def has(self, name: str) -> bool:
         return name in self._infos
@@ -211,7 +211,7 @@ class _Members:
             with self._archive.open(info) as file:
                 data = file.read(info.file_size + 1)
             if len(data) != info.file_size:
-                raise Unreadable(f"{named(name)} does not hold as much as it says; {_AGAIN}.")
+                raise Unreadable(f"{named(name)} is shorter than it declares; {_AGAIN}.")
             self._known[name] = data
         return self._known[name]
 
@@ -222,21 +222,21 @@ class _Members:
 
     def json(self, name: str) -> dict[str, Any]:
         if self._infos[name].file_size > MAX_JSON_BYTES:
-            raise Unreadable(f"{named(name)} is larger than {MAX_JSON_BYTES // 2**20} MiB, which no program needs.")
+            raise Unreadable(f"{named(name)} is larger than {MAX_JSON_BYTES // 2**20} MiB, the limit for a program.")
         try:
             found = json.loads(self.raw(name))
         except RecursionError:
             raise Unreadable(f"{named(name)} is nested too deeply to be a program.") from None
         except ValueError:
-            raise Unreadable(f"{named(name)} is no JSON; the file is damaged, so {_AGAIN}.") from None
+            raise Unreadable(f"{named(name)} is not JSON; the file is damaged, so {_AGAIN}.") from None
         if not isinstance(found, dict):
-            raise Unreadable(f"{named(name)} is not as torch.export writes it; {_AGAIN}.")
+            raise Unreadable(f"{named(name)} does not have the format of torch.export; {_AGAIN}.")
         return found
 
 
 def _check(info: zipfile.ZipInfo) -> None:
     if stat.S_ISLNK(info.external_attr >> 16):
-        raise Unreadable(f"The archive holds the link {named(info.filename)}; a program is made of plain files.")
+        raise Unreadable(f"The archive contains the link {named(info.filename)}; only regular files are allowed.")
     if info.flag_bits & 1:
         raise Unreadable(f"{named(info.filename)} is encrypted; save the program without a password.")
     if info.file_size > max(HARMLESS_BYTES, MAX_RATIO * info.compress_size):

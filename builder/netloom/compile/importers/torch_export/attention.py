@@ -26,7 +26,7 @@ def _attention(op: Aten) -> Any:
         heads = Heads(q, k, v, scale, causal, rate)  # type: ignore[arg-type]
         return [layer(op.draw, heads, op.tensor("query"), op.name)]
     if rate:
-        op.draw.remark("Dropout inside attention with a mask is not taken; the answers are the same.")
+        op.draw.remark("Dropout inside attention with a mask is not imported; the predictions are the same.")
     return spelled(op.layer, q, k, v, mask, scale, causal)
 
 

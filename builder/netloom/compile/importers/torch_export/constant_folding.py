@@ -54,7 +54,7 @@ def computed(kind: str, args: Mapping[str, Any]) -> list[Any]:
     import torch
 
     if kind not in FOLDED:
-        raise Refusal("it has no input that depends on the network's inputs")
+        raise Refusal("none of its inputs depends on the inputs of the network")
     given = {name: _plain(kind, name, value) for name, value in args.items() if name not in _DROPPED}
     if "dtype" in args and isinstance(args["dtype"], int):
         given["dtype"] = _dtype(args["dtype"])
@@ -68,7 +68,7 @@ def computed(kind: str, args: Mapping[str, Any]) -> list[Any]:
     except Refusal:
         raise
     except Exception as error:  # what PyTorch refuses, it refuses by any class
-        raise Refusal(f"PyTorch does not compute it ({str(error).splitlines()[0][:100]})") from None
+        raise Refusal(f"PyTorch cannot compute it ({str(error).splitlines()[0][:100]})") from None
     origin = _origin(kind, args)
     parts = list(found) if isinstance(found, tuple | list) else [found]
     return (
@@ -111,11 +111,11 @@ def _bounded(packet: Any, given: dict[str, Any]) -> None:
         if isinstance(value, int) and abs(value) > 2**62:
             continue
         if isinstance(value, list) and all(type(part) is int for part in value) and math.prod(value) > MOST:
-            raise Refusal("it makes more numbers than can be kept")
+            raise Refusal("its result is too large")
     if packet is torch.ops.aten.arange or packet is torch.ops.aten.linspace or packet is torch.ops.aten.eye:
         sizes = [value for value in given.values() if isinstance(value, int | float)]
         if any(abs(size) > 2**24 for size in sizes) or 0 < abs(given.get("step", 1)) < 1e-3:
-            raise Refusal("it makes more numbers than can be kept")
+            raise Refusal("its result is too large")
         return
     try:
         found = packet(**{name: shadow(value) for name, value in given.items()})
@@ -123,7 +123,7 @@ def _bounded(packet: Any, given: dict[str, Any]) -> None:
         return
     parts = found if isinstance(found, tuple | list) else [found]
     if any(isinstance(part, torch.Tensor) and part.numel() > MOST for part in parts):
-        raise Refusal("it makes more numbers than can be kept")
+        raise Refusal("its result is too large")
 
 
 def _plain(kind: str, name: str, value: Any) -> Any:
@@ -158,7 +158,7 @@ def _constant(value: Any, origin: str = "") -> Constant:
     import torch
 
     if not isinstance(value, torch.Tensor):
-        raise Refusal("it gives no tensor")
+        raise Refusal("its result is not a tensor")
     array = value.detach().numpy()
     if array.dtype.kind == "f":
         array = array.astype(np.float32, copy=False)

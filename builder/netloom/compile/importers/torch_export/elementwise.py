@@ -63,7 +63,7 @@ for _name in (
 @aten("elu")
 def _elu(op: Aten) -> list[Value]:
     if op.number("scale", 1.0) != 1 or op.number("input_scale", 1.0) != 1:
-        raise Refusal("only an ELU that is not scaled can be drawn")
+        raise Refusal("only an ELU without scaling is supported")
     return op.each("ELU", alpha=op.number("alpha", 1.0))
 
 
@@ -141,7 +141,7 @@ def _pair(op: Aten) -> Any:
     first = "self" if "self" in op.args else "input"
     a, b = op.value(first), op.value("exponent" if op.type == "pow" else "other")
     if op.get("rounding_mode") is not None:
-        raise Refusal("a division that rounds cannot be drawn")
+        raise Refusal("division with rounding is not supported")
     if op.type == "rsub":
         a, b = b, a
     alpha = op.number("alpha", 1.0)
@@ -196,7 +196,7 @@ def _compare(op: Aten) -> Any:
 def _not(op: Aten) -> Any:
     tensor = op.tensor()
     if not tensor.boolean:
-        raise Refusal("only yes and no can be turned around")
+        raise Refusal("only boolean values can be negated")
     return op.layer("Not", tensor)
 
 

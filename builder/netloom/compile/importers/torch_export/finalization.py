@@ -27,7 +27,7 @@ def finished(draw: Drawing, owners: Mapping[str, tuple[Module, ...]], name: str)
         Unreadable: it is too large, or no document that works.
     """
     if len(draw.nodes) > MAX_NODES:
-        raise Unreadable(f"This network would have {len(draw.nodes):,} nodes; a document holds {MAX_NODES:,}.")
+        raise Unreadable(f"The network has {len(draw.nodes):,} nodes; a document can have at most {MAX_NODES:,}.")
     modules = _grouped(draw, owners, name)
     if modules is not None and not analyse(modules[0]).errors:
         return Imported(modules[0], tensors(modules[1]), tuple(dict.fromkeys([*draw.remarks, *modules[2]])))
@@ -36,7 +36,7 @@ def finished(draw: Drawing, owners: Mapping[str, tuple[Module, ...]], name: str)
     weights = {f"{key}.{part}": array for key, parts in draw.weights.items() for part, array in parts.items()}
     errors = analyse(project).errors
     if errors:
-        raise Unreadable(f"The network was read, but not as a document that works: {plain(errors[0].message)}")
+        raise Unreadable(f"The imported network is not valid: {plain(errors[0].message)}")
     return grouped(Imported(project, tensors(weights), tuple(draw.remarks)))
 
 

@@ -266,7 +266,7 @@ class Grouping:
             found.add(other[0] if other is not None and other[1] == place else None)
         if None in found and len(found) > 1:
             self.remarks.append(
-                f"Some weights of {group.module.path} are shared in the program; here each has its own."
+                f"Some layers of {group.module.path} share weights in the program; after the import, each has its own."
             )
         return found.pop() if len(found) == 1 else None
 

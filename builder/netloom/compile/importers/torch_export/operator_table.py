@@ -48,34 +48,34 @@ class Aten:
     def tensor(self, name: str = "self") -> Tensor:
         found = self.args.get(name)
         if not isinstance(found, Tensor):
-            raise Refusal(f"its argument {name} has to be computed from the network's inputs")
+            raise Refusal(f"its argument {name} must be computed from the inputs of the network")
         return found
 
     def fixed(self, name: str) -> Array | None:
         """Numbers that the file holds, or None where the argument is left out."""
         found = self.args.get(name)
         if isinstance(found, Tensor):
-            raise Refusal(f"its argument {name} has to be fixed in the file")
+            raise Refusal(f"its argument {name} must be a constant in the file")
         return found.array if isinstance(found, Constant) else None
 
     def whole(self, name: str, default: int = 0) -> int:
         found = self.get(name, default)
         if type(found) is not int:
-            raise Refusal(f"its argument {name} is no whole number")
+            raise Refusal(f"its argument {name} is not an integer")
         return found
 
     def number(self, name: str, default: float = 0.0) -> float:
         found = self.get(name, default)
         found = found.scalar if isinstance(found, Constant) else found
         if not isinstance(found, int | float):
-            raise Refusal(f"its argument {name} has to be a fixed number")
+            raise Refusal(f"its argument {name} must be a constant number")
         return float(found)
 
     def ints(self, name: str, default: Sequence[int] = ()) -> list[int]:
         found = self.get(name, list(default))
         found = [found] if isinstance(found, int) else found
         if not isinstance(found, list) or any(type(part) is not int for part in found):
-            raise Refusal(f"its argument {name} is no list of whole numbers")
+            raise Refusal(f"its argument {name} is not a list of integers")
         return found
 
     def window(self, name: str, axes: int, default: Sequence[int] = ()) -> list[int]:
@@ -83,7 +83,7 @@ class Aten:
         found = self.ints(name, default) or list(default)
         found = found * axes if len(found) == 1 else found
         if len(found) != axes:
-            raise Refusal(f"its argument {name} does not fit its axes")
+            raise Refusal(f"its argument {name} does not match its axes")
         return found
 
     def axis(self, name: str = "dim", default: int = -1, tensor: Tensor | None = None, more: int = 0) -> int:
@@ -162,7 +162,7 @@ class States:
         directions = self.last.length(0)
         found = index - self.count + directions if index >= 0 else index + directions
         if not 0 <= found < directions:
-            raise Refusal("it reads the last state of a layer below the last, which the layer does not give")
+            raise Refusal("it reads the final state of a layer before the last, which the layer does not expose")
         return found
 
 

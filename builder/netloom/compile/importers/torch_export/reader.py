@@ -89,8 +89,8 @@ class Reader:
         if len(sizes) > 1 or any(entry.open[entry.batch] for entry in entries):
             names = ", ".join(named(entry.name) for entry in entries)
             raise Unreadable(
-                f"The inputs {names} differ in the length of their first axis, which has to be the batch in each; "
-                "export the program with a batch in front of every input."
+                f"The inputs {names} differ in the length of their first axis, which must be the batch axis; export "
+                "the program with a batch axis in front of every input."
             )
         return sizes.pop()
 
@@ -102,7 +102,7 @@ class Reader:
         if unknown:
             names = ", ".join(plain(kind)[:60] for kind in unknown[:12])
             more = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
-            raise Unreadable(f"No layer stands for these operators of the program: {names}{more}.")
+            raise Unreadable(f"No layer corresponds to these operators of the program: {names}{more}.")
 
     def _needed(self) -> set[str]:
         """The operators on which an output depends."""
@@ -142,8 +142,8 @@ class Reader:
             for name, at in last.items():
                 if at > place and name not in own and root(name) == root(source) and born.get(name, -1) < place:
                     raise Unreadable(
-                        f"The operator {named(item.name)} ({item.type}) writes into a part of a tensor, which cannot "
-                        "be drawn; write the model without it, or put it together with torch.cat or torch.where."
+                        f"The operator {named(item.name)} ({item.type}) writes into a part of a tensor, which is "
+                        "not supported; use torch.cat or torch.where instead."
                     )
 
     def _input(self, entry: Entry) -> None:
@@ -154,11 +154,12 @@ class Reader:
             length = size or STEPS
             if is_open:
                 self.draw.remark(
-                    f"Axis {axis} of the input {named(entry.name)} has any length in the program, and {length} here."
+                    f"Axis {axis} of the input {named(entry.name)} has a dynamic length in the program; it is set "
+                    f"to {length} here."
                 )
             shape.append(length)
         if self.batch > 1:
-            self.draw.remark(f"The program is for {self.batch} examples at once; here it takes any number of them.")
+            self.draw.remark(f"The program has a batch size of {self.batch}; after the import, the batch size is free.")
         rank = len(shape)
         kind = KINDS.get(rank, "tensor") if not entry.whole else "tokens" if rank == 1 else "indices"
         params: dict[str, Any] = {"kind": kind, "shape": shape}
@@ -167,12 +168,11 @@ class Reader:
         try:
             key = self.draw.node("Input", None, "input" if len(self.program.inputs) == 1 else entry.name, **params)
         except Refusal as error:
-            raise Unreadable(f"The input {named(entry.name)} cannot be drawn: {error}.") from None
+            raise Unreadable(f"The input {named(entry.name)} cannot be imported: {error}.") from None
         found = self.draw.output(key)
         if entry.batch:
             self.draw.remark(
-                f"The batch is axis {entry.batch + 1} of the input {named(entry.name)} in the program, and "
-                "the first here."
+                f"The batch is axis {entry.batch + 1} of the input {named(entry.name)} in the program and axis 1 here."
             )
             axes = [(axis,) for axis in range(1, len(entry.shape))]
             axes.insert(entry.batch, (0,))
@@ -201,10 +201,12 @@ class Reader:
             args = {name: self._filled(value, item) for name, value in item.args.items()}
             found = self._given(item, kind, args)
         except Refusal as error:
-            raise Unreadable(f"The operator {kind} ({_place(item)}) cannot be taken: {error}.") from None
+            raise Unreadable(f"The operator {kind} ({_place(item)}) cannot be imported: {error}.") from None
         except _ERRORS as error:
             text = plain(str(error))[:200]
-            raise Unreadable(f"The operator {kind} ({_place(item)}) is not as PyTorch describes it: {text}.") from None
+            raise Unreadable(
+                f"The operator {kind} ({_place(item)}) does not match PyTorch's signature: {text}."
+            ) from None
         for name, value in zip(item.outputs, found, strict=False):
             if isinstance(name, str):
                 self.values[name] = value
@@ -255,7 +257,7 @@ class Reader:
         if not any(isinstance(part, Tensor | States | Spectrum) for value in args.values() for part in _parts(value)):
             return computed(kind, args)
         if kind not in OPERATORS:
-            raise Refusal("no layer stands for it where its inputs are computed")
+            raise Refusal("no layer corresponds to it if its inputs are computed")
         if item.name in self.dropped:
             args["dropout_p"] = self.dropped[item.name]
         op = Aten(kind, _name(item), args, self.draw, self.batch, self._wanted(item))
@@ -277,7 +279,7 @@ class Reader:
             return self.values[value.name]
         own = self.program.weights.get(value.name)
         if own is None:
-            raise Refusal(f"it reads {named(value.name)}, which nothing before it gives")
+            raise Refusal(f"it reads {named(value.name)}, which no earlier operator computes")
         if own in self.archive.refused:
             raise Refusal(f"its weights {named(own)} are a pickled object, which is never loaded")
         if own not in self.archive.tensors:
@@ -292,19 +294,19 @@ class Reader:
     def _output(self, name: str, number: int) -> None:
         value = self.values.get(name)
         if not isinstance(value, Tensor):
-            self.draw.remark(f"The output {named(name)} is the same whatever comes in, so it was left out.")
+            self.draw.remark(f"The output {named(name)} does not depend on the input, so it was left out.")
             return
         try:
             if value.axes[value.batch] == (0,) and value.batch != 0:
                 self.draw.remark(
-                    f"The output {named(name)} has the batch as axis {value.batch + 1} in the program, and the "
-                    "first here."
+                    f"The output {named(name)} has the batch as axis {value.batch + 1} in the program and as axis 1 "
+                    "here."
                 )
                 value = replace(value, axes=((0,), *(group for group in value.axes if group != (0,))))
             made = self.draw.straight(value)
             key = self.draw.node("Output", made, "output", name="output" if number == 0 else f"output {number + 1}")
         except Refusal as error:
-            raise Unreadable(f"The output {named(name)} cannot be drawn: {error}.") from None
+            raise Unreadable(f"The output {named(name)} cannot be imported: {error}.") from None
         for new in self.draw.nodes:
             self.owners.setdefault(new, ())
         self.owners[key] = ()

@@ -26,7 +26,7 @@ def shaped(op: Aten, tensor: Tensor, asked: list[int]) -> list[Value]:
 @aten("view", "reshape", "_unsafe_view", "_reshape_alias")
 def _view(op: Aten) -> list[Value]:
     if op.get("dtype") is not None:
-        raise Refusal("it reads numbers as those of another kind")
+        raise Refusal("it reinterprets values as another data type")
     return shaped(op, op.tensor(), op.ints("size" if "size" in op.args else "shape"))
 
 
@@ -92,7 +92,7 @@ def _movedim(op: Aten) -> Any:
     source = [placed(axis, rank) for axis in op.ints("source")]
     target = [placed(axis, rank) for axis in op.ints("destination")]
     if len(set(source)) != len(source) or sorted(set(target)) != sorted(target) or len(source) != len(target):
-        raise Refusal("its axes are not named once each")
+        raise Refusal("it must name each axis once")
     moved = dict(zip(target, source, strict=True))
     rest = iter([axis for axis in range(rank) if axis not in source])
     return op.layer(
@@ -108,7 +108,7 @@ def _select(op: Aten) -> Any:
     tensor, axis = op.tensor(), op.axis("dim", 0)
     length = tensor.length(axis)
     if not -length <= index < length:
-        raise Refusal("it asks for a place that is not there")
+        raise Refusal("its index is out of range")
     return op.layer("Gather", tensor, _whole(index % length), axis=axis)
 
 
@@ -136,10 +136,10 @@ def _split(op: Aten) -> list[Any]:
         sizes = math.ceil(length / max(1, op.whole("chunks", 1)))
     if isinstance(sizes, int):
         if op.type == "tensor_split" or sizes < 1:
-            raise Refusal("only parts of given lengths can be drawn")
+            raise Refusal("only splits with constant lengths are supported")
         sizes = [min(sizes, length - start) for start in range(0, length, sizes)] if length < BATCH else [length]
     if not isinstance(sizes, list):
-        raise Refusal("it does not say how long its parts are")
+        raise Refusal("the lengths of its parts are missing")
     return [list(op.layer("Split", tensor, axis=axis, split=sizes, wanted=(True,) * len(sizes)))]
 
 
@@ -147,14 +147,14 @@ def _split(op: Aten) -> list[Any]:
 def _unbind(op: Aten) -> list[Any]:
     tensor, axis = op.tensor(), op.axis("dim", 0)
     if tensor.length(axis) > 64:
-        raise Refusal("it takes an axis apart into too many pieces")
+        raise Refusal("it splits an axis into too many parts")
     return [[op.layer("Gather", tensor, _whole(place), axis=axis)[0] for place in range(tensor.length(axis))]]
 
 
 def _list(op: Aten) -> list[Value]:
     values = op.get("tensors", [])
     if not isinstance(values, list) or not any(isinstance(value, Tensor) for value in values):
-        raise Refusal("it puts nothing together")
+        raise Refusal("it has no inputs to concatenate")
     return values
 
 
@@ -231,7 +231,7 @@ def _index(op: Aten) -> Any:
     tensor, places = op.tensor(), op.get("indices", [])
     given = [axis for axis, value in enumerate(places) if value is not None]
     if len(given) != 1 or not isinstance(places[given[0]], Constant) or places[given[0]].array.dtype == bool:
-        raise Refusal("only fixed places along one axis can be drawn")
+        raise Refusal("only constant indices along one axis are supported")
     return op.layer("Gather", tensor, places[given[0]], axis=given[0])
 
 
@@ -274,7 +274,7 @@ def _pad(op: Aten) -> Any:
     mode = {"replicate": "edge", "circular": "wrap"}.get(mode, mode)
     axes = len(sides) // 2
     if len(sides) % 2 or axes > tensor.rank:
-        raise Refusal("its borders do not fit its axes")
+        raise Refusal("its padding does not match its axes")
     if min(sides, default=0) < 0:
         return _cropped(op, tensor, sides)
     before, after = [0] * tensor.rank, [0] * tensor.rank
@@ -287,7 +287,7 @@ def _pad(op: Aten) -> Any:
 def _cropped(op: Aten, tensor: Tensor, sides: list[int]) -> Any:
     """Borders that are taken away, where none is added."""
     if max(sides) > 0:
-        raise Refusal("it adds some borders and takes others away")
+        raise Refusal("it combines positive and negative padding")
     for number in range(len(sides) // 2):
         axis = tensor.rank - 1 - number
         start, end = -sides[2 * number], tensor.length(axis) + sides[2 * number + 1]
@@ -313,7 +313,7 @@ def _upsample(op: Aten) -> list[Value]:
     elif isinstance(scales, list) and scales:
         params["size"] = [int(tensor.length(axis) * factor) for axis, factor in enumerate(scales, 2)]
     else:
-        raise Refusal("it does not say how large it becomes")
+        raise Refusal("its output size is missing")
     return [op.draw.draw("Upsample", tensor, op.name, **params)]
 
 
@@ -323,7 +323,7 @@ def _filled(op: Aten) -> list[Value]:
     shape = op.ints("size") if op.type.startswith("new") else list(op.tensor().shape)
     shape = [1 if size % BATCH == 0 else size for size in shape]
     if math.prod(shape) > 2**24:
-        raise Refusal("it makes more numbers than can be kept")
+        raise Refusal("its result is too large")
     number = op.number("fill_value") if "full" in op.type else float("ones" in op.type)
     whole = op.get("dtype", 7 if op.tensor().spec.dtype == "float" else 5) not in (6, 7, 8, 13)
     return [Constant(np.full(shape, number, np.int64 if whole else np.float32))]

@@ -19,7 +19,7 @@ def _windows(op: Aten) -> Any:
     size, step = op.whole("size", 1), op.whole("step", 1)
     starts = np.arange(0, tensor.length(axis) - size + 1, step)
     if size < 1 or not len(starts):
-        raise Refusal("its windows are longer than what they are cut from")
+        raise Refusal("its windows are longer than the axis")
     places = Constant(starts[:, None] + np.arange(size))
     found = op.layer("Gather", tensor, places, axis=axis)[0]
     order = [*range(axis + 1), *range(axis + 2, tensor.rank + 1), axis + 1]
@@ -31,7 +31,7 @@ def _rfft(op: Aten) -> list[Spectrum]:
     tensor = op.tensor()
     length = tensor.length(-1)
     if op.axis() != tensor.rank - 1 or op.whole("n", length) != length or op.get("norm") not in (None, "backward"):
-        raise Refusal("only the transform along the whole last axis, without a norm, can be drawn")
+        raise Refusal("only the transform along the whole last axis without normalization is supported")
     parts = [transformed(op.call("DFT"), tensor, part) for part in waves(length)]
     return [Spectrum(*parts)]
 
@@ -60,7 +60,7 @@ def _scatter(op: Aten) -> Any:
     values: Value = op.value("src" if "src" in op.args else "value")
     indices, base = op.tensor("index"), op.value()
     if isinstance(values, Constant):
-        raise Refusal("only numbers that are computed can be put at places")
+        raise Refusal("only computed values can be scattered")
     return op.layer("ScatterElements", base, indices, values, axis=op.axis("dim", 0, indices))
 
 
@@ -68,10 +68,10 @@ def _scatter(op: Aten) -> Any:
 def _every(op: Aten) -> list[Value]:
     tensor = op.tensor()
     if not tensor.boolean:
-        raise Refusal("only yes and no can be asked for all at once")
+        raise Refusal("only boolean values can be reduced by all or any")
     axes = [axis % tensor.rank for axis in op.ints("dim", range(tensor.rank))]
     kind = "ReduceMin" if op.type == "all" else "ReduceMax"
     (found,) = op.layer(kind, tensor, axes=axes, keepdims=int(op.flag("keepdim")))
     if not isinstance(found, Tensor):
-        raise Refusal("it leaves nothing to draw")
+        raise Refusal("its result is empty")
     return [replace(found, boolean=True)]

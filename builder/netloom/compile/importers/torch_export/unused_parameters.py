@@ -27,15 +27,15 @@ def account(
     if unread:
         verb = "has no place" if len(unread) == 1 else "have no place"
         draw.remark(
-            f"{_counted(unread, parameters)} {verb} here, as no output depends on them: they act in training alone, "
-            "such as an auxiliary output or the spread from which an autoencoder samples."
+            f"{_counted(unread, parameters)} {verb} in the imported network, as no output depends on them: they are "
+            "used only in training, such as an auxiliary output or the variance from which an autoencoder samples."
         )
     folded = [name for name in gone if name in read]
     if folded:
         what = "weight normalization" if _normalizes(program.operators, needed) else "a product of several tensors"
         draw.remark(
-            f"{_counted(folded, parameters)} {'stands' if len(folded) == 1 else 'stand'} here only in the weights "
-            f"that the program computes ({what}); trained further, these are trained without it."
+            f"{_counted(folded, parameters)} {'stands' if len(folded) == 1 else 'stand'} only in the weights that "
+            f"the program computes from them ({what}); further training updates the computed weights directly."
         )
     _freeze(draw, program, parameters)
     untold = () if any(map(_trains, program.operators)) else (EVALUATION,)
@@ -96,7 +96,7 @@ def _freeze(draw: Drawing, program: Program, parameters: Mapping[str, Array]) ->
         if homes and not draw.nodes[key].frozen:
             still[key] = homes <= frozen
     if all(still.values()):
-        draw.remark("All parameters are frozen in the program; here all of them can be trained.")
+        draw.remark("All parameters are frozen in the program; after the import, all of them are trainable.")
         return
     for key in [key for key, value in still.items() if value]:
         draw.nodes[key] = draw.nodes[key].model_copy(update={"frozen": True})

@@ -27,9 +27,9 @@ def _constant(op: Aten, name: str) -> Constant | None:
 def _linear(op: Aten) -> Any:
     weight, bias = op.args.get("weight"), op.args.get("bias")
     if not isinstance(weight, Constant):
-        raise Refusal("its weights have to be fixed in the file")
+        raise Refusal("its weights must be constants in the file")
     if weight.array.ndim != 2:
-        raise Refusal("its weights have to be a matrix")
+        raise Refusal("its weights must be a matrix")
     turned = replace(weight, array=weight.array.T)
     if bias is None:
         return _unbiased(op, weight)
@@ -59,7 +59,7 @@ def _matmul(op: Aten) -> Any:
 @aten("baddbmm")
 def _baddbmm(op: Aten) -> Any:
     if op.number("alpha", 1.0) != 1 or op.number("beta", 1.0) != 1:
-        raise Refusal("only a plain product and sum can be drawn")
+        raise Refusal("only a plain product and sum is supported")
     made = op.layer("MatMul", op.value("batch1"), op.value("batch2"))[0]
     return op.layer("Add", made, op.value("self"))
 
@@ -73,7 +73,7 @@ def _einsum(op: Aten) -> Any:
 def _convolution(op: Aten) -> Any:
     tensor, weight = op.tensor("input"), _constant(op, "weight")
     if weight is None or weight.array.ndim not in KINDS or tensor.rank != weight.array.ndim:
-        raise Refusal("only a convolution over one to three axes with fixed weights can be drawn")
+        raise Refusal("only a convolution over one to three axes with constant weights is supported")
     axes = weight.array.ndim - 2
     strides, dilations = op.window("stride", axes, (1,)), op.window("dilation", axes, (1,))
     padding, kernel = op.get("padding", [0]), weight.array.shape[2:]
@@ -97,7 +97,7 @@ def _pool(op: Aten) -> Any:
     tensor = op.tensor()
     axes = int(op.type[op.type.index("pool") + 4])
     if tensor.rank != axes + 2:
-        raise Refusal("it works on an example without a batch")
+        raise Refusal("it processes an example without a batch axis")
     kernel = op.window("kernel_size", axes)
     given: dict[str, Any] = {
         "kernel_shape": kernel,
@@ -107,11 +107,11 @@ def _pool(op: Aten) -> Any:
         "ceil_mode": int(op.flag("ceil_mode")),
     }
     if any(op.wanted[1:]):
-        raise Refusal("the places of its maxima are asked for")
+        raise Refusal("it returns the indices of its maxima")
     if op.type.startswith("max"):
         return op.layer("MaxPool", tensor, **given)
     if op.get("divisor_override") is not None:
-        raise Refusal("its means are divided by a number of their own")
+        raise Refusal("it uses divisor_override")
     return op.layer("AveragePool", tensor, count_include_pad=int(op.flag("count_include_pad", True)), **given)
 
 
@@ -125,7 +125,7 @@ def _adaptive(op: Aten) -> list[Any]:
     kind = "Avg" if "avg" in op.type else "Max"
     size = op.window("output_size", axes)
     if any(op.wanted[1:]):
-        raise Refusal("the places of its maxima are asked for")
+        raise Refusal("it returns the indices of its maxima")
     if len(set(size)) == 1:
         return [op.draw.draw(f"Adaptive{kind}Pool{axes}d", tensor, op.name, size=size[0])]
     lengths = tensor.shape[2:]
@@ -146,10 +146,10 @@ def _or(op: Aten, name: str, size: int, fill: float) -> Constant:
 @aten("batch_norm", "_native_batch_norm_legit_no_training", "native_batch_norm")
 def _batch_norm(op: Aten) -> Any:
     if op.flag("training"):
-        raise Refusal("the program is of a network in training; export it after model.eval()")
+        raise Refusal("the program contains a network in training mode; export it after model.eval()")
     tensor, mean = op.tensor("input"), _constant(op, "running_mean")
     if mean is None:
-        raise Refusal("it has no means of its own, and so would mix the examples of a batch")
+        raise Refusal("it has no running statistics, so it would mix the examples of a batch")
     size = mean.array.size
     weight, bias = _constant(op, "weight"), _constant(op, "bias")
     variance = _or(op, "running_var", size, 1.0)
@@ -198,7 +198,7 @@ def _group_norm(op: Aten) -> Any:
 @aten("instance_norm")
 def _instance_norm(op: Aten) -> Any:
     if not op.flag("use_input_stats", True):
-        raise Refusal("it uses means that it kept while training")
+        raise Refusal("it uses running statistics")
     tensor = op.tensor("input")
     weight, bias = _or(op, "weight", tensor.length(1), 1.0), _or(op, "bias", tensor.length(1), 0.0)
     return op.layer("InstanceNormalization", tensor, weight, bias, epsilon=op.number("eps", 1e-5))
@@ -219,7 +219,7 @@ def _sum(op: Aten) -> Any:
         order = op.number("ord" if "ord" in op.args else "p", 2.0)
         kind = {1.0: "ReduceL1", 2.0: "ReduceL2"}.get(order)
     if kind is None:
-        raise Refusal("only lengths by sums or by squares can be drawn")
+        raise Refusal("only the L1 and L2 norms are supported")
     axes = op.ints("dim") or list(range(op.tensor().rank))
     return op.layer(kind, op.tensor(), axes=axes, keepdims=int(op.flag("keepdim")))
 
@@ -286,9 +286,9 @@ def _recurrent(op: Aten) -> list[Any]:
     states = op.get("hx", [])
     for state in states if isinstance(states, list) else [states]:
         if isinstance(state, Tensor) or (isinstance(state, Constant) and state.filled):
-            raise Refusal("it starts from a state that is not zero")
+            raise Refusal("its initial state is not zero")
     if op.type == "lstm" and op.wanted[2:] and op.wanted[2]:
-        raise Refusal("its last memory is asked for, which the layer does not give")
+        raise Refusal("it returns its last memory cell, which the layer does not expose")
     kind = {"lstm": "LSTM", "gru": "GRU"}.get(op.type, "RNN")
     weights = _recurrent_weights(op, layers, both)
     size = weights["weight_hh_l0"].shape[1]
@@ -329,11 +329,11 @@ def _recurrent_weights(op: Aten, layers: int, both: bool) -> dict[str, Any]:
         for part in parts
     ]
     if len(params) != len(names):
-        raise Refusal("it projects its states, or has other weights than PyTorch's own")
+        raise Refusal("it projects its states, or has other weights than PyTorch's layer")
     weights: dict[str, Any] = {}
     for name, value in zip(names, params, strict=True):
         if not isinstance(value, Constant):
-            raise Refusal("its weights have to be fixed in the file")
+            raise Refusal("its weights must be constants in the file")
         weights[name] = value.array
         if not has_bias:
             for part in ("bias_ih", "bias_hh"):

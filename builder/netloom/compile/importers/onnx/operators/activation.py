@@ -43,7 +43,7 @@ for _kind, _name in {
 @operator("Selu")
 def _selu(call: Call) -> list[Value]:
     if abs(call.get("alpha", 1.6732632) - 1.6732632) > 1e-5 or abs(call.get("gamma", 1.0507010) - 1.0507010) > 1e-5:
-        raise Refusal("only SELU with its published constants can be drawn")
+        raise Refusal("only SELU with its published constants is supported")
     return [elementwise(call.draw, "SELU", call.tensor(), call.name)]
 
 
@@ -76,7 +76,7 @@ def _prelu(call: Call) -> list[Value]:
     slope = call.needed(1)
     tensor = call.draw.straight(call.tensor())
     if slope.size > 1 and (tensor.rank < 2 or slope.size != tensor.length(1) or slope.size != max(slope.shape)):
-        raise Refusal("its slopes have to be one, or one for each channel")
+        raise Refusal("it needs one slope, or one slope per channel")
     weights = {"weight": slope.reshape(-1)}
     return [call.draw.draw("PReLU", tensor, call.base(1), per_channel=slope.size > 1, weights=weights)]
 
@@ -86,7 +86,7 @@ def _softmax(call: Call) -> list[Value]:
     tensor = call.tensor()
     axis = call.axis(-1 if call.opset >= 13 else 1)
     if call.opset < 13 and axis != tensor.rank - 1:
-        raise Refusal("before opset 13 it works over several axes at once; export the network with a newer opset")
+        raise Refusal("before opset 13, it covers several axes at once; export the network with a newer opset")
     inner = call.draw.single(tensor, axis)
     params = {} if inner == len(tensor.spec.shape) - 1 else {"axis": inner}
     return [elementwise(call.draw, call.type if call.type == "Softmax" else "LogSoftmax", tensor, call.name, **params)]

@@ -19,7 +19,7 @@ def _attention(call: Call) -> Sequence[Value | None]:
     q, k, v = (call.tensor(place) for place in range(3))
     mask = call.inputs[3] if len(call.inputs) > 3 else None
     if any(call.wanted[1:]) or any(value is not None for value in call.inputs[4:]) or call.get("softcap", 0.0):
-        raise Refusal("only attention without a memory of earlier steps, and without a soft cap, can be drawn")
+        raise Refusal("attention with a cache of earlier steps or with a soft cap is not supported")
     flat = q.rank == 3
     if flat:
         heads = [int(call.get(name, 0)) for name in ("q_num_heads", "kv_num_heads")]
@@ -39,7 +39,7 @@ def _apart(call: Call, tensor: Tensor, heads: int) -> Tensor:
     """(N, T, heads·width) as (N, heads, T, width)."""
     found = call.layer("Reshape", tensor, Constant(np.array([0, 0, heads, -1])))[0]
     if not isinstance(found, Tensor):
-        raise Refusal("its heads cannot be told apart")
+        raise Refusal("its heads cannot be distinguished")
     return replace(found, axes=tuple(found.axes[axis] for axis in (0, 2, 1, 3)))
 
 
@@ -51,7 +51,7 @@ def repeated(draw: Drawing, value: Value, heads: int) -> Value:
     """
     times, rest = divmod(heads, value.shape[-3])
     if rest:
-        raise Refusal(f"{heads} heads of queries cannot share {value.shape[-3]} of keys evenly")
+        raise Refusal(f"{heads} heads of queries cannot share {value.shape[-3]} key heads evenly")
     if isinstance(value, Constant):
         return Constant(np.repeat(value.array, times, -3))
     if times == 1 or not value.axes[-3]:

@@ -12,7 +12,7 @@ from netloom.compile.importers.onnx.operators.operator import KINDS, Call, opera
 
 def _equal(values: Sequence[int], what: str) -> int:
     if len(set(values)) != 1:
-        raise Refusal(f"its {what} is {', '.join(map(str, values))}, and the layer has one number for all axes")
+        raise Refusal(f"its {what} is {', '.join(map(str, values))}, but the layer has one value for all axes")
     return int(values[0])
 
 
@@ -38,11 +38,11 @@ def _window(
     elif mode == "VALID":
         pads = [0] * 2 * axes
     if len(pads) != 2 * axes or len(strides) != axes:
-        raise Refusal("its numbers do not fit its axes")
+        raise Refusal("its values do not match its axes")
     if pads[:axes] != pads[axes:]:
         sides = tuple(value for place in reversed(range(axes)) for value in (pads[place], pads[place + axes]))
         if fill == -math.inf:
-            raise Refusal("its borders differ, which a max pool cannot have")
+            raise Refusal("its padding differs between the borders, which max pooling does not support")
         tensor = call.draw.draw(f"ZeroPad{axes}d", tensor, "pad", sides=sides)
         return tensor, [0] * axes, strides
     return tensor, pads[:axes], strides
@@ -52,7 +52,7 @@ def _window(
 def _convolution(call: Call) -> list[Value]:
     tensor, weight, bias = call.draw.straight(call.tensor()), call.needed(1), call.weight(2)
     if tensor.rank not in KINDS or weight.ndim != tensor.rank:
-        raise Refusal(f"a convolution over {tensor.rank - 2} axes cannot be drawn")
+        raise Refusal(f"a convolution over {tensor.rank - 2} axes is not supported")
     kernel = list(weight.shape[2:])
     tensor, pads, strides = _window(call, kernel, tensor)
     dilation = _equal(call.get("dilations", [1] * len(kernel)), "dilation")
@@ -94,7 +94,7 @@ def _transposed(call: Call) -> list[Value]:
     tensor, weight, bias = call.draw.straight(call.tensor()), call.needed(1), call.weight(2)
     kernel = list(weight.shape[2:])
     if tensor.rank not in KINDS or call.get("auto_pad", "NOTSET") != "NOTSET" or call.get("output_shape", []):
-        raise Refusal("only explicit borders of one to three axes can be drawn")
+        raise Refusal("only explicit padding of one to three axes is supported")
     axes, groups = len(kernel), int(call.get("group", 1))
     pads = call.get("pads", [0] * 2 * axes)
     made = call.draw.draw(
@@ -118,13 +118,13 @@ def _pool(call: Call) -> list[Value | None]:
     tensor = call.draw.straight(call.tensor())
     kernel = list(call.get("kernel_shape", []))
     if call.wanted[1:] and any(call.wanted[1:]):
-        raise Refusal("the places of its maxima are asked for")
+        raise Refusal("it returns the indices of its maxima")
     if tensor.rank not in KINDS or len(kernel) != tensor.rank - 2 or set(call.get("dilations", [1])) != {1}:
-        raise Refusal("only plain windows over one to three axes can be drawn")
+        raise Refusal("only windows without dilation over one to three axes are supported")
     most = call.type == "MaxPool"
     tensor, pads, strides = _window(call, kernel, tensor, -math.inf if most else 0.0)
     if not most and any(pads) and not call.get("count_include_pad", 0):
-        raise Refusal("its means leave out the border, which the layer cannot; use count_include_pad=True")
+        raise Refusal("its means exclude the padding, which the layer does not support; use count_include_pad=True")
     size = _equal(kernel, "window")
     params: dict[str, Any] = {"kernel_size": size, "padding": _equal(pads, "padding")}
     stride = _equal(strides, "stride")

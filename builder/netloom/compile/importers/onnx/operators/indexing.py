@@ -24,7 +24,7 @@ def _split(call: Call) -> list[Value]:
         each = math.ceil(length / parts)
         sizes = [min(each, length - each * place) for place in range(parts)]
     if sum(sizes) != length or min(sizes) < 1 or len(sizes) != parts:
-        raise Refusal("its sizes do not add up")
+        raise Refusal("its sizes do not sum to the length of the axis")
     if parts == 1:
         return [tensor]
     inner = call.draw.single(tensor, axis)
@@ -83,7 +83,7 @@ def _gather(call: Call) -> list[Value]:
         raise Refusal("it repeats an axis of length 1")
     inner, length = call.draw.single(tensor, axis), tensor.length(axis)
     if places.size == 0 or places.min() < -length or places.max() >= length:
-        raise Refusal("it asks for places that are not there")
+        raise Refusal("it uses indices that are out of range")
     if places.ndim == 0:
         if len(tensor.spec.shape) == 2:
             made = call.draw.draw("Select", tensor, call.name, axis=inner, index=int(places))
@@ -102,9 +102,9 @@ def _gather(call: Call) -> list[Value]:
 
 def _embedding(call: Call, data: Constant, indices: Tensor) -> Tensor:
     if data.array.ndim != 2 or call.get("axis", 0) != 0 or data.array.dtype != np.float32:
-        raise Refusal("only rows of a table can be looked up")
+        raise Refusal("only lookups of rows are supported")
     if indices.spec.dtype != "int":
-        raise Refusal("it looks up places that are no whole numbers")
+        raise Refusal("its indices are not integers")
     ready = indices
     rank = len(indices.spec.shape)
     if rank != 2:
@@ -135,7 +135,7 @@ def _greatest(call: Call) -> list[Value]:
     counts = call.whole(1, "k")
     axis = call.axis(-1)
     if counts is None or len(counts) != 1:
-        raise Refusal("it does not say how many it takes")
+        raise Refusal("its number k is missing")
     params: dict[str, Any] = {"k": counts[0], "axis": call.draw.single(tensor, axis)}
     params |= {} if call.get("largest", 1) else {"largest": False}
     key = call.draw.node("TopK", tensor, call.name, **params)
@@ -147,7 +147,7 @@ def _scattered(call: Call) -> list[Value]:
     base, indices, values = call.inputs[0], call.tensor(1), call.tensor(2)
     axis = call.axis(0, indices.rank)
     if call.get("reduction", "none") != "none" or not isinstance(base, Constant) or base.filled:
-        raise Refusal("only numbers that are put into zeros can be drawn")
+        raise Refusal("only scattering into zeros is supported")
     if indices.axes != values.axes:
         indices, values = (call.draw.straight(one) for one in (indices, values))
     given = {"in": values, "indices": indices}

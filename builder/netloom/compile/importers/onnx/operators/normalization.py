@@ -22,10 +22,10 @@ def _batch_norm(call: Call) -> list[Value | None]:
     tensor = call.draw.straight(call.tensor())
     scale, bias, mean, var = (call.needed(place).reshape(-1) for place in range(1, 5))
     if call.get("training_mode", 0):
-        raise Refusal("the file is of a network in training; export it after model.eval()")
+        raise Refusal("the file contains a network in training mode; export it after model.eval()")
     kind = {2: "1d", 3: "1d", 4: "2d", 5: "3d"}.get(tensor.rank)
     if kind is None:
-        raise Refusal(f"it does not take {tensor.rank} axes")
+        raise Refusal(f"it does not accept {tensor.rank} axes")
     stored = {"weight": scale, "bias": bias, "running_mean": mean, "running_var": var}
     made = call.draw.draw(
         *(f"BatchNorm{kind}", tensor, call.base(1)),
@@ -56,7 +56,7 @@ def _layer_norm(call: Call) -> list[Value | None]:
 def _instance_norm(call: Call) -> list[Value]:
     tensor = call.draw.straight(call.tensor())
     if tensor.rank not in KINDS:
-        raise Refusal(f"it does not take {tensor.rank} axes")
+        raise Refusal(f"it does not accept {tensor.rank} axes")
     scale, bias = call.needed(1).reshape(-1), call.needed(2).reshape(-1)
     learned = bool(np.any(scale != 1) or np.any(bias != 0))
     weights = {"weight": scale, "bias": bias} if learned else None
@@ -87,6 +87,6 @@ def _response_norm(call: Call) -> list[Value]:
 @operator("LpNormalization")
 def _unit(call: Call) -> list[Value]:
     if call.get("p", 2) != 2:
-        raise Refusal("only the length by squares can be drawn")
+        raise Refusal("only the L2 norm is supported")
     tensor = call.tensor()
     return [elementwise(call.draw, "Normalize", tensor, call.name, axis=call.draw.single(tensor, call.axis()))]

@@ -28,13 +28,13 @@ class Call:
     def tensor(self, place: int = 0) -> Tensor:
         value = self.inputs[place] if place < len(self.inputs) else None
         if not isinstance(value, Tensor):
-            raise Refusal(f"input {place + 1} has to be computed from the network's inputs")
+            raise Refusal(f"input {place + 1} must be computed from the inputs of the network")
         return value
 
     def constant(self, place: int) -> Constant | None:
         value = self.inputs[place] if place < len(self.inputs) else None
         if isinstance(value, Tensor):
-            raise Refusal(f"input {place + 1} has to be fixed in the file")
+            raise Refusal(f"input {place + 1} must be a constant in the file")
         return value
 
     def weight(self, place: int) -> Array | None:

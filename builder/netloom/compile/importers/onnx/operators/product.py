@@ -13,7 +13,7 @@ def linear(call: Call, tensor: Tensor, weight: Array, bias: Array | None, name: 
     """`weight` is (units, features), as PyTorch keeps it."""
     tensor = call.draw.last(tensor)
     if tensor.spec.kind not in ("vector", "sequence", "image"):
-        raise Refusal(f"a linear layer does not take {tensor.spec}")
+        raise Refusal(f"a linear layer does not accept {tensor.spec}")
     weights = {"weight": weight} | ({} if bias is None else {"bias": bias.reshape(-1)})
     made = call.draw.draw(
         *("Linear", tensor, name), units=weight.shape[0], bias=bias is not None, weights=weights, weight=origin
@@ -26,12 +26,12 @@ def _gemm(call: Call) -> list[Value]:
     alpha, beta = call.get("alpha", 1.0), call.get("beta", 1.0)
     weight = call.needed(1)
     if call.get("transA", 0) or weight.ndim != 2 or call.tensor().rank != 2:
-        raise Refusal("only rows times fixed weights can be drawn")
+        raise Refusal("only products of rows with constant weights are supported")
     turned = bool(call.get("transB", 0))
     weight = weight if turned else weight.T
     bias = call.weight(2)
     if bias is not None and bias.size not in (1, weight.shape[0]):
-        raise Refusal("its constant has to be one number for each unit")
+        raise Refusal("its bias must have one value per unit")
     if bias is not None:
         bias = np.broadcast_to(bias.reshape(-1) * np.float32(beta), (weight.shape[0],)).copy()
     constant = call.constant(1)
@@ -64,7 +64,7 @@ def _each(call: Call, a: Tensor, b: Constant) -> Tensor:
     lead, row, column = a.axes
     rest = [part for part in row if part != 0]
     if len(rest) > 1 or b.array.dtype != np.float32:
-        raise Refusal("its rows are made of more than two axes")
+        raise Refusal("its rows combine more than two axes")
     order = [lead[0] if lead else None, rest[0] if rest else None, column[0]]
     given = {"a": call.draw.arranged(a, order), "b": call.draw.constant(b, _plain(a))}
     made = call.draw.draw("MatMul", given, call.name)
@@ -87,13 +87,13 @@ def product(call: Call, a: Tensor, b: Tensor) -> Tensor:
     """The matrices of two tensors multiplied."""
     rank = max(a.rank, b.rank)
     if min(a.rank, b.rank) < 2:
-        raise Refusal("a product with a single row of numbers cannot be drawn")
+        raise Refusal("a product with a single row is not supported")
     a, b = padded(a, rank), padded(b, rank)
     if a.batch != b.batch or a.batch >= rank - 2:
-        raise Refusal("the batch has to be the same axis in front of both matrices")
+        raise Refusal("the batch axis must be the same leading axis of both matrices")
     ends = [(tensor.axes[-2], tensor.axes[-1]) for tensor in (a, b)]
     if any(len(group) > 1 for pair in ends for group in pair):
-        raise Refusal("its matrices are made of more than two axes")
+        raise Refusal("its matrices combine more than two axes")
     parts: list[tuple[int, int]] = []
     for axis in range(rank - 2):
         width = max(sum(inner != 0 for inner in tensor.axes[axis]) for tensor in (a, b))

@@ -19,22 +19,22 @@ def _recurrent(call: Call) -> list[Value | None]:
     w, r, b = call.needed(1), call.needed(2), call.weight(3)
     both = call.get("direction", "forward") == "bidirectional"
     if call.get("direction", "forward") == "reverse" or call.get("layout", 0) or tensor.rank != 3:
-        raise Refusal("only sequences read forwards, or in both directions, can be drawn")
+        raise Refusal("only forward and bidirectional sequences are supported")
     if call.type == "GRU" and not call.get("linear_before_reset", 0):
-        raise Refusal("its reset gate acts before the product, and PyTorch's acts after it")
+        raise Refusal("its reset gate is applied before the product, but PyTorch applies it after the product")
     if any(isinstance(value, Tensor) or (value is not None and value.filled) for value in call.inputs[5:7]):
-        raise Refusal("it starts from a state that is not zero")
+        raise Refusal("its initial state is not zero")
     usual = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"]}.get(call.type, ["Tanh"])
     functions = call.get("activations", None)
     params: dict[str, Any] = {"hidden_size": size}
     if call.type == "RNN" and functions and set(functions) == {"Relu"}:
         params["nonlinearity"] = "relu"
     elif functions and functions != usual * (1 + both):
-        raise Refusal("its gates have other functions than PyTorch's")
+        raise Refusal("its gates have other activations than PyTorch's")
     if call.get("clip", None) is not None or call.get("input_forget", 0):
         raise Refusal("its gates are clipped or coupled")
     if call.wanted[2:] and any(call.wanted[2:]):
-        raise Refusal("its last memory is asked for, which the layer does not give")
+        raise Refusal("it returns its last memory cell, which the layer does not expose")
     order, weights = _GATES[call.type], {}
 
     def sorted_gates(found: Array) -> Array:
@@ -50,7 +50,7 @@ def _recurrent(call: Call) -> list[Value | None]:
     ready = call.draw.straight(turned)
     lengths = call.inputs[4] if len(call.inputs) > 4 else None
     if isinstance(lengths, Tensor) or (lengths and lengths.scalar not in (None, float(ready.length(1)))):
-        raise Refusal("its sequences differ in length, which the layer cannot know")
+        raise Refusal("its sequences differ in length, which the layer does not support")
     if both:
         params["bidirectional"] = True
     key = call.draw.node(call.type, ready, call.name, weights=weights, **params)

@@ -76,7 +76,7 @@ def _choice(call: Call) -> list[Value]:
 @operator("CumSum")
 def _running(call: Call) -> list[Value]:
     if call.get("exclusive", 0) or call.get("reverse", 0):
-        raise Refusal("only a plain running total can be drawn")
+        raise Refusal("only a plain cumulative sum is supported")
     tensor = call.tensor()
     inner = call.draw.single(tensor, placed(int(call.needed(1).reshape(-1)[0]), tensor.rank))
     return [elementwise(call.draw, "CumSum", tensor, call.name, axis=inner)]

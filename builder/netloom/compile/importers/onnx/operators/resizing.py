@@ -20,7 +20,7 @@ def _pad(call: Call) -> list[Value]:
             full[placed(axis, tensor.rank) + tensor.rank] = pads[number + len(axes)]
         pads = full
     if len(pads) != 2 * tensor.rank:
-        raise Refusal("its borders do not fit its axes")
+        raise Refusal("its padding does not match its axes")
     if not any(pads):
         return [tensor]
     mode = call.get("mode", "constant")
@@ -33,7 +33,7 @@ def _pad(call: Call) -> list[Value]:
     while first + lift < 2 or rank + lift < 3:
         lift += 1  # a sequence (N, T, D) is padded along T as an image with one channel
     if rank + lift not in KINDS:
-        raise Refusal(f"borders of {rank} axes cannot be drawn")
+        raise Refusal(f"borders of {rank} axes is not supported")
     ready = call.draw.reshaped(tensor, [*(1,) * lift, *tensor.shape[1:]]) if lift else tensor
     sides = tuple(number for axis in reversed(range(2 - lift, rank)) for number in (pads[axis], pads[axis + rank]))
     kind = {"constant": "ConstantPad" if value else "ZeroPad", "reflect": "ReflectionPad"}
@@ -41,7 +41,7 @@ def _pad(call: Call) -> list[Value]:
     params: dict[str, Any] = {"padding": sides[0]} if len(set(sides)) == 1 else {"sides": sides}
     params |= {"value": float(value)} if mode == "constant" and value else {}
     if min(sides) < 0 or mode not in kind:
-        raise Refusal("its borders are negative or of an unknown kind")
+        raise Refusal("its padding is negative or of an unknown mode")
     made = call.draw.draw(f"{kind[mode]}{KINDS[rank + lift]}", ready, call.name, **params)
     if lift:
         made = call.draw.reshaped(made, [made.size(axis) for axis in range(1 + lift, rank + lift)])
@@ -52,7 +52,7 @@ def _pad(call: Call) -> list[Value]:
 def _resize(call: Call) -> list[Value]:
     tensor = call.draw.straight(call.tensor())
     if tensor.rank not in KINDS:
-        raise Refusal(f"it does not take {tensor.rank} axes")
+        raise Refusal(f"it does not accept {tensor.rank} axes")
     mode, way = call.get("mode", "nearest"), call.get("coordinate_transformation_mode", "half_pixel")
     place = 1 if call.type == "Upsample" else 2
     scales, sizes = call.weight(place), call.weight(3) if len(call.inputs) > 3 else None
@@ -60,13 +60,13 @@ def _resize(call: Call) -> list[Value]:
     if mode == "nearest":
         how = call.get("nearest_mode", "round_prefer_floor")
         if call.type == "Resize" and (way, how) not in (("asymmetric", "floor"),):
-            raise Refusal(f"the nearest place is found by {way} and {how}; only asymmetric and floor can be drawn")
+            raise Refusal(f"nearest interpolation with {way} and {how} is not supported; use asymmetric and floor")
     elif way == "align_corners":
         params["align_corners"] = True
     elif way not in ("half_pixel", "pytorch_half_pixel"):
-        raise Refusal(f"places are found by {way}, which cannot be drawn")
+        raise Refusal(f"the coordinate transformation {way} is not supported")
     if mode == "cubic" and abs(call.get("cubic_coeff_a", -0.75) + 0.75) > 1e-6:
-        raise Refusal("its curve is not the one that PyTorch has")
+        raise Refusal("its cubic coefficient differs from PyTorch's")
     if scales is not None and scales.size == tensor.rank:
         factors = [float(scale) for scale in scales[2:]]
         if len(set(factors)) == 1 and not (mode != "nearest" and way == "align_corners"):
@@ -76,7 +76,7 @@ def _resize(call: Call) -> list[Value]:
     elif sizes is not None and sizes.size == tensor.rank:
         params["size"] = tuple(int(size) for size in sizes[2:])
     else:
-        raise Refusal("it does not say how large it becomes")
+        raise Refusal("its output size is missing")
     return [call.draw.draw("Upsample", tensor, call.name, **params)]
 
 
@@ -84,5 +84,5 @@ def _resize(call: Call) -> list[Value]:
 def _shuffle(call: Call) -> list[Value]:
     tensor, factor = call.draw.straight(call.tensor()), int(call.get("blocksize", 1))
     if call.type == "SpaceToDepth" or call.get("mode", "DCR") != "CRD":
-        raise Refusal("only the order CRD, which PyTorch has, can be drawn")
+        raise Refusal("only the order CRD, which PyTorch uses, is supported")
     return [call.draw.draw("PixelShuffle", tensor, call.name, factor=factor)]

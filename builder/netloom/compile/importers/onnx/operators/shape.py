@@ -29,7 +29,7 @@ def _transpose(call: Call) -> list[Value]:
     tensor = call.tensor()
     order = call.get("perm", list(range(tensor.rank))[::-1])
     if sorted(order) != list(range(tensor.rank)):
-        raise Refusal("its order does not name each axis once")
+        raise Refusal("its order must name each axis once")
     return [replace(tensor, axes=tuple(tensor.axes[axis] for axis in order))]
 
 
@@ -41,7 +41,7 @@ def _squeeze(call: Call) -> list[Value]:
         axes = [axis for axis in range(tensor.rank) if tensor.length(axis) == 1]
     gone = {placed(axis, tensor.rank) for axis in axes}
     if any(tensor.length(axis) != 1 for axis in gone):
-        raise Refusal("an axis that goes has to have the length 1, and the batch has to stay")
+        raise Refusal("a removed axis must have the length 1, and the batch axis cannot be removed")
     return [reshape(call.draw, tensor, [size for axis, size in enumerate(tensor.shape) if axis not in gone], False)]
 
 
@@ -75,18 +75,18 @@ def _concat(call: Call) -> list[Value]:
     ready = []
     for tensor in tensors:
         if tensor.rank != first.rank or tensor.batch != first.batch:
-            raise Refusal("the batch is another axis in each of its inputs")
+            raise Refusal("the batch axis differs between its inputs")
         if any(
             len(group) != 1 for place, group in enumerate(tensor.axes) if place != axis and group and 0 not in group
         ):
-            raise Refusal("its axes are made of several")
+            raise Refusal("its axes combine several axes")
         ready.append(tensor)
     others = [place for place in range(first.rank) if place not in (axis, first.batch)]
     if len({tensor.axes for tensor in ready}) == 1 and len(first.axes[axis]) == 1:
         inner, axes = first.axes[axis][0], first.axes
     else:
         if any(len(tensor.axes[tensor.batch]) != 1 for tensor in ready):
-            raise Refusal("the batch is mixed with another axis")
+            raise Refusal("the batch axis is merged with another axis")
         ready = [
             call.draw.arranged(
                 tensor,

@@ -31,9 +31,9 @@ def _dft(call: Call) -> list[Value]:
     axis = placed(int(-2 if asked is None else asked), tensor.rank)
     length = call.number(1) if len(call.inputs) > 1 else None
     if axis != tensor.rank - 2 or tensor.axes[-1] or call.get("inverse", 0) or not call.get("onesided", 0):
-        raise Refusal("only the transform of real numbers along the last axis, one-sided, can be drawn")
+        raise Refusal("only the one-sided transform of real numbers along the last axis is supported")
     if length is not None and int(length) != tensor.length(axis):
-        raise Refusal("it cuts or extends what it transforms")
+        raise Refusal("it truncates or pads its input")
     flat = Tensor(tensor.ref, tensor.spec, tensor.axes[:-1])
     both = np.stack(waves(flat.length(-1)), axis=1)  # (frequencies, 2, length)
     found = transformed(call, flat, both.reshape(-1, both.shape[2]))
