@@ -41,6 +41,10 @@ class WidgetKey(StrEnum):
         """The key of one of several such widgets; the parts tell it from the others."""
         return " ".join([self.value, *map(str, parts)])
 
+    def within(self, key: str, *parts: object) -> str:
+        """The key of this part of a component that is given a key of its own."""
+        return f"{key} {self.of(*parts)}"
+
 
 def has_value(key: str) -> bool:
     """Whether the widget of this key was drawn or set in the last run."""

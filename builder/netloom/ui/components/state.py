@@ -76,7 +76,7 @@ class Key(WidgetKey):
 
 
 class Part(WidgetKey):
-    """The parts of a component that is given a key of its own; see `within`."""
+    """The parts of a component that is given a key of its own."""
 
     BUTTONS = "export"
     CANVAS = "canvas"
@@ -91,7 +91,3 @@ class Part(WidgetKey):
     TEXT = "text"
     TOOL = "tool"
     UNDO = "undo"
-
-    def within(self, key: str, *parts: object) -> str:
-        """The key of this part of the component of a key."""
-        return f"{key} {self.of(*parts)}"

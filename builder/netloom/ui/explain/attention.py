@@ -19,10 +19,12 @@ from netloom.explain.plots.explanation_plots import Drawn, How, drawn, has_text
 from netloom.modalities.encoding.tokenization import START
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.figure_export import chart, exports
+from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attention_components import called, drawing, grid, grid_svg, sides, weights_table
 from netloom.ui.explain.attribution import badges, leads_to
 from netloom.ui.explain.headline import START_TOKEN, listed, visible
+from netloom.ui.explain.state import Key, Part
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -69,7 +71,7 @@ def _decided(raw: Explanation, weighted: Explanation | None, heads: Explanation 
         for one in _pictures(words):
             if several and one.html:
                 st.caption(plain(one.title))
-            _shown(one, f"attention {words.method}", "attention words")
+            _shown(one, f"attention {words.method}", Key.ATTENTION_RELEVANCE)
         how = "attention rollout" if words is raw else "gradient-weighted attention"
         st.caption(f"Color intensity = share of the relevance, by {how} through all layers.")
         _trust(words)
@@ -188,9 +190,9 @@ def _pictures(found: Explanation) -> list[Drawn]:
 def _shown(one: Drawn, name: str, key: str) -> None:
     if one.html:
         st.html(one.html)
-        exports(name, key=f"{key} {one.key}", svg=one.svg, table=one.table)
+        exports(name, key=Part.PLOT.within(key, one.key), svg=one.svg, table=one.table)
     elif one.figure is not None:
-        chart(one.figure, key=f"{key} {one.key}", name=name, table=one.table)
+        chart(one.figure, key=Part.PLOT.within(key, one.key), name=name, table=one.table)
 
 
 def _bars(heads: Explanation) -> None:
@@ -218,7 +220,7 @@ def _bars(heads: Explanation) -> None:
         if layer.effects is not None and layer.slopes is not None
         for head, (effect, slope) in enumerate(zip(layer.effects, layer.slopes, strict=True))
     ]
-    chart(figure, key="attention heads", name="attention heads", table=rows)
+    chart(figure, key=Key.ATTENTION_HEADS, name="attention heads", table=rows)
     more = f" Shown are the {MOST_BARS} strongest of {len(rows)} heads." if len(rows) > MOST_BARS else ""
     st.caption(
         "Bars: how far the score falls when the head is removed (orange: the head increases the score, blue: it "
@@ -231,7 +233,9 @@ def _every_head(raw: Explanation, weighted: Explanation | None, heads: Explanati
     st.markdown("#### Attention heads")
     ways = [RAW, *([WEIGHTED] if weighted is not None else [])]
     way = (
-        st.segmented_control("Weights", ways, default=RAW, required=True, key="attention way") if len(ways) > 1 else RAW
+        st.segmented_control("Weights", ways, default=RAW, required=True, key=Key.ATTENTION_WEIGHTS)
+        if len(ways) > 1
+        else RAW
     )
     maps = raw.attention
     shown = weighted.attention if way == WEIGHTED and weighted is not None else maps
@@ -249,7 +253,7 @@ def _every_head(raw: Explanation, weighted: Explanation | None, heads: Explanati
     with left:
         place, head = _choice(shown, heads.attention if heads is not None else None)
         grid(maps, shown, (place, head), _pick)
-        exports(f"all heads {way}", key="attention grid export", svg=grid_svg(shown), table=weights_table(shown))
+        exports(f"all heads {way}", key=Key.ATTENTION_GRID_EXPORT, svg=grid_svg(shown), table=weights_table(shown))
     with right:
         _large(raw, maps, shown, place, head)
     with st.expander("Head statistics", icon=":material/table_rows:"):
@@ -257,20 +261,22 @@ def _every_head(raw: Explanation, weighted: Explanation | None, heads: Explanati
 
 
 def _pick(layer: int, head: int) -> None:
-    st.session_state["attention layer"] = layer
-    st.session_state[f"attention head {layer}"] = head
+    set_value(Key.ATTENTION_LAYER, layer)
+    set_value(Key.ATTENTION_HEAD.of(layer), head)
 
 
 def _choice(maps: AttentionMaps, heads: AttentionMaps | None) -> tuple[int, int]:
     """The layer and the head that are shown large; at first the head without which the answer changes most."""
     layers = list(range(len(maps.layers)))
     first = _ranked(heads)[:1] if heads is not None else []
-    if st.session_state.get("attention layer") not in layers:
+    if value_of(Key.ATTENTION_LAYER) not in layers:
         _pick(*(first[0][0] if first else (layers[-1], 0)))
-    place = st.selectbox("Layer", layers, format_func=lambda one: called(one, maps.layers[one]), key="attention layer")
-    options, key = [MEAN, *range(len(maps.layers[place].weights))], f"attention head {place}"
-    if st.session_state.get(key) not in options:
-        st.session_state[key] = 0
+    place = st.selectbox(
+        "Layer", layers, format_func=lambda one: called(one, maps.layers[one]), key=Key.ATTENTION_LAYER
+    )
+    options, key = [MEAN, *range(len(maps.layers[place].weights))], Key.ATTENTION_HEAD.of(place)
+    if value_of(key) not in options:
+        set_value(key, 0)
     named = {option: "All" if option == MEAN else str(option + 1) for option in options}
     head = st.pills("Head", options, format_func=named.__getitem__, required=True, key=key, wrap=True)
     return int(place), int(head if head is not None else MEAN)
@@ -292,15 +298,15 @@ def _large(raw: Explanation, maps: AttentionMaps, shown: AttentionMaps, place: i
         with tabs[0]:
             reads = next((one for one in maps.read if one < len(weights)), 0)
             svg = patches(weights, stream.tokens, stream.grid, stream.special, np.asarray(picture), reads)
-            drawing(svg, f"attention patches {place} {head}")
-            exports(name, key="attention patches export", svg=svg, table=table)
+            drawing(svg, Key.ATTENTION_PATCHES.of(place, head))
+            exports(name, key=Key.ATTENTION_PATCHES_EXPORT, svg=svg, table=table)
     with tabs[-2]:
         svg, unseen = lines(weights, *sides(shown, layer)), left_out(weights, *sides(shown, layer))
-        drawing(svg, f"attention lines {place} {head}")
+        drawing(svg, Key.ATTENTION_LINES.of(place, head))
         st.caption(f"Hover over a token to see only its lines; click to keep them. {unseen}")
-        exports(name, key="attention lines export", svg=svg, table=table)
+        exports(name, key=Key.ATTENTION_LINES_EXPORT, svg=svg, table=table)
     with tabs[-1]:
-        chart(heat(weights, *sides(shown, layer)), key="attention map", name=name, table=table)
+        chart(heat(weights, *sides(shown, layer)), key=Key.ATTENTION_MAP, name=name, table=table)
         st.caption("Rows: queries. Columns: keys. Color intensity = attention weight.")
 
 
@@ -339,7 +345,7 @@ def _numbers(maps: AttentionMaps, heads: AttentionMaps | None) -> None:
         "attention. Correlation: Spearman's, between the attention that a position receives and the effect of removing "
         "it; near 0 or below, the attention map does not explain the prediction."
     )
-    exports("attention heads", key="attention numbers export", table=rows)
+    exports("attention heads", key=Key.ATTENTION_STATISTICS, table=rows)
 
 
 def _through(raw: Explanation, weighted: Explanation | None) -> None:
@@ -360,7 +366,7 @@ def _through(raw: Explanation, weighted: Explanation | None) -> None:
                 for one in _pictures(found):
                     if several and one.html:
                         st.caption(plain(one.title))
-                    _shown(one, f"attention {name}", f"attention through {name}")
+                    _shown(one, f"attention {name}", Key.ATTENTION_BY_LAYER.of(name))
                 st.caption(_told(name))
                 _trust(found)
             if found.attention is not None and found.attention.rollout is not None:
@@ -368,7 +374,7 @@ def _through(raw: Explanation, weighted: Explanation | None) -> None:
                 with right:
                     figure = heat(found.attention.rollout, labels, labels)
                     table = _pairs(found.attention.rollout, labels, labels)
-                    chart(figure, key=f"attention total {name}", name=f"attention {name}", table=table)
+                    chart(figure, key=Key.ATTENTION_ALL_LAYERS.of(name), name=f"attention {name}", table=table)
 
 
 def _told(name: str) -> str:

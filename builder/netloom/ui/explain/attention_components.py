@@ -15,6 +15,8 @@ from netloom.explain import AttentionLayer, AttentionMaps
 from netloom.explain.attention.head_patterns import about, figures
 from netloom.explain.plots.attention import thumbnail
 from netloom.explain.plots.colors import AGAINST, FOR, rgb
+from netloom.ui.components.page_state import value_of
+from netloom.ui.explain.state import Key
 
 # Of the grid as a picture, in pixels: a map, the room between two, and a line of text.
 CELL, GAP, LINE = 96, 10, 22
@@ -60,14 +62,13 @@ def grid(maps: AttentionMaps, shown: AttentionMaps, chosen: tuple[int, int], pic
         pictures = [thumbnail(weights, *sides(shown, drawn)) for weights in drawn.weights]
         heads = [{"picture": picture, "about": text} for picture, text in zip(pictures, said, strict=True)]
         layers.append({"title": called(len(layers), drawn), "heads": heads})
-    key = "attention grid"
 
     def picked() -> None:
-        found = st.session_state[key].chosen
+        found = value_of(Key.ATTENTION_GRID).chosen
         if found:
             pick(int(found[0]), int(found[1]))
 
-    _component()(key=key, data={"layers": layers, "chosen": list(chosen)}, on_chosen_change=picked)
+    _component()(key=Key.ATTENTION_GRID, data={"layers": layers, "chosen": list(chosen)}, on_chosen_change=picked)
 
 
 def grid_svg(shown: AttentionMaps) -> str:

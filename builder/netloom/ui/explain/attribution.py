@@ -10,10 +10,12 @@ from netloom.explain import GROUPS, Explanation, InnerNode, Method
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.explanation import Level, Verdict
 from netloom.ui.components.figure_export import chart
+from netloom.ui.components.page_state import has_value, set_value
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution_plots import attributions
 from netloom.ui.explain.baseline_picker import tell_unused
 from netloom.ui.explain.headline import headline
+from netloom.ui.explain.state import ExplainState, Key, Part
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -45,7 +47,7 @@ def attributing(look: Look) -> None:
     method = choose_method(look)
     if method is None:
         return
-    st.session_state["explained by"] = method.name
+    ExplainState.current().method = method.name
     options = layer_options(look, method)
     tell_unused(method, look.options)
     pending = look.explaining(method.name, **options)
@@ -76,9 +78,9 @@ def leads_to(view: str, label: str, icon: str) -> None:
     """A button that opens another view of the page."""
 
     def open_it() -> None:
-        st.session_state["view"] = view
+        set_value(Key.VIEW, view)
 
-    st.button(label, icon=icon, on_click=open_it, key=f"leads to {view}")
+    st.button(label, icon=icon, on_click=open_it, key=Key.LEADS_TO.of(view))
 
 
 def choose_method(look: Look) -> Method | None:
@@ -86,15 +88,15 @@ def choose_method(look: Look) -> Method | None:
     groups = [group for group in GROUPS if any(method.group == group for method in look.methods)]
     current = next((method for method in look.methods if method.name == look.method), look.methods[0])
     hidden: Any = {"label_visibility": "collapsed", "required": True, "wrap": True}
-    group = st.segmented_control("Method group", groups, default=current.group, key="input kind", **hidden)
+    group = st.segmented_control("Method group", groups, default=current.group, key=Key.METHOD_GROUP, **hidden)
     listed = {method.name: method for method in look.methods if method.group == group}
     fitting = [name for name, method in listed.items() if method.available]
     labels = {name: method.title if method.available else f":gray[{method.title}]" for name, method in listed.items()}
-    key, drawn = f"input method {group}", [group, *labels.values()]
-    if key not in st.session_state or st.session_state.get("methods drawn") != drawn:
+    key, listed_methods, state = Key.METHOD.of(group), (str(group), *labels.values()), ExplainState.current()
+    if not has_value(key) or state.listed_methods != listed_methods:
         # Said to the browser, which may know another choice than the server where a kind was left a moment ago.
-        st.session_state[key] = look.method if look.method in fitting else next(iter(fitting or listed))
-        st.session_state["methods drawn"] = drawn
+        set_value(key, look.method if look.method in fitting else next(iter(fitting or listed)))
+        state.listed_methods = listed_methods
     name = st.pills("Method", list(listed), format_func=labels.__getitem__, key=key, **hidden)
     method = listed[str(name)]
     if not method.available:
@@ -105,20 +107,20 @@ def choose_method(look: Look) -> Method | None:
     return method
 
 
-def layer_options(look: Look, method: Method, key: str = "input") -> dict[str, Any]:
+def layer_options(look: Look, method: Method, key: str = Key.INPUT) -> dict[str, Any]:
     """What the method has to be told: the node that it looks at, and which neuron of it."""
     if not method.layered:
         return {}
     nodes = {node.path: node for node in look.nodes}
     titles = {"": "Automatic: last layer before the output", **{path: _indented(node) for path, node in nodes.items()}}
-    path = st.selectbox("Layer", list(titles), format_func=titles.__getitem__, key=f"{key} node {method.name}")
+    path = st.selectbox("Layer", list(titles), format_func=titles.__getitem__, key=Part.NODE.within(key, method.name))
     found = {"node": path} if path else {}
     if "neuron" not in registry()[method.name].model_fields:
         return found
     neuron = st.text_input(
         "Neuron",
         placeholder="Automatic: largest activation",
-        key=f"{key} neuron {method.name}",
+        key=Part.NEURON.within(key, method.name),
         help="Index in the layer's output, such as 3, or 3,0,1 for channel, row and column.",
     )
     return found | ({"neuron": neuron.strip()} if neuron.strip() else {})
@@ -197,7 +199,7 @@ def _proofs(look: Look, found: Explanation, options: dict[str, Any]) -> None:
             )
             table = {"share of parts": list(faithful.fractions)}
             table |= {name: list(values) for name, values in faithful.curves.items()}
-            chart(curves(found), key="input curves", name=f"faithfulness {found.method}", table=table)
+            chart(curves(found), key=Key.EVIDENCE_CURVES, name=f"faithfulness {found.method}", table=table)
         st.caption(
             f"Weights {plain(found.checkpoint or 'as trained')} ({found.weights[:12]}), seed {found.proofs.seed}, "
             f"{found.seconds:.1f} s."
@@ -205,7 +207,7 @@ def _proofs(look: Look, found: Explanation, options: dict[str, Any]) -> None:
 
 
 def _randomise(look: Look, found: Explanation, options: dict[str, Any]) -> None:
-    key = f"input randomise {found.method} {found.weights[:12]} {found.example.row} {found.target.index}"
+    key = Key.RANDOMIZATION_TEST.of(found.method, found.weights[:12], found.example.row, found.target.index)
     if st.button(
         "Run randomization test",
         icon=":material/shuffle:",

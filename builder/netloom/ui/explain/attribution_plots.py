@@ -15,6 +15,7 @@ from netloom.explain.plots.explanation_plots import Drawn, How, PlotKind, drawn,
 from netloom.explain.plots.figures import Sign
 from netloom.ui.components.figure_export import PICTURE, chart, exports
 from netloom.ui.components.words import plain
+from netloom.ui.explain.state import Key
 
 if TYPE_CHECKING:
     from netloom.explain.dataset.global_attribution import Overall
@@ -60,7 +61,7 @@ def _how(found: Explanation) -> How:
     """What people choose about the pictures, where there is something to choose."""
     kinds = {kind_of(found, name) for name in found.attributions}
     if PlotKind.IMAGE in kinds and not knows_signs(found):
-        return How(st.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key="input opacity", width=320))
+        return How(st.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key=Key.INPUT_OPACITY, width=320))
     if PlotKind.IMAGE in kinds:
         left, right = st.columns([1.4, 1], vertical_alignment="center")
         sign = left.segmented_control(
@@ -69,10 +70,10 @@ def _how(found: Explanation) -> How:
             default="both",
             format_func=SIGNS.__getitem__,
             required=True,
-            key="input sign",
+            key=Key.INPUT_SIGN,
             help="Positive attributions increase the score, negative ones decrease it.",
         )
-        opacity = right.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key="input opacity")
+        opacity = right.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key=Key.INPUT_OPACITY)
         return How(opacity, sign or "both")
     if kinds == {PlotKind.BARS} and len(found.attributions) == 1 and explains_the_way(found):
         shown = st.segmented_control(
@@ -80,7 +81,7 @@ def _how(found: Explanation) -> How:
             ["Bars", "Waterfall"],
             default="Bars",
             required=True,
-            key="input way",
+            key=Key.INPUT_CHART,
             help="A waterfall adds the attributions up, from the score of the baseline to that of the example.",
         )
         return How(way=shown == "Waterfall")
@@ -90,17 +91,17 @@ def _how(found: Explanation) -> How:
 def _show(one: Drawn, name: str) -> None:
     if one.html:
         st.html(one.html)
-        exports(name, key=f"input {one.key}", svg=one.svg, table=one.table)
+        exports(name, key=Key.INPUT.of(one.key), svg=one.svg, table=one.table)
         return
     if one.figure is None:
         return
     if one.beside is None:
-        chart(one.figure, key=f"input {one.key}", name=name, table=one.table)
+        chart(one.figure, key=Key.INPUT.of(one.key), name=name, table=one.table)
         return
     left, right = st.columns(2)
-    left.plotly_chart(one.beside, width="stretch", key=f"input beside {one.key}", config=PICTURE)
+    left.plotly_chart(one.beside, width="stretch", key=Key.INPUT_BESIDE.of(one.key), config=PICTURE)
     with right:
-        chart(one.figure, key=f"input {one.key}", name=name, table=one.table)
+        chart(one.figure, key=Key.INPUT.of(one.key), name=name, table=one.table)
 
 
 def legend(

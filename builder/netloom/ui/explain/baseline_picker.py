@@ -10,6 +10,7 @@ from netloom.explain.core.baselines import BASELINES, USUAL, offered, typical_ro
 from netloom.explain.core.options import UNUSED, taken
 from netloom.ui.components.words import plain
 from netloom.ui.explain.custom_example import own_example
+from netloom.ui.explain.state import Key
 
 if TYPE_CHECKING:
     from netloom.explain import Method
@@ -35,11 +36,11 @@ def picked_baseline(trained: OpenRun) -> dict[str, Any]:
     titles = {one.name: one.title for one in offered(trained.data, trained.fields)} | {CUSTOM: "Custom row"}
     with st.expander("Baseline and steps", icon=":material/tune:"):
         name = st.selectbox(
-            "Baseline", list(titles), format_func=titles.__getitem__, key=f"baseline {run_id}", help=MEANT
+            "Baseline", list(titles), format_func=titles.__getitem__, key=Key.BASELINE.of(run_id), help=MEANT
         )
         chosen = _completed(trained, str(name), run_id)
         steps = st.number_input(
-            "Integration steps", 1, 4096, None, placeholder="Automatic", key=f"steps {run_id}", help=STEPS
+            "Integration steps", 1, 4096, None, placeholder="Automatic", key=Key.STEPS.of(run_id), help=STEPS
         )
     found: dict[str, Any] = {} if chosen == USUAL else {"baseline": chosen}
     return found | ({"n_steps": int(steps)} if steps is not None else {})
@@ -52,10 +53,11 @@ def _completed(trained: OpenRun, name: str, run_id: str) -> Asked:
         st.caption(f"Starts as row {row} of the dataset, which is close to the default baseline. Edit any value.")
         return own_example(trained.data, trained.data.row(row), f"baseline {run_id} {row}")
     if BASELINES[name].name == "class":
-        return f"class:{st.selectbox('Class', trained.data.schema.target.classes, key=f'baseline class {run_id}')}"
+        classes = trained.data.schema.target.classes
+        return f"class:{st.selectbox('Class', classes, key=Key.BASELINE_CLASS.of(run_id))}"
     if BASELINES[name].name == "row":
         last = trained.data.schema.rows - 1
-        return f"row:{st.number_input('Row number', 0, last, 0, key=f'baseline row {run_id}')}"
+        return f"row:{st.number_input('Row number', 0, last, 0, key=Key.BASELINE_ROW.of(run_id))}"
     return name
 
 

@@ -21,6 +21,7 @@ from netloom.ui.components.words import at, plain, told_apart
 from netloom.ui.explain.attribution import COLORS, badges
 from netloom.ui.explain.attribution_plots import knows_signs, legend
 from netloom.ui.explain.headline import prediction_text, visible
+from netloom.ui.explain.state import Key
 from netloom.ui.explain.training_trajectory import choose_method, show
 from netloom.ui.shell.jobs import computed
 
@@ -54,10 +55,10 @@ def _second(look: Look) -> tuple[tuple[ComparedSide, ComparedSide], tuple[str, s
     others = _other_runs(look)
     if others:
         kinds.append(RUN)
-    kind = st.segmented_control("Compare with", kinds, default=METHOD, required=True, key="compare with")
+    kind = st.segmented_control("Compare with", kinds, default=METHOD, required=True, key=Key.COMPARE_WITH)
     middle, right = st.columns(2, vertical_alignment="bottom")
     with middle:
-        method = choose_method(look, "Method", "compare first")
+        method = choose_method(look, "Method", Key.COMPARE_FIRST)
     options = look.options_of(method)
     own = ComparedSide(look.weights, method, options)
     titles = {item.name: item.title for item in look.methods}
@@ -67,17 +68,19 @@ def _second(look: Look) -> tuple[tuple[ComparedSide, ComparedSide], tuple[str, s
             if not fitting:
                 st.caption("No other method supports this network.")
                 return None
-            other = choose_method(look, "Second method", f"compare second {method}", default=fitting[0])
+            other = choose_method(look, "Second method", Key.COMPARE_SECOND.of(method), default=fitting[0])
             side = ComparedSide(look.weights, other, look.options_of(other))
             return (own, side), (titles[method], titles[other])
         if kind == WEIGHTS:
             listed = {moment.name: moment.label for moment in moments(look.folder)}
             name = str(
-                st.selectbox("Second checkpoint", list(listed), format_func=listed.__getitem__, key="compare at")
+                st.selectbox(
+                    "Second checkpoint", list(listed), format_func=listed.__getitem__, key=Key.COMPARE_CHECKPOINT
+                )
             )
             side = ComparedSide(replace(look.weights, checkpoint=name), method, options)
             return (own, side), (f"{look.weights.checkpoint} weights", listed[name])
-        chosen = str(st.selectbox("Second run", list(others), format_func=others.__getitem__, key="compare run"))
+        chosen = str(st.selectbox("Second run", list(others), format_func=others.__getitem__, key=Key.COMPARE_RUN))
     written = written_at(Path(look.live.store.run_folder(chosen)))
     side = ComparedSide(RunWeights(chosen, "", written), method, options)
     return (own, side), (look.trained.run.title[:60], others[chosen])
@@ -118,9 +121,9 @@ def _both(found: Comparison, titles: tuple[str, str]) -> None:
         with column:
             st.markdown(f"**{plain(title)}**")
             _prediction(one, baselines=bool(found.first.compared or found.second.compared))
-            side = "first" if one is found.first else "second"
+            side, key = ("first", Key.COMPARE_FIRST) if one is found.first else ("second", Key.COMPARE_SECOND)
             listed = pictures(one, values, bounds, parts[0])
-            show(listed, f"compare {side}", f"{one.method} {side}", beside=False)
+            show(listed, key, f"{one.method} {side}", beside=False)
     unsigned = [title for one, title in zip((found.first, found.second), titles, strict=True) if not knows_signs(one)]
     legend(quantity_of(found.first.target).is_error, signed=len(unsigned) < 2)
     if len(unsigned) == 1:
@@ -128,7 +131,7 @@ def _both(found: Comparison, titles: tuple[str, str]) -> None:
     st.markdown(f"**Difference**: {plain(titles[1])} − {plain(titles[0])}")
     # What it draws is of neither alone, so neither's name stands above it.
     apart = replace(found.first, title="Difference")
-    show(pictures(apart, found.differences, bounds, found.differences), "compare difference", "difference",
+    show(pictures(apart, found.differences, bounds, found.differences), Key.COMPARE_DIFFERENCE, "difference",
          beside=False)  # fmt: skip
     legend(words=("higher in the second", "higher in the first"))
     unit = (
@@ -172,8 +175,8 @@ def _points(found: Comparison, titles: tuple[str, str]) -> None:
     figure.update_layout(height=340, margin=figures.MARGIN, showlegend=False, xaxis_title=across, yaxis_title=up)
     with st.expander("Attributions per feature", icon=":material/scatter_plot:"):
         st.caption("Each point is a feature. On the dotted line, both attributions are equal.")
-        st.plotly_chart(figure, width="stretch", key="compare points", config=PICTURE)
-        exports("comparison", key="compare export", figure="compare points", table=table)
+        st.plotly_chart(figure, width="stretch", key=Key.COMPARE_POINTS, config=PICTURE)
+        exports("comparison", key=Key.COMPARE_EXPORT, figure=Key.COMPARE_POINTS, table=table)
 
 
 def points(found: Comparison) -> dict[str, list[Any]]:

@@ -24,6 +24,7 @@ from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution import ICONS
 from netloom.ui.explain.influence import CARD, show_row
+from netloom.ui.explain.state import ConceptTest, ExplainState, Key
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
 
@@ -51,15 +52,14 @@ def concepts_view(look: Look) -> None:
         "rows from others, tests it on held-out rows, and compares its effect on the score with random concepts. It "
         "cannot separate a concept from whatever is correlated with it in the data."
     )
-    run_id = look.trained.run.id
-    asked = _asked(look)
-    if st.button("Test concept", type="primary", icon=":material/search:", disabled=asked is None):
-        st.session_state["concept"] = (run_id, asked)
-    kept = st.session_state.get("concept")
-    if kept is None or kept[0] != run_id:
+    state, form = ExplainState.current(), _form(look)
+    if st.button("Test concept", type="primary", icon=":material/search:", disabled=form is None):
+        state.concept_test = form
+    test = state.concept_test
+    if test is None or test.run_id != look.trained.run.id:
         return
-    wanted, nodes, targets = kept[1]
-    _shown(look, computed(ConceptSearch(look.weights, wanted, nodes, tuple(targets)), "Testing the concept …"))
+    request = ConceptSearch(look.weights, test.concept, test.nodes, test.targets)
+    _shown(look, computed(request, "Testing the concept …"))
 
 
 def obstacle(look: Look) -> str:
@@ -67,8 +67,8 @@ def obstacle(look: Look) -> str:
     return look.unavailable("concepts")
 
 
-def _asked(look: Look) -> tuple[Wanted, tuple[str, ...], tuple[str, ...]] | None:
-    """What is chosen: a concept, where it is sought and for which answers; None where something is missing."""
+def _form(look: Look) -> ConceptTest | None:
+    """The chosen concept, layers and targets; None where something is missing."""
     with st.container(border=True):
         wanted = _wanted(look.trained.data)
         titles = {node.path: node.title for node in look.nodes}
@@ -84,7 +84,7 @@ def _asked(look: Look) -> tuple[Wanted, tuple[str, ...], tuple[str, ...]] | None
             targets = st.multiselect("Targets", classes, default=[str(first)], max_selections=10)
     if wanted is None or not nodes or (classes and not targets):
         return None
-    return wanted, tuple(nodes), tuple(targets)
+    return ConceptTest(look.trained.run.id, wanted, tuple(nodes), tuple(targets))
 
 
 def _wanted(data: Prepared) -> Wanted | None:
@@ -119,13 +119,13 @@ def _of_column(data: Prepared, columns: list[str]) -> Wanted | None:
     known = [value for value in values if value is not None]
     if known and all(isinstance(value, (int, float)) for value in known):
         middle = sorted(float(value) for value in known)[len(known) // 2]
-        least = low.number_input("Minimum", value=middle, format="%.6g", key=f"concept low {column}")
+        least = low.number_input("Minimum", value=middle, format="%.6g", key=Key.CONCEPT_MINIMUM.of(column))
         most = high.number_input(
-            "Maximum", value=None, format="%.6g", key=f"concept high {column}", placeholder="No maximum"
+            "Maximum", value=None, format="%.6g", key=Key.CONCEPT_MAXIMUM.of(column), placeholder="No maximum"
         )
         return Wanted("column", name=column, low=least, high=most)
     offered = sorted({str(value) for value in known})[:200]
-    text = low.selectbox("Value", offered, key=f"concept text {column}") if offered else ""
+    text = low.selectbox("Value", offered, key=Key.CONCEPT_VALUE.of(column)) if offered else ""
     return Wanted("column", name=column, text=str(text)) if text else None
 
 
@@ -138,7 +138,7 @@ def _shown(look: Look, found: Concepts) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.badge(title, icon=icon, color=color)
             st.markdown(plain(score.sentence), width="stretch")
-    chart(_figure(found), key="concepts", name=f"concept {found.concept}", table=_table(found))
+    chart(_figure(found), key=Key.CONCEPT_CHART, name=f"concept {found.concept}", table=_table(found))
     st.caption(
         f"Dots: TCAV score, the share of rows whose target score increases along the concept. Gray bars: 95% of "
         f"random concepts. Hollow dots: not significant. Estimated from {found.repeats} directions between "

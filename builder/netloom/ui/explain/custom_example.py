@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from netloom.sandbox import read_picture, read_sound
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.widgets import value_editor
 from netloom.ui.components.words import plain
+from netloom.ui.explain.state import ExplainState, Part, ReadUpload
 
 if TYPE_CHECKING:
     from netloom.ui.shell.streamlit_internals import UploadedFile
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 # The longest side of a picture that can be drawn by hand, and the most steps of a series that can be typed.
 DRAWN, TYPED = 64, 4096
 HEIGHT = 360
-READ = "own file"  # in the session: what was read last
 MAX_UPLOAD_MIB = 50  # of one picture or one sound
 
 _HTML = """
@@ -48,15 +47,6 @@ button { font: 0.85rem var(--st-font); color: var(--st-text-color); background: 
 button:hover, button[aria-pressed=true] { border-color: var(--st-primary-color); color: var(--st-primary-color); }
 button:focus-visible { outline: 2px solid var(--st-primary-color); }
 """
-
-
-@dataclass(frozen=True)
-class _Read:
-    """What was read last, or why it was refused."""
-
-    key: tuple[str, str]
-    values: np.ndarray | None
-    refusal: str
 
 
 def own_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -100,7 +90,11 @@ def picture_input(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
     channels, height, width = field["shape"]
     small = max(height, width) <= DRAWN
     ways = ["Draw", "Upload"] if small else ["Upload"]
-    way = st.segmented_control("Image", ways, default=ways[0], required=True, key=f"{key} way") if small else "Upload"
+    way = (
+        st.segmented_control("Image", ways, default=ways[0], required=True, key=Part.SOURCE.within(key))
+        if small
+        else "Upload"
+    )
     begun = sized(np.asarray(start, dtype=np.float32).reshape(-1, *np.shape(start)[-2:]), channels, height, width)
     if way == "Draw":
         values = np.clip(begun * field["scale"], 0, 1).transpose(1, 2, 0)
@@ -108,7 +102,9 @@ def picture_input(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
         return _raw(drawn, field)
     kinds = [kind.lower() for kind in (*FORMATS, "jpg")]
     told = f"The image is resized to {width} × {height} pixels."
-    file = st.file_uploader("Image file", type=kinds, key=f"{key} file", help=told, max_upload_size=MAX_UPLOAD_MIB)
+    file = st.file_uploader(
+        "Image file", type=kinds, key=Part.FILE.within(key), help=told, max_upload_size=MAX_UPLOAD_MIB
+    )
     if file is None:
         st.caption("The image of the row is used until you upload one.")
         return begun
@@ -128,7 +124,9 @@ def _drawn(values: np.ndarray, key: str) -> np.ndarray:
     """A picture (H, W, C) with values from 0 to 1 as it is drawn on."""
     height, width, channels = values.shape
     data = {"id": key, "width": width, "height": height, "channels": channels, "values": values.ravel().tolist()}
-    drawn = _component()(key=f"{key} drawn", data=data, default={"pixels": None}, on_pixels_change=lambda: None).pixels
+    drawn = _component()(
+        key=Part.DRAWING.within(key), data=data, default={"pixels": None}, on_pixels_change=lambda: None
+    ).pixels
     if drawn is None or len(drawn) != values.size:
         return values
     return np.asarray(drawn, dtype=np.float32).reshape(values.shape)
@@ -157,12 +155,14 @@ def sound_input(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
     rate, samples = int(field["rate"]), int(field.get("samples", field["shape"][0]))
     begun = np.asarray(start, dtype=np.float64).reshape(samples, 1)
     ways = ["From the row", "Upload", "Record"]
-    way = st.segmented_control("Sound", ways, default=ways[0], required=True, key=f"{key} way")
+    way = st.segmented_control("Sound", ways, default=ways[0], required=True, key=Part.SOURCE.within(key))
     file = None
     if way == "Upload":
-        file = st.file_uploader("Audio file", type=["wav", "flac"], key=f"{key} file", max_upload_size=MAX_UPLOAD_MIB)
+        file = st.file_uploader(
+            "Audio file", type=["wav", "flac"], key=Part.FILE.within(key), max_upload_size=MAX_UPLOAD_MIB
+        )
     elif way == "Record":
-        file = st.audio_input("Recording", key=f"{key} record")
+        file = st.audio_input("Recording", key=Part.RECORDING.within(key))
     if file is not None:
         sound = _read(file, key, lambda content, called: read_sound(content, called, rate, samples))
         begun = np.zeros((samples, 1))
@@ -180,17 +180,18 @@ def _read(file: UploadedFile, key: str, read: Callable[[bytes, str], np.ndarray]
     Raises:
         DataError: it cannot be read.
     """
-    before = st.session_state.get(READ)
-    if before is None or before.key != (key, file.file_id):
+    state = ExplainState.current()
+    upload = state.upload
+    if upload is None or (upload.key, upload.file_id) != (key, file.file_id):
         values, refusal = None, ""
         try:
             values = read(file.getvalue(), file.name)
         except DataError as error:
             refusal = str(error)
-        before = st.session_state[READ] = _Read((key, file.file_id), values, refusal)
-    if before.values is None:
-        raise DataError(before.refusal)
-    return before.values
+        upload = state.upload = ReadUpload(key, file.file_id, values, refusal)
+    if upload.values is None:
+        raise DataError(upload.refusal)
+    return upload.values
 
 
 def _columns(field: Mapping[str, Any], start: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution import badges
 from netloom.ui.explain.influence import CARD, show_row
+from netloom.ui.explain.state import Key
 from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.jobs import computed
 
@@ -52,17 +53,17 @@ def _chosen(look: Look, known: dict[str, int]) -> tuple[str, int]:
     """Which number of which node."""
     titles = {"": "Output"} | {node.path: f"{node.title} ({node.path})" for node in look.nodes if node.path in known}
     left, right = st.columns(2)
-    path = left.selectbox("Layer", list(titles), format_func=titles.__getitem__, key="visualised node")
+    path = left.selectbox("Layer", list(titles), format_func=titles.__getitem__, key=Key.FEATURE_LAYER)
     classes = look.trained.data.schema.target.classes
     if not path and len(classes) == known[path]:
         said = look.answer.target.index
-        options, key = range(len(classes)), f"visualised class {said}"
+        options, key = range(len(classes)), Key.FEATURE_CLASS.of(said)
         unit = right.selectbox("Class", options, index=said, format_func=lambda n: plain(classes[n]), key=key)
         return path, int(unit)
     if known[path] < 2:
         return path, 0
     label = f"Unit, 0 to {known[path] - 1}"
-    return path, int(right.number_input(label, 0, known[path] - 1, 0, key=f"visualised unit {path}"))
+    return path, int(right.number_input(label, 0, known[path] - 1, 0, key=Key.FEATURE_UNIT.of(path)))
 
 
 def _drawn(look: Look, found: Visualised) -> None:
@@ -76,7 +77,7 @@ def _drawn(look: Look, found: Visualised) -> None:
     table = {"input": ["optimized"] * len(found.reached) + [f"row {row}" for row in found.rows_most]}
     chart(
         _levels(found),
-        key="visualised levels",
+        key=Key.FEATURE_LEVELS,
         name="activations",
         table=table | {"value": [*found.reached, *found.real]},
     )
@@ -126,8 +127,13 @@ def _pictures(found: Visualised, name: str, made: np.ndarray) -> None:
         places = np.indices(picture.shape).reshape(3, -1).tolist()
         table: dict[str, list[Any]] = dict(zip(("channel", "row", "column"), places, strict=True))
         with column:
-            key = f"visualised {name} {place}"
-            chart(figure, key=key, name=key, table=table | {"brightness": picture.ravel().tolist()})
+            key = Key.FEATURE_PLOT.of(name, place)
+            chart(
+                figure,
+                key=key,
+                name=f"feature visualization {name} {place}",
+                table=table | {"brightness": picture.ravel().tolist()},
+            )
 
 
 def _series(found: Visualised, name: str, made: np.ndarray, axes: Axes) -> None:
@@ -143,7 +149,7 @@ def _series(found: Visualised, name: str, made: np.ndarray, axes: Axes) -> None:
         title = on_one_line(name) if made.shape[2] == 1 else f"{on_one_line(name)} {channel + 1}"
         figure.update_layout(height=260, margin=figures.MARGIN, xaxis_title=axes.title, yaxis_title=title)
         table = {f"seed {place + 1}": series[:, channel].tolist() for place, series in enumerate(made)}
-        chart(figure, key=f"visualised {name} {channel}", name=f"visualised {name}", table=table)
+        chart(figure, key=Key.FEATURE_PLOT.of(name, channel), name=f"feature visualization {name}", table=table)
 
 
 def _columns(look: Look, found: Visualised, name: str, made: list[dict[str, Any]]) -> None:
@@ -171,4 +177,4 @@ def _columns(look: Look, found: Visualised, name: str, made: list[dict[str, Any]
     figure.update_layout(height=110 + 30 * len(order), margin=figures.MARGIN, barmode="group", showlegend=False)
     figure.update_xaxes(title="Standard deviations from the training mean")
     figure.update_yaxes(autorange="reversed", tickvals=list(range(len(order))), ticktext=told, automargin=True)
-    chart(figure, key=f"visualised {name}", name=f"visualised {name}", table=made)
+    chart(figure, key=Key.FEATURE_PLOT.of(name), name=f"feature visualization {name}", table=made)

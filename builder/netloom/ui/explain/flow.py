@@ -11,14 +11,15 @@ from netloom.explain.flow.attribution_flow import Flow
 from netloom.explain.plots.flow import BOTH, context_at, drawn, shown, table
 from netloom.jobs.explanations import AttributionFlow
 from netloom.ui.components.figure_export import exports
+from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.words import plain
+from netloom.ui.explain.state import Key
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
     from netloom.ui.explain.views import Look
 
 LEVELS = {"good": st.success, "caution": st.warning, "poor": st.error}
-KEY = "flow network"
 
 _HTML = '<div class="graph" role="group" aria-label="Attribution flow"></div><div class="told" hidden></div>'
 _CSS = """
@@ -106,9 +107,9 @@ def _where(found: Flow) -> str:
     titles = _titles(found)
     if len(titles) == 1:
         return ""
-    if st.session_state.get(KEY) not in titles:
-        st.session_state[KEY] = ""  # another run's network
-    return str(st.selectbox("Network", list(titles), format_func=titles.__getitem__, key=KEY))
+    if value_of(Key.FLOW_NETWORK) not in titles:
+        set_value(Key.FLOW_NETWORK, "")  # another run's network
+    return str(st.selectbox("Network", list(titles), format_func=titles.__getitem__, key=Key.FLOW_NETWORK))
 
 
 def _titles(found: Flow) -> dict[str, str]:
@@ -130,15 +131,15 @@ def _titles(found: Flow) -> dict[str, str]:
 def _graph(look: Look, found: Flow, path: str) -> None:
     def opened() -> None:
         """Look into the network that was clicked on: the mean of its repetitions, where there are several."""
-        asked = str(st.session_state["flow graph"].get("opened") or "")
+        asked = str(value_of(Key.FLOW_GRAPH).get("opened") or "")
         first = f"{path}.0" if f"{path}.0" in {node.path for node in found.nodes} else path
         for way in (f"{path}.{asked}", f"{first}.{asked}"):
             if asked and way.lstrip(".") in _titles(found):
-                st.session_state[KEY] = way.lstrip(".")
+                set_value(Key.FLOW_NETWORK, way.lstrip("."))
                 return
 
     picture = drawn(look.trained.project, found, path, BOTH)
-    _component()(key="flow graph", data={"svg": picture}, on_opened_change=opened)
+    _component()(key=Key.FLOW_GRAPH, data={"svg": picture}, on_opened_change=opened)
     said = "Hover over a connection or a layer to see its values."
     if shown(found, path).uses > 1:
         said += " The values are means over all repetitions; choose one above to see it alone."
@@ -185,7 +186,7 @@ def _cuts(found: Flow, path: str) -> None:
 
 def _downloads(look: Look, found: Flow, path: str) -> None:
     name = f"flow {look.trained.run.title} {'own' if found.row is None else found.row}"
-    exports(name, key="flow export", svg=drawn(look.trained.project, found, path, BOTH), table=table(found))
+    exports(name, key=Key.FLOW_EXPORT, svg=drawn(look.trained.project, found, path, BOTH), table=table(found))
 
 
 @cache

@@ -19,6 +19,7 @@ from netloom.ui.explain.attribution import layer_options
 from netloom.ui.explain.attribution_plots import knows_signs, legend
 from netloom.ui.explain.baseline_picker import tell_unused
 from netloom.ui.explain.headline import visible
+from netloom.ui.explain.state import Key
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def overall_view(look: Look) -> None:
                 st.markdown(f"**{plain(name)}**")
             chart(
                 global_plots.profile(found, name),
-                key=f"overall profile {name}",
+                key=Key.GLOBAL_PROFILE.of(name),
                 name=f"profile {name}",
                 table=_profile(found, name),
             )
@@ -77,7 +78,7 @@ def overall_view(look: Look) -> None:
 
 def _asked(look: Look) -> tuple[Which, str, str, dict[str, Any]]:
     which = st.segmented_control(
-        "Rows", list(NAMES), default="test", format_func=NAMES.__getitem__, required=True, key="overall rows"
+        "Rows", list(NAMES), default="test", format_func=NAMES.__getitem__, required=True, key=Key.GLOBAL_ROWS
     )
     middle, right = st.columns(2, vertical_alignment="bottom")
     titles = {item.name: item.title for item in look.methods if item.available and item.name not in ALONE}
@@ -86,15 +87,17 @@ def _asked(look: Look) -> tuple[Which, str, str, dict[str, Any]]:
         help_ = f"Integrated Gradients explains up to {ROWS} rows in batches; other methods up to {ROWS_ALONE} rows."
         if usual_rows(look.trained.data, BATCHED) != ROWS:
             help_ = f"Each row has its own target here, which takes longer, so at most {ROWS_ALONE} rows are explained."
-        method = st.selectbox("Method", names, format_func=titles.__getitem__, key="overall method", help=help_)
+        method = st.selectbox("Method", names, format_func=titles.__getitem__, key=Key.GLOBAL_METHOD, help=help_)
     classes = look.trained.data.schema.target.classes if look.trained.objective.task.per_class_scores else ()
     target = OWN
     if classes:
         with right:
             told = "Predicted class of each row"
-            target = st.selectbox("Target", [OWN, *classes], format_func=lambda name: name or told, key="overall of")
+            target = st.selectbox(
+                "Target", [OWN, *classes], format_func=lambda name: name or told, key=Key.GLOBAL_TARGET
+            )
     (chosen,) = [item for item in look.methods if item.name == method]
-    options = look.options_of(chosen.name) | layer_options(look, chosen, "overall")
+    options = look.options_of(chosen.name) | layer_options(look, chosen, Key.GLOBAL)
     tell_unused(chosen, look.options)
     return which, chosen.name, str(target), options
 
@@ -109,12 +112,12 @@ def _parts(found: Overall) -> None:
         if groups:
             by_group = st.toggle(
                 "By prediction",
-                key="overall by answer",
+                key=Key.GLOBAL_BY_PREDICTION,
                 help=f"Splits each bar by the {global_plots.GROUPS} most frequent predictions.",
             )
         chart(
             global_plots.bars(found.parts, groups if by_group else ()),
-            key="overall bars", name=f"overall {found.method}", table=found.table(),
+            key=Key.GLOBAL_BARS, name=f"global {found.method}", table=found.table(),
         )  # fmt: skip
     with right:
         st.markdown("**Attributions per row**")
@@ -128,7 +131,7 @@ def _parts(found: Overall) -> None:
             for part in found.parts[: global_plots.SHOWN]
             for value, level in zip(part.points, part.levels, strict=True)
         ]
-        chart(global_plots.swarm(found.parts), key="overall swarm", name=f"swarm {found.method}", table=points)
+        chart(global_plots.swarm(found.parts), key=Key.GLOBAL_SWARM, name=f"swarm {found.method}", table=points)
     if len(found.parts) > global_plots.SHOWN:
         st.caption(f"The {global_plots.SHOWN} most important of {len(found.parts)} features; the CSV has all.")
 
@@ -140,7 +143,7 @@ def _maps(found: Overall, name: str, *, error: bool) -> None:
     if signed:
         shown = st.segmented_control(
             "Values", ["Signed", "Magnitude"], default="Signed", required=True,
-            key=f"overall shown {name}", label_visibility="collapsed",
+            key=Key.GLOBAL_VALUES.of(name), label_visibility="collapsed",
         )  # fmt: skip
         signed = shown == "Signed"
     values = (found.maps if signed else found.sizes)[name]
@@ -157,7 +160,7 @@ def _maps(found: Overall, name: str, *, error: bool) -> None:
     ]
     chart(
         global_plots.maps(found, name, signed=signed),
-        key=f"overall maps {name}",
+        key=Key.GLOBAL_MAPS.of(name),
         name=f"maps {found.method}",
         table=table,
     )
@@ -185,7 +188,7 @@ def _worst(found: Overall) -> None:
         titles = [f"row {row.row}: {row.said[:12]}, label {row.truth[:12]}" for row in shown]
         table = [{"row": row.row, "prediction": row.said, "label": row.truth, "loss": row.loss} for row in shown]
         figure = global_plots.single(found.each[name][: len(shown)], titles)
-        chart(figure, key=f"overall worst {name}", name="worst rows", table=table)
+        chart(figure, key=Key.GLOBAL_WORST.of(name), name="worst rows", table=table)
         st.caption("Attributions to the target of each row. Each map has its own color scale.")
     rows = [
         {

@@ -17,6 +17,7 @@ from netloom.ui.components.charts import MARGIN, TRAIN
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution import badges
+from netloom.ui.explain.state import Key
 from netloom.ui.shell.jobs import computed
 from netloom.ui.train.results import show_example
 
@@ -36,7 +37,7 @@ CARD = 150  # pixels of the width of a card: five beside each other at 1440, fou
 def influences(look: Look) -> None:
     """The whole view."""
     hidden: Any = {"required": True, "label_visibility": "collapsed"}
-    which = st.segmented_control("Rows", [TAUGHT, SUSPICIOUS], default=TAUGHT, key="influence which", **hidden)
+    which = st.segmented_control("Rows", [TAUGHT, SUSPICIOUS], default=TAUGHT, key=Key.INFLUENCE_VIEW, **hidden)
     if which == TAUGHT:
         _taught(look)
     else:
@@ -60,7 +61,7 @@ def _taught(look: Look) -> None:
             badges(Verdict(found.level, found.verdict, model=found.model))
             st.markdown(_numbers(found), width="content")
         st.caption(plain(found.verdict))
-    key = f"influence {found.against}"
+    key = Key.INFLUENCE_CHART.of(found.against)
     sides = (
         ("Proponents", "Training on these rows decreased the loss.", found.lessons_for),
         ("Opponents", "Training on these rows increased the loss.", found.lessons_against),
@@ -79,7 +80,7 @@ def _found(look: Look) -> Influence:
     both = look.trained.objective.task.per_class_scores and not isinstance(look.row, dict)
     against: Against | None = None
     if both and look.trained.data.schema.target.type.is_class:
-        options: Any = {"required": True, "format_func": OF.__getitem__, "key": "influence of"}
+        options: Any = {"required": True, "format_func": OF.__getitem__, "key": Key.INFLUENCE_LOSS}
         meaning = "Compute the loss of this example with the predicted class, or with its label."
         chosen: Any = st.segmented_control("Loss with respect to", list(OF), default="answer", help=meaning, **options)
         against = chosen
@@ -166,7 +167,7 @@ def _suspicious(look: Look) -> None:
     ):
         st.switch_page("pages/data.py")
     _cards(look, found.first[:CARDS])
-    chart(_ranking(found), key="suspects", name="possible label errors", table=_table(found))
+    chart(_ranking(found), key=Key.LABEL_ERRORS, name="possible label errors", table=_table(found))
     st.dataframe(
         [
             {"row": one.row, "label": one.label, "prediction": one.says, "probability": one.sure,

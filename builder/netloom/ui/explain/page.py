@@ -20,11 +20,13 @@ from netloom.jobs import JobError, RunWeights, written_at
 from netloom.jobs.inspection import Answer, Inspect, Inspection
 from netloom.store import Run, StoreError
 from netloom.training.weight_files import CheckpointError
+from netloom.ui.components.page_state import has_value, set_value
 from netloom.ui.components.words import at, plain, told_apart
 from netloom.ui.explain.baseline_picker import picked_baseline
 from netloom.ui.explain.custom_example import own_example
 from netloom.ui.explain.headline import visible
 from netloom.ui.explain.open_run import OpenRun, open_run
+from netloom.ui.explain.state import ExplainState, Key
 from netloom.ui.explain.views import VIEWS, Look, Row, Target
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
@@ -122,7 +124,7 @@ def _checkpoint(live: Live, run_id: str) -> str:
         default=usual,
         format_func=CHECKPOINTS.__getitem__,
         required=True,
-        key=f"weights {run_id}",
+        key=Key.WEIGHTS.of(run_id),
         help="Best: the checkpoint with the best monitored metric. Last: the checkpoint at the end of training.",
     )
     return str(chosen)
@@ -159,14 +161,14 @@ def _row(live: Live, trained: OpenRun) -> Row:
         default=places[0],
         required=True,
         wrap=True,
-        key=f"examples {places[0]}",
+        key=Key.EXAMPLES.of(places[0]),
         help="The input whose prediction is explained. Custom input: type, draw, upload or record one.",
     )
     if found and found.episodes and which != OWN:
         return chosen_step(trained.data, found.episodes, run_id)
     rows = [worst.row for worst in found.worst] if found and which == WORST else trained.data.split["test"].tolist()
     label = "Start from example" if which == OWN else "Example number"
-    place = st.slider(label, 1, len(rows), 1, key=f"example {run_id} {which}") if len(rows) > 1 else 1
+    place = st.slider(label, 1, len(rows), 1, key=Key.EXAMPLE.of(run_id, which)) if len(rows) > 1 else 1
     row = int(rows[place - 1])
     with st.container(border=True):
         if which == OWN:
@@ -213,7 +215,7 @@ def _word(trained: OpenRun, row: Row) -> int | None:
         "Word",
         [-1, *range(len(words))],
         format_func=lambda place: FIRST_ENTITY if place < 0 else f"{place + 1} · {words[place]}",
-        key=f"word of {row if isinstance(row, int) else OWN} of {len(words)}",
+        key=Key.WORD.of(row if isinstance(row, int) else OWN, len(words)),
     )
     return None if chosen < 0 else int(chosen)
 
@@ -232,13 +234,14 @@ def _answer_and_view(live: Live, loaded: Loaded, row: Row, target: Target, optio
     reasons = {view.name: view.reason(look) for view in VIEWS}
     views = {view.name: view for view in VIEWS}
     labels = {name: f":gray[{view.title}]" if reasons[name] else view.title for name, view in views.items()}
-    st.session_state.setdefault("view", "input")  # no default beside it, as a button may choose a view as well
+    if not has_value(Key.VIEW):
+        set_value(Key.VIEW, VIEWS[0].name)  # no default beside it, as a button may choose a view as well
     name = st.segmented_control(
         "View",
         list(views),
         format_func=labels.__getitem__,
         required=True,
-        key="view",
+        key=Key.VIEW,
         label_visibility="collapsed",
         wrap=True,
     )
@@ -256,7 +259,7 @@ def _answer_and_view(live: Live, loaded: Loaded, row: Row, target: Target, optio
 def _method(inspection: Inspection) -> str:
     """The method that was chosen last, or else the first that fits."""
     fitting = [method.name for method in inspection.methods if method.available]
-    chosen = st.session_state.get("explained by")
+    chosen = ExplainState.current().method
     return chosen if chosen in fitting else fitting[0]
 
 

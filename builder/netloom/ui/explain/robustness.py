@@ -19,6 +19,7 @@ from netloom.jobs.explanations import Attack, LeastChange
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution import badges
+from netloom.ui.explain.state import Key
 from netloom.ui.explain.what_if import ABOVE, AFTER, BEFORE, on_scale
 from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.jobs import Pending, ask
@@ -48,9 +49,14 @@ def robustness_view(look: Look) -> None:
     """The whole view."""
     left, right = st.columns([1.4, 1])
     method = left.segmented_control(
-        "Attack", list(METHODS), default="fgsm", format_func=lambda name: METHODS[name][0], required=True, key="attack"
+        "Attack",
+        list(METHODS),
+        default="fgsm",
+        format_func=lambda name: METHODS[name][0],
+        required=True,
+        key=Key.ATTACK,
     )
-    size = right.segmented_control("Test rows", SIZES, default=SIZES[1], required=True, key="attacked rows")
+    size = right.segmented_control("Test rows", SIZES, default=SIZES[1], required=True, key=Key.ATTACK_ROWS)
     st.caption(f"{METHODS[str(method)][0]}: {METHODS[str(method)][1]}.")
     try:
         one = ask(LeastChange(look.weights, look.row, str(method), look.target), "Searching for the smallest change …")
@@ -85,7 +91,7 @@ def _one(look: Look, pending: Pending[Attacked]) -> None:
 def _field(name: str, value: Any, changed: Any, axes: Axes) -> None:
     if isinstance(value, dict):
         figure, table = columns(value, changed)
-        chart(figure, key=f"attacked {name}", name=f"attacked {name}", table=table)
+        chart(figure, key=Key.ATTACK_EXAMPLE.of(name), name=f"adversarial {name}", table=table)
     elif value.ndim == 3:
         _pictures(name, value, changed)
     else:
@@ -109,7 +115,7 @@ def _pictures(name: str, value: np.ndarray, changed: np.ndarray) -> None:
         table = dict(zip(("channel", "row", "column"), places.tolist(), strict=True))
         table |= {"original": value.ravel().tolist(), "adversarial": changed.ravel().tolist()}
         with column:
-            chart(figure, key=f"attacked {name} {place}", name=f"attacked {name} {place}", table=table)
+            chart(figure, key=Key.ATTACK_EXAMPLE.of(name, place), name=f"adversarial {name} {place}", table=table)
 
 
 def _channels_last(picture: np.ndarray) -> np.ndarray:
@@ -131,7 +137,7 @@ def _series(name: str, value: np.ndarray, changed: np.ndarray, axes: Axes) -> No
     steps, channels = np.indices(value.shape)
     table = {"step": steps.ravel().tolist(), "channel": channels.ravel().tolist()}
     table |= {"original": value.ravel().tolist(), "adversarial": changed.ravel().tolist()}
-    chart(figure, key=f"attacked {name}", name=f"attacked {name}", table=table)
+    chart(figure, key=Key.ATTACK_EXAMPLE.of(name), name=f"adversarial {name}", table=table)
 
 
 def columns(value: dict[str, Any], changed: dict[str, Any]) -> tuple[go.Figure, list[dict[str, Any]]]:
@@ -162,9 +168,9 @@ def _many(pending: Pending[Robustness], method: str) -> None:
     table: dict[str, list[Any]] = {"strength": list(found.strengths), found.measure: list(found.scores)}
     table |= {"random noise": list(found.chance)}
     table |= {f"class {name}": list(values) for name, values in found.by_class.items()}
-    chart(curve(found), key="robustness curve", name=f"robustness {method}", table=table)
+    chart(curve(found), key=Key.ROBUSTNESS_CURVE, name=f"robustness {method}", table=table)
     if found.by_class:
-        chart(by_class(found), key="robustness classes", name=f"robustness {method} by class", table=table)
+        chart(by_class(found), key=Key.ROBUSTNESS_CLASSES, name=f"robustness {method} by class", table=table)
     if found.own:
         listed = list(found.own.items())[:4]
         own = "; ".join(f"{plain(name)}: {size:.3g}" for name, size in listed)

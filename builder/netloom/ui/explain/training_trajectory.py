@@ -15,10 +15,12 @@ from netloom.explain.plots.shared_scale import lines, pictures
 from netloom.jobs.explanations import TrainingTrajectory
 from netloom.runs.weight_history import moments
 from netloom.ui.components.figure_export import PICTURE, chart, exports
+from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution import trust
 from netloom.ui.explain.attribution_plots import knows_signs, legend
 from netloom.ui.explain.headline import prediction_text, visible
+from netloom.ui.explain.state import ExplainState, Key, Part, Playback
 from netloom.ui.shell.errors import guard
 from netloom.ui.shell.jobs import computed
 
@@ -42,10 +44,10 @@ def obstacle(look: Look) -> str:
 
 def scrubbing(look: Look) -> None:
     """The whole view."""
-    method = choose_method(look, "Method", "scrub method")
+    method = choose_method(look, "Method", Key.CHECKPOINT_METHOD)
     request = TrainingTrajectory(look.weights, method, look.row, look.target, look.options_of(method))
     found = computed(request, "Explaining with each checkpoint …")
-    key = f"scrub {look.folder} {look.row} {look.target} {method}"
+    key = Key.CHECKPOINTS.of(look.folder, look.row, look.target, method)
     _curves(found, look.trained.objective.task.per_class_scores)
     st.fragment(_frames)(found, key)
 
@@ -62,24 +64,25 @@ def _frames(found: Scrubbed, key: str) -> None:
     """The slider, and what is to be seen where it stands. The curves stay outside: a figure that changes is drawn anew,
     and would flicker with each step."""
     labels = [frame.label for frame in found.frames]
-    place, play = f"{key} at", f"{key} plays"
-    following = st.session_state.pop(play, None)
+    slider, state = Part.SLIDER.within(key), ExplainState.current()
+    playback, state.playback = state.playback, None
+    following = playback.label if playback is not None and playback.slider == slider else ""
     if following in labels:
-        st.session_state[place] = following
-    elif st.session_state.get(place) not in labels:
-        st.session_state[place] = labels[-1]
+        set_value(slider, following)
+    elif value_of(slider) not in labels:
+        set_value(slider, labels[-1])
 
     def start() -> None:
-        st.session_state[play] = labels[0]
+        state.playback = Playback(slider, labels[0])
 
     left, right = st.columns([1.6, 7], vertical_alignment="bottom")
-    left.button("Play", icon=":material/play_arrow:", on_click=start, key=f"{key} play", width="stretch")
-    label = right.select_slider("Checkpoint", labels, key=place)
+    left.button("Play", icon=":material/play_arrow:", on_click=start, key=Part.PLAY.within(key), width="stretch")
+    label = right.select_slider("Checkpoint", labels, key=slider)
     frame = found.frames[labels.index(label)]
     _frame(found, frame)
     if following in labels[:-1]:
         time.sleep(EACH_S)  # whoever moves something meanwhile ends it, as what comes next is only set after that
-        st.session_state[play] = labels[labels.index(label) + 1]
+        state.playback = Playback(slider, labels[labels.index(label) + 1])
         st.rerun(scope="fragment")
 
 
@@ -96,11 +99,11 @@ def _curves(found: Scrubbed, by_class: bool) -> None:
         figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%")
     rows, name = found.table(), f"checkpoints {found.final.explanation.method}"
     with left:
-        chart(figure, key="scrub answer", name=name, table=rows)
+        chart(figure, key=Key.CHECKPOINT_SCORE, name=name, table=rows)
     with right:
         figure = lines(x, agreement, "Rank correlation with the final explanation", across)
         figure.update_yaxes(range=[min([-0.05, *(v - 0.05 for v in agreement["agreement"] if v is not None)]), 1.05])
-        chart(figure, key="scrub agreement", name=f"agreement of {name}", table=rows)
+        chart(figure, key=Key.CHECKPOINT_AGREEMENT, name=f"agreement of {name}", table=rows)
 
 
 def answers(found: Scrubbed, by_class: bool) -> tuple[str, dict[str, list[float | None]]]:
@@ -132,7 +135,11 @@ def _frame(found: Scrubbed, frame: Frame) -> None:
         f"{when}, the prediction is **{prediction_text(one)}**. Target: {plain(one.target.quantity)}{share}. Rank "
         f"correlation with the final explanation: **{same}**, {parts}."
     )
-    show(pictures(one, shown(one), found.bounds, shown(found.final.explanation)), f"scrub {frame.name}", one.method)
+    show(
+        pictures(one, shown(one), found.bounds, shown(found.final.explanation)),
+        Key.CHECKPOINTS.of(frame.name),
+        one.method,
+    )
     legend(quantity_of(one.target).is_error, signed=knows_signs(one))
     st.caption(
         "All checkpoints share one color scale and one target: the final prediction. Pale colors are weak compared "
@@ -148,12 +155,12 @@ def show(listed: list[Drawn], key: str, name: str, *, beside: bool = True) -> No
             st.markdown(f"**{plain(one.title)}**")
         if one.html:
             st.html(one.html)
-            exports(name, key=f"{key} {one.key}", svg=one.svg, table=one.table)
+            exports(name, key=Part.PLOT.within(key, one.key), svg=one.svg, table=one.table)
             continue
         if one.beside is not None and beside:
             left, right = st.columns(2)
-            left.plotly_chart(one.beside, width="stretch", key=f"{key} beside {one.key}", config=PICTURE)
+            left.plotly_chart(one.beside, width="stretch", key=Part.BESIDE.within(key, one.key), config=PICTURE)
             with right:
-                chart(one.figure, key=f"{key} {one.key}", name=name, table=one.table)
+                chart(one.figure, key=Part.PLOT.within(key, one.key), name=name, table=one.table)
         elif one.figure is not None:
-            chart(one.figure, key=f"{key} {one.key}", name=name, table=one.table)
+            chart(one.figure, key=Part.PLOT.within(key, one.key), name=name, table=one.table)

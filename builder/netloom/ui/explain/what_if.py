@@ -24,6 +24,7 @@ from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution import badges
 from netloom.ui.explain.attribution_plots import knows_signs, legend
 from netloom.ui.explain.headline import prediction_text, visible
+from netloom.ui.explain.state import Key, Part
 from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.jobs import computed
 
@@ -51,14 +52,14 @@ def what_if_view(look: Look) -> None:
     except (ExplainError, DataError, JobError) as error:
         show_error(error)
         return
-    key = f"what if {look.trained.run.id} {_named(look.row)}"
+    key = Key.COUNTERFACTUAL.of(look.trained.run.id, _named(look.row))
     left, right = st.columns([1, 1.7], gap="medium")
     raw = raw_row(look.trained.data, look.row)
     try:
         with left:
             changed = edited(look.trained.data, raw, key, _weights(first))
             if st.button(
-                "Reset", icon=":material/restart_alt:", key=f"{key} back", help="Restore the original example."
+                "Reset", icon=":material/restart_alt:", key=Part.RESET.within(key), help="Restore the original example."
             ):
                 forget(key)
                 st.rerun(scope="fragment")
@@ -138,7 +139,7 @@ def _shares(found: WhatIf, key: str) -> None:
         {"class": name, "before": pair[0], "after": pair[1], "change": pair[1] - pair[0]}
         for name, pair in found.shares.items()
     ]
-    chart(figure, key=f"{key} shares", name="what if probabilities", table=table)
+    chart(figure, key=Part.PROBABILITIES.within(key), name="what if probabilities", table=table)
 
 
 def _parts(found: WhatIf, key: str) -> None:
@@ -159,7 +160,7 @@ def _parts(found: WhatIf, key: str) -> None:
             figure, table = bars(found, name)
             if len(ends) > 1:
                 figure.update_xaxes(range=[-1.06 * ends[name], 1.06 * ends[name]])
-            chart(figure, key=f"{key} bars {name}", name=f"what if {name}", table=table)
+            chart(figure, key=Part.BARS.within(key, name), name=f"what if {name}", table=table)
         else:
             _pictures(found, name, key, ends[name], series=kind is PlotKind.SERIES)
     if colored:
@@ -187,7 +188,7 @@ def _texts(found: WhatIf, name: str, key: str, end: float) -> None:
         ]
     svg = text.stacked([(title, [label or "" for label in one.labels[name]], one.attributions[name])
                          for title, one in (("before", found.before), ("after", found.after))], end)  # fmt: skip
-    exports(f"what if {name}", key=f"{key} text {name}", svg=svg, table=table)
+    exports(f"what if {name}", key=Part.TEXT.within(key, name), svg=svg, table=table)
 
 
 def bars(found: WhatIf, name: str) -> tuple[go.Figure, list[dict[str, Any]]]:
@@ -252,7 +253,7 @@ def _pictures(found: WhatIf, name: str, key: str, end: float, *, series: bool) -
                 figure.update_layout(height=300)
                 table = cells(values, ("row", "column"))
             on_scale(figure, end)
-            chart(figure, key=f"{key} {title} {name}", name=f"what if {name} {title}", table=table)
+            chart(figure, key=Part.PLOT.within(key, title, name), name=f"what if {name} {title}", table=table)
 
 
 def on_scale(figure: go.Figure, end: float) -> None:

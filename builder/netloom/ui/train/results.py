@@ -30,6 +30,7 @@ from netloom.ui.components.words import plain
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
 from netloom.ui.train.episodes import episodes
+from netloom.ui.train.state import BuiltFile, Key, TrainState
 
 REFERENCE_HELP = (
     "95% CI: the 95% confidence interval of the metric, given the number of test rows. The line below it is a baseline "
@@ -72,7 +73,7 @@ def results(live: Live, run: Run) -> None:
             "Worst examples": lambda: _worst(live, run, found),
             "Export": lambda: take_away(live, run),
         },
-        f"results {run.id}",
+        Key.RESULTS.of(run.id),
     )
 
 
@@ -135,7 +136,7 @@ def _detail(found: Evaluation, name: str = "") -> None:
         # Side by side where there is room for both, else below each other.
         with st.container(horizontal=True):
             chart = confusion_chart(found.confusion, found.classes)
-            st.plotly_chart(chart, width=CONFUSION_WIDTH, key=f"confusion {name}")
+            st.plotly_chart(chart, width=CONFUSION_WIDTH, key=Key.CONFUSION.of(name))
             _report(st.container(width=REPORT_WIDTH), found.report)
     elif found.report is not None:
         _report(st.container(), found.report)
@@ -144,11 +145,11 @@ def _detail(found: Evaluation, name: str = "") -> None:
     if found.residuals is not None:
         with st.container(horizontal=True):
             for place, chart in enumerate(residual_charts(found.residuals["target"], found.residuals["predicted"])):
-                st.plotly_chart(chart, width=RESIDUALS_WIDTH, key=f"residuals {place} {name}")
+                st.plotly_chart(chart, width=RESIDUALS_WIDTH, key=Key.RESIDUALS.of(place, name))
     if found.separation is not None:
         separation_charts(found.separation, name)
     if found.embedding is not None:
-        st.plotly_chart(embedding_chart(found.embedding), width="stretch", key=f"embedding {name}")
+        st.plotly_chart(embedding_chart(found.embedding), width="stretch", key=Key.EMBEDDING.of(name))
         return
     if found.samples:
         samples(found.samples, judged=LIKENESS in found.metrics)
@@ -239,7 +240,7 @@ def show_example(example: Example, *, small: bool = False) -> None:
             series_chart(example.series, small),
             width="stretch",
             config={"displayModeBar": False},
-            key=f"series {example.row} {small}",
+            key=Key.SERIES.of(example.row, small),
         )
     if example.columns:
         items = list(example.columns.items())
@@ -263,22 +264,23 @@ def take_away(live: Live, run: Run) -> None:
         range(len(known)),
         format_func=lambda number: known[number].title,
         captions=[kind.summary for kind in known],
-        key=f"format {run.id}",
+        key=Key.FORMAT.of(run.id),
     )
     kind = known[place]
     button = "Build zip" if kind.suffix.endswith(".zip") else "Build file"
-    if st.button(button, icon=":material/folder_zip:", key=f"prepare {run.id}"):
-        st.session_state.pop("taken", None)
+    state = TrainState.current()
+    if st.button(button, icon=":material/folder_zip:", key=Key.BUILD.of(run.id)):
+        state.built = None
         try:
             weights = RunWeights(run.id, "", written_at(folder))
             made = computed(Export(weights, kind.name), "Building the file and comparing its outputs with the app's …")
             file = (folder / made.stored).read_bytes()
-            st.session_state["taken"] = (run.id, kind.name, file, made.name, made.verdict)
+            state.built = BuiltFile(run.id, kind.name, file, made.name, made.verdict)
         except (DataError, CheckpointError, JobError, export.ExportError, OSError) as error:
             show_error(f"The export failed: {error}")
-    ready = st.session_state.get("taken")
-    if ready and ready[:2] == (run.id, kind.name):
-        _, _, file, name, verdict = ready
+    built = state.built
+    if built is not None and (built.run_id, built.format) == (run.id, kind.name):
+        file, name, verdict = built.content, built.name, built.verdict
         whole = kind.name == "bundle"
         st.download_button(
             "Download zip (source, weights, prediction script)" if whole else f"Download {name}",

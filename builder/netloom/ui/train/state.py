@@ -41,6 +41,17 @@ class ReadFile(Generic[T]):
     content: T | None = None
 
 
+@dataclass(frozen=True)
+class BuiltFile:
+    """The file that was exported last, of which run and in which format, and what was compared."""
+
+    run_id: str
+    format: str
+    content: bytes
+    name: str
+    verdict: str
+
+
 @dataclass
 class TrainState(PageState):
     """What a tab knows of the runs that it watches; `epochs` are those that predictions are shown after, by run."""
@@ -51,18 +62,23 @@ class TrainState(PageState):
     layer_history: ReadFile[History] = ReadFile()
     predictions: ReadFile[Predictions] = ReadFile()
     epochs: dict[str, int | None] = field(default_factory=dict)
+    built: BuiltFile | None = None
 
 
 class Key(WidgetKey):
     """The keys of the train page's widgets."""
 
+    BUILD = "prepare"
+    CONFUSION = "confusion"
     CONTINUE = "continue"
     DELETE = "delete"
+    EMBEDDING = "embedding"
     EPISODES = "episodes"
     EXPLAIN = "explain"
     EXPLAINED_EPISODE = "explained episode"
     EXPLAINED_STEP = "explained step"
     FIX = "fix"
+    FORMAT = "format"
     GROUP = "recipe"
     LAYERS = "layers"
     LAYER_HEATMAP = "heatmap"
@@ -77,10 +93,13 @@ class Key(WidgetKey):
     PREDICTIONS = "said"
     RATE = "rate"
     RATE_SET = "set rate"
+    RESIDUALS = "residuals"
+    RESULTS = "results"
     RESUME = "resume"
     RETURNS = "returns"
     RUNS = "runs"
     SCHEDULE = "schedule"
     SCHEDULE_SET = "set schedule"
+    SERIES = "series"
     STOP = "stop"
     WATCHED = "watched"
