@@ -1,4 +1,4 @@
-"""What is unusual, by how badly it is reconstructed."""
+"""Anomaly detection by reconstruction error."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class BinaryClassification(Task):
 
 
 def not_two_classes(what: str, schema: Schema) -> Iterator[Problem]:
-    """A problem where the target is a class, and there are not two of them."""
+    """Return a problem if the target does not have two classes."""
     if schema.target.type.is_class and len(schema.target.classes) != 2:
         yield Problem(
             "objective",

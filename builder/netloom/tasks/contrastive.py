@@ -1,4 +1,4 @@
-"""Embeddings without labels: two augmented views of an example come together, and away from all others."""
+"""Contrastive learning (SimCLR) of embeddings without labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images out of noise, judged by a second network that learns to tell them from real ones."""
+"""Image generation with a generative adversarial network."""
 
 from __future__ import annotations
 

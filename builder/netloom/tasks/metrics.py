@@ -1,4 +1,4 @@
-"""Metrics: what each is called, in which direction it improves, and how it is written. One entry per metric."""
+"""Metrics: title, direction of improvement and format. One entry per metric."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Metric:
         title: What people read.
         higher_is_better: Whether a larger value is an improvement; for all others a smaller one is.
         form: A format string for one value.
-        help: One sentence for those who do not know the metric.
-        bounds: The least and the greatest possible value, beyond which no interval goes.
+        help: One sentence of explanation.
+        bounds: The least and greatest possible value, which limit confidence intervals.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Metric:
     bounds: tuple[float, float] = ANY
 
     def written(self, value: float) -> str:
-        """A value as people read it."""
+        """Format a value for display."""
         return self.form.format(value)
 
 
@@ -135,8 +135,8 @@ METRICS: dict[str, Metric] = {
 def metric(name: str) -> Metric:
     """The declaration of a metric by its name.
 
-    `recall@10` is that of the first ten items of a list, and `accuracy (color)` that of one of several outputs. A name
-    without a declaration gets one: lower is better, and the title is the name.
+    `recall@10` is the recall of the first 10 items, and `accuracy (color)` the accuracy of one of several outputs. An
+    unknown name gets a declaration: lower is better, and the title is the name.
     """
     base, _, output = name.partition(" (")
     stem, _, count = base.partition("@")
@@ -146,5 +146,5 @@ def metric(name: str) -> Metric:
 
 
 def higher_is_better(name: str) -> bool:
-    """Whether a larger value of a metric is an improvement."""
+    """Return whether a larger value of a metric is an improvement."""
     return metric(name).higher_is_better

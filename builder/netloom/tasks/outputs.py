@@ -10,8 +10,8 @@ Family = Literal["softmax", "sigmoid"]
 
 @dataclass(frozen=True)
 class LogitSpec:
-    """How the logits of an output with `dims` dimensions become probabilities: by a softmax along `axis`, or each by
-    a sigmoid."""
+    """How the logits of an output with `dims` dimensions become probabilities: by a softmax along `axis`, or by a
+    sigmoid."""
 
     family: Family
     axis: int = 1
@@ -31,7 +31,7 @@ class ExpectedOutput:
     Args:
         shape: The shape without the batch dimension; None: a vector of any length (an embedding).
         demand: Subject and verb of a sentence that ends with the shape, such as "the 10 classes of the data need".
-        name: What an Output that is missing is called when it is added.
+        name: The name of a missing Output when a fix adds it.
     """
 
     shape: tuple[int, ...] | None

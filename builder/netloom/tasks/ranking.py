@@ -1,4 +1,4 @@
-"""What to recommend: items in the order in which a user would like them."""
+"""Recommendation by Bayesian personalized ranking (BPR)."""
 
 from __future__ import annotations
 

@@ -17,17 +17,17 @@ def tasks() -> dict[str, Task]:
 
 
 def task(name: str) -> Task:
-    """A task by its name; classification where there is no such task, such as one of a later version."""
+    """Return a task by its name; classification if it is unknown, such as a task of a later version."""
     return tasks().get(name) or tasks()[TARGET_TYPES["class"].usual_task]
 
 
 def can_teach(name: str) -> bool:
-    """Whether the logits of a network that was trained for this task can be distilled; False where it is not known."""
+    """Return whether the logits of a network trained for this task can be distilled; False for an unknown task."""
     known = tasks().get(name)
     return known is not None and known.can_teach
 
 
 def usual_task(target: str) -> Task | None:
-    """The task that data with this kind of target has unless another one is chosen."""
+    """Return the default task for a kind of target."""
     known = TARGET_TYPES.get(target)
     return tasks().get(known.usual_task) if known else None

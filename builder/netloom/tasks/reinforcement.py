@@ -13,7 +13,7 @@ _COMMON = ("epoch_steps", "discount")
 
 
 class Agent(Task):
-    """What all agents share: the first output (N, actions) holds a score for each action."""
+    """The base class of agents: the first output (N, actions) holds a score for each action."""
 
     target = "action"
     reads = "one Output, a score for each action"

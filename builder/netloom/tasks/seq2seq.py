@@ -1,4 +1,4 @@
-"""A text that is answered by a text, written token by token."""
+"""Sequence to sequence: a text generated from a text, token by token."""
 
 from __future__ import annotations
 

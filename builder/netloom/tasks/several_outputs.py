@@ -1,4 +1,4 @@
-"""Several targets at once, each with an output, a task and a weight of its own."""
+"""Several targets, each with its own output, task and loss weight."""
 
 from __future__ import annotations
 
@@ -75,18 +75,18 @@ class SeveralOutputs(Task):
 
 
 def heads(part: TargetSpec) -> list[Task]:
-    """The tasks that one of several targets can have, the usual one first."""
+    """Return the tasks that a part of several targets supports, the default first."""
     return [task for task in tasks().values() if task.as_head and task.target == part.kind]
 
 
 def head_of(part: TargetSpec, training: Training) -> Task:
-    """The task of one of several outputs: that of the document where the target takes it, else the usual one."""
+    """Return the task of one of several outputs: that of the document if the target supports it, else the default."""
     known = heads(part)
     named = training.outputs[part.name].objective if part.name in training.outputs else ""
     return next((task for task in known if task.name == named), known[0])
 
 
 def head_width(part: TargetSpec, task: Task) -> int:
-    """How many numbers one of several outputs gives."""
+    """Return the number of values of one of several outputs."""
     outputs = task.outputs(Schema((), replace(part, shape=()), 0), Training())
     return outputs[0].shape[0] if outputs and outputs[0].shape else 1

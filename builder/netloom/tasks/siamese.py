@@ -1,4 +1,4 @@
-"""Pairs that are alike or not, by the distance of their embeddings."""
+"""Similarity of pairs by the distance of their embeddings."""
 
 from __future__ import annotations
 

@@ -25,12 +25,12 @@ NO_ATTACK = (
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a task does not fit the data or its own settings, with a fix where there is one.
+    """Why a task does not match the data or its own settings, with an optional fix.
 
     Args:
         code: The code of the issue.
         message: One sentence for people.
-        fix: What the button says, or "".
+        fix: The label of the button, or "".
         training: Changes to the training section that the fix makes.
         options: Changes to the data options that the fix makes.
     """
@@ -45,7 +45,7 @@ class Problem:
 class Task:
     """What a network is trained to do.
 
-    Subclasses are found by themselves: one class in one file of this package.
+    Subclasses are discovered: one class per file of this package.
     """
 
     name: ClassVar[str]
@@ -101,33 +101,33 @@ class Task:
     not_attacked: ClassVar[str] = NO_ATTACK
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
-        """What the Outputs of the main network have to be, in their order; None where another rule says so."""
+        """Return the Outputs that the main network needs, in order; None if another rule checks them."""
         return None
 
     def reading(self, schema: Schema) -> str:
-        """What the task reads of a network, as the first half of a message about the number of Outputs."""
+        """Return the first half of a message about the number of Outputs."""
         return f"This objective needs {self.reads}"
 
     def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
-        """Why the task fits neither the data nor its own settings, apart from the kind of target."""
+        """Yield problems with the data or the settings, other than the kind of target."""
         return iter(())
 
     def accepts(self, target: TargetSpec) -> bool:
-        """Whether a target of the right kind also has what the task needs of it, such as two classes."""
+        """Return whether a target of the right kind meets further needs of the task, such as two classes."""
         return True
 
     def read_settings(self, training: Training) -> tuple[str, ...]:
-        """Those of `settings` that change something, given the others."""
+        """Return those of `settings` that have an effect, given the others."""
         return self.settings
 
     def output_probabilities(self, schema: Schema | None, training: Training) -> tuple[LogitSpec | None, ...]:
-        """How each output becomes probabilities."""
+        """Return how each output becomes probabilities."""
         return self.probabilities
 
     def higher_is_better(self, metric: str) -> bool:
-        """Whether a larger value of a metric is an improvement."""
+        """Return whether a larger value of a metric is an improvement."""
         return higher_is_better(metric)
 
     def is_proportion(self, metric: str) -> bool:
-        """Whether a metric is a share of rows, each of which is right or wrong as a whole."""
+        """Return whether a metric is a proportion of rows, each of which is correct or not."""
         return metric in self.proportions

@@ -1,5 +1,5 @@
-"""Projects to begin with: templates that train as they stand, each with the figure that it reaches on its test split,
-and published architectures."""
+"""Templates, which train without changes and state the metric that they reach on their test split, and published
+architectures."""
 
 from netloom.templates.catalogue import Architecture, Template, architectures, templates
 

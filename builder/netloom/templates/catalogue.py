@@ -1,5 +1,5 @@
-"""Projects to begin with: templates that train as they stand, each with the figure that it reaches on its test split,
-and published architectures."""
+"""Templates, which train without changes and state the metric that they reach on their test split, and published
+architectures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from netloom.document import Project, loads
 
 @dataclass(frozen=True)
 class Template:
-    """A document to begin with. Trained as it stands, `metric` on the test split is at least `at_least`, or, for a
-    language model, its loss is below the entropy of the training text's bigrams."""
+    """A document to start from. Trained without changes, `metric` on the test split is at least `at_least`; the loss
+    of a language model is below the bigram entropy of the training text."""
 
     name: str
     title: str
@@ -32,7 +32,7 @@ class Template:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A published network, drawn with exactly the published number of parameters; it has no data of its own."""
+    """A published network with exactly the published number of parameters, without data."""
 
     name: str
     title: str

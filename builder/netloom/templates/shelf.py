@@ -1,4 +1,4 @@
-"""The library's ready blocks: small networks with parameters of their own, to put into any project."""
+"""The built-in blocks of the library: small networks with parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netloom.validation import Analysis, analyse
 
 @dataclass(frozen=True)
 class Block:
-    """A ready network; `url` says where it was published."""
+    """A built-in network; `url` is its publication."""
 
     name: str
     title: str
@@ -25,7 +25,7 @@ class Block:
 
     @property
     def bundle(self) -> Project:
-        """The network with all that it is made of."""
+        """Return the network with all networks that it uses."""
         return _read(self.name)
 
 
@@ -36,9 +36,9 @@ def blocks() -> dict[str, Block]:
 
 
 def summary(bundle: Project, analysis: Analysis | None = None) -> dict[str, Any]:
-    """What the library tells of a bundle's network: its ports, exposed parameters and size.
+    """Return the summary of a network for the library: ports, exposed parameters and size.
 
-    `size` is the number of its weights where its Inputs are as drawn, or None where they say nothing that fits.
+    `size` is the number of weights for the declared Inputs, or None if they do not fit.
     """
     analysis = analysis or analyse(bundle)
     network, outside = bundle.main_network, interface(bundle.main_network)

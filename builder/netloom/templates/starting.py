@@ -1,4 +1,4 @@
-"""A template made to fit data that somebody brought: its network, with the shapes and classes of that data."""
+"""Templates adapted to a user's data: their networks with the shapes and classes of that data."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ _MOST_MENDS = 20
 
 
 def starters(choice: DataChoice, found: Schema) -> list[Template]:
-    """The templates whose network can be made to fit this data."""
+    """Return the templates whose network can be adapted to this data."""
     kinds = tuple(field.kind for field in found.inputs)
     names = STARTERS.get((kinds, found.target.kind), ())
     if _is_sound(found):
@@ -83,7 +83,7 @@ def _is_sound(found: Schema) -> bool:
 
 
 def start(template: Template, choice: DataChoice, name: str, home: object = None) -> Project | None:
-    """The template as a project on this data; None where its network cannot be mended to fit.
+    """Return the template as a project on this data; None if its network cannot be adapted.
 
     Raises:
         DataError: the data cannot be read.
@@ -119,7 +119,7 @@ def start(template: Template, choice: DataChoice, name: str, home: object = None
 
 
 def _renamed(project: Project, found: Schema) -> list[Edit]:
-    """Edits by which the Inputs read the fields, in the same order."""
+    """Return edits that connect the Inputs to the fields, in order."""
     inputs = project.main_network.order("Input")
     return [
         {"kind": "set", "network": project.main, "node": key, "params": field.parameters()}
@@ -128,7 +128,7 @@ def _renamed(project: Project, found: Schema) -> list[Edit]:
 
 
 def _audio(project: Project, found: Schema, rate: int) -> list[Edit]:
-    """A spectrogram of a sound of another length becomes a picture of another height."""
+    """Adapt the reshape of a spectrogram to the length of the sound."""
     nodes = project.main_network.nodes
     spectrum = next((node for node in nodes.values() if node.type == "LogMel"), None)
     picture = next((key for key, node in nodes.items() if node.type == "Reshape"), None)
@@ -146,7 +146,7 @@ def _audio(project: Project, found: Schema, rate: int) -> list[Edit]:
 
 
 def _mended(project: Project, found: Schema) -> Project | None:
-    """The project after every mend that the check offers for an error or for a vocabulary; None where errors stay."""
+    """Return the project after applying all fixes for errors and vocabularies; None if errors remain."""
     for _ in range(_MOST_MENDS):
         issues = analyse(project, found).issues
         wrong = [issue for issue in issues if issue.severity == "error" or issue.code == "vocabulary"]

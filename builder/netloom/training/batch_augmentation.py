@@ -1,4 +1,4 @@
-"""Batches of training rows, changed at random as the document says."""
+"""Random augmentation of training batches, as configured in the document."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class BatchAugmentation:
-    """The augmentations of a document, for one batch after the other.
+    """Applies the augmentations of a document to batches.
 
     Raises:
-        DataError: one of them is not well declared, or fits no field that the network reads.
+        DataError: an augmentation is invalid, or no input field supports it.
     """
 
     def __init__(self, training: Training, data: Prepared, fields: Sequence[str], target: torch.Tensor) -> None:
@@ -27,15 +27,15 @@ class BatchAugmentation:
         self._seed = training.seed
 
     def view(self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]) -> list[torch.Tensor]:
-        """The inputs of a batch after all augmentations; the same seed changes them in the same way."""
+        """Return the augmented inputs of a batch; equal seeds give equal results."""
         return self._augmenter(inputs, target, seed)[0]
 
     def __call__(
         self, inputs: list[torch.Tensor], target: torch.Tensor | WeightedTargets, epoch: int, row: int
     ) -> tuple[list[torch.Tensor], Targets]:
-        """The batch that begins at `row` of an epoch's order. The same batch is changed in the same way.
+        """Augment the batch that starts at `row` of the order of an epoch; equal arguments give equal results.
 
-        Where two rows are mixed, the first says how much they count.
+        With mixup or CutMix, the targets are `MixedTargets`.
         """
         if isinstance(target, WeightedTargets):
             inputs, changed = self(inputs, cast("torch.Tensor", target.target), epoch, row)

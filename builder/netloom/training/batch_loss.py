@@ -1,4 +1,4 @@
-"""The loss of a batch, also where two rows are mixed or where rows count more or less than others."""
+"""The loss of a batch, also with mixed targets or sample weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def batch_loss(objective: Objective, output: torch.Tensor, targets: Targets) -> torch.Tensor:
-    """The objective's loss, a scalar; of two targets, each by its share (https://arxiv.org/abs/1710.09412)."""
+    """Return the loss of the objective, a scalar; for mixed targets, weighted by their share
+    (https://arxiv.org/abs/1710.09412)."""
     if isinstance(targets, WeightedTargets):
         return _weighted_loss(objective, output, targets)
     if isinstance(targets, MixedTargets):
@@ -23,7 +24,7 @@ def batch_loss(objective: Objective, output: torch.Tensor, targets: Targets) -> 
 
 
 def _weighted_loss(objective: Objective, output: torch.Tensor, targets: WeightedTargets) -> torch.Tensor:
-    """The mean over rows of what each costs, times its weight. Weights are 1 in the mean over all training rows."""
+    """Return the weighted mean of the losses of rows. Weights have the mean 1 over all training rows."""
     import torch
 
     if isinstance(targets.target, MixedTargets):
@@ -43,7 +44,7 @@ def _weighted_loss(objective: Objective, output: torch.Tensor, targets: Weighted
 
 
 def batch_mass(objective: Objective, targets: Targets) -> torch.Tensor | float:
-    """How much these rows count in the mean loss of a larger batch; of two targets, each by its share."""
+    """Return the weight of these rows in the mean loss of a larger batch; for mixed targets, by their share."""
     if isinstance(targets, WeightedTargets):
         return batch_mass(objective, targets.target)
     if isinstance(targets, MixedTargets):

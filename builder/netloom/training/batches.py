@@ -1,4 +1,4 @@
-"""The rows of a run in batches: for the steps of the optimizer, and for metrics."""
+"""Batches of rows for optimizer steps and for metrics."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Rows: TypeAlias = "tuple[list[torch.Tensor], torch.Tensor]"  # inputs (N, …) i
 
 
 class BatchLoader:
-    """The training rows in batches, and the rows for metrics, on the device.
+    """Loads training batches and the rows for metrics to the device.
 
     Data that fits into memory is put on the device once. An epoch gathers its rows by one permutation, and batches are
     slices of the result, which copy nothing: for digits of 8 × 8 pixels, 4 µs a batch of 64 where a DataLoader, which
@@ -33,12 +33,12 @@ class BatchLoader:
     which only the first rows are held, for metrics.
 
     Args:
-        objective: Says what the targets are, and may draw views of a batch.
-        fields: The fields of the data in the order of the model's arguments.
-        sample_weights: Whether the weights of rows are used, where the data has any.
+        objective: Defines the targets, and can draw augmented views of a batch.
+        fields: Fields of the data, in the order of the model's arguments.
+        sample_weights: Whether to use the sample weights of the data, if it has any.
 
     Raises:
-        DataError: an augmentation fits no field that the network reads.
+        DataError: no input field supports an augmentation.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class BatchLoader:
 
     @property
     def description(self) -> str:
-        """What a person should know about how the data is read; "" where it is all in memory."""
+        """A sentence on how the data is streamed; "" if it is in memory."""
         return self._stream.sentence(len(self.validation[1])) if self._stream is not None else ""
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[list[torch.Tensor], Targets, int]]:
-        """The batches of an epoch from row `start` of its order on: inputs, targets, and the row behind the last."""
+        """Yield the batches of an epoch from row `start` on: inputs, targets, and the index after the last row."""
         inputs, targets = self._shuffle(epoch)
         for first, end in batch_bounds(self.rows, self.batch_size):
             if first < start:
@@ -93,23 +93,23 @@ class BatchLoader:
             yield *self.augment(*batch, epoch, first), end
 
     def first_batch(self, rows: int, epoch: int = 0) -> tuple[list[torch.Tensor], Targets]:
-        """The first training rows as the batch of a step, to try something on."""
+        """Return the first training rows as a batch, for trial steps."""
         inputs, target = self.train
         return self.augment([value[:rows] for value in inputs], target[:rows], epoch, 0)
 
     def augment(
         self, inputs: list[torch.Tensor], targets: torch.Tensor | WeightedTargets, epoch: int, row: int
     ) -> tuple[list[torch.Tensor], Targets]:
-        """The batch that begins at `row`, changed at random where the objective or the document says so.
+        """Apply the random augmentation of the objective and of the document to the batch that starts at `row`.
 
-        What is drawn follows from the seed, the epoch and the row alone, so that a resumed run draws the same.
+        Random numbers depend only on the seed, the epoch and the row, so a resumed run draws the same ones.
         """
         if self.objective.task.augments_batch:
             return self.objective.batch(inputs, targets, (self._seed, epoch, row))
         return (inputs, targets) if self.augmentation is None else self.augmentation(inputs, targets, epoch, row)
 
     def evaluation_rows(self, split: str) -> Rows:
-        """The rows on which metrics are computed: all of "validation", or the first thousand of "train"."""
+        """Return the rows for metrics: all of "validation", or the first 1,000 of "train"."""
         inputs, target = self.validation if split == "validation" else self.train
         rows = len(target) if split == "validation" else min(TRAIN_SAMPLE, len(target))
         if not self.objective.task.paired_views:
@@ -122,7 +122,7 @@ class BatchLoader:
         )
 
     def _shuffle(self, epoch: int) -> tuple[list[torch.Tensor], torch.Tensor | WeightedTargets]:
-        """The training rows in the order of an epoch, which follows from the seed alone."""
+        """Return the training rows in the order of an epoch, which depends only on the seed."""
         import torch
 
         seed = self._seed * 1_000_003 + epoch
@@ -141,7 +141,8 @@ class BatchLoader:
 
 
 def batch_bounds(rows: int, size: int) -> list[tuple[int, int]]:
-    """The bounds of each batch. A single row left over joins the batch before it, as batch normalization needs two."""
+    """Return the bounds of each batch. A single remaining row joins the last batch, as batch normalization needs
+    two."""
     bounds = [(start, min(start + size, rows)) for start in range(0, rows, size)]
     if len(bounds) > 1 and bounds[-1][1] - bounds[-1][0] == 1:
         start, _ = bounds[-2]

@@ -1,4 +1,4 @@
-"""Several callbacks as one."""
+"""A list of callbacks that acts as a single callback."""
 
 from __future__ import annotations
 

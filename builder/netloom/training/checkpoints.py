@@ -1,4 +1,4 @@
-"""Checkpoints in a run's folder: whole or not there at all, and never a pickle that could run code."""
+"""Checkpoints in the folder of a run: written atomically, and never as a pickle that could run code."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ MODEL, STATE, MEMORY = "model.safetensors", "state.pt", "memory.safetensors"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything that training needs to go on as if nothing had happened.
+    """The complete state of training, from which it continues with the same results.
 
-    `state` is plain values and tensors: optimizer, random numbers, epoch, step, place in the data, best so far.
-    `memory` is what is too large to stand there, such as what an agent remembers.
+    `state` holds plain values and tensors: optimizer, random numbers, epoch, step, position in the data, best metric.
+    `memory` holds large tensors, such as a replay buffer.
     """
 
     weights: dict[str, torch.Tensor]
@@ -39,12 +39,12 @@ class Checkpoint:
 
 
 def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint beside the others, then point to it, then forget all but the last two.
+    """Write a checkpoint, then update the pointer to the last one, then delete all but the last two.
 
-    At no moment is there less than before: what the pointer names is neither written to nor removed.
+    The checkpoint that the pointer names is never modified, so a crash at any time leaves a complete one.
 
     Raises:
-        OSError: the disk is full; nothing of the new one is left, and the one before is whole.
+        OSError: the disk is full; the new checkpoint is removed and the previous one is intact.
     """
     home = folder / "checkpoints"
     temporary = home / f".{uuid.uuid4().hex}"
@@ -62,7 +62,7 @@ def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
 
 
 def tidy(folder: Path) -> None:
-    """Remove what a worker that was ended in the middle of writing has left behind."""
+    """Remove incomplete files of a worker that was killed while writing."""
     try:
         current = _pointed(folder)
     except CheckpointError:  # which of them is the last is not known, so none is removed
@@ -78,20 +78,20 @@ def tidy(folder: Path) -> None:
 
 
 def load(folder: Path) -> tuple[int, Checkpoint] | None:
-    """The last checkpoint and its step, or where that one is damaged the one before; None where there is none.
+    """Return the last intact checkpoint and its step; None if there is none.
 
     Raises:
-        CheckpointError: all of them are damaged.
+        CheckpointError: all checkpoints are damaged.
     """
     found = _newest_whole(folder)
     return found and (found[0][0], found[1])
 
 
 def restore(folder: Path, note: Callable[[str], object]) -> tuple[int, Checkpoint] | None:
-    """As `load`, for the worker whose folder it is: what is damaged is put aside and noted in a sentence.
+    """Load the last intact checkpoint for the worker of the run; log a remark if a newer one was damaged.
 
     Raises:
-        CheckpointError: all of them are damaged; nothing was changed.
+        CheckpointError: all checkpoints are damaged; nothing was changed.
     """
     found = _newest_whole(folder)
     if found is None:
@@ -106,8 +106,8 @@ def restore(folder: Path, note: Callable[[str], object]) -> tuple[int, Checkpoin
 
 
 def restored_best(folder: Path, note: Callable[[str], object]) -> dict[str, torch.Tensor] | None:
-    """The best weights so far, for a worker that goes on; None where there are none, or they are damaged, which is
-    noted."""
+    """Return the best weights so far for a resumed worker; None if there are none, or they are damaged, which is
+    logged."""
     path = folder / "best.safetensors"
     if not path.exists():
         return None
@@ -123,32 +123,32 @@ def restored_best(folder: Path, note: Callable[[str], object]) -> dict[str, torc
 
 
 def save_best(folder: Path, weights: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
-    """Keep the best weights so far, with the step at which they were found."""
+    """Save the best weights so far with the step at which they were reached."""
     save_weights(folder / "best.safetensors", separate(weights), {"facts": json.dumps(facts)})
 
 
 def weights(folder: Path, which: str = "best") -> dict[str, torch.Tensor]:
-    """The weights of a run: "best" on the validation rows, or "last".
+    """Return the weights of a run: "best" on the validation rows, or "last".
 
     Raises:
-        CheckpointError: their file is damaged.
-        FileNotFoundError: the run has not got as far as a checkpoint.
+        CheckpointError: the file is damaged.
+        FileNotFoundError: the run has no checkpoint yet.
     """
     return read_weights(weights_file(folder, which))
 
 
 def last_step(folder: Path) -> int | None:
-    """The step of the last checkpoint; None where there is none.
+    """Return the step of the last checkpoint; None if there is none.
 
     Raises:
-        CheckpointError: which it is cannot be read.
+        CheckpointError: the pointer to it cannot be read.
     """
     found = _pointed(folder)
     return found and found[0]
 
 
 def chosen(folder: Path) -> str:
-    """Which weights of a run are used: "best", or "last" where its document says so."""
+    """Return which weights of a run are used: "best", or "last" if its document says so."""
     try:
         found = json.loads((folder / "project.json").read_bytes())["training"].get("keep")
     except (OSError, ValueError, KeyError):
@@ -157,11 +157,11 @@ def chosen(folder: Path) -> str:
 
 
 def weights_file(folder: Path, which: str = "best") -> Path:
-    """The file of those weights; it is never written to, only exchanged as a whole.
+    """Return the file of these weights, which is only ever replaced as a whole.
 
     Raises:
-        CheckpointError: which checkpoint is the last cannot be read.
-        FileNotFoundError: the run has not got as far as a checkpoint.
+        CheckpointError: the pointer to the last checkpoint cannot be read.
+        FileNotFoundError: the run has no checkpoint yet.
     """
     best = folder / "best.safetensors"
     if which == "best" and best.exists():
@@ -170,7 +170,7 @@ def weights_file(folder: Path, which: str = "best") -> Path:
 
 
 def separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors on the CPU, each in memory of its own, as safetensors asks for: shared weights are written twice."""
+    """Copy tensors to the CPU without shared memory, as safetensors requires: shared weights are written twice."""
     found: dict[str, torch.Tensor] = {}
     taken: set[int] = set()
     for name, tensor in tensors.items():
@@ -193,10 +193,10 @@ def _write(home: Path, checkpoint: Checkpoint) -> None:
 
 
 def _newest_whole(folder: Path) -> tuple[Name, Checkpoint, str | None] | None:
-    """The last checkpoint that can be read, and what is wrong with the one that should have been it.
+    """Return the last intact checkpoint, and the problem of a newer damaged one.
 
     Raises:
-        CheckpointError: there are some, and all are damaged.
+        CheckpointError: all checkpoints are damaged.
     """
     problem: str | None = None
     try:
@@ -218,10 +218,10 @@ def _newest_whole(folder: Path) -> tuple[Name, Checkpoint, str | None] | None:
 
 
 def _read(home: Path) -> Checkpoint:
-    """A checkpoint of a folder.
+    """Read a checkpoint from its folder.
 
     Raises:
-        CheckpointError: one of its files is missing or damaged.
+        CheckpointError: a file is missing or damaged.
     """
     import torch
 
@@ -248,7 +248,7 @@ Name = tuple[int, int]
 
 
 def _free_name(folder: Path, step: int) -> str:
-    """A name for a new checkpoint that does not touch the one that is pointed to."""
+    """Return a name for a new checkpoint that differs from the one that the pointer names."""
     current = _pointed(folder)
     number = current[1] + 1 if current and current[0] == step else 0
     for name in _names(folder):
@@ -258,7 +258,7 @@ def _free_name(folder: Path, step: int) -> str:
 
 
 def _forget(folder: Path) -> None:
-    """Keep the checkpoint that is pointed to and the one before."""
+    """Delete all checkpoints but the one that the pointer names and the previous one."""
     current = _pointed(folder)
     older = sorted(name for name in _names(folder) if current and name < current)
     for name in older[: len(older) - KEEP + 1]:
@@ -266,7 +266,7 @@ def _forget(folder: Path) -> None:
 
 
 def _remove(folder: Path, name: Name) -> None:
-    """Take a checkpoint away at once, and its files after that, so that none is ever there by half."""
+    """Rename a checkpoint, then delete its files, so that no incomplete checkpoint is ever visible."""
     home = folder / "checkpoints"
     gone = home / f".{uuid.uuid4().hex}"
     os.replace(home / _text(name), gone)
@@ -274,10 +274,10 @@ def _remove(folder: Path, name: Name) -> None:
 
 
 def _pointed(folder: Path) -> Name | None:
-    """Which checkpoint is the last; None where there is none.
+    """Return the checkpoint that the pointer names; None if there is none.
 
     Raises:
-        CheckpointError: that cannot be read.
+        CheckpointError: the pointer cannot be read.
     """
     path = folder / "last.json"
     try:
@@ -317,7 +317,7 @@ def _text(name: Name) -> str:
 
 
 def _sync(path: Path) -> None:
-    """Have a file or a folder on the disk before anything else happens; Windows knows that for files alone."""
+    """Flush a file or a folder to the disk; Windows supports only files."""
     if path.is_dir() and os.name == "nt":
         return
     handle = os.open(path, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""torch.compile where it pays: tried on the first rows, kept where it is faster, and left off with a word otherwise."""
+"""torch.compile if it is faster: tried on the first rows, with a remark in the log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MARGIN = 0.95
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of it: what to call in the model's place, and a sentence that says why."""
+    """The result of a trial: the callable to use as the model, and the reason in a sentence."""
 
     call: Callable[..., Any]
     compiled: bool
@@ -31,8 +31,8 @@ class Trial:
 
 
 def tried(model: nn.Module, step: Callable[[Callable[..., Any]], Any], steps_left: int) -> Trial:
-    """Time forward and backward both ways. `step(call)` takes both with `call` in the model's place, and no step of an
-    optimizer. Weights, buffers, gradients and random numbers are afterwards as they were."""
+    """Time forward and backward with and without compilation. `step(call)` runs both with `call` as the model,
+    without an optimizer step. Weights, buffers, gradients and random numbers are restored."""
     with _untouched(model):
         plain = _time(model, step)
         if plain * steps_left < WORTH_S:
@@ -51,7 +51,7 @@ def tried(model: nn.Module, step: Callable[[Callable[..., Any]], Any], steps_lef
 
 
 def compiled(model: nn.Module) -> Callable[..., Any]:
-    """The model, compiled when it is first called."""
+    """Return the model, compiled at its first call."""
     import torch
 
     made: Callable[..., Any] = torch.compile(model)
@@ -59,7 +59,7 @@ def compiled(model: nn.Module) -> Callable[..., Any]:
 
 
 def _time(call: Callable[..., Any], step: Callable[[Callable[..., Any]], Any]) -> float:
-    """Seconds that a step takes: the shortest, after the first two."""
+    """Return the shortest time of a step in seconds, without the first two."""
     import torch
 
     took = []
@@ -88,7 +88,7 @@ def _untouched(model: nn.Module) -> Iterator[None]:
 
 
 def _why(error: Exception) -> str:
-    """Why compiling failed, in a sentence."""
+    """Return the reason of a failed compilation as a sentence."""
     text = f"{type(error).__name__}: {error}"
     if "compiler" in text.lower() or "InvalidCxx" in text:
         return "this machine has no C++ compiler, which torch.compile needs on a CPU."

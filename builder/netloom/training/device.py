@@ -1,4 +1,4 @@
-"""Which device a run takes, and how many threads."""
+"""The device of a run and its number of threads."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_":
 
 
 def choose(device: str) -> str:
-    """ "cpu" or "cuda" for a document's device, where "auto" takes a GPU if there is one.
+    """Return "cpu" or "cuda" for the device of a document; "auto" prefers a GPU.
 
     Raises:
-        ValueError: a GPU was asked for and there is none.
+        ValueError: a GPU was requested, but there is none.
     """
     import torch
 
@@ -25,10 +25,10 @@ def choose(device: str) -> str:
 
 
 def threads(workers: int = 1) -> int:
-    """Threads for each of `workers` runs, so that all of them leave one core to the page."""
+    """Return the number of threads for each of `workers` runs, which leaves one core to the page."""
     return max(1, (cores() - 1) // max(1, workers))
 
 
 def cores() -> int:
-    """The processor cores that this process may use."""
+    """Return the number of processor cores that this process can use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

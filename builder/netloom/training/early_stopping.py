@@ -1,4 +1,4 @@
-"""The best weights so far, and whether it is worth waiting for better ones."""
+"""Early stopping and the best weights so far."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Best:
-    """The best value of the monitored metric so far, where it was reached, and the weights of then."""
+    """The best value of the monitored metric so far, its epoch and step, and its weights."""
 
     value: float = math.inf
     epoch: int = 0
@@ -21,9 +21,9 @@ class Best:
 
 
 class EarlyStopping:
-    """Keeps a copy of the best weights, and asks to stop after `patience` epochs without better ones; None: never.
+    """Keeps a copy of the best weights, and requests a stop after `patience` epochs without improvement; None: never.
 
-    Of equally good weights those of the earlier epoch are kept, or with `prefer_later` those of the later one.
+    For equal values, keeps the earlier weights, or with `prefer_later` the later ones.
     """
 
     def __init__(self, *, higher_is_better: bool, patience: int | None, prefer_later: bool = False) -> None:
@@ -37,7 +37,7 @@ class EarlyStopping:
         return self.patience is not None and self.epochs_since_best >= self.patience
 
     def update(self, value: float, epoch: int, step: int, model: nn.Module) -> bool:
-        """Take in the value of the monitored metric after an epoch. Returns whether it is better than ever."""
+        """Update with the monitored metric after an epoch. Returns whether it improved."""
         is_better = self._sign * value < self._sign * self.best.value
         if is_better or (self.prefer_later and value == self.best.value):
             weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
@@ -50,7 +50,6 @@ class EarlyStopping:
         return {"best": best, "since_best": self.epochs_since_best}
 
     def load_state_dict(self, state: dict[str, Any], weights: dict[str, Any] | None) -> None:
-        """Go back to `state`. A best value without its weights is of no use: nothing would be kept until it is
-        beaten."""
+        """Restore `state`. Ignores a best value without weights, as nothing would be saved until it is beaten."""
         self.epochs_since_best = state["since_best"]
         self.best = Best(**state["best"], weights=weights) if weights else Best(self._sign * math.inf)

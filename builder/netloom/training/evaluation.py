@@ -1,4 +1,4 @@
-"""Metrics of a network on rows, a batch at a time."""
+"""Metrics of a network on rows, computed in batches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Totals: TypeAlias = tuple[dict[str, float], float]
 def compute_metrics(
     model: nn.Module, objective: Objective, inputs: list[torch.Tensor], target: torch.Tensor
 ) -> dict[str, float]:
-    """The objective's metrics of `model` in evaluation mode."""
+    """Return the metrics of `model` in evaluation mode."""
     return objective.finish(
         mean_metrics([metric_sums(model, objective, inputs, target, range(0, len(target), EVALUATION_BATCH))])
     )
@@ -33,7 +33,7 @@ def metric_sums(
     starts: range,
     size: int = EVALUATION_BATCH,
 ) -> Totals:
-    """The sums of what is measured over the rows of the batches that begin at `starts`, and how much they are of."""
+    """Return the sums of the metrics over the batches that begin at `starts`, and their divisors."""
     import torch
 
     was_training = model.training
@@ -52,7 +52,7 @@ def metric_sums(
 
 
 def mean_metrics(parts: Sequence[Totals]) -> dict[str, float]:
-    """What several parts of the rows come to together."""
+    """Return the metrics of several parts of the rows together."""
     count = sum(count for _, count in parts)
     names = dict.fromkeys(name for sums, _ in parts for name in sums)
     return {name: math.fsum(sums.get(name, 0.0) for sums, _ in parts) / count for name in names}

@@ -1,6 +1,6 @@
-"""How far two heaps of pictures are apart: the Fréchet distance between the normal distributions that fit them best.
+"""The Fréchet distance between two sets of images: between the normal distributions fitted to them.
 
-https://arxiv.org/abs/1706.08500, on the pixels themselves in place of a network's features.
+https://arxiv.org/abs/1706.08500, on pixels instead of the features of a network.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SIDE = 8
 
 
 def features(pictures: torch.Tensor) -> torch.Tensor:
-    """Pictures (N, C, H, W) as vectors (N, F) of at most 8×8 means each channel, in float64 on the CPU."""
+    """Return images (N, C, H, W) as vectors (N, F) of at most 8×8 means per channel, in float64 on the CPU."""
     from torch.nn import functional
 
     height, width = pictures.shape[-2:]
@@ -25,9 +25,10 @@ def features(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def frechet(first: torch.Tensor, second: torch.Tensor) -> float:
-    """|μ₁ − μ₂|² + tr(C₁ + C₂ − 2 (C₁^½ C₂ C₁^½)^½) of vectors (N, F) and (M, F); 0 where both are alike.
+    """|μ₁ − μ₂|² + tr(C₁ + C₂ − 2 (C₁^½ C₂ C₁^½)^½) for vectors (N, F) and (M, F); 0 for equal distributions.
 
-    By eigenvalues: `scipy.linalg.sqrtm` warns of singular matrices, which pixels that never change make, and is slower.
+    Computed by eigenvalues: `scipy.linalg.sqrtm` is slower and warns about singular matrices, which constant pixels
+    cause.
     """
     import torch
 
@@ -42,7 +43,8 @@ def frechet(first: torch.Tensor, second: torch.Tensor) -> float:
 
 
 def shuffled(vectors: torch.Tensor, seed: int = 0) -> torch.Tensor:
-    """Vectors (N, F) whose numbers are each taken from another row: every pixel as ever, but none goes with another."""
+    """Permute each column of vectors (N, F) independently: keeps the distribution of each pixel and destroys their
+    correlation."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)

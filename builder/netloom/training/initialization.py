@@ -1,4 +1,4 @@
-"""Where a run's first weights come from: an import, or an earlier run. What fits is taken, what does not is named."""
+"""Initial weights of a run, from an import or an earlier run. Matching tensors are loaded; the others are reported."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 class StartError(ValueError):
-    """These weights cannot be started from; the message is one sentence for people."""
+    """A run cannot be initialized with these weights; the message is a sentence for people."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Which layers get weights.
+    """The match between a model and a file of weights.
 
-    `layers` start from them; `fresh` do not, or in part, and each says why; `unused` are tensors of the file that no
-    layer asks for. `names` are the tensors to take.
+    `layers` match; `fresh` do not match completely, each with a reason; `unused` are tensors of the file that no layer
+    needs. `names` are the tensors to load.
     """
 
     names: tuple[str, ...]
@@ -52,7 +52,7 @@ class Fit:
         return not self.fresh
 
     def sentence(self) -> str:
-        """What starts from the weights, and what does not."""
+        """A sentence on the layers that match and those that do not."""
         if self.complete:
             count = len(self.layers)
             layers = f"all {count} layers with weights" if count > 1 else "the only layer with weights"
@@ -64,12 +64,12 @@ class Fit:
 
 
 def adopt(store: Store, found: Imported) -> str:
-    """Keep an import as a project whose training starts from its weights. Returns the project's id.
+    """Save an import as a project that is initialized with its weights. Returns the id of the project.
 
-    The version as imported is named, so that it is never forgotten, nor which weights belong to the project.
+    The imported version gets a name, so that neither it nor its weights are ever deleted.
 
     Raises:
-        StoreError: it cannot be kept.
+        StoreError: the project cannot be saved.
     """
     project = found.project
     if found.weights:
@@ -83,22 +83,22 @@ def adopt(store: Store, found: Imported) -> str:
 
 
 def starting_from(project: Project, start: str) -> Project:
-    """The project with other first weights."""
+    """Return the project with another initialization."""
     return project.model_copy(update={"training": project.training.model_copy(update={"start": start})})
 
 
 def brought(store: Store, project_id: str) -> list[str]:
-    """The weights that were imported with a project: those that its named versions start from."""
+    """Return the weights that were imported with a project: those of its named versions."""
     named = [row.number for row in store.versions(project_id) if row.name]
     found = [store.version(project_id, number).training.start for number in reversed(named)]
     return [start for start in dict.fromkeys(found) if start.startswith(WEIGHTS)]
 
 
 def first_weights(store: Store, start: str) -> Path:
-    """The file of the weights that `start` of a document names.
+    """Return the file of the weights that `start` of a document names.
 
     Raises:
-        StartError: they are not there.
+        StartError: the weights are missing.
     """
     if start.startswith(WEIGHTS):
         try:
@@ -117,7 +117,7 @@ def first_weights(store: Store, start: str) -> Path:
 
 
 def _nothing_of(store: Store, run_id: str) -> str:
-    """Why there are no weights of a run."""
+    """Return the reason why a run has no weights."""
     try:
         title = plain(store.run(run_id).title)[:60]
     except Missing:
@@ -126,10 +126,10 @@ def _nothing_of(store: Store, run_id: str) -> str:
 
 
 def fit(project: Project, model: nn.Module, offered: Shapes) -> Fit:
-    """Compare the tensors of a model, which may be on the meta device, with those that a file offers.
+    """Compare the tensors of a model, which can be on the meta device, with those of a file.
 
     Raises:
-        StartError: no layer can take any of them.
+        StartError: no layer matches.
     """
     wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     off = {name for name, shape in wanted.items() if offered.get(name) != shape and not name.endswith(_COUNTER)}
@@ -156,11 +156,11 @@ def fit(project: Project, model: nn.Module, offered: Shapes) -> Fit:
 
 
 def looked_at(store: Store, project: Project, text: str) -> Fit | None:
-    """What the source `text` of a project would start from; None where all is fresh.
+    """Return the match of a project's initial weights; None for random initialization.
 
     Raises:
-        StartError: the weights are not there, a run's are damaged, or none of them fits.
-        StoreError: their file cannot be read.
+        StartError: the weights are missing or damaged, or no layer matches.
+        StoreError: the file cannot be read.
     """
     if not project.training.start:
         return None
@@ -173,11 +173,11 @@ def looked_at(store: Store, project: Project, text: str) -> Fit | None:
 
 
 def verified(store: Store, project: Project) -> Path | None:
-    """The file of a project's first weights, read through; None where all is fresh.
+    """Return the verified file of a project's initial weights; None for random initialization.
 
     Raises:
-        StartError: it is not there, or is a run's and damaged.
-        StoreError: it was changed since it was kept.
+        StartError: the file is missing, or damaged.
+        StoreError: it was changed after it was saved.
     """
     start = project.training.start
     if start.startswith(WEIGHTS):
@@ -187,10 +187,10 @@ def verified(store: Store, project: Project) -> Path | None:
 
 
 def whole(file: Path) -> Path:
-    """The file of a run's weights, read through.
+    """Return the file of a run's weights after verifying its checksum.
 
     Raises:
-        StartError: it is damaged.
+        StartError: the file is damaged.
     """
     try:
         check_weights(file)
@@ -200,7 +200,7 @@ def whole(file: Path) -> Path:
 
 
 def freeze(first: Path, folder: Path) -> None:
-    """Put the first weights into a run's folder, so that nothing that happens to their file later reaches the run."""
+    """Copy the initial weights into the folder of a run, so that later changes of their file do not affect it."""
     try:
         # Such a file is only ever exchanged as a whole, so a second name for it is as good as a copy.
         os.link(first, folder / FILE)
@@ -209,10 +209,10 @@ def freeze(first: Path, folder: Path) -> None:
 
 
 def load_first(project: Project, model: nn.Module, file: Path) -> Fit:
-    """Give a model on the CPU the weights of a file, as far as they fit.
+    """Load the matching weights of a file into a model on the CPU.
 
     Raises:
-        StartError: none of them fits.
+        StartError: no layer matches.
     """
     tensors = read_weights(file)
     found = fit(project, model, {name: tuple(value.shape) for name, value in tensors.items()})
@@ -221,7 +221,7 @@ def load_first(project: Project, model: nn.Module, file: Path) -> Fit:
 
 
 def _difference(names: list[str], off: set[str], wanted: Shapes, offered: Shapes) -> str:
-    """What is wrong with the first tensor of a layer that does not fit."""
+    """Return the problem of the first tensor of a layer that does not match."""
     name = next(name for name in names if name in off)
     short = name.partition(".")[2]
     if name not in offered:

@@ -1,7 +1,7 @@
 """The training loop: data → batches → forward → loss → backward → clip → step → schedule → callbacks.
 
-Read `fit`, `train_epoch`, `train_step` and `compute_gradients`, in this order. `trainer` holds what all trainers share,
-such as the optimizer and checkpoints; `trainers` has those for adversarial and distributed training.
+Read `fit`, `train_epoch`, `train_step` and `compute_gradients`, in this order. `trainer` has the base class of all
+trainers with the optimizer and checkpoints; `trainers` has adversarial and distributed training.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class SupervisedTrainer(Trainer):
-    """Lowers the loss between the outputs of the network and the targets of the data, batch by batch."""
+    """Minimizes the loss between the outputs of the network and the targets of the data, batch by batch."""
 
     uses_sample_weights = True
 
@@ -62,7 +62,7 @@ class SupervisedTrainer(Trainer):
         return True
 
     def train_epoch(self) -> bool:
-        """The steps of an epoch that are left. Returns False where a callback stopped it."""
+        """Run the remaining steps of an epoch. Returns False if a callback stopped it."""
         self.model.train()
         # A batch of N rows: one tensor (N, …) for each field, targets (N, …), and the row of the epoch behind its last.
         for inputs, targets, end in self.loader.epoch(self.epoch, start=self.row):
@@ -81,7 +81,7 @@ class SupervisedTrainer(Trainer):
         return True
 
     def train_step(self, inputs: list[torch.Tensor], targets: Targets) -> torch.Tensor:
-        """One step of the optimizer on a batch. Returns the loss, a scalar on the device."""
+        """Take an optimizer step on a batch. Returns the loss, a scalar on the device."""
         loss = self.compute_gradients(self.forward, inputs, targets)
         self.clip_gradients()
         self.precision.step(self.optimizer)  # a fused or foreach kernel for all weights, see `optimizers`
@@ -92,7 +92,7 @@ class SupervisedTrainer(Trainer):
     def compute_gradients(
         self, forward: Callable[..., Any], inputs: list[torch.Tensor], targets: Targets
     ) -> torch.Tensor:
-        """Forward, loss and backward of a batch, in parts where gradients are accumulated. Returns its loss."""
+        """Run forward, loss and backward on a batch, in micro-batches with gradient accumulation. Returns the loss."""
         self.zero_grad()
         losses = []
         for part_inputs, part_targets, loss_weight, row_share in self.micro_batches(inputs, targets):
@@ -107,8 +107,8 @@ class SupervisedTrainer(Trainer):
     def micro_batches(
         self, inputs: list[torch.Tensor], targets: Targets
     ) -> Iterator[tuple[list[torch.Tensor], Targets, torch.Tensor | float | None, float]]:
-        """The parts of a batch: inputs, targets, the weight of their mean loss in that of the batch, their share of the
-        rows. The two differ where rows count differently, as tokens do in texts of different length."""
+        """Yield the micro-batches: inputs, targets, the weight of their mean loss in that of the batch, and their
+        share of the rows. The two differ if rows have different weights, such as texts of different length."""
         if self.training.accumulation == 1:
             yield inputs, targets, None, 1.0
             return
@@ -119,7 +119,7 @@ class SupervisedTrainer(Trainer):
             yield [value[start:end] for value in inputs], part, loss_weight, (end - start) / len(targets)
 
     def evaluate(self, split: str) -> dict[str, float]:
-        """The metrics on all validation rows, or on the first thousand of "train"."""
+        """Return the metrics on all validation rows, or on the first 1,000 of "train"."""
         inputs, targets = self.loader.evaluation_rows(split)
         with self.averaged_weights():
             return self.compute_metrics(inputs, targets)
@@ -128,7 +128,7 @@ class SupervisedTrainer(Trainer):
         return compute_metrics(self.model, self.objective, inputs, targets)
 
     def evaluate_epoch(self) -> dict[str, float]:
-        """Log the metrics of both splits and keep the weights where they are the best. Returns those of validation."""
+        """Log the metrics of both splits and update the best weights. Returns the validation metrics."""
         with self.averaged_weights():
             train, validation = self.evaluate("train"), self.evaluate("validation")
             self.early_stopping.update(validation[self.monitor], self.epoch, self.step, self.model)
@@ -137,19 +137,19 @@ class SupervisedTrainer(Trainer):
         return validation
 
     def mean_auxiliary_loss(self) -> dict[str, float]:
-        """The mean over the steps of the epoch of what modules add to the loss, such as a KL divergence."""
+        """Return the mean auxiliary loss over the steps of the epoch, such as a KL divergence."""
         return self.auxiliary_losses.mean(self.steps_per_epoch) if self.step else {}
 
     @property
     def training_loss_name(self) -> str:
-        """The name of the loss of steps on the curves; it is not always the loss that is evaluated after an epoch."""
+        """The name of the training loss on the curves; it can differ from the loss that is evaluated after an epoch."""
         return "weighted_loss" if self.loader.weights is not None else self.objective.lowered
 
     def log_running_loss(self) -> None:
-        """Log the mean loss of the steps since the last time.
+        """Log the mean loss of the steps since the last point.
 
         Raises:
-            DivergedError: it is NaN or infinite.
+            DivergedError: the loss is NaN or infinite.
         """
         loss = self.running_loss.take()
         if loss is None:
@@ -166,7 +166,7 @@ class SupervisedTrainer(Trainer):
         self.log_running_loss()
 
     def _start(self) -> None:
-        """What comes before the first step."""
+        """Prepare the first step."""
         if self.training.epochs == 0 and not self.best.weights:
             self.evaluate_epoch()
             if not self.best.weights:
@@ -183,7 +183,7 @@ class SupervisedTrainer(Trainer):
             self.callbacks.log_event("data", self.loader.description)
 
     def compile_if_faster(self) -> None:
-        """Call the compiled model from here on if that pays; a resumed run does as it did before."""
+        """Use the compiled model from here on if it is faster; a resumed run keeps its earlier decision."""
         if self.compiled is None:
             self.compiled = False
             batch = self.loader.first_batch(min(self.training.batch_size, self.loader.rows), self.epoch)

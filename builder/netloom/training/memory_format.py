@@ -1,4 +1,4 @@
-"""How the weights of convolutions lie in memory while they learn."""
+"""The memory format of convolution weights in training."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ LARGEST = 128 * 128 * 9
 
 
 def channels_last(model: nn.Module, device: str) -> bool:
-    """Whether a model learns faster where the channels of a pixel lie side by side: on a CPU, in a small one.
+    """Return whether channels-last is faster for a model: on a CPU, for small models.
 
-    It follows from the model alone and is not measured, so that a run can be done again bit for bit.
+    Depends only on the model and is not measured, so that a run is reproducible bit for bit.
     """
     found = _convolutions(model)
     return device == "cpu" and bool(found) and all(one.weight.numel() <= LARGEST for one in found)
 
 
 def set_memory_format(model: nn.Module, last: bool) -> nn.Module:
-    """Lay the weights of two-dimensional convolutions channels last, or as PyTorch makes them. Their values stay."""
+    """Set the memory format of the weights of 2D convolutions to channels-last or contiguous."""
     import torch
 
     for one in _convolutions(model):

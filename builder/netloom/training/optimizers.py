@@ -1,4 +1,4 @@
-"""Optimizers by the names that a document gives them, over groups of weights that learn alike."""
+"""Optimizers by their names in documents, and parameter groups."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Made = Callable[[list[Group], dict[str, Any], dict[str, Any]], "torch.optim.Opti
 
 
 class ChainedOptimizer:
-    """Several optimizers as one, each with weights of its own."""
+    """Several optimizers that act as one, each for its own weights."""
 
     def __init__(self, parts: Mapping[str, torch.optim.Optimizer | ChainedOptimizer]) -> None:
         self.parts = parts
 
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        """The optimizers of PyTorch that it is made of."""
+        """Return the PyTorch optimizers that it contains."""
         return [one for part in self.parts.values() for one in optimizers_of(part)]
 
     @property
@@ -54,15 +54,15 @@ class ChainedOptimizer:
 
 
 def optimizers_of(one: torch.optim.Optimizer | ChainedOptimizer) -> list[torch.optim.Optimizer]:
-    """The optimizers of PyTorch in an optimizer."""
+    """Return the PyTorch optimizers in an optimizer."""
     return one.optimizers if isinstance(one, ChainedOptimizer) else [one]
 
 
 def optimizer(training: Training, model: nn.Module, prefix: str = "") -> torch.optim.Optimizer | ChainedOptimizer:
-    """The optimizer of a document over a model's weights that are not frozen; fused where torch has it, which alone
-    gives about a third.
+    """Return the optimizer of a document for the trainable weights of a model; fused if torch supports it, which saves
+    about a third of the time.
 
-    `prefix` is the path of `model` within the whole network.
+    `prefix` is the path of `model` in the whole network.
     """
     chosen = settings(OPTIMIZERS[training.optimizer], training.optimizer_settings)
     common = {"lr": training.learning_rate, "weight_decay": training.weight_decay}
@@ -74,10 +74,10 @@ def optimizer(training: Training, model: nn.Module, prefix: str = "") -> torch.o
 
 
 def step_without_hooks(optimizer: torch.optim.Optimizer) -> None:
-    """Let an optimizer take its steps without what PyTorch puts around them.
+    """Call the step of an optimizer without PyTorch's decorators.
 
-    Its decorators call step hooks, of which there are none here, record a range for the profiler, and tell the compiler
-    where a graph ends. Without them a small network trains 5 to 10 % faster.
+    They call step hooks, which are not used here, record a profiler range and mark a graph break for the compiler.
+    Without them, a small network trains 5 to 10% faster.
     """
     import torch
 
@@ -86,7 +86,7 @@ def step_without_hooks(optimizer: torch.optim.Optimizer) -> None:
 
 
 def groups(training: Training, model: nn.Module, prefix: str = "") -> list[Group]:
-    """The weights that learn, by how: one group where the document makes no difference between them."""
+    """Return the parameter groups: a single one, unless the document has different settings for some weights."""
     rates = layer_factors(training, model, prefix)
     found: dict[tuple[float, bool], Group] = {}
     for name, weight, owner in _weights(model):
@@ -99,10 +99,10 @@ def groups(training: Training, model: nn.Module, prefix: str = "") -> list[Group
 
 
 def layer_factors(training: Training, model: nn.Module, prefix: str = "") -> dict[str, float]:
-    """What the learning rate of each weight is multiplied by, by the weight's name.
+    """Return the learning rate factor of each weight by its name.
 
-    Depth is counted in the network's own nodes that have weights, from the last one back; where it is but one network
-    within another, in the nodes of that. The longest path that names a weight's layer is the one that counts.
+    Depth is counted backward over the nodes with weights; if the main network is a single subnetwork, over its nodes.
+    The longest path that matches a layer applies.
     """
     names = [name for name, _ in model.named_parameters()]
     layers = _layers(names)
@@ -117,7 +117,7 @@ def layer_factors(training: Training, model: nn.Module, prefix: str = "") -> dic
 
 
 def _layers(names: list[str]) -> dict[str, int]:
-    """The place of each weight's layer, counted from the first, by the weight's name."""
+    """Return the index of the layer of each weight by its name."""
     parts = [name.split(".") for name in names]
     outer = 0
     while len({tuple(path[: outer + 1]) for path in parts}) == 1 and all(len(path) > outer + 2 for path in parts):
@@ -128,7 +128,7 @@ def _layers(names: list[str]) -> dict[str, int]:
 
 
 def clip_gradient(weights: list[torch.nn.Parameter], length: float | None, value: float | None) -> None:
-    """Limit each number of a gradient to `value`, then the length of the whole to `length`."""
+    """Clip each gradient element to `value`, then the total norm to `length`."""
     import torch
 
     if value is not None:
@@ -138,13 +138,13 @@ def clip_gradient(weights: list[torch.nn.Parameter], length: float | None, value
 
 
 def spares(owner: nn.Module, weight: torch.Tensor) -> bool:
-    """Whether a weight is a bias, the gain of a norm, or an embedding, which weight decay does no good."""
+    """Return whether a weight is a bias, a norm scale or an embedding, which should not be decayed."""
     kind = type(owner).__name__
     return weight.ndim < 2 or any(word in kind for word in ("Norm", "Embedding", "Position"))
 
 
 def _weights(model: nn.Module) -> Iterator[tuple[str, torch.nn.Parameter, nn.Module]]:
-    """Each weight that learns, once, with its name and the module that holds it."""
+    """Yield each trainable weight once, with its name and module."""
     seen: set[int] = set()
     for path, owner in model.named_modules():
         for name, weight in owner.named_parameters(path, recurse=False):
@@ -154,7 +154,7 @@ def _weights(model: nn.Module) -> Iterator[tuple[str, torch.nn.Parameter, nn.Mod
 
 
 def _of_torch(name: str) -> Made:
-    """How an optimizer of torch is made whose settings are its arguments."""
+    """Return a factory for a torch optimizer whose settings are its arguments."""
 
     def make(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> torch.optim.Optimizer:
         from torch import optim
@@ -208,9 +208,9 @@ def _rprop(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -
 
 
 def _muon(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> ChainedOptimizer:
-    """Muon for the matrices of hidden layers; AdamW for the first and last layers' and for all that is no matrix.
+    """Return Muon for the matrices of hidden layers, and AdamW for the first and last layer and for all other weights.
 
-    Muon's steps are scaled to the size of AdamW's, so that one learning rate serves both:
+    Muon's updates are scaled to the RMS of AdamW's, so that both use one learning rate:
     https://arxiv.org/abs/2502.16982.
     """
     from torch import optim
@@ -231,13 +231,13 @@ def _muon(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) ->
 
 
 def _hidden(weights: list[torch.nn.Parameter]) -> set[int]:
-    """The matrices between the first and the last one, or all where there are fewer than three."""
+    """Return the matrices between the first and the last one, or all if there are fewer than three."""
     matrices = [id(weight) for weight in weights if weight.ndim == 2]
     return set(matrices[1:-1] if len(matrices) > 2 else matrices)
 
 
 def _parted(found: list[Group], wanted: Callable[[torch.nn.Parameter], bool]) -> list[Group]:
-    """These groups with the wanted weights alone; groups without any are left out."""
+    """Return the groups with only the wanted weights, without empty groups."""
     parted = [{**group, "params": [weight for weight in group["params"] if wanted(weight)]} for group in found]
     return [group for group in parted if group["params"]]
 

@@ -1,4 +1,4 @@
-"""Numbers of how many bits a step computes with. Weights stay float32, and so do the loss and all measures."""
+"""Mixed precision. Weights, losses and metrics stay float32."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class Precision:
-    """How a forward pass, its gradient and the step are taken: `name` is float32, bf16 or fp16, as a document says.
+    """Runs forward, backward and the optimizer step in a precision: `name` is float32, bf16 or fp16.
 
-    fp16 has few exponents, so that the loss is scaled up before the gradient and the gradient down before the step.
+    fp16 has a small range of exponents, so the loss is scaled up before backward and the gradient down before the step.
 
     Raises:
-        ValueError: fp16 was asked for without a GPU.
+        ValueError: fp16 was requested without a GPU.
     """
 
     def __init__(self, name: str, device: str) -> None:
@@ -34,13 +34,13 @@ class Precision:
             self._scaler = torch.amp.GradScaler(self._kind)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Within, operations that may compute with fewer bits do."""
+        """Context in which suitable operations use the lower precision."""
         import torch
 
         return torch.autocast(self._kind, self._type) if self.mixed else nullcontext()
 
     def forward(self, model: Callable[..., Any], inputs: Sequence[torch.Tensor]) -> Any:
-        """The model's answer, as float32."""
+        """Return the output of the model as float32."""
         if not self.mixed:
             return model(*inputs)
         with self.autocast():
@@ -48,19 +48,19 @@ class Precision:
         return tuple(part.float() for part in answer) if isinstance(answer, tuple) else answer.float()
 
     def backward(self, loss: torch.Tensor) -> None:
-        """Add up the gradient of a loss."""
+        """Accumulate the gradient of a loss."""
         if self._scaler is not None:
             loss = self._scaler.scale(loss)
         loss.backward()  # type: ignore[no-untyped-call]
 
     def unscale(self, optimizer: torch.optim.Optimizer | ChainedOptimizer) -> None:
-        """Scale the gradient down to its true size, as clipping needs it; `step` would otherwise do so."""
+        """Scale the gradient down to its true size before clipping; otherwise `step` does so."""
         if self._scaler is not None:
             for part in optimizers_of(optimizer):
                 self._scaler.unscale_(part)
 
     def step(self, optimizer: torch.optim.Optimizer | ChainedOptimizer) -> None:
-        """Take the step of an optimizer; in fp16 it is skipped where the scaled gradient is infinite."""
+        """Take an optimizer step; in fp16, it is skipped if the scaled gradient is infinite."""
         if self._scaler is None:
             optimizer.step()
             return

@@ -1,4 +1,4 @@
-"""What of a training section does not fit the network, its objective or the device: sentences, before a run starts."""
+"""Checks of the training settings against the network, the objective and the device, before a run starts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def preflight_problems(
     training: Training, objective: Objective, schema: Schema | None, weights: Iterable[str], device: str
 ) -> list[str]:
-    """What is wrong, a sentence each. `weights` are the names of the network's weights, `device` cpu or cuda."""
+    """Yield the problems as sentences. `weights` are the names of the network's weights, `device` is cpu or cuda."""
     found = []
     measures = {"loss": "", **objective.metrics}
     if training.monitor not in measures:
@@ -46,7 +46,7 @@ def preflight_problems(
 
 
 def _class_weights(training: Training, objective: Objective, schema: Schema) -> list[str]:
-    """What is wrong with the weights of classes, of one target or of several."""
+    """Yield the problems of class weights, of one target or of several."""
     asked = [("", training.class_weights, schema.target)] if "class_weights" in objective.task.settings else []
     if "outputs" in objective.task.settings:
         heads = [(part, training.outputs.get(part.name)) for part in schema.target.parts]
@@ -67,7 +67,7 @@ def _class_weights(training: Training, objective: Objective, schema: Schema) -> 
 
 
 def weight_names(model: nn.Module) -> list[str]:
-    """The names of a model's weights."""
+    """Return the names of the weights of a model."""
     return [name for name, _ in model.named_parameters()]
 
 

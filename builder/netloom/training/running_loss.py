@@ -1,4 +1,4 @@
-"""The loss of the steps on its way to the curves."""
+"""The running mean of the training loss."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LOG_EVERY_S = 0.25
 
 
 class RunningLoss:
-    """The mean loss of the steps since it was last taken.
+    """The mean loss of the steps since the last point.
 
-    Losses stay tensors until then: to read the number of one, as `.item()` does, makes the CPU wait for the device, and
-    a step that waits cannot be prepared while the one before is computed.
+    Losses stay tensors until then: reading a number, as `.item()` does, makes the CPU wait for the device, and then the
+    next step cannot be prepared while the current one is computed.
     """
 
     def __init__(self) -> None:
@@ -27,11 +27,11 @@ class RunningLoss:
 
     @property
     def is_due(self) -> bool:
-        """Whether it was last taken so long ago that the curves want a point."""
+        """Return whether a point of the curves is due."""
         return time.monotonic() - self._taken_at >= LOG_EVERY_S
 
     def take(self) -> float | None:
-        """The mean, which begins anew; None where there was no step since."""
+        """Return the mean and reset it; None if there was no step."""
         import torch
 
         self._taken_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Learning-rate schedules by the names that a document gives them."""
+"""Learning rate schedules by their names in documents."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Schedule:
-    """What the learning rate is multiplied by before each step.
+    """The factor of the learning rate before each step.
 
-    A warm-up rises along a straight line; the schedule itself runs over the steps that are left after it. Epochs are
-    counted from the end of the warm-up as well. All but `plateau` depend on the step alone.
+    A linear warmup comes first; the schedule covers the remaining steps and counts epochs from the end of the warmup.
+    All schedules but `plateau` depend only on the step.
     """
 
     def __init__(self, training: Training, total_steps: int, steps_per_epoch: int) -> None:
@@ -28,7 +28,7 @@ class Schedule:
         self._plateau = Plateau(self.settings) if self.name == "plateau" else None
 
     def factor(self, step: int) -> float:
-        """What the learning rate is multiplied by before step `step`, counted from 0."""
+        """Return the factor of the learning rate before step `step`, counted from 0."""
         if step < self.warmup:
             return (step + 1) / (self.warmup + 1)
         if self._plateau is not None:
@@ -36,7 +36,7 @@ class Schedule:
         return factor(self.name, step - self.warmup, self.total, self.steps_per_epoch, self.settings)
 
     def on_epoch_end(self, loss: float) -> None:
-        """An epoch is measured: `loss` is that of the validation rows."""
+        """Update after the evaluation of an epoch; `loss` is the validation loss."""
         if self._plateau is not None:
             self._plateau.look(loss)
 
@@ -49,7 +49,7 @@ class Schedule:
 
 
 class Plateau:
-    """Falls when the loss has not got better by a share of it for more than `patience` epochs."""
+    """Lowers the learning rate if the loss has not improved by a relative threshold for more than `patience` epochs."""
 
     def __init__(self, chosen: dict[str, Any]) -> None:
         self._settings = chosen
@@ -72,15 +72,15 @@ class Plateau:
 
 
 def warmup_steps(warmup: float, total: int) -> int:
-    """A warm-up in steps: below 1 it is a share of all. It never takes the whole run."""
+    """Return the number of warmup steps: values below 1 are a share of all steps. Less than the whole run."""
     steps = round(warmup * total) if warmup < 1 else round(warmup)
     return max(0, min(steps, total - 1))
 
 
 def factor(name: str, step: int, total: int, steps_per_epoch: int = 1, chosen: dict[str, Any] | None = None) -> float:
-    """What a schedule that depends on the step alone multiplies the learning rate by before step `step` of `total`.
+    """Return the factor of a schedule that depends only on the step, before step `step` of `total`.
 
-    `one_cycle` rises and then falls to almost nothing, both along half a cosine: https://arxiv.org/abs/1708.07120.
+    `one_cycle` rises and then falls to almost 0, both along half a cosine: https://arxiv.org/abs/1708.07120.
     `cosine_restarts` is that of https://arxiv.org/abs/1608.03983.
     """
     if name == "constant" or total <= 1:
@@ -108,7 +108,7 @@ def factor(name: str, step: int, total: int, steps_per_epoch: int = 1, chosen: d
 
 
 def _stretch(step: int, length: int, longer: int) -> float:
-    """How far step `step` is within its stretch, from 0 to 1."""
+    """Return the progress of step `step` in its interval, from 0 to 1."""
     if longer == 1:
         return step % length / length
     while step >= length:

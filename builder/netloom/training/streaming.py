@@ -1,8 +1,8 @@
-"""Training rows out of files larger than memory, in an order that neither thrashes the disk nor hides a pattern.
+"""Training rows streamed from files larger than memory, shuffled without random access to the disk.
 
-The rows lie in blocks that are drawn at random; a few dozen MiB of blocks at a time are read and shuffled in memory.
-The order follows from the seed and the rows alone, so that a run that goes on sees what it would have seen. Data that
-fits into one such buffer is shuffled as data in memory is, to the same order.
+Blocks of rows are drawn at random; a few dozen MiB of blocks at a time are read and shuffled in a buffer. The order
+depends only on the seed and the rows, so a resumed run gets the same one. Data that fits into one buffer has the same
+order as data in memory.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MODULUS = 2**63 - 1
 
 
 class Stream:
-    """The rows of a split by their places in an epoch's order. `target` (R, …) and `weights` (R,) are of all rows."""
+    """The rows of a split in the order of an epoch. `target` (R, …) and `weights` (R,) are those of all rows."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Stream:
         self._held: tuple[int, list[torch.Tensor], torch.Tensor | WeightedTargets] | None = None
 
     def sentence(self, validated: int) -> str:
-        """What people should know of how this data is read, where so many rows are validated on."""
+        """Return a sentence on how the data is read, and on the number of validation rows."""
         held = min(self._buffer, len(self.rows))
         said = f"The data is larger than memory: rows are read from files and shuffled in a buffer of {held:,} rows."
         of = len(self.data.split["validation"])
@@ -74,7 +74,7 @@ class Stream:
         self._bounds = np.concatenate([[0], np.cumsum(np.add.reduceat(ends, np.arange(0, blocks, together)))])
 
     def batch(self, start: int, stop: int) -> tuple[list[torch.Tensor], torch.Tensor | WeightedTargets]:
-        """The rows from place `start` to `stop` of the epoch's order."""
+        """Return the rows from index `start` to `stop` of the order of the epoch."""
         import torch
 
         parts: list[tuple[list[torch.Tensor], torch.Tensor | WeightedTargets]] = []
@@ -97,7 +97,7 @@ class Stream:
         return inputs, torch.cat(targets)  # type: ignore[arg-type]
 
     def take(self, rows: np.ndarray) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Some rows by their numbers: their inputs, in the order of the fields, and their target."""
+        """Return rows by index: their inputs in the order of the fields, and their targets."""
         found = take(self.data, self.fields, rows)
         target = next(
             (found[name] for name in self.fields if self.data.inputs[name] is self.target), None
@@ -139,20 +139,20 @@ class Stream:
 
 
 def row_bytes(data: Prepared) -> int:
-    """What a row takes in the files of data."""
+    """Return the size of a row in bytes."""
     return max(1, sum(one.row_bytes for one in data.files.values()))
 
 
 def measured(data: Prepared, split: str) -> torch.Tensor:
-    """The rows of a split that measures are taken on: all, or, of data larger than memory, as many as fit into a
-    buffer, evenly spread."""
+    """Return the rows of a split for metrics: all, or for data larger than memory, an even selection that fits into
+    a buffer."""
     rows = data.split[split]
     step = -(-len(rows) * row_bytes(data) // BUFFER_BYTES) if data.files else 1
     return rows[:: max(1, step)]
 
 
 def take(data: Prepared, fields: Sequence[str], rows: np.ndarray) -> dict[str, torch.Tensor]:
-    """Some rows of some fields by their numbers, from memory or from files."""
+    """Return rows of fields by index, from memory or from files."""
     import torch
 
     return {
@@ -164,7 +164,7 @@ def take(data: Prepared, fields: Sequence[str], rows: np.ndarray) -> dict[str, t
 
 
 def _gathered(file: Mapped, rows: np.ndarray) -> np.ndarray:
-    """Rows of a file, read in stretches and in its order, whatever theirs is."""
+    """Read rows of a file in its order, in contiguous ranges, and return them in the requested order."""
     order = np.argsort(rows, kind="stable")
     wanted = rows[order].astype(np.int64, copy=False)
     found = np.empty((len(rows), *file.shape[1:]), file.dtype)

@@ -1,4 +1,4 @@
-"""What the loss of a batch is computed against: one target per row, two that are mixed, or weighted ones."""
+"""Targets of a batch: one per row, two mixed ones, or weighted ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class MixedTargets:
-    """Two targets for each row, the first of which counts `share`. Slices like a tensor."""
+    """Two targets for each row; the first has the weight `share`. Slices like a tensor."""
 
     def __init__(self, first: torch.Tensor, second: torch.Tensor, share: float) -> None:
         self.first, self.second, self.share = first, second, share
@@ -23,7 +23,7 @@ class MixedTargets:
 
 
 class WeightedTargets:
-    """A target for each row, and how much the row counts, `weights` (N,). Slices like a tensor."""
+    """A target and a weight for each row, `weights` (N,). Slices like a tensor."""
 
     def __init__(self, target: torch.Tensor | MixedTargets, weights: torch.Tensor) -> None:
         self.target, self.weights = target, weights
@@ -39,7 +39,7 @@ Targets: TypeAlias = "torch.Tensor | MixedTargets | WeightedTargets"
 
 
 def map_targets(targets: Targets, change: Callable[[torch.Tensor], torch.Tensor]) -> Targets:
-    """The same targets with each tensor changed."""
+    """Return the targets with a function applied to each tensor."""
     if isinstance(targets, WeightedTargets):
         return WeightedTargets(
             cast("torch.Tensor | MixedTargets", map_targets(targets.target, change)), targets.weights

@@ -1,4 +1,4 @@
-"""How fast a run goes, how that sways, and how long the rest may take."""
+"""The throughput of a run, its variation, and the estimated remaining time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TENTH = 0.1
 
 
 class Throughput:
-    """Fed with the step at every heartbeat; `history` are the latest speeds in steps a second."""
+    """Updated with the step at every heartbeat; `history` holds the latest speeds in steps per second."""
 
     def __init__(self) -> None:
         self.steps_per_s = 0.0
@@ -21,7 +21,7 @@ class Throughput:
         self._seen: list[tuple[float, int]] = []
 
     def update(self, step: int, now: float | None = None) -> None:
-        """`now` is in seconds, by any clock that does not go back."""
+        """Record the step at `now`, in seconds of a monotonic clock."""
         at = time.monotonic() if now is None else now
         self._seen = [*self._seen[-SPREAD:], (at, step)]
         (start, first), (end, last) = self._seen[-NOW:][0], self._seen[-1]
@@ -30,11 +30,11 @@ class Throughput:
             self.history = [*self.history[1 - DRAWN :], round(self.steps_per_s, 4)]
 
     def pause(self) -> None:
-        """Forget what was before: the time of a pause is nobody's speed."""
+        """Reset the measurement, so that a pause does not count."""
         self._seen = []
 
     def left(self, steps: int) -> tuple[float, float] | None:
-        """Between how many seconds so many steps will take; None while nothing is known."""
+        """Return the range of seconds that these steps will take; None if it is unknown."""
         pairs = zip(self._seen, self._seen[ACROSS:], strict=False)
         speeds = sorted((last - first) / (end - start) for (start, first), (end, last) in pairs if end > start)
         speeds = [speed for speed in speeds if speed > 0] or [self.steps_per_s]

@@ -1,6 +1,6 @@
-"""What all trainers share, and the callbacks that look on and steer.
+"""The base classes of trainers and of callbacks, which observe and control them.
 
-The events have the names of `pytorch/ignite` and Lightning, and come in this order:
+The events are named as in `pytorch/ignite` and Lightning, and occur in this order:
 
     on_fit_start
         on_epoch_start
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """Called by a trainer around its steps; override what is of interest. This one does nothing."""
+    """Methods that a trainer calls around its steps; override those of interest. This class does nothing."""
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        """Training begins, or continues from a checkpoint."""
+        """Training starts or resumes."""
 
     def on_epoch_start(self, trainer: Trainer) -> None:
-        """An epoch begins, or continues in its middle."""
+        """An epoch starts or resumes."""
 
     def on_step_start(self, trainer: Trainer, inputs: list[torch.Tensor], targets: Targets | None) -> None:
         """The optimizer is about to take a step on a batch."""
@@ -56,7 +56,7 @@ class Callback:
         """The optimizer has taken a step. Reading the number of `loss` makes the CPU wait for the device."""
 
     def should_continue(self, trainer: Trainer) -> bool:
-        """Whether to go on. May pause, change the learning rate or save a checkpoint meanwhile."""
+        """Return whether to continue. Can pause, change the learning rate or save a checkpoint."""
         return True
 
     def on_epoch_end(self, trainer: Trainer) -> None:
@@ -66,21 +66,20 @@ class Callback:
         """Training is complete. Not called where a callback stopped it or an error ended it."""
 
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
-        """Numbers for the curves."""
+        """Log a point of the curves."""
 
     def log_event(self, kind: str, sentence: str) -> None:
-        """A remark on how training is carried out, for its log."""
+        """Log a remark on how training runs."""
 
 
 class Trainer(ABC):
     """Trains `model` on `data` as `training` says.
 
-    `epoch`, `step` and `row` say where it is: the complete epochs, the steps of the optimizer (the actions of an
-    agent), and the rows of the current epoch that it has seen. `fields` are the data's fields in the order of the
-    model's arguments.
+    `epoch`, `step` and `row` are the progress: completed epochs, optimizer steps (actions of an agent), and rows of the
+    current epoch. `fields` are the fields of the data in the order of the model's arguments.
 
     Raises:
-        TrainingError: a setting does not fit the network, the objective or the device.
+        TrainingError: a setting does not match the network, the objective or the device.
     """
 
     # Of equally good weights, whether those of the later epoch are kept.
@@ -127,27 +126,27 @@ class Trainer(ABC):
 
     @abstractmethod
     def prepare_data(self) -> None:
-        """Prepare what it learns from, and set `batch_size` and `steps_per_epoch`."""
+        """Prepare the training data, and set `batch_size` and `steps_per_epoch`."""
 
     @abstractmethod
     def fit(self, *callbacks: Callback) -> bool:
-        """Train to the end; with no epochs, evaluate the weights as they are.
+        """Train to the end; with 0 epochs, only evaluate the weights.
 
-        Returns False where a callback stopped it.
+        Returns False if a callback stopped it.
 
         Raises:
-            TrainingError: training cannot go on, such as where the loss became NaN.
+            TrainingError: training cannot continue, such as because the loss became NaN.
         """
 
     @abstractmethod
     def evaluate(self, split: str) -> dict[str, float]:
-        """The metrics of the weights as they are now on "train" or "validation"."""
+        """Return the metrics of the current weights on "train" or "validation"."""
 
     def flush(self) -> None:
-        """Log what waits to be logged, as a checkpoint is about to be saved.
+        """Log pending metrics before a checkpoint is saved.
 
         Raises:
-            TrainingError: what waits is NaN.
+            TrainingError: a pending loss is NaN.
         """
         return  # nothing, unless a trainer collects losses
 
@@ -155,7 +154,7 @@ class Trainer(ABC):
         return optimizer(self.training, self.model)
 
     def auxiliary_modules(self) -> Iterable[nn.Module]:
-        """The modules whose auxiliary losses are added to that of the objective."""
+        """The modules with auxiliary losses, which are added to the loss of the objective."""
         return self.model.modules()
 
     # Steps.
@@ -166,14 +165,14 @@ class Trainer(ABC):
 
     @property
     def schedule(self) -> Schedule:
-        """The schedule that the document names now; a person may change it while the run goes on."""
+        """The current schedule; users can change it during the run."""
         if self._schedule.name != self.training.schedule:
             self._schedule = Schedule(self.training, self.total_steps, self.steps_per_epoch)
         return self._schedule
 
     @property
     def current_learning_rate(self) -> float:
-        """The learning rate of the next step: the one that was chosen, times the factor of the schedule."""
+        """The learning rate of the next step: the configured one times the factor of the schedule."""
         return self.learning_rate * self.schedule.factor(self.step)
 
     def set_learning_rate(self, rate: float) -> None:
@@ -185,7 +184,7 @@ class Trainer(ABC):
             weight.grad = None
 
     def clip_gradients(self) -> None:
-        """Limit each number of the gradient, then the norm of the whole, where the document says so."""
+        """Clip the gradient by value, then by norm, as configured in the document."""
         norm, value = self.training.gradient_clip, self.training.gradient_clip_value
         if norm is not None or value is not None:
             self.precision.unscale(self.optimizer)
@@ -195,7 +194,7 @@ class Trainer(ABC):
 
     @property
     def monitor(self) -> str:
-        """The metric that says which weights are best."""
+        """The metric that selects the best weights."""
         return self.training.monitor
 
     @property
@@ -209,12 +208,11 @@ class Trainer(ABC):
         return {**self.objective.titles(self.training), **auxiliary}
 
     def averaged_weights(self) -> AbstractContextManager[None]:
-        """Within, the model has the weights that are evaluated and kept: their EMA, where the document asks for one."""
+        """Context in which the model has the weights to evaluate and save: their EMA, if it is turned on."""
         return self.ema.in_place() if self.ema is not None else nullcontext()
 
     def best_model(self) -> nn.Module:
-        """The network as it is drawn with the weights to use, on the CPU in evaluation mode: the best so far, or the
-        last."""
+        """Return the network with the best or the last weights, on the CPU in evaluation mode."""
         from netloom.compile.logit_network import drawn
 
         if self.best.weights and self.training.keep == "best":
@@ -224,11 +222,11 @@ class Trainer(ABC):
     # Checkpoints.
 
     def checkpoint(self) -> Checkpoint:
-        """Everything needed to continue as if nothing had happened."""
+        """Return the complete state, from which training continues with the same results."""
         return Checkpoint(dict(self.model.state_dict()), self.state_dict())
 
     def resume(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
-        """Go back to where `checkpoint` was taken; `best` are the best weights that were saved beside it."""
+        """Restore a `checkpoint`; `best` are the best weights that were saved with it."""
         # As it was then: an optimizer adds up its means in the order in which they lie in memory. Checkpoints of before
         # there were memory formats have none.
         self.channels_last = checkpoint.state.get("channels_last", False)
@@ -238,7 +236,7 @@ class Trainer(ABC):
         self.early_stopping.load_state_dict(checkpoint.state, best)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of training besides the weights of the model."""
+        """Return the state of training without the weights of the model."""
         import torch
 
         return {
@@ -258,7 +256,7 @@ class Trainer(ABC):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` holds. What is asked for by `get`, older checkpoints lack."""
+        """Restore the result of `state_dict`. Older checkpoints lack the keys that are read by `get`."""
         import torch
 
         self.optimizer.load_state_dict(state["optimizer"])

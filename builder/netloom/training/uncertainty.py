@@ -1,9 +1,9 @@
-"""How far a measure could be off by the choice of test rows: 95 % confidence intervals.
+"""95% confidence intervals of metrics, given the choice of test rows.
 
-A share of rows has Wilson's interval (https://doi.org/10.1080/01621459.1927.10502953), which also holds where all rows
-or none are right. Any other measure has that of a grouped jackknife (Efron and Tibshirani, An introduction to the
-bootstrap, chapter 11): it is computed again without each of some twenty blocks of rows. Blocks are drawn at random;
-where rows depend on each other they are whole groups, or stretches of time.
+Proportions use Wilson's interval (https://doi.org/10.1080/01621459.1927.10502953), which also holds if all rows or none
+are correct. All other metrics use a grouped jackknife (Efron and Tibshirani, An introduction to the bootstrap, chapter
+11): the metric is recomputed without each of about twenty blocks of rows. Blocks are random; if rows depend on each
+other, blocks are whole groups or time ranges.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CONFIDENCE = 0.95
 
 
 def wilson(share: float, count: int) -> Interval:
-    """The interval of a share of `count` independent rows."""
+    """Return the interval of a proportion of `count` independent rows."""
     # SciPy has it behind a binomial test; `scipy.stats` takes half a second to import, at the end of each run.
     from statistics import NormalDist
 
@@ -45,7 +45,7 @@ def wilson(share: float, count: int) -> Interval:
 
 
 def mean_interval(values: np.ndarray) -> Interval | None:
-    """The interval of a mean of independent values (N,), by Student's t; None for fewer than two."""
+    """Return the interval of the mean of independent values (N,), by Student's t; None for fewer than two."""
     if len(values) < 2:
         return None
     reach = _t(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
@@ -55,7 +55,7 @@ def mean_interval(values: np.ndarray) -> Interval | None:
 def jackknife(
     measure: Callable[[np.ndarray], Mapping[str, float]], metrics: Mapping[str, float], blocks: list[np.ndarray]
 ) -> dict[str, Interval]:
-    """Intervals of measures. `measure` computes them for some of the rows, by their places."""
+    """Return intervals of metrics. `measure` computes the metrics for rows given by index."""
     import numpy as np
 
     count = len(blocks)
@@ -73,7 +73,7 @@ def jackknife(
 
 
 def blocks_of(data: Prepared, rows: np.ndarray) -> list[np.ndarray]:
-    """The places of `rows` (N,) in blocks that are independent of each other, as far as the data says."""
+    """Return the indices of `rows` (N,) in blocks that are independent of each other, as far as the data shows."""
     import numpy as np
 
     if data.raw.groups is not None:
@@ -103,9 +103,9 @@ def judged(
     rows: torch.Tensor,
     chosen: Settings,
 ) -> Evaluation:
-    """An evaluation with what a trivial predictor reaches on the same rows, and with intervals.
+    """Return an evaluation with the baseline predictor on the same rows, and with intervals.
 
-    `output` (N, …) are the network's outputs for `rows`, from which the evaluation was computed.
+    `output` (N, …) are the outputs of the network for `rows`, from which the evaluation was computed.
     """
     small = output.numel() <= MAX_NUMBERS
     reference = objective.reference(data, rows, found.split) if small else None

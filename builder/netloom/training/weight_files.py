@@ -1,7 +1,7 @@
-"""Files of weights: each is written with a checksum of what it holds, and read only where the two still agree.
+"""Files of weights, which are written with a checksum and verified when they are read.
 
-The checksum stands in the header of the safetensors file, so that a file and its checksum are exchanged as one. Files
-from before there were checksums have none, and are read as they are.
+The checksum is in the header of the safetensors file, so that both are replaced together. Older files have no checksum
+and are read without verification.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _whole: dict[Path, tuple[int, int, int]] = {}
 
 
 class CheckpointError(ValueError):
-    """A run has no such weights, and the message says which it has; or they cannot be read."""
+    """The weights of a run do not exist, or cannot be read; the message says which and why."""
 
 
 def save_weights(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors, which lie on the CPU and share no memory, by temp + fsync + rename.
+    """Write tensors on the CPU without shared memory: to a temporary file, then fsync and rename.
 
     Raises:
         OSError: the disk is full.
@@ -41,7 +41,7 @@ def save_weights(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapp
 
 
 def save_weights_aside(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write tensors as above to a file that nobody reads yet, without a second copy of them in memory.
+    """Write tensors to a file that is not read yet, without a second copy in memory.
 
     Raises:
         OSError: the disk is full.
@@ -52,10 +52,10 @@ def save_weights_aside(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a file.
+    """Return the tensors of a file.
 
     Raises:
-        CheckpointError: the file is damaged: it was cut, or its content is not what was written.
+        CheckpointError: the file is truncated, or its checksum does not match.
         FileNotFoundError: there is no such file.
     """
     from safetensors import SafetensorError
@@ -74,7 +74,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def check_weights(path: Path) -> None:
-    """Read a file through, once for each time that it was written.
+    """Verify the checksum of a file, once per version of the file.
 
     Raises:
         CheckpointError: it is damaged.
@@ -88,12 +88,12 @@ def check_weights(path: Path) -> None:
 
 
 def recorded(path: Path) -> str:
-    """The checksum in the header of a file; nothing where it has none or cannot be read."""
+    """Return the checksum in the header of a file; "" if there is none or it cannot be read."""
     return metadata(path).get(SUM, "")
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """What stands in the header of a file beside the tensors, which are not read; nothing where it cannot be read."""
+    """Return the metadata in the header of a file, without reading its tensors; empty if it cannot be read."""
     try:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(_LENGTH), "little")
@@ -104,7 +104,7 @@ def metadata(path: Path) -> dict[str, str]:
 
 
 def digest(tensors: Mapping[str, torch.Tensor]) -> str:
-    """The SHA-256 of tensors on the CPU: names, types, shapes and values, in the order of their names."""
+    """Return the SHA-256 of tensors on the CPU: names, types, shapes and values, in the order of their names."""
     import torch
 
     summed = hashlib.sha256()
@@ -117,7 +117,7 @@ def digest(tensors: Mapping[str, torch.Tensor]) -> str:
 
 
 def damaged(path: Path, why: str) -> CheckpointError:
-    """The sentence for a file that cannot be read: which, why, and what helps."""
+    """Return the error for a file that cannot be read: which file, why, and what to do."""
     return CheckpointError(
         f"The file {path} is damaged: {why}. Restore it from a backup, choose another checkpoint of the run, or "
         "reproduce the run (Reproduce run, or netloom runs again)."

@@ -1,4 +1,4 @@
-"""What is seen of a run while it trains: its layers' numbers, warnings in words, and what it says to a few rows."""
+"""Diagnostics of a running training: layer statistics, warnings, and predictions for a few rows."""
 
 from netloom.training.diagnostics.alerts import Notice
 from netloom.training.diagnostics.node_modules import Place, places

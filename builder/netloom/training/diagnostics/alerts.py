@@ -1,4 +1,4 @@
-"""What a run has to tell in words, as data: what is wrong, where, and what to do about it."""
+"""Warnings of a run as data: what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REMEMBERED = 50
 
 @dataclass(frozen=True)
 class Notice:
-    """One warning. `where` names layers as people do and `nodes` leads to the first of them, network by network."""
+    """A warning. `where` names layers for people; `nodes` is the path of node ids to the first one."""
 
     code: str
     severity: Literal["error", "warning", "info"]
@@ -45,12 +45,12 @@ class Notice:
 
 @dataclass
 class Seen:
-    """What is known of a run so far.
+    """The observations of a run so far, which the rules read.
 
-    `samples` are the latest numbers of the layers (layers, measures). `losses` are the mean losses of a few steps each,
-    `train` and `validation` those after each epoch. `turns` is set where networks learn against each other, or an agent
-    by acting: what they lower has no bottom, and rising may be right. `plain`: what is lowered is what is measured.
-    `trained`: the first of the losses is of weights that had learned before.
+    `samples` are the latest layer statistics (layers, measures). `losses` are mean losses of a few steps each, `train`
+    and `validation` the losses after each epoch. `turns` is set for adversarial and reinforcement learning, whose
+    losses have no minimum and can rise in a healthy run. `plain`: the training loss equals the evaluated loss.
+    `trained`: the first loss belongs to weights that were trained before.
     """
 
     training: Training
@@ -76,19 +76,19 @@ class Seen:
 
     @property
     def first(self) -> float:
-        """The loss at the start, when nothing was learned; NaN where it is not known."""
+        """The loss before training; NaN if it is unknown."""
         known = self.losses if self.plain else self.train
         return known[0] if known and not self.trained else float("nan")
 
     def last(self, measure: str, count: int) -> np.ndarray | None:
-        """A measure in the last samples (count, layers), or None while there are not as many."""
+        """Return a measure in the last samples (count, layers), or None while there are fewer."""
         if len(self.samples) < count or not self.places:
             return None
         rows = list(self.samples)[-count:]
         return np.stack([row[:, MEASURES.index(measure)] for row in rows])
 
     def named(self, which: list[int]) -> dict[str, Any]:
-        """The fields of a notice that say where: up to three layers, and where the first of them lies."""
+        """Return the location fields of a notice: up to three layers, and the path to the first."""
         more = f" and {len(which) - 3} more" if len(which) > 3 else ""
         return {
             "where": ", ".join(self.places[place].title for place in which[:3]) + more,
@@ -102,8 +102,8 @@ Refuted = Callable[[Seen, Notice], bool]
 
 
 class Adviser:
-    """Asks every rule when something new is known, within `share` of the time. Each speaks up once in a run, and once
-    more where what it said was `refuted`."""
+    """Checks every rule when there is new data, within a `share` of the time. Each rule warns once per run, and once
+    more after its warning was `refuted`."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Adviser:
         self._budget = Budget(share)
 
     def look(self, *, now: bool = False) -> None:
-        """Ask, if there is time for it or it has to be `now`."""
+        """Check the rules, if the time budget allows or `now` is set."""
         if now or self._budget.left():
             start = time.process_time()
             self._ask()

@@ -1,4 +1,4 @@
-"""How much of a run's time looking on may take."""
+"""A time budget for observing a run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import time
 
 
 class Budget:
-    """Allows a `share` of this process's processor time, and `free_s` seconds at the start, so that short runs have
-    something to show. Processor time, as on a busy machine a second of the clock holds little of it."""
+    """Allows a `share` of the CPU time of this process, plus `free_s` seconds, so that short runs have results, too.
+    Uses CPU time, because on a busy machine a second of wall-clock time contains little of it."""
 
     def __init__(self, share: float, free_s: float = 0.0) -> None:
         self._share, self._free_s = share, free_s
@@ -15,7 +15,7 @@ class Budget:
         self._spent_s = 0.0
 
     def left(self) -> bool:
-        """Whether some of it is left."""
+        """Return whether the budget is not yet used up."""
         return self._spent_s <= self._free_s + self._share * (time.process_time() - self._began)
 
     def spend(self, seconds: float) -> None:

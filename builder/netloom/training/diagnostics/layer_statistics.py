@@ -1,7 +1,7 @@
-"""The numbers of every layer in one step of training, taken now and then.
+"""Statistics of every layer in a training step, sampled from time to time.
 
-A step that is looked at computes what it would compute anyway: hooks read what passes, and change nothing. How rarely
-it has to be is measured: looking takes `SHARE` of the processor time at most.
+An observed step computes the same values: hooks only read. The sampling rate adapts, so that observation takes at most
+`SHARE` of the CPU time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LEAST_ROWS = 16
 
 
 class LayerStatistics:
-    """Looks at a step now and then. `every_s` is the least time between two looks; 0 looks at every step."""
+    """Samples the statistics of layers. `every_s` is the minimum time between two samples; 0 samples every step."""
 
     def __init__(self, model: nn.Module, places: list[Place], every_s: float = EVERY_S) -> None:
         self.places = _most_telling(places, model)
@@ -54,7 +54,7 @@ class LayerStatistics:
         self._budget = Budget(SHARE, FREE_S)
 
     def before_step(self) -> None:
-        """Look at the coming step, if it is time."""
+        """Add hooks for the coming step, if a sample is due."""
         self._mode = ""
         now = time.monotonic()
         if now < self.due:
@@ -72,9 +72,9 @@ class LayerStatistics:
         self._before = [[_few(weight).clone() for weight in weights] for weights in self._weights]
 
     def after_step(self, forward: Callable[[], None] | None = None) -> np.ndarray | None:
-        """What was seen in the step, (layers, measures); None where it was not looked at.
+        """Return the statistics of the step, (layers, measures); None if it was not sampled.
 
-        `forward` takes the batch through the layers once more, where the step ran past their hooks.
+        `forward` runs the batch through the layers again, if a compiled step bypassed the hooks.
         """
         if not self._mode:
             return None
@@ -94,7 +94,7 @@ class LayerStatistics:
         return numbers
 
     def _add_hooks(self) -> None:
-        """Collect what passes: by path numbers of what a layer gives, and by weight the square of its gradient."""
+        """Collect statistics of outputs by module path, and squared gradient norms by weight."""
         seen = self._seen = {}
         for place, part in self._parts:
             self._hooks.append(part.register_forward_hook(_activations(seen, place)))
@@ -109,7 +109,7 @@ class LayerStatistics:
         self._hooks.clear()
 
     def _numbers(self, seen: dict[Any, torch.Tensor], before: list[list[torch.Tensor]]) -> np.ndarray:
-        """Everything as one array (layers, measures), after one wait for the device."""
+        """Return all statistics as an array (layers, measures), with a single device synchronization."""
         import torch
 
         where: list[tuple[int, int]] = []
@@ -131,7 +131,7 @@ class LayerStatistics:
 
 
 def _lengths(weights: Sequence[torch.Tensor], before: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """How long a layer's weights are, and how long the step was that they took beside that."""
+    """Return the norm of the weights of a layer, and the relative size of their update."""
     import torch
 
     whole = torch.stack([weight.detach().square().sum() for weight in weights]).sum().sqrt()
@@ -157,10 +157,11 @@ def _activations(seen: dict[Any, torch.Tensor], place: Place) -> Callable[..., N
 
 
 def _dead(zero: torch.Tensor) -> torch.Tensor:
-    """The share of units that are 0 for all rows, of (N, …). A unit is a channel (N, C, H, W), or a number of a vector.
+    """Return the share of units that are 0 for all rows of (N, …). A unit is a channel of (N, C, H, W) or an element of
+    a vector.
 
-    Of (N, a, b) either axis may hold the units: convolutions have them in the middle and sequences at the end. Along
-    the other one all would have to be 0 at once, so that the greater share is that of the units.
+    In (N, a, b), either axis can hold the units: the middle one in convolutions, the last one in sequences. Along the
+    wrong axis, all units would have to be 0 at once, so the greater share is the right one.
     """
     if len(zero) < LEAST_ROWS:
         return zero.new_full((), float("nan"), dtype=zero.float().dtype)
@@ -179,7 +180,7 @@ def _gradient(seen: dict[Any, torch.Tensor]) -> Callable[[torch.Tensor], None]:
 
 
 def forward_uncompiled(trainer: Trainer, inputs: list[torch.Tensor]) -> None:
-    """Some rows through the layers as they are. A compiled network runs past them, so that nothing could be seen."""
+    """Run rows through the layers without compilation, because a compiled network bypasses hooks."""
     import torch
 
     trainer.model.eval()  # no random numbers are drawn, and no running means change
@@ -191,12 +192,12 @@ def forward_uncompiled(trainer: Trainer, inputs: list[torch.Tensor]) -> None:
 
 
 def _few(weight: torch.Tensor) -> torch.Tensor:
-    """The first numbers of a weight; of a very large one they stand for all."""
+    """Return the first elements of a weight, a sample of a very large one."""
     return weight.detach().flatten()[:MOST_COPIED]
 
 
 def _settle() -> None:
-    """Wait until a GPU has done what it was told, so that what is timed next is that alone."""
+    """Wait until the GPU has finished, so that only the following work is timed."""
     import torch
 
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
@@ -204,7 +205,7 @@ def _settle() -> None:
 
 
 def _most_telling(places: list[Place], model: nn.Module) -> list[Place]:
-    """All layers, or of very many those with weights, evenly spread."""
+    """Return all layers, or if there are too many, an even selection of those with weights."""
     if len(places) <= MOST_PLACES:
         return places
     own = [place for place in places if next(model.get_submodule(place.path).parameters(), None) is not None]

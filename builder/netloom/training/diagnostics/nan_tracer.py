@@ -1,4 +1,4 @@
-"""Who made the first number that is none: the steps since the last checkpoint once more, with an eye on every layer."""
+"""Finds the source of the first NaN: repeats the steps since the last checkpoint and checks every layer."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ UNTRAINED = (
 
 @dataclass(frozen=True)
 class NonFinite:
-    """What was no number first: of which `kind`, at which layer, in which batch of which epoch, counted from 1."""
+    """The first non-finite value: its `kind`, its layer, and its batch and epoch, counted from 1."""
 
     kind: str
     place: Place | None
@@ -67,9 +67,9 @@ class NonFinite:
 
 
 def find(project: Project, folder: Path, again: Callable[[], Trainer], limit_s: float = LIMIT_S) -> NonFinite | None:
-    """Repeat a run that diverged from its last checkpoint, or else from its start, with the loop that `again` makes.
+    """Repeat a diverged run from its last checkpoint, or from its start, with the trainer that `again` creates.
 
-    None where it takes too long, or where it does not diverge again, as may be on a GPU.
+    Returns None if it takes too long, or does not diverge again, as can happen on a GPU.
     """
     trainer = again()
     found = None
@@ -87,7 +87,7 @@ def find(project: Project, folder: Path, again: Callable[[], Trainer], limit_s: 
 
 
 class _FiniteCheck(Callback):
-    """Notes in every step which values are no numbers, in the order in which they come up."""
+    """Records non-finite values in every step, in the order in which they occur."""
 
     def __init__(self, trainer: Trainer, known: list[Place], limit_s: float) -> None:
         self.culprit: NonFinite | None = None

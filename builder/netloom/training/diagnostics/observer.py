@@ -1,6 +1,7 @@
-"""Looks on while a loop trains: the layers' numbers, warnings, and what is said to a few rows.
+"""Observes a training loop: layer statistics, warnings, and predictions for a few rows.
 
-It never changes what is learned, and never ends a run: what goes wrong here is logged, and that part of it stops.
+It never changes the result of training and never ends a run: an error here is logged and turns off the part that
+failed.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ ADVICE = 0.002
 
 
 class Observer(Callback):
-    """Keeps what it sees in `folder`. `every_s` is the least time between two looks at the layers."""
+    """Stores its observations in `folder`. `every_s` is the minimum time between two samples of layer statistics."""
 
     def __init__(self, project: Project, folder: Path, every_s: float = EVERY_S) -> None:
         self._project, self._folder, self._every_s = project, folder, every_s
@@ -55,12 +56,12 @@ class Observer(Callback):
 
     @property
     def notices(self) -> list[dict[str, Any]]:
-        """Everything that there is to tell so far, in the order in which it came up."""
+        """All notices so far, in the order in which they occurred."""
         own = self._adviser.notices if self._adviser else []
         return [notice.as_json() for notice in (*own, *self._told)]
 
     def start(self, trainer: Trainer, known: list[dict[str, Any]], points: Points | None = None) -> None:
-        """Look at `trainer`. Of a run that is resumed, `known` is what was told and `points` are its curves."""
+        """Observe `trainer`. For a resumed run, `known` are its earlier notices and `points` its curves."""
         self._trainer, self.due = trainer, 0.0
         self._safely("layers", partial(self._begin, trainer, known))
         if trainer.objective.task.explainable_prediction:
@@ -70,7 +71,7 @@ class Observer(Callback):
                 _take(self._adviser.seen, split, {name: value})
 
     def tell(self, notice: Notice) -> None:
-        """Something that was found out in another way."""
+        """Add a notice from another source."""
         self._told.append(notice)
 
     def on_step_start(self, trainer: Trainer, inputs: list[torch.Tensor], targets: Targets | None) -> None:
@@ -92,7 +93,7 @@ class Observer(Callback):
             self._safely("layers", partial(self._keep, trainer, values))
 
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
-        """A point of the curves."""
+        """Record a point of the curves."""
         if self._adviser is not None:
             seen = self._adviser.seen
             seen.step, seen.epoch = step, epoch
@@ -102,7 +103,7 @@ class Observer(Callback):
             self._safely("warnings", self._adviser.look)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        """An epoch is complete."""
+        """Record the end of an epoch."""
         last = trainer.epoch >= trainer.training.epochs
         if last and self._adviser is not None:
             self._safely("warnings", partial(self._adviser.look, now=True))
@@ -167,7 +168,7 @@ class Observer(Callback):
 
 
 def _take(seen: Seen, split: str, values: dict[str, float]) -> None:
-    """Add losses to what is known."""
+    """Add losses to the observations."""
     for name in ("batch_loss", "weighted_loss", "turns_loss"):
         if name in values:
             seen.losses.append(values[name])
@@ -178,7 +179,7 @@ def _take(seen: Seen, split: str, values: dict[str, float]) -> None:
 
 
 def _class_counts(trainer: Trainer) -> dict[str, int]:
-    """How many training rows each class has, where the target is one class and its share matters."""
+    """Return the number of training rows per class, for tasks with a single class as target."""
     target = trainer.data.schema.target
     if not target.type.is_class or not trainer.objective.task.per_class_scores:
         return {}

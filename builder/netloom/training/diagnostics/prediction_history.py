@@ -1,7 +1,7 @@
-"""What a network says to the same few validation rows after each epoch, kept in a file of the run's folder.
+"""Predictions for the same few validation rows after each epoch, stored in the folder of the run.
 
-`samples.jsonl` holds one JSON object per line: first what the rows are, then for each epoch what was said to them.
-Pictures are bytes in base64 with their shape, numbers from 0 to 255; nothing here is an image file or code.
+`samples.jsonl` holds one JSON object per line: first the rows, then the predictions after each epoch.
+Images are base64-encoded bytes with their shape; nothing here is an image file or code.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ WRITTEN, WRITING_S, TEMPERATURE = 100, 0.4, 0.7
 
 @dataclass(frozen=True)
 class Predictions:
-    """`rows` are the examples, each with its input and its truth; `epochs` what was said to them after each epoch."""
+    """`rows` are the examples, each with its input and true target; `epochs` the predictions after each epoch."""
 
     rows: list[dict[str, Any]]
     epochs: list[dict[str, Any]]
 
 
 class PredictionHistory:
-    """Asks a loop's network after each epoch. What a resumed run has behind the loop's step goes first."""
+    """Predicts the rows after each epoch. For a resumed run, entries after the step of the loop are removed first."""
 
     def __init__(self, folder: Path, trainer: Trainer) -> None:
         self._path = folder / FILE
@@ -73,7 +73,7 @@ class PredictionHistory:
         return found
 
     def on_epoch_end(self, trainer: Trainer, *, last: bool) -> None:
-        """Ask, unless it would cost too much or only every so many epochs are kept."""
+        """Predict the rows, unless it exceeds the budget or this epoch is skipped."""
         start = time.process_time()
         dear = self._count >= FREE and not self._budget.left()
         if not last and (dear or trainer.epoch % self._apart):
@@ -98,7 +98,7 @@ class PredictionHistory:
 
 
 def read_samples(folder: Path) -> Predictions | None:
-    """What was said in a run so far, or None where nothing was. A last line that was cut off is left out."""
+    """Return the predictions of a run so far, or None. Ignores an incomplete last line."""
     try:
         text = (folder / FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -108,7 +108,7 @@ def read_samples(folder: Path) -> Predictions | None:
 
 
 def chosen(data: Prepared, task: Task) -> torch.Tensor:
-    """The rows that are asked: the same in every run of the same data, evenly spread over the validation split."""
+    """Return the rows to predict: evenly spread over the validation split, and equal in every run of the same data."""
     import torch
 
     rows = data.split["validation"]
@@ -117,7 +117,7 @@ def chosen(data: Prepared, task: Task) -> torch.Tensor:
 
 
 def about(data: Prepared, row: int) -> dict[str, Any]:
-    """A row for people: what goes in, and what is true."""
+    """Return a row for display: its input and true target."""
     found: dict[str, Any] = {"row": row, **_input(data.example(row)), "true": ""}
     target = data.schema.target
     if (
@@ -133,7 +133,7 @@ def about(data: Prepared, row: int) -> dict[str, Any]:
 
 
 def said(trainer: Trainer, rows: torch.Tensor) -> list[dict[str, Any]]:
-    """What the network says to these rows of the data as it is now. It and the random numbers stay as they were."""
+    """Return the predictions of the network for these rows. Leaves the network and the random numbers unchanged."""
     data, objective = trainer.data, trainer.objective
     inputs = {name: data.inputs[name][rows] for name in trainer.fields}
     with _undisturbed(trainer):
@@ -154,7 +154,7 @@ def said(trainer: Trainer, rows: torch.Tensor) -> list[dict[str, Any]]:
 
 @contextmanager
 def _undisturbed(trainer: Trainer) -> Iterator[None]:
-    """In evaluation mode, without gradients, and with the random numbers put back afterwards."""
+    """Use evaluation mode without gradients, and restore the mode and the random numbers."""
     import torch
 
     numbers, was_training = torch.get_rng_state(), trainer.model.training
@@ -172,7 +172,7 @@ def _undisturbed(trainer: Trainer) -> Iterator[None]:
 
 
 def _written_on(data: Prepared, begun: torch.Tensor, answer: Any) -> list[str]:
-    """Texts that begin with rows of tokens (N, T), written on token by token as the network's shares say."""
+    """Continue rows of tokens (N, T), token by token, by sampling from the network."""
     import torch
 
     ends = last_places(begun.numpy())
@@ -193,7 +193,8 @@ def _written_on(data: Prepared, begun: torch.Tensor, answer: Any) -> list[str]:
 
 
 def _shown(answer: dict[str, Any], data: Prepared) -> dict[str, Any]:
-    """An answer of an objective as the page draws it: a text with its share, numbers, a picture or a series."""
+    """Return a prediction in the form that the page draws: a text with its probability, numbers, an image or a
+    series."""
     prediction = answer["prediction"]
     if isinstance(prediction, str):
         share = answer.get("probabilities", {}).get(prediction)
@@ -218,7 +219,7 @@ def _shown(answer: dict[str, Any], data: Prepared) -> dict[str, Any]:
 
 
 def _input(example: Example) -> dict[str, Any]:
-    """What goes into the network, as far as a small card has room for it."""
+    """Return the input in a form that fits on a small card."""
     if example.image is not None:
         return {"picture": picture(np.asarray(example.image, dtype=np.float64))}
     if example.series is not None:
@@ -234,29 +235,30 @@ def _columns(values: Mapping[str, Any]) -> str:
 
 
 def picture(values: np.ndarray) -> dict[str, Any]:
-    """(H, W) or (H, W, 1 or 3) with values from 0 to 1, at most `SIDE` across, packed as (H, W, channels)."""
+    """Pack an image (H, W) or (H, W, 1 or 3) with values from 0 to 1 as (H, W, channels) with at most `SIDE` pixels
+    per side."""
     whole = values[:, :, None] if values.ndim == 2 else values
     return packed((np.nan_to_num(whole).clip(0, 1) * 255).round())
 
 
 def packed(values: np.ndarray) -> dict[str, Any]:
-    """Whole numbers from 0 to 255 as text, every so many of them where there are more than `SIDE` in a row."""
+    """Encode integers from 0 to 255 as text, subsampled if a side has more than `SIDE`."""
     apart = -(-max(values.shape[:2]) // SIDE)
     few = np.ascontiguousarray(values[::apart, ::apart].clip(0, 255).astype(np.uint8))
     return {"shape": list(few.shape), "data": base64.b64encode(few.tobytes()).decode()}
 
 
 def unpacked(value: Mapping[str, Any]) -> np.ndarray:
-    """What `packed` made into text.
+    """Decode the text of `packed`.
 
     Raises:
-        ValueError: it is not as long as its shape says.
+        ValueError: its length does not match its shape.
     """
     return np.frombuffer(base64.b64decode(value["data"]), np.uint8).reshape(value["shape"])
 
 
 def thinned(values: np.ndarray) -> list[Any]:
-    """A series (T, channels) with at most `POINTS` of its points."""
+    """Subsample a series (T, channels) to at most `POINTS` points."""
     apart = max(1, -(-len(values) // POINTS))
     few: list[Any] = values[::apart].round(5).tolist()
     return few

@@ -1,6 +1,6 @@
-"""The rules behind a run's warnings. Every threshold says where it comes from.
+"""The rules for the warnings of a run. Every threshold states its source.
 
-They are meant to be quiet: a rule that cries at healthy runs teaches people to read none of them.
+They avoid false alarms: a rule that warns about healthy runs teaches people to ignore all warnings.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ SATURATING = ("Sigmoid", "Tanh", "Hardsigmoid", "Hardtanh", "Softsign", "LogSigm
 # Networks with rectifiers are well with some tenths of their units silent in a batch; half of a layer is width that is
 # paid for and not used. https://arxiv.org/abs/1903.06733
 DEAD = 0.5
-# A layer had better change by about a thousandth of itself in a step (https://cs231n.github.io/neural-networks-3/#ratio).
+# A layer had better change by about a thousandth of itself in a step (https://cs231n.github.io/neural-
+# networks-3/#ratio).
 # A hundred times as much throws away what it learned, a tenth as much with a loss that does not move gets nowhere.
 LARGE_STEP, SMALL_STEP = 0.1, 1e-4
 # At the start a network knows nothing. A loss of twice that is worse than knowing nothing, by more than batches differ.
@@ -176,7 +177,7 @@ def overfitting(seen: Seen) -> Notice | None:
 
 
 def fell_again(seen: Seen, notice: Notice) -> bool:
-    """Whether the validation loss has fallen below all that was before, since it was told that it rises."""
+    """Return whether the validation loss has reached a new minimum since the warning that it rises."""
     return len(seen.validation) > 0 and int(np.argmin(seen.validation)) >= notice.epoch
 
 
@@ -216,14 +217,14 @@ def class_imbalance(seen: Seen) -> Notice | None:
 
 
 def _dead(seen: Seen) -> list[int]:
-    """The layers of which half and more of the units have been 0 for every row in the last samples."""
+    """Return the layers in which at least half of the units were 0 for every row in the last samples."""
     dead = seen.last("dead", IN_A_ROW)
     return [] if dead is None else np.flatnonzero((np.nan_to_num(dead, nan=0.0) >= DEAD).all(0)).tolist()
 
 
 def _jumped(seen: Seen) -> bool:
-    """Whether the loss was ever worse than knowing nothing, twice in a row: rules are asked only now and then. What
-    weights give that know something already says nothing of that."""
+    """Return whether the loss was ever greater than before training, twice in a row, as rules are checked only from
+    time to time. Does not apply to weights that were trained before."""
     if seen.trained:
         return False
     pairs = zip(seen.losses, seen.losses[1:], strict=False)
@@ -231,7 +232,7 @@ def _jumped(seen: Seen) -> bool:
 
 
 def _step_size(seen: Seen) -> float | None:
-    """How much a step changes the weights, of themselves: the middle of the layers and of the last samples."""
+    """Return the relative size of an update: the median over layers and the last samples."""
     updates = seen.last("update", IN_A_ROW)
     if updates is None:
         return None

@@ -1,7 +1,7 @@
-"""The numbers of a run's layers on disk: records of one length, so that they are appended, cut and read at once.
+"""Layer statistics on disk: records of fixed length, which can be appended, truncated and read in one go.
 
-`layers.json` in the run's folder says what a record holds; `layers.bin` holds them. A record is the step, the time in
-seconds since 1970, and for each layer its measures; a number that a layer does not have is NaN.
+`layers.json` in the folder of the run describes a record; `layers.bin` holds the records. A record has the step, the
+Unix time in seconds, and the measures of each layer; NaN marks a measure that a layer does not have.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ MOST = 2_000
 
 @dataclass(frozen=True)
 class History:
-    """`values` (records, layers, measures) by `steps` and `at`; `sizes` are the layers' counts of weights."""
+    """`values` (records, layers, measures) at `steps` and times `at`; `sizes` are the numbers of weights of the
+    layers."""
 
     places: list[Place]
     sizes: list[int]
@@ -37,13 +38,13 @@ class History:
     values: np.ndarray
 
     def of(self, measure: str) -> np.ndarray:
-        """One measure, (records, layers)."""
+        """Return a measure, (records, layers)."""
         found: np.ndarray = self.values[:, :, MEASURES.index(measure)]
         return found
 
 
 class Writer:
-    """Appends to the history in a run's folder; what lies behind `step`, and is of another network, goes first."""
+    """Appends to the history of a run; first removes records after `step` and records of another network."""
 
     def __init__(self, folder: Path, places: list[Place], sizes: list[int], step: int) -> None:
         self._path = folder / RECORDS
@@ -60,7 +61,7 @@ class Writer:
         self.every = 1.0  # how many times as rare records have to become
 
     def append(self, step: int, at: float, values: np.ndarray) -> None:
-        """One record; `values` is (layers, measures)."""
+        """Append a record; `values` is (layers, measures)."""
         record = np.empty(1, self._type)
         record["step"], record["at"], record["values"] = step, at, values
         with self._path.open("ab") as file:
@@ -73,7 +74,7 @@ class Writer:
 
 
 def read_history(folder: Path) -> History | None:
-    """The history in a run's folder, or None where there is none yet."""
+    """Return the history of a run, or None if there is none yet."""
     try:
         about: dict[str, Any] = json.loads((folder / ABOUT).read_text())
         places = [Place(**{**place, "nodes": tuple(place["nodes"])}) for place in about["places"]]
@@ -86,7 +87,7 @@ def read_history(folder: Path) -> History | None:
 
 
 def stamp(folder: Path) -> tuple[int, int]:
-    """What changes whenever the history does."""
+    """Return a value that changes with the history."""
     try:
         found = os.stat(folder / RECORDS)
     except FileNotFoundError:
@@ -99,7 +100,7 @@ def _record(count: int) -> np.dtype[Any]:
 
 
 def _read(path: Path, kind: np.dtype[Any]) -> np.ndarray:
-    """All whole records; one that was cut off by a power cut is left out."""
+    """Return all complete records; ignores a truncated last one."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:

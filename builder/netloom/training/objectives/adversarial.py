@@ -1,4 +1,4 @@
-"""Pictures out of noise, judged by a second network that learns to tell them from real ones."""
+"""Image generation from noise with a generative adversarial network."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SHOWN, PIXELS = 64, 64 * 32 * 32
 
 
 class Adversarial(Objective):
-    """The generator's non-saturating loss, from the logits of generated pictures.
+    """The non-saturating generator loss, from the logits of generated images.
 
-    An output (N, C H W + 1) holds each generated picture and behind it its logit; the target (N, C, H, W) is real
-    pictures. `netloom.training.trainers.adversarial` trains both networks.
+    An output (N, C·H·W + 1) holds each generated image followed by its logit; the target (N, C, H, W) are real images.
+    `netloom.training.trainers.adversarial` trains both networks.
     """
 
     task = gan.GAN()
@@ -85,18 +85,18 @@ class Adversarial(Objective):
 
 
 def picture(data: Prepared) -> dict[str, Any]:
-    """The preprocessing of the pictures that are to be made: the first field that holds any."""
+    """Return the preprocessing of the generated images: that of the first image field."""
     found: dict[str, Any] = next(field for field in data.preprocess["fields"] if field["encoding"] == "image")
     return found
 
 
 def most_shown(shape: Sequence[int]) -> int:
-    """How many pictures (C, H, W) are shown."""
+    """Return the number of images (C, H, W) to show."""
     return max(4, min(SHOWN, PIXELS // prod(shape)))
 
 
 def shown(pictures: torch.Tensor, field: dict[str, Any]) -> list[Any]:
-    """The first of these pictures (N, C, H, W) of a field with values from 0 to 1, as nested lists (C, H, W)."""
+    """Return the first images of (N, C, H, W) with values from 0 to 1, as nested lists (C, H, W)."""
     import numpy as np
 
     few = pictures[: most_shown(pictures.shape[1:])]

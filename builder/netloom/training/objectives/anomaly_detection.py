@@ -1,4 +1,4 @@
-"""What is unusual, told by how badly it is given back."""
+"""Anomaly detection by reconstruction error."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class AnomalyDetection(Reconstruction):
-    """Reconstruction that learns from usual rows alone: the larger a row's error, the more unusual it is.
+    """Reconstruction that learns from normal rows only: a larger error means a more anomalous row.
 
-    The commonest class of the training rows is what is usual. The target is (N, 1 + numbers): whether a row is usual,
-    then its numbers, so that no unusual row enters the loss. The threshold is chosen on validation rows.
+    The most common class of the training rows is normal. The target (N, 1 + values) holds whether a row is normal and
+    then its values, so that anomalous rows do not enter the loss. The threshold is chosen on the validation rows.
     """
 
     task = anomaly_detection.AnomalyDetection()
@@ -47,11 +47,11 @@ class AnomalyDetection(Reconstruction):
         return Scores({"loss": error.square().mean(1).sum(), "mae": error.abs().mean(1).sum()}, int(usual.sum()))
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
-        """The threshold with the best F1 for what is unusual among these rows."""
+        """Choose the threshold with the best F1 for anomalous rows."""
         return {"threshold": best_threshold(*_told(output, data, rows))}
 
     def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
-        """Distance from the mean of the usual training rows."""
+        """Return the distance from the mean of the normal training rows."""
         train = data.split["train"]
         usual = train[data.target[train] == usual_class(data)]
         found = reference_predictors.mean_of(data.inputs[data.schema.inputs[0].name], usual, rows)
@@ -104,19 +104,19 @@ class AnomalyDetection(Reconstruction):
         inputs: Mapping[str, torch.Tensor] = NOTHING,
         chosen: Settings = NOTHING,
     ) -> list[dict[str, Any]]:
-        """Before a threshold is chosen, every row is usual."""
+        """Before a threshold is chosen, every row is predicted normal."""
         return super().answers(output, data, inputs, {"threshold": float("inf"), **chosen})
 
 
 def usual_class(data: Prepared) -> int:
-    """The commonest class of the training rows."""
+    """Return the most common class of the training rows."""
     return int(data.target[data.split["train"]].bincount().argmax())
 
 
 def best_threshold(error: torch.Tensor, unusual: torch.Tensor) -> float:
-    """The error (N,) above which calling a row unusual gives the best F1; midway between two of the errors.
+    """Return the threshold on errors (N,) with the best F1 for anomalies, midway between two errors.
 
-    Without an unusual row to learn from, it is the greatest error of a usual one.
+    Without anomalous rows, it is the greatest error of a normal one.
     """
     import torch
 
@@ -132,13 +132,13 @@ def best_threshold(error: torch.Tensor, unusual: torch.Tensor) -> float:
 
 
 def _told(output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The error of each row, and whether it is unusual, (N,)."""
+    """Return the error of each row, and whether it is anomalous, (N,)."""
     given = data.inputs[data.schema.inputs[0].name][rows]
     return row_errors(output, given), data.target[rows] != usual_class(data)
 
 
 def _wrongness(error: torch.Tensor, threshold: float, wrong: torch.Tensor) -> torch.Tensor:
-    """What puts rows in order, (N,): the wrong ones that are far from the threshold first, the right ones last."""
+    """Return a sort key (N,): wrong predictions far from the threshold first, correct ones last."""
     distance = (error - threshold).abs()
     share = distance / (1 + distance)
     return share.where(wrong, -share)

@@ -1,4 +1,4 @@
-"""Yes or no, from one logit."""
+"""Binary classification from one logit."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 class BinaryClassification(Objective):
-    """Binary cross-entropy between one logit (N, 1) and 0 or 1 (N, 1); the second of the two classes is the positive
-    one. From which probability on it is told, is chosen on validation rows."""
+    """Binary cross-entropy between one logit (N, 1) and 0 or 1 (N, 1); the second class is the positive one. The
+    decision threshold is chosen on the validation rows."""
 
     task = binary_classification.BinaryClassification()
 
@@ -36,7 +36,7 @@ class BinaryClassification(Objective):
         return Scores({"loss": loss, "accuracy": ((output > 0) == (target > HALF)).sum()}, len(target))
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
-        """The probability from which on the positive class is told, by the best F1 among these rows."""
+        """Choose the probability threshold with the best F1."""
         return {"threshold": best_threshold(output[:, 0].sigmoid(), data.target[rows] == 1)}
 
     def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:

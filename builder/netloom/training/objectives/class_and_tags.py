@@ -25,8 +25,8 @@ _CLASS, _TAGS = Classification(), Tagging()
 class ClassAndTags(Objective):
     """The weighted sum of both cross-entropies.
 
-    The outputs, classes (N, C) and tags (N, T, K), come side by side as (N, C + T K). The target (N, 2 + T) says how
-    many classes there are, which of them it is, and the tags.
+    The outputs, classes (N, C) and tags (N, T, K), are concatenated to (N, C + T·K). The target (N, 2 + T) holds the
+    number of classes, the class, and the tags.
     """
 
     task = class_and_tags.ClassAndTags()
@@ -109,13 +109,13 @@ class ClassAndTags(Objective):
 
 
 def _parts(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The classes (N, C) and tags (N, T, K) that stand side by side in an output."""
+    """Split an output into classes (N, C) and tags (N, T, K)."""
     classes = int(target[0, 0])
     return output[:, :classes], output[:, classes:].reshape(len(output), target.shape[1] - 2, -1)
 
 
 def _views(data: Prepared) -> tuple[Prepared, Prepared]:
-    """The data as if only the classes, and as if only the tags were asked for."""
+    """Return the data with only the classes, and with only the tags as target."""
     target = data.schema.target
     of_classes, of_tags = (
         replace(data.schema, target=replace(target, kind="class", tags=(), shape=())),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Classification(Objective):
     """Cross-entropy over logits (N, classes) and class numbers (N,).
 
-    What is measured is always the plain one, so that runs with different weights or smoothing can be compared.
+    Metrics always use the unweighted loss, so that runs with different weights or smoothing are comparable.
     """
 
     task = classification.Classification()
@@ -76,7 +76,7 @@ class Classification(Objective):
 
 
 def _roc_auc(truth: Any, shares: Any) -> dict[str, float]:
-    """Of two classes: how often a row of the second has more of its probability than a row of the first."""
+    """Return the ROC-AUC for two classes."""
     if shares.shape[1] != 2 or len(set(truth.tolist())) != 2:
         return {}
     return {"roc_auc": roc_auc(truth, shares[:, 1])}

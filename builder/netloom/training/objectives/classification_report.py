@@ -1,7 +1,7 @@
-"""Which classes were taken for which, and the scores of each that follow from it.
+"""The confusion matrix and the scores of each class.
 
-By their formulas: scikit-learn takes a second to import, at the end of each run, and then 5 to 50 times as long, twenty
-times over where intervals are taken. The tests hold them against it.
+Implemented here, as scikit-learn takes a second to import at the end of each run and is 5 to 50 times slower, repeated
+twenty times for confidence intervals. The tests compare the results with scikit-learn's.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ ClassScores = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def confusion(truth: np.ndarray, guess: np.ndarray, classes: int) -> np.ndarray:
-    """How many rows (classes, classes) of each class, down, were taken for which, across; from class numbers (N,)."""
+    """Return the confusion matrix (true class, predicted class) from class indices (N,)."""
     found: np.ndarray = np.bincount(truth * classes + guess, minlength=classes * classes).reshape(classes, classes)
     return found
 
 
 def class_scores(counts: np.ndarray) -> ClassScores:
-    """The scores of each class, of its `confusion`; 0 where one is 0 of 0."""
+    """Return the scores of each class from its `confusion`; 0 for 0/0."""
     right, told, there = counts.diagonal(), counts.sum(0), counts.sum(1)
     return _share(right, told), _share(right, there), _share(2 * right, told + there), there
 
@@ -33,8 +33,8 @@ def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def roc_auc(positive: np.ndarray, scores: np.ndarray) -> float:
-    """How often a row that is `positive` (N,) has a higher score (N,) than one that is not; equal ones count half.
-    There have to be rows of both kinds. Not a number where a score is none."""
+    """Return the probability that a `positive` row (N,) has a higher score (N,) than a negative one; ties count
+    half. Needs rows of both kinds. NaN if a score is NaN."""
     if np.isnan(scores).any():
         return float("nan")
     _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
@@ -45,7 +45,8 @@ def roc_auc(positive: np.ndarray, scores: np.ndarray) -> float:
 
 
 def by_class(classes: Sequence[str], scores: Any) -> list[dict[str, Any]]:
-    """A row for each class, of its `class_scores`, or what scikit-learn's `precision_recall_fscore_support` gives."""
+    """Return a row per class from its `class_scores`, or from the result of scikit-learn's
+    `precision_recall_fscore_support`."""
     return [
         {"class": name, "precision": float(exact), "recall": float(found), "f1": float(f1), "examples": int(count)}
         for name, exact, found, f1, count in zip(classes, *scores, strict=True)

@@ -1,4 +1,4 @@
-"""Embeddings without labels: two views of an example come together, and away from all others.
+"""Contrastive learning (SimCLR): embeddings without labels.
 
 Chen, Kornblith, Norouzi and Hinton, A simple framework for contrastive learning, https://arxiv.org/abs/2002.05709
 """
@@ -25,10 +25,10 @@ _PROBE_STEPS = 300
 
 
 class Contrastive(Objective):
-    """NT-Xent over embeddings (2·N, D), of which rows 2i and 2i + 1 are two augmented views of one example.
+    """NT-Xent loss over embeddings (2·N, D); rows 2i and 2i + 1 are two augmented views of an example.
 
-    Labels are never learned from. Where the data has classes, they measure the embeddings afterwards: by the vote of
-    the nearest training rows (cosine), and by a linear probe that is trained on the embeddings of the training rows.
+    Labels are not used for training. If the data has classes, they evaluate the embeddings: by kNN (cosine) and by a
+    linear probe, both on the embeddings of the training rows.
     """
 
     task = contrastive.Contrastive()
@@ -43,7 +43,7 @@ class Contrastive(Objective):
         return self.described(training, data.schema)
 
     def target(self, data: Prepared) -> torch.Tensor:
-        """Nothing is learned from targets: the number of each row stands for it."""
+        """Return row indices, as targets are not used for training."""
         import torch
 
         return torch.arange(len(next(iter(data.inputs.values()))))
@@ -51,7 +51,7 @@ class Contrastive(Objective):
     def drawn(
         self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Two views of each row, one behind the other."""
+        """Return two augmented views of each row, in consecutive rows."""
         if self.change is None:
             return [value.repeat_interleave(2, 0) for value in inputs], target.repeat_interleave(2)
         one, other = (self.change.view(inputs, target, (*seed, view)) for view in (0, 1))
@@ -74,7 +74,7 @@ class Contrastive(Objective):
         )
 
     def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
-        """Naming the majority class, where the data has classes."""
+        """Return the score of the majority class, if the data has classes."""
         if not data.schema.target.type.is_class:
             return None
         most = data.target[data.split["train"]].bincount().argmax()
@@ -126,14 +126,14 @@ class Contrastive(Objective):
 
 
 def interleaved(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Rows of two tensors (N, …) in turn, (2·N, …)."""
+    """Interleave the rows of two tensors (N, …), (2·N, …)."""
     import torch
 
     return torch.stack([one, other], dim=1).flatten(0, 1)
 
 
 def similarities(output: torch.Tensor) -> torch.Tensor:
-    """Cosine similarities of all rows with each other, (N, N); of a row with itself it is lower than any."""
+    """Return the cosine similarities of all pairs of rows, (N, N); the diagonal is lower than any of them."""
     import torch
     from torch.nn import functional
 
@@ -143,7 +143,7 @@ def similarities(output: torch.Tensor) -> torch.Tensor:
 
 
 def nt_xent(output: torch.Tensor, temperature: float) -> torch.Tensor:
-    """The loss of each view (2·N,): cross-entropy of telling its partner among all other views by cosine similarity."""
+    """Return the loss of each view (2·N,): cross-entropy of its partner among all other views, by cosine similarity."""
     import torch
     from torch.nn import functional
 
@@ -152,8 +152,8 @@ def nt_xent(output: torch.Tensor, temperature: float) -> torch.Tensor:
 
 
 def spread(output: torch.Tensor) -> float:
-    """How many directions the embeddings use, as a share of all they have: exp of the entropy of the variances along
-    their principal axes. Near 1/D they have collapsed."""
+    """Return the effective rank as a share of the dimensions: exp of the entropy of the variances along the
+    principal axes. Near 1/D, the embeddings have collapsed."""
     import torch
     from torch.nn import functional
 
@@ -165,9 +165,9 @@ def spread(output: torch.Tensor) -> float:
 
 
 def knn(asked: torch.Tensor, bank: torch.Tensor, labels: torch.Tensor, classes: int, count: int) -> torch.Tensor:
-    """The class (N,) for which most of the `count` nearest rows of the bank vote, by cosine; of equals the nearer.
+    """Return the majority class (N,) of the `count` nearest rows of the bank, by cosine; the nearer one in ties.
 
-    scikit-learn takes the first class among equals, and twice as long.
+    scikit-learn breaks ties by the order of classes, and takes twice as long.
     """
     import torch
     from torch.nn import functional
@@ -182,7 +182,8 @@ def knn(asked: torch.Tensor, bank: torch.Tensor, labels: torch.Tensor, classes: 
 
 
 def probe(bank: torch.Tensor, labels: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
-    """The classes (N,) that a linear layer tells, trained on the embeddings of the bank; the same every time."""
+    """Return the classes (N,) predicted by a linear classifier, trained on the embeddings of the bank;
+    deterministic."""
     import torch
     from sklearn.linear_model import LogisticRegression
 
@@ -196,7 +197,7 @@ def probe(bank: torch.Tensor, labels: torch.Tensor, asked: torch.Tensor) -> torc
 
 
 def mapped(output: torch.Tensor, names: list[str]) -> dict[str, Any]:
-    """Embeddings on their first two principal axes, with what each row is."""
+    """Return embeddings on their first two principal axes, with the label of each row."""
     import torch
 
     few = output[:MAPPED].double()

@@ -1,4 +1,4 @@
-"""One of several classes, as a teacher says it: the logits of an earlier run beside the labels.
+"""Knowledge distillation: classification from labels and from the logits of an earlier run.
 
 Hinton, Vinyals and Dean, https://arxiv.org/abs/1503.02531.
 """
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Distillation(Classification):
     """`share` · T² · KL(teacher at temperature T ‖ student at T) + (1 − `share`) · cross-entropy with the labels.
 
-    In a step the target is (N, 1 + classes): the class number, then the teacher's logits. What is measured is the plain
-    cross-entropy with the labels alone, as in any classification.
+    In a step, the target is (N, 1 + classes): the class, then the logits of the teacher. Metrics use the cross-entropy
+    with the labels only, as in classification.
     """
 
     task = distillation.Distillation()
@@ -45,7 +45,7 @@ class Distillation(Classification):
     def drawn(
         self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """The batch with what the teacher says of it beside the class numbers."""
+        """Append the logits of the teacher to the targets of a batch."""
         import torch
 
         if self.teacher is None:
@@ -56,7 +56,7 @@ class Distillation(Classification):
     def batch(
         self, inputs: list[torch.Tensor], target: Targets, seed: tuple[int, int, int]
     ) -> tuple[list[torch.Tensor], Targets]:
-        """The teacher sees the rows as the student does, after all augmentations."""
+        """The teacher receives the same augmented inputs as the student."""
         from netloom.training.targets import map_targets
 
         goal = target

@@ -1,4 +1,4 @@
-"""What a document says about losses: how much classes count, how sure an answer should be, what an error costs."""
+"""Loss settings of a document: class weights, label smoothing, regression loss."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pricing:
-    """How a loss is computed. `class_weights` (classes,) are float32 on the device of the loss; None: all count alike.
+    """How a loss is computed. `class_weights` (classes,) are float32 on the device of the loss; None: uniform.
 
-    `regression` is mse, mae, huber (squares up to `delta`, in proportion beyond) or quantile (the answer should lie
-    above a share `quantile` of the targets).
+    `regression` is mse, mae, huber (quadratic up to `delta`, linear beyond) or quantile (predicts the `quantile` of the
+    target).
     """
 
     class_weights: torch.Tensor | None = None
@@ -29,12 +29,12 @@ class Pricing:
 
     @property
     def plain(self) -> bool:
-        """Whether classes count alike and labels are as they are."""
+        """Return whether there are neither class weights nor label smoothing."""
         return self.class_weights is None and self.label_smoothing == 0 and self.positive_weight is None
 
     def binary(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Binary cross-entropy of logits against 0 and 1 of the same shape (N, labels), with these weights and this
-        smoothing: the mean over all of them."""
+        """Return the mean binary cross-entropy of logits and 0/1 targets (N, labels), with these weights and this
+        smoothing."""
         from torch.nn import functional
 
         smooth = self.label_smoothing
@@ -42,7 +42,7 @@ class Pricing:
         return functional.binary_cross_entropy_with_logits(logits, goal, pos_weight=self.positive_weight)
 
     def entropy(self, logits: torch.Tensor, target: torch.Tensor, **how: Any) -> torch.Tensor:
-        """Cross-entropy as torch has it, with these weights and this smoothing."""
+        """Return torch's cross-entropy with these weights and this smoothing."""
         from torch.nn import functional
 
         return functional.cross_entropy(
@@ -50,11 +50,11 @@ class Pricing:
         )
 
     def mass(self, target: torch.Tensor) -> torch.Tensor | int:
-        """What the mean of `entropy` is divided by, where no target is left out."""
+        """Return the divisor of the mean of `entropy`, if no target is ignored."""
         return target.numel() if self.class_weights is None else self.class_weights[target].sum()
 
     def error(self, output: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
-        """What the errors of a regression cost."""
+        """Return the regression loss."""
         import torch
         from torch.nn import functional
 
@@ -70,7 +70,7 @@ class Pricing:
 
 
 def pricing(training: Training, takes: tuple[str, ...], targets: torch.Tensor, classes: int, device: str) -> Pricing:
-    """What a document says, as far as an objective takes it. `targets` are class numbers of the training rows alone."""
+    """Return the loss settings of a document that an objective uses. `targets` are the classes of the training rows."""
     import torch
 
     weights = None
@@ -94,8 +94,8 @@ def pricing(training: Training, takes: tuple[str, ...], targets: torch.Tensor, c
 
 
 def positive_weight(asked: str | float, targets: torch.Tensor) -> torch.Tensor:
-    """How much each label counts where it applies, (labels,): as asked, or negatives over positives in `targets`, which
-    are 0 and 1, (R,) or (R, labels). A label that applies nowhere, or everywhere, counts 1."""
+    """Return the positive weight per label (labels,): as set, or negatives divided by positives in the 0/1 `targets`
+    (R,) or (R, labels). It is 1 for a label that applies to no row, or to all."""
     import torch
 
     table = targets.reshape(len(targets), -1).double()
@@ -107,9 +107,9 @@ def positive_weight(asked: str | float, targets: torch.Tensor) -> torch.Tensor:
 
 
 def balanced(targets: torch.Tensor, classes: int) -> torch.Tensor:
-    """Weights (classes,) with which each class that is met counts as much as each other, 1 in the mean over rows.
+    """Return weights (classes,) that balance all classes that occur, with the mean 1 over rows.
 
-    Targets below 0 stand for none.
+    Ignores targets below 0.
     """
     known = targets.flatten()
     counts = known[known >= 0].bincount(minlength=classes).double()

@@ -1,4 +1,4 @@
-"""Losses that several objectives share, with what they add up over an epoch."""
+"""Losses shared by several objectives, with their sums over an epoch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SquaredLoss(Objective):
 
 
 class StepCrossEntropy(Objective):
-    """Cross-entropy over logits (N, T, classes) and class numbers (N, T); steps without a target count nowhere."""
+    """Cross-entropy over logits (N, T, classes) and class numbers (N, T); ignores steps without a target."""
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return self.pricing.entropy(output.flatten(0, 1), target.flatten(), ignore_index=IGNORE)

@@ -1,4 +1,4 @@
-"""Any number of labels at once."""
+"""Multi-label classification."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class MultiLabel(Objective):
-    """Binary cross-entropy between a logit for each label (N, L) and 0 or 1 (N, L), the mean over rows and labels.
+    """Binary cross-entropy between logits (N, L) and 0/1 targets (N, L), averaged over rows and labels.
 
-    From which probability on a label is told, is chosen on validation rows, for each label by itself.
+    The decision threshold of each label is chosen on the validation rows.
     """
 
     task = multi_label.MultiLabel()
@@ -48,7 +48,7 @@ class MultiLabel(Objective):
         return {**found, "micro_f1": 2 * means["hits"] / means["called"] if means["called"] else 0.0}
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
-        """The probability from which on each label is told, by its best F1 among these rows; by the label's number."""
+        """Choose the threshold of each label with the best F1; by label index."""
         shares, true = output.sigmoid(), data.target[rows] > HALF
         return {str(label): best_threshold(shares[:, label], true[:, label]) for label in range(shares.shape[1])}
 
@@ -98,10 +98,10 @@ class MultiLabel(Objective):
 
 
 def thresholds(chosen: Settings, count: int) -> list[float]:
-    """The probability from which on each label is told."""
+    """Return the decision threshold of each label."""
     return [chosen.get(str(label), HALF) for label in range(count)]
 
 
 def listed(classes: tuple[str, ...], applies: Any) -> str:
-    """Labels in words."""
+    """Return labels as text."""
     return ", ".join(name for name, on in zip(classes, applies, strict=True) if on) or "none"

@@ -1,4 +1,4 @@
-"""What an objective is: the loss that training lowers, and the measures that people read."""
+"""The base class of objectives: the training loss and the metrics of a task."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Scores:
-    """Sums over the rows of a batch, kept as tensors so that no step waits for the device; `count` is their divisor."""
+    """Sums over the rows of a batch; tensors, so that no step waits for the device. `count` is their divisor."""
 
     sums: dict[str, torch.Tensor]
     count: int
@@ -40,7 +40,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Worst:
-    """A row of the data on which the network is most wrong."""
+    """One of the rows with the greatest errors."""
 
     row: int
     loss: float
@@ -51,7 +51,7 @@ class Worst:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A trained network on one split. Which parts are there depends on the objective."""
+    """The evaluation of a trained network on a split. Its parts depend on the objective."""
 
     split: str
     rows: int
@@ -90,21 +90,21 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Reference:
-    """How a trivial predictor, which `title` names, does on the rows of an evaluation, by the same measures."""
+    """The metrics of the baseline predictor `title` on the rows of an evaluation."""
 
     title: str
     metrics: dict[str, float]
 
 
 def joined(answer: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
-    """A network's answer as one tensor: several outputs side by side, (N, all their numbers)."""
+    """Concatenate several outputs of a network to one tensor (N, values)."""
     import torch
 
     return torch.cat([part.flatten(1) for part in answer], dim=1) if isinstance(answer, tuple) else answer
 
 
 class Objective(ABC):
-    """The loss and the metrics of one task, on tensors. What else there is to say of the task, `task` declares."""
+    """The loss and metrics of a task on tensors. The rest of the declaration is in `task`."""
 
     task: ClassVar[Task]
     # The trainer by its name in `trainers.registry`.
@@ -117,7 +117,7 @@ class Objective(ABC):
 
     @property
     def name(self) -> str:
-        """The name of the task, as documents hold it."""
+        """The name of the task, as in documents."""
         return self.task.name
 
     @property
@@ -126,24 +126,25 @@ class Objective(ABC):
         return self.task.metrics
 
     def described(self, training: Training, schema: Schema) -> Self:
-        """This objective as a document describes it, for all that is done with an answer but lowering its loss."""
+        """Return this objective configured by a document, for everything except the training loss."""
         return self
 
     def drawn(
         self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """A batch as it goes through the network: with a second view of each row, say. The same seed gives the same."""
+        """Return a batch as the network receives it, such as with a second view of each row. Equal seeds give equal
+        results."""
         return inputs, target
 
     def join(self, fields: Sequence[str], change: BatchAugmentation | None) -> None:
-        """Set once, where the task augments batches: the fields in the order of the inputs, and what augments them."""
+        """Set the fields in the order of the inputs and their augmentation, for tasks that augment batches."""
         self.fields, self.change = tuple(fields), change
 
     def batch(
         self, inputs: list[torch.Tensor], target: Targets, seed: tuple[int, int, int]
     ) -> tuple[list[torch.Tensor], Targets]:
-        """A batch of a step after all that is done to it, where the task augments batches; the seed is the training
-        seed, the epoch and the batch's first row."""
+        """Return the augmented batch of a step, for tasks that augment batches; the seed consists of the training
+        seed, the epoch and the first row."""
         return self.drawn(inputs, cast("torch.Tensor", target), seed)
 
     def further(
@@ -154,19 +155,19 @@ class Objective(ABC):
         data: Prepared,
         rows: torch.Tensor,
     ) -> Evaluation:
-        """An evaluation with what takes more than the answers for its rows; `ask` has the network answer others."""
+        """Add results to an evaluation that need predictions for other rows, which `ask` returns."""
         return found
 
     def target(self, data: Prepared) -> torch.Tensor:
-        """What the loss is taken against, for all rows of the data, (R, …)."""
+        """Return the targets of the loss for all rows of the data, (R, …)."""
         return data.target
 
     def goal(self, data: Prepared) -> torch.Tensor:
-        """The same, where a document has a say in it."""
+        """Return the targets of the loss with the settings of a document."""
         return self.target(data)
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:
-        """This objective with what a document says about its loss."""
+        """Return this objective with the loss settings of a document."""
         if not self.task.settings:
             return self
         targets = self.class_targets(data)[data.split["train"]]
@@ -176,17 +177,17 @@ class Objective(ABC):
         return made
 
     def class_targets(self, data: Prepared) -> torch.Tensor:
-        """The class numbers by which classes can be weighted, (R, …); below 0 where there is none."""
+        """Return the classes for class weights, (R, …); below 0 if there is none."""
         return data.target
 
     @property
     def lowered(self) -> str:
-        """What the lowered loss is called on curves; one that is not the loss which is measured has its own name."""
+        """The name of the training loss on curves; it differs from "loss" if the evaluated loss is another one."""
         return "batch_loss" if self.pricing.plain else "weighted_loss"
 
     @property
     def batched(self) -> bool:
-        """Whether the losses of many rows can be taken at once, by torch.func.vmap; with class weights they cannot."""
+        """Whether per-row losses can be computed by torch.func.vmap; not with class weights."""
         return self.pricing.class_weights is None
 
     def is_proportion(self, metric: str) -> bool:
@@ -194,11 +195,12 @@ class Objective(ABC):
         return self.task.is_proportion(metric)
 
     def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
-        """Outputs of a predictor that any network has to beat; None where there is none."""
+        """Return the outputs of a baseline predictor; None if there is none."""
         return None
 
     def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
-        """How the trivial predictor does on `rows`. It is calibrated on the validation rows, as a network is."""
+        """Return the metrics of the baseline predictor on `rows`. It is calibrated on the validation rows, as a
+        network is."""
         from netloom.training.streaming import measured
 
         found, validation = self.trivial(data, rows), measured(data, "validation")
@@ -209,34 +211,34 @@ class Objective(ABC):
         return Reference(found.title, self.evaluate(found.output, data, rows, split, chosen).metrics)
 
     def titles(self, training: Training) -> Mapping[str, str]:
-        """What the measures are called under a document's settings."""
+        """Return the titles of the metrics with the settings of a document."""
         return self.metrics
 
     def mass(self, target: torch.Tensor) -> torch.Tensor | float:
-        """How much a batch counts in the mean loss of a larger one."""
+        """Return the weight of a batch in the mean loss of a larger one."""
         return len(target)
 
     @abstractmethod
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """The mean loss of a batch, a scalar."""
+        """Return the mean loss of a batch, a scalar."""
 
     @abstractmethod
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
-        """Sums of the loss and the other measures over a batch."""
+        """Return the sums of the loss and the metrics over a batch."""
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
-        """The measures that people read, from the means of the sums."""
+        """Return the final metrics from the means of the sums."""
         return means
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
-        """What is chosen after training, from the outputs for the validation rows alone."""
+        """Choose parameters after training, such as thresholds, from the outputs for the validation rows."""
         return {}
 
     @abstractmethod
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
-        """Everything that the results page shows, from the outputs for `rows` and what `calibrate` chose."""
+        """Return the results for the Results page, from the outputs for `rows` and the result of `calibrate`."""
 
     def answers(
         self,
@@ -245,15 +247,15 @@ class Objective(ABC):
         inputs: Mapping[str, torch.Tensor] = NOTHING,
         chosen: Settings = NOTHING,
     ) -> list[dict[str, Any]]:
-        """One answer in plain JSON for each row of `output`, which the network gave to `inputs`."""
+        """Return a prediction in plain JSON for each row of `output`, the outputs for `inputs`."""
         preprocess = {**data.preprocess, "target": self.decoding(data, chosen)}
         return decode(preprocess, self.parted(output, data), inputs)
 
     def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:
-        """The outputs of the network, of which several stand side by side in `output`, (N, …)."""
+        """Split `output` into the outputs of the network, (N, …)."""
         return output
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
-        """What a script that predicts without Netloom has to know to put an output into words."""
+        """Return the data with which a script without Netloom decodes predictions."""
         found: dict[str, Any] = data.preprocess["target"]
         return found

@@ -1,4 +1,4 @@
-"""One of several classes that have an order, by the ranked probability score.
+"""Ordinal classification with the ranked probability score.
 
 Epstein 1969, https://doi.org/10.1175/1520-0450(1969)008<0985:ASSFPF>2.0.CO;2; as a loss of networks: Hou, Yu and
 Samaras 2016, https://arxiv.org/abs/1611.05916.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 class OrdinalClassification(Classification):
     """The squared distance between the cumulative probabilities of logits (N, classes) and of class numbers (N,),
-    summed over all classes but the last. It is 0 where all probability is on the right class."""
+    summed over all classes but the last. It is 0 if all probability is on the true class."""
 
     task = ordinal_classification.OrdinalClassification()
 
@@ -67,7 +67,7 @@ def ranked_probability(output: torch.Tensor, target: torch.Tensor) -> torch.Tens
 
 
 def weighted_kappa(target: torch.Tensor, predicted: torch.Tensor, classes: int) -> float:
-    """Cohen's κ with quadratic weights of class numbers (N,); NaN where all rows have one class."""
+    """Cohen's κ with quadratic weights of class numbers (N,); NaN if all rows have the same class."""
     import torch
 
     counts = torch.bincount(target * classes + predicted, minlength=classes**2).reshape(classes, classes).double()

@@ -1,4 +1,4 @@
-"""What to recommend: items in the order in which a user would like them.
+"""Recommendation by Bayesian personalized ranking (BPR).
 
 Rendle, Freudenthaler, Gantner and Schmidt-Thieme, BPR, https://arxiv.org/abs/1205.2618
 """
@@ -24,10 +24,11 @@ USERS, SHOWN, REDRAWS = 1_000, 12, 10
 
 
 class Ranking(Objective):
-    """−log σ(s(user, liked) − s(user, other)), with another item drawn for each that was liked.
+    """−log σ(s(user, liked) − s(user, other)), with a sampled negative item for each liked one.
 
-    The network gives a score (N, 1) to a user and an item. In a step, rows 2i and 2i + 1 are a liked item and one that
-    the user did not like in training; the target is whether the first was liked at all, so that others cost nothing.
+    The network returns a score (N, 1) for a user and an item. In a step, rows 2i and 2i + 1 are a liked item and a
+    sampled item that the user did not like in training; the target is whether the first was liked, so that other rows
+    have no loss.
     """
 
     task = ranking.Ranking()
@@ -51,7 +52,7 @@ class Ranking(Objective):
         return made
 
     def liked(self, data: Prepared) -> torch.Tensor:
-        """Which rows of the data (R,) are of a liked item."""
+        """Return which rows of the data (R,) have a liked item."""
         import torch
 
         if self.liked_from is None:
@@ -59,13 +60,13 @@ class Ranking(Objective):
         return data.restore(data.target).flatten(1)[:, 0] >= self.liked_from - 1e-6
 
     def goal(self, data: Prepared) -> torch.Tensor:
-        """1 for rows of a liked item, else 0, (R,)."""
+        """Return 1 for rows with a liked item, else 0, (R,)."""
         return self.liked(data).float()
 
     def drawn(
         self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Each row, and behind it the same user with an item that was drawn and is not known to be liked."""
+        """Return each row, followed by the same user with a sampled item that is not known to be liked."""
         import torch
 
         if self._known is None:
@@ -91,7 +92,7 @@ class Ranking(Objective):
         return doubled, target.repeat_interleave(2, 0)
 
     def _is_known(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-        """Whether users are known to like items, both (N, 1): (N,)."""
+        """Return whether users are known to like items, both (N, 1): (N,)."""
         import torch
 
         if self._known is None or not len(self._known):
@@ -124,7 +125,7 @@ class Ranking(Objective):
         data: Prepared,
         rows: torch.Tensor,
     ) -> Evaluation:
-        """The items that a user liked in these rows, among all that are not known from the rows of other splits."""
+        """Rank the items that a user liked in these rows among all items that do not occur in other splits."""
         import numpy as np
         import torch
 
@@ -182,7 +183,7 @@ class Ranking(Objective):
         )
 
     def _measures(self, found: Mapping[str, float]) -> dict[str, float]:
-        """What is measured of one user, as it is called."""
+        """Return the metrics of a user by name."""
         at = self.top_k
         return {f"recall@{at}": found["recall"], f"ndcg@{at}": found["ndcg"], "mrr": found["mrr"]}
 
@@ -191,13 +192,13 @@ class Ranking(Objective):
 
 
 def _means(values: list[dict[str, float]]) -> dict[str, float]:
-    """The mean of each measure over users."""
+    """Return the mean of each metric over users."""
     names = values[0] if values else {}
     return {name: sum(one[name] for one in values) / len(values) for name in names}
 
 
 def bpr(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What each pair costs, whether it counts, and whether the liked one scores higher, (N,) each."""
+    """Return the loss of each pair, its weight, and whether the liked item has the higher score, (N,) each."""
     from torch.nn import functional
 
     scores = output.flatten()
@@ -206,11 +207,11 @@ def bpr(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch
 
 
 def ranked(scores: torch.Tensor, wanted: torch.Tensor, length: int) -> dict[str, Any]:
-    """How well a user's items (I,) are put in order by their scores: recall and NDCG of the first `length`, and one
-    over the place of the first of `wanted`.
+    """Return the ranking metrics of a user's items (I,): recall and NDCG of the first `length`, and the reciprocal rank
+    of the first of `wanted`.
 
-    Recall is a share of all wanted ones. NDCG with gains of 1: https://doi.org/10.1145/582415.582418
-    scikit-learn's `ndcg_score` takes six times as long, which counts with thousands of users.
+    Recall is relative to all wanted items. NDCG uses gains of 1: https://doi.org/10.1145/582415.582418
+    scikit-learn's `ndcg_score` is six times slower, which matters for thousands of users.
     """
     import torch
 
@@ -229,6 +230,6 @@ def ranked(scores: torch.Tensor, wanted: torch.Tensor, length: int) -> dict[str,
 
 
 def names_of(data: Prepared, place: int) -> Callable[[int], str]:
-    """What the numbers of a field of categories stand for."""
+    """Return the names of the categories of a field."""
     values = data.preprocess["fields"][place]["columns"][0]["values"]
     return lambda number: str(values[number - 1]) if 0 < number <= len(values) else "(other)"

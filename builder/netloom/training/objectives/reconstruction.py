@@ -1,4 +1,4 @@
-"""What comes in, given back."""
+"""Reconstruction of the input."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN = 8
 
 
 class Reconstruction(SquaredLoss):
-    """Mean squared error between (N, …) and the first field of the input, in units of the training rows' deviation."""
+    """Mean squared error between (N, …) and the first input field, in standard deviations of the training rows."""
 
     task = reconstruction.Reconstruction()
 
@@ -61,12 +61,12 @@ class Reconstruction(SquaredLoss):
 
 
 def row_errors(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The mean squared error of each row, (N,)."""
+    """Return the mean squared error of each row, (N,)."""
     return (output - target).square().flatten(1).mean(1)
 
 
 def side_by_side(output: torch.Tensor, data: Prepared, rows: torch.Tensor, error: torch.Tensor) -> list[dict[str, Any]]:
-    """The rows with the greatest and the least error, each beside what the network made of it."""
+    """Return the rows with the greatest and the least error, each with its reconstruction."""
     order = error.argsort(descending=True).tolist()
     few = order[:SHOWN], [place for place in reversed(order) if place not in order[:SHOWN]][:SHOWN]
     return [
@@ -82,7 +82,7 @@ def side_by_side(output: torch.Tensor, data: Prepared, rows: torch.Tensor, error
 
 
 def _parts(output: torch.Tensor, data: Prepared, row: int) -> list[dict[str, Any]]:
-    """One example and its reconstruction, in the data's own units."""
+    """Return an example and its reconstruction, in the units of the data."""
     field = data.preprocess["fields"][0]
     given = data.inputs[field["name"]][row : row + 1].numpy()
     (before,), (after,) = restore_rows(field, given), restore_rows(field, output.unsqueeze(0).numpy())

@@ -1,7 +1,7 @@
-"""Predictors that every network has to beat: they ignore the input, or repeat what is near.
+"""Baseline predictors, which ignore the input or repeat a nearby value.
 
-Each returns outputs in the form of the network's, so that the measures of both are computed by the same code. They are
-fitted on the training rows alone.
+Each returns outputs in the form of the network's, so that the same code computes the metrics of both. They are fitted
+on the training rows only.
 """
 
 from __future__ import annotations
@@ -27,40 +27,40 @@ NUMBERS = 20_000_000
 
 @dataclass(frozen=True)
 class Trivial:
-    """Outputs (N, …) of a trivial predictor for some rows. `title` names the predictor."""
+    """Outputs (N, …) of a baseline predictor for some rows; `title` is its name."""
 
     title: str
     output: torch.Tensor
 
 
 def log_frequencies(labels: torch.Tensor, classes: int) -> torch.Tensor:
-    """The logarithm of each class's share (classes,) of the labels (N,), by Laplace's rule of succession."""
+    """Return the log frequency of each class (classes,) in the labels (N,), with Laplace smoothing."""
     counts = labels.flatten().bincount(minlength=classes).float() + 1
     return (counts / counts.sum()).log()
 
 
 def majority(data: Prepared, rows: torch.Tensor) -> Trivial:
-    """Class frequencies as logits (N, classes), so that the largest is the majority class."""
+    """Return class frequencies as logits (N, classes); the argmax is the majority class."""
     found = log_frequencies(data.target[data.split["train"]], len(data.schema.target.classes))
     return Trivial("Majority class", found.expand(len(rows), -1))
 
 
 def base_rates(data: Prepared, rows: torch.Tensor) -> Trivial:
-    """The log-odds (N, labels) of each label's share of the training rows."""
+    """Return the log-odds (N, labels) of the frequency of each label in the training rows."""
     target = data.target[data.split["train"]].float()
     rates = (target.reshape(len(target), -1).sum(0) + 1) / (len(target) + 2)
     return Trivial("Base rate", (rates / (1 - rates)).log().expand(len(rows), -1))
 
 
 def pixel_majority(data: Prepared, rows: torch.Tensor) -> Trivial:
-    """Class frequencies as logits (N, classes, H, W) of every pixel."""
+    """Return class frequencies as logits (N, classes, H, W) of every pixel."""
     train = _some(data.split["train"], NUMBERS // data.target[0].numel())
     found = log_frequencies(data.target[train].long(), len(data.schema.target.classes))
     return Trivial("Majority class", found[:, None, None].expand(len(rows), -1, *data.target.shape[1:]))
 
 
 def tag_of_word(data: Prepared, rows: torch.Tensor) -> Trivial:
-    """How often each word has each tag, as logits (N, T, tags); a word without training rows has the tags' shares."""
+    """Return the tag frequencies of each word as logits (N, T, tags); unknown words get the overall frequencies."""
     import torch
 
     tags, train = len(data.schema.target.classes), _some(data.split["train"], INPUT_ROWS)
@@ -77,9 +77,9 @@ def tag_of_word(data: Prepared, rows: torch.Tensor) -> Trivial:
 
 
 def next_token(data: Prepared, rows: torch.Tensor) -> Trivial:
-    """What follows a token, by counts of pairs, as logits (N, T, vocabulary).
+    """Return bigram frequencies as logits (N, T, vocabulary).
 
-    The shares of all tokens count as one more occurrence (a Dirichlet prior: https://doi.org/10.1017/S1351324900000218).
+    The unigram frequencies count as one more occurrence (a Dirichlet prior: https://doi.org/10.1017/S1351324900000218).
     """
     import torch
 
@@ -95,7 +95,7 @@ def next_token(data: Prepared, rows: torch.Tensor) -> Trivial:
 
 
 def token_by_place(data: Prepared, rows: torch.Tensor) -> Trivial:
-    """The shares of tokens at each place of the training answers, as logits (N, T, vocabulary)."""
+    """Return token frequencies at each position of the training targets as logits (N, T, vocabulary)."""
     import torch
 
     target = data.target[data.split["train"]]
@@ -105,7 +105,7 @@ def token_by_place(data: Prepared, rows: torch.Tensor) -> Trivial:
 
 
 def mean(data: Prepared, rows: torch.Tensor, quantile: float | None = None) -> Trivial:
-    """The mean (N, k) of the training targets, or a quantile of each."""
+    """Return the mean (N, k) of the training targets, or a quantile of each."""
     target = data.target[data.split["train"]].float()
     if quantile is None:
         return Trivial("Training mean", target.mean(0).expand(len(rows), *target.shape[1:]))
@@ -114,16 +114,17 @@ def mean(data: Prepared, rows: torch.Tensor, quantile: float | None = None) -> T
 
 
 def mean_of(values: torch.Tensor, train: torch.Tensor, rows: torch.Tensor) -> Trivial:
-    """The mean (N, …) of the training rows `train` of `values` (R, …)."""
+    """Return the mean (N, …) of `values` (R, …) over the training rows `train`."""
     found = values[_some(train, min(INPUT_ROWS, NUMBERS // values[0].numel()))].mean(0)
     return Trivial("Training mean", found.expand(len(rows), *found.shape))
 
 
 def forecast(data: Prepared, rows: torch.Tensor) -> Trivial | None:
-    """A forecast (N, horizon) that repeats the last value, or the last season where that errs less on training rows.
+    """Return a forecast (N, horizon) that repeats the last value, or the last season if that has a lower training
+    error.
 
     Hyndman and Athanasopoulos, Forecasting: principles and practice, https://otexts.com/fpp3/simple-methods.html. None
-    where the data is not a series of which a channel is forecast.
+    if the target is not the future of a channel of the series.
     """
     import numpy as np
     import torch
@@ -151,14 +152,14 @@ def forecast(data: Prepared, rows: torch.Tensor) -> Trivial | None:
 
 
 def _some(rows: torch.Tensor, most: int) -> torch.Tensor:
-    """At most `most` of the rows (and at least one), evenly spaced."""
+    """Return at most `most` of the rows (and at least one), evenly spaced."""
     import torch
 
     return rows[torch.linspace(0, len(rows) - 1, min(len(rows), max(1, most))).long()]
 
 
 def _forecast_channel(raw: object) -> int | None:
-    """The channel of a series whose next values are the target; None where the target is something else."""
+    """Return the channel of a series whose next values are the target; None if there is none."""
     if not isinstance(raw, Series) or raw.target_kind != "number" or not raw.contiguous or raw.gap == 0:
         return None
     if len(raw.channels) == 1:

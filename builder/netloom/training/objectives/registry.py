@@ -10,7 +10,7 @@ from netloom.training.objectives.objective import Objective
 
 @cache
 def objectives() -> dict[str, Objective]:
-    """Every objective, in the order in which tasks are listed."""
+    """Return all objectives in the order of tasks."""
     found = discover(
         Objective,
         "netloom.training.objectives",

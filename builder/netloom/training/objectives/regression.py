@@ -1,4 +1,4 @@
-"""A number, or several."""
+"""Regression of one or more numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOSSES = {
 
 
 class Regression(SquaredLoss):
-    """Mean squared error, or another, between (N, k) and (N, k), in standard deviations of the training targets."""
+    """Mean squared error or another loss between (N, k) and (N, k), in standard deviations of the training targets."""
 
     task = regression.Regression()
     # Which quantile is learned; None: the mean, or what another loss is least at.
@@ -77,7 +77,7 @@ class Regression(SquaredLoss):
         )
 
     def _of_quantile(self, over: torch.Tensor) -> dict[str, float]:
-        """Of targets that lie so far `over` what was said: the pinball loss, and the share that does not."""
+        """Return the pinball loss of targets that are `over` the prediction by this much, and the coverage."""
         share = self.quantile
         if share is None:
             return {}
@@ -86,7 +86,7 @@ class Regression(SquaredLoss):
 
 
 def _each(target: torch.Tensor, error: torch.Tensor) -> list[dict[str, Any]]:
-    """How each of several numbers (N, k) does, such as each step of a horizon."""
+    """Return the metrics of each of several numbers (N, k), such as each step of a horizon."""
     square, spread = error.square().flatten(1), (target - target.mean(0)).square().flatten(1).mean(0)
     rows = zip(square.mean(0).tolist(), error.abs().flatten(1).mean(0).tolist(), spread.tolist(), strict=True)
     return [

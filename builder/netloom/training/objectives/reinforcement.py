@@ -1,4 +1,4 @@
-"""Learning by acting: an agent in an environment, which seeks the highest return, the sum of its rewards."""
+"""Objectives of reinforcement learning: an agent maximizes its return, the sum of its rewards."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ EPISODES, SHOWN = 20, 3
 
 
 class Agent(Objective):
-    """What all agents share. An output (N, actions) holds a score for each action; the highest one's is taken.
+    """The base class of agents. An output (N, actions) holds a score per action; the action with the highest score is
+    taken.
 
-    Its trainer says how it learns; there is no loss of an output against a row of data.
+    Its trainer implements learning; there is no loss between an output and a row of data.
     """
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -41,7 +42,7 @@ class Agent(Objective):
     def play(
         self, answer: Callable[[dict[str, torch.Tensor]], torch.Tensor], data: Prepared, split: str = "test"
     ) -> Evaluation:
-        """How an agent that answers so does in episodes on the split's seeds, beside one that acts by chance."""
+        """Evaluate an agent in episodes on the seeds of a split, compared with random actions."""
         import numpy as np
         import torch
 
@@ -91,35 +92,35 @@ class Agent(Objective):
 
 
 class DQN(Agent):
-    """A value for each action: the return that is to be expected after it."""
+    """Deep Q-learning: the expected return of each action."""
 
     task = reinforcement.DQN()
     trainer = "dqn"
 
 
 class REINFORCE(Agent):
-    """A logit for each action: how likely it is to be taken."""
+    """REINFORCE: a logit for each action."""
 
     task = reinforcement.REINFORCE()
     trainer = "reinforce"
 
 
 class PPO(Agent):
-    """A logit for each action, and beside them the return that is to be expected, (N, actions + 1)."""
+    """Proximal policy optimization: a logit for each action and the expected return, (N, actions + 1)."""
 
     task = reinforcement.PPO()
     trainer = "ppo"
 
 
 def _chosen(episodes: list[Episode]) -> list[Episode]:
-    """The worst, the middling and the best of some episodes."""
+    """Return the worst, the median and the best of the episodes."""
     ordered = sorted(episodes, key=lambda episode: episode.total)
     places = sorted({0, len(ordered) // 2, len(ordered) - 1})
     return [ordered[place] for place in places][:SHOWN]
 
 
 def _shown(episode: Episode) -> dict[str, Any]:
-    """An episode as plain JSON, its numbers short enough to be sent to a browser."""
+    """Return an episode as plain JSON, with numbers rounded for the browser."""
     import numpy as np
 
     return {

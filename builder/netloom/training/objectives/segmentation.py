@@ -1,4 +1,4 @@
-"""One of several classes for every pixel."""
+"""Semantic segmentation."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SHOWN = 8
 
 
 class Segmentation(Objective):
-    """Cross-entropy over logits (N, classes, H, W) and class numbers (N, H, W), which are bytes until they are used.
+    """Cross-entropy over logits (N, classes, H, W) and class numbers (N, H, W), which are stored as bytes.
 
     Dice is 2 |A ∩ B| / (|A| + |B|) and IoU |A ∩ B| / |A ∪ B| of the pixels of a class, counted over all rows; both are
-    means over the classes that are met, without the first, which is the ground.
+    averaged over the classes that occur, except the first, the background.
     """
 
     task = segmentation.Segmentation()
@@ -96,7 +96,7 @@ class Segmentation(Objective):
 
 
 def _overlaps(said: torch.Tensor, true: torch.Tensor, classes: int) -> dict[str, torch.Tensor]:
-    """By class (classes,): pixels that were said and true, said, and true."""
+    """Return pixel counts per class (classes,): intersection, predicted, and true."""
     same = said[said == true]
     return {
         name: value.flatten().bincount(minlength=classes).double()
@@ -105,7 +105,7 @@ def _overlaps(said: torch.Tensor, true: torch.Tensor, classes: int) -> dict[str,
 
 
 def _shares(counts: dict[str, list[float]]) -> tuple[list[float | None], list[float | None]]:
-    """Dice and IoU by class; None for a class that is neither there nor said."""
+    """Return Dice and IoU per class; None for a class that is neither true nor predicted."""
     dice: list[float | None] = []
     iou: list[float | None] = []
     for both, said, true in zip(counts["both"], counts["said"], counts["true"], strict=True):
@@ -123,7 +123,7 @@ def _mean(values: list[float | None]) -> float:
 def _panels(
     said: torch.Tensor, right: torch.Tensor, data: Prepared, rows: torch.Tensor, order: list[int]
 ) -> list[dict[str, Any]]:
-    """Picture, mask and answer of the worst rows, then of some from the middle."""
+    """Return image, mask and prediction of the worst rows, then of some median ones."""
     middle = [place for place in order[len(order) // 2 :] if place not in order[:SHOWN]][:SHOWN]
     found = []
     for group, places in (("Worst", order[:SHOWN]), ("Typical", middle)):

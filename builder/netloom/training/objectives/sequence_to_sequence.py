@@ -1,4 +1,4 @@
-"""A text that is answered by a text, written token by token."""
+"""Sequence to sequence: a text generated from a text, token by token."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ SHOWN = 30
 
 
 class SequenceToSequence(StepCrossEntropy):
-    """Cross-entropy over logits (N, T, vocabulary) and tokens (N, T); places behind the end count nowhere.
+    """Cross-entropy over logits (N, T, vocabulary) and tokens (N, T); ignores positions after the end.
 
-    In training the network is told the true tokens before each place (https://doi.org/10.1162/neco.1989.1.2.270).
-    What it is worth shows where it is not: an answer is exact where every token that it wrote after its own is right.
+    Training uses teacher forcing (https://doi.org/10.1162/neco.1989.1.2.270). The exact match metric does not: it
+    counts texts that were generated without any error.
     """
 
     task = seq2seq.SequenceToSequence()
@@ -35,7 +35,7 @@ class SequenceToSequence(StepCrossEntropy):
         return reference_predictors.token_by_place(data, rows)
 
     def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
-        """With the share of rows whose answer is the most frequent one of the training rows."""
+        """Add the share of rows whose target is the most frequent one of the training rows."""
         found = super().reference(data, rows, split)
         if found is None:
             return None
@@ -46,7 +46,7 @@ class SequenceToSequence(StepCrossEntropy):
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
-        """What outputs tell for which the true tokens were given; `compare` adds what the network writes by itself."""
+        """Evaluate outputs with teacher forcing; `compare` adds generated texts."""
         from torch.nn import functional
 
         target = data.target[rows]
@@ -68,7 +68,7 @@ class SequenceToSequence(StepCrossEntropy):
         )
 
     def compare(self, found: Evaluation, answers: list[str], data: Prepared, rows: torch.Tensor) -> Evaluation:
-        """What `evaluate` found, with the answers that the network wrote to `rows` by itself."""
+        """Add the texts generated for `rows` to the result of `evaluate`."""
         numbers = rows.tolist()
         said = dict(zip(numbers, answers, strict=True))
         lines = [
@@ -95,7 +95,7 @@ class SequenceToSequence(StepCrossEntropy):
         data: Prepared,
         inputs: Mapping[str, torch.Tensor],
     ) -> list[str]:
-        """The answer to each row of `inputs`, by a network that sees of it only what it has written itself."""
+        """Generate a text for each row of `inputs`, from the network's own previous tokens."""
         import torch
 
         begun = data.schema.inputs[-1]
@@ -108,5 +108,5 @@ class SequenceToSequence(StepCrossEntropy):
 
 
 def _texts(tokens: torch.Tensor, data: Prepared) -> list[str]:
-    """Tokens (N, T) in words."""
+    """Return tokens (N, T) as texts."""
     return [written(data.preprocess["fields"][-1], line) for line in tokens.tolist()]

@@ -1,4 +1,4 @@
-"""Several targets at once, each with an output, an objective and a weight of its own."""
+"""Several targets, each with its own output, objective and weight."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _KEPT = ("metrics", "classes", "confusion", "report", "residuals", "separation")
 
 @dataclass(frozen=True)
 class Part:
-    """One output: numbers `start` to `start + width` of an answer, learned by `objective`, counting `weight`."""
+    """An output: values `start` to `start + width` of all outputs, with its `objective` and loss `weight`."""
 
     name: str
     objective: Objective
@@ -34,19 +34,19 @@ class Part:
     width: int
 
     def answer(self, output: torch.Tensor) -> torch.Tensor:
-        """Its share (N, width) of an answer."""
+        """Return its part (N, width) of all outputs."""
         return output[:, self.start : self.start + self.width]
 
     def called(self, measure: str) -> str:
-        """What a measure of this output is called among those of all."""
+        """Return the name of a metric of this output."""
         return f"{measure} ({self.name})"
 
 
 class SeveralOutputs(Objective):
-    """The sum of the losses of all outputs, each times its weight.
+    """The weighted sum of the losses of all outputs.
 
-    The outputs come side by side (N, all their numbers), the targets as float32 (N, targets), where a class is its
-    number. What the outputs are, `described` finds in the data and the document.
+    The outputs are concatenated (N, values), the targets are float32 (N, targets) with classes as indices. `described`
+    reads the outputs from the data and the document.
     """
 
     task = several_outputs.SeveralOutputs()
@@ -118,7 +118,7 @@ class SeveralOutputs(Objective):
         return {"loss": loss, **means}
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
-        """What the outputs choose, by the number of each: the thresholds of those that say yes or no."""
+        """Choose the parameters of each output, by its index, such as thresholds."""
         return {
             f"{place}:{name}": value
             for place, part in enumerate(self.parts)
@@ -173,7 +173,7 @@ class SeveralOutputs(Objective):
         )
 
     def _worst(self, each: list[list[Worst]]) -> list[Worst]:
-        """The worst rows of the outputs in turn, each row once."""
+        """Return the worst rows of the outputs alternately, each row once."""
         turns = [
             replace(item, target=f"{part.name} {item.target}", predicted=f"{part.name} {item.predicted}")
             for place in range(WORST)
@@ -193,23 +193,23 @@ class SeveralOutputs(Objective):
 
 
 def _own(training: Training, part: Part) -> Training:
-    """What a document says for one of the outputs."""
+    """Return the settings of a document for an output."""
     head = training.outputs.get(part.name)
     return training.model_copy(update={"class_weights": head.class_weights if head else None})
 
 
 def aimed(part: Part, values: torch.Tensor) -> torch.Tensor:
-    """The targets (N,) of an output as its objective takes them."""
+    """Return the targets (N,) of an output in the form that its objective needs."""
     return values.long() if part.objective.task.per_class_scores else values.unsqueeze(1)
 
 
 def own(chosen: Settings, place: int) -> dict[str, float]:
-    """What was chosen for one output."""
+    """Return the chosen parameters of an output."""
     return {name.partition(":")[2]: value for name, value in chosen.items() if name.startswith(f"{place}:")}
 
 
 def view(data: Prepared, place: int) -> Prepared:
-    """The data as if only one of its targets was asked for."""
+    """Return the data with only one of its targets."""
     spec, values = data.schema.target.parts[place], data.target[:, place]
     return replace(
         data,

@@ -1,4 +1,4 @@
-"""Pairs that are alike or not, by how far apart their embeddings lie.
+"""Similarity of pairs by the distance of their embeddings.
 
 Hadsell, Chopra and LeCun, Dimensionality reduction by learning an invariant mapping,
 https://doi.org/10.1109/CVPR.2006.100
@@ -33,10 +33,11 @@ ALIKE = 1  # the class of a pair that is alike
 
 
 class Siamese(Objective):
-    """½·d² for a pair that is alike, ½·max(0, margin − d)² for another; d is the Euclidean distance of two embeddings.
+    """½·d² for a similar pair, ½·max(0, margin − d)² for a dissimilar one; d is the Euclidean distance of the
+    embeddings.
 
-    The two outputs come side by side, (N, 2·D). The second of the two classes is that of pairs that are alike. Up to
-    which distance a pair is called alike, is chosen on validation rows.
+    The two outputs are concatenated, (N, 2·D). The second of the two classes is that of similar pairs. The distance
+    threshold is chosen on the validation rows.
     """
 
     task = siamese.Siamese()
@@ -51,7 +52,7 @@ class Siamese(Objective):
         return self.described(training, data.schema)
 
     def _costs(self, output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What each pair costs, and its distance, (N,)."""
+        """Return the loss of each pair and its distance, (N,)."""
         apart = distance(output)
         far = (self.margin - apart).clamp(min=0).square()
         return 0.5 * apart.square().where(target == ALIKE, far), apart
@@ -79,14 +80,14 @@ class Siamese(Objective):
         }
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
-        """The distance up to which calling a pair alike gives the best F1 among these rows."""
+        """Choose the distance threshold with the best F1 for similar pairs."""
         alike = data.target[rows] == ALIKE
         if not bool(alike.any()) or bool(alike.all()):
             return {"threshold": self.margin / 2}
         return {"threshold": -best_threshold(-distance(output), alike)}
 
     def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
-        """Calling every pair what most training pairs are."""
+        """Predict the majority class of the training pairs."""
         most = int(data.target[data.split["train"]].bincount().argmax())
         share = float((data.target[rows] == most).float().mean())
         return Reference("Majority class", {"accuracy": share, "roc_auc": 0.5})
@@ -140,9 +141,9 @@ def _told(name: str, apart: float) -> str:
 
 
 def distance(output: torch.Tensor) -> torch.Tensor:
-    """The Euclidean distance (N,) of two embeddings that stand side by side, (N, 2·D).
+    """Return the Euclidean distance (N,) of two concatenated embeddings (N, 2·D).
 
-    Where both are the same, the gradient is 0 and not infinite.
+    For equal embeddings, the gradient is 0 instead of infinite.
     """
     one, other = output.chunk(2, dim=1)
     square = (one - other).square().sum(1)

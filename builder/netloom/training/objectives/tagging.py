@@ -1,4 +1,4 @@
-"""One of several tags for every word, and the entities that they mark."""
+"""Sequence tagging, and the entities that tags mark."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Spans = set[tuple[int, int, str]]
 
 
 class Tagging(StepCrossEntropy):
-    """Cross-entropy over logits (N, T, tags) and tag numbers (N, T); places without a word count nowhere.
+    """Cross-entropy over logits (N, T, tags) and tag numbers (N, T); ignores positions without a word.
 
-    Tags mark entities by BIO: B-place begins one, I-place goes on, O is outside of all. An entity is right where its
-    first word, its last word and its kind are.
+    Tags mark entities in the BIO scheme: B-place begins an entity, I-place continues it, O is outside. An entity is
+    correct if its first word, last word and type are.
     """
 
     task = tagging.Tagging()
@@ -38,7 +38,7 @@ class Tagging(StepCrossEntropy):
         return super().configured(training, data, device).marked(data.schema.target.classes, device)
 
     def marked(self, tags: Sequence[str], device: str = "cpu") -> Self:
-        """This objective with the tags that classes stand for, so that it counts entities as well."""
+        """Return this objective with the names of the tags, so that it computes entity metrics, too."""
         import torch
 
         made = copy.copy(self)
@@ -119,8 +119,9 @@ class Tagging(StepCrossEntropy):
 
 
 def entities(tags: torch.Tensor, known: torch.Tensor, kinds: torch.Tensor, begins: torch.Tensor) -> torch.Tensor:
-    """For each place (N, T) at which an entity begins a number above 0 that says of which kind it is and where it ends,
-    0 elsewhere; two taggings agree on an entity where these numbers do. As `netloom.modalities.encoding.tags.spans`."""
+    """Return a number above 0 for each position (N, T) at which an entity begins, which encodes its type and end,
+    and 0 elsewhere; two taggings agree on an entity if these numbers are equal. As
+    `netloom.modalities.encoding.tags.spans`."""
     import torch
     from torch.nn import functional
 
@@ -135,7 +136,7 @@ def entities(tags: torch.Tensor, known: torch.Tensor, kinds: torch.Tensor, begin
 
 
 def entity_scores(true: Sequence[Spans | list[Any]], found: Sequence[Spans | list[Any]]) -> tuple[float, float, float]:
-    """Precision, recall and F1 of entities (first, last, kind), counted over all rows."""
+    """Return precision, recall and F1 of entities (first, last, type) over all rows."""
     right = sum(len(set(one) & set(other)) for one, other in zip(true, found, strict=True))
     said, there = sum(map(len, found)), sum(map(len, true))
     precision, recall = right / said if said else 0.0, right / there if there else 0.0
@@ -143,7 +144,7 @@ def entity_scores(true: Sequence[Spans | list[Any]], found: Sequence[Spans | lis
 
 
 def _report(true: Sequence[Any], found: Sequence[Any]) -> list[dict[str, Any]]:
-    """The scores of each kind of entity."""
+    """Return the scores of each type of entity."""
     kinds = sorted({kind for row in (*true, *found) for _, _, kind in row})
     lines = []
     for kind in kinds:

@@ -1,4 +1,4 @@
-"""Where a score says yes: thresholds that are chosen on validation rows, and curves over all of them."""
+"""Decision thresholds, which are chosen on validation rows, and curves over all thresholds."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ POINTS = 200
 
 
 def best_threshold(scores: torch.Tensor, positive: torch.Tensor) -> float:
-    """The score (N,) from which on saying yes gives the best F1 for `positive` (N,): midway between two of the scores.
+    """Return the threshold on scores (N,) with the best F1 for `positive` (N,), midway between two scores.
 
-    Without a positive row to learn from, or without another, it is a half.
+    It is 0.5 without positive or without negative rows.
     """
     import torch
 
@@ -36,8 +36,7 @@ def best_threshold(scores: torch.Tensor, positive: torch.Tensor) -> float:
 
 
 def curves(positive: Any, scores: Any) -> dict[str, Any]:
-    """The rates of a ROC curve, precision and recall, over all thresholds, thinned to be drawn; empty where only one of
-    both kinds of rows is there."""
+    """Return the ROC and precision-recall curves, subsampled for drawing; empty without positive or negative rows."""
     import numpy as np
     from sklearn.metrics import precision_recall_curve, roc_curve
 
@@ -61,7 +60,7 @@ def _thin(values: Any) -> list[float]:
 
 
 def areas(positive: Any, scores: Any) -> dict[str, float]:
-    """ROC-AUC and PR-AUC (average precision); not a number where only one of both kinds of rows is there."""
+    """Return ROC-AUC and PR-AUC (average precision); NaN without positive or negative rows."""
     import numpy as np
     from sklearn.metrics import average_precision_score
 

@@ -1,4 +1,4 @@
-"""Weights that others trained, from a folder as Hugging Face's libraries write it; nothing in it is executed."""
+"""Pretrained weights from a Hugging Face folder; nothing in it is executed."""
 
 from netloom.training.pretrained.folder import Folder, is_folder, open_folder
 from netloom.training.pretrained.weight_loading import Taken, read_folder, take

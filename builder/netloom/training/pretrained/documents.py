@@ -1,4 +1,4 @@
-"""The document of a network whose sizes a config.json tells."""
+"""Documents built from a config.json."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Chain = list[tuple[str, str, dict[str, Any]]]
 
 
 def document(folder: Folder, name: str) -> Project:
-    """A project whose main network is that of the folder.
+    """Return a project with the network of the folder.
 
     Raises:
-        Unreadable: its configuration does not say how it is built, or says what no layer here can do.
+        Unreadable: the configuration is incomplete, or no layer of Netloom supports it.
     """
     made = {"bert": _bert, "distilbert": _distilbert, "gpt2": _gpt2, "vit": _vit}
     kind = str(folder.config.get("model_type", ""))
@@ -45,7 +45,7 @@ def document(folder: Folder, name: str) -> Project:
 
 
 class _Config:
-    """Settings by name, each looked at."""
+    """Validated access to the settings of a config.json."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self._values = values
@@ -70,7 +70,7 @@ class _Config:
         return BENDS[value]
 
     def refuse(self, name: str, usual: Any) -> None:
-        """What would make another network of it."""
+        """Refuse settings that change the network in an unsupported way."""
         if self._values.get(name, usual) != usual:
             raise Unreadable(
                 f"config.json sets {name} to {str(self._values[name])[:40]!r}; only {usual!r} is supported."
@@ -178,7 +178,8 @@ def _block(steps: int, dim: int, heads: int, hidden: int, bend: str, epsilon: fl
 def _network(
     nodes: Chain, beside: Chain | None = None, joined: str = "", shares: dict[str, str] | None = None
 ) -> Network:
-    """Nodes one below the other with an Output last; those `beside` them end in the second port of `joined`."""
+    """Return a network of nodes in a chain that ends with an Output; the chain `beside` ends in the second port of
+    `joined`."""
     nodes = [*nodes, ("output_1", "Output", {})]
     made, edges = {}, []
     for column, part in enumerate((nodes, beside or [])):

@@ -1,8 +1,7 @@
-"""What the tensors of each family of networks are called, and which layer of a drawn network each belongs to: one table
-per family.
+"""Tables of tensor names: one per family of networks, from the names in files to the layers of a document.
 
-A layer of a drawn network is found by its type and by its place among those of that type, in the order in which they
-act; so it does not matter what its node is called.
+A layer is identified by its type and its index among the layers of that type, in the order of execution; so names of
+nodes do not matter.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ BLOCKS = {
 
 @dataclass(frozen=True)
 class Source:
-    """A tensor of a file: by name, `transposed`, or the `part`-th of `parts` that lie side by side in its first axis
-    (after it was transposed). `rows`: it is a table by place, of which a shorter network takes the first rows.
-    `otherwise` names the tensor with which it is tied, where a file holds the two once."""
+    """A tensor of a file: its name, whether it is `transposed`, and the `part`-th of `parts` along its first axis
+    (after transposition). `rows`: a position table, of which a shorter network uses the first rows. `otherwise` is
+    the tied tensor, if a file holds the two only once."""
 
     name: str
     transposed: bool = False
@@ -44,7 +43,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Layer:
-    """The layers of a type: the `place`-th (from the end where negative), and where each of its tensors comes from."""
+    """The `place`-th layer of a type (from the end if negative), and the sources of its tensors."""
 
     type: str
     place: int
@@ -53,7 +52,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Family:
-    """`prefixes` may stand before each name, `layers` are single ones, and `block` the parts of the i-th block."""
+    """`prefixes` can precede each name, `layers` are single layers, and `block` returns the parts of the i-th block."""
 
     title: str
     prefixes: tuple[str, ...]
@@ -72,7 +71,7 @@ def _one(name: str, *, rows: bool = False) -> dict[str, Source]:
 
 
 def _turned(name: str, part: int = 0, parts: int = 1) -> dict[str, Source]:
-    """A layer of GPT-2, whose weights lie the other way round (in, out)."""
+    """A linear layer of GPT-2, whose weights are transposed (in, out)."""
     return {
         "weight": Source(f"{name}.weight", transposed=True, part=part, parts=parts),
         "bias": Source(f"{name}.bias", part=part, parts=parts),

@@ -1,4 +1,4 @@
-"""A folder with a config.json and safetensors files, one or several with an index."""
+"""Folders with a config.json and safetensors files, a single one or several with an index."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OLD = {".gamma": ".weight", ".beta": ".bias"}
 
 @dataclass(frozen=True)
 class Folder:
-    """`config` as it is written, and of each tensor its shape and the file that holds it, by its name."""
+    """`config` is the content of config.json; `shapes` and `files` are those of each tensor by its name."""
 
     path: Path
     config: dict[str, Any]
@@ -32,7 +32,7 @@ class Folder:
     _own: dict[str, str] = field(repr=False)
 
     def tensor(self, name: str) -> torch.Tensor:
-        """A tensor as float32.
+        """Return a tensor as float32.
 
         Raises:
             Unreadable: its file is damaged.
@@ -47,7 +47,7 @@ class Folder:
         return found
 
     def processor(self) -> dict[str, Any] | None:
-        """How pictures are prepared; None where the folder does not say it.
+        """Return the image preprocessing; None if the folder does not define it.
 
         Raises:
             Unreadable: the file is damaged.
@@ -56,15 +56,15 @@ class Folder:
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether this is a folder as Hugging Face's libraries write it."""
+    """Return whether this is a Hugging Face folder."""
     return (Path(path) / CONFIG).is_file()
 
 
 def open_folder(path: str | Path) -> Folder:
-    """Look at the configuration and the names of the tensors; none of them is read.
+    """Read the configuration and the names of the tensors, but no tensor.
 
     Raises:
-        Unreadable: a file is missing or damaged, or the weights are in a form that would have to be executed.
+        Unreadable: a file is missing or damaged, or the format of the weights can contain code.
     """
     folder = Path(path)
     config = _json(folder, CONFIG)

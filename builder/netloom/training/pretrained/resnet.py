@@ -1,4 +1,4 @@
-"""The convolutions of a drawn residual network beside those of ResNet's files."""
+"""The convolutions of a residual network in a document, matched with those of ResNet files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LAYER = re.compile(r"encoder\.stages\.(\d+)\.layers\.(\d+)\.(?:layer\.(\d+)|sho
 
 
 def residual_names(project: Project, model: nn.Module, folder: Folder, prefix: str) -> Iterator[tuple[str, Source]]:
-    """Each convolution and the normalisation that follows it, block by block in the order in which they act.
+    """Return each convolution and the normalization after it, block by block in the order of execution.
 
-    Within a block the one on the shortcut is that whose normalisation is added to what the others give.
+    In a block, the convolution on the shortcut is the one whose normalization is added to the output of the others.
     """
     theirs = _files(folder, prefix)
     for name, (convolution, norm) in zip(theirs, _drawn(project, model), strict=False):
@@ -33,7 +33,7 @@ def residual_names(project: Project, model: nn.Module, folder: Folder, prefix: s
 
 
 def _files(folder: Folder, prefix: str) -> list[str]:
-    """The layers of the file in the order in which they act, a block's shortcut last."""
+    """Return the layers of the file in the order of execution, the shortcut of a block last."""
     found = []
     for name in folder.shapes:
         match = _LAYER.fullmatch(name.removeprefix(prefix))
@@ -45,7 +45,7 @@ def _files(folder: Folder, prefix: str) -> list[str]:
 
 
 def _drawn(project: Project, model: nn.Module) -> Iterator[tuple[str, str]]:
-    """The paths of convolutions and their normalisations, block by block, a block's shortcut last."""
+    """Return the paths of convolutions and their normalizations, block by block, the shortcut of a block last."""
     blocks: dict[str, list[Place]] = defaultdict(list)
     for place in places(project, model):
         if place.type == "Conv2d":
@@ -58,7 +58,7 @@ def _drawn(project: Project, model: nn.Module) -> Iterator[tuple[str, str]]:
 
 
 def _on_shortcut(project: Project, place: Place) -> bool:
-    """Whether a convolution reads what its block is given, and is added to the rest after its normalisation."""
+    """Return whether a convolution reads the input of its block and is added after its normalization."""
     network = _network(project, place)
     key = place.nodes[-1]
     reads = [edge.source for edge in network.edges if edge.target.partition(".")[0] == key]
@@ -70,7 +70,7 @@ def _on_shortcut(project: Project, place: Place) -> bool:
 
 
 def _behind(project: Project, place: Place) -> str:
-    """The normalisation that follows a convolution; empty where none does."""
+    """Return the normalization after a convolution, or ""."""
     network = _network(project, place)
     targets = [e.target.partition(".")[0] for e in network.edges if e.source.partition(".")[0] == place.nodes[-1]]
     return next((key for key in targets if network.nodes[key].type == "BatchNorm2d"), "")

@@ -1,4 +1,4 @@
-"""The tensors of a folder under the names that a drawn network has for them."""
+"""Loads the tensors of a folder under the names of a document's network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LISTED = 6
 
 @dataclass(frozen=True)
 class Taken:
-    """`weights` by the names of the network's tensors, what `fit` says of them, and remarks on what was left out."""
+    """`weights` by the names of the network's tensors, their `fit`, and remarks on unused ones."""
 
     weights: dict[str, torch.Tensor]
     fit: Fit
@@ -40,11 +40,11 @@ class Taken:
 
 
 def read_folder(path: str | Path, name: str = "", prepare: Preparation | None = None) -> Imported:
-    """The network of a folder as a document, with its weights; `prepare` is how inputs are prepared, where a person
-    says so, and else as the folder's preprocessor_config.json has it.
+    """Import the network of a folder with its weights. `prepare` is the preprocessing of inputs; by default that of
+    preprocessor_config.json.
 
     Raises:
-        Unreadable: one sentence that says what is wrong and where.
+        Unreadable: the folder cannot be imported; the message says why.
     """
     folder = open_folder(path)
     project = document(folder, name or folder.path.resolve().name)
@@ -67,11 +67,11 @@ def read_folder(path: str | Path, name: str = "", prepare: Preparation | None = 
 
 
 def take(project: Project, folder: Folder) -> Taken:
-    """The weights that a drawn network of the same architecture takes from a folder.
+    """Load the weights of a folder into a network of the same architecture.
 
     Raises:
-        Unreadable: this architecture is not known, or a file is damaged.
-        StartError: none of the tensors fits the network.
+        Unreadable: this architecture is not supported, or a file is damaged.
+        StartError: no tensor matches the network.
         CompileError: the network has errors.
     """
     import torch
@@ -103,10 +103,10 @@ def take(project: Project, folder: Folder) -> Taken:
 
 
 def family(folder: Folder) -> Family:
-    """The family that a folder's configuration names.
+    """Return the family of a folder's configuration.
 
     Raises:
-        Unreadable: it is none of those that are known.
+        Unreadable: the family is not supported.
     """
     kind = str(folder.config.get("model_type", ""))
     if kind not in FAMILIES:
@@ -119,7 +119,7 @@ def family(folder: Folder) -> Family:
 def _asked(
     project: Project, model: nn.Module, known: Family, folder: Folder, prefix: str
 ) -> Iterator[tuple[str, Source]]:
-    """The tensors of the drawn network with what to look for in the folder."""
+    """Yield the tensors of the network with their source in the folder."""
     by_type: dict[str, list[Place]] = defaultdict(list)
     blocks: list[Place] = []
     for place in places(project, model):
@@ -143,7 +143,7 @@ def _asked(
 
 
 def _fits(model: nn.Module, place: Place, layer: Layer, folder: Folder, prefix: str) -> bool:
-    """Whether all tensors that a file has for a layer are as large as those of a drawn one."""
+    """Return whether all tensors of a file for a layer have the shapes of the network's."""
     own = {name: tuple(value.shape) for name, value in model.get_submodule(place.path).state_dict().items()}
     for name, asked in layer.tensors.items():
         found = _name(asked, folder, prefix)
@@ -153,7 +153,7 @@ def _fits(model: nn.Module, place: Place, layer: Layer, folder: Folder, prefix: 
 
 
 def _name(asked: Source, folder: Folder, prefix: str) -> str | None:
-    """What a folder calls a tensor; None where it has none. Heads stand beside the network that the prefix names."""
+    """Return the name of a tensor in the folder, or None. The prefix does not apply to heads."""
     names = [called for one in (asked.name, asked.otherwise) if one for called in (prefix + one, one)]
     return next((name for name in names if name in folder.shapes), None)
 

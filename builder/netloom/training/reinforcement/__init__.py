@@ -1,1 +1,1 @@
-"""Agents that learn by acting: the loop that they share, and one file for each way to learn."""
+"""Reinforcement learning: the base trainer, and one file per algorithm."""

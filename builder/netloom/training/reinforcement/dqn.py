@@ -1,4 +1,5 @@
-"""Deep Q-learning: a network values each action, and learns from remembered steps what Bellman's equation asks for.
+"""Deep Q-learning (DQN): the network learns the value of each action from a replay buffer, with targets of the Bellman
+equation.
 
 https://www.nature.com/articles/nature14236, with the double estimator of https://arxiv.org/abs/1509.06461.
 """
@@ -19,7 +20,7 @@ _TARGET, _MEMORY = "target.", "memory."
 
 
 class DQNTrainer(ReinforcementTrainer):
-    """One environment, a memory, and a copy of the network that tells what comes next, renewed now and then."""
+    """Trains with one environment, a replay buffer, and a target network that is updated periodically."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -27,7 +28,7 @@ class DQNTrainer(ReinforcementTrainer):
         self.target = deepcopy(self.model).requires_grad_(False)
 
     def epsilon(self) -> float:
-        """The share of random actions at this step: it falls on a straight line, then stays."""
+        """The share of random actions at this step: it decreases linearly, then stays constant."""
         agent = self.agent
         done = min(1.0, self.step / (agent.epsilon_share * self.total_steps))
         return agent.epsilon_start + (agent.epsilon_end - agent.epsilon_start) * done
@@ -55,7 +56,7 @@ class DQNTrainer(ReinforcementTrainer):
         self._learn_from({name: value.to(self.device) for name, value in self.memory.take(rows).items()})
 
     def loss(self, steps: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Huber's loss between the value of each action that was taken and what Bellman's equation asks for."""
+        """Return the Huber loss between the values of the actions taken and their Bellman targets."""
         import torch
         from torch.nn import functional
 

@@ -1,4 +1,4 @@
-"""Whole episodes, played to see how an agent does: on seeds that training never meets."""
+"""Complete episodes for the evaluation of an agent, on seeds that are not used in training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEEDS = {"train": 0, "validation": 1_000_000_000, "test": 2_000_000_000}
 
 @dataclass
 class Episode:
-    """One episode: what was seen at each step, (T, …), the action taken, and the scores that chose it."""
+    """An episode: observations (T, …), actions and scores of each step."""
 
     seed: int
     total: float = 0.0
@@ -36,7 +36,7 @@ class Episode:
 
 
 def play(scores: Scores, environment: Environment, senses: Senses, seeds: Iterable[int]) -> list[Episode]:
-    """An episode from each seed, all side by side; the action with the highest score is taken."""
+    """Play an episode for each seed in parallel; takes the action with the highest score."""
     episodes = [Episode(seed) for seed in seeds]
     worlds = [World(environment) for _ in episodes]
     seen = [world.reset(episode.seed) for world, episode in zip(worlds, episodes, strict=True)]
@@ -58,22 +58,22 @@ def play(scores: Scores, environment: Environment, senses: Senses, seeds: Iterab
 
 
 def by_chance(environment: Environment, senses: Senses, seeds: Iterable[int]) -> list[Episode]:
-    """The same, where every action is drawn by chance, to see what an agent has learned beyond that."""
+    """Play episodes with random actions, as a baseline."""
     random = np.random.default_rng(0)
     count = len(environment.actions)
     return play(lambda seen: random.random((len(seen), count)), environment, senses, seeds)
 
 
 def seeds_of(split: str, count: int) -> list[int]:
-    """The seeds of a split's episodes."""
+    """Return the seeds of the episodes of a split."""
     return [SEEDS[split] + number for number in range(count)]
 
 
 def environment_of(data: Prepared) -> Environment:
-    """The environment that data stands for.
+    """Return the environment of the data.
 
     Raises:
-        TrainingError: it does not stand for one.
+        TrainingError: the data is not an environment.
     """
     raw = data.raw
     if not isinstance(raw, Episodes) or raw.environment is None:

@@ -1,4 +1,4 @@
-"""What agents share that draw their actions from a network's scores."""
+"""The base trainer of policy gradient methods."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class PolicyTrainer(ReinforcementTrainer):
-    """Gathers steps with the network as it is, learns from them, and forgets them."""
+    """Collects steps with the current policy, learns from them, and discards them."""
 
     memory: ReplayBuffer
 
     def _gather(self) -> bool:
-        """A step in each environment, remembered. Returns whether the last one's episode is over."""
+        """Collect a step in each environment. Returns whether the episode of the last one is over."""
         seen = np.stack([player.seen for player in self.players])
         actions = draw(self.action_scores(seen), self.random.random(len(seen)))
         over = False
@@ -36,7 +36,7 @@ class PolicyTrainer(ReinforcementTrainer):
 
 
 def draw(scores: np.ndarray, chance: np.ndarray) -> np.ndarray:
-    """An action for each row of logits (N, actions), by its probability; `chance` (N,) is uniform from 0 to 1."""
+    """Sample an action for each row of logits (N, actions); `chance` (N,) is uniform from 0 to 1."""
     shares = np.exp(scores.astype(np.float64) - scores.max(1, keepdims=True))
     bounds = shares.cumsum(1)
     found: np.ndarray = (chance[:, None] * bounds[:, -1:] >= bounds).sum(1)
@@ -44,11 +44,11 @@ def draw(scores: np.ndarray, chance: np.ndarray) -> np.ndarray:
 
 
 def chances(scores: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The logarithm of each action's probability (N,), and the entropy of each row (N,), from logits (N, actions)."""
+    """Return the log probability of each action (N,) and the entropy of each row (N,), from logits (N, actions)."""
     logs = scores.log_softmax(1)
     return logs.gather(1, actions.unsqueeze(1)).squeeze(1), -(logs.exp() * logs).sum(1)
 
 
 def standard(values: torch.Tensor) -> torch.Tensor:
-    """Values with mean 0 and deviation 1, so that the size of rewards does not change the size of a step."""
+    """Standardize values, so that the scale of rewards does not change the size of a step."""
     return (values - values.mean()) / (values.std(unbiased=False) + 1e-8)

@@ -1,6 +1,7 @@
-"""Proximal policy optimisation: several passes over each batch of steps, none of which moves the policy far.
+"""Proximal policy optimization (PPO): several passes over each batch of steps with limited policy changes.
 
-https://arxiv.org/abs/1707.06347. The network has two outputs: the logits of the actions, and a value of what is seen.
+https://arxiv.org/abs/1707.06347. The network has two outputs: the logits of the actions, and the value of the
+observation.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class PPOTrainer(PolicyTrainer):
         self.memory.forget()
 
     def _looked_back(self, steps: Steps) -> Steps:
-        """How likely each action was, how much better than expected it did, and what its value should have been."""
+        """Return the log probability, the advantage and the value target of each step."""
         import torch
 
         agent, width = self.agent, len(self.players)
@@ -61,7 +62,7 @@ class PPOTrainer(PolicyTrainer):
         return {"logs": logs, "advantage": better, "wanted": better + values}
 
     def _pass(self, steps: Steps) -> None:
-        """Once over all steps, in an order by chance."""
+        """Run one pass over all steps in random order."""
         order = self.random.permutation(len(steps["action"]))
         size = self.training.batch_size
         for start in range(0, len(order), size):
@@ -69,7 +70,8 @@ class PPOTrainer(PolicyTrainer):
             self._learn_from({name: value[rows] for name, value in steps.items()})
 
     def loss(self, steps: Steps) -> tuple[torch.Tensor, Steps]:
-        """−min(ρ Â, clip(ρ) Â) + c (V − R)² / 2 − β H, and H, each a mean; ρ is how much likelier an action became."""
+        """−min(ρ Â, clip(ρ) Â) + c (V − R)² / 2 − β H, and H, each averaged; ρ is the probability ratio of the new
+        and the old policy."""
         import torch
 
         agent = self.agent
@@ -82,6 +84,6 @@ class PPOTrainer(PolicyTrainer):
         return -gained + agent.value_weight * off - agent.entropy * entropy, {"entropy": entropy}
 
     def _both(self, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The logits (N, actions) and the values (N,)."""
+        """Return the logits (N, actions) and the values (N,)."""
         scores, values = self._call_with(self.model, seen)
         return scores, values.squeeze(1)

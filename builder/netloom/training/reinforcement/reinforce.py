@@ -1,4 +1,4 @@
-"""REINFORCE: actions whose episodes went well become more likely, https://doi.org/10.1007/BF00992696."""
+"""REINFORCE: raises the probability of actions with a high return, https://doi.org/10.1007/BF00992696."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ReinforceTrainer(PolicyTrainer):
-    """One environment. After so many steps and the end of the episode, one step of the optimizer over all of them."""
+    """Trains with one environment: an optimizer step on all collected steps, at the end of an episode."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -29,7 +29,7 @@ class ReinforceTrainer(PolicyTrainer):
             self.memory.forget()
 
     def loss(self, steps: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """−Σ log π(a|s) Â / T − β H, and H, over T steps; Â is the discounted return, standardised over all of them."""
+        """−Σ log π(a|s) Â / T − β H, and H, over T steps; Â is the discounted return, standardized over all steps."""
         got = returns(steps["reward"].cpu(), steps["over"].cpu(), self.agent.discount).to(self.device)
         logs, entropies = chances(self._scores(steps["seen"]), steps["action"])
         entropy = entropies.mean()

@@ -1,4 +1,4 @@
-"""What an agent remembers: steps, of which the oldest are overwritten."""
+"""A replay buffer, whose oldest steps are overwritten."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ COLUMNS: dict[str, tuple[type, bool]] = {
 
 
 class ReplayBuffer:
-    """The last `capacity` steps in the order in which they were written, as columns of numpy arrays.
+    """The last `capacity` steps in the order of writing, as columns of NumPy arrays.
 
-    `ended` is where nothing follows, `over` also where an episode ran out of time.
+    `ended` marks terminal states, `over` also the time limit of an episode.
     """
 
     def __init__(self, capacity: int, width: int) -> None:
@@ -53,23 +53,23 @@ class ReplayBuffer:
         self.written = 0
 
     def take(self, rows: np.ndarray | slice) -> dict[str, torch.Tensor]:
-        """These rows as tensors."""
+        """Return these rows as tensors."""
         import torch
 
         return {name: torch.from_numpy(values[rows]) for name, values in self.columns.items()}
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """What is filled, and how much was ever written, as tensors that are copies."""
+        """Return copies of the filled part and the number of steps ever written, as tensors."""
         import torch
 
         held = {name: torch.from_numpy(values[: len(self)].copy()) for name, values in self.columns.items()}
         return {**held, "written": torch.tensor([self.written])}
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Go back to where `state` was taken.
+        """Restore `state`.
 
         Raises:
-            ValueError: the memory was larger then.
+            ValueError: the state is larger than the buffer.
         """
         self.written = int(state["written"])
         count = len(state["action"])

@@ -1,4 +1,4 @@
-"""What an agent learns from: returns, advantages and Bellman's targets, as plain functions of tensors."""
+"""Returns, advantages and Bellman targets as functions of tensors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def returns(rewards: torch.Tensor, over: torch.Tensor, discount: float) -> torch.Tensor:
-    """Σ γᵏ r of each step and those after it in its episode, (T,); `over` marks the last step of each episode."""
+    """Return the discounted return Σ γᵏ r of each step, (T,); `over` marks the last step of each episode."""
     import torch
 
     found, ahead = torch.empty_like(rewards), torch.zeros((), dtype=rewards.dtype)
@@ -28,10 +28,11 @@ def advantages(
     discount: float,
     trace: float,
 ) -> torch.Tensor:
-    """Generalised advantages Σ (γλ)ᵏ δ, (T, N), with δ = r + γ V(s') − V(s), https://arxiv.org/abs/1506.02438.
+    """Return generalized advantage estimates Σ (γλ)ᵏ δ, (T, N), with δ = r + γ V(s') − V(s),
+    https://arxiv.org/abs/1506.02438.
 
-    All are (T, N): `values` of what was seen, `following` of what came of it. After `ended` nothing can follow, so its
-    value does not count; `over` marks the last step of an episode, also where it only ran out of time.
+    All arguments are (T, N): `values` of the observations, `following` of the next ones. The value after `ended` is
+    ignored; `over` marks the last step of an episode, also at its time limit.
     """
     import torch
 
@@ -46,6 +47,7 @@ def advantages(
 def bellman(
     rewards: torch.Tensor, ended: torch.Tensor, following: torch.Tensor, chosen: torch.Tensor, discount: float
 ) -> torch.Tensor:
-    """r + γ Q(s', a'), (B,): `following` (B, A) are values of what came after, `chosen` (B,) the action a' there."""
+    """Return Bellman targets r + γ Q(s', a'), (B,): `following` (B, A) are the values of s', `chosen` (B,) the
+    actions a'."""
     best = following.gather(1, chosen.unsqueeze(1)).squeeze(1)
     return rewards + discount * best * (~ended)

@@ -1,8 +1,9 @@
-"""Reinforcement learning: an agent acts, learns from what came of it, and is evaluated in episodes after each epoch.
+"""The base trainer of reinforcement learning: an agent acts, learns from its rewards, and is evaluated in episodes
+after each epoch.
 
-A step is one action in the environment, an epoch so many steps as the document says. Whatever the curves hold is taken
-at set steps, and everything that is drawn by chance has its own generator in the checkpoint, the environment's too: a
-run that goes on from a checkpoint ends with the same weights and the same curves as one without a break.
+A step is an action in the environment; the document sets the number of steps per epoch. Curves have points at fixed
+steps, and the states of all random generators, including the environment's, are in the checkpoint: a resumed run ends
+with the same weights and curves as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ MEASURED = ("loss", "return", "length")
 
 @dataclass
 class Player:
-    """One environment in which the agent acts: what it shows, as the network sees it, and the episode so far."""
+    """An environment in which the agent acts: its observation as the network receives it, and the episode so far."""
 
     world: World
     seen: np.ndarray
@@ -44,7 +45,7 @@ class Player:
 
 @dataclass
 class Sums:
-    """Means in the making, by name."""
+    """Running means by name."""
 
     values: dict[str, list[float]] = field(default_factory=dict)
 
@@ -55,17 +56,17 @@ class Sums:
             known[1] += 1
 
     def take(self) -> dict[str, float]:
-        """The means; what is added from here on counts anew."""
+        """Return the means and reset them."""
         found = {name: total / count for name, (total, count) in self.values.items()}
         self.values = {}
         return found
 
 
 class ReinforcementTrainer(Trainer):
-    """What all agents share. `step` counts actions, over all environments that are played side by side.
+    """The base class of agents. `step` counts actions over all parallel environments.
 
     Raises:
-        TrainingError: the data is not an environment, or a setting does not fit.
+        TrainingError: the data is not an environment, or a setting is invalid.
     """
 
     prefer_later = True
@@ -85,24 +86,23 @@ class ReinforcementTrainer(Trainer):
     # What each kind of agent adds.
 
     def _side_by_side(self) -> int:
-        """In how many environments it acts."""
+        """The number of parallel environments."""
         return 1
 
     def _act(self) -> None:
-        """Take one step in each environment, and learn where it is time to."""
+        """Take one step in each environment, and learn if an update is due."""
         raise NotImplementedError
 
     def loss(self, steps: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """What is lowered, and what else is told of it by name, from steps as `replay_buffer` has
-        them."""
+        """Return the loss and further metrics by name, from steps of the `replay_buffer`."""
         raise NotImplementedError
 
     def _own_state(self) -> dict[str, torch.Tensor]:
-        """What the agent remembers, as tensors."""
+        """Return the state of the agent as tensors."""
         return {}
 
     def _restore_own(self, state: dict[str, torch.Tensor]) -> None:
-        """Remember what `_own_state` told."""
+        """Restore the result of `_own_state`."""
 
     # The interface of a trainer.
 
@@ -142,14 +142,14 @@ class ReinforcementTrainer(Trainer):
         return self.training.monitor if self.training.monitor in MEASURED else "loss"
 
     def evaluate(self, split: str) -> dict[str, float]:
-        """How the agent does in episodes of its own on a split's seeds; `loss` is the mean return, negative."""
+        """Evaluate the agent in episodes on the seeds of a split; `loss` is the negative mean return."""
         with self.averaged_weights():
             episodes = play(self.action_scores, self.environment, self.senses, seeds_of(split, self.agent.trials))
         total = sum(episode.total for episode in episodes) / len(episodes)
         return {"loss": -total, "return": total, "length": sum(map(len, episodes)) / len(episodes)}
 
     def checkpoint(self) -> Checkpoint:
-        """Everything needed to continue, in the middle of an episode as well."""
+        """Return the complete state, also in the middle of an episode."""
         import torch
 
         seen = {"seen_now": torch.from_numpy(np.stack([player.seen for player in self.players]))}
@@ -193,9 +193,9 @@ class ReinforcementTrainer(Trainer):
         return found
 
     def _take_step(self, player: Player, action: int) -> tuple[float, np.ndarray, bool, bool]:
-        """The reward of an action, what is seen then, whether the episode ended, and whether it is over at all.
+        """Return the reward, the next observation, whether the state is terminal, and whether the episode is over.
 
-        Where it is over the player stands at the beginning of the next.
+        If it is over, the player starts the next episode.
         """
         observation, reward, ended, late = player.world.step(action)
         following = player.seen = self._sense(observation)
@@ -208,7 +208,7 @@ class ReinforcementTrainer(Trainer):
         return reward, following, ended, ended or late
 
     def action_scores(self, seen: np.ndarray) -> np.ndarray:
-        """The scores (N, actions) of each action for what is seen, (N, F)."""
+        """Return the scores (N, actions) for observations (N, F)."""
         import torch
 
         with torch.no_grad():
@@ -216,17 +216,17 @@ class ReinforcementTrainer(Trainer):
         return found
 
     def _scores(self, seen: torch.Tensor) -> torch.Tensor:
-        """The first output of the network, (N, actions)."""
+        """Return the first output of the network, (N, actions)."""
         output = self._call_with(self.model, seen)
         first: torch.Tensor = output[0] if isinstance(output, tuple) else output
         return first
 
     def _call_with(self, model: nn.Module, seen: torch.Tensor) -> Any:
-        """The answer of a network, every Input of which reads what is seen, (N, F)."""
+        """Return the output of a network whose Inputs all read the observations (N, F)."""
         return self.precision.forward(model, [seen] * len(self.fields))
 
     def _learn_from(self, steps: dict[str, torch.Tensor]) -> None:
-        """One step of the optimizer on these steps of the agent: forward, loss, backward, clip, step."""
+        """Take an optimizer step on these steps of the agent: forward, loss, backward, clip, step."""
         self.set_learning_rate(self.current_learning_rate)
         self.callbacks.on_step_start(self, [], None)
         loss, others = self.loss(steps)
@@ -255,7 +255,7 @@ class ReinforcementTrainer(Trainer):
         self.callbacks.log_metrics(self.step, self.epoch, "train", values)
 
     def _evaluate_epoch(self) -> dict[str, float]:
-        """Log the metrics of the agent, and keep its weights where they are the best. Returns the metrics."""
+        """Log the metrics of the agent, and update the best weights. Returns the metrics."""
         metrics = self.evaluate("validation")
         self.callbacks.log_metrics(self.step, self.epoch, "validation", metrics)
         with self.averaged_weights():

@@ -1,1 +1,1 @@
-"""Trainers: one class for each way to train, and `registry`, which says what is trained by which."""
+"""Trainers, one class per training method, and the `registry` that selects one for an objective."""

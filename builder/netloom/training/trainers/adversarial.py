@@ -1,6 +1,6 @@
-"""Two networks that learn in turn: a generator, which makes images, and a discriminator, which tells them apart.
+"""Adversarial training: alternating steps of a generator and a discriminator.
 
-The generative adversarial network of https://arxiv.org/abs/1406.2661 with its non-saturating loss and the moments of
+The GAN of https://arxiv.org/abs/1406.2661 with the non-saturating loss and the Adam betas of
 https://arxiv.org/abs/1511.06434.
 """
 
@@ -28,12 +28,12 @@ BETAS = (0.5, 0.999)
 
 
 class AdversarialTrainer(SupervisedTrainer):
-    """Trains the networks `generator` and `discriminator` of `model`, each by a loss and an optimizer of its own.
+    """Trains the networks `generator` and `discriminator` of `model`, each with its own loss and optimizer.
 
     A batch is noise, the only input, and real images, the targets (N, C, H, W).
 
     Raises:
-        ValueError: the model lacks one of the two, or all weights of one are frozen.
+        ValueError: the model lacks one of the two networks, or one has no trainable weights.
     """
 
     uses_sample_weights = False
@@ -58,7 +58,7 @@ class AdversarialTrainer(SupervisedTrainer):
         return ()  # each network adds those of its own modules to its own loss
 
     def train_step(self, inputs: list[torch.Tensor], targets: Targets) -> torch.Tensor:
-        """A step of each network, first of the discriminator. Returns the sum of both losses."""
+        """Take a step of the discriminator, then of the generator. Returns the sum of both losses."""
         import torch
 
         if isinstance(targets, MixedTargets | WeightedTargets):
@@ -72,13 +72,13 @@ class AdversarialTrainer(SupervisedTrainer):
         return loss
 
     def train_discriminator(self, fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-        """The discriminator learns to tell real from generated images, both (N, C, H, W). Returns its loss."""
+        """Train the discriminator on real and generated images, both (N, C, H, W). Returns its loss."""
         loss = discriminator_loss(self.discriminator(real), self.discriminator(fake))
         self._minimize(loss, self.discriminator)
         return loss.detach()
 
     def train_generator(self, fake: torch.Tensor) -> torch.Tensor:
-        """The generator, which made `fake`, learns to have it taken for real. Returns its loss."""
+        """Train the generator so that the discriminator classifies its images `fake` as real. Returns its loss."""
         # The gradient goes through the discriminator, whose weights have no use for one of their own.
         held = [weight for weight in self.discriminator.parameters() if weight.requires_grad]
         for weight in held:
@@ -92,7 +92,7 @@ class AdversarialTrainer(SupervisedTrainer):
         return loss.detach()
 
     def compute_metrics(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> dict[str, float]:
-        """The metrics of both networks in evaluation mode; `loss` is how far generated images are from real ones."""
+        """Return the metrics of both networks in evaluation mode; `loss` is the Fréchet distance to real images."""
         import torch
 
         networks = (self.generator, self.discriminator)
@@ -120,7 +120,7 @@ class AdversarialTrainer(SupervisedTrainer):
         self.callbacks.log_event("compile", "torch.compile is off: networks with alternating updates are not compiled.")
 
     def _minimize(self, loss: torch.Tensor, network: nn.Module) -> None:
-        """Backward, clip and step of one of the networks."""
+        """Run backward, clip and step for one of the networks."""
         optimizer = self._optimizers[network]
         optimizer.zero_grad(set_to_none=True)
         loss = self._auxiliary_losses[network].add_to(loss)
@@ -131,7 +131,7 @@ class AdversarialTrainer(SupervisedTrainer):
 
 
 def _outputs(network: nn.Module, rows: torch.Tensor) -> torch.Tensor:
-    """The outputs of a network for rows (N, …), a batch at a time."""
+    """Return the outputs of a network for rows (N, …), computed in batches."""
     import torch
 
     starts = range(0, len(rows), EVALUATION_BATCH)
@@ -139,7 +139,7 @@ def _outputs(network: nn.Module, rows: torch.Tensor) -> torch.Tensor:
 
 
 def _part(model: nn.Module, name: str) -> nn.Module:
-    """The one part of a compiled model that is made from the network of this name."""
+    """Return the only submodule of a compiled model that comes from the network of this name."""
     found = [part for part in model.children() if type(part).__name__.lower() == name]
     if len(found) != 1:
         raise ValueError(

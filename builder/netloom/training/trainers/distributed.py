@@ -1,8 +1,8 @@
-"""Training on several workers: each takes its part of every batch, and all take the same step.
+"""Distributed training: each worker processes a part of every batch, and all take the same step.
 
-The batch stays what the document says, however many workers there are, so a run has the curve that it would have on one
-machine, up to the order in which numbers are added. Workers are the ranks of a torch process group; gradients are added
-up by DistributedDataParallel (https://pytorch.org/docs/stable/generated/torch.nn.parallel.DistributedDataParallel.html).
+The global batch size does not depend on the number of workers, so the curves equal those on one machine, up to
+floating-point summation order. Workers are the ranks of a torch process group; DistributedDataParallel sums the
+gradients (https://pytorch.org/docs/stable/generated/torch.nn.parallel.DistributedDataParallel.html).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LEAST_EVALUATED = 64
 
 
 class DistributedTrainer(SupervisedTrainer):
-    """A trainer whose steps are shared by all ranks of the process group. Rank 0 alone knows a store."""
+    """A trainer whose steps are shared by all ranks of the process group. Only rank 0 has a store."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -47,10 +47,10 @@ class DistributedTrainer(SupervisedTrainer):
         self.problem: Exception | None = None
 
     def fit(self, *callbacks: Callback) -> bool:
-        """Train to the end, in step with all other ranks.
+        """Train to the end, synchronously with all other ranks.
 
         Raises:
-            TrainingError: as on one machine; all ranks end then.
+            TrainingError: as on one machine; then all ranks end.
         """
         self.running = True
         self._share_state()
@@ -71,7 +71,7 @@ class DistributedTrainer(SupervisedTrainer):
         super().resume(Checkpoint(checkpoint.weights, {**checkpoint.state, "cuda_rng": []}), best)
 
     def log_running_loss(self) -> None:
-        """Log the mean loss. Each rank does so by its own clock: one that finds NaN tells the others."""
+        """Log the mean loss. Each rank does so by its own clock; a rank that finds NaN informs the others."""
         try:
             super().log_running_loss()
         except DivergedError as error:
@@ -81,7 +81,7 @@ class DistributedTrainer(SupervisedTrainer):
         super().log_running_loss()  # which raises, as a checkpoint must not be saved then
 
     def compute_metrics(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> dict[str, float]:
-        """The metrics, for which each rank goes through its part of the rows; all ranks find the same."""
+        """Return the metrics, for which each rank processes a part of the rows; equal on all ranks."""
         import torch.distributed as dist
 
         for buffer in self.model.buffers():
@@ -97,7 +97,7 @@ class DistributedTrainer(SupervisedTrainer):
         return {}  # each rank knows of its own rows alone
 
     def from_first(self, value: Any) -> Any:
-        """What rank 0 has, at all ranks. Every rank has to ask at the same time."""
+        """Return the object of rank 0 on all ranks. All ranks must call it together."""
         import torch
         import torch.distributed as dist
 
@@ -106,7 +106,7 @@ class DistributedTrainer(SupervisedTrainer):
         return box[0]
 
     def _share_state(self) -> None:
-        """Begin from where rank 0 is, and add up gradients from here on."""
+        """Synchronize with the state of rank 0, and sum gradients from here on."""
         checkpoint = self.checkpoint() if self.rank == 0 else None
         found, has_best = self.from_first((_on_cpu(checkpoint), bool(self.best.weights)))
         if self.rank and found is not None:
@@ -124,7 +124,7 @@ class DistributedTrainer(SupervisedTrainer):
         self.callbacks.log_event("compile", sentence)
 
     def train_step(self, inputs: list[torch.Tensor], targets: Targets) -> torch.Tensor:
-        """One step on a batch. Returns the loss of the whole batch, the same at every rank."""
+        """Take a step on a batch. Returns the loss of the whole batch, equal on all ranks."""
         import torch
         import torch.distributed as dist
 
@@ -136,7 +136,7 @@ class DistributedTrainer(SupervisedTrainer):
     def compute_gradients(
         self, forward: Callable[..., Any], inputs: list[torch.Tensor], targets: Targets
     ) -> torch.Tensor:
-        """The gradient of a batch, of which each rank takes a part. Returns this rank's share of the loss."""
+        """Compute the gradient of a batch, divided among the ranks. Returns the share of this rank of the loss."""
         size = self.training.batch_size if self.training.accumulation > 1 else len(targets)
         parts = batch_bounds(len(targets), size)
         mass, losses = batch_mass(self.objective, targets), []
@@ -157,10 +157,10 @@ class DistributedTrainer(SupervisedTrainer):
         return sum(losses[1:], losses[0])
 
     def check(self) -> None:
-        """Try on a few rows whether the loss of a batch is made of those of its rows.
+        """Check on a few rows that the loss of a batch is a weighted mean of the losses of its rows.
 
         Raises:
-            TrainingError: it is not, so that no batch can be divided.
+            TrainingError: it is not, so batches cannot be divided.
         """
         import torch
 
@@ -189,10 +189,10 @@ class DistributedTrainer(SupervisedTrainer):
 
 
 def share(start: int, end: int, rank: int, world: int) -> tuple[int, int, bool]:
-    """The bounds of a rank's part of the rows from `start` to `end`, and whether it counts.
+    """Return the bounds of a rank's part of the rows from `start` to `end`, and whether it counts.
 
-    Parts differ by one row at most. Of a small batch fewer ranks take a part; the others go through its first rows for
-    nothing, as all have to take part in each step.
+    Parts differ by one row at most. In a small batch, some ranks have no part and process its first rows with weight 0,
+    because all ranks must take part in each step.
     """
     rows = end - start
     taking = max(1, min(world, rows // LEAST_ROWS))
@@ -204,7 +204,7 @@ def share(start: int, end: int, rank: int, world: int) -> tuple[int, int, bool]:
 
 
 def _on_cpu(value: Any) -> Any:
-    """A checkpoint whose tensors are in memory that every machine has."""
+    """Return the checkpoint with its tensors on the CPU."""
     import torch
 
     if isinstance(value, Checkpoint):

@@ -60,10 +60,10 @@ TRAINERS: dict[str, Callable[[], type[Trainer]]] = {
 
 
 def trainer_for(objective: Objective, *, is_distributed: bool = False) -> type[Trainer]:
-    """The class that trains for an objective, on one machine or in step with the ranks of a process group.
+    """Return the trainer class for an objective, on one machine or distributed.
 
     Raises:
-        TrainingError: the objective is trained on one machine only.
+        TrainingError: the objective does not support distributed training.
     """
     if not is_distributed:
         return TRAINERS[objective.trainer]()
@@ -80,17 +80,17 @@ def build_trainer(
     *,
     is_distributed: bool = False,
 ) -> Trainer:
-    """The trainer of a project at its start: weights from its seed, on the device that it asks for.
+    """Build the trainer of a project at its start, with weights from its seed on its device.
 
     Args:
         source: The generated code of the project.
-        initial_weights: A file of weights that take the place of the random ones, as far as they fit.
+        initial_weights: A file of weights that replace the random ones where they match.
         is_distributed: Whether this process is one rank of a process group.
 
     Raises:
-        StartError: none of the initial weights fits.
-        TrainingError: a setting does not fit the network, the objective or the device.
-        ValueError: there is no such device.
+        StartError: none of the initial weights matches.
+        TrainingError: a setting does not match the network, the objective or the device.
+        ValueError: the device is not available.
     """
     import torch
 
