@@ -32,7 +32,7 @@ class SplitDrift:
         if min(train.sum(), test.sum()) < FEW:
             return
         numbers = {**look.numbers, **summaries(look)}
-        groups = dict(look.coded)
+        groups = {name: look.coded[name] for name in look.single_valued}
         if look.labels is not None:
             groups[look.data.schema.target.name] = look.labels
         elif look.target is not None:

@@ -28,7 +28,7 @@ class MixedKinds:
     severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
-        for name, values in look.categories.items():
+        for name, values in look.single_valued.items():
             yield from self._column(look, name, values, "so all of it is read as categories")
         for name, values in look.left_out.items():
             yield from self._column(look, name, values, "so it is read as words, or not at all")
@@ -79,7 +79,7 @@ class RareCategories:
     severe = False
 
     def check(self, look: Look) -> Iterator[Finding]:
-        for name, values in look.categories.items():
+        for name, values in look.single_valued.items():
             counts = Counter(values.tolist())
             rare = [value for value, count in counts.items() if count < RARE and value]
             # Where most are rare, the column names things rather than sorts them; that is no fault of a value.

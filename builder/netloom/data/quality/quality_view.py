@@ -13,6 +13,7 @@ import numpy as np
 from netloom.data.multi_field import Categories, Several
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.raw_dataset import Characters, Images, Raw, Series, Table, Texts
+from netloom.modalities.columns.registry import column_kind
 from netloom.modalities.labels import Labels
 
 if TYPE_CHECKING:
@@ -76,6 +77,18 @@ class Look:
             for name, values in columns.items():
                 found[name] = np.array(list(Labels.of(values).at(self.rows)), dtype=object)
         return found
+
+    @cached_property
+    def single_valued(self) -> dict[str, np.ndarray]:
+        """The columns of categories whose cells hold one value each."""
+        several = {
+            name
+            for raw in self.raws
+            if isinstance(raw, Table)
+            for name in raw.categories
+            if not column_kind(raw.kind_of(name)).has_one_value
+        }
+        return {name: values for name, values in self.categories.items() if name not in several}
 
     @cached_property
     def coded(self) -> dict[str, np.ndarray]:

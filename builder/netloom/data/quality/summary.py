@@ -56,7 +56,7 @@ def _columns(data: Prepared) -> Iterator[dict[str, Any]]:
             yield {"column": name, "type": "number", **_range(whole[known]), "missing": int((~known).sum())}
         for name, texts in raw.categories.items():
             counts = dict(Labels.of(texts).counts(np.arange(len(texts))))
-            yield {"column": name, "type": "category", "missing": counts.get("", 0), "distinct": len(counts)}
+            yield {"column": name, "type": raw.kind_of(name), "missing": counts.get("", 0), "distinct": len(counts)}
 
 
 def _range(known: np.ndarray) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from netloom.modalities.columns.column_kind import (
     free_name,
 )
 from netloom.modalities.columns.conversion import odd_one
-from netloom.modalities.columns.registry import column_kind
+from netloom.modalities.columns.registry import column_kind, inferred_kind
 from netloom.modalities.encoding.coercion import LARGEST
 from netloom.modalities.labels import Labels
 
@@ -71,6 +71,12 @@ def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Ra
         return target_of(parts[0].target_kind).merged(parts[0], aliases)
     raw = Several(name="", parts=tuple(parts), warnings=warnings, **rest)
     return target_of(raw.target_kind).merged(raw, aliases)
+
+
+def settled_kinds(table: pd.DataFrame) -> dict[str, str]:
+    """The kinds of columns that are settled when a table is added, by column."""
+    kinds = {str(name): inferred_kind(values, on_import=True) for name, values in table.items()}
+    return {name: kind.name for name, kind in kinds.items() if kind.is_settled_on_import}
 
 
 def _with_values(table: pd.DataFrame, names: list[str], warnings: list[str]) -> pd.DataFrame:

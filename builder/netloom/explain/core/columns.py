@@ -1,4 +1,4 @@
-"""The columns of a table as its reader knows them: a column is one part, however many numbers stand for it.
+"""The columns of a table as its reader knows them: a column is usually one part, however many numbers stand for it.
 
 A category is several numbers of which one is 1, a number may have another beside it that says whether it is missing,
 and a date becomes its year, month and so on. People change, hide and read columns, so all views and sums take these
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def column_names(data: Prepared, spec: FieldSpec) -> tuple[str, ...]:
-    """The columns of a field, in the order in which they stand; empty where the field is not a table."""
+    """The columns of a field, or their parts where they have several, in order; empty where it is not a table."""
     return tuple(dict.fromkeys(_owners(data, spec)))
 
 
@@ -45,4 +45,4 @@ def _owners(data: Prepared, spec: FieldSpec) -> list[str]:
     """The column that each number of a field belongs to; empty where the field is not a table."""
     field: dict[str, Any] = next(field for field in data.preprocess["fields"] if field["name"] == spec.name)
     columns = field_encoder(field).columns if spec.is_vector else []
-    return [column.date_column or column.name for column in columns for _ in range(column.width)]
+    return [part for column in columns for part in column.parts]

@@ -177,9 +177,9 @@ def _level(about: dict[str, Any], name: str, given: np.ndarray) -> np.ndarray:
     columns = field_encoder(about).columns
     starts = np.cumsum([0, *(column.width for column in columns)])[:-1]
     own = [
-        (start, column)
+        (start + column.parts.index(name), column)
         for start, column in zip(starts, columns, strict=True)
-        if (column.date_column or column.name) == name
+        if name in column.parts
     ]
     if len(own) != 1 or not own[0][1].is_ordered:
         return np.full(len(given), np.nan)

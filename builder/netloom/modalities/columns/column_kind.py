@@ -107,10 +107,10 @@ class TrainingColumn:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The main choice for a kind: a setting, and its values by label. `default` is used where a document says nothing;
-    None stands for what the project does with all numbers."""
+    """The main choice for a kind: a setting, and its values by label. There is no setting where there is no choice.
+    `default` is used where a document says nothing; None stands for what the project does with all numbers."""
 
-    setting: str
+    setting: str | None
     labels: Mapping[str, str]
     default: str | None
 
@@ -129,6 +129,9 @@ class ColumnKind(ABC):
         is_numeric: Values can be one of several targets that are numbers.
         is_text: Values are free text, which becomes a field of its own.
         can_be_target: A network can predict it.
+        has_one_value: A cell holds one value, which can be counted and compared as a whole.
+        is_settled_on_import: The kind is inferred when a file is added and stored with it. This is for kinds that came
+            later, so that columns which were added before stay what they were.
     """
 
     name: ClassVar[str]
@@ -142,6 +145,8 @@ class ColumnKind(ABC):
     is_numeric: ClassVar[bool] = False
     is_text: ClassVar[bool] = False
     can_be_target: ClassVar[bool] = True
+    has_one_value: ClassVar[bool] = True
+    is_settled_on_import: ClassVar[bool] = False
     encoders: ClassVar[tuple[type[ColumnEncoder], ...]] = ()
 
     @abstractmethod

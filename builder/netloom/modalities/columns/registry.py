@@ -25,10 +25,10 @@ def column_kind(name: str) -> ColumnKind:
     return column_kinds()[name]
 
 
-def inferred_kind(values: pd.Series) -> ColumnKind:
-    """The kind that a column looks like."""
+def inferred_kind(values: pd.Series, *, on_import: bool = False) -> ColumnKind:
+    """The kind that a column looks like; `on_import` also tries those that are settled when a file is added."""
     ordered = sorted(column_kinds().values(), key=lambda kind: kind.priority)
-    return next(kind for kind in ordered if kind.matches(values))
+    return next(kind for kind in ordered if (on_import or not kind.is_settled_on_import) and kind.matches(values))
 
 
 def kind_of(column: ColumnEncoder) -> ColumnKind:

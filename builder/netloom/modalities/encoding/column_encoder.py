@@ -88,6 +88,12 @@ class ColumnEncoder(CellReader):
         return self.column.get("date")
 
     @property
+    def parts(self) -> list[str]:
+        """The part of the column that each number belongs to, as people change, hide and read parts; usually all belong
+        to the column itself."""
+        return [self.date_column or self.name] * self.width
+
+    @property
     def cell_readers(self) -> dict[str, CellReader]:
         """The columns of a file that can give this one, and how the cells of each are read."""
         return {self.name: self}

@@ -167,7 +167,8 @@ def _height(found: list[Column]) -> int:
 def table_row(column: Column, scale: str) -> dict[str, Any]:
     """A column as a row of the table. `scale` is what the project does with numbers."""
     choice, kind, learned = column.choice, column_kind(column.kind), column.role == "input"
-    prepared = choice.get(kind.preprocessing.setting) or kind.preprocessing.default or scale
+    setting = kind.preprocessing.setting
+    prepared = (choice.get(setting) if setting else None) or kind.preprocessing.default or scale
     return {
         "Column": column.name,
         "Kind": column.kind,
@@ -181,7 +182,7 @@ def table_row(column: Column, scale: str) -> dict[str, Any]:
     }
 
 
-def _setting(kind: ColumnKind, label: str) -> tuple[str, str]:
+def _setting(kind: ColumnKind, label: str) -> tuple[str | None, str]:
     """The setting and its value that a label means: for columns of this kind, or else for the first one that has it."""
     kinds = (kind, *column_kinds().values())
     found = next(one.preprocessing for one in kinds if label in one.preprocessing.labels)
@@ -214,7 +215,7 @@ def _change(settings: dict[str, Any], change: Mapping[str, Any], column: Column)
         settings["role"] = change["Role"]
     if change.get("Preprocessing"):
         setting, value = _setting(column_kind(settings.get("kind", column.kind)), change["Preprocessing"])
-        settings[setting] = value
+        settings |= {setting: value} if setting else {}
     if "Imputation" in change:
         settings.pop("impute", None)
         settings.pop("fill", None)

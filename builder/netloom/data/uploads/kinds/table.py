@@ -10,7 +10,7 @@ from netloom.data.raw_dataset import Raw, Texts
 from netloom.data.splits.split import refuse_few
 from netloom.data.tables.arrow_table import ARROW, StoredTable
 from netloom.data.tables.streaming_import import SAMPLE
-from netloom.data.tables.table_dataset import OPTIONS, default_target, table_to_raw
+from netloom.data.tables.table_dataset import OPTIONS, default_target, settled_kinds, table_to_raw
 from netloom.data.uploads.images import set_given
 from netloom.data.uploads.joining import PART
 from netloom.data.uploads.kinds.series import untold
@@ -66,7 +66,17 @@ class Table(Tabular):
             answers[COLUMNS] = {**said, split: {"role": "split"}}
         elif not split and not source.alone and isinstance(said, dict):
             answers[COLUMNS] = {PART: {"role": "ignore"}, **said}
-        return answers
+        return self._with_kinds(source, answers)
+
+    def _with_kinds(self, source: Source, answers: Answers) -> dict[str, Any]:
+        """The answers with the kinds of columns that are settled now, unless something else is said of a column."""
+        columns = answers.get(COLUMNS, {})
+        if not isinstance(columns, dict) or answers.get("text"):
+            return answers
+        others = {*columns, answers.get("target")}
+        kinds = settled_kinds(self._table(source, answers))
+        settled = {name: {"kind": kind} for name, kind in kinds.items() if name not in others}
+        return {**answers, COLUMNS: {**settled, **columns}} if settled else answers
 
     def learned(self, source: Source, answers: Answers) -> str:
         table = self._table(source, answers)
