@@ -68,7 +68,7 @@ class Table(Tabular):
             answers[COLUMNS] = {PART: {"role": "ignore"}, **said}
         return self._with_kinds(source, answers)
 
-    def _with_kinds(self, source: Source, answers: Answers) -> dict[str, Any]:
+    def _with_kinds(self, source: Source, answers: dict[str, Any]) -> dict[str, Any]:
         """The answers with the kinds of columns that are settled now, unless something else is said of a column."""
         columns = answers.get(COLUMNS, {})
         if not isinstance(columns, dict) or answers.get("text"):
