@@ -1,0 +1,104 @@
+"""Columns of sets: several values in one cell, such as the genres Action|Comedy or the tags a;b;c."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field as Bounds
+
+from netloom.modalities.columns import conversion
+from netloom.modalities.columns.column_kind import (
+    ColumnKind,
+    ColumnSource,
+    Fitted,
+    LabelColumn,
+    Preprocessing,
+    ReadColumn,
+    TrainingColumn,
+)
+from netloom.modalities.encoding.column_encoder import ColumnEncoder
+from netloom.modalities.encoding.set_column import SetEncoder, members
+from netloom.modalities.settings import Settings
+from netloom.modalities.widgets import Field, MultiSelect, NumberInput, TextInput, Widget
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEPARATORS = ("|", ";", ",")
+VALUES_LIMIT = 200
+_LOOKED_AT = 1_000  # cells from which the kind is inferred
+_MOST_CELLS = 0.5  # the share of cells that hold a separator
+_FEWEST_TIMES = 4  # how often a value occurs on average
+_LONGEST = 40  # characters of a value
+
+
+class SetSettings(Settings):
+    """What stands between the values of a cell, and how many values are told apart, the most frequent first."""
+
+    separator: Annotated[str, Bounds(min_length=1, max_length=10)] | None = None
+    values: Annotated[int, Bounds(ge=1, le=4_096)] | None = None
+
+
+class ValueSet(ColumnKind):
+    name, order, priority = "set", 15, 40
+    settings = SetSettings
+    preprocessing = Preprocessing(None, {"Multi-hot": "multi_hot"}, "multi_hot")
+    missing_label = "Empty set"
+    has_one_value = False
+    is_settled_on_import = True
+    encoders = (SetEncoder,)
+
+    def matches(self, values: pd.Series) -> bool:
+        import pandas as pd
+
+        if not pd.api.types.is_string_dtype(values):
+            return False
+        cells = values.dropna().head(_LOOKED_AT).tolist()
+        return any(_are_sets(cells, separator) for separator in SEPARATORS)
+
+    def read(self, source: ColumnSource) -> Sequence[ReadColumn]:
+        labels, _ = conversion.labels(source.values, source.name)
+        return [LabelColumn(source.name, self.name, values=source.keep_labels(labels))]
+
+    def fit(self, column: TrainingColumn) -> Fitted:
+        """The values of training in the order of their names; the most frequent ones where there are too many."""
+        counts = column.values.counts(column.rows)
+        separator = column.settings.get("separator") or _separator([text for text, _ in counts])
+        times = Counter[str]()
+        for text, count in counts:
+            times.update(dict.fromkeys(members(text, separator), count))
+        common = sorted(times, key=lambda value: (-times[value], value))
+        values = sorted(common[: column.settings.get("values", VALUES_LIMIT)])
+        return {"name": column.name, "type": SetEncoder.type, "separator": separator, "values": values}
+
+    def details(self, settings: Mapping[str, Any]) -> list[Field]:
+        most = NumberInput(settings.get("values", VALUES_LIMIT), 1, 4_096, step=1)
+        return [
+            Field("separator", "Separator", TextInput(settings.get("separator", "")), "Inferred if empty", unset=""),
+            Field("values", "Max values", most, "The most frequent values are used, the others ignored"),
+        ]
+
+    def widget(self, column: ColumnEncoder, name: str, value: Any) -> Widget:
+        separator, known = column.column["separator"], column.column["values"]
+        chosen = members(value, separator)
+        return MultiSelect(chosen, [*known, *(other for other in chosen if other not in known)], separator)
+
+
+def _are_sets(cells: Sequence[str], separator: str) -> bool:
+    """Whether most cells hold the separator, in different numbers, and the values between them recur."""
+    parted = [members(cell, separator) for cell in cells]
+    times = Counter(value for values in parted for value in values)
+    if not times or sum(separator in cell for cell in cells) <= _MOST_CELLS * len(cells):
+        return False
+    recur = times.total() >= _FEWEST_TIMES * len(times)
+    is_short = max(map(len, times)) <= _LONGEST
+    # A fixed number of parts is a record, such as a city and its state, and commas stand within numbers.
+    varies = len({len(values) for values in parted}) > 1
+    return recur and is_short and varies and not all(value.replace(".", "").isdigit() for value in times)
+
+
+def _separator(cells: Sequence[str]) -> str:
+    """The mark that stands in most of these cells."""
+    return max(SEPARATORS, key=lambda mark: sum(mark in cell for cell in cells))

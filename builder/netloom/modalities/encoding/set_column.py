@@ -1,0 +1,63 @@
+"""A column of sets: several values in one cell, such as Action|Comedy."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from netloom.modalities.encoding.cells import text_of
+from netloom.modalities.encoding.column_encoder import CsvColumn, LabelEncoder
+
+
+def members(value: Any, separator: str) -> list[str]:
+    """The values of a cell, each once: a text with separators between them, or a list."""
+    parts = value if isinstance(value, (list, tuple, set)) else text_of(value).split(separator)
+    return list(dict.fromkeys(text for part in parts if (text := str(part).strip())))
+
+
+class SetEncoder(LabelEncoder):
+    """A set as 1 for each value that it holds (N, values), and 0 for all others. Values that training did not have are
+    ignored."""
+
+    type = "set"
+
+    @property
+    def width(self) -> int:
+        return len(self.column["values"])
+
+    @property
+    def feature_names(self) -> list[str]:
+        return [f"{self.name}: {value}" for value in self.column["values"]]
+
+    @property
+    def parts(self) -> list[str]:
+        return self.feature_names
+
+    def encode_array(self, values: Any) -> np.ndarray:
+        encoded = np.zeros((len(values), self.width))
+        for row, value in enumerate(values):
+            encoded[row, [self._places[text] for text in self.members(value) if text in self._places]] = 1.0
+        return encoded
+
+    def restore(self, encoded: np.ndarray) -> str:
+        held = [value for value, share in zip(self.column["values"], encoded, strict=True) if share > 0.5]
+        return str(self.column["separator"]).join(held)
+
+    def members(self, value: Any) -> list[str]:
+        """The values of a cell."""
+        return members(value, self.column["separator"])
+
+    def unknown(self, value: Any) -> str:
+        return ", ".join(text for text in self.members(value) if text not in self._places)
+
+    def read(self, column: CsvColumn) -> Iterable[Any]:
+        return column.cells
+
+    @property
+    def is_ordered(self) -> bool:
+        return True
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {value: place for place, value in enumerate(self.column["values"])}

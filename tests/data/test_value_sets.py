@@ -1,0 +1,173 @@
+"""Columns whose cells hold several values: inferred as a file is added, encoded multi-hot, and of use everywhere."""
+
+from __future__ import annotations
+
+import json
+import random
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.preprocessing import MultiLabelBinarizer
+from streamlit.testing.v1 import AppTest
+
+from netloom import export
+from netloom.cli.rows import read_rows
+from netloom.data import DataError, add_file, prepare, schema
+from netloom.data.quality.overview import columns
+from netloom.document import DataChoice, Training
+from netloom.explain import explain
+from netloom.modalities.columns.registry import inferred_kind
+from netloom.runs import TrainedRun, fit_here, predict
+from tests.export import bare
+from tests.networks import chain
+
+GENRES = ("Action", "Comedy", "Crime", "Drama", "Horror", "Sci-Fi")
+
+
+def cells(joint: str = "|", count: int = 200) -> list[str]:
+    dice = random.Random(0)
+    return [joint.join(dice.sample(GENRES, dice.randint(1, 3))) for _ in range(count)]
+
+
+def movies(joint: str = "|") -> bytes:
+    dice = random.Random(1)
+    genres = [*cells(joint), "", ""]
+    rows = [f"{dice.randint(1950, 2020)},{text},{'yes' if 'Comedy' in text else 'no'}" for text in genres]
+    return "\n".join(["year,genres,liked", *rows]).encode()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def choice(home: Path) -> DataChoice:
+    return DataChoice(dataset=add_file(movies(), "movies.csv", home, target="liked").name)
+
+
+@pytest.fixture(scope="module")
+def run(choice: DataChoice, home: Path) -> TrainedRun:
+    found = schema(choice, home)
+    assert found is not None
+    source = ("Input", found.inputs[0].parameters())
+    training = Training(epochs=2, batch_size=16)
+    return fit_here(chain(source, ("Linear", {"units": 2}), data=choice, training=training), home)
+
+
+@pytest.mark.parametrize("joint", ["|", ";", ", "])
+def test_cells_with_recurring_parts_look_like_sets(joint: str) -> None:
+    assert inferred_kind(pd.Series(cells(joint)), on_import=True).name == "set"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [f"Nr {row}|Street {row}" for row in range(200)],  # nothing recurs
+        ["Austin, TX", "Boston, MA", "Salem, MA", "Dallas, TX"] * 50,  # always two parts: a record
+        ["1,5", "2,5", "3"] * 60,  # numbers
+        ["red", "green|blue", "red", "green", "red"] * 40,  # few hold the mark
+    ],
+)
+def test_other_cells_do_not(values: list[str]) -> None:
+    assert inferred_kind(pd.Series(values), on_import=True).name != "set"
+
+
+def test_columns_that_were_added_before_stay_what_they_were() -> None:
+    assert inferred_kind(pd.Series(cells())).name != "set"
+
+
+def test_it_is_multi_hot_as_scikit_learn_has_it(choice: DataChoice, home: Path) -> None:
+    assert {column.name: column.kind for column in columns(choice, home)}["genres"] == "set"
+    data = prepare(choice, home)
+    sets = [[value for value in str(data.row(row)["genres"]).split("|") if value] for row in range(202)]
+    binarizer = MultiLabelBinarizer().fit([sets[row] for row in data.split["train"].tolist()])
+    assert data.schema.inputs[0].columns == ("year", *(f"genres: {value}" for value in binarizer.classes_))
+    assert np.array_equal(data.inputs["features"][:, 1:].numpy(), binarizer.transform(sets))
+
+
+def test_rows_may_hold_lists_or_texts_and_unknown_values_are_ignored(choice: DataChoice, home: Path) -> None:
+    data = prepare(choice, home)
+    ways: list[Any] = ["Comedy|Drama", " Drama | Comedy", ["Drama", "Comedy"], "Comedy|Martian|Drama"]
+    first, *others = [data.encode({"year": 1999, "genres": way})["features"] for way in ways]
+    assert first[0, 1:].sum() == 2
+    for other in others:
+        assert torch.equal(first, other)
+    empty: list[Any] = [None, "", [], "Martian"]
+    for value in empty:
+        assert not data.encode({"year": 1999, "genres": value})["features"][0, 1:].any()
+
+
+def test_a_document_says_the_separator_and_how_many_values_are_told_apart(choice: DataChoice, home: Path) -> None:
+    def features(**settings: Any) -> tuple[str, ...]:
+        changed = choice.model_copy(update={"options": {"columns": {"genres": settings}}})
+        return prepare(changed, home).schema.inputs[0].columns
+
+    assert len(features(values=2)) == 3
+    assert features(separator="y|", values=1)[1].startswith("genres: ")
+    with pytest.raises(DataError, match="takes no 'scale'"):
+        features(scale="minmax")
+
+
+def test_a_csv_file_and_json_get_the_same_answers(run: TrainedRun, tmp_path: Path) -> None:
+    rows = [{"year": 1999, "genres": ["Comedy", "Drama"]}, {"year": 1970, "genres": "Horror|Martian"}]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    (tmp_path / "rows.csv").write_text("genres;year\nComedy | Drama;1999\nHorror|Martian;1970\n")
+    files = [read_rows(str(tmp_path / name), run.data.preprocess).rows for name in ("rows.json", "rows.csv")]
+    each = [predict(run, found) for found in files]
+    assert each[0] == each[1]
+    assert each[0][1]["unknown"] == {"genres": "Martian"}
+
+
+def test_an_explanation_has_a_part_for_each_value(run: TrainedRun) -> None:
+    found = explain(run, "integrated_gradients", 0)
+    assert found.labels["features"] == ("year", *(f"genres: {value}" for value in GENRES))
+    assert found.attributions["features"].shape == (1 + len(GENRES),)
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bare.Interpreter]:
+    """One with torch, safetensors and numpy."""
+    made = bare.Interpreter(bare.build(tmp_path_factory.mktemp("bare")), ("torch", "safetensors.torch", "numpy"))
+    yield made
+    made.close()
+
+
+def test_the_bundle_gives_equal_bits_without_netloom(run: TrainedRun, python: bare.Interpreter, tmp_path: Path) -> None:
+    with zipfile.ZipFile(export.export(run, "bundle", tmp_path / "taken.zip").path) as archive:
+        archive.extractall(tmp_path / "taken")
+    rows = [run.data.row(row) for row in range(20)] + [{"year": 2001, "genres": ["Comedy", "Martian"]}]
+    code = (
+        "import json; from encoding.rows import encode_rows; from predict import load; _, fitted = load(); "
+        "print(encode_rows(fitted, json.load(open('rows.json')))['features'].tobytes().hex())"
+    )
+    (tmp_path / "taken" / "rows.json").write_text(json.dumps(rows))
+    done = python.run(tmp_path / "taken", "-c", f"import sys; sys.path.insert(0, '.'); {code}")
+    assert done.returncode == 0, done.stderr
+    ours = torch.cat([run.data.encode(row)["features"] for row in rows])
+    assert done.stdout.strip() == ours.numpy().tobytes().hex()
+
+
+def editor() -> None:
+    import streamlit as st
+
+    from netloom.modalities.encoding.set_column import SetEncoder
+    from netloom.ui.components.widgets import value_editor
+
+    fitted = {"name": "genres", "type": "set", "separator": "|", "values": ["Action", "Comedy"]}
+    st.session_state["now"] = value_editor(SetEncoder(fitted), "genres", "Comedy|Martian", "key")
+
+
+def test_the_example_editor_offers_the_values_of_training() -> None:
+    app = AppTest.from_function(editor).run()
+    (found,) = app.multiselect
+    assert found.options == ["Action", "Comedy", "Martian"]
+    assert found.value == ["Comedy", "Martian"]
+    found.set_value(["Action", "Comedy"]).run()
+    assert app.session_state["now"] == "Action|Comedy"
