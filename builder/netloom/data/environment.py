@@ -15,6 +15,7 @@ from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.raw_dataset import Fitted, Raw, Table
+from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.modalities.encoding.rows import encode_rows
 
 # An episode that is shown as examples ends after so many steps, so that there are some for each split.
@@ -175,7 +176,7 @@ class Senses:
 
     def __init__(self, preprocess: dict[str, Any], environment: Environment) -> None:
         field = next(field for field in preprocess["fields"] if field["name"] == FIELD)
-        numbers = [column for column in field["columns"] if column["type"] == "number"]
+        numbers = [one.column for one in field_encoder(field).columns if one.is_ordered]
         self._table: np.ndarray | None = None
         if numbers:
             self._mean = np.array([column["mean"] for column in numbers])

@@ -35,7 +35,7 @@ def samples(
 
     field, task = data.preprocess["fields"][0], objective.task
     latent = [module for module in model.modules() if type(module).__name__ == LATENT]
-    if not task.reconstructs_input or task.tunes_threshold or field["encoding"] != "image" or not latent:
+    if not task.reconstructs_input or task.tunes_threshold or not data.schema.inputs[0].is_image or not latent:
         return {}
     every, count = len(data.target), most_shown(data.schema.inputs[0].shape)
     chosen = rows[torch.arange(count) % len(rows)]

@@ -11,6 +11,7 @@ import numpy as np
 from netloom.data.augmentation.augmenter import Augmenter
 from netloom.data.schema import Example
 from netloom.modalities.encoding.rows import restore_rows
+from netloom.modalities.encoding.text_fields import token_encoder
 from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
 from netloom.modalities.field_spec import FieldSpec
 
@@ -73,8 +74,8 @@ def _columns(spec: FieldSpec, restored: Any) -> dict[str, Any]:
 
 
 def _text(example: Example, fitted: dict[str, Any], numbers: list[int]) -> Example:
-    if fitted["encoding"] not in ("words", "characters") or not example.text:
+    encoder = token_encoder(fitted)
+    if not encoder.is_verbatim or not example.text:
         return example
     words = [fitted["vocabulary"][number] if number != UNKNOWN else "▯" for number in numbers if number != PAD]
-    joint = " " if fitted["encoding"] == "words" else ""
-    return replace(example, text=joint.join(words), tokens=tuple(words), tags=())
+    return replace(example, text=encoder.joined(words), tokens=tuple(words), tags=())

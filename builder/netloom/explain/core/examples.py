@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.data import Example, Prepared
-from netloom.data.preparation.spectrogram import spectrogram
 from netloom.explain.core.columns import column_names
 from netloom.explain.core.errors import UnknownChoiceError
-from netloom.modalities.encoding.cells import as_text
-from netloom.modalities.encoding.image_field import sized
+from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.modalities.encoding.rows import encode_rows
-from netloom.modalities.encoding.text_fields import text_encoders, token_encoder, write, written
+from netloom.modalities.encoding.text_fields import DecoderInputEncoder, text_encoders, write, written
 from netloom.modalities.encoding.tokenization import START
 
 if TYPE_CHECKING:
@@ -41,7 +39,7 @@ def read(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[dict[str,
     parts: dict[str, Any] = {}
     texts = [text.name for text in text_encoders(data.preprocess["fields"])]
     for field in data.preprocess["fields"]:
-        shown = _shown(field, row_or_raw)
+        shown = field_encoder(field).shown(dict(row_or_raw))
         if len(texts) > 1 and field["name"] in texts:
             parts["words"] = {**parts.get("words", {}), field["name"]: shown["tokens"]}
             shown = {"columns": {field["name"]: shown["text"]}}
@@ -73,31 +71,6 @@ def written_by_itself(
     return {**inputs, field["name"]: torch.from_numpy(begun)}, replace(example, answer=text)
 
 
-def _shown(field: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
-    """A field of a raw row as an Example shows it."""
-    if field["encoding"] == "table":
-        names = [name if (name := column["name"]) in raw else column.get("date", name) for column in field["columns"]]
-        return {"columns": {name: raw.get(name) for name in dict.fromkeys(names)}}
-    if field["encoding"] == "categories":
-        return {"columns": {column["name"]: raw.get(column["name"]) for column in field["columns"]}}
-    if field["encoding"] == "begun":
-        return {"answer": str(raw.get(field["name"]) or "")}
-    value = raw[field["name"] if field["name"] in raw else field["column"]]
-    if field["encoding"] == "image":
-        picture = np.asarray(value, dtype=np.float64) * field["scale"]
-        if field.get("resized"):
-            picture = sized(picture if picture.ndim == 3 else picture[None], *field["shape"])
-        if picture.ndim == 3 and picture.shape == tuple(field["shape"]):
-            picture = picture.transpose(1, 2, 0)
-        return {"image": picture[:, :, 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture}
-    if field["encoding"] == "log_mel":
-        return {"series": spectrogram(field, value)}
-    if field["encoding"] == "series":
-        return {"series": np.asarray(value, dtype=np.float64).reshape(field["shape"])}
-    text = str(as_text(value))
-    return {"text": text, "tokens": tuple(token_encoder(dict(field)).readable(value))}
-
-
 def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:
     """Names for the places of each attribution: columns, channels, or the tokens as they were written."""
     found: dict[str, tuple[str, ...]] = {}
@@ -106,8 +79,8 @@ def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:
             found[spec.name] = column_names(data, spec) or spec.columns
         elif spec.is_tokens:
             length = spec.shape[0]
-            begun = field["encoding"] == "begun"
+            is_answer = isinstance(field_encoder(field), DecoderInputEncoder)
             own = example.words.get(spec.name, example.tokens)
-            shown = (field["vocabulary"][START], *example.answer)[:length] if begun else own[:length]
+            shown = (field["vocabulary"][START], *example.answer)[:length] if is_answer else own[:length]
             found[spec.name] = (*shown, *("" for _ in range(length - len(shown))))
     return found

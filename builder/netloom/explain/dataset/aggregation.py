@@ -219,8 +219,8 @@ def _words(
 
 def token_names(about: dict[str, Any]) -> Callable[[int], str]:
     """What the numbers of a field stand for: words of its vocabulary, or the values of its one column, from 1."""
-    if about["encoding"] == "categories":
-        (column,) = about["columns"]
+    if columns := field_encoder(about).columns:
+        (column,) = (one.column for one in columns)
         values = column.get("values") or ()
         named = str(column["name"])
 

@@ -2,6 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
+from enum import Enum, auto
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,6 +33,16 @@ class ListReader(CellReader):
             raise EncodeError(f"A cell of {name!r} does not hold a list of numbers in JSON.") from None
 
 
+class Editor(Enum):
+    """How people change the value of a field in a raw row."""
+
+    COLUMNS = auto()
+    IMAGE = auto()
+    SERIES = auto()
+    TEXT = auto()
+    NONE = auto()  # the network writes it itself
+
+
 class FieldEncoder(ABC):
     """One input of a network as an array, with what was fitted on the training rows.
 
@@ -40,6 +51,7 @@ class FieldEncoder(ABC):
     """
 
     encoding: ClassVar[str]
+    editor: ClassVar[Editor]
     is_required: ClassVar[bool] = True  # whether a file has to have it
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -54,6 +66,10 @@ class FieldEncoder(ABC):
     @abstractmethod
     def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
         """Raw rows as an array (N, …): float32, or int64 for tokens."""
+
+    @abstractmethod
+    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The value of a raw row as people see it: some of `image`, `series`, `text`, `tokens`, `columns`, `answer`."""
 
     def restore(self, values: np.ndarray) -> list[Any]:
         """Rows as a network gives them back (N, …), in the units of the data: nested lists."""

@@ -6,17 +6,25 @@ import numpy as np
 
 from netloom.modalities.encoding.cells import EncodeError, array_of
 from netloom.modalities.encoding.column_encoder import CellReader
-from netloom.modalities.encoding.field_encoder import FieldEncoder, ListReader
+from netloom.modalities.encoding.field_encoder import Editor, FieldEncoder, ListReader
 
 
 class ImageEncoder(FieldEncoder):
     """Pixels (N, C, H, W), from (H, W), (H, W, C) or (C, H, W)."""
 
-    encoding = "image"
+    encoding, editor = "image", Editor.IMAGE
 
     @property
     def cell_reader(self) -> CellReader:
         return ListReader()
+
+    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+        image = np.asarray(self.raw_value(row), dtype=np.float64) * self.field["scale"]
+        if self.field.get("resized"):
+            image = sized(image if image.ndim == 3 else image[None], *self.field["shape"])
+        if image.ndim == 3 and image.shape == tuple(self.field["shape"]):
+            image = image.transpose(1, 2, 0)
+        return {"image": image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image}
 
     def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
         field = self.field

@@ -7,17 +7,20 @@ import numpy as np
 
 from netloom.modalities.encoding.cells import LARGEST_ENCODED, EncodeError, array_of
 from netloom.modalities.encoding.column_encoder import CellReader
-from netloom.modalities.encoding.field_encoder import FieldEncoder, ListReader
+from netloom.modalities.encoding.field_encoder import Editor, FieldEncoder, ListReader
 
 
 class SeriesEncoder(FieldEncoder):
     """Steps of values, scaled by channel, (N, T, D)."""
 
-    encoding = "series"
+    encoding, editor = "series", Editor.SERIES
 
     @property
     def cell_reader(self) -> CellReader:
         return ListReader()
+
+    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {"series": np.asarray(self.raw_value(row), dtype=np.float64).reshape(self.field["shape"])}
 
     def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
         steps, width = self.field["shape"]
@@ -34,11 +37,15 @@ class SeriesEncoder(FieldEncoder):
 class LogMelEncoder(FieldEncoder):
     """Sounds (L,) as spectrograms (N, T, bands), scaled by band."""
 
-    encoding = "log_mel"
+    encoding, editor = "log_mel", Editor.SERIES
 
     @property
     def cell_reader(self) -> CellReader:
         return ListReader()
+
+    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+        samples = np.asarray(self.raw_value(row), dtype=np.float64).reshape(-1)
+        return {"series": log_mel(self.field, samples, mel_filters(self.field))}
 
     def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
         field = self.field

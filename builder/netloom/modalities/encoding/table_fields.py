@@ -8,10 +8,20 @@ import numpy as np
 from netloom.modalities.encoding.category_column import CategoryEncoder
 from netloom.modalities.encoding.cells import value_of
 from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, column_encoder
-from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.field_encoder import Editor, FieldEncoder
 
 
-class TableEncoder(FieldEncoder):
+class ColumnsEncoder(FieldEncoder):
+    """Columns that stand in a raw row under their own names."""
+
+    editor = Editor.COLUMNS
+
+    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+        names = [one.name if one.name in row else one.date_column or one.name for one in self.columns]
+        return {"columns": {name: row.get(name) for name in dict.fromkeys(names)}}
+
+
+class TableEncoder(ColumnsEncoder):
     """The columns of a table, each as one or more numbers, (N, F)."""
 
     encoding = "table"
@@ -36,7 +46,7 @@ class TableEncoder(FieldEncoder):
         ]
 
 
-class CategoriesEncoder(FieldEncoder):
+class CategoriesEncoder(ColumnsEncoder):
     """The number of each column's category (N, F), from 1; 0 stands for one that training did not have."""
 
     encoding = "categories"

@@ -10,7 +10,7 @@ import numpy as np
 
 from netloom.modalities.encoding.cells import as_text, text_of
 from netloom.modalities.encoding.column_encoder import CellReader, CsvColumn
-from netloom.modalities.encoding.field_encoder import FieldEncoder, VerbatimReader, field_encoder
+from netloom.modalities.encoding.field_encoder import Editor, FieldEncoder, VerbatimReader, field_encoder
 from netloom.modalities.encoding.tokenization import (
     END,
     PAD,
@@ -47,7 +47,13 @@ class WordListReader(CellReader):
 class TokenEncoder(FieldEncoder):
     """A text as the numbers of its tokens (N, T)."""
 
+    editor = Editor.TEXT
+    is_verbatim = False  # whether the tokens stand in the text as the vocabulary names them
     joint = ""  # what stands between two tokens of a text
+
+    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+        value = self.raw_value(row)
+        return {"text": str(as_text(value)), "tokens": tuple(self.readable(value))}
 
     def tokens(self, text: Any) -> list[str]:
         """The tokens of a text as the vocabulary names them."""
@@ -85,7 +91,7 @@ class TextEncoder(TokenEncoder):
 
 
 class WordEncoder(TextEncoder):
-    encoding, joint = "words", " "
+    encoding, joint, is_verbatim = "words", " ", True
 
     def tokens(self, text: Any) -> list[str]:
         return words(text, self.field.get("lower", True))
@@ -124,7 +130,7 @@ class BytePairEncoder(TextEncoder):
 class CharacterEncoder(TokenEncoder):
     """A block of a long text, of which the end is read: what comes next depends most on what came last."""
 
-    encoding = "characters"
+    encoding, is_verbatim = "characters", True
 
     @property
     def cell_reader(self) -> CellReader:
@@ -138,8 +144,11 @@ class CharacterEncoder(TokenEncoder):
 class DecoderInputEncoder(TokenEncoder):
     """What is written of an answer so far, behind the mark that starts it; nothing is, where a row does not say."""
 
-    encoding = "begun"
+    encoding, editor = "begun", Editor.NONE
     is_required = False
+
+    def shown(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {"answer": str(row.get(self.name) or "")}
 
     def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
         texts = [list(text_of(row.get(self.name))) for row in rows]

@@ -211,7 +211,7 @@ def _shown(answer: dict[str, Any], data: Prepared) -> dict[str, Any]:
     if "classes" in answer:
         return {"classes": packed(values), "names": answer["classes"]}
     if values.ndim == 3:
-        scale = next((field["scale"] for field in data.preprocess["fields"] if field["encoding"] == "image"), 1.0)
+        scale = next((field["scale"] for field in data.preprocess["fields"] if "scale" in field), 1.0)
         return {"picture": picture(values.transpose(1, 2, 0) * scale)}
     if values.ndim == 2:
         return {"series": thinned(values)}

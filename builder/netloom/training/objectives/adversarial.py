@@ -86,7 +86,8 @@ class Adversarial(Objective):
 
 def picture(data: Prepared) -> dict[str, Any]:
     """Return the preprocessing of the generated images: that of the first image field."""
-    found: dict[str, Any] = next(field for field in data.preprocess["fields"] if field["encoding"] == "image")
+    image = next(spec.name for spec in data.schema.inputs if spec.is_image)
+    found: dict[str, Any] = next(field for field in data.preprocess["fields"] if field["name"] == image)
     return found
 
 

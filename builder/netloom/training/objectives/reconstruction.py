@@ -86,8 +86,9 @@ def _parts(output: torch.Tensor, data: Prepared, row: int) -> list[dict[str, Any
     field = data.preprocess["fields"][0]
     given = data.inputs[field["name"]][row : row + 1].numpy()
     (before,), (after,) = restore_rows(field, given), restore_rows(field, output.unsqueeze(0).numpy())
-    if field["encoding"] != "image":
-        kind = "series" if field["encoding"] in ("series", "log_mel") else "columns"
+    spec = data.schema.inputs[0]
+    if not spec.is_image:
+        kind = "series" if spec.is_sequence else "columns"
         return [{"title": "Input and reconstruction", "kind": kind, "values": before, "other": after}]
     top = field["scale"]  # from the data's own units to a picture from 0 to 1
     return [

@@ -11,7 +11,7 @@ import streamlit as st
 from netloom.explain.core.axes import Axes, axes_of
 from netloom.explain.robustness.what_if import background, pixels, raw_picture
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
-from netloom.modalities.encoding.field_encoder import field_encoder
+from netloom.modalities.encoding.field_encoder import Editor, field_encoder
 from netloom.modalities.encoding.text_fields import token_encoder
 from netloom.ui.components.page_state import forget_below
 from netloom.ui.components.region_painter import paint
@@ -33,15 +33,16 @@ def edited(data: Prepared, raw: Mapping[str, Any], key: str, weights: Mapping[st
     found, several, axes = dict(raw), len(data.preprocess["fields"]) > 1, axes_of(data)
     for field in data.preprocess["fields"]:
         place = Part.EDIT.within(key, field["name"])
-        if several and field["encoding"] not in ("table", "categories", "begun"):  # these name their columns
+        editor = field_encoder(field).editor
+        if several and editor not in (Editor.COLUMNS, Editor.NONE):  # columns have names of their own
             st.markdown(f"**{plain(field['name'])}**")
-        if field["encoding"] in ("table", "categories"):
+        if editor is Editor.COLUMNS:
             found |= _columns(field, raw, place, weights)
-        elif field["encoding"] == "image":
+        elif editor is Editor.IMAGE:
             found |= _picture(data, field, raw, place)
-        elif field["encoding"] in ("series", "log_mel"):
+        elif editor is Editor.SERIES:
             found |= _series(field, raw, place, axes.get(field["name"], Axes()))
-        elif field["encoding"] != "begun":
+        elif editor is Editor.TEXT:
             found |= _text(field, raw, place)
     return found
 
@@ -77,8 +78,9 @@ def _text(field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[st
     """The text to write in, and its words to leave out one by one."""
     name = field["name"] if field["name"] in raw else str(field.get("column", field["name"]))
     found = typed(raw.get(name), Part.TEXT.within(key))
-    words = token_encoder(dict(field)).readable(found)
-    if not 1 < len(words) <= MOST_WORDS or field["encoding"] not in ("words", "letters", "bpe", "characters"):
+    encoder = token_encoder(dict(field))
+    words = encoder.readable(found)
+    if not 1 < len(words) <= MOST_WORDS:
         return {name: found}
     left_out = st.pills(
         "Leave out",
@@ -91,7 +93,7 @@ def _text(field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[st
     if not left_out:
         return {name: found}
     kept = [word for place, word in enumerate(words) if place not in set(left_out)]
-    return {name: kept if isinstance(found, list) else (" " if field["encoding"] == "words" else "").join(kept)}
+    return {name: kept if isinstance(found, list) else encoder.joint.join(kept)}
 
 
 def _picture(data: Prepared, field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from netloom.explain.concepts.concepts import (
 from netloom.explain.core.targets import askable
 from netloom.explain.plots.colors import AGAINST, FOR
 from netloom.jobs.explanations import ConceptSearch
+from netloom.modalities.encoding.field_encoder import Editor, field_encoder
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import plain
@@ -90,7 +91,7 @@ def _form(look: Look) -> ConceptTest | None:
 def _wanted(data: Prepared) -> Wanted | None:
     raw = data.row(0)
     columns = [name for name, value in raw.items() if isinstance(value, (int, float, str)) or value is None]
-    text = any(field["encoding"] in ("words", "letters", "characters", "bpe") for field in data.preprocess["fields"])
+    text = any(field_encoder(field).editor is Editor.TEXT for field in data.preprocess["fields"])
     named = bool(data.schema.target.classes) and data.schema.target.type.is_label_set
     kinds = [
         kind for kind, there in ((WORD, text), (COLUMN, columns and not text), (CLASS, named), (ROWS, True)) if there

@@ -14,7 +14,7 @@ from netloom.data import DataError, Prepared
 from netloom.data.images import FORMATS
 from netloom.explain.core.axes import Axes, axes_of
 from netloom.modalities.encoding.cells import as_text
-from netloom.modalities.encoding.field_encoder import field_encoder
+from netloom.modalities.encoding.field_encoder import Editor, field_encoder
 from netloom.modalities.encoding.image_field import sized
 from netloom.sandbox import read_picture, read_sound
 from netloom.ui.components.image_urls import enlarged
@@ -60,16 +60,16 @@ def own_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str
     for spec, field in zip(data.schema.inputs, fields, strict=True):
         if len(fields) > 1:
             st.markdown(f"**{plain(spec.name)}**")
-        key, encoding = f"own {name} {field['name']}", field["encoding"]
-        if encoding == "image":
+        key, editor = f"own {name} {field['name']}", field_encoder(field).editor
+        if editor is Editor.IMAGE:
             row[field["name"]] = picture_input(field, start[field["name"]], key)
         elif field.get("rate"):
             row[field["name"]] = sound_input(field, start[field["name"]], key)
-        elif encoding == "series":
+        elif editor is Editor.SERIES:
             row[field["name"]] = _series(field, start[field["name"]], key, spec.columns, axes[spec.name])
-        elif encoding in ("table", "categories"):
+        elif editor is Editor.COLUMNS:
             row |= _columns(field, start, key)
-        elif encoding == "begun":
+        elif editor is Editor.NONE:
             st.caption("The network generates this input itself.")
         else:
             column = field["name"] if field["name"] in start else field["column"]

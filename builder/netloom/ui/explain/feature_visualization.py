@@ -16,6 +16,7 @@ from netloom.explain.plots import figures
 from netloom.jobs import JobError
 from netloom.jobs.explanations import FeatureVisualization
 from netloom.jobs.inspection import Widths
+from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import plain
 from netloom.ui.explain.attribution import badges
@@ -157,11 +158,7 @@ def _columns(look: Look, found: Visualised, name: str, made: list[dict[str, Any]
     import plotly.graph_objects as go
 
     field = next(field for field in look.trained.data.preprocess["fields"] if field["name"] == name)
-    numbers = {
-        column["name"]: column
-        for column in field["columns"]
-        if column["type"] == "number" and not any(column.get(key) for key in ("log", "quantiles", "boolean"))
-    }
+    numbers = {column.name: column.column for column in field_encoder(field).columns if column.is_linear}
     apart = {
         key: [(float(one[key]) - column["mean"]) / column["std"] for one in made] for key, column in numbers.items()
     }
