@@ -19,7 +19,7 @@ from netloom.data import DataError, Prepared, bigram_entropy, datasets, prepare,
 from netloom.data.builtin_registry import builtin
 from netloom.data.environment import Episodes
 from netloom.data.multi_field import Categories, Matrices, Several
-from netloom.data.raw_dataset import Characters, Images, Raw, Series, Table, Texts
+from netloom.data.raw_dataset import Characters, Images, RawDataset, Series, Table, Texts
 from netloom.data.splits.split import split
 from netloom.document import DataChoice
 from netloom.modalities.encoding.tags import IGNORE
@@ -216,7 +216,7 @@ def statistics_count_what_is_there(name: str) -> None:
     assert all(remark.endswith(".") and "\n" not in remark for remark in quality.remarks)
 
 
-def _spoiled(raw: Raw, rows: np.ndarray) -> Raw:
+def _spoiled(raw: RawDataset, rows: np.ndarray) -> RawDataset:
     """The same data with other values in some rows."""
     if isinstance(raw, Images):
         pixels = raw.pixels.copy()

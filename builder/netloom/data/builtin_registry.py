@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from netloom.core.registry import discover
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 
 _KINDS = ("image", "table", "text", "series", "audio", "graph", "environment")
 _FIRST = ("shapes", "shape_masks")  # of their kind: what most people begin with
@@ -28,7 +28,7 @@ class Dataset(BaseModel, ABC):
     summary: ClassVar[str]
 
     @abstractmethod
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         """The data itself; the same for the same options."""
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.raw_dataset import Fitted, Raw, Table
+from netloom.data.raw_dataset import Fitted, RawDataset, Table
 from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.modalities.encoding.rows import encode_rows
 
@@ -104,7 +104,7 @@ class Environment(Dataset, ABC):
         """An observation as a raw row."""
         return dict(zip(self.columns, observation.tolist(), strict=True))
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         rows, actions, groups = self._examples()
         names = list(rows[0])
         numbers = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from netloom.data.raw_dataset import Fitted, Raw, Room, Texts, in_memory
+from netloom.data.raw_dataset import Fitted, RawDataset, Room, Texts, in_memory
 from netloom.data.schema import Example
 from netloom.modalities.columns.category import category_reading, frequent
 from netloom.modalities.encoding.category_column import CategoryEncoder
@@ -19,7 +19,7 @@ VALUES_LIMIT = 100_000
 
 
 @dataclass
-class Categories(Raw):
+class Categories(RawDataset):
     """Columns of categories, each R texts, that become whole numbers (R, F) for embeddings; 0 is for all others.
     `settings` are by column."""
 
@@ -57,7 +57,7 @@ class Categories(Raw):
 
 
 @dataclass
-class Matrices(Raw):
+class Matrices(RawDataset):
     """Tables of numbers (R, V, D) that are taken as they are, such as adjacencies; `words` show each row to people."""
 
     values: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1)))
@@ -81,10 +81,10 @@ class Matrices(Raw):
 
 
 @dataclass
-class Several(Raw):
+class Several(RawDataset):
     """Fields side by side: row r of each belongs together. Their own targets are not read."""
 
-    parts: tuple[Raw, ...] = ()
+    parts: tuple[RawDataset, ...] = ()
 
     def row(self, index: int) -> dict[str, Any]:
         return self.rows(index, index + 1)[0]

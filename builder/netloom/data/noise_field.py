@@ -9,7 +9,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.multi_field import Several
-from netloom.data.raw_dataset import Fitted, Images, Raw, Table
+from netloom.data.raw_dataset import Fitted, Images, RawDataset, Table
 from netloom.data.schema import Example
 
 # The option of any pictures that asks for noise, the field that holds it, and how many numbers at most.
@@ -30,7 +30,7 @@ class Noise(Table):
         return Example(index, target)
 
 
-def with_noise(raw: Raw, size: Any) -> Raw:
+def with_noise(raw: RawDataset, size: Any) -> RawDataset:
     """The same pictures, each with `size` numbers of noise beside it: always the same ones.
 
     Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from netloom.data.multi_field import Several
-from netloom.data.raw_dataset import Fitted, Images, Raw, Texts
+from netloom.data.raw_dataset import Fitted, Images, RawDataset, Texts
 
 
 @dataclass
@@ -27,6 +27,6 @@ class Twins(Several):
         return [{**fitted, "name": part.name, **_column(part)} for part in self.parts]
 
 
-def _column(part: Raw) -> Fitted:
+def _column(part: RawDataset) -> Fitted:
     """The column that a text came from, under which a row may give it too."""
     return {"column": part.column} if isinstance(part, Texts) and part.column else {}

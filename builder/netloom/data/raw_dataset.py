@@ -51,7 +51,7 @@ def in_memory(name: str, shape: Sequence[int], dtype: Any) -> np.ndarray:
 
 
 @dataclass
-class Raw:
+class RawDataset:
     """Rows and their targets. `contiguous` rows are split by their order, as neighbours resemble each other; `gap` rows
     are left out between splits, as they overlap. Rows of one of the `groups`, where these are given, are never in two
     parts of the split. `times` (R,) say what came before what, `given` (R,) in which part a row is (0 training, 1
@@ -134,7 +134,7 @@ class Raw:
 
 
 @dataclass
-class Images(Raw):
+class Images(RawDataset):
     """Pictures (R, C, H, W) whose pixels go from 0 to `top`. Where they were `resized`, so are those that are predicted
     for."""
 
@@ -183,7 +183,7 @@ class Images(Raw):
 
 
 @dataclass
-class Table(Raw):
+class Table(RawDataset):
     """Columns by name, each R numbers (NaN where one is missing) or R categories.
 
     `dates` names the numbers that were made from a date: its column, and the part of it, as `date_part` has it. `kinds`
@@ -259,7 +259,7 @@ class Table(Raw):
 
 
 @dataclass
-class Texts(Raw):
+class Texts(RawDataset):
     """Texts that become words, or other tokens where `settings` say so; or from a table's `column`."""
 
     texts: Sequence[str] = ()
@@ -330,7 +330,7 @@ class TaggedTexts(Texts):
 
 
 @dataclass
-class Characters(Raw):
+class Characters(RawDataset):
     """One long text, cut into blocks of `length` characters; each character's target is the one that follows it."""
 
     text: str = ""
@@ -366,7 +366,7 @@ class Characters(Raw):
 
 
 @dataclass
-class Series(Raw):
+class Series(RawDataset):
     """Windows (R, T, D) of a series. Sounds (R, L, 1) have a `rate`, their samples a second; all else has 0."""
 
     windows: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1)))

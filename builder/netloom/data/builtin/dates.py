@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.sequence_pairs import Pairs
 
 _MONTHS = (
@@ -50,7 +50,7 @@ class Dates(Dataset):
     first: int = Field(1990, ge=1900, le=2099, description="The first year")
     years: int = Field(40, ge=1, le=100, description="How many years from it on")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         start = date(self.first, 1, 1).toordinal()
         days = date(self.first + self.years, 1, 1).toordinal() - start

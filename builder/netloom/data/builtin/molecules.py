@@ -9,7 +9,7 @@ from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.multi_field import Matrices, Several
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 
 _ATOMS = ("C", "N", "O", "S")
 _C, _N, _O, _S = range(4)
@@ -27,7 +27,7 @@ class Molecules(Dataset):
     rows: Rows = Field(1500, description="How many molecules")
     atoms: int = Field(10, ge=5, le=40, description="How many atoms each has")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         target = np.arange(self.rows) % 2
         kinds, bonds = zip(*(self._molecule(bool(wanted), random) for wanted in target), strict=True)

@@ -8,7 +8,7 @@ from pydantic import Field
 from netloom.data.builtin.requests import VALUES
 from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.paired_fields import Twins
-from netloom.data.raw_dataset import Raw, Texts
+from netloom.data.raw_dataset import RawDataset, Texts
 
 # What can be asked for, each in several ways. What stands in brackets is filled with the same values in all of them.
 MEANINGS = (
@@ -68,7 +68,7 @@ class Paraphrases(Dataset):
 
     rows: Rows = Field(4000, description="How many pairs")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         made: dict[frozenset[str], tuple[str, str, int]] = {}
         while len(made) < self.rows:

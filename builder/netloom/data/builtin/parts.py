@@ -8,7 +8,7 @@ from pydantic import Field
 from netloom.data.builtin.shapes import Shapes
 from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.multi_field import Several
-from netloom.data.raw_dataset import Images, Raw, Table
+from netloom.data.raw_dataset import Images, RawDataset, Table
 
 # What a part of each shape weighs when it is sound, in grams: circle, square, triangle, cross.
 _WEIGHTS = (40.0, 60.0, 80.0, 100.0)
@@ -28,7 +28,7 @@ class Parts(Dataset):
 
     rows: Rows = Field(2400, description="How many parts")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         pictures = Shapes(rows=self.rows, size=20, noise=0.08).read()
         random = np.random.default_rng(11)
         faulty = random.integers(2, size=self.rows)
@@ -60,7 +60,7 @@ class SameDigits(Dataset):
     rows: Rows = Field(3000, description="How many pairs")
     pools: int = Field(20, ge=10, le=40, description="How many pools the pictures are parted into")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         from netloom.data.builtin.scikit import Digits
 
         digits = Digits().read()

@@ -6,10 +6,10 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.raw_dataset import Raw, Table
+from netloom.data.raw_dataset import RawDataset, Table
 
 
-def _table(points: np.ndarray, target: np.ndarray, noise: float, random: np.random.Generator) -> Raw:
+def _table(points: np.ndarray, target: np.ndarray, noise: float, random: np.random.Generator) -> RawDataset:
     points = points + random.normal(scale=noise, size=points.shape)
     return Table(
         name="features",
@@ -34,7 +34,7 @@ class Spirals(Dataset):
     noise: float = Field(0.05, ge=0, le=2, description="How far points lie beside their spiral")
     turns: float = Field(1.5, ge=0.25, le=5, description="How often each spiral winds around the middle")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         target = np.arange(self.rows) % 2
         radius = np.sqrt(random.uniform(0.02, 1, self.rows))
@@ -55,7 +55,7 @@ class Moons(Dataset):
     rows: Rows = Field(1000, description="How many points")
     noise: float = Field(0.15, ge=0, le=2, description="How far points lie beside their moon")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         target = np.arange(self.rows) % 2
         angle = random.uniform(0, np.pi, self.rows)
@@ -76,7 +76,7 @@ class Circles(Dataset):
     rows: Rows = Field(1000, description="How many points")
     noise: float = Field(0.08, ge=0, le=2, description="How far points lie beside their circle")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         target = np.arange(self.rows) % 2
         angle = random.uniform(0, 2 * np.pi, self.rows)

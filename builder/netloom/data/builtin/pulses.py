@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.raw_dataset import Raw, Series
+from netloom.data.raw_dataset import RawDataset, Series
 
 LENGTH = 48
 _CHANGES = ("missing", "extra", "flat", "fast")
@@ -25,7 +25,7 @@ class Pulses(Dataset):
     share: float = Field(0.15, ge=0.02, le=0.5, description="The share of windows in which something is wrong")
     noise: float = Field(0.15, ge=0, le=1, description="The noise, as its standard deviation")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         unusual = np.zeros(self.rows, dtype=np.int64)
         unusual[: round(self.rows * self.share)] = 1

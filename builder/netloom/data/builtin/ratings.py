@@ -9,7 +9,7 @@ from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.multi_field import Categories, Several
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 
 _FACTORS = 3
 
@@ -28,7 +28,7 @@ class Ratings(Dataset):
     films: int = Field(60, ge=10, le=1_000, description="How many films")
     noise: float = Field(0.35, ge=0, le=2, description="How much a rating strays, in stars")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         # No pair twice, so that no rating of the test was seen; where there are fewer pairs than rows, all of them.
         pairs = random.permutation(self.users * self.films)[: self.rows]
@@ -64,7 +64,7 @@ class Clicks(Dataset):
 
     rows: Rows = Field(6000, description="How many advertisements were shown")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         sizes = [len(values) for values in _COLUMNS.values()]
         # No combination twice, so that no row of the test was seen.

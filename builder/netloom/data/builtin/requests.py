@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.raw_dataset import Raw, TaggedTexts
+from netloom.data.raw_dataset import RawDataset, TaggedTexts
 from netloom.data.schema import TargetKind
 from netloom.modalities.encoding.tokenization import words
 
@@ -95,7 +95,7 @@ class Requests(Dataset):
 
     rows: Rows = Field(2000, description="How many requests")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         frames = [(frame, intent) for intent, found in enumerate(FRAMES.values()) for frame in found]
         made: dict[str, tuple[list[str], int]] = {}

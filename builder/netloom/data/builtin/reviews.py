@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.raw_dataset import Raw, Texts
+from netloom.data.raw_dataset import RawDataset, Texts
 
 # What reviews are about. Each thing is a group of its own: the test asks about things that training never named.
 THINGS = {
@@ -57,7 +57,7 @@ class Reviews(Dataset):
 
     rows: Rows = Field(2400, description="How many reviews")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         things = list(THINGS)
         made: dict[str, tuple[int, int]] = {}

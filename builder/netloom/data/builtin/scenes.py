@@ -9,7 +9,7 @@ from pydantic import Field
 
 from netloom.data.builtin.shapes import CLASSES, Shapes
 from netloom.data.builtin_registry import Rows
-from netloom.data.raw_dataset import Images, Raw
+from netloom.data.raw_dataset import Images, RawDataset
 from netloom.data.schema import TargetSpec
 
 
@@ -25,7 +25,7 @@ class Scenes(Shapes):
     size: int = Field(20, ge=16, le=96, description="Height and width in pixels")
     noise: float = Field(0.05, ge=0, le=1, description="The noise of the ground, as its standard deviation")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         labels = np.zeros((self.rows, len(CLASSES)), dtype=np.uint8)
         pixels = np.empty((self.rows, 1, self.size, self.size), dtype=np.float32)
@@ -58,7 +58,7 @@ class ShapeFacts(Shapes):
 
     rows: Rows = Field(2000, description="How many pictures")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         raw = super().read()
         if raw.masks is None:
             raise TypeError("shapes come with their masks")

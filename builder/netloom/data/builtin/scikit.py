@@ -11,7 +11,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.builtin_registry import Dataset
-from netloom.data.raw_dataset import Images, Raw, Table
+from netloom.data.raw_dataset import Images, RawDataset, Table
 
 _CELL = ("radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "concave points",
          "symmetry", "fractal dimension")  # fmt: skip
@@ -45,7 +45,7 @@ class Digits(Dataset):
     task = "classification"
     summary = "1,797 small pictures of the digits 0 to 9"
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         values = _numbers("digits.csv.gz")
         return Images(
             name="image",
@@ -67,7 +67,7 @@ class BreastCancer(Dataset):
     task = "classification"
     summary = "569 tumours, 30 measurements each: malignant or benign"
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         values = _numbers("breast_cancer.csv", skip=1)
         names = [f"{which} {what}".strip() for which in ("mean", "", "worst") for what in _CELL]
         names[10:20] = [f"{what} error" for what in _CELL]
@@ -90,7 +90,7 @@ class Wine(Dataset):
     task = "classification"
     summary = "178 wines of three growers, 13 chemical measurements each"
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         values = _numbers("wine_data.csv", skip=1)
         return Table(
             name="features",
@@ -111,7 +111,7 @@ class Diabetes(Dataset):
     task = "regression"
     summary = "442 patients, 10 measurements each: how far the disease went within a year"
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         values = _numbers("diabetes_data_raw.csv.gz", delimiter=None)
         return Table(
             name="features",

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.raw_dataset import Raw, Series
+from netloom.data.raw_dataset import RawDataset, Series
 
 
 class Sine(Dataset):
@@ -22,7 +22,7 @@ class Sine(Dataset):
     window: int = Field(32, ge=4, le=512, description="How many steps are seen")
     noise: float = Field(0.1, ge=0, le=2, description="The noise, as its standard deviation")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         time = np.arange(self.rows + self.window)
         clean = np.sin(2 * np.pi * time / 25) + 0.5 * np.sin(2 * np.pi * time / 7.3)

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.raw_dataset import Images, Raw
+from netloom.data.raw_dataset import Images, RawDataset
 
 CLASSES = ("circle", "square", "triangle", "cross")
 
@@ -26,7 +26,7 @@ class Shapes(Dataset):
     size: int = Field(24, ge=16, le=96, description="Height and width in pixels")
     noise: float = Field(0.15, ge=0, le=1, description="The noise of the ground, as its standard deviation")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         target = np.arange(self.rows) % len(CLASSES)
         pixels = np.empty((self.rows, 1, self.size, self.size), dtype=np.float32)
@@ -78,7 +78,7 @@ class ShapeMasks(Shapes):
     task = "segmentation"
     summary = "Drawn shapes on a noisy ground, with a decoy: tell for each pixel which shape it belongs to"
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         raw = super().read()
         if raw.masks is None:
             raise TypeError("shapes come with their masks")

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.raw_dataset import Raw, Series
+from netloom.data.raw_dataset import RawDataset, Series
 
 RATE = 4_000
 LENGTH = 1_200
@@ -36,7 +36,7 @@ class Spoken(Dataset):
     rows: Rows = Field(600, description="How many recordings")
     noise: float = Field(0.02, ge=0, le=1, description="The noise, as its standard deviation")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         target = np.arange(self.rows) % len(_WORDS)
         words = list(_WORDS.values())

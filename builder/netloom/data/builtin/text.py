@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset
-from netloom.data.raw_dataset import Characters, Raw, Texts
+from netloom.data.raw_dataset import Characters, RawDataset, Texts
 
 
 @cache
@@ -27,7 +27,7 @@ class Intents(Dataset):
     task = "classification"
     summary = "Short requests to an assistant, such as setting an alarm or asking for the weather"
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         requests: dict[str, list[str]] = json.loads(_text("intents.json"))
         classes = tuple(sorted(requests))
         pairs = [(text, number) for number, name in enumerate(classes) for text in requests[name]]
@@ -52,7 +52,7 @@ class Tales(Dataset):
 
     length: int = Field(64, ge=8, le=512, description="How many characters are seen at once")
 
-    def read(self) -> Raw:
+    def read(self) -> RawDataset:
         text = _text("tales.txt")
         rows = (len(text) - 1) // self.length
         return Characters(

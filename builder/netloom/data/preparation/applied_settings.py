@@ -14,7 +14,7 @@ from netloom.data.multi_field import Categories, Several
 from netloom.data.preparation.column_settings import ColumnChoice, FieldChoice, column_choices
 from netloom.data.preparation.label_merging import Aliases, aliases_of
 from netloom.data.preparation.spectrogram import log_mel_of
-from netloom.data.raw_dataset import Characters, Images, Raw, Series, Table, TaggedTexts, Texts
+from netloom.data.raw_dataset import Characters, Images, RawDataset, Series, Table, TaggedTexts, Texts
 from netloom.data.sequence_pairs import Pairs
 from netloom.data.targets import target_of
 from netloom.modalities.columns.category import Category
@@ -26,7 +26,7 @@ _TEXT = {"tokens", "vocabulary", "length", "lower"}
 _SOUND = {"sound", "window", "hop", "bands", "low", "high"}
 
 
-def with_fields(raw: Raw, choices: Mapping[str, FieldChoice]) -> Raw:
+def with_fields(raw: RawDataset, choices: Mapping[str, FieldChoice]) -> RawDataset:
     """The data, its fields preprocessed as a document says.
 
     Raises:
@@ -42,7 +42,7 @@ def with_fields(raw: Raw, choices: Mapping[str, FieldChoice]) -> Raw:
     return replace(raw, parts=found) if isinstance(raw, Several) else found[0]
 
 
-def _with(part: Raw, settings: dict[str, Any]) -> Raw:
+def _with(part: RawDataset, settings: dict[str, Any]) -> RawDataset:
     known = taken(part)
     for setting in sorted(set(settings) - known):
         takes = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
@@ -71,7 +71,7 @@ def _resized(part: Images, settings: Mapping[str, Any]) -> Images:
     return replace(part, pixels=pixels, resized=True)
 
 
-def taken(part: Raw) -> set[str]:
+def taken(part: RawDataset) -> set[str]:
     """Which settings a field of this data takes."""
     if isinstance(part, Images):
         return {"normalise", "size", "grey"}
@@ -83,7 +83,7 @@ def taken(part: Raw) -> set[str]:
     return set()
 
 
-def with_columns(raw: Raw, value: Any) -> Raw:
+def with_columns(raw: RawDataset, value: Any) -> RawDataset:
     """Data of settled columns, those of its tables preprocessed as a document says, or left out; and the labels of its
     target as what they stand for.
 
@@ -104,7 +104,7 @@ def with_columns(raw: Raw, value: Any) -> Raw:
     return replace(raw, parts=kept) if isinstance(raw, Several) else kept[0]
 
 
-def _without_target(raw: Raw, value: Any) -> tuple[Any, dict[str, Aliases]]:
+def _without_target(raw: RawDataset, value: Any) -> tuple[Any, dict[str, Aliases]]:
     """What is said of columns but for the target, and the aliases of the target's labels."""
     named = {raw.target_name, *(part.name for part in raw.target_parts)}
     parts = raw.parts if isinstance(raw, Several) else (raw,)
@@ -118,14 +118,14 @@ def _without_target(raw: Raw, value: Any) -> tuple[Any, dict[str, Aliases]]:
     return {name: one for name, one in value.items() if name not in named}, aliases_of(said)
 
 
-def _columns(part: Raw) -> dict[str, str]:
+def _columns(part: RawDataset) -> dict[str, str]:
     """The kind of each column."""
     if type(part) is Table:  # those that are made from it settle for themselves how they are prepared
         return {name: part.kind_of(name) for name in (*part.numbers, *part.categories)}
     return dict.fromkeys(part.columns, Category.name) if isinstance(part, Categories) else {}
 
 
-def _with_columns(part: Raw, choices: Mapping[str, ColumnChoice]) -> Raw:
+def _with_columns(part: RawDataset, choices: Mapping[str, ColumnChoice]) -> RawDataset:
     kinds = _columns(part)
     for name, kind in kinds.items():
         choice = choices.get(name, ColumnChoice())

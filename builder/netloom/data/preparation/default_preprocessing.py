@@ -9,7 +9,7 @@ from typing import Any
 from netloom.core.errors import DataError
 from netloom.data.environment import Episodes
 from netloom.data.multi_field import Several
-from netloom.data.raw_dataset import Images, Raw, Series, Table
+from netloom.data.raw_dataset import Images, RawDataset, Series, Table
 from netloom.data.schema import Schema
 from netloom.document import Moments, Preparation
 
@@ -24,7 +24,7 @@ _SCALES = {"standardize": "standard", "scale": "minmax", "none": "none"}
 _PIXELS = {"scale": "unit", "none": "none"}
 
 
-def with_preparation(raw: Raw, prepare: Preparation | Moments) -> Raw:
+def with_preparation(raw: RawDataset, prepare: Preparation | Moments) -> RawDataset:
     """The data with this preparation wherever its own settings say nothing else.
 
     Raises:
@@ -37,7 +37,7 @@ def with_preparation(raw: Raw, prepare: Preparation | Moments) -> Raw:
     return _with(raw, prepare)
 
 
-def _with(part: Raw, prepare: Preparation | Moments) -> Raw:
+def _with(part: RawDataset, prepare: Preparation | Moments) -> RawDataset:
     if isinstance(part, Images):
         return replace(part, settings={"normalise": _pixels(part, prepare), **part.settings})
     scale = scale_of(prepare)

@@ -15,12 +15,12 @@ from netloom.modalities.encoding.rows import encode_rows
 if TYPE_CHECKING:
     import torch
 
-    from netloom.data.raw_dataset import Raw
+    from netloom.data.raw_dataset import RawDataset
 
 CHUNK, CHUNK_BYTES = 4_096, 2**24  # rows that are encoded at once, and what they may take
 
 
-def encoded(preprocess: dict[str, Any], raw: Raw) -> tuple[dict[str, torch.Tensor], dict[str, Mapped]]:
+def encoded(preprocess: dict[str, Any], raw: RawDataset) -> tuple[dict[str, torch.Tensor], dict[str, Mapped]]:
     """All rows by field, and the files of those that lie in one.
 
     Raises:
@@ -45,13 +45,13 @@ def encoded(preprocess: dict[str, Any], raw: Raw) -> tuple[dict[str, torch.Tenso
     return {name: one.tensor() for name, one in found.items()}, found
 
 
-def _bytes(raw: Raw, fields: list[dict[str, Any]]) -> int:
+def _bytes(raw: RawDataset, fields: list[dict[str, Any]]) -> int:
     """What all rows take, from what the first one does."""
     first = encode_rows({"fields": fields}, [raw.row(0)])
     return sum(array.nbytes for array in first.values()) * len(raw)
 
 
-def _filled(fields: list[dict[str, Any]], raw: Raw, room: Any) -> dict[str, np.ndarray]:
+def _filled(fields: list[dict[str, Any]], raw: RawDataset, room: Any) -> dict[str, np.ndarray]:
     """All rows: column by column where the data can, else a part at a time, as lists of Python numbers take many times
     the memory."""
     found: dict[str, np.ndarray] = raw.encoded(fields, room)

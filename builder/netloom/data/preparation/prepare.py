@@ -24,7 +24,7 @@ from netloom.data.preparation.encoded_arrays import encoded
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.preparation.single_flight import once
 from netloom.data.quality.deduplication import without_repeats
-from netloom.data.raw_dataset import Images, Raw
+from netloom.data.raw_dataset import Images, RawDataset
 from netloom.data.schema import DatasetInfo, Schema
 from netloom.data.splits.split import Split, split
 from netloom.data.targets import target_of
@@ -163,7 +163,7 @@ def prepared_with(data: Prepared, preprocess: dict[str, Any]) -> Prepared:
     )
 
 
-def _any_size(raw: Raw) -> Raw:
+def _any_size(raw: RawDataset) -> RawDataset:
     """Pictures that people brought came in any size, and so may those that are predicted for."""
     for part in raw.parts if isinstance(raw, Several) else (raw,):
         if isinstance(part, Images) and not part.target_type.is_per_pixel:
@@ -178,7 +178,7 @@ def _give_back() -> None:
         arrow.default_memory_pool().release_unused()
 
 
-def read(choice: DataChoice, home: Path) -> Raw:
+def read(choice: DataChoice, home: Path) -> RawDataset:
     """The chosen data as it was read.
 
     Raises:
@@ -211,7 +211,7 @@ def read(choice: DataChoice, home: Path) -> Raw:
         raise DataError(f"{dataset.title}: the option {where[:60]!r}: {item['msg'].lower()}.") from None
 
 
-def _fit_target(raw: Raw, parts: Split, standardized: bool) -> dict[str, Any]:
+def _fit_target(raw: RawDataset, parts: Split, standardized: bool) -> dict[str, Any]:
     found = target_of(raw.target_kind).fit(raw, parts["train"])
     for part in () if standardized else (found, *found.get("parts", ())):
         if "std" in part:  # in the units in which a network from elsewhere answers

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from netloom.core.errors import DataError
 from netloom.data.preparation.memmap_cache import Mapped
 from netloom.data.preparation.spectrogram import LOG_MEL, spectrogram
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import Example, Schema
 from netloom.data.targets import target_of
 from netloom.modalities.encoding.cells import EncodeError
@@ -40,7 +40,7 @@ class Prepared:
     split: dict[str, torch.Tensor]
     preprocess: dict[str, Any]
     fingerprint: str
-    raw: Raw
+    raw: RawDataset
     masks: torch.Tensor | None = None
     weights: torch.Tensor | None = None
     files: Mapping[str, Mapped] = dataclasses.field(default_factory=dict)

@@ -18,7 +18,7 @@ from netloom.data.multi_field import Categories, Several
 from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, Role, column_choices
 from netloom.data.preparation.memmap_cache import remembered
 from netloom.data.preparation.prepare import read
-from netloom.data.raw_dataset import Raw, Table
+from netloom.data.raw_dataset import RawDataset, Table
 from netloom.data.tables.arrow_table import ARROW, StoredTable
 from netloom.data.tables.column_inference import Plan, few, plans, targets_of
 from netloom.data.uploads import find_upload, options_of
@@ -193,7 +193,7 @@ def _of_raw(choice: DataChoice, home: Path) -> list[Column]:
     return [replace(column, choice=one, role=one.role or "input") for column, one in said]
 
 
-def _tables(raw: Raw) -> list[Table | Categories]:
+def _tables(raw: RawDataset) -> list[Table | Categories]:
     parts = raw.parts if isinstance(raw, Several) else (raw,)
     return [part for part in parts if isinstance(part, (Table, Categories)) and type(part) in (Table, Categories)]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from netloom.data.multi_field import Categories, Several
 from netloom.data.preparation.prepared_data import Prepared
-from netloom.data.raw_dataset import Characters, Images, Raw, Series, Table, Texts
+from netloom.data.raw_dataset import Characters, Images, RawDataset, Series, Table, Texts
 from netloom.modalities.columns.registry import column_kind
 from netloom.modalities.labels import Labels
 
@@ -45,7 +45,7 @@ class Look:
         return len(self.rows)
 
     @cached_property
-    def raws(self) -> tuple[Raw, ...]:
+    def raws(self) -> tuple[RawDataset, ...]:
         """The fields as they were read."""
         raw = self.data.raw
         return raw.parts if isinstance(raw, Several) else (raw,)

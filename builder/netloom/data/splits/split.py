@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import NAMES, NO_PART, TEST
 from netloom.data.targets import target_of
 
@@ -20,7 +20,7 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray]  # training, validation, test
 MIN_ROWS = 10
 
 
-def split(raw: Raw, choice: DataChoice) -> Split:
+def split(raw: RawDataset, choice: DataChoice) -> Split:
     """Row numbers of each part; no row is in two of them.
 
     Raises:
@@ -59,7 +59,7 @@ def refuse_few(rows: int) -> None:
         )
 
 
-def method_of(raw: Raw, choice: DataChoice) -> str:
+def method_of(raw: RawDataset, choice: DataChoice) -> str:
     """How rows are parted where that is left to the data. Folds are never as the data gives them: they are made of the
     rows that it does not give as the test."""
     if choice.split != "auto":
@@ -79,12 +79,12 @@ def _cut(order: np.ndarray, validation: float, test: float) -> Parts:
     return order[tested + validated :], order[tested : tested + validated], order[:tested]
 
 
-def _strata(raw: Raw) -> np.ndarray:
+def _strata(raw: RawDataset) -> np.ndarray:
     """What every part is to hold in the same shares: the classes, or stretches of the number to predict."""
     return target_of(raw.target_kind).strata(raw)
 
 
-def _groups(raw: Raw) -> np.ndarray:
+def _groups(raw: RawDataset) -> np.ndarray:
     if raw.groups is None:
         raise DataError(
             "This data names no groups to split by; give a column the role group, or choose another way to split."
@@ -117,7 +117,7 @@ def _by_group(groups: np.ndarray, validation: float, test: float, seed: int) -> 
     return train, validated, tested
 
 
-def _by_time(raw: Raw, choice: DataChoice) -> Parts:
+def _by_time(raw: RawDataset, choice: DataChoice) -> Parts:
     """Training comes before validation, and validation before the test. Rows of one moment stay together."""
     rows, gap = len(raw), max(raw.gap, choice.gap)
     first, second = round(rows * (1 - choice.validation - choice.test)), round(rows * (1 - choice.test))
@@ -133,7 +133,7 @@ def _by_time(raw: Raw, choice: DataChoice) -> Parts:
     return order[: max(0, first - gap)], order[first : max(first, second - gap)], order[second:]
 
 
-def _as_given(raw: Raw, choice: DataChoice) -> Parts:
+def _as_given(raw: RawDataset, choice: DataChoice) -> Parts:
     """The parts that the data names. Where it names no validation or no test, training gives their share."""
     if raw.given is None:
         raise DataError(
@@ -158,7 +158,7 @@ def _as_given(raw: Raw, choice: DataChoice) -> Parts:
 
 
 def _end_of_training(
-    raw: Raw, choice: DataChoice, train: np.ndarray, validated: np.ndarray, tested: np.ndarray
+    raw: RawDataset, choice: DataChoice, train: np.ndarray, validated: np.ndarray, tested: np.ndarray
 ) -> Parts:
     """What the data does not name is the end of training: its neighbours resemble each other, so a gap is left."""
     gap = max(raw.gap, choice.gap)
@@ -175,7 +175,7 @@ def _end_of_training(
 
 
 def _groups_of_training(
-    raw: Raw, choice: DataChoice, train: np.ndarray, validated: np.ndarray, tested: np.ndarray
+    raw: RawDataset, choice: DataChoice, train: np.ndarray, validated: np.ndarray, tested: np.ndarray
 ) -> Parts:
     """What the data does not name are some groups of training; rows of one group stay together."""
     validation, test = 0.0 if len(validated) else choice.validation, 0.0 if len(tested) else choice.test
@@ -183,7 +183,7 @@ def _groups_of_training(
     return train[kept], validated if len(validated) else train[drawn], tested if len(tested) else train[held]
 
 
-def _fold(raw: Raw, choice: DataChoice, method: str) -> Parts:
+def _fold(raw: RawDataset, choice: DataChoice, method: str) -> Parts:
     """The rows of one fold as the test, and of the others some as validation.
 
     Folds of data whose neighbours resemble each other are stretches of it, with a gap on either side.
@@ -214,7 +214,7 @@ def _fold(raw: Raw, choice: DataChoice, method: str) -> Parts:
     return rest[train], rest[validated], random.permutation(np.flatnonzero(number == choice.fold))
 
 
-def _folds_of_training(raw: Raw, choice: DataChoice) -> Parts:
+def _folds_of_training(raw: RawDataset, choice: DataChoice) -> Parts:
     """Folds of the rows that the data does not give as the test, which no fold ever sees."""
     if raw.given is None:
         raise DataError("This data does not say how it is split, so it has no given test rows to leave out of folds.")
@@ -252,7 +252,7 @@ def _even_folds(unit: np.ndarray, folds: int, random: np.random.Generator) -> np
     return number
 
 
-def _stretch(raw: Raw, choice: DataChoice) -> Parts:
+def _stretch(raw: RawDataset, choice: DataChoice) -> Parts:
     """A stretch of the rows as the test, the one after it (or before it, at the end) as validation, gaps between."""
     rows, gap, folds = len(raw), max(raw.gap, choice.gap), choice.folds or 2
     bounds = np.linspace(0, rows, folds + 1).round().astype(np.int64)

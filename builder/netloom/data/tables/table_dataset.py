@@ -12,7 +12,7 @@ from netloom.core.errors import DataError
 from netloom.data.multi_field import Categories, Several
 from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, refuse_unknown
 from netloom.data.preparation.label_merging import aliases_of
-from netloom.data.raw_dataset import Raw, Table, Texts
+from netloom.data.raw_dataset import RawDataset, Table, Texts
 from netloom.data.splits.roles import column_roles
 from netloom.data.tables import arrow_table
 from netloom.data.tables.column_inference import Plan, choices_of, few, plans, targets_of
@@ -42,7 +42,7 @@ TASKS = ("classification", "regression", LABELS, SEVERAL)
 OPTIONS = ("target", "task", "text", "separator", COLUMNS)
 
 
-def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Raw:
+def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> RawDataset:
     """The rows that can be used, with a target of classes or numbers.
 
     Raises:
@@ -169,12 +169,12 @@ def _number_target(numbers: np.ndarray, name: str) -> dict[str, Any]:
     return {"target": numbers[:, None], "target_kind": "number", "target_name": name}
 
 
-def _parts(known: pd.DataFrame, inputs: list[Plan], warnings: list[str], rest: Mapping[str, Any]) -> list[Raw]:
+def _parts(known: pd.DataFrame, inputs: list[Plan], warnings: list[str], rest: Mapping[str, Any]) -> list[RawDataset]:
     """The fields that columns become: one of features, one of numbers for an embedding, one of each text."""
     table = Table(name="features", written=dict(known.attrs.get("written", {})), **rest)
     embedded: dict[str, Labels] = {}
     settings: dict[str, Any] = {}
-    own: list[Raw] = []
+    own: list[RawDataset] = []
     columns = [
         (plan, column)
         for plan in inputs
@@ -195,7 +195,7 @@ def _parts(known: pd.DataFrame, inputs: list[Plan], warnings: list[str], rest: M
             embedded[plan.name], settings[plan.name] = column.values, choice
         else:
             _add_to_table(table, plan.name, column, choice)
-    whole: list[Raw] = [table] if table.numbers or table.categories else []
+    whole: list[RawDataset] = [table] if table.numbers or table.categories else []
     if embedded:
         whole.append(Categories(name="categories", columns=embedded, settings=settings, **rest))
     return whole + own

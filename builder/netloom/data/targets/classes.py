@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from netloom.data.preparation.label_merging import Aliases, merged_classes
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetKind, TargetSpec
 from netloom.data.targets.target import Fitted, Labels, Target
 
@@ -19,10 +19,10 @@ class ActionTarget(Target):
 
     kind: ClassVar[TargetKind] = "action"
 
-    def encode(self, raw: Raw, field: Fitted, fitted: Fitted) -> np.ndarray:
+    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
         return raw.target.astype(np.int64, copy=not raw.large)
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: Raw, index: int) -> str:
+    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
         return spec.classes[int(value)]
 
 
@@ -31,13 +31,13 @@ class ClassTarget(ActionTarget):
 
     kind = "class"
 
-    def strata(self, raw: Raw) -> np.ndarray:
+    def strata(self, raw: RawDataset) -> np.ndarray:
         return raw.target
 
     def labels(self, spec: TargetSpec, values: np.ndarray) -> Iterator[Labels]:
         yield Labels(spec.name, spec.classes, values)
 
-    def merged(self, raw: Raw, aliases: Mapping[str, Aliases]) -> Raw:
+    def merged(self, raw: RawDataset, aliases: Mapping[str, Aliases]) -> RawDataset:
         own = aliases.get(raw.target_name)
         if not own:
             return raw

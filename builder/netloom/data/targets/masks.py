@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetSpec
 from netloom.data.targets.target import Fitted, Move, Target
 
@@ -16,14 +16,14 @@ class MaskTarget(Target):
 
     kind = "mask"
 
-    def spec(self, raw: Raw, field: Fitted) -> TargetSpec:
+    def spec(self, raw: RawDataset, field: Fitted) -> TargetSpec:
         return TargetSpec(self.kind, raw.target_name, raw.classes, tuple(raw.target.shape[1:]))
 
-    def encode(self, raw: Raw, field: Fitted, fitted: Fitted) -> np.ndarray:
+    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
         # A byte mostly holds the number of a class; losses widen one batch at a time.
         return raw.target.astype(np.uint8 if len(raw.classes) <= 256 else np.int64, copy=False)
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: Raw, index: int) -> str:
+    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
         counts = value.flatten().bincount(minlength=len(spec.classes)).tolist()
         return ", ".join(name for name, count in zip(spec.classes[1:], counts[1:], strict=True) if count)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from netloom.data.preparation.label_merging import Aliases, merged_classes
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetSpec
 from netloom.data.targets.target import Fitted, Labels, Target
 from netloom.modalities.encoding.tags import IGNORE
@@ -20,16 +20,16 @@ class LabelsTarget(Target):
 
     kind = "labels"
 
-    def encode(self, raw: Raw, field: Fitted, fitted: Fitted) -> np.ndarray:
+    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
         return raw.target.astype(np.float32)
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: Raw, index: int) -> str:
+    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
         return ", ".join(name for name, on in zip(spec.classes, value, strict=True) if on) or "none"
 
     def labels(self, spec: TargetSpec, values: np.ndarray) -> Iterator[Labels]:
         yield Labels(spec.name, spec.classes, np.where(values > 0, np.arange(len(spec.classes)), IGNORE))
 
-    def merged(self, raw: Raw, aliases: Mapping[str, Aliases]) -> Raw:
+    def merged(self, raw: RawDataset, aliases: Mapping[str, Aliases]) -> RawDataset:
         own = aliases.get(raw.target_name)
         if not own:
             return raw

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from netloom.data.preparation.label_merging import Aliases, merge
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetSpec
 from netloom.data.targets.target import Fitted, Labels, Target
 
@@ -19,7 +19,7 @@ class SeveralTarget(Target):
 
     kind = "several"
 
-    def fitted(self, raw: Raw, rows: np.ndarray) -> dict[str, Any]:
+    def fitted(self, raw: RawDataset, rows: np.ndarray) -> dict[str, Any]:
         parts: list[dict[str, Any]] = []
         for column, spec in enumerate(raw.target_parts):
             if spec.type.is_class:
@@ -30,17 +30,17 @@ class SeveralTarget(Target):
             parts.append({"kind": spec.kind, "name": spec.name, "mean": [float(known.mean())], "std": [std or 1.0]})
         return {"parts": parts}
 
-    def spec(self, raw: Raw, field: Fitted) -> TargetSpec:
+    def spec(self, raw: RawDataset, field: Fitted) -> TargetSpec:
         return TargetSpec(self.kind, raw.target_name, raw.classes, parts=raw.target_parts)
 
-    def encode(self, raw: Raw, field: Fitted, fitted: Fitted) -> np.ndarray:
+    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
         found = raw.target.astype(np.float64)
         for column, part in enumerate(fitted["parts"]):
             if "std" in part:
                 found[:, column] = (found[:, column] - part["mean"][0]) / part["std"][0]
         return np.asarray(found.astype(np.float32))
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: Raw, index: int) -> str:
+    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
         return ", ".join(
             f"{part['name']}: {one * part['std'][0] + part['mean'][0]:.4g}"
             if "std" in part
@@ -53,7 +53,7 @@ class SeveralTarget(Target):
             if part.type.is_class:
                 yield Labels(part.name, part.classes, values[:, column].astype(np.int64))
 
-    def merged(self, raw: Raw, aliases: Mapping[str, Aliases]) -> Raw:
+    def merged(self, raw: RawDataset, aliases: Mapping[str, Aliases]) -> RawDataset:
         target, parts = raw.target.copy(), list(raw.target_parts)
         for column, part in enumerate(parts):
             own = aliases.get(part.name)

@@ -10,7 +10,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.preparation.label_merging import Aliases, meant, merged_classes
-from netloom.data.raw_dataset import Raw, TaggedTexts
+from netloom.data.raw_dataset import RawDataset, TaggedTexts
 from netloom.data.schema import TargetSpec
 from netloom.data.targets.target import Fitted, Labels, Move, Target
 from netloom.modalities.encoding.tags import IGNORE
@@ -21,19 +21,19 @@ class TagsTarget(Target):
 
     kind = "tags"
 
-    def spec(self, raw: Raw, field: Fitted) -> TargetSpec:
+    def spec(self, raw: RawDataset, field: Fitted) -> TargetSpec:
         return TargetSpec(self.kind, raw.target_name, raw.classes, (field["length"],))
 
-    def encode(self, raw: Raw, field: Fitted, fitted: Fitted) -> np.ndarray:
+    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
         return _tagged(raw).tagged(field["length"])
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: Raw, index: int) -> str:
+    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
         return " ".join(spec.classes[number] for number in value.tolist() if number != IGNORE)
 
     def labels(self, spec: TargetSpec, values: np.ndarray) -> Iterator[Labels]:
         yield Labels(spec.name, spec.classes, values)
 
-    def merged(self, raw: Raw, aliases: Mapping[str, Aliases]) -> Raw:
+    def merged(self, raw: RawDataset, aliases: Mapping[str, Aliases]) -> RawDataset:
         own = aliases.get(raw.target_name)
         if not own:
             return raw
@@ -50,20 +50,20 @@ class ClassAndTagsTarget(Target):
 
     kind = "class_and_tags"
 
-    def fitted(self, raw: Raw, rows: np.ndarray) -> dict[str, Any]:
+    def fitted(self, raw: RawDataset, rows: np.ndarray) -> dict[str, Any]:
         return {"classes": list(raw.classes), "tags": list(_tagged(raw).tag_names)}
 
-    def spec(self, raw: Raw, field: Fitted) -> TargetSpec:
+    def spec(self, raw: RawDataset, field: Fitted) -> TargetSpec:
         return TargetSpec(self.kind, raw.target_name, raw.classes, (field["length"],), _tagged(raw).tag_names)
 
-    def encode(self, raw: Raw, field: Fitted, fitted: Fitted) -> np.ndarray:
+    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
         return np.concatenate([raw.target.astype(np.int64)[:, None], _tagged(raw).tagged(field["length"])], axis=1)
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: Raw, index: int) -> str:
+    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
         first, *tags = value.tolist()
         return f"{spec.classes[first]}: {' '.join(spec.tags[number] for number in tags if number != IGNORE)}"
 
-    def strata(self, raw: Raw) -> np.ndarray:
+    def strata(self, raw: RawDataset) -> np.ndarray:
         return raw.target
 
     def labels(self, spec: TargetSpec, values: np.ndarray) -> Iterator[Labels]:
@@ -76,7 +76,7 @@ class ClassAndTagsTarget(Target):
         return torch.cat([values[:, :1], move(values[:, 1:], True)], dim=1)
 
 
-def _tagged(raw: Raw) -> TaggedTexts:
+def _tagged(raw: RawDataset) -> TaggedTexts:
     if not isinstance(raw, TaggedTexts):
         raise DataError("Tags can only be predicted for texts whose words have tags.")
     return raw

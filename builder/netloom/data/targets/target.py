@@ -10,7 +10,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.preparation.label_merging import Aliases
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetKind, TargetSpec
 
 Fitted = Mapping[str, Any]
@@ -31,27 +31,27 @@ class Target:
 
     kind: ClassVar[TargetKind]
 
-    def fit(self, raw: Raw, rows: np.ndarray) -> dict[str, Any]:
+    def fit(self, raw: RawDataset, rows: np.ndarray) -> dict[str, Any]:
         """What has to be known to encode and decode targets, as plain JSON, from the training rows alone."""
         return {"kind": self.kind, "name": raw.target_name, **self.fitted(raw, rows)}
 
-    def fitted(self, raw: Raw, rows: np.ndarray) -> dict[str, Any]:
+    def fitted(self, raw: RawDataset, rows: np.ndarray) -> dict[str, Any]:
         """The part of `fit` that belongs to this kind."""
         return {"classes": list(raw.classes)}
 
-    def spec(self, raw: Raw, field: Fitted) -> TargetSpec:
+    def spec(self, raw: RawDataset, field: Fitted) -> TargetSpec:
         """The target as a network sees it; `field` is the preprocessing of the last field."""
         return TargetSpec(self.kind, raw.target_name, raw.classes)
 
-    def encode(self, raw: Raw, field: Fitted, fitted: Fitted) -> np.ndarray:
+    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
         """The targets of all rows, (R, …), as a loss reads them."""
         raise NotImplementedError
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: Raw, index: int) -> str:
+    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
         """The encoded target `value` of a row in words."""
         raise NotImplementedError
 
-    def strata(self, raw: Raw) -> np.ndarray:
+    def strata(self, raw: RawDataset) -> np.ndarray:
         """What every part of a split is to hold in the same shares, (R,).
 
         Raises:
@@ -63,7 +63,7 @@ class Target:
         """The labels among encoded targets (R, …), as far as there are any."""
         return iter(())
 
-    def merged(self, raw: Raw, aliases: Mapping[str, Aliases]) -> Raw:
+    def merged(self, raw: RawDataset, aliases: Mapping[str, Aliases]) -> RawDataset:
         """The data with labels merged that mean the same; `aliases` are by the name of the target.
 
         Raises:

@@ -20,7 +20,7 @@ from netloom.core.errors import DataError
 from netloom.data.preparation import memmap_cache
 from netloom.data.preparation.applied_settings import with_columns
 from netloom.data.preparation.column_settings import COLUMNS, nearest
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import DatasetInfo
 from netloom.data.splits.given_splits import NO_PART, file_parts, is_split, part_of
 from netloom.data.splits.split import refuse_few
@@ -116,7 +116,7 @@ def with_target(reader: Reader, options: Mapping[str, Any], target: str | None) 
     return {reader.target_question: target, **options}
 
 
-def _refuse_unsplit(source: Source, reader: Reader, raw: Raw, answers: Mapping[str, Any]) -> None:
+def _refuse_unsplit(source: Source, reader: Reader, raw: RawDataset, answers: Mapping[str, Any]) -> None:
     """Raises:
     DataError: files or folders say how rows are split, but this kind of data does not take it over.
     """
@@ -183,7 +183,7 @@ def remove(name: str, home: Path) -> None:
     shutil.rmtree(folder)
 
 
-def read_upload(choice: DataChoice, home: Path) -> Raw:
+def read_upload(choice: DataChoice, home: Path) -> RawDataset:
     """An upload with the options of a document.
 
     Raises:

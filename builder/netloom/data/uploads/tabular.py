@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from netloom.core.errors import DataError
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import given_of, split_column
 from netloom.data.tables.arrow_table import ARROW, StoredTable
 from netloom.data.tables.streaming_import import Incoming
@@ -56,7 +56,7 @@ class Tabular(Reader):
     @abstractmethod
     def from_table(
         self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
-    ) -> Raw:
+    ) -> RawDataset:
         """The rows that can be used, of a table without its split column. `parts` (R,) is the part of each row of the
         table, which the data takes over as `given`; None where none are named.
 
@@ -127,7 +127,7 @@ class Tabular(Reader):
         """What is predicted, as the end of a summary."""
         return f"predicts {answers.get(self.target_question, '')}"
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         table, title = kept_table(folder), str(meta["title"])
         # What was added before this was asked is split as it was, or the rows of its runs would be others.
         options.setdefault("split", None) if "split" not in meta["options"] else None

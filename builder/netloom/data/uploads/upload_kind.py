@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from netloom.core.errors import DataError
 from netloom.core.registry import discover
 from netloom.data.preparation.column_settings import refuse_unknown
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.uploads.source import Source
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Reader(ABC):
         """
 
     @abstractmethod
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         """What was kept, with the options of a document.
 
         Raises:

@@ -14,7 +14,7 @@ from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.images import data_uri
 from netloom.data.limits import MAX_COLUMNS
-from netloom.data.raw_dataset import Images, Raw, Series, Table
+from netloom.data.raw_dataset import Images, RawDataset, Series, Table
 from netloom.data.splits.given_splits import TEST, TRAIN, VALIDATION, given_of, part_in, path_of, split_column
 from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
 from netloom.data.uploads.images import set_given
@@ -140,7 +140,7 @@ class Arrays(Reader):
         notes = _unread(names, answers)
         return Kept(len(whole), summary, notes=notes, extra={"kind": kind, "target": str(answers["target"])})
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         view = with_default(VIEW, meta["options"]["view"])
         chosen = check_options(options, [view, TASK], str(meta["title"]), "Arrays")
         # As plain arrays, as a row of a memmap takes long to make.
@@ -263,7 +263,7 @@ def _view(shape: tuple[int, ...], dtype: str) -> str:
     return "columns"
 
 
-def _viewed(inputs: np.ndarray, view: str, rest: dict[str, Any]) -> Raw:
+def _viewed(inputs: np.ndarray, view: str, rest: dict[str, Any]) -> RawDataset:
     """Arrays of rows as pictures, series or columns.
 
     Raises:

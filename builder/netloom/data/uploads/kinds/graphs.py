@@ -12,7 +12,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data.limits import MAX_CELLS
 from netloom.data.multi_field import Matrices, Several
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import split_column
 from netloom.data.uploads.filetables import MOST_TABLES
 from netloom.data.uploads.joining import PART, below_each_other, tables_in_parts
@@ -79,7 +79,7 @@ class Graphs(Reader):
         summary = f"{len(labels):,} graphs of up to {features.shape[1]} nodes; predicts {answers['target']}"
         return Kept(len(labels), summary, list(labels.columns), notes, {"features": names})
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         import pandas as pd
 
         from netloom.data.uploads.images import load_arrays

@@ -10,7 +10,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data import file_types
-from netloom.data.raw_dataset import Images, Raw
+from netloom.data.raw_dataset import Images, RawDataset
 from netloom.data.splits.given_splits import refuse_as_classes
 from netloom.data.uploads.filetables import stated_parts
 from netloom.data.uploads.images import GREY, SIZE, brought_to, load_arrays, read_pictures, set_given, thumbnails
@@ -78,7 +78,7 @@ class PictureFolders(Reader):
         summary = f"{len(names):,} pictures of {len(classes)} classes"
         return Kept(len(names), summary, extra={"classes": classes, "side": pixels.shape[1]})
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         chosen = check_options(options, [SIZE, GREY], "", "Pictures")
         arrays = load_arrays(folder)
         raw = Images(

@@ -11,7 +11,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.paired_fields import Twins
-from netloom.data.raw_dataset import Images, Raw
+from netloom.data.raw_dataset import Images, RawDataset
 from netloom.data.splits.given_splits import NO_PART, file_parts
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
 from netloom.data.uploads.images import GREY, SIZE, brought_to, load_arrays, read_pictures, thumbnails
@@ -103,7 +103,7 @@ class PicturePairs(Reader):
         summary = f"{len(table):,} pairs of {len(names):,} pictures; predicts {answers['target']}"
         return Kept(len(table), summary, labels, notes, {"side": pixels.shape[1]})
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         import pandas as pd
 
         table = pd.read_parquet(folder / "labels.parquet")

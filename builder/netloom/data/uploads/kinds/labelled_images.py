@@ -10,7 +10,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data import file_types
-from netloom.data.raw_dataset import Images, Raw
+from netloom.data.raw_dataset import Images, RawDataset
 from netloom.data.splits.given_splits import file_parts
 from netloom.data.tables.table_dataset import default_target
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
@@ -92,7 +92,7 @@ class LabelledPictures(Reader):
         summary = f"{len(names):,} pictures; predicts {answers['target']}"
         return Kept(len(names), summary, labels, notes, {"side": pixels.shape[1]})
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         import pandas as pd
 
         table = pd.read_parquet(folder / "labels.parquet")

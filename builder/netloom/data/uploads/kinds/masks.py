@@ -12,7 +12,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.images import data_uri, mask, resized_mask
-from netloom.data.raw_dataset import Images, Raw
+from netloom.data.raw_dataset import Images, RawDataset
 from netloom.data.splits.given_splits import part_in, path_of
 from netloom.data.tables.readers import decoded
 from netloom.data.uploads.filetables import stated_parts
@@ -111,7 +111,7 @@ class Masks(Reader):
         summary = f"{len(pairs):,} images with masks of {len(classes)} classes"
         return Kept(len(pairs), summary, notes=notes, extra={"classes": classes, "side": side})
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         chosen = check_options(options, [SIZE, GREY], "", "Pictures")
         arrays = load_arrays(folder)
         size = chosen["size"] or min(IMAGE_SIDE, int(meta["side"]))

@@ -11,7 +11,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.limits import MAX_FILE_BYTES
-from netloom.data.raw_dataset import Characters, Raw
+from netloom.data.raw_dataset import Characters, RawDataset
 from netloom.data.splits.given_splits import NO_PART, file_parts
 from netloom.data.tables.readers import decoded
 from netloom.data.uploads.source import Source
@@ -68,7 +68,7 @@ class Prose(Reader):
         rows = (len(text) - 1) // int(answers["length"])
         return Kept(rows, f"{len(text):,} characters to continue, one by one", (), notes, {"ends": ends})
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         length = check_options(options, [LENGTH], str(meta["title"]), "Texts to continue")["length"]
         text = (folder / "text.txt").read_bytes().decode("utf-8")
         given, warnings = _given(meta.get("ends") or [], len(text), length)

@@ -9,7 +9,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.multi_field import Categories, Several
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, known_rows, no_number, numeric, parts_of_rows
 from netloom.data.uploads.upload_kind import Answers, Question
@@ -65,7 +65,7 @@ class Ratings(Tabular):
 
     def from_table(
         self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
-    ) -> Raw:
+    ) -> RawDataset:
         chosen = options
         columns = [chosen["user"], chosen["item"], chosen["rating"]]
         if len(set(columns)) < 3:

@@ -8,7 +8,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.limits import MAX_CELLS
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.raw_dataset import Series as RawSeries
 from netloom.data.splits.given_splits import NO_PART
 from netloom.data.uploads.source import Source
@@ -94,7 +94,7 @@ class Series(Tabular):
 
     def from_table(
         self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
-    ) -> Raw:
+    ) -> RawDataset:
         chosen = options
         names = chosen["values"] if isinstance(chosen["values"], (list, tuple)) else [chosen["values"]]
         target, window, horizon = chosen["target"], chosen["window"], chosen["horizon"]

@@ -15,7 +15,7 @@ from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.limits import MAX_CELLS, MAX_STORED_BYTES
 from netloom.data.preparation import memmap_cache
-from netloom.data.raw_dataset import Raw, Series
+from netloom.data.raw_dataset import RawDataset, Series
 from netloom.data.splits.given_splits import FileParts, file_parts, is_split, part_of
 from netloom.data.tables.table_dataset import default_target
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of, stated_parts
@@ -131,7 +131,7 @@ class Sounds(Reader):
         summary = f"{len(names):,} sounds at {rate:,} Hz; predicts {target}"
         return Kept(len(names), summary, list(table.columns), notes, {"rate": rate, "target": target})
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         import pandas as pd
 
         table = pd.read_parquet(folder / "labels.parquet")

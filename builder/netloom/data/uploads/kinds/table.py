@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from netloom.data.preparation.column_settings import COLUMNS
-from netloom.data.raw_dataset import Raw, Texts
+from netloom.data.raw_dataset import RawDataset, Texts
 from netloom.data.splits.split import refuse_few
 from netloom.data.tables.arrow_table import ARROW, StoredTable
 from netloom.data.tables.streaming_import import SAMPLE
@@ -100,12 +100,12 @@ class Table(Tabular):
 
     def from_table(
         self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
-    ) -> Raw:
+    ) -> RawDataset:
         raw = table_to_raw(table, options, title)
         set_given(raw, parts)
         return raw
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         raw = table_to_raw(kept_table(folder), options, str(meta["title"]))
         raw.large = (folder / ARROW).exists()
         return raw

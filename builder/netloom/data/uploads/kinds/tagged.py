@@ -14,7 +14,7 @@ from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.limits import MAX_FILE_BYTES, MAX_ROWS
 from netloom.data.preparation.fitting import UNKNOWN_TOKENS
-from netloom.data.raw_dataset import Raw, TaggedTexts
+from netloom.data.raw_dataset import RawDataset, TaggedTexts
 from netloom.data.splits.given_splits import file_parts
 from netloom.data.tables.readers import decoded
 from netloom.data.uploads.images import set_given
@@ -107,7 +107,7 @@ class Tagged(Reader):
             notes.append(f"{cut:,} sentences have more than {LENGTH_LIMIT} words; those behind are not read.")
         return Kept(len(table), f"{len(table):,} sentences, {kinds} tags besides O", ("text", "tags"), notes)
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         import pandas as pd
 
         check_options(options, [], str(meta["title"]), "Tagged words")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.core.errors import DataError
 from netloom.data.paired_fields import Twins
-from netloom.data.raw_dataset import Raw, Texts
+from netloom.data.raw_dataset import RawDataset, Texts
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import TASK, Tabular, known_rows, parts_of_rows, target_of, textual
 from netloom.data.uploads.upload_kind import Answers, Question
@@ -57,7 +57,7 @@ class TextPairs(Tabular):
 
     def from_table(
         self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
-    ) -> Raw:
+    ) -> RawDataset:
         chosen = options
         columns = [chosen["first"], chosen["second"], chosen["target"]]
         if len(set(columns)) < 3:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.limits import MAX_ROWS
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.raw_dataset import Texts as RawTexts
 from netloom.data.splits.given_splits import FileParts, refuse_as_classes
 from netloom.data.tables.readers import decoded
@@ -120,7 +120,7 @@ class TextFiles(Reader):
         table.to_parquet(folder / "texts.parquet")
         return Kept(len(table), f"{len(table):,} texts of {len(set(classes))} classes", ("text", "class"))
 
-    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> Raw:
+    def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         import pandas as pd
 
         check_options(options, [], str(meta["title"]), "Texts in files")

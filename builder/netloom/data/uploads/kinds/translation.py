@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.raw_dataset import Raw
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.sequence_pairs import Pairs
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, known_rows, parts_of_rows, textual
@@ -54,7 +54,7 @@ class Translation(Tabular):
 
     def from_table(
         self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
-    ) -> Raw:
+    ) -> RawDataset:
         chosen = options
         text, answer = chosen["text"], chosen["answer"]
         if text == answer:
