@@ -62,7 +62,7 @@ def test_nothing_is_overwritten_unasked(console: Console, source: Path) -> None:
     ("arguments", "said"),
     [
         (("publish", "SOURCE", "nothing"), "no network 'nothing' in this project"),
-        (("publish", "SOURCE", "main", "--name", "../x"), "lower case"),
+        (("publish", "SOURCE", "main", "--name", "../x"), "lowercase"),
         (("publish", "SOURCE", "down", "--name", "bottleneck"), "is a built-in block"),
         (("publish", "gone.json", "main"), "gone.json"),
         (("use", "nothing", "SOURCE"), "netloom library list"),

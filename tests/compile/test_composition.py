@@ -117,14 +117,14 @@ def test_unpacking_keeps_the_size(document: Project, node: str) -> None:
     ("edit", "reason"),
     [
         ({"kind": "group", "nodes": ["linear_1", "add_1"], "name": "block"}, "leaves these layers and returns"),
-        ({"kind": "group", "nodes": [], "name": "block"}, "Select the layers"),
-        ({"kind": "group", "nodes": ["input_1"], "name": "block"}, "Select the layers"),
+        ({"kind": "group", "nodes": [], "name": "block"}, "Select at least one layer"),
+        ({"kind": "group", "nodes": ["input_1"], "name": "block"}, "Select at least one layer"),
         ({"kind": "group", "nodes": ["linear_1"], "name": "main"}, "already a network main"),
-        ({"kind": "group", "nodes": ["linear_1"], "name": "Not A Name"}, "lower case"),
-        ({"kind": "group", "nodes": ["linear_1"], "name": "os.system('x')"}, "lower case"),
+        ({"kind": "group", "nodes": ["linear_1"], "name": "Not A Name"}, "lowercase"),
+        ({"kind": "group", "nodes": ["linear_1"], "name": "os.system('x')"}, "lowercase"),
         ({"kind": "group", "network": "nothing", "nodes": ["linear_1"], "name": "block"}, "no network"),
-        ({"kind": "unpack", "node": "linear_1"}, "stands for a network"),
-        ({"kind": "unpack", "node": "nothing"}, "stands for a network"),
+        ({"kind": "unpack", "node": "linear_1"}, "Select a subnetwork"),
+        ({"kind": "unpack", "node": "nothing"}, "Select a subnetwork"),
         ({"kind": "create_network", "name": "main"}, "already"),
         ({"kind": "delete_network", "name": "main"}, "main network cannot be removed"),
         ({"kind": "delete_network", "name": "x"}, "no network"),
@@ -143,7 +143,7 @@ def test_networks_come_are_renamed_and_go() -> None:
     document = apply(drawn(), {"kind": "create_network", "name": "spare"})
     assert set(apply(document, {"kind": "delete_network", "name": "spare"}).networks) == {"main"}
     used = apply(drawn(), {"kind": "group", "nodes": ["relu_1"], "name": "block"})
-    with pytest.raises(EditError, match="stands in main"):
+    with pytest.raises(EditError, match="is used in main"):
         apply(used, {"kind": "delete_network", "name": "block"})
     renamed = apply(used, {"kind": "rename_network", "name": "block", "to": "gate"})
     assert renamed.main_network.nodes["block_1"].params["network"] == "gate"

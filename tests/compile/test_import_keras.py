@@ -281,7 +281,7 @@ REFUSED: list[tuple[str, dict[str, Any], tuple[int, ...], str]] = [
     ("Dense", {}, (4,), "units"),
     ("Conv2D", {"filters": 4, "kernel_size": [3, 3], "data_format": "channels_first"}, (8, 8, 3), "channels last"),
     ("Conv2D", {"filters": 4, "kernel_size": [3, 3], "strides": [0, 1]}, (8, 8, 3), "stride"),
-    ("Conv2D", {"filters": 4, "kernel_size": [9, 9]}, (8, 8, 3), "larger than its input"),
+    ("Conv2D", {"filters": 4, "kernel_size": [9, 9]}, (8, 8, 3), "larger than its padded input"),
     ("Conv2D", {"filters": 4, "kernel_size": {"a": 1}}, (8, 8, 3), "kernel_size"),
     ("Conv2D", {"filters": 4, "kernel_size": [3, 3]}, (8, 8), "spatial axes"),
     ("GRU", {"units": 3, "reset_after": False}, (5, 4), "reset_after"),

@@ -264,7 +264,7 @@ def test_networks_with_it_are_classes_with_arguments(on: None) -> None:
         ("x = 1", "end with the class"),
         ("class Main(nn.Module):\n  pass", "other than Main"),
         ("from __future__ import annotations\nclass A(nn.Module):\n  pass", "__future__"),
-        ("class Mamba(nn.Module):\n  def forward(self, x):\n    return x", "Netloom's own"),
+        ("class Mamba(nn.Module):\n  def forward(self, x):\n    return x", "module of Netloom"),
         ("", "at least 1 character"),
         ("\x00", "null bytes"),
     ],

@@ -219,7 +219,7 @@ def test_answers_say_what_is_unusual_and_explanations_where() -> None:
     assert found.proofs.completeness is not None
     assert found.proofs.completeness.answer == pytest.approx(float(error.max()), rel=1e-4)
     assert (found.proofs.completeness.relative_error or 0) < 0.02
-    with pytest.raises(ExplainError, match="no target"):
+    with pytest.raises(ExplainError, match="leave the target out"):
         explain(run, "occlusion", worst, target="unusual")
 
 

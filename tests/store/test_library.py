@@ -60,7 +60,7 @@ def test_renaming_renames_the_network_too(store: Store) -> None:
     store.rename_published("spire", "spire")
     with pytest.raises(Taken, match="other"):
         store.rename_published("spire", "other")
-    with pytest.raises(StoreError, match="lower case"):
+    with pytest.raises(StoreError, match="lowercase"):
         store.rename_published("spire", "'; DROP TABLE library; --")
     with pytest.raises(Missing, match="no network 'gone'"):
         store.rename_published("gone", "x")

@@ -351,7 +351,7 @@ def test_the_faster_way_is_kept(slower: bool, home: Path, monkeypatch: pytest.Mo
     ("training", "said"),
     [
         ({"monitor": "dice"}, "no metric 'dice' to monitor"),
-        ({"class_weights": (1.0, 2.0, 3.0)}, "3 class weights, and the data has 2 classes"),
+        ({"class_weights": (1.0, 2.0, 3.0)}, "3 class weights, but the data has 2 classes"),
         ({"class_weights": (0.0, 0.0)}, "All class weights are 0"),
         ({"layer_rates": {"linear_9": 0.1}}, "set for linear_9"),
     ],

@@ -69,7 +69,7 @@ def test_a_mistake_is_said_and_nothing_is_made(kept: tuple[Store, str]) -> None:
     app.text_area[0].set_value("ReLU(x)").run()
     app.text_input(Key.FORMULA_NAME.of(kept[1])).set_value("Not A Name").run()
     button(app, "Create network").click().run()
-    assert "lower case" in app.error[0].value
+    assert "lowercase" in app.error[0].value
     assert list(saved(kept).networks) == ["main"]
 
 

@@ -103,7 +103,7 @@ def test_publishing_again_asks_first(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("", "Give it a name"), ("Not a name", "lower case"), ("bottleneck", "is a built-in block")]
+    ("name", "said"), [("", "Give it a name"), ("Not a name", "lowercase"), ("bottleneck", "is a built-in block")]
 )
 def test_a_name_that_does_not_go_is_said(store: Store, name: str, said: str) -> None:
     app = shelves(store.create_project(digits_mlp()))

@@ -202,7 +202,7 @@ def test_an_axis_without_a_length_is_an_issue(axis: int) -> None:
     document = chain(TABLE, ("Linear", {"units": f"size({axis})"}))
     errors = analyse(document).errors
     assert [(issue.code, issue.node) for issue in errors] == [("parameter", "linear_1")]
-    assert "has no value" in errors[0].message
+    assert "cannot be evaluated" in errors[0].message
     assert ("batch axis" if axis in (0, -2) else "has no axis") in errors[0].message
     assert not analyse(chain(TABLE, ("Linear", {"units": "size(1) * 2"}))).errors
 
@@ -246,7 +246,7 @@ def layered(depth: int) -> Any:
 def test_settings_that_could_not_be_written_are_refused(depth: int) -> None:
     edit = {"kind": "set", "node": "linear_1", "params": {"units": layered(depth)}}
     if depth > 64:
-        with pytest.raises(EditError, match=r"nested at most 64 deep|malformed|recursion"):
+        with pytest.raises(EditError, match=r"nested at most 64 levels deep|malformed|recursion"):
             apply(DOCUMENT, edit)
         return
     document = apply(DOCUMENT, edit)
@@ -261,7 +261,7 @@ def test_a_file_is_not_overwritten_by_what_cannot_be_read(tmp_path: Any) -> None
     write(path, DOCUMENT)
     notes = {f"note_{number}": {"text": "ü" * 20_000} for number in range(600)}
     large = DOCUMENT.with_network("main", Network.model_validate({"notes": notes}))
-    with pytest.raises(DocumentError, match="keeps at most"):
+    with pytest.raises(DocumentError, match="at most"):
         write(path, large)
     assert read(path) == DOCUMENT
 

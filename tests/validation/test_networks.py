@@ -168,7 +168,7 @@ def test_a_project_of_endlessly_many_uses_is_refused_and_not_tried() -> None:
         one, two = (sub(f"n_{level + 1}", values={"w": f"w * 2 + {more}"}) for more in (0, 1))
         made[f"n_{level}"] = network({"input_1": VECTOR, "one": one, "two": two, "output_1": OUT}, w=1)
     made["n_12"] = network({"input_1": VECTOR, "linear_1": ("Linear", {"units": 8}), "output_1": OUT}, w=1)
-    assert any("different ways" in issue.message for issue in validate(networks(**made)))
+    assert any("different shapes and values" in issue.message for issue in validate(networks(**made)))
 
 
 def test_shared_weights_count_once() -> None:
