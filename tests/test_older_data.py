@@ -118,8 +118,8 @@ def in_python(home: Path, run_id: str, rows: Any, links: list[str], project_id: 
         "versions": [[number, name, dumps(project)] for number, name, project in versions],
         "earlier": {row.name: [one.number for one in store.earlier(row.name)] for row in store.library()},
         "links": [dumps(unfold(link)) for link in links],
-        "statistics": read_history(Path(store.run_folder(run_id))),
-        "samples": read_samples(Path(store.run_folder(run_id))),
+        "statistics": read_history(store.artifacts(run_id)),
+        "samples": read_samples(store.artifacts(run_id)),
         "defaults": default_training(expected()["uploads"]["large.csv"]["id"], home),
     }
     store.close()

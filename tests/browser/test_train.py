@@ -145,7 +145,7 @@ def test_a_killed_worker_is_shown_and_resumed(page: Page, server: Server) -> Non
     page.get_by_role("button", name="Start training").click()
     expect(page.locator(CURVE).first).to_be_visible()
     page.evaluate(WATCH)
-    checkpoint = server.store.run_folder(only_run(server, project_id).id) / "last.json"
+    checkpoint = server.store.artifacts(only_run(server, project_id).id).local_directory() / "last.json"
     end = time.monotonic() + 60
     while not checkpoint.exists():
         assert time.monotonic() < end

@@ -24,8 +24,8 @@ def store(home: Path) -> Store:
 
 def kept(store: Store, project: Project, title: str, loss: float) -> str:
     run = store.create_run(store.create_project(project), project, title)
-    store.run_folder(run.id).mkdir(parents=True)
-    write(store.run_folder(run.id) / "project.json", project)
+    store.artifacts(run.id).local_directory().mkdir(parents=True)
+    write(store.artifacts(run.id).local_directory() / "project.json", project)
     store.add_points(run.id, [(1, 0, "validation", "loss", loss, 0.0)])
     put(store, run.id, "finished", summary={"best": {"loss": loss}})
     return run.id

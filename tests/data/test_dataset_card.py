@@ -11,6 +11,7 @@ from netloom.data import datasets, prepare
 from netloom.data.quality import report
 from netloom.data.quality.dataset_card import card, findings, markdown, save_card
 from netloom.document import DataChoice
+from netloom.store import RunArtifacts
 from tests.data.samples import columns, csv, read
 
 
@@ -46,6 +47,6 @@ def test_findings_are_listed_and_markup_is_not_obeyed(home: Path) -> None:
 def test_it_is_kept_beside_a_run(tmp_path: Path) -> None:
     choice = DataChoice(dataset="wine")
     info = next(info for info in datasets() if info.name == "wine")
-    path = save_card(tmp_path, prepare(choice), choice, tmp_path)
-    made = json.loads(path.read_text(encoding="utf-8"))
+    save_card(RunArtifacts.in_directory(tmp_path), prepare(choice), choice, tmp_path)
+    made = json.loads((tmp_path / "data_card.json").read_text(encoding="utf-8"))
     assert (made["name"], made["findings"]) == (info.title, [])

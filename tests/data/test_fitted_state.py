@@ -10,19 +10,20 @@ import pytest
 import torch
 
 from netloom.data import DataError, prepare
-from netloom.data.preparation.fitted_state import FILE, as_kept, keep_fitted
+from netloom.data.preparation.fitted_state import as_kept, keep_fitted
 from netloom.document import DataChoice
+from netloom.store import RunArtifacts
 from tests.data.samples import columns, csv, read
 from tests.data.test_columns import EVERYTHING, mixed
 
 
 def test_the_first_preprocessing_is_kept_and_applied(home: Path, tmp_path: Path) -> None:
     data = read(csv(mixed()), home, columns=EVERYTHING)
-    assert as_kept(data, tmp_path) is data
-    assert keep_fitted(data, tmp_path) is data
-    assert json.loads((tmp_path / FILE).read_text()) == data.preprocess
+    assert as_kept(data, RunArtifacts.in_directory(tmp_path)) is data
+    assert keep_fitted(data, RunArtifacts.in_directory(tmp_path)) is data
+    assert json.loads((tmp_path / "preprocess.json").read_text()) == data.preprocess
     other = read(csv(mixed()), home, columns=EVERYTHING | {"size": {"scale": "none"}})
-    again = keep_fitted(other, tmp_path)
+    again = keep_fitted(other, RunArtifacts.in_directory(tmp_path))
     assert again.preprocess == data.preprocess
     for name, values in data.inputs.items():
         assert torch.equal(again.inputs[name], values)
@@ -34,17 +35,17 @@ def test_the_first_preprocessing_is_kept_and_applied(home: Path, tmp_path: Path)
 @pytest.mark.parametrize("name", ["digits", "sine", "dates", "commands", "tales"])
 def test_every_kind_of_data_takes_back_what_was_fitted(name: str, tmp_path: Path) -> None:
     data = prepare(DataChoice(dataset=name))
-    keep_fitted(prepare(DataChoice(dataset=name, seed=4)), tmp_path)
-    other = as_kept(data, tmp_path)
-    assert other.preprocess == json.loads((tmp_path / FILE).read_text())
+    keep_fitted(prepare(DataChoice(dataset=name, seed=4)), RunArtifacts.in_directory(tmp_path))
+    other = as_kept(data, RunArtifacts.in_directory(tmp_path))
+    assert other.preprocess == json.loads((tmp_path / "preprocess.json").read_text())
     found = other.encode(other.row(2))
     assert all(torch.equal(found[name][0], values[2]) for name, values in other.inputs.items())
 
 
 def test_data_that_has_changed_is_refused_in_a_sentence(home: Path, tmp_path: Path) -> None:
-    keep_fitted(read(csv(columns(more=columns()["size"])), home), tmp_path)
+    keep_fitted(read(csv(columns(more=columns()["size"])), home), RunArtifacts.in_directory(tmp_path))
     with pytest.raises(DataError, match="train again"):
-        as_kept(read(csv(columns()), home), tmp_path)
+        as_kept(read(csv(columns()), home), RunArtifacts.in_directory(tmp_path))
 
 
 def test_settings_of_no_field_are_the_usual_ones() -> None:

@@ -29,8 +29,8 @@ POINTS = [
 def run(home: Path) -> tuple[Store, Run]:
     store = open_store(home)
     found = store.create_run(store.create_project(moons()), moons(), 'Moons "two"\n', tags=("paper",))
-    store.run_folder(found.id).mkdir(parents=True)
-    write(store.run_folder(found.id) / "project.json", moons())
+    store.artifacts(found.id).local_directory().mkdir(parents=True)
+    write(store.artifacts(found.id).local_directory() / "project.json", moons())
     store.add_points(found.id, POINTS)
     put(store, found.id, "finished", summary={"best": {"loss": 0.4}, "test": {"accuracy": 0.9}})
     return store, store.run(found.id)

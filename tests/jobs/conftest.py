@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from netloom import jobs, runs
-from netloom.jobs import Pool, RunWeights, written_at
+from netloom.jobs import Pool, RunWeights
 from netloom.store import open_store
 from netloom.templates import templates
 from tests.runs.examples import trained_here
@@ -27,10 +27,12 @@ class Runs:
             short = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 2})})
             with trained_here():
                 run_id = runs.start(store, store.create_project(short), short)
-            self.weights[name] = RunWeights(run_id, "best", written_at(self.folder(run_id)))
+            self.weights[name] = RunWeights(
+                run_id, "best", open_store(self.home).artifacts(run_id).weights_written_at()
+            )
 
     def folder(self, run_id: str) -> Path:
-        return Path(open_store(self.home).run_folder(run_id))
+        return open_store(self.home).artifacts(run_id).local_directory()
 
 
 @pytest.fixture(scope="session")

@@ -162,7 +162,7 @@ def test_a_run_that_was_made_where_it_was_on_is_not_opened_where_it_is_off(
 ) -> None:
     store, project = open_store(home), hostile(marker)
     run = store.create_run(store.create_project(project), project, "").id
-    folder = Path(store.run_folder(run))
+    folder = store.artifacts(run).local_directory()
     folder.mkdir(parents=True)
     write(folder / "project.json", project)
     monkeypatch.setenv(ALLOW, "1")

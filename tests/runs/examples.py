@@ -24,7 +24,7 @@ from netloom.runs import processes, refresh, start, worker
 from netloom.runs.execution import Through
 from netloom.runs.limits import RunLimits
 from netloom.runs.run_reporter import RunReporter
-from netloom.store import Points, Run, Store, open_store
+from netloom.store import Points, Run, RunArtifacts, Store, open_store
 from netloom.training import checkpoints
 from netloom.training.loop import SupervisedTrainer
 from netloom.training.trainer import Callback, Trainer
@@ -82,15 +82,15 @@ def broken_off(project: Project, stop_at: int, home: Path, folder: Path) -> tupl
     of the two recorded."""
     broken, first = loop(project, home), Recorder(stop_at)
     assert not broken.fit(first)
-    checkpoints.save(folder, broken.step, broken.checkpoint())
+    checkpoints.save(RunArtifacts.in_directory(folder), broken.step, broken.checkpoint())
     if broken.best.weights:
-        checkpoints.save_best(folder, broken.best.weights, {})
+        checkpoints.save_best(RunArtifacts.in_directory(folder), broken.best.weights, {})
     torch.manual_seed(99)  # another process knows nothing of the first
     torch.rand(7)
-    found = checkpoints.load(folder)
+    found = checkpoints.load(RunArtifacts.in_directory(folder))
     assert found is not None
     resumed, second = loop(project, home), Recorder()
-    resumed.resume(found[1], checkpoints.weights(folder) if broken.best.weights else None)
+    resumed.resume(found[1], checkpoints.weights(RunArtifacts.in_directory(folder)) if broken.best.weights else None)
     assert resumed.fit(second)
     return resumed, first, second
 

@@ -19,6 +19,7 @@ import torch.distributed as dist
 from netloom.document import dumps, read
 from netloom.runs.cluster.rank import build_rank_trainer
 from netloom.runs.cluster.synchronization import RankSynchronizer
+from netloom.store import RunArtifacts
 from netloom.training.errors import TrainingError
 from netloom.training.trainer import Trainer
 from tests.runs.examples import Recorder
@@ -47,7 +48,7 @@ def train(folder: Path, rank: int, name: str, order: dict[str, Any]) -> None:
     (folder / name).mkdir(exist_ok=True)
     # As a worker of Ray makes it, with the teacher that lies in the run's folder.
     asked = {"project": dumps(project), "source": (folder / f"{name}.py").read_text()}
-    loop = build_rank_trainer(asked, folder, folder / name)
+    loop = build_rank_trainer(asked, folder, RunArtifacts.in_directory(folder / name))
     try:
         found["done"] = loop.fit(RankSynchronizer(recorder))
     except TrainingError as error:

@@ -34,7 +34,7 @@ from netloom.runs import (
     worker,
 )
 from netloom.runs.limits import declared
-from netloom.store import Full, Limits, Lost, Run, Store, StoreError, open_store
+from netloom.store import Full, Limits, Lost, Run, RunArtifacts, Store, StoreError, open_store
 from netloom.training import checkpoints
 from tests.runs.examples import check_curves, moons, until
 from tests.store.states import put
@@ -119,7 +119,7 @@ def test_nor_where_its_time_was_over(store: Store, dead: Run, monkeypatch: pytes
 
 
 def test_a_worker_that_is_told_a_claim_of_before_touches_nothing(store: Store, dead: Run) -> None:
-    folder = store.run_folder(dead.id)
+    folder = store.artifacts(dead.id).local_directory()
     put_back(store, dead)()
     now = store.run(dead.id)
     store.change_state(now.id, "running", holding=now.claim)
@@ -156,7 +156,7 @@ def test_a_worker_that_loses_its_run_saves_no_checkpoint_and_ends_without_a_word
         assert worker.main(str(store.home), dead.id, dead.claim, declared(), through) == 0
     found = store.run(dead.id)
     assert (found.state, found.claim) == ("queued", taken_at[0])
-    assert checkpoints.load(store.run_folder(dead.id)) is None
+    assert checkpoints.load(store.artifacts(dead.id)) is None
 
 
 def test_what_is_asked_of_a_worker_is_not_taken_by_whoever_resumes_too_late(store: Store, dead: Run) -> None:
@@ -174,8 +174,8 @@ def test_what_is_asked_of_a_worker_is_not_taken_by_whoever_resumes_too_late(stor
 def test_of_two_that_extend_at_once_the_second_does_not_undo_the_first(
     store: Store, dead: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = store.run_folder(dead.id)
-    checkpoints.save(folder, 3, checkpoints.Checkpoint({}, {"step": 3}))
+    folder = store.artifacts(dead.id).local_directory()
+    checkpoints.save(RunArtifacts.in_directory(folder), 3, checkpoints.Checkpoint({}, {"step": 3}))
     put(store, dead.id, "finished", epoch=3)
     refresh = supervisor.refresh
 
@@ -282,7 +282,7 @@ def test_two_that_start_at_once_do_not_have_more_waiting_than_may(
 
 
 def started(store: Store, run_id: str) -> int:
-    lines = (store.run_folder(run_id) / "log.jsonl").read_text().splitlines()
+    lines = (store.artifacts(run_id).local_directory() / "log.jsonl").read_text().splitlines()
     return sum(json.loads(line)["event"] == "start" for line in lines)
 
 

@@ -18,14 +18,14 @@ from netloom.runs.comparison import as_csv, curve, difference, differing, metric
 from netloom.runs.confidence_interval import spread
 from netloom.runs.reproduction import compared
 from netloom.runs.snapshots import keep, series, spacing
-from netloom.store import Points, Run, Store, open_store
+from netloom.store import Points, Run, RunArtifacts, Store, open_store
 from tests.runs.examples import moons
 from tests.store.states import put
 
 
 def ended(store: Store, project: Project, title: str, loss: float) -> Run:
     run = store.create_run(store.create_project(project), project, title)
-    folder = store.run_folder(run.id)
+    folder = store.artifacts(run.id).local_directory()
     folder.mkdir(parents=True)
     write(folder / "project.json", project)
     summary = {"best": {"loss": loss}, "test": {"accuracy": 1 - loss}}
@@ -54,7 +54,7 @@ def test_only_what_differs_and_by_how_much(home: Path) -> None:
     assert [row["Δ validation loss"] for row in rows] == [0.0, -0.25]
     assert [row["Δ test accuracy"] for row in rows] == [0.0, 0.25]
     assert table(store, runs[:1]) == [{key: rows[0][key] for key in rows[0] if "Δ" not in key and "units" not in key}]
-    (store.run_folder(runs[0].id) / "project.json").unlink()
+    (store.artifacts(runs[0].id).local_directory() / "project.json").unlink()
     assert table(store, runs)[0]["main.linear_1.units"] == "–"
     store.close()
 
@@ -141,20 +141,20 @@ def test_the_series_of_weights_is_thin_even_and_capped(tmp_path: Path, monkeypat
 
     weights = {"weight": torch.zeros(250)}  # 1,000 bytes
     for epoch in range(1, 25):
-        keep(tmp_path, epoch, epoch * 3, weights)
-        epochs = [item.epoch for item in series(tmp_path)]
+        keep(RunArtifacts.in_directory(tmp_path), epoch, epoch * 3, weights)
+        epochs = [item.epoch for item in series(RunArtifacts.in_directory(tmp_path))]
         assert len(epochs) <= 10
         steps = {later - earlier for earlier, later in pairwise(epochs)}
         assert len(steps) <= 1, "evenly spaced"
-    assert [item.epoch for item in series(tmp_path)] == [4, 8, 12, 16, 20, 24]
-    assert [item.step for item in series(tmp_path)][:2] == [12, 24]
+    assert [item.epoch for item in series(RunArtifacts.in_directory(tmp_path))] == [4, 8, 12, 16, 20, 24]
+    assert [item.step for item in series(RunArtifacts.in_directory(tmp_path))][:2] == [12, 24]
     monkeypatch.setenv("NETLOOM_KEPT_BYTES", "3500")
     for epoch in range(25, 33):
-        keep(tmp_path, epoch, epoch, weights)
-    assert [item.epoch for item in series(tmp_path)] == [16, 32]
+        keep(RunArtifacts.in_directory(tmp_path), epoch, epoch, weights)
+    assert [item.epoch for item in series(RunArtifacts.in_directory(tmp_path))] == [16, 32]
     monkeypatch.setenv("NETLOOM_KEPT_BYTES", "10")
-    keep(tmp_path, 64, 64, weights)
-    assert [item.epoch for item in series(tmp_path)] == [16, 32]
+    keep(RunArtifacts.in_directory(tmp_path), 64, 64, weights)
+    assert [item.epoch for item in series(RunArtifacts.in_directory(tmp_path))] == [16, 32]
     assert spacing(5, 0) == 0
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from netloom.cli import main
 from netloom.runs import continuation, evaluate, evaluation, load_run, resume, start
 from netloom.runs.run_reporter import RunReporter
-from netloom.store import Store, open_store
+from netloom.store import RunArtifacts, Store, open_store
 from netloom.training import CheckpointError, StartError, checkpoints, starting_from
 from netloom.training.trainer import Trainer
 from netloom.training.weight_files import digest, recorded
@@ -69,7 +69,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         with trained_here():
             run_id = start(store, store.create_project(project), project)
         assert store.run(run_id).state == "stopped"
-        assert len(list((store.run_folder(run_id) / "checkpoints").iterdir())) == 2
+        assert len(list((store.artifacts(run_id).local_directory() / "checkpoints").iterdir())) == 2
         store.close()
     return home, run_id
 
@@ -94,7 +94,7 @@ def undisturbed(made: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory
     with trained_here():
         resume(store, made[1])
     assert store.run(made[1]).state == "finished"
-    found = checkpoints.weights(store.run_folder(made[1]), "last")
+    found = checkpoints.weights(store.artifacts(made[1]), "last")
     store.close()
     return found
 
@@ -114,7 +114,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
     stopped: tuple[Store, str], undisturbed: dict[str, torch.Tensor], name: str, damage: Callable[[Path], None]
 ) -> None:
     store, run_id = stopped
-    folder = store.run_folder(run_id)
+    folder = store.artifacts(run_id).local_directory()
     damage(folder / name if name == "last.json" else last_of(folder) / name)
     with trained_here():
         resume(store, run_id)
@@ -123,7 +123,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
     [note] = run.summary["notes"]
     assert name in note
     assert "The run continues from the checkpoint of step" in note
-    found = checkpoints.weights(folder, "last")
+    found = checkpoints.weights(RunArtifacts.in_directory(folder), "last")
     assert all(torch.equal(found[key], undisturbed[key]) for key in undisturbed)
     check_curves(store.points(run_id), EPOCHS)
 
@@ -133,7 +133,7 @@ def test_where_all_are_damaged_a_sentence_says_so_and_nothing_is_removed(
     stopped: tuple[Store, str], capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
 ) -> None:
     store, run_id = stopped
-    folder = store.run_folder(run_id)
+    folder = store.artifacts(run_id).local_directory()
     for home in (folder / "checkpoints").iterdir():
         damage(home / "state.pt")
     before = sorted(folder.glob("checkpoints/**"))
@@ -152,7 +152,7 @@ def test_best_weights_that_are_damaged_are_put_aside(
     stopped: tuple[Store, str], undisturbed: dict[str, torch.Tensor], damage: Callable[[Path], None]
 ) -> None:
     store, run_id = stopped
-    folder = store.run_folder(run_id)
+    folder = store.artifacts(run_id).local_directory()
     damage(folder / "best.safetensors")
     with trained_here():
         resume(store, run_id)
@@ -162,7 +162,7 @@ def test_best_weights_that_are_damaged_are_put_aside(
     assert [note.startswith("The best weights so far are lost") for note in run.summary.get("notes", [])] == (
         [] if damage is remove else [True]
     )
-    found = checkpoints.weights(folder, "last")
+    found = checkpoints.weights(RunArtifacts.in_directory(folder), "last")
     assert all(torch.equal(found[key], undisturbed[key]) for key in undisturbed)
     known = evaluation(store, run_id)
     assert known is not None
@@ -184,7 +184,7 @@ def test_no_command_answers_with_damaged_weights(
 ) -> None:
     store, run_id = stopped
     put(store, run_id, "finished")
-    best = store.run_folder(run_id) / "best.safetensors"
+    best = store.artifacts(run_id).local_directory() / "best.safetensors"
     assert main(["--home", str(store.home), "evaluate", run_id]) == 0
     damage(best)
     for words in COMMANDS:
@@ -205,21 +205,21 @@ def test_no_command_answers_with_damaged_weights(
 
 def test_a_score_is_told_of_the_weights_that_it_was_measured_on_alone(stopped: tuple[Store, str]) -> None:
     store, run_id = stopped
-    folder = store.run_folder(run_id)
+    folder = store.artifacts(run_id).local_directory()
     known = evaluation(store, run_id)
     assert known is not None
     best = folder / "best.safetensors"
     assert recorded(best) == digest(load_file(best))
     put(store, run_id, "finished")
     worse = {name: torch.zeros_like(value) for name, value in load_file(best).items()}
-    checkpoints.save_best(folder, worse, {"step": 1, "epoch": 0})
+    checkpoints.save_best(RunArtifacts.in_directory(folder), worse, {"step": 1, "epoch": 0})
     assert evaluation(store, run_id) is None, "those are whole, but others"
     assert evaluate(load_run(store, run_id)).metrics != known.metrics
 
 
 def test_runs_from_before_there_were_checksums_still_open(stopped: tuple[Store, str]) -> None:
     store, run_id = stopped
-    folder = store.run_folder(run_id)
+    folder = store.artifacts(run_id).local_directory()
     for path in [folder / "best.safetensors", *folder.glob("kept/*"), *folder.glob("checkpoints/*/model.safetensors")]:
         facts = {"facts": json.dumps({"step": 3, "epoch": 0})} if path.name == "best.safetensors" else None
         save_file(load_file(path), path, facts)

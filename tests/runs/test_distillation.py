@@ -13,7 +13,7 @@ from netloom.compile import module, source
 from netloom.document import DataChoice, Project, Training, write
 from netloom.document.augmentation_settings import Augment
 from netloom.runs import distillation
-from netloom.store import Store, open_store
+from netloom.store import RunArtifacts, Store, open_store
 from netloom.training import OBJECTIVES, StartError, checkpoints
 from netloom.training.loop import SupervisedTrainer
 from netloom.training.targets import MixedTargets, WeightedTargets
@@ -46,13 +46,13 @@ def teacher(store: Store) -> str:
     project = digits_mlp(device="cpu")
     project_id = store.create_project(project)
     run_id = "0" * 8 + "-0000-0000-0000-" + "0" * 12
-    folder = Path(store.run_folder(run_id))
+    folder = store.artifacts(run_id).local_directory()
     folder.mkdir(parents=True)
     write(folder / "project.json", project)
     (folder / "model.py").write_text(source(project))
     torch.manual_seed(5)
     weights = module(source(project)).state_dict()
-    checkpoints.save_best(folder, weights, {})
+    checkpoints.save_best(RunArtifacts.in_directory(folder), weights, {})
     store.create_run(project_id, project, "Teacher", run_id=run_id)
     return f"run:{run_id}"
 
@@ -108,9 +108,9 @@ def test_a_frozen_teacher_outlives_its_run_and_a_resumed_run_ends_the_same(
     project = student(teacher)
     found = distillation.find(store, project)
     assert found is not None
-    distillation.freeze(found, tmp_path)
-    shutil.rmtree(store.run_folder(teacher.removeprefix("run:")))
-    frozen = distillation.within(tmp_path)
+    distillation.freeze(found, RunArtifacts.in_directory(tmp_path))
+    shutil.rmtree(store.artifacts(teacher.removeprefix("run:")).local_directory())
+    frozen = distillation.within(RunArtifacts.in_directory(tmp_path))
     assert frozen is not None
     assert frozen.fields == ("image",)
     whole = distillation.teach(loop(project, home), frozen)

@@ -19,6 +19,7 @@ from netloom.document import Project, write
 from netloom.runs import distillation
 from netloom.runs.cluster import check
 from netloom.runs.distillation import Taught
+from netloom.store import RunArtifacts
 from netloom.training.evaluation import mean_metrics, metric_sums
 from netloom.training.initialization import StartError
 from netloom.training.trainers.distributed import LEAST_ROWS, share
@@ -80,7 +81,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Found]:
         write(folder / f"{name}.json", project)
         (folder / f"{name}.py").write_text(source(project))
     (folder / "taught").mkdir()
-    distillation.freeze(teacher(folder), folder / "taught")
+    distillation.freeze(teacher(folder), RunArtifacts.in_directory(folder / "taught"))
     (folder / "orders.json").write_text(json.dumps({name: order for name, (_, order) in made.items()}))
     subprocess.run([sys.executable, "-m", "tests.runs.ranks", str(folder), "3"], check=True, timeout=280)
 

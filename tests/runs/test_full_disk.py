@@ -75,7 +75,7 @@ def test_a_run_is_resumed_as_the_sentence_says(
     assert "finished after 3 epochs" in capsys.readouterr().out
     assert store.run(run_id).state == "finished"
     check_curves(store.points(run_id), 3)
-    log = (store.run_folder(run_id) / "log.jsonl").read_text()
+    log = (store.artifacts(run_id).local_directory() / "log.jsonl").read_text()
     assert ('"event": "restore", "step": 5' in log) == (saved_at == 5)
     assert main(["--home", str(tight), "runs", "resume", run_id]) != 0
     assert "This run is finished; only a run that failed or was stopped can be resumed." in capsys.readouterr().err

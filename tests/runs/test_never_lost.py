@@ -28,7 +28,7 @@ from netloom.data import prepare
 from netloom.document import DataChoice, Project, Training, blank, read
 from netloom.editing.live import Live
 from netloom.runs import ACTIVE, control, limits, processes, refresh, resume, start, stop, wait
-from netloom.store import Store, open_store
+from netloom.store import RunArtifacts, Store, open_store
 from netloom.training import checkpoints
 from netloom.training.trainers.registry import build_trainer
 from tests.networks import chain
@@ -105,14 +105,14 @@ def whole(store: Store, run_id: str, keeper: Keeper) -> None:
     found = store.load(keeper.project_id)
     assert found.revision >= saved
     assert found.project.notes == (f"{found.revision} " * 200 if found.revision else "")
-    folder = store.run_folder(run_id)
+    folder = store.artifacts(run_id).local_directory()
     assert read(folder / "project.json") == store.load(store.run(run_id).project_id).project
     for home in (folder / "checkpoints").glob("[0-9]*"):
         state = torch.load(home / "state.pt", weights_only=True)
         assert str(state["step"]) == home.name.partition("-")[0]
         assert load_file(home / "model.safetensors")
     if (folder / "last.json").exists():
-        assert checkpoints.load(folder) is not None
+        assert checkpoints.load(RunArtifacts.in_directory(folder)) is not None
     for path in (*folder.glob("*.safetensors"), *folder.glob("kept/*.safetensors")):
         assert load_file(path)
     check_curves(store.points(run_id))
@@ -166,10 +166,10 @@ def test_killed_at_any_moment_it_ends_as_if_nothing_had_happened(
     run = store.run(run_id)
     assert (run.state, run.reason) == ("finished", "")
     assert killed["worker"] + killed["both"] >= 1
-    found = checkpoints.load(store.run_folder(run_id))
+    found = checkpoints.load(store.artifacts(run_id))
     assert found is not None
     assert same(found[1].weights, dict(undisturbed.model.state_dict()))
-    assert same(checkpoints.weights(store.run_folder(run_id)), undisturbed.best.weights)
+    assert same(checkpoints.weights(store.artifacts(run_id)), undisturbed.best.weights)
     assert curve(store, run_id) == expected
     print(f"killed {killed}; the slowest word took {slowest:.2f} s")
     store.close()
@@ -240,7 +240,7 @@ def _die_at(folder: Path, step: int, call: int) -> bool:
         with pytest.MonkeyPatch.context() as patch:
             for name in ("replace", "fsync", "unlink", "rmdir"):
                 patch.setattr(os, name, deadly(getattr(os, name)))
-            checkpoints.save(folder, step, _checkpoint(step))
+            checkpoints.save(RunArtifacts.in_directory(folder), step, _checkpoint(step))
 
     child = get_context("fork").Process(target=work)
     with warnings.catch_warnings():
@@ -259,20 +259,20 @@ def test_a_stop_between_write_and_rename_leaves_a_whole_checkpoint(tmp_path: Pat
         folder = tmp_path / str(call)
         folder.mkdir()
         for earlier in (1, 2):
-            checkpoints.save(folder, earlier, _checkpoint(earlier))
+            checkpoints.save(RunArtifacts.in_directory(folder), earlier, _checkpoint(earlier))
         died = _die_at(folder, step, call)
         for home in (folder / "checkpoints").glob("[0-9]*"):
             assert torch.load(home / "state.pt", weights_only=True)["step"] == int(home.name.partition("-")[0])
             assert load_file(home / "model.safetensors")
-        found = checkpoints.load(folder)
+        found = checkpoints.load(RunArtifacts.in_directory(folder))
         assert found is not None
         assert found[0] == found[1].state["step"] == found[1].weights["weight"][0]
         assert found[0] in (2, step)
         outcomes.append(found[0])
-        checkpoints.tidy(folder)
+        checkpoints.tidy(RunArtifacts.in_directory(folder))
         assert not list(folder.rglob(".*")), "nothing half is left"
-        checkpoints.save(folder, 4, _checkpoint(4))
-        found = checkpoints.load(folder)
+        checkpoints.save(RunArtifacts.in_directory(folder), 4, _checkpoint(4))
+        found = checkpoints.load(RunArtifacts.in_directory(folder))
         assert found is not None
         assert found[0] == 4
         assert len(list((folder / "checkpoints").iterdir())) == 2
@@ -284,11 +284,11 @@ def test_a_stop_between_write_and_rename_leaves_a_whole_checkpoint(tmp_path: Pat
 
 
 def test_checkpoints_that_were_never_pointed_to_do_not_push_out_the_one_that_is(tmp_path: Path) -> None:
-    checkpoints.save(tmp_path, 5, _checkpoint(5))
+    checkpoints.save(RunArtifacts.in_directory(tmp_path), 5, _checkpoint(5))
     for orphan in (20, 30):
         shutil.copytree(tmp_path / "checkpoints" / "5", tmp_path / "checkpoints" / str(orphan))
-    checkpoints.save(tmp_path, 7, _checkpoint(7))
-    found = checkpoints.load(tmp_path)
+    checkpoints.save(RunArtifacts.in_directory(tmp_path), 7, _checkpoint(7))
+    found = checkpoints.load(RunArtifacts.in_directory(tmp_path))
     assert found is not None
     assert found[0] == 7
 
@@ -307,14 +307,14 @@ def test_a_full_disk_fails_a_run_in_words_and_loses_nothing(tight: Path, monkeyp
     assert undisturbed.fit(Recorder())
     live = Live(store, store.create_project(blank("Edited")))
     run_id = start(store, store.create_project(project), project)
-    folder = store.run_folder(run_id)
+    folder = store.artifacts(run_id).local_directory()
     until(lambda: (folder / "last.json").exists(), 120)
     fill(tight / "filler")
     until(lambda: store.run(run_id).state not in ACTIVE, patience(30))
     run = store.run(run_id)
     assert run.state == "failed"
     assert "disk is full; free some space" in run.reason
-    found = checkpoints.load(folder)
+    found = checkpoints.load(RunArtifacts.in_directory(folder))
     assert found is not None
     assert 0 < found[0] < undisturbed.total_steps
     assert not list(folder.rglob(".*"))
@@ -340,7 +340,7 @@ def test_a_full_disk_fails_a_run_in_words_and_loses_nothing(tight: Path, monkeyp
         resume(store, run_id)
     run = store.run(run_id)
     assert (run.state, run.reason) == ("finished", "")
-    found = checkpoints.load(folder)
+    found = checkpoints.load(RunArtifacts.in_directory(folder))
     assert found is not None
     assert same(found[1].weights, dict(undisturbed.model.state_dict()))
     store.close()

@@ -20,7 +20,7 @@ from netloom.runs.capacity import place
 from netloom.runs.comparison import BATCH_LOSSES
 from netloom.runs.control import started_workers
 from netloom.runs.snapshots import series
-from netloom.store import Full, Run, Store, open_store
+from netloom.store import Full, Run, RunArtifacts, Store, open_store
 from netloom.training.trainers.registry import build_trainer
 from tests.runs.examples import Recorder, check_curves, moons, store_in, trained_here, until
 from tests.store.states import put_sweep
@@ -60,7 +60,7 @@ def patience(seconds: float) -> float:
 
 
 def events(store: Store, run: Run, name: str) -> list[dict[str, object]]:
-    lines = (store.run_folder(run.id) / "log.jsonl").read_text().splitlines()
+    lines = (store.artifacts(run.id).local_directory() / "log.jsonl").read_text().splitlines()
     return [line for line in map(json.loads, lines) if line["event"] == name]
 
 
@@ -170,10 +170,10 @@ def test_extended_branched_and_done_again(home: Path, store: Store) -> None:
     with trained_here():
         run_id = start(store, store.create_project(project), project)
     assert store.run(run_id).state == "finished"
-    folder = store.run_folder(run_id)
+    folder = store.artifacts(run_id).local_directory()
     text = (folder / "model.py").read_text()
     assert measures(store, run_id) == straight(project, home, text)
-    assert [item.epoch for item in series(folder)] == [1, 2, 3, 4]
+    assert [item.epoch for item in series(RunArtifacts.in_directory(folder))] == [1, 2, 3, 4]
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["data"] == prepare(project.data, home).fingerprint
     assert environment["threads"] >= 1
@@ -187,7 +187,7 @@ def test_extended_branched_and_done_again(home: Path, store: Store) -> None:
     assert found.points == len(measures(store, run_id))
     assert found.sentence().startswith(f"All {found.points} points of the curves are the same, bit for bit")
     changed = json.dumps({**environment, "torch": "1.0", "data": "other"})
-    (store.run_folder(again) / "environment.json").write_text(changed)
+    (store.artifacts(again).local_directory() / "environment.json").write_text(changed)
     with store.db.writing() as connection:
         connection.exec_driver_sql(f"UPDATE points SET value = value + 0.5 WHERE run_id = '{again}' AND epoch = 2")
     found = reproduction.compared(store, store.run(run_id), store.run(again))
@@ -208,7 +208,11 @@ def test_extended_branched_and_done_again(home: Path, store: Store) -> None:
     with trained_here():
         branch = continuation.branch(store, run_id, 2, training={"epochs": 0})
     assert store.run(branch).state == "finished"
-    then = {row[1:3]: row[3] for row in measures(store, run_id) if row[0] == series(folder)[1].step}
+    then = {
+        row[1:3]: row[3]
+        for row in measures(store, run_id)
+        if row[0] == series(RunArtifacts.in_directory(folder))[1].step
+    }
     now = {row[1:3]: row[3] for row in measures(store, branch)}
     assert now == pytest.approx(then), "the weights are those after epoch 2"
     assert store.run(branch).about["branch"]["at"] == 2

@@ -78,7 +78,7 @@ def ended(store: Store, run_id: str) -> Run:
 
 
 def events(store: Store, run_id: str, name: str) -> list[dict[str, Any]]:
-    path = Path(store.run_folder(run_id)) / "log.jsonl"
+    path = store.artifacts(run_id).local_directory() / "log.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
     return [value for line in lines if (value := json.loads(line))["event"] == name]
 
@@ -143,7 +143,7 @@ def test_the_entrypoint_of_a_rayjob_trains_in_a_job_of_ray(store: Store, address
     (group,) = events(store, run.id, "ranks")
     assert len(group["ranks"]) == 2
     check_curves(store.points(run.id), 12)
-    assert loads((store.run_folder(run.id) / "project.json").read_text()) == project
+    assert loads((store.artifacts(run.id).local_directory() / "project.json").read_text()) == project
     found = evaluation(store, run.id)
     assert found is not None
     assert found.metrics["accuracy"] == pytest.approx(

@@ -13,8 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from netloom.cli import main
 from netloom.runs import control, evaluation, recovery, resume, start, supervisor, sweeps
-from netloom.runs.records import RECORD, describe
-from netloom.store import Store, StoreError, open_store
+from netloom.runs.records import describe
+from netloom.store import RunArtifacts, Store, StoreError, open_store
 from netloom.ui.shell import session
 from tests.runs.examples import check_curves, moons, trained_here
 
@@ -113,7 +113,7 @@ def test_folders_from_before_there_were_records(filled: tuple[Path, dict[str, st
     before = open_store(home)
     was = before.run(ids["done"])
     lose(before, delete)
-    for path in [*home.glob(f"runs/*/{RECORD}"), *home.glob("runs/*/curves*")]:
+    for path in [*home.glob("runs/*/run.json"), *home.glob("runs/*/curves*")]:
         path.unlink()
     (home / "runs" / ids["cut"] / "project.json").write_text("{")
     settle(home)
@@ -136,14 +136,14 @@ def test_a_run_that_is_about_to_be_listed_or_removed_is_no_lost_one(home: Path) 
     (folder / "project.json").write_text("{}")
     assert recovery.lost_runs(store) == []
     settle(home)
-    assert recovery.lost_runs(store) == [folder]
+    assert [lost.local_directory() for lost in recovery.lost_runs(store)] == [folder]
     run = store.create_run(project_id, moons())
-    store.run_folder(run.id).mkdir()
-    (store.run_folder(run.id) / "project.json").write_text("{}")
+    store.artifacts(run.id).local_directory().mkdir()
+    (store.artifacts(run.id).local_directory() / "project.json").write_text("{}")
     settle(home)
-    assert recovery.lost_runs(store) == [folder]
+    assert [lost.local_directory() for lost in recovery.lost_runs(store)] == [folder]
     store.delete_run(run.id)
-    assert not store.run_folder(run.id).exists()
+    assert not store.artifacts(run.id).local_directory().exists()
     store.close()
 
 
@@ -154,11 +154,11 @@ def test_a_worker_whose_database_is_gone_leaves_its_folder(home: Path) -> None:
     folder = home / "runs" / "one"
     folder.mkdir(parents=True)
     (folder / "project.json").write_text("{}")
-    clear(folder)
+    clear(RunArtifacts.in_directory(folder))
     assert (folder / "project.json").exists()
     (folder / "project.json").unlink()
     (folder / "log.jsonl").write_text("{}")
-    clear(folder)
+    clear(RunArtifacts.in_directory(folder))
     assert not folder.exists()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from netloom.runs import evaluation, resume
-from netloom.store import open_store
+from netloom.store import RunArtifacts, open_store
 from netloom.training import checkpoints
 from netloom.training.trainer import Trainer
 from tests.runs.examples import Recorder, killed, loop, trained_here
@@ -27,17 +27,17 @@ def test_a_killed_agent_ends_as_if_it_had_not_been(home: Path) -> None:
     whole.fit(watch)
     with closing(open_store(home)) as store:
         run_id = killed(store, document, partial(reached, 0.3), partial(reached, 0.45))
-        found = checkpoints.load(Path(store.run_folder(run_id)))
+        found = checkpoints.load(store.artifacts(run_id))
         assert found is not None
         assert found[1].memory["memory.seen"].shape == (200, 4)
         with trained_here():
             resume(store, run_id)
         run = store.run(run_id)
         assert (run.state, run.reason, run.step) == ("finished", "", whole.total_steps)
-        folder = Path(store.run_folder(run_id))
+        folder = store.artifacts(run_id).local_directory()
         log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
         assert [line["step"] for line in log if line["event"] == "restore"] == [found[0]]
-        weights = checkpoints.weights(folder, "last")
+        weights = checkpoints.weights(RunArtifacts.in_directory(folder), "last")
         for name, value in whole.model.state_dict().items():
             assert torch.equal(value, weights[name])
         points = store.points(run_id)

@@ -13,7 +13,7 @@ from netloom.runs import evaluate, execution, start
 from netloom.runs.limits import RunLimits
 from netloom.runs.run_reporter import RunReporter
 from netloom.runs.trained_run import TrainedRun
-from netloom.store import open_store
+from netloom.store import RunArtifacts, open_store
 from netloom.training import Evaluation
 from netloom.training.diagnostics.observer import Observer
 from tests.runs.examples import Recorder, loop, moons, trained_here
@@ -27,7 +27,13 @@ def test_a_run_that_goes_on_is_as_far_as_it_was_and_keeps_its_best(home: Path, t
     broken.fit(Recorder(30))
     resumed = loop(project, home)
     resumed.resume(broken.checkpoint(), broken.best.weights)
-    link = RunReporter(store, run, tmp_path, Observer(project, tmp_path), RunLimits(0, 0, 0, 0))
+    link = RunReporter(
+        store,
+        run,
+        RunArtifacts.in_directory(tmp_path),
+        Observer(project, RunArtifacts.in_directory(tmp_path)),
+        RunLimits(0, 0, 0, 0),
+    )
     link.start(resumed)
     link.close()  # before its first step
     told = store.run(run.id)
@@ -45,8 +51,8 @@ def test_the_rate_is_told_as_the_schedule_has_it(home: Path, tmp_path: Path) -> 
     link = RunReporter(
         store,
         store.create_run(store.create_project(project), project),
-        tmp_path,
-        Observer(project, tmp_path),
+        RunArtifacts.in_directory(tmp_path),
+        Observer(project, RunArtifacts.in_directory(tmp_path)),
         RunLimits(0, 0, 0, 0),
     )
     going, told = loop(project, home), []
@@ -67,7 +73,13 @@ def test_the_time_of_a_pause_counts_for_no_speed(home: Path, tmp_path: Path, mon
     trainer = loop(project, home)
     run = store.create_run(store.create_project(project), project)
     put(store, run.id, "running")
-    link = RunReporter(store, run, tmp_path, Observer(project, tmp_path), RunLimits(0, 0, 0, 0))
+    link = RunReporter(
+        store,
+        run,
+        RunArtifacts.in_directory(tmp_path),
+        Observer(project, RunArtifacts.in_directory(tmp_path)),
+        RunLimits(0, 0, 0, 0),
+    )
     link.tell(total_steps=1_000)
 
     def beat(times: int, steps: int) -> None:

@@ -99,7 +99,7 @@ def test_a_run_from_start_to_finish(store: Store) -> None:
     assert {"batch_loss", "loss", "accuracy"} <= set(points.name)
     assert store.points(run_id, after=points.last).step == []
 
-    folder = store.run_folder(run_id)
+    folder = store.artifacts(run_id).local_directory()
     assert read(folder / "project.json") == project
     assert (folder / "model.py").read_text() == source(project)
     assert "torch" in json.loads((folder / "environment.json").read_text())
@@ -142,7 +142,7 @@ def test_paused_steered_killed_resumed_without_gap_or_double_point_and_stopped(s
     proceed(store, run_id)
     assert until_state(store, run_id, "running", 60) <= patience(3)
     until(lambda: refresh(store, run_id).summary.get("learning_rate") == 1e-9, 30)
-    saved = checkpoints.load(store.run_folder(run_id))
+    saved = checkpoints.load(store.artifacts(run_id))
     assert saved is not None
     until_epoch(store, run_id, max(store.points(run_id).epoch) + 3)
     pid = refresh(store, run_id).pid
@@ -153,12 +153,12 @@ def test_paused_steered_killed_resumed_without_gap_or_double_point_and_stopped(s
     assert "killed" in run.reason
     assert "\n" not in run.reason
     assert run.ended_at is not None
-    latest = checkpoints.load(store.run_folder(run_id))
+    latest = checkpoints.load(store.artifacts(run_id))
     assert latest is not None
     assert max(store.points(run_id).step) > saved[0]
     assert latest[0] >= saved[0]
 
-    report = store.run_folder(run_id) / "evaluation.json"
+    report = store.artifacts(run_id).local_directory() / "evaluation.json"
     report.write_text("{}")  # of other weights than those that come now
     resume(store, run_id)
     until(lambda: not report.exists(), 60)
@@ -167,7 +167,7 @@ def test_paused_steered_killed_resumed_without_gap_or_double_point_and_stopped(s
 
     stop(store, run_id)
     assert until(lambda: refresh(store, run_id).state == "stopped", 60) <= patience(3)
-    found = checkpoints.load(store.run_folder(run_id))
+    found = checkpoints.load(store.artifacts(run_id))
     assert found is not None
     assert found[0] == found[1].state["step"] == refresh(store, run_id).step > latest[0]
     assert found[1].state["learning_rate"] == 1e-9
@@ -185,7 +185,9 @@ def test_paused_steered_killed_resumed_without_gap_or_double_point_and_stopped(s
 
 def restored(store: Store, run_id: str) -> list[int]:
     """The steps at which a run was taken up again."""
-    log = [json.loads(line) for line in (store.run_folder(run_id) / "log.jsonl").read_text().splitlines()]
+    log = [
+        json.loads(line) for line in (store.artifacts(run_id).local_directory() / "log.jsonl").read_text().splitlines()
+    ]
     return [line["step"] for line in log if line["event"] == "restore"]
 
 
@@ -194,7 +196,7 @@ def test_a_run_that_was_cut_off_ends_without_gap_or_double_point(store: Store, b
     """With one step an epoch, every checkpoint stands at an epoch's end."""
     project = moons(epochs=20, batch_size=batch_size)
     run_id = killed(store, project, lambda loop: loop.epoch >= 5, lambda loop: loop.epoch >= 9)
-    saved = checkpoints.load(store.run_folder(run_id))
+    saved = checkpoints.load(store.artifacts(run_id))
     assert saved is not None
     assert max(store.points(run_id).step) > saved[0]
     with trained_here():
@@ -258,6 +260,6 @@ def test_a_worker_ends_when_its_project_is_deleted(store: Store) -> None:
     child = started_workers()[run_id]  # the thread that lets waiting runs begin may forget it first
     store.delete_project(project_id)
     until(lambda: child.poll() == 0, 20)
-    assert not store.run_folder(run_id).exists()
+    assert not store.artifacts(run_id).local_directory().exists()
     tend(store)
     assert run_id not in started_workers(), "no process is left over of a run that nobody can look at any more"

@@ -233,7 +233,7 @@ def _trained(opened: Store, project: Project, epochs: int) -> None:
     assert run.ended_at is not None
     trained = (run.ended_at - run.started_at).total_seconds()
     rows = len(opened.points(run_id).step)
-    files = sum(path.stat().st_size for path in opened.run_folder(run_id).rglob("*") if path.is_file())
+    files = sum(path.stat().st_size for path in opened.artifacts(run_id).local_directory().rglob("*") if path.is_file())
     with opened.db.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     print(

@@ -275,8 +275,8 @@ def test_deleting_a_project_takes_its_runs_and_their_folders_along(store: Store,
     kept, doomed = store.create_project(project), store.create_project(project)
     runs = [store.create_run(project_id, project) for project_id in (kept, doomed, doomed)]
     for run in runs:
-        store.run_folder(run.id).mkdir(parents=True)
-        (store.run_folder(run.id) / "model.py").write_text("# code")
+        store.artifacts(run.id).local_directory().mkdir(parents=True)
+        (store.artifacts(run.id).local_directory() / "model.py").write_text("# code")
         store.add_points(run.id, [(1, 1, "train", "loss", 1.0, 0.0)])
         store.command(run.id, "pause")
     store.delete_project(doomed)
@@ -324,8 +324,8 @@ def test_names_are_data(store: Store) -> None:
         assert store.load(project_id).project.name == store.list_projects()[0].name == name
         assert (store.versions(project_id)[0].name, store.run(run.id).title) == (name, name)
         assert store.run(named.id).title == name
-        assert store.run_folder(run.id) == store.home / "runs" / run.id
-        store.run_folder(run.id).mkdir(parents=True)
+        assert store.artifacts(run.id).local_directory() == store.home / "runs" / run.id
+        store.artifacts(run.id).local_directory().mkdir(parents=True)
         runs.add(run.id)
     made = {path.name for path in store.home.rglob("*") if not path.name.startswith("netloom.db")}
     assert made == {"runs", *runs}

@@ -149,12 +149,12 @@ def test_what_is_gone_gets_a_sentence(store: Store, project: Project, run: Run) 
 
 
 def test_only_an_id_names_a_folder(store: Store, run: Run) -> None:
-    assert store.run_folder(run.id) == store.home / "runs" / str(uuid.UUID(run.id))
+    assert store.artifacts(run.id).local_directory() == store.home / "runs" / str(uuid.UUID(run.id))
     (store.home / "precious").write_text("mine")
     (store.home.parent / "x").mkdir()
     hostile = ["../x", "../../x", "..", "", "/etc", "runs", "a" * 36, "../" * 12, "x\ny", f"{'0' * 32}/.."]
     for run_id in hostile:
-        for refused in (store.run_folder, store.delete_run, store.run):
+        for refused in (store.artifacts, store.delete_run, store.run):
             with pytest.raises(StoreError, match="no such run"):
                 refused(run_id)
     assert (store.home / "precious").read_text() == "mine"
@@ -223,7 +223,7 @@ def test_commands_are_handed_out_once_in_their_order(store: Store, project: Proj
 
 
 def test_deleting_a_run_takes_its_folder_along(store: Store, run: Run) -> None:
-    folder = store.run_folder(run.id)
+    folder = store.artifacts(run.id).local_directory()
     (folder / "checkpoints").mkdir(parents=True)
     store.add_points(run.id, points(1))
     store.delete_run(run.id)

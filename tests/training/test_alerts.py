@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from netloom.document import DataChoice, Project, Training
+from netloom.store import RunArtifacts
 from netloom.training.diagnostics import MEASURES, Place, nan_tracer
 from netloom.training.diagnostics.alerts import Adviser, Seen
 from netloom.training.diagnostics.rules import REFUTED, RULES
@@ -227,7 +228,7 @@ def find(project: Project, home: Path, folder: Path, change: Any = None) -> nan_
 
     with pytest.raises(DivergedError):
         again().fit(Watched(project, again(), folder))
-    return nan_tracer.find(project, folder, again)
+    return nan_tracer.find(project, RunArtifacts.in_directory(folder), again)
 
 
 def test_the_layer_that_gave_the_first_number_that_is_none(home: Path, tmp_path: Path) -> None:

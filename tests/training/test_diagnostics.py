@@ -15,13 +15,14 @@ import torch
 
 from netloom.compile import module
 from netloom.document import Project
+from netloom.store import RunArtifacts
 from netloom.templates import templates
 from netloom.training import OBJECTIVES
 from netloom.training.diagnostics import MEASURES, places, read_history, read_samples
 from netloom.training.diagnostics.layer_statistics import LayerStatistics
 from netloom.training.diagnostics.observer import Observer
 from netloom.training.diagnostics.prediction_history import unpacked
-from netloom.training.diagnostics.statistics_file import MOST, RECORDS, Writer
+from netloom.training.diagnostics.statistics_file import MOST, Writer
 from netloom.training.throughput import Throughput
 from netloom.training.trainer import Callback, Trainer
 from tests.hooks import hooks_set, left
@@ -33,7 +34,7 @@ class Watched(Callback):
     """A loop's watch that looks at every step, as a worker's does now and then."""
 
     def __init__(self, project: Project, made: Trainer, folder: Path, stop_at: int | None = None) -> None:
-        self.observer = Observer(project, folder, every_s=0.0)
+        self.observer = Observer(project, RunArtifacts.in_directory(folder), every_s=0.0)
         self.stop_at = stop_at
         self.observer.start(made, [])
 
@@ -66,7 +67,7 @@ def test_numbers_of_layers_are_those_found_by_hand(home: Path, tmp_path: Path) -
     """Against a twin that is trained step by step without any hook."""
     document = moons(epochs=1, gradient_clip=0.01)
     watched(document, home, tmp_path)
-    found = read_history(tmp_path)
+    found = read_history(RunArtifacts.in_directory(tmp_path))
     assert found is not None
     assert [place.name for place in found.places] == ["linear_1", "relu_1", "dropout_1", "batchnorm1d_1", "linear_2"]
 
@@ -157,8 +158,8 @@ def test_a_resumed_run_has_no_double_record(home: Path, tmp_path: Path) -> None:
     kept = deepcopy(made.checkpoint())
     watch.stop_at = 31  # goes on, and is lost
     made.fit(watch)
-    assert read_history(tmp_path).steps[-1] == 31  # type: ignore[union-attr]
-    with (tmp_path / RECORDS).open("ab") as file:
+    assert read_history(RunArtifacts.in_directory(tmp_path)).steps[-1] == 31  # type: ignore[union-attr]
+    with (tmp_path / "layers.bin").open("ab") as file:
         file.write(b"cut off")
 
     again = loop(document, home)
@@ -167,23 +168,29 @@ def test_a_resumed_run_has_no_double_record(home: Path, tmp_path: Path) -> None:
     whole_folder = tmp_path / "whole"
     whole_folder.mkdir()
     watched(document, home, whole_folder)
-    found, whole = read_history(tmp_path), read_history(whole_folder)
+    found, whole = (
+        read_history(RunArtifacts.in_directory(tmp_path)),
+        read_history(RunArtifacts.in_directory(whole_folder)),
+    )
     assert found is not None
     assert whole is not None
     assert found.steps.tolist() == whole.steps.tolist() == list(range(1, again.step + 1))
     assert np.array_equal(found.values, whole.values, equal_nan=True)
-    first, second = read_samples(tmp_path), read_samples(whole_folder)
+    first, second = (
+        read_samples(RunArtifacts.in_directory(tmp_path)),
+        read_samples(RunArtifacts.in_directory(whole_folder)),
+    )
     assert first == second
     assert first is not None
     assert [line["epoch"] for line in first.epochs] == [1, 2, 3, 4]
 
 
 def test_a_long_history_stays_small(tmp_path: Path) -> None:
-    writer = Writer(tmp_path, [], [], 0)
+    writer = Writer(RunArtifacts.in_directory(tmp_path), [], [], 0)
     for step in range(1, 2 * MOST + 2):
         if step % writer.every == 0:
             writer.append(step, 0.0, np.zeros((0, len(MEASURES)), np.float32))
-    found = read_history(tmp_path)
+    found = read_history(RunArtifacts.in_directory(tmp_path))
     assert found is not None
     assert MOST / 2 <= len(found.steps) <= MOST
     assert found.steps[0] == 1
@@ -212,7 +219,7 @@ def test_looking_is_as_rare_as_it_is_dear(home: Path) -> None:
 def test_samples_of_classes_are_what_the_network_says(home: Path, tmp_path: Path) -> None:
     document = digits_mlp(epochs=3, learning_rate=3e-3, device="cpu")
     made, _ = watched(document, home, tmp_path)
-    found = read_samples(tmp_path)
+    found = read_samples(RunArtifacts.in_directory(tmp_path))
     assert found is not None
     assert len(found.rows) == 8
     assert [line["epoch"] for line in found.epochs] == [1, 2, 3]
@@ -243,7 +250,7 @@ def test_every_objective_has_samples(name: str, home: Path, tmp_path: Path) -> N
     watch = Watched(document, made, tmp_path)
     watch.on_epoch_end(made)
     assert not (tmp_path / "log.jsonl").exists(), (tmp_path / "log.jsonl").read_text()
-    found = read_samples(tmp_path)
+    found = read_samples(RunArtifacts.in_directory(tmp_path))
     assert found is not None
     (line,) = found.epochs
     assert len(line["said"]) == len(found.rows) > 0

@@ -12,6 +12,7 @@ from torch import nn
 
 from netloom.document import DataChoice, Project, Training
 from netloom.runs import evaluate, fit_here
+from netloom.store import RunArtifacts
 from netloom.templates import templates
 from netloom.training import TrainingError
 from netloom.training.batches import batch_bounds
@@ -118,16 +119,16 @@ def test_resumed_run_equals_one_without_a_break(name: str, stop_at: int, home: P
     stopped = not broken.fit(first)
     assert stopped or name == "one step an epoch"
     step = broken.step
-    save(tmp_path, step, broken.checkpoint())
+    save(RunArtifacts.in_directory(tmp_path), step, broken.checkpoint())
     if broken.best.weights:
-        save_best(tmp_path, broken.best.weights, {})
+        save_best(RunArtifacts.in_directory(tmp_path), broken.best.weights, {})
     torch.manual_seed(99)  # another process knows nothing of the first
     torch.rand(7)
 
-    found = load(tmp_path)
+    found = load(RunArtifacts.in_directory(tmp_path))
     assert found is not None
     resumed, second = loop(document, home), Recorder()
-    best = weights(tmp_path) if (tmp_path / "best.safetensors").exists() else None
+    best = weights(RunArtifacts.in_directory(tmp_path)) if (tmp_path / "best.safetensors").exists() else None
     resumed.resume(found[1], best)
     assert resumed.fit(second)
     assert same(dict(whole.model.state_dict()), dict(resumed.model.state_dict()))
@@ -143,12 +144,12 @@ def test_checkpoints_are_no_code(home: Path, tmp_path: Path) -> None:
     made = loop(moons(), home)
     made.fit(Recorder(stop_at=5))
     for step in (5, 6, 7):
-        save(tmp_path, step, made.checkpoint())
+        save(RunArtifacts.in_directory(tmp_path), step, made.checkpoint())
     kept = sorted(entry.name for entry in (tmp_path / "checkpoints").iterdir())
     assert kept == ["6", "7"]
     state = torch.load(tmp_path / "checkpoints" / "7" / "state.pt", weights_only=True)
     assert state["step"] == 5
-    found = load(tmp_path)
+    found = load(RunArtifacts.in_directory(tmp_path))
     assert found is not None
     assert found[0] == 7
     assert same(found[1].weights, dict(made.model.state_dict()))
@@ -156,20 +157,20 @@ def test_checkpoints_are_no_code(home: Path, tmp_path: Path) -> None:
 
 def test_checkpoint_cut_short_leaves_the_one_before(home: Path, tmp_path: Path) -> None:
     made = loop(moons(), home)
-    save(tmp_path, 1, made.checkpoint())
+    save(RunArtifacts.in_directory(tmp_path), 1, made.checkpoint())
     half = tmp_path / "checkpoints" / ".abc"
     half.mkdir()
     (half / "model.safetensors").write_bytes(b"half")
-    found = load(tmp_path)
+    found = load(RunArtifacts.in_directory(tmp_path))
     assert found is not None
     assert found[0] == 1
-    save(tmp_path, 2, made.checkpoint())
+    save(RunArtifacts.in_directory(tmp_path), 2, made.checkpoint())
 
 
 def test_no_checkpoint_yet(tmp_path: Path) -> None:
-    assert load(tmp_path) is None
+    assert load(RunArtifacts.in_directory(tmp_path)) is None
     with pytest.raises(FileNotFoundError, match="no checkpoint yet"):
-        weights(tmp_path)
+        weights(RunArtifacts.in_directory(tmp_path))
 
 
 def test_checkpoint_holds_copies_of_no_other_type(home: Path) -> None:

@@ -25,8 +25,8 @@ from netloom.explain.core.prediction import answered
 from netloom.explain.influence.influence import influence
 from netloom.explain.robustness.robustness import robustness
 from netloom.runs import TrainedRun, evaluate, evaluation, fit_here, predict
-from netloom.runs.distillation import ABOUT, Teacher, freeze, within
-from netloom.store import open_store
+from netloom.runs.distillation import Teacher, freeze, within
+from netloom.store import RunArtifacts, open_store
 from netloom.templates import templates
 from netloom.training import checkpoints
 from netloom.training.evaluation import compute_metrics
@@ -348,8 +348,8 @@ def test_a_teacher_that_ends_in_a_softmax_teaches_the_same(tmp_path: Path) -> No
         folder, kept = tmp_path / str(place), tmp_path / f"kept {place}"
         folder.mkdir()
         kept.mkdir()
-        freeze(frozen_teacher(folder, run), kept)
-        taught = within(kept)
+        freeze(frozen_teacher(folder, run), RunArtifacts.in_directory(kept))
+        taught = within(RunArtifacts.in_directory(kept))
         assert taught is not None
         rows = run.data.split["train"][:ROWS]
         inputs, training = [run.data.inputs[field][rows] for field in run.fields], Training(objective="distillation")
@@ -366,16 +366,16 @@ def test_a_teacher_that_was_frozen_before_scales_were_is_read_from_its_run(tmp_p
     kept, teacher = tmp_path / "student", tmp_path / TEACHER
     kept.mkdir()
     teacher.mkdir()
-    freeze(frozen_teacher(teacher, run), kept)
-    told = json.loads((kept / ABOUT).read_text())
+    freeze(frozen_teacher(teacher, run), RunArtifacts.in_directory(kept))
+    told = json.loads((kept / "teacher.json").read_text())
     assert told.pop("scale") == ["probabilities", "softmax"]
-    (kept / ABOUT).write_text(json.dumps(told))
+    (kept / "teacher.json").write_text(json.dumps(told))
     learning = Training(objective="distillation", teacher=f"run:{TEACHER}")
     write(kept / "project.json", run.project.model_copy(update={"training": learning}))
     for there, scale in ((False, None), (True, ("probabilities", "softmax"))):
         if there:
             write(teacher / "project.json", run.project)
-        taught = within(kept)
+        taught = within(RunArtifacts.in_directory(kept))
         assert taught is not None
         assert taught.scale == scale
 
@@ -435,11 +435,11 @@ def test_a_run_from_before_is_measured_anew(tmp_path: Path) -> None:
     document = moons(("Softmax", {}))
     store = open_store(tmp_path)
     run = store.create_run(store.create_project(document), document, "Before")
-    trained, folder = fit_here(document, tmp_path), Path(store.run_folder(run.id))
+    trained, folder = fit_here(document, tmp_path), store.artifacts(run.id).local_directory()
     folder.mkdir(parents=True, exist_ok=True)
     write(folder / "project.json", document)
     (folder / "model.py").write_text(trained.source)
-    checkpoints.save_best(folder, dict(trained.model.state_dict()), {})
+    checkpoints.save_best(RunArtifacts.in_directory(folder), dict(trained.model.state_dict()), {})
     right = evaluate(trained)
     wrong = {**right.as_json(), "metrics": {**right.metrics, "loss": 0.5}}
     (folder / "evaluation.json").write_text(json.dumps(wrong))
@@ -447,6 +447,8 @@ def test_a_run_from_before_is_measured_anew(tmp_path: Path) -> None:
     assert found is not None
     same(found.as_json(), json.loads(json.dumps(right.as_json())))
     assert json.loads((folder / "evaluation.json").read_text())["metrics"] == pytest.approx(right.metrics)
-    checkpoints.weights_file(folder, checkpoints.chosen(folder)).unlink()
+    checkpoints.weights_file(
+        RunArtifacts.in_directory(folder), checkpoints.chosen(RunArtifacts.in_directory(folder))
+    ).unlink()
     assert evaluation(store, run.id) is not None, "it is measured once"
     store.close()

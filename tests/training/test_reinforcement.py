@@ -24,6 +24,7 @@ from netloom.document.rl_settings import Agent
 from netloom.export import export
 from netloom.modalities.encoding.rows import encode_rows
 from netloom.runs import evaluate, fit_here, predict
+from netloom.store import RunArtifacts
 from netloom.tasks import tasks
 from netloom.training import TrainingError
 from netloom.training.checkpoints import load, save
@@ -389,9 +390,9 @@ def test_resumed_agent_equals_one_without_a_break(name: str, home: Path, tmp_pat
     for stop_at in (37, 300, 411):
         first, before = loop(document, home), Recorder(stop_at)
         assert not first.fit(before), stop_at
-        save(tmp_path / str(stop_at), first.step, first.checkpoint())
+        save(RunArtifacts.in_directory(tmp_path / str(stop_at)), first.step, first.checkpoint())
         torch.manual_seed(99)
-        found = load(tmp_path / str(stop_at))
+        found = load(RunArtifacts.in_directory(tmp_path / str(stop_at)))
         assert found is not None, stop_at
         assert found[1].memory, stop_at
         second, after = loop(document, home), Recorder()

@@ -18,6 +18,7 @@ from netloom.compile import source
 from netloom.data import Prepared, add_file, prepare
 from netloom.document import DataChoice, Project, Training
 from netloom.runs.trained_run import TrainedRun, evaluate
+from netloom.store import RunArtifacts
 from netloom.training import streaming
 from netloom.training.checkpoints import load, save
 from netloom.training.loop import SupervisedTrainer
@@ -167,8 +168,8 @@ def test_a_run_goes_on_within_a_buffer(streamed: Project, home: Path, tmp_path: 
     assert whole.fit(Recorder())
     broken = fresh(streamed, home)
     assert not broken.fit(Recorder(stop_at=broken.steps_per_epoch + 9))
-    save(tmp_path, broken.step, broken.checkpoint())
-    found = load(tmp_path)
+    save(RunArtifacts.in_directory(tmp_path), broken.step, broken.checkpoint())
+    found = load(RunArtifacts.in_directory(tmp_path))
     resumed = fresh(streamed, home)
     assert found is not None
     resumed.resume(found[1], dict(broken.best.weights))

@@ -16,7 +16,7 @@ from netloom.document import write
 from netloom.document.rl_settings import Agent
 from netloom.document.training_settings import about
 from netloom.runs import evaluate, fit_here
-from netloom.store import open_store
+from netloom.store import RunArtifacts, open_store
 from netloom.tasks import task
 from netloom.training import checkpoints
 from netloom.ui.train.episodes import ENDS, player_data, returns_chart
@@ -31,11 +31,11 @@ def home_with_agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder: Path = tmp_path_factory.mktemp("agent")
     store, project = open_store(folder), agent("ppo", epochs=1)
     run = store.create_run(store.create_project(project), project, "Agent")
-    trained, place = fit_here(project, folder), Path(store.run_folder(run.id))
+    trained, place = fit_here(project, folder), store.artifacts(run.id).local_directory()
     place.mkdir(parents=True, exist_ok=True)
     write(place / "project.json", project)
     (place / "model.py").write_text(trained.source)
-    checkpoints.save_best(place, dict(trained.model.state_dict()), {})
+    checkpoints.save_best(RunArtifacts.in_directory(place), dict(trained.model.state_dict()), {})
     (place / "evaluation.json").write_text(json.dumps(asdict(evaluate(trained))))
     put(store, run.id, "finished", total_steps=300)
     store.close()

@@ -85,12 +85,14 @@ def test_pictures_out_of_noise_stand_beside_those_of_the_data_and_their_caption_
 
 def results_page(folder: str) -> None:
     """The results of the run in a folder."""
+    from pathlib import Path
     from types import SimpleNamespace
     from typing import Any
 
+    from netloom.store import RunArtifacts
     from netloom.ui.train.results import results
 
-    store = SimpleNamespace(run_folder=lambda _: folder, home=None)
+    store = SimpleNamespace(artifacts=lambda _: RunArtifacts.in_directory(Path(folder)), home=None)
     live: Any = SimpleNamespace(store=store)
     run: Any = SimpleNamespace(id="run", state="finished", summary={})
     results(live, run)

@@ -228,7 +228,7 @@ def test_a_row_of_ones_own_that_cannot_be_read_is_refused_in_words() -> None:
 
 def test_damaged_weights_get_a_sentence() -> None:
     (weights,) = [
-        Path(open_store().run_folder(run.id)) / "best.safetensors"
+        open_store().artifacts(run.id).local_directory() / "best.safetensors"
         for row in open_store().list_projects(limit=9)
         for run in open_store().runs(row.id)
         if row.name == TABLE

@@ -23,7 +23,7 @@ from netloom.document import write
 from netloom.runs import control, start
 from netloom.runs.capacity import limits
 from netloom.runs.owner import terminal_owner
-from netloom.store import Full, Store, open_store
+from netloom.store import Full, RunArtifacts, Store, open_store
 from netloom.training import checkpoints
 from netloom.ui.components.words import plain
 from netloom.ui.runs.state import RunsState
@@ -77,11 +77,11 @@ def press(app: AppTest, label: str) -> None:
 def ended(store: Store, project_id: str, state: str) -> str:
     """A run of nobody with a checkpoint."""
     run = store.create_run(project_id, moons(), state)
-    folder = store.run_folder(run.id)
+    folder = store.artifacts(run.id).local_directory()
     folder.mkdir(parents=True)
     write(folder / "project.json", moons())
     weights = dict(module(source(moons())).state_dict())
-    checkpoints.save(folder, 3, checkpoints.Checkpoint(weights, {"step": 3}))
+    checkpoints.save(RunArtifacts.in_directory(folder), 3, checkpoints.Checkpoint(weights, {"step": 3}))
     put(store, run.id, state, total_steps=40, step=20, epoch=2)
     return run.id
 
@@ -107,7 +107,7 @@ def test_every_way_to_submit_from_a_page_carries_the_browser(
 
     put(store, first.id, "finished", total_steps=40, epoch=1)
     weights = dict(module(source(moons())).state_dict())
-    checkpoints.save(store.run_folder(first.id), 3, checkpoints.Checkpoint(weights, {"step": 3}))
+    checkpoints.save(store.artifacts(first.id), 3, checkpoints.Checkpoint(weights, {"step": 3}))
     browser(ANN)
     press(page("train", project_id), "Extend run")
     assert (store.run(first.id).state, store.run(first.id).owner) == ("waiting", ann)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from netloom.store import Points, open_store
+from netloom.store import Points, RunArtifacts, open_store
 from netloom.training.diagnostics import read_history, read_samples
 from netloom.ui.components.curves.curve import Curves, extend, table
 from netloom.ui.train.layer_statistics import KINDS, heatmap, lines
@@ -64,7 +64,7 @@ def test_the_table_holds_every_point() -> None:
 
 def test_the_map_of_layers_shows_what_was_kept(home: Path, tmp_path: Path) -> None:
     watched(moons(), home, tmp_path)
-    history = read_history(tmp_path)
+    history = read_history(RunArtifacts.in_directory(tmp_path))
     assert history is not None
     values = history.of("gradient")[:, [0, 3, 4]]
     figure = heatmap(history.steps / 11, values, ["a", "b", "b"], KINDS["Gradient"])
@@ -87,12 +87,13 @@ def test_nothing_that_a_row_holds_is_markup() -> None:
 def _tabs(folder: str) -> None:
     from pathlib import Path
 
+    from netloom.store import RunArtifacts
     from netloom.ui.train.alerts import alerts
     from netloom.ui.train.layer_statistics import layer_statistics
     from netloom.ui.train.prediction_history import prediction_history
 
-    layer_statistics(Path(folder), "run", 20)
-    prediction_history(Path(folder), "run")
+    layer_statistics(RunArtifacts.in_directory(Path(folder)), "run", 20)
+    prediction_history(RunArtifacts.in_directory(Path(folder)), "run")
     alerts(
         [
             {
@@ -124,7 +125,7 @@ def test_layers_and_predictions_on_a_page(home: Path, tmp_path: Path) -> None:
     page.run()
     assert page.select_slider[0].proto.id == before  # another would take the focus from who moves it by keys
     assert page.select_slider[0].value == 1
-    found = read_samples(tmp_path)
+    found = read_samples(RunArtifacts.in_directory(tmp_path))
     assert found is not None
     for name in KINDS:
         page.button_group[0].set_value([name]).run()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from netloom import jobs, runs
 from netloom.explain.robustness.robustness import Robustness
-from netloom.jobs import Job, RunWeights, written_at
+from netloom.jobs import Job, RunWeights
 from netloom.jobs.explanations import Attack
 from netloom.store import open_store
 from netloom.templates import templates
@@ -29,7 +28,7 @@ def attack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attack]:
         short = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 1})})
         with trained_here():
             run_id = runs.start(store, store.create_project(short), short)
-        written = written_at(Path(store.run_folder(run_id)))
+        written = store.artifacts(run_id).weights_written_at()
         yield Attack(RunWeights(run_id, "best", written), "pgd", 1000)
 
 
@@ -51,7 +50,7 @@ def opened(request: Attack) -> AppTest:
 
 def under_way(request: Attack) -> tuple[AppTest, threading.Thread, Job[Robustness]]:
     """A tab whose page waits for the job, which is not known yet: more rows than there are count as all."""
-    for kept in Path(open_store().run_folder(request.weights.run_id)).glob("explanations/*"):
+    for kept in open_store().artifacts(request.weights.run_id).local_directory().glob("explanations/*"):
         kept.unlink()
     app = opened(request)
     thread = threading.Thread(target=app.run)

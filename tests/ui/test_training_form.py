@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from netloom.document import Project, Training, apply, write
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, SETTINGS
 from netloom.document.training_settings import About, about
-from netloom.store import open_store
+from netloom.store import RunArtifacts, open_store
 from netloom.templates import templates
 from netloom.training.checkpoints import save_best
 from netloom.ui.components.settings import differing
@@ -82,10 +82,10 @@ def test_a_teacher_may_be_a_run_of_another_project_that_fits(home: Path) -> None
         project = templates()[name].project
         run = store.create_run(store.create_project(project), project, f"Run of {name}")
         store.update_run(run.id, summary={"objective": project.training.objective})
-        folder = Path(store.run_folder(run.id))
+        folder = store.artifacts(run.id).local_directory()
         folder.mkdir(parents=True, exist_ok=True)
         write(folder / "project.json", project)
-        save_best(folder, {"w": torch.zeros(1)}, {})
+        save_best(RunArtifacts.in_directory(folder), {"w": torch.zeros(1)}, {})
     app, _ = opened(home, "digits_cnn", objective="distillation")
     first, *others = next(box for box in app.selectbox if box.label == "Teacher").options
     assert first == "Choose a run"

@@ -49,7 +49,7 @@ def beside(
     store: Store, trained: TrainedRun, asked: Namespace, method: str, example: int | dict[str, Any], target: Any
 ) -> Answer:
     """The answer, as JSON values and as text. Raises: Failure, ExplainError, CheckpointError."""
-    folder = Path(store.run_folder(trained.run.id)) if trained.run else Path()
+    folder = store.artifacts(trained.run.id).local_directory() if trained.run else Path()
     if asked.over:
         return _over(trained, asked, folder, target)
     if asked.through_training:
@@ -78,7 +78,7 @@ def _against(
     place = folder
     if asked.against or asked.against_checkpoint:
         other = find_trained(store, asked.against or asked.run, asked.against_checkpoint or "")
-        place = Path(store.run_folder(other.run.id)) if other.run else folder
+        place = store.artifacts(other.run.id).local_directory() if other.run else folder
         at = asked.against_checkpoint or other.project.training.keep
     found = side_by_side(
         Side(trained, method, ours, folder, own),

@@ -35,7 +35,8 @@ class Export(Request[ExportedFile], kind="export", lane="long"):
         trained = context.run(self.weights)
         name = export.filename(trained, self.format)
         _, dot, suffix = name.partition(".")
-        report = export.export(trained, self.format, context.folder(self.weights) / f"export{dot}{suffix}")
+        file = context.store.artifacts(self.weights.run_id).export_file(f"export{dot}{suffix}")
+        report = export.export(trained, self.format, file)
         return ExportedFile(report.path.name, name, report.verdict())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,21 +19,13 @@ _loaded: OrderedDict[tuple[Path, RunWeights], TrainedRun] = OrderedDict()
 class RunWeights:
     """A run with some of its weights: "best", "last", those of an epoch by its number, or "" for those in use.
 
-    `written` is when they were written (`written_at`), so that a run that trains on is another one.
+    `written` is when they were written (`RunArtifacts.weights_written_at`), so that a run that trains on is another
+    one.
     """
 
     run_id: str
     checkpoint: str = ""
     written: float = 0.0
-
-
-def written_at(folder: Path) -> float:
-    """When the weights in a run's folder were written, in seconds; 0 where there are none, or not any more."""
-    times = [0.0]
-    for name in ("best.safetensors", "last.json"):
-        with suppress(OSError):
-            times.append((folder / name).stat().st_mtime)
-    return max(times)
 
 
 def forget() -> None:

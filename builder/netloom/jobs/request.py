@@ -55,7 +55,7 @@ class Context:
 
     def folder(self, weights: RunWeights) -> Path:
         """The folder of a run, where explanations are kept."""
-        return Path(self.store.run_folder(weights.run_id))
+        return self.store.artifacts(weights.run_id).local_directory()
 
 
 class Request(Generic[R]):

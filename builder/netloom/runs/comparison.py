@@ -8,15 +8,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from netloom.core.text import natural
-from netloom.document import DocumentError, Network, Project, read
+from netloom.document import DocumentError, Network, Project
 from netloom.runs.caveats import caveats_of
-from netloom.runs.continuation import DOCUMENT
 from netloom.runs.setting_changes import changes_of
-from netloom.store import Points, Run, Store
+from netloom.store import Points, Run, RunArtifacts, Store
+from netloom.store.artifacts import Stamp
 from netloom.training.initialization import RUN
 from netloom.training.objectives import OBJECTIVES
 
@@ -62,16 +61,17 @@ class Difference:
 
 def document(store: Store, run_id: str) -> Project | None:
     """The document that a run froze; None where its folder is gone or cannot be read."""
-    path = Path(store.run_folder(run_id)) / DOCUMENT
+    artifacts = store.artifacts(run_id)
+    stamp = artifacts.project_stamp()
     try:
-        return _read(path, path.stat().st_mtime_ns)
-    except (OSError, DocumentError):
+        return _project(artifacts, stamp) if stamp else None
+    except DocumentError:
         return None
 
 
 @lru_cache(maxsize=512)
-def _read(path: Path, changed_ns: int) -> Project:
-    return read(path)
+def _project(artifacts: RunArtifacts, stamp: Stamp) -> Project:
+    return artifacts.project()
 
 
 def settings(project: Project) -> dict[str, Any]:

@@ -9,15 +9,13 @@ from typing import Any
 
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
-from netloom.document import Project, read, write
+from netloom.document import Project
 from netloom.runs.control import ACTIVE, enter, start
 from netloom.runs.snapshots import series
 from netloom.runs.supervisor import refresh
-from netloom.store import Store, StoreError
+from netloom.store import RunArtifacts, Store, StoreError
 from netloom.training import checkpoints
 from netloom.training.initialization import RUN, StartError, starting_from
-
-DOCUMENT = "project.json"
 
 
 class UnknownWeightsError(StartError, UsageError):
@@ -49,20 +47,20 @@ def extend(store: Store, run_id: str, epochs: int, *, owner: str | None = None) 
         StoreError: as many runs wait as may wait.
     """
     run = refresh(store, run_id)
-    folder = Path(store.run_folder(run_id))
+    artifacts = store.artifacts(run_id)
     if run.state in ACTIVE:
         raise ValueError(f"This run is {run.state}; only a run that has ended can be extended.")
     if epochs < 1:
         raise ValueError(f"A run is extended by one epoch or more, received {epochs}.")
-    if checkpoints.load(folder) is None:
+    if checkpoints.load(artifacts) is None:
         raise StoreError("This run has no checkpoint to go on from; start it anew.")
-    project = read(folder / DOCUMENT)
+    project = artifacts.project()
     training = project.training
     done = max(run.epoch, 0)
     total = (done if run.state == "finished" else training.epochs) + epochs
     changed = _changed(project, {"epochs": total, "early_stopping": None})
     history = [*run.about.get("extended", ()), {"at": done, "epochs": total}]
-    prepare = partial(write, folder / DOCUMENT, changed)
+    prepare = partial(artifacts.save_project, changed)
     enter(store, run, owner=owner, reopen=True, about={"extended": history}, prepare=prepare)
 
 
@@ -85,9 +83,9 @@ def branch(
         ValueError: a setting is not to be had.
     """
     run = store.run(run_id)
-    folder = Path(store.run_folder(run_id))
-    file, epoch = _weights(folder, at)
-    project = starting_from(_changed(read(folder / DOCUMENT), dict(training or {})), f"{RUN}{run_id}")
+    artifacts = store.artifacts(run_id)
+    file, epoch = _weights(artifacts, at)
+    project = starting_from(_changed(artifacts.project(), dict(training or {})), f"{RUN}{run_id}")
     place = f"epoch {epoch}" if epoch is not None else f"its {at} weights"
     about = {"branch": {"run": run_id, "at": at, "title": run.title}}
     name = title or f"{plain(run.title)[:120]}, from {place}"
@@ -95,17 +93,17 @@ def branch(
     return start(store, run.project_id, project, title=name, owner=owner, about=about, weights=file)
 
 
-def _weights(folder: Path, at: int | str) -> tuple[Path, int | None]:
+def _weights(artifacts: RunArtifacts, at: int | str) -> tuple[Path, int | None]:
     if isinstance(at, str):
         if at not in ("best", "last"):
             raise UnknownWeightsError(
                 f"A run has best and last weights and those of some epochs, received {at[:30]!r}."
             )
         try:
-            return checkpoints.weights_file(folder, at), None
+            return checkpoints.weights_file(artifacts, at), None
         except FileNotFoundError as error:
             raise StartError(str(error)) from None
-    found = {kept.epoch: kept.path for kept in series(folder)}
+    found = {kept.epoch: kept.path for kept in series(artifacts)}
     if at not in found:
         there = ", ".join(map(str, found)) or "none"
         raise UnknownWeightsError(

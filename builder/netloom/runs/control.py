@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import shutil
 import threading
 import time
 import uuid
@@ -17,7 +15,7 @@ import psutil
 
 from netloom.compile import CompileError, source
 from netloom.data import schema, with_dataset_id
-from netloom.document import Project, write, write_bytes
+from netloom.document import Project
 from netloom.document.optimizer_settings import SCHEDULES
 from netloom.runs import cluster, distillation, processes
 from netloom.runs.capacity import gpus, limits
@@ -91,21 +89,21 @@ def start(
     if not place:
         store.room(owner, limits())  # before anything is written; create_run has the last word
     run_id = str(uuid.uuid4())
-    folder = Path(store.run_folder(run_id))
-    folder.mkdir(parents=True, exist_ok=True)
+    artifacts = store.artifacts(run_id)
+    artifacts.create()
     try:
-        write(folder / "project.json", project)
-        write_bytes(folder / "model.py", text.encode())
+        artifacts.save_project(project)
+        artifacts.save_source(text)
         if first:
-            freeze(first, folder)
+            freeze(first, artifacts)
         if taught:
-            distillation.freeze(taught, folder)
-        write_bytes(folder / "environment.json", json.dumps(environment(project, text), indent=1).encode())
+            distillation.freeze(taught, artifacts)
+        artifacts.save_environment(environment(project, text))
         more: dict[str, Any] = {"owner": owner, "tags": tags, "about": about, "trial": trial, "place": place}
         store.create_run(project_id, project, title, run_id=run_id, limits=limits(), **more)
         keep_record(store, run_id)
     except BaseException as error:
-        shutil.rmtree(folder, ignore_errors=True)
+        artifacts.delete()
         if isinstance(error, OSError) and (full := no_room(error)):
             raise StartError(f"{FULL[full]}, and start the run again.") from error
         raise
@@ -288,8 +286,8 @@ def _spawn(store: Store, run: Run) -> None:
     count = sum(1 for other in store.active_runs() if other.state != "waiting" and other.host in (None, here()))
     names = gpus()
     gpu = names[run.gpu] if run.gpu is not None and run.gpu < len(names) else None
-    path = Path(store.run_folder(run.id)) / "worker.log"
-    told = {"run": run.id, "claim": run.claim, "threads": threads(count), "log": str(path), "gpu": gpu}
+    log = str(store.artifacts(run.id).worker_log)
+    told = {"run": run.id, "claim": run.claim, "threads": threads(count), "log": log, "gpu": gpu}
     processes.tell(child, {**told, "limits": declared().as_json()})
 
 
@@ -326,7 +324,7 @@ def _death(store: Store, run: Run) -> str:
     """Why a worker is gone, from its exit code and the last line that it wrote."""
     child = _children.get(run.id)
     code = child.returncode if child and child.pid == run.pid else None
-    last = _last_line(Path(store.run_folder(run.id)) / "worker.log")
+    last = _last_line(store.artifacts(run.id).worker_log)
     if code == -9:
         return "The worker process was killed (signal 9), by someone or because the machine ran out of memory."
     if no_memory(last):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.compile import input_fields, module
 from netloom.data import DataError, schema
-from netloom.document import DocumentError, Project, read, write_bytes
-from netloom.store import Missing, Store
+from netloom.document import DocumentError, Project
+from netloom.store import Missing, RunArtifacts, Store
 from netloom.tasks import can_teach, task
 from netloom.training import checkpoints
 from netloom.training.initialization import RUN, StartError
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     import torch
 
     from netloom.training.trainer import Trainer
-
-# What a teacher is called in the folder of the run that learns from it.
-WEIGHTS, SOURCE, ABOUT = "teacher.safetensors", "teacher.py", "teacher.json"
 
 
 @dataclass(frozen=True)
@@ -52,15 +48,15 @@ def find(store: Store, project: Project, about: Mapping[str, Any] | None = None)
         return None
     for told in (about or {}).values():
         earlier = told.get("run") if isinstance(told, dict) else told
-        frozen = within(Path(store.run_folder(earlier))) if isinstance(earlier, str) else None
+        frozen = within(store.artifacts(earlier)) if isinstance(earlier, str) else None
         if frozen is not None:
             return frozen
     run_id = training.teacher.removeprefix(RUN)
-    folder = Path(store.run_folder(run_id))
+    artifacts = store.artifacts(run_id)
     try:
         store.run(run_id)
-        teacher = read(folder / "project.json")
-        weights = checkpoints.weights_file(folder, checkpoints.chosen(folder))
+        teacher = artifacts.project()
+        weights = checkpoints.weights_file(artifacts, checkpoints.chosen(artifacts))
     except (Missing, FileNotFoundError, DocumentError, CheckpointError):
         raise StartError(
             "The run that is to be the teacher is not there any more, or has no weights yet; choose another one."
@@ -70,7 +66,8 @@ def find(store: Store, project: Project, about: Mapping[str, Any] | None = None)
     except CheckpointError as error:
         raise StartError(f"{error} Nothing can learn from it.") from None
     _refuse(store, project, teacher)
-    return Taught(weights, folder / "model.py", tuple(input_fields(teacher)), next(iter(output_scales(teacher)), None))
+    scale = next(iter(output_scales(teacher)), None)
+    return Taught(weights, artifacts.source_file, tuple(input_fields(teacher)), scale)
 
 
 def _refuse(store: Store, project: Project, teacher: Project) -> None:
@@ -97,28 +94,35 @@ def _refuse(store: Store, project: Project, teacher: Project) -> None:
         raise StartError(f"The teacher reads {missing[0]!r}, so this network needs an Input of that field as well.")
 
 
-def freeze(taught: Taught, folder: Path) -> None:
-    """Put a teacher into a run's folder, so that nothing that happens to the earlier run reaches this one."""
-    shutil.copyfile(taught.weights, folder / WEIGHTS)
-    shutil.copyfile(taught.source, folder / SOURCE)
-    write_bytes(folder / ABOUT, json.dumps({"fields": taught.fields, "scale": taught.scale}).encode())
+def freeze(taught: Taught, artifacts: RunArtifacts) -> None:
+    """Copy a teacher to a run's files, so that nothing that happens to the earlier run reaches this one."""
+    shutil.copyfile(taught.weights, artifacts.teacher_weights)
+    shutil.copyfile(taught.source, artifacts.teacher_source)
+    artifacts.save_teacher({"fields": taught.fields, "scale": taught.scale})
 
 
-def within(folder: Path) -> Taught | None:
-    """The teacher that is frozen into a run's folder."""
-    if not (folder / WEIGHTS).exists():
+def within(artifacts: RunArtifacts) -> Taught | None:
+    """The teacher that is frozen into a run's files."""
+    if not artifacts.teacher_weights.exists():
         return None
-    told = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    scale = told["scale"] if "scale" in told else _scale_of_before(folder)
-    return Taught(folder / WEIGHTS, folder / SOURCE, tuple(told["fields"]), tuple(scale) if scale else None)
+    about = artifacts.teacher()
+    scale = about["scale"] if "scale" in about else _scale_of_before(artifacts)
+    return Taught(
+        artifacts.teacher_weights,
+        artifacts.teacher_source,
+        tuple(about["fields"]),
+        tuple(scale) if scale else None,
+    )
 
 
-def _scale_of_before(folder: Path) -> tuple[str, str] | None:
+def _scale_of_before(artifacts: RunArtifacts) -> tuple[str, str] | None:
     """The scale of a teacher that was frozen before scales were: as the run says that it was taken from, if it is
     there, and else that of logits."""
     try:
-        teacher = Path(read(folder / "project.json").training.teacher.removeprefix(RUN)).name
-        return next(iter(output_scales(read(folder.parent / teacher / "project.json"))), None)
+        # The id comes from a document: its last part alone, so that it names no file elsewhere.
+        teacher_id = Path(artifacts.project().training.teacher.removeprefix(RUN)).name
+        teacher = RunArtifacts(artifacts.store, teacher_id).project()
+        return next(iter(output_scales(teacher)), None)
     except (OSError, DocumentError):
         return None
 

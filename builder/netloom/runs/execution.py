@@ -9,22 +9,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from netloom.core import log
 from netloom.data import prepare
 from netloom.data.quality.dataset_card import save_card
-from netloom.document import Project, read
+from netloom.document import Project
 from netloom.runs.caveats import facts
 from netloom.runs.distillation import teach, within
 from netloom.runs.fingerprint import note_machine
 from netloom.runs.limits import FULL, RunLimits, no_memory, no_room
 from netloom.runs.run_reporter import RunReporter
 from netloom.runs.trained_run import TrainedRun, evaluate, save_evaluation
-from netloom.store import Run, Store
+from netloom.store import Run, RunArtifacts, Store
 from netloom.training import checkpoints
 from netloom.training.diagnostics import nan_tracer
 from netloom.training.diagnostics.observer import Observer
 from netloom.training.errors import DivergedError, TrainingError
-from netloom.training.initialization import FILE
 from netloom.training.trainer import Callback, Trainer
 from netloom.training.trainers.registry import build_trainer
 from netloom.training.weight_files import CheckpointError
@@ -35,25 +33,25 @@ RESUME = "Resume, or netloom runs resume"
 
 
 def carry_out(
-    store: Store, run: Run, folder: Path, limits: RunLimits, trainer: Trainer, through: Through | None = None
+    store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, trainer: Trainer, through: Through | None = None
 ) -> tuple[str, str]:
     """Train with a loop at its beginning, from the run's last checkpoint on. Returns the run's state and the reason.
 
     `through` puts something between the loop and the link, which speaks with the store.
     """
-    run_id, project, text = run.id, read(folder / "project.json"), (folder / "model.py").read_text()
-    reporter = RunReporter(store, run, folder, Observer(project, folder), limits)
-    note_machine(folder, trainer.data.fingerprint)
-    found = checkpoints.restore(folder, partial(reporter.log_event, "damaged"))
+    run_id, project, text = run.id, artifacts.project(), artifacts.source()
+    reporter = RunReporter(store, run, artifacts, Observer(project, artifacts), limits)
+    note_machine(artifacts, trainer.data.fingerprint)
+    found = checkpoints.restore(artifacts, partial(reporter.log_event, "damaged"))
     if found is not None:
         step, checkpoint = found
-        trainer.resume(checkpoint, checkpoints.restored_best(folder, partial(reporter.log_event, "damaged")))
+        trainer.resume(checkpoint, checkpoints.restored_best(artifacts, partial(reporter.log_event, "damaged")))
         reporter.log("restore", step=step)
     begun: dict[str, Any] = {"started_at": datetime.now(UTC), "total_steps": trainer.total_steps, "reason": ""}
     store.change_state(run_id, "running", holding=run.claim, **begun)
     # One that only measures has its points at step 0: without a checkpoint they go as well.
     store.drop_points_after(run_id, trainer.step if found else -1, holding=run.claim)
-    (folder / "evaluation.json").unlink(missing_ok=True)  # of the weights as they were before it went on
+    artifacts.delete_evaluation()  # of the weights as they were before it went on
     reporter.start(trainer)
     try:
         done = trainer.fit(reporter if through is None else through(reporter), reporter.observer)
@@ -62,22 +60,23 @@ def carry_out(
         reporter.checkpoint(trainer)
         trained = TrainedRun(project, text, trainer.best_model(), trainer.data)
         measured = evaluate(trained)
-        save_evaluation(folder, measured)
-        save_card(folder, trainer.data, project.data, store.home)
+        save_evaluation(artifacts, measured)
+        save_card(artifacts, trainer.data, project.data, store.home)
         reporter.tell(test=measured.metrics, **facts(measured.caveats))
     except DivergedError as error:
-        raise TrainingError(_culprit(error, reporter, project, folder, text)) from None
+        raise TrainingError(_culprit(error, reporter, project, artifacts, text)) from None
     finally:
         reporter.close()
     return ("finished" if done else "stopped"), "" if done else reporter.ending
 
 
-def _culprit(error: DivergedError, reporter: RunReporter, project: Project, folder: Path, text: str) -> str:
+def _culprit(error: DivergedError, reporter: RunReporter, project: Project, artifacts: RunArtifacts, text: str) -> str:
     """The reason with who made the first number that is none, and what helps there; it is among the warnings too."""
-    first, data = folder / FILE, prepare(project.data, reporter.store.home)
-    taught = within(folder)
+    data, taught = prepare(project.data, reporter.store.home), within(artifacts)
     found = nan_tracer.find(
-        project, folder, lambda: teach(build_trainer(project, text, data, first if first.exists() else None), taught)
+        project,
+        artifacts,
+        lambda: teach(build_trainer(project, text, data, existing(artifacts.start_weights)), taught),
     )
     if found is None:
         return str(error)
@@ -86,7 +85,7 @@ def _culprit(error: DivergedError, reporter: RunReporter, project: Project, fold
     return f"{error.what} {found.sentence()} {told.fix}"
 
 
-def reason(error: Exception, limits: RunLimits, folder: Path) -> str:
+def reason(error: Exception, limits: RunLimits, artifacts: RunArtifacts) -> str:
     """Why a run failed, in a sentence, and what helps."""
     import torch
 
@@ -95,15 +94,15 @@ def reason(error: Exception, limits: RunLimits, folder: Path) -> str:
     if no_memory(error):
         return limits.too_much_memory
     if full := no_room(error):
-        return f"{FULL[full]}, and resume the run ({RESUME} {folder.name[:8]}): {_goes_on(folder)}."
+        return f"{FULL[full]}, and resume the run ({RESUME} {artifacts.run_id[:8]}): {_goes_on(artifacts)}."
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return first[:500]
 
 
-def _goes_on(folder: Path) -> str:
+def _goes_on(artifacts: RunArtifacts) -> str:
     """What a run does that is resumed: it has a checkpoint, or was cut off before the first one."""
     try:
-        step = checkpoints.last_step(folder)
+        step = checkpoints.last_step(artifacts)
     except CheckpointError:
         return "its last checkpoint is damaged, and it goes on from the one before, if there is one"
     if step is None:
@@ -111,7 +110,12 @@ def _goes_on(folder: Path) -> str:
     return f"it goes on from its last checkpoint, that of step {step:,}"
 
 
-def note(path: Path, event: str, **values: Any) -> None:
+def existing(file: Path) -> Path | None:
+    """The file, where it is there."""
+    return file if file.exists() else None
+
+
+def note(artifacts: RunArtifacts, event: str, **values: Any) -> None:
     """A line for the log, which stands on a disk that may be full."""
     with contextlib.suppress(OSError):
-        log.write(path, event, **values)
+        artifacts.log_event(event, **values)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from netloom.document import Project, dumps, write_bytes
+from netloom.document import Project, dumps
+from netloom.store import RunArtifacts
 
 PACKAGES = ("torch", "numpy", "safetensors", "scikit-learn", "pandas", "networkx", "streamlit", "captum")
-ENVIRONMENT = "environment.json"
 
 
 def environment(project: Project, text: str) -> dict[str, Any]:
@@ -33,13 +32,11 @@ def machine(threads: int, fingerprint: str) -> dict[str, Any]:
     return {"threads": threads, "processor": processor(), "cores": os.cpu_count(), "data": fingerprint}
 
 
-def note_machine(folder: Path, fingerprint: str) -> None:
+def note_machine(artifacts: RunArtifacts, fingerprint: str) -> None:
     """Add to a run's environment what only its worker knows."""
     import torch
 
-    path = folder / ENVIRONMENT
-    known = json.loads(path.read_text()) if path.exists() else {}
-    write_bytes(path, json.dumps({**known, **machine(torch.get_num_threads(), fingerprint)}, indent=1).encode())
+    artifacts.save_environment({**artifacts.environment(), **machine(torch.get_num_threads(), fingerprint)})
 
 
 def digest(text: str) -> str:

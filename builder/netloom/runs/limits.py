@@ -16,6 +16,7 @@ import psutil
 
 from netloom.core.settings import settings
 from netloom.runs.capacity import limits as places
+from netloom.store import RunArtifacts
 
 GB = 2**30
 # What a process may have beyond its limit once it has failed, so that there is room to say why.
@@ -183,8 +184,8 @@ class Reserve:
 
     BYTES = 2**20
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / ".reserve"
+    def __init__(self, artifacts: RunArtifacts) -> None:
+        self.path = artifacts.reserve
 
     def take(self) -> None:
         with contextlib.suppress(OSError):

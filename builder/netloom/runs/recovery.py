@@ -9,22 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from netloom.document import DocumentError, Project, read
+from netloom.document import DocumentError, Project
 from netloom.runs.records import curves, keep_record, moment, record
-from netloom.runs.run_reporter import LOG
-from netloom.store import Store, StoreError
+from netloom.store import DamagedArtifactError, RunArtifacts, Store, StoreError
 from netloom.store.states import ENDED
 from netloom.training import checkpoints
 from netloom.training.weight_files import CheckpointError, metadata
 
-DOCUMENT = "project.json"
 # So long a folder has to be there: one that is being filled belongs to a run that is about to be listed.
 SETTLED_S = 10.0
 # How the best measure is named in the header of the best weights.
@@ -50,27 +45,27 @@ class Rebuilt:
 class _Found:
     """What a folder tells of its run."""
 
-    folder: Path
+    artifacts: RunArtifacts
     project: Project
     record: dict[str, Any]
     created_at: datetime
 
     @property
     def id(self) -> str:
-        return self.folder.name
+        return self.artifacts.run_id
 
     @property
     def is_trial(self) -> bool:
         return "sweep" in (self.record.get("about") or {})
 
 
-def lost_runs(store: Store) -> list[Path]:
-    """The folders of runs that the database does not list."""
-    folders = [folder for folder in _folders(store.home) if _settled(folder / DOCUMENT)]
-    if not folders:
+def lost_runs(store: Store) -> list[RunArtifacts]:
+    """The files of runs that the database does not list."""
+    settled = [artifacts for run_id in store.artifact_store.run_ids() if _settled(artifacts := store.artifacts(run_id))]
+    if not settled:
         return []
     known = store.run_ids()
-    return [folder for folder in folders if folder.name not in known]
+    return [artifacts for artifacts in settled if artifacts.run_id not in known]
 
 
 def offer(store: Store) -> str:
@@ -80,8 +75,9 @@ def offer(store: Store) -> str:
         return ""
     what = "1 run has its folder" if count == 1 else f"{count:,} runs have their folders"
     return (
-        f"{what} in {store.home / 'runs'}, but the database does not list {'it' if count == 1 else 'them'}: it was "
-        "deleted or emptied, or NETLOOM_DATABASE_URL named another one. The list can be rebuilt from the folders."
+        f"{what} in {store.artifact_store.location}, but the database does not list "
+        f"{'it' if count == 1 else 'them'}: it was deleted or emptied, or NETLOOM_DATABASE_URL named another one. "
+        "The list can be rebuilt from the folders."
     )
 
 
@@ -89,11 +85,11 @@ def rebuild(store: Store) -> Rebuilt:
     """List the runs again whose folders are there, each in its project, which is made anew from the document of its
     newest run. Runs that are listed are left as they are."""
     found, left = [], []
-    for folder in lost_runs(store):
+    for artifacts in lost_runs(store):
         try:
-            found.append(_look(folder))
+            found.append(_look(artifacts))
         except DocumentError as error:
-            left.append(f"{folder.name} ({str(error).rstrip('.')})")
+            left.append(f"{artifacts.run_id} ({str(error).rstrip('.')})")
     found.sort(key=lambda item: (not item.is_trial, item.created_at), reverse=True)
     made: dict[str, str] = {}
     runs = 0
@@ -110,50 +106,35 @@ def rebuild(store: Store) -> Rebuilt:
     return Rebuilt(runs, len(made), tuple(left))
 
 
-def _folders(home: Path) -> Iterator[Path]:
-    try:
-        names = sorted(entry.name for entry in (home / "runs").iterdir())
-    except OSError:
-        return
-    for name in names:
-        try:
-            if str(uuid.UUID(name)) == name:
-                yield home / "runs" / name
-        except ValueError:
-            continue
+def _settled(artifacts: RunArtifacts) -> bool:
+    stamp = artifacts.project_stamp()
+    return stamp is not None and time.time() - stamp.modified_ns / 1e9 >= SETTLED_S
 
 
-def _settled(document: Path) -> bool:
-    try:
-        return time.time() - document.stat().st_mtime >= SETTLED_S
-    except OSError:
-        return False
-
-
-def _look(folder: Path) -> _Found:
+def _look(artifacts: RunArtifacts) -> _Found:
     """Raises: DocumentError: its document cannot be read."""
-    known, project = record(folder), read(folder / DOCUMENT)
-    begun = known.get("created_at") or _events(folder).get("start", {}).get("at")
-    written = datetime.fromtimestamp((folder / DOCUMENT).stat().st_mtime, UTC)
-    return _Found(folder, project, known, begun if isinstance(begun, datetime) else moment(begun) or written)
+    known, project, stamp = record(artifacts), artifacts.project(), artifacts.project_stamp()
+    begun = known.get("created_at") or _events(artifacts).get("start", {}).get("at")
+    written = datetime.fromtimestamp(stamp.modified_ns / 1e9 if stamp else 0, UTC)
+    return _Found(artifacts, project, known, begun if isinstance(begun, datetime) else moment(begun) or written)
 
 
 def _list(store: Store, item: _Found, project_id: str) -> None:
     """Put a run back into the list."""
-    known, events = item.record, _events(item.folder)
+    known, events = item.record, _events(item.artifacts)
     end = events.get("end", {})
     state = end.get("state") if end.get("state") in ENDED else known.get("state")
     reason = str((end if end.get("state") in ENDED else known).get("reason") or "")
     if state not in ENDED:
-        state, reason = "failed", _cut_off(item.folder)
-    step, epoch = _progress(item.folder, events)
+        state, reason = "failed", _cut_off(item.artifacts)
+    step, epoch = _progress(events)
     run = {
         "title": str(known.get("title") or item.project.name),
         "owner": str(known.get("owner") or ""),
         "notes": str(known.get("notes") or ""),
         "tags": [str(tag) for tag in known.get("tags") or ()],
         "about": known.get("about") or {},
-        "summary": {**_measured(item.folder), **(known.get("summary") or {})},
+        "summary": {**_measured(item.artifacts), **(known.get("summary") or {})},
         "epoch": max(epoch, int(known.get("epoch") or 0)),
         "step": max(step, int(known.get("step") or 0)),
         "total_steps": int(known.get("total_steps") or step),
@@ -162,51 +143,43 @@ def _list(store: Store, item: _Found, project_id: str) -> None:
         "ended_at": known.get("ended_at") or moment(end.get("at")),
     }
     store.restore_run(item.id, project_id, item.project, state, reason, **run)
-    store.add_points(item.id, curves(item.folder))
+    store.add_points(item.id, curves(item.artifacts))
     keep_record(store, item.id)
 
 
-def _cut_off(folder: Path) -> str:
+def _cut_off(artifacts: RunArtifacts) -> str:
     try:
-        whole = checkpoints.weights_file(folder, "last").exists()
+        whole = checkpoints.weights_file(artifacts, "last").exists()
     except (FileNotFoundError, CheckpointError):
         whole = False
     goes_on = "goes on from its last checkpoint" if whole else "begins anew, as it has no checkpoint"
     return f"The database was lost while this run trained. Resume it: it {goes_on}."
 
 
-def _progress(folder: Path, events: dict[str, dict[str, Any]]) -> tuple[int, int]:
+def _progress(events: dict[str, dict[str, Any]]) -> tuple[int, int]:
     """The step and the whole epochs at the last checkpoint."""
     last = events.get("checkpoint", {})
     return int(last.get("step") or 0), int(last.get("epoch") or 0)
 
 
-def _measured(folder: Path) -> dict[str, Any]:
+def _measured(artifacts: RunArtifacts) -> dict[str, Any]:
     """What the files tell of how good a run was."""
     found: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        found["test"] = json.loads((folder / "evaluation.json").read_bytes())["metrics"]
+    with contextlib.suppress(DamagedArtifactError, KeyError):
+        found["test"] = (artifacts.evaluation() or {})["metrics"]
     with contextlib.suppress(ValueError, KeyError, TypeError, StopIteration):
-        facts = json.loads(metadata(folder / "best.safetensors")["facts"])
+        facts = json.loads(metadata(artifacts.best_weights)["facts"])
         name = next(name for name in facts if name.startswith(_MEASURED))
         best = {"epoch": facts["epoch"], "step": facts["step"], "loss": facts[name]}
         found["best"] = {**best, "measure": name.removeprefix(_MEASURED)}
     return found
 
 
-def _events(folder: Path) -> dict[str, dict[str, Any]]:
+def _events(artifacts: RunArtifacts) -> dict[str, dict[str, Any]]:
     """Of each kind of event in a run's log the last one; an end counts only where nothing was started after it."""
     found: dict[str, dict[str, Any]] = {}
-    try:
-        lines = (folder / LOG).read_text(errors="replace").splitlines()
-    except OSError:
-        return found
-    for line in lines:
-        try:
-            event = json.loads(line)
-            kind = str(event["event"])
-        except (ValueError, KeyError, TypeError):  # the last line of a machine that lost its power
-            continue
+    for event in artifacts.events():
+        kind = str(event.get("event"))
         if kind == "start":
             found.pop("end", None)
             event = found.get("start", event)

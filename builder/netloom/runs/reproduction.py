@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from netloom.document import read
 from netloom.runs.comparison import BATCH_LOSSES
-from netloom.runs.continuation import DOCUMENT
 from netloom.runs.control import start
-from netloom.runs.fingerprint import ENVIRONMENT
-from netloom.store import Points, Run, Store, StoreError
+from netloom.store import Points, Run, RunArtifacts, Store, StoreError
 from netloom.training import checkpoints
-from netloom.training.initialization import FILE
 
 _WORDS = {
     "threads": "the number of threads",
@@ -77,15 +71,15 @@ def again(store: Store, run_id: str, *, owner: str | None = None) -> str:
         StoreError: its folder is gone.
     """
     run = store.run(run_id)
-    folder = Path(store.run_folder(run_id))
-    if not (folder / DOCUMENT).exists():
+    artifacts = store.artifacts(run_id)
+    if artifacts.project_stamp() is None:
         raise StoreError("The folder of this run is gone, so it cannot be done again.")
-    first = folder / FILE
+    first = artifacts.start_weights
     about = {"again": run_id}
     title = f"{run.title[:180]}, again"
     weights = first if first.exists() else None
     owner = run.owner if owner is None else owner
-    return start(store, run.project_id, read(folder / DOCUMENT), title=title, owner=owner, about=about, weights=weights)
+    return start(store, run.project_id, artifacts.project(), title=title, owner=owner, about=about, weights=weights)
 
 
 def compared(store: Store, original: Run, repeated: Run) -> Repetition:
@@ -98,10 +92,10 @@ def compared(store: Store, original: Run, repeated: Run) -> Repetition:
     if off:
         step, split, name = min(off)
         first = {"step": step, "split": split, "name": name, "then": then[min(off)], "now": now[min(off)]}
-    folders = Path(store.run_folder(original.id)), Path(store.run_folder(repeated.id))
+    artifacts = store.artifacts(original.id), store.artifacts(repeated.id)
     complete = len(then) == len(now)
-    weights = _same_weights(*folders) if complete else None
-    causes = (*_around(*folders), *_by_hand(original, folders[0]), *([] if complete else [_unlike(then, now)]))
+    weights = _same_weights(*artifacts) if complete else None
+    causes = (*_around(*artifacts), *_by_hand(original, artifacts[0]), *([] if complete else [_unlike(then, now)]))
     return Repetition(original.id, repeated.id, len(keys), len(keys) - len(off), first, weights, causes)
 
 
@@ -114,9 +108,9 @@ def _unlike(then: Mapping[Key, float], now: Mapping[Key, float]) -> str:
     return f"the length of the curves ({len(then):,} points then, {len(now):,} now)"
 
 
-def _around(then: Path, now: Path) -> list[str]:
+def _around(then: RunArtifacts, now: RunArtifacts) -> list[str]:
     """What the two runs stood on that is not the same."""
-    one, other = _environment(then), _environment(now)
+    one, other = then.environment(), now.environment()
     found = []
     for name in dict.fromkeys([*one, *other]):
         if name in _HARMLESS or one.get(name) == other.get(name):
@@ -130,10 +124,10 @@ def _around(then: Path, now: Path) -> list[str]:
     return found
 
 
-def _by_hand(run: Run, folder: Path) -> list[str]:
+def _by_hand(run: Run, artifacts: RunArtifacts) -> list[str]:
     """What was done to the first run on its way, which the second does without."""
     found = []
-    for line in _log(folder):
+    for line in artifacts.events():
         if line.get("event") == "command" and line.get("kind") in ("learning_rate", "schedule"):
             what = "learning rate" if line["kind"] == "learning_rate" else "schedule"
             found.append(f"the {what} was changed by hand at step {line.get('step', 0):,}")
@@ -142,7 +136,7 @@ def _by_hand(run: Run, folder: Path) -> list[str]:
     return found
 
 
-def _same_weights(then: Path, now: Path) -> bool | None:
+def _same_weights(then: RunArtifacts, now: RunArtifacts) -> bool | None:
     import torch
 
     try:
@@ -150,25 +144,3 @@ def _same_weights(then: Path, now: Path) -> bool | None:
     except (OSError, ValueError):
         return None
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
-
-
-def _environment(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / ENVIRONMENT).read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _log(folder: Path) -> list[dict[str, Any]]:
-    try:
-        lines = (folder / "log.jsonl").read_text().splitlines()
-    except OSError:
-        return []
-    found = []
-    for line in lines:
-        try:
-            found.append(json.loads(line))
-        except ValueError:  # the last line of a machine that lost its power
-            continue
-    return [line for line in found if isinstance(line, dict)]

@@ -7,22 +7,18 @@ import math
 import os
 import threading
 import time
-from functools import cache, partial
-from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from netloom.core import log
-from netloom.document import read, write
 from netloom.runs.checkpoint_interval import Spacing
 from netloom.runs.energy import Meter
 from netloom.runs.limits import Guard, RunLimits, resident
 from netloom.runs.setting_changes import ChangeLog
 from netloom.runs.snapshots import due, keep
 from netloom.runs.trial import TrialPruner
-from netloom.store import Lost, Missing, Run, Store, StoreError
-from netloom.store.runs import remove_folder
+from netloom.store import Lost, Missing, Run, RunArtifacts, Store, StoreError
 from netloom.training import checkpoints
 from netloom.training.diagnostics.observer import Observer
 from netloom.training.errors import TrainingError
@@ -40,7 +36,6 @@ FLUSH_S = 0.25
 HEARTBEAT_S = 1.0
 # A run saves itself this often; where that takes more than this share of its time more seldom, but at last then.
 CHECKPOINT_EVERY_S, CHECKPOINT_SHARE, CHECKPOINT_AT_LAST_S = 5.0, 0.05, 600.0
-LOG = "log.jsonl"
 
 
 class RunReporter(Callback):
@@ -49,12 +44,12 @@ class RunReporter(Callback):
     `observer` is a callback of its own; what it notices is reported with the heartbeat.
     """
 
-    def __init__(self, store: Store, run: Run, folder: Path, observer: Observer, limits: RunLimits) -> None:
-        self.store, self.run_id, self.folder, self._claim = store, run.id, folder, run.claim
-        self.limits, self._guard = limits, Guard(limits, folder)
+    def __init__(self, store: Store, run: Run, artifacts: RunArtifacts, observer: Observer, limits: RunLimits) -> None:
+        self.store, self.run_id, self.artifacts, self._claim = store, run.id, artifacts, run.claim
+        self.limits, self._guard = limits, Guard(limits, artifacts.local_directory())
         self._until = time.monotonic() + limits.wall_s if limits.wall_s else math.inf
         self._over = False
-        self.log = partial(log.write, folder / LOG)
+        self.log = artifacts.log_event
         self.observer = observer
         self._points: list[tuple[int, int, str, str, float, float]] = []
         self._commands: list[tuple[str, float | None, str]] = []
@@ -91,7 +86,7 @@ class RunReporter(Callback):
         self.observer.start(trainer, run.summary.get("warnings", []), self.store.points(self.run_id))
         if trainer.step == 0:
             with self._spacing.writing():
-                keep(self.folder, 0, 0, trainer.model.state_dict())
+                keep(self.artifacts, 0, 0, trainer.model.state_dict())
         self._thread.start()
 
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
@@ -125,7 +120,7 @@ class RunReporter(Callback):
         self._note_best(trainer)
         if due(trainer.epoch):
             with self._spacing.writing():
-                keep(self.folder, trainer.epoch, trainer.step, trainer.model.state_dict())
+                keep(self.artifacts, trainer.epoch, trainer.step, trainer.model.state_dict())
 
     def _note_best(self, trainer: Trainer) -> None:
         best = {"loss": trainer.best.value, "epoch": trainer.best.epoch, "step": trainer.best.step}
@@ -164,9 +159,9 @@ class RunReporter(Callback):
             if trainer.best.weights and trainer.best.step != self._best_step:
                 measure = f"validation_{trainer.monitor}"
                 facts = {"epoch": trainer.best.epoch, "step": trainer.best.step, measure: trainer.best.value}
-                checkpoints.save_best(self.folder, trainer.best.weights, facts)
+                checkpoints.save_best(self.artifacts, trainer.best.weights, facts)
                 self._best_step = trainer.best.step
-            checkpoints.save(self.folder, trainer.step, trainer.checkpoint())
+            checkpoints.save(self.artifacts, trainer.step, trainer.checkpoint())
         self.log("checkpoint", step=trainer.step, epoch=trainer.epoch)
 
     def close(self) -> None:
@@ -248,8 +243,8 @@ class RunReporter(Callback):
         """Also in the run's own document, so that a run that dies goes on with it."""
         self._changed("schedule", trainer.training.schedule, name, trainer)
         trainer.training = trainer.training.model_copy(update={"schedule": name})
-        path = self.folder / "project.json"
-        write(path, read(path).model_copy(update={"training": trainer.training}))
+        project = self.artifacts.project()
+        self.artifacts.save_project(project.model_copy(update={"training": trainer.training}))
         self._facts["schedule"] = name
         self.checkpoint(trainer)
 
@@ -287,7 +282,7 @@ class RunReporter(Callback):
     def _give_up(self) -> None:
         """End at once: the run was deleted, so there is nobody to train for and nowhere to write to. Or the database
         was; then the folder stays, and the run can be listed again."""
-        clear(self.folder)
+        clear(self.artifacts)
         os._exit(0)
 
     def _write(self) -> bool:
@@ -327,8 +322,8 @@ def _process() -> psutil.Process:
     return psutil.Process()
 
 
-def clear(folder: Path) -> None:
-    """Remove what was written into the folder of a run that was deleted. Where its document is there, nobody has
-    deleted the run, or whoever did is about to remove the rest: it is the database that was lost."""
-    if not (folder / "project.json").exists():
-        remove_folder(folder)
+def clear(artifacts: RunArtifacts) -> None:
+    """Remove what was written for a run that was deleted. Where its document is there, nobody has deleted the run, or
+    whoever did is about to remove the rest: it is the database that was lost."""
+    if artifacts.project_stamp() is None:
+        artifacts.delete()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netloom.core.settings import settings
+from netloom.store import RunArtifacts
 from netloom.training.checkpoints import separate
 from netloom.training.weight_files import save_weights
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     import torch
 
 KEEP = 10
-FOLDER = "kept"
 
 
 @dataclass(frozen=True)
@@ -35,26 +35,26 @@ class Kept:
         return self.path.stat().st_size
 
 
-def series(folder: Path) -> list[Kept]:
+def series(artifacts: RunArtifacts) -> list[Kept]:
     """What is kept of a run after its epochs, the earliest first."""
-    return [kept for kept in _every(folder) if kept.epoch]
+    return [kept for kept in _every(artifacts) if kept.epoch]
 
 
-def beginning(folder: Path) -> Kept | None:
+def beginning(artifacts: RunArtifacts) -> Kept | None:
     """The weights that a run began with, before its first step; None where they were not kept."""
-    return next((kept for kept in _every(folder) if not kept.epoch), None)
+    return next((kept for kept in _every(artifacts) if not kept.epoch), None)
 
 
-def _every(folder: Path) -> list[Kept]:
+def _every(artifacts: RunArtifacts) -> list[Kept]:
     found = []
-    for path in (folder / FOLDER).glob("*.safetensors"):
+    for path in artifacts.snapshots.glob("*.safetensors"):
         epoch, _, step = path.stem.partition("-")
         if epoch.isdigit() and step.isdigit():
             found.append(Kept(int(epoch), int(step), path))
     return sorted(found, key=lambda kept: (kept.epoch, kept.step))
 
 
-def keep(folder: Path, epoch: int, step: int, weights: dict[str, torch.Tensor]) -> None:
+def keep(artifacts: RunArtifacts, epoch: int, step: int, weights: dict[str, torch.Tensor]) -> None:
     """Keep the weights after epoch number `epoch` (1, 2, …) if it belongs to the series, and drop what does not; with
     0, those that a run begins with, which stay.
 
@@ -65,9 +65,9 @@ def keep(folder: Path, epoch: int, step: int, weights: dict[str, torch.Tensor]) 
     limit = min(KEEP, max_bytes() // max(size, 1))
     every = spacing(epoch, limit)
     if every and epoch % every == 0:
-        (folder / FOLDER).mkdir(exist_ok=True)
-        save_weights(folder / FOLDER / f"{epoch}-{step}.safetensors", separate(weights))
-        for old in series(folder):
+        artifacts.snapshots.mkdir(exist_ok=True)
+        save_weights(artifacts.snapshots / f"{epoch}-{step}.safetensors", separate(weights))
+        for old in series(artifacts):
             if old.epoch % every:
                 old.path.unlink(missing_ok=True)
 

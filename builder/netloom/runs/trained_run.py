@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,12 +14,12 @@ from netloom.data import DataError, Prepared, prepare, schema
 from netloom.data.preparation.fitted_state import as_kept
 from netloom.data.quality.severe_findings import Caveat, caveats, severe
 from netloom.data.tables.row_file import reported, unknown_categories
-from netloom.document import DocumentError, Project, read, write_bytes
+from netloom.document import DocumentError, Project
 from netloom.modalities.encoding.tokenization import last_places
 from netloom.runs import weight_history
 from netloom.runs.distillation import find, teach
 from netloom.runs.vae_sampling import samples
-from netloom.store import Store, open_store
+from netloom.store import DamagedArtifactError, RunArtifacts, Store, open_store
 from netloom.tasks import task
 from netloom.training import checkpoints
 from netloom.training.initialization import verified
@@ -40,8 +39,7 @@ if TYPE_CHECKING:
 
     from netloom.store import Run
 
-EVALUATION = "evaluation.json"
-# In it, the checksum of the weights that were measured.
+# In a saved evaluation, the checksum of the weights that were measured.
 WEIGHTS = "weights"
 # In it, what it goes by: since then, losses and probabilities come from a network's logits, also where it gives
 # probabilities itself.
@@ -116,19 +114,18 @@ def load_run(store: Store, run_id: str, checkpoint: str = "") -> TrainedRun:
         FileNotFoundError: the run has no checkpoint yet.
         DataError: its data is not there any more.
     """
-    folder = Path(store.run_folder(run_id))
-    project = read(folder / "project.json")
-    text = (folder / "model.py").read_text()
+    artifacts = store.artifacts(run_id)
+    project, text = artifacts.project(), artifacts.source()
     model = module(text)
-    model.load_state_dict(weight_history.weights(folder, checkpoint or project.training.keep))
-    data = as_kept(prepare(project.data, store.home), folder)
+    model.load_state_dict(weight_history.weights(artifacts, checkpoint or project.training.keep))
+    data = as_kept(prepare(project.data, store.home), artifacts)
     return TrainedRun(project, text, model.eval(), data, store.run(run_id))
 
 
-def with_weights(trained: TrainedRun, folder: Path, checkpoint: str) -> TrainedRun:
-    """The same run with other weights of its folder; the data is not prepared again. Raises: as `load_run`."""
+def with_weights(trained: TrainedRun, artifacts: RunArtifacts, checkpoint: str) -> TrainedRun:
+    """The same run with other weights of its own; the data is not prepared again. Raises: as `load_run`."""
     model = module(trained.source)
-    model.load_state_dict(weight_history.weights(folder, checkpoint))
+    model.load_state_dict(weight_history.weights(artifacts, checkpoint))
     return replace(trained, model=model.eval())
 
 
@@ -149,11 +146,10 @@ def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
     return TrainedRun(project, text, trainer.best_model(), data)
 
 
-def save_evaluation(folder: Path, found: Evaluation) -> None:
+def save_evaluation(artifacts: RunArtifacts, found: Evaluation) -> None:
     """Keep how the weights in use did on the test split, with their checksum: it says of which weights that is true."""
-    measured = checkpoints.weights_file(folder, checkpoints.chosen(folder))
-    text = json.dumps({**found.as_json(), WEIGHTS: recorded(measured), READS: LOGITS})
-    write_bytes(folder / EVALUATION, text.encode())
+    measured = checkpoints.weights_file(artifacts, checkpoints.chosen(artifacts))
+    artifacts.save_evaluation({**found.as_json(), WEIGHTS: recorded(measured), READS: LOGITS})
 
 
 def evaluation(store: Store, run_id: str) -> Evaluation | None:
@@ -163,34 +159,33 @@ def evaluation(store: Store, run_id: str) -> Evaluation | None:
     Raises:
         CheckpointError: the weights that it measured are damaged, or the file of what it measured is.
     """
-    folder = Path(store.run_folder(run_id))
-    path = folder / EVALUATION
+    artifacts = store.artifacts(run_id)
     try:
-        value = json.loads(path.read_text())
-        measured = value.pop(WEIGHTS, "")
-    except FileNotFoundError:
+        value = artifacts.evaluation()
+    except DamagedArtifactError as error:
+        raise CheckpointError(f"The file {error.path} is damaged; delete it, and measure the run again.") from None
+    if value is None:
         return None
-    except (OSError, ValueError, AttributeError):
-        raise CheckpointError(f"The file {path} is damaged; delete it, and measure the run again.") from None
+    measured = value.pop(WEIGHTS, "")
     with suppress(FileNotFoundError):
-        weights = checkpoints.weights_file(folder, checkpoints.chosen(folder))
+        weights = checkpoints.weights_file(artifacts, checkpoints.chosen(artifacts))
         check_weights(weights)
         if measured and recorded(weights) != measured:
             return None
-    again = _measured_again(store, run_id, folder) if value.pop(READS, "") != LOGITS else None
+    again = _measured_again(store, run_id, artifacts) if value.pop(READS, "") != LOGITS else None
     return again or _read_evaluation(value)
 
 
-def _measured_again(store: Store, run_id: str, folder: Path) -> Evaluation | None:
+def _measured_again(store: Store, run_id: str, artifacts: RunArtifacts) -> Evaluation | None:
     """The evaluation of a run from before a network's own softmax or sigmoid was seen, whose loss and probabilities had
     another one applied; None where it has none, or its weights or its data are not there any more."""
     try:
-        project = read(folder / "project.json")
+        project = artifacts.project()
         known = task(project.training.objective).output_probabilities(None, project.training)
         if not scales(project, None if known else schema(project.data, store.home)):
             return None
         found = evaluate(load_run(store, run_id))
-        save_evaluation(folder, found)
+        save_evaluation(artifacts, found)
     except (CheckpointError, DataError, DocumentError, FileNotFoundError):
         return None
     return found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from netloom.core.errors import UsageError
 from netloom.runs.snapshots import Kept, beginning, series
+from netloom.store import RunArtifacts
 from netloom.training import checkpoints
 from netloom.training.weight_files import CheckpointError, metadata, read_weights
 
@@ -38,19 +39,19 @@ class Moment:
     path: Path
 
 
-def moments(folder: Path) -> list[Moment]:
-    """All weights of a run's folder, the earliest first; weights that have two names are listed once.
+def moments(artifacts: RunArtifacts) -> list[Moment]:
+    """All weights of a run, the earliest first; weights that have two names are listed once.
 
     The best and the last are running means where the run takes one, and so may differ from those kept at their step.
     """
-    along, first = series(folder), beginning(folder)
+    along, first = series(artifacts), beginning(artifacts)
     found = {0: Moment("0", "Before training", 0, 0, first.path)} if first else {}
     found |= {
         kept.step: Moment(str(kept.epoch), f"Epoch {kept.epoch}", kept.epoch, kept.step, kept.path) for kept in along
     }
-    same = not _averages(folder)
+    same = not _averages(artifacts)
     ends = []
-    for name, step in (("best", _best_step(folder)), ("last", _last_step(folder))):
+    for name, step in (("best", _best_step(artifacts)), ("last", _last_step(artifacts))):
         if step is None:
             continue
         if same and step in found:
@@ -58,7 +59,7 @@ def moments(folder: Path) -> list[Moment]:
             continue
         epoch = _epoch(along, step)
         where = f"epoch {epoch}" if epoch is not None else f"step {step:,}"
-        moment = Moment(name, f"{name.capitalize()} · {where}", epoch, step, checkpoints.weights_file(folder, name))
+        moment = Moment(name, f"{name.capitalize()} · {where}", epoch, step, checkpoints.weights_file(artifacts, name))
         if same:
             found[step] = moment
         else:
@@ -66,7 +67,7 @@ def moments(folder: Path) -> list[Moment]:
     return sorted([*found.values(), *ends], key=lambda moment: moment.step)
 
 
-def find(folder: Path, wanted: str) -> Path:
+def find(artifacts: RunArtifacts, wanted: str) -> Path:
     """The file of the weights of a name.
 
     Raises:
@@ -74,8 +75,8 @@ def find(folder: Path, wanted: str) -> Path:
         FileNotFoundError: the run has not got as far as a checkpoint.
     """
     if wanted in ("best", "last"):
-        return checkpoints.weights_file(folder, wanted)
-    kept = {str(item.epoch): item.path for item in (beginning(folder), *series(folder)) if item}
+        return checkpoints.weights_file(artifacts, wanted)
+    kept = {str(item.epoch): item.path for item in (beginning(artifacts), *series(artifacts)) if item}
     if wanted not in kept:
         there = ", ".join(kept) or "none"
         raise UnknownCheckpointError(
@@ -84,9 +85,9 @@ def find(folder: Path, wanted: str) -> Path:
     return kept[wanted]
 
 
-def weights(folder: Path, wanted: str) -> dict[str, torch.Tensor]:
+def weights(artifacts: RunArtifacts, wanted: str) -> dict[str, torch.Tensor]:
     """The weights of a name. Raises: as `find`; also where their file is damaged."""
-    return read_weights(find(folder, wanted))
+    return read_weights(find(artifacts, wanted))
 
 
 def _epoch(along: list[Kept], step: int) -> int | None:
@@ -97,23 +98,20 @@ def _epoch(along: list[Kept], step: int) -> int | None:
     return None
 
 
-def _best_step(folder: Path) -> int | None:
+def _best_step(artifacts: RunArtifacts) -> int | None:
     """The step in the header of the best weights, which is read alone."""
     try:
-        return int(json.loads(metadata(folder / "best.safetensors")["facts"])["step"])
+        return int(json.loads(metadata(artifacts.best_weights)["facts"])["step"])
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def _last_step(folder: Path) -> int | None:
+def _last_step(artifacts: RunArtifacts) -> int | None:
     try:
-        return int(json.loads((folder / "last.json").read_bytes())["step"])
+        return int(artifacts.last_checkpoint()["step"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _averages(folder: Path) -> bool:
-    try:
-        return json.loads((folder / "project.json").read_bytes())["training"].get("average") is not None
-    except (OSError, ValueError, KeyError, AttributeError):
-        return False
+def _averages(artifacts: RunArtifacts) -> bool:
+    return artifacts.training_setting("average") is not None

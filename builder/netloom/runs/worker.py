@@ -1,5 +1,5 @@
 """The process that trains one run: `python -m netloom.runs.worker HOME`, which is told its run on standard input.
-Without HOME it is the server of which such processes are forked; each of them is told its data folder, too.
+Without HOME it is the server of which such processes are forked; each of them is told its data artifacts, too.
 
 A thread of its own carries messages to and from the store, so that the loop never waits for a disk. Everything that a
 person should know is in the store; everything that a developer should know is in the run's log.jsonl.
@@ -21,17 +21,15 @@ from typing import Any
 
 from netloom.data import prepare
 from netloom.data.preparation.fitted_state import keep_fitted
-from netloom.document import read
 from netloom.runs.cluster import RAY
 from netloom.runs.distillation import teach, within
-from netloom.runs.execution import Through, carry_out, note, reason
+from netloom.runs.execution import Through, carry_out, existing, note, reason
 from netloom.runs.forkserver import serve
 from netloom.runs.limits import Reserve, RunLimits, confine, loosen
 from netloom.runs.records import keep_record
-from netloom.runs.run_reporter import LOG, clear
-from netloom.store import Lost, Missing, Run, Store, StoreError, here, open_store
+from netloom.runs.run_reporter import clear
+from netloom.store import Lost, Missing, Run, RunArtifacts, Store, StoreError, here, open_store
 from netloom.training import checkpoints
-from netloom.training.initialization import FILE
 from netloom.training.trainers.registry import build_trainer
 
 # How long a run that has ended tries to say so where the store cannot be written to.
@@ -43,40 +41,40 @@ def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: 
     """Train one run to its end, which this process holds with `claim`. Returns the exit code: 0 where it finished or
     was stopped, or is not this worker's any more. `through` is as below."""
     store = open_store(Path(home))
-    folder = Path(store.run_folder(run_id))
+    artifacts = store.artifacts(run_id)
     try:
         run = store.held(run_id, claim)  # nothing is touched before this is known
     except (Missing, Lost):
         return 0
-    told, reserve = partial(note, folder / LOG), Reserve(folder)
-    told("start", pid=os.getpid())
-    checkpoints.tidy(folder)
+    log_event, reserve = partial(note, artifacts), Reserve(artifacts)
+    log_event("start", pid=os.getpid())
+    checkpoints.tidy(artifacts)
     reserve.take()
     ended = threading.Event()
     try:
         threading.Thread(target=_beat, args=(store, run, ended), name="beat", daemon=True).start()
-        state, why = _train(store, run, folder, limits, through)
+        state, why = _train(store, run, artifacts, limits, through)
     except Lost:  # it was given up meanwhile, and may train elsewhere, in this very folder
         ended.set()
         return 0
     except Exception as error:
         loosen()
-        state, why = "failed", reason(error, limits, folder)
-        checkpoints.tidy(folder)
-        told("error", message=why, traceback=traceback.format_exc())
+        state, why = "failed", reason(error, limits, artifacts)
+        checkpoints.tidy(artifacts)
+        log_event("error", message=why, traceback=traceback.format_exc())
     ended.set()
     reserve.release()
     try:
         _tell(store, run_id, claim, state, why)
     except Missing:  # it was deleted, and whatever went wrong went wrong because of that
-        clear(folder)
+        clear(artifacts)
         return 0
     except Lost:  # it was given up meanwhile, and may train elsewhere
         return 0
     except StoreError:
         print(why or state, file=sys.stderr, flush=True)
         raise
-    told("end", state=state, reason=why)
+    log_event("end", state=state, reason=why)
     keep_record(store, run_id, curves=True)
     return 1 if state == "failed" else 0
 
@@ -110,15 +108,17 @@ def _beat(store: Store, run: Run, ended: threading.Event) -> None:
             continue
 
 
-def _train(store: Store, run: Run, folder: Path, limits: RunLimits, through: Through | None) -> tuple[str, str]:
+def _train(
+    store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, through: Through | None
+) -> tuple[str, str]:
     if run.about.get("backend") == RAY:
         from netloom.runs.cluster import driver
 
-        return driver.train(store, run, folder, limits)
-    project, text = read(folder / "project.json"), (folder / "model.py").read_text()
-    data, first = keep_fitted(prepare(project.data, store.home), folder), folder / FILE
-    trainer = teach(build_trainer(project, text, data, first if first.exists() else None), within(folder))
-    return carry_out(store, run, folder, limits, trainer, through)
+        return driver.train(store, run, artifacts, limits)
+    project, source = artifacts.project(), artifacts.source()
+    data = keep_fitted(prepare(project.data, store.home), artifacts)
+    trainer = teach(build_trainer(project, source, data, existing(artifacts.start_weights)), within(artifacts))
+    return carry_out(store, run, artifacts, limits, trainer, through)
 
 
 def _next(home: str) -> None:

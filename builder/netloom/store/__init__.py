@@ -8,10 +8,12 @@ from sqlalchemy import delete, select
 
 from netloom.core.data_folder import home
 from netloom.store import schema
+from netloom.store.artifacts import ArtifactStore, DamagedArtifactError, RunArtifacts
 from netloom.store.database import Database, Missing, StoreError, database_url
 from netloom.store.host import here
 from netloom.store.library import Library, LibraryRow, Taken
 from netloom.store.limits import Full, Limits
+from netloom.store.local_artifacts import run_files
 from netloom.store.projects import Conflict, ProjectRow, Projects, SavedProject, VersionRow
 from netloom.store.queue import Queue
 from netloom.store.runs import Command, Point, Points, Run, Runs
@@ -19,8 +21,10 @@ from netloom.store.states import Lost, States
 from netloom.store.sweeps import Sweep, Sweeps, Trial
 
 __all__ = [
+    "ArtifactStore",
     "Command",
     "Conflict",
+    "DamagedArtifactError",
     "Full",
     "LibraryRow",
     "Limits",
@@ -30,6 +34,7 @@ __all__ = [
     "Points",
     "ProjectRow",
     "Run",
+    "RunArtifacts",
     "SavedProject",
     "Store",
     "StoreError",
@@ -52,6 +57,7 @@ class Store(States, Runs, Queue, Sweeps, Projects, Library):
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"The data folder {folder} cannot be made: {error.strerror}.") from error
+        self.artifact_store: ArtifactStore = run_files(folder)
         self.db = Database(database_url(folder))
 
     def delete_project(self, project_id: str) -> None:
@@ -61,7 +67,7 @@ class Store(States, Runs, Queue, Sweeps, Projects, Library):
             run_ids = connection.execute(select(schema.runs.c.id).where(mine)).scalars().all()
             connection.execute(delete(schema.projects).where(schema.projects.c.id == project_id))
         for run_id in run_ids:
-            self.delete_run_folder(run_id)
+            self.artifacts(run_id).delete()
 
     def close(self) -> None:
         self.db.close()

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import shutil
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from netloom.core.text import plain
 from netloom.document import Project
+from netloom.store.artifacts import ArtifactStore, RunArtifacts
 from netloom.store.database import Database, Missing, StoreError
 from netloom.store.limits import Limits, check_room
 from netloom.store.schema import commands, points, runs, sweeps, trials
@@ -93,7 +90,7 @@ class Runs:
     """The part of the store that holds runs."""
 
     db: Database
-    home: Path
+    artifact_store: ArtifactStore
 
     def create_run(
         self,
@@ -246,24 +243,16 @@ class Runs:
         """
         with self.db.writing() as connection:
             connection.execute(delete(runs).where(runs.c.id == run_id))
-        self.delete_run_folder(run_id)
+        self.artifacts(run_id).delete()
 
-    def delete_run_folder(self, run_id: str) -> None:
-        """Remove the folder of a run that is not listed any more, its document first: by that its worker knows that it
-        was deleted, and is not to be listed again."""
-        folder = self.run_folder(run_id)
-        with contextlib.suppress(OSError):
-            (folder / "project.json").unlink(missing_ok=True)
-        remove_folder(folder)
-
-    def run_folder(self, run_id: str) -> Path:
-        """Where a run keeps its files. The name on disk is the run's UUID, whatever its title is.
+    def artifacts(self, run_id: str) -> RunArtifacts:
+        """The files of a run. Their name on disk is the run's UUID, whatever its title is.
 
         Raises:
-            StoreError: that is no id of a run.
+            Missing: that is not the id of a run.
         """
         try:
-            return self.home / "runs" / str(uuid.UUID(run_id))
+            return RunArtifacts(self.artifact_store, str(uuid.UUID(run_id)))
         except ValueError:
             raise Missing("There is no such run; it may have been deleted.") from None
 
@@ -385,15 +374,6 @@ def _written(values: dict[str, Any]) -> dict[str, Any]:
     if "tags" in values:
         values = {**values, "tags": cleaned(values["tags"])}
     return {**values, **{name: json.dumps(values[name]) for name in _JSON if name in values}}
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a folder, even while something is still being written into it."""
-    for _ in range(100):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.01)
 
 
 def as_run(row: Any) -> Run:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netloom.document import write_bytes
+from netloom.store import RunArtifacts
 from netloom.training.weight_files import CheckpointError, read_weights, save_weights, save_weights_aside
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Checkpoint:
     memory: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
-def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
+def save(artifacts: RunArtifacts, step: int, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, then update the pointer to the last one, then delete all but the last two.
 
     The checkpoint that the pointer names is never modified, so a crash at any time leaves a complete one.
@@ -46,66 +46,65 @@ def save(folder: Path, step: int, checkpoint: Checkpoint) -> None:
     Raises:
         OSError: the disk is full; the new checkpoint is removed and the previous one is intact.
     """
-    home = folder / "checkpoints"
+    home = artifacts.checkpoints
     temporary = home / f".{uuid.uuid4().hex}"
     temporary.mkdir(parents=True)
     try:
         _write(temporary, checkpoint)
-        final = home / _free_name(folder, step)
+        final = home / _free_name(artifacts, step)
         os.replace(temporary, final)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     _sync(home)
-    write_bytes(folder / "last.json", json.dumps({"step": step, "folder": final.name}).encode())
-    _forget(folder)
+    artifacts.save_last_checkpoint({"step": step, "folder": final.name})
+    _forget(artifacts)
 
 
-def tidy(folder: Path) -> None:
+def tidy(artifacts: RunArtifacts) -> None:
     """Remove incomplete files of a worker that was killed while writing."""
     try:
-        current = _pointed(folder)
+        current = _pointed(artifacts)
     except CheckpointError:  # which of them is the last is not known, so none is removed
         pass
     else:
-        for name in _names(folder):
+        for name in _names(artifacts):
             if current is None or name > current:
-                _remove(folder, name)
-    for path in (folder / "checkpoints").glob(".*"):
+                _remove(artifacts, name)
+    for path in artifacts.checkpoints.glob(".*"):
         shutil.rmtree(path, ignore_errors=True)
-    for path in (*folder.glob(".writing-*"), *folder.glob("*/.writing-*")):
-        path.unlink(missing_ok=True)
+    artifacts.remove_partial_files()
 
 
-def load(folder: Path) -> tuple[int, Checkpoint] | None:
+def load(artifacts: RunArtifacts) -> tuple[int, Checkpoint] | None:
     """Return the last intact checkpoint and its step; None if there is none.
 
     Raises:
         CheckpointError: all checkpoints are damaged.
     """
-    found = _newest_whole(folder)
+    found = _newest_whole(artifacts)
     return found and (found[0][0], found[1])
 
 
-def restore(folder: Path, note: Callable[[str], object]) -> tuple[int, Checkpoint] | None:
+def restore(artifacts: RunArtifacts, note: Callable[[str], object]) -> tuple[int, Checkpoint] | None:
     """Load the last intact checkpoint for the worker of the run; log a remark if a newer one was damaged.
 
     Raises:
         CheckpointError: all checkpoints are damaged; nothing was changed.
     """
-    found = _newest_whole(folder)
+    found = _newest_whole(artifacts)
     if found is None:
         return None
     name, checkpoint, problem = found
     if problem is not None:
         write_bytes(folder / "last.json", json.dumps({"step": name[0], "folder": _text(name)}).encode())
-        for newer in [other for other in _names(folder) if other > name]:
+        for newer in [other for other in _names(artifacts) if other > name]:
             _remove(folder, newer)
         note(f"{problem} The run continues from the checkpoint of step {name[0]:,}.")
     return name[0], checkpoint
 
 
-def restored_best(folder: Path, note: Callable[[str], object]) -> dict[str, torch.Tensor] | None:
+def restored_best(artifacts: RunArtifacts, note: Callable[[str], object]) -> dict[str, torch.Tensor] | None:
     """Return the best weights so far for a resumed worker; None if there are none, or they are damaged, which is
     logged."""
     path = folder / "best.safetensors"
@@ -122,32 +121,32 @@ def restored_best(folder: Path, note: Callable[[str], object]) -> dict[str, torc
         return None
 
 
-def save_best(folder: Path, weights: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+def save_best(artifacts: RunArtifacts, weights: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
     """Save the best weights so far with the step at which they were reached."""
     save_weights(folder / "best.safetensors", separate(weights), {"facts": json.dumps(facts)})
 
 
-def weights(folder: Path, which: str = "best") -> dict[str, torch.Tensor]:
+def weights(artifacts: RunArtifacts, which: str = "best") -> dict[str, torch.Tensor]:
     """Return the weights of a run: "best" on the validation rows, or "last".
 
     Raises:
         CheckpointError: the file is damaged.
         FileNotFoundError: the run has no checkpoint yet.
     """
-    return read_weights(weights_file(folder, which))
+    return read_weights(weights_file(artifacts, which))
 
 
-def last_step(folder: Path) -> int | None:
+def last_step(artifacts: RunArtifacts) -> int | None:
     """Return the step of the last checkpoint; None if there is none.
 
     Raises:
         CheckpointError: the pointer to it cannot be read.
     """
-    found = _pointed(folder)
+    found = _pointed(artifacts)
     return found and found[0]
 
 
-def chosen(folder: Path) -> str:
+def chosen(artifacts: RunArtifacts) -> str:
     """Return which weights of a run are used: "best", or "last" if its document says so."""
     try:
         found = json.loads((folder / "project.json").read_bytes())["training"].get("keep")
@@ -156,17 +155,17 @@ def chosen(folder: Path) -> str:
     return "last" if found == "last" else "best"
 
 
-def weights_file(folder: Path, which: str = "best") -> Path:
+def weights_file(artifacts: RunArtifacts, which: str = "best") -> Path:
     """Return the file of these weights, which is only ever replaced as a whole.
 
     Raises:
         CheckpointError: the pointer to the last checkpoint cannot be read.
         FileNotFoundError: the run has no checkpoint yet.
     """
-    best = folder / "best.safetensors"
+    best = artifacts.best_weights
     if which == "best" and best.exists():
         return best
-    return _current(folder) / MODEL
+    return _current(artifacts) / MODEL
 
 
 def separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -192,7 +191,7 @@ def _write(home: Path, checkpoint: Checkpoint) -> None:
     _sync(home)
 
 
-def _newest_whole(folder: Path) -> tuple[Name, Checkpoint, str | None] | None:
+def _newest_whole(artifacts: RunArtifacts) -> tuple[Name, Checkpoint, str | None] | None:
     """Return the last intact checkpoint, and the problem of a newer damaged one.
 
     Raises:
@@ -200,15 +199,15 @@ def _newest_whole(folder: Path) -> tuple[Name, Checkpoint, str | None] | None:
     """
     problem: str | None = None
     try:
-        current = _pointed(folder)
+        current = _pointed(artifacts)
         if current is None:
             return None
-        names = [current, *sorted((name for name in _names(folder) if name < current), reverse=True)]
+        names = [current, *sorted((name for name in _names(artifacts) if name < current), reverse=True)]
     except CheckpointError as error:  # of those that are there, each was whole before it got its name
-        problem, names = str(error), sorted(_names(folder), reverse=True)
+        problem, names = str(error), sorted(_names(artifacts), reverse=True)
     for name in names:
         try:
-            return name, _read(folder / "checkpoints" / _text(name)), problem
+            return name, _read(artifacts.checkpoints / _text(name)), problem
         except CheckpointError as error:
             problem = problem or str(error)
     raise CheckpointError(
@@ -247,25 +246,25 @@ def _read(home: Path) -> Checkpoint:
 Name = tuple[int, int]
 
 
-def _free_name(folder: Path, step: int) -> str:
+def _free_name(artifacts: RunArtifacts, step: int) -> str:
     """Return a name for a new checkpoint that differs from the one that the pointer names."""
-    current = _pointed(folder)
+    current = _pointed(artifacts)
     number = current[1] + 1 if current and current[0] == step else 0
-    for name in _names(folder):
+    for name in _names(artifacts):
         if name >= (step, number) and name != current:  # written, but never pointed to
-            _remove(folder, name)
+            _remove(artifacts, name)
     return _text((step, number))
 
 
-def _forget(folder: Path) -> None:
+def _forget(artifacts: RunArtifacts) -> None:
     """Delete all checkpoints but the one that the pointer names and the previous one."""
-    current = _pointed(folder)
-    older = sorted(name for name in _names(folder) if current and name < current)
+    current = _pointed(artifacts)
+    older = sorted(name for name in _names(artifacts) if current and name < current)
     for name in older[: len(older) - KEEP + 1]:
-        _remove(folder, name)
+        _remove(artifacts, name)
 
 
-def _remove(folder: Path, name: Name) -> None:
+def _remove(artifacts: RunArtifacts, name: Name) -> None:
     """Rename a checkpoint, then delete its files, so that no incomplete checkpoint is ever visible."""
     home = folder / "checkpoints"
     gone = home / f".{uuid.uuid4().hex}"
@@ -273,35 +272,34 @@ def _remove(folder: Path, name: Name) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def _pointed(folder: Path) -> Name | None:
+def _pointed(artifacts: RunArtifacts) -> Name | None:
     """Return the checkpoint that the pointer names; None if there is none.
 
     Raises:
         CheckpointError: the pointer cannot be read.
     """
-    path = folder / "last.json"
     try:
-        found = json.loads(path.read_bytes())
-        name = _name(str(found.get("folder", found["step"])))
+        value = artifacts.last_checkpoint()
+        name = _name(str(value.get("folder", value["step"])))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         name = None
     if name is None:
         raise CheckpointError(f"The file {path}, which names the last checkpoint, is damaged.")
     return name
 
 
-def _current(folder: Path) -> Path:
-    found = _pointed(folder)
+def _current(artifacts: RunArtifacts) -> Path:
+    found = _pointed(artifacts)
     if found is None:
         raise FileNotFoundError("This run has no checkpoint yet.")
-    return folder / "checkpoints" / _text(found)
+    return artifacts.checkpoints / _text(found)
 
 
-def _names(folder: Path) -> list[Name]:
+def _names(artifacts: RunArtifacts) -> list[Name]:
     try:
-        entries = [entry.name for entry in (folder / "checkpoints").iterdir()]
+        entries = [entry.name for entry in artifacts.checkpoints.iterdir()]
     except FileNotFoundError:
         return []
     return [name for entry in entries if (name := _name(entry)) is not None]

@@ -12,7 +12,7 @@ from netloom.compile import module
 from netloom.core.text import plain
 from netloom.document import Project
 from netloom.layers import label
-from netloom.store import Missing, Store, weights
+from netloom.store import Missing, RunArtifacts, Store, weights
 from netloom.training import checkpoints
 from netloom.training.weight_files import CheckpointError, check_weights, read_weights
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from netloom.compile.importers import Imported
 
 WEIGHTS, RUN = "weights:", "run:"
-# What the first weights are called in a run's folder.
-FILE = "start.safetensors"
 _LISTED = 8
 # A count of batches that no layer's answer depends on, and that other formats do not have.
 _COUNTER = "num_batches_tracked"
@@ -110,8 +108,8 @@ def first_weights(store: Store, start: str) -> Path:
             ) from None
     run_id = start.removeprefix(RUN)
     try:
-        folder = Path(store.run_folder(run_id))
-        return checkpoints.weights_file(folder, checkpoints.chosen(folder))
+        artifacts = store.artifacts(run_id)
+        return checkpoints.weights_file(artifacts, checkpoints.chosen(artifacts))
     except FileNotFoundError:
         raise StartError(_nothing_of(store, run_id)) from None
 
@@ -199,13 +197,13 @@ def whole(file: Path) -> Path:
     return file
 
 
-def freeze(first: Path, folder: Path) -> None:
+def freeze(first: Path, artifacts: RunArtifacts) -> None:
     """Copy the initial weights into the folder of a run, so that later changes of their file do not affect it."""
     try:
         # Such a file is only ever exchanged as a whole, so a second name for it is as good as a copy.
-        os.link(first, folder / FILE)
+        os.link(first, artifacts.start_weights)
     except OSError:
-        shutil.copyfile(first, folder / FILE)
+        shutil.copyfile(first, artifacts.start_weights)
 
 
 def load_first(project: Project, model: nn.Module, file: Path) -> Fit:

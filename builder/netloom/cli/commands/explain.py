@@ -86,7 +86,7 @@ class Explain(Command):
             context.answer([asdict(item) for item in found], f"{text}\n\n{_baselines(trained)}")
             return 0
         example = _example(trained, asked)
-        folder = Path(store.run_folder(trained.run.id)) if trained.run else None
+        folder = store.artifacts(trained.run.id).local_directory() if trained.run else None
         checkpoint = asked.checkpoint or trained.project.training.keep
         if asks_beside(asked):
             method, target = _method(trained, asked.method), _target(trained, asked.target)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import Command, Context, whole
@@ -49,7 +48,7 @@ class Influence(Command):
 
         store = open_store(context.home)
         trained = find_trained(store, asked.run, asked.checkpoint or "")
-        folder = Path(store.run_folder(trained.run.id)) if trained.run else None
+        folder = store.artifacts(trained.run.id).local_directory() if trained.run else None
         known: dict[str, Any] = {"folder": folder, "checkpoint": asked.checkpoint or "", "most": asked.count}
         if asked.suspicious:
             ranked = suspects(trained, **known)
@@ -110,7 +109,7 @@ class Concepts(Command):
             targets=asked.target,
             repeats=asked.repeats,
             seed=asked.seed,
-            folder=Path(store.run_folder(trained.run.id)) if trained.run else None,
+            folder=store.artifacts(trained.run.id).local_directory() if trained.run else None,
         )
         context.answer(found.as_json(), "\n".join(_concepts(found)))
         return 0

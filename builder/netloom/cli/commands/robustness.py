@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netloom.cli.command import Command, Context, whole
@@ -69,7 +68,7 @@ class Robust(Command):
             strengths=_strengths(asked.strengths),
             seed=asked.seed,
             output=asked.output,
-            folder=Path(store.run_folder(trained.run.id)) if trained.run else None,
+            folder=store.artifacts(trained.run.id).local_directory() if trained.run else None,
             checkpoint=asked.checkpoint or trained.project.training.keep,
         )
         context.answer(asdict(found), _text(found))

@@ -243,7 +243,7 @@ def _report(store: Store, run: Run, interrupted: bool, context: Context) -> int:
         "reference": asdict(result.reference) if result and result.reference else None,
         "intervals": result.intervals if result else {},
         "caveats": [asdict(one) for one in result.caveats] if result else [],
-        "folder": str(store.run_folder(run.id)),
+        "folder": str(store.artifacts(run.id).local_directory()),
     }
     if run.state == "failed":
         if context.json:

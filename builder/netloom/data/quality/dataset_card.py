@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netloom.core.text import plain
 from netloom.data.builtin_registry import builtin
@@ -16,9 +15,11 @@ from netloom.data.quality.finding import Report
 from netloom.data.quality.summary import statistics
 from netloom.data.schema import DatasetInfo
 from netloom.data.uploads import identified
-from netloom.document import DataChoice, write_bytes
+from netloom.document import DataChoice
 
-FILE = "data_card.json"
+if TYPE_CHECKING:
+    from netloom.store import RunArtifacts
+
 _SPLIT = {
     "auto": "as the data asks", "random": "by chance", "stratified": "by chance within each class", "group": "by group",
     "time": "by time", "given": "as given",
@@ -100,19 +101,16 @@ def findings(found: Report) -> list[str]:
     return [f"{one.severity}: {one.message}" for one in found.findings]
 
 
-def save_card(folder: Path, data: Prepared, choice: DataChoice, home: Path) -> Path:
+def save_card(artifacts: RunArtifacts, data: Prepared, choice: DataChoice, home: Path) -> None:
     """Put the card of the data beside a run, with what is found at a glance.
 
     Raises:
         OSError: it cannot be written.
     """
-    path = folder / FILE
     choice = choice if choice.dataset in builtin() else identified(choice, home)
     unnamed = DatasetInfo(choice.dataset, choice.dataset, "", "", "", builtin=False)
     info = next((info for info in datasets(home) if info.name == choice.dataset), unnamed)
-    made = card(info, data, choice, statistics(data).remarks)
-    write_bytes(path, json.dumps(made, indent=1, ensure_ascii=False, default=str).encode())
-    return path
+    artifacts.save_data_card(card(info, data, choice, statistics(data).remarks))
 
 
 def _classes(data: Prepared) -> dict[str, int]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from netloom.explain.core import run
+from netloom.store import RunArtifacts
 
 if TYPE_CHECKING:
     from netloom.training.objectives import Objective
@@ -40,7 +41,7 @@ def kept_of(folder: Path | None) -> list[str]:
     """What is kept of the way, as it is part of the question."""
     from netloom.runs.snapshots import series
 
-    return [one.path.stem for one in series(folder)] if folder else []
+    return [one.path.stem for one in series(RunArtifacts.in_directory(folder))] if folder else []
 
 
 def way(trained: Trained, folder: Path | None, checkpoint: str) -> list[tuple[Stage, Path | None]]:
@@ -51,7 +52,8 @@ def way(trained: Trained, folder: Path | None, checkpoint: str) -> list[tuple[St
 
     training = trained.project.training
     limit = _step_in_use(folder, checkpoint or training.keep)
-    known = [one for one in (series(folder) if folder else []) if limit is None or one.step <= limit]
+    kept = series(RunArtifacts.in_directory(folder)) if folder else []
+    known = [one for one in kept if limit is None or one.step <= limit]
     if not known:
         return [(Stage(0, limit or 0, training.learning_rate), None)]
     if len(known) > MOST:
@@ -75,7 +77,7 @@ def _step_in_use(folder: Path | None, checkpoint: str) -> int | None:
     if folder is None or checkpoint == "last":
         return None
     try:
-        with safe_open(folder / "best.safetensors", "pt") as file:
+        with safe_open(RunArtifacts.in_directory(folder).best_weights, "pt") as file:
             return int(json.loads((file.metadata() or {})["facts"])["step"])
     except (OSError, KeyError, ValueError, TypeError):
         return None

@@ -13,6 +13,7 @@ from netloom.explain.core.progress import portion
 from netloom.explain.core.run import Progress, explain
 from netloom.explain.core.targets import Asked
 from netloom.explain.evidence.comparison import Agreement, agree, bounds, shown
+from netloom.store import RunArtifacts
 
 if TYPE_CHECKING:
     from netloom.runs import TrainedRun
@@ -88,7 +89,7 @@ def scrub(
     from netloom.runs.trained_run import with_weights
     from netloom.runs.weight_history import moments
 
-    listed = list(moments(folder) if found_moments is None else found_moments)
+    listed = list(moments(RunArtifacts.in_directory(folder)) if found_moments is None else found_moments)
     if len(listed) < 2:
         raise ExplainError(
             "This run has only one checkpoint, so there is nothing to compare. Train for two epochs or more; "
@@ -97,7 +98,7 @@ def scrub(
     found: dict[str, Explanation] = {}
     for place, moment in enumerate([listed[-1], *listed[:-1]]):  # the last first: the others explain its answer
         found[moment.name] = explain(
-            with_weights(trained, folder, moment.name),
+            with_weights(trained, RunArtifacts.in_directory(folder), moment.name),
             method,
             row_or_raw,
             target=next(iter(found.values())).target if found else target,

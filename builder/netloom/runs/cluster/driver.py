@@ -7,13 +7,12 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, cast
 
 from netloom.core.settings import PREFIX, settings, variable
-from netloom.document import Project, read
+from netloom.document import Project
 from netloom.runs.limits import RunLimits
-from netloom.store import Lost, Run, Store, StoreError
+from netloom.store import Lost, Run, RunArtifacts, Store, StoreError
 
 # How often a group of workers is started anew after one was lost, until the run counts as failed.
 MOST_LOSSES = 10
@@ -36,7 +35,7 @@ def connect() -> None:
         ray.init(include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": places}})
 
 
-def train(store: Store, run: Run, folder: Path, limits: RunLimits) -> tuple[str, str]:
+def train(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits) -> tuple[str, str]:
     """Train a run on the cluster. Returns its state and the reason."""
     connect()
     from ray.train import FailureConfig, RunConfig, ScalingConfig
@@ -46,16 +45,16 @@ def train(store: Store, run: Run, folder: Path, limits: RunLimits) -> tuple[str,
 
     ended = threading.Event()
     threading.Thread(target=_look, args=(store, run, ended), name="look", daemon=True).start()
-    workers, project = int(run.about.get("workers", 1)), read(folder / "project.json")
+    workers, project = int(run.about.get("workers", 1)), artifacts.project()
     gpu = _with_gpus(project, workers)
     trainer = TorchTrainer(
         cast(Any, work),
-        train_loop_config=_order(store, run, folder, limits, gpu),
+        train_loop_config=_order(store, run, artifacts, limits, gpu),
         # With fewer free places than asked for, a run begins with those that there are, and grows later.
         scaling_config=ScalingConfig(num_workers=cast(Any, (1, workers) if workers > 1 else 1), use_gpu=gpu),
         run_config=RunConfig(
             name=run.id,
-            storage_path=settings.ray_storage or str(folder / "ray"),
+            storage_path=settings.ray_storage or str(artifacts.ray),
             failure_config=FailureConfig(max_failures=MOST_LOSSES),
         ),
         # A run may be paused for days, while the other workers wait in a step. Ray itself finds those that are gone.
@@ -70,18 +69,18 @@ def train(store: Store, run: Run, folder: Path, limits: RunLimits) -> tuple[str,
     return str(found[0]), str(found[1])
 
 
-def _order(store: Store, run: Run, folder: Path, limits: RunLimits, gpu: bool) -> dict[str, Any]:
+def _order(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, gpu: bool) -> dict[str, Any]:
     """What every worker has to know."""
     from netloom.document import dumps
 
-    project = read(folder / "project.json")
+    project = artifacts.project()
     training = project.training.model_copy(update={"device": "cuda" if gpu else "cpu"})
     return {
         "run": run.id,
         "claim": run.claim,
         "home": str(store.home),
         "project": dumps(project.model_copy(update={"training": training})),
-        "source": (folder / "model.py").read_text(),
+        "source": artifacts.source(),
         "limits": limits.as_json(),
         "environment": worker_environment(store),
     }

@@ -13,12 +13,11 @@ from netloom.data.preparation.fitted_state import keep_fitted
 from netloom.document import loads
 from netloom.runs.cluster.synchronization import RankSynchronizer
 from netloom.runs.distillation import teach, within
-from netloom.runs.execution import carry_out, note, reason
+from netloom.runs.execution import carry_out, existing, note, reason
 from netloom.runs.limits import Reserve, RunLimits
-from netloom.runs.run_reporter import LOG
-from netloom.store import open_store
+from netloom.store import RunArtifacts, open_store
+from netloom.store.local_artifacts import run_files
 from netloom.training import checkpoints
-from netloom.training.initialization import FILE
 from netloom.training.trainers.distributed import DistributedTrainer
 from netloom.training.trainers.registry import build_trainer
 
@@ -38,40 +37,39 @@ def work(order: dict[str, Any]) -> tuple[str, str] | None:
 
         torch.cuda.set_device(get_device())
     home, limits = Path(order["home"]), RunLimits(**order["limits"])
-    folder = home / "runs" / order["run"]
+    # Without the store: ranks other than the first have no use for the database.
+    artifacts = RunArtifacts(run_files(home), order["run"])
     if dist.get_rank() == 0:
-        checkpoints.tidy(folder)
+        checkpoints.tidy(artifacts)
     trainer, problem = None, ""
     try:
-        trainer = build_rank_trainer(order, home, folder)
+        trainer = build_rank_trainer(order, home, artifacts)
     except Exception as error:
         traceback.print_exc()
-        problem = reason(error, limits, folder)
+        problem = reason(error, limits, artifacts)
     ranks: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(ranks, {"host": socket.gethostname(), "pid": os.getpid(), "problem": problem})
     if dist.get_rank() == 0:
-        note(folder / LOG, "ranks", ranks=ranks)
+        note(artifacts, "ranks", ranks=ranks)
     problems = [f"{one['problem']} (on {one['host']})" for one in ranks if one["problem"]]
     if problems or trainer is None:
         return ("failed", problems[0]) if dist.get_rank() == 0 else None
     if trainer.rank:
         _follow(trainer)
         return None
-    return _lead(trainer, order["run"], order["claim"], home, folder, limits)
+    return _lead(trainer, order["run"], order["claim"], home, artifacts, limits)
 
 
-def build_rank_trainer(order: dict[str, Any], home: Path, folder: Path) -> DistributedTrainer:
+def build_rank_trainer(order: dict[str, Any], home: Path, artifacts: RunArtifacts) -> DistributedTrainer:
     import torch.distributed as dist
 
     project = loads(order["project"])
     data = prepare(project.data, home)
     if dist.get_rank() == 0:
-        data = keep_fitted(data, folder)
-    start = folder / FILE
-    weights = start if start.exists() else None
-    made = build_trainer(project, order["source"], data, weights, is_distributed=True)
-    trainer = cast(DistributedTrainer, made)
-    teach(trainer, within(folder))
+        data = keep_fitted(data, artifacts)
+    weights = existing(artifacts.start_weights)
+    trainer = cast(DistributedTrainer, build_trainer(project, order["source"], data, weights, is_distributed=True))
+    teach(trainer, within(artifacts))
     trainer.check()
     return trainer
 
@@ -86,19 +84,19 @@ def _follow(trainer: DistributedTrainer) -> None:
 
 
 def _lead(
-    trainer: DistributedTrainer, run_id: str, claim: str, home: Path, folder: Path, limits: RunLimits
+    trainer: DistributedTrainer, run_id: str, claim: str, home: Path, artifacts: RunArtifacts, limits: RunLimits
 ) -> tuple[str, str]:
-    store, reserve = open_store(home), Reserve(folder)
+    store, reserve = open_store(home), Reserve(artifacts)
     reserve.take()
     try:
-        return carry_out(store, store.held(run_id, claim), folder, limits, trainer, RankSynchronizer)
+        return carry_out(store, store.held(run_id, claim), artifacts, limits, trainer, RankSynchronizer)
     except Exception as error:
         if trainer.running:
             raise
         traceback.print_exc()
-        note(folder / LOG, "error", message=str(error), traceback=traceback.format_exc())
-        checkpoints.tidy(folder)
-        return "failed", reason(error, limits, folder)
+        note(artifacts, "error", message=str(error), traceback=traceback.format_exc())
+        checkpoints.tidy(artifacts)
+        return "failed", reason(error, limits, artifacts)
     finally:
         reserve.release()
         store.close()

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netloom.document import Project
+from netloom.store import RunArtifacts
 from netloom.training import checkpoints
 from netloom.training.diagnostics.alerts import Notice
 from netloom.training.diagnostics.node_modules import Place, places
@@ -66,7 +66,9 @@ class NonFinite:
         return Notice("not_a_number", "error", f"The loss became NaN or infinite. {self.sentence()}", fix, **place)
 
 
-def find(project: Project, folder: Path, again: Callable[[], Trainer], limit_s: float = LIMIT_S) -> NonFinite | None:
+def find(
+    project: Project, artifacts: RunArtifacts, again: Callable[[], Trainer], limit_s: float = LIMIT_S
+) -> NonFinite | None:
     """Repeat a diverged run from its last checkpoint, or from its start, with the trainer that `again` creates.
 
     Returns None if it takes too long, or does not diverge again, as can happen on a GPU.
@@ -74,7 +76,7 @@ def find(project: Project, folder: Path, again: Callable[[], Trainer], limit_s: 
     trainer = again()
     found = None
     with suppress(CheckpointError):  # from its start then
-        found = checkpoints.load(folder)
+        found = checkpoints.load(artifacts)
     if found is not None:
         trainer.resume(found[1])
     witness = _FiniteCheck(trainer, places(project, trainer.model), limit_s)

@@ -10,12 +10,10 @@ import math
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.core import log
 from netloom.training.diagnostics.alerts import Adviser, Notice, Seen
 from netloom.training.diagnostics.layer_statistics import EVERY_S, LayerStatistics, forward_uncompiled
 from netloom.training.diagnostics.node_modules import places
@@ -28,10 +26,9 @@ if TYPE_CHECKING:
     import torch
 
     from netloom.document import Project
-    from netloom.store import Points
+    from netloom.store import Points, RunArtifacts
     from netloom.training.targets import Targets
 
-LOG = "log.jsonl"
 # Losses of a few steps each: the first and the latest are enough.
 MOST_LOSSES = 1_000
 # The share of the time that the rules may take.
@@ -39,11 +36,10 @@ ADVICE = 0.002
 
 
 class Observer(Callback):
-    """Stores its observations in `folder`. `every_s` is the minimum time between two samples of layer statistics."""
+    """Stores its observations in the `artifacts` of a run. `every_s` is the minimum time between two samples of layer statistics."""
 
-    def __init__(self, project: Project, folder: Path, every_s: float = EVERY_S) -> None:
-        self._project, self._folder, self._every_s = project, folder, every_s
-        self._note = partial(log.write, folder / LOG)
+    def __init__(self, project: Project, artifacts: RunArtifacts, every_s: float = EVERY_S) -> None:
+        self._project, self._artifacts, self._every_s = project, artifacts, every_s
         self._trainer: Trainer | None = None
         self._lens: LayerStatistics | None = None
         self._writer: Writer | None = None
@@ -134,14 +130,14 @@ class Observer(Callback):
             trainer.step > 0 or bool(trainer.training.start),
             counts,
         )
-        self._writer = Writer(self._folder, lens.places, lens.sizes, trainer.step)
+        self._writer = Writer(self._artifacts, lens.places, lens.sizes, trainer.step)
         # Where every step is looked at, every rule is asked every time.
         self._adviser = Adviser(RULES, seen, kept, ADVICE if self._every_s else 1e9, REFUTED)
         self._lens = lens
         self._adviser.look()
 
     def _begin_samples(self, trainer: Trainer) -> None:
-        self._samples = PredictionHistory(self._folder, trainer)
+        self._samples = PredictionHistory(self._artifacts, trainer)
 
     def _keep(self, trainer: Trainer, values: np.ndarray) -> None:
         if self._writer is None or self._adviser is None or self._lens is None:
@@ -158,7 +154,7 @@ class Observer(Callback):
         try:
             act()
         except Exception as error:
-            self._note("observer", part=part, problem=repr(error))
+            self._artifacts.log_event("observer", part=part, problem=repr(error))
             if part == "samples":
                 self._samples = None
             elif part == "layers":

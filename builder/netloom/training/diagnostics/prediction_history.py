@@ -1,6 +1,6 @@
 """Predictions for the same few validation rows after each epoch, stored in the folder of the run.
 
-`samples.jsonl` holds one JSON object per line: first the rows, then the predictions after each epoch.
+The file holds one JSON object per line: first the rows, then the predictions after each epoch.
 Images are base64-encoded bytes with their shape; nothing here is an image file or code.
 """
 
@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,10 +26,10 @@ if TYPE_CHECKING:
     import torch
 
     from netloom.data import Example, Prepared
+    from netloom.store import RunArtifacts
     from netloom.tasks import Task
     from netloom.training.trainer import Trainer
 
-FILE = "samples.jsonl"
 ROWS, PICTURES, TEXTS = 8, 12, 2
 # With as many epochs every second one goes; the first epochs are kept whatever they cost, later ones where all of this
 # takes at most such a share of the time.
@@ -52,10 +51,10 @@ class Predictions:
 class PredictionHistory:
     """Predicts the rows after each epoch. For a resumed run, entries after the step of the loop are removed first."""
 
-    def __init__(self, folder: Path, trainer: Trainer) -> None:
-        self._path = folder / FILE
+    def __init__(self, artifacts: RunArtifacts, trainer: Trainer) -> None:
+        self._path = artifacts.predictions
         self._chosen = chosen(trainer.data, trainer.objective.task)
-        known = read_samples(folder)
+        known = read_samples(artifacts)
         kept = [epoch for epoch in known.epochs if epoch["step"] <= trainer.step] if known else []
         rows = known.rows if known else [self._about(trainer, row) for row in self._chosen.tolist()]
         self._count, self._apart = len(kept), 1
@@ -97,10 +96,10 @@ class PredictionHistory:
         write_bytes(self._path, ("\n".join(lines) + "\n").encode())
 
 
-def read_samples(folder: Path) -> Predictions | None:
+def read_samples(artifacts: RunArtifacts) -> Predictions | None:
     """Return the predictions of a run so far, or None. Ignores an incomplete last line."""
     try:
-        text = (folder / FILE).read_text(encoding="utf-8")
+        text = artifacts.predictions.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     first, *lines = text[: text.rfind("\n") + 1].splitlines() or [""]

@@ -1,13 +1,12 @@
 """Layer statistics on disk: records of fixed length, which can be appended, truncated and read in one go.
 
-`layers.json` in the folder of the run describes a record; `layers.bin` holds the records. A record has the step, the
+A header describes a record. A record has the step, the
 Unix time in seconds, and the measures of each layer; NaN marks a measure that a layer does not have.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from netloom.document import write_bytes
+from netloom.store import RunArtifacts
 from netloom.training.diagnostics.node_modules import Place
 
 # Lengths of vectors, all weights of a layer taken together; `update` is the length of a step over that of the weights.
 # `mean` and `std` are those of what a layer gives, `zeros` the share of it that is 0, and `dead` the share of
 # units of a ReLU-like layer that are 0 for every row of a batch.
 MEASURES = ("gradient", "weight", "update", "mean", "std", "zeros", "dead")
-ABOUT, RECORDS = "layers.json", "layers.bin"
 # With as many records every second one goes, and new ones come half as often: a run of weeks fits on a page.
 MOST = 2_000
 
@@ -46,17 +45,16 @@ class History:
 class Writer:
     """Appends to the history of a run; first removes records after `step` and records of another network."""
 
-    def __init__(self, folder: Path, places: list[Place], sizes: list[int], step: int) -> None:
-        self._path = folder / RECORDS
+    def __init__(self, artifacts: RunArtifacts, places: list[Place], sizes: list[int], step: int) -> None:
+        self._path = artifacts.layer_statistics
         self._type = _record(len(places))
         about = {"measures": MEASURES, "places": [asdict(place) for place in places], "sizes": sizes}
         text = json.dumps(about).encode()
-        known = folder / ABOUT
-        same = known.exists() and known.read_bytes() == text
-        old = _read(self._path, self._type) if same else np.empty(0, self._type)
+        is_same_network = artifacts.layer_statistics_header() == text
+        old = _read(self._path, self._type) if is_same_network else np.empty(0, self._type)
         kept = old[old["step"] <= step]
         write_bytes(self._path, kept.tobytes())
-        write_bytes(known, text)
+        artifacts.save_layer_statistics_header(text)
         self._count = len(kept)
         self.every = 1.0  # how many times as rare records have to become
 
@@ -73,7 +71,7 @@ class Writer:
             self._count, self.every = len(kept), self.every * 2
 
 
-def read_history(folder: Path) -> History | None:
+def read_history(artifacts: RunArtifacts) -> History | None:
     """Return the history of a run, or None if there is none yet."""
     try:
         about: dict[str, Any] = json.loads((folder / ABOUT).read_text())
@@ -81,15 +79,18 @@ def read_history(folder: Path) -> History | None:
         found = _read(folder / RECORDS, _record(len(places)))
     except FileNotFoundError:
         return None
+    about = json.loads(header)
+    places = [Place(**{**place, "nodes": tuple(place["nodes"])}) for place in about["places"]]
+    records = _read(artifacts.layer_statistics, _record(len(places)))
     if tuple(about["measures"]) != MEASURES:
         return None
-    return History(places, about["sizes"], found["step"], found["at"], found["values"])
+    return History(places, about["sizes"], records["step"], records["at"], records["values"])
 
 
-def stamp(folder: Path) -> tuple[int, int]:
+def stamp(artifacts: RunArtifacts) -> tuple[int, int]:
     """Return a value that changes with the history."""
     try:
-        found = os.stat(folder / RECORDS)
+        found = artifacts.layer_statistics.stat()
     except FileNotFoundError:
         return (0, 0)
     return (found.st_mtime_ns, found.st_size)

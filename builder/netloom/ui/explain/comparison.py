@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +12,10 @@ from netloom.core.text import plain as line
 from netloom.explain.core.targets import quantity_of
 from netloom.explain.evidence.comparison import Comparison, real
 from netloom.explain.plots.shared_scale import pictures
-from netloom.jobs import RunWeights, written_at
+from netloom.jobs import RunWeights
 from netloom.jobs.explanations import ComparedSide, ExplanationComparison
 from netloom.runs.weight_history import moments
+from netloom.store import RunArtifacts
 from netloom.ui.components.figure_export import PICTURE, exports
 from netloom.ui.components.words import at, plain, told_apart
 from netloom.ui.explain.attribution import COLORS, badges
@@ -50,7 +50,7 @@ def comparing_explanations(look: Look) -> None:
 def _second(look: Look) -> tuple[tuple[ComparedSide, ComparedSide], tuple[str, str]] | None:
     """What is compared with what, and what each is called; None where there is nothing yet."""
     kinds = [METHOD]
-    if len(moments(look.folder)) > 1:
+    if len(moments(RunArtifacts.in_directory(look.folder))) > 1:
         kinds.append(WEIGHTS)
     others = _other_runs(look)
     if others:
@@ -72,7 +72,7 @@ def _second(look: Look) -> tuple[tuple[ComparedSide, ComparedSide], tuple[str, s
             side = ComparedSide(look.weights, other, look.options_of(other))
             return (own, side), (titles[method], titles[other])
         if kind == WEIGHTS:
-            listed = {moment.name: moment.label for moment in moments(look.folder)}
+            listed = {moment.name: moment.label for moment in moments(RunArtifacts.in_directory(look.folder))}
             name = str(
                 st.selectbox(
                     "Second checkpoint", list(listed), format_func=listed.__getitem__, key=Key.COMPARE_CHECKPOINT
@@ -81,7 +81,7 @@ def _second(look: Look) -> tuple[tuple[ComparedSide, ComparedSide], tuple[str, s
             side = ComparedSide(replace(look.weights, checkpoint=name), method, options)
             return (own, side), (f"{look.weights.checkpoint} weights", listed[name])
         chosen = str(st.selectbox("Second run", list(others), format_func=others.__getitem__, key=Key.COMPARE_RUN))
-    written = written_at(Path(look.live.store.run_folder(chosen)))
+    written = look.live.store.artifacts(chosen).weights_written_at()
     side = ComparedSide(RunWeights(chosen, "", written), method, options)
     return (own, side), (look.trained.run.title[:60], others[chosen])
 
@@ -89,7 +89,8 @@ def _second(look: Look) -> tuple[tuple[ComparedSide, ComparedSide], tuple[str, s
 def _other_runs(look: Look) -> dict[str, str]:
     own = look.trained.run.id
     store = look.live.store
-    runs = [run for run in store.runs(look.live.id) if run.id != own and written_at(Path(store.run_folder(run.id)))]
+    others = (run for run in store.runs(look.live.id) if run.id != own)
+    runs = [run for run in others if store.artifacts(run.id).stored_weights()]
     return told_apart({run.id: f"{run.title[:60]} · {at(run.created_at)}" for run in runs})
 
 

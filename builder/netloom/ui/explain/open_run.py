@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from netloom.compile import input_fields
 from netloom.data import Prepared, prepare
 from netloom.data.preparation.fitted_state import as_kept
-from netloom.document import Project, read
+from netloom.document import Project
 from netloom.store import Run, Store
 from netloom.training.objectives import OBJECTIVES, Objective
 
@@ -40,6 +39,6 @@ def open_run(store: Store, run_id: str) -> OpenRun:
         DataError: its data is not there any more.
         FileNotFoundError: it has no document.
     """
-    folder = Path(store.run_folder(run_id))
-    project = read(folder / "project.json")
-    return OpenRun(project, as_kept(prepare(project.data, store.home), folder), store.run(run_id))
+    artifacts = store.artifacts(run_id)
+    project = artifacts.project()
+    return OpenRun(project, as_kept(prepare(project.data, store.home), artifacts), store.run(run_id))

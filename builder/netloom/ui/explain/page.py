@@ -10,13 +10,12 @@ import streamlit as st
 
 from netloom import runs
 from netloom.data import DataError, Example
-from netloom.document import read
 from netloom.editing.live import Live
 from netloom.explain import ExplainError
 from netloom.explain.core.examples import read as read_example
 from netloom.explain.core.prediction import Answered
 from netloom.explain.core.targets import askable
-from netloom.jobs import JobError, RunWeights, written_at
+from netloom.jobs import JobError, RunWeights
 from netloom.jobs.inspection import Answer, Inspect, Inspection
 from netloom.store import Run, StoreError
 from netloom.training.weight_files import CheckpointError
@@ -94,7 +93,7 @@ def page(live: Live) -> None:
 
 def _written(live: Live, run_id: str) -> float:
     """When the weights of a run were written, in seconds; 0 where there are none."""
-    return written_at(Path(live.store.run_folder(run_id)))
+    return live.store.artifacts(run_id).weights_written_at()
 
 
 def _run(live: Live, runs: list[Run]) -> str:
@@ -113,11 +112,11 @@ def _name(run: Run) -> str:
 
 def _checkpoint(live: Live, run_id: str) -> str:
     """Which weights: those that were best on validation rows or the last ones, where there are both."""
-    folder = Path(live.store.run_folder(run_id))
-    there = [name for name, file in (("best", "best.safetensors"), ("last", "last.json")) if (folder / file).exists()]
+    artifacts = live.store.artifacts(run_id)
+    there = artifacts.stored_weights()
     if len(there) < 2:
         return there[0]
-    usual = read(folder / "project.json").training.keep
+    usual = artifacts.project().training.keep
     chosen = st.segmented_control(
         "Weights",
         there,
@@ -228,7 +227,7 @@ def _answer_and_view(live: Live, loaded: Loaded, row: Row, target: Target, optio
         show_error(error)
         return
     _answer(trained, answer)
-    folder = Path(live.store.run_folder(trained.run.id))
+    folder = live.store.artifacts(trained.run.id).local_directory()
     method = _method(loaded.inspection)
     look = Look(live, trained, weights, row, target, answer, method, options, folder, loaded.inspection)
     reasons = {view.name: view.reason(look) for view in VIEWS}

@@ -14,6 +14,7 @@ from netloom.explain.evidence.comparison import shown
 from netloom.explain.plots.shared_scale import lines, pictures
 from netloom.jobs.explanations import TrainingTrajectory
 from netloom.runs.weight_history import moments
+from netloom.store import RunArtifacts
 from netloom.ui.components.figure_export import PICTURE, chart, exports
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.words import plain
@@ -34,7 +35,7 @@ PROBABILITY = "Probability"
 
 def obstacle(look: Look) -> str:
     """Why there is nothing to go through; empty where there is."""
-    if len(moments(look.folder)) < 2:
+    if len(moments(RunArtifacts.in_directory(look.folder))) < 2:
         return (
             "This run has only one checkpoint, so there is nothing to compare. Train for two epochs or more; "
             "checkpoints are then kept during training."

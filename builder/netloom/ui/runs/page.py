@@ -208,7 +208,7 @@ def _one(live: Live, run: Run) -> None:
 
 
 def _branch(store: Store, run: Run) -> None:
-    found = snapshots.series(store.run_folder(run.id))
+    found = snapshots.series(store.artifacts(run.id))
     options: list[int | str] = ["best", "last", *(item.epoch for item in found)]
     total, most = size(sum(item.size_bytes for item in found)), size(snapshots.max_bytes())
     st.caption(

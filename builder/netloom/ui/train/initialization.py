@@ -110,7 +110,7 @@ def _tensors(store: Store, start: str) -> str:
 
 def _run(store: Store, run: Run) -> str:
     try:
-        checkpoints.weights_file(Path(store.run_folder(run.id)))
+        checkpoints.weights_file(store.artifacts(run.id))
     except (FileNotFoundError, training.CheckpointError):
         return f"{run.title[:40]} · {at(run.created_at)} (no weights yet)"
     return f"{run.title[:40]} · {at(run.created_at)}"

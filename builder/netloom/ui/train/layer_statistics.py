@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
+from netloom.store import RunArtifacts
 from netloom.training.diagnostics import History, read_history
 from netloom.training.diagnostics.statistics_file import stamp
 from netloom.ui.components.charts import MARGIN
@@ -47,9 +47,9 @@ KINDS = {
 }
 
 
-def layer_statistics(folder: Path, run_id: str, steps_per_epoch: int) -> None:
+def layer_statistics(artifacts: RunArtifacts, run_id: str, steps_per_epoch: int) -> None:
     """Everything about the layers of a run."""
-    history = _history(folder)
+    history = _history(artifacts)
     if history is None or not len(history.steps):
         st.caption("The first layer statistics appear in a moment.")
         return
@@ -127,11 +127,11 @@ def lines(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> 
     return figure
 
 
-def _history(folder: Path) -> History | None:
+def _history(artifacts: RunArtifacts) -> History | None:
     """The history of a run, read again only when there is more of it."""
-    state, now = TrainState.current(), (str(folder), stamp(folder))
+    state, now = TrainState.current(), (artifacts.run_id, stamp(artifacts))
     if state.layer_history.stamp != now:
-        state.layer_history = ReadFile(now, read_history(folder))
+        state.layer_history = ReadFile(now, read_history(artifacts))
     return state.layer_history.content
 
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from netloom.data import TargetSpec
-from netloom.document import DataChoice, DocumentError, Edit, read
+from netloom.document import DataChoice, DocumentError, Edit
 from netloom.document.loss_settings import Aiming, Head
 from netloom.document.training_settings import about
 from netloom.editing.live import Live
 from netloom.runs import distillation
-from netloom.store import Run, StoreError
+from netloom.store import Run, RunArtifacts, StoreError
 from netloom.tasks import can_teach, task
 from netloom.tasks.several_outputs import head_of, heads
 from netloom.training import CheckpointError
@@ -176,17 +175,17 @@ def _runs(live: Live) -> dict[str, str]:
 
 def _has_weights(live: Live, run: Run) -> bool:
     try:
-        weights_file(Path(live.store.run_folder(run.id)))
+        weights_file(live.store.artifacts(run.id))
     except (FileNotFoundError, CheckpointError):
         return False
     return True
 
 
 @lru_cache(maxsize=1_000)
-def _data_of(document: Path) -> DataChoice | None:
+def _data_of(artifacts: RunArtifacts) -> DataChoice | None:
     """The data of a run, which never changes."""
     try:
-        return read(document).data
+        return artifacts.project().data
     except DocumentError:
         return None
 
@@ -195,7 +194,7 @@ def _fits(live: Live, run: Run) -> bool:
     """Whether a run can teach this project."""
     if not can_teach(str(run.summary.get("objective", ""))):
         return False
-    if _data_of(Path(live.store.run_folder(run.id)) / "project.json") != live.project.data:
+    if _data_of(live.store.artifacts(run.id)) != live.project.data:
         return False
     training = live.project.training.model_copy(update={"teacher": f"{RUN}{run.id}"})
     try:

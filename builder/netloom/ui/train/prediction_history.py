@@ -6,14 +6,14 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from netloom.store import RunArtifacts
 from netloom.training.diagnostics import Predictions, read_samples
-from netloom.training.diagnostics.prediction_history import FILE, unpacked
+from netloom.training.diagnostics.prediction_history import unpacked
 from netloom.ui.components.charts import TRAIN, VALIDATION
 from netloom.ui.components.curves.curve import drawing
 from netloom.ui.components.example_panels import colour
@@ -26,9 +26,9 @@ GRID = "display:grid;grid-template-columns:repeat(auto-fill,minmax({0}px,1fr));g
 SIZE = 72
 
 
-def prediction_history(folder: Path, run_id: str) -> None:
+def prediction_history(artifacts: RunArtifacts, run_id: str) -> None:
     """The rows with what was said to them; the last epoch, unless somebody went back."""
-    found = _samples(folder)
+    found = _samples(artifacts)
     if found is None or not found.epochs:
         st.caption("After the first epoch, this shows the predictions for a few validation rows.")
         return
@@ -158,12 +158,12 @@ def _series(given: Sequence[Sequence[float]], said: Any) -> str:
     return drawing("".join(drawn), 260, 60, "input and reconstruction", "width:100%")
 
 
-def _samples(folder: Path) -> Predictions | None:
+def _samples(artifacts: RunArtifacts) -> Predictions | None:
     """What was said, read again only when there is more of it."""
-    path = folder / FILE
+    path = artifacts.predictions
     if not path.exists():
         return None
     state, now = TrainState.current(), (str(path), path.stat().st_mtime_ns, path.stat().st_size)
     if state.predictions.stamp != now:
-        state.predictions = ReadFile(now, read_samples(folder))
+        state.predictions = ReadFile(now, read_samples(artifacts))
     return state.predictions.content

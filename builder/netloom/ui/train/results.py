@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -12,9 +11,8 @@ from streamlit.delta_generator import DeltaGenerator
 from netloom import runs, training
 from netloom.core.text import number
 from netloom.data import DataError, Example, Prepared, prepare
-from netloom.document import read
 from netloom.editing.live import Live
-from netloom.jobs import JobError, RunWeights, written_at
+from netloom.jobs import JobError, RunWeights
 from netloom.jobs.exports import Export
 from netloom.runs.setting_changes import changes_of
 from netloom.store import Run
@@ -198,7 +196,7 @@ def heading(name: str) -> str:
 
 def _worst(live: Live, run: Run, found: Evaluation) -> None:
     try:
-        data = prepare(read(Path(live.store.run_folder(run.id)) / "project.json").data, live.store.home)
+        data = prepare(live.store.artifacts(run.id).project().data, live.store.home)
     except DataError as error:
         show_error(error)
         return
@@ -256,7 +254,7 @@ def take_away(live: Live, run: Run) -> None:
     """A choice of formats. Each file is compared with the app's own answers before it can be downloaded."""
     from netloom import export
 
-    folder = Path(live.store.run_folder(run.id))
+    artifacts = live.store.artifacts(run.id)
     # What holds everything comes first, then what holds a network, then what shows it.
     known = sorted(export.export_formats(), key=lambda kind: (kind.name != "bundle", kind.tolerance is None))
     place = st.radio(
@@ -272,9 +270,9 @@ def take_away(live: Live, run: Run) -> None:
     if st.button(button, icon=":material/folder_zip:", key=Key.BUILD.of(run.id)):
         state.built = None
         try:
-            weights = RunWeights(run.id, "", written_at(folder))
+            weights = RunWeights(run.id, "", artifacts.weights_written_at())
             made = computed(Export(weights, kind.name), "Building the file and comparing its outputs with the app's …")
-            file = (folder / made.stored).read_bytes()
+            file = artifacts.export_file(made.stored).read_bytes()
             state.built = BuiltFile(run.id, kind.name, file, made.name, made.verdict)
         except (DataError, CheckpointError, JobError, export.ExportError, OSError) as error:
             show_error(f"The export failed: {error}")
@@ -291,7 +289,7 @@ def take_away(live: Live, run: Run) -> None:
             icon=":material/download:",
         )
         st.caption(plain(verdict))
-    source = (folder / "model.py").read_text()
+    source = artifacts.source()
     with st.expander("Source code of the trained model"):
         st.code(source, language="python")
 

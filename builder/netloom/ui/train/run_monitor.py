@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -251,14 +250,14 @@ def _cells(values: Sequence[tuple[str, str]], beside: Mapping[str, str]) -> str:
 
 def _charts(live: Live, run: Run) -> None:
     """The curves first; what goes on in the layers, and what the network says, where somebody asks for it."""
-    folder = Path(live.store.run_folder(run.id))
+    artifacts = live.store.artifacts(run.id)
     per_epoch = run.summary.get("steps_per_epoch") or 1
     shown: dict[str, Callable[[], None]] = {
         "Curves": lambda: _curves(live, run, per_epoch),
-        "Layers": lambda: layer_statistics(folder, run.id, per_epoch),
+        "Layers": lambda: layer_statistics(artifacts, run.id, per_epoch),
     }
     if _task(run).explainable_prediction:
-        shown["Predictions"] = lambda: prediction_history(folder, run.id)
+        shown["Predictions"] = lambda: prediction_history(artifacts, run.id)
     tabs(shown, Key.WATCHED.of(run.id))
 
 

@@ -1,0 +1,397 @@
+"""The files of a run: what they are called, and how each is read and written.
+
+An `ArtifactStore` holds the files of all runs, by default in a folder for each. `RunArtifacts` has a method for each
+kind of file of one run, and nobody else knows their names. It reads and writes documents, code and reports through the
+store, so that an object store can take the folder's place. Weights, logs and statistics are mapped into memory, linked
+or appended to, so they are files of the `local_directory`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from netloom.core import log
+from netloom.document import Project, checked, loads
+from netloom.document.files import DocumentPathError
+from netloom.store.local_artifacts import LocalArtifactStore
+
+_PROJECT, _SOURCE, _ENVIRONMENT = "project.json", "model.py", "environment.json"
+_RECORD, _CURVES, _EVALUATION = "run.json", "curves.json.gz", "evaluation.json"
+_PREPROCESS, _DATA_CARD = "preprocess.json", "data_card.json"
+_TEACHER, _LAYERS, _LAST = "teacher.json", "layers.json", "last.json"
+_BEST_WEIGHTS = "best.safetensors"
+_LOG, _WORKER_LOG = "log.jsonl", "worker.log"
+
+
+class Stamp(NamedTuple):
+    """What changes whenever a file is written."""
+
+    modified_ns: int
+    size: int
+
+
+class ArtifactStore(Protocol):
+    """The files of runs. A name is the path of a file below its run, with "/" between folders.
+
+    Methods that read raise `FileNotFoundError` for a file that is not there, and `OSError` where it cannot be read.
+    """
+
+    @property
+    def location(self) -> str:
+        """Where the files are, for people."""
+        ...
+
+    def run_ids(self) -> list[str]:
+        """The runs that have files, in alphabetical order."""
+        ...
+
+    def create(self, run_id: str) -> None:
+        """Make room for the files of a new run."""
+        ...
+
+    def delete(self, run_id: str, *, first: str) -> None:
+        """Remove all files of a run, the file `first` before the others."""
+        ...
+
+    def read(self, run_id: str, name: str) -> bytes:
+        """The content of a file."""
+        ...
+
+    def write(self, run_id: str, name: str, content: bytes) -> None:
+        """Write a file so that a reader finds the old content or the new one, never half of either.
+
+        Raises:
+            OSError: it cannot be written, or the run was deleted.
+        """
+        ...
+
+    def remove(self, run_id: str, name: str) -> None:
+        """Remove a file, if it is there."""
+        ...
+
+    def stamp(self, run_id: str, name: str) -> tuple[int, int] | None:
+        """When a file was written, in nanoseconds since 1970, and its size; None where it is not there."""
+        ...
+
+    def local_directory(self, run_id: str) -> Path:
+        """The files of a run as a folder of this machine."""
+        ...
+
+
+class DamagedArtifactError(ValueError):
+    """A file of a run cannot be read; `path` names it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"The file {path} is damaged.")
+        self.path = path
+
+
+@dataclass(frozen=True)
+class RunArtifacts:
+    """The files of one run."""
+
+    store: ArtifactStore
+    run_id: str
+
+    @classmethod
+    def in_directory(cls, directory: Path) -> RunArtifacts:
+        """The files of the run whose local directory this is."""
+        return cls(LocalArtifactStore(directory.parent), directory.name)
+
+    def create(self) -> None:
+        self.store.create(self.run_id)
+
+    def delete(self) -> None:
+        """Remove everything, the document first: without it a worker knows that its run was deleted, and a rebuild
+        does not list the run again."""
+        self.store.delete(self.run_id, first=_PROJECT)
+
+    def local_directory(self) -> Path:
+        """All files as a folder of this machine: for a worker, and for what is mapped into memory."""
+        return self.store.local_directory(self.run_id)
+
+    # Document and code
+
+    def project(self) -> Project:
+        """The document that the run froze.
+
+        Raises:
+            DocumentPathError: it is not there or cannot be read.
+            DocumentError: it is not a document.
+        """
+        try:
+            content = self.store.read(self.run_id, _PROJECT)
+        except OSError as error:
+            raise DocumentPathError(f"{self._path(_PROJECT)} cannot be read: {error.strerror or error}.") from None
+        return loads(content)
+
+    def save_project(self, project: Project) -> None:
+        """Raises:
+        DocumentError: it could not be read again; nothing is written.
+        """
+        self.store.write(self.run_id, _PROJECT, checked(project).encode())
+
+    def project_stamp(self) -> Stamp | None:
+        """When the document was written; None where it is not there, as the run was deleted."""
+        return self._stamp(_PROJECT)
+
+    def training_setting(self, name: str) -> Any:
+        """One training setting of the document, which is not validated for it; None where it cannot be read."""
+        try:
+            return self._json(_PROJECT)["training"].get(name)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def source(self) -> str:
+        """The generated code that the run trains.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+        return self.store.read(self.run_id, _SOURCE).decode()
+
+    def save_source(self, source: str) -> None:
+        self.store.write(self.run_id, _SOURCE, source.encode())
+
+    @property
+    def source_file(self) -> Path:
+        return self._path(_SOURCE)
+
+    # What is known of the run beside the database
+
+    def environment(self) -> dict[str, Any]:
+        """Versions, machine and fingerprints; empty where they are not known."""
+        return self._known(_ENVIRONMENT)
+
+    def save_environment(self, environment: Mapping[str, Any]) -> None:
+        self._save_json(_ENVIRONMENT, environment, indent=1)
+
+    def record(self) -> dict[str, Any]:
+        """The row of the database as it was written down last; empty where it was not, or cannot be read."""
+        return self._known(_RECORD)
+
+    def save_record(self, text: str) -> None:
+        self.store.write(self.run_id, _RECORD, text.encode())
+
+    def curves(self) -> dict[str, list[Any]]:
+        """The columns of the points of a run that ended; empty where they were not written down, or cannot be read."""
+        try:
+            columns = json.loads(gzip.decompress(self.store.read(self.run_id, _CURVES)))
+        except (OSError, EOFError, ValueError):
+            return {}
+        return columns if isinstance(columns, dict) else {}
+
+    def save_curves(self, columns: Mapping[str, Sequence[Any]]) -> None:
+        text = json.dumps(columns, separators=(",", ":"))
+        self.store.write(self.run_id, _CURVES, gzip.compress(text.encode(), 6, mtime=0))
+
+    def evaluation(self) -> dict[str, Any] | None:
+        """The evaluation as plain JSON; None where the run was not evaluated.
+
+        Raises:
+            DamagedArtifactError: it cannot be read.
+        """
+        try:
+            value = self._json(_EVALUATION)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            raise DamagedArtifactError(self._path(_EVALUATION)) from None
+        if not isinstance(value, dict):
+            raise DamagedArtifactError(self._path(_EVALUATION))
+        return value
+
+    def save_evaluation(self, value: Mapping[str, Any]) -> None:
+        self._save_json(_EVALUATION, value)
+
+    def delete_evaluation(self) -> None:
+        self.store.remove(self.run_id, _EVALUATION)
+
+    def log_event(self, event: str, **values: Any) -> None:
+        """Append a line to the run's log.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        log.write(self._path(_LOG), event, **values)
+
+    def events(self) -> list[dict[str, Any]]:
+        """The lines of the log, without those that a power cut left incomplete."""
+        try:
+            lines = self.store.read(self.run_id, _LOG).decode(errors="replace").splitlines()
+        except OSError:
+            return []
+        events = []
+        for line in lines:
+            with suppress(ValueError):
+                events.append(json.loads(line))
+        return [event for event in events if isinstance(event, dict)]
+
+    @property
+    def worker_log(self) -> Path:
+        """What the worker printed."""
+        return self._path(_WORKER_LOG)
+
+    # Data
+
+    def preprocess(self) -> Any | None:
+        """What was fitted on the training rows; None where nothing was kept."""
+        try:
+            return self._json(_PREPROCESS)
+        except FileNotFoundError:
+            return None
+
+    def save_preprocess(self, value: Any) -> None:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        self.store.write(self.run_id, _PREPROCESS, text.encode())
+
+    def save_data_card(self, value: Mapping[str, Any]) -> None:
+        text = json.dumps(value, indent=1, ensure_ascii=False, default=str)
+        self.store.write(self.run_id, _DATA_CARD, text.encode())
+
+    # Weights
+
+    @property
+    def best_weights(self) -> Path:
+        """The best weights on the validation rows."""
+        return self._path(_BEST_WEIGHTS)
+
+    @property
+    def start_weights(self) -> Path:
+        """The weights that the run starts from, if it does not start from random ones."""
+        return self._path("start.safetensors")
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints."""
+        return self._path("checkpoints")
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder of the weights that were kept after some epochs."""
+        return self._path("kept")
+
+    def last_checkpoint(self) -> Any:
+        """Which checkpoint is the last, as plain JSON.
+
+        Raises:
+            FileNotFoundError: there is none.
+            DamagedArtifactError: that cannot be read.
+        """
+        try:
+            return self._json(_LAST)
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError):
+            raise DamagedArtifactError(self._path(_LAST)) from None
+
+    def save_last_checkpoint(self, value: Mapping[str, Any]) -> None:
+        self._save_json(_LAST, value)
+
+    @property
+    def last_checkpoint_file(self) -> Path:
+        return self._path(_LAST)
+
+    def weights_written_at(self) -> float:
+        """When the best or last weights were written, in seconds since 1970; 0 where there are none."""
+        stamps = [self._stamp(name) for name in (_BEST_WEIGHTS, _LAST)]
+        return max((stamp.modified_ns / 1e9 for stamp in stamps if stamp), default=0.0)
+
+    def stored_weights(self) -> list[str]:
+        """Which of "best" and "last" are there."""
+        return [name for name, file in (("best", _BEST_WEIGHTS), ("last", _LAST)) if self._stamp(file)]
+
+    # The teacher of a distillation
+
+    @property
+    def teacher_weights(self) -> Path:
+        return self._path("teacher.safetensors")
+
+    @property
+    def teacher_source(self) -> Path:
+        return self._path("teacher.py")
+
+    def teacher(self) -> dict[str, Any]:
+        """What is known of the teacher beside its weights and its code."""
+        value: dict[str, Any] = self._json(_TEACHER)
+        return value
+
+    def save_teacher(self, value: Mapping[str, Any]) -> None:
+        self._save_json(_TEACHER, value)
+
+    # What is observed during training
+
+    def layer_statistics_header(self) -> bytes | None:
+        """What a record of the layer statistics holds, as JSON; None where there are none."""
+        try:
+            return self.store.read(self.run_id, _LAYERS)
+        except FileNotFoundError:
+            return None
+
+    def save_layer_statistics_header(self, text: bytes) -> None:
+        self.store.write(self.run_id, _LAYERS, text)
+
+    @property
+    def layer_statistics(self) -> Path:
+        """The records of the layer statistics, one after another."""
+        return self._path("layers.bin")
+
+    @property
+    def predictions(self) -> Path:
+        """What the network predicts for a few rows after each epoch."""
+        return self._path("samples.jsonl")
+
+    # What is made of a run later
+
+    @property
+    def explanations(self) -> Path:
+        """The folder of the explanations that were computed."""
+        return self._path("explanations")
+
+    def export_file(self, name: str) -> Path:
+        """The file of an export, which waits for its download."""
+        return self._path(name)
+
+    # Room for processes
+
+    @property
+    def reserve(self) -> Path:
+        """A file that takes a little room on the disk, which is given back when the disk is full."""
+        return self._path(".reserve")
+
+    @property
+    def ray(self) -> Path:
+        """The folder in which Ray keeps notes."""
+        return self._path("ray")
+
+    def remove_partial_files(self) -> None:
+        """Remove what a process that was ended in the middle of writing has left behind."""
+        directory = self.local_directory()
+        for path in (*directory.glob(".writing-*"), *directory.glob("*/.writing-*")):
+            path.unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
+        return self.local_directory() / name
+
+    def _stamp(self, name: str) -> Stamp | None:
+        stamp = self.store.stamp(self.run_id, name)
+        return Stamp(*stamp) if stamp else None
+
+    def _json(self, name: str) -> Any:
+        return json.loads(self.store.read(self.run_id, name))
+
+    def _known(self, name: str) -> dict[str, Any]:
+        try:
+            value = self._json(name)
+        except (OSError, ValueError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def _save_json(self, name: str, value: Mapping[str, Any], indent: int | None = None) -> None:
+        self.store.write(self.run_id, name, json.dumps(value, indent=indent).encode())
