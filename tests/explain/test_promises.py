@@ -28,7 +28,7 @@ from netloom.explain.influence.influence import influence, suspects
 from netloom.explain.plots.page import html
 from netloom.explain.robustness.robustness import robustness
 from netloom.runs import TrainedRun, fit_here
-from netloom.training.objectives.objective import Evaluation, Reference
+from netloom.training.objectives.evaluation import Evaluation, Reference
 from netloom.ui.explain.headline import headline
 from tests.explain.models import QUICK, trained
 from tests.networks import chain

@@ -380,7 +380,7 @@ def test_recommendations_are_ranked_among_unseen_items(ratings: Prepared) -> Non
     assert found.metrics["mrr"] == 1
     assert found.metrics["popular_ndcg@5"] < 0.9
     assert found.report is not None
-    assert found.report[0]["user"].startswith("user ")
+    assert str(found.report[0]["user"]).startswith("user ")
 
 
 @pytest.mark.parametrize("name", ["breast_cancer_binary", "shapes_two_outputs", "shapes_simclr", "ratings_bpr"])

@@ -19,6 +19,7 @@ from netloom.runs import evaluate, fit_here
 from netloom.store import RunArtifacts, open_store
 from netloom.tasks import task
 from netloom.training import checkpoints
+from netloom.training.objectives.evaluation import PlayedEpisode, PlayedEpisodes
 from netloom.ui.train.episodes import ENDS, player_data, returns_chart
 from tests.store.states import put
 from tests.training.test_reinforcement import agent
@@ -89,11 +90,16 @@ def test_every_environment_can_be_drawn() -> None:
 
 
 def test_episodes_are_told_with_their_returns_and_ends() -> None:
-    found = {
+    def episode(total: float, *, ended: bool) -> PlayedEpisode:
+        return {"seed": 1, "return": total, "ended": ended, "seen": [[0.0]], "actions": [0], "scores": [[1.0, 0.0]]}
+
+    found: PlayedEpisodes = {
         "drawing": "cart_pole",
         "actions": ["a", "b"],
         "values": True,
-        "shown": [{"return": 12.0, "ended": True}, {"return": 500.0, "ended": False}],
+        "returns": [12.0, 500.0],
+        "random_returns": [20.0],
+        "shown": [episode(12.0, ended=True), episode(500.0, ended=False)],
     }
     data = player_data(found, "run")
     assert [one["title"] for one in data["episodes"]] == ["An episode: 12", "An episode: 500"]

@@ -18,10 +18,11 @@ from tests.runs.test_vae_sampling import autoencoder, untrained
 
 def page() -> None:
     """Every kind of panel, with names that are markup; runs by itself within Streamlit."""
+    from netloom.training.objectives.evaluation import Panel, PanelPart
     from netloom.ui.components.example_panels import panels, separation_charts
 
     grid, hostile = [[0, 1], [2, 1]], "<img src=x onerror=alert(1)>"
-    parts = {
+    parts: dict[str, PanelPart] = {
         "picture": {"title": "Picture", "kind": "picture", "values": [[[0.0, 1.0], [0.5, 2.0]]]},
         "coloured": {"title": "Colour", "kind": "picture", "values": [[[0.0]], [[1.0]], [[0.5]]]},
         "classes": {"title": "True", "kind": "classes", "values": grid},
@@ -29,14 +30,21 @@ def page() -> None:
         "columns": {"title": "Row", "kind": "columns", "values": {"size": 1.0}, "other": {"size": 1.1}},
         "tags": {"title": "Said", "kind": "tags", "words": ["to", hostile], "values": ["O", "B-place"]},
     }
-    items = [
+    items: list[Panel] = [
         {"row": row, "group": group, "caption": hostile, "parts": [part]}
         for group in ("Worst", "Best")
         for row, part in enumerate(parts.values())
     ]
     panels(items, ("ground", hostile, "square"))
-    rates = {"false_positive_rate": [0.0, 1.0], "true_positive_rate": [0.0, 1.0]}
-    separation_charts({"usual": [0.1, 0.2], "unusual": [0.9], "threshold": 0.5, **rates})
+    separation_charts(
+        {
+            "usual": [0.1, 0.2],
+            "unusual": [0.9],
+            "threshold": 0.5,
+            "false_positive_rate": [0.0, 1.0],
+            "true_positive_rate": [0.0, 1.0],
+        }
+    )
 
 
 def test_every_kind_of_panel_is_drawn_and_nothing_in_it_is_markup() -> None:

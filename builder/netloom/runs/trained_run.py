@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from netloom.compile import input_fields, module, source
 from netloom.data import DataError, Prepared, prepare, schema
 from netloom.data.preparation.fitted_state import as_kept
-from netloom.data.quality.severe_findings import Caveat, caveats, severe
+from netloom.data.quality.severe_findings import caveats, severe
 from netloom.data.tables.row_file import reported, unknown_categories
 from netloom.document import DocumentError, Project
 from netloom.modalities.encoding.tokenization import last_places
@@ -23,8 +23,8 @@ from netloom.store import DamagedArtifactError, RunArtifacts, Store, open_store
 from netloom.tasks import task
 from netloom.training import checkpoints
 from netloom.training.initialization import verified
-from netloom.training.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Settings, Worst
-from netloom.training.objectives.objective import Reference, joined
+from netloom.training.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Settings
+from netloom.training.objectives.objective import joined
 from netloom.training.objectives.reinforcement import Agent
 from netloom.training.objectives.sequence_to_sequence import SequenceToSequence
 from netloom.training.streaming import measured, take
@@ -44,6 +44,7 @@ WEIGHTS = "weights"
 # In it, what it goes by: since then, losses and probabilities come from a network's logits, also where it gives
 # probabilities itself.
 READS, LOGITS = "reads", "logits"
+_DAMAGED = "The file {} is damaged; delete it, and measure the run again."
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def evaluation(store: Store, run_id: str) -> Evaluation | None:
     try:
         value = artifacts.evaluation()
     except DamagedArtifactError as error:
-        raise CheckpointError(f"The file {error.path} is damaged; delete it, and measure the run again.") from None
+        raise CheckpointError(_DAMAGED.format(error.path)) from None
     if value is None:
         return None
     measured = value.pop(WEIGHTS, "")
@@ -173,7 +174,12 @@ def evaluation(store: Store, run_id: str) -> Evaluation | None:
         if measured and recorded(weights) != measured:
             return None
     again = _measured_again(store, run_id, artifacts) if value.pop(READS, "") != LOGITS else None
-    return again or _read_evaluation(value)
+    if again is not None:
+        return again
+    try:
+        return Evaluation.from_json(value)
+    except ValueError:
+        raise CheckpointError(_DAMAGED.format(artifacts.evaluation_file)) from None
 
 
 def _measured_again(store: Store, run_id: str, artifacts: RunArtifacts) -> Evaluation | None:
@@ -189,15 +195,6 @@ def _measured_again(store: Store, run_id: str, artifacts: RunArtifacts) -> Evalu
     except (CheckpointError, DataError, DocumentError, FileNotFoundError):
         return None
     return found
-
-
-def _read_evaluation(value: dict[str, Any]) -> Evaluation:
-    value["classes"] = tuple(value["classes"])
-    value["worst"] = [Worst(**item) for item in value["worst"]]
-    value["reference"] = Reference(**value["reference"]) if value.get("reference") else None
-    value["intervals"] = {name: tuple(pair) for name, pair in value.get("intervals", {}).items()}
-    value["caveats"] = [Caveat(**item) for item in value.get("caveats", [])]
-    return Evaluation(**value)
 
 
 def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:

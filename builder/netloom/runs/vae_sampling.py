@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from netloom.training.objectives.adversarial import most_shown, shown
+from netloom.training.objectives.evaluation import Picture
 from netloom.training.streaming import take
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def samples(
     fields: Sequence[str],
     output: Callable[[dict[str, torch.Tensor]], torch.Tensor],
     rows: torch.Tensor,
-) -> dict[str, list[Any]]:
+) -> dict[str, list[Picture]]:
     """Pictures out of noise beside those of `rows`, as `Evaluation.samples` has them; empty where the network makes
     none: it draws no latent vector, or its answer also depends on what comes in, as with a connection around it."""
     import torch

@@ -210,6 +210,10 @@ class RunArtifacts:
     def save_evaluation(self, value: Mapping[str, Any]) -> None:
         self._save_json(_EVALUATION, value)
 
+    @property
+    def evaluation_file(self) -> Path:
+        return self._path(_EVALUATION)
+
     def delete_evaluation(self) -> None:
         self.store.remove(self.run_id, _EVALUATION)
 

@@ -97,9 +97,9 @@ def restore(artifacts: RunArtifacts, note: Callable[[str], object]) -> tuple[int
         return None
     name, checkpoint, problem = found
     if problem is not None:
-        write_bytes(folder / "last.json", json.dumps({"step": name[0], "folder": _text(name)}).encode())
+        artifacts.save_last_checkpoint({"step": name[0], "folder": _text(name)})
         for newer in [other for other in _names(artifacts) if other > name]:
-            _remove(folder, newer)
+            _remove(artifacts, newer)
         note(f"{problem} The run continues from the checkpoint of step {name[0]:,}.")
     return name[0], checkpoint
 
@@ -107,7 +107,7 @@ def restore(artifacts: RunArtifacts, note: Callable[[str], object]) -> tuple[int
 def restored_best(artifacts: RunArtifacts, note: Callable[[str], object]) -> dict[str, torch.Tensor] | None:
     """Return the best weights so far for a resumed worker; None if there are none, or they are damaged, which is
     logged."""
-    path = folder / "best.safetensors"
+    path = artifacts.best_weights
     if not path.exists():
         return None
     try:
@@ -123,7 +123,7 @@ def restored_best(artifacts: RunArtifacts, note: Callable[[str], object]) -> dic
 
 def save_best(artifacts: RunArtifacts, weights: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
     """Save the best weights so far with the step at which they were reached."""
-    save_weights(folder / "best.safetensors", separate(weights), {"facts": json.dumps(facts)})
+    save_weights(artifacts.best_weights, separate(weights), {"facts": json.dumps(facts)})
 
 
 def weights(artifacts: RunArtifacts, which: str = "best") -> dict[str, torch.Tensor]:
@@ -148,11 +148,7 @@ def last_step(artifacts: RunArtifacts) -> int | None:
 
 def chosen(artifacts: RunArtifacts) -> str:
     """Return which weights of a run are used: "best", or "last" if its document says so."""
-    try:
-        found = json.loads((folder / "project.json").read_bytes())["training"].get("keep")
-    except (OSError, ValueError, KeyError):
-        return "best"
-    return "last" if found == "last" else "best"
+    return "last" if artifacts.training_setting("keep") == "last" else "best"
 
 
 def weights_file(artifacts: RunArtifacts, which: str = "best") -> Path:
@@ -266,7 +262,7 @@ def _forget(artifacts: RunArtifacts) -> None:
 
 def _remove(artifacts: RunArtifacts, name: Name) -> None:
     """Rename a checkpoint, then delete its files, so that no incomplete checkpoint is ever visible."""
-    home = folder / "checkpoints"
+    home = artifacts.checkpoints
     gone = home / f".{uuid.uuid4().hex}"
     os.replace(home / _text(name), gone)
     shutil.rmtree(gone, ignore_errors=True)
@@ -286,6 +282,7 @@ def _pointed(artifacts: RunArtifacts) -> Name | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         name = None
     if name is None:
+        path = artifacts.last_checkpoint_file
         raise CheckpointError(f"The file {path}, which names the last checkpoint, is damaged.")
     return name
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import torch
 
     from netloom.data import Prepared
-    from netloom.training.objectives.objective import Evaluation, Objective, Settings
+    from netloom.training.objectives.evaluation import Evaluation
+    from netloom.training.objectives.objective import Objective, Settings
 
 Interval = tuple[float, float]
 BLOCKS = 20

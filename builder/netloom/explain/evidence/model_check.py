@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from netloom.data import Prepared
     from netloom.document import Project
-    from netloom.training.objectives.objective import Evaluation
+    from netloom.training.objectives.evaluation import Evaluation
 
 # How much of the network's work measuring may take, and of how many test rows.
 FLOPS, FEWEST, MOST = 10**11, 60, 2_000

@@ -36,7 +36,10 @@ ADVICE = 0.002
 
 
 class Observer(Callback):
-    """Stores its observations in the `artifacts` of a run. `every_s` is the minimum time between two samples of layer statistics."""
+    """Stores its observations in the `artifacts` of a run.
+
+    `every_s` is the minimum time between two samples of layer statistics.
+    """
 
     def __init__(self, project: Project, artifacts: RunArtifacts, every_s: float = EVERY_S) -> None:
         self._project, self._artifacts, self._every_s = project, artifacts, every_s

@@ -73,11 +73,8 @@ class Writer:
 
 def read_history(artifacts: RunArtifacts) -> History | None:
     """Return the history of a run, or None if there is none yet."""
-    try:
-        about: dict[str, Any] = json.loads((folder / ABOUT).read_text())
-        places = [Place(**{**place, "nodes": tuple(place["nodes"])}) for place in about["places"]]
-        found = _read(folder / RECORDS, _record(len(places)))
-    except FileNotFoundError:
+    header = artifacts.layer_statistics_header()
+    if header is None:
         return None
     about = json.loads(header)
     places = [Place(**{**place, "nodes": tuple(place["nodes"])}) for place in about["places"]]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.modalities.encoding.rows import restore_rows
 from netloom.tasks import gan
-from netloom.training.objectives.objective import NOTHING, Evaluation, Objective, Scores, Settings
+from netloom.training.objectives.evaluation import Evaluation
+from netloom.training.objectives.objective import NOTHING, Objective, Scores, Settings
 
 if TYPE_CHECKING:
     import torch

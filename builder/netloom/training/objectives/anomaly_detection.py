@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from netloom.tasks import anomaly_detection
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.classification_report import roc_auc
-from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Scores, Settings, Worst
+from netloom.training.objectives.evaluation import Evaluation, Worst
+from netloom.training.objectives.objective import NOTHING, WORST, Scores, Settings
 from netloom.training.objectives.reconstruction import Reconstruction, row_errors, side_by_side
 from netloom.training.objectives.reference_predictors import Trivial
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from netloom.tasks import binary_classification
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.classification_report import by_class, class_scores, confusion
-from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from netloom.training.objectives.evaluation import Evaluation, Worst
+from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
 from netloom.training.objectives.reference_predictors import Trivial
 from netloom.training.objectives.thresholds import HALF, areas, best_threshold, curves
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from netloom.modalities.encoding.tags import IGNORE
 from netloom.tasks import class_and_tags
 from netloom.training.objectives.classification import Classification
-from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings
+from netloom.training.objectives.evaluation import Evaluation
+from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
 from netloom.training.objectives.reference_predictors import Trivial
 from netloom.training.objectives.tagging import Tagging
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from netloom.training.objectives.evaluation import ScoreRow
+
 # Precision, recall, F1 and count of rows, each (classes).
 ClassScores = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -44,7 +46,7 @@ def roc_auc(positive: np.ndarray, scores: np.ndarray) -> float:
     return float((ranks[yes].sum() - count * (count + 1) / 2) / (count * (len(yes) - count)))
 
 
-def by_class(classes: Sequence[str], scores: Any) -> list[dict[str, Any]]:
+def by_class(classes: Sequence[str], scores: Any) -> list[ScoreRow]:
     """Return a row per class from its `class_scores`, or from the result of scikit-learn's
     `precision_recall_fscore_support`."""
     return [

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from netloom.tasks import contrastive
-from netloom.training.objectives.objective import NOTHING, Evaluation, Objective, Reference, Scores, Settings
+from netloom.training.objectives.evaluation import Embedding, Evaluation, Reference
+from netloom.training.objectives.objective import NOTHING, Objective, Scores, Settings
 
 if TYPE_CHECKING:
     import torch
@@ -196,7 +197,7 @@ def probe(bank: torch.Tensor, labels: torch.Tensor, asked: torch.Tensor) -> torc
     return torch.from_numpy(model.predict(((asked - middle) / scale).numpy()))
 
 
-def mapped(output: torch.Tensor, names: list[str]) -> dict[str, Any]:
+def mapped(output: torch.Tensor, names: list[str]) -> Embedding:
     """Return embeddings on their first two principal axes, with the label of each row."""
     import torch
 

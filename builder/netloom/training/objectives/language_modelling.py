@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from netloom.tasks import language_modelling
 from netloom.training.objectives import reference_predictors
-from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from netloom.training.objectives.evaluation import Evaluation, Worst
+from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
 from netloom.training.objectives.reference_predictors import Trivial
 
 if TYPE_CHECKING:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from netloom.data.preparation.decode import decode
+from netloom.training.objectives.evaluation import Evaluation, Reference
 from netloom.training.objectives.loss_weights import Pricing, pricing
 
 if TYPE_CHECKING:
     import torch
 
     from netloom.data import Prepared, Schema
-    from netloom.data.quality.severe_findings import Caveat
     from netloom.document import Training
     from netloom.tasks import Task
     from netloom.training.batch_augmentation import BatchAugmentation
@@ -36,64 +36,6 @@ class Scores:
 
     sums: dict[str, torch.Tensor]
     count: int
-
-
-@dataclass(frozen=True)
-class Worst:
-    """One of the rows with the greatest errors."""
-
-    row: int
-    loss: float
-    target: str
-    predicted: str
-    confidence: float | None
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The evaluation of a trained network on a split. Its parts depend on the objective."""
-
-    split: str
-    rows: int
-    metrics: dict[str, float]
-    classes: tuple[str, ...] = ()
-    confusion: list[list[int]] | None = None
-    report: list[dict[str, Any]] | None = None
-    # The scores of a second output, such as those of each kind of entity.
-    parts_report: list[dict[str, Any]] | None = None
-    residuals: dict[str, list[float]] | None = None
-    worst: list[Worst] = field(default_factory=list)
-    # Examples side by side, each as {row, caption, parts: [{title, kind, values, …}]}; `classes` colour their pixels.
-    panels: list[dict[str, Any]] = field(default_factory=list)
-    # How far what is unusual stands apart: scores of both, the threshold, and the curve of both rates. `names` are
-    # those of both, and `score` says what was measured, where it is not the error of a row.
-    separation: dict[str, Any] | None = None
-    # Episodes of an agent: their returns, and some of them step by step, as `objectives.reinforcement` has them.
-    episodes: dict[str, Any] | None = None
-    # Pictures (C, H, W) with values from 0 to 1, in groups such as those that were generated and those of the data.
-    samples: dict[str, list[Any]] = field(default_factory=dict)
-    # Embeddings on two axes, {x, y, names}.
-    embedding: dict[str, Any] | None = None
-    # Of several outputs: how each does by itself, as {name, objective, weight, metrics, …parts of an evaluation}.
-    outputs: list[dict[str, Any]] | None = None
-    # What has to be beaten, and the 95 % confidence interval (low, high) of each measure that has one.
-    reference: Reference | None = None
-    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
-    # What makes these figures untrue, as it was found in the data.
-    caveats: list[Caveat] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        from dataclasses import asdict
-
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The metrics of the baseline predictor `title` on the rows of an evaluation."""
-
-    title: str
-    metrics: dict[str, float]
 
 
 def joined(answer: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:

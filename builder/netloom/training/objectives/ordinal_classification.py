@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from netloom.tasks import ordinal_classification
 from netloom.training.objectives.classification import Classification
-from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Scores, Settings, Worst
+from netloom.training.objectives.evaluation import Evaluation, Worst
+from netloom.training.objectives.objective import NOTHING, WORST, Scores, Settings
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from netloom.tasks import ranking
-from netloom.training.objectives.objective import NOTHING, Evaluation, Objective, Reference, Scores, Settings
+from netloom.training.objectives.evaluation import Evaluation, Reference
+from netloom.training.objectives.objective import NOTHING, Objective, Scores, Settings
 
 if TYPE_CHECKING:
     import torch

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from netloom.modalities.encoding.rows import restore_rows
 from netloom.tasks import reconstruction
 from netloom.training.objectives import reference_predictors
+from netloom.training.objectives.evaluation import Evaluation, Panel, PanelPart, Worst
 from netloom.training.objectives.losses import SquaredLoss
-from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Settings, Worst
+from netloom.training.objectives.objective import NOTHING, WORST, Settings
 from netloom.training.objectives.reference_predictors import Trivial
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def row_errors(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return (output - target).square().flatten(1).mean(1)
 
 
-def side_by_side(output: torch.Tensor, data: Prepared, rows: torch.Tensor, error: torch.Tensor) -> list[dict[str, Any]]:
+def side_by_side(output: torch.Tensor, data: Prepared, rows: torch.Tensor, error: torch.Tensor) -> list[Panel]:
     """Return the rows with the greatest and the least error, each with its reconstruction."""
     order = error.argsort(descending=True).tolist()
     few = order[:SHOWN], [place for place in reversed(order) if place not in order[:SHOWN]][:SHOWN]
@@ -81,15 +82,17 @@ def side_by_side(output: torch.Tensor, data: Prepared, rows: torch.Tensor, error
     ]
 
 
-def _parts(output: torch.Tensor, data: Prepared, row: int) -> list[dict[str, Any]]:
+def _parts(output: torch.Tensor, data: Prepared, row: int) -> list[PanelPart]:
     """Return an example and its reconstruction, in the units of the data."""
     field = data.preprocess["fields"][0]
     given = data.inputs[field["name"]][row : row + 1].numpy()
     (before,), (after,) = restore_rows(field, given), restore_rows(field, output.unsqueeze(0).numpy())
     spec = data.schema.inputs[0]
     if not spec.is_image:
-        kind = "series" if spec.is_sequence else "columns"
-        return [{"title": "Input and reconstruction", "kind": kind, "values": before, "other": after}]
+        title = "Input and reconstruction"
+        if spec.is_sequence:
+            return [{"title": title, "kind": "series", "values": before, "other": after}]
+        return [{"title": title, "kind": "columns", "values": before, "other": after}]
     top = field["scale"]  # from the data's own units to a picture from 0 to 1
     return [
         {"title": title, "kind": "picture", "values": _scaled(value, top)}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from netloom.core.text import number
 from netloom.tasks import regression
 from netloom.training.objectives import reference_predictors
+from netloom.training.objectives.evaluation import Evaluation, ScoreRow, Worst
 from netloom.training.objectives.losses import SquaredLoss
-from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Scores, Settings, Worst
+from netloom.training.objectives.objective import NOTHING, WORST, Scores, Settings
 from netloom.training.objectives.reference_predictors import Trivial
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Regression(SquaredLoss):
         return {"pinball": float(pinball), "coverage": float((over <= 0).double().mean())}
 
 
-def _each(target: torch.Tensor, error: torch.Tensor) -> list[dict[str, Any]]:
+def _each(target: torch.Tensor, error: torch.Tensor) -> list[ScoreRow]:
     """Return the metrics of each of several numbers (N, k), such as each step of a horizon."""
     square, spread = error.square().flatten(1), (target - target.mean(0)).square().flatten(1).mean(0)
     rows = zip(square.mean(0).tolist(), error.abs().flatten(1).mean(0).tolist(), spread.tolist(), strict=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netloom.tasks import reinforcement
-from netloom.training.objectives.objective import NOTHING, Evaluation, Objective, Reference, Scores, Settings
+from netloom.training.objectives.evaluation import Evaluation, PlayedEpisode, Reference
+from netloom.training.objectives.objective import NOTHING, Objective, Scores, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +120,7 @@ def _chosen(episodes: list[Episode]) -> list[Episode]:
     return [ordered[place] for place in places][:SHOWN]
 
 
-def _shown(episode: Episode) -> dict[str, Any]:
+def _shown(episode: Episode) -> PlayedEpisode:
     """Return an episode as plain JSON, with numbers rounded for the browser."""
     import numpy as np
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netloom.tasks import segmentation
 from netloom.training.objectives import reference_predictors
-from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from netloom.training.objectives.evaluation import Evaluation, Panel, PanelPart, Worst
+from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
 from netloom.training.objectives.reference_predictors import Trivial
 
 if TYPE_CHECKING:
@@ -122,21 +123,21 @@ def _mean(values: list[float | None]) -> float:
 
 def _panels(
     said: torch.Tensor, right: torch.Tensor, data: Prepared, rows: torch.Tensor, order: list[int]
-) -> list[dict[str, Any]]:
+) -> list[Panel]:
     """Return image, mask and prediction of the worst rows, then of some median ones."""
     middle = [place for place in order[len(order) // 2 :] if place not in order[:SHOWN]][:SHOWN]
-    found = []
+    panels: list[Panel] = []
     for group, places in (("Worst", order[:SHOWN]), ("Typical", middle)):
         for place in places:
             row = int(rows[place])
             picture = data.raw.example(row, "").image
             # One grey channel (1, H, W), or three.
             shown = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
-            parts = [
+            parts: list[PanelPart] = [
                 {"title": "Image", "kind": "picture", "values": shown.round(4).tolist()},
                 {"title": "True", "kind": "classes", "values": data.target[row].tolist()},
                 {"title": "Predicted", "kind": "classes", "values": said[place].tolist()},
             ]
             caption = f"{data.target_text(row)} · {float(right[place]):.1%} of pixels correct"
-            found.append({"row": row, "group": group, "caption": caption, "parts": parts})
-    return found
+            panels.append({"row": row, "group": group, "caption": caption, "parts": parts})
+    return panels

@@ -10,8 +10,9 @@ from netloom.modalities.encoding.tags import IGNORE
 from netloom.modalities.encoding.text_fields import write, written
 from netloom.tasks import seq2seq
 from netloom.training.objectives import reference_predictors
+from netloom.training.objectives.evaluation import Evaluation, Reference, Worst
 from netloom.training.objectives.losses import StepCrossEntropy
-from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Reference, Settings, Worst
+from netloom.training.objectives.objective import NOTHING, WORST, Settings
 from netloom.training.objectives.reference_predictors import Trivial
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from netloom.tasks import several_outputs
 from netloom.tasks.several_outputs import head_of, head_width
-from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Objective, Scores, Settings, Worst
+from netloom.training.objectives.evaluation import Evaluation, Worst
+from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
 from netloom.training.objectives.reference_predictors import Trivial
 from netloom.training.objectives.registry import objectives
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     from netloom.data import Prepared, Schema
     from netloom.document import Training
-
-# The parts of an evaluation that are kept of each output.
-_KEPT = ("metrics", "classes", "confusion", "report", "residuals", "separation")
 
 
 @dataclass(frozen=True)
@@ -165,7 +163,12 @@ class SeveralOutputs(Objective):
                     "name": part.name,
                     "objective": part.objective.task.title,
                     "weight": part.weight,
-                    **{name: getattr(found, name) for name in _KEPT},
+                    "metrics": found.metrics,
+                    "classes": found.classes,
+                    "confusion": found.confusion,
+                    "report": found.report,
+                    "residuals": found.residuals,
+                    "separation": found.separation,
                 }
                 for part, found in zip(self.parts, each, strict=True)
             ],

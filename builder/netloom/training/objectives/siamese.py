@@ -11,16 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from netloom.tasks import siamese
 from netloom.training.objectives.classification_report import by_class, class_scores, confusion
-from netloom.training.objectives.objective import (
-    NOTHING,
-    WORST,
-    Evaluation,
-    Objective,
-    Reference,
-    Scores,
-    Settings,
-    Worst,
-)
+from netloom.training.objectives.evaluation import Evaluation, Reference, Worst
+from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
 from netloom.training.objectives.thresholds import areas, best_threshold, curves
 
 if TYPE_CHECKING:

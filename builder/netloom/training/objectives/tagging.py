@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 from netloom.modalities.encoding.tags import IGNORE, spans
 from netloom.tasks import tagging
 from netloom.training.objectives import reference_predictors
+from netloom.training.objectives.evaluation import Evaluation, ScoreRow, Worst
 from netloom.training.objectives.losses import StepCrossEntropy
-from netloom.training.objectives.objective import NOTHING, WORST, Evaluation, Scores, Settings, Worst
+from netloom.training.objectives.objective import NOTHING, WORST, Scores, Settings
 from netloom.training.objectives.reference_predictors import Trivial
 
 if TYPE_CHECKING:
@@ -143,10 +144,10 @@ def entity_scores(true: Sequence[Spans | list[Any]], found: Sequence[Spans | lis
     return precision, recall, 2 * right / (said + there) if said + there else 0.0
 
 
-def _report(true: Sequence[Any], found: Sequence[Any]) -> list[dict[str, Any]]:
+def _report(true: Sequence[Any], found: Sequence[Any]) -> list[ScoreRow]:
     """Return the scores of each type of entity."""
     kinds = sorted({kind for row in (*true, *found) for _, _, kind in row})
-    lines = []
+    lines: list[ScoreRow] = []
     for kind in kinds:
         mine = [[span for span in row if span[2] == kind] for row in true]
         said = [[span for span in row if span[2] == kind] for row in found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netloom.training.objectives.classification_report import roc_auc
+from netloom.training.objectives.evaluation import RateCurves
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +36,7 @@ def best_threshold(scores: torch.Tensor, positive: torch.Tensor) -> float:
     return float((ordered[best] + ordered[best + 1]) / 2)
 
 
-def curves(positive: Any, scores: Any) -> dict[str, Any]:
+def curves(positive: Any, scores: Any) -> RateCurves:
     """Return the ROC and precision-recall curves, subsampled for drawing; empty without positive or negative rows."""
     import numpy as np
     from sklearn.metrics import precision_recall_curve, roc_curve

@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from netloom.core.text import number
+from netloom.training.objectives.evaluation import ClassesPart, Embedding, Panel, Picture, PicturePart, Separation
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
 from netloom.ui.components.image_urls import address, enlarged
 from netloom.ui.components.state import Key
@@ -22,7 +23,7 @@ COLOURS = ("#d4d4d8", "#6366f1", "#f59e0b", "#10b981", "#ef4444", "#06b6d4", "#d
 ACROSS = 4
 
 
-def panels(found: list[dict[str, Any]], classes: Sequence[str]) -> None:
+def panels(found: list[Panel], classes: Sequence[str]) -> None:
     """All of them, in groups such as the worst and the best."""
     if classes and any(part["kind"] == "classes" for item in found for part in item["parts"]):
         legend(classes)
@@ -39,7 +40,7 @@ def panels(found: list[dict[str, Any]], classes: Sequence[str]) -> None:
                     st.caption(f"Row {item['row']} · {plain(item['caption'][:80])}")
 
 
-def samples(found: dict[str, list[Any]], *, judged: bool) -> None:
+def samples(found: dict[str, list[Picture]], *, judged: bool) -> None:
     """Groups of pictures (C, H, W), each as one sheet, beside each other. `judged`: it was measured how far they are
     apart, as it is of a GAN's, and not of what comes out of a decoder."""
     for column, (title, pictures) in zip(st.columns(len(found)), found.items(), strict=True):
@@ -96,11 +97,11 @@ def painted(numbers: Any) -> Any:
     return np.array(tones)[grid]
 
 
-def _parts(item: dict[str, Any]) -> None:
-    pictures = [part for part in item["parts"] if part["kind"] in ("picture", "classes")]
-    for column, part in zip(st.columns(len(pictures)) if pictures else [], pictures, strict=False):
-        column.image(_enlarged(part), width="stretch")
-        column.caption(part["title"])
+def _parts(item: Panel) -> None:
+    pictures = [part for part in item["parts"] if part["kind"] == "picture" or part["kind"] == "classes"]
+    for column, picture in zip(st.columns(len(pictures)) if pictures else [], pictures, strict=False):
+        column.image(_enlarged(picture), width="stretch")
+        column.caption(picture["title"])
     for part in item["parts"]:
         if part["kind"] == "series":
             key = Key.PANEL.of(item["row"], item.get("group", ""), part["title"])
@@ -134,7 +135,7 @@ def tagged(words: Sequence[str], tags: Sequence[str]) -> None:
     st.html(f'<div style="line-height:1.9">{" ".join(marks)}</div>')
 
 
-def _enlarged(part: dict[str, Any]) -> str:
+def _enlarged(part: PicturePart | ClassesPart) -> str:
     if part["kind"] == "classes":
         return enlarged(painted(part["values"]))
     values = np.asarray(part["values"], dtype=np.float64)
@@ -153,7 +154,7 @@ def _overlaid(before: np.ndarray, after: np.ndarray) -> go.Figure:
     return figure
 
 
-def separation_charts(found: dict[str, Any], name: str = "") -> None:
+def separation_charts(found: Separation, name: str = "") -> None:
     """How far unusual rows, or those of the other class, stand apart: the scores of both with the threshold, the curve
     of both rates, and where it is known that of precision and recall. `name` tells several of them apart."""
     curved = bool(found.get("precision"))
@@ -165,7 +166,7 @@ def separation_charts(found: dict[str, Any], name: str = "") -> None:
         right[1].plotly_chart(_precision(found), width="stretch", key=Key.PRECISION.of(name))
 
 
-def _precision(found: dict[str, Any]) -> go.Figure:
+def _precision(found: Separation) -> go.Figure:
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -182,7 +183,7 @@ def _precision(found: dict[str, Any]) -> go.Figure:
     return figure
 
 
-def embedding_chart(found: dict[str, Any]) -> go.Figure:
+def embedding_chart(found: Embedding) -> go.Figure:
     """Embeddings on their first two principal axes, coloured by class."""
     import plotly.graph_objects as go
 
@@ -207,15 +208,15 @@ def embedding_chart(found: dict[str, Any]) -> go.Figure:
     return figure
 
 
-def _histogram(found: dict[str, Any]) -> go.Figure:
+def _histogram(found: Separation) -> go.Figure:
     import plotly.graph_objects as go
 
     top = max([*found["usual"], *found["unusual"]], default=1.0)
     names = found.get("names") or ("usual", "unusual")
     bins = {"start": 0, "end": top * 1.001, "size": top / 40 or 1}
     figure = go.Figure()
-    for key, name, tone in (("usual", names[0], TRAIN), ("unusual", names[1], VALIDATION)):
-        figure.add_histogram(x=found[key], name=name, marker_color=tone, opacity=0.7, xbins=bins)
+    for values, name, tone in ((found["usual"], names[0], TRAIN), (found["unusual"], names[1], VALIDATION)):
+        figure.add_histogram(x=values, name=name, marker_color=tone, opacity=0.7, xbins=bins)
     if np.isfinite(found["threshold"]):
         figure.add_vline(found["threshold"], line_dash="dot", line_color="#94a3b8", annotation_text="threshold")
     figure.update_layout(
@@ -230,7 +231,7 @@ def _histogram(found: dict[str, Any]) -> go.Figure:
     return figure
 
 
-def _rates(found: dict[str, Any]) -> go.Figure:
+def _rates(found: Separation) -> go.Figure:
     import plotly.graph_objects as go
 
     figure = go.Figure()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
+from netloom.training.objectives.evaluation import PlayedEpisodes
 from netloom.training.reinforcement.episodes import environment_of
 from netloom.ui.components.charts import MARGIN, TRAIN
 from netloom.ui.components.words import plain
@@ -76,7 +77,7 @@ button:hover, select:hover, :focus-visible { border-color: var(--st-primary-colo
 """
 
 
-def episodes(found: dict[str, Any], run_id: str) -> None:
+def episodes(found: PlayedEpisodes, run_id: str) -> None:
     """The returns of all episodes beside those of chance, and some of them to be played."""
     left, right = st.columns([1.5, 1], gap="medium")
     with left:
@@ -89,7 +90,7 @@ def episodes(found: dict[str, Any], run_id: str) -> None:
         st.plotly_chart(chart, width="stretch", key=Key.RETURNS.of(run_id), config={"displayModeBar": False})
 
 
-def chosen_step(data: Prepared, found: dict[str, Any], run_id: str) -> dict[str, Any]:
+def chosen_step(data: Prepared, found: PlayedEpisodes, run_id: str) -> dict[str, Any]:
     """A step of one of the episodes that are shown, as a raw row of the data: what the agent saw there."""
     shown, environment = found["shown"], environment_of(data)
     titles = _titles(found)
@@ -125,17 +126,18 @@ def returns_chart(returns: list[float], random: list[float]) -> go.Figure:
     return figure
 
 
-def player_data(found: dict[str, Any], run_id: str) -> dict[str, Any]:
+def player_data(found: PlayedEpisodes, run_id: str) -> dict[str, Any]:
     """What the player shows."""
     ended, late = ENDS[found["drawing"]]
     shown = [
         {**episode, "title": title, "end": ended if episode["ended"] else late}
         for title, episode in zip(_titles(found), found["shown"], strict=True)
     ]
-    return {**{name: found[name] for name in ("drawing", "actions", "values")}, "episodes": shown, "run": run_id}
+    common = {"drawing": found["drawing"], "actions": found["actions"], "values": found["values"]}
+    return {**common, "episodes": shown, "run": run_id}
 
 
-def _titles(found: dict[str, Any]) -> list[str]:
+def _titles(found: PlayedEpisodes) -> list[str]:
     """What the episodes that are shown are called, with their returns."""
     shown = found["shown"]
     names = TITLES if len(shown) == len(TITLES) else ("An episode",) * len(shown)

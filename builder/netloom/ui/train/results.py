@@ -18,6 +18,7 @@ from netloom.runs.setting_changes import changes_of
 from netloom.store import Run
 from netloom.tasks import metric
 from netloom.training import Evaluation, Reference
+from netloom.training.objectives.evaluation import OutputEvaluation, PlayedEpisodes, ScoreRow
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.caveats import score_caveats
 from netloom.ui.components.charts import confusion_chart, residual_charts, series_chart
@@ -62,7 +63,7 @@ def results(live: Live, run: Run) -> None:
     for change in changes_of(run):
         st.caption(change.sentence())
     if found.episodes:
-        _acted(live, run, found)
+        _acted(live, run, found, found.episodes)
         return
     st.caption(f"{found.rows:,} test rows, which were not used for training or for selecting the best weights.")
     tabs(
@@ -114,13 +115,12 @@ def measured(name: str, value: float, run: Run | None = None) -> tuple[str, str]
     return f"{on_curves} ({part}" if part else on_curves, found.written(value)
 
 
-def _acted(live: Live, run: Run, found: Evaluation) -> None:
+def _acted(live: Live, run: Run, found: Evaluation, played: PlayedEpisodes) -> None:
     """The episodes of an agent, and downloads."""
     st.caption(
         f"Means over {found.rows} episodes whose start states were not used for training or for selecting the best "
         "weights. The agent takes the best action at every step. Random: the same start states, with random actions."
     )
-    played = found.episodes or {}
     tabs({"Episodes": lambda: episodes(played, run.id), "Export": lambda: take_away(live, run)}, f"results {run.id}")
 
 
@@ -159,16 +159,25 @@ def _detail(found: Evaluation, name: str = "") -> None:
         st.caption("A language model has no confusion matrix. The next tab shows the passages with the greatest loss.")
 
 
-def _output(found: Evaluation, part: dict[str, Any]) -> None:
+def _output(found: Evaluation, part: OutputEvaluation) -> None:
     """How one of several outputs does by itself."""
     st.markdown(f"#### {plain(part['name'])}")
     st.caption(f"{part['objective']} · weight {part['weight']:g} in the loss")
     _metrics(_of_output(found, part))
-    kept = ("metrics", "classes", "confusion", "report", "residuals", "separation")
-    _detail(Evaluation(split=found.split, rows=found.rows, **{name: part[name] for name in kept}), part["name"])
+    alone = Evaluation(
+        split=found.split,
+        rows=found.rows,
+        metrics=part["metrics"],
+        classes=part["classes"],
+        confusion=part["confusion"],
+        report=part["report"],
+        residuals=part["residuals"],
+        separation=part["separation"],
+    )
+    _detail(alone, part["name"])
 
 
-def _of_output(found: Evaluation, part: dict[str, Any]) -> Evaluation:
+def _of_output(found: Evaluation, part: OutputEvaluation) -> Evaluation:
     """The metrics of one of several outputs, by their own names."""
     reference, end = found.reference, f" ({part['name']})"
     intervals = {name.removesuffix(end): value for name, value in found.intervals.items() if name.endswith(end)}
@@ -178,7 +187,7 @@ def _of_output(found: Evaluation, part: dict[str, Any]) -> Evaluation:
     return Evaluation(found.split, found.rows, part["metrics"], reference=reference, intervals=intervals)
 
 
-def _report(place: DeltaGenerator, lines: list[dict[str, Any]]) -> None:
+def _report(place: DeltaGenerator, lines: list[ScoreRow]) -> None:
     """The scores of each class."""
     # So narrow that no column is cut off beside the confusion.
     share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f", width=84)

@@ -1,0 +1,218 @@
+"""What an evaluation holds: figures that every task has, and typed parts that tasks combine.
+
+A part is plain JSON, as it is saved, sent to a browser and printed by the command line. Parts that come in several
+forms carry a `kind`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Any, Literal, NotRequired, TypeAlias
+
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict  # pydantic asks for it below Python 3.12
+
+from netloom.data.quality.severe_findings import Caveat
+
+# One row of a table of scores, such as those of a class: its name and numbers by column.
+ScoreRow: TypeAlias = dict[str, str | bool | int | float | None]
+# A picture (C, H, W) with values from 0 to 1.
+Picture: TypeAlias = list[list[list[float]]]
+
+
+class Residuals(TypedDict):
+    """The true and the predicted numbers of all rows."""
+
+    target: list[float]
+    predicted: list[float]
+
+
+class RateCurves(TypedDict):
+    """The ROC curve, and precision against recall, over all thresholds; empty where only one class is there."""
+
+    false_positive_rate: list[float]
+    true_positive_rate: list[float]
+    precision: NotRequired[list[float]]
+    recall: NotRequired[list[float]]
+
+
+class Separation(RateCurves):
+    """How far two kinds of rows stand apart: the scores of both and the threshold between them.
+
+    `names` are those of both kinds, and `score` says what was measured, where it is not the error of a row.
+    """
+
+    usual: list[float]
+    unusual: list[float]
+    threshold: float
+    names: NotRequired[list[str]]
+    score: NotRequired[str]
+
+
+class Embedding(TypedDict):
+    """Embeddings on two axes, with what each row is."""
+
+    x: list[float]
+    y: list[float]
+    names: list[str]
+
+
+class PicturePart(TypedDict):
+    """A picture (C, H, W) with values from 0 to 1."""
+
+    kind: Literal["picture"]
+    title: str
+    values: Picture
+
+
+class ClassesPart(TypedDict):
+    """A mask (H, W) of class numbers."""
+
+    kind: Literal["classes"]
+    title: str
+    values: list[list[int]]
+
+
+class TagsPart(TypedDict):
+    """Words, each with its tag."""
+
+    kind: Literal["tags"]
+    title: str
+    words: list[str]
+    values: list[str]
+
+
+class SeriesPart(TypedDict):
+    """A series (T, channels) and its reconstruction."""
+
+    kind: Literal["series"]
+    title: str
+    values: list[list[float]]
+    other: list[list[float]]
+
+
+class ColumnsPart(TypedDict):
+    """The columns of a row and their reconstruction."""
+
+    kind: Literal["columns"]
+    title: str
+    values: dict[str, Any]
+    other: dict[str, Any]
+
+
+PanelPart: TypeAlias = PicturePart | ClassesPart | TagsPart | SeriesPart | ColumnsPart
+
+
+class Panel(TypedDict):
+    """An example beside what the network made of it."""
+
+    row: int
+    caption: str
+    parts: list[PanelPart]
+    group: NotRequired[str]
+
+
+# "return" is no name that a class body can have.
+PlayedEpisode = TypedDict(
+    "PlayedEpisode",
+    {
+        "seed": int,
+        "return": float,
+        "ended": bool,
+        "seen": list[Any],
+        "actions": list[int],
+        "scores": list[list[float]],
+    },
+)
+"""An episode step by step: observations (T, …), actions (T,), and the scores (T, actions) that chose them."""
+
+
+class PlayedEpisodes(TypedDict):
+    """The returns of an agent's episodes and of random actions, and some of its episodes to be shown."""
+
+    drawing: str
+    actions: list[str]
+    values: bool
+    returns: list[float]
+    random_returns: list[float]
+    shown: list[PlayedEpisode]
+
+
+class OutputEvaluation(TypedDict):
+    """How one of several outputs does by itself."""
+
+    name: str
+    objective: str
+    weight: float
+    metrics: dict[str, float]
+    classes: tuple[str, ...]
+    confusion: list[list[int]] | None
+    report: list[ScoreRow] | None
+    residuals: Residuals | None
+    separation: Separation | None
+
+
+@dataclass(frozen=True)
+class Worst:
+    """A row of the data on which the network is most wrong."""
+
+    row: int
+    loss: float
+    target: str
+    predicted: str
+    confidence: float | None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How a trivial predictor, which `title` names, does on the rows of an evaluation, by the same metrics."""
+
+    title: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A trained network on one split. Which parts are there depends on the task."""
+
+    split: str
+    rows: int
+    metrics: dict[str, float]
+    classes: tuple[str, ...] = ()
+    confusion: list[list[int]] | None = None
+    report: list[ScoreRow] | None = None
+    # The scores of a second output, such as those of each kind of entity.
+    parts_report: list[ScoreRow] | None = None
+    residuals: Residuals | None = None
+    worst: list[Worst] = field(default_factory=list)
+    # `classes` color the pixels of masks.
+    panels: list[Panel] = field(default_factory=list)
+    separation: Separation | None = None
+    episodes: PlayedEpisodes | None = None
+    # Pictures in groups, such as those that were generated and those of the data.
+    samples: dict[str, list[Picture]] = field(default_factory=dict)
+    embedding: Embedding | None = None
+    outputs: list[OutputEvaluation] | None = None
+    # What has to be beaten, and the 95 % confidence interval (low, high) of each metric that has one.
+    reference: Reference | None = None
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    # What makes these figures untrue, as it was found in the data.
+    caveats: list[Caveat] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Evaluation:
+        """The evaluation that `as_json` wrote.
+
+        Raises:
+            ValueError: it is not one; the message names the key.
+        """
+        return _adapter().validate_python(value)
+
+
+@cache
+def _adapter() -> TypeAdapter[Evaluation]:
+    return TypeAdapter(Evaluation)
