@@ -12,6 +12,7 @@ import pytest
 from netloom.document import Project, apply, dumps, read, write
 from netloom.runs import sweeps
 from netloom.store import Store, open_store
+from netloom.store.runs import NewTrial
 from tests.cli.conftest import Console
 from tests.runs.examples import moons
 from tests.store.states import put
@@ -103,7 +104,7 @@ def test_last_after_a_sweep_is_its_best_trial_and_says_so(console: Console, stor
     project = moons()
     project_id = store.create_project(project)
     sweep = store.create_sweep(project_id, project, sweeps.plan(project, {"training.seed": {"choices": [1, 2, 3]}}))
-    ids = [store.create_run(project_id, project, trial=(sweep.id, number, {})).id for number in range(3)]
+    ids = [store.create_run(project_id, project, trial=NewTrial(sweep.id, number, {})).id for number in range(3)]
     said = console("runs", "describe", "last", "--notes", "early")
     assert f"last is run {ids[2][:8]}: the newest trial, as none has a result of the sweep 'Moons'." in said.err
     for number, (run_id, loss) in enumerate(zip(ids, (0.5, 0.125, 0.25), strict=True)):

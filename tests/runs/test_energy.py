@@ -11,6 +11,7 @@ import pytest
 
 from netloom.runs import energy
 from netloom.runs.energy import Meter, sentence
+from netloom.store.run_summary import RunSummary
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_an_estimate_from_the_seconds_of_the_processor() -> None:
 
 
 def test_what_the_energy_comes_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {"energy_kwh": 0.5, "energy_measured": True}
+    told: RunSummary = {"energy_kwh": 0.5, "energy_measured": True}
     monkeypatch.setenv("NETLOOM_CO2_G_PER_KWH", "100")
     monkeypatch.setenv("NETLOOM_CENTS_PER_KWH", "30")
     assert sentence(told) == "500 Wh, measured by codecarbon · about 50 g CO₂ · about 15 cents"

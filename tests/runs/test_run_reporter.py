@@ -80,7 +80,7 @@ def test_the_time_of_a_pause_counts_for_no_speed(home: Path, tmp_path: Path, mon
         Observer(project, RunArtifacts.in_directory(tmp_path)),
         RunLimits(0, 0, 0, 0),
     )
-    link.tell(total_steps=1_000)
+    link.tell({"total_steps": 1_000})
 
     def beat(times: int, steps: int) -> None:
         for _ in range(times):

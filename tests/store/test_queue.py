@@ -6,6 +6,7 @@ import pytest
 
 from netloom.document import Project, Training
 from netloom.store import Full, Limits, Missing, Run, Store, StoreError
+from netloom.store.runs import NewTrial
 from tests.store.processes import claim, together
 from tests.store.states import put
 
@@ -137,10 +138,10 @@ def test_tags_notes_and_where_it_comes_from(store: Store, project: Project, proj
 
 def test_a_trial_of_a_number_is_made_once_and_with_its_run(store: Store, project: Project, project_id: str) -> None:
     sweep = store.create_sweep(project_id, project, {"trials": 3})
-    run = store.create_run(project_id, project, trial=(sweep.id, 0, {"training.seed": 1}))
+    run = store.create_run(project_id, project, trial=NewTrial(sweep.id, 0, {"training.seed": 1}))
     assert run.sweep_id == sweep.id
     with pytest.raises(Missing):
-        store.create_run(project_id, project, trial=(sweep.id, 0, {}))
+        store.create_run(project_id, project, trial=NewTrial(sweep.id, 0, {}))
     with pytest.raises(Missing):
         store.fail_trial(sweep.id, 0, {}, "late")
     assert len(store.runs()) == 1, "no run without its trial"
@@ -163,7 +164,7 @@ def test_a_trial_of_a_number_is_made_once_and_with_its_run(store: Store, project
     assert store.stop_sweep(sweep.id)
     assert not store.stop_sweep(sweep.id)
     with pytest.raises(Missing, match="makes no more trials"):
-        store.create_run(project_id, project, trial=(sweep.id, 2, {}))
+        store.create_run(project_id, project, trial=NewTrial(sweep.id, 2, {}))
     assert [row.id for row in store.sweeps(project_id, "stopped")] == [sweep.id]
     store.delete_sweep(sweep.id)
     assert (store.sweeps(), store.trials(sweep.id)) == ([], [])

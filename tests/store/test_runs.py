@@ -112,8 +112,8 @@ def test_whatever_a_lost_worker_says_is_not_kept(store: Store, run: Run) -> None
 
 
 def test_what_is_known_of_a_run_is_added_to_by_two_at_once(store: Store, run: Run) -> None:
-    store.note_about(run.id, halted=True)
-    store.note_about(run.id, retries=1)
+    store.note_about(run.id, {"halted": True})
+    store.note_about(run.id, {"retries": 1})
     assert store.run(run.id).about == {"halted": True, "retries": 1}
 
 

@@ -12,6 +12,7 @@ import torch
 
 from netloom.document import DataChoice, Project, Training
 from netloom.store import RunArtifacts
+from netloom.store.run_summary import RunNotice
 from netloom.training.diagnostics import MEASURES, Place, nan_tracer
 from netloom.training.diagnostics.alerts import Adviser, Seen
 from netloom.training.diagnostics.rules import REFUTED, RULES
@@ -23,7 +24,7 @@ from tests.training.test_diagnostics import Watched
 MOONS = ("Input", {"field": "features", "kind": "vector", "shape": [2]})
 
 
-def told(project: Project, home: Path, folder: Path, data: Any = None) -> dict[str, dict[str, Any]]:
+def told(project: Project, home: Path, folder: Path, data: Any = None) -> dict[str, RunNotice]:
     """The warnings of a run, by code."""
     made = loop(project, home)
     if data is not None:

@@ -101,6 +101,8 @@ def _tabs(folder: str) -> None:
                 "severity": "warning",
                 "message": "A <b> *bold* claim.",
                 "fix": "Mend it.",
+                "where": "",
+                "nodes": [],
                 "step": 7,
                 "epoch": 0,
             }

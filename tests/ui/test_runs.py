@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from netloom.runs import sweeps
 from netloom.store import Store, open_store
+from netloom.store.runs import NewTrial
 from netloom.ui.runs.comparison import parallel_chart
 from netloom.ui.runs.state import RunsState
 from netloom.ui.shell import session
@@ -184,7 +185,7 @@ def test_a_trial_of_a_sweep_that_was_stopped_is_not_said_to_run(store: Store) ->
     project_id = store.create_project(moons())
     space = {"training.learning_rate": {"low": 0.001, "high": 0.1}}
     sweep = store.create_sweep(project_id, moons(), sweeps.plan(moons(), space, trials=2))
-    run = store.create_run(project_id, moons(), trial=(sweep.id, 0, {"training.learning_rate": 0.01}))
+    run = store.create_run(project_id, moons(), trial=NewTrial(sweep.id, 0, {"training.learning_rate": 0.01}))
     put(store, run.id, "stopping")
     put_sweep(store, sweep.id, "stopped")
     app = opened()

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netloom.data.quality.severe_findings import Caveat
 
 if TYPE_CHECKING:
     from netloom.store import Run
-
-_KEY = "caveats"
+    from netloom.store.run_summary import NotedCaveat
 
 
 def caveats_of(run: Run) -> list[Caveat]:
     """The caveats of a run that was measured."""
-    return [Caveat(**item) for item in run.summary.get(_KEY, [])]
+    return [Caveat(**item) for item in run.summary.get("caveats", [])]
 
 
-def facts(found: Sequence[Caveat]) -> dict[str, Any]:
-    """What a run's summary holds of them."""
-    return {_KEY: [asdict(one) for one in found]} if found else {}
+def noted(caveats: Sequence[Caveat]) -> list[NotedCaveat]:
+    """The caveats as the summary of a run holds them."""
+    return [{"code": caveat.code, "message": caveat.message} for caveat in caveats]

@@ -14,6 +14,7 @@ from netloom.runs.control import ACTIVE, enter, start
 from netloom.runs.snapshots import series
 from netloom.runs.supervisor import refresh
 from netloom.store import RunArtifacts, Store, StoreError
+from netloom.store.run_summary import RunOrigin
 from netloom.training import checkpoints
 from netloom.training.initialization import RUN, StartError, starting_from
 
@@ -87,7 +88,7 @@ def branch(
     file, epoch = _weights(artifacts, at)
     project = starting_from(_changed(artifacts.project(), dict(training or {})), f"{RUN}{run_id}")
     place = f"epoch {epoch}" if epoch is not None else f"its {at} weights"
-    about = {"branch": {"run": run_id, "at": at, "title": run.title}}
+    about: RunOrigin = {"branch": {"run": run_id, "at": at, "title": run.title}}
     name = title or f"{plain(run.title)[:120]}, from {place}"
     owner = run.owner if owner is None else owner
     return start(store, run.project_id, project, title=name, owner=owner, about=about, weights=file)

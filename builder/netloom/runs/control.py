@@ -25,6 +25,8 @@ from netloom.runs.processes import MODULE, Worker
 from netloom.runs.records import keep_record
 from netloom.store import Lost, Run, Store
 from netloom.store.host import here, named
+from netloom.store.run_summary import RunOrigin
+from netloom.store.runs import NewTrial
 from netloom.store.states import WITH_WORKER
 from netloom.training.device import threads
 from netloom.training.initialization import StartError, freeze, looked_at, verified, whole
@@ -58,8 +60,8 @@ def start(
     title: str = "",
     owner: str = "",
     tags: Sequence[str] = (),
-    about: dict[str, Any] | None = None,
-    trial: tuple[str, int, dict[str, Any]] | None = None,
+    about: RunOrigin | None = None,
+    trial: NewTrial | None = None,
     weights: Path | None = None,
     workers: int = 0,
     place: str = "",
@@ -77,7 +79,7 @@ def start(
     """
     if workers:
         cluster.check(project, workers)
-        about = {**(about or {}), "backend": cluster.RAY, "workers": workers}
+        about = RunOrigin({**(about or {}), "backend": cluster.RAY, "workers": workers})
     project = with_dataset_id(project, store.home)
     analysis: Analysis = analyse(project, schema(project.data, store.home))
     if analysis.errors:
@@ -99,8 +101,18 @@ def start(
         if taught:
             distillation.freeze(taught, artifacts)
         artifacts.save_environment(environment(project, text))
-        more: dict[str, Any] = {"owner": owner, "tags": tags, "about": about, "trial": trial, "place": place}
-        store.create_run(project_id, project, title, run_id=run_id, limits=limits(), **more)
+        store.create_run(
+            project_id,
+            project,
+            title,
+            run_id=run_id,
+            owner=owner,
+            tags=tags,
+            about=about,
+            trial=trial,
+            place=place,
+            limits=limits(),
+        )
         keep_record(store, run_id)
     except BaseException as error:
         artifacts.delete()
@@ -117,7 +129,7 @@ def enter(
     *,
     owner: str | None = None,
     reopen: bool = False,
-    about: dict[str, Any] | None = None,
+    about: RunOrigin | None = None,
     prepare: Callable[[], object] | None = None,
 ) -> None:
     """Let a run that ended take its place in the queue again, in the turns of `owner` (else of whose it was); one that
@@ -127,7 +139,9 @@ def enter(
     Raises:
         StoreError: as many runs wait as may wait, it goes on already, or it went on and ended since `run` was read.
     """
-    known = {**(about or {}), **({"halted": False} if run.about.get("halted") else {})}
+    known = RunOrigin({**(about or {})})
+    if run.about.get("halted"):
+        known["halted"] = False
     store.enqueue(run, reopen=reopen, owner=owner, about=known, limits=limits(), prepare=prepare)
     keep_record(store, run.id)
     advance(store)

@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from netloom.core.settings import settings
+from netloom.store.run_summary import RunSummary
 
 _JOULES = 3.6e6
 # codecarbon is imported after the first steps, or it would take them their turns.
@@ -21,7 +22,7 @@ LATER_S = 1.5
 class Meter:
     """Counts from when it is made. `before` is what the run told before it was interrupted."""
 
-    def __init__(self, before: dict[str, Any]) -> None:
+    def __init__(self, before: RunSummary) -> None:
         self._process = psutil.Process()
         self._spent_s = float(before.get("cpu_s") or 0.0)
         self._before_kwh = float(before.get("energy_kwh") or 0.0)
@@ -29,20 +30,21 @@ class Meter:
         self._start_s = self._seconds()
         self._tracker = _Tracker() if find_spec("codecarbon") else None
 
-    def read(self) -> dict[str, Any]:
+    def read(self) -> RunSummary:
         """Seconds of the processor so far, and the energy as an estimate from them."""
         seconds = self._seconds() - self._start_s
         kwh = self._before_kwh + seconds * watts() / _JOULES
         return {"cpu_s": round(self._spent_s + seconds, 2), "energy_kwh": kwh, "energy_measured": False}
 
-    def stop(self) -> dict[str, Any]:
+    def stop(self) -> RunSummary:
         """The last reading; where codecarbon measured, its own on top of what the run had told before. It counts as
         measured where all of it was: a worker that was killed had no time to ask codecarbon."""
-        found = self.read()
+        reading = self.read()
         measured = self._tracker.stop() if self._tracker is not None else None
         if measured is not None:
-            found |= {"energy_kwh": self._before_kwh + measured, "energy_measured": self._all_measured}
-        return found
+            reading["energy_kwh"] = self._before_kwh + measured
+            reading["energy_measured"] = self._all_measured
+        return reading
 
     def _seconds(self) -> float:
         times = self._process.cpu_times()
@@ -54,7 +56,7 @@ def watts() -> float:
     return settings.core_watts
 
 
-def sentence(summary: dict[str, Any]) -> str:
+def sentence(summary: RunSummary) -> str:
     """The energy of a run in words, and what it comes to; empty where nothing is known."""
     kwh = summary.get("energy_kwh")
     if not isinstance(kwh, float):

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from netloom.data import prepare
 from netloom.data.quality.dataset_card import save_card
 from netloom.document import Project
-from netloom.runs.caveats import facts
+from netloom.runs.caveats import noted
 from netloom.runs.distillation import teach, within
 from netloom.runs.fingerprint import note_machine
 from netloom.runs.limits import FULL, RunLimits, no_memory, no_room
@@ -62,7 +62,9 @@ def carry_out(
         measured = evaluate(trained)
         save_evaluation(artifacts, measured)
         save_card(artifacts, trainer.data, project.data, store.home)
-        reporter.tell(test=measured.metrics, **facts(measured.caveats))
+        reporter.tell({"test": measured.metrics})
+        if measured.caveats:
+            reporter.tell({"caveats": noted(measured.caveats)})
     except DivergedError as error:
         raise TrainingError(_culprit(error, reporter, project, artifacts, text)) from None
     finally:

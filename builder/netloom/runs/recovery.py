@@ -16,6 +16,7 @@ from typing import Any
 from netloom.document import DocumentError, Project
 from netloom.runs.records import curves, keep_record, moment, record
 from netloom.store import DamagedArtifactError, RunArtifacts, Store, StoreError
+from netloom.store.run_summary import RunSummary
 from netloom.store.states import ENDED
 from netloom.training import checkpoints
 from netloom.training.weight_files import CheckpointError, metadata
@@ -162,16 +163,20 @@ def _progress(events: dict[str, dict[str, Any]]) -> tuple[int, int]:
     return int(last.get("step") or 0), int(last.get("epoch") or 0)
 
 
-def _measured(artifacts: RunArtifacts) -> dict[str, Any]:
+def _measured(artifacts: RunArtifacts) -> RunSummary:
     """What the files tell of how good a run was."""
-    found: dict[str, Any] = {}
+    found: RunSummary = {}
     with contextlib.suppress(DamagedArtifactError, KeyError):
         found["test"] = (artifacts.evaluation() or {})["metrics"]
     with contextlib.suppress(ValueError, KeyError, TypeError, StopIteration):
         facts = json.loads(metadata(artifacts.best_weights)["facts"])
         name = next(name for name in facts if name.startswith(_MEASURED))
-        best = {"epoch": facts["epoch"], "step": facts["step"], "loss": facts[name]}
-        found["best"] = {**best, "measure": name.removeprefix(_MEASURED)}
+        found["best"] = {
+            "epoch": facts["epoch"],
+            "step": facts["step"],
+            "loss": facts[name],
+            "measure": name.removeprefix(_MEASURED),
+        }
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from netloom.runs.comparison import BATCH_LOSSES
 from netloom.runs.control import start
 from netloom.store import Points, Run, RunArtifacts, Store, StoreError
+from netloom.store.run_summary import RunOrigin
 from netloom.training import checkpoints
 
 _WORDS = {
@@ -75,7 +76,7 @@ def again(store: Store, run_id: str, *, owner: str | None = None) -> str:
     if artifacts.project_stamp() is None:
         raise StoreError("The folder of this run is gone, so it cannot be done again.")
     first = artifacts.start_weights
-    about = {"again": run_id}
+    about: RunOrigin = {"again": run_id}
     title = f"{run.title[:180]}, again"
     weights = first if first.exists() else None
     owner = run.owner if owner is None else owner

@@ -19,6 +19,7 @@ from netloom.runs.setting_changes import ChangeLog
 from netloom.runs.snapshots import due, keep
 from netloom.runs.trial import TrialPruner
 from netloom.store import Lost, Missing, Run, RunArtifacts, Store, StoreError
+from netloom.store.run_summary import RunSummary
 from netloom.training import checkpoints
 from netloom.training.diagnostics.observer import Observer
 from netloom.training.errors import TrainingError
@@ -55,8 +56,8 @@ class RunReporter(Callback):
         self._commands: list[tuple[str, float | None, str]] = []
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._facts: dict[str, Any] = {}
-        self._state: dict[str, Any] = {"epoch": 0, "step": 0}
+        self._facts: RunSummary = {}
+        self._epoch, self._step = 0, 0
         self._spacing = Spacing(CHECKPOINT_EVERY_S, CHECKPOINT_AT_LAST_S, CHECKPOINT_SHARE)
         self._best_step = -1
         self._speed = Throughput()
@@ -76,7 +77,7 @@ class RunReporter(Callback):
             "device": trainer.device,
             "learning_rate": trainer.learning_rate,
         }
-        self._state = {"epoch": trainer.epoch, "step": trainer.step}  # a run that goes on does not begin at 0
+        self._epoch, self._step = trainer.epoch, trainer.step  # a run that goes on does not begin at 0
         self._best_step = trainer.best.step if trainer.best.weights else -1
         if trainer.best.weights:
             self._note_best(trainer)
@@ -97,7 +98,7 @@ class RunReporter(Callback):
             self._trial.take(epoch, values)
 
     def should_continue(self, trainer: Trainer) -> bool:
-        self._state = {"epoch": trainer.epoch, "step": trainer.step}
+        self._epoch, self._step = trainer.epoch, trainer.step
         if self._commands:
             return self._obey(trainer)
         if self._trial and self._trial.pruned:
@@ -115,7 +116,7 @@ class RunReporter(Callback):
         self._facts["notes"] = [*self._facts.get("notes", []), sentence]
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        self._state = {"epoch": trainer.epoch, "step": trainer.step}
+        self._epoch, self._step = trainer.epoch, trainer.step
         self._facts["rate"] = trainer.current_learning_rate
         self._note_best(trainer)
         if due(trainer.epoch):
@@ -123,8 +124,12 @@ class RunReporter(Callback):
                 keep(self.artifacts, trainer.epoch, trainer.step, trainer.model.state_dict())
 
     def _note_best(self, trainer: Trainer) -> None:
-        best = {"loss": trainer.best.value, "epoch": trainer.best.epoch, "step": trainer.best.step}
-        self._facts["best"] = {**best, "measure": trainer.monitor}
+        self._facts["best"] = {
+            "loss": trainer.best.value,
+            "epoch": trainer.best.epoch,
+            "step": trainer.best.step,
+            "measure": trainer.monitor,
+        }
 
     @property
     def ending(self) -> str:
@@ -137,14 +142,14 @@ class RunReporter(Callback):
         self._over = self._over or time.monotonic() > self._until
         return self._over
 
-    def tell(self, **facts: Any) -> None:
+    def tell(self, facts: RunSummary) -> None:
         """Put more into what the store knows of this run, with the next heartbeat."""
         self._facts.update(facts)
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> RunSummary:
         """What the store is told of this run with the next heartbeat."""
-        return dict(self._facts)
+        return self._facts.copy()
 
     def checkpoint(self, trainer: Trainer) -> None:
         """Save everything; what the curves hold up to here is written first, so that none of it is lost on resume.
@@ -185,15 +190,15 @@ class RunReporter(Callback):
         self._facts.update(_system())
         self._facts.update(self._meter.stop() if self._closed.is_set() else self._meter.read())
         if not self._resting:
-            self._speed.update(self._state["step"])
+            self._speed.update(self._step)
         rate = self._speed.steps_per_s
-        left = self._facts["total_steps"] - self._state["step"]
+        left = self._facts["total_steps"] - self._step
         self._facts["steps_per_s"] = rate
         self._facts["eta_s"] = left / rate if rate else None
         self._facts["eta_range_s"] = self._speed.left(left)
         self._facts["speeds"] = self._speed.history
         self._facts["warnings"] = self.observer.notices
-        self.store.heartbeat(self.run_id, holding=self._claim, **self._state, summary=self.facts)
+        self.store.heartbeat(self.run_id, holding=self._claim, epoch=self._epoch, step=self._step, summary=self.facts)
 
     def _obey(self, trainer: Trainer) -> bool:
         """Carry out what has been asked for. Returns false where the run has to stop."""
@@ -298,21 +303,21 @@ class RunReporter(Callback):
         return bool(points)
 
 
-def _system() -> dict[str, Any]:
+def _system() -> RunSummary:
     """What this process and its device use: shares between 0 and 1, memory in bytes."""
     import torch
 
     process = _process()
     memory = resident(process)
-    facts: dict[str, Any] = {
+    load: RunSummary = {
         "cpu_share": process.cpu_percent() / 100,
         "memory_bytes": memory,
         "memory_share": memory / psutil.virtual_memory().total,
     }
     if torch.cuda.is_available():
         free, total = torch.cuda.mem_get_info()
-        facts |= {"gpu": torch.cuda.get_device_name(), "gpu_memory_bytes": total - free, "gpu_memory_total": total}
-    return facts
+        load |= {"gpu": torch.cuda.get_device_name(), "gpu_memory_bytes": total - free, "gpu_memory_total": total}
+    return load
 
 
 @cache

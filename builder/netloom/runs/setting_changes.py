@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from netloom.store import Run
+    from netloom.store.run_summary import ChangedSetting, RunSummary
 
-_KEY = "changes"
 _NAMES = {"learning_rate": "learning rate", "schedule": "learning-rate schedule"}
 
 
@@ -18,11 +18,21 @@ class SettingChange:
     """A setting that was changed after `step` steps, in epoch `epoch` (counted from 0), at `at` seconds since 1970."""
 
     setting: str
-    old: Any
-    new: Any
+    old: float | str
+    new: float | str
     step: int
     epoch: int
     at: float
+
+    def as_json(self) -> ChangedSetting:
+        return {
+            "setting": self.setting,
+            "old": self.old,
+            "new": self.new,
+            "step": self.step,
+            "epoch": self.epoch,
+            "at": self.at,
+        }
 
     @property
     def short(self) -> str:
@@ -37,10 +47,10 @@ class SettingChange:
 
 def changes_of(run: Run) -> list[SettingChange]:
     """The changes of a run, the earliest first."""
-    return [SettingChange(**item) for item in run.summary.get(_KEY, [])]
+    return [SettingChange(**item) for item in run.summary.get("changes", [])]
 
 
-def _text(value: Any) -> str:
+def _text(value: float | str) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -50,10 +60,10 @@ class ChangeLog:
     def __init__(self, run: Run, step: int) -> None:
         self._changes = [change for change in changes_of(run) if change.step <= step]
 
-    def add(self, setting: str, old: Any, new: Any, step: int, epoch: int) -> None:
+    def add(self, setting: str, old: float | str, new: float | str, step: int, epoch: int) -> None:
         if old != new:
             self._changes.append(SettingChange(setting, old, new, step, epoch, time.time()))
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> RunSummary:
         """What a run's summary holds of it."""
-        return {_KEY: [asdict(change) for change in self._changes]} if self._changes else {}
+        return {"changes": [change.as_json() for change in self._changes]} if self._changes else {}

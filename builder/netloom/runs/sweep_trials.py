@@ -18,6 +18,7 @@ from netloom.runs.cluster import drivers
 from netloom.runs.search_space import SpaceError, assign, grid
 from netloom.runs.trial import PRUNED
 from netloom.store import Full, Missing, Run, Store, StoreError, Sweep, Trial
+from netloom.store.runs import NewTrial
 from netloom.training.initialization import StartError
 from netloom.validation.issue import Issue
 
@@ -76,10 +77,17 @@ def make(store: Store, sweep: Sweep, trials: list[Trial], place: str = "") -> st
     try:
         project = assign(document, assigned, store.home)
         name = f"{sweep.title[:150]} · {number + 1}"
-        about = {"sweep": sweep.id, "trial": number, "assigned": assigned}
-        more: dict[str, Any] = {"owner": sweep.owner, "tags": ("sweep",), "about": about}
-        more |= {"title": name, "trial": (sweep.id, number, assigned), "place": place}
-        return control.start(store, sweep.project_id, project, **more)
+        return control.start(
+            store,
+            sweep.project_id,
+            project,
+            title=name,
+            owner=sweep.owner,
+            tags=("sweep",),
+            about={"sweep": sweep.id, "trial": number, "assigned": assigned},
+            trial=NewTrial(sweep.id, number, assigned),
+            place=place,
+        )
     except _SPOILT as error:
         store.fail_trial(sweep.id, number, assigned, _why(error))
         return None

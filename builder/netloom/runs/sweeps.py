@@ -114,7 +114,7 @@ def stop(store: Store, sweep_id: str) -> None:
         for trial in store.trials(sweep_id):
             if trial.state == "running" and trial.run_id:
                 with contextlib.suppress(Missing):  # it was deleted a moment ago
-                    store.note_about(trial.run_id, halted=True)
+                    store.note_about(trial.run_id, {"halted": True})
                     control.stop(store, trial.run_id)
         tend(store)
 

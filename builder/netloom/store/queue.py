@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 from netloom.store.database import Database, Missing
 from netloom.store.host import here
 from netloom.store.limits import Limits, check_room, exclude, room
+from netloom.store.run_summary import RunOrigin
 from netloom.store.runs import Run, as_run
 from netloom.store.schema import commands, runs
 from netloom.store.states import ENDED, FINAL, WITH_WORKER, Lost, change_state, with_claim
@@ -46,7 +47,7 @@ class Queue:
         *,
         reopen: bool = False,
         owner: str | None = None,
-        about: dict[str, Any] | None = None,
+        about: RunOrigin | None = None,
         limits: Limits | None = None,
         prepare: Callable[[], object] | None = None,
     ) -> None:

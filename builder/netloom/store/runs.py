@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
@@ -17,6 +17,7 @@ from netloom.document import Project
 from netloom.store.artifacts import ArtifactStore, RunArtifacts
 from netloom.store.database import Database, Missing, StoreError
 from netloom.store.limits import Limits, check_room
+from netloom.store.run_summary import RunOrigin, RunSummary
 from netloom.store.schema import commands, points, runs, sweeps, trials
 from netloom.store.states import ENDED, WITH_WORKER, check_claim, lost, with_claim
 
@@ -46,7 +47,7 @@ class Run:
     epoch: int
     step: int
     total_steps: int
-    summary: dict[str, Any]
+    summary: RunSummary
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -59,7 +60,7 @@ class Run:
     claimed_at: datetime | None = None
     notes: str = ""
     tags: tuple[str, ...] = ()
-    about: dict[str, Any] = field(default_factory=dict)
+    about: RunOrigin = field(default_factory=RunOrigin)
     sweep_id: str | None = None
     host: str | None = None
 
@@ -86,6 +87,14 @@ class Points:
     last: int
 
 
+class NewTrial(NamedTuple):
+    """A trial that is about to start: its number within a sweep and the settings that it assigns, by path."""
+
+    sweep_id: str
+    number: int
+    assigned: dict[str, Any]
+
+
 class Runs:
     """The part of the store that holds runs."""
 
@@ -101,13 +110,13 @@ class Runs:
         run_id: str | None = None,
         owner: str = "",
         tags: Sequence[str] = (),
-        about: dict[str, Any] | None = None,
-        trial: tuple[str, int, dict[str, Any]] | None = None,
+        about: RunOrigin | None = None,
+        trial: NewTrial | None = None,
         place: str = "",
         limits: Limits | None = None,
     ) -> Run:
         """Note a new run of a project, which waits for its worker. Its folder, named `run_id`, is the caller's to fill
-        before that. Where it is a `trial` (a sweep's id, its number, and what it assigns), both are noted or neither.
+        before that. Where it is a `trial` of a sweep, both are noted or neither.
         With a `place` it does not wait: somebody there has claimed it.
 
         Raises:
@@ -130,11 +139,11 @@ class Runs:
             if limits is not None and not place:
                 check_room(connection, owner, limits)
             if trial:
-                _check_sweep(connection, trial[0])
-            connection.execute(insert(runs).values(**values, sweep_id=trial[0] if trial else None))
+                _check_sweep(connection, trial.sweep_id)
+            connection.execute(insert(runs).values(**values, sweep_id=trial.sweep_id if trial else None))
             if trial:
-                sweep_id, number, assigned = trial
-                row = {"sweep_id": sweep_id, "number": number, "assigned": json.dumps(assigned), "run_id": run_id}
+                row = {"sweep_id": trial.sweep_id, "number": trial.number, "run_id": run_id}
+                row |= {"assigned": json.dumps(trial.assigned)}
                 connection.execute(insert(trials).values(**row, state="running"))
         return self.run(run_id)
 
@@ -214,7 +223,7 @@ class Runs:
             if not connection.execute(change.values(**_written(values))).rowcount:
                 raise lost(connection, run_id, holding)
 
-    def note_about(self, run_id: str, **facts: Any) -> None:
+    def note_about(self, run_id: str, facts: RunOrigin) -> None:
         """Add to what is known of where a run comes from; what others add at the same time stays.
 
         Raises:

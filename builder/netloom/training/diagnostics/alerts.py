@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +17,7 @@ from netloom.training.diagnostics.statistics_file import MEASURES
 
 if TYPE_CHECKING:
     from netloom.document import Training
+    from netloom.store.run_summary import RunNotice
 
 # How many samples of the layers a rule may look back.
 REMEMBERED = 50
@@ -35,12 +36,30 @@ class Notice:
     step: int = 0
     epoch: int = 0
 
-    def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "nodes": list(self.nodes)}
+    def as_json(self) -> RunNotice:
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "fix": self.fix,
+            "where": self.where,
+            "nodes": list(self.nodes),
+            "step": self.step,
+            "epoch": self.epoch,
+        }
 
     @staticmethod
-    def of(value: dict[str, Any]) -> Notice:
-        return Notice(**{**value, "nodes": tuple(value["nodes"])})
+    def of(value: RunNotice) -> Notice:
+        return Notice(
+            value["code"],
+            value["severity"],
+            value["message"],
+            value["fix"],
+            value["where"],
+            tuple(value["nodes"]),
+            value["step"],
+            value["epoch"],
+        )
 
 
 @dataclass

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from netloom.document import Project
     from netloom.store import Points, RunArtifacts
+    from netloom.store.run_summary import RunNotice
     from netloom.training.targets import Targets
 
 # Losses of a few steps each: the first and the latest are enough.
@@ -54,12 +55,12 @@ class Observer(Callback):
         self._is_looking = False
 
     @property
-    def notices(self) -> list[dict[str, Any]]:
+    def notices(self) -> list[RunNotice]:
         """All notices so far, in the order in which they occurred."""
         own = self._adviser.notices if self._adviser else []
         return [notice.as_json() for notice in (*own, *self._told)]
 
-    def start(self, trainer: Trainer, known: list[dict[str, Any]], points: Points | None = None) -> None:
+    def start(self, trainer: Trainer, known: list[RunNotice], points: Points | None = None) -> None:
         """Observe `trainer`. For a resumed run, `known` are its earlier notices and `points` its curves."""
         self._trainer, self.due = trainer, 0.0
         self._safely("layers", partial(self._begin, trainer, known))
@@ -109,7 +110,7 @@ class Observer(Callback):
         if self._samples is not None:
             self._safely("samples", partial(self._samples.on_epoch_end, trainer, last=last))
 
-    def _begin(self, trainer: Trainer, known: list[dict[str, Any]]) -> None:
+    def _begin(self, trainer: Trainer, known: list[RunNotice]) -> None:
         found = places(self._project, trainer.model)
         lens = LayerStatistics(trainer.model, found, self._every_s)
         kept = [Notice.of(value) for value in known if value["step"] <= trainer.step and value["severity"] != "error"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import streamlit as st
 
+from netloom.store.run_summary import RunNotice
 from netloom.ui.components.words import plain
 from netloom.ui.train.state import Key
 
@@ -16,7 +16,7 @@ ORDER = list(ICONS)
 SHOWN = 2
 
 
-def alerts(notices: Sequence[Mapping[str, Any]]) -> None:
+def alerts(notices: Sequence[RunNotice]) -> None:
     """Every warning with what to do about it."""
     ordered = sorted(notices, key=lambda one: (ORDER.index(one["severity"]), -one["step"]))
     for one in ordered[:SHOWN]:
@@ -28,7 +28,7 @@ def alerts(notices: Sequence[Mapping[str, Any]]) -> None:
                 _tell(one)
 
 
-def _tell(one: Mapping[str, Any]) -> None:
-    show = {"error": st.error, "warning": st.warning, "info": st.info}[one["severity"]]
-    when = f"Seen in epoch {one['epoch'] + 1}, step {one['step']:,}. " if one["step"] else ""
-    show(f"{plain(one['message'])}  \n:small[{when}{plain(one['fix'])}]", icon=ICONS[one["severity"]])
+def _tell(notice: RunNotice) -> None:
+    show = {"error": st.error, "warning": st.warning, "info": st.info}[notice["severity"]]
+    when = f"Seen in epoch {notice['epoch'] + 1}, step {notice['step']:,}. " if notice["step"] else ""
+    show(f"{plain(notice['message'])}  \n:small[{when}{plain(notice['fix'])}]", icon=ICONS[notice["severity"]])

@@ -17,6 +17,7 @@ from netloom.runs import capacity
 from netloom.runs.comparison import document
 from netloom.runs.setting_changes import changes_of
 from netloom.store import Run, StoreError
+from netloom.store.run_summary import RunSummary
 from netloom.tasks import Task, task
 from netloom.ui.components.curves.curve import Curves, choose_view, download, extend, sparkline
 from netloom.ui.components.curves.plot import plot
@@ -94,15 +95,18 @@ def _progress(run: Run, live: Live) -> str:
     left = ""
     if run.state == "stopping" or (run.state == "running" and 0 < run.total_steps <= run.step):
         left = " · evaluating"
-    elif run.state == "running" and run.summary.get("eta_s") is not None:
-        left = f" · {_left(run.summary)}"
+    elif run.state == "running":
+        left = _left(run.summary)
     return f"Epoch {run.epoch} · step {run.step:,} of {run.total_steps:,}{left}"
 
 
-def _left(facts: dict[str, Any]) -> str:
-    """How long the rest may take: a range, from how much the speed swayed lately."""
-    low, high = facts.get("eta_range_s") or (facts["eta_s"],) * 2
-    return f"{between(low, high)} left"
+def _left(facts: RunSummary) -> str:
+    """How long the rest may take: a range, from how much the speed swayed lately; empty while nothing is known."""
+    seconds = facts.get("eta_s")
+    if seconds is None:
+        return ""
+    low, high = facts.get("eta_range_s") or (seconds, seconds)
+    return f" · {between(low, high)} left"
 
 
 def _controls(live: Live, run: Run) -> None:
