@@ -80,7 +80,7 @@ def test_each_library_trains_the_same_network(one: Peer) -> None:
 def test_the_canvas_without_its_tools(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netloom.cli.bench.canvas.find_spec", lambda name: None)
     value = console("bench", "--only", "canvas", "--json").value["canvas"]
-    assert value["unmeasured"].endswith("brings.")
+    assert value["unmeasured"].endswith("'.[test]'.")
 
 
 # What each part of the benchmark promises of all that it measures.

@@ -112,7 +112,7 @@ def test_a_trained_network_goes_out_and_comes_back(
     asked = ("--data", "digits", "--device", "cpu", "--json")
     found = console("train", document, "--epochs", 0, "--from", document.with_suffix(".safetensors"), *asked)
     assert found.code == 0, found.err
-    assert "fit all" in found.err
+    assert "match all" in found.err
     before, after = trained.answer.value["test"], found.value["test"]
     assert after["accuracy"] == before["accuracy"]
     assert after["loss"] == pytest.approx(before["loss"], abs=1e-5)
