@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import ClassVar
 
-from netloom.data.schema import Schema
+from netloom.data.schema import Schema, TargetSpec
 from netloom.document import Training
 from netloom.document.project import DataChoice
 from netloom.tasks.binary_classification import not_two_classes
@@ -44,7 +45,17 @@ class Siamese(Task):
         return (ExpectedOutput(None), ExpectedOutput(None))
 
     def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
-        if schema is not None:
-            yield from not_two_classes(
-                "The contrastive loss learns from similar and dissimilar pairs, which are two classes", schema
+        if schema is None:
+            return
+        fields = Counter((field.kind, field.shape) for field in schema.inputs)
+        if max(fields.values()) < 2:
+            names = ", ".join(repr(field.name) for field in schema.inputs)
+            yield Problem(
+                "pairs",
+                "The contrastive loss compares the two examples of a pair, which are two inputs of one kind and shape; "
+                f"the inputs of this data are {names}. Choose data with pairs, or another task.",
             )
+        yield from not_two_classes("The contrastive loss learns from pairs that are alike or not, two classes", schema)
+
+    def accepts(self, target: TargetSpec) -> bool:
+        return len(target.classes) == 2

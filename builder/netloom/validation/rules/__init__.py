@@ -53,8 +53,8 @@ RULES: tuple[Rule, ...] = (
     flow.OutputScales(),
     data.Fields(),
     tasks.KnownTask(),
+    tasks.Problems(),  # before the outputs, which may be wrong only because the data does not fit
     tasks.Outputs(),
-    tasks.Problems(),
     adversarial.Adversarial(),
     augmentation.Augmenting(),
     sizes.Memory(),

@@ -73,7 +73,8 @@ class Outputs:
         task = tasks().get(training.objective)
         if schema is None or task is None:
             return
-        if task.target not in (None, schema.target.kind):
+        if task.target not in (None, schema.target.kind) or not task.accepts(schema.target):
+            # Otherwise outputs would be wrong only because the data does not fit the task.
             task = usual_task(schema.target.kind)
         expected = task.outputs(schema, training) if task else None
         outputs = list(context.network.ports("Output"))

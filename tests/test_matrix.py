@@ -1,0 +1,234 @@
+"""Data × task × split × export: each combination works from training to export, or is refused in a sentence."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from netloom import api
+from netloom.data import DataError, add_file, prepare, schema
+from netloom.document import DataChoice, Project, apply
+from netloom.explain import explain, methods
+from netloom.runs import TrainedRun, fit_here
+from netloom.tasks import tasks
+from netloom.templates import templates
+from netloom.templates.starting import start, starters
+from netloom.validation.project_check import check_project, refit_edits, with_fields
+from tests.data.brought import BROUGHT
+
+# Built-in data with what no upload of `BROUGHT` has, kept small.
+BUILT_IN: dict[str, dict[str, Any]] = {
+    "digits": {"noise_size": 16},
+    "scenes": {"rows": 60},
+    "shape_facts": {"rows": 60},
+    "commands": {},
+    "pulses": {"rows": 200},
+    "parts": {},
+    "clicks": {},
+    "cartpole": {},
+}
+# The tasks that each kind of data can be given; all others are refused. A new cell, or one that is lost, changes this.
+CELLS: dict[str, str] = {
+    "people.xlsx": "classification binary_classification reconstruction anomaly_detection",
+    "people.jsonl": "classification binary_classification reconstruction anomaly_detection",
+    "bars.npz": "classification ordinal_classification binary_classification reconstruction contrastive",
+    "mnist.zip": "classification ordinal_classification binary_classification reconstruction contrastive",
+    "bright.zip": "classification binary_classification contrastive",
+    "pairs.zip": "classification binary_classification siamese",
+    "squares.zip": "segmentation reconstruction contrastive",
+    "reviews.zip": "classification binary_classification",
+    "lines.zip": "classification binary_classification",
+    "names.conll": "tagging",
+    "numbers.tsv": "seq2seq",
+    "questions.csv": "classification ordinal_classification binary_classification siamese",
+    "tones.zip": "classification binary_classification",
+    "wave.csv": "regression reconstruction",
+    "stars.csv": "regression ranking",
+    "graphs.zip": "classification binary_classification",
+    "rings.npz": "classification ordinal_classification binary_classification",
+    "rings.jsonl": "classification binary_classification",
+    "book.txt": "language_modelling",
+    "digits": "classification reconstruction gan contrastive",
+    "scenes": "multi_label reconstruction contrastive",
+    "shape_facts": "several_outputs reconstruction contrastive",
+    "commands": "class_and_tags",
+    "pulses": "classification binary_classification anomaly_detection",
+    "parts": "classification reconstruction contrastive",
+    "clicks": "classification binary_classification",
+    "cartpole": "reconstruction dqn reinforce ppo",
+}
+SPLITS = ("random", "stratified", "group", "time", "given", "folds")
+FORMATS = ("bundle", "notebook", "pt2", "onnx")
+MOST_FIXES = 25
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One kind of data with one task: a project that passes the check, or the sentence that refuses it."""
+
+    project: Project | None
+    refusal: str = ""
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder for all uploads."""
+    return tmp_path_factory.mktemp("matrix")
+
+
+@cache
+def choice(name: str, home: Path) -> DataChoice:
+    if name in BUILT_IN:
+        return DataChoice(dataset=name, options=dict(BUILT_IN[name]))
+    return DataChoice(dataset=add_file(BROUGHT[name][0](), name, home).name)
+
+
+@cache
+def proposed(name: str, home: Path) -> list[Project]:
+    """The networks that the app proposes for the data."""
+    data = choice(name, home)
+    fields = schema(data, home)
+    assert fields is not None
+    started = (start(template, data, "matrix", home) for template in starters(data, fields)[:2])
+    return [project for project in started if project is not None]
+
+
+def candidates(name: str, task: str, home: Path) -> Iterator[Project]:
+    """Networks that a person might take: those for this data first, then those of templates with this task."""
+    yield from proposed(name, home)
+    for template in templates().values():
+        if template.project.training.objective == task:
+            yield template.project.model_copy(update={"data": choice(name, home)})
+
+
+def fixed(project: Project, home: Path) -> Cell:
+    """The project after the fixes that the check offers, as long as these leave the task as it is."""
+    objective, refusal = project.training.objective, ""
+    for _ in range(MOST_FIXES):
+        errors = [issue for issue in check_project(project, home)[1] if issue.severity == "error"]
+        if not errors:
+            return Cell(project)
+        refusal = refusal or errors[0].message
+        fix = next((issue.fix for issue in errors if issue.fix is not None), None)
+        if fix is None:
+            break
+        project = apply(project, fix.edit)
+        if project.training.objective != objective:
+            break
+    return Cell(None, refusal)
+
+
+@cache
+def cell(name: str, task: str, home: Path) -> Cell:
+    refusal = ""
+    for project in candidates(name, task, home):
+        training = project.training.model_copy(
+            update={"objective": task, "epochs": 1, "device": "cpu", "seed": 0, "compile": "off"}
+        )
+        found = fixed(with_fields(project.model_copy(update={"training": training}), home), home)
+        if found.project is not None:
+            return found
+        refusal = refusal or found.refusal
+    return Cell(None, refusal or "There is no network for this data.")
+
+
+def works(run: TrainedRun, formats: tuple[str, ...], folder: Path) -> None:
+    """Evaluated, predicted, explained and exported, with numbers that can be true."""
+    evaluation = api.evaluate(run)
+    assert evaluation.metrics
+    assert all(math.isfinite(value) for value in evaluation.metrics.values()), evaluation.metrics
+    rows = run.data.split["test"][:2].tolist()
+    answers = api.predict(run, [run.data.raw.row(row) for row in rows])
+    assert len(json.loads(json.dumps(answers))) == len(rows)
+    available = [method for method in methods(run) if method.available]
+    if run.objective.task.explained:
+        explanation = explain(run, available[0].name, rows[0])
+        assert all(np.isfinite(values).all() for values in explanation.attributions.values())
+    for name in formats:
+        report = api.export_run(run, name, folder / f"network.{name}")
+        assert report.difference is None or report.difference <= (report.tolerance or 0)
+
+
+def must_be_a_sentence(refusal: DataError) -> None:
+    assert str(refusal).endswith(".")
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_every_task_is_accepted_or_refused_in_a_sentence(name: str, shelf: Path) -> None:
+    cells = {task: cell(name, task, shelf) for task in tasks()}
+    assert {task for task, one in cells.items() if one.project is not None} == set(CELLS[name].split())
+    for task, one in cells.items():
+        assert one.project is not None or one.refusal.endswith("."), (task, one.refusal)
+
+
+def test_all_kinds_of_data_and_all_tasks_are_covered() -> None:
+    assert set(CELLS) == {*BROUGHT, *BUILT_IN}
+    assert set(" ".join(CELLS.values()).split()) == set(tasks()) - {"distillation"}  # which needs an earlier run
+
+
+ALL = [(name, task) for name, accepted in CELLS.items() for task in accepted.split()]
+# Each kind of data and each task once.
+SOME = list({task: (name, task) for name, task in reversed(ALL)}.values())
+SOME += [(name, accepted.split()[0]) for name, accepted in CELLS.items() if name not in dict(SOME)]
+
+
+@pytest.mark.parametrize(("name", "task"), SOME)
+def test_a_cell_works_to_the_end(name: str, task: str, shelf: Path, tmp_path: Path) -> None:
+    project = cell(name, task, shelf).project
+    assert project is not None
+    works(fit_here(project, shelf), ("bundle",), tmp_path)
+
+
+def split_by(project: Project, method: str, home: Path) -> Project:
+    """The project with another split, as the Data page changes it."""
+    change = {"folds": 3} if method == "folds" else {"split": method}
+    project = project.model_copy(update={"data": project.data.model_copy(update=change)})
+    for edit in refit_edits(project, home):
+        project = apply(project, edit)
+    return project
+
+
+@pytest.mark.parametrize("method", SPLITS)
+@pytest.mark.parametrize("name", CELLS)
+def test_a_split_is_obeyed_or_refused_in_a_sentence(name: str, method: str, shelf: Path) -> None:
+    data = choice(name, shelf).model_copy(update={"folds": 3} if method == "folds" else {"split": method})
+    try:
+        prepared = prepare(data, shelf)
+    except DataError as error:
+        must_be_a_sentence(error)
+        return
+    parts = {part: set(rows.tolist()) for part, rows in prepared.split.items()}
+    assert all(parts.values())
+    assert len(set.union(*parts.values())) == sum(map(len, parts.values()))  # no row is in two parts
+    groups, times = prepared.raw.groups, prepared.raw.times
+    if method == "group":
+        assert groups is not None
+        seen = [set(groups[list(rows)].tolist()) for rows in parts.values()]
+        assert len(set.union(*seen)) == sum(map(len, seen))
+    if method == "time" and times is not None:
+        train, validation, test = (times[list(parts[part])] for part in ("train", "validation", "test"))
+        assert train.max() < validation.min()
+        assert validation.max() < test.min()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_800)
+@pytest.mark.usefixtures("operators")
+@pytest.mark.parametrize(("name", "task"), ALL)
+def test_every_cell_works_with_every_split_and_export(name: str, task: str, shelf: Path, tmp_path: Path) -> None:
+    project = cell(name, task, shelf).project
+    assert project is not None
+    works(fit_here(project, shelf), FORMATS, tmp_path)
+    for method in SPLITS:
+        try:
+            works(fit_here(split_by(project, method, shelf), shelf), (), tmp_path)
+        except DataError as error:
+            must_be_a_sentence(error)
