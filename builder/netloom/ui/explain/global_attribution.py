@@ -78,7 +78,13 @@ def overall_view(look: Look) -> None:
 
 def _asked(look: Look) -> tuple[Which, str, str, dict[str, Any]]:
     which = st.segmented_control(
-        "Rows", list(NAMES), default="test", format_func=NAMES.__getitem__, required=True, key=Key.GLOBAL_ROWS
+        "Rows",
+        list(NAMES),
+        default="test",
+        format_func=NAMES.__getitem__,
+        required=True,
+        wrap=True,
+        key=Key.GLOBAL_ROWS,
     )
     middle, right = st.columns(2, vertical_alignment="bottom")
     titles = {item.name: item.title for item in look.methods if item.available and item.name not in ALONE}
