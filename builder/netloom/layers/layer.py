@@ -184,6 +184,8 @@ class Layer(BaseModel):
 
     # Whether every input gets a gradient from every output; not so where whole numbers are given or places chosen.
     differentiable: ClassVar[bool] = True
+    # Whether PyTorch takes the steps of its input (N, T, D) one after the other, each with the same work.
+    steps_in_turn: ClassVar[bool] = False
     # Whether its module is written by the author of the document, so that anything may go wrong in it.
     own_code: ClassVar[bool] = False
     # Whether it makes probabilities, or their logarithms, out of any numbers; `probabilities` says which.

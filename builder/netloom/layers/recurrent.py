@@ -11,6 +11,8 @@ from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
 
 class _Recurrent(Layer):
+    steps_in_turn = True
+
     hidden_size: int = Field(64, ge=1, le=65_536, description="Size of the hidden state")
     layers: int = Field(1, ge=1, le=64, description="Number of stacked layers")
     bidirectional: bool = Field(False, description="Read the sequence in both directions")

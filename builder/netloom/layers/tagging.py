@@ -17,6 +17,7 @@ class ConditionalRandomField(Layer):
     keywords = ("crf", "tagging", "named entities", "ner", "part of speech", "labels", "marginals", "sequence")
     url = "https://repository.upenn.edu/handle/20.500.14332/6188"
     makes_probabilities = True
+    steps_in_turn = True
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("sequence",), "A score for each label at each step, (N, T, K)"),)
