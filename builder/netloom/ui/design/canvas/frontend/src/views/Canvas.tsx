@@ -26,7 +26,7 @@ import { Alignment } from "./Alignment";
 import { Commands } from "./commands";
 import { OpenContextMenu } from "./ContextMenu";
 import { Crumbs } from "./Crumbs";
-import { SharedContext, Ui, useShared, useSlice, useUi } from "./context";
+import { SharedContext, useShared, useSlice, useUi } from "./context";
 import { FrameNode } from "./FrameNode";
 import { Gestures } from "./gestures";
 import { Header } from "./Header";
@@ -42,6 +42,7 @@ import { ShapeEdge } from "./ShapeEdge";
 import { Stage } from "./stage";
 import { Tabs } from "./Tabs";
 import { useSelection } from "./selection";
+import { Ui } from "./ui";
 
 // React Flow tells its store of every option that is another object than before, and the store tells every node. So
 // all of them stay the same objects for ever: while a node is dragged, this is what makes 300 nodes as quick as 10.

@@ -1,13 +1,11 @@
 // A frame around layers: a title and a colour. Folded, it is a box with the edges that lead in and out.
-import { Handle, NodeResizer, Position, useUpdateNodeInternals, type Node, type NodeProps } from "@xyflow/react";
+import { Handle, NodeResizer, Position, useUpdateNodeInternals, type NodeProps } from "@xyflow/react";
 import { memo, useEffect, useRef } from "react";
 import { COLORS, isFolded, members } from "../core/frames";
-import type { NoteRecord } from "../core/generated";
 import { useShared, useSlice, useUi } from "./context";
 import { Icon } from "./icons";
 import { Swatches, useNote } from "./NoteNode";
-
-export type FrameFlowNode = Node<{ record: NoteRecord }, "frame">;
+import type { FrameFlowNode } from "./nodes";
 
 export const FrameNode = memo(({ id, data: { record }, selected }: NodeProps<FrameFlowNode>) => {
   const folded = isFolded(record);

@@ -1,13 +1,12 @@
-import { Handle, Position, useStoreApi, useUpdateNodeInternals, type Node, type NodeProps } from "@xyflow/react";
+import { Handle, Position, useStoreApi, useUpdateNodeInternals, type NodeProps } from "@xyflow/react";
 import { memo, useEffect, useRef, useState } from "react";
 import { count } from "../core/format";
 import { standsFor } from "../core/networks";
 import { mayJoin, type End } from "../core/rules";
-import type { Issue, NodeRecord, Port } from "../core/generated";
+import type { Issue, Port } from "../core/generated";
 import { useShared, useSlice, useUi } from "./context";
 import { Icon } from "./icons";
-
-export type LayerFlowNode = Node<{ record: NodeRecord }, "layer">;
+import type { LayerFlowNode } from "./nodes";
 
 export const LayerNode = memo((props: NodeProps<LayerFlowNode>) =>
   useUi((state) => state.plain) ? <PlainNode {...props} /> : <WholeNode {...props} />,

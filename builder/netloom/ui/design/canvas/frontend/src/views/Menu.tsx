@@ -1,7 +1,7 @@
 // A list that is searched by typing: to add a layer, or to choose where an edge leads.
 import { useEffect, useMemo, useRef, useState } from "react";
+import type { Choice } from "./ui";
 
-export type Choice = { key: string; title: string; detail: string; color: string };
 type Props = {
   label: string;
   x: number;

@@ -1,10 +1,9 @@
-import { NodeResizer, NodeToolbar, Position, type Node, type NodeProps } from "@xyflow/react";
+import { NodeResizer, NodeToolbar, Position, type NodeProps } from "@xyflow/react";
 import { memo, useEffect, useRef } from "react";
 import { COLORS } from "../core/frames";
 import type { Color, NoteRecord } from "../core/generated";
 import { useShared, useUi } from "./context";
-
-export type NoteFlowNode = Node<{ record: NoteRecord }, "note">;
+import type { NoteFlowNode } from "./nodes";
 
 export const NoteNode = memo(({ id, data: { record }, selected }: NodeProps<NoteFlowNode>) => {
   const { commands } = useShared();

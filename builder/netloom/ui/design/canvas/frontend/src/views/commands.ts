@@ -7,11 +7,11 @@ import { freeOutput, outputsOf, portFor, targetsOf, type End } from "../core/rul
 import { asName, freeName, incoming, keyOf, standsFor } from "../core/networks";
 import type { Edit, Issue, LayerType, NoteRecord } from "../core/generated";
 import { Copies } from "./copies";
-import type { Choice } from "./Menu";
-import type { MenuState } from "./context";
+import type { Editing } from "./editing";
 import { recent, used } from "./memory";
 import type { Stage } from "./stage";
 import { Tidy } from "./tidy";
+import type { Choice, MenuState } from "./ui";
 
 const NUDGE = 10;
 const DIRECTIONS: Record<string, [number, number]> = {
@@ -21,7 +21,7 @@ const DIRECTIONS: Record<string, [number, number]> = {
   ArrowRight: [1, 0],
 };
 
-export class Commands {
+export class Commands implements Editing {
   /** Set when the node that has the focus may be about to go; see Canvas. */
   refocus = false;
   /** What to do as soon as a graph arrives in which it can be done. */

@@ -1,6 +1,6 @@
 // Copies of layers: on the clipboard, for this project, another one or another tab.
 import { copy, paste, placed, readClip, type Clip } from "../core/clipboard";
-import type { Commands } from "./commands";
+import type { Editing } from "./editing";
 
 /** How long after the key the browser's own event may come. */
 const EVENT_MS = 100;
@@ -13,7 +13,7 @@ export class Copies {
   private taken: string | null = null;
   private pasting: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private commands: Commands) {}
+  constructor(private commands: Editing) {}
 
   private get stage() {
     return this.commands.stage;

@@ -1,15 +1,15 @@
 // The graph as React Flow takes it. What did not change keeps its identity, and so is not drawn again.
-import type { Edge } from "@xyflow/react";
+import type { Edge, Node } from "@xyflow/react";
 import { NODE_HEIGHT, NODE_WIDTH } from "../core/build";
 import type { Engine } from "../core/engine";
 import { folds, isFolded } from "../core/frames";
 import { nodeOf, sourcePort, targetPort } from "../core/graph";
 import { detours } from "../core/routing";
 import type { Graph, NodeRecord, NoteRecord } from "../core/generated";
-import type { FrameFlowNode } from "./FrameNode";
-import type { LayerFlowNode } from "./LayerNode";
-import type { NoteFlowNode } from "./NoteNode";
 
+export type LayerFlowNode = Node<{ record: NodeRecord }, "layer">;
+export type NoteFlowNode = Node<{ record: NoteRecord }, "note">;
+export type FrameFlowNode = Node<{ record: NoteRecord }, "frame">;
 export type FlowNode = LayerFlowNode | NoteFlowNode | FrameFlowNode;
 // A frame is taken by its head; through the rest of it one reaches what lies behind and within. It lies above the edges,
 // so that none of them covers its head, and below the layers, which come after it.

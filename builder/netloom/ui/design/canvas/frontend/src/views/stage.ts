@@ -5,7 +5,7 @@ import { NODE_HEIGHT, NODE_WIDTH } from "../core/build";
 import type { Engine } from "../core/engine";
 import { folds, isFolded } from "../core/frames";
 import type { Graph } from "../core/generated";
-import type { Ui } from "./context";
+import type { Ui } from "./ui";
 import type { FlowNode } from "./nodes";
 
 type Set_<T> = Dispatch<SetStateAction<T>>;

@@ -6,13 +6,13 @@ import { frameAround } from "../core/frames";
 import { freeId } from "../core/graph";
 import { inputsOf } from "../core/rules";
 import type { Color, LayerType } from "../core/generated";
-import type { Commands } from "./commands";
+import type { Editing } from "./editing";
 import { asImage, asSvg, copied, download } from "./taking";
 
 const FRAME_COLORS: Color[] = ["blue", "green", "purple", "red", "grey"];
 
 export class Tidy {
-  constructor(private commands: Commands) {}
+  constructor(private commands: Editing) {}
 
   private get stage() {
     return this.commands.stage;

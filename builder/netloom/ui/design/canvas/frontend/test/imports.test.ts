@@ -1,0 +1,48 @@
+import { describe, expect, it } from "vitest";
+
+const TEXTS: Record<string, string> = import.meta.glob("../src/**/*.{ts,tsx}", {
+  query: "?raw",
+  import: "default",
+  eager: true,
+});
+
+/** The modules of ours that a module imports, types among them. */
+function imports(file: string): string[] {
+  const named = [...(TEXTS[file] ?? "").matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)].map((match) => match[1] ?? "");
+  const paths = named.map((name) => `..${new URL(name, new URL(file.slice(2), "file://")).pathname}`);
+  return paths.flatMap((path) => [`${path}.ts`, `${path}.tsx`].filter((other) => other in TEXTS));
+}
+
+/** A circle of modules, each of which imports the next one; empty where there is none. */
+function circle(graph: Map<string, string[]>): string[] {
+  const done = new Set<string>();
+  const follow = (file: string, way: string[]): string[] => {
+    if (way.includes(file)) return [...way.slice(way.indexOf(file)), file];
+    if (done.has(file)) return [];
+    for (const next of graph.get(file) ?? []) {
+      const found = follow(next, [...way, file]);
+      if (found.length) return found;
+    }
+    done.add(file);
+    return [];
+  };
+  return [...graph.keys()].map((file) => follow(file, [])).find((found) => found.length) ?? [];
+}
+
+describe("imports", () => {
+  const files = Object.keys(TEXTS);
+  const core = files.filter((file) => file.startsWith("../src/core/"));
+  const graph = new Map(files.map((file) => [file, imports(file)]));
+  it("are found", () => {
+    expect(core.length).toBeGreaterThan(10);
+    expect(graph.get("../src/index.tsx")).toContain("../src/views/Canvas.tsx");
+    expect(circle(new Map([["a", ["b"]], ["b", ["c"]], ["c", ["b"]]]))).toEqual(["b", "c", "b"]);
+  });
+  it("lead in no circle, types included", () => {
+    expect(circle(graph)).toEqual([]);
+  });
+  it("lead from the core, which has no framework, to no view", () => {
+    expect(core.filter((file) => imports(file).some((other) => !core.includes(other)))).toEqual([]);
+    expect(core.filter((file) => /from "(react|@xyflow)/.test(TEXTS[file] ?? ""))).toEqual([]);
+  });
+});
