@@ -89,7 +89,7 @@ def test_records_have_the_fields_of_the_document() -> None:
     assert NoteRecord.__required_keys__ == Note.model_fields.keys()
 
 
-SELECTED = {"network": "main", "nodes": ["a"], "edges": [], "about": None, "palette": "1", "answers": 0}
+SELECTED = {"network": "main", "nodes": ["a"], "edges": [], "about": None, "palette": "1", "changes": 0}
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,10 @@ def shapes(found: CanvasData) -> dict[str, str]:
     return {key: edge["label"] for key, edge in found["derived"]["edges"].items()}
 
 
+def linear(live: Live) -> str:
+    return next(node.id for node in live.project.main_network.nodes.values() if node.type == "Linear")
+
+
 def sync(live: Live, **edit: Any) -> list[str]:
     seq = drawn(live)["ack"]["tab"] + 1
     return live.sync({"epoch": live.editor.epoch, "client": "tab", "ops": [{"seq": seq, **edit}]})
@@ -163,6 +167,9 @@ PARTS: dict[str, tuple[Any, str]] = {
 def test_each_part_of_what_the_canvas_is_told_may_fail(part: str, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     good = drawn(live)
     monkeypatch.setattr(*PARTS[part], boom)
+    if part == "a layer's line":  # what did not change is not described again
+        live.apply({"kind": "set", "node": linear(live), "params": {"bias": False}})
+        assert faults(drawn(live)) == faults(drawn(live)), "and what failed is"
     found = works(live)
     if part == "the data":
         assert "failed to read this data (KeyError)" in live.data_problem()

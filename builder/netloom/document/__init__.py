@@ -3,7 +3,18 @@
 from netloom.document.augmentation_settings import Augment
 from netloom.document.editor import Editor, EditorState, wire
 from netloom.document.edits import Edit, EditError, apply
-from netloom.document.files import DocumentError, checked, dumps, loads, parse, read, to_json, write, write_bytes
+from netloom.document.files import (
+    DocumentError,
+    checked,
+    compact,
+    dumps,
+    loads,
+    parse,
+    read,
+    to_json,
+    write,
+    write_bytes,
+)
 from netloom.document.project import (
     SUBNETWORK,
     DataChoice,
@@ -41,6 +52,7 @@ __all__ = [
     "apply",
     "blank",
     "checked",
+    "compact",
     "dumps",
     "is_identifier",
     "loads",

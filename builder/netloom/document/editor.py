@@ -15,7 +15,7 @@ from typing import Any, Literal
 from netloom.document.edits import Edit, EditError, apply
 from netloom.document.files import storage_problem
 from netloom.document.network_edits import COMPOSITIONS
-from netloom.document.project import Project
+from netloom.document.project import Node, Project
 
 HISTORY = 200
 MAX_CLIENTS = 50
@@ -245,14 +245,28 @@ def _reaches_further(edit: Edit, before: Project, after: Project) -> bool:
     return not changed <= named
 
 
-def wire(project: Project, network: str | None = None) -> dict[str, Any]:
-    """One network as the canvas takes it: nodes, edges keyed by the port they lead to, notes."""
+Records = Mapping[str, dict[str, Any]]
+
+
+def wire(
+    project: Project, network: str | None = None, known: tuple[Mapping[str, Node], Records] | None = None
+) -> dict[str, Any]:
+    """One network as the canvas takes it: nodes, edges keyed by the port they lead to, notes.
+
+    The records of nodes that are `known` are taken from there: most are, after an edit.
+    """
     value = project.networks[network or project.main]
+    before, records = known or ({}, {})
     # Inputs and Outputs in their order, which a copy of them keeps.
     inputs, outputs = value.order("Input"), value.order("Output")
     order = [*inputs, *(key for key in value.nodes if key not in {*inputs, *outputs}), *outputs]
     return {
-        "nodes": {key: value.nodes[key].model_dump(mode="json", exclude={"id"}) for key in order},
+        "nodes": {
+            key: records[key]
+            if before.get(key) is value.nodes[key]
+            else value.nodes[key].model_dump(mode="json", exclude={"id"})
+            for key in order
+        },
         "edges": {edge.target: {"source": edge.source, "target": edge.target} for edge in value.edges},
         "notes": {key: note.model_dump(mode="json") for key, note in value.notes.items()},
     }

@@ -54,6 +54,11 @@ def dumps(project: Project) -> str:
     return json.dumps(to_json(project), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def compact(project: Project) -> str:
+    """The document without spaces: equal documents give equal text. It takes less than half of the time of `dumps`."""
+    return json.dumps(to_json(project), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
 def storage_problem(project: Project, before: Project | None = None) -> str:
     """Why a document cannot be written and read again, such as its size; empty where it can. One that was too large
     `before` may stay so as long as it does not grow."""

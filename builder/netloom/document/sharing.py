@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import zlib
 
-from netloom.document.files import MAX_BYTES, DocumentError, loads, to_json
+from netloom.document.files import MAX_BYTES, DocumentError, compact, loads
 from netloom.document.project import Project
 
 # Longer addresses are cut by mail programs, chats and proxies.
@@ -23,7 +22,7 @@ def fold(project: Project) -> str:
     Raises:
         DocumentError: it is too large for that.
     """
-    plain = json.dumps(to_json(project), sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    plain = compact(project).encode()
     text = _FORM + base64.urlsafe_b64encode(zlib.compress(plain, 9)).decode().rstrip("=")
     if len(text) > MAX_LETTERS:
         raise DocumentError(

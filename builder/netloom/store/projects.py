@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import exists, func, insert, select, update
 
-from netloom.document import DocumentError, Project, checked, dumps, loads
+from netloom.document import DocumentError, Project, checked, compact, loads
 from netloom.document.files import MAX_BYTES
 from netloom.store.database import Database, Missing, StoreError
 from netloom.store.history import Change, Saved, append, record
@@ -140,7 +140,7 @@ class Projects:
             Conflict: someone else saved since `stamp`; nothing was written.
             StoreError: there is no such project.
         """
-        now, text = utc_now(), dumps(project)
+        now, text = utc_now(), compact(project)
         values = {"name": project.name, "document": text, "epoch": epoch, "revision": revision}
         with self.db.writing() as connection:
             found = connection.execute(
@@ -229,7 +229,8 @@ class Projects:
 
 def _text(project: Project) -> str:
     try:
-        return checked(project)
+        checked(project)
+        return compact(project)
     except DocumentError as error:
         raise StoreError(f"This project cannot be kept: {error}") from error
 

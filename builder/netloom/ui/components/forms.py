@@ -19,11 +19,20 @@ from netloom.ui.shell.errors import show_error
 from netloom.validation.fields import field_edits
 
 
-def bound(live: Live, name: str, shown: Any, edit: Callable[[Any], Edit], *, renews: bool = False) -> dict[str, Any]:
+def bound(
+    live: Live,
+    name: str,
+    shown: Any,
+    edit: Callable[[Any], Edit],
+    *,
+    renews: bool = False,
+    follow: Callable[[], None] | None = None,
+) -> dict[str, Any]:
     """The arguments that bind a widget, one on the page of this name, to the project: its key, and what a change does.
 
     `shown` is the value that the widget is drawn with, `edit` the edit that another one makes; it may raise a
-    ValueError with a sentence. `renews` is for edits that change what other widgets show.
+    ValueError with a sentence. `renews` is for edits that change what other widgets show, and `follow` is called after
+    an edit, to have other fragments of the page drawn.
     """
     generation = live.generation
     state = FormState.current()
@@ -43,6 +52,9 @@ def bound(live: Live, name: str, shown: Any, edit: Callable[[Any], Edit], *, ren
             own[name] += 1
         except ValueError as error:
             state.refusal = Refusal(key, str(error))
+            return
+        if follow is not None:
+            follow()
 
     return {"key": key, "on_change": commit}
 
@@ -54,8 +66,8 @@ def refused(arguments: Mapping[str, Any]) -> None:
         show_error(refusal.sentence)
 
 
-def choose_data(live: Live, name: str) -> None:
-    """The choice of the project's data, on the page of this name."""
+def choose_data(live: Live, name: str, follow: Callable[[], None] | None = None) -> None:
+    """The choice of the project's data, on the page of this name. `follow`: as of `bound`."""
     infos = {info.name: info for info in datasets(live.store.home)}
     labels = told_apart({"": "Select data", **{name: info.title for name, info in infos.items()}})
     names, chosen = ["", *infos], live.project.data.dataset
@@ -66,7 +78,7 @@ def choose_data(live: Live, name: str) -> None:
         names,
         names.index(chosen),
         format_func=labels.__getitem__,
-        **bound(live, name, chosen, lambda value: data_edit(live, value, infos), renews=True),
+        **bound(live, name, chosen, lambda value: data_edit(live, value, infos), renews=True, follow=follow),
     )
 
 

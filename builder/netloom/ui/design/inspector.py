@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import streamlit as st
@@ -16,6 +17,8 @@ from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import plain
 from netloom.ui.design.network_parameters import network_parameters
 from netloom.ui.design.networks import standing
+from netloom.ui.design.parts import redraw
+from netloom.ui.design.state import Key
 from netloom.ui.shell.errors import show_error
 from netloom.validation import Context
 
@@ -59,8 +62,10 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
         place.order("Input" if node.type == "Input" else "Output")
     place.problems("")
     _shapes(context, node)
-    with st.expander("Title, comment, freezing"):
-        place.about()
+    about = st.expander("Title, comment, freezing", key=Key.ABOUT, on_change="rerun")
+    if about.open:  # what nobody sees is neither made nor sent
+        with about:
+            place.about()
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,8 @@ class _Place:
     context: Context
 
     def bound(self, field: str, shown: Any, edit: Any, *, renews: bool = False) -> dict[str, Any]:
-        return bound(self.live, f"{self.name}/{self.node.id}/{field}", shown, edit, renews=renews)
+        name, follow = f"{self.name}/{self.node.id}/{field}", partial(redraw, self.live)
+        return bound(self.live, name, shown, edit, renews=renews, follow=follow)
 
     def field(self, field: FormField) -> None:
         value = self.node.params.get(field.name, list(field.default) if field.kind == "ints" else field.default)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -15,6 +17,7 @@ from netloom.layers.catalogue import numeric
 from netloom.ui.components.fields import read_number, write
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import plain
+from netloom.ui.design.parts import redraw
 
 TEXT = (
     "Numbers that the network exposes, such as `width`. Use them in its layers, as in `width * 4`. Each node of this "
@@ -29,9 +32,13 @@ def network_parameters(live: Live, name: str) -> None:
     network = live.project.networks.get(name, Network())
     for parameter, default in network.parameters.items():
         _row(live, name, parameter, default)
-    made = bound(live, f"{name}/new parameter", "", lambda typed: _added(live, name, typed), renews=True)
+    made = _bound(live, f"{name}/new parameter", "", lambda typed: _added(live, name, typed), renews=True)
     st.text_input("Add a parameter", placeholder="width = 32", **made)
     refused(made)
+
+
+def _bound(live: Live, name: str, shown: Any, edit: Callable[[Any], Edit], *, renews: bool = False) -> dict[str, Any]:
+    return bound(live, name, shown, edit, renews=renews, follow=partial(redraw, live))
 
 
 def _row(live: Live, name: str, parameter: str, default: Number) -> None:
@@ -41,14 +48,14 @@ def _row(live: Live, name: str, parameter: str, default: Number) -> None:
     def change(typed: str) -> Edit:
         return _edit(live, name, {parameter: _number(typed)})
 
-    naming = bound(
+    naming = _bound(
         live,
         f"{name}/name of {parameter}",
         parameter,
         lambda typed: _renaming(live, name, parameter, typed),
         renews=True,
     )
-    made = bound(live, f"{name}/parameter {parameter}", shown, change)
+    made = _bound(live, f"{name}/parameter {parameter}", shown, change)
     with called:
         st.text_input(f"Name of {parameter}", parameter, label_visibility="collapsed", **naming)
     with number:
@@ -56,7 +63,7 @@ def _row(live: Live, name: str, parameter: str, default: Number) -> None:
     refused(naming)
     refused(made)
     with gone:
-        removing = bound(
+        removing = _bound(
             live, f"{name}/remove {parameter}", False, lambda _: _edit(live, name, {}, parameter), renews=True
         )
         st.button(

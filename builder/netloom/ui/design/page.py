@@ -1,13 +1,11 @@
-"""The design page: a fragment that holds the canvas, which is one of its own, and what stands beside it."""
+"""The design page: a header, the canvas, and what stands beside it."""
 
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from functools import partial
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
-from streamlit.errors import StreamlitAPIException
 
 from netloom.compile import CompileError, source
 from netloom.document import Edit
@@ -25,10 +23,10 @@ from netloom.ui.design.formula import formula
 from netloom.ui.design.inspector import inspector
 from netloom.ui.design.library import library
 from netloom.ui.design.networks import shown
-from netloom.ui.design.state import DesignState, Key, Refusals, sent_header, sent_selection, sent_sync, sent_wish
+from netloom.ui.design.parts import changes, note, redraw, selected
+from netloom.ui.design.state import DesignState, Key, Part, Refusals, sent_header, sent_selection, sent_sync, sent_wish
 from netloom.ui.home.sharing import share
 from netloom.ui.shell.errors import guard, show_error
-from netloom.ui.shell.streamlit_internals import is_fragment_run
 
 HEIGHT = 690
 # Another tab or another person may have changed the project; how often this tab looks.
@@ -40,29 +38,31 @@ SHOWN = 60
 def page(live: Live) -> None:
     """Everything on the design page."""
     narrow()
-    st.fragment(_page, run_every=LOOK_EVERY_S, key=Key.PAGE)(live)
-
-
-@guard()
-def _page(live: Live) -> None:
-    look = shown(live, sent_wish(live.id))
-    bar = st.container()
+    header = st.container()
     left, right = st.columns([3.4, 1.15], gap="small")
     # First, as edits that were made while the server was away wait for it.
     with left:
-        _canvas(live)
-    _bar(live, look.name, bar)
+        st.fragment(_canvas, run_every=LOOK_EVERY_S, key=Part.CANVAS)(live)
+    with header:
+        st.fragment(_header, key=Part.HEADER)(live)
     with right:
-        # Each by itself: where one fails, Undo on the canvas and the versions are the way back.
-        tabs(
-            {
-                "Layer": lambda: _layer(live, look.name, _selected(live, look.name)),
-                "Code": guard()(lambda: _code(live)),
-                "Versions": guard()(lambda: _versions(live)),
-            },
-            Key.TABS.of(live.id),
-            HEIGHT - 60,
-        )
+        st.fragment(_beside, key=Part.BESIDE)(live)
+
+
+@guard()
+def _beside(live: Live) -> None:
+    network = shown(live, sent_wish(live.id)).name
+    note(live, Part.BESIDE, network)
+    # Each by itself: where one fails, Undo on the canvas and the versions are the way back.
+    tabs(
+        {
+            "Layer": lambda: _layer(live, network, selected(live, network)),
+            "Code": guard()(lambda: _code(live)),
+            "Versions": guard()(lambda: _versions(live)),
+        },
+        Key.TABS.of(live.id),
+        HEIGHT - 60,
+    )
 
 
 def _layer(live: Live, network: str, selected: list[str]) -> None:
@@ -72,15 +72,18 @@ def _layer(live: Live, network: str, selected: list[str]) -> None:
         inspector(live, network, selected)
 
 
-def _bar(live: Live, network: str, place: DeltaGenerator) -> None:
-    name, data, objective, tools = place.columns([1.6, 1.2, 1.1, 1.9], vertical_alignment="bottom")
-    project = live.project
+@guard()
+def _header(live: Live) -> None:
+    network = shown(live, sent_wish(live.id)).name
+    note(live, Part.HEADER, network)
+    name, data, objective, tools = st.columns([1.6, 1.2, 1.1, 1.9], vertical_alignment="bottom")
+    project, follow = live.project, partial(redraw, live)
     with name, guard():
-        naming = bound(live, "bar/name", project.name, _rename, renews=True)
+        naming = bound(live, "bar/name", project.name, _rename, renews=True, follow=follow)
         st.text_input("Project", project.name, max_chars=200, **naming)
         refused(naming)
     with data, guard():
-        choose_data(live, "bar/data")
+        choose_data(live, "bar/data", follow=follow)
     with objective, guard():
         known = task(project.training.objective).name
         names = list(tasks())
@@ -89,7 +92,7 @@ def _bar(live: Live, network: str, place: DeltaGenerator) -> None:
             names,
             index=names.index(known),
             format_func=lambda value: tasks()[value].title,
-            **bound(live, "bar/objective", known, _choose_objective),
+            **bound(live, "bar/objective", known, _choose_objective, follow=follow),
         )
     with tools, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
         with guard():
@@ -101,8 +104,8 @@ def _bar(live: Live, network: str, place: DeltaGenerator) -> None:
             st.switch_page("pages/train.py")
     problem = live.problem or live.data_problem()
     if problem:
-        show_error(problem, place)
-    with place, guard():
+        show_error(problem)
+    with guard():
         data_caveats(live, "design")
 
 
@@ -114,7 +117,6 @@ def _choose_objective(name: str) -> Edit:
     return {"kind": "project", "training": {"objective": name}}
 
 
-@st.fragment
 @guard()
 def _canvas(live: Live) -> None:
     """Edits are answered by the canvas alone. As soon as people see the answer, it asks for what stands beside it."""
@@ -125,36 +127,25 @@ def _canvas(live: Live) -> None:
             state.refusals = Refusals(tuple(refusals), time.time())
 
     state = DesignState.current()
+    look = shown(live, sent_wish(live.id))
+    note(live, Part.CANVAS, look.name)
     sync, selection = sent_header(live.id), sent_selection(live.id)
     canvas(
         data=payload(
             live,
-            shown(live, sent_wish(live.id)),
+            look,
             sync["client"] if sync else "",
             list(state.refusals.sentences),
             HEIGHT,
             refused_at=state.refusals.at,
             palettes={message["palette"] for message in (sync, selection) if message},
             wish=selection["about"] if selection else None,
+            changes=changes(live, look.name),
         ),
         key=Key.CANVAS.of(live.id),
         on_sync=on_sync,
-        on_look=_follow,
+        on_look=partial(redraw, live),
     )
-
-
-def _follow() -> None:
-    """Draw what stands beside the canvas, unless all of the page is drawn anyway, or another one: people may leave just
-    as the canvas asks."""
-    if is_fragment_run():
-        with suppress(StreamlitAPIException):  # the fragment went with its page
-            st.rerun(Key.PAGE)
-
-
-def _selected(live: Live, network: str) -> list[str]:
-    """The selected nodes, where they were selected in this network: another one may have nodes of the same names."""
-    selection = sent_selection(live.id)
-    return selection["nodes"] if selection is not None and selection["network"] == network else []
 
 
 def _code(live: Live) -> None:
@@ -192,6 +183,6 @@ def _version(live: Live, row: VersionRow) -> None:
                 live.store.name_version(live.id, row.number, name)
             if st.button("Restore", key=Key.RESTORE.of(row.number), help="Undo reverts this", width="stretch"):
                 live.replace(live.store.version(live.id, row.number))
-                st.rerun(scope="fragment")
+                st.rerun()
         except StoreError as error:
             show_error(error)

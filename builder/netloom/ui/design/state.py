@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal
 
-from netloom.document import Network
+from netloom.document import Network, Project
 from netloom.ui.components.page_state import PageState, WidgetKey, value_of
 from netloom.ui.design.canvas.messages import NetworkWish, Selection, SyncHeader, read
 
@@ -56,19 +57,34 @@ class LibraryState(PageState):
     taken: NameTaken | None = None
 
 
+class Part(StrEnum):
+    """The parts of the page, each a fragment of this name; see `netloom.ui.design.parts`."""
+
+    CANVAS = "design canvas"
+    HEADER = "design header"
+    BESIDE = "design beside"
+
+
 @dataclass
 class DesignState(PageState):
-    """By project: the network that is shown, the one whose formula is open, and how many versions are listed."""
+    """By project: the network that is shown, the one whose formula is open, how many versions are listed, what each
+    part showed when it was drawn last, and how often the document came to mean something else."""
 
     shown: dict[str, Shown] = field(default_factory=dict)
     formula: dict[str, str] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
+    drawn: dict[tuple[str, Part], object] = field(default_factory=dict)
+    meant: dict[str, tuple[int, Project]] = field(default_factory=dict)
     refusals: Refusals = Refusals()
+    # What the header and what stands beside the canvas had to show, and how often that was something else.
+    beside_canvas: object = None
+    changes: int = 0
 
 
 class Key(WidgetKey):
     """The keys of the design page's widgets."""
 
+    ABOUT = "about"
     CANVAS = "canvas"
     FORMULA = "typing"
     FORMULA_LINES = "typing lines"
@@ -85,7 +101,6 @@ class Key(WidgetKey):
     LIBRARY_TAKE = "use"
     LIBRARY_USE = "library/use"
     LIBRARY_WHICH = "library/which"
-    PAGE = "design"
     RESTORE = "restore"
     TABS = "beside"
     VERSION = "version"

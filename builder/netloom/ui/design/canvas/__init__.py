@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -13,13 +14,14 @@ from netloom.ui.design.canvas.messages import CanvasData
 def canvas(*, data: CanvasData, key: str, on_sync: Callable[[], None], on_look: Callable[[], None]) -> Any:
     """Show the canvas with `data` (see netloom.ui.design.canvas.payload).
 
-    What people do arrives under `key`, see `netloom.ui.design.state`. `sync` holds edits for
-    `Editor.sync`, `selection` the ids of the selected nodes and edges, told again when edits were answered, `network`
-    the network that people want to see. All are states, not triggers, so that none is lost; `on_sync` runs when edits
-    came, `on_look` when another changed.
+    What people do arrives under `key`, see `netloom.ui.design.state`. `sync` holds edits for `Editor.sync`, `selection`
+    the ids of the selected nodes and edges, told again when other parts of the page change, `network` the network that
+    people want to see. All are states, not triggers, so that none is lost; `on_sync` runs when edits came, `on_look`
+    when another changed.
     """
     callbacks = {"on_sync_change": on_sync, "on_selection_change": on_look, "on_network_change": on_look}
-    return _component()(key=key, data=data, height="content", **callbacks)
+    # As bytes: Streamlit would look for tables in a dict, and write it twice, sorted, to see whether it has changed.
+    return _component()(key=key, data=json.dumps(data).encode(), height="content", **callbacks)
 
 
 @cache

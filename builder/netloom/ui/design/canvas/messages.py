@@ -202,6 +202,7 @@ class CanvasData(TypedDict):
     can_undo: bool
     can_redo: bool
     saved: bool
+    changes: Annotated[int, Field(description="How often other parts of the page had something else to show.")]
     height: int
 
 
@@ -464,14 +465,14 @@ class AboutWish(TypedDict):
 
 
 class Selection(TypedDict):
-    """What is selected in a network, sent again once edits were answered: `answers` counts those."""
+    """What is selected in a network, sent again once other parts of the page change: `changes` counts these."""
 
     network: str
     nodes: list[str]
     edges: list[str]
     about: AboutWish | None
     palette: str
-    answers: int
+    changes: int
 
 
 class NetworkWish(TypedDict):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import cache, lru_cache, partial
 from hashlib import blake2b
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from netloom.data import Schema
-from netloom.document import Edge, Project, wire
+from netloom.document import Edge, Network, Project, wire
 from netloom.editing.live import Live
-from netloom.layers import GROUPS, Layer, Port, registry
+from netloom.layers import GROUPS, Layer, Port, TensorSpec, registry
 from netloom.layers.subnetwork import Subnetwork, interface
 from netloom.ui.design.canvas import messages
 from netloom.ui.design.canvas.about import about
@@ -32,6 +33,9 @@ from netloom.validation import Analysis, Context, Issue, NodeFacts
 from netloom.validation.faults import fault
 
 Part = TypeVar("Part")
+# What was told of a node or an edge, after what it follows from.
+NodeTold = tuple[tuple[Layer | None, int | None], messages.NodeFacts]
+EdgeTold = tuple[tuple[TensorSpec | None, bool], EdgeFacts]
 
 # What the palette shows of a group before one asks for the rest: what most networks are made of.
 COMMON = frozenset(
@@ -53,23 +57,27 @@ def payload(
     palettes: Collection[str] = (),
     wish: AboutWish | None = None,
     refused_at: float = 0.0,
+    changes: int = 0,
 ) -> CanvasData:
     """The component's data.
 
     `palettes` are the versions of the palette that the browser has: it is by far the largest part, and seldom changes.
-    `wish` is the layer about which people ask. By `refused_at` the browser knows which refusals it has shown.
+    `wish` is the layer about which people ask. By `refused_at` the browser knows which refusals it has shown, and by
+    `changes` whether to ask for the other parts of the page.
     """
     view = live.view
     project, state = view.project, view.state
     analysis = live.analysis(project)
     # Another tab may have removed the network since this one decided what to show.
     name = shown.name if shown.name in project.networks else project.main
-    parts = _Parts(name)
+    parts, before = _Parts(name), _told(live, name)
     catalogue: tuple[list[LayerType], str] = ([], "")
     layers, version = parts.get("list the layers", lambda: palette(live.schema(project)), catalogue)
     known = parts.get("list the networks", lambda: networks(project, name), _bare(project))
     told = parts.get("describe the layer", lambda: about(analysis.networks.get(name, analysis.context), wish), None)
-    facts = parts.get("show what is known of the layers", lambda: derived(analysis, name, parts), _nothing(analysis))
+    facts = parts.get(
+        "show what is known of the layers", lambda: derived(analysis, name, parts, before), _nothing(analysis)
+    )
     facts["issues"] += map(_issue, parts.faults)
     for issue in parts.faults:
         live.log("canvas", issue.detail)
@@ -83,7 +91,7 @@ def payload(
         "refused_at": refused_at,
         "shown": name,
         "wish": shown.wish,
-        "network": cast("Graph", wire(project, name)),
+        "network": before.graph_of(project),
         "main": project.main,
         "networks": known,
         "derived": facts,
@@ -93,8 +101,41 @@ def payload(
         "can_undo": state.can_undo,
         "can_redo": state.can_redo,
         "saved": view.saved,
+        "changes": changes,
         "height": height,
     }
+
+
+class Told:
+    """What was told last of a network. An edit changes little of it, and all else is taken from here: a node that is
+    the same object as before was not changed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.nodes: dict[str, NodeTold] = {}
+        self.edges: dict[str, EdgeTold] = {}
+        self._graph: tuple[Network, Graph] | None = None
+
+    def graph_of(self, project: Project) -> Graph:
+        """The network as the canvas takes it."""
+        network, before = project.networks[self.name], self._graph
+        if before is None or before[0] is not network:
+            known = (before[0].nodes, cast("Mapping[str, dict[str, Any]]", before[1]["nodes"])) if before else None
+            graph = cast("Graph", wire(project, self.name, known))
+            self._graph = before = (network, graph)
+        return before[1]
+
+
+# By project and network; of a project that is closed nothing is left.
+_memory: WeakKeyDictionary[Live, dict[str, Told]] = WeakKeyDictionary()
+
+
+def _told(live: Live, name: str) -> Told:
+    """What tabs were told of a network, whichever tab it was."""
+    known = _memory.setdefault(live, {})
+    for gone in known.keys() - live.project.networks.keys():
+        known.pop(gone, None)
+    return known.setdefault(name, Told(name))
 
 
 class _Parts:
@@ -140,22 +181,23 @@ def networks(project: Project, shown: str) -> list[NetworkFacts]:
     return found
 
 
-def derived(analysis: Analysis, shown: str, parts: _Parts) -> Derived:
+def derived(analysis: Analysis, shown: str, parts: _Parts, before: Told) -> Derived:
     """Facts for nodes and edges of the network that is shown, the issues of all, and the totals of main."""
     context = analysis.networks.get(shown, analysis.context)
     wrong: set[tuple[str | None, str | None]] = {
         (issue.node, issue.port) for issue in analysis.errors if issue.port and issue.network == context.name
     }
     totals = analysis.totals
-    nodes = context.nodes
+    # Put in place as a whole, as other tabs may read what was there.
+    before.nodes = nodes = {
+        key: _node_told(context, key, layer, parts, before.nodes.get(key)) for key, layer in context.layers.items()
+    }
+    before.edges = edges = {
+        edge.target: _edge_told(context, edge, wrong, before.edges.get(edge.target)) for edge in context.network.edges
+    }
     return {
-        "nodes": {
-            key: parts.get(
-                f"describe {context.label(key)}", partial(_node, layer, nodes.get(key)), _plain(nodes.get(key))
-            )
-            for key, layer in context.layers.items()
-        },
-        "edges": {edge.target: _edge(context, edge, wrong) for edge in context.network.edges},
+        "nodes": {key: told for key, (_, told) in nodes.items()},
+        "edges": {key: told for key, (_, told) in edges.items()},
         "issues": [*map(_issue, analysis.issues)],
         "data": bool(analysis.context.project.data.dataset),
         "totals": {
@@ -167,18 +209,38 @@ def derived(analysis: Analysis, shown: str, parts: _Parts) -> Derived:
     }
 
 
+def _node_told(context: Context, key: str, layer: Layer, parts: _Parts, before: NodeTold | None) -> NodeTold:
+    facts = context.nodes.get(key)
+    parameters = facts.parameters if facts else None
+    if before is not None and before[0][0] is layer and before[0][1] == parameters:
+        return before
+    failed = len(parts.faults)
+    told = parts.get(f"describe {context.label(key)}", partial(_node, layer, facts), _plain(facts))
+    return (layer if len(parts.faults) == failed else None, parameters), told
+
+
+def _edge_told(
+    context: Context, edge: Edge, wrong: set[tuple[str | None, str | None]], before: EdgeTold | None
+) -> EdgeTold:
+    spec, is_wrong = context.spec(edge), (edge.target_node, edge.target_port) in wrong
+    if before is not None and before[0][0] is spec and before[0][1] == is_wrong:
+        return before
+    told: EdgeFacts = {"label": str(spec) if spec else "", "kind": spec.kind if spec else None, "error": is_wrong}
+    return (spec, is_wrong), told
+
+
 def palette(schema: Schema | None) -> tuple[list[LayerType], str]:
     """The catalogue, and what its version is called.
 
     A new Input reads the first field of the chosen data, and a new Embedding has its vocabulary.
     """
-    offered = tuple(name for name, layer in registry().items() if not layer.refusal())
-    return _palette(json.dumps(_fitting(schema)), offered)
+    return _palette(json.dumps(_fitting(schema)))
 
 
 @lru_cache(maxsize=16)
-def _palette(fitting: str, offered: tuple[str, ...]) -> tuple[list[LayerType], str]:
+def _palette(fitting: str) -> tuple[list[LayerType], str]:
     params = json.loads(fitting)
+    offered = [name for name, layer in registry().items() if not layer.refusal()]
     layers: list[LayerType] = [{**_layer(name), "params": params.get(name, {})} for name in offered]
     return layers, blake2b(json.dumps(layers).encode(), digest_size=8).hexdigest()
 
@@ -223,15 +285,6 @@ def _node(layer: Layer, facts: NodeFacts | None) -> messages.NodeFacts:
     if outputs != default["outputs"]:
         known["outputs"] = outputs
     return known
-
-
-def _edge(context: Context, edge: Edge, wrong: set[tuple[str | None, str | None]]) -> EdgeFacts:
-    spec = context.spec(edge)
-    return {
-        "label": str(spec) if spec else "",
-        "kind": spec.kind if spec else None,
-        "error": (edge.target_node, edge.target_port) in wrong,
-    }
 
 
 def _ports(ports: tuple[Port, ...]) -> list[messages.Port]:

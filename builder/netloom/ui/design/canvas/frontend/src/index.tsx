@@ -14,20 +14,22 @@ sheet.replaceSync(flowStyles + styles);
 type State = Record<string, unknown>;
 type Mounted = { root: Root; engine: Engine };
 const LEAVE_MS = 1000;
+const text = new TextDecoder();
 const mounted = new WeakMap<object, Mounted>();
 // Engines outlive a change of page within the tab, and with them the edits that are still on their way.
 const engines = new Map<string, Engine>();
 
-const render: FrontendRenderer<State, CanvasData> = (component: FrontendRendererArgs<State, CanvasData>) => {
+const render: FrontendRenderer<State, Uint8Array> = (component: FrontendRendererArgs<State, Uint8Array>) => {
   const place = component.parentElement as unknown as HTMLElement;
   // Once another page is there, Python does not know the canvas, and its log would say so.
   const send: Engine["send"] = (name, value) => place.isConnected && component.setStateValue(name, value);
+  const data = JSON.parse(text.decode(component.data)) as CanvasData;
   let here = mounted.get(place);
   if (here) {
     here.engine.send = send;
-    here.engine.receive(component.data);
+    here.engine.receive(data);
   } else {
-    here = mount(place, component.data, send);
+    here = mount(place, data, send);
     mounted.set(place, here);
   }
   const { root } = here;

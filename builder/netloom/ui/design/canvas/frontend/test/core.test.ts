@@ -114,8 +114,8 @@ describe("the outbox", () => {
   it("asks for what stands beside the canvas once edits are answered and seen, with the selection that came of them", () => {
     const { engine, sent } = engineOn(chain("Input"));
     const looks = () => sent.filter(({ name }) => name === "selection").map(({ value }) => value);
-    const answer = (ack: number) =>
-      engine.receive(data(chain("Input"), { revision: 1 + ack, ack: { [engine.client]: ack } }));
+    const answer = (ack: number, changes = 0) =>
+      engine.receive(data(chain("Input"), { revision: 1 + ack, ack: { [engine.client]: ack }, changes }));
     const chosen = { network: "main", nodes: ["input_1"], edges: [] };
     engine.do(move(1));
     engine.choose(chosen);
@@ -129,14 +129,18 @@ describe("the outbox", () => {
     vi.advanceTimersByTime(100);
     expect(looks()).toMatchObject([chosen]);
     engine.choose({ ...chosen });
-    engine.receive(data(chain("Input"), { revision: 4, foreign: 4 }));
-    vi.advanceTimersByTime(500);
-    expect(looks().length).toBe(1); // what others do comes with the page
     engine.do(move(3));
     answer(3);
+    vi.advanceTimersByTime(500);
+    expect(looks().length).toBe(1); // a move changes nothing beside the canvas
+    engine.do(move(4));
+    answer(4, 1);
     vi.advanceTimersByTime(100);
     expect(looks().length).toBe(2);
     expect(looks()[1]).not.toEqual(looks()[0]); // or Streamlit would keep it back
+    engine.receive(data(chain("Input"), { revision: 8, foreign: 8, changes: 2 }));
+    vi.advanceTimersByTime(100);
+    expect(looks().length).toBe(3); // what others do
   });
   it("says again what is selected when the canvas comes back to the page, and what is no more selected not", () => {
     const { engine, sent } = engineOn(chain("Input"));

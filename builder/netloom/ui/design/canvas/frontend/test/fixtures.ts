@@ -67,6 +67,7 @@ export function data(network: Graph, change: Partial<CanvasData> = {}): CanvasDa
     can_undo: false,
     can_redo: false,
     saved: true,
+    changes: 0,
     height: 600,
     ...change,
   };

@@ -43,8 +43,7 @@ export class Engine {
   private standing = new Map<string, LayerType>();
   private offer = "";
   private lacking = "";
-  /** How many answers there were to edits, and what Python was last told of what is beside the canvas. */
-  private answers = 0;
+  /** What Python was last told of what is beside the canvas. */
   private looked = "";
   private looking: ReturnType<typeof setTimeout> | undefined;
   private wishes = 0;
@@ -120,16 +119,16 @@ export class Engine {
     this.look(0);
   }
 
-  /** Have what stands beside the canvas follow: it is asked for when edits were answered, so that none waits for it. */
+  /** Have the other parts of the page follow: they are asked for when edits were answered, so that none waits for it. */
   private look(delay: number): void {
     clearTimeout(this.looking);
     this.looking = setTimeout(() => {
       if (this.inFlight > this.acknowledged) return; // the answer looks
-      const { chosen, wish: about, paletteVersion: palette, answers } = this;
-      const text = JSON.stringify([chosen, about, answers]);
+      const { chosen, wish: about, paletteVersion: palette, data: { changes } } = this;
+      const text = JSON.stringify([chosen, about, changes]);
       if (text === this.looked) return;
       this.looked = text;
-      this.send("selection", { ...chosen, about, palette, answers });
+      this.send("selection", { ...chosen, about, palette, changes });
     }, delay);
   }
 
@@ -173,7 +172,7 @@ export class Engine {
     const acknowledged = data.ack[this.client] ?? this.acknowledged;
     const overtaken = data.wish !== null && data.wish < (this.data.wish ?? 0);
     if (overtaken || acknowledged < this.acknowledged || data.revision < this.data.revision) return;
-    if (acknowledged > this.acknowledged) this.answered();
+    if (acknowledged > this.acknowledged || data.changes !== this.data.changes) this.look(SEEN_MS);
     this.acknowledged = acknowledged;
     this.pending = this.pending.filter((operation) => operation.seq > acknowledged);
     this.data = data;
@@ -198,7 +197,7 @@ export class Engine {
 
   /** First data, another document, or a history that was replaced: what was here belongs to the past. */
   private start(data: CanvasData): void {
-    if (this.epoch) this.answered();
+    if (this.epoch) this.look(SEEN_MS);
     this.epoch = data.epoch;
     this.client = randomName();
     this.pending = [];
@@ -206,11 +205,6 @@ export class Engine {
     this.foreign = -1;
     this.network = "";
     this.data = { ...data, revision: -1, wish: null };
-  }
-
-  private answered(): void {
-    this.answers++;
-    this.look(SEEN_MS);
   }
 
   /** Take the palette where it is new to this browser, and the networks, which come with every answer. */

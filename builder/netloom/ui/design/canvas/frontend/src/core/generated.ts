@@ -69,6 +69,8 @@ export type CanvasData = {
   can_undo: boolean;
   can_redo: boolean;
   saved: boolean;
+  /** How often other parts of the page had something else to show. */
+  changes: number;
   height: number;
 };
 
@@ -371,14 +373,14 @@ export type ReplaceNetwork = {
   content: Record<string, unknown>;
 };
 
-/** What is selected in a network, sent again once edits were answered: `answers` counts those. */
+/** What is selected in a network, sent again once other parts of the page change: `changes` counts these. */
 export type Selection = {
   network: string;
   nodes: string[];
   edges: string[];
   about: AboutWish | null;
   palette: string;
-  answers: number;
+  changes: number;
 };
 
 export type Severity = "error" | "warning" | "hint";
