@@ -201,5 +201,5 @@ def test_few_groups_have_few_folds() -> None:
 
 
 def test_a_fold_that_is_none_is_refused_by_the_document() -> None:
-    with pytest.raises(ValueError, match="none of 3 folds"):
+    with pytest.raises(ValueError, match="with 3 folds, choose 0 to 2"):
         DataChoice(folds=3, fold=3)

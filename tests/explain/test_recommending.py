@@ -39,5 +39,9 @@ def test_over_many_rows_they_go_by_their_names(rating: TrainedRun) -> None:
 
 
 def test_a_bare_number_is_told_with_its_column() -> None:
-    numbered = {"encoding": "categories", "columns": [{"name": "userId", "values": ["7", "userId 8"]}]}
+    numbered = {
+        "name": "user",
+        "encoding": "categories",
+        "columns": [{"name": "userId", "type": "category", "values": ["7", "userId 8"]}],
+    }
     assert [token_names(numbered)(place) for place in (1, 2, 3)] == ["userId = 7", "userId 8", "userId = # 3"]

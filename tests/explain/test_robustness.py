@@ -256,7 +256,11 @@ def test_tokens_and_other_answers_are_refused_with_a_reason() -> None:
     with pytest.raises(ExplainError, match="tokens"):
         robustness(trained("transformer"))
     run = trained("table")
-    for objective, said in (("reconstruction", "gives back"), ("ranking", "another kind"), ("dqn", "it acts")):
+    for objective, said in (
+        ("reconstruction", "reconstructs its input"),
+        ("ranking", "something else"),
+        ("dqn", "an agent"),
+    ):
         other = run.project.training.model_copy(update={"objective": objective})
         rebuilt: Any = SimpleNamespace(project=run.project.model_copy(update={"training": other}), data=run.data)
         assert said in refusal(rebuilt)

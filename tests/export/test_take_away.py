@@ -63,7 +63,7 @@ def test_the_command_reports_the_difference(
 
 
 def test_the_command_says_it_in_a_sentence(kept: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for kind, words in (("onnx", "is allowed"), ("bundle", "to the last bit"), ("svg", "no weights")):
+    for kind, words in (("onnx", "is allowed"), ("bundle", "bit for bit"), ("svg", "no weights")):
         assert main(["--home", str(kept.home), "export", "last", "--format", kind, "--to", str(tmp_path)]) == 0
         assert words in capsys.readouterr().out
 

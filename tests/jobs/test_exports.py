@@ -21,7 +21,7 @@ def test_a_worker_writes_the_same_bytes(trained: Runs, pool: Pool) -> None:
     weights = replace(trained.weights["breast_cancer"], checkpoint="")
     made = answer(pool.submit(Export(weights, "bundle"), trained.home))
     assert made.name.endswith(".zip")
-    assert "to the last bit" in made.verdict
+    assert "bit for bit" in made.verdict
     here = content(Context(trained.home).run(weights), "bundle")
     assert (trained.folder(weights.run_id) / made.stored).read_bytes() == here
 

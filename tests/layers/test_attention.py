@@ -662,7 +662,7 @@ def test_the_explainer_shows_cross_attention_without_a_rollout() -> None:
     same = [("embedding", "crossattention.in"), ("embedding", "crossattention.memory"), ("crossattention", "mean")]
     maps = explained(("CrossAttention", {"heads": 2}), edges=same)
     assert maps.rollout is None
-    assert "one sequence into another" in maps.reason
+    assert "from one sequence to another" in maps.reason
     other = [same[0], ("embedding", "permute"), ("permute", "crossattention.memory"), same[2]]
     maps = explained(("Permute", {}), ("CrossAttention", {"heads": 2}), edges=other)
     [layer] = maps.layers

@@ -140,7 +140,7 @@ def test_half_a_character_in_a_document(store: Store) -> None:
     node = Node(id="a", type="Linear", params={"units": "\ud800"})
     project = blank("x")
     network = project.main_network.model_copy(update={"nodes": {"a": node}})
-    with pytest.raises(StoreError, match="half a character"):
+    with pytest.raises(StoreError, match="incomplete character"):
         store.create_project(project.with_network("main", network))
 
 

@@ -97,5 +97,5 @@ def test_every_objective_has_a_trainer() -> None:
 def test_only_what_lowers_one_loss_of_rows_is_distributed() -> None:
     assert trainer_for(OBJECTIVES["regression"], is_distributed=True).__name__ == "DistributedTrainer"
     for name in ("gan", "dqn"):
-        with pytest.raises(TrainingError, match="trained on one machine only"):
+        with pytest.raises(TrainingError, match="supports only one worker"):
             trainer_for(OBJECTIVES[name], is_distributed=True)

@@ -193,7 +193,7 @@ def test_the_classes_of_one_of_several_outputs_count_by_their_weights(
 def test_class_weights_of_an_output_that_cannot_be_are_told(facts: Prepared) -> None:
     made = OBJECTIVES["several_outputs"].described(Training(objective="several_outputs"), facts.schema)
     for weights, said in (
-        ((1.0, 2.0), "There are 2 class weights of 'shape', and 'shape' has 4 classes"),
+        ((1.0, 2.0), "There are 2 class weights of 'shape', but 'shape' has 4 classes"),
         ((0.0,) * 4, "All class weights of 'shape' are 0"),
     ):
         training = Training(objective="several_outputs", outputs={"shape": Head(class_weights=weights), "area": Head()})

@@ -298,7 +298,7 @@ def test_memory_keeps_the_last_steps() -> None:
     for one in (memory, other):
         one.add(np.array([9]), 9, 0.5, np.array([10]), False, False)
     assert same(memory.state_dict(), other.state_dict())
-    with pytest.raises(ValueError, match="room for 4"):
+    with pytest.raises(ValueError, match="holds only 4"):
         ReplayBuffer(4, 1).load_state_dict(memory.state_dict())
 
 

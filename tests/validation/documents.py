@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from netloom.data import FieldSpec, Schema, TargetSpec
@@ -170,6 +170,11 @@ TEN = TargetSpec("class", "digit", tuple("0123456789"))
 LABELS = TargetSpec("labels", "topics", ("a", "b", "c"))
 PARTS = (TargetSpec("class", "shape", ("x", "y", "z")), TargetSpec("number", "area"))
 BOTH = TargetSpec("several", "shape, area", parts=PARTS)
+
+
+def pairs(target: TargetSpec) -> Schema:
+    """Two images in each row."""
+    return schema(target, PICTURE, replace(PICTURE, name="other"))
 
 
 def schema(target: TargetSpec, *fields: FieldSpec) -> Schema:
@@ -390,8 +395,9 @@ CASES: dict[str, Case] = {
     ),
     "one output for two targets": Case("outputs", "output_1", heads(3), heads(3, 1), schema(BOTH)),
     "embeddings of two widths": Case(
-        "width", "output_2", heads(16, 8, objective="siamese"), heads(16, 16, objective="siamese"), schema(TWO)
+        "width", "output_2", heads(16, 8, objective="siamese"), heads(16, 16, objective="siamese"), pairs(TWO)
     ),
+    "no pairs": Case("pairs", None, heads(16, 16, objective="siamese"), net(2, "classification"), schema(TWO)),
     "nobody to recommend to": Case(
         "objective", None, net(1, "ranking"), net(1, "regression"), schema(TargetSpec("number", "stars", shape=(1,)))
     ),

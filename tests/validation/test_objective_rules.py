@@ -9,7 +9,7 @@ from netloom.document import Project, apply
 from netloom.document.loss_settings import Head
 from netloom.tasks import can_teach
 from netloom.validation import analyse
-from tests.validation.documents import BOTH, LABELS, TEN, TWO, heads, net, schema
+from tests.validation.documents import BOTH, LABELS, TEN, TWO, heads, net, pairs, schema
 
 
 def said(document: Project, found: Schema) -> list[str]:
@@ -22,7 +22,7 @@ def said(document: Project, found: Schema) -> list[str]:
         (net(1, "binary_classification"), schema(TWO)),
         (net(3, "multi_label"), schema(LABELS)),
         (heads(3, 1), schema(BOTH)),
-        (heads(16, 16, objective="siamese"), schema(TWO)),
+        (heads(16, 16, objective="siamese"), pairs(TWO)),
         (net(10, "distillation", teacher="run:" + "1" * 8 + "-1111-1111-1111-" + "1" * 12), schema(TEN)),
         (net(12, "contrastive", augment=({"kind": "crop"},)), schema(TEN)),
     ],
@@ -45,6 +45,7 @@ def test_what_fits_has_no_issue(document: Project, found: Schema) -> None:
         (heads(3, 1, outputs={"area": Head(objective="classification")}), schema(BOTH), "supports regression, but"),
         (heads(3, 1, outputs={"shape": Head(objective="binary_classification")}), schema(BOTH), "target shape has 3"),
         (heads(16, 8, objective="siamese"), schema(TWO), "the same length"),
+        (heads(16, 16, objective="siamese"), schema(TWO), "Choose data with pairs"),
         (heads(16, objective="siamese"), schema(TWO), "two Outputs"),
         (heads(4, 4, objective="siamese"), schema(TEN), "similar and dissimilar pairs"),
         (heads(16, 8, objective="contrastive"), schema(TWO), "one Output"),

@@ -55,7 +55,9 @@ class Siamese(Task):
                 "The contrastive loss compares the two examples of a pair, which are two inputs of one kind and shape; "
                 f"the inputs of this data are {names}. Choose data with pairs, or another task.",
             )
-        yield from not_two_classes("The contrastive loss learns from pairs that are alike or not, two classes", schema)
+        yield from not_two_classes(
+            "The contrastive loss learns from similar and dissimilar pairs, which are two classes", schema
+        )
 
     def accepts(self, target: TargetSpec) -> bool:
         return len(target.classes) == 2
