@@ -234,13 +234,13 @@ def palette(schema: Schema | None) -> tuple[list[LayerType], str]:
 
     A new Input reads the first field of the chosen data, and a new Embedding has its vocabulary.
     """
-    return _palette(json.dumps(_fitting(schema)))
+    offered = tuple(name for name, layer in registry().items() if not layer.refusal())
+    return _palette(offered, json.dumps(_fitting(schema)))
 
 
 @lru_cache(maxsize=16)
-def _palette(fitting: str) -> tuple[list[LayerType], str]:
+def _palette(offered: tuple[str, ...], fitting: str) -> tuple[list[LayerType], str]:
     params = json.loads(fitting)
-    offered = [name for name, layer in registry().items() if not layer.refusal()]
     layers: list[LayerType] = [{**_layer(name), "params": params.get(name, {})} for name in offered]
     return layers, blake2b(json.dumps(layers).encode(), digest_size=8).hexdigest()
 
