@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,17 @@ from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 # What a mask says to attention; its port takes it beside the sequence.
 MASK = "1 for real steps, 0 for padding, (N, S), or one value for each pair of steps, (N, T, S)"
 Position = Literal["none", "rotary", "alibi", "buckets", "table"]
+KeyValueHeads = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        le=1_024,
+        description="Number of key and value heads that the query heads share; empty: one for each query head",
+    ),
+]
+HeadWidth = Annotated[
+    int | None, Field(ge=1, le=65_536, description="Width of a head; empty: D divided by the number of heads")
+]
 
 
 def masks(length: int) -> TensorSpec:
@@ -131,15 +142,8 @@ class SelfAttention(_SelfAttention):
     keywords = ("attention", "transformer", "heads", "llama", "mistral", "gqa", "rope", "alibi", "t5", "window", "mask")
     url = "https://arxiv.org/abs/2302.13971"
 
-    kv_heads: int | None = Field(
-        None,
-        ge=1,
-        le=1_024,
-        description="Number of key and value heads that the query heads share; empty: one for each query head",
-    )
-    head_width: int | None = Field(
-        None, ge=1, le=65_536, description="Width of a head; empty: D divided by the number of heads"
-    )
+    kv_heads: KeyValueHeads = None
+    head_width: HeadWidth = None
     window: int | None = Field(
         None,
         ge=1,

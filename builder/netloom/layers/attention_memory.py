@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from netloom.layers.attention import check_mask, key_port, mask_port, masks, unlike
+from netloom.layers.attention import HeadWidth, KeyValueHeads, check_mask, key_port, mask_port, masks, unlike
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
 
@@ -20,15 +20,8 @@ class CrossAttention(Layer):
     url = "https://arxiv.org/abs/1706.03762"
 
     heads: int = Field(4, ge=1, le=1_024, description="Number of attention heads; must divide the width D")
-    kv_heads: int | None = Field(
-        None,
-        ge=1,
-        le=1_024,
-        description="Number of key and value heads that the query heads share; empty: one for each query head",
-    )
-    head_width: int | None = Field(
-        None, ge=1, le=65_536, description="Width of a head; empty: D divided by the number of heads"
-    )
+    kv_heads: KeyValueHeads = None
+    head_width: HeadWidth = None
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability of the attention weights in training")
     bias: bool = Field(True, description="Add a learned bias in the projections")
     masked: bool = Field(False, description="Add a third port for a padding mask of the memory")

@@ -7,7 +7,16 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from netloom.layers.attention import Position, TransformerEncoderBlock, check_mask, mask_port, masks, unlike
+from netloom.layers.attention import (
+    HeadWidth,
+    KeyValueHeads,
+    Position,
+    TransformerEncoderBlock,
+    check_mask,
+    mask_port,
+    masks,
+    unlike,
+)
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
 Bend = Literal["gelu", "gelu_tanh", "relu", "silu"]
@@ -72,15 +81,8 @@ class GeGLU(_Gated):
 
 
 class _Block(TransformerEncoderBlock):
-    kv_heads: int | None = Field(
-        None,
-        ge=1,
-        le=1_024,
-        description="Number of key and value heads that the query heads share; empty: one for each query head",
-    )
-    head_width: int | None = Field(
-        None, ge=1, le=65_536, description="Width of a head; empty: D divided by the number of heads"
-    )
+    kv_heads: KeyValueHeads = None
+    head_width: HeadWidth = None
     position: Position = Field(
         "none",
         description="Position encoding: none, rotary (RoPE), alibi (a bias per head that is linear in the distance), "
