@@ -66,7 +66,7 @@ class Quantity:
         raise NotImplementedError
 
 
-def place(asked: Named, names: tuple[str, ...], what: str) -> int:
+def index_of(asked: Named, names: tuple[str, ...], what: str) -> int:
     """The number of a class, label, output or action that is asked for by name or number.
 
     Raises:
@@ -84,6 +84,6 @@ def place(asked: Named, names: tuple[str, ...], what: str) -> int:
     )
 
 
-def listed(names: Iterable[str], shares: torch.Tensor) -> dict[str, float]:
+def by_name(names: Iterable[str], shares: torch.Tensor) -> dict[str, float]:
     """Names with their shares (classes,)."""
     return {name: float(share) for name, share in zip(names, shares, strict=True)}

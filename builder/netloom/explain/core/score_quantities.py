@@ -11,7 +11,7 @@ from netloom.core.text import number
 from netloom.document import Training
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Target, TargetQuantity
-from netloom.explain.core.quantity import LOGIT, Inputs, Named, Quantity, listed, place
+from netloom.explain.core.quantity import LOGIT, Inputs, Named, Quantity, by_name, index_of
 from netloom.tasks.several_outputs import head_of, head_width
 
 if TYPE_CHECKING:
@@ -20,35 +20,43 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
 
 
-class ClassScore(Quantity):
+class NamedScore(Quantity):
+    """A score of one of the classes, actions or labels of the target, any of which can be asked for."""
+
+    choice: ClassVar[str] = "class"  # what is chosen among
+    score: ClassVar[str] = LOGIT
+
+    def predicted(self, output: torch.Tensor) -> int:
+        """The number of what the network predicts for one example, (1, …)."""
+        return int(output[0].argmax())
+
+    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+        names = data.schema.target.classes
+        index = self.predicted(output) if asked is None else index_of(asked, names, self.choice)
+        return Target(self.kind, index, names[index], f"{self.score} of {names[index]}")
+
+
+class ClassScore(NamedScore):
     """The logit of one of several classes (N, classes)."""
 
     kind: ClassVar[TargetQuantity] = "class"
 
-    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
-        classes = data.schema.target.classes
-        index = int(output[0].argmax()) if asked is None else place(asked, classes, self.noun)
-        return Target(self.kind, index, classes[index], f"{self.said} of {classes[index]}")
-
-    noun: ClassVar[str] = "class"
-    said: ClassVar[str] = LOGIT
-
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
-        classes, shares = data.schema.target.classes, output[0].softmax(0)
-        return Prediction(classes[int(shares.argmax())], listed(classes, shares))
+        classes, probabilities = data.schema.target.classes, output[0].softmax(0)
+        return Prediction(classes[int(probabilities.argmax())], by_name(classes, probabilities))
 
 
 class ActionScore(ClassScore):
     """The logit of an action."""
 
-    noun = "action"
+    choice = "action"
 
 
 class ActionValue(ActionScore):
     """The expected return of an action, in the units of the environment."""
 
     kind: ClassVar[TargetQuantity] = "value"
-    said = "the value (expected return)"
+    score = "the value (expected return)"
 
     def phrase(self, target: Target, name: str) -> str:
         return f"the value of **{name}**"
@@ -57,7 +65,7 @@ class ActionValue(ActionScore):
         return Prediction(data.schema.target.classes[int(output[0].argmax())], {})
 
 
-class BinaryScore(Quantity):
+class BinaryScore(NamedScore):
     """The logit (N, 1) of the second of two classes, or its negative for the first."""
 
     kind: ClassVar[TargetQuantity] = "binary"
@@ -65,10 +73,8 @@ class BinaryScore(Quantity):
     def names(self, data: Prepared, training: Training) -> tuple[str, ...]:
         return data.schema.target.classes
 
-    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
-        classes = data.schema.target.classes
-        index = int(output[0, 0] > 0) if asked is None else place(asked, classes, "class")
-        return Target(self.kind, index, classes[index], f"{LOGIT} of {classes[index]}")
+    def predicted(self, output: torch.Tensor) -> int:
+        return int(output[0, 0] > 0)
 
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
         return output[:, 0] if target.index else -output[:, 0]
@@ -78,21 +84,17 @@ class BinaryScore(Quantity):
         return Prediction(classes[int(share > 0.5)], {classes[0]: 1 - share, classes[1]: share})
 
 
-class LabelScore(Quantity):
+class LabelScore(NamedScore):
     """The logit of one of several labels (N, labels)."""
 
     kind: ClassVar[TargetQuantity] = "label"
+    choice = "label"
 
     def names(self, data: Prepared, training: Training) -> tuple[str, ...]:
         return data.schema.target.classes
 
-    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
-        labels = data.schema.target.classes
-        index = int(output[0].argmax()) if asked is None else place(asked, labels, "label")
-        return Target(self.kind, index, labels[index], f"{LOGIT} of {labels[index]}")
-
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
-        shares = listed(data.schema.target.classes, output[0].sigmoid())
+        shares = by_name(data.schema.target.classes, output[0].sigmoid())
         return Prediction(", ".join(name for name, share in shares.items() if share > 0.5) or "none", shares)
 
 
@@ -105,7 +107,7 @@ class Number(Quantity):
     def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
         width, name = output[0].numel(), data.schema.target.name
         names = (name,) if width == 1 else tuple(f"{name} {step + 1}" for step in range(width))
-        index = 0 if asked is None else place(asked, names, "output")
+        index = 0 if asked is None else index_of(asked, names, "output")
         return Target(self.kind, index, names[index], f"{names[index]}, in the units of the data")
 
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
@@ -177,7 +179,7 @@ class Component(Quantity):
 
     def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
         names = tuple(f"component {index + 1}" for index in range(output.shape[1]))
-        index = int(output[0].abs().argmax()) if asked is None else place(asked, names, "component")
+        index = int(output[0].abs().argmax()) if asked is None else index_of(asked, names, "component")
         return Target(self.kind, index, names[index], f"{names[index]} of the embedding")
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
@@ -199,7 +201,7 @@ class Region(Quantity):
     def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
         classes, predicted = data.schema.target.classes, output[0].argmax(0).flatten()  # (H·W,)
         commonest = int(predicted.bincount(minlength=len(classes))[1:].argmax()) + 1  # other than the background
-        index = commonest if asked is None else place(asked, classes, "class")
+        index = commonest if asked is None else index_of(asked, classes, "class")
         pixels = tuple((predicted == index).nonzero().flatten().tolist())
         where = "its pixels" if pixels else "all pixels"
         return Target(
@@ -215,7 +217,7 @@ class Region(Quantity):
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
         counts = output[0].argmax(0).flatten().bincount(minlength=output.shape[1])
-        shares = listed(data.schema.target.classes, counts / output[0, 0].numel())
+        shares = by_name(data.schema.target.classes, counts / output[0, 0].numel())
         return Prediction(", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share), shares)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from netloom.document import Training
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Target, TargetQuantity
-from netloom.explain.core.quantity import LOGIT, Inputs, Named, Quantity, listed
+from netloom.explain.core.quantity import LOGIT, Inputs, Named, Quantity, by_name
 from netloom.modalities.encoding.text_fields import written
 from netloom.modalities.encoding.tokenization import PAD
 
@@ -61,8 +61,8 @@ class TokenScore(Quantity):
         return output[:, target.position, target.index]
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
-        listed = self.likeliest(target, output, data)
-        return Prediction(next(iter(listed)), listed)
+        probabilities = self.likeliest(target, output, data)
+        return Prediction(next(iter(probabilities)), probabilities)
 
     def likeliest(self, target: Target, output: torch.Tensor, data: Prepared) -> dict[str, float]:
         """The likeliest tokens at the explained position with their probabilities, the likeliest first."""
@@ -110,7 +110,7 @@ class TagScore(TokenScore):
         tags, shares = self.vocabulary(data), output[0, target.position].softmax(0)
         length = last_token(next(iter(inputs.values()))) + 1
         text = " ".join(tags[index] for index in output[0, :length].argmax(1).tolist())
-        return Prediction(text, listed(tags, shares))
+        return Prediction(text, by_name(tags, shares))
 
 
 def last_token(tokens: torch.Tensor) -> int:
