@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from netloom.cli.commands.app import ADDRESS, OPTIONS, arguments, script
+from netloom.cli.commands.app import ADDRESS, OPTIONS, script, server_command
 from netloom.runs.processes import COMMAND
 from tests.cli.command import environment, words
 from tests.cli.conftest import Console
@@ -40,11 +40,11 @@ def test_the_options_are_those_of_the_configuration() -> None:
 
 def test_the_command() -> None:
     assert script().name == "app.py"
-    command = arguments(9000, headless=True)
+    command = server_command(9000, headless=True)
     assert command[0] == sys.executable
     assert {"--server.port=9000", "--server.headless=true", "--server.address=127.0.0.1"} <= set(command)
-    assert "--server.headless=true" not in arguments(9000, headless=False)
-    assert "--server.address=0.0.0.0" in arguments(9000, headless=True, host="0.0.0.0")
+    assert "--server.headless=true" not in server_command(9000, headless=False)
+    assert "--server.address=0.0.0.0" in server_command(9000, headless=True, host="0.0.0.0")
 
 
 def test_an_address_of_another_machine_is_a_sentence(console: Console) -> None:
@@ -104,7 +104,7 @@ def test_it_serves(tmp_path: Path) -> None:
     assert "Traceback" not in out
 
 
-@pytest.mark.parametrize("command", [arguments(8501, headless=True), [*COMMAND]], ids=["app", "worker"])
+@pytest.mark.parametrize("command", [server_command(8501, headless=True), [*COMMAND]], ids=["app", "worker"])
 def test_a_file_where_it_is_started_stands_for_no_module(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "html.py").write_text("raise SystemExit('a file of somebody else')")
     start = command[: command.index("-m")]

@@ -18,7 +18,7 @@ def run() -> TrainedRun:
 
 def test_rows_are_counted_and_time_is_that_of_passes(run: TrainedRun) -> None:
     found: dict[str, MethodCost] = {
-        name: measure_method(run, name, 1, beside=True) for name in ("saliency", "feature_ablation")
+        name: measure_method(run, name, 1, with_captum=True) for name in ("saliency", "feature_ablation")
     }
     assert found["saliency"].rows == 1
     assert found["feature_ablation"].rows == 64 + 1  # the groups, and the example itself

@@ -57,11 +57,11 @@ class Command(ABC):
     summary: ClassVar[str]
 
     @abstractmethod
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
 
     @abstractmethod
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         """Do it. Returns the exit code."""
 
 

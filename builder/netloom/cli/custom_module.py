@@ -45,30 +45,30 @@ def record(text: str, shapes: list[str], target: Path) -> tuple[str, TrainingFac
     import torch
 
     model, inputs = _found(text)
-    given = tuple(_example(shape) for shape in shapes) or inputs
-    if not given:
+    example_inputs = tuple(_example(shape) for shape in shapes) or inputs
+    if not example_inputs:
         raise UsageError(f"{text} does not define its inputs (it has no {EXAMPLES}); {_HOW}.")
     model.eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of libraries about themselves
         for name in RECORDING_LOGGERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        program = _recorded(model, given, text)
+        program = _recorded(model, example_inputs, text)
         torch.export.save(program, target)
-        return type(model).__name__, training_facts(model, program, lambda: _recorded(model, given, text))
+        return type(model).__name__, training_facts(model, program, lambda: _recorded(model, example_inputs, text))
 
 
-def _recorded(model: nn.Module, given: tuple[torch.Tensor, ...], text: str) -> Any:
+def _recorded(model: nn.Module, example_inputs: tuple[torch.Tensor, ...], text: str) -> Any:
     """The program: for any number of examples where it can be followed so, or else for as many as were given."""
     import torch
 
-    if all(value.dim() > 0 for value in given) and len({value.shape[0] for value in given}) == 1:
-        more = tuple(torch.cat([value] * (3 if value.shape[0] == 1 else 1)) for value in given)
-        shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in more)
+    if all(value.dim() > 0 for value in example_inputs) and len({value.shape[0] for value in example_inputs}) == 1:
+        batched_inputs = tuple(torch.cat([value] * (3 if value.shape[0] == 1 else 1)) for value in example_inputs)
+        shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in batched_inputs)
         with contextlib.suppress(Exception):  # some networks fix their batch; then the next try tells what is wrong
-            return torch.export.export(model, more, dynamic_shapes=shapes)
+            return torch.export.export(model, batched_inputs, dynamic_shapes=shapes)
     try:
-        return torch.export.export(model, given)
+        return torch.export.export(model, example_inputs)
     except Exception as error:  # what people's own code and the recording raise has any class
         reason = plain(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)[:300]
         raise Failure(f"torch.export cannot record {text} with these inputs: {reason}") from None
@@ -79,23 +79,23 @@ def _found(text: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     import torch
     from torch import nn
 
-    spelled = _SPELLING.fullmatch(text)
-    if spelled is None:
+    match = _SPELLING.fullmatch(text)
+    if match is None:
         raise UsageError(f"{text!r} is not a Python object; write module:function, such as models:make.")
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
     value: Any
     try:
-        value = importlib.import_module(spelled["module"])
+        value = importlib.import_module(match["module"])
     except ModuleNotFoundError as error:
         raise UsageError(f"There is no module {error.name!r} in {folder} or among the installed packages.") from None
     except Exception as error:
-        raise Failure(f"{spelled['module']} fails while it is imported: {_said(error)}") from None
+        raise Failure(f"{match['module']} fails while it is imported: {_said(error)}") from None
     examples = getattr(value, EXAMPLES, None)
-    for part in spelled["name"].split("."):
+    for part in match["name"].split("."):
         if not hasattr(value, part):
-            raise UsageError(f"{spelled['module']} has no attribute {spelled['name']!r}.")
+            raise UsageError(f"{match['module']} has no attribute {match['name']!r}.")
         value = getattr(value, part)
         examples = getattr(value, EXAMPLES, examples)
     try:
@@ -122,14 +122,14 @@ def _example(text: str) -> torch.Tensor:
     """A tensor of a shape such as 1x3x224x224, or of whole numbers as in 1x64:int."""
     import torch
 
-    found = _SHAPE.fullmatch(text)
-    if found is None:
+    match = _SHAPE.fullmatch(text)
+    if match is None:
         raise UsageError(
             f"{text[:60]!r} is not a shape; write the lengths of its axes, such as 1x3x224x224 or 1x64:int."
         )
-    shape = [int(part) for part in found["shape"].split("x")]
+    shape = [int(part) for part in match["shape"].split("x")]
     if torch.Size(shape).numel() > 2**27:
         raise UsageError(f"{text[:60]!r} is too large for an example.")
-    if found["kind"] in ("int", "bool"):
-        return torch.zeros(shape, dtype=torch.long if found["kind"] == "int" else torch.bool)
+    if match["kind"] in ("int", "bool"):
+        return torch.zeros(shape, dtype=torch.long if match["kind"] == "int" else torch.bool)
     return torch.zeros(shape)

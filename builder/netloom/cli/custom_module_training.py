@@ -42,8 +42,10 @@ def training_facts(
         return None
     finally:
         model.eval()
-    heads = {path: part.dropout for path, part in model.named_modules() if isinstance(part, nn.MultiheadAttention)}
-    return TrainingFacts(_attention(training), heads, tuple(_remarks(program, training)))
+    attention_dropout = {
+        path: part.dropout for path, part in model.named_modules() if isinstance(part, nn.MultiheadAttention)
+    }
+    return TrainingFacts(_attention(training), attention_dropout, tuple(_remarks(program, training)))
 
 
 def _attention(program: ExportedProgram) -> tuple[float, ...]:
@@ -55,22 +57,22 @@ def _attention(program: ExportedProgram) -> tuple[float, ...]:
     )
 
 
-def _remarks(answering: ExportedProgram, training: ExportedProgram) -> list[str]:
-    found = []
-    more = _random(training) - _random(answering)
-    if more:
-        listed = ", ".join(f"{name} ({count}×)" if count > 1 else name for name, count in sorted(more.items()))
-        found.append(
-            f"In training, the module draws random numbers ({listed}) but not in evaluation. This is not "
+def _remarks(evaluation: ExportedProgram, training: ExportedProgram) -> list[str]:
+    remarks = []
+    added = _random(training) - _random(evaluation)
+    if added:
+        names = ", ".join(f"{name} ({count}×)" if count > 1 else name for name, count in sorted(added.items()))
+        remarks.append(
+            f"In training, the module draws random numbers ({names}) but not in evaluation. This is not "
             "imported; add a layer for it, such as Sampling or Gaussian noise, before you train further."
         )
-    outputs = [len(program.graph_signature.user_outputs) for program in (answering, training)]
-    if outputs[0] != outputs[1]:
-        found.append(
-            f"In training, the module gives {outputs[1]} outputs, and {outputs[0]} in evaluation; only the latter "
-            "are imported."
+    output_counts = [len(program.graph_signature.user_outputs) for program in (evaluation, training)]
+    if output_counts[0] != output_counts[1]:
+        remarks.append(
+            f"In training, the module gives {output_counts[1]} outputs, and {output_counts[0]} in evaluation; only the "
+            "latter are imported."
         )
-    return found
+    return remarks
 
 
 def _random(program: ExportedProgram) -> Counter[str]:

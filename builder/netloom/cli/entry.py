@@ -55,13 +55,13 @@ def entry(argv: Sequence[str]) -> int:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     try:
-        asked = parser().parse_args(_completed(argv))
+        arguments = parser().parse_args(_completed(argv))
     except SystemExit as end:
         return int(end.code or 0)
     except UsageError as error:
         return _fail(Failure(str(error), code=USAGE), Context(None, "--json" in argv))
-    folder = Path(asked.home).expanduser().absolute() if asked.home else None
-    return _guarded(registry()[asked.command], asked, Context(folder, asked.json))
+    home = Path(arguments.home).expanduser().absolute() if arguments.home else None
+    return _guarded(registry()[arguments.command], arguments, Context(home, arguments.json))
 
 
 def parser() -> ArgumentParser:
@@ -80,7 +80,7 @@ def parser() -> ArgumentParser:
             command.name, help=command.summary, description=f"{command.summary}.", allow_abbrev=False
         )
         _general(part, home=SUPPRESS, json=SUPPRESS)
-        command.arguments(part)
+        command.add_arguments(part)
     return main
 
 
@@ -91,24 +91,24 @@ def _general(part: ArgumentParser, *, home: str | None, json: str | bool) -> Non
 
 def _completed(argv: Sequence[str]) -> list[str]:
     """`argv` with the command that is meant where none is named."""
-    place = 0
-    while place < len(argv):
-        word = argv[place]
+    position = 0
+    while position < len(argv):
+        word = argv[position]
         if word in _WITH_VALUE:
-            place += 2
+            position += 2
         elif word in _GENERAL or word.partition("=")[0] in _WITH_VALUE:
-            place += 1
+            position += 1
         else:
             break
-    if {"-h", "--help", "--version"} & set(argv[:place]):
+    if {"-h", "--help", "--version"} & set(argv[:position]):
         return list(argv)
-    named = place < len(argv) and not argv[place].startswith("-")
-    return list(argv) if named else [*argv[:place], DEFAULT, *argv[place:]]
+    named = position < len(argv) and not argv[position].startswith("-")
+    return list(argv) if named else [*argv[:position], DEFAULT, *argv[position:]]
 
 
-def _guarded(command: Command, asked: Namespace, context: Context) -> int:
+def _guarded(command: Command, arguments: Namespace, context: Context) -> int:
     try:
-        return command.run(asked, context)
+        return command.run(arguments, context)
     except KeyboardInterrupt:
         context.note("Interrupted.")
         return INTERRUPTED
@@ -117,7 +117,7 @@ def _guarded(command: Command, asked: Namespace, context: Context) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        return _fail(_failure(error, context, asked.command), context)
+        return _fail(_failure(error, context, arguments.command), context)
 
 
 def _fail(failure: Failure, context: Context) -> int:
@@ -140,10 +140,10 @@ def _failure(error: Exception, context: Context, command: str) -> Failure:
         return Failure(f"{error.filename or 'A file'}: {error.strerror}.", code=code)
     if isinstance(error, UsageError):
         return Failure(str(error), code=USAGE)
-    found = getattr(error, "issues", None)
-    if found:
-        count = f"{len(found)} error{'s' if len(found) > 1 else ''}"
-        return Failure(f"The network has {count}:", issues=[issue.as_json() for issue in found])
+    issues = getattr(error, "issues", None)
+    if issues:
+        count = f"{len(issues)} error{'s' if len(issues) > 1 else ''}"
+        return Failure(f"The network has {count}:", issues=[issue.as_json() for issue in issues])
     if type(error).__module__.partition(".")[0] == "netloom":
         return Failure(str(error))
     return Failure(f"Netloom itself failed ({type(error).__name__}: {str(error)[:200]}).{_logged(context, command)}")

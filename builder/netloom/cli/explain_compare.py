@@ -38,30 +38,34 @@ def beside_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def asks_beside(asked: Namespace) -> bool:
+def asks_beside(arguments: Namespace) -> bool:
     """Whether one of these is asked for."""
     return bool(
-        asked.against or asked.against_method or asked.against_checkpoint or asked.through_training or asked.over
+        arguments.against
+        or arguments.against_method
+        or arguments.against_checkpoint
+        or arguments.through_training
+        or arguments.over
     )
 
 
 def beside(
-    store: Store, trained: TrainedRun, asked: Namespace, method: str, example: int | dict[str, Any], target: Any
+    store: Store, trained: TrainedRun, arguments: Namespace, method: str, example: int | dict[str, Any], target: Any
 ) -> Answer:
     """The answer, as JSON values and as text. Raises: Failure, ExplainError, CheckpointError."""
     folder = store.artifacts(trained.run.id).local_directory() if trained.run else Path()
-    if asked.over:
-        return _over(trained, asked, folder, target)
-    if asked.through_training:
-        return _through(trained, folder, method, example, target, asked)
-    return _against(store, trained, folder, asked, method, example, target)
+    if arguments.over:
+        return _over(trained, arguments, folder, target)
+    if arguments.through_training:
+        return _through(trained, folder, method, example, target, arguments)
+    return _against(store, trained, folder, arguments, method, example, target)
 
 
 def _against(
     store: Store,
     trained: TrainedRun,
     folder: Path,
-    asked: Namespace,
+    arguments: Namespace,
     method: str,
     example: int | dict[str, Any],
     target: Any,
@@ -69,80 +73,85 @@ def _against(
     from netloom.explain.core.options import taken
     from netloom.explain.evidence.comparison import Side, side_by_side
 
-    options, second = method_options(trained, asked), asked.against_method or method
+    options, second_method = method_options(trained, arguments), arguments.against_method or method
     # What only one of two methods takes is obeyed by that one; what neither takes is refused by the first.
-    theirs = taken(second, options)
-    ours = {name: value for name, value in options.items() if name in taken(method, options) or name not in theirs}
-    own = asked.checkpoint or trained.project.training.keep
-    other, at = trained, asked.against_checkpoint or own
-    place = folder
-    if asked.against or asked.against_checkpoint:
-        other = find_trained(store, asked.against or asked.run, asked.against_checkpoint or "")
-        place = store.artifacts(other.run.id).local_directory() if other.run else folder
-        at = asked.against_checkpoint or other.project.training.keep
-    found = side_by_side(
-        Side(trained, method, ours, folder, own),
-        Side(other, second, theirs, place, at),
+    second_options = taken(second_method, options)
+    first_options = {
+        name: value for name, value in options.items() if name in taken(method, options) or name not in second_options
+    }
+    checkpoint = arguments.checkpoint or trained.project.training.keep
+    other_run, other_checkpoint = trained, arguments.against_checkpoint or checkpoint
+    other_folder = folder
+    if arguments.against or arguments.against_checkpoint:
+        other_run = find_trained(store, arguments.against or arguments.run, arguments.against_checkpoint or "")
+        other_folder = store.artifacts(other_run.run.id).local_directory() if other_run.run else folder
+        other_checkpoint = arguments.against_checkpoint or other_run.project.training.keep
+    comparison = side_by_side(
+        Side(trained, method, first_options, folder, checkpoint),
+        Side(other_run, second_method, second_options, other_folder, other_checkpoint),
         example,
         target=target,
-        seed=asked.seed,
+        seed=arguments.seed,
     )
-    return found.as_json(), "\n".join(_lines(found))
+    return comparison.as_json(), "\n".join(_lines(comparison))
 
 
-def _lines(found: Comparison) -> list[str]:
-    lines = [plain(f"{found.first.target.quantity}, row {found.first.example.row}"), found.agreement.sentence]
-    for name, one in (("first", found.first), ("second", found.second)):
-        compared = f" compared with {one.compared}" if one.compared else ""
-        weights = f"{one.checkpoint} weights {one.weights[:8]}"
-        said = f"{name}: {one.title}{compared}, {weights}, prediction {one.prediction.text}"
-        lines.append(plain(f"{said}; {one.verdict.level}"))
+def _lines(comparison: Comparison) -> list[str]:
+    lines = [
+        plain(f"{comparison.first.target.quantity}, row {comparison.first.example.row}"),
+        comparison.agreement.sentence,
+    ]
+    for position, explanation in (("first", comparison.first), ("second", comparison.second)):
+        compared = f" compared with {explanation.compared}" if explanation.compared else ""
+        weights = f"{explanation.checkpoint} weights {explanation.weights[:8]}"
+        summary = f"{position}: {explanation.title}{compared}, {weights}, prediction {explanation.prediction.text}"
+        lines.append(plain(f"{summary}; {explanation.verdict.level}"))
     lines.append("--json prints both explanations and their difference.")
     return lines
 
 
 def _through(
-    trained: TrainedRun, folder: Path, method: str, example: int | dict[str, Any], target: Any, asked: Namespace
+    trained: TrainedRun, folder: Path, method: str, example: int | dict[str, Any], target: Any, arguments: Namespace
 ) -> Answer:
     from netloom.explain.dataset.training_trajectory import scrub
 
-    options = method_options(trained, asked)
-    found = scrub(trained, folder, method, example, target=target, seed=asked.seed, **options)
+    options = method_options(trained, arguments)
+    trajectory = scrub(trained, folder, method, example, target=target, seed=arguments.seed, **options)
     rows = [
         (frame.label, plain(frame.explanation.prediction.text), _told(frame.probability),
          number(frame.explanation.answer), _told(frame.agreement.spearman))
-        for frame in found.frames
+        for frame in trajectory.frames
     ]  # fmt: skip
-    heads = ("weights", "answer", "probability", "explained number", "agreement with the last")
-    text = [plain(found.final.explanation.headline), table(heads, rows)]
+    header = ("weights", "answer", "probability", "explained number", "agreement with the last")
+    text = [plain(trajectory.final.explanation.headline), table(header, rows)]
     value = [
         {**row, "explanation": frame.explanation.as_json()}
-        for row, frame in zip(found.table(), found.frames, strict=True)
+        for row, frame in zip(trajectory.table(), trajectory.frames, strict=True)
     ]
-    return {"bounds": found.bounds, "checkpoints": value}, "\n".join(text)
+    return {"bounds": trajectory.bounds, "checkpoints": value}, "\n".join(text)
 
 
 def _told(value: float | None) -> str:
     return "" if value is None else number(value)
 
 
-def _over(trained: TrainedRun, asked: Namespace, folder: Path, target: Any) -> Answer:
+def _over(trained: TrainedRun, arguments: Namespace, folder: Path, target: Any) -> Answer:
     from netloom.explain.dataset.global_attribution import overall
 
-    found = overall(
+    attribution = overall(
         trained,
-        asked.over,
-        method=asked.method or "",
+        arguments.over,
+        method=arguments.method or "",
         target=target,
-        rows=asked.rows,
-        seed=asked.seed,
+        rows=arguments.rows,
+        seed=arguments.seed,
         folder=folder,
-        **method_options(trained, asked),
+        **method_options(trained, arguments),
     )
-    rows = [(plain(part.name), number(part.mean), number(part.signed), str(part.count)) for part in found.parts]
-    lines = [plain(found.sentence)]
+    rows = [(plain(part.name), number(part.mean), number(part.signed), str(part.count)) for part in attribution.parts]
+    lines = [plain(attribution.sentence)]
     if rows:
         lines += ["", table(("part", "mean size", "mean", "times"), rows[:PARTS_SHOWN])]
-    if found.maps:
+    if attribution.maps:
         lines.append("--json prints the mean map of each prediction.")
-    return found.as_json(), "\n".join(lines)
+    return attribution.as_json(), "\n".join(lines)

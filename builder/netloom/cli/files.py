@@ -49,9 +49,9 @@ def new_folder(path: Path, *, force: bool) -> Path:
     """The path of a folder that a command may fill; folders above it are created when files are written.
 
     Raises:
-        UsageError: it holds files and `force` is not set, or a file stands in its place.
+        UsageError: it holds files and `force` is not set, or a file stands in its ancestor.
     """
-    if any(place.is_file() for place in (path, *path.parents)):
+    if any(ancestor.is_file() for ancestor in (path, *path.parents)):
         raise UsageError(f"{path} cannot be a folder, because a file has this name; choose another name.")
     if path.is_dir() and any(path.iterdir()) and not force:
         raise UsageError(f"{path} holds files already; choose another folder, or overwrite them with --force.")

@@ -43,39 +43,39 @@ def follow(
     """
     if to is not None and Path(to).suffix.lower() not in ENDINGS:
         raise UsageError(f"--to {to[:80]!r}: a flow is written to a file that ends in .csv, .svg or .json.")
-    found = flow(trained, example, target=target, baseline=baseline, folder=folder, checkpoint=checkpoint)
+    flow_result = flow(trained, example, target=target, baseline=baseline, folder=folder, checkpoint=checkpoint)
     if to is not None:
-        _write(trained, found, Path(to))
-    return found.as_json(), "\n".join(_lines(found))
+        _write(trained, flow_result, Path(to))
+    return flow_result.as_json(), "\n".join(_lines(flow_result))
 
 
-def _write(trained: TrainedRun, found: Flow, path: Path) -> None:
+def _write(trained: TrainedRun, flow: Flow, path: Path) -> None:
     import json
 
     from netloom.document import write_bytes
     from netloom.explain.plots.flow import drawn, numbers
 
-    texts = {
-        ".csv": lambda: numbers(found),
-        ".svg": lambda: drawn(trained.project, found),
-        ".json": lambda: json.dumps(found.as_json(), indent=2),
+    writers = {
+        ".csv": lambda: numbers(flow),
+        ".svg": lambda: drawn(trained.project, flow),
+        ".json": lambda: json.dumps(flow.as_json(), indent=2),
     }
-    write_bytes(path, texts[path.suffix.lower()]().encode())
+    write_bytes(path, writers[path.suffix.lower()]().encode())
 
 
-def _lines(found: Flow) -> list[str]:
+def _lines(flow: Flow) -> list[str]:
     rows = [
         (
             f"{edge.path}: " * bool(edge.path) + edge.source,
             edge.target,
             "" if edge.value is None else number(edge.value),
         )
-        for edge in found.edges
+        for edge in flow.edges
     ]
     return [
-        plain(found.headline),
-        plain(f"row {found.row}: prediction {found.prediction.text}"),
-        f"{found.verdict.level}: {plain(found.verdict.sentence)}",
+        plain(flow.headline),
+        plain(f"row {flow.row}: prediction {flow.prediction.text}"),
+        f"{flow.verdict.level}: {plain(flow.verdict.sentence)}",
         "",
         table(("from", "to", "flow"), rows, right=("flow",)),
     ]

@@ -76,9 +76,9 @@ class _Progress:
             if not self._live:
                 name = f"epoch {epoch + 1}" if run.total_steps else "before training"
                 self._context.note(f"{name}{losses.get(epoch, self._loss)}{self._validation}")
-        for notice in run.summary.get("warnings", [])[self._told :]:
+        for warning in run.summary.get("warnings", [])[self._told :]:
             self.close()
-            self._context.note(plain(f"{notice['severity'].capitalize()}: {notice['message']} {notice['fix']}"))
+            self._context.note(plain(f"{warning['severity'].capitalize()}: {warning['message']} {warning['fix']}"))
             self._told += 1
         if self._live:
             self._rewrite(run)
@@ -91,9 +91,9 @@ class _Progress:
 
     def _rewrite(self, run: Run) -> None:
         eta = run.summary.get("eta_range_s") if run.state == "running" else None
-        left = f"  {between(*eta)} left" if eta else ""
-        share = f" {run.step / run.total_steps:4.0%}" if run.total_steps else ""
-        line = f"{run.state}{share}{self._loss}{self._validation}{left}"[: _columns() - 1]
+        remaining = f"  {between(*eta)} left" if eta else ""
+        percent = f" {run.step / run.total_steps:4.0%}" if run.total_steps else ""
+        line = f"{run.state}{percent}{self._loss}{self._validation}{remaining}"[: _columns() - 1]
         print("\r" + line.ljust(self._width), end="", file=sys.stderr, flush=True)
         self._width = len(line)
 

@@ -37,8 +37,8 @@ def write_job(project: Project, workers: int, file: str, image: str, context: Co
     analysis = analyse(project, schema(project.data, context.home))
     if analysis.errors:
         raise CompileError(analysis.errors)
-    starts = STARTS[path.suffix]
-    text = slurm(project, workers) if starts == "sbatch" else rayjob(project, workers, image)
+    command = STARTS[path.suffix]
+    text = slurm(project, workers) if command == "sbatch" else rayjob(project, workers, image)
     write_bytes(path, text.encode())
-    context.answer({"job": str(path), "workers": workers}, f"Wrote {path}; {starts} {path} starts it.")
+    context.answer({"job": str(path), "workers": workers}, f"Wrote {path}; {command} {path} starts it.")
     return 0

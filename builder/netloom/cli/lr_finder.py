@@ -20,21 +20,21 @@ def find_rate(project: Project, context: Context) -> int:
     from netloom.runs import lr_finder
     from netloom.training.errors import TrainingError
 
-    why = lr_finder.refusal(project)
-    if why:
-        raise Failure(why)
+    refusal = lr_finder.refusal(project)
+    if refusal:
+        raise Failure(refusal)
     context.note("Running an LR range test on the training rows.")
     try:
-        found = lr_finder.find_rate(project, prepare(project.data, context.home))
+        result = lr_finder.find_rate(project, prepare(project.data, context.home))
     except (DataError, TrainingError, ValueError) as error:
         raise Failure(str(error)) from None
-    best = found.suggested
-    value = {"suggested": best, "rates": found.rates, "losses": found.losses}
-    now = f"; the document uses {project.training.learning_rate:g}"
-    told = (
-        f"The loss decreases fastest at {best:g}{now}."
-        if best
-        else f"The loss does not decrease at any learning rate{now}."
+    suggested = result.suggested
+    value = {"suggested": suggested, "rates": result.rates, "losses": result.losses}
+    current = f"; the document uses {project.training.learning_rate:g}"
+    text = (
+        f"The loss decreases fastest at {suggested:g}{current}."
+        if suggested
+        else f"The loss does not decrease at any learning rate{current}."
     )
-    context.answer(value, told)
+    context.answer(value, text)
     return 0

@@ -32,16 +32,21 @@ def method_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def method_options(trained: TrainedRun, asked: Namespace) -> dict[str, Any]:
+def method_options(trained: TrainedRun, arguments: Namespace) -> dict[str, Any]:
     """Those that were given, as `explain` takes them.
 
     Raises:
         UsageError: the file of a baseline holds more or less than one row.
     """
-    given = {"node": asked.node, "neuron": asked.neuron, "baseline": asked.baseline, "n_steps": asked.steps}
-    found: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    baseline = found.get("baseline", "")
+    values = {
+        "node": arguments.node,
+        "neuron": arguments.neuron,
+        "baseline": arguments.baseline,
+        "n_steps": arguments.steps,
+    }
+    options: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+    baseline = options.get("baseline", "")
     if baseline.startswith(FROM_FILE):
         path = baseline.removeprefix(FROM_FILE)
-        found["baseline"] = read_row(path, trained.data.preprocess)
-    return found
+        options["baseline"] = read_row(path, trained.data.preprocess)
+    return options

@@ -17,7 +17,7 @@ MAX_BYTES = 200 * 2**20
 STDIN = "-"
 
 
-def read_rows(name: str, preprocess: Mapping[str, Any]) -> RowFile:
+def read_rows(path: str, preprocess: Mapping[str, Any]) -> RowFile:
     """The rows of a CSV file with a header, or of JSON, as an exported network reads them. "-" reads standard input.
 
     Raises:
@@ -28,12 +28,12 @@ def read_rows(name: str, preprocess: Mapping[str, Any]) -> RowFile:
     from netloom.modalities.encoding.cells import EncodeError
 
     try:
-        return row_file.read_rows(_bytes(name), "standard input" if name == STDIN else name, preprocess)
+        return row_file.read_rows(_bytes(path), "standard input" if path == STDIN else path, preprocess)
     except (FileError, EncodeError) as error:
         raise Failure(str(error)) from None
 
 
-def read_row(name: str, preprocess: Mapping[str, Any]) -> dict[str, Any]:
+def read_row(path: str, preprocess: Mapping[str, Any]) -> dict[str, Any]:
     """The only row of a file, what is odd about it told on standard error.
 
     Raises:
@@ -42,23 +42,23 @@ def read_row(name: str, preprocess: Mapping[str, Any]) -> dict[str, Any]:
     """
     from netloom.data.tables.row_file import reported, summary, unknown_categories
 
-    found = read_rows(name, preprocess)
-    if len(found.rows) != 1:
+    file = read_rows(path, preprocess)
+    if len(file.rows) != 1:
         raise UsageError(
-            f"{name[:80]!r} holds {len(found.rows):,} rows, but explain takes one row at a time; leave one row in it."
+            f"{path[:80]!r} holds {len(file.rows):,} rows, but explain takes one row at a time; leave one row in it."
         )
-    unknown = unknown_categories(preprocess, found.rows)
-    for remark in (*found.notes, *summary(reported([{}], unknown=unknown, unreadable=found.unreadable))):
+    unknown = unknown_categories(preprocess, file.rows)
+    for remark in (*file.notes, *summary(reported([{}], unknown=unknown, unreadable=file.unreadable))):
         print(plain(remark), file=sys.stderr, flush=True)
-    return found.rows[0]
+    return file.rows[0]
 
 
-def _bytes(name: str) -> bytes:
-    if name == STDIN:
+def _bytes(path: str) -> bytes:
+    if path == STDIN:
         data = sys.stdin.buffer.read(MAX_BYTES + 1)
     else:
-        with open(name, "rb") as file:
+        with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise Failure(f"{name} has more than {MAX_BYTES // 2**20} MiB; split it into parts.")
+        raise Failure(f"{path} has more than {MAX_BYTES // 2**20} MiB; split it into parts.")
     return data

@@ -26,67 +26,70 @@ class Action:
     """A word after `netloom runs`."""
 
     summary: str
-    arguments: Callable[[ArgumentParser], None]
+    add_arguments: Callable[[ArgumentParser], None]
     run: Callable[[Store, Namespace, Context], int]
 
 
-def _compare(store: Store, asked: Namespace, context: Context) -> int:
+def _compare(store: Store, arguments: Namespace, context: Context) -> int:
     from netloom.runs.caveats import caveats_of
     from netloom.runs.comparison import difference, document
     from netloom.runs.comparison import table as rows_of
 
-    runs = [find_run(store, wanted) for wanted in asked.runs]
+    runs = [find_run(store, name) for name in arguments.runs]
     if len(runs) < 2:
         raise UsageError("Give at least two runs to compare.")
     rows = rows_of(store, runs, runs[0].id)
     documents = [document(store, run.id) for run in runs]
-    found = [difference(documents[0], other) if documents[0] and other else None for other in documents[1:]]
+    differences = [
+        difference(documents[0], other_document) if documents[0] and other_document else None
+        for other_document in documents[1:]
+    ]
     names = [name for name in rows[0] if name != "run"]
     cells = [[row["run"][:8], *(_cell(row[name]) for name in names)] for row in rows]
     lines = [table(("run", *names), cells)]
-    for run, change in zip(runs[1:], found, strict=True):
-        if change is not None and change.lines():
-            lines += ["", f"From {runs[0].id[:8]} to {run.id[:8]}:", *map(plain, change.lines())]
+    for run, edit in zip(runs[1:], differences, strict=True):
+        if edit is not None and edit.lines():
+            lines += ["", f"From {runs[0].id[:8]} to {run.id[:8]}:", *map(plain, edit.lines())]
     for run in runs:
-        lines += [f"! {run.id[:8]}: {plain(one.message)}" for one in caveats_of(run)]
-    value = {"rows": rows, "differences": [change.as_json() if change else None for change in found]}
+        lines += [f"! {run.id[:8]}: {plain(caveat.message)}" for caveat in caveats_of(run)]
+    value = {"rows": rows, "differences": [change.as_json() if change else None for change in differences]}
     context.answer(value, "\n".join(lines))
     return 0
 
 
-def _again(store: Store, asked: Namespace, context: Context) -> int:
+def _again(store: Store, arguments: Namespace, context: Context) -> int:
     from netloom.cli.follow import follow
     from netloom.runs.owner import terminal_owner
     from netloom.runs.reproduction import again, compared
 
-    run = find_run(store, asked.run)
+    run = find_run(store, arguments.run)
     repeated, interrupted = follow(store, again(store, run.id, owner=terminal_owner()), context)
     if interrupted:
         return INTERRUPTED
     if repeated.state != "finished":
         raise Failure(f"The repetition {repeated.id} {repeated.state}: {plain(repeated.reason)}")
-    found = compared(store, store.run(run.id), repeated)
-    context.answer({**found.as_json(), "sentence": found.sentence()}, found.sentence())
-    return 0 if found.same else FAILED
+    comparison = compared(store, store.run(run.id), repeated)
+    context.answer({**comparison.as_json(), "sentence": comparison.sentence()}, comparison.sentence())
+    return 0 if comparison.same else FAILED
 
 
-def _extend(store: Store, asked: Namespace, context: Context) -> int:
+def _extend(store: Store, arguments: Namespace, context: Context) -> int:
     from netloom.runs.continuation import extend
     from netloom.runs.owner import terminal_owner
 
-    run = find_run(store, asked.run)
+    run = find_run(store, arguments.run)
     try:
-        extend(store, run.id, asked.epochs, owner=terminal_owner())
+        extend(store, run.id, arguments.epochs, owner=terminal_owner())
     except ValueError as error:
         raise Failure(str(error)) from None
     return _followed(store, run.id, context)
 
 
-def _resume(store: Store, asked: Namespace, context: Context) -> int:
+def _resume(store: Store, arguments: Namespace, context: Context) -> int:
     from netloom.runs import resume
     from netloom.runs.owner import terminal_owner
 
-    run = find_run(store, asked.run)
+    run = find_run(store, arguments.run)
     try:
         resume(store, run.id, owner=terminal_owner())
     except ValueError as error:
@@ -94,21 +97,21 @@ def _resume(store: Store, asked: Namespace, context: Context) -> int:
     return _followed(store, run.id, context)
 
 
-def _branch(store: Store, asked: Namespace, context: Context) -> int:
+def _branch(store: Store, arguments: Namespace, context: Context) -> int:
     from netloom.runs.continuation import branch
     from netloom.runs.owner import terminal_owner
 
-    run = find_run(store, asked.run)
-    at = int(asked.at) if asked.at.isdigit() else asked.at
-    values = {"epochs": asked.epochs, "learning_rate": asked.learning_rate}
+    run = find_run(store, arguments.run)
+    checkpoint = int(arguments.at) if arguments.at.isdigit() else arguments.at
+    values = {"epochs": arguments.epochs, "learning_rate": arguments.learning_rate}
     try:
         training = {key: value for key, value in values.items() if value is not None}
-        made = branch(store, run.id, at, training=training, owner=terminal_owner())
+        branched_id = branch(store, run.id, checkpoint, training=training, owner=terminal_owner())
     except UsageError:  # there are no such weights
         raise
     except ValueError as error:
         raise Failure(str(error).splitlines()[0]) from None
-    return _followed(store, made, context)
+    return _followed(store, branched_id, context)
 
 
 def _followed(store: Store, run_id: str, context: Context) -> int:
@@ -122,54 +125,56 @@ def _followed(store: Store, run_id: str, context: Context) -> int:
     return INTERRUPTED if interrupted else 0
 
 
-def _describe(store: Store, asked: Namespace, context: Context) -> int:
+def _describe(store: Store, arguments: Namespace, context: Context) -> int:
     from netloom.runs.records import describe
 
-    run = find_run(store, asked.run)
-    wanted = {
-        "title": asked.title,
-        "notes": asked.notes,
-        "tags": asked.tags.split(",") if asked.tags is not None else None,
+    run = find_run(store, arguments.run)
+    described = {
+        "title": arguments.title,
+        "notes": arguments.notes,
+        "tags": arguments.tags.split(",") if arguments.tags is not None else None,
     }
-    values = {key: value for key, value in wanted.items() if value is not None}
+    values = {key: value for key, value in described.items() if value is not None}
     if not values:
         raise UsageError("Give at least one of --title, --notes and --tags.")
     describe(store, run.id, **values)
-    found = store.run(run.id)
-    value = {"run": run.id, "title": found.title, "notes": found.notes, "tags": found.tags}
-    context.answer(value, f"{found.id}  {plain(found.title)}  {', '.join(found.tags)}")
+    run_described = store.run(run.id)
+    value = {"run": run.id, "title": run_described.title, "notes": run_described.notes, "tags": run_described.tags}
+    context.answer(value, f"{run_described.id}  {plain(run_described.title)}  {', '.join(run_described.tags)}")
     return 0
 
 
-def _rebuild(store: Store, asked: Namespace, context: Context) -> int:
+def _rebuild(store: Store, arguments: Namespace, context: Context) -> int:
     from dataclasses import asdict
 
     from netloom.runs import recovery
 
-    found = recovery.rebuild(store)
-    context.answer(asdict(found), found.sentence())
-    return FAILED if found.left_out else 0
+    result = recovery.rebuild(store)
+    context.answer(asdict(result), result.sentence())
+    return FAILED if result.left_out else 0
 
 
-def _export(store: Store, asked: Namespace, context: Context) -> int:
+def _export(store: Store, arguments: Namespace, context: Context) -> int:
     from netloom.document import write_bytes
     from netloom.export.trackers import mlflow_folder, write_mlflow, write_tensorboard
     from netloom.runs.comparison import as_csv
     from netloom.runs.comparison import table as rows_of
 
-    runs = [find_run(store, wanted) for wanted in asked.runs] or store.runs()
-    if asked.format == "csv":
-        path = new_file(asked.to, force=asked.force)
+    runs = [find_run(store, name) for name in arguments.runs] or store.runs()
+    if arguments.format == "csv":
+        path = new_file(arguments.to, force=arguments.force)
         write_bytes(path, as_csv(rows_of(store, runs)).encode())
         written = [path]
     else:
-        folder = Path(asked.to)
-        homes = [folder / run.id if asked.format == "tensorboard" else mlflow_folder(run, folder) for run in runs]
-        for home in homes:
-            new_folder(home, force=asked.force)
+        folder = Path(arguments.to)
+        folders = [folder / run.id if arguments.format == "tensorboard" else mlflow_folder(run, folder) for run in runs]
+        for run_folder in folders:
+            new_folder(run_folder, force=arguments.force)
         written = [
-            write_tensorboard(store, run, home) if asked.format == "tensorboard" else write_mlflow(store, run, folder)
-            for run, home in zip(runs, homes, strict=True)
+            write_tensorboard(store, run, home)
+            if arguments.format == "tensorboard"
+            else write_mlflow(store, run, folder)
+            for run, home in zip(runs, folders, strict=True)
         ]
     context.answer([str(path) for path in written], "\n".join(map(str, written)))
     return 0

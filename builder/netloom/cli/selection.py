@@ -26,7 +26,7 @@ def prepare_argument(parser: ArgumentParser, default: str) -> None:
     )
 
 
-def find_run(store: Store, wanted: str) -> Run:
+def find_run(store: Store, name: str) -> Run:
     """The run that is meant, see `netloom.runs.run_lookup`; which one of a sweep is meant is said on standard error.
 
     Raises:
@@ -34,10 +34,10 @@ def find_run(store: Store, wanted: str) -> Run:
     """
     from netloom.runs import run_lookup
 
-    return run_lookup.find_run(store, wanted, partial(print, file=sys.stderr, flush=True))
+    return run_lookup.find_run(store, name, partial(print, file=sys.stderr, flush=True))
 
 
-def find_trained(store: Store, wanted: str, checkpoint: str = "") -> TrainedRun:
+def find_trained(store: Store, name: str, checkpoint: str = "") -> TrainedRun:
     """The network of a run with its "best" or "last" weights; else with those that its document says are used.
 
     Raises:
@@ -46,7 +46,7 @@ def find_trained(store: Store, wanted: str, checkpoint: str = "") -> TrainedRun:
     """
     from netloom.runs import load_run
 
-    run = find_run(store, wanted)
+    run = find_run(store, name)
     try:
         return load_run(store, run.id, checkpoint)
     except FileNotFoundError:

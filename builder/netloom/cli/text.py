@@ -25,13 +25,13 @@ def issue_line(issue: Mapping[str, object]) -> str:
     return plain(f"{issue['severity']}: {place + ': ' if place else ''}{issue['message']}")
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> str:
     """Rows under a head, in columns as wide as needed; the columns named in `right` end flush."""
-    lines = [[str(cell) for cell in head], *([short(str(cell), 80) for cell in row] for row in rows)]
-    widths = [max(_width(line[place]) for line in lines) for place in range(len(head))]
+    lines = [[str(cell) for cell in header], *([short(str(cell), 80) for cell in row] for row in rows)]
+    widths = [max(_width(line[index]) for line in lines) for index in range(len(header))]
     return "\n".join(
         "  ".join(
-            _padded(cell, width, name in right) for cell, width, name in zip(line, widths, head, strict=True)
+            _padded(cell, width, name in right) for cell, width, name in zip(line, widths, header, strict=True)
         ).rstrip()
         for line in lines
     )
@@ -47,16 +47,16 @@ def measures(values: dict[str, float]) -> str:
     return "  ".join(f"{name} {number(value)}" for name, value in values.items())
 
 
-def measured(found: Evaluation) -> str:
+def measured(evaluation: Evaluation) -> str:
     """The metrics of an evaluation as a table, with intervals and with what a trivial predictor reaches."""
-    reference = found.reference.metrics if found.reference else {}
+    reference = evaluation.reference.metrics if evaluation.reference else {}
     rows = []
-    for name, value in found.metrics.items():
-        low, high = found.intervals.get(name, (None, None))
-        between = "" if low is None or high is None else f"{number(low)} – {number(high)}"
-        rows.append((name, number(value), between, number(reference[name]) if name in reference else ""))
-    head = ("metric", "value", "95% CI", found.reference.title.lower() if found.reference else "reference")
-    return table(head, rows, right=head[1:])
+    for name, value in evaluation.metrics.items():
+        low, high = evaluation.intervals.get(name, (None, None))
+        interval = "" if low is None or high is None else f"{number(low)} – {number(high)}"
+        rows.append((name, number(value), interval, number(reference[name]) if name in reference else ""))
+    header = ("metric", "value", "95% CI", evaluation.reference.title.lower() if evaluation.reference else "reference")
+    return table(header, rows, right=header[1:])
 
 
 def moment(value: datetime) -> str:

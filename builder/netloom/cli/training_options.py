@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ELSEWHERE = ("objective", "start", "optimizer_settings", "schedule_settings", "agent", "augment")
 
 
-def with_settings(training: Training, given: Sequence[str]) -> Training:
+def with_settings(training: Training, assignments: Sequence[str]) -> Training:
     """A training section with what `NAME=VALUE` says: a field, or a setting of its optimizer or schedule.
 
     Raises:
@@ -28,13 +28,13 @@ def with_settings(training: Training, given: Sequence[str]) -> Training:
 
     from netloom.document.files import explain
 
-    if not given:
+    if not assignments:
         return training
-    pairs = [_pair(text) for text in given]
+    changes = [_pair(text) for text in assignments]
     # First what is chosen, then what is set of it.
-    pairs.sort(key=lambda pair: pair[0] not in ("optimizer", "schedule"))
+    changes.sort(key=lambda pair: pair[0] not in ("optimizer", "schedule"))
     values = training.model_dump(mode="json")
-    for name, value in pairs:
+    for name, value in changes:
         _put(values, name, value)
     try:
         return type(training).model_validate(values)
@@ -43,7 +43,7 @@ def with_settings(training: Training, given: Sequence[str]) -> Training:
 
 
 def list_settings(context: Context) -> int:
-    """Every setting with what it takes, those of the optimizers and schedules behind their names."""
+    """Every setting with what it takes, those parents the optimizers and schedules behind their names."""
     from netloom.document import Training
     from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, SETTINGS
     from netloom.document.training_settings import about
@@ -51,17 +51,20 @@ def list_settings(context: Context) -> int:
     rows = []
     for name in Training.model_fields:
         if name not in ELSEWHERE:
-            told = about(name)
-            takes = ", ".join(told.choices)
+            facts = about(name)
+            allowed = ", ".join(facts.choices)
             if name in ("optimizer", "schedule"):
-                takes = ", ".join(OPTIMIZERS if name == "optimizer" else SCHEDULES)
-            rows.append((name, _shown(told.default), told.description, takes))
+                allowed = ", ".join(OPTIMIZERS if name == "optimizer" else SCHEDULES)
+            rows.append((name, _shown(facts.default), facts.description, allowed))
     for kind, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
         owners: dict[tuple[str, str], list[str]] = {}
         for key, choice in choices.items():
             for name, default in choice.settings.items():
                 owners.setdefault((name, _shown(default)), []).append(key)
-        rows += [(name, shown, SETTINGS[name].help, f"{kind} {', '.join(of)}") for (name, shown), of in owners.items()]
+        rows += [
+            (name, default, SETTINGS[name].help, f"{kind} {', '.join(parents)}")
+            for (name, default), parents in owners.items()
+        ]
     value = [dict(zip(("name", "default", "help", "of"), row, strict=True)) for row in rows]
     context.answer(value, table(("setting", "default", "description", "choices, or parent setting"), rows))
     return 0
@@ -90,22 +93,23 @@ def _put(values: dict[str, Any], name: str, value: Any) -> None:
         ("optimizer", "optimizer_settings", OPTIMIZERS),
         ("schedule", "schedule_settings", SCHEDULES),
     ):
-        known = choices.get(values[choice])
-        if known is not None and name in known.settings:
+        choice_settings = choices.get(values[choice])
+        if choice_settings is not None and name in choice_settings.settings:
             values[settings] = {**values[settings], name: value}
             return
-    own = {kind: ", ".join(_settings_of(values[kind], kind)) or "none" for kind in ("optimizer", "schedule")}
+    available = {kind: ", ".join(_settings_of(values[kind], kind)) or "none" for kind in ("optimizer", "schedule")}
     raise ValueError(
         f"There is no setting {plain(name)[:40]!r}. `netloom train --settings` lists all settings; the optimizer "
-        f"{values['optimizer']} has {own['optimizer']}, the schedule {values['schedule']} has {own['schedule']}."
+        f"{values['optimizer']} has {available['optimizer']}, the schedule {values['schedule']} has "
+        f"{available['schedule']}."
     )
 
 
-def _settings_of(chosen: str, kind: str) -> list[str]:
+def _settings_of(name: str, kind: str) -> list[str]:
     from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 
-    known = (OPTIMIZERS if kind == "optimizer" else SCHEDULES).get(chosen)
-    return list(known.settings) if known else []
+    choice = (OPTIMIZERS if kind == "optimizer" else SCHEDULES).get(name)
+    return list(choice.settings) if choice else []
 
 
 def _read(text: str) -> Any:

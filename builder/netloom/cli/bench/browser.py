@@ -31,7 +31,7 @@ def started(launch: Callable[..., T]) -> T | None:
     """What a function of Playwright's that launches a Chromium gives for the first one that there is."""
     from playwright.sync_api import Error
 
-    on_path = next((found for name in NAMES if (found := shutil.which(name))), None)
+    on_path = next((name_path for name in NAMES if (name_path := shutil.which(name))), None)
     for path in dict.fromkeys((on_path, None)):
         try:
             return launch(executable_path=path, args=FLAGS)

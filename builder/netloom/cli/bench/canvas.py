@@ -122,17 +122,17 @@ def measure_canvas(repeats: int) -> CanvasTimes:
         for nodes, budget in BUDGET_MS.items():
             with CanvasTab(browser, server, nodes) as tab:
                 server.settle()
-                took = [tab.edit() for _ in range(BUDGET_EDITS)]
-                edits.append(EditTime(nodes, budget, ratio(took, [budget] * BUDGET_EDITS)))
+                edit_times = [tab.edit() for _ in range(BUDGET_EDITS)]
+                edits.append(EditTime(nodes, budget, ratio(edit_times, [budget] * BUDGET_EDITS)))
         with CanvasTab(browser, server, 300) as tab:
-            sent = tab.sent(5)
-            frames = tab.drag()
+            message_bytes = tab.sent(5)
+            frame_rate = tab.drag()
         return CanvasTimes(
             edits,
             measure_peer(browser, server, peer, repeats),
             measure_training(browser, server, repeats),
-            frames,
-            sent,
+            frame_rate,
+            message_bytes,
         )
 
 
@@ -159,12 +159,12 @@ class CanvasTab:
     def edit(self) -> float:
         """Append a layer from the palette. Returns the milliseconds until its edge's shape is seen."""
         self._number += 1
-        watch: Any = self.page.evaluate_handle(f"() => ({{ promise: ({_WATCH})('tanh_{self._number}') }})")
+        stopwatch: Any = self.page.evaluate_handle(f"() => ({{ promise: ({_WATCH})('tanh_{self._number}') }})")
         self.page.locator('[data-layer="Tanh"]').click()
-        took = float(watch.evaluate("(value) => value.promise"))
+        milliseconds = float(stopwatch.evaluate("(value) => value.promise"))
         self.page.locator('[data-canvas][data-pending="0"]').wait_for()
         self.page.locator('[data-saved="true"]').wait_for()
-        return took
+        return milliseconds
 
     def sent(self, edits: int) -> int:
         """The bytes of the largest message up while layers are appended."""
@@ -195,21 +195,21 @@ class CanvasTab:
 
 def measure_peer(browser: Browser, server: Server, peer: Server, repeats: int) -> Ratio:
     """How many times as long the other canvas takes to show an answer, in turns with ours, both at 100 nodes."""
-    ours, theirs = [], []
-    other = browser.new_page(viewport={"width": 1440, "height": 900})
+    netloom_times, peer_times = [], []
+    peer_page = browser.new_page(viewport={"width": 1440, "height": 900})
     with CanvasTab(browser, server, PEER_NODES) as tab:
-        other.bring_to_front()
-        other.goto(peer.url)
-        frame = _peer_frame(other)
+        peer_page.bring_to_front()
+        peer_page.goto(peer.url)
+        frame = _peer_frame(peer_page)
         for number in range(repeats + 1):
-            other.bring_to_front()
-            answered = float(frame.evaluate(_PEER, f"n{number + 1}"))
-            other.wait_for_timeout(500)
+            peer_page.bring_to_front()
+            milliseconds = float(frame.evaluate(_PEER, f"n{number + 1}"))
+            peer_page.wait_for_timeout(500)
             tab.page.bring_to_front()
-            theirs.append(answered)
-            ours.append(tab.edit())
-    other.close()
-    return ratio(theirs[1:], ours[1:])  # the first ones warm both up
+            peer_times.append(milliseconds)
+            netloom_times.append(tab.edit())
+    peer_page.close()
+    return ratio(peer_times[1:], netloom_times[1:])  # the first ones warm both up
 
 
 def _peer_frame(page: Page) -> Frame:
@@ -223,15 +223,15 @@ def measure_training(browser: Browser, server: Server, repeats: int) -> Ratio:
     from netloom import runs
     from netloom.templates import templates
 
-    store, project = server.store, templates()["digits_mlp"].project
-    long = project.model_copy(update={"training": project.training.model_copy(update={"epochs": 10_000})})
+    store, template = server.store, templates()["digits_mlp"].project
+    project = template.model_copy(update={"training": template.training.model_copy(update={"epochs": 10_000})})
     busy: list[float] = []
     idle: list[float] = []
     with CanvasTab(browser, server, 20) as tab:
-        run_id = runs.start(store, store.create_project(long), long)
+        run_id = runs.start(store, store.create_project(project), project)
         try:
-            end = time.monotonic() + 60
-            while not store.points(run_id).step and time.monotonic() < end:
+            deadline = time.monotonic() + 60
+            while not store.points(run_id).step and time.monotonic() < deadline:
                 time.sleep(0.1)
             time.sleep(SETTLE_S)
             for _ in range(repeats):
@@ -248,23 +248,23 @@ def measure_training(browser: Browser, server: Server, repeats: int) -> Ratio:
 
 
 def _until(store: Store, run_id: str, state: str) -> None:
-    end = time.monotonic() + 10
-    while store.run(run_id).state != state and time.monotonic() < end:
+    deadline = time.monotonic() + 10
+    while store.run(run_id).state != state and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(SETTLED_S)
 
 
 def chain(nodes: int) -> Project:
     """Columns of linear layers."""
-    made: dict[str, Node] = {"input_1": Node(id="input_1", type="Input", at=(0.0, 0.0))}
-    edges, before = [], "input_1"
+    nodes_by_id: dict[str, Node] = {"input_1": Node(id="input_1", type="Input", at=(0.0, 0.0))}
+    edges, previous = [], "input_1"
     for number in range(1, nodes):
-        key = f"linear_{number}"
-        at = (float(260 * (number // 20)), float(110 * (number % 20)))
-        made[key] = Node(id=key, type="Linear", params={"units": 16 + number % 5}, at=at)
-        edges.append(Edge(source=before, target=key))
-        before = key
-    return Project(name=f"{nodes} nodes", networks={"main": Network(nodes=made, edges=tuple(edges))})
+        node_id = f"linear_{number}"
+        position = (float(260 * (number // 20)), float(110 * (number % 20)))
+        nodes_by_id[node_id] = Node(id=node_id, type="Linear", params={"units": 16 + number % 5}, at=position)
+        edges.append(Edge(source=previous, target=node_id))
+        previous = node_id
+    return Project(name=f"{nodes} nodes", networks={"main": Network(nodes=nodes_by_id, edges=tuple(edges))})
 
 
 @contextmanager
@@ -277,11 +277,11 @@ def _browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        found = chromium(playwright)
-        if found is None:
+        browser = chromium(playwright)
+        if browser is None:
             raise Unmeasured("Chromium is missing; install it with playwright install --with-deps chromium.")
-        yield found
-        found.close()
+        yield browser
+        browser.close()
 
 
 @contextmanager

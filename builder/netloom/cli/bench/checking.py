@@ -30,23 +30,23 @@ def measure_check(repeats: int) -> list[CheckTime]:
     from netloom.validation import analyse
 
     analyse(large(0))
-    found = []
-    for place, (nodes, (budget, edit_budget)) in enumerate(BUDGET_S.items()):
-        took, edited = [], []
+    results = []
+    for size_index, (nodes, (budget, edit_budget)) in enumerate(BUDGET_S.items()):
+        check_times, edit_times = [], []
         for repeat in range(1, repeats + 1):
-            text = dumps(large(place * repeats + repeat, nodes))
+            text = dumps(large(size_index * repeats + repeat, nodes))
             start = time.process_time()
             project = loads(text)
             analysis = analyse(project)
-            took.append(time.process_time() - start)
+            check_times.append(time.process_time() - start)
             if analysis.errors:
                 raise ValueError(f"The document of the benchmark has errors: {analysis.errors[0].message}")
             start = time.process_time()
             analyse(apply(project, {"kind": "set", "node": "wide_1", "params": {"units": 7 + repeat}}))
-            edited.append(time.process_time() - start)
-        share, edit_share = ratio(took, [budget] * repeats), ratio(edited, [edit_budget] * repeats)
-        found.append(CheckTime(nodes, budget, share, edit_budget, edit_share))
-    return found
+            edit_times.append(time.process_time() - start)
+        check_share, edit_share = ratio(check_times, [budget] * repeats), ratio(edit_times, [edit_budget] * repeats)
+        results.append(CheckTime(nodes, budget, check_share, edit_budget, edit_share))
+    return results
 
 
 def large(variant: int, size: int = 300) -> Project:
@@ -55,7 +55,7 @@ def large(variant: int, size: int = 300) -> Project:
         ("input_1", "Input", {"field": "features", "kind": "vector", "shape": [WIDTH]})
     ]
     edges: list[tuple[str, str]] = []
-    before = "input_1"
+    previous = "input_1"
     for block in range(1, (size - 3) // 4 + 1):
         names = [f"{kind}_{block}" for kind in ("wide", "act", "narrow", "add")]
         wide, act, narrow, add = names
@@ -66,15 +66,15 @@ def large(variant: int, size: int = 300) -> Project:
             (narrow, "Linear", {"units": WIDTH}),
             (add, "Add", {}),
         ]
-        edges += [(before, wide), (wide, act), (act, narrow), (before, f"{add}.a"), (narrow, f"{add}.b")]
-        before = add
-    fill = size - len(nodes) - 1
-    for place in range(1, fill + 1):
-        nodes.append((f"tail_{place}", "Linear", {"units": WIDTH + place}))
-        edges.append((before, f"tail_{place}"))
-        before = f"tail_{place}"
+        edges += [(previous, wide), (wide, act), (act, narrow), (previous, f"{add}.a"), (narrow, f"{add}.b")]
+        previous = add
+    tail_length = size - len(nodes) - 1
+    for number in range(1, tail_length + 1):
+        nodes.append((f"tail_{number}", "Linear", {"units": WIDTH + number}))
+        edges.append((previous, f"tail_{number}"))
+        previous = f"tail_{number}"
     nodes.append(("output_1", "Output", {}))
-    edges.append((before, "output_1"))
+    edges.append((previous, "output_1"))
     network = Network(
         nodes={key: Node(id=key, type=kind, params=params) for key, kind, params in nodes},
         edges=tuple(Edge(source=source, target=target) for source, target in edges),

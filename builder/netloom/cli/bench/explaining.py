@@ -39,13 +39,13 @@ def measure_flow(repeats: int) -> list[FlowTime]:
     from netloom.runs import TrainedRun
     from netloom.templates import templates
 
-    found = []
+    results = []
     for name in TEMPLATES:
         project = templates()[name].project
         torch.manual_seed(0)
         run = TrainedRun(project, source(project), module(project).eval(), prepare(project.data))
-        found.append(_measure(run, repeats))
-    return found
+        results.append(_measure(run, repeats))
+    return results
 
 
 def _measure(run: TrainedRun, repeats: int) -> FlowTime:
@@ -57,21 +57,23 @@ def _measure(run: TrainedRun, repeats: int) -> FlowTime:
 
     # Layers that give whole numbers have no conductance, for Captum neither.
     nodes = [node for node in inner_nodes(run.project, run.model) if _smooth(run, node)]
-    ours, theirs = [], []
-    followed = follow(_subject(run), MOST_STEPS, TOLERANCE)
+    flow_times, captum_times = [], []
+    path_integral = follow(_subject(run), MOST_STEPS, TOLERANCE)
     for repeat in range(repeats + 1):
-        subjects = [_subject(run) for _ in (None, *nodes)]
+        contexts = [_subject(run) for _ in (None, *nodes)]
         start = time.process_time()
-        follow(subjects[-1], MOST_STEPS, TOLERANCE)
-        middle = time.process_time()
-        for subject, node in zip(subjects, nodes, strict=False):
-            _captum(subject, node, followed.steps)
+        follow(contexts[-1], MOST_STEPS, TOLERANCE)
+        flow_end = time.process_time()
+        for subject, node in zip(contexts, nodes, strict=False):
+            _captum(subject, node, path_integral.steps)
         if repeat:  # the first warms up
-            ours.append(middle - start)
-            theirs.append(time.process_time() - middle)
-    times = [1000 * median(times) for times in (ours, theirs)]
-    faster = ratio(theirs, ours)
-    return FlowTime(run.project.name, len(nodes), len(followed.edges), followed.steps, times[0], times[1], faster)
+            flow_times.append(flow_end - start)
+            captum_times.append(time.process_time() - flow_end)
+    times = [1000 * median(times) for times in (flow_times, captum_times)]
+    faster = ratio(captum_times, flow_times)
+    return FlowTime(
+        run.project.name, len(nodes), len(path_integral.edges), path_integral.steps, times[0], times[1], faster
+    )
 
 
 def _subject(run: TrainedRun) -> Subject:
@@ -84,9 +86,9 @@ def _smooth(run: TrainedRun, node: InnerNode) -> bool:
     from netloom.explain import ExplainError
     from netloom.explain.core.activation_hook import leads, tap
 
-    subject = _subject(run)
+    context = _subject(run)
     try:
-        return leads(subject, tap(subject, node))
+        return leads(context, tap(context, node))
     except ExplainError:
         return False
 

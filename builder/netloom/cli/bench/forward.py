@@ -29,31 +29,31 @@ class PassTime:
 
 def measure_passes(repeats: int) -> list[PassTime]:
     """Measure each architecture that has a twin here, on one thread."""
-    before = torch.get_num_threads()
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         return [_measured(name, twin, batch(), repeats) for name, (twin, batch) in TWINS.items()]
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
 
 
 def _measured(name: str, twin: Callable[[], nn.Module], batch: Tensor, repeats: int) -> PassTime:
     architecture = architectures()[name]
-    ours, theirs = module(architecture.project), twin()
-    if count(theirs) != architecture.parameters:
+    ours, handwritten = module(architecture.project), twin()
+    if count(handwritten) != architecture.parameters:
         raise ValueError(
-            f"The handwritten network does not match {architecture.title}: it has {count(theirs):,} parameters."
+            f"The handwritten network does not match {architecture.title}: it has {count(handwritten):,} parameters."
         )
-    found = {}
-    for way in (_forward, _training):
-        took: tuple[list[float], list[float]] = [], []
+    ratios = {}
+    for measure_pass in (_forward, _training):
+        times: tuple[list[float], list[float]] = [], []
         for repeat in range(repeats + 1):
-            for place, network in enumerate((ours, theirs)):
-                seconds = way(network, batch)
+            for network_index, candidate in enumerate((ours, handwritten)):
+                seconds = measure_pass(candidate, batch)
                 if repeat:  # the first ones warm both up
-                    took[place].append(seconds)
-        found[way] = ratio(*took)
-    return PassTime(architecture.title, found[_forward], found[_training])
+                    times[network_index].append(seconds)
+        ratios[measure_pass] = ratio(*times)
+    return PassTime(architecture.title, ratios[_forward], ratios[_training])
 
 
 def count(network: nn.Module) -> int:
@@ -110,8 +110,8 @@ class GPTBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         parts = self.query_key_value(self.norm1(x)).chunk(3, dim=-1)
         query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
-        seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        x = x + self.out(seen.transpose(1, 2).flatten(2))
+        attended = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + self.out(attended.transpose(1, 2).flatten(2))
         out: Tensor = x + self.feed_forward(self.norm2(x))
         return out
 
@@ -126,8 +126,8 @@ class GPT(nn.Module):
         self.norm = nn.LayerNorm(768)
 
     def forward(self, x: Tensor) -> Tensor:
-        found = self.blocks(self.tokens(x) + self.places[:, : x.shape[1]])
-        return functional.linear(self.norm(found), self.tokens.weight)
+        hidden = self.blocks(self.tokens(x) + self.places[:, : x.shape[1]])
+        return functional.linear(self.norm(hidden), self.tokens.weight)
 
 
 def resnet18() -> nn.Module:

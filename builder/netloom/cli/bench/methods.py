@@ -48,9 +48,9 @@ def measure_methods(repeats: int) -> list[MethodCost]:
     that Captum cannot be called plainly. With fresh weights, and processor time alone."""
     from netloom.templates import templates
 
-    found = [*_measured(untrained_run(image_network()), repeats, beside=True)]
-    text = templates()["intents_transformer"].project
-    return [*found, *_measured(untrained_run(text), repeats, beside=False)]
+    costs = [*_measured(untrained_run(image_network()), repeats, with_captum=True)]
+    text_project = templates()["intents_transformer"].project
+    return [*costs, *_measured(untrained_run(text_project), repeats, with_captum=False)]
 
 
 def image_network() -> Project:
@@ -63,8 +63,8 @@ def image_network() -> Project:
     ]
     layers += [("Conv2d", {"filters": 24, "stride": 2}), ("ReLU", {}), ("Conv2d", {"filters": 24}), ("ReLU", {})]
     layers += [("GlobalAvgPool", {}), ("Linear", {"units": 4})]
-    made = chain(DataChoice(dataset="shapes", options={"rows": 200}), *layers)
-    return made.model_copy(update={"name": "a CNN"})
+    project = chain(DataChoice(dataset="shapes", options={"rows": 200}), *layers)
+    return project.model_copy(update={"name": "a CNN"})
 
 
 def untrained_run(project: Project) -> TrainedRun:
@@ -79,40 +79,50 @@ def untrained_run(project: Project) -> TrainedRun:
     return TrainedRun(project, source(project), module(project).eval(), prepare(project.data))
 
 
-def _measured(run: TrainedRun, repeats: int, *, beside: bool) -> list[MethodCost]:
+def _measured(run: TrainedRun, repeats: int, *, with_captum: bool) -> list[MethodCost]:
     from netloom.explain import methods
 
-    return [measure_method(run, method.name, repeats, beside=beside) for method in methods(run) if method.available]
+    return [
+        measure_method(run, method.name, repeats, with_captum=with_captum)
+        for method in methods(run)
+        if method.available
+    ]
 
 
-def measure_method(run: TrainedRun, name: str, repeats: int, *, beside: bool) -> MethodCost:
+def measure_method(run: TrainedRun, name: str, repeats: int, *, with_captum: bool) -> MethodCost:
     """What one method costs; `beside` Captum, where Captum has it."""
     from netloom.explain import explain
     from netloom.explain.core.explainer import registry
 
     options = OPTIONS.get(name, {})
     explainer = registry()[name].model_validate(options)
-    counted: list[float] = []
-    counting = _subject(run)
-    counting.progress = counted.append
-    result = explainer.run(counting)
-    plain = captum_call(run, counting, name, result) if beside else None
-    ours, proven, theirs, passes = [list[float]() for _ in range(4)]
+    progress_steps: list[float] = []
+    counting_context = _subject(run)
+    counting_context.progress = progress_steps.append
+    result = explainer.run(counting_context)
+    call_captum = captum_call(run, counting_context, name, result) if with_captum else None
+    method_times, times_with_checks, captum_times, pass_times = [list[float]() for _ in range(4)]
     for repeat in range(repeats + 1):
-        subject = _subject(run)
-        taken = [
+        context = _subject(run)
+        seconds = [
             _seconds(_passes(run)) / PASSES,
-            _seconds(partial(explainer.run, subject)),
+            _seconds(partial(explainer.run, context)),
             _seconds(lambda: explain(run, name, ROW, **options)),
-            _seconds(plain) if plain else 0.0,
+            _seconds(call_captum) if call_captum else 0.0,
         ]
         if repeat:  # the first warms up
-            for listed, value in zip((passes, ours, proven, theirs), taken, strict=True):
-                listed.append(value)
-    captum = ratio(theirs, ours) if plain else None
+            for times, value in zip((pass_times, method_times, times_with_checks, captum_times), seconds, strict=True):
+                times.append(value)
+    captum = ratio(captum_times, method_times) if call_captum else None
     title = f"{explainer.title}, {options['groups']} groups" if options else explainer.title
     return MethodCost(
-        run.project.name, name, title, ratio(ours, passes), ratio(proven, passes), int(counting.done), captum
+        run.project.name,
+        name,
+        title,
+        ratio(method_times, pass_times),
+        ratio(times_with_checks, pass_times),
+        int(counting_context.done),
+        captum,
     )
 
 
@@ -165,54 +175,66 @@ def _calls(model: nn.Module, subject: Subject, result: Result) -> dict[str, Call
     from captum import attr
 
     field = next(iter(subject.specs))
-    x, base = subject.inputs[field], subject.baseline[field]
+    x, baseline = subject.inputs[field], subject.baseline[field]
     target, steps = subject.target.index, result.steps or 50
-    given: dict[str, Any] = {"target": target}
-    against: dict[str, Any] = {"baselines": base, "target": target}
-    rows = subject.data.inputs[field][subject.data.split["train"]]
+    target_arguments: dict[str, Any] = {"target": target}
+    baseline_arguments: dict[str, Any] = {"baselines": baseline, "target": target}
+    background_rows = subject.data.inputs[field][subject.data.split["train"]]
     x_grad = x.clone().requires_grad_()
-    spread = 0.15 * float(x.max() - x.min())
-    tunnel = {"nt_type": "smoothgrad", "nt_samples": 32, "stdevs": spread}
-    path = next(iter(result.nodes), "") or _usual(subject)
-    layer, seen = model.get_submodule(path), _shape(model, path, x)
-    neuron = tuple(0 for _ in seen[1:])
+    noise_scale = 0.15 * float(x.max() - x.min())
+    noise_arguments = {"nt_type": "smoothgrad", "nt_samples": 32, "stdevs": noise_scale}
+    layer_path = next(iter(result.nodes), "") or _usual(subject)
+    layer, activation_shape = model.get_submodule(layer_path), _shape(model, layer_path, x)
+    neuron = tuple(0 for _ in activation_shape[1:])
     window, strides = _window(subject, field)
     return {
-        "integrated_gradients": lambda: attr.IntegratedGradients(model).attribute(x, n_steps=steps, **against),
-        "saliency": lambda: attr.Saliency(model).attribute(x_grad, **given),
-        "input_x_gradient": lambda: attr.InputXGradient(model).attribute(x_grad, **given),
-        "smoothgrad": lambda: attr.NoiseTunnel(attr.Saliency(model)).attribute(x_grad, **tunnel, **given),
-        "gradient_shap": lambda: attr.GradientShap(model).attribute(x, rows[:128], n_samples=steps, **given),
-        "deep_lift": lambda: attr.DeepLift(model).attribute(x_grad, **against),
-        "deep_lift_shap": lambda: attr.DeepLiftShap(model).attribute(x_grad, rows[:64], **given),
-        "guided_backprop": lambda: attr.GuidedBackprop(model).attribute(x_grad, **given),
-        "deconvolution": lambda: attr.Deconvolution(model).attribute(x_grad, **given),
-        "lrp": lambda: attr.LRP(_ruled(model)).attribute(x_grad, **given),
-        "occlusion": lambda: attr.Occlusion(model).attribute(x, window, strides=strides, **against),
+        "integrated_gradients": lambda: attr.IntegratedGradients(model).attribute(
+            x, n_steps=steps, **baseline_arguments
+        ),
+        "saliency": lambda: attr.Saliency(model).attribute(x_grad, **target_arguments),
+        "input_x_gradient": lambda: attr.InputXGradient(model).attribute(x_grad, **target_arguments),
+        "smoothgrad": lambda: attr.NoiseTunnel(attr.Saliency(model)).attribute(
+            x_grad, **noise_arguments, **target_arguments
+        ),
+        "gradient_shap": lambda: attr.GradientShap(model).attribute(
+            x, background_rows[:128], n_samples=steps, **target_arguments
+        ),
+        "deep_lift": lambda: attr.DeepLift(model).attribute(x_grad, **baseline_arguments),
+        "deep_lift_shap": lambda: attr.DeepLiftShap(model).attribute(x_grad, background_rows[:64], **target_arguments),
+        "guided_backprop": lambda: attr.GuidedBackprop(model).attribute(x_grad, **target_arguments),
+        "deconvolution": lambda: attr.Deconvolution(model).attribute(x_grad, **target_arguments),
+        "lrp": lambda: attr.LRP(_ruled(model)).attribute(x_grad, **target_arguments),
+        "occlusion": lambda: attr.Occlusion(model).attribute(x, window, strides=strides, **baseline_arguments),
         "feature_ablation": lambda: attr.FeatureAblation(model).attribute(
-            x, feature_mask=_mask(subject, 64), **against
+            x, feature_mask=_mask(subject, 64), **baseline_arguments
         ),
         "feature_permutation": lambda: attr.FeaturePermutation(model).attribute(
-            torch.cat([x, rows[:32]]), feature_mask=_mask(subject, 64), **given
+            torch.cat([x, background_rows[:32]]), feature_mask=_mask(subject, 64), **target_arguments
         ),
-        "shapley": lambda: attr.ShapleyValues(model).attribute(x, feature_mask=_mask(subject, 5), **against),
+        "shapley": lambda: attr.ShapleyValues(model).attribute(x, feature_mask=_mask(subject, 5), **baseline_arguments),
         "shapley_sampling": lambda: attr.ShapleyValueSampling(model).attribute(
-            x, feature_mask=_mask(subject, 49), n_samples=steps, **against
+            x, feature_mask=_mask(subject, 49), n_samples=steps, **baseline_arguments
         ),
         "kernel_shap": lambda: attr.KernelShap(model).attribute(
-            x, feature_mask=_mask(subject, 49), n_samples=steps, **against
+            x, feature_mask=_mask(subject, 49), n_samples=steps, **baseline_arguments
         ),
-        "lime": lambda: attr.Lime(model).attribute(x, feature_mask=_mask(subject, 49), n_samples=steps, **against),
+        "lime": lambda: attr.Lime(model).attribute(
+            x, feature_mask=_mask(subject, 49), n_samples=steps, **baseline_arguments
+        ),
         "layer_activation": lambda: attr.LayerActivation(model, layer).attribute(x),
-        "layer_conductance": lambda: attr.LayerConductance(model, layer).attribute(x, n_steps=steps, **against),
-        "layer_integrated_gradients": lambda: attr.LayerIntegratedGradients(model, layer).attribute(
-            x, n_steps=steps, **against
+        "layer_conductance": lambda: attr.LayerConductance(model, layer).attribute(
+            x, n_steps=steps, **baseline_arguments
         ),
-        "internal_influence": lambda: attr.InternalInfluence(model, layer).attribute(x, n_steps=steps, **against),
-        "grad_cam": lambda: attr.LayerGradCam(model, layer).attribute(x, relu_attributions=True, **given),
-        "guided_grad_cam": lambda: attr.GuidedGradCam(model, layer).attribute(x_grad, **given),
+        "layer_integrated_gradients": lambda: attr.LayerIntegratedGradients(model, layer).attribute(
+            x, n_steps=steps, **baseline_arguments
+        ),
+        "internal_influence": lambda: attr.InternalInfluence(model, layer).attribute(
+            x, n_steps=steps, **baseline_arguments
+        ),
+        "grad_cam": lambda: attr.LayerGradCam(model, layer).attribute(x, relu_attributions=True, **target_arguments),
+        "guided_grad_cam": lambda: attr.GuidedGradCam(model, layer).attribute(x_grad, **target_arguments),
         "neuron_conductance": lambda: attr.NeuronConductance(model, layer).attribute(
-            x, neuron, n_steps=steps, **against
+            x, neuron, n_steps=steps, **baseline_arguments
         ),
         "neuron_gradient": lambda: attr.NeuronGradient(model, layer).attribute(x_grad, neuron),
     }
@@ -238,11 +260,11 @@ def _usual(subject: Subject) -> str:
 
 
 def _shape(model: nn.Module, path: str, x: torch.Tensor) -> tuple[int, ...]:
-    seen: list[tuple[int, ...]] = []
-    hook = model.get_submodule(path).register_forward_hook(lambda *given: seen.append(tuple(given[-1].shape)))
+    shapes: list[tuple[int, ...]] = []
+    hook = model.get_submodule(path).register_forward_hook(lambda *call: shapes.append(tuple(call[-1].shape)))
     model(x)
     hook.remove()
-    return seen[0]
+    return shapes[0]
 
 
 def _window(subject: Subject, field: str) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -41,7 +41,7 @@ class Peer:
 
 def installed() -> list[Peer]:
     """Those of the libraries that are here; `pip install -e ".[peers]"` brings them all."""
-    return [one for one in PEERS if find_spec(one.package) is not None]
+    return [peer for peer in PEERS if find_spec(peer.package) is not None]
 
 
 def begun(peer: Peer, task: Task, data: Prepared) -> Run:
@@ -50,9 +50,9 @@ def begun(peer: Peer, task: Task, data: Prepared) -> Run:
 
     torch.manual_seed(0)
     field = data.schema.inputs[0].name
-    split = {part: (data.inputs[field][rows], data.target[rows]) for part, rows in data.split.items()}
+    splits = {part: (data.inputs[field][rows], data.target[rows]) for part, rows in data.split.items()}
     with quiet():
-        run = peer.make(task, split)
+        run = peer.make(task, splits)
 
     def quietly() -> None:
         with quiet():
@@ -65,17 +65,17 @@ def begun(peer: Peer, task: Task, data: Prepared) -> Run:
 def quiet() -> Iterator[None]:
     """Without what the libraries say of themselves."""
     logger = logging.getLogger("lightning.pytorch")
-    before = logger.level
+    level = logger.level
     logger.setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             yield
         finally:
-            logger.setLevel(before)
+            logger.setLevel(level)
 
 
-def _lightning(task: Task, split: dict[str, Any], fused: bool = False) -> Run:
+def _lightning(task: Task, splits: dict[str, Any], fused: bool = False) -> Run:
     import lightning
     import torch
     from torch.nn.functional import cross_entropy
@@ -99,8 +99,8 @@ def _lightning(task: Task, split: dict[str, Any], fused: bool = False) -> Run:
         def configure_optimizers(self) -> torch.optim.Optimizer:
             return torch.optim.Adam(self.parameters(), lr=task.project.training.learning_rate, fused=fused or None)
 
-    train = DataLoader(TensorDataset(*split["train"]), task.project.training.batch_size, shuffle=True)
-    held = DataLoader(TensorDataset(*split["validation"]), EVALUATION_BATCH)
+    train_loader = DataLoader(TensorDataset(*splits["train"]), task.project.training.batch_size, shuffle=True)
+    validation_loader = DataLoader(TensorDataset(*splits["validation"]), EVALUATION_BATCH)
     trainer = lightning.Trainer(
         max_epochs=task.epochs,
         accelerator="cpu",
@@ -111,10 +111,10 @@ def _lightning(task: Task, split: dict[str, Any], fused: bool = False) -> Run:
         num_sanity_val_steps=0,
     )
     module = Module()
-    return lambda: trainer.fit(module, train, held)
+    return lambda: trainer.fit(module, train_loader, validation_loader)
 
 
-def _skorch(task: Task, split: dict[str, Any], fused: bool = False) -> Run:
+def _skorch(task: Task, splits: dict[str, Any], fused: bool = False) -> Run:
     import torch
     from skorch import NeuralNetClassifier
     from skorch.dataset import Dataset
@@ -130,14 +130,14 @@ def _skorch(task: Task, split: dict[str, Any], fused: bool = False) -> Run:
         batch_size=training.batch_size,
         iterator_train__shuffle=True,
         iterator_valid__batch_size=EVALUATION_BATCH,
-        train_split=predefined_split(Dataset(*split["validation"])),
+        train_split=predefined_split(Dataset(*splits["validation"])),
         max_epochs=task.epochs,
         verbose=0,
     )
-    return lambda: net.fit(*split["train"])
+    return lambda: net.fit(*splits["train"])
 
 
-def _keras(task: Task, split: dict[str, Any]) -> Run:
+def _keras(task: Task, splits: dict[str, Any]) -> Run:
     os.environ["KERAS_BACKEND"] = "torch"  # read when Keras is first imported
     import keras
 
@@ -160,13 +160,16 @@ def _keras(task: Task, split: dict[str, Any]) -> Run:
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    (x, y), held = ([part.numpy() for part in split["train"]], tuple(part.numpy() for part in split["validation"]))
+    (x, y), validation = (
+        [part.numpy() for part in splits["train"]],
+        tuple(part.numpy() for part in splits["validation"]),
+    )
     return lambda: model.fit(
         x,
         y,
         batch_size=training.batch_size,
         epochs=task.epochs,
-        validation_data=held,
+        validation_data=validation,
         validation_batch_size=EVALUATION_BATCH,
         verbose=0,
     )

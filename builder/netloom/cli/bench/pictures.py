@@ -42,22 +42,22 @@ def measure_pictures(folder: Path) -> Reading:
     from netloom.training import OBJECTIVES
     from netloom.training.loop import SupervisedTrainer
 
-    began, began_cpu = time.monotonic(), time.process_time()
+    start, cpu_start = time.monotonic(), time.process_time()
     with TemporaryDirectory(prefix="netloom-bench-") as home:
         info = add_file(folder, folder.name, Path(home))
         project = lenet(DataChoice(dataset=info.name, validation=0.05))
         data = prepare(project.data, Path(home))
         if data.schema.inputs[0].shape != (1, 28, 28) or len(data.schema.target.classes) != 10:
             raise DataError(f"{folder} does not contain MNIST: images of 28 × 28 in ten classes.")
-        prepared_s = time.process_time() - began_cpu
+        prepared_s = time.process_time() - cpu_start
         field = data.schema.inputs[0].name
         trainer = SupervisedTrainer(
             module(project), OBJECTIVES["classification"], data, [field], project.training, "cpu"
         )
         trainer.fit()
-        found = evaluate(TrainedRun(project, "", trainer.best_model(), data)).metrics["accuracy"]
-    took_s, cpu_s = time.monotonic() - began, time.process_time() - began_cpu
-    return Reading(len(data.raw), found, took_s, cpu_s, prepared_s, os.getloadavg()[0])
+        accuracy = evaluate(TrainedRun(project, "", trainer.best_model(), data)).metrics["accuracy"]
+    clock_s, cpu_s = time.monotonic() - start, time.process_time() - cpu_start
+    return Reading(len(data.raw), accuracy, clock_s, cpu_s, prepared_s, os.getloadavg()[0])
 
 
 def lenet(data: DataChoice) -> Project:

@@ -22,14 +22,16 @@ EVALUATION_BATCH = 512
 class Plain:
     """A classifier's training by hand, with Adam as one writes it, or fused."""
 
-    def __init__(self, model: nn.Module, data: Prepared, field: str, batch_size: int, rate: float, fused: bool) -> None:
+    def __init__(
+        self, model: nn.Module, data: Prepared, field: str, batch_size: int, learning_rate: float, fused: bool
+    ) -> None:
         import torch
 
         train, validation = data.split["train"], data.split["validation"]
         self.x, self.y = data.inputs[field][train], data.target[train]
         self.held_x, self.held_y = data.inputs[field][validation], data.target[validation]
         self.model, self.batch_size = model, batch_size
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=rate, fused=fused or None)
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=fused or None)
         self.best = float("inf")
         self.weights: dict[str, torch.Tensor] = {}
 
@@ -49,9 +51,9 @@ class Plain:
                 self.optimizer.step()
                 total += loss.detach()
             self.measure(self.x[:SAMPLE], self.y[:SAMPLE])
-            held, _accuracy = self.measure(self.held_x, self.held_y)
-            if held < self.best:
-                self.best, self.weights = held, copy.deepcopy(self.model.state_dict())
+            validation_loss, _accuracy = self.measure(self.held_x, self.held_y)
+            if validation_loss < self.best:
+                self.best, self.weights = validation_loss, copy.deepcopy(self.model.state_dict())
 
     def measure(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
         """Loss and accuracy."""
@@ -59,10 +61,10 @@ class Plain:
         from torch.nn.functional import cross_entropy
 
         self.model.eval()
-        loss = right = torch.zeros(())
+        loss = correct = torch.zeros(())
         with torch.no_grad():
             for start in range(0, len(x), EVALUATION_BATCH):
                 output, target = self.model(x[start : start + EVALUATION_BATCH]), y[start : start + EVALUATION_BATCH]
                 loss = loss + cross_entropy(output, target, reduction="sum")
-                right = right + (output.argmax(1) == target).sum()
-        return float(loss) / len(x), float(right) / len(x)
+                correct = correct + (output.argmax(1) == target).sum()
+        return float(loss) / len(x), float(correct) / len(x)

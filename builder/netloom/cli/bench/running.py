@@ -107,13 +107,13 @@ def _shares(task: Task, epochs: int) -> tuple[float, float, float, float]:
         counting = _Counting(reporter, observer)
         time.sleep(SETTLE_S)
         try:
-            began = time.monotonic()
+            clock_start = time.monotonic()
             threads_s = time.process_time() - time.thread_time()
             start = time.thread_time()
             trainer.fit(counting)
             loop_s = time.thread_time() - start
             threads_s = time.process_time() - time.thread_time() - threads_s
-            clock_s = time.monotonic() - began
+            clock_s = time.monotonic() - clock_start
         finally:
             reporter.close()
     counting.settle(*_counting_costs(trainer, observer))
@@ -184,20 +184,20 @@ class _Counting(Callback):
         self._counted(log)
 
     def should_continue(self, trainer: Trainer) -> bool:
-        before = self.spent_s
-        going = bool(self._counted(lambda: self._reporter.should_continue(trainer)))
-        if self.spent_s - before > LONG_S:  # a checkpoint was due
-            self.saved_s += self.spent_s - before
-        return going
+        spent_before_s = self.spent_s
+        continues = bool(self._counted(lambda: self._reporter.should_continue(trainer)))
+        if self.spent_s - spent_before_s > LONG_S:  # a checkpoint was due
+            self.saved_s += self.spent_s - spent_before_s
+        return continues
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         def end() -> None:
             self._reporter.on_epoch_end(trainer)
             self._observer.on_epoch_end(trainer)
 
-        before = self.spent_s
+        spent_before_s = self.spent_s
         self._counted(end)
-        self.saved_s += self.spent_s - before
+        self.saved_s += self.spent_s - spent_before_s
 
     def on_step_start(self, trainer: Trainer, inputs: list[torch.Tensor], targets: Targets | None) -> None:
         self._observer.looked = False
@@ -227,11 +227,11 @@ class _Counting(Callback):
         """Seconds of a call, besides `learn` and around it, on average."""
         return self.spent_s / self._calls, self._around_s / len(self._plain)
 
-    def _counted(self, act: Callable[[], Any]) -> Any:
+    def _counted(self, call: Callable[[], Any]) -> Any:
         self._calls += 1
         start = time.thread_time()
         try:
-            return act()
+            return call()
         finally:
             self.spent_s += time.thread_time() - start
 
@@ -240,23 +240,26 @@ def measure_start(repeats: int) -> Start:
     """Start and resume runs of the small network, each beside a process that imports torch and ends."""
     from netloom.store import open_store
 
-    found: list[list[float]] = [[], [], [], []]
+    ratios: list[list[float]] = [[], [], [], []]
     for _ in range(repeats):
         with TemporaryDirectory(prefix="netloom-bench-") as home:
             torch_cpu_s, torch_s = import_torch()
-            (first_cpu, first), (again_cpu, again) = _started(open_store(Path(home)))
-            parts = (first_cpu / torch_cpu_s, again_cpu / torch_cpu_s, first / torch_s, again / torch_s)
-            for values, value in zip(found, parts, strict=True):
+            (start_cpu, start_clock), (resume_cpu, resume_clock) = _started(open_store(Path(home)))
+            cpu, clock = (
+                (start_cpu / torch_cpu_s, resume_cpu / torch_cpu_s),
+                (start_clock / torch_s, resume_clock / torch_s),
+            )
+            for values, value in zip(ratios, (*cpu, *clock), strict=True):
                 values.append(value)
-    return Start(*map(_spread, found))
+    return Start(*map(_spread, ratios))
 
 
 def import_torch() -> tuple[float, float]:
     """Seconds that a process takes to start and to import torch: of the processor, and of the clock."""
     start = time.monotonic()
-    asked = "import torch, time; print(time.process_time())"
-    done = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True)
-    return float(done.stdout), time.monotonic() - start
+    program = "import torch, time; print(time.process_time())"
+    process = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    return float(process.stdout), time.monotonic() - start
 
 
 def _started(store: Store) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -270,13 +273,13 @@ def _started(store: Store) -> tuple[tuple[float, float], tuple[float, float]]:
     start = time.monotonic()
     run_id = runs.start(store, project_id, project)
     try:
-        first = _until_behind(store, run_id, 0, start)
+        first_point = _until_behind(store, run_id, 0, start)
         runs.stop(store, run_id)
         runs.wait(store, run_id, PATIENCE_S)
-        stood = max(store.points(run_id).step)
+        last_step = max(store.points(run_id).step)
         start = time.monotonic()
         runs.resume(store, run_id)
-        return first, _until_behind(store, run_id, stood, start)
+        return first_point, _until_behind(store, run_id, last_step, start)
     finally:
         runs.stop(store, run_id)
         runs.wait(store, run_id, PATIENCE_S)

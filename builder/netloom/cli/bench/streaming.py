@@ -48,31 +48,31 @@ def measure_streaming(repeats: int, memory_bytes: int = 0) -> Streamed:
     """
     from netloom.training.streaming import BUFFER_BYTES
 
-    memory = memory_bytes or BUFFER_BYTES
-    with tempfile.TemporaryDirectory() as place:
-        home = Path(place)
-        rows = TIMES * memory // (COLUMNS * 4)
+    memory_budget = memory_bytes or BUFFER_BYTES
+    with tempfile.TemporaryDirectory() as temporary_folder:
+        home = Path(temporary_folder)
+        rows = TIMES * memory_budget // (COLUMNS * 4)
         _write(home / "large.parquet", rows)
-        streamed = _prepared(home, memory / 2**20)
+        streamed = _prepared(home, memory_budget / 2**20)
         (home / "large.parquet").unlink()
         if not streamed.files:
             raise ValueError("The data is too small to be streamed; it is kept in memory.")
         # So many rows are always read from files, so for the other way they are brought into memory here.
-        held = {name: tensor.clone() for name, tensor in streamed.inputs.items()}
-        ways = {"memory": replace(streamed, inputs=held, files={}), "files": streamed}
-        clock: dict[str, list[float]] = {name: [] for name in ways}
-        processor: dict[str, list[float]] = {name: [] for name in ways}
+        tensors = {name: tensor.clone() for name, tensor in streamed.inputs.items()}
+        data_by_storage = {"memory": replace(streamed, inputs=tensors, files={}), "files": streamed}
+        clock: dict[str, list[float]] = {name: [] for name in data_by_storage}
+        processor: dict[str, list[float]] = {name: [] for name in data_by_storage}
         order = random.Random(0)
-        for place_of in range(repeats + 1):
-            for name in order.sample(list(ways), len(ways)):
-                wall_s, busy_s = _epoch(ways[name])
-                if place_of:  # the first time is for torch to set up
+        for repeat in range(repeats + 1):
+            for name in order.sample(list(data_by_storage), len(data_by_storage)):
+                wall_s, cpu_s = _epoch(data_by_storage[name])
+                if repeat:  # the first time is for torch to set up
                     clock[name].append(wall_s)
-                    processor[name].append(busy_s)
+                    processor[name].append(cpu_s)
     return Streamed(
         rows=rows,
         data_bytes=rows * COLUMNS * 4,
-        memory_bytes=memory,
+        memory_bytes=memory_budget,
         speed=ratio(clock["memory"], clock["files"]),
         processor=ratio(processor["memory"], processor["files"]),
     )
@@ -84,14 +84,16 @@ def _write(path: Path, rows: int) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    generator, at_once = np.random.default_rng(0), 100_000
-    names = [f"x{place}" for place in range(COLUMNS)]
+    generator, chunk_rows = np.random.default_rng(0), 100_000
+    names = [f"x{index}" for index in range(COLUMNS)]
     schema = pa.schema([*((name, pa.float32()) for name in names), ("label", pa.string())])
     with parquet.ParquetWriter(path, schema, compression="none", use_dictionary=["label"]) as writer:
-        for start in range(0, rows, at_once):
-            values = generator.standard_normal((min(at_once, rows - start), COLUMNS), dtype=np.float32)
+        for start in range(0, rows, chunk_rows):
+            values = generator.standard_normal((min(chunk_rows, rows - start), COLUMNS), dtype=np.float32)
             label = np.where(values[:, :8].sum(1) > 0, "yes", "no")
-            writer.write_table(pa.table([*(pa.array(one) for one in values.T.copy()), pa.array(label)], schema=schema))
+            writer.write_table(
+                pa.table([*(pa.array(column) for column in values.T.copy()), pa.array(label)], schema=schema)
+            )
 
 
 def _prepared(home: Path, memory_mb: float) -> Prepared:
@@ -106,13 +108,13 @@ def _prepared(home: Path, memory_mb: float) -> Prepared:
 def _limited(memory_mb: float) -> Iterator[None]:
     from netloom.core.settings import variable
 
-    before = dict(os.environ)
+    environment = dict(os.environ)
     os.environ[variable("data_memory_mb")] = str(memory_mb)
     try:
         yield
     finally:
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(environment)
 
 
 def _project() -> Project:
@@ -126,7 +128,7 @@ def _project() -> Project:
         ("out", "Output", {}),
     ]
     nodes = {name: Node(id=name, type=kind, params=params) for name, kind, params in layers}
-    edges = tuple(Edge(source=one[0], target=other[0]) for one, other in pairwise(layers))
+    edges = tuple(Edge(source=source[0], target=target[0]) for source, target in pairwise(layers))
     training = Training(epochs=1, batch_size=_BATCH, compile="off", device="cpu")
     return Project(name="Large", networks={"main": Network(nodes=nodes, edges=edges)}, training=training)
 
@@ -142,6 +144,6 @@ def _epoch(data: Prepared) -> tuple[float, float]:
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     gc.collect()
-    wall, busy = time.perf_counter(), time.process_time()
+    wall_start, cpu_start = time.perf_counter(), time.process_time()
     trainer.fit()
-    return time.perf_counter() - wall, time.process_time() - busy
+    return time.perf_counter() - wall_start, time.process_time() - cpu_start

@@ -48,15 +48,15 @@ def measure_training(task: Task, repeats: int) -> Throughput:
         "plain": lambda: _plain(task, data, fused=False),
         "fused": lambda: _plain(task, data, fused=True),
     }
-    took = _in_turns(contenders, repeats)
+    seconds = _in_turns(contenders, repeats)
     return Throughput(
         title=task.title,
         parameters=_same_size(task),
         rows=len(data.split["train"]),
         batch_size=task.project.training.batch_size,
         epochs=task.epochs,
-        plain=ratio(took["plain"], took["netloom"]),
-        fused=ratio(took["fused"], took["netloom"]),
+        plain=ratio(seconds["plain"], seconds["netloom"]),
+        fused=ratio(seconds["fused"], seconds["netloom"]),
     )
 
 
@@ -76,24 +76,24 @@ def measure_peers(task: Task, repeats: int) -> list[PeerTime]:
     data = prepare(task.project.data)
     contenders: dict[str, Callable[[], Callable[[], None]]] = {"netloom": lambda: _netloom(task, data)}
     peers = installed()
-    for one in peers:
-        contenders[one.title] = partial(begun, one, task, data)
-    took = _in_turns(contenders, repeats)
-    return [PeerTime(one.title, one.promised, ratio(took[one.title], took["netloom"])) for one in peers]
+    for peer in peers:
+        contenders[peer.title] = partial(begun, peer, task, data)
+    seconds = _in_turns(contenders, repeats)
+    return [PeerTime(peer.title, peer.promised, ratio(seconds[peer.title], seconds["netloom"])) for peer in peers]
 
 
 def _in_turns(contenders: dict[str, Callable[[], Callable[[], None]]], repeats: int) -> dict[str, list[float]]:
     """The seconds that each contender takes in each repeat, after one that does not count."""
     names = list(contenders)
-    took: dict[str, list[float]] = {name: [] for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
     for name in names:
         _time(contenders[name]())  # the first time is for torch to set up
     order = random.Random(0)
     for _ in range(repeats):
         # Who went before leaves caches and memory behind, so none may always follow the same one.
         for name in order.sample(names, len(names)):
-            took[name].append(_time(contenders[name]()))
-    return took
+            seconds[name].append(_time(contenders[name]()))
+    return seconds
 
 
 def _netloom(task: Task, data: Prepared) -> Callable[[], None]:
@@ -140,10 +140,10 @@ def _time(run: Callable[[], None]) -> float:
 def _same_size(task: Task) -> int:
     from netloom.compile import module
 
-    ours, theirs = _parameters(module(task.project)), _parameters(task.twin())
-    if ours != theirs:
-        raise ValueError(f"{task.title}: the document has {ours:,} parameters and its twin {theirs:,}.")
-    return ours
+    parameters, twin_parameters = _parameters(module(task.project)), _parameters(task.twin())
+    if parameters != twin_parameters:
+        raise ValueError(f"{task.title}: the document has {parameters:,} parameters and its twin {twin_parameters:,}.")
+    return parameters
 
 
 def _parameters(model: nn.Module) -> int:

@@ -16,6 +16,6 @@ robustness export import bench
 @cache
 def registry() -> dict[str, Command]:
     """All commands by name, in the order in which they are listed."""
-    known = {name: place for place, name in enumerate(_ORDER)}
-    kinds = discover(Command, __name__, order=lambda kind: (known.get(kind.name, len(known)), kind.name))
+    positions = {name: index for index, name in enumerate(_ORDER)}
+    kinds = discover(Command, __name__, order=lambda kind: (positions.get(kind.name, len(positions)), kind.name))
     return {name: kind() for name, kind in kinds.items()}

@@ -48,7 +48,7 @@ class App(Command):
     name = "app"
     summary = "start the app and open it in the browser (default)"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--host",
             default=ADDRESS,
@@ -57,13 +57,13 @@ class App(Command):
         parser.add_argument("--port", type=whole(1, 65_535), default=PORT, help=f"port (default: {PORT})")
         parser.add_argument("--headless", action="store_true", help="do not open a browser")
 
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.core.settings import check, variable
 
         check()  # before anything is started that would fail later
-        url = f"http://{f'[{asked.host}]' if ':' in asked.host else asked.host}:{asked.port}"
-        _probe(asked.host, asked.port, url)
-        command = arguments(asked.port, headless=asked.headless, host=asked.host)
+        url = f"http://{f'[{arguments.host}]' if ':' in arguments.host else arguments.host}:{arguments.port}"
+        _probe(arguments.host, arguments.port, url)
+        command = server_command(arguments.port, headless=arguments.headless, host=arguments.host)
         environment = {**os.environ, variable("home"): str(context.home)}
         context.answer({"url": url, "home": str(context.home)}, f"Netloom is starting at {url} (Ctrl-C stops it).")
         if context.json:
@@ -73,7 +73,7 @@ class App(Command):
         return subprocess.run(command, env=environment, check=False).returncode
 
 
-def arguments(port: int, *, headless: bool, host: str = ADDRESS) -> list[str]:
+def server_command(port: int, *, headless: bool, host: str = ADDRESS) -> list[str]:
     """The command line that starts the server; no file in the folder where it is typed stands for a module."""
     options = {**OPTIONS, "server.address": host, "server.port": port, "server.showEmailPrompt": False}
     if headless:
@@ -105,14 +105,14 @@ def _probe(host: str, port: int, url: str) -> None:
     import socket
 
     try:
-        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, _, _, _, socket_address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError:
         raise UsageError(f"The address {host[:80]!r} is not known; give one of this machine with --host.") from None
     with socket.socket(family) as probe:
         if os.name == "posix":
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(place)
+            probe.bind(socket_address)
         except PermissionError:
             raise UsageError(f"Port {port} is reserved for the system; choose one above 1023 with --port.") from None
         except OSError as error:

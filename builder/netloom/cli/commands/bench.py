@@ -31,7 +31,7 @@ class Bench(Command):
     name = "bench"
     summary = "benchmark training, networks, validation and the canvas"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--repeats", type=whole(1, 1_000), default=9, metavar="N", help="number of repetitions (default: 9)"
         )
@@ -41,38 +41,38 @@ class Bench(Command):
             "--pictures", type=Path, metavar="FOLDER", help="folder with the four IDX files of MNIST, to train a LeNet"
         )
 
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.training.device import KEEP_MEMORY
 
-        only = asked.part or asked.only
-        if only == "pictures" and asked.pictures is None:
+        part = arguments.part or arguments.only
+        if part == "pictures" and arguments.pictures is None:
             raise UsageError("Give the folder with the four IDX files of MNIST: --pictures FOLDER.")
-        if only in (None, *_TRAINING) and not KEEP_MEMORY.items() <= os.environ.items():
-            return self._as_a_worker_runs(asked, only)
+        if part in (None, *_TRAINING) and not KEEP_MEMORY.items() <= os.environ.items():
+            return self._as_a_worker_runs(arguments, part)
         import torch
 
         torch.set_num_threads(1)
-        value: dict[str, object] = {"threads": 1, "torch": torch.__version__, "repeats": asked.repeats}
+        value: dict[str, object] = {"threads": 1, "torch": torch.__version__, "repeats": arguments.repeats}
         texts = []
-        for name in [only] if only else PARTS:
+        for name in [part] if part else PARTS:
             if name == "pictures":
-                if asked.pictures is None:
+                if arguments.pictures is None:
                     continue
-                value[name], text = _pictures(asked.pictures, context)
+                value[name], text = _pictures(arguments.pictures, context)
             else:
-                value[name], text = _MEASURED[name](asked.repeats, context)
+                value[name], text = _MEASURED[name](arguments.repeats, context)
             texts.append(text)
         context.answer(value, "\n\n".join(texts))
         return 0
 
-    def _as_a_worker_runs(self, asked: Namespace, only: str | None) -> int:
+    def _as_a_worker_runs(self, arguments: Namespace, part: str | None) -> int:
         """Again, in a process that keeps its memory as training's workers do; the loops by hand profit alike."""
         from netloom.training.device import KEEP_MEMORY
 
-        command = [sys.executable, "-m", "netloom.cli", self.name, "--repeats", str(asked.repeats)]
-        command += [only] if only else []
-        command += ["--pictures", str(asked.pictures)] if asked.pictures else []
-        command += ["--json"] if asked.json else []
+        command = [sys.executable, "-m", "netloom.cli", self.name, "--repeats", str(arguments.repeats)]
+        command += [part] if part else []
+        command += ["--pictures", str(arguments.pictures)] if arguments.pictures else []
+        command += ["--json"] if arguments.json else []
         return subprocess.run(command, env={**os.environ, **KEEP_MEMORY}, check=False).returncode
 
 
@@ -95,13 +95,13 @@ def _peers(repeats: int, context: Context) -> tuple[object, str]:
     from netloom.cli.bench.training import measure_peers
 
     context.note("Training the digits MLP with other libraries …")
-    found = measure_peers(small_mlp(epochs=20), repeats)
-    rows = [(item.title, *_cells(item.faster), f"{item.promised:g}×" if item.promised else "") for item in found]
+    results = measure_peers(small_mlp(epochs=20), repeats)
+    rows = [(item.title, *_cells(item.faster), f"{item.promised:g}×" if item.promised else "") for item in results]
     text = table(("speed relative to another library", "times", "from–to", "promised"), rows)
-    missing = sorted({one.package for one in PEERS} - {one.package for one in PEERS if find_spec(one.package)})
+    missing = sorted({peer.package for peer in PEERS} - {peer.package for peer in PEERS if find_spec(peer.package)})
     if missing:
         text += f"\nNot here: {', '.join(missing)}; pip install -e '.[peers]' brings them."
-    return [asdict(item) for item in found], text
+    return [asdict(item) for item in results], text
 
 
 def _running(repeats: int, context: Context) -> tuple[object, str]:
@@ -109,24 +109,24 @@ def _running(repeats: int, context: Context) -> tuple[object, str]:
     from netloom.cli.bench.tasks import tasks
 
     context.note("Training with and without observation …")
-    cost = [
+    costs = [
         measure_cost(task, min(repeats, 5)) for task in tasks() if task.title in ("digits MLP", "small Transformer")
     ]
     context.note("Starting and resuming runs …")
-    start = measure_start(min(repeats, 5))
-    parts = [(f"{item.title}: {name}", share) for item in cost for name, share in _parts(item)]
+    start_times = measure_start(min(repeats, 5))
+    parts = [(f"{item.title}: {name}", share) for item in costs for name, share in _parts(item)]
     rows = [
         (name, f"{share.median:.1%}", f"{share.low:.1%}–{share.high:.1%}", "" if "weights" in name else "2 %")
         for name, share in parts
     ]
-    for name, took, promised in (
-        ("time to the first point, relative to importing torch", start.first_point, "1× + 2 s"),
-        ("the same in wall-clock time", start.first_point_clock, ""),
-        ("time from resume to the next point, relative to importing torch", start.resumed, "1× + 2 s"),
-        ("the same in wall-clock time", start.resumed_clock, ""),
+    for name, ratio, promised in (
+        ("time to the first point, relative to importing torch", start_times.first_point, "1× + 2 s"),
+        ("the same in wall-clock time", start_times.first_point_clock, ""),
+        ("time from resume to the next point, relative to importing torch", start_times.resumed, "1× + 2 s"),
+        ("the same in wall-clock time", start_times.resumed_clock, ""),
     ):
-        rows.append((name, f"{took.median:.2f}×", f"{took.low:.2f}–{took.high:.2f}", promised))
-    value = {"cost": [asdict(item) for item in cost], "start": asdict(start)}
+        rows.append((name, f"{ratio.median:.2f}×", f"{ratio.low:.2f}–{ratio.high:.2f}", promised))
+    value = {"cost": [asdict(item) for item in costs], "start": asdict(start_times)}
     return value, table(("a run with default settings", "takes", "from–to", "promised"), rows)
 
 
@@ -142,22 +142,22 @@ def _pictures(folder: Path, context: Context) -> tuple[object, str]:
     from netloom.cli.bench.pictures import ACCURACY, BUDGET_S, measure_pictures
 
     context.note("Training a LeNet on the images …")
-    found = measure_pictures(folder)
+    result = measure_pictures(folder)
     rows = [
-        ("accuracy on the test rows", f"{found.accuracy:.4f}", f"{ACCURACY:g}"),
-        ("reading, preparing, training and testing, wall-clock time", f"{found.clock_s:.0f} s", f"{BUDGET_S:g} s"),
-        ("the same, CPU time", f"{found.cpu_s:.0f} s", ""),
-        ("reading and preparing alone", f"{found.preparing_cpu_s:.1f} s", ""),
-        ("competing processes", f"{found.load:.1f}", ""),
+        ("accuracy on the test rows", f"{result.accuracy:.4f}", f"{ACCURACY:g}"),
+        ("reading, preparing, training and testing, wall-clock time", f"{result.clock_s:.0f} s", f"{BUDGET_S:g} s"),
+        ("the same, CPU time", f"{result.cpu_s:.0f} s", ""),
+        ("reading and preparing alone", f"{result.preparing_cpu_s:.1f} s", ""),
+        ("competing processes", f"{result.load:.1f}", ""),
     ]
-    return asdict(found), table((f"{found.rows:,} images", "", "promised"), rows)
+    return asdict(result), table((f"{result.rows:,} images", "", "promised"), rows)
 
 
 def _passes(repeats: int, context: Context) -> tuple[object, str]:
     from netloom.cli.bench.forward import measure_passes
 
     context.note("Passing data through ResNet-18 and GPT-2 …")
-    found = measure_passes(repeats)
+    results = measure_passes(repeats)
     head = (
         "speed of the generated network relative to a handwritten one",
         "forward",
@@ -165,33 +165,37 @@ def _passes(repeats: int, context: Context) -> tuple[object, str]:
         "and backward",
         "from–to ",
     )
-    rows = [(item.title, *_cells(item.forward), *_cells(item.training)) for item in found]
-    return [asdict(item) for item in found], table(head, rows)
+    rows = [(item.title, *_cells(item.forward), *_cells(item.training)) for item in results]
+    return [asdict(item) for item in results], table(head, rows)
 
 
 def _streaming(repeats: int, context: Context) -> tuple[object, str]:
     from netloom.cli.bench.streaming import PROMISED, TIMES, measure_streaming
 
     context.note(f"Training on data {TIMES} times larger than memory …")
-    found = measure_streaming(min(repeats, 5))
-    head = (f"{found.data_bytes / 2**20:,.0f} MiB of data in {found.memory_bytes / 2**20:,.0f} MiB", "speed", "from–to")
+    result = measure_streaming(min(repeats, 5))
+    head = (
+        f"{result.data_bytes / 2**20:,.0f} MiB of data in {result.memory_bytes / 2**20:,.0f} MiB",
+        "speed",
+        "from–to",
+    )
     rows = [
-        (f"throughput relative to data in memory, wall-clock time, at least {PROMISED:g}", *_cells(found.speed)),
-        ("throughput relative to data in memory, CPU time", *_cells(found.processor)),
+        (f"throughput relative to data in memory, wall-clock time, at least {PROMISED:g}", *_cells(result.speed)),
+        ("throughput relative to data in memory, CPU time", *_cells(result.processor)),
     ]
-    return asdict(found), table(head, rows)
+    return asdict(result), table(head, rows)
 
 
 def _check(repeats: int, context: Context) -> tuple[object, str]:
     from netloom.cli.bench.checking import measure_check
 
     context.note("Checking large documents …")
-    found = measure_check(repeats)
+    results = measure_check(repeats)
     rows = []
-    for item in found:
+    for item in results:
         rows.append((f"{item.nodes:,} nodes, of {item.budget_s:g} s", *_plain(item.share)))
         rows.append((f"an edit at {item.nodes:,} nodes, of {item.edit_budget_s:g} s", *_plain(item.edit_share)))
-    return [asdict(item) for item in found], table(("check", "ratio", "from–to"), rows)
+    return [asdict(item) for item in results], table(("check", "ratio", "from–to"), rows)
 
 
 def _explaining(repeats: int, context: Context) -> tuple[object, str]:
@@ -199,7 +203,7 @@ def _explaining(repeats: int, context: Context) -> tuple[object, str]:
     from netloom.cli.bench.methods import measure_methods
 
     context.note("Attribution flow through networks …")
-    found = measure_flow(repeats)
+    flow_times = measure_flow(repeats)
     head = ("attribution flow", "takes", "Captum, layer by layer", "times", "from–to")
     rows = [
         (
@@ -208,7 +212,7 @@ def _explaining(repeats: int, context: Context) -> tuple[object, str]:
             f"{item.captum_ms:.0f} ms",
             *_cells(item.faster),
         )
-        for item in found
+        for item in flow_times
     ]
     context.note("Explaining by each method …")
     costs = measure_methods(min(repeats, 5))
@@ -232,7 +236,7 @@ def _explaining(repeats: int, context: Context) -> tuple[object, str]:
         "network. Captum's layer-wise relevance propagation has no rule for global average pooling and would not "
         "support the CNN, so it gets the ε rule for it, as in the method."
     )
-    value = {"flow": [asdict(item) for item in found], "methods": [asdict(cost) for cost in costs]}
+    value = {"flow": [asdict(item) for item in flow_times], "methods": [asdict(cost) for cost in costs]}
     return value, "\n\n".join(texts)
 
 
@@ -241,29 +245,29 @@ def _canvas(repeats: int, context: Context) -> tuple[object, str]:
 
     context.note("Editing on the canvas …")
     try:
-        found = measure_canvas(repeats)
+        result = measure_canvas(repeats)
     except Unmeasured as error:
         return {"unmeasured": str(error)}, str(error)
-    rows = [(f"edit at {edit.nodes} nodes, of {edit.budget_ms:g} ms", *_plain(edit.share)) for edit in found.edits]
+    rows = [(f"edit at {edit.nodes} nodes, of {edit.budget_ms:g} ms", *_plain(edit.share)) for edit in result.edits]
     rows += [
-        (f"streamlit-flow-component at {PEER_NODES} nodes, of ours", *_cells(found.peer)),
-        ("edit while a run trains, relative to an idle server", *_cells(found.training)),
-        (f"frames per second in a drag, budget {BUDGET_FRAMES}", f"{found.frames / BUDGET_FRAMES:.2f}", ""),
-        (f"bytes sent per edit, budget {BUDGET_BYTES:,}", f"{found.sent / BUDGET_BYTES:.2f}", ""),
+        (f"streamlit-flow-component at {PEER_NODES} nodes, of ours", *_cells(result.peer)),
+        ("edit while a run trains, relative to an idle server", *_cells(result.training)),
+        (f"frames per second in a drag, budget {BUDGET_FRAMES}", f"{result.frames / BUDGET_FRAMES:.2f}", ""),
+        (f"bytes sent per edit, budget {BUDGET_BYTES:,}", f"{result.sent / BUDGET_BYTES:.2f}", ""),
     ]
-    return asdict(found), table(("canvas", "ratio", "from–to"), rows)
+    return asdict(result), table(("canvas", "ratio", "from–to"), rows)
 
 
-def _cells(found: Ratio) -> tuple[str, str]:
-    return f"{found.median:.2f}×", _span(found)
+def _cells(ratio: Ratio) -> tuple[str, str]:
+    return f"{ratio.median:.2f}×", _span(ratio)
 
 
-def _plain(found: Ratio) -> tuple[str, str]:
-    return f"{found.median:.2f}", _span(found)
+def _plain(ratio: Ratio) -> tuple[str, str]:
+    return f"{ratio.median:.2f}", _span(ratio)
 
 
-def _span(found: Ratio) -> str:
-    return f"{found.low:.2f}–{found.high:.2f}"
+def _span(ratio: Ratio) -> str:
+    return f"{ratio.low:.2f}–{ratio.high:.2f}"
 
 
 _MEASURED: dict[str, Callable[[int, Context], tuple[object, str]]] = {

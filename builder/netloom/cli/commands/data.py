@@ -25,7 +25,7 @@ class Data(Command):
     name = "data"
     summary = "list, add, show and check datasets"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="list|add|show|report", required=True)
         action(actions, "list", "list built-in and added datasets")
         add_arguments(action(actions, "add", "add a file, several files that belong together, a folder or a zip"))
@@ -34,37 +34,37 @@ class Data(Command):
 
         report_arguments(action(actions, "report", "check the quality of a dataset"))
 
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         actions = {"list": _list, "add": add_data, "show": _show, "report": report_data}
-        return actions[asked.action](asked, context)
+        return actions[arguments.action](arguments, context)
 
 
 def action(actions: Any, name: str, summary: str) -> ArgumentParser:
     """The parser of one action of a command that has several."""
     from argparse import SUPPRESS
 
-    part: ArgumentParser = actions.add_parser(name, help=summary, description=f"{summary}.", allow_abbrev=False)
-    part.add_argument("--home", metavar="FOLDER", default=SUPPRESS, help=SUPPRESS)
-    part.add_argument("--json", action="store_true", default=SUPPRESS, help=SUPPRESS)
-    return part
+    parser: ArgumentParser = actions.add_parser(name, help=summary, description=f"{summary}.", allow_abbrev=False)
+    parser.add_argument("--home", metavar="FOLDER", default=SUPPRESS, help=SUPPRESS)
+    parser.add_argument("--json", action="store_true", default=SUPPRESS, help=SUPPRESS)
+    return parser
 
 
-def _list(asked: Namespace, context: Context) -> int:
+def _list(arguments: Namespace, context: Context) -> int:
     from netloom.data import datasets
 
-    found = datasets(context.home)
-    head = ("name", "kind", "task", "title", "summary")
-    rows = [(item.name, item.kind, item.task, short(item.title, 40), item.summary) for item in found]
-    context.answer([asdict(item) for item in found], table(head, rows))
+    infos = datasets(context.home)
+    header = ("name", "kind", "task", "title", "summary")
+    rows = [(item.name, item.kind, item.task, short(item.title, 40), item.summary) for item in infos]
+    context.answer([asdict(item) for item in infos], table(header, rows))
     return 0
 
 
-def _show(asked: Namespace, context: Context) -> int:
+def _show(arguments: Namespace, context: Context) -> int:
     from netloom.data import prepare, statistics
     from netloom.data.dataset_lookup import find_dataset
     from netloom.data.preparation.project_defaults import default_choice
 
-    info = find_dataset(context.home, asked.name)
+    info = find_dataset(context.home, arguments.name)
     choice = default_choice(info.name, context.home)
     data = prepare(choice, context.home)
     quality = statistics(data, choice)
@@ -94,9 +94,9 @@ def _lines(info: DatasetInfo, data: Prepared, quality: Quality) -> list[str]:
     splits = ", ".join(f"{count:,} {name}" for name, count in quality.splits.items())
     lines.append(f"rows    {quality.rows:,}: {splits}")
     if quality.classes:
-        shown = [f"{short(name, 30)} {count:,}" for name, count in list(quality.classes.items())[:CLASSES_SHOWN]]
-        rest = len(quality.classes) - len(shown)
-        lines.append(f"classes {', '.join(shown)}{f', and {rest} more' if rest else ''}")
+        counts = [f"{short(name, 30)} {count:,}" for name, count in list(quality.classes.items())[:CLASSES_SHOWN]]
+        omitted = len(quality.classes) - len(counts)
+        lines.append(f"classes {', '.join(counts)}{f', and {omitted} more' if omitted else ''}")
     if quality.columns:
         rows = [[_cell(column.get(name, "")) for name in COLUMN] for column in quality.columns]
         lines += ["", table(COLUMN, rows, right=COLUMN[2:])]

@@ -49,54 +49,61 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--look", action="store_true", help="dry run: detect and report")
 
 
-def add_data(asked: Namespace, context: Context) -> int:
+def add_data(arguments: Namespace, context: Context) -> int:
     """Add a file, or say what it is."""
     with TemporaryDirectory(prefix="netloom-") as folder:
-        return _add(asked, context, _fetched(asked, Path(folder)))
+        return _add(arguments, context, _fetched(arguments, Path(folder)))
 
 
-def _fetched(asked: Namespace, folder: Path) -> list[Path]:
+def _fetched(arguments: Namespace, folder: Path) -> list[Path]:
     """The files, of which those that lie elsewhere are fetched into a folder."""
     from netloom.data.downloads import asked_for, download, fetch_dataset
 
-    found = []
-    tell = _Progress()
+    paths = []
+    progress = _Progress()
     try:
-        for number, name in enumerate(asked.file):
-            wanted = asked_for(name)
-            place = folder / str(number)
-            if wanted is None:
-                found.append(existing(name))
+        for number, name in enumerate(arguments.file):
+            source = asked_for(name)
+            download_folder = folder / str(number)
+            if source is None:
+                paths.append(existing(name))
                 continue
-            place.mkdir()
-            if wanted.kind == "hub":
-                found.append(fetch_dataset(wanted.name, place, tell, server=False))
+            download_folder.mkdir()
+            if source.kind == "hub":
+                paths.append(fetch_dataset(source.name, download_folder, progress, server=False))
             else:
-                found.append(download(wanted.name, place, tell, server=False, private=asked.allow_private))
+                paths.append(
+                    download(source.name, download_folder, progress, server=False, private=arguments.allow_private)
+                )
     finally:
-        tell.end()
-    return found
+        progress.end()
+    return paths
 
 
-def _add(asked: Namespace, context: Context, files: list[Path]) -> int:
+def _add(arguments: Namespace, context: Context, files: list[Path]) -> int:
     from netloom.data.uploads import with_target
     from netloom.sandbox import Look
 
-    look = Look(*_content(files))
+    inspection = Look(*_content(files))
     try:
-        reader = look.reader(asked.kind, asked.target)
-        options = _options(asked.option, reader, look)
-        if asked.look:
-            return _look(look, reader, with_target(reader, options, asked.target), context)
-        tell = _Progress()
+        reader = inspection.reader(arguments.kind, arguments.target)
+        options = _options(arguments.option, reader, inspection)
+        if arguments.look:
+            return _look(inspection, reader, with_target(reader, options, arguments.target), context)
+        progress = _Progress()
         try:
-            info = look.add(
-                context.home, name=asked.name, target=asked.target, kind=reader.name, options=options, tell=tell
+            info = inspection.add(
+                context.home,
+                name=arguments.name,
+                target=arguments.target,
+                kind=reader.name,
+                options=options,
+                tell=progress,
             )
         finally:
-            tell.end()
+            progress.end()
     finally:
-        look.close()
+        inspection.close()
     context.answer(asdict(info), f"Added {plain(info.title)!r} as {info.name}: {plain(info.summary)}.")
     return 0
 
@@ -110,14 +117,14 @@ def _content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
     if len(paths) == 1:
         return paths[0], paths[0].name or paths[0].resolve().name
     files: dict[str, bytes] = {}
-    left = MAX_FILE_BYTES + 1
+    remaining_bytes = MAX_FILE_BYTES + 1
     for name, path in _named(paths).items():
         try:
             with path.open("rb") as file:
-                content = file.read(left)
+                content = file.read(remaining_bytes)
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}.") from None
-        left -= len(content)
+        remaining_bytes -= len(content)
         files[name] = content
     return files, called(list(files), paths[0].resolve().parent.name)
 
@@ -125,35 +132,35 @@ def _content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
 def _named(paths: list[Path]) -> dict[str, Path]:
     """Files, and those in folders, by their names; where two have one name, such as train/x.csv and test/x.csv, by
     their paths below a common folder. Links and hidden files in folders are passed over."""
-    found: list[tuple[str, Path]] = []
+    named_paths: list[tuple[str, Path]] = []
     for path in paths:
         if not path.is_dir():
-            found.append((path.name, path))
+            named_paths.append((path.name, path))
             continue
-        for inside in sorted(path.rglob("*")):
-            below = inside.relative_to(path)
-            if inside.is_file() and not inside.is_symlink() and not any(part.startswith(".") for part in below.parts):
-                found.append(((Path(path.resolve().name) / below).as_posix(), inside))
-    often = Counter(name for name, _ in found)
-    if len(often) == len(found):
-        return dict(found)
-    base = Path(os.path.commonpath([path.resolve().parent for _, path in found]))
-    return {path.resolve().relative_to(base).as_posix(): path for _, path in found}
+        for file in sorted(path.rglob("*")):
+            relative = file.relative_to(path)
+            if file.is_file() and not file.is_symlink() and not any(part.startswith(".") for part in relative.parts):
+                named_paths.append(((Path(path.resolve().name) / relative).as_posix(), file))
+    counts = Counter(name for name, _ in named_paths)
+    if len(counts) == len(named_paths):
+        return dict(named_paths)
+    common_folder = Path(os.path.commonpath([path.resolve().parent for _, path in named_paths]))
+    return {path.resolve().relative_to(common_folder).as_posix(): path for _, path in named_paths}
 
 
-def _options(texts: list[str], reader: Reader, look: Look) -> dict[str, Any]:
+def _options(assignments: list[str], reader: Reader, inspection: Look) -> dict[str, Any]:
     """What was typed, as values of the kinds that the reader asks for."""
-    typed: dict[str, str] = {}
-    for text in texts:
+    values: dict[str, str] = {}
+    for text in assignments:
         name, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"An option is written as name=value, received {text[:60]!r}.")
-        typed[name.strip()] = value.strip()
-    asked: dict[str, Question] = {}
+        values[name.strip()] = value.strip()
+    questions: dict[str, Question] = {}
     for _ in range(2):  # what is asked may depend on what was answered
-        answers = {name: _value(value, asked.get(name)) for name, value in typed.items()}
-        asked = {question.name: question for question in look.questions(reader, answers)}
-    return {name: _value(value, asked.get(name)) for name, value in typed.items()}
+        answers = {name: _value(value, questions.get(name)) for name, value in values.items()}
+        questions = {question.name: question for question in inspection.questions(reader, answers)}
+    return {name: _value(value, questions.get(name)) for name, value in values.items()}
 
 
 def _value(text: str, question: Question | None) -> Any:
@@ -174,24 +181,24 @@ def _value(text: str, question: Question | None) -> Any:
     return text
 
 
-def _look(look: Look, reader: Reader, options: Mapping[str, Any], context: Context) -> int:
-    kinds, described = look.kinds(), look.described(reader, options, preview=False)
-    answers, questions = described.answers, described.questions
-    asked = [{**asdict(question), "answer": answers.get(question.name)} for question in questions]
-    learned = plain(described.learned)
+def _look(inspection: Look, reader: Reader, options: Mapping[str, Any], context: Context) -> int:
+    readers, description = inspection.kinds(), inspection.described(reader, options, preview=False)
+    answers, questions = description.answers, description.questions
+    question_values = [{**asdict(question), "answer": answers.get(question.name)} for question in questions]
+    summary = plain(description.learned)
     value = {
         "kind": reader.name,
-        "kinds": [one.name for one in kinds],
+        "kinds": [kind.name for kind in readers],
         "about": reader.about,
-        "learned": learned,
-        "notes": described.notes,
-        "questions": asked,
+        "learned": summary,
+        "notes": description.notes,
+        "questions": question_values,
     }
-    lines = [f"{plain(look.filename)}: {reader.title.lower()} (--kind {reader.name})", learned]
-    lines += [f"! {plain(note)}" for note in described.notes]
-    others = [one.name for one in kinds if one.name != reader.name]
-    if others:
-        lines.append(f"It can also be read as {', '.join(others)}.")
+    lines = [f"{plain(inspection.filename)}: {reader.title.lower()} (--kind {reader.name})", summary]
+    lines += [f"! {plain(note)}" for note in description.notes]
+    other_kinds = [kind.name for kind in readers if kind.name != reader.name]
+    if other_kinds:
+        lines.append(f"It can also be read as {', '.join(other_kinds)}.")
     rows = [
         (question.name, _shown(answers.get(question.name), question), plain(question.label), _range(question))
         for question in questions

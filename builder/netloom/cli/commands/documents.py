@@ -23,25 +23,25 @@ class Templates(Command):
     name = "templates"
     summary = "list the templates and the published architectures, or write one to a file"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--write", nargs=2, metavar=("NAME", "FILE"), help="write a template to a new file")
         force_argument(parser)
 
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.document import write
         from netloom.templates import Architecture, Template, architectures, templates
 
-        known: dict[str, Template | Architecture] = {**templates(), **architectures()}
-        if not asked.write:
+        documents: dict[str, Template | Architecture] = {**templates(), **architectures()}
+        if not arguments.write:
             fields = ("name", "title", "summary", "topic")
-            rows = [{field: getattr(item, field) for field in fields} for item in known.values()]
+            rows = [{field: getattr(item, field) for field in fields} for item in documents.values()]
             text = table(("name", "topic", "title"), [(row["name"], row["topic"], row["title"]) for row in rows])
             context.answer(rows, text)
             return 0
-        name, path = asked.write[0], Path(asked.write[1])
-        if name not in known:
-            raise UsageError(f"There is no template {name[:60]!r}; choose one of {', '.join(known)}.")
-        write(new_file(path, force=asked.force), known[name].project)
+        name, path = arguments.write[0], Path(arguments.write[1])
+        if name not in documents:
+            raise UsageError(f"There is no template {name[:60]!r}; choose one of {', '.join(documents)}.")
+        write(new_file(path, force=arguments.force), documents[name].project)
         context.answer({"template": name, "file": str(path)}, f"Wrote {path}.")
         return 0
 
@@ -52,11 +52,11 @@ class Check(Command):
     name = "check"
     summary = "validate a document and list its problems"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         _file(parser)
 
-    def run(self, asked: Namespace, context: Context) -> int:
-        analysis, issues = analysed(Path(asked.file), context)
+    def run(self, arguments: Namespace, context: Context) -> int:
+        analysis, issues = analysed(Path(arguments.file), context)
         errors = sum(issue["severity"] == "error" for issue in issues)
         lines = [*map(issue_line, issues), "No errors." if not errors else f"{errors} error{'s'[: errors > 1]}."]
         value = {"ok": not errors, "issues": issues, "totals": vars(analysis.totals)}
@@ -70,20 +70,20 @@ class Summary(Command):
     name = "summary"
     summary = "show a document's layers, shapes, parameters and totals"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         _file(parser)
 
-    def run(self, asked: Namespace, context: Context) -> int:
-        analysis, issues = analysed(Path(asked.file), context)
+    def run(self, arguments: Namespace, context: Context) -> int:
+        analysis, issues = analysed(Path(arguments.file), context)
         errors = [issue for issue in issues if issue["severity"] == "error"]
         main = analysis.context
-        inner = {name: found for name, found in analysis.networks.items() if found is not main}
+        subnetworks = {name: network for name, network in analysis.networks.items() if network is not main}
         rows = _rows(main)
         totals = analysis.totals
         lines = [_table(rows), ""]
-        for found in inner.values():
-            values = ", ".join(f"{name} = {number(value)}" for name, value in found.values.items())
-            lines += [f"{found.name}{f' with {values}' if values else ''}:", _table(_rows(found)), ""]
+        for network in subnetworks.values():
+            values = ", ".join(f"{name} = {number(value)}" for name, value in network.values.items())
+            lines += [f"{network.name}{f' with {values}' if values else ''}:", _table(_rows(network)), ""]
         lines += [
             f"{totals.layers} layers, {totals.parameters:,} parameters ({totals.trainable:,} trained), "
             f"{totals.flops:,} FLOPs an example, about {size(totals.memory_bytes)} to train",
@@ -91,7 +91,7 @@ class Summary(Command):
         value = {
             "name": main.project.name,
             "nodes": rows,
-            "networks": {name: _rows(found) for name, found in inner.items()},
+            "networks": {name: _rows(network) for name, network in subnetworks.items()},
             "totals": vars(totals),
             "issues": issues,
         }
@@ -107,14 +107,14 @@ class Code(Command):
     name = "code"
     summary = "write a document's network as PyTorch source"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         _file(parser)
 
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.compile import source
         from netloom.document import read
 
-        text = source(read(asked.file))
+        text = source(read(arguments.file))
         context.answer({"source": text}, text.rstrip("\n"))
         return 0
 

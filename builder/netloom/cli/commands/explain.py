@@ -35,7 +35,7 @@ class Explain(Command):
     name = "explain"
     summary = "explain the prediction of a run for one example"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
         parser.add_argument(
             "--method",
@@ -68,47 +68,47 @@ class Explain(Command):
         force_argument(parser)
         beside_arguments(parser)
 
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.cli.flow_export import flow_method, follow
         from netloom.explain import explain, methods
         from netloom.explain.core.options import SPOKEN
         from netloom.store import open_store
 
-        _refuse_unused(asked)
-        write = None if asked.method == FLOW else _writer(asked.to)
-        to = new_file(asked.to, force=asked.force) if asked.to is not None else None
+        _refuse_unused(arguments)
+        write = None if arguments.method == FLOW else _writer(arguments.to)
+        to = new_file(arguments.to, force=arguments.force) if arguments.to is not None else None
         store = open_store(context.home)
-        trained = find_trained(store, asked.run, asked.checkpoint or "")
-        if asked.list:
-            found = [*methods(trained), flow_method(trained)]
-            rows = [(item.name, item.title, item.reason or "fits") for item in found]
+        trained = find_trained(store, arguments.run, arguments.checkpoint or "")
+        if arguments.list:
+            available = [*methods(trained), flow_method(trained)]
+            rows = [(item.name, item.title, item.reason or "fits") for item in available]
             text = table(("method", "title", "this run"), rows)
-            context.answer([asdict(item) for item in found], f"{text}\n\n{_baselines(trained)}")
+            context.answer([asdict(item) for item in available], f"{text}\n\n{_baselines(trained)}")
             return 0
-        example = _example(trained, asked)
+        example = _example(trained, arguments)
         folder = store.artifacts(trained.run.id).local_directory() if trained.run else None
-        checkpoint = asked.checkpoint or trained.project.training.keep
-        if asks_beside(asked):
-            method, target = _method(trained, asked.method), _target(trained, asked.target)
-            context.answer(*beside(store, trained, asked, method, example, target))
+        checkpoint = arguments.checkpoint or trained.project.training.keep
+        if asks_beside(arguments):
+            method, target = _method(trained, arguments.method), _target(trained, arguments.target)
+            context.answer(*beside(store, trained, arguments, method, example, target))
             return 0
-        if asked.method == FLOW:
-            options = method_options(trained, asked)
+        if arguments.method == FLOW:
+            options = method_options(trained, arguments)
             for name in options.keys() - {"baseline"}:
                 raise UsageError(f"The attribution flow does not support {SPOKEN[name]}: it covers all layers.")
-            baseline, target = options.get("baseline", "usual"), _target(trained, asked.target)
-            context.answer(*follow(trained, example, target, folder, checkpoint, asked.to, baseline))
+            baseline, target = options.get("baseline", "usual"), _target(trained, arguments.target)
+            context.answer(*follow(trained, example, target, folder, checkpoint, arguments.to, baseline))
             return 0
         explained = explain(
             trained,
-            _method(trained, asked.method),
+            _method(trained, arguments.method),
             example,
-            target=_target(trained, asked.target),
-            seed=asked.seed,
-            randomise=asked.randomise,
+            target=_target(trained, arguments.target),
+            seed=arguments.seed,
+            randomise=arguments.randomise,
             folder=folder,
             checkpoint=checkpoint,
-            **method_options(trained, asked),
+            **method_options(trained, arguments),
         )
         if write is not None and to is not None:
             write(explained, to)
@@ -120,26 +120,29 @@ def _baselines(trained: TrainedRun) -> str:
     """The baselines that fit the network, as they are asked for."""
     from netloom.explain.core.baselines import offered
 
-    names = [f"{one.name}:…" if one.argument else one.name for one in offered(trained.data, trained.fields)]
+    names = [
+        f"{baseline.name}:…" if baseline.argument else baseline.name
+        for baseline in offered(trained.data, trained.fields)
+    ]
     return f"baselines (--baseline): {', '.join([*names, 'file:…'])}"
 
 
-def _refuse_unused(asked: Namespace) -> None:
+def _refuse_unused(arguments: Namespace) -> None:
     """Refuse options that would not be obeyed.
 
     Raises:
         UsageError: there is one.
     """
-    many = [f"--{name}" for name in ("example", "file") if asked.over and getattr(asked, name) is not None]
-    if many:
-        raise UsageError(f"--over explains many rows, but {many[0]} selects one; use only one of them.")
-    if asked.rows is not None and not asked.over:
+    conflicts = [f"--{name}" for name in ("example", "file") if arguments.over and getattr(arguments, name) is not None]
+    if conflicts:
+        raise UsageError(f"--over explains many rows, but {conflicts[0]} selects one; use only one of them.")
+    if arguments.rows is not None and not arguments.over:
         raise UsageError("--rows needs --over.")
-    if asked.to and asks_beside(asked):
+    if arguments.to and asks_beside(arguments):
         raise UsageError("--to writes a single explanation; use --json for a comparison or many rows.")
-    if asked.randomise and (asks_beside(asked) or asked.method == FLOW):
+    if arguments.randomise and (asks_beside(arguments) or arguments.method == FLOW):
         raise UsageError("--randomise works with a single explanation, and not with flow.")
-    if asked.method == FLOW and asks_beside(asked):
+    if arguments.method == FLOW and asks_beside(arguments):
         raise UsageError("The attribution flow covers a single row and cannot be compared; choose another method.")
 
 
@@ -154,27 +157,27 @@ def _writer(path: str | None) -> Callable[[Explanation, Path], None] | None:
 
     if path is None:
         return None
-    known = {".html": write_html, ".json": write_json, ".png": write_png}
-    write = known.get(Path(path).suffix.lower())
+    writers = {".html": write_html, ".json": write_json, ".png": write_png}
+    write = writers.get(Path(path).suffix.lower())
     if write is None:
         raise UsageError(f"--to {path[:80]!r}: the file must end in .html, .png or .json.")
     return write
 
 
-def _example(trained: TrainedRun, asked: Namespace) -> int | dict[str, Any]:
+def _example(trained: TrainedRun, arguments: Namespace) -> int | dict[str, Any]:
     """A row of the data by its number, or the row of a file.
 
     Raises:
         Failure: the file cannot be read, or holds more or less than one row.
     """
-    if asked.file is None:
-        return int(trained.data.split["test"][0]) if asked.example is None else int(asked.example)
-    if asked.example is not None:
+    if arguments.file is None:
+        return int(trained.data.split["test"][0]) if arguments.example is None else int(arguments.example)
+    if arguments.example is not None:
         raise UsageError("Use either --example or --file; explain takes one example at a time.")
-    return read_row(asked.file, trained.data.preprocess)
+    return read_row(arguments.file, trained.data.preprocess)
 
 
-def _method(trained: TrainedRun, wanted: str | None) -> str:
+def _method(trained: TrainedRun, name: str | None) -> str:
     """A method's name.
 
     Raises:
@@ -182,53 +185,55 @@ def _method(trained: TrainedRun, wanted: str | None) -> str:
     """
     from netloom.explain import methods
 
-    known = methods(trained)
-    if wanted is None:
-        return next(item.name for item in known if item.available)
-    if wanted not in [item.name for item in known]:
-        names = ", ".join([*(item.name for item in known), FLOW])
-        raise UsageError(f"There is no method {wanted[:60]!r}; choose one of {names}.")
-    return wanted
+    available = methods(trained)
+    if name is None:
+        return next(item.name for item in available if item.available)
+    if name not in [item.name for item in available]:
+        names = ", ".join([*(item.name for item in available), FLOW])
+        raise UsageError(f"There is no method {name[:60]!r}; choose one of {names}.")
+    return name
 
 
-def _target(trained: TrainedRun, wanted: str | None) -> str | int | None:
-    if wanted is None or wanted in trained.data.schema.target.classes:
-        return wanted
-    return int(wanted) if wanted.isdecimal() and len(wanted) < 10 else wanted
+def _target(trained: TrainedRun, name: str | None) -> str | int | None:
+    if name is None or name in trained.data.schema.target.classes:
+        return name
+    return int(name) if name.isdecimal() and len(name) < 10 else name
 
 
-def _lines(found: Explanation) -> list[str]:
-    truth = f", true {found.example.target}" if found.example.target else ""
+def _lines(explanation: Explanation) -> list[str]:
+    truth = f", true {explanation.example.target}" if explanation.example.target else ""
     lines = [
-        plain(found.headline),
-        plain(f"row {found.example.row}: prediction {found.prediction.text}{truth}"),
-        f"{found.verdict.level}: {plain(found.verdict.sentence)}",
+        plain(explanation.headline),
+        plain(f"row {explanation.example.row}: prediction {explanation.prediction.text}{truth}"),
+        f"{explanation.verdict.level}: {plain(explanation.verdict.sentence)}",
     ]
-    for name, values in (*found.attributions.items(), *found.nodes.items()):
-        rows = [(place, number(value)) for place, value in largest_parts(values, found.labels.get(name, ()))]
+    for name, values in (*explanation.attributions.items(), *explanation.nodes.items()):
+        rows = [(place, number(value)) for place, value in largest_parts(values, explanation.labels.get(name, ()))]
         lines += ["", table((short(name), "part"), rows, right=("part",))]
-    if found.attention:
-        lines += ["", *(f"{layer.name}: {len(layer.weights)} heads" for layer in found.attention.layers)]
-        if not found.attributions:
+    if explanation.attention:
+        lines += ["", *(f"{layer.name}: {len(layer.weights)} heads" for layer in explanation.attention.layers)]
+        if not explanation.attributions:
             lines.append("--json prints all attention weights.")
     return lines
 
 
 def largest_parts(values: np.ndarray, labels: tuple[str, ...]) -> list[tuple[str, float]]:
-    """The parts that weigh most, by name, or by their place in the array; padding, which has no name, is none."""
+    """The parts that weigh most, by name, or by their index in the array; padding, which has no name, is none."""
     import numpy as np
 
     flat = values.ravel()
-    named = [bool(label) for label in labels] if values.shape == (len(labels),) else [True] * values.size
-    order = [place for place in np.argsort(-np.abs(flat), kind="stable") if named[place]][:PARTS_SHOWN]
-    return [(_place(int(index), values.shape, labels), float(flat[index])) for index in order]
+    is_named = [bool(label) for label in labels] if values.shape == (len(labels),) else [True] * values.size
+    largest = [index for index in np.argsort(-np.abs(flat), kind="stable") if is_named[index]][:PARTS_SHOWN]
+    return [(_place(int(index), values.shape, labels), float(flat[index])) for index in largest]
 
 
 def _place(index: int, shape: tuple[int, ...], labels: tuple[str, ...]) -> str:
     import numpy as np
 
-    place = [int(part) for part in np.unravel_index(index, shape)]
-    if len(place) == 1 and place[0] < len(labels):
-        return f"{place[0]} {labels[place[0]]}"
-    last: list[Any] = [labels[place[-1]]] if len(labels) == shape[-1] and len(place) == 2 else [place[-1]]
-    return ", ".join(map(str, [*place[:-1], *last]))
+    coordinates = [int(part) for part in np.unravel_index(index, shape)]
+    if len(coordinates) == 1 and coordinates[0] < len(labels):
+        return f"{coordinates[0]} {labels[coordinates[0]]}"
+    last_coordinate: list[Any] = (
+        [labels[coordinates[-1]]] if len(labels) == shape[-1] and len(coordinates) == 2 else [coordinates[-1]]
+    )
+    return ", ".join(map(str, [*coordinates[:-1], *last_coordinate]))

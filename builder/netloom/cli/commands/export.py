@@ -21,7 +21,7 @@ class Export(Command):
     name = "export"
     summary = "export the network of a run"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
         parser.add_argument(
             "--format",
@@ -32,26 +32,26 @@ class Export(Command):
         parser.add_argument("--to", metavar="PATH", default=".", help="output file or folder (default: this folder)")
         force_argument(parser)
 
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.export import destination, export, export_formats
         from netloom.store import open_store
 
-        known, wanted = [item.name for item in export_formats()], ALSO.get(asked.format, asked.format)
-        if wanted not in known:
+        formats, name = [item.name for item in export_formats()], ALSO.get(arguments.format, arguments.format)
+        if name not in formats:
             raise UsageError(
-                f"There is no export format {asked.format[:60]!r}; choose one of {', '.join([*known, *ALSO])}."
+                f"There is no export format {arguments.format[:60]!r}; choose one of {', '.join([*formats, *ALSO])}."
             )
-        trained = find_trained(open_store(context.home), asked.run)
-        path = new_file(destination(trained, wanted, asked.to), force=asked.force)
-        report = export(trained, wanted, path)
-        count = report.path.stat().st_size
+        trained = find_trained(open_store(context.home), arguments.run)
+        path = new_file(destination(trained, name, arguments.to), force=arguments.force)
+        report = export(trained, name, path)
+        byte_count = report.path.stat().st_size
         value = {
             "run": trained.run.id if trained.run else "",
-            "format": wanted,
+            "format": name,
             "file": str(report.path),
-            "bytes": count,
+            "bytes": byte_count,
             "difference": report.difference,
             "tolerance": report.tolerance,
         }
-        context.answer(value, f"Wrote {report.path} ({size(count)}). {report.verdict()}")
+        context.answer(value, f"Wrote {report.path} ({size(byte_count)}). {report.verdict()}")
         return 0

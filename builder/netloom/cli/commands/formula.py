@@ -15,7 +15,7 @@ class Formula(Command):
     name = "formula"
     summary = "convert a network to lines of code, or lines of code to a network"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "file", metavar="FILE", help="project document, as written by the app or `netloom templates`"
         )
@@ -24,30 +24,34 @@ class Formula(Command):
             "--write", metavar="TEXTFILE", help="parse TEXTFILE and write the network into FILE under NAME"
         )
 
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.compile.formula import FormulaError, network_of, text_of, trouble
         from netloom.document import EditError, apply, read, write
 
-        project = read(asked.file)
-        name = asked.network or project.main
-        others = {other: found for other, found in project.networks.items() if other not in (name, project.main)}
+        project = read(arguments.file)
+        name = arguments.network or project.main
+        others = {
+            network_name: network
+            for network_name, network in project.networks.items()
+            if network_name not in (name, project.main)
+        }
         try:
-            if not asked.write:
+            if not arguments.write:
                 if name not in project.networks:
                     raise UsageError(f"There is no network {name[:60]!r}; choose one of {', '.join(project.networks)}.")
                 text = text_of(project.networks[name], others)
                 context.answer({"network": name, "formula": text}, text.rstrip("\n"))
                 return 0
-            made = network_of(_text(asked.write), others)
+            parsed = network_of(_text(arguments.write), others)
             kind = "replace_network" if name in project.networks else "create_network"
-            edit = {"kind": kind, "name": name, "content": made.model_dump(mode="json")}
-            write(asked.file, apply(project, edit))
+            edit = {"kind": kind, "name": name, "content": parsed.model_dump(mode="json")}
+            write(arguments.file, apply(project, edit))
         except (FormulaError, EditError) as error:
             raise Failure(str(error)) from None
-        said = f"Wrote the network {name} into {asked.file}."
-        sentence = trouble(made, others)
-        problem = f" On an example of its inputs: {sentence}" if sentence else ""
-        context.answer({"network": name, "file": asked.file, "problem": sentence}, said + problem)
+        problem = trouble(parsed, others)
+        note = f" On an example of its inputs: {problem}" if problem else ""
+        value = {"network": name, "file": arguments.file, "problem": problem}
+        context.answer(value, f"Wrote the network {name} into {arguments.file}.{note}")
         return 0
 
 

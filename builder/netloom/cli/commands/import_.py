@@ -22,7 +22,7 @@ class Import(Command):
     name = "import"
     summary = "import a PyTorch, ONNX, Keras or Hugging Face model with its weights"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "file",
             metavar="MODEL",
@@ -47,15 +47,15 @@ class Import(Command):
         parser.add_argument("--name", metavar="NAME", default="", help="name of the project (default: from the file)")
         force_argument(parser)
 
-    def run(self, asked: Namespace, context: Context) -> int:
-        targets = _targets(Path(asked.to), force=asked.force) if asked.to else None
-        if len(asked.name) > 200:
+    def run(self, arguments: Namespace, context: Context) -> int:
+        targets = _targets(Path(arguments.to), force=arguments.force) if arguments.to else None
+        if len(arguments.name) > 200:
             raise UsageError("A name has at most 200 characters.")
         from netloom.document import to_json
 
-        found = _read(asked)
-        value = {"name": found.project.name, "remarks": list(found.remarks), "weights": len(found.weights)}
-        value["prepare"] = to_json(found.project)["data"].get("prepare", "standardize")
+        imported = _read(arguments)
+        value = {"name": imported.project.name, "remarks": list(imported.remarks), "weights": len(imported.weights)}
+        value["prepare"] = to_json(imported.project)["data"].get("prepare", "standardize")
         if targets:
             from safetensors.torch import save
 
@@ -63,11 +63,11 @@ class Import(Command):
             from netloom.training.checkpoints import separate
 
             document, weights = targets
-            write(document, found.project)
+            write(document, imported.project)
             value |= {"file": str(document)}
             text = f"Wrote {document}; the model has no weights."
-            if found.weights:
-                write_bytes(weights, save(separate(found.weights)))
+            if imported.weights:
+                write_bytes(weights, save(separate(imported.weights)))
                 value |= {"weights_file": str(weights)}
                 text = f"Wrote {document} and its weights, {weights}, for netloom train --from."
         else:
@@ -75,15 +75,19 @@ class Import(Command):
             from netloom.training import adopt
 
             store = open_store(context.home)
-            project = adopt(store, found)
+            project = adopt(store, imported)
             value |= {"project": project, "start": store.load(project).project.training.start}
-            start = f"training starts from its {len(found.weights):,} tensors" if found.weights else "it has no weights"
-            text = f"Made the project {found.project.name!r} ({project}); {start}."
-        context.answer(value, "\n".join([text, *found.remarks]))
+            start = (
+                f"training starts from its {len(imported.weights):,} tensors"
+                if imported.weights
+                else "it has no weights"
+            )
+            text = f"Made the project {imported.project.name!r} ({project}); {start}."
+        context.answer(value, "\n".join([text, *imported.remarks]))
         return 0
 
 
-def _read(asked: Namespace) -> Imported:
+def _read(arguments: Namespace) -> Imported:
     """The model of a file, or of the person's own code."""
     from netloom.cli.custom_module import is_own, record
     from netloom.compile.importers import read_model
@@ -91,23 +95,23 @@ def _read(asked: Namespace) -> Imported:
     from netloom.sandbox import read_models
     from netloom.training import pretrained
 
-    wanted = asked_for(asked.file)
-    if wanted is not None and wanted.kind == "hub":
+    source = asked_for(arguments.file)
+    if source is not None and source.kind == "hub":
         with TemporaryDirectory(prefix="netloom-") as folder:
-            found = fetch_model(wanted.name, Path(folder), lambda share, what: None, server=False)
-            return read_models(found, asked.name, asked.prepare)[0]
-    if pretrained.is_folder(asked.file):
-        if asked.input:
+            model_folder = fetch_model(source.name, Path(folder), lambda share, step: None, server=False)
+            return read_models(model_folder, arguments.name, arguments.prepare)[0]
+    if pretrained.is_folder(arguments.file):
+        if arguments.input:
             raise UsageError("--input is for MODULE:FUNCTION; the folder defines the inputs.")
-        return read_models(Path(asked.file), asked.name, asked.prepare)[0]
-    if not is_own(asked.file):
-        if asked.input:
+        return read_models(Path(arguments.file), arguments.name, arguments.prepare)[0]
+    if not is_own(arguments.file):
+        if arguments.input:
             raise UsageError("--input is for MODULE:FUNCTION; the file defines the inputs.")
-        return read_models(existing(asked.file), asked.name, asked.prepare)[0]
+        return read_models(existing(arguments.file), arguments.name, arguments.prepare)[0]
     with TemporaryDirectory() as folder:
         target = Path(folder) / "model.pt2"
-        called, facts = record(asked.file, asked.input, target)
-        return read_model(target, asked.name or called, facts, asked.prepare)
+        name, facts = record(arguments.file, arguments.input, target)
+        return read_model(target, arguments.name or name, facts, arguments.prepare)
 
 
 def _targets(document: Path, *, force: bool) -> tuple[Path, Path]:

@@ -24,7 +24,7 @@ class Influence(Command):
     name = "influence"
     summary = "list the most influential training examples, or possible label errors"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
         parser.add_argument(
             "--example", metavar="I", type=whole(0, 2**63 - 1), help="row to explain (default: the first test row)"
@@ -42,21 +42,21 @@ class Influence(Command):
             "--checkpoint", choices=("best", "last"), help="checkpoint (default: the one that the run uses)"
         )
 
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.explain.influence.influence import influence, suspects
         from netloom.store import open_store
 
         store = open_store(context.home)
-        trained = find_trained(store, asked.run, asked.checkpoint or "")
+        trained = find_trained(store, arguments.run, arguments.checkpoint or "")
         folder = store.artifacts(trained.run.id).local_directory() if trained.run else None
-        known: dict[str, Any] = {"folder": folder, "checkpoint": asked.checkpoint or "", "most": asked.count}
-        if asked.suspicious:
-            ranked = suspects(trained, **known)
-            context.answer(ranked.as_json(), "\n".join(_ranking(ranked)))
+        options: dict[str, Any] = {"folder": folder, "checkpoint": arguments.checkpoint or "", "most": arguments.count}
+        if arguments.suspicious:
+            suspects_found = suspects(trained, **options)
+            context.answer(suspects_found.as_json(), "\n".join(_ranking(suspects_found)))
             return 0
-        example = int(trained.data.split["test"][0]) if asked.example is None else asked.example
-        found = influence(trained, example, against=asked.against, **known)
-        context.answer(found.as_json(), "\n".join(_taught(found)))
+        example = int(trained.data.split["test"][0]) if arguments.example is None else arguments.example
+        result = influence(trained, example, against=arguments.against, **options)
+        context.answer(result.as_json(), "\n".join(_taught(result)))
         return 0
 
 
@@ -66,7 +66,7 @@ class Concepts(Command):
     name = "concepts"
     summary = "test layers for concepts (TCAV)"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
         of = parser.add_mutually_exclusive_group(required=True)
         of.add_argument("--class", dest="of_class", metavar="NAME", help="concept: rows of this class or label")
@@ -96,26 +96,26 @@ class Concepts(Command):
             "--checkpoint", choices=("best", "last"), help="checkpoint (default: the one that the run uses)"
         )
 
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.explain.concepts.concepts import concepts
         from netloom.store import open_store
 
         store = open_store(context.home)
-        trained = find_trained(store, asked.run, asked.checkpoint or "")
-        found = concepts(
+        trained = find_trained(store, arguments.run, arguments.checkpoint or "")
+        result = concepts(
             trained,
-            _wanted(asked),
-            nodes=asked.node,
-            targets=asked.target,
-            repeats=asked.repeats,
-            seed=asked.seed,
+            _wanted(arguments),
+            nodes=arguments.node,
+            targets=arguments.target,
+            repeats=arguments.repeats,
+            seed=arguments.seed,
             folder=store.artifacts(trained.run.id).local_directory() if trained.run else None,
         )
-        context.answer(found.as_json(), "\n".join(_concepts(found)))
+        context.answer(result.as_json(), "\n".join(_concepts(result)))
         return 0
 
 
-def _wanted(asked: Namespace) -> Wanted:
+def _wanted(arguments: Namespace) -> Wanted:
     """The concept that is asked for.
 
     Raises:
@@ -123,50 +123,52 @@ def _wanted(asked: Namespace) -> Wanted:
     """
     from netloom.explain.concepts.concepts import Wanted, numbers
 
-    if asked.of_class is not None:
-        return Wanted("class", name=asked.of_class)
-    if asked.word is not None:
-        return Wanted("word", text=asked.word)
-    if asked.rows is not None:
-        return Wanted("rows", rows=numbers(asked.rows))
-    if not asked.equals and asked.low is None and asked.high is None:
+    if arguments.of_class is not None:
+        return Wanted("class", name=arguments.of_class)
+    if arguments.word is not None:
+        return Wanted("word", text=arguments.word)
+    if arguments.rows is not None:
+        return Wanted("rows", rows=numbers(arguments.rows))
+    if not arguments.equals and arguments.low is None and arguments.high is None:
         raise UsageError("Give a condition for the column: --equals TEXT, or --low and --high.")
-    return Wanted("column", name=asked.column, text=asked.equals, low=asked.low, high=asked.high)
+    return Wanted("column", name=arguments.column, text=arguments.equals, low=arguments.low, high=arguments.high)
 
 
-def _taught(found: Taught) -> list[str]:
-    said = {"answer": "the predicted class", "truth": "the true answer"}[found.against]
+def _taught(result: Taught) -> list[str]:
+    label = {"answer": "the predicted class", "truth": "the true answer"}[result.against]
     lines = [
-        f"row {found.row}: predicted {plain(found.answer)}, true {plain(found.label)}; "
-        f"training examples that influence {said}",
-        f"{found.level}: {found.verdict} By {found.looked_by}.",
+        f"row {result.row}: predicted {plain(result.answer)}, true {plain(result.label)}; "
+        f"training examples that influence {label}",
+        f"{result.level}: {result.verdict} By {result.looked_by}.",
     ]
-    for title, lessons in (("supports", found.lessons_for), ("opposes", found.lessons_against)):
+    for title, lessons in (("supports", result.lessons_for), ("opposes", result.lessons_against)):
         lines += ["", title, _lessons(lessons, "influence")]
     return lines
 
 
-def _ranking(found: Suspects) -> list[str]:
-    first = f"{len(found.rows):,} of {found.training_rows:,} training rows. {found.sentence} By {found.looked_by}."
-    return [first, "", _lessons(found.first, "self-influence")]
+def _ranking(suspects: Suspects) -> list[str]:
+    counts = f"{len(suspects.rows):,} of {suspects.training_rows:,} training rows."
+    return [f"{counts} {suspects.sentence} By {suspects.looked_by}.", "", _lessons(suspects.first, "self-influence")]
 
 
 def _lessons(lessons: tuple[Lesson, ...], title: str) -> str:
     rows = [
-        (one.row, number(one.influence), short(one.label, 30), short(one.says, 30), number(one.loss)) for one in lessons
+        (lesson.row, number(lesson.influence), short(lesson.label, 30), short(lesson.says, 30), number(lesson.loss))
+        for lesson in lessons
     ]
     return table(("row", title, "label", "says", "loss"), rows, right=("row", title, "loss"))
 
 
-def _concepts(found: Found) -> list[str]:
+def _concepts(concepts: Found) -> list[str]:
     rows = [
-        (short(one.title, 30), short(one.target, 20), f"{one.score:.2f}", f"{one.low:.2f}–{one.high:.2f}",
-         number(one.p), f"{one.accuracy:.2f}", f"{one.strength:+.2f}", one.word)
-        for one in found.scores
+        (short(score.title, 30), short(score.target, 20), f"{score.score:.2f}", f"{score.low:.2f}–{score.high:.2f}",
+         number(score.p), f"{score.accuracy:.2f}", f"{score.strength:+.2f}", score.word)
+        for score in concepts.scores
     ]  # fmt: skip
     head = ("layer", "answer", "score", "random", "p", "accuracy", "strength", "verdict")
     counts = (
-        f"{len(found.rows):,} rows with it (of {found.found:,}), {found.others:,} without; {found.repeats} directions"
+        f"{len(concepts.rows):,} rows with it (of {concepts.found:,}), {concepts.others:,} without; "
+        f"{concepts.repeats} directions"
     )
-    said = [*([plain(found.model)] if found.model else []), *(one.sentence for one in found.scores)]
-    return [f"{plain(found.concept)}: {counts}", "", table(head, rows), "", *said]
+    sentences = [*([plain(concepts.model)] if concepts.model else []), *(score.sentence for score in concepts.scores)]
+    return [f"{plain(concepts.concept)}: {counts}", "", table(head, rows), "", *sentences]

@@ -22,7 +22,7 @@ class Library(Command):
     name = "library"
     summary = "publish networks and use them in other documents"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="list|publish|use|delete", required=True)
         action(actions, "list", "list your networks and the built-in blocks")
         publish = action(actions, "publish", "publish a network of a document")
@@ -38,76 +38,80 @@ class Library(Command):
         delete = action(actions, "delete", "delete a network from the library; documents are not changed")
         delete.add_argument("network", metavar="NAME")
 
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.store import open_store
 
         actions = {"list": _list, "publish": _publish, "use": _use, "delete": _delete}
         store = open_store(context.home)
         try:
-            actions[asked.action](store, asked, context)
+            actions[arguments.action](store, arguments, context)
         finally:
             store.close()
         return 0
 
 
-def _list(store: Store, asked: Namespace, context: Context) -> None:
+def _list(store: Store, arguments: Namespace, context: Context) -> None:
     from netloom.templates.shelf import blocks, summary
 
-    mine = [
+    published = [
         {"name": row.name, "ready": False, **row.summary, "updated_at": row.updated_at.isoformat()}
         for row in store.library()
     ]
-    ready = [{"name": name, "ready": True, **summary(block.bundle)} for name, block in blocks().items()]
-    when = {row.name: moment(row.updated_at) for row in store.library()}
-    rows = [(row["name"], when.get(row["name"], "built-in block"), *_told(row)) for row in [*mine, *ready]]
-    context.answer([*mine, *ready], table(("name", "published", "parameters", "weights"), rows, right=("weights",)))
+    built_in = [{"name": name, "ready": True, **summary(block.bundle)} for name, block in blocks().items()]
+    published_at = {row.name: moment(row.updated_at) for row in store.library()}
+    rows = [
+        (row["name"], published_at.get(row["name"], "built-in block"), *_told(row)) for row in [*published, *built_in]
+    ]
+    context.answer(
+        [*published, *built_in], table(("name", "published", "parameters", "weights"), rows, right=("weights",))
+    )
 
 
 def _told(row: dict[str, Any]) -> tuple[str, str]:
-    exposed = " ".join(f"{name}={number(value)}" for name, value in row.get("parameters", {}).items())
+    parameters = " ".join(f"{name}={number(value)}" for name, value in row.get("parameters", {}).items())
     size = row.get("size")
-    return exposed, "?" if size is None else number(size)
+    return parameters, "?" if size is None else number(size)
 
 
-def _publish(store: Store, asked: Namespace, context: Context) -> None:
+def _publish(store: Store, arguments: Namespace, context: Context) -> None:
     from netloom.document import read
     from netloom.document.network_bundle import extract
     from netloom.store import Taken
     from netloom.templates.shelf import blocks, summary
 
-    project = read(asked.file)
-    if asked.network not in project.networks:
+    project = read(arguments.file)
+    if arguments.network not in project.networks:
         names = ", ".join(project.networks)
-        raise UsageError(f"There is no network {asked.network[:60]!r} in this project; choose one of {names}.")
-    bundle = extract(project, asked.network, asked.name)
+        raise UsageError(f"There is no network {arguments.network[:60]!r} in this project; choose one of {names}.")
+    bundle = extract(project, arguments.network, arguments.name)
     if bundle.main in blocks():
         raise UsageError(f"{bundle.main} is a built-in block; publish yours under another name, with --name.")
-    told = summary(bundle)
+    facts = summary(bundle)
     try:
-        row = store.publish(bundle, told, replace=asked.force)
+        row = store.publish(bundle, facts, replace=arguments.force)
     except Taken as error:
         raise UsageError(f"{error} Use --force to replace it, or --name NAME.") from None
     text = f"Published {row.name}{' (replaced the existing one)' if row.number > 1 else ''}."
-    context.answer({"name": row.name, "number": row.number, **told}, text)
+    context.answer({"name": row.name, "number": row.number, **facts}, text)
 
 
-def _use(store: Store, asked: Namespace, context: Context) -> None:
+def _use(store: Store, arguments: Namespace, context: Context) -> None:
     from netloom.document import read, write
     from netloom.document.network_bundle import insert
 
-    project = read(asked.file)
-    made, names = insert(project, _bundle(store, asked.network))
-    write(Path(asked.file), made)
+    project = read(arguments.file)
+    project_with_network, names = insert(project, _bundle(store, arguments.network))
+    write(Path(arguments.file), project_with_network)
     name = list(names.values())[-1]
-    new = [key for key in made.networks if key not in project.networks]
-    text = f"Added {', '.join(new)} to {asked.file}." if new else f"{asked.file} has {name} already."
-    context.answer({"file": asked.file, "network": name, "new": new}, text)
+    new = [key for key in project_with_network.networks if key not in project.networks]
+    text = f"Added {', '.join(new)} to {arguments.file}." if new else f"{arguments.file} has {name} already."
+    context.answer({"file": arguments.file, "network": name, "new": new}, text)
 
 
-def _delete(store: Store, asked: Namespace, context: Context) -> None:
-    if not store.delete_published(asked.network):
-        raise UsageError(f"There is no network {asked.network[:60]!r} in the library that you can delete.")
-    context.answer({"deleted": asked.network}, f"Deleted {asked.network}.")
+def _delete(store: Store, arguments: Namespace, context: Context) -> None:
+    if not store.delete_published(arguments.network):
+        raise UsageError(f"There is no network {arguments.network[:60]!r} in the library that you can delete.")
+    context.answer({"deleted": arguments.network}, f"Deleted {arguments.network}.")
 
 
 def _bundle(store: Store, name: str) -> Project:

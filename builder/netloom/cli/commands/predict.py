@@ -21,7 +21,7 @@ class Predict(Command):
     name = "predict"
     summary = "predict the rows of a CSV or JSON file with the network of a run"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
         parser.add_argument(
             "file",
@@ -29,18 +29,18 @@ class Predict(Command):
             help="CSV with a header, or JSON: one row, a list of rows or one row per line; - for stdin",
         )
 
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.data.tables.row_file import reported, summary
         from netloom.runs.trained_run import read_fields
         from netloom.store import open_store
 
-        trained = find_trained(open_store(context.home), asked.run)
-        found = read_rows(asked.file, read_fields(trained))
-        answers = reported(_answers(trained, found.rows), unreadable=found.unreadable)
-        for remark in (*found.notes, *summary(answers)):
+        trained = find_trained(open_store(context.home), arguments.run)
+        file = read_rows(arguments.file, read_fields(trained))
+        predictions = reported(_answers(trained, file.rows), unreadable=file.unreadable)
+        for remark in (*file.notes, *summary(predictions)):
             context.note(plain(remark))
-        lines = [(place, _summary(answer), _share(answer)) for place, answer in enumerate(answers, 1)]
-        context.answer(answers, table(("row", "prediction", "probability"), lines, right=("row", "probability")))
+        rows = [(place, _summary(answer), _share(answer)) for place, answer in enumerate(predictions, 1)]
+        context.answer(predictions, table(("row", "prediction", "probability"), rows, right=("row", "probability")))
         return 0
 
 
@@ -56,28 +56,28 @@ def _answers(trained: TrainedRun, rows: list[dict[str, Any]]) -> list[dict[str, 
     try:
         return predict(trained, rows)
     except (DataError, ValueError, TypeError, OverflowError):
-        for place, row in enumerate(rows, 1):
-            _probe(trained, place, row)
+        for number, row in enumerate(rows, 1):
+            _probe(trained, number, row)
         raise
 
 
-def _probe(trained: TrainedRun, place: int, row: dict[str, Any]) -> None:
+def _probe(trained: TrainedRun, number: int, row: dict[str, Any]) -> None:
     from netloom.data import DataError
 
     try:
         trained.data.encode(row, trained.fields)
     except DataError as error:
-        raise Failure(f"Row {place}: {error}") from None
+        raise Failure(f"Row {number}: {error}") from None
     except (ValueError, TypeError, OverflowError):
         names = ", ".join(f"{field.name} {field.kind} {field.shape}" for field in trained.data.schema.inputs)
-        raise Failure(f"Row {place} does not have the shape that the network takes, which is {names}.") from None
+        raise Failure(f"Row {number} does not have the shape that the network takes, which is {names}.") from None
 
 
-def _summary(answer: dict[str, Any]) -> str:
+def _summary(prediction: dict[str, Any]) -> str:
     """The prediction; of a mask, the share of the pixels that each class has."""
-    if "shares" in answer:
-        return ", ".join(f"{plain(name)} {share:.0%}" for name, share in answer["shares"].items())
-    return _said(answer["prediction"])
+    if "shares" in prediction:
+        return ", ".join(f"{plain(name)} {share:.0%}" for name, share in prediction["shares"].items())
+    return _said(prediction["prediction"])
 
 
 def _said(value: Any) -> str:
@@ -88,6 +88,6 @@ def _said(value: Any) -> str:
     return repr(value) if value == "" or str(value).isspace() else str(value)
 
 
-def _share(answer: dict[str, Any]) -> str:
-    shares = answer.get("probabilities")
-    return f"{max(shares.values()):.1%}" if shares else ""
+def _share(prediction: dict[str, Any]) -> str:
+    probabilities = prediction.get("probabilities")
+    return f"{max(probabilities.values()):.1%}" if probabilities else ""

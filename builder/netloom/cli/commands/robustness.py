@@ -24,7 +24,7 @@ class Robust(Command):
     name = "robustness"
     summary = "measure the robustness of predictions to adversarial attacks"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
         parser.add_argument("--method", choices=("fgsm", "pgd"), default="fgsm", help="attack (default: fgsm)")
         parser.add_argument(
@@ -45,33 +45,34 @@ class Robust(Command):
             "--seed", metavar="S", type=whole(0, 2**31 - 1), default=0, help="random seed of the rows (default: 0)"
         )
 
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.explain.core.explanation import as_plain
         from netloom.explain.robustness.robustness import attacked, robustness
         from netloom.store import open_store
 
         store = open_store(context.home)
-        trained = find_trained(store, asked.run, asked.checkpoint or "")
-        if asked.example is not None:
-            one = attacked(trained, asked.example, asked.method, output=asked.output)
-            at = "no change up to" if one.least is None else "smallest change of the prediction:"
-            line = f"row {one.row}: {one.before.text} becomes {one.after.text}; {at} "
+        trained = find_trained(store, arguments.run, arguments.checkpoint or "")
+        if arguments.example is not None:
+            attack = attacked(trained, arguments.example, arguments.method, output=arguments.output)
+            change = "no change up to" if attack.least is None else "smallest change of the prediction:"
+            line = f"row {attack.row}: {attack.before.text} becomes {attack.after.text}; {change} "
             context.answer(
-                as_plain(one), plain(f"{line}{number(one.largest if one.least is None else one.least)} {one.unit}")
+                as_plain(attack),
+                plain(f"{line}{number(attack.largest if attack.least is None else attack.least)} {attack.unit}"),
             )
             return 0
-        found = robustness(
+        result = robustness(
             trained,
-            asked.method,
-            split=asked.split,
-            rows=asked.rows,
-            strengths=_strengths(asked.strengths),
-            seed=asked.seed,
-            output=asked.output,
+            arguments.method,
+            split=arguments.split,
+            rows=arguments.rows,
+            strengths=_strengths(arguments.strengths),
+            seed=arguments.seed,
+            output=arguments.output,
             folder=store.artifacts(trained.run.id).local_directory() if trained.run else None,
-            checkpoint=asked.checkpoint or trained.project.training.keep,
+            checkpoint=arguments.checkpoint or trained.project.training.keep,
         )
-        context.answer(asdict(found), _text(found))
+        context.answer(asdict(result), _text(result))
         return 0
 
 
@@ -87,22 +88,27 @@ def _strengths(text: str | None) -> tuple[float, ...]:
         raise UsageError(f"--strengths takes numbers such as 0.01,0.05,0.1, received {str(text)[:40]!r}.") from None
 
 
-def _text(found: Robustness) -> str:
-    classes = [name for name in found.by_class if len(found.by_class) <= 12]
-    head = ("strength", found.measure, "at random", *map(short, classes))
+def _text(result: Robustness) -> str:
+    classes = [name for name in result.by_class if len(result.by_class) <= 12]
+    head = ("strength", result.measure, "at random", *map(short, classes))
     rows = [
         tuple(
             map(
                 number,
-                (strength, found.scores[place], found.chance[place], *(found.by_class[n][place] for n in classes)),
+                (
+                    strength,
+                    result.scores[index],
+                    result.chance[index],
+                    *(result.by_class[name][index] for name in classes),
+                ),
             )
         )
-        for place, strength in enumerate(found.strengths)
+        for index, strength in enumerate(result.strengths)
     ]
     lines = [
-        f"{found.title} on {found.rows} {found.split} rows; strength in {found.unit}",
+        f"{result.title} on {result.rows} {result.split} rows; strength in {result.unit}",
         table(head, rows, right=head),
     ]
-    if found.half is not None:
-        lines.append(f"Half of the correct predictions become wrong at {number(found.half)}.")
-    return "\n".join([*lines, f"{found.verdict.level}: {found.verdict.sentence}"])
+    if result.half is not None:
+        lines.append(f"Half of the correct predictions become wrong at {number(result.half)}.")
+    return "\n".join([*lines, f"{result.verdict.level}: {result.verdict.sentence}"])

@@ -27,36 +27,36 @@ class Runs(Command):
     name = "runs"
     summary = "list, compare and manage runs"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.epilog = (
             "RUN is the id of a run, its first characters, or last: the newest run, or the best of a newer sweep."
         )
         actions = parser.add_subparsers(dest="action", metavar="list|" + "|".join(ACTIONS))
         action(actions, "list", "list the runs (default)")
-        for name, found in ACTIONS.items():
-            found.arguments(action(actions, name, found.summary))
+        for name, run_action in ACTIONS.items():
+            run_action.add_arguments(action(actions, name, run_action.summary))
 
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.runs import ACTIVE, refresh
         from netloom.runs.recovery import offer
         from netloom.runs.run_lookup import REBUILD
         from netloom.store import open_store
 
         store = open_store(context.home)
-        if asked.action in ACTIONS:
-            return ACTIONS[asked.action].run(store, asked, context)
-        found = [refresh(store, run.id) if run.state in ACTIVE else run for run in store.runs()]
-        head = ("id", "started", "state", "step", "best loss", "title")
+        if arguments.action in ACTIONS:
+            return ACTIONS[arguments.action].run(store, arguments, context)
+        runs = [refresh(store, run.id) if run.state in ACTIVE else run for run in store.runs()]
+        header = ("id", "started", "state", "step", "best loss", "title")
         rows = [
             (run.id[:_ID_SHOWN], moment(run.created_at), run.state, _steps(run), _best(run), short(run.title, 40))
-            for run in found
+            for run in runs
         ]
-        lost = offer(store)
-        nothing = "No runs are listed." if lost else "No runs yet; start one with netloom train."
-        text = table(head, rows, right=("best loss",)) if rows else nothing
-        if lost:
-            context.note(f"{lost} {REBUILD}")
-        context.answer([_value(run) for run in found], text)
+        unlisted = offer(store)
+        empty = "No runs are listed." if unlisted else "No runs yet; start one with netloom train."
+        text = table(header, rows, right=("best loss",)) if rows else empty
+        if unlisted:
+            context.note(f"{unlisted} {REBUILD}")
+        context.answer([_value(run) for run in runs], text)
         return 0
 
 
@@ -66,19 +66,19 @@ class Evaluate(Command):
     name = "evaluate"
     summary = "evaluate the network of a run on test or validation rows"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", metavar="RUN")
         parser.add_argument("--split", choices=SPLITS, default=SPLITS[0], help="rows to evaluate (default: test)")
 
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.runs import evaluate, evaluation
         from netloom.store import open_store
 
         store = open_store(context.home)
-        run = find_run(store, asked.run)
+        run = find_run(store, arguments.run)
         # The worker measured the test split with these same weights when the run ended.
-        result = evaluation(store, run.id) if asked.split == SPLITS[0] and run.ended_at else None
-        result = result or evaluate(find_trained(store, run.id), asked.split)
+        result = evaluation(store, run.id) if arguments.split == SPLITS[0] and run.ended_at else None
+        result = result or evaluate(find_trained(store, run.id), arguments.split)
         context.answer({"run": run.id, **result.as_json()}, "\n".join(evaluation_lines(run, result)))
         return 0
 
@@ -87,26 +87,26 @@ def evaluation_lines(run: Run, result: Evaluation) -> list[str]:
     from netloom.runs.setting_changes import changes_of
 
     lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} rows of {result.split}", measured(result)]
-    lines += [f"! {plain(one.message)}" for one in result.caveats]
+    lines += [f"! {plain(caveat.message)}" for caveat in result.caveats]
     lines += [change.sentence() for change in changes_of(run)]
     if result.report:
         by_class = "precision" in result.report[0]
-        head = ("class", "precision", "recall", "f1", "examples") if by_class else tuple(result.report[0])
-        rows = [[_cell(item[name]) for name in head] for item in result.report]
-        lines += ["", table(head, rows, right=head[1:] if by_class else ("row",))]
+        header = ("class", "precision", "recall", "f1", "examples") if by_class else tuple(result.report[0])
+        rows = [[_cell(item[name]) for name in header] for item in result.report]
+        lines += ["", table(header, rows, right=header[1:] if by_class else ("row",))]
     if result.confusion and len(result.confusion) <= CONFUSION_SHOWN:
         names = [short(name, 20) for name in result.classes]
         rows = [[name, *map(str, counts)] for name, counts in zip(names, result.confusion, strict=True)]
         lines += ["", table(["true \\ predicted", *names], rows, right=names)]
     for output in result.outputs or ():
-        told = f"{plain(output['name'])}: {output['objective'].lower()}, weight {output['weight']:g}"
-        lines += ["", told]
+        text = f"{plain(output['name'])}: {output['objective'].lower()}, weight {output['weight']:g}"
+        lines += ["", text]
     if result.worst:
-        head = ("row", "loss", "truth", "answer", "confidence")
+        header = ("row", "loss", "truth", "answer", "confidence")
         worst = [
             (item.row, number(item.loss), item.target, item.predicted, _cell(item.confidence)) for item in result.worst
         ]
-        lines += ["", "The worst:", table(head, worst[:5], right=("row", "loss", "confidence"))]
+        lines += ["", "The worst:", table(header, worst[:5], right=("row", "loss", "confidence"))]
     return lines
 
 

@@ -30,7 +30,7 @@ class Sweeping(Command):
     name = "sweep"
     summary = "search hyperparameters, cross-validate, or repeat over seeds"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", nargs="?", help="project document")
         parser.add_argument("--space", metavar="JSON", help='search space, as {path: {"low", "high"} or {"choices"}}')
         parser.add_argument(
@@ -70,65 +70,74 @@ class Sweeping(Command):
         force_argument(parser)
         parser.epilog = "Ctrl-C stops the sweep; --resume continues it."
 
-    def run(self, asked: Namespace, context: Context) -> int:
+    def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.runs import sweeps
         from netloom.runs.owner import terminal_owner
         from netloom.store import open_store
 
         store = open_store(context.home)
-        if asked.list:
+        if arguments.list:
             return _list(store, context)
-        if asked.write_best is not None:
-            new_file(asked.write_best, force=asked.force)
-        if asked.resume:
-            sweep_id = _find(store, asked.resume).id
+        if arguments.write_best is not None:
+            new_file(arguments.write_best, force=arguments.force)
+        if arguments.resume:
+            sweep_id = _find(store, arguments.resume).id
             sweeps.resume(store, sweep_id, owner=terminal_owner())
         else:
-            project = _document(asked)
-            if asked.parameters:
+            project = _document(arguments)
+            if arguments.parameters:
                 return _parameters(project, context)
-            sweep_id = _begin(store, project, asked)
+            sweep_id = _begin(store, project, arguments)
         context.note(f"Sweep {sweep_id}; Ctrl-C stops it.")
         interrupted = _follow(store, sweep_id, context)
-        return _report(store, sweep_id, asked, context, interrupted)
+        return _report(store, sweep_id, arguments, context, interrupted)
 
 
-def _document(asked: Namespace) -> Project:
+def _document(arguments: Namespace) -> Project:
     from netloom.document import read
 
-    if asked.file is None:
+    if arguments.file is None:
         raise UsageError("Give a document to search, or a sweep with --resume.")
-    return read(asked.file)
+    return read(arguments.file)
 
 
-def _begin(store: Store, project: Project, asked: Namespace) -> str:
+def _begin(store: Store, project: Project, arguments: Namespace) -> str:
     from netloom.data import with_dataset_id
     from netloom.runs import cluster, sweeps
     from netloom.runs.owner import terminal_owner
     from netloom.runs.search_space import SpaceError
 
-    wanted = [name for name in ("space", "folds", "seeds") if getattr(asked, name) is not None]
-    if len(wanted) != 1:
+    kinds = [name for name in ("space", "folds", "seeds") if getattr(arguments, name) is not None]
+    if len(kinds) != 1:
         raise UsageError("Give one of --space FILE, --folds K and --seeds N.")
     if not project.data.dataset:
         raise Failure("This document has no dataset; add one first.")
     project = with_dataset_id(project, store.home)
-    common: dict[str, Any] = {"metric": asked.metric, "direction": asked.direction or "", "parallel": asked.at_once}
-    if asked.backend == cluster.RAY:
+    common: dict[str, Any] = {
+        "metric": arguments.metric,
+        "direction": arguments.direction or "",
+        "parallel": arguments.at_once,
+    }
+    if arguments.backend == cluster.RAY:
         cluster.check(project, 1)
         common["backend"] = cluster.RAY
     project_id = store.find_or_create_project(project)
     try:
-        if asked.folds:
-            project, made = sweeps.folds(project, asked.folds, **common)
-        elif asked.seeds:
-            project, made = sweeps.seeds(project, asked.seeds, **common)
+        if arguments.folds:
+            project, plan = sweeps.folds(project, arguments.folds, **common)
+        elif arguments.seeds:
+            project, plan = sweeps.seeds(project, arguments.seeds, **common)
         else:
-            search = {"trials": asked.trials, "sampler": asked.sampler, "pruner": asked.pruner, "seed": asked.seed}
-            made = sweeps.plan(project, _space(asked.space), **search, **common)
+            search = {
+                "trials": arguments.trials,
+                "sampler": arguments.sampler,
+                "pruner": arguments.pruner,
+                "seed": arguments.seed,
+            }
+            plan = sweeps.plan(project, _space(arguments.space), **search, **common)
     except SpaceError as error:
         raise UsageError(str(error)) from None
-    return sweeps.begin(store, project_id, project, made, owner=terminal_owner())
+    return sweeps.begin(store, project_id, project, plan, owner=terminal_owner())
 
 
 def _space(name: str) -> Any:
@@ -150,15 +159,15 @@ def _follow(store: Store, sweep_id: str, context: Context) -> bool:
     """Show trials as they end. Returns whether Ctrl-C stopped the sweep."""
     from netloom.runs import sweeps, tend
 
-    told: set[int] = set()
+    reported: set[int] = set()
     interrupted = False
     while True:
         try:
             tend(store)
             sweep = store.sweep(sweep_id)
             for trial in store.trials(sweep_id):
-                if trial.state != "running" and trial.number not in told:
-                    told.add(trial.number)
+                if trial.state != "running" and trial.number not in reported:
+                    reported.add(trial.number)
                     context.note(_line(sweep, trial))
             if sweep.state != "running":
                 return interrupted
@@ -175,7 +184,7 @@ def _line(sweep: Sweep, trial: Trial) -> str:
     return f"trial {trial.number + 1}  {trial.state}{result}  {values}{reason}"
 
 
-def _report(store: Store, sweep_id: str, asked: Namespace, context: Context, interrupted: bool) -> int:
+def _report(store: Store, sweep_id: str, arguments: Namespace, context: Context, interrupted: bool) -> int:
     from dataclasses import asdict
 
     from netloom.data.quality.severe_findings import high_findings
@@ -185,54 +194,54 @@ def _report(store: Store, sweep_id: str, asked: Namespace, context: Context, int
     from netloom.runs.search_space import assign
 
     sweep, trials = store.sweep(sweep_id), store.trials(sweep_id)
-    found = sweeps.best(sweep, trials)
+    best = sweeps.best(sweep, trials)
     caveats = high_findings(loads(sweep.document).data, context.home)
-    spreads = of_sweep(store, sweep) if sweep.plan["kind"] != "search" else []
+    intervals = of_sweep(store, sweep) if sweep.plan["kind"] != "search" else []
     value = {
         "sweep": sweep.id,
         "state": sweep.state,
         "trials": [asdict(trial) for trial in trials],
-        "best": asdict(found) if found else None,
+        "best": asdict(best) if best else None,
         "importance": sweeps.importance(sweep, trials) if sweep.plan["kind"] == "search" else {},
-        "spread": [asdict(item) for item in spreads],
-        "caveats": [one.message for one in caveats],
+        "spread": [asdict(item) for item in intervals],
+        "caveats": [finding.message for finding in caveats],
     }
-    lines = [item.sentence() for item in spreads]
-    if found is not None and not spreads:
-        lines = [f"Best: {_line(sweep, found)}"]
-    if found is not None and asked.write_best:
-        write(asked.write_best, assign(loads(sweep.document), found.assigned, context.home))
-    remarks = [one.message for one in caveats]
+    lines = [item.sentence() for item in intervals]
+    if best is not None and not intervals:
+        lines = [f"Best: {_line(sweep, best)}"]
+    if best is not None and arguments.write_best:
+        write(arguments.write_best, assign(loads(sweep.document), best.assigned, context.home))
+    remarks = [finding.message for finding in caveats]
     if missing := sweeps.missing_results(sweep, trials):
         remarks.insert(0, missing)
     lines = [*(lines or ["No trial has a result."]), *(f"! {plain(remark)}" for remark in remarks)]
     context.answer(value, "\n".join(lines))
-    return INTERRUPTED if interrupted else 0 if found else FAILED
+    return INTERRUPTED if interrupted else 0 if best else FAILED
 
 
 def _parameters(project: Project, context: Context) -> int:
     from netloom.runs.search_space import searchable
 
-    found = searchable(project)
-    rows = [(item.path, _cell(item.value), json.dumps(item.proposal)) for item in found]
-    value = {item.path: {"value": item.value, "proposal": item.proposal} for item in found}
+    parameters = searchable(project)
+    rows = [(item.path, _cell(item.value), json.dumps(item.proposal)) for item in parameters]
+    value = {item.path: {"value": item.value, "proposal": item.proposal} for item in parameters}
     context.answer(value, table(("path", "now", "a range to begin with"), rows))
     return 0
 
 
 def _list(store: Store, context: Context) -> int:
     rows = store.sweeps()
-    shown = [(row.id[:_ID_SHOWN], row.state, len(store.trials(row.id)), row.plan["trials"], row.title) for row in rows]
+    cells = [(row.id[:_ID_SHOWN], row.state, len(store.trials(row.id)), row.plan["trials"], row.title) for row in rows]
     value = [{"id": row.id, "state": row.state, "title": row.title, "plan": row.plan} for row in rows]
-    context.answer(value, table(("id", "state", "made", "of", "title"), shown) if rows else "No sweeps yet.")
+    context.answer(value, table(("id", "state", "made", "of", "title"), cells) if rows else "No sweeps yet.")
     return 0
 
 
-def _find(store: Store, wanted: str) -> Sweep:
-    found = [row for row in store.sweeps() if wanted and row.id.startswith(wanted.lower())]
-    if len(found) != 1:
-        raise UsageError(f"{len(found) or 'No'} sweeps begin with {wanted[:60]!r}; netloom sweep --list shows them.")
-    return found[0]
+def _find(store: Store, prefix: str) -> Sweep:
+    matches = [row for row in store.sweeps() if prefix and row.id.startswith(prefix.lower())]
+    if len(matches) != 1:
+        raise UsageError(f"{len(matches) or 'No'} sweeps begin with {prefix[:60]!r}; netloom sweep --list shows them.")
+    return matches[0]
 
 
 def _cell(value: Any) -> str:

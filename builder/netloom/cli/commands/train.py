@@ -31,7 +31,7 @@ class Train(Command):
     name = "train"
     summary = "train the network of a document and evaluate it on the test split"
 
-    def arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", nargs="?", help="project document")
         parser.add_argument("--data", metavar="NAME", help="dataset to use (default: that of the document)")
         prepare_argument(parser, "that of the document")
@@ -83,10 +83,10 @@ class Train(Command):
         )
         parser.add_argument("--settings", dest="listed", action="store_true", help="list all settings and exit")
 
-    def run(self, asked: Namespace, context: Context) -> int:
-        if asked.listed:
+    def run(self, arguments: Namespace, context: Context) -> int:
+        if arguments.listed:
             return list_settings(context)
-        if asked.file is None:
+        if arguments.file is None:
             raise UsageError("Give a document to train, or use --settings.")
         from netloom import runs, training
         from netloom.cli.follow import follow
@@ -98,27 +98,30 @@ class Train(Command):
         from netloom.store import open_store
         from netloom.training.device import choose
 
-        document = with_dataset_id(read(asked.file), context.home)
-        if not asked.find_rate and asked.job is None:
+        document = with_dataset_id(read(arguments.file), context.home)
+        if not arguments.find_rate and arguments.job is None:
             warm(context.home)  # a process of its own imports everything while this one does
-        project = _project(document, asked, context)
-        if asked.backend == "local" or asked.find_rate:  # the machines of a cluster may have what this one lacks
+        project = _project(document, arguments, context)
+        # The machines of a cluster may have a GPU where this one has none, so they check it themselves.
+        if arguments.backend == "local" or arguments.find_rate:
             try:
                 choose(project.training.device)
             except ValueError as error:
                 raise Failure(str(error)) from None
-        if asked.find_rate:
+        if arguments.find_rate:
             return find_rate(project, context)
         store = open_store(context.home)
-        if asked.start is not None:
-            project = training.starting_from(project, _first_weights(store, project, asked.start, context))
+        if arguments.start is not None:
+            project = training.starting_from(project, _first_weights(store, project, arguments.start, context))
         _tell_start(store, project, context)
         for finding in high_findings(project.data, context.home):
             context.note(f"! {plain(finding.message)}")
-        if asked.job is not None:
-            return write_job(project, _workers(asked), asked.job, asked.image, context, force=asked.force)
+        if arguments.job is not None:
+            return write_job(
+                project, _workers(arguments), arguments.job, arguments.image, context, force=arguments.force
+            )
         run_id = runs.start(
-            store, store.find_or_create_project(document), project, workers=_workers(asked), owner=terminal_owner()
+            store, store.find_or_create_project(document), project, workers=_workers(arguments), owner=terminal_owner()
         )
         context.note(f"Run {run_id} of {plain(project.name)!r}; Ctrl-C stops it.")
         run, interrupted = follow(store, run_id, context)
@@ -134,22 +137,22 @@ def add_backend(parser: ArgumentParser) -> None:
     )
 
 
-def _workers(asked: Namespace) -> int:
+def _workers(arguments: Namespace) -> int:
     """How many workers on a cluster; 0: this machine.
 
     Raises:
         UsageError: they were asked for without a cluster.
     """
-    if asked.backend == "local":
-        if asked.workers is not None:
+    if arguments.backend == "local":
+        if arguments.workers is not None:
             raise UsageError("--workers needs --backend ray.")
-        if asked.job is not None:
+        if arguments.job is not None:
             raise UsageError("--job needs --backend ray.")
         return 0
-    return int(asked.workers or 1)
+    return int(arguments.workers or 1)
 
 
-def _project(document: Project, asked: Namespace, context: Context) -> Project:
+def _project(document: Project, arguments: Namespace, context: Context) -> Project:
     """The document with what the command line says instead.
 
     Raises:
@@ -160,25 +163,25 @@ def _project(document: Project, asked: Namespace, context: Context) -> Project:
     from netloom.validation.project_check import with_dataset, with_fields
 
     project = document
-    if asked.data is not None:
-        project, remarks = with_dataset(document, find_dataset(context.home, asked.data).name, context.home)
+    if arguments.data is not None:
+        project, remarks = with_dataset(document, find_dataset(context.home, arguments.data).name, context.home)
         for remark in remarks:
             context.note(plain(remark))
     data, training = project.data, project.training
-    fields = {"epochs": asked.epochs, "seed": asked.seed, "device": asked.device}
+    fields = {"epochs": arguments.epochs, "seed": arguments.seed, "device": arguments.device}
     training = training.model_copy(update={key: value for key, value in fields.items() if value is not None})
     try:
-        training = with_settings(training, asked.settings)
+        training = with_settings(training, arguments.settings)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    if asked.prepare is not None:
-        data = data.model_copy(update={"prepare": asked.prepare})
+    if arguments.prepare is not None:
+        data = data.model_copy(update={"prepare": arguments.prepare})
     if not data.dataset:
         raise Failure("This document has no dataset; choose one with --data.")
     return with_fields(project.model_copy(update={"training": training, "data": data}), context.home)
 
 
-def _first_weights(store: Store, project: Project, wanted: str, context: Context) -> str:
+def _first_weights(store: Store, project: Project, start_from: str, context: Context) -> str:
     """What --from means, as a document says it. A safetensors file is kept in the data folder, and so is what a network
     of a known architecture takes from a folder of Hugging Face's.
 
@@ -190,16 +193,16 @@ def _first_weights(store: Store, project: Project, wanted: str, context: Context
     from netloom.store import weights
     from netloom.training import pretrained
 
-    if wanted == FRESH:
+    if start_from == FRESH:
         return ""
-    path = Path(wanted)
+    path = Path(start_from)
     if pretrained.is_folder(path):
-        start, remarks = keep_folder(store, project, path)
+        reference, remarks = keep_folder(store, project, path)
         for remark in remarks:
             context.note(remark)
-        return start
+        return reference
     if path.suffix != ".safetensors" and not path.is_file():
-        return f"run:{find_run(store, wanted).id}"
+        return f"run:{find_run(store, start_from).id}"
     try:
         if path.stat().st_size > weights.MAX_BYTES:
             raise Failure(f"{path} has more than {weights.MAX_BYTES:,} bytes, too large to be stored.")
@@ -216,12 +219,12 @@ def _tell_start(store: Store, project: Project, context: Context) -> None:
     from netloom.training import looked_at
 
     try:
-        found = looked_at(store, project, source(project)) if project.training.start else None
+        initialization = looked_at(store, project, source(project)) if project.training.start else None
     except CompileError:
         return
-    if found is not None:
-        context.note(found.sentence())
-    if found is not None or project.data.prepare != "standardize":
+    if initialization is not None:
+        context.note(initialization.sentence())
+    if initialization is not None or project.data.prepare != "standardize":
         sentence = told(project.data.prepare, kinds_of(schema(project.data, context.home)))
         if sentence:
             context.note(sentence)
@@ -242,7 +245,7 @@ def _report(store: Store, run: Run, interrupted: bool, context: Context) -> int:
         "test": metrics,
         "reference": asdict(result.reference) if result and result.reference else None,
         "intervals": result.intervals if result else {},
-        "caveats": [asdict(one) for one in result.caveats] if result else [],
+        "caveats": [asdict(caveat) for caveat in result.caveats] if result else [],
         "folder": str(store.artifacts(run.id).local_directory()),
     }
     if run.state == "failed":
@@ -252,6 +255,6 @@ def _report(store: Store, run: Run, interrupted: bool, context: Context) -> int:
             return FAILED
         raise Failure(f"The run failed: {run.reason}")
     test = f"\n{measured(result)}" if result and metrics else ""
-    notes = [f"! {plain(one.message)}" for one in result.caveats] if result else []
+    notes = [f"! {plain(caveat.message)}" for caveat in result.caveats] if result else []
     context.answer(value, "\n".join([f"{run.id} {run.state}{test}", *notes]))
     return INTERRUPTED if interrupted else 0
