@@ -1,12 +1,14 @@
 """Data: what there is, what it looks like, and bringing one's own."""
 
-from netloom.editing.live import Live
-from netloom.ui.components.style import narrow
-from netloom.ui.data.page import page
-from netloom.ui.shell import navigation, session
-from netloom.ui.shell.opening import closed
+from netloom.ui.shell import navigation
 
-navigation.ensure()
+navigation.ensure()  # which imports the modules below while the page shows that it is loading
+
+from netloom.editing.live import Live  # noqa: E402
+from netloom.ui.components.style import narrow  # noqa: E402
+from netloom.ui.data.page import page  # noqa: E402
+from netloom.ui.shell import session  # noqa: E402
+from netloom.ui.shell.opening import closed  # noqa: E402
 
 narrow()
 found = session.current()

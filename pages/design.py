@@ -1,9 +1,10 @@
 """The canvas, with an inspector and the code beside it."""
 
-from netloom.ui.design.page import page
 from netloom.ui.shell import navigation
-from netloom.ui.shell.opening import with_project
 
-navigation.ensure()
+navigation.ensure()  # which imports the modules below while the page shows that it is loading
+
+from netloom.ui.design.page import page  # noqa: E402
+from netloom.ui.shell.opening import with_project  # noqa: E402
 
 with_project(page)

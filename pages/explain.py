@@ -1,11 +1,12 @@
 """Why a trained network answers as it does."""
 
-from netloom.ui.components.style import narrow
-from netloom.ui.explain.page import page
 from netloom.ui.shell import navigation
-from netloom.ui.shell.opening import with_project
 
-navigation.ensure()
+navigation.ensure()  # which imports the modules below while the page shows that it is loading
+
+from netloom.ui.components.style import narrow  # noqa: E402
+from netloom.ui.explain.page import page  # noqa: E402
+from netloom.ui.shell.opening import with_project  # noqa: E402
 
 narrow()
 with_project(page)

@@ -1,11 +1,12 @@
 """Train a project and watch it."""
 
-from netloom.ui.components.style import narrow
 from netloom.ui.shell import navigation
-from netloom.ui.shell.opening import with_project
-from netloom.ui.train.page import page
 
-navigation.ensure()
+navigation.ensure()  # which imports the modules below while the page shows that it is loading
+
+from netloom.ui.components.style import narrow  # noqa: E402
+from netloom.ui.shell.opening import with_project  # noqa: E402
+from netloom.ui.train.page import page  # noqa: E402
 
 narrow()
 with_project(page)

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 # Work for which a person waits, and work that may take minutes. Neither ever waits for the other.
 Lane = Literal["interactive", "long"]
-MODULES = ("netloom.jobs.inspection", "netloom.jobs.explanations", "netloom.jobs.exports", "netloom.jobs.learning_rate")
+MODULES = (
+    "netloom.jobs.data_quality",
+    "netloom.jobs.explanations",
+    "netloom.jobs.exports",
+    "netloom.jobs.inspection",
+    "netloom.jobs.learning_rate",
+)
 
 
 class Context:

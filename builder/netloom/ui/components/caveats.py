@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 
@@ -11,6 +12,7 @@ from netloom.editing.live import Live
 from netloom.ui.components.state import Key
 from netloom.ui.components.words import plain
 from netloom.ui.data.quality import data_change
+from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
 
 _REPORT = ":material/report:"
@@ -18,7 +20,8 @@ _REPORT = ":material/report:"
 
 def data_caveats(live: Live, page: str) -> None:
     """The findings of severity high in the project's data, each with its fix, on the page of this name."""
-    for place, finding in enumerate(high_findings(live.project.data, live.store.home)):
+    findings = in_background(partial(high_findings, live.project.data, live.store.home))
+    for place, finding in enumerate(findings):
         with st.container(horizontal=True, vertical_alignment="center"):
             show_error(finding.message, head="Test scores will be misleading.", icon=_REPORT)
             if finding.fix is None:

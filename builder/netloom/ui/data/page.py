@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal
 
 import streamlit as st
 
-from netloom.data import DataError, DatasetInfo, Prepared, Quality, datasets, prepare, remove, statistics
+from netloom.data import DataError, DatasetInfo, Prepared, Quality, datasets, prepare, remove
 from netloom.data.preparation.project_defaults import default_choice
 from netloom.data.quality.dataset_card import card, findings, markdown, summary
 from netloom.document import DataChoice
 from netloom.editing.live import Live
+from netloom.jobs import JobError
+from netloom.jobs.data_quality import DatasetStatistics
 from netloom.store import Store
 from netloom.ui.components.charts import class_chart
 from netloom.ui.components.forms import data_edit
@@ -23,7 +26,9 @@ from netloom.ui.data.quality import quality, reported, shown_cell
 from netloom.ui.data.schema_editor import schema_editor
 from netloom.ui.data.state import DataState, Key
 from netloom.ui.data.upload_form import start_network, upload_form
+from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.jobs import computed
 from netloom.ui.train.results import preview, varied
 
 # The sections, with what each is for.
@@ -84,7 +89,7 @@ def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
     with use.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
         _use(store, live, info)
     try:
-        data = prepare(choice, store.home)
+        data = in_background(partial(prepare, choice, store.home), "Reading the data …")
     except DataError as error:
         show_error(error, icon=":material/report:")
         data = None
@@ -109,7 +114,11 @@ def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
 
 
 def _look(data: Prepared, choice: DataChoice) -> None:
-    found = statistics(data, choice)
+    try:
+        found = computed(DatasetStatistics(data.fingerprint, choice.model_dump(mode="json")), "Counting …")
+    except (DataError, JobError) as error:
+        show_error(error)
+        return
     _counts(found)
     show_remarks(found.remarks[len(data.warnings) :], data.warnings)
     fields = " · ".join(f"Field `{field.name}`: {field.kind}, shape {field.shape}" for field in data.schema.inputs)
@@ -167,7 +176,11 @@ def _counts(found: Quality) -> None:
 
 
 def _card(store: Store, info: DatasetInfo, choice: DataChoice, data: Prepared) -> None:
-    made = card(info, data, choice, findings(reported(store, choice, data)))
+    try:
+        made = card(info, data, choice, findings(reported(choice, data)))
+    except (DataError, JobError) as error:
+        show_error(error)
+        return
     text = markdown(made)
     name = "".join(letter if letter.isalnum() else "_" for letter in info.title)[:60] or "data"
     one, two, _ = st.columns([1, 1, 1.5])
@@ -196,11 +209,11 @@ def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
         st.caption("Projects that use it can still be opened, but cannot be trained until you add the file again.")
         if st.button("Delete data", icon=":material/delete:", width="stretch"):
             from netloom import jobs
-            from netloom.ui.explain import page as explain_page
+            from netloom.ui.explain.open_run import forget_open_runs
 
             remove(info.name, store.home)
             # Runs that were loaded with it would keep its files allocated.
-            explain_page.forget_loaded()
+            forget_open_runs()
             jobs.pool().forget_loaded()
             DataState.current().dataset = None
             st.rerun()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,21 +10,23 @@ import streamlit as st
 from netloom.core.text import number
 from netloom.data import DataError, DatasetInfo, Prepared, schema
 from netloom.data.preparation.project_defaults import default_data, default_training, settle, take_back
-from netloom.data.quality import Finding, Plot, Report, report
+from netloom.data.quality import Finding, Plot, Report
 from netloom.document import DataChoice, Edit
 from netloom.editing.live import Live
+from netloom.jobs import JobError
+from netloom.jobs.data_quality import DataQualityReport
 from netloom.store import Store
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION, series_chart
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.words import plain
 from netloom.ui.data.state import DataState, Fixed, Key
 from netloom.ui.shell.errors import show_error
+from netloom.ui.shell.jobs import computed
 from netloom.validation.fields import reading_edits
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-KEPT = 40  # reports of this server
 ACROSS = 6
 SIGNS = {
     "error": (":red[:material/error:]", "invalidates results", "invalidate results"),
@@ -36,7 +37,11 @@ SIGNS = {
 
 def quality(store: Store, live: Live | None, info: DatasetInfo, choice: DataChoice, data: Prepared) -> None:
     """The report on the data that is shown. It is made when somebody looks at it, and kept."""
-    found = reported(store, choice, data)
+    try:
+        found = reported(choice, data)
+    except (DataError, JobError) as error:
+        show_error(error)
+        return
     used = live if live and live.project.data.dataset == info.name else None
     _verdict(found)
     _fixed(used)
@@ -53,28 +58,14 @@ def quality(store: Store, live: Live | None, info: DatasetInfo, choice: DataChoi
         st.caption(f"Completed in {found.elapsed_s:.1f} s.")
 
 
-@st.cache_resource(show_spinner=False)
-def _reports() -> dict[str, Report]:
-    """The last reports of this server, by what they are about."""
-    return {}
+def reported(choice: DataChoice, data: Prepared) -> Report:
+    """The report, with its progress on the page until it is there.
 
-
-def reported(store: Store, choice: DataChoice, data: Prepared) -> Report:
-    """The report, made now unless it is known, with its progress on the page meanwhile."""
-    known = _reports()
-    key = hashlib.sha256(f"{data.fingerprint} {choice.model_dump_json()}".encode()).hexdigest()
-    if key not in known:
-        bar = st.progress(0.0, "Checking the data …")
-
-        def progress(share: float, title: str) -> None:
-            bar.progress(share, f"Checking: {title}")
-
-        made = report(data, choice, store.home, progress=progress)
-        bar.empty()
-        while len(known) >= KEPT:
-            known.pop(next(iter(known)), None)
-        known[key] = made
-    return known[key]
+    Raises:
+        DataError: the data cannot be read any more.
+        JobError: there is no report.
+    """
+    return computed(DataQualityReport(data.fingerprint, choice.model_dump(mode="json")), "Checking the data …")
 
 
 def _verdict(found: Report) -> None:

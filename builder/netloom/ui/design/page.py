@@ -26,6 +26,7 @@ from netloom.ui.design.networks import shown
 from netloom.ui.design.parts import changes, note, redraw, selected
 from netloom.ui.design.state import DesignState, Key, Part, Refusals, sent_header, sent_selection, sent_sync, sent_wish
 from netloom.ui.home.sharing import share
+from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import guard, show_error
 
 HEIGHT = 690
@@ -38,6 +39,7 @@ SHOWN = 60
 def page(live: Live) -> None:
     """Everything on the design page."""
     narrow()
+    in_background(live.analysis, "Reading the data and checking the network …")
     header = st.container()
     left, right = st.columns([3.4, 1.15], gap="small")
     # First, as edits that were made while the server was away wait for it.

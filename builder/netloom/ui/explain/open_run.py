@@ -8,6 +8,7 @@ from functools import cached_property
 from netloom.compile import input_fields
 from netloom.data import Prepared, prepare
 from netloom.data.preparation.fitted_state import as_kept
+from netloom.data.preparation.single_flight import once
 from netloom.document import Project
 from netloom.store import Run, Store
 from netloom.training.objectives import OBJECTIVES, Objective
@@ -32,13 +33,23 @@ class OpenRun:
         return input_fields(self.project)
 
 
-def open_run(store: Store, run_id: str) -> OpenRun:
-    """A run of the store.
+def open_run(store: Store, run_id: str, written_at: float) -> OpenRun:
+    """A run of the store, whose weights were written at this time. The last few stay in memory.
 
     Raises:
         DataError: its data is not there any more.
         FileNotFoundError: it has no document.
     """
+    return _open_run(store, run_id, written_at)
+
+
+def forget_open_runs() -> None:
+    """Let go of the runs that are in memory, with their data."""
+    _open_run.cache_clear()
+
+
+@once(6)
+def _open_run(store: Store, run_id: str, written_at: float) -> OpenRun:
     artifacts = store.artifacts(run_id)
     project = artifacts.project()
     return OpenRun(project, as_kept(prepare(project.data, store.home), artifacts), store.run(run_id))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -28,6 +28,7 @@ from netloom.ui.explain.open_run import OpenRun, open_run
 from netloom.ui.explain.state import ExplainState, Key
 from netloom.ui.explain.views import VIEWS, Look, Row, Target
 from netloom.ui.shell import session
+from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import ask, computed
 from netloom.ui.train.episodes import chosen_step
@@ -132,18 +133,8 @@ def _checkpoint(live: Live, run_id: str) -> str:
 def _loaded(live: Live, weights: RunWeights) -> Loaded:
     """A worker loads the network while the page opens the data."""
     inspecting = ask(Inspect(weights), "Loading the network …")
-    trained = _load(live.store.home, weights.run_id, weights.written)
+    trained = in_background(partial(open_run, live.store, weights.run_id, weights.written), "Reading the data …")
     return Loaded(trained, weights, inspecting.result())
-
-
-@st.cache_resource(max_entries=6, show_spinner="Loading the data …")
-def _load(home: Path, run_id: str, written: float) -> OpenRun:
-    return open_run(session.store(), run_id)
-
-
-def forget_loaded() -> None:
-    """Let go of the runs that are in memory, with their data."""
-    _load.clear()
 
 
 def _row(live: Live, trained: OpenRun) -> Row:

@@ -108,6 +108,10 @@ class View:
     obstacle: str = ""
     of_answer: bool = True
 
+    def load(self) -> None:
+        """Import its module."""
+        _function(self.draws)
+
     def draw(self, look: Look) -> None:
         """The whole view."""
         _function(self.draws)(look)

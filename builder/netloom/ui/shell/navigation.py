@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import streamlit as st
 
 from netloom.core.app_files import app_folder
 from netloom.ui.shell import notifications, session
+from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import guard, keep_callback_errors
 from netloom.ui.shell.streamlit_internals import StopException, main_script
 
@@ -20,6 +23,8 @@ PAGES = {
     "runs": ("Runs", ":material/compare_arrows:"),
     "explain": ("Explain", ":material/visibility:"),
 }
+# Plotly takes a pandas for loaded that another thread is still importing, and fails.
+WITH_CHARTS = ("data", "train", "runs", "explain")
 _state = threading.local()
 
 
@@ -33,10 +38,12 @@ def navigate() -> None:
     ]
     keep_callback_errors()
     chosen = st.navigation(pages, position="top")
+    name = next(name for name, page in zip(PAGES, pages, strict=True) if page is chosen)
     _state.inside = True
     try:
         with guard():
             try:
+                in_background(partial(_import, name), "Loading …")
                 chosen.run()
             except StopException:  # the page has said all that it has to say
                 notifications.watch(session.store())
@@ -55,3 +62,22 @@ def ensure() -> None:
     if alone and not getattr(_state, "inside", False):
         navigate()
         raise StopException  # st.stop() would also drop a click that waits for this run to end
+
+
+def _import(name: str) -> None:
+    """Import what a page needs, which takes seconds on a server that has just been started."""
+    from netloom import layers
+    from netloom.data.builtin_registry import builtin
+
+    layers.registry()
+    builtin()
+    if name in WITH_CHARTS:
+        import_module("pandas")
+    import_module(f"netloom.ui.{name}.page")
+    if name == "explain":
+        from netloom import explain
+        from netloom.ui.explain.views import VIEWS
+
+        explain.registry()
+        for view in VIEWS:
+            view.load()

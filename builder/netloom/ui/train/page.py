@@ -12,6 +12,7 @@ from netloom.ui.components.curves.curve import PLAIN, Curves
 from netloom.ui.components.curves.plot import plot
 from netloom.ui.components.words import at, plain, told_apart
 from netloom.ui.shell import notifications, session
+from netloom.ui.shell.background import in_background
 from netloom.ui.shell.state import Query
 from netloom.ui.train.results import results
 from netloom.ui.train.run_monitor import MOST_CHARTS, STATES, run_monitor
@@ -25,6 +26,7 @@ def page(live: Live) -> None:
     """Everything on the train page."""
     runs.warm(live.store)
     st.subheader(plain(live.project.name))
+    in_background(live.analysis, "Reading the data and checking the network …")
     left, right = st.columns([1, 2.6], gap="large")
     with left:
         training_form(live)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -26,6 +27,7 @@ from netloom.ui.components.example_panels import embedding_chart, painted, panel
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.tabs import tabs
 from netloom.ui.components.words import plain
+from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
 from netloom.ui.train.episodes import episodes
@@ -205,7 +207,8 @@ def heading(name: str) -> str:
 
 def _worst(live: Live, run: Run, found: Evaluation) -> None:
     try:
-        data = prepare(live.store.artifacts(run.id).project().data, live.store.home)
+        choice = live.store.artifacts(run.id).project().data
+        data = in_background(partial(prepare, choice, live.store.home), "Reading the data …")
     except DataError as error:
         show_error(error)
         return

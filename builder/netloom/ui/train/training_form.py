@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -25,6 +26,7 @@ from netloom.ui.components.words import count
 from netloom.ui.data.augmentation import augmentation_note
 from netloom.ui.data.preparation import preparation
 from netloom.ui.shell import identity, session
+from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
 from netloom.ui.train.advanced_settings import advanced_settings
 from netloom.ui.train.initialization import fits, start_from
@@ -125,7 +127,8 @@ def _start(live: Live, analysis: Analysis) -> None:
 
 def _begin(live: Live, project: Project) -> None:
     try:
-        run_id = runs.start(live.store, live.id, project, workers=workers(), owner=identity.owner())
+        start = partial(runs.start, live.store, live.id, project, workers=workers(), owner=identity.owner())
+        run_id = in_background(start, "Starting …")
     except (CompileError, DataError, StoreError, StartError, OSError) as error:
         show_error(error)
     else:
