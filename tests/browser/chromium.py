@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
-from netloom.cli.bench.browser import started
+from netloom.cli.bench.browser import launch_first
 
 T = TypeVar("T")
 
@@ -25,10 +25,10 @@ def launched(launch: Callable[..., T]) -> T:
     Raises:
         RuntimeError: there is none, and none could be installed; the message says what to do.
     """
-    browser = started(launch)
+    browser = launch_first(launch)
     for command in [] if browser else _installers():
         subprocess.run(command, check=False, capture_output=True, timeout=600)
-        browser = started(launch)
+        browser = launch_first(launch)
         if browser:
             break
     if browser is None:

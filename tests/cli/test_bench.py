@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from netloom.cli.bench.checking import BUDGET_S, large
-from netloom.cli.bench.forward import TWINS, count
-from netloom.cli.bench.peers import Peer, begun, installed
+from netloom.cli.bench.forward_passes import TWINS, count_parameters
+from netloom.cli.bench.peer_libraries import Peer, installed, prepare_run
 from netloom.cli.bench.ratio import ratio
-from netloom.cli.bench.running import measure_cost
+from netloom.cli.bench.run_costs import measure_cost
 from netloom.cli.bench.tasks import small_mlp, tasks
+from netloom.cli.bench.validation import BUDGET_S, large
 from netloom.cli.command import USAGE
 from netloom.compile import module
 from netloom.data import prepare
@@ -47,7 +47,7 @@ def test_each_architecture_and_its_twin_are_the_same_network(name: str) -> None:
     with torch.no_grad(), torch.device("meta"):
         theirs, ours = twin().eval(), module(architectures()[name].project).eval()
         assert theirs(batch()).shape == ours(batch()).shape
-    assert count(theirs) == count(ours)
+    assert count_parameters(theirs) == count_parameters(ours)
 
 
 def test_ratio() -> None:
@@ -61,10 +61,10 @@ def test_pictures_are_asked_for(console: Console) -> None:
 
 
 def test_counting_takes_nothing_away_from_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netloom.cli.bench.running.SETTLE_S", 0.0)
+    monkeypatch.setattr("netloom.cli.bench.run_costs.SETTLE_S", 0.0)
     monkeypatch.setattr("netloom.runs.energy.find_spec", lambda name: None)
     task = small_mlp(epochs=3)
-    monkeypatch.setattr("netloom.cli.bench.running.LEAST_S", 0.1)
+    monkeypatch.setattr("netloom.cli.bench.run_costs.LEAST_S", 0.1)
     found = measure_cost(task, 1)
     # A tenth of a second is too short for the promise of 2 %, which the slow test holds.
     assert all(-0.05 < share.median < 5 for share in (found.recorded, found.observed, found.saved))
@@ -74,7 +74,7 @@ def test_counting_takes_nothing_away_from_what_is_counted(monkeypatch: pytest.Mo
 @pytest.mark.slow
 def test_each_library_trains_the_same_network(one: Peer) -> None:
     task = small_mlp(epochs=1)
-    begun(one, task, prepare(task.project.data))()
+    prepare_run(one, task, prepare(task.project.data))()
 
 
 def test_the_canvas_without_its_tools(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,7 +141,7 @@ def test_every_way_to_submit_from_a_terminal_carries_its_user(
     monkeypatch.setenv("NETLOOM_WAITING_EACH", "99")
     monkeypatch.setenv("NETLOOM_HOST", "desk/1234")
     monkeypatch.setenv("LOGNAME", "ann")
-    monkeypatch.setattr("netloom.cli.follow.follow", lambda store, run_id, context: (store.run(run_id), False))
+    monkeypatch.setattr("netloom.cli.run_progress.follow", lambda store, run_id, context: (store.run(run_id), False))
     monkeypatch.setattr("netloom.cli.commands.sweep._follow", lambda *told: False)
     assert terminal_owner() == "ann@desk"
     document = tmp_path / "moons.json"

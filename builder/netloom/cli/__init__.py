@@ -1,4 +1,4 @@
-"""The command line, `netloom`: all that the pages do, for scripts and servers. Commands live in `commands/`."""
+"""The command line, `netloom`: everything that the pages do, for scripts and servers. `commands/` has the commands."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Carry out one command; without one, start the app.
+    """Run a command; without a command, start the app.
 
-    Returns the exit code: 0; 1 where the document or the data has errors or a run failed; 2 where the command is
-    written wrongly or names something that does not exist (`UsageError`); 130, as a shell expects, where it was
-    interrupted.
+    Returns:
+        The exit code: 0 for success; 1 if the document or the data has errors, or a run failed; 2 if the command is
+        wrong or names something that does not exist (`UsageError`); 130 after Ctrl-C, as shells expect.
     """
     import sys
 

@@ -1,4 +1,4 @@
-"""What a command is, and what it is given: the data folder, and a way to answer people and scripts alike."""
+"""The base class of commands, and the context in which they run: the data folder, and output as text or as JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from abc import ABC, abstractmethod
-from argparse import Action, ArgumentParser, ArgumentTypeError, HelpFormatter, Namespace
+from argparse import SUPPRESS, Action, ArgumentParser, ArgumentTypeError, HelpFormatter, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,11 @@ from typing import Any, ClassVar
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
-UNLIMITED = 2**31 - 1  # from here on, an upper limit is not worth showing
+UNLIMITED = 2**31 - 1  # from here on, an upper limit is technical, and the help does not show it
 
 
-class Failure(Exception):  # noqa: N818  (it is what people did or have that fails, not the program)
-    """What was asked for cannot be done; the message is one sentence. `issues` lists what is wrong with a document."""
+class Failure(Exception):  # noqa: N818  (the document or the run failed, not the program)
+    """A command cannot do what it should; the message is one sentence. `issues` lists the errors of a document."""
 
     def __init__(self, message: str, *, code: int = FAILED, issues: list[dict[str, Any]] | None = None) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class Failure(Exception):  # noqa: N818  (it is what people did or have that fai
 
 
 class Context:
-    """One call: `folder` is the data folder that was asked for, `json` whether the answer is for a script."""
+    """One call of a command: `folder` is the data folder of `--home`, `json` is true if a script reads the answer."""
 
     def __init__(self, folder: Path | None, as_json: bool) -> None:
         self.json = as_json
@@ -36,22 +36,22 @@ class Context:
 
     @property
     def home(self) -> Path:
-        """The data folder."""
+        """The data folder: that of `--home`, otherwise `NETLOOM_HOME` or the default of the system."""
         from netloom.core.data_folder import home
 
         return self._folder or home()
 
     def answer(self, value: Any, text: str) -> None:
-        """Write the result to standard output: `value` as JSON for scripts, or else `text`."""
+        """Write the result to standard output: `value` as JSON for scripts, `text` for people."""
         print(as_json(value) if self.json else text, flush=True)
 
     def note(self, text: str) -> None:
-        """Write a remark to standard error, where it does not mix with the result."""
+        """Write a remark to standard error, so that it does not mix with the result."""
         print(text, file=sys.stderr, flush=True)
 
 
 class Command(ABC):
-    """One command. A new file in `commands/` registers itself by its classes."""
+    """A command. Every subclass in `commands/` registers itself."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
@@ -62,16 +62,16 @@ class Command(ABC):
 
     @abstractmethod
     def run(self, arguments: Namespace, context: Context) -> int:
-        """Do it. Returns the exit code."""
+        """Run the command. Returns the exit code."""
 
 
 def as_json(value: Any) -> str:
-    """`value` as JSON that every parser reads: numbers that are not finite become null."""
+    """`value` as JSON that every parser reads: NaN and infinity, which JSON lacks, become null."""
     return json.dumps(_finite(value), indent=1, allow_nan=False, default=str)
 
 
 @dataclass(frozen=True)
-class _Whole:
+class _IntegerRange:
     low: int
     high: int
 
@@ -88,18 +88,29 @@ class _Whole:
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
-    """The type of an argument that is a whole number from `low` to `high`."""
-    return _Whole(low, high)
+    """The argparse type of a whole number from `low` to `high`."""
+    return _IntegerRange(low, high)
 
 
 class RangeFormatter(HelpFormatter):
-    """Shows the range of a whole number behind its help."""
+    """Appends the range of a whole number to its help."""
 
     def _get_help_string(self, action: Action) -> str | None:
         bounds, text = action.type, super()._get_help_string(action)
-        if not isinstance(bounds, _Whole) or bounds.high >= UNLIMITED or not text:
+        if not isinstance(bounds, _IntegerRange) or bounds.high >= UNLIMITED or not text:
             return text
         return f"{text} [{bounds.low}–{bounds.high}]"
+
+
+def add_action(actions: Any, name: str, summary: str) -> ArgumentParser:
+    """Add the parser of a subcommand, such as `list` of `netloom data`.
+
+    `--home` and `--json` work after it, too. They are suppressed in its help, because that of the command has them.
+    """
+    parser: ArgumentParser = actions.add_parser(name, help=summary, description=f"{summary}.", allow_abbrev=False)
+    parser.add_argument("--home", metavar="FOLDER", default=SUPPRESS, help=SUPPRESS)
+    parser.add_argument("--json", action="store_true", default=SUPPRESS, help=SUPPRESS)
+    return parser
 
 
 def _finite(value: Any) -> Any:

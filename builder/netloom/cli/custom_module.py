@@ -1,4 +1,4 @@
-"""A person's own PyTorch module, which is imported from their folder, run once, and recorded as a program."""
+"""A custom PyTorch module, imported from the current folder, run once, and recorded as an exported program."""
 
 from __future__ import annotations
 
@@ -24,62 +24,73 @@ if TYPE_CHECKING:
     from netloom.compile.importers import TrainingFacts
 
 EXAMPLES = "example_inputs"
-_SPELLING = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_][\w.]*)")
+_OBJECT_NAME = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<name>[A-Za-z_][\w.]*)")
 _SHAPE = re.compile(r"(?P<shape>[1-9]\d{0,6}(x[1-9]\d{0,6}){0,5})(:(?P<kind>int|float|bool))?")
-_HOW = "give a shape for each with --input, such as --input 1x3x224x224 or --input 1x64:int for whole numbers"
+_INPUT_HELP = "give a shape for each with --input, such as --input 1x3x224x224 or --input 1x64:int for whole numbers"
 
 
-def is_own(text: str) -> bool:
-    """Whether an argument names something in Python and no file."""
-    return _SPELLING.fullmatch(text) is not None and not Path(text).exists()
+def names_python_object(text: str) -> bool:
+    """Whether an argument names a Python object, such as `models:make`, and not a file."""
+    return _OBJECT_NAME.fullmatch(text) is not None and not Path(text).exists()
 
 
 def record(text: str, shapes: list[str], target: Path) -> tuple[str, TrainingFacts | None]:
-    """Run what `text` names and write the network that it gives as a program.
+    """Import the module that `text` names, export it with `torch.export`, and write the program to `target`.
 
-    Returns what the network is called, and how it works while it is trained, where that can be recorded, too.
+    Returns:
+        The name of the module's class, and how the module differs in training; None if that cannot be recorded.
 
     Raises:
-        Failure: it cannot be imported, gives no module, or cannot be recorded; it says what to do.
+        Failure: the object cannot be imported, is not a module, or cannot be exported.
+        UsageError: `text` or a shape is wrong, or the inputs are not known.
     """
     import torch
 
-    model, inputs = _found(text)
-    example_inputs = tuple(_example(shape) for shape in shapes) or inputs
+    model, inputs = _load_module(text)
+    example_inputs = tuple(_example_input(shape) for shape in shapes) or inputs
     if not example_inputs:
-        raise UsageError(f"{text} does not define its inputs (it has no {EXAMPLES}); {_HOW}.")
+        raise UsageError(f"{text} does not define its inputs (it has no {EXAMPLES}); {_INPUT_HELP}.")
     model.eval()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of libraries about themselves
+        warnings.simplefilter("ignore")  # about internals of torch.export, which users cannot change
         for name in RECORDING_LOGGERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        program = _recorded(model, example_inputs, text)
+        program = _export_program(model, example_inputs, text)
         torch.export.save(program, target)
-        return type(model).__name__, training_facts(model, program, lambda: _recorded(model, example_inputs, text))
+        return type(model).__name__, training_facts(
+            model, program, lambda: _export_program(model, example_inputs, text)
+        )
 
 
-def _recorded(model: nn.Module, example_inputs: tuple[torch.Tensor, ...], text: str) -> Any:
-    """The program: for any number of examples where it can be followed so, or else for as many as were given."""
+def _export_program(model: nn.Module, example_inputs: tuple[torch.Tensor, ...], text: str) -> Any:
+    """The exported program, with a dynamic batch dimension if the module allows one."""
     import torch
 
+    # torch.export specializes a dimension of size 1, so a batch of one is repeated before its axis is marked dynamic:
+    # https://docs.pytorch.org/docs/stable/export.html
     if all(value.dim() > 0 for value in example_inputs) and len({value.shape[0] for value in example_inputs}) == 1:
         batched_inputs = tuple(torch.cat([value] * (3 if value.shape[0] == 1 else 1)) for value in example_inputs)
         shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in batched_inputs)
-        with contextlib.suppress(Exception):  # some networks fix their batch; then the next try tells what is wrong
+        with contextlib.suppress(Exception):  # some modules fix their batch size; the export below reports other errors
             return torch.export.export(model, batched_inputs, dynamic_shapes=shapes)
     try:
         return torch.export.export(model, example_inputs)
-    except Exception as error:  # what people's own code and the recording raise has any class
+    except Exception as error:  # custom code and the export raise exceptions of any class
         reason = plain(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)[:300]
         raise Failure(f"torch.export cannot record {text} with these inputs: {reason}") from None
 
 
-def _found(text: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
-    """The network, and the inputs that are given with it."""
+def _load_module(text: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
+    """The module that `text` names, and the `example_inputs` that belong to it.
+
+    Raises:
+        Failure: the import or the call fails, or the object is not a module.
+        UsageError: there is no such object.
+    """
     import torch
     from torch import nn
 
-    match = _SPELLING.fullmatch(text)
+    match = _OBJECT_NAME.fullmatch(text)
     if match is None:
         raise UsageError(f"{text!r} is not a Python object; write module:function, such as models:make.")
     folder = str(Path.cwd())
@@ -91,7 +102,7 @@ def _found(text: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     except ModuleNotFoundError as error:
         raise UsageError(f"There is no module {error.name!r} in {folder} or among the installed packages.") from None
     except Exception as error:
-        raise Failure(f"{match['module']} fails while it is imported: {_said(error)}") from None
+        raise Failure(f"{match['module']} fails while it is imported: {_describe_error(error)}") from None
     examples = getattr(value, EXAMPLES, None)
     for part in match["name"].split("."):
         if not hasattr(value, part):
@@ -103,7 +114,7 @@ def _found(text: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
         examples = getattr(value, EXAMPLES, examples)
         examples = examples() if callable(examples) else examples
     except Exception as error:
-        raise Failure(f"{text} fails when it is called without arguments: {_said(error)}") from None
+        raise Failure(f"{text} fails when it is called without arguments: {_describe_error(error)}") from None
     if not isinstance(value, nn.Module):
         raise Failure(f"{text} gives a {type(value).__name__}, but a torch.nn.Module is needed.")
     examples = (examples,) if isinstance(examples, torch.Tensor) else examples
@@ -114,12 +125,12 @@ def _found(text: str) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
     return value, tuple(examples or ())
 
 
-def _said(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     return plain(f"{type(error).__name__}: {error}")[:300]
 
 
-def _example(text: str) -> torch.Tensor:
-    """A tensor of a shape such as 1x3x224x224, or of whole numbers as in 1x64:int."""
+def _example_input(text: str) -> torch.Tensor:
+    """A tensor of zeros for a shape such as `1x3x224x224`, or of integers for `1x64:int`."""
     import torch
 
     match = _SHAPE.fullmatch(text)

@@ -1,4 +1,4 @@
-"""How a person's own PyTorch module works while it is trained, as far as its program for answering does not tell."""
+"""What a custom PyTorch module does in training only, which its exported program for evaluation does not contain."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from netloom.compile.importers import TrainingFacts
 
 _ATTENTION = "scaled_dot_product_attention"
-# These are random in training and are drawn as layers, or their rate is handed on.
-_KEPT = (
+# Operations that are random in training and are imported as layers with their rate, so they need no remark.
+_IMPORTED_RANDOM_OPERATIONS = (
     "dropout",
     "feature_dropout",
     "alpha_dropout",
@@ -30,7 +30,7 @@ _KEPT = (
 def training_facts(
     model: nn.Module, program: ExportedProgram, record: Callable[[], ExportedProgram]
 ) -> TrainingFacts | None:
-    """What differs in a second program that `record` makes of the model in training; None where it cannot be made."""
+    """What differs when `record` exports the model in training mode; None if that export fails."""
     from torch import nn
 
     from netloom.compile.importers import TrainingFacts
@@ -38,28 +38,30 @@ def training_facts(
     model.train()
     try:
         training = record()
-    except Exception:  # people's own code may fail in training in any way, and answers all the same
+    except Exception:  # custom code may fail in training mode in any way; its evaluation mode is enough to import it
         return None
     finally:
         model.eval()
     attention_dropout = {
         path: part.dropout for path, part in model.named_modules() if isinstance(part, nn.MultiheadAttention)
     }
-    return TrainingFacts(_attention(training), attention_dropout, tuple(_remarks(program, training)))
-
-
-def _attention(program: ExportedProgram) -> tuple[float, ...]:
-    """The dropout of each attention in the order of the program."""
-    return tuple(
-        float(node.kwargs.get("dropout_p", node.args[4] if len(node.args) > 4 else 0.0))
-        for node in program.graph.nodes
-        if node.op == "call_function" and _name(node.target) == _ATTENTION
+    return TrainingFacts(
+        _attention_dropouts(training), attention_dropout, tuple(_training_differences(program, training))
     )
 
 
-def _remarks(evaluation: ExportedProgram, training: ExportedProgram) -> list[str]:
+def _attention_dropouts(program: ExportedProgram) -> tuple[float, ...]:
+    """The dropout rate of each attention, in the order of the program."""
+    return tuple(
+        float(node.kwargs.get("dropout_p", node.args[4] if len(node.args) > 4 else 0.0))
+        for node in program.graph.nodes
+        if node.op == "call_function" and _operation_name(node.target) == _ATTENTION
+    )
+
+
+def _training_differences(evaluation: ExportedProgram, training: ExportedProgram) -> list[str]:
     remarks = []
-    added = _random(training) - _random(evaluation)
+    added = _random_operations(training) - _random_operations(evaluation)
     if added:
         names = ", ".join(f"{name} ({count}×)" if count > 1 else name for name, count in sorted(added.items()))
         remarks.append(
@@ -75,7 +77,7 @@ def _remarks(evaluation: ExportedProgram, training: ExportedProgram) -> list[str
     return remarks
 
 
-def _random(program: ExportedProgram) -> Counter[str]:
+def _random_operations(program: ExportedProgram) -> Counter[str]:
     import torch
 
     return Counter(
@@ -83,9 +85,9 @@ def _random(program: ExportedProgram) -> Counter[str]:
         for node in program.graph.nodes
         if node.op == "call_function"
         and torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
-        and (name := _name(node.target)) not in _KEPT
+        and (name := _operation_name(node.target)) not in _IMPORTED_RANDOM_OPERATIONS
     )
 
 
-def _name(target: object) -> str:
+def _operation_name(target: object) -> str:
     return str(target).removeprefix("aten.").split(".")[0].rstrip("_")

@@ -1,4 +1,4 @@
-"""From the words of a command line to a command, and from what goes wrong to a sentence."""
+"""Parses the command line, runs the command, and turns exceptions into sentences and exit codes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from netloom.core.errors import UsageError
 from netloom.core.text import plain
 
 DEFAULT = "app"
-_WITH_VALUE = ("--home",)
-_GENERAL = ("--json", "-h", "--help", "--version")
-# The system's errors about a path that somebody wrote; others, such as a full disk, are not about the command.
+_OPTIONS_WITH_VALUE = ("--home",)
+_OPTIONS_WITHOUT_VALUE = ("--json", "-h", "--help", "--version")
+# Errors of the system about a path in the command; others, such as a full disk, are not the fault of the command.
 _WRONG_PATH = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
 class _Version(Action):
-    """Looks the version up only when it is asked for."""
+    """Looks up the version only for `--version`."""
 
-    def __call__(self, parser: ArgumentParser, *rest: Any) -> None:
+    def __call__(self, parser: ArgumentParser, *_: Any) -> None:
         from importlib.metadata import version
 
         print(f"netloom {version('netloom')}")
@@ -37,7 +37,7 @@ class _Version(Action):
 
 
 class _Parser(ArgumentParser):
-    """Leaves it to others to say what was wrong, as scripts are told in JSON."""
+    """Raises `UsageError` where argparse would exit, because with `--json` an error is JSON."""
 
     def __init__(self, *names: Any, **settings: Any) -> None:
         super().__init__(*names, **{"formatter_class": RangeFormatter, **settings})
@@ -48,24 +48,24 @@ class _Parser(ArgumentParser):
 
 
 def entry(argv: Sequence[str]) -> int:
-    """Carry out the command that `argv` names. Returns the exit code."""
+    """Run the command that `argv` names. Returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to fail
+            stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode must not end a command
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     try:
-        arguments = parser().parse_args(_completed(argv))
+        arguments = parser().parse_args(_with_default_command(argv))
     except SystemExit as end:
         return int(end.code or 0)
     except UsageError as error:
-        return _fail(Failure(str(error), code=USAGE), Context(None, "--json" in argv))
+        return _report_failure(Failure(str(error), code=USAGE), Context(None, "--json" in argv))
     home = Path(arguments.home).expanduser().absolute() if arguments.home else None
-    return _guarded(registry()[arguments.command], arguments, Context(home, arguments.json))
+    return _run(registry()[arguments.command], arguments, Context(home, arguments.json))
 
 
 def parser() -> ArgumentParser:
-    """The parser of all commands; `--home` and `--json` may stand before or after the command."""
+    """The parser of all commands; `--home` and `--json` work before and after the command."""
     main = _Parser(
         "netloom",
         description="Build, train, explain and export neural networks.",
@@ -73,30 +73,30 @@ def parser() -> ArgumentParser:
         allow_abbrev=False,
     )
     main.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    _general(main, home=None, json=False)
+    _add_general_options(main, home=None, json=False)
     commands = main.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in registry().values():
         part = commands.add_parser(
             command.name, help=command.summary, description=f"{command.summary}.", allow_abbrev=False
         )
-        _general(part, home=SUPPRESS, json=SUPPRESS)
+        _add_general_options(part, home=SUPPRESS, json=SUPPRESS)
         command.add_arguments(part)
     return main
 
 
-def _general(part: ArgumentParser, *, home: str | None, json: str | bool) -> None:
+def _add_general_options(part: ArgumentParser, *, home: str | None, json: str | bool) -> None:
     part.add_argument("--home", metavar="FOLDER", default=home, help="data folder (default: NETLOOM_HOME)")
     part.add_argument("--json", action="store_true", default=json, help="print JSON, for scripts")
 
 
-def _completed(argv: Sequence[str]) -> list[str]:
-    """`argv` with the command that is meant where none is named."""
+def _with_default_command(argv: Sequence[str]) -> list[str]:
+    """`argv`, with the default command if it names none."""
     position = 0
     while position < len(argv):
         word = argv[position]
-        if word in _WITH_VALUE:
+        if word in _OPTIONS_WITH_VALUE:
             position += 2
-        elif word in _GENERAL or word.partition("=")[0] in _WITH_VALUE:
+        elif word in _OPTIONS_WITHOUT_VALUE or word.partition("=")[0] in _OPTIONS_WITH_VALUE:
             position += 1
         else:
             break
@@ -106,21 +106,21 @@ def _completed(argv: Sequence[str]) -> list[str]:
     return list(argv) if named else [*argv[:position], DEFAULT, *argv[position:]]
 
 
-def _guarded(command: Command, arguments: Namespace, context: Context) -> int:
+def _run(command: Command, arguments: Namespace, context: Context) -> int:
     try:
         return command.run(arguments, context)
     except KeyboardInterrupt:
         context.note("Interrupted.")
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the answer has seen enough; what is still buffered goes nowhere.
+        # The reader, such as `head`, has closed the pipe. Python flushes at exit and would report the same error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        return _fail(_failure(error, context, arguments.command), context)
+        return _report_failure(_failure_of(error, context, arguments.command), context)
 
 
-def _fail(failure: Failure, context: Context) -> int:
+def _report_failure(failure: Failure, context: Context) -> int:
     sentence = plain(str(failure))
     if context.json:
         with contextlib.suppress(OSError):
@@ -131,8 +131,8 @@ def _fail(failure: Failure, context: Context) -> int:
     return failure.code
 
 
-def _failure(error: Exception, context: Context, command: str) -> Failure:
-    """What went wrong, as a sentence. Errors of Netloom's own classes are sentences already."""
+def _failure_of(error: Exception, context: Context, command: str) -> Failure:
+    """The exception as a sentence. The messages of Netloom's own exceptions are sentences already."""
     if isinstance(error, Failure):
         return error
     if isinstance(error, OSError) and error.strerror:
@@ -146,11 +146,11 @@ def _failure(error: Exception, context: Context, command: str) -> Failure:
         return Failure(f"The network has {count}:", issues=[issue.as_json() for issue in issues])
     if type(error).__module__.partition(".")[0] == "netloom":
         return Failure(str(error))
-    return Failure(f"Netloom itself failed ({type(error).__name__}: {str(error)[:200]}).{_logged(context, command)}")
+    return Failure(f"Netloom itself failed ({type(error).__name__}: {str(error)[:200]}).{_log_error(context, command)}")
 
 
-def _logged(context: Context, command: str) -> str:
-    """Keep the details of an error of ours; says where."""
+def _log_error(context: Context, command: str) -> str:
+    """Write the traceback of an unexpected error to the log. Returns a sentence that says where."""
     try:
         context.home.mkdir(parents=True, exist_ok=True)
         path = context.home / log.ERRORS

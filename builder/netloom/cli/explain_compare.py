@@ -1,5 +1,5 @@
-"""What `netloom explain` tells beside a single answer: two explanations held against each other, the same one with the
-weights of each checkpoint, and what the network goes by over many rows."""
+"""The comparisons of `netloom explain`: two explanations, one explanation across checkpoints, and a global explanation
+over many rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netloom.cli.method_options import method_options
-from netloom.cli.selection import find_trained
+from netloom.cli.selection import load_trained_run
 from netloom.cli.text import number, table
 from netloom.core.text import plain
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from netloom.store import Store
 
 Answer = tuple[Any, str]
-WHICH = ("test", "validation", "train", "worst")
+ROW_CHOICES = ("test", "validation", "train", "worst")
 PARTS_SHOWN = 15
 
 
-def beside_arguments(parser: ArgumentParser) -> None:
-    """The options that ask for one of these."""
+def add_comparison_arguments(parser: ArgumentParser) -> None:
+    """Declare the options of comparisons."""
     parser.add_argument("--against", metavar="RUN", help="compare with the explanation of another run")
     parser.add_argument("--against-method", metavar="M", help="compare with another method")
     parser.add_argument(
@@ -31,15 +31,15 @@ def beside_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--through-training", action="store_true", help="explain across all checkpoints")
     parser.add_argument(
-        "--over", choices=WHICH, help="global explanation over a split, or over the rows with the greatest loss"
+        "--over", choices=ROW_CHOICES, help="global explanation over a split, or over the rows with the greatest loss"
     )
     parser.add_argument(
         "--rows", metavar="N", type=int, help="with --over: maximum number of rows, sampled with --seed"
     )
 
 
-def asks_beside(arguments: Namespace) -> bool:
-    """Whether one of these is asked for."""
+def is_comparison(arguments: Namespace) -> bool:
+    """Whether the arguments ask for a comparison or a global explanation."""
     return bool(
         arguments.against
         or arguments.against_method
@@ -49,19 +49,25 @@ def asks_beside(arguments: Namespace) -> bool:
     )
 
 
-def beside(
+def answer_comparison(
     store: Store, trained: TrainedRun, arguments: Namespace, method: str, example: int | dict[str, Any], target: Any
 ) -> Answer:
-    """The answer, as JSON values and as text. Raises: Failure, ExplainError, CheckpointError."""
+    """The comparison as plain values for JSON, and as text.
+
+    Raises:
+        Failure: a run has no weights.
+        ExplainError: a method or an option does not fit.
+        CheckpointError: there is no such checkpoint.
+    """
     folder = store.artifacts(trained.run.id).local_directory() if trained.run else Path()
     if arguments.over:
-        return _over(trained, arguments, folder, target)
+        return _over_rows(trained, arguments, folder, target)
     if arguments.through_training:
-        return _through(trained, folder, method, example, target, arguments)
-    return _against(store, trained, folder, arguments, method, example, target)
+        return _through_training(trained, folder, method, example, target, arguments)
+    return _against_other(store, trained, folder, arguments, method, example, target)
 
 
-def _against(
+def _against_other(
     store: Store,
     trained: TrainedRun,
     folder: Path,
@@ -74,7 +80,8 @@ def _against(
     from netloom.explain.evidence.comparison import Side, side_by_side
 
     options, second_method = method_options(trained, arguments), arguments.against_method or method
-    # What only one of two methods takes is obeyed by that one; what neither takes is refused by the first.
+    # An option that only one of the two methods has applies to that method alone. One that neither has goes to the
+    # first, which then refuses it with a sentence.
     second_options = taken(second_method, options)
     first_options = {
         name: value for name, value in options.items() if name in taken(method, options) or name not in second_options
@@ -83,7 +90,7 @@ def _against(
     other_run, other_checkpoint = trained, arguments.against_checkpoint or checkpoint
     other_folder = folder
     if arguments.against or arguments.against_checkpoint:
-        other_run = find_trained(store, arguments.against or arguments.run, arguments.against_checkpoint or "")
+        other_run = load_trained_run(store, arguments.against or arguments.run, arguments.against_checkpoint or "")
         other_folder = store.artifacts(other_run.run.id).local_directory() if other_run.run else folder
         other_checkpoint = arguments.against_checkpoint or other_run.project.training.keep
     comparison = side_by_side(
@@ -93,10 +100,10 @@ def _against(
         target=target,
         seed=arguments.seed,
     )
-    return comparison.as_json(), "\n".join(_lines(comparison))
+    return comparison.as_json(), "\n".join(_comparison_lines(comparison))
 
 
-def _lines(comparison: Comparison) -> list[str]:
+def _comparison_lines(comparison: Comparison) -> list[str]:
     lines = [
         plain(f"{comparison.first.target.quantity}, row {comparison.first.example.row}"),
         comparison.agreement.sentence,
@@ -110,7 +117,7 @@ def _lines(comparison: Comparison) -> list[str]:
     return lines
 
 
-def _through(
+def _through_training(
     trained: TrainedRun, folder: Path, method: str, example: int | dict[str, Any], target: Any, arguments: Namespace
 ) -> Answer:
     from netloom.explain.dataset.training_trajectory import scrub
@@ -118,8 +125,8 @@ def _through(
     options = method_options(trained, arguments)
     trajectory = scrub(trained, folder, method, example, target=target, seed=arguments.seed, **options)
     rows = [
-        (frame.label, plain(frame.explanation.prediction.text), _told(frame.probability),
-         number(frame.explanation.answer), _told(frame.agreement.spearman))
+        (frame.label, plain(frame.explanation.prediction.text), _number_cell(frame.probability),
+         number(frame.explanation.answer), _number_cell(frame.agreement.spearman))
         for frame in trajectory.frames
     ]  # fmt: skip
     header = ("weights", "answer", "probability", "explained number", "agreement with the last")
@@ -131,11 +138,11 @@ def _through(
     return {"bounds": trajectory.bounds, "checkpoints": value}, "\n".join(text)
 
 
-def _told(value: float | None) -> str:
+def _number_cell(value: float | None) -> str:
     return "" if value is None else number(value)
 
 
-def _over(trained: TrainedRun, arguments: Namespace, folder: Path, target: Any) -> Answer:
+def _over_rows(trained: TrainedRun, arguments: Namespace, folder: Path, target: Any) -> Answer:
     from netloom.explain.dataset.global_attribution import overall
 
     attribution = overall(

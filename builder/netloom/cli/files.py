@@ -1,5 +1,4 @@
-"""Files that a command line names: those that are read have to exist, and those that are written do not, unless
-`--force` is given."""
+"""Paths on the command line: inputs must exist, and outputs must not, except with `--force`."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from pathlib import Path
 from netloom.core.errors import UsageError
 
 
-def force_argument(parser: ArgumentParser) -> None:
+def add_force_argument(parser: ArgumentParser) -> None:
     """Declare `--force`."""
     parser.add_argument("--force", action="store_true", help="overwrite files that exist")
 
@@ -30,7 +29,7 @@ def existing(path: str | Path) -> Path:
 def new_file(path: str | Path, *, force: bool) -> Path:
     """The path of a file that a command may write.
 
-    Commands call this before they start to work, so that nobody waits for a result that cannot be saved.
+    Commands call this before they compute, so that nobody waits for a result that cannot be saved.
 
     Raises:
         UsageError: the file exists and `force` is not set, it is a folder, or its folder does not exist.
@@ -49,7 +48,7 @@ def new_folder(path: Path, *, force: bool) -> Path:
     """The path of a folder that a command may fill; folders above it are created when files are written.
 
     Raises:
-        UsageError: it holds files and `force` is not set, or a file stands in its ancestor.
+        UsageError: it has files in it and `force` is not set, or a file has its name or that of a folder above.
     """
     if any(ancestor.is_file() for ancestor in (path, *path.parents)):
         raise UsageError(f"{path} cannot be a folder, because a file has this name; choose another name.")

@@ -1,4 +1,4 @@
-"""`netloom explain --method flow`: how much of the answer goes along each edge, as JSON, CSV or a painted graph."""
+"""`netloom explain --method flow`: the share of each edge in the score, as text, JSON, CSV or an SVG drawing."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ENDINGS = (".csv", ".svg", ".json")
 
 
 def flow_method(trained: TrainedRun) -> Method:
-    """The flow as it stands among the methods."""
+    """The flow as an entry of the list of methods."""
     reason = flow_obstacle(trained)
     return Method(METHOD, TITLE, SUMMARY, URL, not reason, reason, LAYERS)
 
 
-def follow(
+def explain_flow(
     trained: TrainedRun,
     example: int | Mapping[str, Any],
     target: Asked,
@@ -36,10 +36,13 @@ def follow(
     to: str | None,
     baseline: Baseline,
 ) -> tuple[dict[str, Any], str]:
-    """The flow in plain JSON values and in words; written to the file `to`, where one is named.
+    """Compute the attribution flow, and write it to the file `to` if that is set.
+
+    Returns:
+        The flow as plain values for JSON, and as text.
 
     Raises:
-        UsageError: the file's ending names no kind of file that can be written.
+        UsageError: the file name does not end in .csv, .svg or .json.
     """
     if to is not None and Path(to).suffix.lower() not in ENDINGS:
         raise UsageError(f"--to {to[:80]!r}: a flow is written to a file that ends in .csv, .svg or .json.")

@@ -1,4 +1,4 @@
-"""`netloom train --job`: a run as a file that a cluster's own scheduler takes."""
+"""`netloom train --job`: a run as a job file for the scheduler of a cluster."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from netloom.document import Project
 
 IMAGE = "netloom"
-STARTS = {".yaml": "kubectl apply -f", ".yml": "kubectl apply -f", ".sh": "sbatch", ".sbatch": "sbatch"}
+START_COMMANDS = {".yaml": "kubectl apply -f", ".yml": "kubectl apply -f", ".sh": "sbatch", ".sbatch": "sbatch"}
 
 
 def write_job(project: Project, workers: int, file: str, image: str, context: Context, *, force: bool = False) -> int:
     """Write a RayJob or a batch script that trains `project`. Returns the exit code.
 
     Raises:
-        UsageError: the file's ending says neither of the two.
-        CompileError, StartError: the project cannot be trained so.
+        UsageError: the file name does not end in .yaml, .yml, .sh or .sbatch.
+        CompileError: the project has errors.
+        StartError: the project cannot be trained on a cluster.
     """
     from netloom.compile import CompileError
     from netloom.data import schema
@@ -30,14 +31,14 @@ def write_job(project: Project, workers: int, file: str, image: str, context: Co
     from netloom.runs.cluster.manifest import rayjob, slurm
     from netloom.validation import analyse
 
-    if Path(file).suffix not in STARTS:
-        raise UsageError(f"--job takes a name that ends in .yaml (Kubernetes) or .sh (Slurm), received {file!r}.")
+    if Path(file).suffix not in START_COMMANDS:
+        raise UsageError(f"--job takes a name that ends in .yaml (Kubernetes) or .sh (Slurm), received {file[:80]!r}.")
     path = new_file(file, force=force)
     cluster.check(project, workers, here=False)
     analysis = analyse(project, schema(project.data, context.home))
     if analysis.errors:
         raise CompileError(analysis.errors)
-    command = STARTS[path.suffix]
+    command = START_COMMANDS[path.suffix]
     text = slurm(project, workers) if command == "sbatch" else rayjob(project, workers, image)
     write_bytes(path, text.encode())
     context.answer({"job": str(path), "workers": workers}, f"Wrote {path}; {command} {path} starts it.")

@@ -1,4 +1,4 @@
-"""`netloom train --find-rate`: rates that were tried, and the one to begin with."""
+"""`netloom train --find-rate`: the LR range test."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def find_rate(project: Project, context: Context) -> int:
-    """Try learning rates on a project's data, in this process.
+    """Run an LR range test on the data of a project, in this process. Returns the exit code.
 
     Raises:
-        Failure: there is nothing to try.
+        Failure: the task of the project has no LR range test, or the data or the training fails.
     """
     from netloom.data import DataError, prepare
     from netloom.runs import lr_finder

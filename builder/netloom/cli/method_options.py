@@ -1,4 +1,4 @@
-"""The options of a method at the command line: the baseline, the steps, the layer and the neuron."""
+"""Options of explanation methods on the command line: baseline, steps, layer and neuron."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 FROM_FILE = "file:"
 
 
-def method_arguments(parser: ArgumentParser) -> None:
-    """The options that methods take."""
+def add_method_arguments(parser: ArgumentParser) -> None:
+    """Declare the options that methods have."""
     parser.add_argument("--node", metavar="PATH", help="layer to explain, such as conv2d_1 or block_1.0.linear_1")
     parser.add_argument("--neuron", metavar="PLACE", help="unit of that layer, such as 3 or 3,0,1")
     parser.add_argument(
@@ -33,10 +33,10 @@ def method_arguments(parser: ArgumentParser) -> None:
 
 
 def method_options(trained: TrainedRun, arguments: Namespace) -> dict[str, Any]:
-    """Those that were given, as `explain` takes them.
+    """The options on the command line as keyword arguments of `explain`.
 
     Raises:
-        UsageError: the file of a baseline holds more or less than one row.
+        UsageError: the file of a baseline does not have exactly one row.
     """
     values = {
         "node": arguments.node,

@@ -1,4 +1,4 @@
-"""Raw rows from a file, to predict for."""
+"""Raw rows from a file or from standard input."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ STDIN = "-"
 
 
 def read_rows(path: str, preprocess: Mapping[str, Any]) -> RowFile:
-    """The rows of a CSV file with a header, or of JSON, as an exported network reads them. "-" reads standard input.
+    """Read the rows of a CSV file with a header or of JSON, as an exported bundle does. "-" is standard input.
 
     Raises:
-        Failure: it cannot be read; the message names the place.
+        Failure: the file cannot be read; the message names the line or the row.
     """
     from netloom.data.tables import row_file
     from netloom.data.tables.dialect import FileError
@@ -34,11 +34,11 @@ def read_rows(path: str, preprocess: Mapping[str, Any]) -> RowFile:
 
 
 def read_row(path: str, preprocess: Mapping[str, Any]) -> dict[str, Any]:
-    """The only row of a file, what is odd about it told on standard error.
+    """Read the only row of a file. Remarks, such as an unknown category, go to standard error.
 
     Raises:
-        Failure: it cannot be read.
-        UsageError: it holds several rows.
+        Failure: the file cannot be read.
+        UsageError: the file has more or less than one row.
     """
     from netloom.data.tables.row_file import reported, summary, unknown_categories
 

@@ -1,4 +1,4 @@
-"""What `netloom runs` does with runs that are there: compare them, go on with them, describe them, hand them over."""
+"""The subcommands of `netloom runs`: compare, reproduce, resume, extend, branch, describe, rebuild and export."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netloom.cli.command import FAILED, INTERRUPTED, Context, Failure, whole
-from netloom.cli.files import force_argument, new_file, new_folder
+from netloom.cli.files import add_force_argument, new_file, new_folder
 from netloom.cli.selection import find_run
 from netloom.cli.text import number, table
 from netloom.core.errors import UsageError
@@ -22,8 +22,8 @@ FORMATS = ("csv", "tensorboard", "mlflow")
 
 
 @dataclass(frozen=True)
-class Action:
-    """A word after `netloom runs`."""
+class RunAction:
+    """A subcommand of `netloom runs`."""
 
     summary: str
     add_arguments: Callable[[ArgumentParser], None]
@@ -57,8 +57,8 @@ def _compare(store: Store, arguments: Namespace, context: Context) -> int:
     return 0
 
 
-def _again(store: Store, arguments: Namespace, context: Context) -> int:
-    from netloom.cli.follow import follow
+def _reproduce(store: Store, arguments: Namespace, context: Context) -> int:
+    from netloom.cli.run_progress import follow
     from netloom.runs.owner import terminal_owner
     from netloom.runs.reproduction import again, compared
 
@@ -82,7 +82,7 @@ def _extend(store: Store, arguments: Namespace, context: Context) -> int:
         extend(store, run.id, arguments.epochs, owner=terminal_owner())
     except ValueError as error:
         raise Failure(str(error)) from None
-    return _followed(store, run.id, context)
+    return _follow_to_end(store, run.id, context)
 
 
 def _resume(store: Store, arguments: Namespace, context: Context) -> int:
@@ -94,7 +94,7 @@ def _resume(store: Store, arguments: Namespace, context: Context) -> int:
         resume(store, run.id, owner=terminal_owner())
     except ValueError as error:
         raise Failure(str(error)) from None
-    return _followed(store, run.id, context)
+    return _follow_to_end(store, run.id, context)
 
 
 def _branch(store: Store, arguments: Namespace, context: Context) -> int:
@@ -107,15 +107,15 @@ def _branch(store: Store, arguments: Namespace, context: Context) -> int:
     try:
         training = {key: value for key, value in values.items() if value is not None}
         branched_id = branch(store, run.id, checkpoint, training=training, owner=terminal_owner())
-    except UsageError:  # there are no such weights
+    except UsageError:  # there is no such checkpoint; UsageError is a ValueError
         raise
     except ValueError as error:
         raise Failure(str(error).splitlines()[0]) from None
-    return _followed(store, branched_id, context)
+    return _follow_to_end(store, branched_id, context)
 
 
-def _followed(store: Store, run_id: str, context: Context) -> int:
-    from netloom.cli.follow import follow
+def _follow_to_end(store: Store, run_id: str, context: Context) -> int:
+    from netloom.cli.run_progress import follow
 
     run, interrupted = follow(store, run_id, context)
     if run.state == "failed":
@@ -184,27 +184,27 @@ def _cell(value: object) -> str:
     return "" if value is None else number(value) if isinstance(value, float) else str(value)
 
 
-def _nothing(parser: ArgumentParser) -> None:
+def _no_arguments(parser: ArgumentParser) -> None:
     pass
 
 
-def _several(parser: ArgumentParser) -> None:
+def _add_runs(parser: ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", help="runs to compare; the first is the baseline")
 
 
-def _single(parser: ArgumentParser) -> None:
+def _add_run(parser: ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN")
 
 
-def _extending(parser: ArgumentParser) -> None:
-    _single(parser)
+def _add_extend_arguments(parser: ArgumentParser) -> None:
+    _add_run(parser)
     parser.add_argument(
         "--epochs", type=whole(1, 10_000), required=True, metavar="N", help="number of additional epochs"
     )
 
 
-def _branching(parser: ArgumentParser) -> None:
-    _single(parser)
+def _add_branch_arguments(parser: ArgumentParser) -> None:
+    _add_run(parser)
     parser.add_argument(
         "--at", default="best", metavar="EPOCH", help="checkpoint: an epoch, best or last (default: best)"
     )
@@ -212,27 +212,27 @@ def _branching(parser: ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, metavar="RATE")
 
 
-def _describing(parser: ArgumentParser) -> None:
-    _single(parser)
+def _add_describe_arguments(parser: ArgumentParser) -> None:
+    _add_run(parser)
     parser.add_argument("--title", metavar="TEXT")
     parser.add_argument("--notes", metavar="TEXT")
     parser.add_argument("--tags", metavar="A,B", help="new tags, which replace the present ones")
 
 
-def _exporting(parser: ArgumentParser) -> None:
+def _add_export_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="*", help="runs to export (default: all)")
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0])
     parser.add_argument("--to", required=True, metavar="PATH", help="a file for csv, a folder for the others")
-    force_argument(parser)
+    add_force_argument(parser)
 
 
 ACTIONS = {
-    "compare": Action("compare settings and results of runs", _several, _compare),
-    "again": Action("reproduce a run, and compare the curves bit for bit", _single, _again),
-    "resume": Action("resume a failed or stopped run from its last checkpoint", _single, _resume),
-    "extend": Action("train a finished run for more epochs", _extending, _extend),
-    "branch": Action("start a new run from a checkpoint", _branching, _branch),
-    "describe": Action("set title, tags and notes of a run", _describing, _describe),
-    "rebuild": Action("restore the list of runs from their folders", _nothing, _rebuild),
-    "export": Action("export runs to CSV, TensorBoard or MLflow", _exporting, _export),
+    "compare": RunAction("compare settings and results of runs", _add_runs, _compare),
+    "again": RunAction("reproduce a run, and compare the curves bit for bit", _add_run, _reproduce),
+    "resume": RunAction("resume a failed or stopped run from its last checkpoint", _add_run, _resume),
+    "extend": RunAction("train a finished run for more epochs", _add_extend_arguments, _extend),
+    "branch": RunAction("start a new run from a checkpoint", _add_branch_arguments, _branch),
+    "describe": RunAction("set title, tags and notes of a run", _add_describe_arguments, _describe),
+    "rebuild": RunAction("restore the list of runs from their folders", _no_arguments, _rebuild),
+    "export": RunAction("export runs to CSV, TensorBoard or MLflow", _add_export_arguments, _export),
 }

@@ -1,4 +1,4 @@
-"""From what people write for a run to the one that they mean."""
+"""Selects the run that RUN names on the command line."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from netloom.store import Run, Store
 
 
-def prepare_argument(parser: ArgumentParser, default: str) -> None:
-    """The option that says how inputs are prepared."""
+def add_prepare_argument(parser: ArgumentParser, default: str) -> None:
+    """Declare `--prepare`, the preprocessing of the inputs."""
     parser.add_argument(
         "--prepare",
         choices=("none", "scale", "standardize"),
@@ -27,22 +27,24 @@ def prepare_argument(parser: ArgumentParser, default: str) -> None:
 
 
 def find_run(store: Store, name: str) -> Run:
-    """The run that is meant, see `netloom.runs.run_lookup`; which one of a sweep is meant is said on standard error.
+    """The run with this id, beginning of an id, or `last`; see `netloom.runs.run_lookup`.
+
+    For `last`, a note on standard error says which run of a sweep was chosen.
 
     Raises:
-        UsageError: there is none, or more than one.
+        UsageError: no run matches, or more than one.
     """
     from netloom.runs import run_lookup
 
     return run_lookup.find_run(store, name, partial(print, file=sys.stderr, flush=True))
 
 
-def find_trained(store: Store, name: str, checkpoint: str = "") -> TrainedRun:
-    """The network of a run with its "best" or "last" weights; else with those that its document says are used.
+def load_trained_run(store: Store, name: str, checkpoint: str = "") -> TrainedRun:
+    """Load the network of a run with its "best" or "last" weights, or those of an epoch (default: the run's choice).
 
     Raises:
         UsageError: there is no such run.
-        Failure: it has no weights yet.
+        Failure: the run has no weights yet.
     """
     from netloom.runs import load_run
 

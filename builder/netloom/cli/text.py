@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 def short(text: str, length: int = 60) -> str:
-    """`plain` text, cut where it is longer than `length`."""
+    """Text without control characters, cut to `length` characters."""
     text = plain(text)
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def issue_line(issue: Mapping[str, object]) -> str:
-    """One finding about a document on one line: how bad, where, what."""
+    """An issue of a document on one line: severity, node and port, message."""
     place = ".".join(str(part) for part in (issue.get("node"), issue.get("port")) if part)
     return plain(f"{issue['severity']}: {place + ': ' if place else ''}{issue['message']}")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> str:
-    """Rows under a head, in columns as wide as needed; the columns named in `right` end flush."""
+    """A text table, with columns as wide as their cells; the columns named in `right` are right-aligned."""
     lines = [[str(cell) for cell in header], *([short(str(cell), 80) for cell in row] for row in rows)]
     widths = [max(_width(line[index]) for line in lines) for index in range(len(header))]
     return "\n".join(
@@ -38,17 +38,17 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], right: Sequen
 
 
 def number(value: float) -> str:
-    """A measure, with four digits that matter."""
+    """A number with thousands separators, or with four significant digits."""
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def measures(values: dict[str, float]) -> str:
-    """Measures by name on one line."""
+    """Metrics by name on one line."""
     return "  ".join(f"{name} {number(value)}" for name, value in values.items())
 
 
-def measured(evaluation: Evaluation) -> str:
-    """The metrics of an evaluation as a table, with intervals and with what a trivial predictor reaches."""
+def metrics_table(evaluation: Evaluation) -> str:
+    """The metrics of an evaluation as a table, with confidence intervals and the metrics of a trivial predictor."""
     reference = evaluation.reference.metrics if evaluation.reference else {}
     rows = []
     for name, value in evaluation.metrics.items():
@@ -59,7 +59,7 @@ def measured(evaluation: Evaluation) -> str:
     return table(header, rows, right=header[1:])
 
 
-def moment(value: datetime) -> str:
+def format_time(value: datetime) -> str:
     """A time in UTC, to the minute."""
     return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
 
@@ -70,7 +70,7 @@ def _padded(cell: str, width: int, right: bool) -> str:
 
 
 def _width(text: str) -> int:
-    """Columns on a terminal: wide letters take two, combining ones none."""
+    """The number of terminal columns: East Asian wide characters take two, combining characters none."""
     return sum(
         0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         for letter in text

@@ -1,4 +1,4 @@
-"""The settings of a recipe on the command line: `--set NAME=VALUE`, and what there is to be set."""
+"""Training settings on the command line: `--set NAME=VALUE`, and the list of all settings."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from netloom.cli.command import Context
     from netloom.document import Training
 
-# Fields that have options, or a place on a page, of their own.
-ELSEWHERE = ("objective", "start", "optimizer_settings", "schedule_settings", "agent", "augment")
+# Fields that other options set, or that hold the settings of an optimizer or schedule, which are listed one by one.
+NOT_LISTED = ("objective", "start", "optimizer_settings", "schedule_settings", "agent", "augment")
 
 
 def with_settings(training: Training, assignments: Sequence[str]) -> Training:
-    """A training section with what `NAME=VALUE` says: a field, or a setting of its optimizer or schedule.
+    """The training settings, changed by assignments `NAME=VALUE`: a field, or a setting of its optimizer or schedule.
 
     Raises:
-        ValueError: a sentence that says what is wrong.
+        ValueError: an assignment is wrong; the message is a sentence.
     """
     from pydantic import ValidationError
 
@@ -30,12 +30,12 @@ def with_settings(training: Training, assignments: Sequence[str]) -> Training:
 
     if not assignments:
         return training
-    changes = [_pair(text) for text in assignments]
-    # First what is chosen, then what is set of it.
+    changes = [_parse_assignment(text) for text in assignments]
+    # First the choice of optimizer and schedule, because it decides which other settings exist.
     changes.sort(key=lambda pair: pair[0] not in ("optimizer", "schedule"))
     values = training.model_dump(mode="json")
     for name, value in changes:
-        _put(values, name, value)
+        _set(values, name, value)
     try:
         return type(training).model_validate(values)
     except ValidationError as error:
@@ -43,24 +43,24 @@ def with_settings(training: Training, assignments: Sequence[str]) -> Training:
 
 
 def list_settings(context: Context) -> int:
-    """Every setting with what it takes, those parents the optimizers and schedules behind their names."""
+    """List every setting with its choices, then the settings of each optimizer and schedule."""
     from netloom.document import Training
     from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, SETTINGS
     from netloom.document.training_settings import about
 
     rows = []
     for name in Training.model_fields:
-        if name not in ELSEWHERE:
+        if name not in NOT_LISTED:
             facts = about(name)
             allowed = ", ".join(facts.choices)
             if name in ("optimizer", "schedule"):
                 allowed = ", ".join(OPTIMIZERS if name == "optimizer" else SCHEDULES)
-            rows.append((name, _shown(facts.default), facts.description, allowed))
+            rows.append((name, _default_text(facts.default), facts.description, allowed))
     for kind, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
         owners: dict[tuple[str, str], list[str]] = {}
         for key, choice in choices.items():
             for name, default in choice.settings.items():
-                owners.setdefault((name, _shown(default)), []).append(key)
+                owners.setdefault((name, _default_text(default)), []).append(key)
         rows += [
             (name, default, SETTINGS[name].help, f"{kind} {', '.join(parents)}")
             for (name, default), parents in owners.items()
@@ -70,15 +70,15 @@ def list_settings(context: Context) -> int:
     return 0
 
 
-def _pair(text: str) -> tuple[str, Any]:
+def _parse_assignment(text: str) -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign or not name.strip():
         raise ValueError(f"A setting is written NAME=VALUE; received {plain(text)[:60]!r}.")
-    return name.strip(), _read(value.strip())
+    return name.strip(), _parse_value(value.strip())
 
 
-def _put(values: dict[str, Any], name: str, value: Any) -> None:
-    """Set a field, or what belongs to it."""
+def _set(values: dict[str, Any], name: str, value: Any) -> None:
+    """Set a field, a rate of a layer, or a setting of the optimizer or schedule."""
     from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 
     field, _, path = name.partition(".")
@@ -97,7 +97,7 @@ def _put(values: dict[str, Any], name: str, value: Any) -> None:
         if choice_settings is not None and name in choice_settings.settings:
             values[settings] = {**values[settings], name: value}
             return
-    available = {kind: ", ".join(_settings_of(values[kind], kind)) or "none" for kind in ("optimizer", "schedule")}
+    available = {kind: ", ".join(_setting_names(values[kind], kind)) or "none" for kind in ("optimizer", "schedule")}
     raise ValueError(
         f"There is no setting {plain(name)[:40]!r}. `netloom train --settings` lists all settings; the optimizer "
         f"{values['optimizer']} has {available['optimizer']}, the schedule {values['schedule']} has "
@@ -105,25 +105,25 @@ def _put(values: dict[str, Any], name: str, value: Any) -> None:
     )
 
 
-def _settings_of(name: str, kind: str) -> list[str]:
+def _setting_names(name: str, kind: str) -> list[str]:
     from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 
     choice = (OPTIMIZERS if kind == "optimizer" else SCHEDULES).get(name)
     return list(choice.settings) if choice else []
 
 
-def _read(text: str) -> Any:
-    """A value as JSON has it; numbers with commas between them are a list, `none` is nothing, all else is text."""
+def _parse_value(text: str) -> Any:
+    """Parse JSON; `1,3` is a list, `none` is None, and anything else is text."""
     if text.lower() in ("", "none", "empty"):
         return None
-    with suppress(ValueError):  # it is no JSON, so a list or text
+    with suppress(ValueError):  # not JSON: a list or text
         return json.loads(text, parse_constant=lambda word: word)
     if "," in text:
-        parts = [_read(part.strip()) for part in text.split(",")]
+        parts = [_parse_value(part.strip()) for part in text.split(",")]
         if all(isinstance(part, (int, float)) for part in parts):
             return parts
     return {"true": True, "false": False, "on": True, "off": "off"}.get(text.lower(), text)
 
 
-def _shown(value: Any) -> str:
+def _default_text(value: Any) -> str:
     return "" if value is None else json.dumps(value) if isinstance(value, (bool, dict, list)) else str(value)

@@ -1,1 +1,1 @@
-"""Benchmarks: Netloom beside what one would write without it, in one process, in turns."""
+"""Benchmarks that measure Netloom and a handwritten or other program in turns, in one process."""

@@ -23,12 +23,12 @@ FLAGS = [
 
 
 def chromium(playwright: Playwright) -> Browser | None:
-    """A headless Chromium: the one on the path, else Playwright's own, else None."""
-    return started(playwright.chromium.launch)
+    """A headless Chromium: that on the path, otherwise that of Playwright, otherwise None."""
+    return launch_first(playwright.chromium.launch)
 
 
-def started(launch: Callable[..., T]) -> T | None:
-    """What a function of Playwright's that launches a Chromium gives for the first one that there is."""
+def launch_first(launch: Callable[..., T]) -> T | None:
+    """The browser that `launch`, a function of Playwright, starts with the first Chromium that works, or None."""
     from playwright.sync_api import Error
 
     on_path = next((name_path for name in NAMES if (name_path := shutil.which(name))), None)

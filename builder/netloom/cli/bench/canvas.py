@@ -1,4 +1,4 @@
-"""From an edit on the canvas to Python's label, in a real browser on the real app, and beside another canvas."""
+"""The time from an edit on the canvas to its label from Python, in a browser with the app, and on another canvas."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
     from netloom.store import Store
 
-# What an edit may take from the pointer's release until its label is seen, in milliseconds, by the number of nodes.
+# Milliseconds from the release of the pointer until the label of an edit is visible, by the number of nodes.
 BUDGET_MS = {20: 120, 100: 160, 300: 300}
-# The median of so many may.
+# The budget holds for the median of this number of edits.
 BUDGET_EDITS = 20
 BUDGET_FRAMES = 50
 BUDGET_BYTES = 2_048
-PEER = Path(__file__).with_name("peer.py")
+PEER = Path(__file__).with_name("peer_canvas.py")
 PEER_NODES = 100
-# What a run needs to get going: meanwhile another worker is made ready for the next one.
+# After a start, the app prepares the worker of the next run, which takes CPU time.
 SETTLE_S = 5.0
 SETTLED_S = 0.3
-# Sets a clock going at the next release of the pointer, and stops it when the label of an edge is there.
+# Starts a stopwatch at the next release of the pointer, and stops it when the label of the edge is in the page.
 _WATCH = """
 (shape) => new Promise((done, failed) => {
   setTimeout(() => failed(new Error('no answer')), 20000);
@@ -80,13 +80,13 @@ _FRAMES = """
 """
 
 
-class Unmeasured(RuntimeError):  # noqa: N818  (it is not wrong, only not measured)
+class Unmeasured(RuntimeError):  # noqa: N818  (a missing browser is not an error)
     """The canvas cannot be measured here; the message says what is missing."""
 
 
 @dataclass(frozen=True)
 class EditTime:
-    """What share of its budget an edit takes at a number of nodes."""
+    """The share of its budget that an edit takes, for a number of nodes."""
 
     nodes: int
     budget_ms: float
@@ -95,10 +95,14 @@ class EditTime:
 
 @dataclass(frozen=True)
 class CanvasTimes:
-    """How long an edit takes, how smoothly a node is dragged, and what an edit sends.
+    """The times of edits, the frame rate of a drag, and the size of messages.
 
-    `peer` is how many times as long the other canvas takes, `training` how many times as long ours takes while a run
-    trains, `frames` are those drawn in a second of a drag, `sent` are the bytes of an edit's largest message.
+    Attributes:
+        edits: the times of edits, by the number of nodes.
+        peer: the time of an edit on the other canvas, relative to ours.
+        training: the time of an edit while a run trains, relative to while it is paused.
+        frames: frames per second while a node is dragged.
+        sent: bytes of the largest message of an edit.
     """
 
     edits: list[EditTime]
@@ -109,7 +113,7 @@ class CanvasTimes:
 
 
 def measure_canvas(repeats: int) -> CanvasTimes:
-    """Measure `repeats` edits beside another canvas and beside a run, and as many alone as the budget is for.
+    """Measure edits against their budgets, and `repeats` edits each against another canvas and during a run.
 
     Raises:
         Unmeasured: Playwright, a Chromium or the other canvas is missing.
@@ -117,7 +121,7 @@ def measure_canvas(repeats: int) -> CanvasTimes:
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="netloom-bench-")))
         browser = stack.enter_context(_browser())
-        server, peer = stack.enter_context(_serving(home / "ours")), stack.enter_context(_serving(home / "peer", PEER))
+        server, peer = stack.enter_context(_serve(home / "ours")), stack.enter_context(_serve(home / "peer", PEER))
         edits = []
         for nodes, budget in BUDGET_MS.items():
             with CanvasTab(browser, server, nodes) as tab:
@@ -137,7 +141,7 @@ def measure_canvas(repeats: int) -> CanvasTimes:
 
 
 class CanvasTab:
-    """A tab with a chain of layers open, in which layers are appended."""
+    """A tab with the Design page of a chain of layers, to which layers are appended."""
 
     def __init__(self, browser: Browser, server: Server, nodes: int) -> None:
         project_id = server.store.create_project(chain(nodes))
@@ -157,7 +161,7 @@ class CanvasTab:
         self.page.close()
 
     def edit(self) -> float:
-        """Append a layer from the palette. Returns the milliseconds until its edge's shape is seen."""
+        """Append a layer from the palette. Returns the milliseconds until the shape of its edge is visible."""
         self._number += 1
         stopwatch: Any = self.page.evaluate_handle(f"() => ({{ promise: ({_WATCH})('tanh_{self._number}') }})")
         self.page.locator('[data-layer="Tanh"]').click()
@@ -167,7 +171,7 @@ class CanvasTab:
         return milliseconds
 
     def sent(self, edits: int) -> int:
-        """The bytes of the largest message up while layers are appended."""
+        """The bytes of the largest message from the browser while layers are appended."""
         self.page.wait_for_timeout(1_000)
         self._sent.clear()
         for _ in range(edits):
@@ -175,9 +179,9 @@ class CanvasTab:
         return max(self._sent)
 
     def drag(self) -> float:
-        """Drag a node about. Returns the frames that are drawn in a second."""
+        """Drag a node around. Returns the frames per second."""
         page = self.page
-        box = page.locator("[data-node]").first.bounding_box()  # those in view alone are drawn
+        box = page.locator("[data-node]").first.bounding_box()  # only visible nodes are in the page
         if box is None:
             raise Unmeasured("The canvas shows no node to drag.")
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -194,7 +198,7 @@ class CanvasTab:
 
 
 def measure_peer(browser: Browser, server: Server, peer: Server, repeats: int) -> Ratio:
-    """How many times as long the other canvas takes to show an answer, in turns with ours, both at 100 nodes."""
+    """The time of an answer on the other canvas relative to ours, measured in turns, both with 100 nodes."""
     netloom_times, peer_times = [], []
     peer_page = browser.new_page(viewport={"width": 1440, "height": 900})
     with CanvasTab(browser, server, PEER_NODES) as tab:
@@ -209,7 +213,7 @@ def measure_peer(browser: Browser, server: Server, peer: Server, repeats: int) -
             peer_times.append(milliseconds)
             netloom_times.append(tab.edit())
     peer_page.close()
-    return ratio(peer_times[1:], netloom_times[1:])  # the first ones warm both up
+    return ratio(peer_times[1:], netloom_times[1:])  # the first repeat is a warm-up
 
 
 def _peer_frame(page: Page) -> Frame:
@@ -219,7 +223,7 @@ def _peer_frame(page: Page) -> Frame:
 
 
 def measure_training(browser: Browser, server: Server, repeats: int) -> Ratio:
-    """How many times as long an edit takes while a run is under way as while it is paused, in turns."""
+    """The time of an edit while a run trains relative to while it is paused, measured in turns."""
     from netloom import runs
     from netloom.templates import templates
 
@@ -237,17 +241,17 @@ def measure_training(browser: Browser, server: Server, repeats: int) -> Ratio:
             for _ in range(repeats):
                 busy.append(tab.edit())
                 runs.pause(store, run_id)
-                _until(store, run_id, "paused")
+                _wait_for_state(store, run_id, "paused")
                 idle.append(tab.edit())
                 runs.proceed(store, run_id)
-                _until(store, run_id, "running")
+                _wait_for_state(store, run_id, "running")
         finally:
             runs.stop(store, run_id)
             runs.wait(store, run_id, 60)
     return ratio(busy, idle)
 
 
-def _until(store: Store, run_id: str, state: str) -> None:
+def _wait_for_state(store: Store, run_id: str, state: str) -> None:
     deadline = time.monotonic() + 10
     while store.run(run_id).state != state and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -285,7 +289,7 @@ def _browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def _serving(home: Path, app: Path | None = None) -> Iterator[Server]:
+def _serve(home: Path, app: Path | None = None) -> Iterator[Server]:
     home.mkdir()
     server = Server(home, app) if app else Server(home)
     try:

@@ -1,4 +1,4 @@
-"""What each method of explanation costs, in passes of the example forward and back, beside Captum called plainly."""
+"""The cost of each explanation method in forward and backward passes, and relative to a direct call of Captum."""
 
 from __future__ import annotations
 
@@ -23,16 +23,22 @@ if TYPE_CHECKING:
     from netloom.runs import TrainedRun
 
 ROW = 1
-# Captum goes through all orders of the groups, of the nine that are usual here 362,880.
+# Captum evaluates all permutations of the groups: with the default of nine, 362,880.
 OPTIONS: Mapping[str, dict[str, Any]] = {"shapley": {"groups": 5}}
 PASSES = 40
 
 
 @dataclass(frozen=True)
 class MethodCost:
-    """One method on one network. `passes` is its time, of that of one pass of a row forward and back; `proven` the same
-    with its proofs; `rows` how many examples go through the network. `captum` is what Captum takes, of the method's
-    time; None where Captum has nothing of the kind, or refuses the network."""
+    """The cost of one method on one network.
+
+    Attributes:
+        passes: its time relative to one forward and backward pass of a row.
+        proven: the same, with all checks of its evidence.
+        rows: the number of examples that pass through the network.
+        captum: the time of Captum relative to that of the method; None if Captum has no such method, or refuses the
+            network.
+    """
 
     network: str
     method: str
@@ -44,17 +50,19 @@ class MethodCost:
 
 
 def measure_methods(repeats: int) -> list[MethodCost]:
-    """All methods on a network for pictures, beside Captum; and on a Transformer, whose tokens have no gradients, so
-    that Captum cannot be called plainly. With fresh weights, and processor time alone."""
+    """Measure all methods on an image network, also against Captum, and on a Transformer, in CPU time.
+
+    Captum has no direct call for a Transformer, because tokens have no gradients. The weights are random.
+    """
     from netloom.templates import templates
 
-    costs = [*_measured(untrained_run(image_network()), repeats, with_captum=True)]
+    costs = [*_measure_network(untrained_run(image_network()), repeats, with_captum=True)]
     text_project = templates()["intents_transformer"].project
-    return [*costs, *_measured(untrained_run(text_project), repeats, with_captum=False)]
+    return [*costs, *_measure_network(untrained_run(text_project), repeats, with_captum=False)]
 
 
 def image_network() -> Project:
-    """Convolutions without maxima, for which every method holds but those of attention."""
+    """A CNN without max pooling, which all methods except those of attention support."""
     image = {"field": "image", "kind": "image", "shape": [1, 24, 24]}
     layers: list[tuple[str, dict[str, Any]]] = [
         ("Input", image),
@@ -68,7 +76,7 @@ def image_network() -> Project:
 
 
 def untrained_run(project: Project) -> TrainedRun:
-    """A project's network with fresh weights, the same each time, as if it were a run's."""
+    """A run with random weights, from a fixed seed."""
     import torch
 
     from netloom.compile import module, source
@@ -79,7 +87,7 @@ def untrained_run(project: Project) -> TrainedRun:
     return TrainedRun(project, source(project), module(project).eval(), prepare(project.data))
 
 
-def _measured(run: TrainedRun, repeats: int, *, with_captum: bool) -> list[MethodCost]:
+def _measure_network(run: TrainedRun, repeats: int, *, with_captum: bool) -> list[MethodCost]:
     from netloom.explain import methods
 
     return [
@@ -90,7 +98,7 @@ def _measured(run: TrainedRun, repeats: int, *, with_captum: bool) -> list[Metho
 
 
 def measure_method(run: TrainedRun, name: str, repeats: int, *, with_captum: bool) -> MethodCost:
-    """What one method costs; `beside` Captum, where Captum has it."""
+    """Measure one method; with `with_captum`, also the same method of Captum."""
     from netloom.explain import explain
     from netloom.explain.core.explainer import registry
 
@@ -105,12 +113,12 @@ def measure_method(run: TrainedRun, name: str, repeats: int, *, with_captum: boo
     for repeat in range(repeats + 1):
         context = _subject(run)
         seconds = [
-            _seconds(_passes(run)) / PASSES,
+            _seconds(_forward_backward_passes(run)) / PASSES,
             _seconds(partial(explainer.run, context)),
             _seconds(lambda: explain(run, name, ROW, **options)),
             _seconds(call_captum) if call_captum else 0.0,
         ]
-        if repeat:  # the first warms up
+        if repeat:  # the first repeat is a warm-up
             for times, value in zip((pass_times, method_times, times_with_checks, captum_times), seconds, strict=True):
                 times.append(value)
     captum = ratio(captum_times, method_times) if call_captum else None
@@ -135,13 +143,13 @@ def _subject(run: TrainedRun) -> Subject:
 def _seconds(work: Callable[[], object]) -> float:
     start = time.process_time()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Captum says that it sets hooks
+        warnings.simplefilter("ignore")  # Captum warns that it sets hooks
         work()
     return time.process_time() - start
 
 
-def _passes(run: TrainedRun) -> Callable[[], object]:
-    """The example through the network and back, some times."""
+def _forward_backward_passes(run: TrainedRun) -> Callable[[], object]:
+    """A function that runs `PASSES` forward and backward passes of the example."""
     import torch
 
     subject = _subject(run)
@@ -155,10 +163,12 @@ def _passes(run: TrainedRun) -> Callable[[], object]:
 
 
 def captum_call(run: TrainedRun, subject: Subject, name: str, result: Result) -> Callable[[], object] | None:
-    """Captum on the network itself as its documentation calls it, with as many steps, samples and groups as the method
-    came to take; None where it has nothing of the kind, or raises something."""
+    """A call of Captum as in its documentation, with the steps, samples and groups that the method took.
+
+    None if Captum has no such method, or refuses the network.
+    """
     model = deepcopy(run.model)
-    call = _calls(model, subject, result).get(name)
+    call = _captum_calls(model, subject, result).get(name)
     if call is None:
         return None
     try:
@@ -170,7 +180,7 @@ def captum_call(run: TrainedRun, subject: Subject, name: str, result: Result) ->
     return call
 
 
-def _calls(model: nn.Module, subject: Subject, result: Result) -> dict[str, Callable[[], object]]:
+def _captum_calls(model: nn.Module, subject: Subject, result: Result) -> dict[str, Callable[[], object]]:
     import torch
     from captum import attr
 
@@ -183,8 +193,8 @@ def _calls(model: nn.Module, subject: Subject, result: Result) -> dict[str, Call
     x_grad = x.clone().requires_grad_()
     noise_scale = 0.15 * float(x.max() - x.min())
     noise_arguments = {"nt_type": "smoothgrad", "nt_samples": 32, "stdevs": noise_scale}
-    layer_path = next(iter(result.nodes), "") or _usual(subject)
-    layer, activation_shape = model.get_submodule(layer_path), _shape(model, layer_path, x)
+    layer_path = next(iter(result.nodes), "") or _last_convolution(subject)
+    layer, activation_shape = model.get_submodule(layer_path), _activation_shape(model, layer_path, x)
     neuron = tuple(0 for _ in activation_shape[1:])
     window, strides = _window(subject, field)
     return {
@@ -203,7 +213,7 @@ def _calls(model: nn.Module, subject: Subject, result: Result) -> dict[str, Call
         "deep_lift_shap": lambda: attr.DeepLiftShap(model).attribute(x_grad, background_rows[:64], **target_arguments),
         "guided_backprop": lambda: attr.GuidedBackprop(model).attribute(x_grad, **target_arguments),
         "deconvolution": lambda: attr.Deconvolution(model).attribute(x_grad, **target_arguments),
-        "lrp": lambda: attr.LRP(_ruled(model)).attribute(x_grad, **target_arguments),
+        "lrp": lambda: attr.LRP(_with_lrp_rules(model)).attribute(x_grad, **target_arguments),
         "occlusion": lambda: attr.Occlusion(model).attribute(x, window, strides=strides, **baseline_arguments),
         "feature_ablation": lambda: attr.FeatureAblation(model).attribute(
             x, feature_mask=_mask(subject, 64), **baseline_arguments
@@ -240,9 +250,8 @@ def _calls(model: nn.Module, subject: Subject, result: Result) -> dict[str, Call
     }
 
 
-def _ruled(model: nn.Module) -> nn.Module:
-    """The network with Captum's ε rule at each of its own layers: Captum has no rule for a mean over places, such as
-    that of GlobalAvgPool, and refuses what it has none for, though the ε rule fits."""
+def _with_lrp_rules(model: nn.Module) -> nn.Module:
+    """Give GlobalAvgPool layers the ε rule, which fits: Captum has no rule for them and would refuse the network."""
     from captum.attr._utils.lrp_rules import EpsilonRule
 
     for part in model.modules():
@@ -251,15 +260,15 @@ def _ruled(model: nn.Module) -> nn.Module:
     return model
 
 
-def _usual(subject: Subject) -> str:
-    """The layer that is looked at where none is named: the last convolution."""
+def _last_convolution(subject: Subject) -> str:
+    """The path of the last convolution, which the method explains by default."""
     from netloom.explain import inner_nodes
 
     nodes = [node.path for node in inner_nodes(subject.project, subject.model) if node.type == "Conv2d"]
     return nodes[-1]
 
 
-def _shape(model: nn.Module, path: str, x: torch.Tensor) -> tuple[int, ...]:
+def _activation_shape(model: nn.Module, path: str, x: torch.Tensor) -> tuple[int, ...]:
     shapes: list[tuple[int, ...]] = []
     hook = model.get_submodule(path).register_forward_hook(lambda *call: shapes.append(tuple(call[-1].shape)))
     model(x)

@@ -1,4 +1,4 @@
-"""Ratios of pairs that were measured one right after the other."""
+"""Ratios of measurements that were taken in pairs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Ratio:
-    """The median of some ratios, and the lowest and highest of them."""
+    """The median, minimum and maximum of ratios."""
 
     median: float
     low: float
@@ -17,6 +17,6 @@ class Ratio:
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> Ratio:
-    """Of each of `values` to its partner in `base`: pairs share what else the machine was doing."""
+    """The ratios of `values` to `base`, pair by pair: both of a pair had the same load on the machine."""
     pairs = [value / partner for value, partner in zip(values, base, strict=True)]
     return Ratio(median(pairs), min(pairs), max(pairs))

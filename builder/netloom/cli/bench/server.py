@@ -1,4 +1,4 @@
-"""A Streamlit app in a process of its own, as people run it."""
+"""A Streamlit server in its own process, started as users start it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ IDLE_PERCENT = 20
 
 
 class Server:
-    """`streamlit run` on a free port, with a data folder of its own.
+    """`streamlit run` on a free port, with its own data folder.
 
-    Another `app` than Netloom's runs in that folder, so that Netloom's settings are not its own.
+    An `app` other than Netloom runs in that folder, so that it does not read the Streamlit settings of Netloom.
     """
 
     def __init__(self, home: Path, app: Path = APP) -> None:
@@ -37,7 +37,7 @@ class Server:
 
     @property
     def store(self) -> Store:
-        """The server's own store, opened a second time."""
+        """The store of the server, opened in this process."""
         return open_store(self.home)
 
     def start(self) -> None:
@@ -55,13 +55,13 @@ class Server:
         self._wait()
 
     def settle(self) -> None:
-        """Wait until it idles, for a minute at most: it imports what later pages need while one looks at the first."""
+        """Wait until the server is idle, at most a minute: it imports the modules of later pages in the background."""
         process, end = psutil.Process(self.process.pid), time.monotonic() + 60
         while process.cpu_percent(1.0) > IDLE_PERCENT and time.monotonic() < end:
             pass
 
     def kill(self) -> None:
-        """End the server without a chance to tidy up."""
+        """Kill the server with SIGKILL, so that it cannot clean up."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 

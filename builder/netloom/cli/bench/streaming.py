@@ -1,4 +1,4 @@
-"""Training on data ten times larger than the memory it may take, against the same data in memory."""
+"""Training on data ten times larger than its memory budget, against the same data in memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from netloom.document import Project
     from netloom.training.trainer import Trainer
 
-TIMES = 10  # as large as the memory that it may take
+TIMES = 10  # the size of the data relative to the memory budget
 COLUMNS = 64
 PROMISED = 0.7
 _UNITS = 128
@@ -30,8 +30,10 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class Streamed:
-    """How fast data is trained on from files, of the same in memory: by the clock, the files no longer in the system's
-    cache when each epoch begins, and by what the processor does."""
+    """The speed of training from files relative to memory, in wall-clock time and in CPU time.
+
+    The files are dropped from the page cache before each epoch.
+    """
 
     rows: int
     data_bytes: int
@@ -41,7 +43,7 @@ class Streamed:
 
 
 def measure_streaming(repeats: int, memory_bytes: int = 0) -> Streamed:
-    """Train an epoch each way, `repeats` times, in turns. What it may take is one buffer, if nothing else is said.
+    """Train an epoch from files and from memory, `repeats` times, in turns. The default budget is one buffer.
 
     Raises:
         ValueError: the data is not streamed.
@@ -52,12 +54,12 @@ def measure_streaming(repeats: int, memory_bytes: int = 0) -> Streamed:
     with tempfile.TemporaryDirectory() as temporary_folder:
         home = Path(temporary_folder)
         rows = TIMES * memory_budget // (COLUMNS * 4)
-        _write(home / "large.parquet", rows)
-        streamed = _prepared(home, memory_budget / 2**20)
+        _write_parquet(home / "large.parquet", rows)
+        streamed = _prepare_streamed(home, memory_budget / 2**20)
         (home / "large.parquet").unlink()
         if not streamed.files:
             raise ValueError("The data is too small to be streamed; it is kept in memory.")
-        # So many rows are always read from files, so for the other way they are brought into memory here.
+        # Data of this size is always streamed, so the tensors are copied into memory here.
         tensors = {name: tensor.clone() for name, tensor in streamed.inputs.items()}
         data_by_storage = {"memory": replace(streamed, inputs=tensors, files={}), "files": streamed}
         clock: dict[str, list[float]] = {name: [] for name in data_by_storage}
@@ -65,8 +67,8 @@ def measure_streaming(repeats: int, memory_bytes: int = 0) -> Streamed:
         order = random.Random(0)
         for repeat in range(repeats + 1):
             for name in order.sample(list(data_by_storage), len(data_by_storage)):
-                wall_s, cpu_s = _epoch(data_by_storage[name])
-                if repeat:  # the first time is for torch to set up
+                wall_s, cpu_s = _time_epoch(data_by_storage[name])
+                if repeat:  # the first repeat is a warm-up of torch
                     clock[name].append(wall_s)
                     processor[name].append(cpu_s)
     return Streamed(
@@ -78,8 +80,8 @@ def measure_streaming(repeats: int, memory_bytes: int = 0) -> Streamed:
     )
 
 
-def _write(path: Path, rows: int) -> None:
-    """A table of numbers and two classes."""
+def _write_parquet(path: Path, rows: int) -> None:
+    """Write a Parquet file with numeric columns and two classes."""
     import numpy as np
     import pyarrow as pa
     from pyarrow import parquet
@@ -96,16 +98,16 @@ def _write(path: Path, rows: int) -> None:
             )
 
 
-def _prepared(home: Path, memory_mb: float) -> Prepared:
+def _prepare_streamed(home: Path, memory_mb: float) -> Prepared:
     from netloom.data import add_file, prepare
     from netloom.document import DataChoice
 
-    with _limited(memory_mb):
+    with _memory_limit(memory_mb):
         return prepare(DataChoice(dataset=add_file(home / "large.parquet", "large", home, target="label").name), home)
 
 
 @contextmanager
-def _limited(memory_mb: float) -> Iterator[None]:
+def _memory_limit(memory_mb: float) -> Iterator[None]:
     from netloom.core.settings import variable
 
     environment = dict(os.environ)
@@ -133,8 +135,8 @@ def _project() -> Project:
     return Project(name="Large", networks={"main": Network(nodes=nodes, edges=edges)}, training=training)
 
 
-def _epoch(data: Prepared) -> tuple[float, float]:
-    """The seconds of an epoch, by the clock and of this process."""
+def _time_epoch(data: Prepared) -> tuple[float, float]:
+    """The wall-clock and CPU seconds of an epoch."""
     from netloom.compile import source
     from netloom.training.trainers.registry import build_trainer
 

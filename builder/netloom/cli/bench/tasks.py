@@ -1,4 +1,4 @@
-"""What is trained: a document, and the same network as one would write it by hand with PyTorch's own layers."""
+"""The trained networks: a document each, and the same network handwritten with PyTorch layers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RATE = 1e-3
 
 @dataclass(frozen=True)
 class Task:
-    """A document, its hand-written twin, and the epochs that one measurement takes."""
+    """A document, the handwritten network, and the number of epochs of a measurement."""
 
     title: str
     project: Project
@@ -27,7 +27,7 @@ class Task:
 
 
 def tasks() -> list[Task]:
-    """The networks of the benchmark, all trained with Adam at a constant rate in batches of 64."""
+    """The networks of the benchmark, all trained with Adam at a constant learning rate in batches of 64."""
     return [
         small_mlp(),
         Task("28×28 CNN", _cnn(), _cnn_twin, epochs=1),
@@ -37,7 +37,7 @@ def tasks() -> list[Task]:
 
 
 def small_mlp(epochs: int = 10) -> Task:
-    """The network whose steps are so short that what a loop does around them counts most."""
+    """The network with the shortest steps, where the overhead of a loop counts most."""
     return Task("digits MLP", _mlp(), _mlp_twin, epochs)
 
 
@@ -113,7 +113,7 @@ def _template(name: str) -> Project:
 
 
 def _transformer_twin() -> nn.Module:
-    """As the template `intents_transformer` stands."""
+    """The network of the template `intents_transformer`."""
     import torch
     from torch import nn
 
@@ -152,7 +152,7 @@ def _transformer_twin() -> nn.Module:
 
 
 def _lstm_twin() -> nn.Module:
-    """As the template `intents_lstm` stands."""
+    """The network of the template `intents_lstm`."""
     from torch import nn
 
     document = _template("intents_lstm").main_network.nodes
@@ -196,7 +196,7 @@ def _length(value: Any) -> int:
 
 
 def chain(data: DataChoice, *layers: tuple[str, dict[str, Any]]) -> Project:
-    """A document whose layers follow each other, with an Output behind the last."""
+    """A document with a chain of layers and an Output at its end."""
     nodes = [
         Node(id=f"node_{place}", type=kind, params=params)
         for place, (kind, params) in enumerate([*layers, ("Output", {})])

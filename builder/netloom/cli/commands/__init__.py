@@ -1,4 +1,7 @@
-"""The commands. A new file here registers itself by its classes; only what a command needs is imported when it runs."""
+"""The commands. Every class in a file here registers itself.
+
+Commands import what they need inside `run`, so that `netloom --help` does not load torch or pandas.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ robustness export import bench
 
 @cache
 def registry() -> dict[str, Command]:
-    """All commands by name, in the order in which they are listed."""
+    """All commands by name, in the order of the help."""
     positions = {name: index for index, name in enumerate(_ORDER)}
     kinds = discover(Command, __name__, order=lambda kind: (positions.get(kind.name, len(positions)), kind.name))
     return {name: kind() for name, kind in kinds.items()}

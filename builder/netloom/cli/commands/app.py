@@ -1,4 +1,4 @@
-"""`netloom app`: the app itself, in the browser."""
+"""`netloom app`: start the web app."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netloom.core.errors import UsageError
 
 ADDRESS = "127.0.0.1"
 PORT = 8501
-# The settings of .streamlit/config.toml, which stands only in a clone, for an installed Netloom and any directory.
+# The settings of .streamlit/config.toml. Streamlit reads that file only in a clone, so they are passed as options.
 OPTIONS: dict[str, str | int | bool] = {
     "server.address": ADDRESS,
     "server.enableXsrfProtection": True,
@@ -43,7 +43,7 @@ OPTIONS: dict[str, str | int | bool] = {
 
 
 class App(Command):
-    """Starts the web server, which then takes the place of this process."""
+    """Replaces this process with the web server."""
 
     name = "app"
     summary = "start the app and open it in the browser (default)"
@@ -60,47 +60,49 @@ class App(Command):
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.core.settings import check, variable
 
-        check()  # before anything is started that would fail later
+        check()  # a wrong NETLOOM_… variable is reported here, not on the first page
         url = f"http://{f'[{arguments.host}]' if ':' in arguments.host else arguments.host}:{arguments.port}"
-        _probe(arguments.host, arguments.port, url)
+        _check_port(arguments.host, arguments.port, url)
         command = server_command(arguments.port, headless=arguments.headless, host=arguments.host)
         environment = {**os.environ, variable("home"): str(context.home)}
         context.answer({"url": url, "home": str(context.home)}, f"Netloom is starting at {url} (Ctrl-C stops it).")
         if context.json:
-            os.dup2(2, 1)  # standard output is for the one answer above
+            os.dup2(2, 1)  # standard output has the JSON answer alone; Streamlit writes to standard error
         if os.name == "posix":
             os.execve(command[0], command, environment)
         return subprocess.run(command, env=environment, check=False).returncode
 
 
 def server_command(port: int, *, headless: bool, host: str = ADDRESS) -> list[str]:
-    """The command line that starts the server; no file in the folder where it is typed stands for a module."""
+    """The command that starts the server.
+
+    With `-P`, Python does not import modules from the current folder, where a file could have the name of one.
+    """
     options = {**OPTIONS, "server.address": host, "server.port": port, "server.showEmailPrompt": False}
     if headless:
         options["server.headless"] = True
-    flags = [f"--{name}={_written(value)}" for name, value in options.items()]
+    flags = [f"--{name}={_flag_value(value)}" for name, value in options.items()]
     return [sys.executable, "-P", "-m", "streamlit", "run", str(script()), *flags]
 
 
 def script() -> Path:
-    """The app's script.
+    """The path of `app.py`.
 
     Raises:
-        Failure: it is not there.
+        Failure: the pages of the app are missing.
     """
-
     folder = app_folder()
     if not (folder / "app.py").exists() or not (folder / "pages").is_dir():
         raise Failure(f"The app's pages are missing in {folder}; install Netloom again.")
     return folder / "app.py"
 
 
-def _probe(host: str, port: int, url: str) -> None:
-    """Find out now, in a sentence, whether the port is free.
+def _check_port(host: str, port: int, url: str) -> None:
+    """Check that the server can listen on the port, before this process is replaced.
 
     Raises:
-        UsageError: it is not for everyone, or the address is not one of this machine.
-        Failure: it is taken.
+        UsageError: the port needs root, or the address does not belong to this machine.
+        Failure: the port is taken.
     """
     import socket
 
@@ -123,5 +125,5 @@ def _probe(host: str, port: int, url: str) -> None:
             ) from None
 
 
-def _written(value: str | int | bool) -> str:
+def _flag_value(value: str | int | bool) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

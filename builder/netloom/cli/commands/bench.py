@@ -1,4 +1,4 @@
-"""`netloom bench`: how fast Netloom is, as ratios that are measured side by side."""
+"""`netloom bench`: the speed of Netloom as ratios, measured side by side in one process."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from netloom.cli.text import table
 from netloom.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from netloom.cli.bench.running import Cost
+    from netloom.cli.bench.run_costs import Cost
 
 PARTS = ("training", "peers", "running", "pictures", "streaming", "forward", "check", "explaining", "canvas")
-# Those that train, which is measured as a worker does it.
-_TRAINING = ("training", "peers", "running", "pictures", "streaming", "forward")
+# They are measured with the memory settings of a training worker.
+_PARTS_THAT_TRAIN = ("training", "peers", "running", "pictures", "streaming", "forward")
 
 
 class Bench(Command):
-    """Compares the training loop with hand-written ones, the canvas with another, and both with their budgets."""
+    """Compares training with handwritten loops and other libraries, and the canvas with another one."""
 
     name = "bench"
     summary = "benchmark training, networks, validation and the canvas"
@@ -47,8 +47,8 @@ class Bench(Command):
         part = arguments.part or arguments.only
         if part == "pictures" and arguments.pictures is None:
             raise UsageError("Give the folder with the four IDX files of MNIST: --pictures FOLDER.")
-        if part in (None, *_TRAINING) and not KEEP_MEMORY.items() <= os.environ.items():
-            return self._as_a_worker_runs(arguments, part)
+        if part in (None, *_PARTS_THAT_TRAIN) and not KEEP_MEMORY.items() <= os.environ.items():
+            return self._run_in_process(arguments, part)
         import torch
 
         torch.set_num_threads(1)
@@ -60,13 +60,13 @@ class Bench(Command):
                     continue
                 value[name], text = _pictures(arguments.pictures, context)
             else:
-                value[name], text = _MEASURED[name](arguments.repeats, context)
+                value[name], text = _MEASURES[name](arguments.repeats, context)
             texts.append(text)
         context.answer(value, "\n\n".join(texts))
         return 0
 
-    def _as_a_worker_runs(self, arguments: Namespace, part: str | None) -> int:
-        """Again, in a process that keeps its memory as training's workers do; the loops by hand profit alike."""
+    def _run_in_process(self, arguments: Namespace, part: str | None) -> int:
+        """Run this command with the allocator settings of a worker; handwritten loops benefit equally."""
         from netloom.training.device import KEEP_MEMORY
 
         command = [sys.executable, "-m", "netloom.cli", self.name, "--repeats", str(arguments.repeats)]
@@ -78,25 +78,27 @@ class Bench(Command):
 
 def _training(repeats: int, context: Context) -> tuple[object, str]:
     from netloom.cli.bench.tasks import tasks
-    from netloom.cli.bench.training import measure_training
+    from netloom.cli.bench.throughput import measure_training
 
     results = []
     for task in tasks():
         context.note(f"Training {task.title} …")
         results.append(measure_training(task, repeats))
     head = ("training throughput", "vs plain loop", "from–to", "vs fused loop", "from–to ")
-    rows = [(item.title, *_cells(item.plain), *_cells(item.fused)) for item in results]
+    rows = [(item.title, *_times_cells(item.plain), *_times_cells(item.fused)) for item in results]
     return [asdict(item) for item in results], table(head, rows)
 
 
 def _peers(repeats: int, context: Context) -> tuple[object, str]:
-    from netloom.cli.bench.peers import PEERS
+    from netloom.cli.bench.peer_libraries import PEERS
     from netloom.cli.bench.tasks import small_mlp
-    from netloom.cli.bench.training import measure_peers
+    from netloom.cli.bench.throughput import measure_peers
 
     context.note("Training the digits MLP with other libraries …")
     results = measure_peers(small_mlp(epochs=20), repeats)
-    rows = [(item.title, *_cells(item.faster), f"{item.promised:g}×" if item.promised else "") for item in results]
+    rows = [
+        (item.title, *_times_cells(item.faster), f"{item.promised:g}×" if item.promised else "") for item in results
+    ]
     text = table(("speed relative to another library", "times", "from–to", "promised"), rows)
     missing = sorted({peer.package for peer in PEERS} - {peer.package for peer in PEERS if find_spec(peer.package)})
     if missing:
@@ -105,7 +107,7 @@ def _peers(repeats: int, context: Context) -> tuple[object, str]:
 
 
 def _running(repeats: int, context: Context) -> tuple[object, str]:
-    from netloom.cli.bench.running import measure_cost, measure_start
+    from netloom.cli.bench.run_costs import measure_cost, measure_start
     from netloom.cli.bench.tasks import tasks
 
     context.note("Training with and without observation …")
@@ -139,7 +141,7 @@ def _parts(item: Cost) -> list[tuple[str, Ratio]]:
 
 
 def _pictures(folder: Path, context: Context) -> tuple[object, str]:
-    from netloom.cli.bench.pictures import ACCURACY, BUDGET_S, measure_pictures
+    from netloom.cli.bench.mnist import ACCURACY, BUDGET_S, measure_pictures
 
     context.note("Training a LeNet on the images …")
     result = measure_pictures(folder)
@@ -153,8 +155,8 @@ def _pictures(folder: Path, context: Context) -> tuple[object, str]:
     return asdict(result), table((f"{result.rows:,} images", "", "promised"), rows)
 
 
-def _passes(repeats: int, context: Context) -> tuple[object, str]:
-    from netloom.cli.bench.forward import measure_passes
+def _measure_passes(repeats: int, context: Context) -> tuple[object, str]:
+    from netloom.cli.bench.forward_passes import measure_passes
 
     context.note("Passing data through ResNet-18 and GPT-2 …")
     results = measure_passes(repeats)
@@ -165,7 +167,7 @@ def _passes(repeats: int, context: Context) -> tuple[object, str]:
         "and backward",
         "from–to ",
     )
-    rows = [(item.title, *_cells(item.forward), *_cells(item.training)) for item in results]
+    rows = [(item.title, *_times_cells(item.forward), *_times_cells(item.training)) for item in results]
     return [asdict(item) for item in results], table(head, rows)
 
 
@@ -180,26 +182,26 @@ def _streaming(repeats: int, context: Context) -> tuple[object, str]:
         "from–to",
     )
     rows = [
-        (f"throughput relative to data in memory, wall-clock time, at least {PROMISED:g}", *_cells(result.speed)),
-        ("throughput relative to data in memory, CPU time", *_cells(result.processor)),
+        (f"throughput relative to data in memory, wall-clock time, at least {PROMISED:g}", *_times_cells(result.speed)),
+        ("throughput relative to data in memory, CPU time", *_times_cells(result.processor)),
     ]
     return asdict(result), table(head, rows)
 
 
 def _check(repeats: int, context: Context) -> tuple[object, str]:
-    from netloom.cli.bench.checking import measure_check
+    from netloom.cli.bench.validation import measure_check
 
     context.note("Checking large documents …")
     results = measure_check(repeats)
     rows = []
     for item in results:
-        rows.append((f"{item.nodes:,} nodes, of {item.budget_s:g} s", *_plain(item.share)))
-        rows.append((f"an edit at {item.nodes:,} nodes, of {item.edit_budget_s:g} s", *_plain(item.edit_share)))
+        rows.append((f"{item.nodes:,} nodes, of {item.budget_s:g} s", *_ratio_cells(item.share)))
+        rows.append((f"an edit at {item.nodes:,} nodes, of {item.edit_budget_s:g} s", *_ratio_cells(item.edit_share)))
     return [asdict(item) for item in results], table(("check", "ratio", "from–to"), rows)
 
 
 def _explaining(repeats: int, context: Context) -> tuple[object, str]:
-    from netloom.cli.bench.explaining import measure_flow
+    from netloom.cli.bench.flow import measure_flow
     from netloom.cli.bench.methods import measure_methods
 
     context.note("Attribution flow through networks …")
@@ -210,7 +212,7 @@ def _explaining(repeats: int, context: Context) -> tuple[object, str]:
             f"{item.title}: {item.layers} layers, {item.steps} steps",
             f"{item.flow_ms:.0f} ms",
             f"{item.captum_ms:.0f} ms",
-            *_cells(item.faster),
+            *_times_cells(item.faster),
         )
         for item in flow_times
     ]
@@ -225,7 +227,7 @@ def _explaining(repeats: int, context: Context) -> tuple[object, str]:
                 f"{cost.passes.median:.1f}",
                 f"{cost.proven.median:.0f}",
                 f"{cost.rows:,}",
-                *(_cells(cost.captum) if cost.captum else ("–", "")),
+                *(_times_cells(cost.captum) if cost.captum else ("–", "")),
             )
             for cost in costs
             if cost.network == network
@@ -248,34 +250,36 @@ def _canvas(repeats: int, context: Context) -> tuple[object, str]:
         result = measure_canvas(repeats)
     except Unmeasured as error:
         return {"unmeasured": str(error)}, str(error)
-    rows = [(f"edit at {edit.nodes} nodes, of {edit.budget_ms:g} ms", *_plain(edit.share)) for edit in result.edits]
+    rows = [
+        (f"edit at {edit.nodes} nodes, of {edit.budget_ms:g} ms", *_ratio_cells(edit.share)) for edit in result.edits
+    ]
     rows += [
-        (f"streamlit-flow-component at {PEER_NODES} nodes, of ours", *_cells(result.peer)),
-        ("edit while a run trains, relative to an idle server", *_cells(result.training)),
+        (f"streamlit-flow-component at {PEER_NODES} nodes, of ours", *_times_cells(result.peer)),
+        ("edit while a run trains, relative to an idle server", *_times_cells(result.training)),
         (f"frames per second in a drag, budget {BUDGET_FRAMES}", f"{result.frames / BUDGET_FRAMES:.2f}", ""),
         (f"bytes sent per edit, budget {BUDGET_BYTES:,}", f"{result.sent / BUDGET_BYTES:.2f}", ""),
     ]
     return asdict(result), table(("canvas", "ratio", "from–to"), rows)
 
 
-def _cells(ratio: Ratio) -> tuple[str, str]:
-    return f"{ratio.median:.2f}×", _span(ratio)
+def _times_cells(ratio: Ratio) -> tuple[str, str]:
+    return f"{ratio.median:.2f}×", _range(ratio)
 
 
-def _plain(ratio: Ratio) -> tuple[str, str]:
-    return f"{ratio.median:.2f}", _span(ratio)
+def _ratio_cells(ratio: Ratio) -> tuple[str, str]:
+    return f"{ratio.median:.2f}", _range(ratio)
 
 
-def _span(ratio: Ratio) -> str:
+def _range(ratio: Ratio) -> str:
     return f"{ratio.low:.2f}–{ratio.high:.2f}"
 
 
-_MEASURED: dict[str, Callable[[int, Context], tuple[object, str]]] = {
+_MEASURES: dict[str, Callable[[int, Context], tuple[object, str]]] = {
     "training": _training,
     "peers": _peers,
     "running": _running,
     "streaming": _streaming,
-    "forward": _passes,
+    "forward": _measure_passes,
     "check": _check,
     "explaining": _explaining,
     "canvas": _canvas,

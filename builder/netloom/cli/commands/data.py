@@ -1,4 +1,4 @@
-"""`netloom data`: the datasets that there are, and new ones from files."""
+"""`netloom data`: list, add, show and check datasets."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from netloom.cli.command import Command, Context
+from netloom.cli.command import Command, Context, add_action
 from netloom.cli.commands.data_add import add_arguments, add_data
-from netloom.cli.commands.data_report import report_arguments, report_data
+from netloom.cli.commands.data_report import add_report_arguments, report_data
 from netloom.cli.text import number, short, table
 from netloom.core.text import plain
 
@@ -20,33 +20,23 @@ COLUMN = ("column", "type", "missing", "distinct", "minimum", "mean", "maximum")
 
 
 class Data(Command):
-    """Lists, adds and shows datasets."""
+    """Lists, adds, shows and checks datasets."""
 
     name = "data"
     summary = "list, add, show and check datasets"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="list|add|show|report", required=True)
-        action(actions, "list", "list built-in and added datasets")
-        add_arguments(action(actions, "add", "add a file, several files that belong together, a folder or a zip"))
-        show = action(actions, "show", "show a dataset's fields, target, classes and columns")
+        add_action(actions, "list", "list built-in and added datasets")
+        add_arguments(add_action(actions, "add", "add a file, several files that belong together, a folder or a zip"))
+        show = add_action(actions, "show", "show a dataset's fields, target, classes and columns")
         show.add_argument("name", metavar="NAME", help="built-in name, or id or name of an added dataset")
 
-        report_arguments(action(actions, "report", "check the quality of a dataset"))
+        add_report_arguments(add_action(actions, "report", "check the quality of a dataset"))
 
     def run(self, arguments: Namespace, context: Context) -> int:
         actions = {"list": _list, "add": add_data, "show": _show, "report": report_data}
         return actions[arguments.action](arguments, context)
-
-
-def action(actions: Any, name: str, summary: str) -> ArgumentParser:
-    """The parser of one action of a command that has several."""
-    from argparse import SUPPRESS
-
-    parser: ArgumentParser = actions.add_parser(name, help=summary, description=f"{summary}.", allow_abbrev=False)
-    parser.add_argument("--home", metavar="FOLDER", default=SUPPRESS, help=SUPPRESS)
-    parser.add_argument("--json", action="store_true", default=SUPPRESS, help=SUPPRESS)
-    return parser
 
 
 def _list(arguments: Namespace, context: Context) -> int:

@@ -1,4 +1,4 @@
-"""`netloom data add`: bring data, with an answer to each question that its kind asks."""
+"""`netloom data add`: add files, folders, addresses or datasets of the Hugging Face Hub as a dataset."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """What `netloom data add` takes."""
+    """Declare the arguments of `netloom data add`."""
     parser.add_argument(
         "file",
         metavar="FILE",
@@ -50,13 +50,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def add_data(arguments: Namespace, context: Context) -> int:
-    """Add a file, or say what it is."""
+    """Add a dataset; with `--look`, only report what was detected."""
     with TemporaryDirectory(prefix="netloom-") as folder:
-        return _add(arguments, context, _fetched(arguments, Path(folder)))
+        return _add(arguments, context, _fetch_files(arguments, Path(folder)))
 
 
-def _fetched(arguments: Namespace, folder: Path) -> list[Path]:
-    """The files, of which those that lie elsewhere are fetched into a folder."""
+def _fetch_files(arguments: Namespace, folder: Path) -> list[Path]:
+    """The local paths of all files; those at an address or at the Hub are downloaded into `folder` first."""
     from netloom.data.downloads import asked_for, download, fetch_dataset
 
     paths = []
@@ -84,12 +84,12 @@ def _add(arguments: Namespace, context: Context, files: list[Path]) -> int:
     from netloom.data.uploads import with_target
     from netloom.sandbox import Look
 
-    inspection = Look(*_content(files))
+    inspection = Look(*_read_content(files))
     try:
         reader = inspection.reader(arguments.kind, arguments.target)
-        options = _options(arguments.option, reader, inspection)
+        options = _parse_options(arguments.option, reader, inspection)
         if arguments.look:
-            return _look(inspection, reader, with_target(reader, options, arguments.target), context)
+            return _report_inspection(inspection, reader, with_target(reader, options, arguments.target), context)
         progress = _Progress()
         try:
             info = inspection.add(
@@ -108,8 +108,8 @@ def _add(arguments: Namespace, context: Context, files: list[Path]) -> int:
     return 0
 
 
-def _content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
-    """The files, and what to call them."""
+def _read_content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
+    """The path of a single file or folder, or the contents of several by name; and the name of the dataset."""
     from netloom.data import DataError
     from netloom.data.limits import MAX_FILE_BYTES
     from netloom.data.uploads.naming import called
@@ -118,7 +118,7 @@ def _content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
         return paths[0], paths[0].name or paths[0].resolve().name
     files: dict[str, bytes] = {}
     remaining_bytes = MAX_FILE_BYTES + 1
-    for name, path in _named(paths).items():
+    for name, path in _files_by_name(paths).items():
         try:
             with path.open("rb") as file:
                 content = file.read(remaining_bytes)
@@ -129,9 +129,12 @@ def _content(paths: list[Path]) -> tuple[Path | dict[str, bytes], str]:
     return files, called(list(files), paths[0].resolve().parent.name)
 
 
-def _named(paths: list[Path]) -> dict[str, Path]:
-    """Files, and those in folders, by their names; where two have one name, such as train/x.csv and test/x.csv, by
-    their paths below a common folder. Links and hidden files in folders are passed over."""
+def _files_by_name(paths: list[Path]) -> dict[str, Path]:
+    """All files, also those in folders, by name.
+
+    If two names are equal, as in train/x.csv and test/x.csv, all names are paths below the common folder. Symbolic
+    links and hidden files in folders are skipped.
+    """
     named_paths: list[tuple[str, Path]] = []
     for path in paths:
         if not path.is_dir():
@@ -148,8 +151,8 @@ def _named(paths: list[Path]) -> dict[str, Path]:
     return {path.resolve().relative_to(common_folder).as_posix(): path for _, path in named_paths}
 
 
-def _options(assignments: list[str], reader: Reader, inspection: Look) -> dict[str, Any]:
-    """What was typed, as values of the kinds that the reader asks for."""
+def _parse_options(assignments: list[str], reader: Reader, inspection: Look) -> dict[str, Any]:
+    """The values of `--option NAME=VALUE`, converted to the types of the reader's questions."""
     values: dict[str, str] = {}
     for text in assignments:
         name, equals, value = text.partition("=")
@@ -157,14 +160,14 @@ def _options(assignments: list[str], reader: Reader, inspection: Look) -> dict[s
             raise UsageError(f"An option is written as name=value, received {text[:60]!r}.")
         values[name.strip()] = value.strip()
     questions: dict[str, Question] = {}
-    for _ in range(2):  # what is asked may depend on what was answered
-        answers = {name: _value(value, questions.get(name)) for name, value in values.items()}
+    for _ in range(2):  # an answer may bring up further questions, whose types the first pass does not know
+        answers = {name: _parse_answer(value, questions.get(name)) for name, value in values.items()}
         questions = {question.name: question for question in inspection.questions(reader, answers)}
-    return {name: _value(value, questions.get(name)) for name, value in values.items()}
+    return {name: _parse_answer(value, questions.get(name)) for name, value in values.items()}
 
 
-def _value(text: str, question: Question | None) -> Any:
-    """What was typed; where it is no answer it stays as it is, which the question then refuses in words."""
+def _parse_answer(text: str, question: Question | None) -> Any:
+    """Convert a value; one that does not fit stays text, and the question refuses it with a sentence."""
     if question is None:
         return text
     if question.optional and text.lower() in ("", "none"):
@@ -181,7 +184,7 @@ def _value(text: str, question: Question | None) -> Any:
     return text
 
 
-def _look(inspection: Look, reader: Reader, options: Mapping[str, Any], context: Context) -> int:
+def _report_inspection(inspection: Look, reader: Reader, options: Mapping[str, Any], context: Context) -> int:
     readers, description = inspection.kinds(), inspection.described(reader, options, preview=False)
     answers, questions = description.answers, description.questions
     question_values = [{**asdict(question), "answer": answers.get(question.name)} for question in questions]
@@ -200,7 +203,7 @@ def _look(inspection: Look, reader: Reader, options: Mapping[str, Any], context:
     if other_kinds:
         lines.append(f"It can also be read as {', '.join(other_kinds)}.")
     rows = [
-        (question.name, _shown(answers.get(question.name), question), plain(question.label), _range(question))
+        (question.name, _answer_text(answers.get(question.name), question), plain(question.label), _range(question))
         for question in questions
     ]
     if rows:
@@ -209,7 +212,7 @@ def _look(inspection: Look, reader: Reader, options: Mapping[str, Any], context:
     return 0
 
 
-def _shown(answer: Any, question: Question) -> str:
+def _answer_text(answer: Any, question: Question) -> str:
     if answer is None:
         return f"({question.empty})" if question.default is None else plain(str(question.default))
     return plain(", ".join(map(str, answer)) if isinstance(answer, (list, tuple)) else str(answer))[:40]
@@ -222,18 +225,18 @@ def _range(question: Question) -> str:
 
 
 class _Progress:
-    """Says on a terminal how far an import is; elsewhere it says nothing."""
+    """Shows the progress of an import if standard error is a terminal."""
 
     def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
+        self._answer_text = sys.stderr.isatty()
 
-    def __call__(self, share: float, what: str) -> None:
-        if self._shown:
-            sys.stderr.write(f"\r\x1b[K{share:4.0%} {plain(what)[:100]}")
+    def __call__(self, share: float, step: str) -> None:
+        if self._answer_text:
+            sys.stderr.write(f"\r\x1b[K{share:4.0%} {plain(step)[:100]}")
             sys.stderr.flush()
 
     def end(self) -> None:
         """Clear the line."""
-        if self._shown:
+        if self._answer_text:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()

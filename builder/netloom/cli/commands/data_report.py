@@ -1,4 +1,4 @@
-"""`netloom data report`: what is wrong with data, as text, JSON, or a page of its own."""
+"""`netloom data report`: the quality of a dataset as text, JSON, HTML or a dataset card."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ SIGNS = {"error": "!!", "warning": "! ", "hint": "· "}
 COLORS = {"error": "#dc2626", "warning": "#d97706", "hint": "#2563eb"}
 
 
-def report_arguments(parser: ArgumentParser) -> None:
-    """What `netloom data report` takes."""
+def add_report_arguments(parser: ArgumentParser) -> None:
+    """Declare the arguments of `netloom data report`."""
     parser.add_argument("name", metavar="NAME", help="built-in name, or id or name of an added dataset")
     parser.add_argument("--html", action="store_true", help="write a self-contained HTML page")
     parser.add_argument("--card", action="store_true", help="write the dataset card as Markdown (or --json)")
@@ -34,7 +34,7 @@ def report_arguments(parser: ArgumentParser) -> None:
 
 
 def report_data(arguments: Namespace, context: Context) -> int:
-    """Look for everything that is wrong with a dataset."""
+    """Check the quality of a dataset, and apply or remove fixes."""
     from netloom.data import prepare
     from netloom.data.dataset_lookup import find_dataset
     from netloom.data.preparation.project_defaults import default_choice, take_back
@@ -49,7 +49,7 @@ def report_data(arguments: Namespace, context: Context) -> int:
     report = build_report(data, choice, context.home, heavy=not arguments.quick)
     if arguments.fix:
         for code in arguments.fix:
-            _settle(info, code, report, context)
+            _apply_fixes(info, code, report, context)
         choice = default_choice(info.name, context.home)
         data = prepare(choice, context.home)
         report = build_report(data, choice, context.home, heavy=not arguments.quick)
@@ -63,8 +63,8 @@ def report_data(arguments: Namespace, context: Context) -> int:
     return 0
 
 
-def _settle(info: DatasetInfo, code: str, report: Report, context: Context) -> None:
-    """Have new projects take over the fixes of the findings of a code.
+def _apply_fixes(info: DatasetInfo, code: str, report: Report, context: Context) -> None:
+    """Make the fixes of all findings with this code the default of new projects.
 
     Raises:
         UsageError: there is no such finding, or it has no fix.
@@ -78,7 +78,7 @@ def _settle(info: DatasetInfo, code: str, report: Report, context: Context) -> N
         raise UsageError(f"There is no finding {code[:60]!r} with a fix; available: {fixable or 'none'}.")
     for fix in fixes:
         edit = fix.edit
-        # Of several columns each fix says what it would change alone; together they hold for all.
+        # Each fix has the options for its own column alone, so it is merged with those that are set already.
         if "options" in edit.get("data", {}):
             options_before = default_data(info.name, context.home).get("options", {})
             options = {**options_before, **edit["data"]["options"]}
@@ -92,7 +92,7 @@ def _settle(info: DatasetInfo, code: str, report: Report, context: Context) -> N
 
 
 def _text(info: DatasetInfo, report: Report) -> str:
-    lines = [f"{plain(info.title)}: {_looked(report)}"]
+    lines = [f"{plain(info.title)}: {_extent(report)}"]
     for finding in report.findings:
         lines += [
             "",
@@ -106,20 +106,20 @@ def _text(info: DatasetInfo, report: Report) -> str:
     return "\n".join(lines if report.findings else [*lines, "", "No problems found."])
 
 
-def _looked(report: Report) -> str:
+def _extent(report: Report) -> str:
     sample = f"a sample of {report.looked_at:,} of " if report.looked_at < report.rows else ""
     return f"{sample}{report.rows:,} rows, {len(report.checked)} checks, {report.elapsed_s:.1f} s"
 
 
 def _rows(finding: Finding, limit: int = 10) -> str:
-    """Which rows to look at; pairs with an equals sign between them."""
+    """The rows of a finding, or its pairs of equal rows as `3=17`."""
     row_names = [f"{first}={second}" for first, second in finding.pairs] or [str(row) for row in finding.rows]
     text = ", ".join(row_names[:limit])
     return f"{text}, …" if max(finding.count, len(row_names)) > limit else text
 
 
 def _page(info: DatasetInfo, report: Report) -> str:
-    """The report as HTML, with nothing in it that is read as markup but our own."""
+    """The report as an HTML page; all text of the data is escaped."""
     sections = []
     for finding in report.findings:
         rows = f"<p><small>Rows {escape(_rows(finding))}</small></p>" if finding.rows or finding.pairs else ""
@@ -138,6 +138,6 @@ def _page(info: DatasetInfo, report: Report) -> str:
         "body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}"
         ":root{color-scheme:light dark}"
         "section{padding:.2rem 1rem;margin:1rem 0}h2{font-size:1.05rem;margin:.4rem 0}p{margin:.4rem 0}"
-        f"</style></head><body><h1>{title}</h1><p>{escape(_looked(report))}</p>{body}"
+        f"</style></head><body><h1>{title}</h1><p>{escape(_extent(report))}</p>{body}"
         f"<h2>Checks</h2><ul>{checks}</ul></body></html>"
     )

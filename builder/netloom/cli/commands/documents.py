@@ -1,4 +1,4 @@
-"""`netloom templates`, `check`, `summary` and `code`: what can be done with a document alone."""
+"""`netloom templates`, `check`, `summary` and `code`: commands that need a document, but no run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import FAILED, Command, Context
-from netloom.cli.files import force_argument, new_file
+from netloom.cli.files import add_force_argument, new_file
 from netloom.cli.text import issue_line, number, table
 from netloom.core.errors import UsageError
 from netloom.core.text import plain, size
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Templates(Command):
-    """Lists the documents to begin with, or writes one to a file."""
+    """Lists the templates and the published architectures, or writes one to a file."""
 
     name = "templates"
     summary = "list the templates and the published architectures, or write one to a file"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--write", nargs=2, metavar=("NAME", "FILE"), help="write a template to a new file")
-        force_argument(parser)
+        add_force_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.document import write
@@ -47,7 +47,7 @@ class Templates(Command):
 
 
 class Check(Command):
-    """Lists every issue of a document, one per line."""
+    """Lists the issues of a document, one per line."""
 
     name = "check"
     summary = "validate a document and list its problems"
@@ -65,7 +65,7 @@ class Check(Command):
 
 
 class Summary(Command):
-    """A table of the layers with their shapes and sizes."""
+    """Shows the layers with their output shapes, parameters and FLOPs."""
 
     name = "summary"
     summary = "show a document's layers, shapes, parameters and totals"
@@ -102,7 +102,7 @@ class Summary(Command):
 
 
 class Code(Command):
-    """The Python source of a network."""
+    """Prints the Python source of a network."""
 
     name = "code"
     summary = "write a document's network as PyTorch source"
@@ -120,10 +120,10 @@ class Code(Command):
 
 
 def analysed(path: Path, context: Context) -> tuple[Analysis, list[dict[str, Any]]]:
-    """A document's analysis and all its issues; where its data cannot be read, that is one of them.
+    """The analysis of a document and all its issues. Data that cannot be read is an issue, too.
 
     Raises:
-        DocumentError: the file holds no document.
+        DocumentError: the file is not a document.
     """
     from netloom.document import read
     from netloom.validation.project_check import check_project
@@ -162,7 +162,7 @@ def _rows(network: Network) -> list[dict[str, Any]]:
 
 
 def _type(network: Network, key: str) -> str:
-    """What a node is; one that stands for a network says for which, and how often."""
+    """The layer of a node; for a subnetwork also its name and its number of repeats."""
     from netloom.layers.subnetwork import Subnetwork
 
     layer = network.layers.get(key)
@@ -170,7 +170,7 @@ def _type(network: Network, key: str) -> str:
 
 
 def _shapes(row: dict[str, Any]) -> str:
-    """What a node gives; an Output gives nothing to other nodes."""
+    """The output shapes of a node; an Output node has none, as it passes nothing on."""
     unknown = "?" if row["parameters"] is None or row["type"] != "Output" else ""
     return "  ".join(row["outputs"].values()) or unknown
 

@@ -1,4 +1,4 @@
-"""`netloom explain`: why a run's network answers an example as it does, and how far that can be trusted."""
+"""`netloom explain`: the attribution of a prediction, with its evidence."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import Command, Context, whole
-from netloom.cli.explain_compare import asks_beside, beside, beside_arguments
-from netloom.cli.files import force_argument, new_file
-from netloom.cli.method_options import method_arguments, method_options
+from netloom.cli.explain_compare import add_comparison_arguments, answer_comparison, is_comparison
+from netloom.cli.files import add_force_argument, new_file
+from netloom.cli.method_options import add_method_arguments, method_options
 from netloom.cli.rows import read_row
-from netloom.cli.selection import find_trained
+from netloom.cli.selection import load_trained_run
 from netloom.cli.text import number, short, table
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from netloom.runs import TrainedRun
 
 PARTS_SHOWN = 12
-# The method whose answer is not parts but a flow through the graph; see netloom.cli.flow_export.
+# This method attributes to edges, not to parts of the input; see netloom.cli.flow_export.
 FLOW = "flow"
 
 
 class Explain(Command):
-    """Explains one row of the run's data."""
+    """Explains the prediction of a run for one row, compares explanations, or explains many rows."""
 
     name = "explain"
     summary = "explain the prediction of a run for one example"
@@ -45,7 +45,7 @@ class Explain(Command):
         parser.add_argument(
             "--list", action="store_true", help="list the methods, and why a method does not fit this run"
         )
-        method_arguments(parser)
+        add_method_arguments(parser)
         parser.add_argument(
             "--checkpoint", metavar="C", help="checkpoint: best, last or an epoch (default: the one that the run uses)"
         )
@@ -65,20 +65,20 @@ class Explain(Command):
             metavar="FILE",
             help="output file: .html, .png or .json; for flow: .svg, .csv or .json",
         )
-        force_argument(parser)
-        beside_arguments(parser)
+        add_force_argument(parser)
+        add_comparison_arguments(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.cli.flow_export import flow_method, follow
+        from netloom.cli.flow_export import explain_flow, flow_method
         from netloom.explain import explain, methods
         from netloom.explain.core.options import SPOKEN
         from netloom.store import open_store
 
-        _refuse_unused(arguments)
+        _refuse_conflicts(arguments)
         write = None if arguments.method == FLOW else _writer(arguments.to)
         to = new_file(arguments.to, force=arguments.force) if arguments.to is not None else None
         store = open_store(context.home)
-        trained = find_trained(store, arguments.run, arguments.checkpoint or "")
+        trained = load_trained_run(store, arguments.run, arguments.checkpoint or "")
         if arguments.list:
             available = [*methods(trained), flow_method(trained)]
             rows = [(item.name, item.title, item.reason or "fits") for item in available]
@@ -88,16 +88,16 @@ class Explain(Command):
         example = _example(trained, arguments)
         folder = store.artifacts(trained.run.id).local_directory() if trained.run else None
         checkpoint = arguments.checkpoint or trained.project.training.keep
-        if asks_beside(arguments):
+        if is_comparison(arguments):
             method, target = _method(trained, arguments.method), _target(trained, arguments.target)
-            context.answer(*beside(store, trained, arguments, method, example, target))
+            context.answer(*answer_comparison(store, trained, arguments, method, example, target))
             return 0
         if arguments.method == FLOW:
             options = method_options(trained, arguments)
             for name in options.keys() - {"baseline"}:
                 raise UsageError(f"The attribution flow does not support {SPOKEN[name]}: it covers all layers.")
             baseline, target = options.get("baseline", "usual"), _target(trained, arguments.target)
-            context.answer(*follow(trained, example, target, folder, checkpoint, arguments.to, baseline))
+            context.answer(*explain_flow(trained, example, target, folder, checkpoint, arguments.to, baseline))
             return 0
         explained = explain(
             trained,
@@ -112,12 +112,12 @@ class Explain(Command):
         )
         if write is not None and to is not None:
             write(explained, to)
-        context.answer(explained.as_json(), "\n".join(_lines(explained)))
+        context.answer(explained.as_json(), "\n".join(_explanation_lines(explained)))
         return 0
 
 
 def _baselines(trained: TrainedRun) -> str:
-    """The baselines that fit the network, as they are asked for."""
+    """The values of `--baseline` that fit the inputs of the network."""
     from netloom.explain.core.baselines import offered
 
     names = [
@@ -127,30 +127,30 @@ def _baselines(trained: TrainedRun) -> str:
     return f"baselines (--baseline): {', '.join([*names, 'file:…'])}"
 
 
-def _refuse_unused(arguments: Namespace) -> None:
-    """Refuse options that would not be obeyed.
+def _refuse_conflicts(arguments: Namespace) -> None:
+    """Refuse options that contradict each other, instead of ignoring one of them.
 
     Raises:
-        UsageError: there is one.
+        UsageError: two options contradict each other.
     """
     conflicts = [f"--{name}" for name in ("example", "file") if arguments.over and getattr(arguments, name) is not None]
     if conflicts:
         raise UsageError(f"--over explains many rows, but {conflicts[0]} selects one; use only one of them.")
     if arguments.rows is not None and not arguments.over:
         raise UsageError("--rows needs --over.")
-    if arguments.to and asks_beside(arguments):
+    if arguments.to and is_comparison(arguments):
         raise UsageError("--to writes a single explanation; use --json for a comparison or many rows.")
-    if arguments.randomise and (asks_beside(arguments) or arguments.method == FLOW):
+    if arguments.randomise and (is_comparison(arguments) or arguments.method == FLOW):
         raise UsageError("--randomise works with a single explanation, and not with flow.")
-    if arguments.method == FLOW and asks_beside(arguments):
+    if arguments.method == FLOW and is_comparison(arguments):
         raise UsageError("The attribution flow covers a single row and cannot be compared; choose another method.")
 
 
 def _writer(path: str | None) -> Callable[[Explanation, Path], None] | None:
-    """What writes a file of this name.
+    """The function that writes a file with this ending.
 
     Raises:
-        UsageError: its ending names no kind of file that can be written.
+        UsageError: the name does not end in .html, .png or .json.
     """
     from netloom.explain.plots.page import write_html, write_json
     from netloom.explain.plots.raster import write_png
@@ -165,10 +165,11 @@ def _writer(path: str | None) -> Callable[[Explanation, Path], None] | None:
 
 
 def _example(trained: TrainedRun, arguments: Namespace) -> int | dict[str, Any]:
-    """A row of the data by its number, or the row of a file.
+    """The number of a row of the data, or the raw row of a file.
 
     Raises:
-        Failure: the file cannot be read, or holds more or less than one row.
+        Failure: the file cannot be read.
+        UsageError: both are set, or the file does not have exactly one row.
     """
     if arguments.file is None:
         return int(trained.data.split["test"][0]) if arguments.example is None else int(arguments.example)
@@ -178,10 +179,10 @@ def _example(trained: TrainedRun, arguments: Namespace) -> int | dict[str, Any]:
 
 
 def _method(trained: TrainedRun, name: str | None) -> str:
-    """A method's name.
+    """The name of the method; without one, the first that fits the network.
 
     Raises:
-        UsageError: there is none of this name.
+        UsageError: there is no such method.
     """
     from netloom.explain import methods
 
@@ -200,7 +201,7 @@ def _target(trained: TrainedRun, name: str | None) -> str | int | None:
     return int(name) if name.isdecimal() and len(name) < 10 else name
 
 
-def _lines(explanation: Explanation) -> list[str]:
+def _explanation_lines(explanation: Explanation) -> list[str]:
     truth = f", true {explanation.example.target}" if explanation.example.target else ""
     lines = [
         plain(explanation.headline),
@@ -218,16 +219,16 @@ def _lines(explanation: Explanation) -> list[str]:
 
 
 def largest_parts(values: np.ndarray, labels: tuple[str, ...]) -> list[tuple[str, float]]:
-    """The parts that weigh most, by name, or by their index in the array; padding, which has no name, is none."""
+    """The parts with the largest magnitudes, by name or by index in the array. Padding has no name and is left out."""
     import numpy as np
 
     flat = values.ravel()
     is_named = [bool(label) for label in labels] if values.shape == (len(labels),) else [True] * values.size
     largest = [index for index in np.argsort(-np.abs(flat), kind="stable") if is_named[index]][:PARTS_SHOWN]
-    return [(_place(int(index), values.shape, labels), float(flat[index])) for index in largest]
+    return [(_part_name(int(index), values.shape, labels), float(flat[index])) for index in largest]
 
 
-def _place(index: int, shape: tuple[int, ...], labels: tuple[str, ...]) -> str:
+def _part_name(index: int, shape: tuple[int, ...], labels: tuple[str, ...]) -> str:
     import numpy as np
 
     coordinates = [int(part) for part in np.unravel_index(index, shape)]

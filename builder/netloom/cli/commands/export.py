@@ -1,22 +1,22 @@
-"""`netloom export`: a trained network to take away."""
+"""`netloom export`: write a trained network in a format that works without Netloom."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
 from netloom.cli.command import Command, Context
-from netloom.cli.files import force_argument, new_file
-from netloom.cli.selection import find_trained
+from netloom.cli.files import add_force_argument, new_file
+from netloom.cli.selection import load_trained_run
 from netloom.core.errors import UsageError
 from netloom.core.text import size
 
 DEFAULT = "bundle"
-# What people call a format as well.
-ALSO = {"python": "bundle"}
+# Aliases of formats.
+ALIASES = {"python": "bundle"}
 
 
 class Export(Command):
-    """Writes a run's network with its best weights."""
+    """Exports the network of a run, and compares the predictions of the file with those of the run."""
 
     name = "export"
     summary = "export the network of a run"
@@ -30,18 +30,18 @@ class Export(Command):
             help=f"export format (default: {DEFAULT}; python is an alias)",
         )
         parser.add_argument("--to", metavar="PATH", default=".", help="output file or folder (default: this folder)")
-        force_argument(parser)
+        add_force_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.export import destination, export, export_formats
         from netloom.store import open_store
 
-        formats, name = [item.name for item in export_formats()], ALSO.get(arguments.format, arguments.format)
+        formats, name = [item.name for item in export_formats()], ALIASES.get(arguments.format, arguments.format)
         if name not in formats:
             raise UsageError(
-                f"There is no export format {arguments.format[:60]!r}; choose one of {', '.join([*formats, *ALSO])}."
+                f"There is no export format {arguments.format[:60]!r}; choose one of {', '.join([*formats, *ALIASES])}."
             )
-        trained = find_trained(open_store(context.home), arguments.run)
+        trained = load_trained_run(open_store(context.home), arguments.run)
         path = new_file(destination(trained, name, arguments.to), force=arguments.force)
         report = export(trained, name, path)
         byte_count = report.path.stat().st_size

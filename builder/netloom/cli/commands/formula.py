@@ -1,4 +1,4 @@
-"""`netloom formula`: a network as a few typed lines, and back."""
+"""`netloom formula`: convert a network to lines of code, and back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netloom.core.errors import UsageError
 
 
 class Formula(Command):
-    """A network as lines that can be typed, or lines put in as a network."""
+    """Prints a network as lines of code, or parses such lines into a network of the document."""
 
     name = "formula"
     summary = "convert a network to lines of code, or lines of code to a network"

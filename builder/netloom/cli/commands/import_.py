@@ -1,4 +1,4 @@
-"""`netloom import`: a network from elsewhere as a document of its own."""
+"""`netloom import`: convert a model of PyTorch, ONNX, Keras or Hugging Face to a document with weights."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from netloom.cli.command import Command, Context
-from netloom.cli.files import existing, force_argument, new_file
-from netloom.cli.selection import prepare_argument
+from netloom.cli.files import add_force_argument, existing, new_file
+from netloom.cli.selection import add_prepare_argument
 from netloom.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Import(Command):
-    """Makes a document and its weights from a PyTorch, ONNX or Keras file, or from a person's own PyTorch module."""
+    """Writes a document and a weights file, or creates a project in the app."""
 
     name = "import"
     summary = "import a PyTorch, ONNX, Keras or Hugging Face model with its weights"
@@ -43,17 +43,17 @@ class Import(Command):
         parser.add_argument(
             "--to", metavar="DOCUMENT", help="write DOCUMENT.json (default: create a project in the app)"
         )
-        prepare_argument(parser, "from the file, otherwise pixels scaled to 0–1 and numbers unchanged")
+        add_prepare_argument(parser, "from the file, otherwise pixels scaled to 0–1 and numbers unchanged")
         parser.add_argument("--name", metavar="NAME", default="", help="name of the project (default: from the file)")
-        force_argument(parser)
+        add_force_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        targets = _targets(Path(arguments.to), force=arguments.force) if arguments.to else None
+        targets = _output_files(Path(arguments.to), force=arguments.force) if arguments.to else None
         if len(arguments.name) > 200:
             raise UsageError("A name has at most 200 characters.")
         from netloom.document import to_json
 
-        imported = _read(arguments)
+        imported = _read_model(arguments)
         value = {"name": imported.project.name, "remarks": list(imported.remarks), "weights": len(imported.weights)}
         value["prepare"] = to_json(imported.project)["data"].get("prepare", "standardize")
         if targets:
@@ -87,9 +87,9 @@ class Import(Command):
         return 0
 
 
-def _read(arguments: Namespace) -> Imported:
-    """The model of a file, or of the person's own code."""
-    from netloom.cli.custom_module import is_own, record
+def _read_model(arguments: Namespace) -> Imported:
+    """Read the model from a file, a folder, the Hub, or a Python module of the user."""
+    from netloom.cli.custom_module import names_python_object, record
     from netloom.compile.importers import read_model
     from netloom.data.downloads import asked_for, fetch_model
     from netloom.sandbox import read_models
@@ -104,7 +104,7 @@ def _read(arguments: Namespace) -> Imported:
         if arguments.input:
             raise UsageError("--input is for MODULE:FUNCTION; the folder defines the inputs.")
         return read_models(Path(arguments.file), arguments.name, arguments.prepare)[0]
-    if not is_own(arguments.file):
+    if not names_python_object(arguments.file):
         if arguments.input:
             raise UsageError("--input is for MODULE:FUNCTION; the file defines the inputs.")
         return read_models(existing(arguments.file), arguments.name, arguments.prepare)[0]
@@ -114,11 +114,11 @@ def _read(arguments: Namespace) -> Imported:
         return read_model(target, arguments.name or name, facts, arguments.prepare)
 
 
-def _targets(document: Path, *, force: bool) -> tuple[Path, Path]:
-    """The document's file and that of its weights.
+def _output_files(document: Path, *, force: bool) -> tuple[Path, Path]:
+    """The paths of the document and of its weights.
 
     Raises:
-        UsageError: one of them may not be written.
+        UsageError: one of them exists, or its folder does not.
     """
     if document.suffix != ".json":
         document = document.with_name(f"{document.name}.json")

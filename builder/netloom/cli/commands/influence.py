@@ -1,4 +1,4 @@
-"""`netloom influence` and `netloom concepts`: what taught a run its answer, and which concepts it knows and uses."""
+"""`netloom influence` and `netloom concepts`: influential training examples, and concept activation vectors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import Command, Context, whole
-from netloom.cli.selection import find_trained
+from netloom.cli.selection import load_trained_run
 from netloom.cli.text import number, short, table
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Influence(Command):
-    """Names rows of the training data."""
+    """Lists the training examples that influence a prediction most, or possible label errors."""
 
     name = "influence"
     summary = "list the most influential training examples, or possible label errors"
@@ -47,21 +47,21 @@ class Influence(Command):
         from netloom.store import open_store
 
         store = open_store(context.home)
-        trained = find_trained(store, arguments.run, arguments.checkpoint or "")
+        trained = load_trained_run(store, arguments.run, arguments.checkpoint or "")
         folder = store.artifacts(trained.run.id).local_directory() if trained.run else None
         options: dict[str, Any] = {"folder": folder, "checkpoint": arguments.checkpoint or "", "most": arguments.count}
         if arguments.suspicious:
             suspects_found = suspects(trained, **options)
-            context.answer(suspects_found.as_json(), "\n".join(_ranking(suspects_found)))
+            context.answer(suspects_found.as_json(), "\n".join(_suspect_lines(suspects_found)))
             return 0
         example = int(trained.data.split["test"][0]) if arguments.example is None else arguments.example
         result = influence(trained, example, against=arguments.against, **options)
-        context.answer(result.as_json(), "\n".join(_taught(result)))
+        context.answer(result.as_json(), "\n".join(_influence_lines(result)))
         return 0
 
 
 class Concepts(Command):
-    """Looks for a concept in a run's layers."""
+    """Tests whether the layers of a run represent a concept, and whether its predictions use it."""
 
     name = "concepts"
     summary = "test layers for concepts (TCAV)"
@@ -101,25 +101,25 @@ class Concepts(Command):
         from netloom.store import open_store
 
         store = open_store(context.home)
-        trained = find_trained(store, arguments.run, arguments.checkpoint or "")
+        trained = load_trained_run(store, arguments.run, arguments.checkpoint or "")
         result = concepts(
             trained,
-            _wanted(arguments),
+            _concept(arguments),
             nodes=arguments.node,
             targets=arguments.target,
             repeats=arguments.repeats,
             seed=arguments.seed,
             folder=store.artifacts(trained.run.id).local_directory() if trained.run else None,
         )
-        context.answer(result.as_json(), "\n".join(_concepts(result)))
+        context.answer(result.as_json(), "\n".join(_concept_lines(result)))
         return 0
 
 
-def _wanted(arguments: Namespace) -> Wanted:
-    """The concept that is asked for.
+def _concept(arguments: Namespace) -> Wanted:
+    """The concept of the arguments.
 
     Raises:
-        UsageError: of a column nothing is said.
+        UsageError: `--column` has no condition.
     """
     from netloom.explain.concepts.concepts import Wanted, numbers
 
@@ -134,7 +134,7 @@ def _wanted(arguments: Namespace) -> Wanted:
     return Wanted("column", name=arguments.column, text=arguments.equals, low=arguments.low, high=arguments.high)
 
 
-def _taught(result: Taught) -> list[str]:
+def _influence_lines(result: Taught) -> list[str]:
     label = {"answer": "the predicted class", "truth": "the true answer"}[result.against]
     lines = [
         f"row {result.row}: predicted {plain(result.answer)}, true {plain(result.label)}; "
@@ -146,7 +146,7 @@ def _taught(result: Taught) -> list[str]:
     return lines
 
 
-def _ranking(suspects: Suspects) -> list[str]:
+def _suspect_lines(suspects: Suspects) -> list[str]:
     counts = f"{len(suspects.rows):,} of {suspects.training_rows:,} training rows."
     return [f"{counts} {suspects.sentence} By {suspects.looked_by}.", "", _lessons(suspects.first, "self-influence")]
 
@@ -159,7 +159,7 @@ def _lessons(lessons: tuple[Lesson, ...], title: str) -> str:
     return table(("row", title, "label", "says", "loss"), rows, right=("row", title, "loss"))
 
 
-def _concepts(concepts: Found) -> list[str]:
+def _concept_lines(concepts: Found) -> list[str]:
     rows = [
         (short(score.title, 30), short(score.target, 20), f"{score.score:.2f}", f"{score.low:.2f}–{score.high:.2f}",
          number(score.p), f"{score.accuracy:.2f}", f"{score.strength:+.2f}", score.word)

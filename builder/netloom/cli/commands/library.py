@@ -1,4 +1,4 @@
-"""`netloom library`: networks that are kept for other documents, and the built-in blocks that come with Netloom."""
+"""`netloom library`: published networks, and the built-in blocks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netloom.cli.command import Command, Context
-from netloom.cli.commands.data import action
-from netloom.cli.text import moment, number, table
+from netloom.cli.command import Command, Context, add_action
+from netloom.cli.text import format_time, number, table
 from netloom.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,25 +16,25 @@ if TYPE_CHECKING:
 
 
 class Library(Command):
-    """Lists, keeps, takes and deletes networks."""
+    """Lists, publishes, uses and deletes networks of the library."""
 
     name = "library"
     summary = "publish networks and use them in other documents"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", metavar="list|publish|use|delete", required=True)
-        action(actions, "list", "list your networks and the built-in blocks")
-        publish = action(actions, "publish", "publish a network of a document")
+        add_action(actions, "list", "list your networks and the built-in blocks")
+        publish = add_action(actions, "publish", "publish a network of a document")
         publish.add_argument("file", metavar="FILE")
         publish.add_argument("network", metavar="NETWORK")
         publish.add_argument(
             "--name", metavar="NAME", default="", help="name in the library (default: the name of the network)"
         )
         publish.add_argument("--force", action="store_true", help="replace an existing network of this name")
-        use = action(actions, "use", "add a network of the library to a document")
+        use = add_action(actions, "use", "add a network of the library to a document")
         use.add_argument("network", metavar="NAME")
         use.add_argument("file", metavar="FILE")
-        delete = action(actions, "delete", "delete a network from the library; documents are not changed")
+        delete = add_action(actions, "delete", "delete a network from the library; documents are not changed")
         delete.add_argument("network", metavar="NAME")
 
     def run(self, arguments: Namespace, context: Context) -> int:
@@ -58,16 +57,17 @@ def _list(store: Store, arguments: Namespace, context: Context) -> None:
         for row in store.library()
     ]
     built_in = [{"name": name, "ready": True, **summary(block.bundle)} for name, block in blocks().items()]
-    published_at = {row.name: moment(row.updated_at) for row in store.library()}
+    published_at = {row.name: format_time(row.updated_at) for row in store.library()}
     rows = [
-        (row["name"], published_at.get(row["name"], "built-in block"), *_told(row)) for row in [*published, *built_in]
+        (row["name"], published_at.get(row["name"], "built-in block"), *_size_cells(row))
+        for row in [*published, *built_in]
     ]
     context.answer(
         [*published, *built_in], table(("name", "published", "parameters", "weights"), rows, right=("weights",))
     )
 
 
-def _told(row: dict[str, Any]) -> tuple[str, str]:
+def _size_cells(row: dict[str, Any]) -> tuple[str, str]:
     parameters = " ".join(f"{name}={number(value)}" for name, value in row.get("parameters", {}).items())
     size = row.get("size")
     return parameters, "?" if size is None else number(size)
@@ -115,10 +115,10 @@ def _delete(store: Store, arguments: Namespace, context: Context) -> None:
 
 
 def _bundle(store: Store, name: str) -> Project:
-    """A network of one's own, or a built-in block.
+    """A published network, or a built-in block.
 
     Raises:
-        UsageError: there is neither.
+        UsageError: the library has no network with this name.
     """
     from netloom.store import Missing
     from netloom.templates.shelf import blocks

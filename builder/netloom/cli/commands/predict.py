@@ -1,4 +1,4 @@
-"""`netloom predict`: a run's answers to rows of a file."""
+"""`netloom predict`: the predictions of a run for the rows of a file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import Command, Context, Failure
 from netloom.cli.rows import read_rows
-from netloom.cli.selection import find_trained
+from netloom.cli.selection import load_trained_run
 from netloom.cli.text import number, table
 from netloom.core.text import plain
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Predict(Command):
-    """Answers each row as the app does, from raw values."""
+    """Encodes raw rows as the training rows were encoded, and predicts."""
 
     name = "predict"
     summary = "predict the rows of a CSV or JSON file with the network of a run"
@@ -34,21 +34,23 @@ class Predict(Command):
         from netloom.runs.trained_run import read_fields
         from netloom.store import open_store
 
-        trained = find_trained(open_store(context.home), arguments.run)
+        trained = load_trained_run(open_store(context.home), arguments.run)
         file = read_rows(arguments.file, read_fields(trained))
-        predictions = reported(_answers(trained, file.rows), unreadable=file.unreadable)
+        predictions = reported(_predict(trained, file.rows), unreadable=file.unreadable)
         for remark in (*file.notes, *summary(predictions)):
             context.note(plain(remark))
-        rows = [(place, _summary(answer), _share(answer)) for place, answer in enumerate(predictions, 1)]
+        rows = [
+            (place, _prediction_text(answer), _probability_text(answer)) for place, answer in enumerate(predictions, 1)
+        ]
         context.answer(predictions, table(("row", "prediction", "probability"), rows, right=("row", "probability")))
         return 0
 
 
-def _answers(trained: TrainedRun, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The network's answers.
+def _predict(trained: TrainedRun, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The predictions for raw rows.
 
     Raises:
-        Failure: a row does not fit; the message says which and why.
+        Failure: a row does not fit; the message says which row and why.
     """
     from netloom.data import DataError
     from netloom.runs import predict
@@ -57,11 +59,11 @@ def _answers(trained: TrainedRun, rows: list[dict[str, Any]]) -> list[dict[str, 
         return predict(trained, rows)
     except (DataError, ValueError, TypeError, OverflowError):
         for number, row in enumerate(rows, 1):
-            _probe(trained, number, row)
+            _check_row(trained, number, row)
         raise
 
 
-def _probe(trained: TrainedRun, number: int, row: dict[str, Any]) -> None:
+def _check_row(trained: TrainedRun, number: int, row: dict[str, Any]) -> None:
     from netloom.data import DataError
 
     try:
@@ -73,21 +75,21 @@ def _probe(trained: TrainedRun, number: int, row: dict[str, Any]) -> None:
         raise Failure(f"Row {number} does not have the shape that the network takes, which is {names}.") from None
 
 
-def _summary(prediction: dict[str, Any]) -> str:
-    """The prediction; of a mask, the share of the pixels that each class has."""
+def _prediction_text(prediction: dict[str, Any]) -> str:
+    """The prediction as text; for a segmentation mask, the share of pixels per class."""
     if "shares" in prediction:
         return ", ".join(f"{plain(name)} {share:.0%}" for name, share in prediction["shares"].items())
-    return _said(prediction["prediction"])
+    return _value_text(prediction["prediction"])
 
 
-def _said(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(map(_said, value))
+        return ", ".join(map(_value_text, value))
     if isinstance(value, float):
         return number(value)
     return repr(value) if value == "" or str(value).isspace() else str(value)
 
 
-def _share(prediction: dict[str, Any]) -> str:
+def _probability_text(prediction: dict[str, Any]) -> str:
     probabilities = prediction.get("probabilities")
     return f"{max(probabilities.values()):.1%}" if probabilities else ""

@@ -1,4 +1,4 @@
-"""`netloom robustness`: how little it takes to change a run's answers."""
+"""`netloom robustness`: the accuracy of a run under adversarial attacks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from netloom.cli.command import Command, Context, whole
-from netloom.cli.selection import find_trained
+from netloom.cli.selection import load_trained_run
 from netloom.cli.text import number, short, table
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
@@ -19,7 +19,7 @@ MOST_ROWS = 100_000
 
 
 class Robust(Command):
-    """Attacks rows of a run's data by the gradient."""
+    """Attacks rows of the data with gradient-based perturbations (FGSM or PGD)."""
 
     name = "robustness"
     summary = "measure the robustness of predictions to adversarial attacks"
@@ -51,7 +51,7 @@ class Robust(Command):
         from netloom.store import open_store
 
         store = open_store(context.home)
-        trained = find_trained(store, arguments.run, arguments.checkpoint or "")
+        trained = load_trained_run(store, arguments.run, arguments.checkpoint or "")
         if arguments.example is not None:
             attack = attacked(trained, arguments.example, arguments.method, output=arguments.output)
             change = "no change up to" if attack.least is None else "smallest change of the prediction:"
@@ -77,10 +77,10 @@ class Robust(Command):
 
 
 def _strengths(text: str | None) -> tuple[float, ...]:
-    """Numbers with commas between them.
+    """Parse numbers with commas between them.
 
     Raises:
-        UsageError: they are none.
+        UsageError: a part is not a number.
     """
     try:
         return tuple(float(part) for part in text.split(",")) if text else ()

@@ -1,15 +1,14 @@
-"""`netloom runs` and `evaluate`: what was trained, and how well."""
+"""`netloom runs` and `netloom evaluate`: list and manage runs, and measure them on a split of their data."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
-from netloom.cli.command import Command, Context
-from netloom.cli.commands.data import action
+from netloom.cli.command import Command, Context, add_action
 from netloom.cli.run_actions import ACTIONS
-from netloom.cli.selection import find_run, find_trained
-from netloom.cli.text import measured, moment, number, short, table
+from netloom.cli.selection import find_run, load_trained_run
+from netloom.cli.text import format_time, metrics_table, number, short, table
 from netloom.core.text import plain
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ _ID_SHOWN = 8
 
 
 class Runs(Command):
-    """Lists the runs, the newest first."""
+    """Lists the runs, newest first, or runs a subcommand of `run_actions`."""
 
     name = "runs"
     summary = "list, compare and manage runs"
@@ -32,9 +31,9 @@ class Runs(Command):
             "RUN is the id of a run, its first characters, or last: the newest run, or the best of a newer sweep."
         )
         actions = parser.add_subparsers(dest="action", metavar="list|" + "|".join(ACTIONS))
-        action(actions, "list", "list the runs (default)")
+        add_action(actions, "list", "list the runs (default)")
         for name, run_action in ACTIONS.items():
-            run_action.add_arguments(action(actions, name, run_action.summary))
+            run_action.add_arguments(add_action(actions, name, run_action.summary))
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.runs import ACTIVE, refresh
@@ -48,7 +47,7 @@ class Runs(Command):
         runs = [refresh(store, run.id) if run.state in ACTIVE else run for run in store.runs()]
         header = ("id", "started", "state", "step", "best loss", "title")
         rows = [
-            (run.id[:_ID_SHOWN], moment(run.created_at), run.state, _steps(run), _best(run), short(run.title, 40))
+            (run.id[:_ID_SHOWN], format_time(run.created_at), run.state, _steps(run), _best(run), short(run.title, 40))
             for run in runs
         ]
         unlisted = offer(store)
@@ -61,7 +60,7 @@ class Runs(Command):
 
 
 class Evaluate(Command):
-    """Measures a run's best weights on a split of its data."""
+    """Measures the network of a run on a split of its data."""
 
     name = "evaluate"
     summary = "evaluate the network of a run on test or validation rows"
@@ -78,7 +77,7 @@ class Evaluate(Command):
         run = find_run(store, arguments.run)
         # The worker measured the test split with these same weights when the run ended.
         result = evaluation(store, run.id) if arguments.split == SPLITS[0] and run.ended_at else None
-        result = result or evaluate(find_trained(store, run.id), arguments.split)
+        result = result or evaluate(load_trained_run(store, run.id), arguments.split)
         context.answer({"run": run.id, **result.as_json()}, "\n".join(evaluation_lines(run, result)))
         return 0
 
@@ -86,7 +85,7 @@ class Evaluate(Command):
 def evaluation_lines(run: Run, result: Evaluation) -> list[str]:
     from netloom.runs.setting_changes import changes_of
 
-    lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} rows of {result.split}", measured(result)]
+    lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} rows of {result.split}", metrics_table(result)]
     lines += [f"! {plain(caveat.message)}" for caveat in result.caveats]
     lines += [change.sentence() for change in changes_of(run)]
     if result.report:

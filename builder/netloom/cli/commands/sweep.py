@@ -1,4 +1,4 @@
-"""`netloom sweep`: many runs of a document with other values, folds of its data, or other seeds."""
+"""`netloom sweep`: a hyperparameter search, a cross-validation, or repetitions with other seeds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, whole
-from netloom.cli.files import force_argument, new_file
+from netloom.cli.files import add_force_argument, new_file
 from netloom.cli.text import number, table
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from netloom.document import Project
     from netloom.store import Store, Sweep, Trial
 
-LOOK_EVERY_S = 0.3
+POLL_S = 0.3
 SAMPLERS = ("tpe", "random", "grid")
 PRUNERS = ("none", "median", "hyperband")
 _ID_SHOWN = 8
 
 
 class Sweeping(Command):
-    """Starts a sweep, or takes one up, and shows its trials as they end."""
+    """Starts or resumes a sweep, and shows each trial when it ends."""
 
     name = "sweep"
     summary = "search hyperparameters, cross-validate, or repeat over seeds"
@@ -58,16 +58,16 @@ class Sweeping(Command):
             "--seed", type=whole(0, 2**31 - 1), default=0, metavar="S", help="random seed of the search (default: 0)"
         )
         parser.add_argument("--at-once", type=whole(1, 64), default=1, metavar="N", help="parallel trials (default: 1)")
-        from netloom.cli.commands.train import add_backend
+        from netloom.cli.commands.train import add_backend_argument
 
-        add_backend(parser)
+        add_backend_argument(parser)
         parser.add_argument("--resume", metavar="SWEEP", help="resume a stopped sweep")
         parser.add_argument("--list", action="store_true", help="list the sweeps")
         parser.add_argument(
             "--parameters", action="store_true", help="list the parameters of the document that can be searched"
         )
         parser.add_argument("--write-best", metavar="FILE", help="write the document with the best values")
-        force_argument(parser)
+        add_force_argument(parser)
         parser.epilog = "Ctrl-C stops the sweep; --resume continues it."
 
     def run(self, arguments: Namespace, context: Context) -> int:
@@ -87,7 +87,7 @@ class Sweeping(Command):
             project = _document(arguments)
             if arguments.parameters:
                 return _parameters(project, context)
-            sweep_id = _begin(store, project, arguments)
+            sweep_id = _start(store, project, arguments)
         context.note(f"Sweep {sweep_id}; Ctrl-C stops it.")
         interrupted = _follow(store, sweep_id, context)
         return _report(store, sweep_id, arguments, context, interrupted)
@@ -101,7 +101,7 @@ def _document(arguments: Namespace) -> Project:
     return read(arguments.file)
 
 
-def _begin(store: Store, project: Project, arguments: Namespace) -> str:
+def _start(store: Store, project: Project, arguments: Namespace) -> str:
     from netloom.data import with_dataset_id
     from netloom.runs import cluster, sweeps
     from netloom.runs.owner import terminal_owner
@@ -141,10 +141,10 @@ def _begin(store: Store, project: Project, arguments: Namespace) -> str:
 
 
 def _space(name: str) -> Any:
-    """The space of a file, or as it is written on the command line.
+    """The search space from a JSON file, or from JSON on the command line.
 
     Raises:
-        UsageError: it cannot be read, or is not JSON.
+        UsageError: the file cannot be read, or the text is not JSON.
     """
     try:
         text = name if name.lstrip().startswith("{") else Path(name).read_text(encoding="utf-8")
@@ -156,7 +156,7 @@ def _space(name: str) -> Any:
 
 
 def _follow(store: Store, sweep_id: str, context: Context) -> bool:
-    """Show trials as they end. Returns whether Ctrl-C stopped the sweep."""
+    """Show each trial when it ends. Returns whether Ctrl-C stopped the sweep."""
     from netloom.runs import sweeps, tend
 
     reported: set[int] = set()
@@ -168,16 +168,16 @@ def _follow(store: Store, sweep_id: str, context: Context) -> bool:
             for trial in store.trials(sweep_id):
                 if trial.state != "running" and trial.number not in reported:
                     reported.add(trial.number)
-                    context.note(_line(sweep, trial))
+                    context.note(_trial_line(sweep, trial))
             if sweep.state != "running":
                 return interrupted
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(POLL_S)
         except KeyboardInterrupt:
             sweeps.stop(store, sweep_id)
             interrupted = True
 
 
-def _line(sweep: Sweep, trial: Trial) -> str:
+def _trial_line(sweep: Sweep, trial: Trial) -> str:
     values = "  ".join(f"{path}={_cell(value)}" for path, value in trial.assigned.items())
     result = "" if trial.value is None else f"  {sweep.plan['metric']} {number(trial.value)}"
     reason = f"  {plain(trial.reason)}" if trial.reason else ""
@@ -208,7 +208,7 @@ def _report(store: Store, sweep_id: str, arguments: Namespace, context: Context,
     }
     lines = [item.sentence() for item in intervals]
     if best is not None and not intervals:
-        lines = [f"Best: {_line(sweep, best)}"]
+        lines = [f"Best: {_trial_line(sweep, best)}"]
     if best is not None and arguments.write_best:
         write(arguments.write_best, assign(loads(sweep.document), best.assigned, context.home))
     remarks = [finding.message for finding in caveats]

@@ -1,4 +1,4 @@
-"""`netloom train`: a run from a document, followed to its end."""
+"""`netloom train`: start a run from a document, and show its progress until it ends."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import FAILED, INTERRUPTED, Command, Context, Failure, whole
-from netloom.cli.files import force_argument
+from netloom.cli.files import add_force_argument
 from netloom.cli.job import IMAGE, write_job
 from netloom.cli.lr_finder import find_rate
-from netloom.cli.selection import find_run, prepare_argument
-from netloom.cli.text import measured
+from netloom.cli.selection import add_prepare_argument, find_run
+from netloom.cli.text import metrics_table
 from netloom.cli.training_options import list_settings, with_settings
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
@@ -26,7 +26,7 @@ FRESH = "fresh"
 
 
 class Train(Command):
-    """Starts a run in a process of its own, as the app does, and shows how it goes."""
+    """Starts a run in a worker process, as the app does, and shows its progress and test metrics."""
 
     name = "train"
     summary = "train the network of a document and evaluate it on the test split"
@@ -34,7 +34,7 @@ class Train(Command):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", nargs="?", help="project document")
         parser.add_argument("--data", metavar="NAME", help="dataset to use (default: that of the document)")
-        prepare_argument(parser, "that of the document")
+        add_prepare_argument(parser, "that of the document")
         parser.add_argument("--epochs", type=whole(0, 10_000), metavar="N", help="number of epochs; 0: evaluate only")
         parser.add_argument(
             "--from",
@@ -49,7 +49,7 @@ class Train(Command):
             metavar="S",
             help="random seed of the weights and of the order of the rows",
         )
-        add_backend(parser)
+        add_backend_argument(parser)
         parser.add_argument(
             "--workers", type=whole(1, 1_024), metavar="N", help="with --backend ray: number of workers (default: 1)"
         )
@@ -59,7 +59,7 @@ class Train(Command):
             help="with --backend ray: write a job instead of starting the run: a RayJob for Kubernetes (FILE.yaml) or "
             "a batch script for Slurm (FILE.sh)",
         )
-        force_argument(parser)
+        add_force_argument(parser)
         parser.add_argument(
             "--image",
             metavar="NAME",
@@ -89,7 +89,7 @@ class Train(Command):
         if arguments.file is None:
             raise UsageError("Give a document to train, or use --settings.")
         from netloom import runs, training
-        from netloom.cli.follow import follow
+        from netloom.cli.run_progress import follow
         from netloom.data import with_dataset_id
         from netloom.data.quality.severe_findings import high_findings
         from netloom.document import read
@@ -100,7 +100,7 @@ class Train(Command):
 
         document = with_dataset_id(read(arguments.file), context.home)
         if not arguments.find_rate and arguments.job is None:
-            warm(context.home)  # a process of its own imports everything while this one does
+            warm(context.home)  # imports torch in the process for the worker while this one checks the project
         project = _project(document, arguments, context)
         # The machines of a cluster may have a GPU where this one has none, so they check it themselves.
         if arguments.backend == "local" or arguments.find_rate:
@@ -112,8 +112,8 @@ class Train(Command):
             return find_rate(project, context)
         store = open_store(context.home)
         if arguments.start is not None:
-            project = training.starting_from(project, _first_weights(store, project, arguments.start, context))
-        _tell_start(store, project, context)
+            project = training.starting_from(project, _initial_weights(store, project, arguments.start, context))
+        _note_initialization(store, project, context)
         for finding in high_findings(project.data, context.home):
             context.note(f"! {plain(finding.message)}")
         if arguments.job is not None:
@@ -128,7 +128,7 @@ class Train(Command):
         return _report(store, run, interrupted, context)
 
 
-def add_backend(parser: ArgumentParser) -> None:
+def add_backend_argument(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--backend",
         choices=("local", "ray"),
@@ -138,10 +138,10 @@ def add_backend(parser: ArgumentParser) -> None:
 
 
 def _workers(arguments: Namespace) -> int:
-    """How many workers on a cluster; 0: this machine.
+    """The number of workers on a cluster; 0 trains on this machine.
 
     Raises:
-        UsageError: they were asked for without a cluster.
+        UsageError: `--workers` or `--job` is set without a cluster.
     """
     if arguments.backend == "local":
         if arguments.workers is not None:
@@ -153,7 +153,7 @@ def _workers(arguments: Namespace) -> int:
 
 
 def _project(document: Project, arguments: Namespace, context: Context) -> Project:
-    """The document with what the command line says instead.
+    """The document with the dataset and the settings of the command line.
 
     Raises:
         UsageError: there is no such dataset.
@@ -181,13 +181,16 @@ def _project(document: Project, arguments: Namespace, context: Context) -> Proje
     return with_fields(project.model_copy(update={"training": training, "data": data}), context.home)
 
 
-def _first_weights(store: Store, project: Project, start_from: str, context: Context) -> str:
-    """What --from means, as a document says it. A safetensors file is kept in the data folder, and so is what a network
-    of a known architecture takes from a folder of Hugging Face's.
+def _initial_weights(store: Store, project: Project, start_from: str, context: Context) -> str:
+    """The value of `training.start` for `--from`.
+
+    The weights of a file, or those of a Hugging Face folder that fit the network, are copied into the data folder, so
+    that the run can be repeated without the original.
 
     Raises:
         UsageError: there is neither such a file nor such a run.
-        StartError, Unreadable: a folder holds no weights that fit.
+        StartError: no weights of the folder fit.
+        Unreadable: the folder cannot be read.
     """
     from netloom.sandbox import keep_folder
     from netloom.store import weights
@@ -211,8 +214,8 @@ def _first_weights(store: Store, project: Project, start_from: str, context: Con
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
-def _tell_start(store: Store, project: Project, context: Context) -> None:
-    """Say which layers start from weights that exist; a network with errors has its own sentences later."""
+def _note_initialization(store: Store, project: Project, context: Context) -> None:
+    """Note which layers start from existing weights. A network with errors is left to the check of the run."""
     from netloom.compile import CompileError, source
     from netloom.data import schema
     from netloom.data.preparation.default_preprocessing import kinds_of, told
@@ -254,7 +257,7 @@ def _report(store: Store, run: Run, interrupted: bool, context: Context) -> int:
             context.note(plain(run.reason))
             return FAILED
         raise Failure(f"The run failed: {run.reason}")
-    test = f"\n{measured(result)}" if result and metrics else ""
+    test = f"\n{metrics_table(result)}" if result and metrics else ""
     notes = [f"! {plain(caveat.message)}" for caveat in result.caveats] if result else []
     context.answer(value, "\n".join([f"{run.id} {run.state}{test}", *notes]))
     return INTERRUPTED if interrupted else 0

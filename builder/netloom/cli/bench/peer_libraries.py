@@ -1,8 +1,8 @@
-"""Other libraries that train PyTorch networks, on the small network where what stands around a step counts most.
+"""Other libraries that train PyTorch networks, on the small network where overhead per step counts most.
 
-Each trains as its documentation shows, with the same network, batches, shuffling and Adam, and tells loss and accuracy
-on the validation split after each epoch; what it would print, log or save besides is switched off. Those that can are
-measured with Adam fused as well, which their users have to know of.
+Each trains as its documentation shows, with the same network, batches, shuffling and Adam, and computes loss and
+accuracy on the validation split after each epoch. Further output, logs and checkpoints are switched off. Libraries that
+allow it are also measured with fused Adam, which is not their default.
 """
 
 from __future__ import annotations
@@ -30,8 +30,13 @@ Run = Callable[[], Any]
 
 @dataclass(frozen=True)
 class Peer:
-    """A library to be measured: the package, what is promised of it (how many times as fast Netloom is; None: nothing),
-    and what makes a run of it."""
+    """A library to compare with.
+
+    Attributes:
+        package: its import name.
+        promised: how many times faster Netloom must be; None for no promise.
+        make: returns a function that trains a task on its splits.
+    """
 
     title: str
     package: str
@@ -40,30 +45,30 @@ class Peer:
 
 
 def installed() -> list[Peer]:
-    """Those of the libraries that are here; `pip install -e ".[peers]"` brings them all."""
+    """The installed libraries; `pip install -e ".[peers]"` installs all."""
     return [peer for peer in PEERS if find_spec(peer.package) is not None]
 
 
-def begun(peer: Peer, task: Task, data: Prepared) -> Run:
-    """What trains a task's network with a library for the task's epochs, made ready but not begun."""
+def prepare_run(peer: Peer, task: Task, data: Prepared) -> Run:
+    """Prepare the training of a task with a library. Returns the function that trains."""
     import torch
 
     torch.manual_seed(0)
     field = data.schema.inputs[0].name
     splits = {part: (data.inputs[field][rows], data.target[rows]) for part, rows in data.split.items()}
-    with quiet():
+    with silence_libraries():
         run = peer.make(task, splits)
 
     def quietly() -> None:
-        with quiet():
+        with silence_libraries():
             run()
 
     return quietly
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Without what the libraries say of themselves."""
+def silence_libraries() -> Iterator[None]:
+    """Suppress warnings and log messages of the libraries."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)

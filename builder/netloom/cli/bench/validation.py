@@ -1,4 +1,4 @@
-"""The check of a large document against its budget."""
+"""The validation of large documents against its time budget."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from netloom.cli.bench.ratio import Ratio, ratio
 from netloom.document import Edge, Network, Node, Project, apply, dumps, loads
 
-# What the check of a document that was never seen, and of one edit in it, may take by the number of nodes.
+# Seconds for a document that is new to the caches, and for one edit in it, by the number of nodes.
 BUDGET_S = {300: (1.0, 0.25), 1_000: (1.0, 0.25)}
 WIDTH = 64
 
 
 @dataclass(frozen=True)
 class CheckTime:
-    """How much of its budget the check of a document takes, and that of an edit, after everything is imported."""
+    """The share of their budgets that the validation of a document and of one edit take, without imports."""
 
     nodes: int
     budget_s: float
@@ -26,7 +26,7 @@ class CheckTime:
 
 
 def measure_check(repeats: int) -> list[CheckTime]:
-    """Read and analyse documents that have not been seen before, so that nothing is remembered from the last."""
+    """Read and analyze documents that all differ, so that no cache has an entry for them."""
     from netloom.validation import analyse
 
     analyse(large(0))
@@ -50,7 +50,7 @@ def measure_check(repeats: int) -> list[CheckTime]:
 
 
 def large(variant: int, size: int = 300) -> Project:
-    """A residual network of `size` nodes in which no two blocks are equal, nor two variants."""
+    """A residual network of `size` nodes; all blocks differ, and so do all variants."""
     nodes: list[tuple[str, str, dict[str, Any]]] = [
         ("input_1", "Input", {"field": "features", "kind": "vector", "shape": [WIDTH]})
     ]

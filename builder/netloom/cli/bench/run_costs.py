@@ -1,4 +1,4 @@
-"""What a run costs besides its steps: its curves and heartbeat, looking at its layers, its start and its resume."""
+"""The cost of a run besides its steps: curves and heartbeat, layer statistics, checkpoints, start and resume."""
 
 from __future__ import annotations
 
@@ -28,19 +28,24 @@ if TYPE_CHECKING:
     from netloom.store import Store
     from netloom.training.targets import Targets
 
-# Long enough that what is done a few times a second counts as it does in a run of hours.
-LEAST_S = 6.0
+# Long enough for periodic work, a few times per second, to have the same share as in a run of hours.
+MIN_LOOP_S = 6.0
 PATIENCE_S = 300.0
-# A poll between two steps takes some microseconds, one that writes a checkpoint some milliseconds.
-LONG_S = 5e-4
-# codecarbon, where it is installed, first looks at what the machine has.
+# A poll between two steps takes microseconds; if it writes a checkpoint, it takes milliseconds.
+CHECKPOINT_MIN_S = 5e-4
+# codecarbon, if it is installed, first detects the hardware.
 SETTLE_S = 3.0
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run does besides its steps, as a share of them: points, heartbeat and commands; its observer; and keeping
-    its weights, so that nothing is lost."""
+    """The CPU time of a run besides its steps, as shares of the steps.
+
+    Attributes:
+        recorded: points, heartbeat and commands.
+        observed: the statistics of layers.
+        saved: checkpoints and the best weights.
+    """
 
     title: str
     recorded: Ratio
@@ -50,10 +55,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Start:
-    """The time from a start to the first point of a curve, and from a resume to the first point behind its checkpoint,
-    as a part of what a process takes to import torch: of the processor, where the worker's counts, and of the clock.
+    """The time from a start to the first point of a curve, and from a resume to the first point after its checkpoint.
 
-    The first start of a program pays for an import, the others for none where workers are forked.
+    Both are relative to a process that imports torch: in CPU time of the worker, and in wall-clock time. The first
+    start of a program pays for an import; later workers are forked from a process that has imported everything.
     """
 
     first_point: Ratio
@@ -63,23 +68,23 @@ class Start:
 
 
 def measure_cost(task: Task, repeats: int) -> Cost:
-    """Train a task as a worker does, and count what is not a step.
+    """Train a task as a worker does, and measure the time outside of the steps.
 
-    It is counted within one run, in seconds of the processor, so that nothing else on the machine counts.
+    Both are measured within one run and in CPU time, so that other load on the machine does not count.
     """
-    _shares(task, task.epochs)  # torch sets itself up
+    _shares(task, task.epochs)  # warm-up of torch
     *_, steps_s = _shares(task, task.epochs)
-    epochs = max(1, round(LEAST_S / steps_s * task.epochs))
+    epochs = max(1, round(MIN_LOOP_S / steps_s * task.epochs))
     recorded, observed, saved, _ = zip(*(_shares(task, epochs) for _ in range(repeats)), strict=True)
-    return Cost(task.title, _spread(recorded), _spread(observed), _spread(saved))
+    return Cost(task.title, _summarize(recorded), _summarize(observed), _summarize(saved))
 
 
-def _spread(values: Sequence[float]) -> Ratio:
+def _summarize(values: Sequence[float]) -> Ratio:
     return Ratio(median(values), min(values), max(values))
 
 
 def _shares(task: Task, epochs: int) -> tuple[float, float, float, float]:
-    """The shares of what is recorded, observed and saved, and the seconds of the steps themselves."""
+    """The shares of recording, observing and saving, and the seconds of the steps."""
     import torch
 
     from netloom.compile import module
@@ -101,40 +106,40 @@ def _shares(task: Task, epochs: int) -> tuple[float, float, float, float]:
         run = store.create_run(store.create_project(project), project)
         artifacts = store.artifacts(run.id)
         artifacts.create()
-        observer = _Observer(project, artifacts)
+        observer = _TimedObserver(project, artifacts)
         reporter = RunReporter(store, run, artifacts, observer, declared())
         reporter.start(trainer)
-        counting = _Counting(reporter, observer)
+        callbacks = _TimedCallbacks(reporter, observer)
         time.sleep(SETTLE_S)
         try:
             clock_start = time.monotonic()
             threads_s = time.process_time() - time.thread_time()
             start = time.thread_time()
-            trainer.fit(counting)
+            trainer.fit(callbacks)
             loop_s = time.thread_time() - start
             threads_s = time.process_time() - time.thread_time() - threads_s
             clock_s = time.monotonic() - clock_start
         finally:
             reporter.close()
-    counting.settle(*_counting_costs(trainer, observer))
-    observed_s = observer.spent_s + counting.looking_s()
-    recorded_s = counting.spent_s - counting.saved_s
-    saved_s = counting.saved_s - observer.after_s
+    callbacks.subtract_overhead(*_timing_overhead(trainer, observer))
+    observed_s = observer.spent_s + callbacks.observing_s()
+    recorded_s = callbacks.spent_s - callbacks.saved_s
+    saved_s = callbacks.saved_s - observer.after_s
     recorded_s -= observer.spent_s - observer.after_s
-    steps_s = loop_s - counting.spent_s - counting.looking_s()
-    # What goes by the clock takes its share of the clock: of the steps' time, where the machine does nothing else.
+    steps_s = loop_s - callbacks.spent_s - callbacks.observing_s()
+    # The reporter's thread works by the clock, so its share is relative to wall-clock time.
     return recorded_s / steps_s + threads_s / clock_s, observed_s / steps_s, saved_s / steps_s, steps_s
 
 
-def _counting_costs(trainer: Trainer, observer: _Observer) -> tuple[float, float]:
-    """Seconds that counting takes in each call where there is nothing to count."""
-    idle = _Counting(Callback(), observer, is_idle=True)
+def _timing_overhead(trainer: Trainer, observer: _TimedObserver) -> tuple[float, float]:
+    """The seconds that the measurement itself takes per call, measured with an empty callback."""
+    idle = _TimedCallbacks(Callback(), observer, is_empty=True)
     loss = _zero()
     for _ in range(5_000):
         idle.on_step_start(trainer, [], None)
         idle.on_step_end(trainer, loss)
         idle.should_continue(trainer)
-    return idle.each()
+    return idle.overhead_per_call()
 
 
 def _zero() -> torch.Tensor:
@@ -143,8 +148,8 @@ def _zero() -> torch.Tensor:
     return torch.zeros(())
 
 
-class _Observer(Observer):
-    """Counts what it takes besides `learn`, and says which steps it looked at."""
+class _TimedObserver(Observer):
+    """Measures its own time outside of the steps, and records which steps it observed."""
 
     looked = False
     spent_s = after_s = 0.0
@@ -165,15 +170,15 @@ class _Observer(Observer):
         super()._keep(trainer, values)
 
 
-class _Counting(Callback):
-    """A reporter and an observer, and what their calls take: `spent_s` besides those around the steps."""
+class _TimedCallbacks(Callback):
+    """Forwards events to a reporter and an observer, and measures them: `spent_s` outside of the hooks around steps."""
 
-    def __init__(self, reporter: Callback, observer: _Observer, *, is_idle: bool = False) -> None:
-        self._reporter, self._observer, self._is_idle = reporter, observer, is_idle
+    def __init__(self, reporter: Callback, observer: _TimedObserver, *, is_empty: bool = False) -> None:
+        self._reporter, self._observer, self._is_empty = reporter, observer, is_empty
         self._step_began = 0.0
-        self.spent_s = self.saved_s = self._around_s = 0.0
-        self._plain: list[float] = []
-        self._looked: list[float] = []
+        self.spent_s = self.saved_s = self._hook_s = 0.0
+        self._other_steps: list[float] = []
+        self._observed_steps: list[float] = []
         self._calls = 0
 
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
@@ -181,12 +186,12 @@ class _Counting(Callback):
             self._reporter.log_metrics(step, epoch, split, values)
             self._observer.log_metrics(step, epoch, split, values)
 
-        self._counted(log)
+        self._timed(log)
 
     def should_continue(self, trainer: Trainer) -> bool:
         spent_before_s = self.spent_s
-        continues = bool(self._counted(lambda: self._reporter.should_continue(trainer)))
-        if self.spent_s - spent_before_s > LONG_S:  # a checkpoint was due
+        continues = bool(self._timed(lambda: self._reporter.should_continue(trainer)))
+        if self.spent_s - spent_before_s > CHECKPOINT_MIN_S:  # a checkpoint was due
             self.saved_s += self.spent_s - spent_before_s
         return continues
 
@@ -196,38 +201,38 @@ class _Counting(Callback):
             self._observer.on_epoch_end(trainer)
 
         spent_before_s = self.spent_s
-        self._counted(end)
+        self._timed(end)
         self.saved_s += self.spent_s - spent_before_s
 
     def on_step_start(self, trainer: Trainer, inputs: list[torch.Tensor], targets: Targets | None) -> None:
         self._observer.looked = False
         start = time.thread_time()
-        if not self._is_idle:
+        if not self._is_empty:
             self._observer.on_step_start(trainer, inputs, targets)
         self._step_began = time.thread_time()
-        self._around_s += self._step_began - start
+        self._hook_s += self._step_began - start
 
     def on_step_end(self, trainer: Trainer, loss: torch.Tensor) -> None:
         end = time.thread_time()
-        if not self._is_idle:
+        if not self._is_empty:
             self._observer.on_step_end(trainer, loss)
-        self._around_s += time.thread_time() - end
-        (self._looked if self._observer.looked else self._plain).append(end - self._step_began)
+        self._hook_s += time.thread_time() - end
+        (self._observed_steps if self._observer.looked else self._other_steps).append(end - self._step_began)
 
-    def looking_s(self) -> float:
-        """What is around the steps, and what those that were looked at took more than the others."""
-        return self._around_s + sum(self._looked) - len(self._looked) * fmean(self._plain)
+    def observing_s(self) -> float:
+        """The time of the hooks around the steps, plus the additional time of observed steps."""
+        return self._hook_s + sum(self._observed_steps) - len(self._observed_steps) * fmean(self._other_steps)
 
-    def settle(self, spent_s: float, around_s: float) -> None:
-        """Take away what counting itself takes in each call, which on some machines is more than what is counted."""
+    def subtract_overhead(self, spent_s: float, around_s: float) -> None:
+        """Subtract the overhead of the measurement, which on some machines exceeds the measured time."""
         self.spent_s -= self._calls * spent_s
-        self._around_s -= (len(self._plain) + len(self._looked)) * around_s
+        self._hook_s -= (len(self._other_steps) + len(self._observed_steps)) * around_s
 
-    def each(self) -> tuple[float, float]:
-        """Seconds of a call, besides `learn` and around it, on average."""
-        return self.spent_s / self._calls, self._around_s / len(self._plain)
+    def overhead_per_call(self) -> tuple[float, float]:
+        """The mean seconds of a call outside of the steps, and of the hooks around a step."""
+        return self.spent_s / self._calls, self._hook_s / len(self._other_steps)
 
-    def _counted(self, call: Callable[[], Any]) -> Any:
+    def _timed(self, call: Callable[[], Any]) -> Any:
         self._calls += 1
         start = time.thread_time()
         try:
@@ -237,33 +242,33 @@ class _Counting(Callback):
 
 
 def measure_start(repeats: int) -> Start:
-    """Start and resume runs of the small network, each beside a process that imports torch and ends."""
+    """Start and resume runs of the small network, and compare each with a process that imports torch and ends."""
     from netloom.store import open_store
 
     ratios: list[list[float]] = [[], [], [], []]
     for _ in range(repeats):
         with TemporaryDirectory(prefix="netloom-bench-") as home:
             torch_cpu_s, torch_s = import_torch()
-            (start_cpu, start_clock), (resume_cpu, resume_clock) = _started(open_store(Path(home)))
+            (start_cpu, start_clock), (resume_cpu, resume_clock) = _time_start_and_resume(open_store(Path(home)))
             cpu, clock = (
                 (start_cpu / torch_cpu_s, resume_cpu / torch_cpu_s),
                 (start_clock / torch_s, resume_clock / torch_s),
             )
             for values, value in zip(ratios, (*cpu, *clock), strict=True):
                 values.append(value)
-    return Start(*map(_spread, ratios))
+    return Start(*map(_summarize, ratios))
 
 
 def import_torch() -> tuple[float, float]:
-    """Seconds that a process takes to start and to import torch: of the processor, and of the clock."""
+    """The CPU and wall-clock seconds of a process that imports torch."""
     start = time.monotonic()
     program = "import torch, time; print(time.process_time())"
     process = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     return float(process.stdout), time.monotonic() - start
 
 
-def _started(store: Store) -> tuple[tuple[float, float], tuple[float, float]]:
-    """From a start to its first point on a curve, and from a resume to the first point behind its checkpoint."""
+def _time_start_and_resume(store: Store) -> tuple[tuple[float, float], tuple[float, float]]:
+    """CPU and wall-clock seconds from a start to its first point, and from a resume to the next point."""
     from netloom import runs
 
     task = small_mlp(epochs=10_000)
@@ -273,22 +278,22 @@ def _started(store: Store) -> tuple[tuple[float, float], tuple[float, float]]:
     start = time.monotonic()
     run_id = runs.start(store, project_id, project)
     try:
-        first_point = _until_behind(store, run_id, 0, start)
+        first_point = _wait_for_point_after(store, run_id, 0, start)
         runs.stop(store, run_id)
         runs.wait(store, run_id, PATIENCE_S)
         last_step = max(store.points(run_id).step)
         start = time.monotonic()
         runs.resume(store, run_id)
-        return first_point, _until_behind(store, run_id, last_step, start)
+        return first_point, _wait_for_point_after(store, run_id, last_step, start)
     finally:
         runs.stop(store, run_id)
         runs.wait(store, run_id, PATIENCE_S)
 
 
-def _until_behind(store: Store, run_id: str, step: int, start: float) -> tuple[float, float]:
-    """Seconds until a point behind `step`: those of the worker's processor, and those of the clock since `start`."""
+def _wait_for_point_after(store: Store, run_id: str, step: int, start: float) -> tuple[float, float]:
+    """Wait for a point after `step`. Returns CPU seconds of the worker and wall-clock seconds since `start`."""
     worker = psutil.Process(store.run(run_id).pid)
-    with contextlib.suppress(psutil.Error):  # it gives way to others, which would be measured instead
+    with contextlib.suppress(psutil.Error):  # workers are niced, so that other load would be measured
         worker.nice(psutil.Process().nice())
     while max(store.points(run_id).step, default=0) <= step:
         run = store.run(run_id)

@@ -1,5 +1,7 @@
-"""The canvas that ours is measured against: 100 nodes of streamlit-flow-component, whose clicks Python answers with a
-star on the node's label. Run by `streamlit run`, with Streamlit's own settings."""
+"""The canvas that ours is compared with: 100 nodes of streamlit-flow-component. Python answers a click with a star.
+
+`streamlit run` starts it, with the default settings of Streamlit.
+"""
 
 import streamlit as st
 from streamlit_flow import streamlit_flow

@@ -1,4 +1,4 @@
-"""The time of a generated network's forward and backward pass beside that of one written by hand, in turns."""
+"""Forward and backward passes of generated networks against handwritten ones, measured in turns."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STEPS = 128  # of GPT-2's 1,024, so that a measurement takes seconds
 
 @dataclass(frozen=True)
 class PassTime:
-    """How many times as long as the hand-written network ours takes, without and with the way back."""
+    """The time of the generated network relative to the handwritten one: forward, and forward plus backward."""
 
     title: str
     forward: Ratio
@@ -28,40 +28,41 @@ class PassTime:
 
 
 def measure_passes(repeats: int) -> list[PassTime]:
-    """Measure each architecture that has a twin here, on one thread."""
+    """Measure each architecture in `TWINS` on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return [_measured(name, twin, batch(), repeats) for name, (twin, batch) in TWINS.items()]
+        return [_measure_architecture(name, twin, batch(), repeats) for name, (twin, batch) in TWINS.items()]
     finally:
         torch.set_num_threads(threads)
 
 
-def _measured(name: str, twin: Callable[[], nn.Module], batch: Tensor, repeats: int) -> PassTime:
+def _measure_architecture(name: str, twin: Callable[[], nn.Module], batch: Tensor, repeats: int) -> PassTime:
     architecture = architectures()[name]
     ours, handwritten = module(architecture.project), twin()
-    if count(handwritten) != architecture.parameters:
+    if count_parameters(handwritten) != architecture.parameters:
         raise ValueError(
-            f"The handwritten network does not match {architecture.title}: it has {count(handwritten):,} parameters."
+            f"The handwritten network does not match {architecture.title}: it has {count_parameters(handwritten):,} "
+            f"parameters, expected {architecture.parameters:,}."
         )
     ratios = {}
-    for measure_pass in (_forward, _training):
+    for measure_pass in (_time_forward, _time_forward_backward):
         times: tuple[list[float], list[float]] = [], []
         for repeat in range(repeats + 1):
             for network_index, candidate in enumerate((ours, handwritten)):
                 seconds = measure_pass(candidate, batch)
-                if repeat:  # the first ones warm both up
+                if repeat:  # the first repeat is a warm-up
                     times[network_index].append(seconds)
         ratios[measure_pass] = ratio(*times)
-    return PassTime(architecture.title, ratios[_forward], ratios[_training])
+    return PassTime(architecture.title, ratios[_time_forward], ratios[_time_forward_backward])
 
 
-def count(network: nn.Module) -> int:
-    """The number of parameters, each once."""
+def count_parameters(network: nn.Module) -> int:
+    """The number of parameters; shared ones count once."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def _forward(network: nn.Module, batch: Tensor) -> float:
+def _time_forward(network: nn.Module, batch: Tensor) -> float:
     network.eval()
     start = time.process_time()
     with torch.no_grad():
@@ -69,7 +70,7 @@ def _forward(network: nn.Module, batch: Tensor) -> float:
     return time.process_time() - start
 
 
-def _training(network: nn.Module, batch: Tensor) -> float:
+def _time_forward_backward(network: nn.Module, batch: Tensor) -> float:
     network.train()
     network.zero_grad(set_to_none=True)
     start = time.process_time()
@@ -78,7 +79,7 @@ def _training(network: nn.Module, batch: Tensor) -> float:
 
 
 class BasicBlock(nn.Module):
-    """ResNet's, (N, C, H, W) -> (N, filters, H/stride, W/stride)."""
+    """The block of ResNet-18, (N, C, H, W) -> (N, filters, H/stride, W/stride)."""
 
     def __init__(self, channels: int, filters: int, stride: int) -> None:
         super().__init__()
@@ -98,7 +99,7 @@ class BasicBlock(nn.Module):
 
 
 class GPTBlock(nn.Module):
-    """GPT-2's, (N, T, D) -> (N, T, D)."""
+    """The block of GPT-2, (N, T, D) -> (N, T, D)."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The attribution flow through a whole network against one call of Captum for each of its layers."""
+"""The time of the attribution flow of a network against one call of Captum for each of its layers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROW = 1
 
 @dataclass(frozen=True)
 class FlowTime:
-    """How long Captum takes for all layers, of the flow's time; `steps` both take, and `layers` that there are."""
+    """The time of Captum for all layers relative to that of the flow, with the same number of steps."""
 
     title: str
     layers: int
@@ -31,7 +31,7 @@ class FlowTime:
 
 
 def measure_flow(repeats: int) -> list[FlowTime]:
-    """With fresh weights: neither takes another time for what a network learned. Both take as many steps."""
+    """Measure with random weights, as the time does not depend on them, and with the same number of steps."""
     import torch
 
     from netloom.compile import module, source
@@ -44,19 +44,19 @@ def measure_flow(repeats: int) -> list[FlowTime]:
         project = templates()[name].project
         torch.manual_seed(0)
         run = TrainedRun(project, source(project), module(project).eval(), prepare(project.data))
-        results.append(_measure(run, repeats))
+        results.append(_measure_network(run, repeats))
     return results
 
 
-def _measure(run: TrainedRun, repeats: int) -> FlowTime:
+def _measure_network(run: TrainedRun, repeats: int) -> FlowTime:
     from statistics import median
 
     from netloom.explain import inner_nodes
     from netloom.explain.flow.attribution_flow import MOST_STEPS, TOLERANCE
     from netloom.explain.flow.path_integral import follow
 
-    # Layers that give whole numbers have no conductance, for Captum neither.
-    nodes = [node for node in inner_nodes(run.project, run.model) if _smooth(run, node)]
+    # Layers with integer outputs have no gradient, and therefore no conductance; Captum refuses them, too.
+    nodes = [node for node in inner_nodes(run.project, run.model) if _has_conductance(run, node)]
     flow_times, captum_times = [], []
     path_integral = follow(_subject(run), MOST_STEPS, TOLERANCE)
     for repeat in range(repeats + 1):
@@ -65,8 +65,8 @@ def _measure(run: TrainedRun, repeats: int) -> FlowTime:
         follow(contexts[-1], MOST_STEPS, TOLERANCE)
         flow_end = time.process_time()
         for subject, node in zip(contexts, nodes, strict=False):
-            _captum(subject, node, path_integral.steps)
-        if repeat:  # the first warms up
+            _run_captum(subject, node, path_integral.steps)
+        if repeat:  # the first repeat is a warm-up
             flow_times.append(flow_end - start)
             captum_times.append(time.process_time() - flow_end)
     times = [1000 * median(times) for times in (flow_times, captum_times)]
@@ -82,7 +82,7 @@ def _subject(run: TrainedRun) -> Subject:
     return subject_of(run.project, run.model, run.data, Question("flow", ROW))[0]
 
 
-def _smooth(run: TrainedRun, node: InnerNode) -> bool:
+def _has_conductance(run: TrainedRun, node: InnerNode) -> bool:
     from netloom.explain import ExplainError
     from netloom.explain.core.activation_hook import leads, tap
 
@@ -93,8 +93,8 @@ def _smooth(run: TrainedRun, node: InnerNode) -> bool:
         return False
 
 
-def _captum(subject: Subject, node: InnerNode, steps: int) -> None:
-    """What people call for each layer, with as many steps as the flow takes."""
+def _run_captum(subject: Subject, node: InnerNode, steps: int) -> None:
+    """Compute the conductance of one layer with Captum, with the number of steps of the flow."""
     from captum.attr import LayerConductance
 
     from netloom.explain.core.activation_hook import tap

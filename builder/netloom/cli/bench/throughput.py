@@ -1,4 +1,4 @@
-"""Training throughput against hand-written loops, in turns within one process."""
+"""Training throughput against handwritten loops and other libraries, in turns within one process."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from netloom.cli.bench.peers import begun, installed
-from netloom.cli.bench.plain import Plain
+from netloom.cli.bench.peer_libraries import installed, prepare_run
+from netloom.cli.bench.plain_loop import PlainLoop
 from netloom.cli.bench.ratio import Ratio, ratio
 from netloom.cli.bench.tasks import Task
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Throughput:
-    """How many times as many rows a second Netloom trains as a loop by hand, with Adam as one writes it and fused."""
+    """The rows per second of Netloom relative to a handwritten loop, with the default Adam and with the fused one."""
 
     title: str
     parameters: int
@@ -35,23 +35,23 @@ class Throughput:
 
 
 def measure_training(task: Task, repeats: int) -> Throughput:
-    """Train a task's network `repeats` times each way. Every repeat takes the three in another order.
+    """Train the network of a task `repeats` times with each of the three loops, in random order.
 
     Raises:
-        ValueError: the twin is another network.
+        ValueError: the handwritten network has another number of parameters.
     """
     from netloom.data import prepare
 
     data = prepare(task.project.data)
     contenders = {
-        "netloom": lambda: _netloom(task, data),
-        "plain": lambda: _plain(task, data, fused=False),
-        "fused": lambda: _plain(task, data, fused=True),
+        "netloom": lambda: _prepare_netloom(task, data),
+        "plain": lambda: _prepare_plain_loop(task, data, fused=False),
+        "fused": lambda: _prepare_plain_loop(task, data, fused=True),
     }
-    seconds = _in_turns(contenders, repeats)
+    seconds = _time_in_random_order(contenders, repeats)
     return Throughput(
         title=task.title,
-        parameters=_same_size(task),
+        parameters=_parameter_count(task),
         rows=len(data.split["train"]),
         batch_size=task.project.training.batch_size,
         epochs=task.epochs,
@@ -62,7 +62,7 @@ def measure_training(task: Task, repeats: int) -> Throughput:
 
 @dataclass(frozen=True)
 class PeerTime:
-    """How many times as many rows a second Netloom trains as another library; `promised` is what it had better be."""
+    """The rows per second of Netloom relative to another library; `promised` is the lower limit."""
 
     title: str
     promised: float | None
@@ -70,34 +70,36 @@ class PeerTime:
 
 
 def measure_peers(task: Task, repeats: int) -> list[PeerTime]:
-    """Train a task's network `repeats` times with Netloom and with each library that is installed, in turns."""
+    """Train the network of a task `repeats` times with Netloom and with each installed library, in turns."""
     from netloom.data import prepare
 
     data = prepare(task.project.data)
-    contenders: dict[str, Callable[[], Callable[[], None]]] = {"netloom": lambda: _netloom(task, data)}
+    contenders: dict[str, Callable[[], Callable[[], None]]] = {"netloom": lambda: _prepare_netloom(task, data)}
     peers = installed()
     for peer in peers:
-        contenders[peer.title] = partial(begun, peer, task, data)
-    seconds = _in_turns(contenders, repeats)
+        contenders[peer.title] = partial(prepare_run, peer, task, data)
+    seconds = _time_in_random_order(contenders, repeats)
     return [PeerTime(peer.title, peer.promised, ratio(seconds[peer.title], seconds["netloom"])) for peer in peers]
 
 
-def _in_turns(contenders: dict[str, Callable[[], Callable[[], None]]], repeats: int) -> dict[str, list[float]]:
-    """The seconds that each contender takes in each repeat, after one that does not count."""
+def _time_in_random_order(
+    contenders: dict[str, Callable[[], Callable[[], None]]], repeats: int
+) -> dict[str, list[float]]:
+    """The CPU seconds of each contender in each repeat, after a warm-up."""
     names = list(contenders)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for name in names:
-        _time(contenders[name]())  # the first time is for torch to set up
+        _time(contenders[name]())  # warm-up of torch
     order = random.Random(0)
     for _ in range(repeats):
-        # Who went before leaves caches and memory behind, so none may always follow the same one.
+        # The previous contender affects caches and memory, so the order changes in every repeat.
         for name in order.sample(names, len(names)):
             seconds[name].append(_time(contenders[name]()))
     return seconds
 
 
-def _netloom(task: Task, data: Prepared) -> Callable[[], None]:
-    """Netloom's own loop over the network that its compiler made."""
+def _prepare_netloom(task: Task, data: Prepared) -> Callable[[], None]:
+    """Prepare the training of the generated network with the trainer of Netloom."""
     import torch
 
     from netloom.compile import module
@@ -115,13 +117,13 @@ def _netloom(task: Task, data: Prepared) -> Callable[[], None]:
     return run
 
 
-def _plain(task: Task, data: Prepared, *, fused: bool) -> Callable[[], None]:
+def _prepare_plain_loop(task: Task, data: Prepared, *, fused: bool) -> Callable[[], None]:
     import torch
 
     training = task.project.training
     torch.manual_seed(0)
     field = data.schema.inputs[0].name
-    trainer = Plain(task.twin(), data, field, training.batch_size, training.learning_rate, fused)
+    trainer = PlainLoop(task.twin(), data, field, training.batch_size, training.learning_rate, fused)
 
     def run() -> None:
         trainer.run(task.epochs)
@@ -130,21 +132,21 @@ def _plain(task: Task, data: Prepared, *, fused: bool) -> Callable[[], None]:
 
 
 def _time(run: Callable[[], None]) -> float:
-    """The processor seconds of this process, which what else the machine does hardly changes."""
+    """The CPU seconds of this process, which hardly depend on other load on the machine."""
     gc.collect()
     start = time.process_time()
     run()
     return time.process_time() - start
 
 
-def _same_size(task: Task) -> int:
+def _parameter_count(task: Task) -> int:
     from netloom.compile import module
 
-    parameters, twin_parameters = _parameters(module(task.project)), _parameters(task.twin())
+    parameters, twin_parameters = _count_parameters(module(task.project)), _count_parameters(task.twin())
     if parameters != twin_parameters:
         raise ValueError(f"{task.title}: the document has {parameters:,} parameters and its twin {twin_parameters:,}.")
     return parameters
 
 
-def _parameters(model: nn.Module) -> int:
+def _count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())

@@ -1,4 +1,4 @@
-"""Watching a run from a terminal: one line that is rewritten, or one line an epoch where the output is a file."""
+"""The progress of a run in a terminal: one line that is rewritten, or one line per epoch if the output is a file."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from netloom.core.text import between, plain
 if TYPE_CHECKING:
     from netloom.store import Points, Run, Store
 
-LOOK_EVERY_S = 0.2
+POLL_S = 0.2
 BATCH_LOSS = "batch_loss"
 
 
 def follow(store: Store, run_id: str, context: Context) -> tuple[Run, bool]:
-    """Show a run until it ends. Ctrl-C asks it to stop, which saves what it has; a second one leaves it alone.
+    """Show a run until it ends. Ctrl-C stops the run, which saves its weights; a second Ctrl-C only stops watching.
 
-    Returns the run as it ended, and whether it was interrupted.
+    Returns:
+        The ended run, and whether it was interrupted.
     """
     from netloom.runs import stop
 
     progress = _Progress(context)
     try:
-        return _watch(store, run_id, progress), False
+        return _follow_to_end(store, run_id, progress), False
     except KeyboardInterrupt:
         progress.close()
         stop(store, run_id)
         context.note("Stopping. The weights are being saved and evaluated.")
-    return _watch(store, run_id, progress), True
+    return _follow_to_end(store, run_id, progress), True
 
 
-def _watch(store: Store, run_id: str, progress: _Progress) -> Run:
+def _follow_to_end(store: Store, run_id: str, progress: _Progress) -> Run:
     from netloom.runs import ACTIVE, refresh
 
     while True:
@@ -44,11 +45,11 @@ def _watch(store: Store, run_id: str, progress: _Progress) -> Run:
         if run.state not in ACTIVE:
             progress.close()
             return run
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_S)
 
 
 class _Progress:
-    """What is known of a run so far, as a line."""
+    """The line with the state, the losses and the remaining time of a run."""
 
     def __init__(self, context: Context) -> None:
         self.last = 0
@@ -57,10 +58,10 @@ class _Progress:
         self._loss = ""
         self._validation = ""
         self._width = 0
-        self._told = 0
+        self._warnings_shown = 0
 
     def show(self, run: Run, points: Points) -> None:
-        """Take in new points; rewrite the line, or write one for each epoch that they complete."""
+        """Add new points; rewrite the line, or write one line per completed epoch."""
         self.last = points.last
         epochs: dict[int, dict[str, float]] = {}
         losses: dict[int, str] = {}
@@ -76,15 +77,15 @@ class _Progress:
             if not self._live:
                 name = f"epoch {epoch + 1}" if run.total_steps else "before training"
                 self._context.note(f"{name}{losses.get(epoch, self._loss)}{self._validation}")
-        for warning in run.summary.get("warnings", [])[self._told :]:
+        for warning in run.summary.get("warnings", [])[self._warnings_shown :]:
             self.close()
             self._context.note(plain(f"{warning['severity'].capitalize()}: {warning['message']} {warning['fix']}"))
-            self._told += 1
+            self._warnings_shown += 1
         if self._live:
             self._rewrite(run)
 
     def close(self) -> None:
-        """Leave the line as it is."""
+        """End the line, so that other output starts on a new one."""
         if self._width:
             print(file=sys.stderr, flush=True)
             self._width = 0

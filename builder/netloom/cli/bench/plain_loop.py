@@ -1,4 +1,4 @@
-"""The training loop that one writes by hand: tensors loaded beforehand, no number read back between steps.
+"""A handwritten training loop: tensors loaded beforehand, no number read back between steps.
 
 It does the same work as Netloom's: each epoch shuffles and trains on all rows, then measures loss and accuracy on the
 validation split and on the first thousand training rows, and keeps a copy of the best weights.
@@ -19,8 +19,8 @@ SAMPLE = 1_000
 EVALUATION_BATCH = 512
 
 
-class Plain:
-    """A classifier's training by hand, with Adam as one writes it, or fused."""
+class PlainLoop:
+    """The training of a classifier, with the default Adam or the fused one."""
 
     def __init__(
         self, model: nn.Module, data: Prepared, field: str, batch_size: int, learning_rate: float, fused: bool
@@ -56,7 +56,7 @@ class Plain:
                 self.best, self.weights = validation_loss, copy.deepcopy(self.model.state_dict())
 
     def measure(self, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
-        """Loss and accuracy."""
+        """The mean loss and the accuracy on rows `x` (N, …) with targets `y` (N,)."""
         import torch
         from torch.nn.functional import cross_entropy
 

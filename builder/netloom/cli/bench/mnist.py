@@ -1,4 +1,4 @@
-"""From the files of MNIST to a network that reads digits: reading, preparing and training, against the clock."""
+"""The time from the files of MNIST to a trained LeNet: reading, preparing and training."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ EPOCHS = 3
 
 @dataclass(frozen=True)
 class Reading:
-    """How good the network is on the test rows, and what it took: seconds of the clock, and of the processor.
+    """The accuracy on the test rows, and the wall-clock and CPU time in seconds.
 
-    `load` is how many processes wanted to run on this machine at the end, over the last minute.
+    `load` is the load average of the machine over the last minute.
     """
 
     rows: int
@@ -30,10 +30,10 @@ class Reading:
 
 
 def measure_pictures(folder: Path) -> Reading:
-    """Train a LeNet on the pictures of a folder, as a worker does. Nothing is kept.
+    """Train a LeNet on the images of a folder, as a worker does, in a temporary data folder.
 
     Raises:
-        DataError: there are no pictures of 28 × 28 in it.
+        DataError: the folder does not have images of 28 × 28 in ten classes.
     """
     from netloom.compile import module
     from netloom.data import DataError, prepare
@@ -61,7 +61,7 @@ def measure_pictures(folder: Path) -> Reading:
 
 
 def lenet(data: DataChoice) -> Project:
-    """LeNet-5 as one would write it today: with rectifiers and the largest of four, and twice the filters."""
+    """LeNet-5 with ReLU, max pooling and twice the filters."""
     from netloom.cli.bench.tasks import chain
 
     project = chain(
