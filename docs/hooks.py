@@ -17,6 +17,7 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
+import netloom
 from netloom.cli import main
 from netloom.layers import registry as layers
 from netloom.templates import architectures, templates
@@ -58,10 +59,13 @@ def _names(statement: ast.stmt) -> list[str]:
 
 
 def api_reference(_: str) -> str:
-    """The functions of `netloom.api` in the order of their file, by their signatures and docstrings."""
-    text = (ROOT / "builder/netloom/api.py").read_text(encoding="utf-8")
-    functions = [part for part in ast.parse(text).body if isinstance(part, ast.FunctionDef)]
-    return "\n\n".join(_function(part, text.splitlines()) for part in functions if not part.name.startswith("_"))
+    """The functions of `netloom.api` in the order of its files, by their signatures and docstrings."""
+    texts = []
+    for path in sorted((ROOT / "builder/netloom/api").glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        functions = [part for part in ast.parse(text).body if isinstance(part, ast.FunctionDef)]
+        texts += [_function(part, text.splitlines()) for part in functions if part.name in netloom.__all__]
+    return "\n\n".join(texts)
 
 
 def _function(function: ast.FunctionDef, lines: Sequence[str]) -> str:

@@ -1,10 +1,10 @@
-"""Netloom: draw a neural network, train it, understand it, take it away.
+"""Netloom: design, train, explain and export neural networks.
 
 >>> import netloom
 >>> run = netloom.train(netloom.open_project("digits_mlp"))
 >>> netloom.evaluate(run).metrics
 
-The functions are those of `netloom.api`, which is imported, with all that it needs, when one of them is first used.
+The functions are those of `netloom.api`, which is imported, with torch and pandas, when one of them is first used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
     "train",
 ]
 
-TYPE_CHECKING = False  # type checkers take it for True; to import it from typing would take twenty times as long
+TYPE_CHECKING = False  # type checkers treat it as True; importing it from typing would take twenty times as long
 if TYPE_CHECKING:
     from netloom.api import (
         add_data,
@@ -47,15 +47,15 @@ if TYPE_CHECKING:
         predict,
         train,
     )
-else:  # hidden from type checkers, which would take every other name for one that exists
+else:  # hidden from type checkers, which would otherwise accept every name as an attribute
 
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from netloom import api
 
-        found = globals()[name] = getattr(api, name)
-        return found
+        function = globals()[name] = getattr(api, name)
+        return function
 
 
 def __dir__() -> list[str]:
