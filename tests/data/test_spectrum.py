@@ -85,10 +85,10 @@ def test_it_is_fitted_to_the_training_rows_alone_and_kept_as_plain_json() -> Non
         ({"window": 2_400, "bands": 4}, "longer than half a window, 1,200 samples, and these have 1,200"),
         ({"low": 500.0, "high": 400.0}, "cannot go from 500 to 400 Hz"),
         ({"high": 2_001.0}, "2000 Hz or less"),
-        ({"window": 1}, "'window': input should be greater than or equal to 2, received '1'"),
+        ({"window": 1}, "window must be at least 2, received 1"),
         ({"hop": 1, "bands": 1_024}, "60 × 1,201 × 1,024"),
         ({"size": 9}, "takes no 'size'; it takes bands, high, hop, low, scale, sound, window"),
-        ({"sound": "mfcc"}, "'sound': input should be 'waveform' or 'log-mel'"),
+        ({"sound": "mfcc"}, "sound must be 'waveform' or 'log-mel'"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(

@@ -73,8 +73,8 @@ def test_padding_gets_nothing_and_has_no_label() -> None:
         ("saliency", 9999, {}, "There is no example 9999"),
         ("saliency", 0, {"target": "harmless"}, "There is no class 'harmless'; choose one of malignant, benign"),
         ("saliency", 0, {"target": 2}, "There is no class '2'"),
-        ("saliency", 0, {"speed": 3}, "Saliency: the option speed: extra inputs are not permitted"),
-        ("integrated_gradients", 0, {"max_steps": 0}, "the option max_steps: input should be greater than"),
+        ("saliency", 0, {"speed": 3}, "Saliency: There is no option 'speed' in Saliency"),
+        ("integrated_gradients", 0, {"max_steps": 0}, "max_steps must be at least"),
         (
             "occlusion",
             0,

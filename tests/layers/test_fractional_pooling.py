@@ -69,7 +69,7 @@ def test_in_use_a_volume_equals_torch_with_the_same_samples() -> None:
         ({"ratio": 0.05}, "a ratio of 0.05 of a length of 9 is less than 1; raise it"),
         ({"size": [9, 9]}, "9 windows of kernel_size=2 need a length of 10, received 9"),
         ({"kernel_size": 8}, "6 windows of kernel_size=8 need a length of 13, received 9"),
-        ({"size": [3]}, "size needs one number for each of the 2 axes, or must be empty"),
+        ({"size": [3]}, "size must have one number for each of the 2 axes, or be empty"),
     ],
 )
 def test_what_does_not_fit_is_said(params: dict[str, Any], said: str) -> None:

@@ -11,7 +11,7 @@ from netloom import runs
 from netloom.api.home import data_folder
 from netloom.data import DataError
 from netloom.data.dataset_lookup import find_dataset
-from netloom.document import Project
+from netloom.document import Project, updated
 from netloom.explain import Explanation, explain, methods
 from netloom.export import Report, export
 from netloom.runs import TrainedRun
@@ -71,8 +71,7 @@ def train(
     if not project.data.dataset:
         raise DataError("This project has no dataset; choose one with data=….")
     changes = {"epochs": epochs, "seed": seed, "device": device}
-    values = project.training.model_dump() | {key: value for key, value in changes.items() if value is not None}
-    training = type(project.training).model_validate(values)
+    training = updated(project.training, {key: value for key, value in changes.items() if value is not None})
     project = with_fields(project.model_copy(update={"training": training}), folder)
     return _train_in_worker(open_store(folder), project) if save else runs.fit_here(project, folder)
 

@@ -24,9 +24,7 @@ def with_settings(training: Training, assignments: Sequence[str]) -> Training:
     Raises:
         ValueError: an assignment is wrong; the message is a sentence.
     """
-    from pydantic import ValidationError
-
-    from netloom.document.files import explain
+    from netloom.document import EditError, updated
 
     if not assignments:
         return training
@@ -37,9 +35,9 @@ def with_settings(training: Training, assignments: Sequence[str]) -> Training:
     for name, value in changes:
         _set(values, name, value)
     try:
-        return type(training).model_validate(values)
-    except ValidationError as error:
-        raise ValueError(f"This setting was refused: {explain(error)}") from None
+        return updated(training, values, "setting")
+    except EditError as error:
+        raise ValueError(f"This setting was refused: {error}") from None
 
 
 def list_settings(context: Context) -> int:

@@ -2,7 +2,7 @@
 
 from netloom.document.augmentation_settings import Augment
 from netloom.document.editor import Editor, EditorState, wire
-from netloom.document.edits import Edit, EditError, apply
+from netloom.document.edits import Edit, EditError, apply, updated
 from netloom.document.files import (
     DocumentError,
     checked,
@@ -59,6 +59,7 @@ __all__ = [
     "parse",
     "read",
     "to_json",
+    "updated",
     "wire",
     "write",
     "write_bytes",

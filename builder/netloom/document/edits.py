@@ -12,19 +12,42 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from netloom.core.field_errors import FieldError, summary
 from netloom.document import ports
-from netloom.document.files import explain
+from netloom.document.files import wrong_fields
 from netloom.document.network_edits import COMPOSITIONS, CompositionError
-from netloom.document.project import MAX_EDGES, Edge, Network, Node, Note, Project
+from netloom.document.project import MAX_EDGES, DataChoice, Edge, Network, Node, Note, Project
+from netloom.document.training_settings import Training
 
 Edit = Mapping[str, Any]
 MAX_BATCH = 5_000
 
 _Placed = TypeVar("_Placed", Node, Note)
+_Part = TypeVar("_Part", DataChoice, Training)
 
 
 class EditError(ValueError):
-    """An edit that does not apply; the message is one sentence for people."""
+    """An edit that does not apply; the message is one sentence for people. `errors` are the fields that are wrong."""
+
+    def __init__(self, message: str, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(message, errors)
+        self.errors = errors
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def updated(part: _Part, values: Mapping[str, Any], noun: str = "field") -> _Part:
+    """A copy of a part of a document with other values, checked like one from a file.
+
+    Raises:
+        EditError: a value is wrong; its errors name the fields, which are called by the `noun`.
+    """
+    try:
+        return type(part).model_validate({**part.model_dump(mode="json"), **values})
+    except ValidationError as error:
+        errors = wrong_fields(error, noun)
+        raise EditError(summary(errors), errors) from None
 
 
 def apply(project: Project, edit: Edit) -> Project:
@@ -57,7 +80,8 @@ def apply(project: Project, edit: Edit) -> Project:
     except CompositionError as error:
         raise EditError(str(error)) from None
     except ValidationError as error:
-        raise EditError(f"This edit is invalid: {explain(error)}") from None
+        errors = wrong_fields(error)
+        raise EditError(f"This edit is invalid: {summary(errors)}", errors) from None
     except UnicodeEncodeError:
         raise EditError("This edit contains invalid characters (lone surrogates).") from None
     except (KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -8,12 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from netloom.core.errors import UsageError
+from netloom.core.field_errors import FieldError, field_errors, summary
 from netloom.core.text import no_json
-from netloom.document.project import FORMAT, DataChoice, Project
-from netloom.document.training_settings import written
+from netloom.document.project import FORMAT, DataChoice, Edge, Network, Node, Note, Project
+from netloom.document.training_settings import Training, written
 
 MAX_BYTES = 20 * 2**20
 # The canonical text has at most so many bytes for one of JSON without spaces: lines are indented by 70 at most.
@@ -21,7 +22,14 @@ INDENTED = 40
 
 
 class DocumentError(ValueError):
-    """A document that cannot be read; the message is one sentence for people."""
+    """A document that cannot be read; the message is one sentence for people. `errors` are its wrong fields."""
+
+    def __init__(self, message: str, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(message, errors)
+        self.errors = errors
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class DocumentPathError(DocumentError, UsageError):
@@ -132,7 +140,8 @@ def parse(value: Any) -> Project:
     try:
         return Project.model_validate(value)
     except ValidationError as error:
-        raise DocumentError(explain(error)) from None
+        errors = wrong_fields(error)
+        raise DocumentError(summary(errors, "the document"), errors) from None
     except (RecursionError, ValueError) as error:
         raise DocumentError(f"This document cannot be read: {_short(str(error))}.") from None
 
@@ -179,16 +188,22 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         raise
 
 
-def explain(error: ValidationError) -> str:
-    """The first things that pydantic found, as one sentence."""
-    parts = []
-    for item in error.errors(include_url=False)[:3]:
-        where = ".".join(str(part) for part in item["loc"]) or "the document"
-        message = item["msg"].removeprefix("Value error, ")
-        parts.append(f"{_short(where)}: {message[:1].lower() + message[1:]}")
-    more = error.error_count() - len(parts)
-    # What people wrote may hold line breaks, and stands in these messages.
-    return " ".join(("; ".join(parts) + (f"; and {more} more" if more > 0 else "") + ".").split())
+# By the name under which pydantic reports it, each part of a document that is read by itself, and what it is called.
+_PARTS: dict[str, tuple[type[BaseModel], str]] = {
+    "Project": (Project, "the document"),
+    "Network": (Network, "a network"),
+    "Node": (Node, "a layer"),
+    "Edge": (Edge, "an edge"),
+    "Note": (Note, "a note"),
+    "DataChoice": (DataChoice, "the data settings"),
+    "Training": (Training, "the training settings"),
+}
+
+
+def wrong_fields(error: ValidationError, noun: str = "field") -> tuple[FieldError, ...]:
+    """What pydantic refused of a document, or of a part of one; its fields are called by the `noun`."""
+    declaration, owner = _PARTS.get(error.title, (BaseModel, "the value"))
+    return field_errors(error, declaration, noun, owner)
 
 
 def _refuse_constant(name: str) -> float:

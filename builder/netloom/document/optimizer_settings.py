@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from netloom.core.field_errors import FieldValueError, unknown_name
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -145,12 +147,13 @@ def checked(values: Mapping[str, float | bool], choices: Mapping[str, Choice]) -
     """Refuse what none of these has, and what is out of bounds. What another one has is kept for when it is chosen.
 
     Raises:
-        ValueError: a sentence that names the setting.
+        ValueError: there is no such setting.
+        FieldValueError: a value is out of bounds.
     """
     known = {name for choice in choices.values() for name in choice.settings}
     for name, value in values.items():
         if name not in known:
-            raise ValueError(f"there is no setting {name!r}; choose one of {', '.join(sorted(known))}")
+            raise ValueError(unknown_name(name, sorted(known), "setting", "this section"))
         problem = SETTINGS[name].problem(value)
         if problem:
-            raise ValueError(f"{name} {problem}, received {value!r}")
+            raise FieldValueError(name, problem, value)

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import Call, Kind, Layer, Port, TensorSpec
 from netloom.layers.probability import Probabilities
 
@@ -207,7 +208,7 @@ class Hardtanh(ActivationLayer):
     @model_validator(mode="after")
     def _order(self) -> Hardtanh:
         if self.low >= self.high:
-            raise ValueError(f"low={self.low} must be less than high={self.high}")
+            raise FieldValueError("low", f"must be less than high={self.high:g}", self.low)
         return self
 
     def brief(self) -> str:
@@ -340,7 +341,7 @@ class RReLU(ActivationLayer):
     @model_validator(mode="after")
     def _order(self) -> RReLU:
         if self.low > self.high:
-            raise ValueError(f"low={self.low} must not be more than high={self.high}")
+            raise FieldValueError("low", f"must be at most high={self.high:g}", self.low)
         return self
 
 

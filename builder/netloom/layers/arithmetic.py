@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 from netloom.layers.operation import Axis, OneAxis, broadcast, floats, place
 from netloom.layers.probability import Probabilities
@@ -167,7 +168,7 @@ class Clamp(Layer):
         if self.low is None and self.high is None:
             raise ValueError("a clamp needs a lower or an upper limit, or both")
         if self.low is not None and self.high is not None and self.low > self.high:
-            raise ValueError(f"the lower limit {self.low:g} is above the upper limit {self.high:g}; swap them")
+            raise FieldValueError("low", f"must be at most high={self.high:g}", self.low)
         return self
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:

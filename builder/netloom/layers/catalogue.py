@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from netloom.core.field_errors import FieldError, field_errors
 from netloom.core.registry import discover
 from netloom.core.text import plain
 from netloom.document import Node
@@ -51,7 +52,7 @@ def parse(node: Node, names: Mapping[str, Number] = MappingProxyType({}), size: 
     params = node.params
     if node.type in registry():
         if reason := registry()[node.type].refusal():
-            raise ParameterError(reason)
+            raise ParameterError(FieldError((), reason, kind="statement"))
         params = _evaluated(registry()[node.type], params, names, size)
     return _parse(node.type, json.dumps(params, sort_keys=True))
 
@@ -88,7 +89,7 @@ def _evaluated(
             else:
                 found[name] = number(value)
         except ExpressionError as error:
-            raise ParameterError(f"{name}: {error}.") from None
+            raise ParameterError(FieldError((name,), str(error), kind="statement")) from None
     return found
 
 
@@ -112,19 +113,9 @@ def numeric(types: Iterable[str]) -> dict[str, list[str]]:
 def _parse(type_name: str, params: str) -> Layer:
     layer = registry().get(type_name)
     if layer is None:
-        raise ParameterError(f"There is no layer of the type {type_name[:80]!r}.")
+        sentence = f"There is no layer of the type {type_name[:80]!r}"
+        raise ParameterError(FieldError((), sentence, kind="statement"))
     try:
         return layer.model_validate(json.loads(params))
     except ValidationError as error:
-        raise ParameterError(_explain(error)) from None
-
-
-def _explain(error: ValidationError) -> str:
-    parts = []
-    for item in error.errors(include_url=False)[:4]:
-        name = ".".join(str(part) for part in item["loc"]) or "parameters"
-        message = item["msg"].removeprefix("Value error, ")
-        named = item["loc"] and item["type"] not in ("missing", "extra_forbidden")
-        received = f", received {str(item['input'])[:60]!r}" if named else ""
-        parts.append(f"{plain(name[:60])}: {message[:1].lower() + message[1:]}{received}")
-    return "; ".join(parts) + "."
+        raise ParameterError(*field_errors(error, layer, "parameter", layer.title)) from None

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
 
 # How many axes of an example lie beside its channels.
@@ -35,9 +36,8 @@ class _Filter(Layer):
     def _kernel(self) -> _Filter:
         rank = RANKS[self.kind]
         if self.kernel_shape and len(self.kernel_shape) != rank:
-            raise ValueError(
-                f"kernel_shape needs one number for each of the {rank} axes, or must be empty; received {self._lengths}"
-            )
+            requirement = f"must have one number for each of the {rank} axes, or be empty"
+            raise FieldValueError("kernel_shape", requirement, self.kernel_shape)
         return self
 
     def inputs(self) -> tuple[Port, ...]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
 from netloom.layers.probability import Probabilities, reshaped
 
@@ -112,7 +113,7 @@ class Unflatten(Layer):
     @model_validator(mode="after")
     def _fillable(self) -> Unflatten:
         if self.sizes.count(-1) > 1 or 0 in self.sizes:
-            raise ValueError("sizes must be positive numbers, of which at most one is -1")
+            raise FieldValueError("sizes", "must be positive numbers, except for one -1", self.sizes)
         return self
 
     @classmethod

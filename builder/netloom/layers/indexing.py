@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 from netloom.layers.operation import Axis, OneAxis, listed, place
 from netloom.layers.probability import Probabilities, without
@@ -47,7 +48,7 @@ class Split(OneAxis, Layer):
     @model_validator(mode="after")
     def _fillable(self) -> Split:
         if self.sizes.count(-1) > 1 or 0 in self.sizes:
-            raise ValueError("sizes must be positive numbers, of which at most one is -1")
+            raise FieldValueError("sizes", "must be positive numbers, except for one -1", self.sizes)
         return self
 
     @classmethod

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import Call, Layer, Port, TensorSpec
 
 Axis = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -36,7 +37,7 @@ class Input(Layer):
     def _rank(self) -> Input:
         rank = RANKS.get(self.kind, len(self.shape))
         if len(self.shape) != rank:
-            raise ValueError(f"the shape of the kind {self.kind} needs {rank} numbers, received {len(self.shape)}")
+            raise FieldValueError("shape", f"must have {rank} numbers for the kind {self.kind}", self.shape)
         return self
 
     def inputs(self) -> tuple[Port, ...]:

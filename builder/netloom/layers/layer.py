@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from netloom.core.field_errors import FieldError, summary
 from netloom.layers.author_code import loaded
 from netloom.layers.probability import Probabilities
 
@@ -52,7 +53,14 @@ GROUPS = {
 
 
 class ParameterError(ValueError):
-    """A layer's parameters are not what it declares; the message is one sentence."""
+    """A layer's parameters are not what it declares: one error for each that is wrong."""
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__(*errors)
+        self.errors = errors
+
+    def __str__(self) -> str:
+        return summary(self.errors, "the parameters", limit=4)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
+from netloom.core.field_errors import FieldValueError
 from netloom.layers.convolution import RANKS
 from netloom.layers.layer import Call, Kind, Layer, Port, TensorSpec
 
@@ -26,7 +27,9 @@ class _Padding(Layer):
     def _sides(self) -> _Padding:
         borders = 2 * RANKS[self.kind]
         if self.sides and len(self.sides) != borders:
-            raise ValueError(f"sides needs one number for each of the {borders} borders, or must be empty")
+            raise FieldValueError(
+                "sides", f"must have one number for each of the {borders} borders, or be empty", self.sides
+            )
         return self
 
     def inputs(self) -> tuple[Port, ...]:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
+from netloom.core.field_errors import FieldValueError
 from netloom.layers.convolution import RANKS, Lengths
 from netloom.layers.layer import Call, Example, Kind, Layer, Port, TensorSpec
 
@@ -177,7 +178,9 @@ class _Unpooling(_Padded):
     @model_validator(mode="after")
     def _size(self) -> _Unpooling:
         if self.size and len(self.size) != RANKS[self.kind]:
-            raise ValueError(f"size needs one number for each of the {RANKS[self.kind]} axes, or must be empty")
+            raise FieldValueError(
+                "size", f"must have one number for each of the {RANKS[self.kind]} axes, or be empty", self.size
+            )
         return self
 
     @classmethod
@@ -259,7 +262,7 @@ class _PowerPooling(_Window):
     @model_validator(mode="after")
     def _even(self) -> _PowerPooling:
         if self.norm > 1 and self.norm % 2:
-            raise ValueError(f"norm={self.norm} is odd, and a negative sum has no root; choose 1 or an even number")
+            raise FieldValueError("norm", "must be 1 or an even number, because a negative sum has no root", self.norm)
         return self
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
+from netloom.core.field_errors import FieldValueError
 from netloom.layers.convolution import RANKS, Lengths
 from netloom.layers.layer import Call, Kind, Layer, Port, TensorSpec
 
@@ -21,7 +22,9 @@ class _Fractional(Layer):
     @model_validator(mode="after")
     def _size(self) -> _Fractional:
         if self.size and len(self.size) != RANKS[self.kind]:
-            raise ValueError(f"size needs one number for each of the {RANKS[self.kind]} axes, or must be empty")
+            raise FieldValueError(
+                "size", f"must have one number for each of the {RANKS[self.kind]} axes, or be empty", self.size
+            )
         return self
 
     def inputs(self) -> tuple[Port, ...]:

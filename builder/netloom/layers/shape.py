@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
 from netloom.layers.operation import Axis, OneAxis, place
 from netloom.layers.probability import Probabilities, averaged, permuted, reshaped, without
@@ -53,7 +54,7 @@ class Reshape(Layer):
     @model_validator(mode="after")
     def _fillable(self) -> Reshape:
         if self.shape.count(-1) > 1 or 0 in self.shape:
-            raise ValueError("a shape needs positive numbers, of which at most one is -1")
+            raise FieldValueError("shape", "must be positive numbers, except for one -1", self.shape)
         return self
 
     @classmethod
@@ -91,7 +92,7 @@ class Permute(Layer):
     @model_validator(mode="after")
     def _order(self) -> Permute:
         if sorted(self.order) != list(range(1, len(self.order) + 1)):
-            raise ValueError(f"order must name each axis from 1 to {len(self.order)} once")
+            raise FieldValueError("order", f"must name each axis from 1 to {len(self.order)} once", self.order)
         return self
 
     @classmethod

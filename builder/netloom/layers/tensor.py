@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Literals, Port, TensorSpec
 from netloom.layers.operation import Length, broadcast, floats
 
@@ -295,7 +296,7 @@ class Constant(Layer):
     def _filled(self) -> Constant:
         count, wanted = self.values.count(",") + 1, prod(self.shape)
         if count not in (1, wanted):
-            raise ValueError(f"the shape needs {wanted} values, received {count}; type {wanted} values, or one")
+            raise FieldValueError("values", f"must have one number, or {wanted} for this shape", count)
         return self
 
     @classmethod

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
 
@@ -28,7 +29,9 @@ class Embedding(Layer):
     @model_validator(mode="after")
     def _known(self) -> Embedding:
         if self.padding_token is not None and self.padding_token >= self.vocabulary:
-            raise ValueError(f"padding_token={self.padding_token} must be less than vocabulary={self.vocabulary}")
+            raise FieldValueError(
+                "padding_token", f"must be less than vocabulary={self.vocabulary}", self.padding_token
+            )
         return self
 
     def inputs(self) -> tuple[Port, ...]:

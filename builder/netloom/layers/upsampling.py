@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from netloom.core.field_errors import FieldValueError
 from netloom.layers.convolution import RANKS, Lengths
 from netloom.layers.layer import Call, Kind, Layer, Port, TensorSpec
 
@@ -33,7 +34,7 @@ class Upsample(Layer):
     @model_validator(mode="after")
     def _corners(self) -> Upsample:
         if self.align_corners and self.mode.startswith("nearest"):
-            raise ValueError(f"align_corners needs the mode linear or bicubic, received {self.mode}")
+            raise FieldValueError("align_corners", f"must be off in the mode {self.mode}; it needs linear or bicubic")
         return self
 
     def inputs(self) -> tuple[Port, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
-from netloom.document import Project
+from netloom.document import Project, updated
 from netloom.runs.control import ACTIVE, enter, start
 from netloom.runs.snapshots import series
 from netloom.runs.supervisor import refresh
@@ -115,5 +115,4 @@ def _weights(artifacts: RunArtifacts, at: int | str) -> tuple[Path, int | None]:
 
 def _changed(project: Project, training: Mapping[str, Any]) -> Project:
     """The project with other settings, checked like those of a file."""
-    whole = {**project.training.model_dump(mode="json"), **training}
-    return project.model_copy(update={"training": type(project.training).model_validate(whole)})
+    return project.model_copy(update={"training": updated(project.training, training)})

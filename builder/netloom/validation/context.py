@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from netloom.core.field_errors import FieldError
 from netloom.document import Edge, Network, Project
 from netloom.document.expression import Number
 from netloom.layers import Layer, ParameterError, TensorSpec, asks_for_size, label, parse
@@ -76,7 +77,7 @@ class Context:
     given: Mapping[str, TensorSpec] = field(default_factory=dict)
     around: tuple[str, ...] = ()
     layers: dict[str, Layer] = field(default_factory=dict)
-    parameter_errors: dict[str, str] = field(default_factory=dict)
+    parameter_errors: dict[str, tuple[FieldError, ...]] = field(default_factory=dict)
     measured: dict[str, Measured] = field(default_factory=dict)
     inner: dict[str, Context] = field(default_factory=dict)
     before: Context | None = None
@@ -217,7 +218,7 @@ class Context:
         try:
             layer = parse(node, self.values, first.size if first else None)
         except ParameterError as error:
-            self.parameter_errors[key] = str(error)
+            self.parameter_errors[key] = error.errors
             self.layers.pop(key, None)
             return
         if isinstance(layer, Subnetwork) and layer.network in self.project.networks:

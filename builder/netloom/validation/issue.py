@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, Literal
 
 Severity = Literal["error", "warning", "hint"]
@@ -19,7 +20,7 @@ class Fix:
 
 @dataclass(frozen=True)
 class Issue:
-    """One finding. `node` and `port` say where; both are None where it concerns the whole network.
+    """One finding. `node`, and its `port` or `field`, say where; all are None where it concerns the whole network.
 
     `detail` is for the log: the traceback, where Netloom itself failed (see netloom.validation.faults).
     """
@@ -30,8 +31,9 @@ class Issue:
     network: str = "main"
     node: str | None = None
     port: str | None = None
+    field: str | None = None
     fix: Fix | None = None
-    detail: str = field(default="", compare=False, repr=False)
+    detail: str = dataclass_field(default="", compare=False, repr=False)
 
     def as_json(self) -> dict[str, Any]:
         fix = {"title": self.fix.title, "edit": self.fix.edit} if self.fix else None

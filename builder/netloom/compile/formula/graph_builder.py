@@ -95,7 +95,7 @@ class Drawing:
         try:
             layer = parse(node, self.parameters)
         except ParameterError as error:
-            raise Mistake(str(error).rstrip(".")) from None
+            raise Mistake(str(error)) from None
         if isinstance(layer, Subnetwork) and layer.network in self.networks:
             layer = layer.looking(interface(self.networks[layer.network]))
         return layer

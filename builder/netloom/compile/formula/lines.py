@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from netloom.compile.formula.graph_builder import Drawing, Mistake
 from netloom.compile.formula.names import FormulaError
 from netloom.compile.formula.values import Blueprint, Number, Tensor, Value, substituted
+from netloom.core.field_errors import finished, summary
 from netloom.document import Network
 from netloom.document.expression import MAX_LENGTH as EXPRESSION
-from netloom.document.files import explain
+from netloom.document.files import wrong_fields
 
 
 class Lines:
@@ -70,7 +71,7 @@ class Lines:
         except Mistake as error:
             self.fail(node, str(error))
         except ValidationError as error:
-            self.fail(node, explain(error).rstrip("."))
+            self.fail(node, summary(wrong_fields(error)))
 
     def fail(self, node: Any, message: str) -> NoReturn:
         """Refuse what stands at a place.
@@ -79,4 +80,4 @@ class Lines:
             FormulaError: always.
         """
         before = self._lines[node.lineno - 1][: node.col_offset].decode(errors="ignore")
-        raise FormulaError(f"{message}.", node.lineno, len(before) + 1)
+        raise FormulaError(finished(message), node.lineno, len(before) + 1)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from netloom.core.errors import DataError
+from netloom.core.field_errors import field_errors, summary
 from netloom.core.registry import discover
-from netloom.core.text import plain
 from netloom.data.augmentation.augmentation import Augmentation, Facts
 from netloom.data.schema import Schema
 from netloom.modalities.field_spec import FieldSpec
@@ -38,9 +38,7 @@ def parsed(declared: Augment) -> Augmentation:
     try:
         return kind.model_validate_json(json.dumps(declared.params))
     except ValidationError as error:
-        item = error.errors(include_url=False)[0]
-        where = plain(".".join(str(part) for part in item["loc"])[:60])
-        raise DataError(f"{kind.title}: the parameter {where!r}: {item['msg'].lower()}.") from None
+        raise DataError(f"{kind.title}: {summary(field_errors(error, kind, 'parameter', kind.title))}") from None
 
 
 def misfit(declared: Augment, schema: Schema, fields: list[str] | None = None) -> str:

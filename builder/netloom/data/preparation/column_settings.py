@@ -8,9 +8,10 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import Field, ValidationError, create_model
 
 from netloom.core.errors import DataError
+from netloom.core.field_errors import field_errors, summary
 from netloom.modalities.columns.registry import column_kinds
 from netloom.modalities.columns.text import TextSettings
 from netloom.modalities.settings import Settings
@@ -133,14 +134,7 @@ def _each(value: Any, kind: type[Any], what: str) -> dict[str, Any]:
         try:
             found[str(name)] = kind.model_validate(settings)
         except ValidationError as error:
-            raise DataError(f"The {what} {str(name)[:80]!r}: {_reason(error, kind)}") from None
+            label = f"the {what} {str(name)[:80]!r}"
+            errors = field_errors(error, kind, "setting", label)
+            raise DataError(f"{label[:1].upper()}{label[1:]}: {summary(errors, 'the settings')}") from None
     return found
-
-
-def _reason(error: ValidationError, kind: type[BaseModel]) -> str:
-    item = error.errors(include_url=False)[0]
-    where = str(item["loc"][0])[:60] if item["loc"] else "settings"
-    if item["type"] == "extra_forbidden":
-        names = list(kind.model_fields)
-        return f"there is no setting {where!r}; the settings are {', '.join(names)}.{nearest(where, names)}"
-    return f"{where!r}: {item['msg'][:1].lower()}{item['msg'][1:200]}, received {str(item['input'])[:60]!r}."

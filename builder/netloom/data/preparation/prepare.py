@@ -13,12 +13,13 @@ from pydantic import ValidationError
 
 from netloom.core.data_folder import home as default_home
 from netloom.core.errors import DataError
+from netloom.core.field_errors import field_errors, summary
 from netloom.data.builtin_registry import builtin
 from netloom.data.multi_field import Several
 from netloom.data.noise_field import OPTION, with_noise
 from netloom.data.preparation import memmap_cache
 from netloom.data.preparation.applied_settings import with_columns, with_fields
-from netloom.data.preparation.column_settings import COLUMNS, FIELDS, field_choices, refuse_unknown
+from netloom.data.preparation.column_settings import COLUMNS, FIELDS, field_choices
 from netloom.data.preparation.default_preprocessing import with_preparation
 from netloom.data.preparation.encoded_arrays import encoded
 from netloom.data.preparation.prepared_data import Prepared
@@ -204,11 +205,8 @@ def read(choice: DataChoice, home: Path) -> RawDataset:
     try:
         return dataset.model_validate(choice.options).read()
     except ValidationError as error:
-        item = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            refuse_unknown([where], dataset.model_fields, repr(dataset.title))
-        raise DataError(f"{dataset.title}: the option {where[:60]!r}: {item['msg'].lower()}.") from None
+        errors = field_errors(error, dataset, "option", repr(dataset.title))
+        raise DataError(f"{dataset.title}: {summary(errors)}") from None
 
 
 def _fit_target(raw: RawDataset, parts: Split, standardized: bool) -> dict[str, Any]:

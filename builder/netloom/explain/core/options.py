@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from netloom.core.field_errors import field_errors, summary
 from netloom.explain.core.baselines import USUAL
 from netloom.explain.core.baselines import Asked as Baseline
 from netloom.explain.core.errors import UnknownChoiceError
@@ -42,9 +43,8 @@ def explainer_of(method: str, options: Mapping[str, Any]) -> Explainer:
     try:
         return found.model_validate(dict(options))
     except ValidationError as error:
-        item = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in item["loc"])
-        raise UnknownChoiceError(f"{found.title}: the option {where[:60]}: {item['msg'].lower()}.") from None
+        errors = field_errors(error, found, "option", found.title)
+        raise UnknownChoiceError(f"{found.title}: {summary(errors)}") from None
 
 
 def taken(method: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import streamlit as st
 from netloom.data import DataError, DatasetInfo, datasets, schema
 from netloom.data.preparation.project_defaults import default_training, with_defaults
 from netloom.data.preparation.settings_transfer import carried, preprocessing
-from netloom.document import Edit
+from netloom.document import Edit, EditError
 from netloom.editing.live import Live
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.state import FormState, Refusal, bound_key
@@ -50,6 +50,10 @@ def bound(
         try:
             live.apply(edit(value), widget=name, renews=renews)
             own[name] += 1
+        except EditError as error:
+            sentences = " ".join(field.at_field for field in error.errors)
+            state.refusal = Refusal(key, sentences or str(error))
+            return
         except ValueError as error:
             state.refusal = Refusal(key, str(error))
             return

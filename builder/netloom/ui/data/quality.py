@@ -11,7 +11,7 @@ from netloom.core.text import number
 from netloom.data import DataError, DatasetInfo, Prepared, schema
 from netloom.data.preparation.project_defaults import default_data, default_training, settle, take_back
 from netloom.data.quality import Finding, Plot, Report
-from netloom.document import DataChoice, Edit
+from netloom.document import DataChoice, Edit, updated
 from netloom.editing.live import Live
 from netloom.jobs import JobError
 from netloom.jobs.data_quality import DataQualityReport
@@ -178,7 +178,7 @@ def data_change(store: Store, live: Live, edit: Edit) -> Edit:
     """
     if "data" not in edit:
         return edit
-    choice = DataChoice.model_validate({**live.project.data.model_dump(mode="json"), **edit["data"]})
+    choice = updated(live.project.data, edit["data"])
     after = schema(choice, store.home)
     return {"kind": "batch", "edits": [edit, *(reading_edits(live.project, after) if after else ())]}
 

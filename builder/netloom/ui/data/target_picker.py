@@ -11,7 +11,7 @@ from netloom.data import schema
 from netloom.data.preparation.column_settings import COLUMNS
 from netloom.data.quality.overview import Column, table_options
 from netloom.data.uploads import find_upload
-from netloom.document import DataChoice, Edit
+from netloom.document import Edit, updated
 from netloom.editing.live import Live
 from netloom.modalities.columns.registry import column_kind
 from netloom.tasks import usual_task
@@ -90,7 +90,7 @@ def reading_edit(live: Live, change: dict[str, Any]) -> Edit:
         ValueError: the data cannot be read so; the message is a sentence.
     """
     before, project = live.schema(), live.project
-    choice = DataChoice.model_validate({**project.data.model_dump(mode="json"), **change})
+    choice = updated(project.data, change)
     after = schema(choice, live.store.home)
     edit: Edit = {"kind": "project", "data": change}
     if after is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -146,12 +145,10 @@ class _Place:
 
     def problems(self, field: str) -> None:
         """What the check says of a field, beneath it; with no field, what it says of none that is shown."""
-        error = self.context.parameter_errors.get(self.node.id, "")
-        fields = "|".join(item.name for item in form(registry()[self.node.type]))
-        for sentence in filter(None, re.split(rf"; (?=(?:{fields})[.:])", error)):
-            found = re.match(rf"({fields})[^:]*: (.)(.*)", sentence, re.DOTALL)
-            if (found[1] if found else "") == field:
-                show_error(f"{found[2].upper()}{found[3]}" if found else sentence)
+        shown = {item.name for item in form(registry()[self.node.type])}
+        for error in self.context.parameter_errors.get(self.node.id, ()):
+            if (error.field if error.field in shown else "") == field:
+                show_error(error.at_field)
 
     def about(self) -> None:
         node = self.node

@@ -28,7 +28,10 @@ class Parameters:
     """The parameters of every node are known, typed and within bounds."""
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
-        for key, message in context.parameter_errors.items():
-            node = context.network.nodes[key]
-            if node.type in registry() and not registry()[node.type].refusal():  # see OwnCode
-                yield context.issue("parameter", f"{context.label(key)}: {message}", key)
+        for key, errors in context.parameter_errors.items():
+            layer = registry().get(context.network.nodes[key].type)
+            if layer is None or layer.refusal():  # see KnownLayer and OwnCode
+                continue
+            for error in errors:
+                sentence = error.sentence("the parameters")
+                yield context.issue("parameter", f"{context.label(key)}: {sentence}", key, field=error.field or None)
