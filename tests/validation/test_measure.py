@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import pytest
 
-from netloom.layers import Layer, TensorSpec, registry
+from netloom.layers import Call, Layer, TensorSpec, registry
 from netloom.layers.recurrent import GRU, LSTM, RNN
 from netloom.layers.tagging import ConditionalRandomField
 from netloom.validation.measure import measure
@@ -48,3 +49,22 @@ def test_no_sequence_of_thousands_of_steps_is_waited_for() -> None:
         if time.process_time() - start > 2:
             slow.append(name)
     assert slow == []
+
+
+class Window(Layer):
+    """A layer whose own sentence holds words that PyTorch's sentences on sizes hold too."""
+
+    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        raise ValueError("the window of 9 exceeds the axis, which is too large for its storage size and would overflow")
+
+
+def test_the_words_of_a_layer_are_passed_on() -> None:
+    assert measure(Window(), sequence(3)).refusal == (
+        "the window of 9 exceeds the axis, which is too large for its storage size and would overflow"
+    )
+
+
+@pytest.mark.parametrize("shape", [(10**19,), (10**6, 10**6, 10**6), (2**40, 2**40)])
+def test_a_tensor_that_cannot_be_addressed_is_too_large(shape: tuple[int, ...]) -> None:
+    measured = measure(registry()["ReLU"](), (("in", TensorSpec((None, *shape))),))
+    assert measured.refusal == "the tensor would be too large; use smaller sizes"

@@ -108,7 +108,7 @@ def _measured(layer: Layer, specs: Specs) -> Measured:
             raise RuntimeError("it terminated the process") from error
         if isinstance(error, RecursionError) or not isinstance(error, _REFUSALS_RAISED):
             raise
-        return Measured(refusal=_translate(str(error)))
+        return Measured(refusal=_refusal(error))
     weights = tuple((name, tuple(parameter.shape)) for name, parameter in module.named_parameters())
     parameters = sum(parameter.numel() for parameter in module.parameters())
     outputs: dict[str, TensorSpec] = {}
@@ -204,17 +204,23 @@ def _tensor(spec: TensorSpec, batch: int) -> torch.Tensor:
     return torch.zeros(shape, device="meta", requires_grad=True)
 
 
-def _translate(message: str) -> str:
-    """PyTorch's refusal in a reader's words; what is not known passes as its first line."""
-    for pattern, text in _REFUSALS:
-        found = pattern.search(message)
-        if found:
-            return text.format(*found.groups())
+def _refusal(error: BaseException) -> str:
+    """Why PyTorch refuses inputs, in a reader's words; what is not known passes as its first line."""
+    if isinstance(error, OverflowError):
+        return _TOO_LARGE
+    message = str(error)
+    for pattern, text in _TRANSLATIONS:
+        match = pattern.search(message)
+        if match:
+            return text.format(*match.groups())
     first = message.strip().splitlines()[0] if message.strip() else "PyTorch raised an error"
     return first[:300].rstrip(".")
 
 
-_REFUSALS = [
+_TOO_LARGE = "the tensor would be too large; use smaller sizes"
+# Each pattern is as long as PyTorch's own sentence is fixed: a single word of it, such as "exceeds", is also in others,
+# and in the sentences of our layers.
+_TRANSLATIONS = [
     (
         re.compile(r"Calculated padded input size per channel: \(([\d x]+)\)\. Kernel size: \(([\d x]+)\)"),
         "the kernel of {1} is larger than its padded input of {0}; lower kernel_size or raise padding",
@@ -232,7 +238,9 @@ _REFUSALS = [
         "batch normalization needs more than one value per channel",
     ),
     (
-        re.compile(r"overflow|too large|exceeds|Storage size|numel", re.IGNORECASE),
-        "the tensor would be too large; use smaller sizes",
+        re.compile(
+            r"Storage size calculation overflowed|numel: integer multiplication overflow|Overflow when unpacking long"
+        ),
+        _TOO_LARGE,
     ),
 ]
