@@ -26,7 +26,7 @@ from netloom.ui.design.canvas.payload import payload
 from netloom.ui.design.state import Shown
 from netloom.validation import analyse
 from netloom.validation.measure import measure
-from netloom.validation.rules import RULES
+from netloom.validation.rule import rules
 from tests.networks import project
 
 ROOT = Path(__file__).parents[2]
@@ -139,7 +139,7 @@ def test_each_layer_may_fail_to_be_built(live: Live, monkeypatch: pytest.MonkeyP
 
 def test_each_rule_may_fail(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     good = drawn(live)
-    for rule in RULES:
+    for rule in rules():
         with monkeypatch.context() as patch:
             patch.setattr(type(rule), "check", boom)
             found = works(live)
@@ -182,7 +182,7 @@ def test_each_part_of_what_the_canvas_is_told_may_fail(part: str, live: Live, mo
 
 
 def test_a_failure_is_logged_once_however_often_it_is_drawn(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(RULES[0]), "check", boom)
+    monkeypatch.setattr(type(rules()[0]), "check", boom)
     for _ in range(3):
         sync(live, kind="undo")
         live.apply({"kind": "project", "notes": str(_)})

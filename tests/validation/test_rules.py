@@ -14,8 +14,9 @@ from netloom.data import FieldSpec, Schema
 from netloom.document import Project, apply
 from netloom.layers import Call, Layer, TensorSpec
 from netloom.validation import Issue, analyse, validate
+from netloom.validation import rules as validation_rules
 from netloom.validation.measure import measure
-from netloom.validation.rules import RULES
+from netloom.validation.rule import rules, rules_of_every_network
 from tests.networks import IMAGE, TOKENS, chain, project
 from tests.validation.documents import CASES, IMAGES, TALES, TEXTS, Case, digits, linear, loose
 
@@ -80,7 +81,7 @@ def test_width_and_kind_fixes_lead_to_a_network_that_trains() -> None:
 def test_every_rule_has_a_case() -> None:
     fired: set[str] = set()
     analyses = [analyse(case.wrong, case.schema) for case in CASES.values()]
-    for rule in RULES:
+    for rule in rules():
         codes = {issue.code for found in analyses for issue in rule.check(found.context, found.totals)}
         assert codes, f"{type(rule).__name__} never fires"
         fired |= codes
@@ -227,3 +228,13 @@ def test_messages_are_as_reviewed() -> None:
         MESSAGES.write_text(text, encoding="utf-8")
         pytest.fail("messages.txt was not there and has been written; read it and run again")
     assert text == MESSAGES.read_text(encoding="utf-8")
+
+
+def test_rules_are_discovered_and_those_of_every_network_come_first() -> None:
+    names = [type(rule).__name__ for rule in rules()]
+    assert names[0] == "KnownLayer"
+    assert names.index("Problems") < names.index("Outputs")  # a wrong width may follow from data that does not fit
+    assert rules()[: len(rules_of_every_network())] == rules_of_every_network()
+    modules = [*Path(validation_rules.__file__).parent.glob("[a-z]*.py")]
+    declared = sum(path.read_text().count("(Rule):") for path in modules)
+    assert declared == len(names)

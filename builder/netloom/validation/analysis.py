@@ -11,10 +11,10 @@ from netloom.layers import TensorSpec
 from netloom.validation.context import Context, Family, NodeFacts, Totals
 from netloom.validation.faults import fault
 from netloom.validation.issue import Issue, Severity, order
+from netloom.validation.rule import Rule, rules, rules_of_every_network
 
 if TYPE_CHECKING:
     from netloom.data import Schema
-    from netloom.validation.rules import Rule
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,15 @@ def analyse(project: Project, schema: Schema | None = None, before: Analysis | N
 
 
 def _analyse(project: Project, schema: Schema | None, before: Mapping[str, Context]) -> Analysis:
-    from netloom.validation.rules import RULES, RULES_INSIDE
-
     family = Family(project, schema, before)
     main = family.use(project.main)
     if main is None:
         raise AssertionError("a context family must have at least one entry")
-    issues = _found(main, RULES)
+    issues = _found(main, rules())
     networks = {project.main: main}
     for context in family.contexts[:-1]:
         networks.setdefault(context.name, context)
-        issues += _found(context, RULES_INSIDE)
+        issues += _found(context, rules_of_every_network())
     # Those that main does not use share what they use of each other: a chain of them would be measured over and over.
     families = [family, Family(project, schema, before)]
     for name in project.networks:
@@ -81,7 +79,7 @@ def _analyse(project: Project, schema: Schema | None, before: Mapping[str, Conte
             alone = families[-1].use(name)
         if alone is not None:
             networks[name] = alone
-            found = _found(alone, RULES_INSIDE)
+            found = _found(alone, rules_of_every_network())
             issues += [replace(issue, severity="warning") if issue.severity == "error" else issue for issue in found]
     issues += [issue for each in families for issue in each.settle()]
     # A network that is used twice may be found wrong twice in the same way, and what is found first weighs most.
@@ -94,14 +92,12 @@ def _analyse(project: Project, schema: Schema | None, before: Mapping[str, Conte
 def _found(context: Context, rules: Sequence[Rule]) -> list[Issue]:
     """What the rules find. One that fails takes none of the others along; without those that hold in every network,
     code might be written that means nothing."""
-    from netloom.validation.rules import RULES_INSIDE
-
     issues: list[Issue] = []
     for rule in rules:
         try:
             issues += rule.check(context, context.totals)
         except Exception as error:
-            severity: Severity = "error" if rule in RULES_INSIDE else "warning"
+            severity: Severity = "warning" if rule.is_for_main_only else "error"
             issues.append(fault(error, f"check: {_title(rule)}", context.project.main, severity=severity))
     return issues
 

@@ -11,10 +11,14 @@ from netloom.tasks import task
 from netloom.tasks.gan import NETWORKS, NOISE
 from netloom.validation.context import Context, Totals
 from netloom.validation.issue import Issue
+from netloom.validation.rule import Rule, Stage
 
 
-class Adversarial:
+class Adversarial(Rule):
     """Noise goes into the generator, its picture into the discriminator, and both answers into an Output each."""
+
+    stage = Stage.TRAINING
+    is_for_main_only = True
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         if not task(context.project.training.objective).alternating:

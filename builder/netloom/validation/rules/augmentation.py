@@ -9,10 +9,14 @@ from netloom.data.augmentation import augmentations, misfit, parsed
 from netloom.layers.io import Input
 from netloom.validation.context import Context, Totals
 from netloom.validation.issue import Fix, Issue
+from netloom.validation.rule import Rule, Stage
 
 
-class Augmenting:
+class Augmenting(Rule):
     """Every augmentation is known, well set, and changes a field that the network reads."""
+
+    stage = Stage.TRAINING
+    is_for_main_only = True
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         declared = context.project.training.augment

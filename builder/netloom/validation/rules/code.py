@@ -8,10 +8,13 @@ from netloom.layers import ParameterError, parse, registry
 from netloom.layers.code import Code
 from netloom.validation.context import Context, Totals
 from netloom.validation.issue import Issue
+from netloom.validation.rule import Rule, Stage
 
 
-class OwnCode:
+class OwnCode(Rule):
     """The machine's owner allows free Python, and no name in it stands for two things."""
+
+    stage = Stage.CODE
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for key, node in context.network.nodes.items():

@@ -11,10 +11,14 @@ from netloom.layers.text import Embedding
 from netloom.validation import fixes
 from netloom.validation.context import Context, Totals
 from netloom.validation.issue import Issue
+from netloom.validation.rule import Rule, Stage
 
 
-class Fields:
+class Fields(Rule):
     """Every Input reads a field of the data, in that field's shape."""
+
+    stage = Stage.DATA
+    is_for_main_only = True
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         if context.schema is None:
@@ -50,8 +54,10 @@ def _shape(field: Any) -> str:
     return str(TensorSpec((None, *field.shape)))
 
 
-class Vocabulary:
+class Vocabulary(Rule):
     """An Embedding has a row for every token."""
+
+    stage = Stage.DATA
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for key in context.of_type(Embedding):

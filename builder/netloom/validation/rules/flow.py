@@ -16,10 +16,13 @@ from netloom.tasks import task
 from netloom.validation import fixes, output_scales
 from netloom.validation.context import Context, Totals, fits
 from netloom.validation.issue import Fix, Issue
+from netloom.validation.rule import Rule, Stage
 
 
-class Kinds:
+class Kinds(Rule):
     """Every port gets a kind of tensor that it takes."""
+
+    stage = Stage.FLOW
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for edge in context.network.edges:
@@ -61,8 +64,10 @@ def _bridge(
     return None
 
 
-class Shapes:
+class Shapes(Rule):
     """PyTorch carries out every layer on what it gets, and keeps the examples of a batch apart."""
+
+    stage = Stage.FLOW
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for key, found in context.measured.items():
@@ -105,8 +110,11 @@ def _project(context: Context, edges: dict[str, Edge], specs: dict[str, TensorSp
     return None
 
 
-class OutputScales:
+class OutputScales(Rule):
     """Whether each answer is on the scale that it seems to be on; see `netloom.validation.output_scales`."""
+
+    stage = Stage.FLOW
+    is_for_main_only = True
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         training = context.project.training

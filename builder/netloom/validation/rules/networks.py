@@ -8,10 +8,13 @@ from netloom.layers.subnetwork import Subnetwork
 from netloom.validation import fixes
 from netloom.validation.context import Context, Totals
 from netloom.validation.issue import Fix, Issue
+from netloom.validation.rule import Rule, Stage
 
 
-class KnownNetwork:
+class KnownNetwork(Rule):
     """A node stands for a network of the project, and gives values to parameters that it has."""
+
+    stage = Stage.NETWORKS
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for key in context.of_type(Subnetwork):
@@ -35,8 +38,10 @@ class KnownNetwork:
                     yield context.issue("unknown_value", message, key, fix=fix)
 
 
-class NotInItself:
+class NotInItself(Rule):
     """No network stands in itself, directly or through others."""
+
+    stage = Stage.NETWORKS
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         import networkx as nx
@@ -55,8 +60,10 @@ class NotInItself:
                 )
 
 
-class Inside:
+class Inside(Rule):
     """What a node stands for works on what it gets."""
+
+    stage = Stage.NETWORKS
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for key, inner in context.inner.items():
@@ -71,8 +78,10 @@ class Inside:
             yield context.issue("inside", f"{context.label(key)}: {fact}.", key)
 
 
-class Sharing:
+class Sharing(Rule):
     """A node that uses another's weights has weights of the same names and shapes."""
+
+    stage = Stage.NETWORKS
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         nodes = context.network.nodes

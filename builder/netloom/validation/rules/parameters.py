@@ -8,10 +8,13 @@ from netloom.layers import registry
 from netloom.validation import fixes
 from netloom.validation.context import Context, Totals
 from netloom.validation.issue import Issue
+from netloom.validation.rule import Rule, Stage
 
 
-class KnownLayer:
+class KnownLayer(Rule):
     """The type of every node is in the catalogue."""
+
+    stage = Stage.PARAMETERS
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for key, node in context.network.nodes.items():
@@ -24,8 +27,10 @@ class KnownLayer:
                 )
 
 
-class Parameters:
+class Parameters(Rule):
     """The parameters of every node are known, typed and within bounds."""
+
+    stage = Stage.PARAMETERS
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for key, errors in context.parameter_errors.items():

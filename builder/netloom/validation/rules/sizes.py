@@ -8,13 +8,17 @@ import psutil
 
 from netloom.validation.context import MOST, Context, Totals
 from netloom.validation.issue import Issue
+from netloom.validation.rule import Rule, Stage
 
 # Each costs some 50 µs of a step even where it does next to nothing.
 MAX_LAYERS = 100_000
 
 
-class Memory:
+class Memory(Rule):
     """Training fits into this machine's memory."""
+
+    stage = Stage.RESOURCES
+    is_for_main_only = True
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         available = psutil.virtual_memory().total
@@ -28,8 +32,11 @@ class Memory:
             )
 
 
-class Repeated:
+class Repeated(Rule):
     """What repetitions multiply to can be built and run."""
+
+    stage = Stage.RESOURCES
+    is_for_main_only = True
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         if totals.layers > MAX_LAYERS:
@@ -40,8 +47,11 @@ class Repeated:
             )
 
 
-class Trainable:
+class Trainable(Rule):
     """Something can be learned."""
+
+    stage = Stage.RESOURCES
+    is_for_main_only = True
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         complete = len(context.measured) == len(context.network.nodes) > 0

@@ -9,21 +9,26 @@ from netloom.layers.io import Input, Output
 from netloom.validation import fixes
 from netloom.validation.context import Context, Totals
 from netloom.validation.issue import Issue
+from netloom.validation.rule import Rule, Stage
 
 # How many layers of a circle its message names.
 NAMED = 20
 
 
-class Empty:
+class Empty(Rule):
     """There is something to train."""
+
+    stage = Stage.STRUCTURE
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         if not context.network.nodes:
             yield context.issue("empty", "The network is empty. Drag an Input onto the canvas to start.")
 
 
-class Acyclic:
+class Acyclic(Rule):
     """No layer feeds itself, directly or through others."""
+
+    stage = Stage.STRUCTURE
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         if not context.circling:
@@ -48,8 +53,10 @@ class Acyclic:
             )
 
 
-class Ports:
+class Ports(Rule):
     """Every edge joins ports that exist."""
+
+    stage = Stage.STRUCTURE
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for edge in context.network.edges:
@@ -63,8 +70,10 @@ class Ports:
                 yield context.issue("unknown_port", message, edge.target_node, port=edge.target_port, fix=fix)
 
 
-class Inputs:
+class Inputs(Rule):
     """Every input port is connected."""
+
+    stage = Stage.STRUCTURE
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         for key, layer in context.layers.items():
@@ -77,8 +86,10 @@ class Inputs:
                 yield context.issue("missing_input", message, key, port=port.name)
 
 
-class Ends:
+class Ends(Rule):
     """There is an Input and an Output."""
+
+    stage = Stage.STRUCTURE
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         if not context.network.nodes:
@@ -97,8 +108,10 @@ class Ends:
             yield context.issue("no_output", message, fix=fix)
 
 
-class OutputNames:
+class OutputNames(Rule):
     """No two outputs share a name."""
+
+    stage = Stage.STRUCTURE
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         seen: dict[str, str] = {}
@@ -112,8 +125,10 @@ class OutputNames:
                 yield context.issue("duplicate_output", message, key, fix=fix)
 
 
-class Reachable:
+class Reachable(Rule):
     """Every layer lies on a way from an Input to an Output."""
+
+    stage = Stage.STRUCTURE
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         import networkx as nx

@@ -16,10 +16,14 @@ from netloom.tasks.outputs import ExpectedOutput
 from netloom.validation import fixes
 from netloom.validation.context import Context, Totals
 from netloom.validation.issue import Fix, Issue
+from netloom.validation.rule import Rule, Stage
 
 
-class KnownTask:
+class KnownTask(Rule):
     """The task is known, and the data has the kind of target that it learns from."""
+
+    stage = Stage.TASK
+    is_for_main_only = True
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         name, schema = context.project.training.objective, context.schema
@@ -43,8 +47,11 @@ class KnownTask:
         )
 
 
-class Problems:
+class Problems(Rule):
     """The task fits the data and its own settings in all else that it asks for."""
+
+    stage = Stage.TASK
+    is_for_main_only = True
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         project = context.project
@@ -65,8 +72,11 @@ class Problems:
         return Fix(problem.fix, edit)
 
 
-class Outputs:
+class Outputs(Rule):
     """The network has the Outputs that its task expects, in number and in shape."""
+
+    stage = Stage.TASK
+    is_for_main_only = True
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         schema, training = context.schema, context.project.training
