@@ -236,7 +236,7 @@ _REQUIREMENTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "string_type": lambda _: "be text",
     "none_required": lambda _: "be empty",
     "finite_number": lambda _: "be a finite number",
-    "recursion_loop": lambda _: "be nested less deeply",
+    **dict.fromkeys(("recursion_loop", "recursion_depth_exceeded"), lambda _: "be nested less deeply"),
     "int_parsing_size": lambda _: "have fewer digits",
     "greater_than": lambda context: f"be greater than {_number(context['gt'])}",
     "greater_than_equal": lambda context: f"be at least {_number(context['ge'])}",
