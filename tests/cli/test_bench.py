@@ -64,7 +64,7 @@ def test_counting_takes_nothing_away_from_what_is_counted(monkeypatch: pytest.Mo
     monkeypatch.setattr("netloom.cli.bench.run_costs.SETTLE_S", 0.0)
     monkeypatch.setattr("netloom.runs.energy.find_spec", lambda name: None)
     task = small_mlp(epochs=3)
-    monkeypatch.setattr("netloom.cli.bench.run_costs.LEAST_S", 0.1)
+    monkeypatch.setattr("netloom.cli.bench.run_costs.MIN_LOOP_S", 0.1)
     found = measure_cost(task, 1)
     # A tenth of a second is too short for the promise of 2 %, which the slow test holds.
     assert all(-0.05 < share.median < 5 for share in (found.recorded, found.observed, found.saved))

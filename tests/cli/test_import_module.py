@@ -86,7 +86,7 @@ def test_a_class_with_whole_numbers(console: Console, own: Path) -> None:
         (["own_models:broken"], "KeyError"),
         (["own_models:number"], "torch.nn.Module"),
         (["no_such_models:make"], "no module 'no_such_models'"),
-        (["model.pt2", "--input", "2x7"], "MODULE:FUNCTION"),
+        (["model.pt2", "--input", "2x7"], "MODULE:NAME"),
     ],
 )
 def test_what_is_wrong_is_a_sentence(words: list[str], said: str, console: Console, own: Path) -> None:

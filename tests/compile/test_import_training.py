@@ -228,7 +228,7 @@ def test_statistics_follow_as_fast_and_what_is_frozen_stays_so(tmp_path: Path) -
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[type[nn.Module], torch.Tensor], Imported]:
-    """`netloom import MODULE:FUNCTION` of one of the models here."""
+    """`netloom import MODULE:NAME` of one of the models here."""
     monkeypatch.setattr(sys, "path", list(sys.path))
 
     def taken(kind: type[nn.Module], x: torch.Tensor) -> Imported:

@@ -7,7 +7,7 @@ import math
 import sys
 from abc import ABC, abstractmethod
 from argparse import SUPPRESS, Action, ArgumentParser, ArgumentTypeError, HelpFormatter, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -92,14 +92,42 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     return _IntegerRange(low, high)
 
 
-class RangeFormatter(HelpFormatter):
-    """Appends the range of a whole number to its help."""
+def real(text: str) -> float:
+    """The argparse type of a number."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"must be a number; received {text[:40]!r}") from None
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """The argparse type of a name whose choices the help lists. The command itself refuses other names.
+
+    Unlike `choices`, it imports the declarations of the choices only when the help is shown.
+    """
+
+    names: Callable[[], Iterable[str]]
+
+    def __call__(self, text: str) -> str:
+        return text
+
+
+class CommandHelpFormatter(HelpFormatter):
+    """Appends the range of a whole number or the choices of a name to its help, and keeps the lines of an epilog."""
 
     def _get_help_string(self, action: Action) -> str | None:
-        bounds, text = action.type, super()._get_help_string(action)
-        if not isinstance(bounds, _IntegerRange) or bounds.high >= UNLIMITED or not text:
-            return text
-        return f"{text} [{bounds.low}–{bounds.high}]"
+        text = super()._get_help_string(action)
+        if isinstance(action.type, _IntegerRange) and action.type.high < UNLIMITED and text:
+            return f"{text} [{action.type.low}–{action.type.high}]"
+        if isinstance(action.type, OneOf) and text:
+            return f"{text}; choices: {', '.join(action.type.names())}"
+        return text
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(
+            super(CommandHelpFormatter, self)._fill_text(line, width, indent) for line in text.splitlines()
+        )
 
 
 def add_action(actions: Any, name: str, summary: str) -> ArgumentParser:
@@ -107,10 +135,15 @@ def add_action(actions: Any, name: str, summary: str) -> ArgumentParser:
 
     `--home` and `--json` work after it, too. They are suppressed in its help, because that of the command has them.
     """
-    parser: ArgumentParser = actions.add_parser(name, help=summary, description=f"{summary}.", allow_abbrev=False)
+    parser: ArgumentParser = actions.add_parser(name, help=summary, description=sentence(summary), allow_abbrev=False)
     parser.add_argument("--home", metavar="FOLDER", default=SUPPRESS, help=SUPPRESS)
     parser.add_argument("--json", action="store_true", default=SUPPRESS, help=SUPPRESS)
     return parser
+
+
+def sentence(summary: str) -> str:
+    """The summary of a command as the first sentence of its help."""
+    return f"{summary[0].upper()}{summary[1:]}."
 
 
 def _finite(value: Any) -> Any:

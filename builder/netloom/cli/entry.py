@@ -9,10 +9,21 @@ import traceback
 import warnings
 from argparse import SUPPRESS, Action, ArgumentParser, Namespace
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from netloom.cli.command import FAILED, INTERRUPTED, USAGE, Command, Context, Failure, RangeFormatter, as_json
+from netloom.cli.command import (
+    FAILED,
+    INTERRUPTED,
+    USAGE,
+    Command,
+    CommandHelpFormatter,
+    Context,
+    Failure,
+    as_json,
+    sentence,
+)
 from netloom.cli.commands import registry
 from netloom.cli.text import issue_line
 from netloom.core import log
@@ -20,6 +31,14 @@ from netloom.core.errors import UsageError
 from netloom.core.text import plain
 
 DEFAULT = "app"
+EPILOG = """Without a command, netloom starts the app. `netloom COMMAND --help` shows the options of a command.
+
+An example, from a template to an exported network:
+  netloom templates --write digits_cnn project.json
+  netloom check project.json
+  netloom train project.json --epochs 5
+  netloom explain last --to why.html
+  netloom export last --to digits.zip"""
 _OPTIONS_WITH_VALUE = ("--home",)
 _OPTIONS_WITHOUT_VALUE = ("--json", "-h", "--help", "--version")
 # Errors of the system about a path in the command; others, such as a full disk, are not the fault of the command.
@@ -40,7 +59,17 @@ class _Parser(ArgumentParser):
     """Raises `UsageError` where argparse would exit, because with `--json` an error is JSON."""
 
     def __init__(self, *names: Any, **settings: Any) -> None:
-        super().__init__(*names, **{"formatter_class": RangeFormatter, **settings})
+        super().__init__(*names, **{"formatter_class": CommandHelpFormatter, **settings})
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """Refuse unknown arguments here, where the options of the command are known, and suggest the closest one."""
+        arguments, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            options = (option for action in self._actions for option in action.option_strings)
+            close = get_close_matches(unknown[0].partition("=")[0], options, 1)
+            hint = f"; did you mean {close[0]}?" if close else f"; `{self.prog} --help` lists the options"
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return arguments, unknown
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -69,7 +98,7 @@ def parser() -> ArgumentParser:
     main = _Parser(
         "netloom",
         description="Build, train, explain and export neural networks.",
-        epilog="Without a command, netloom starts the app. RUN is the id of a run, its first characters, or last.",
+        epilog=EPILOG,
         allow_abbrev=False,
     )
     main.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
@@ -77,7 +106,7 @@ def parser() -> ArgumentParser:
     commands = main.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in registry().values():
         part = commands.add_parser(
-            command.name, help=command.summary, description=f"{command.summary}.", allow_abbrev=False
+            command.name, help=command.summary, description=sentence(command.summary), allow_abbrev=False
         )
         _add_general_options(part, home=SUPPRESS, json=SUPPRESS)
         command.add_arguments(part)
@@ -85,8 +114,13 @@ def parser() -> ArgumentParser:
 
 
 def _add_general_options(part: ArgumentParser, *, home: str | None, json: str | bool) -> None:
-    part.add_argument("--home", metavar="FOLDER", default=home, help="data folder (default: NETLOOM_HOME)")
-    part.add_argument("--json", action="store_true", default=json, help="print JSON, for scripts")
+    part.add_argument(
+        "--home",
+        metavar="FOLDER",
+        default=home,
+        help="data folder (default: the variable NETLOOM_HOME, otherwise that of the app)",
+    )
+    part.add_argument("--json", action="store_true", default=json, help="print JSON for scripts")
 
 
 def _with_default_command(argv: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netloom.cli.command import UNLIMITED, whole
 from netloom.cli.method_options import method_options
 from netloom.cli.selection import load_trained_run
 from netloom.cli.text import number, table
@@ -25,16 +26,18 @@ PARTS_SHOWN = 15
 def add_comparison_arguments(parser: ArgumentParser) -> None:
     """Declare the options of comparisons."""
     parser.add_argument("--against", metavar="RUN", help="compare with the explanation of another run")
-    parser.add_argument("--against-method", metavar="M", help="compare with another method")
+    parser.add_argument("--against-method", metavar="METHOD", help="compare with another method")
     parser.add_argument(
-        "--against-checkpoint", metavar="C", help="compare with another checkpoint: best, last or an epoch"
+        "--against-checkpoint",
+        metavar="CHECKPOINT",
+        help="compare with another checkpoint: best, last or the number of an epoch",
     )
     parser.add_argument("--through-training", action="store_true", help="explain across all checkpoints")
     parser.add_argument(
         "--over", choices=ROW_CHOICES, help="global explanation over a split, or over the rows with the greatest loss"
     )
     parser.add_argument(
-        "--rows", metavar="N", type=int, help="with --over: maximum number of rows, sampled with --seed"
+        "--rows", metavar="N", type=whole(1, UNLIMITED), help="with --over: maximum number of rows, sampled with --seed"
     )
 
 

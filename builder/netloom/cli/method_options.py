@@ -17,12 +17,14 @@ FROM_FILE = "file:"
 def add_method_arguments(parser: ArgumentParser) -> None:
     """Declare the options that methods have."""
     parser.add_argument("--node", metavar="PATH", help="layer to explain, such as conv2d_1 or block_1.0.linear_1")
-    parser.add_argument("--neuron", metavar="PLACE", help="unit of that layer, such as 3 or 3,0,1")
+    parser.add_argument(
+        "--neuron", metavar="INDEX", help="index of a unit in the output of that layer, such as 3 or 3,0,1"
+    )
     parser.add_argument(
         "--baseline",
-        metavar="B",
-        help="baseline of the attribution: usual, zero, mean, median, class:NAME, black, white, blur, padding, "
-        "row:NUMBER or file:PATH (a custom row), if it fits the input (default: usual)",
+        metavar="BASELINE",
+        help="reference input of the attribution: usual, zero, mean, median, class:NAME, black, white, blur, padding, "
+        "row:NUMBER or file:PATH (a custom row); --list names those that fit the input (default: usual)",
     )
     parser.add_argument(
         "--steps",

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netloom.cli.command import FAILED, INTERRUPTED, Context, Failure, whole
+from netloom.cli.command import FAILED, INTERRUPTED, Context, Failure, real, whole
 from netloom.cli.files import add_force_argument, new_file, new_folder
-from netloom.cli.selection import find_run
+from netloom.cli.selection import add_run_argument, find_run
 from netloom.cli.text import number, table
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
@@ -192,44 +192,42 @@ def _add_runs(parser: ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", help="runs to compare; the first is the baseline")
 
 
-def _add_run(parser: ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN")
-
-
 def _add_extend_arguments(parser: ArgumentParser) -> None:
-    _add_run(parser)
+    add_run_argument(parser)
     parser.add_argument(
         "--epochs", type=whole(1, 10_000), required=True, metavar="N", help="number of additional epochs"
     )
 
 
 def _add_branch_arguments(parser: ArgumentParser) -> None:
-    _add_run(parser)
+    add_run_argument(parser)
     parser.add_argument(
-        "--at", default="best", metavar="EPOCH", help="checkpoint: an epoch, best or last (default: best)"
+        "--at", default="best", metavar="CHECKPOINT", help="best, last or the number of an epoch (default: best)"
     )
-    parser.add_argument("--epochs", type=whole(1, 10_000), metavar="N")
-    parser.add_argument("--learning-rate", type=float, metavar="RATE")
+    parser.add_argument("--epochs", type=whole(1, 10_000), metavar="N", help="number of epochs (default: that of RUN)")
+    parser.add_argument("--learning-rate", type=real, metavar="X", help="learning rate (default: that of RUN)")
 
 
 def _add_describe_arguments(parser: ArgumentParser) -> None:
-    _add_run(parser)
-    parser.add_argument("--title", metavar="TEXT")
-    parser.add_argument("--notes", metavar="TEXT")
-    parser.add_argument("--tags", metavar="A,B", help="new tags, which replace the present ones")
+    add_run_argument(parser)
+    parser.add_argument("--title", metavar="TEXT", help="new title")
+    parser.add_argument("--notes", metavar="TEXT", help="new notes")
+    parser.add_argument("--tags", metavar="A,B", help="new tags, which replace all others")
 
 
 def _add_export_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="*", help="runs to export (default: all)")
-    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0])
-    parser.add_argument("--to", required=True, metavar="PATH", help="a file for csv, a folder for the others")
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help=f"export format (default: {FORMATS[0]})")
+    parser.add_argument(
+        "--to", required=True, metavar="PATH", help="output: a file for csv, a folder for tensorboard and mlflow"
+    )
     add_force_argument(parser)
 
 
 ACTIONS = {
     "compare": RunAction("compare settings and results of runs", _add_runs, _compare),
-    "again": RunAction("reproduce a run, and compare the curves bit for bit", _add_run, _reproduce),
-    "resume": RunAction("resume a failed or stopped run from its last checkpoint", _add_run, _resume),
+    "again": RunAction("reproduce a run, and compare the curves bit for bit", add_run_argument, _reproduce),
+    "resume": RunAction("resume a failed or stopped run from its last checkpoint", add_run_argument, _resume),
     "extend": RunAction("train a finished run for more epochs", _add_extend_arguments, _extend),
     "branch": RunAction("start a new run from a checkpoint", _add_branch_arguments, _branch),
     "describe": RunAction("set title, tags and notes of a run", _add_describe_arguments, _describe),

@@ -6,7 +6,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from netloom.cli.command import Failure
+from netloom.cli.command import Failure, whole
 from netloom.core.text import plain
 
 if TYPE_CHECKING:
@@ -24,6 +24,30 @@ def add_prepare_argument(parser: ArgumentParser, default: str) -> None:
         help="preprocessing of numbers and pixels: none, scale to the range 0 to 1, or standardize to mean 0 and "
         f"standard deviation 1 on the training rows (default: {default})",
     )
+
+
+def add_run_argument(parser: ArgumentParser) -> None:
+    """Declare RUN."""
+    parser.add_argument(
+        "run",
+        metavar="RUN",
+        help="id of the run, its first characters, or last: the newest run, or the best of a newer sweep",
+    )
+
+
+def add_checkpoint_argument(parser: ArgumentParser) -> None:
+    """Declare `--checkpoint` for commands that take the best or the last weights."""
+    parser.add_argument("--checkpoint", choices=("best", "last"), help="checkpoint (default: that of the run)")
+
+
+def add_example_argument(parser: ArgumentParser, help: str) -> None:
+    """Declare `--example`, the number of a row."""
+    parser.add_argument("--example", metavar="ROW", type=whole(0, 2**63 - 1), help=help)
+
+
+def add_seed_argument(parser: ArgumentParser, help: str) -> None:
+    """Declare `--seed` with the default 0."""
+    parser.add_argument("--seed", metavar="SEED", type=whole(0, 2**31 - 1), default=0, help=f"{help} (default: 0)")
 
 
 def find_run(store: Store, name: str) -> Run:

@@ -51,10 +51,11 @@ class App(Command):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--host",
+            metavar="ADDRESS",
             default=ADDRESS,
             help=f"address to listen on (default: {ADDRESS}); allow other host names with NETLOOM_HOSTS",
         )
-        parser.add_argument("--port", type=whole(1, 65_535), default=PORT, help=f"port (default: {PORT})")
+        parser.add_argument("--port", metavar="N", type=whole(1, 65_535), default=PORT, help=f"port (default: {PORT})")
         parser.add_argument("--headless", action="store_true", help="do not open a browser")
 
     def run(self, arguments: Namespace, context: Context) -> int:

@@ -35,8 +35,8 @@ class Bench(Command):
         parser.add_argument(
             "--repeats", type=whole(1, 1_000), default=9, metavar="N", help="number of repetitions (default: 9)"
         )
-        parser.add_argument("part", nargs="?", choices=PARTS, help="run one part only")
-        parser.add_argument("--only", choices=PARTS, help="same as PART")
+        parser.add_argument("part", nargs="?", choices=PARTS, help="part to run (default: all)")
+        parser.add_argument("--only", choices=PARTS, help="same as the argument")
         parser.add_argument(
             "--pictures", type=Path, metavar="FOLDER", help="folder with the four IDX files of MNIST, to train a LeNet"
         )

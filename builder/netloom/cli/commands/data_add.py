@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from netloom.cli.command import Context
+from netloom.cli.command import Context, OneOf
 from netloom.cli.files import existing
 from netloom.cli.text import table
 from netloom.core.errors import UsageError
@@ -35,24 +35,38 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--allow-private", action="store_true", help="allow addresses in private networks")
     parser.add_argument(
-        "--kind", default="", help="data type; --look lists the types (default: detected from the content)"
+        "--kind",
+        metavar="KIND",
+        type=OneOf(_kinds),
+        default="",
+        help="data type (default: detected from the content)",
     )
-    parser.add_argument("--target", metavar="COLUMN", help="column to predict (default: guessed)")
+    parser.add_argument("--target", metavar="COLUMN", help="column to predict (default: detected)")
     parser.add_argument(
         "--option",
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="import option, such as window=48 or values=a,b; repeatable",
+        help="import option, such as window=48 or values=a,b; --look lists them; repeatable",
     )
-    parser.add_argument("--name", default="", help="name of the dataset (default: the name of the file)")
-    parser.add_argument("--look", action="store_true", help="dry run: detect and report")
+    parser.add_argument(
+        "--name", metavar="NAME", default="", help="name of the dataset (default: the name of the file)"
+    )
+    parser.add_argument(
+        "--look", action="store_true", help="dry run: report the detected type, columns and options, and add nothing"
+    )
 
 
 def add_data(arguments: Namespace, context: Context) -> int:
     """Add a dataset; with `--look`, only report what was detected."""
     with TemporaryDirectory(prefix="netloom-") as folder:
         return _add(arguments, context, _fetch_files(arguments, Path(folder)))
+
+
+def _kinds() -> list[str]:
+    from netloom.data.uploads.upload_kind import readers
+
+    return sorted(readers())
 
 
 def _fetch_files(arguments: Namespace, folder: Path) -> list[Path]:

@@ -20,8 +20,8 @@ COLORS = {"error": "#dc2626", "warning": "#d97706", "hint": "#2563eb"}
 def add_report_arguments(parser: ArgumentParser) -> None:
     """Declare the arguments of `netloom data report`."""
     parser.add_argument("name", metavar="NAME", help="built-in name, or id or name of an added dataset")
-    parser.add_argument("--html", action="store_true", help="write a self-contained HTML page")
-    parser.add_argument("--card", action="store_true", help="write the dataset card as Markdown (or --json)")
+    parser.add_argument("--html", action="store_true", help="print the report as an HTML page")
+    parser.add_argument("--card", action="store_true", help="print the dataset card as Markdown (with --json: as JSON)")
     parser.add_argument(
         "--fix",
         metavar="FINDING",
@@ -29,7 +29,7 @@ def add_report_arguments(parser: ArgumentParser) -> None:
         default=[],
         help="apply the fix of a finding, such as gives_away, to new projects with this data; repeatable",
     )
-    parser.add_argument("--take-back", action="store_true", help="no longer apply fixes to new projects")
+    parser.add_argument("--take-back", action="store_true", help="remove all fixes from new projects")
     parser.add_argument("--quick", action="store_true", help="skip the slowest checks")
 
 

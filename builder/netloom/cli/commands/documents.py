@@ -24,7 +24,12 @@ class Templates(Command):
     summary = "list the templates and the published architectures, or write one to a file"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--write", nargs=2, metavar=("NAME", "FILE"), help="write a template to a new file")
+        parser.add_argument(
+            "--write",
+            nargs=2,
+            metavar=("NAME", "FILE"),
+            help="write the template NAME as a document to the new file FILE",
+        )
         add_force_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
@@ -105,7 +110,7 @@ class Code(Command):
     """Prints the Python source of a network."""
 
     name = "code"
-    summary = "write a document's network as PyTorch source"
+    summary = "print a document's network as PyTorch source"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         _file(parser)

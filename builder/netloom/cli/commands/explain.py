@@ -8,12 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netloom.cli.command import Command, Context, whole
+from netloom.cli.command import Command, Context
 from netloom.cli.explain_compare import add_comparison_arguments, answer_comparison, is_comparison
 from netloom.cli.files import add_force_argument, new_file
 from netloom.cli.method_options import add_method_arguments, method_options
 from netloom.cli.rows import read_row
-from netloom.cli.selection import load_trained_run
+from netloom.cli.selection import (
+    add_example_argument,
+    add_run_argument,
+    add_seed_argument,
+    load_trained_run,
+)
 from netloom.cli.text import number, short, table
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
@@ -36,10 +41,10 @@ class Explain(Command):
     summary = "explain the prediction of a run for one example"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("run", metavar="RUN")
+        add_run_argument(parser)
         parser.add_argument(
             "--method",
-            metavar="M",
+            metavar="METHOD",
             help="attribution method, such as integrated_gradients, or flow; see --list (default: the first that fits)",
         )
         parser.add_argument(
@@ -47,23 +52,21 @@ class Explain(Command):
         )
         add_method_arguments(parser)
         parser.add_argument(
-            "--checkpoint", metavar="C", help="checkpoint: best, last or an epoch (default: the one that the run uses)"
+            "--checkpoint", metavar="CHECKPOINT", help="best, last or the number of an epoch (default: that of the run)"
         )
         parser.add_argument(
             "--randomise", action="store_true", help="model randomization test: also compare with randomized weights"
         )
+        add_example_argument(parser, "row to explain (default: the first test row)")
         parser.add_argument(
-            "--example", metavar="I", type=whole(0, 2**63 - 1), help="row to explain (default: the first test row)"
+            "--file", metavar="FILE", help="custom input: one row as CSV with a header or as JSON; - for standard input"
         )
-        parser.add_argument("--file", metavar="FILE", help="custom input: one row as CSV or JSON; - for stdin")
         parser.add_argument("--target", metavar="CLASS", help="class to explain (default: the predicted class)")
-        parser.add_argument(
-            "--seed", metavar="S", type=whole(0, 2**31 - 1), default=0, help="random seed for the checks (default: 0)"
-        )
+        add_seed_argument(parser, "random seed of sampling and of the checks")
         parser.add_argument(
             "--to",
             metavar="FILE",
-            help="output file: .html, .png or .json; for flow: .svg, .csv or .json",
+            help="write the explanation to a file that ends in .html, .png or .json; for flow: .svg, .csv or .json",
         )
         add_force_argument(parser)
         add_comparison_arguments(parser)

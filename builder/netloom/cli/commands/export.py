@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from netloom.cli.command import Command, Context
+from netloom.cli.command import Command, Context, OneOf
 from netloom.cli.files import add_force_argument, new_file
-from netloom.cli.selection import load_trained_run
+from netloom.cli.selection import add_run_argument, load_trained_run
 from netloom.core.errors import UsageError
 from netloom.core.text import size
 
@@ -22,24 +22,27 @@ class Export(Command):
     summary = "export the network of a run"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("run", metavar="RUN")
+        add_run_argument(parser)
         parser.add_argument(
             "--format",
-            metavar="F",
+            metavar="FORMAT",
+            type=OneOf(_formats),
             default=DEFAULT,
-            help=f"export format (default: {DEFAULT}; python is an alias)",
+            help=f"export format (default: {DEFAULT})",
         )
-        parser.add_argument("--to", metavar="PATH", default=".", help="output file or folder (default: this folder)")
+        parser.add_argument(
+            "--to", metavar="PATH", default=".", help="output file or folder (default: the current folder)"
+        )
         add_force_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.export import destination, export, export_formats
+        from netloom.export import destination, export
         from netloom.store import open_store
 
-        formats, name = [item.name for item in export_formats()], ALIASES.get(arguments.format, arguments.format)
-        if name not in formats:
+        name = ALIASES.get(arguments.format, arguments.format)
+        if name not in _formats():
             raise UsageError(
-                f"There is no export format {arguments.format[:60]!r}; choose one of {', '.join([*formats, *ALIASES])}."
+                f"There is no export format {arguments.format[:60]!r}; choose one of {', '.join(_formats())}."
             )
         trained = load_trained_run(open_store(context.home), arguments.run)
         path = new_file(destination(trained, name, arguments.to), force=arguments.force)
@@ -55,3 +58,9 @@ class Export(Command):
         }
         context.answer(value, f"Wrote {report.path} ({size(byte_count)}). {report.verdict()}")
         return 0
+
+
+def _formats() -> list[str]:
+    from netloom.export import export_formats
+
+    return [*(item.name for item in export_formats()), *ALIASES]

@@ -21,7 +21,9 @@ class Formula(Command):
         )
         parser.add_argument("--network", metavar="NAME", help="network of the document (default: the main network)")
         parser.add_argument(
-            "--write", metavar="TEXTFILE", help="parse TEXTFILE and write the network into FILE under NAME"
+            "--write",
+            metavar="TEXTFILE",
+            help="parse TEXTFILE, and write its network into FILE as the one of --network",
         )
 
     def run(self, arguments: Namespace, context: Context) -> int:

@@ -26,19 +26,19 @@ class Import(Command):
         parser.add_argument(
             "file",
             metavar="MODEL",
-            help="a .pt2 program of torch.export, an ONNX file with its weights inside, a .keras file, a Keras model "
-            "as JSON; a folder with config.json and safetensors as Hugging Face writes it (BERT, DistilBERT, GPT-2, "
-            "ViT), or its name at the hub (hf:owner/name); or MODULE:FUNCTION, which imports your own Python module "
-            "from this folder and RUNS ITS CODE: the function, called with nothing, or the class or variable gives "
-            "the torch.nn.Module",
+            help="a .pt2 program of torch.export, an ONNX file that includes its weights, a .keras file, or a Keras "
+            "model as JSON; a Hugging Face folder with config.json and safetensors (BERT, DistilBERT, GPT-2, ViT), or "
+            "its name at the Hub (hf:owner/name); or MODULE:NAME, which imports your Python module from the current "
+            "folder and RUNS ITS CODE: NAME is a torch.nn.Module, or a class or function that returns one without "
+            "arguments",
         )
         parser.add_argument(
             "--input",
             metavar="SHAPE",
             action="append",
             default=[],
-            help="for MODULE:FUNCTION, shape of each input: 1x3x224x224, or 1x64:int for integers; repeatable "
-            "(default: from its attribute example_inputs)",
+            help="with MODULE:NAME: shape of an input, such as 1x3x224x224, or 1x64:int for integers; repeatable "
+            "(default: the attribute example_inputs)",
         )
         parser.add_argument(
             "--to", metavar="DOCUMENT", help="write DOCUMENT.json (default: create a project in the app)"
@@ -102,11 +102,11 @@ def _read_model(arguments: Namespace) -> Imported:
             return read_models(model_folder, arguments.name, arguments.prepare)[0]
     if pretrained.is_folder(arguments.file):
         if arguments.input:
-            raise UsageError("--input is for MODULE:FUNCTION; the folder defines the inputs.")
+            raise UsageError("--input is for MODULE:NAME; the folder defines the inputs.")
         return read_models(Path(arguments.file), arguments.name, arguments.prepare)[0]
     if not names_python_object(arguments.file):
         if arguments.input:
-            raise UsageError("--input is for MODULE:FUNCTION; the file defines the inputs.")
+            raise UsageError("--input is for MODULE:NAME; the file defines the inputs.")
         return read_models(existing(arguments.file), arguments.name, arguments.prepare)[0]
     with TemporaryDirectory() as folder:
         target = Path(folder) / "model.pt2"

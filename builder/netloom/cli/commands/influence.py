@@ -5,8 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
-from netloom.cli.command import Command, Context, whole
-from netloom.cli.selection import load_trained_run
+from netloom.cli.command import Command, Context, real, whole
+from netloom.cli.selection import (
+    add_checkpoint_argument,
+    add_example_argument,
+    add_run_argument,
+    add_seed_argument,
+    load_trained_run,
+)
 from netloom.cli.text import number, short, table
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
@@ -25,22 +31,18 @@ class Influence(Command):
     summary = "list the most influential training examples, or possible label errors"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("run", metavar="RUN")
-        parser.add_argument(
-            "--example", metavar="I", type=whole(0, 2**63 - 1), help="row to explain (default: the first test row)"
-        )
+        add_run_argument(parser)
+        add_example_argument(parser, "row whose prediction is explained (default: the first test row)")
         parser.add_argument(
             "--against",
             choices=("answer", "truth"),
-            help="label whose loss is explained (default: the predicted class)",
+            help="label of the explained loss: predicted (answer) or true (truth) (default: answer for classes)",
         )
         parser.add_argument("--suspicious", action="store_true", help="list possible label errors in the training rows")
         parser.add_argument(
             "--count", metavar="N", type=whole(1, 1_000), default=10, help="number of rows (default: 10)"
         )
-        parser.add_argument(
-            "--checkpoint", choices=("best", "last"), help="checkpoint (default: the one that the run uses)"
-        )
+        add_checkpoint_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.explain.influence.influence import influence, suspects
@@ -67,7 +69,7 @@ class Concepts(Command):
     summary = "test layers for concepts (TCAV)"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("run", metavar="RUN")
+        add_run_argument(parser)
         of = parser.add_mutually_exclusive_group(required=True)
         of.add_argument("--class", dest="of_class", metavar="NAME", help="concept: rows of this class or label")
         of.add_argument("--word", metavar="WORD", help="concept: rows with this word")
@@ -77,24 +79,24 @@ class Concepts(Command):
             help="concept: rows whose column equals --equals or lies between --low and --high",
         )
         of.add_argument("--rows", metavar="3,8,20-60", help="concept: row numbers")
-        parser.add_argument("--equals", metavar="TEXT", default="", help="with --column")
-        parser.add_argument("--low", metavar="X", type=float, help="with --column")
-        parser.add_argument("--high", metavar="X", type=float, help="with --column")
-        parser.add_argument("--node", metavar="PATH", action="append", default=[], help="layer to test; repeatable")
-        parser.add_argument("--target", metavar="CLASS", action="append", default=[], help="class to test; repeatable")
+        parser.add_argument("--equals", metavar="TEXT", default="", help="with --column: value of the column")
+        parser.add_argument("--low", metavar="X", type=real, help="with --column: smallest value (default: no limit)")
+        parser.add_argument("--high", metavar="X", type=real, help="with --column: largest value (default: no limit)")
+        parser.add_argument(
+            "--node",
+            metavar="PATH",
+            action="append",
+            default=[],
+            help="layer to test; repeatable (default: a few from first to last)",
+        )
+        parser.add_argument(
+            "--target", metavar="CLASS", action="append", default=[], help="class to test; repeatable (default: all)"
+        )
         parser.add_argument(
             "--repeats", metavar="N", type=whole(5, 500), default=20, help="number of concept vectors (default: 20)"
         )
-        parser.add_argument(
-            "--seed",
-            metavar="S",
-            type=whole(0, 2**31 - 1),
-            default=0,
-            help="random seed of the random rows (default: 0)",
-        )
-        parser.add_argument(
-            "--checkpoint", choices=("best", "last"), help="checkpoint (default: the one that the run uses)"
-        )
+        add_seed_argument(parser, "random seed of the rows without the concept")
+        add_checkpoint_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.explain.concepts.concepts import concepts

@@ -25,17 +25,17 @@ class Library(Command):
         actions = parser.add_subparsers(dest="action", metavar="list|publish|use|delete", required=True)
         add_action(actions, "list", "list your networks and the built-in blocks")
         publish = add_action(actions, "publish", "publish a network of a document")
-        publish.add_argument("file", metavar="FILE")
-        publish.add_argument("network", metavar="NETWORK")
+        publish.add_argument("file", metavar="FILE", help="project document")
+        publish.add_argument("network", metavar="NETWORK", help="name of a network of the document")
         publish.add_argument(
             "--name", metavar="NAME", default="", help="name in the library (default: the name of the network)"
         )
         publish.add_argument("--force", action="store_true", help="replace an existing network of this name")
         use = add_action(actions, "use", "add a network of the library to a document")
-        use.add_argument("network", metavar="NAME")
-        use.add_argument("file", metavar="FILE")
+        use.add_argument("network", metavar="NAME", help="name in the library")
+        use.add_argument("file", metavar="FILE", help="project document, which is changed")
         delete = add_action(actions, "delete", "delete a network from the library; documents are not changed")
-        delete.add_argument("network", metavar="NAME")
+        delete.add_argument("network", metavar="NAME", help="name in the library")
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.store import open_store

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import Command, Context, Failure
 from netloom.cli.rows import read_rows
-from netloom.cli.selection import load_trained_run
+from netloom.cli.selection import add_run_argument, load_trained_run
 from netloom.cli.text import number, table
 from netloom.core.text import plain
 
@@ -22,11 +22,11 @@ class Predict(Command):
     summary = "predict the rows of a CSV or JSON file with the network of a run"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("run", metavar="RUN")
+        add_run_argument(parser)
         parser.add_argument(
             "file",
             metavar="FILE",
-            help="CSV with a header, or JSON: one row, a list of rows or one row per line; - for stdin",
+            help="CSV with a header, or JSON: one row, a list of rows or one row per line; - for standard input",
         )
 
     def run(self, arguments: Namespace, context: Context) -> int:

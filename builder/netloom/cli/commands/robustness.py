@@ -7,7 +7,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from netloom.cli.command import Command, Context, whole
-from netloom.cli.selection import load_trained_run
+from netloom.cli.selection import (
+    add_checkpoint_argument,
+    add_example_argument,
+    add_run_argument,
+    add_seed_argument,
+    load_trained_run,
+)
 from netloom.cli.text import number, short, table
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
@@ -25,7 +31,7 @@ class Robust(Command):
     summary = "measure the robustness of predictions to adversarial attacks"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("run", metavar="RUN")
+        add_run_argument(parser)
         parser.add_argument("--method", choices=("fgsm", "pgd"), default="fgsm", help="attack (default: fgsm)")
         parser.add_argument(
             "--rows", metavar="N", type=whole(1, MOST_ROWS), default=200, help="number of rows (default: 200)"
@@ -33,17 +39,13 @@ class Robust(Command):
         parser.add_argument(
             "--split", choices=("train", "validation", "test"), default="test", help="split of the rows (default: test)"
         )
-        parser.add_argument("--strengths", metavar="S,S,…", help="attack strengths, such as 0.01,0.05,0.1")
         parser.add_argument(
-            "--example", metavar="I", type=whole(0, 2**63 - 1), help="attack one row and find the smallest change"
+            "--strengths", metavar="X,X,…", help="attack strengths, such as 0.01,0.05,0.1 (default: by the input)"
         )
+        add_example_argument(parser, "attack only this row, and find the smallest change of its prediction")
         parser.add_argument("--output", metavar="NAME", default="", help="output to attack (default: the first)")
-        parser.add_argument(
-            "--checkpoint", choices=("best", "last"), help="checkpoint (default: the one that the run uses)"
-        )
-        parser.add_argument(
-            "--seed", metavar="S", type=whole(0, 2**31 - 1), default=0, help="random seed of the rows (default: 0)"
-        )
+        add_checkpoint_argument(parser)
+        add_seed_argument(parser, "random seed of the rows")
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.explain.core.explanation import as_plain

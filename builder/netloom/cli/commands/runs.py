@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.cli.command import Command, Context, add_action
 from netloom.cli.run_actions import ACTIONS
-from netloom.cli.selection import find_run, load_trained_run
+from netloom.cli.selection import add_run_argument, find_run, load_trained_run
 from netloom.cli.text import format_time, metrics_table, number, short, table
 from netloom.core.text import plain
 
@@ -27,9 +27,6 @@ class Runs(Command):
     summary = "list, compare and manage runs"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.epilog = (
-            "RUN is the id of a run, its first characters, or last: the newest run, or the best of a newer sweep."
-        )
         actions = parser.add_subparsers(dest="action", metavar="list|" + "|".join(ACTIONS))
         add_action(actions, "list", "list the runs (default)")
         for name, run_action in ACTIONS.items():
@@ -63,11 +60,11 @@ class Evaluate(Command):
     """Measures the network of a run on a split of its data."""
 
     name = "evaluate"
-    summary = "evaluate the network of a run on test or validation rows"
+    summary = "evaluate the network of a run on the rows of a split"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("run", metavar="RUN")
-        parser.add_argument("--split", choices=SPLITS, default=SPLITS[0], help="rows to evaluate (default: test)")
+        add_run_argument(parser)
+        parser.add_argument("--split", choices=SPLITS, default=SPLITS[0], help="split to evaluate (default: test)")
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.runs import evaluate, evaluation

@@ -32,7 +32,12 @@ class Sweeping(Command):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", nargs="?", help="project document")
-        parser.add_argument("--space", metavar="JSON", help='search space, as {path: {"low", "high"} or {"choices"}}')
+        parser.add_argument(
+            "--space",
+            metavar="JSON",
+            help='search space, such as {"training.learning_rate": {"low": 0.001, "high": 0.1}}, or a file with it; '
+            "--parameters lists the paths",
+        )
         parser.add_argument(
             "--folds", type=whole(2, 100), metavar="K", help="number of folds: cross-validate instead of searching"
         )
@@ -47,7 +52,10 @@ class Sweeping(Command):
             "--pruner", choices=PRUNERS, default="none", help="stop unpromising trials early (default: none)"
         )
         parser.add_argument(
-            "--metric", default="loss", metavar="NAME", help="validation metric to optimize (default: loss)"
+            "--metric",
+            default="loss",
+            metavar="NAME",
+            help="validation metric to optimize, such as loss or accuracy (default: loss)",
         )
         parser.add_argument(
             "--direction",
@@ -55,16 +63,18 @@ class Sweeping(Command):
             help="direction of the metric (default: follows from its name)",
         )
         parser.add_argument(
-            "--seed", type=whole(0, 2**31 - 1), default=0, metavar="S", help="random seed of the search (default: 0)"
+            "--seed", type=whole(0, 2**31 - 1), default=0, metavar="SEED", help="random seed of the search (default: 0)"
         )
         parser.add_argument("--at-once", type=whole(1, 64), default=1, metavar="N", help="parallel trials (default: 1)")
         from netloom.cli.commands.train import add_backend_argument
 
         add_backend_argument(parser)
-        parser.add_argument("--resume", metavar="SWEEP", help="resume a stopped sweep")
-        parser.add_argument("--list", action="store_true", help="list the sweeps")
+        parser.add_argument("--resume", metavar="SWEEP", help="resume a stopped sweep, by its id or first characters")
+        parser.add_argument("--list", action="store_true", help="list the sweeps and exit")
         parser.add_argument(
-            "--parameters", action="store_true", help="list the parameters of the document that can be searched"
+            "--parameters",
+            action="store_true",
+            help="list the parameters of the document that can be searched, and exit",
         )
         parser.add_argument("--write-best", metavar="FILE", help="write the document with the best values")
         add_force_argument(parser)

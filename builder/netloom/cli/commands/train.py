@@ -33,21 +33,30 @@ class Train(Command):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", metavar="FILE", nargs="?", help="project document")
-        parser.add_argument("--data", metavar="NAME", help="dataset to use (default: that of the document)")
+        parser.add_argument(
+            "--data",
+            metavar="NAME",
+            help="dataset to use; `netloom data list` lists all (default: that of the document)",
+        )
         add_prepare_argument(parser, "that of the document")
-        parser.add_argument("--epochs", type=whole(0, 10_000), metavar="N", help="number of epochs; 0: evaluate only")
+        parser.add_argument(
+            "--epochs",
+            type=whole(0, 10_000),
+            metavar="N",
+            help="number of epochs; 0: evaluate only (default: that of the document)",
+        )
         parser.add_argument(
             "--from",
             dest="start",
             metavar="RUN|WEIGHTS",
             help='initialization: the best weights of a run (or "last"), a safetensors file, a Hugging Face folder, '
-            "or fresh for random weights",
+            "or fresh for random weights (default: that of the document)",
         )
         parser.add_argument(
             "--seed",
             type=whole(0, 2**31 - 1),
-            metavar="S",
-            help="random seed of the weights and of the order of the rows",
+            metavar="SEED",
+            help="random seed of the weights and of the order of the rows (default: that of the document)",
         )
         add_backend_argument(parser)
         parser.add_argument(
@@ -76,12 +85,14 @@ class Train(Command):
             default=[],
             metavar="NAME=VALUE",
             help="training setting, such as optimizer=sgd, momentum=0.8, layer_rates.conv2d_1=0.1, or "
-            "class_weights=1,3; repeatable",
+            "class_weights=1,3; --settings lists all; repeatable",
         )
         parser.add_argument(
             "--find-rate", action="store_true", help="run an LR range test, print the suggested learning rate and exit"
         )
-        parser.add_argument("--settings", dest="listed", action="store_true", help="list all settings and exit")
+        parser.add_argument(
+            "--settings", dest="listed", action="store_true", help="list all settings with their defaults and exit"
+        )
 
     def run(self, arguments: Namespace, context: Context) -> int:
         if arguments.listed:
