@@ -125,9 +125,8 @@ class CommandHelpFormatter(HelpFormatter):
         return text
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return "\n".join(
-            super(CommandHelpFormatter, self)._fill_text(line, width, indent) for line in text.splitlines()
-        )
+        fill = super()._fill_text
+        return "\n".join(fill(line, width, indent + line[: -len(line.lstrip())]) for line in text.splitlines())
 
 
 def add_action(actions: Any, name: str, summary: str) -> ArgumentParser:
