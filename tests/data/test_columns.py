@@ -306,9 +306,9 @@ def test_columns_together_and_row_by_row_are_the_same_to_the_bit(
     ("settings", "said_"),
     [
         ({"nosuch": {"role": "ignore"}}, "no column 'nosuch'"),
-        ({"price": {"role": "boss"}}, "'price': 'role'"),
+        ({"price": {"role": "boss"}}, "'price': role must be 'input'"),
         ({"price": {"speed": 1}}, "no setting 'speed'"),
-        ({"price": {"scale": "big"}}, "'scale'"),
+        ({"price": {"scale": "big"}}, "scale must be"),
         ({"price": 5}, "'price'"),
         ([], "holds settings by the name"),
         ({"price": {"tokens": "bpe"}}, "takes no 'tokens'"),
