@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from netloom.layers import Call, Layer, TensorSpec, registry
-from netloom.layers.recurrent import GRU, LSTM, RNN
+from netloom.layers.recurrent.recurrent import GRU, LSTM, RNN
 from netloom.layers.tagging import ConditionalRandomField
 from netloom.validation.measure import measure
 

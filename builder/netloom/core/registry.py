@@ -23,6 +23,7 @@ def discover(
     declared_by: str = "name",
     name: Callable[[type[T]], str] | None = None,
     order: Callable[[type[T]], Any] | None = None,
+    is_recursive: bool = False,
 ) -> dict[str, type[T]]:
     """The concrete subclasses of `base` that are written in the modules of the packages, by name.
 
@@ -35,7 +36,7 @@ def discover(
     """
     declared = [
         member
-        for module in modules(*packages)
+        for module in modules(*packages, is_recursive=is_recursive)
         for member in members(module)
         if isinstance(member, type)
         and issubclass(member, base)
@@ -62,13 +63,17 @@ def unique(declarations: list[T], name: Callable[[T], str]) -> dict[str, T]:
     return by_name
 
 
-def modules(*packages: str) -> Iterator[ModuleType]:
-    """Every module that lies directly in the packages, imported, in alphabetical order within each package."""
+def modules(*packages: str, is_recursive: bool = False) -> Iterator[ModuleType]:
+    """Every module that lies directly in the packages, imported, in alphabetical order within each package. If
+    `is_recursive`, those of the packages in them follow each where it stands."""
     for package in packages:
         # While a package imports itself, its own `__init__` may call this.
         path = (sys.modules.get(package) or import_module(package)).__path__
-        for found in sorted(iter_modules(path), key=lambda file: file.name):
-            yield import_module(f"{package}.{found.name}")
+        for file in sorted(iter_modules(path), key=lambda file: file.name):
+            name = f"{package}.{file.name}"
+            yield import_module(name)
+            if is_recursive and file.ispkg:
+                yield from modules(name, is_recursive=True)
 
 
 def members(module: ModuleType) -> list[Any]:

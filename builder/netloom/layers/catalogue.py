@@ -24,14 +24,17 @@ Size = Callable[[int], int]
 
 @cache
 def registry() -> Mapping[str, type[Layer]]:
-    """All layers by type name, in palette order. A new file in this package registers itself by its classes."""
+    """All layers by type name, in palette order. A new file in this package, or in one of its folders, registers
+    itself by its classes."""
     groups = list(GROUPS)
     return discover(
         Layer,
         "netloom.layers",
         declared_by="title",
         name=lambda layer: layer.__name__,
-        order=lambda layer: groups.index(layer.group),
+        # Within a group by module, so that a move to another folder does not change the order of the palette.
+        order=lambda layer: (groups.index(layer.group), layer.__module__.rpartition(".")[2]),
+        is_recursive=True,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
-from netloom.layers.operation import floats
+from netloom.layers.operations.operation import floats
 from netloom.layers.probability import Probabilities
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from netloom.layers.attention import unlike
+from netloom.layers.attention.attention import unlike
+from netloom.layers.attention.transformer import Middle
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
-from netloom.layers.transformer import Middle
 
 
 class MixtureOfExperts(Layer):

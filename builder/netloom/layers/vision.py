@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
-from netloom.layers.operation import floats
+from netloom.layers.operations.operation import floats
 from netloom.layers.probability import Probabilities
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from netloom.document import Edge
 from netloom.layers import KIND_NAMES, TensorSpec
-from netloom.layers.attention import MultiHeadAttention, TransformerEncoderBlock
+from netloom.layers.attention.attention import MultiHeadAttention, TransformerEncoderBlock
 from netloom.layers.code import Code
 from netloom.layers.io import Input
-from netloom.layers.merge import Add, Multiply
+from netloom.layers.operations.merge import Add, Multiply
 from netloom.tasks import task
 from netloom.validation import fixes, output_scales
 from netloom.validation.context import Context, Totals, fits

@@ -8,7 +8,7 @@ from typing import Any
 
 from netloom.data.schema import TARGET_TYPES
 from netloom.layers import TensorSpec
-from netloom.layers.activation import ActivationLayer
+from netloom.layers.activation.activation import ActivationLayer
 from netloom.layers.dense import Linear
 from netloom.layers.normalization import Dropout
 from netloom.tasks import Problem, tasks, usual_task

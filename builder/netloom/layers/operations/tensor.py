@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Literals, Port, TensorSpec
-from netloom.layers.operation import Length, broadcast, floats
+from netloom.layers.operations.operation import Length, broadcast, floats
 
 Shape = Annotated[tuple[Length, ...], Field(strict=False, min_length=1, max_length=5)]
 RELATIONS = {

@@ -8,7 +8,7 @@ from string import ascii_lowercase
 from pydantic import Field
 
 from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
-from netloom.layers.operation import Axis, broadcast, listed, place
+from netloom.layers.operations.operation import Axis, broadcast, listed, place
 from netloom.layers.probability import Probabilities, averaged
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
-from netloom.layers.convolution import RANKS
+from netloom.layers.convolution.convolution import RANKS
 from netloom.layers.layer import Call, Kind, Layer, Port, TensorSpec
 
 Border = Annotated[int, Field(ge=0, le=1_024)]

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Literals, Port, TensorSpec
-from netloom.layers.operation import Axes, OneAxis, floats, place, places
+from netloom.layers.operations.operation import Axes, OneAxis, floats, place, places
 
 
 class _Reduction(Layer):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from netloom.layers.activation import KINDS
+from netloom.layers.activation.activation import KINDS
 from netloom.layers.layer import Call, Layer, Port, TensorSpec
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from netloom.layers.attention import unlike
+from netloom.layers.attention.attention import unlike
 from netloom.layers.layer import Call, Layer, Port, TensorSpec
 
 

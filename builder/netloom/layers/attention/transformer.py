@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from netloom.layers.attention import (
+from netloom.layers.attention.attention import (
     HeadWidth,
     KeyValueHeads,
     Position,

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
-from netloom.layers.operation import Axis, OneAxis, broadcast, floats, place
+from netloom.layers.operations.operation import Axis, OneAxis, broadcast, floats, place
 from netloom.layers.probability import Probabilities
 
 # What is cut off by at most this much, to keep logarithms finite, are probabilities still.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, TensorSpec
-from netloom.layers.operation import Axes, Axis, Length, OneAxis, place, places
+from netloom.layers.operations.operation import Axes, Axis, Length, OneAxis, place, places
 
 
 class Expand(OneAxis, Layer):

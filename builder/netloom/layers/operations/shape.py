@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
-from netloom.layers.operation import Axis, OneAxis, place
+from netloom.layers.operations.operation import Axis, OneAxis, place
 from netloom.layers.probability import Probabilities, averaged, permuted, reshaped, without
 
 Size = Annotated[int, Field(ge=-1, le=100_000_000)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from netloom.layers.attention import HeadWidth, KeyValueHeads, check_mask, key_port, mask_port, masks, unlike
+from netloom.layers.attention.attention import HeadWidth, KeyValueHeads, check_mask, key_port, mask_port, masks, unlike
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
-from netloom.layers.convolution import RANKS, Lengths
+from netloom.layers.convolution.convolution import RANKS, Lengths
 from netloom.layers.layer import Call, Example, Kind, Layer, Port, TensorSpec
 
 

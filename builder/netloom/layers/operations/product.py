@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
-from netloom.layers.operation import OneAxis, broadcast, floats, listed, place
+from netloom.layers.operations.operation import OneAxis, broadcast, floats, listed, place
 
 
 class MatMul(Layer):

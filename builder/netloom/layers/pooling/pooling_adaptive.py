@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from netloom.layers.convolution import RANKS
+from netloom.layers.convolution.convolution import RANKS
 from netloom.layers.layer import Call, Kind, Layer, Port, TensorSpec
 from netloom.layers.probability import Probabilities, averaged
 

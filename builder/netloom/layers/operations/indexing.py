@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
-from netloom.layers.operation import Axis, OneAxis, listed, place
+from netloom.layers.operations.operation import Axis, OneAxis, listed, place
 from netloom.layers.probability import Probabilities, without
 
 _AXIS = "Axis, counted from 1 after the batch axis, or from -1 for the last"

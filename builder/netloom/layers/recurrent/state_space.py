@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from netloom.layers.attention import unlike
+from netloom.layers.attention.attention import unlike
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
 

@@ -1,0 +1,1 @@
+"""Attention, its memory and positions, and Transformer blocks."""

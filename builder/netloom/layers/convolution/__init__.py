@@ -1,0 +1,1 @@
+"""Convolutions, their padding, and upsampling."""

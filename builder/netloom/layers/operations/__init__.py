@@ -1,0 +1,1 @@
+"""Operations on tensors: arithmetic, indices, products, reductions and shapes."""
