@@ -227,6 +227,7 @@ def test_errors_with_fields_travel_between_processes() -> None:
     for error in (ParameterError(*errors), EditError("No.", errors), DocumentError("No.", errors)):
         again = pickle.loads(pickle.dumps(error))
         assert (str(again), again.errors) == (str(error), errors)
+        assert str(type(error)(str(error))) == str(error)  # so does a job pass the errors of its worker on
 
 
 def test_a_note_without_text() -> None:

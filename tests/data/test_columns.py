@@ -316,7 +316,7 @@ def test_columns_together_and_row_by_row_are_the_same_to_the_bit(
         ({"kind": {"impute": "mean"}}, "no mean"),
         ({"price": {"impute": "constant"}}, "'fill'"),
         ({"price": {"impute": "constant", "fill": "much"}}, "a number"),
-        ({"note": {"kind": "text", "vocabulary": 10}}, "'vocabulary'"),
+        ({"note": {"kind": "text", "vocabulary": 10}}, "vocabulary must be"),
         ({"kind": {"kind": "number"}}, "no numbers"),
         ({"kind": {"kind": "date"}}, "no dates"),
         ({"kind": {"kind": "boolean"}}, "yes or no"),

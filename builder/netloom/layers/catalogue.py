@@ -55,7 +55,7 @@ def parse(node: Node, names: Mapping[str, Number] = MappingProxyType({}), size: 
     params = node.params
     if node.type in registry():
         if reason := registry()[node.type].refusal():
-            raise ParameterError(FieldError((), reason, kind="statement"))
+            raise ParameterError(reason)
         params = _evaluated(registry()[node.type], params, names, size)
     return _parse(node.type, json.dumps(params, sort_keys=True))
 
@@ -116,8 +116,7 @@ def numeric(types: Iterable[str]) -> dict[str, list[str]]:
 def _parse(type_name: str, params: str) -> Layer:
     layer = registry().get(type_name)
     if layer is None:
-        sentence = f"There is no layer of the type {type_name[:80]!r}"
-        raise ParameterError(FieldError((), sentence, kind="statement"))
+        raise ParameterError(f"There is no layer of the type {type_name[:80]!r}.")
     try:
         return layer.model_validate(json.loads(params))
     except ValidationError as error:

@@ -53,11 +53,13 @@ GROUPS = {
 
 
 class ParameterError(ValueError):
-    """A layer's parameters are not what it declares: one error for each that is wrong."""
+    """A layer's parameters are not what it declares: one error for each that is wrong, or a sentence on all."""
 
-    def __init__(self, *errors: FieldError) -> None:
+    def __init__(self, *errors: FieldError | str) -> None:
         super().__init__(*errors)
-        self.errors = errors
+        self.errors = tuple(
+            FieldError((), error, kind="statement") if isinstance(error, str) else error for error in errors
+        )
 
     def __str__(self) -> str:
         return summary(self.errors, "the parameters", limit=4)
