@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from netloom.compile import module, source
-from netloom.compile.logit_network import LeftOut, with_logits
+from netloom.compile.logit_network import RemovedActivation, with_logits
 from netloom.document import Project, Training
 from netloom.layers.author_code import ALLOW
 from netloom.nn.probability import logits
@@ -193,10 +193,10 @@ def test_the_scale_is_read_from_the_graph(name: str) -> None:
         torch.testing.assert_close(scores.sigmoid(), shares, rtol=1e-5, atol=1e-6)
     else:
         torch.testing.assert_close(scores.softmax(1), shares / shares.sum(1, keepdim=True), rtol=1e-5, atol=1e-6)
-    left = [part for part in model_.modules() if isinstance(part, LeftOut)]
+    left = [part for part in model_.modules() if isinstance(part, RemovedActivation)]
     assert len(left) == expected[1]
     assert dict(model_.state_dict()).keys() == dict(model.state_dict()).keys()
-    assert not any(isinstance(part, LeftOut) for part in model.modules()), "the network itself stays as it is"
+    assert not any(isinstance(part, RemovedActivation) for part in model.modules()), "the network itself stays as it is"
 
 
 def test_python_code_at_the_end_is_taken_for_logits_and_people_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

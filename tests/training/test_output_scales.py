@@ -17,7 +17,7 @@ import torch
 
 from netloom import export
 from netloom.compile import module, source
-from netloom.compile.logit_network import drawn, with_logits
+from netloom.compile.logit_network import original_network, with_logits
 from netloom.data import Prepared, prepare
 from netloom.document import DataChoice, Edge, Network, Node, Project, Training, write
 from netloom.explain import explain, methods
@@ -189,7 +189,7 @@ def test_the_network_that_is_worked_with_gives_logits(name: str, ending: str) ->
     one, two = plain(name), other(name, ending)
     assert one.scorer is one.model
     assert two.scorer is not two.model
-    assert drawn(two.scorer) is two.model
+    assert original_network(two.scorer) is two.model
     inputs = [one.data.inputs[field][:5] for field in one.fields]
     with torch.no_grad():
         expected, found = joined(one.model(*inputs)), joined(two.scorer(*inputs))

@@ -1,7 +1,7 @@
-"""A network that gives logits, whatever its last layer makes of them: what losses and explanations work with.
+"""A network that gives logits, whatever activation its last layer applies: the input of losses and explanations.
 
-The code that people see stays as it is, and so do its weights. `netloom.validation.output_scales` says how each
-answer is read.
+The generated code and the weights do not change. `netloom.validation.output_scales` says on which scale each output is
+and which activations can be removed.
 """
 
 from __future__ import annotations
@@ -18,109 +18,121 @@ if TYPE_CHECKING:
     from netloom.data import Schema
     from netloom.document import Project
 
-Answer = Any
-# Where a network with logits for answers keeps the one that it was made of, which is no part of it.
-_DRAWN = "_as_drawn"
+Output = Any
+# A scale and a family of distributions, or None for an output that is not converted.
+Scale = tuple[str, str] | None
+# The attribute of a network with logits that holds the network from which it was derived.
+_ORIGINAL = "_original_network"
 
 
-class LeftOut(nn.Identity):
-    """Stands where an activation is left out; `drawn` is that activation."""
+class RemovedActivation(nn.Identity):
+    """Takes the place of an activation that is removed; `removed` is that module."""
 
-    def __init__(self, drawn: nn.Module) -> None:
+    def __init__(self, activation: nn.Module) -> None:
         super().__init__()
-        self._drawn = (drawn,)  # in a tuple, as it is no part of the network here
+        # A tuple hides the activation from PyTorch: it must not become a submodule with parameters of its own.
+        self._activation = (activation,)
 
+    # Not called `activation`: Captum's LRP deletes an attribute of that name from modules that have one.
     @property
-    def drawn(self) -> nn.Module:
-        return self._drawn[0]
+    def removed(self) -> nn.Module:
+        return self._activation[0]
 
 
-class Converter:
-    """A forward hook that turns answers into logits, by what each is: a scale and a family, or None for neither."""
+class LogitHook:
+    """A forward hook that converts outputs into logits, each by its own scale."""
 
-    def __init__(self, scales: tuple[tuple[str, str] | None, ...]) -> None:
+    def __init__(self, scales: tuple[Scale, ...]) -> None:
         self.scales = scales
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...], answer: Answer) -> Answer:
-        return converted(answer, self.scales)
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Output) -> Output:
+        return to_logits(output, self.scales)
 
 
-def converted(answer: Answer, scales: tuple[tuple[str, str] | None, ...]) -> Answer:
-    """A network's answer, a tensor or a tuple of them, as logits."""
-    if not isinstance(answer, tuple):
-        return logits(answer, *scales[0]) if scales and scales[0] else answer
-    known = (*scales, *[None] * (len(answer) - len(scales)))
-    return tuple(logits(one, *how) if how else one for one, how in zip(answer, known, strict=True))
+def to_logits(output: Output, scales: tuple[Scale, ...]) -> Output:
+    """A network's output, a tensor or a tuple of tensors, as logits; outputs without a scale pass through."""
+    if not isinstance(output, tuple):
+        return logits(output, *scales[0]) if scales and scales[0] else output
+    all_scales = (*scales, *[None] * (len(output) - len(scales)))
+    return tuple(logits(tensor, *scale) if scale else tensor for tensor, scale in zip(output, all_scales, strict=True))
 
 
 def with_logits(project: Project, model: nn.Module, schema: Schema | None = None) -> nn.Module:
-    """The network with logits for answers, which shares all weights and parts with `model` but the layers that differ.
+    """The network with logits as outputs. It shares all weights with `model`, and all modules but the replaced ones.
 
-    The very `model` where it gives logits already. `schema` is needed where there are several targets.
+    Returns `model` itself where it gives logits already. `schema` is needed where there are several targets.
     """
-    if hasattr(model, _DRAWN):
+    if hasattr(model, _ORIGINAL):
         return model
-    found = readings(project, schema)
-    if all(one is None or one.plain for one in found):
+    output_readings = readings(project, schema)
+    if all(reading is None or reading.plain for reading in output_readings):
         return model
-    made = shallow_copy(model)
-    left = [_leave_out(made, one) if one else False for one in found]
-    # A reading whose activation stays, as nothing of its own can be left out, is converted.
-    open_ = [one if one and not one.plain and not done else None for one, done in zip(found, left, strict=True)]
-    _convert(made, open_)
-    made.__dict__[_DRAWN] = (model,)
-    return made
+    logit_model = shallow_copy(model)
+    removed = [reading is not None and _remove_activations(logit_model, reading) for reading in output_readings]
+    # Removing an activation is exact; where that is impossible, its output is converted back numerically.
+    remaining = [
+        reading if reading and not reading.plain and not is_removed else None
+        for reading, is_removed in zip(output_readings, removed, strict=True)
+    ]
+    _convert_outputs(logit_model, remaining)
+    # Written past nn.Module.__setattr__, which would register the original as a submodule and double the parameters.
+    logit_model.__dict__[_ORIGINAL] = (model,)
+    return logit_model
 
 
-def drawn(model: nn.Module) -> nn.Module:
-    """The network as it is drawn, of which `with_logits` made this one; else the very same."""
-    found: nn.Module = model.__dict__.get(_DRAWN, (model,))[0]
-    return found
+def original_network(model: nn.Module) -> nn.Module:
+    """The network from which `with_logits` derived this one, or `model` itself."""
+    original: nn.Module = model.__dict__.get(_ORIGINAL, (model,))[0]
+    return original
 
 
-def _leave_out(made: nn.Module, reading: Reading) -> bool:
-    """Put a `LeftOut` in the place of each layer that makes probabilities of logits. Whether that could be done."""
-    found = [_path(made, path) for path in reading.removed]
-    paths = [path for path in found if path]
-    if len(paths) < len(found):
+def _remove_activations(model: nn.Module, reading: Reading) -> bool:
+    """Replace each layer that turns logits into probabilities by a `RemovedActivation`; whether that was possible."""
+    resolved = [_path(model, path) for path in reading.removed]
+    paths = [path for path in resolved if path]
+    if len(paths) < len(resolved):
         return False
     for path in paths:
-        owner = made
-        *around, leaf = path
-        for name in around:
+        owner = model
+        *parents, leaf = path
+        # `model` shares its modules with the original, so that every module on the path is copied before it changes.
+        for name in parents:
             setattr(owner, name, shallow_copy(owner.get_submodule(name)))
             owner = owner.get_submodule(name)
-        setattr(owner, leaf, LeftOut(owner.get_submodule(leaf)))
+        setattr(owner, leaf, RemovedActivation(owner.get_submodule(leaf)))
     return bool(paths)
 
 
 def _path(model: nn.Module, path: str) -> list[str] | None:
-    """The names that lead to a module; a network that could be repeated, but is there once, is looked into."""
-    found: list[str] = []
-    here = model
+    """The attribute names that lead to a module, through `Repeated` containers that apply one network once.
+
+    None where a network on the path is applied several times: its activation is then not only the last one.
+    """
+    names: list[str] = []
+    parent = model
     for name in path.split("."):
-        if type(here).__name__ == "Repeated":
-            if len(list(here.children())) != 1 or getattr(here, "times", 1) != 1:
+        if type(parent).__name__ == "Repeated":
+            if len(list(parent.children())) != 1 or getattr(parent, "times", 1) != 1:
                 return None
-            found.append("0")
-            here = here.get_submodule("0")
-        if name not in dict(here.named_children()):
+            names.append("0")
+            parent = parent.get_submodule("0")
+        if name not in dict(parent.named_children()):
             return None
-        found.append(name)
-        here = here.get_submodule(name)
-    return found
+        names.append(name)
+        parent = parent.get_submodule(name)
+    return names
 
 
-def _convert(made: nn.Module, open_: list[Reading | None]) -> None:
-    """Turn answers into logits behind the node that gives each, where nothing else reads it, so that this holds for
-    that part of the network by itself too; else behind the whole network."""
-    at_end: list[tuple[str, str] | None] = []
-    for one in open_:
-        how = (str(one.scale), one.family) if one else None
-        if one and how and not one.shared and one.node in dict(made.named_children()):
-            setattr(made, one.node, shallow_copy(made.get_submodule(one.node)))
-            made.get_submodule(one.node).register_forward_hook(Converter((how,)))
-            how = None
-        at_end.append(how)
+def _convert_outputs(model: nn.Module, remaining: list[Reading | None]) -> None:
+    """Convert outputs into logits: behind the node that gives the output where no other node reads it, so that this
+    part of the network gives logits by itself too; otherwise behind the whole network."""
+    at_end: list[Scale] = []
+    for reading in remaining:
+        scale = (str(reading.scale), reading.family) if reading else None
+        if reading and scale and not reading.shared and reading.node in dict(model.named_children()):
+            setattr(model, reading.node, shallow_copy(model.get_submodule(reading.node)))
+            model.get_submodule(reading.node).register_forward_hook(LogitHook((scale,)))
+            scale = None
+        at_end.append(scale)
     if any(at_end):
-        made.register_forward_hook(Converter(tuple(at_end)))
+        model.register_forward_hook(LogitHook(tuple(at_end)))

@@ -18,19 +18,21 @@ if TYPE_CHECKING:
 
 
 def module(project: Project | str) -> nn.Module:
-    """The network as a torch module with fresh weights; a project, or source that `source` wrote.
+    """The network as a torch module with newly initialized weights; from a project, or from source that `source` wrote.
 
     Raises:
-        CompileError: the project has errors, or holds free Python, which is off here.
+        CompileError: the project has errors, or contains Python code, which this server does not allow.
     """
     text = project if isinstance(project, str) else source(project)
     if MARK in text.splitlines() and not allowed():
         raise CompileError([Issue("own_code", "error", f"This network contains Python code. {REFUSAL}")])
+    # Equal source has an equal name, so that a network is executed once per process and its classes stay identical,
+    # which pickle and torch.export need.
     name = "netloom_" + hashlib.sha256(text.encode()).hexdigest()[:16]
     if name not in sys.modules:
         loaded = types.ModuleType(name)
         filename = f"<{name}>"
-        # Known to linecache, an error inside the network shows the line it comes from.
+        # linecache lets a traceback quote lines of source that is in no file.
         linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
         exec(compile(text, filename, "exec"), loaded.__dict__)
         sys.modules[name] = loaded

@@ -1,4 +1,4 @@
-"""Which classes networks become: one for each network, whose arguments are what differs between its uses."""
+"""The classes that networks become: one for each network, with arguments for values that differ between its uses."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from netloom.layers.io import Input, Output
 from netloom.layers.subnetwork import Subnetwork
 from netloom.validation import Analysis, Context
 
-# Names that the generated code uses itself.
-_TAKEN = frozenset({"range", "int", "float", "bool", "str", "tuple", "super", "math"})
-# The argument of a network that stands for several, and the mark of those that share their weights. No parameter of a
-# person's can have these names.
+# Names that the generated code needs for Python's own functions and modules.
+_RESERVED = frozenset({"range", "int", "float", "bool", "str", "tuple", "super", "math"})
+# The argument with the number of repeats, and the suffix of a target whose repeats share their weights. The space keeps
+# them apart from all parameters that people can define.
 REPEAT = " repeat"
 SHARED = " shared"
 
 
 @dataclass(frozen=True)
-class Written:
-    """How a module is constructed: the class, and its arguments as values, by name or by place."""
+class Construction:
+    """The construction of a module: the class, and the values of its arguments, by name or by position."""
 
     target: str
     args: tuple[tuple[int | str, Any], ...] = ()
@@ -35,17 +35,17 @@ class Written:
 
     @property
     def shape(self) -> tuple[object, ...]:
-        """What has to be alike for two constructions to be written as one."""
-        return (self.target, *(place for place, _ in self.args))
+        """Two constructions of equal shape differ in values only, so that one class can serve both."""
+        return (self.target, *(position for position, _ in self.args))
 
 
 @dataclass(eq=False)
 class NetworkClass:
-    """The class of a network: what is constructed in each of its uses, all in the same way."""
+    """The class of a network, with the constructions of its modules in each of its uses."""
 
     name: str
     uses: list[Context]
-    calls: list[dict[str, Written]]
+    calls: list[dict[str, Construction]]
     arguments: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
     @property
@@ -55,31 +55,33 @@ class NetworkClass:
 
     @cached_property
     def nodes(self) -> list[str]:
-        """The nodes that become modules, in the order in which they act."""
+        """The nodes that become modules, in execution order."""
         return list(self.calls[0])
 
     @cached_property
     def _expressions(self) -> list[str]:
-        """What people typed where numbers stand, other than a parameter's bare name."""
+        """Expressions over parameters in the nodes' parameters, without those that are a parameter's name alone."""
         nodes = self.context.network.nodes.values()
         texts = (value for node in nodes for value in node.params.values() if isinstance(value, str))
         return [text for text in dict.fromkeys(texts) if not text.isidentifier()]
 
-    def written(self, key: str) -> list[tuple[int | str, str]]:
+    def constructor_arguments(self, key: str) -> list[tuple[int | str, str]]:
         """The arguments of a node's construction as code."""
         return [
-            (place, self._code(key, place, tuple(calls[key].args[number][1] for calls in self.calls)))
-            for number, (place, _) in enumerate(self.calls[0][key].args)
+            (position, self._code(key, position, tuple(calls[key].args[number][1] for calls in self.calls)))
+            for number, (position, _) in enumerate(self.calls[0][key].args)
         ]
 
-    def given(self, use: Context) -> tuple[tuple[int | str, Any], ...]:
+    def arguments_for(self, use: Context) -> tuple[tuple[int | str, Any], ...]:
         """The arguments with which one of its uses is constructed."""
-        place = self.uses.index(use)
-        return tuple((name, column[place]) for name, column in self.arguments.items())
+        position = self.uses.index(use)
+        return tuple((name, column[position]) for name, column in self.arguments.items())
 
-    def _code(self, key: str, place: int | str, column: tuple[Any, ...]) -> str:
+    def _code(self, key: str, position: int | str, column: tuple[Any, ...]) -> str:
         if len({(type(value), value) for value in column}) == 1:
             return repr(column[0])
+        # The value differs between uses. What the person wrote reads best: a parameter, then an expression over
+        # parameters; an argument invented for this value alone is the last resort.
         for name in self.context.values:
             if self._column(name) == column:
                 return self._argument(name, column)
@@ -92,7 +94,7 @@ class NetworkClass:
             if known == column:
                 return name
         call = self.calls[0][key]
-        name = f"shape_{place}" if call.code else _parameter(call.target, place)
+        name = f"shape_{position}" if call.code else _parameter(call.target, position)
         return self._argument(f"{key}_{name}", column)
 
     def _argument(self, name: str, column: tuple[Any, ...]) -> str:
@@ -112,48 +114,50 @@ class NetworkClass:
             return None
 
 
-def classes(analysis: Analysis) -> list[NetworkClass]:
-    """The classes of the networks that main is made of, each after those that it uses; the last is Main."""
-    found: list[NetworkClass] = []
-    home: dict[int, NetworkClass] = {}
-    every = list(_by_network(analysis.context))
-    codes = (layer for uses in every for use in uses for layer in use.layers.values() if isinstance(layer, Code))
-    taken = {"Main"}.union(*(layer.names() for layer in codes))
-    for uses in every:
-        alike: dict[tuple[object, ...], NetworkClass] = {}
+def build_classes(analysis: Analysis) -> list[NetworkClass]:
+    """The classes of all networks that main contains, each after those that it uses; the last is Main."""
+    ordered: list[NetworkClass] = []
+    class_of: dict[int, NetworkClass] = {}
+    all_uses = list(_uses_by_network(analysis.context))
+    codes = (layer for uses in all_uses for use in uses for layer in use.layers.values() if isinstance(layer, Code))
+    reserved = {"Main"}.union(*(layer.names() for layer in codes))
+    for uses in all_uses:
+        by_shape: dict[tuple[object, ...], NetworkClass] = {}
         for use in uses:
-            calls = {key: _call(use, key, home) for key in used(use)}
+            calls = {key: _call(use, key, class_of) for key in contributing_nodes(use)}
             shape = tuple((key, call.shape) for key, call in calls.items())
-            if shape not in alike:
-                name = "Main" if use is analysis.context else _class_name(use.name, taken)
-                alike[shape] = NetworkClass(name, [], [])
-            alike[shape].uses.append(use)
-            alike[shape].calls.append(calls)
-            home[id(use)] = alike[shape]
-        for made in alike.values():
-            for key in made.nodes:
-                made.written(key)  # so that the arguments are known to those who construct it
-        found += alike.values()
-    return found
+            if shape not in by_shape:
+                name = "Main" if use is analysis.context else _class_name(use.name, reserved)
+                by_shape[shape] = NetworkClass(name, [], [])
+            by_shape[shape].uses.append(use)
+            by_shape[shape].calls.append(calls)
+            class_of[id(use)] = by_shape[shape]
+        for network_class in by_shape.values():
+            for key in network_class.nodes:
+                network_class.constructor_arguments(key)  # collects the class's arguments for those who construct it
+        ordered += by_shape.values()
+    return ordered
 
 
-def used(context: Context) -> list[str]:
+def contributing_nodes(context: Context) -> list[str]:
     """The nodes that lead to an Output, in order, without the Inputs and Outputs themselves."""
     import networkx as nx
 
-    ends = context.of_type(Output)
-    leading = set(ends).union(*(nx.ancestors(context.graph, node) for node in ends))
-    return [key for key in context.order if key in leading and not isinstance(context.layers[key], (Input, Output))]
+    outputs = context.of_type(Output)
+    contributing = set(outputs).union(*(nx.ancestors(context.graph, node) for node in outputs))
+    return [
+        key for key in context.order if key in contributing and not isinstance(context.layers[key], (Input, Output))
+    ]
 
 
-def _by_network(main: Context) -> Iterator[list[Context]]:
-    """The uses of each network, inner networks before those in which they stand."""
+def _uses_by_network(main: Context) -> Iterator[list[Context]]:
+    """The uses of each network, inner networks before those that contain them."""
     import networkx as nx
 
     uses: dict[int, Context] = {}
 
     def visit(context: Context) -> None:
-        for key in used(context):
+        for key in contributing_nodes(context):
             if key in context.inner and id(context.inner[key]) not in uses:
                 visit(context.inner[key])
         uses[id(context)] = context
@@ -167,16 +171,16 @@ def _by_network(main: Context) -> Iterator[list[Context]]:
         yield [context for context in uses.values() if context.name == name]
 
 
-def _call(context: Context, key: str, home: Mapping[int, NetworkClass]) -> Written:
+def _call(context: Context, key: str, class_of: Mapping[int, NetworkClass]) -> Construction:
     layer = context.layers[key]
     if isinstance(layer, Subnetwork):
         inner = context.inner[key]
-        made = home[id(inner)]
+        network_class = class_of[id(inner)]
         repeated = ((REPEAT, layer.repeat),) if layer.repeat > 1 else ()
-        target = f"{made.name}{SHARED if repeated and layer.shared else ''}"
-        return Written(target, (*made.given(inner), *repeated))
+        target = f"{network_class.name}{SHARED if repeated and layer.shared else ''}"
+        return Construction(target, (*network_class.arguments_for(inner), *repeated))
     call = layer.build(context.specs(key))
-    return Written(call.target, (*enumerate(call.args), *call.kwargs.items()), call.code)
+    return Construction(call.target, (*enumerate(call.args), *call.kwargs.items()), call.code)
 
 
 def _renamed(text: str) -> str:
@@ -189,25 +193,25 @@ def _renamed(text: str) -> str:
 
 
 @cache
-def _parameter(target: str, place: int | str) -> str:
-    """What a class calls the argument at a place."""
-    if isinstance(place, str):
-        return place
+def _parameter(target: str, position: int | str) -> str:
+    """The name of a class's argument at a position."""
+    if isinstance(position, str):
+        return position
     names = [name for name in inspect.signature(resolve(target).__init__).parameters if name != "self"]
-    return names[place] if place < len(names) else f"argument_{place + 1}"
+    return names[position] if position < len(names) else f"argument_{position + 1}"
 
 
 def _free(name: str) -> str:
-    return f"{name}_" if name in _TAKEN else name
+    return f"{name}_" if name in _RESERVED else name
 
 
-def _class_name(network: str, taken: set[str]) -> str:
+def _class_name(network: str, reserved: set[str]) -> str:
     import netloom.nn
 
     base = "".join(part[:1].upper() + part[1:] for part in network.split("_")) or "Network"
     number, name = 1, base
-    while name in taken or name in netloom.nn.__all__ or name in ("F", "None", "True", "False"):
+    while name in reserved or name in netloom.nn.__all__ or name in ("F", "None", "True", "False"):
         number += 1
         name = f"{base}{number}"
-    taken.add(name)
+    reserved.add(name)
     return name

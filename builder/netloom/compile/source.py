@@ -1,6 +1,6 @@
 """A network as Python source that reads as if a person wrote it.
 
-Nothing of a document enters the code but checked identifiers, literals, and titles as comments in printable characters.
+Only checked identifiers, literals, and titles as comments in printable characters enter the code from a document.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from functools import cache
 from typing import Any
 
-from netloom.compile.network_classes import REPEAT, SHARED, NetworkClass, classes, used
+from netloom.compile.network_classes import REPEAT, SHARED, NetworkClass, build_classes, contributing_nodes
 from netloom.core.text import plain
 from netloom.document import Project
 from netloom.layers.author_code import MARK
@@ -29,7 +29,7 @@ class CompileError(ValueError):
 def source(project: Project, analysis: Analysis | None = None) -> str:
     """The Python module for the project's main network: imports torch alone and defines the class Main.
 
-    `analysis` saves the time for another one, if it is at hand.
+    `analysis` saves the time of a new one, where the caller has analysed this project already.
 
     Raises:
         CompileError: the network has errors.
@@ -37,10 +37,16 @@ def source(project: Project, analysis: Analysis | None = None) -> str:
     analysis = analysis or analyse(project)
     if analysis.errors:
         raise CompileError(analysis.errors)
-    made = classes(analysis)
-    own = _own_names(made)
-    codes = _codes(made)
-    parts = [_head(project.name, bool(codes)), _imports(own, codes), *codes, *map(_own_source, own), *map(_class, made)]
+    network_classes = build_classes(analysis)
+    helpers = _helper_names(network_classes)
+    author_code = _author_code(network_classes)
+    parts = [
+        _head(project.name, bool(author_code)),
+        _imports(helpers, author_code),
+        *author_code,
+        *map(_helper_source, helpers),
+        *map(_class, network_classes),
+    ]
     return "\n\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
@@ -66,14 +72,14 @@ def _head(name: str, has_code: bool) -> str:
     return f'"""{title}\n\nMade with Netloom; {needs}.\n"""'
 
 
-def _codes(made: list[NetworkClass]) -> list[str]:
-    """What authors wrote themselves, each once, under a mark that says so."""
-    found = (call.code for network in made for call in network.calls[0].values() if call.code)
-    return [f"{MARK}\n{code}" for code in dict.fromkeys(found)]
+def _author_code(network_classes: list[NetworkClass]) -> list[str]:
+    """The Python code of the author's own layers, each once, below a mark that identifies it."""
+    codes = (call.code for network in network_classes for call in network.calls[0].values() if call.code)
+    return [f"{MARK}\n{code}" for code in dict.fromkeys(codes)]
 
 
-def _imports(own: list[str], codes: list[str]) -> str:
-    text = "\n".join((*map(_own_source, own), *codes))
+def _imports(helpers: list[str], author_code: list[str]) -> str:
+    text = "\n".join((*map(_helper_source, helpers), *author_code))
     lines = ["import math\n"] if re.search(r"\bmath\.\w", text) else []
     lines += ["import torch", "from torch import nn"]
     if re.search(r"\bF\.\w", text):
@@ -81,114 +87,126 @@ def _imports(own: list[str], codes: list[str]) -> str:
     return "\n".join(lines)
 
 
-def _own_names(made: list[NetworkClass]) -> list[str]:
-    """The modules of netloom.nn that the networks use, each after those that it uses itself."""
-    inner = {network.name for network in made}
+def _helper_names(network_classes: list[NetworkClass]) -> list[str]:
+    """The classes and functions of netloom.nn that the networks use, each after those on which it depends."""
+    class_names = {network.name for network in network_classes}
     names: list[str] = []
-    for network in made:
-        wanted = []
+    for network in network_classes:
+        required = []
         for key in network.nodes:
             call = network.calls[0][key]
             target = call.target.removesuffix(SHARED)
-            if target not in inner and "." not in target and not call.code:
-                wanted.append(target)
-            if any(place == REPEAT for place, _ in network.calls[0][key].args) and target in inner:
-                wanted.append("Repeated")
+            if target not in class_names and "." not in target and not call.code:
+                required.append(target)
+            if any(position == REPEAT for position, _ in network.calls[0][key].args) and target in class_names:
+                required.append("Repeated")
             if network.context.network.nodes[key].shares:
-                wanted.append("tie")
+                required.append("tie")
             if network.context.network.nodes[key].frozen and _has_statistics(network.context, key):
-                wanted.append("keep_statistics")
-        for name in wanted:
-            names += [other for other in (*_own_needs(name), name) if other not in names]
+                required.append("keep_statistics")
+        for name in required:
+            names += [other for other in (*_helper_dependencies(name), name) if other not in names]
     return names
 
 
 @cache
-def _own_needs(name: str) -> tuple[str, ...]:
+def _helper_dependencies(name: str) -> tuple[str, ...]:
     import netloom.nn
 
-    used = {node.id for node in ast.walk(ast.parse(_own_source(name))) if isinstance(node, ast.Name)}
-    needs = [other for other in netloom.nn.__all__ if other in used and other != name]
-    return tuple(dict.fromkeys(inner for need in needs for inner in (*_own_needs(need), need)))
+    identifiers = {node.id for node in ast.walk(ast.parse(_helper_source(name))) if isinstance(node, ast.Name)}
+    dependencies = [other for other in netloom.nn.__all__ if other in identifiers and other != name]
+    return tuple(dict.fromkeys(inner for need in dependencies for inner in (*_helper_dependencies(need), need)))
 
 
 @cache
-def _own_source(name: str) -> str:
+def _helper_source(name: str) -> str:
     import netloom.nn
 
     text = inspect.getsource(getattr(netloom.nn, name))
     return "\n".join(line.partition("  # type: ignore")[0] for line in text.splitlines())
 
 
-def _class(made: NetworkClass) -> str:
-    context, nodes = made.context, made.context.network.nodes
-    built = []
-    for key in made.nodes:
-        built.append(_remark(f"        self.{key} = {_construction(made, key)}", comment(nodes[key].title)))
-    built += [f"        tie(self.{key}, self.{nodes[key].shares})" for key in made.nodes if nodes[key].shares]
-    built += [
+def _class(network_class: NetworkClass) -> str:
+    context, nodes = network_class.context, network_class.context.network.nodes
+    constructions = []
+    for key in network_class.nodes:
+        constructions.append(
+            _with_comment(f"        self.{key} = {_construction(network_class, key)}", comment(nodes[key].title))
+        )
+    constructions += [
+        f"        tie(self.{key}, self.{nodes[key].shares})" for key in network_class.nodes if nodes[key].shares
+    ]
+    constructions += [
         f"        self.{key}.requires_grad_(False)"
-        for key in made.nodes
+        for key in network_class.nodes
         if nodes[key].frozen and context.measured[key].parameters
     ]
-    still = [key for key in made.nodes if nodes[key].frozen and _has_statistics(context, key)]
-    keeping = [f"        keep_statistics(self.{key})" for key in still]
-    arguments = "".join(f", {name}: {_annotation(column)}" for name, column in made.arguments.items())
+    frozen_statistics = [key for key in network_class.nodes if nodes[key].frozen and _has_statistics(context, key)]
+    statistics_calls = [f"        keep_statistics(self.{key})" for key in frozen_statistics]
+    arguments = "".join(f", {name}: {_annotation(column)}" for name, column in network_class.arguments.items())
     inputs, outputs = context.network.ports("Input"), context.network.ports("Output")
-    taken = "".join(f", {key}: torch.Tensor" for key in inputs)
-    given = [_arguments(context, key)[0] for key in outputs]
-    result = "torch.Tensor" if len(given) == 1 else f"tuple[{', '.join(['torch.Tensor'] * len(given))}]"
+    inputs_signature = "".join(f", {key}: torch.Tensor" for key in inputs)
+    returned = [_arguments(context, key)[0] for key in outputs]
+    result = "torch.Tensor" if len(returned) == 1 else f"tuple[{', '.join(['torch.Tensor'] * len(returned))}]"
     lines = [
-        f"class {made.name}(nn.Module):",
+        f"class {network_class.name}(nn.Module):",
         f"    def __init__(self{arguments}) -> None:",
         "        super().__init__()",
-        *built,
-        *keeping,
+        *constructions,
+        *statistics_calls,
         "",
-        *(_train(made.name, keeping) if keeping else ()),
-        f"    def forward(self{taken}) -> {result}:",
-        *(f"        # {key}: {_shapes(made, key)}" for key in inputs if _shapes(made, key)),
-        *(_step(made, key) for key in made.nodes),
-        f"        return {', '.join(given)}",
+        *(_train_method(network_class.name, statistics_calls) if statistics_calls else ()),
+        f"    def forward(self{inputs_signature}) -> {result}:",
+        *(f"        # {key}: {_shapes(network_class, key)}" for key in inputs if _shapes(network_class, key)),
+        *(_forward_line(network_class, key) for key in network_class.nodes),
+        f"        return {', '.join(returned)}",
     ]
     return "\n".join(lines)
 
 
-def _train(name: str, keeping: list[str]) -> list[str]:
-    """The method that turns training on and off, which leaves the statistics of frozen parts alone."""
+def _train_method(name: str, statistics_calls: list[str]) -> list[str]:
+    """An override of `train`: `nn.Module.train` would let frozen batch normalization update its running statistics."""
     head = f'    def train(self, mode: bool = True) -> "{name}":'
-    return [head, "        super().train(mode)", *keeping, "        return self", ""]
+    return [head, "        super().train(mode)", *statistics_calls, "        return self", ""]
 
 
 def _has_statistics(context: Context, key: str) -> bool:
-    """Whether a node, or any inside it, counts running statistics while it trains."""
+    """Whether a node, or any node inside it, updates running statistics during training."""
     if key in context.inner:
         inner = context.inner[key]
-        return any(_has_statistics(inner, other) for other in used(inner))
+        return any(_has_statistics(inner, other) for other in contributing_nodes(inner))
     import torch
 
     with torch.device("meta"):
-        made = context.layers[key].build(context.specs(key)).build()
-    return any(name.endswith("running_mean") for name, _ in made.named_buffers())
+        layer_module = context.layers[key].build(context.specs(key)).build()
+    return any(name.endswith("running_mean") for name, _ in layer_module.named_buffers())
 
 
-def _construction(made: NetworkClass, key: str) -> str:
-    target = made.calls[0][key].target
-    written = made.written(key)
-    repeat = next((code for place, code in written if place == REPEAT), None) if _is_network(made, key) else None
+def _construction(network_class: NetworkClass, key: str) -> str:
+    target = network_class.calls[0][key].target
+    arguments = network_class.constructor_arguments(key)
+    repeat = (
+        next((code for position, code in arguments if position == REPEAT), None)
+        if _is_network(network_class, key)
+        else None
+    )
     parts = [
-        code if isinstance(place, int) else f"{place}={code}"
-        for place, code in written
-        if repeat is None or place != REPEAT
+        code if isinstance(position, int) else f"{position}={code}"
+        for position, code in arguments
+        if repeat is None or position != REPEAT
     ]
-    one = f"{target.removesuffix(SHARED)}({', '.join(parts)})"
+    construction = f"{target.removesuffix(SHARED)}({', '.join(parts)})"
     if repeat is None:
-        return one
-    return f"Repeated([{one}], {repeat})" if target.endswith(SHARED) else f"Repeated([{one} for _ in range({repeat})])"
+        return construction
+    return (
+        f"Repeated([{construction}], {repeat})"
+        if target.endswith(SHARED)
+        else f"Repeated([{construction} for _ in range({repeat})])"
+    )
 
 
-def _is_network(made: NetworkClass, key: str) -> bool:
-    return key in made.context.inner
+def _is_network(network_class: NetworkClass, key: str) -> bool:
+    return key in network_class.context.inner
 
 
 def _annotation(column: tuple[Any, ...]) -> str:
@@ -206,7 +224,7 @@ def _arguments(context: Context, key: str) -> list[str]:
 
 
 def _variable(context: Context, key: str, port: str) -> str:
-    """The name of the variable that holds what a port gives."""
+    """The name of the variable that holds the tensor of an output port."""
     if len(context.layers[key].outputs()) == 1:
         return key
     name = f"{key}_{port}"
@@ -215,25 +233,26 @@ def _variable(context: Context, key: str, port: str) -> str:
     return name
 
 
-def _step(made: NetworkClass, key: str) -> str:
-    context = made.context
+def _forward_line(network_class: NetworkClass, key: str) -> str:
+    context = network_class.context
     results = ", ".join(_variable(context, key, port.name) for port in context.layers[key].outputs())
     line = f"        {results} = self.{key}({', '.join(_arguments(context, key))})"
-    return _remark(line, _shapes(made, key))
+    return _with_comment(line, _shapes(network_class, key))
 
 
-def _shapes(made: NetworkClass, key: str) -> str:
-    """The shapes that a node gives, where they are the same in all uses of the network."""
-    found = {
-        ", ".join(str(use.measured[key].outputs[port.name]) for port in use.layers[key].outputs()) for use in made.uses
+def _shapes(network_class: NetworkClass, key: str) -> str:
+    """The output shapes of a node, where they are the same in all uses of the network."""
+    shapes = {
+        ", ".join(str(use.measured[key].outputs[port.name]) for port in use.layers[key].outputs())
+        for use in network_class.uses
     }
-    return found.pop() if len(found) == 1 else ""
+    return shapes.pop() if len(shapes) == 1 else ""
 
 
-def _remark(line: str, text: str) -> str:
+def _with_comment(line: str, text: str) -> str:
     return f"{line}  # {text}" if text else line
 
 
 def comment(text: str) -> str:
-    """Free text made safe for one line of a comment."""
+    """Text as one line of a comment: printable characters without line breaks, at most 100."""
     return plain(text)[:100]

@@ -213,11 +213,11 @@ class Trainer(ABC):
 
     def best_model(self) -> nn.Module:
         """Return the network with the best or the last weights, on the CPU in evaluation mode."""
-        from netloom.compile.logit_network import drawn
+        from netloom.compile.logit_network import original_network
 
         if self.best.weights and self.training.keep == "best":
             self.model.load_state_dict(self.best.weights)
-        return drawn(set_memory_format(self.model.cpu(), False)).eval()
+        return original_network(set_memory_format(self.model.cpu(), False)).eval()
 
     # Checkpoints.
 

@@ -27,7 +27,7 @@ class Formula(Command):
         )
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.compile.formula import FormulaError, network_of, text_of, trouble
+        from netloom.compile.formula import FormulaError, first_error, network_of, text_of
         from netloom.document import EditError, apply, read, write
 
         project = read(arguments.file)
@@ -50,7 +50,7 @@ class Formula(Command):
             write(arguments.file, apply(project, edit))
         except (FormulaError, EditError) as error:
             raise Failure(str(error)) from None
-        problem = trouble(parsed, others)
+        problem = first_error(parsed, others)
         note = f" On an example of its inputs: {problem}" if problem else ""
         value = {"network": name, "file": arguments.file, "problem": problem}
         context.answer(value, f"Wrote the network {name} into {arguments.file}.{note}")

@@ -6,65 +6,65 @@ import ast
 from collections.abc import Mapping
 from typing import Any
 
-from netloom.compile.formula.graph_builder import Mistake
-from netloom.compile.formula.lines import Lines
-from netloom.compile.formula.names import NODE_FIELDS, Meaning, callables, nearest, parameter_of, plain_name
-from netloom.compile.formula.values import Blueprint, Number, Tensor, Value, constant, is_numeric
+from netloom.compile.formula.graph_builder import UnlocatedError
+from netloom.compile.formula.lines import LineReader
+from netloom.compile.formula.names import NODE_FIELDS, CalledLayer, callables, nearest, parameter_of, plain_name
+from netloom.compile.formula.values import BoundLayer, Number, Tensor, Value, constant, is_numeric
 from netloom.document import SUBNETWORK
 from netloom.layers import registry
 
-# What people write before a layer's name out of habit.
+# Module prefixes of PyTorch code; they are accepted and ignored.
 _MODULES = frozenset({"nn", "torch", "F"})
 _EXTREMES = {"max": ("Maximum", "low"), "min": ("Minimum", "high")}
 
 
-class Calls(Lines):
-    """What has to do with calls; what a part of a line stands for, reading says."""
+class CallReader(LineReader):
+    """Reads calls with their arguments; the subclass reads all other expressions."""
 
     def value(self, node: ast.expr, name: str = "") -> Value:
-        """What an expression stands for."""
+        """The value of an expression."""
         raise NotImplementedError
 
     def call(self, node: ast.Call, name: str) -> Value:
-        """What a call stands for.
+        """The value of a call: the tensor of a new node, or a layer that has parameters and no tensor yet.
 
         Raises:
-            Mistake: there is no such layer, or it does not take what it is given.
+            UnlocatedError: there is no such layer, or it does not take these arguments.
         """
         bound = self._bound(node.func)
         if bound is not None:
             if node.keywords:
-                raise Mistake(f"this {bound.kind} already has its parameters; call it with tensors only")
-            return self.drawing.use(bound, self._tensors(node, bound.kind), name)
-        called = self._called(node.func)
+                raise UnlocatedError(f"this {bound.kind} already has its parameters; call it with tensors only")
+            return self.builder.apply(bound, self._tensors(node, bound.kind), name)
+        called = self._called_name(node.func)
         extreme = self._extreme(called, node, name)
         if extreme is not None:
             return extreme
-        kind, fixed = self._meaning(called)
+        kind, preset = self._called_layer(called)
         tensors = self._tensors(node, kind)
-        params, extras, named = self._keywords(node, kind, fixed)
-        if not tensors and not named and not self.drawing.takes_nothing(kind, params):
-            return Blueprint(kind, params, extras)
-        return self.drawing.node(kind, tensors, params, extras, name, named)
+        params, extras, named = self._keywords(node, kind, preset)
+        if not tensors and not named and not self.builder.takes_nothing(kind, params):
+            return BoundLayer(kind, params, extras)
+        return self.builder.add_node(kind, tensors, params, extras, name, named)
 
-    def _bound(self, called: ast.expr) -> Blueprint | None:
-        """A layer without tensors that is called here: by its name, or directly, as in Linear(units=8)(x)."""
-        found = self.value(called) if isinstance(called, ast.Call) else None
+    def _bound(self, called: ast.expr) -> BoundLayer | None:
+        """The bound layer that is called here: by its name, or directly, as in Linear(units=8)(x)."""
+        value = self.value(called) if isinstance(called, ast.Call) else None
         if isinstance(called, ast.Name):
-            found = self.names.get(called.id)
-        if isinstance(called, ast.Call) and not isinstance(found, Blueprint):
-            raise Mistake("a tensor is not callable")
-        return found if isinstance(found, Blueprint) else None
+            value = self.names.get(called.id)
+        if isinstance(called, ast.Call) and not isinstance(value, BoundLayer):
+            raise UnlocatedError("a tensor is not callable")
+        return value if isinstance(value, BoundLayer) else None
 
-    def _called(self, called: ast.expr) -> str:
+    def _called_name(self, called: ast.expr) -> str:
         if isinstance(called, ast.Name):
             return called.id
         if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) and called.value.id in _MODULES:
             return called.attr
-        raise Mistake("call a layer by its name, such as Linear(x, units=64)")
+        raise UnlocatedError("call a layer by its name, such as Linear(x, units=64)")
 
     def _extreme(self, called: str, node: ast.Call, name: str) -> Tensor | None:
-        """max(a, b) and max(a, 0), which are no layers of that name."""
+        """max(a, b) and max(a, 0): Maximum and Clamp, as the catalogue has no layer called max."""
         if called not in _EXTREMES or len(node.args) < 2 or node.keywords:
             return None
         kind, limit = _EXTREMES[called]
@@ -73,17 +73,19 @@ class Calls(Lines):
         tensors = [value for value in values if isinstance(value, Tensor)]
         if len(values) == 2 and len(numbers) == 1 and len(tensors) == 1:
             other = "high" if limit == "low" else "low"
-            return self.drawing.node("Clamp", tensors, {limit: numbers[0], other: None}, name=name)
-        return self.drawing.node(kind, [self.tensor(*pair) for pair in zip(node.args, values, strict=True)], name=name)
+            return self.builder.add_node("Clamp", tensors, {limit: numbers[0], other: None}, name=name)
+        return self.builder.add_node(
+            kind, [self.tensor(*pair) for pair in zip(node.args, values, strict=True)], name=name
+        )
 
-    def _meaning(self, called: str) -> Meaning:
-        if called in self.drawing.networks:
+    def _called_layer(self, called: str) -> CalledLayer:
+        if called in self.builder.networks:
             return SUBNETWORK, {"network": called}
-        found = callables().get(plain_name(called))
-        if found is None:
-            known = [*callables(), *registry(), *self.drawing.networks]
-            raise Mistake(f"there is no layer {called[:60]!r}{nearest(called, known)}")
-        return found
+        layer = callables().get(plain_name(called))
+        if layer is None:
+            known = [*callables(), *registry(), *self.builder.networks]
+            raise UnlocatedError(f"there is no layer {called[:60]!r}{nearest(called, known)}")
+        return layer
 
     def _tensors(self, node: ast.Call, kind: str) -> list[Tensor | None]:
         tensors: list[Tensor | None] = []
@@ -96,22 +98,22 @@ class Calls(Lines):
             if isinstance(part, (ast.Tuple, ast.List)) and len(node.args) == 1:  # Concat([a, b])
                 tensors += [self.tensor(inner, self.value(inner)) for inner in part.elts]
                 continue
-            made = self.value(part)
-            if isinstance(made, Number):
+            value = self.value(part)
+            if isinstance(value, Number):
                 fields = list(registry()[kind].model_fields)
-                hint = f"; write {fields[0]}={made.text[:40]}" if fields else ""
+                hint = f"; write {fields[0]}={value.text[:40]}" if fields else ""
                 self.fail(part, f"{kind} takes tensors as positional arguments and numbers as keyword arguments{hint}")
-            tensors.append(self.tensor(part, made))
+            tensors.append(self.tensor(part, value))
         return tensors
 
     def _keywords(
-        self, node: ast.Call, kind: str, fixed: Mapping[str, Any]
+        self, node: ast.Call, kind: str, preset: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Tensor | None]]:
-        """The parameters, what else the node has, and tensors that are given by the name of their port."""
+        """The keyword arguments: parameters of the layer, fields of the node, and tensors by the name of their port."""
         fields = registry()[kind].model_fields
-        inner = self.drawing.networks.get(str(fixed.get("network")))
+        inner = self.builder.networks.get(str(preset.get("network")))
         exposed: dict[str, Any] = {}
-        params, extras = dict(fixed), dict[str, Any]()
+        params, extras = dict(preset), dict[str, Any]()
         named: dict[str, Tensor | None] = {}
         for word in node.keywords:
             name = parameter_of(fields, word.arg or "")
@@ -133,25 +135,25 @@ class Calls(Lines):
                 named[word.arg] = self.tensor(word.value, self.value(word.value))
         if exposed:
             if not isinstance(params.setdefault("values", {}), dict):
-                raise Mistake("values= needs names and numbers, such as {'width': 64}")
+                raise UnlocatedError("values= needs names and numbers, such as {'width': 64}")
             params["values"] = {**params["values"], **exposed}
         return params, extras, named
 
     def _shared(self, node: ast.expr) -> str:
-        """The node whose weights are used: by the name of what it gives, or by its id."""
+        """The id of the node whose weights are shared: given as that id, or as the name of the node's output."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return node.value
         if isinstance(node, ast.Name):
-            found = self.names.get(node.id)
-            if isinstance(found, Blueprint) and found.first:
-                return found.first
-            return found.node if isinstance(found, Tensor) else node.id
+            value = self.names.get(node.id)
+            if isinstance(value, BoundLayer) and value.first:
+                return value.first
+            return value.node if isinstance(value, Tensor) else node.id
         self.fail(node, "shares= needs the name of another layer of this network")
 
     def _is_literal(self, node: ast.expr) -> bool:
         if isinstance(node, (ast.Constant, ast.Tuple, ast.List, ast.Dict)):
             return True
-        return is_numeric(node, {**self.drawing.parameters, **self.numbers})
+        return is_numeric(node, {**self.builder.parameters, **self.numbers})
 
     def _literal(self, node: ast.expr) -> Any:
         """A parameter: a number, text, True, False, None, an expression, or several of them."""
@@ -167,10 +169,10 @@ class Calls(Lines):
             if not all(isinstance(key, str) for key in keys):
                 self.fail(node, "between { and }, write names in quotes, each followed by a colon and a number")
             return {key: self._literal(part) for key, part in zip(keys, node.values, strict=True)}
-        if is_numeric(node, {**self.drawing.parameters, **self.numbers}):
+        if is_numeric(node, {**self.builder.parameters, **self.numbers}):
             return Number(self.source(node)).literal
         if isinstance(node, ast.Name):
-            known = [*self.drawing.parameters, "True", "False", "None"]
+            known = [*self.builder.parameters, "True", "False", "None"]
             hint = nearest(node.id, known) or "; write text in quotes, or the parameter as a line above"
             self.fail(node, f"{node.id[:60]!r} is not a parameter of this network{hint}")
         self.fail(

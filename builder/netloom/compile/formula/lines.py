@@ -1,4 +1,4 @@
-"""The lines that are read: what their names stand for, and where in them a mistake is."""
+"""The lines of a formula: the values of their names, and the positions of mistakes."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from netloom.compile.formula.graph_builder import Drawing, Mistake
+from netloom.compile.formula.graph_builder import GraphBuilder, UnlocatedError
 from netloom.compile.formula.names import FormulaError
-from netloom.compile.formula.values import Blueprint, Number, Tensor, Value, substituted
+from netloom.compile.formula.values import BoundLayer, Number, Tensor, Value, substituted
 from netloom.core.field_errors import finished, summary
 from netloom.document import Network
 from netloom.document.expression import MAX_LENGTH as EXPRESSION
 from netloom.document.files import wrong_fields
 
 
-class Lines:
-    """Typed lines with the drawing that is made of them."""
+class LineReader:
+    """Typed lines, the values that they define, and the builder of the network."""
 
     def __init__(self, text: str, networks: Mapping[str, Network]) -> None:
-        self.drawing = Drawing(networks)
+        self.builder = GraphBuilder(networks)
         self.names: dict[str, Value] = {}
         self._lines = [line.encode() for line in text.split("\n")]
 
@@ -32,7 +32,7 @@ class Lines:
         Raises:
             FormulaError: it is a number, or a layer.
         """
-        if isinstance(value, Blueprint):
+        if isinstance(value, BoundLayer):
             self.fail(
                 node,
                 f"{value.kind} is not connected to a tensor; write {value.kind}(x), or assign "
@@ -49,7 +49,8 @@ class Lines:
         last, end = node.end_lineno or node.lineno, node.end_col_offset or 0
         lines = self._lines[node.lineno - 1 : last]
         text = b" ".join([*lines[:-1], lines[-1][:end]])[node.col_offset :].decode()
-        # Its names may stand for expressions themselves, which grow with each line: so both are measured.
+        # Names may stand for expressions, so that the text can double with each line (a = b + b): its length is checked
+        # before and after the substitution.
         if len(text) <= EXPRESSION and any(
             isinstance(item, ast.Name) and item.id in self.numbers for item in ast.walk(node)
         ):
@@ -60,21 +61,21 @@ class Lines:
 
     @property
     def numbers(self) -> dict[str, Number]:
-        """Names that stand for expressions over parameters."""
+        """The names whose values are expressions over parameters."""
         return {name: value for name, value in self.names.items() if isinstance(value, Number)}
 
     @contextmanager
     def at(self, node: ast.expr) -> Iterator[None]:
-        """Say of a mistake that it is here."""
+        """Report a mistake inside this block at the position of `node`."""
         try:
             yield
-        except Mistake as error:
+        except UnlocatedError as error:
             self.fail(node, str(error))
         except ValidationError as error:
             self.fail(node, summary(wrong_fields(error)))
 
     def fail(self, node: Any, message: str) -> NoReturn:
-        """Refuse what stands at a place.
+        """Refuse the code at a position.
 
         Raises:
             FormulaError: always.

@@ -1,4 +1,4 @@
-"""What may be called in a formula: the layers of the catalogue by their names and by those that people know."""
+"""Names that can be called in a formula: layers of the catalogue, and their names in PyTorch and Keras."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 from netloom.layers import form, registry
 
-Meaning = tuple[str, Mapping[str, Any]]
+CalledLayer = tuple[str, Mapping[str, Any]]
 
-# How others call these layers; what is found by dropping capitals and underscores need not stand here.
+# Names of these layers in other libraries, other than those that differ in capitals and underscores only.
 SYNONYMS = {
     "attention": "SelfAttention",
     "bmm": "MatMul",
@@ -37,7 +37,7 @@ SYNONYMS = {
     "swish": "SiLU",
     "view": "Reshape",
 }
-# How PyTorch and Keras call the parameters of some layers.
+# Parameter names of PyTorch and Keras, with the names of the catalogue that they may mean.
 PARAMETERS = {
     "dim": ("axis", "axes"),
     "embedding_dim": ("dim",),
@@ -57,13 +57,13 @@ PARAMETERS = {
     "units": ("filters", "hidden_size"),
     "upscale_factor": ("factor",),
 }
-# What every node has besides the parameters of its layer.
+# The fields of every node besides the parameters of its layer.
 NODE_FIELDS = ("title", "note", "frozen", "shares")
 
 
 class FormulaError(ValueError):
-    """What was typed is no network, or a network cannot be typed; the message is one sentence. Where it is about text,
-    it begins with the line and column."""
+    """Code that does not describe a network, or a network that cannot be written as code; the message is one sentence.
+    For code, it begins with the line and column."""
 
     def __init__(self, message: str, line: int = 0, column: int = 1) -> None:
         self.line, self.column = line, column
@@ -72,17 +72,17 @@ class FormulaError(ValueError):
 
 
 def plain_name(name: str) -> str:
-    """A name without what people write in different ways: layer_norm and LayerNorm are one."""
+    """A name in lowercase without underscores, which makes layer_norm and LayerNorm equal."""
     return name.lower().replace("_", "")
 
 
 @cache
-def callables() -> Mapping[str, Meaning]:
-    """What each plain name means: a layer, with parameters that the name itself gives."""
-    found: dict[str, Meaning] = {name: (kind, {}) for name, kind in SYNONYMS.items()}
+def callables() -> Mapping[str, CalledLayer]:
+    """The layer of each plain name, with the parameters that the name implies: sin is Function with function="sin"."""
+    calls: dict[str, CalledLayer] = {name: (kind, {}) for name, kind in SYNONYMS.items()}
     functions = next(field for field in form(registry()["Function"]) if field.name == "function")
-    found |= {name: ("Function", {"function": name}) for name in functions.choices}
-    return found | {plain_name(name): (name, {}) for name in registry()}
+    calls |= {name: ("Function", {"function": name}) for name in functions.choices}
+    return calls | {plain_name(name): (name, {}) for name in registry()}
 
 
 def parameter_of(fields: Iterable[str], name: str) -> str:
@@ -96,5 +96,5 @@ def parameter_of(fields: Iterable[str], name: str) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """“ (did you mean …?)” with the nearest known name, or nothing."""
     by_plain = {plain_name(other): other for other in known}
-    found = get_close_matches(plain_name(name), by_plain, n=1, cutoff=0.6)
-    return f" (did you mean {by_plain[found[0]]}?)" if found else ""
+    matches = get_close_matches(plain_name(name), by_plain, n=1, cutoff=0.6)
+    return f" (did you mean {by_plain[matches[0]]}?)" if matches else ""

@@ -1,4 +1,4 @@
-"""What the check finds wrong with a typed network, where it gets what its Inputs say."""
+"""Validation of a typed network on example inputs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from netloom.document import Network, Project
 from netloom.validation import analyse
 
-# What says something of the lines themselves, and not of a project around them.
+# Issues about the lines themselves, as opposed to the project around them (its data, its objective).
 CODES = ("internal", "parameter", "unknown_layer", "port_kind", "shape", "batch_axis", "depth")
 
 
-def trouble(made: Network, callable_: Mapping[str, Network]) -> str:
-    """The first such finding on an example of its inputs, or nothing. Other inputs may do: size(2) needs three axes."""
-    alone = Project(name="Typed", networks={**callable_, "typed_network": made}, main="typed_network")
-    return next((issue.message for issue in analyse(alone).errors if issue.code in CODES), "")
+def first_error(network: Network, callable_: Mapping[str, Network]) -> str:
+    """The message of the first error on example inputs, or "". Other inputs may be valid: size(2) needs three axes."""
+    project = Project(name="Typed", networks={**callable_, "typed_network": network}, main="typed_network")
+    return next((issue.message for issue in analyse(project).errors if issue.code in CODES), "")

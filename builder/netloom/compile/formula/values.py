@@ -1,4 +1,4 @@
-"""What an expression of a formula may stand for, and numbers as they are typed."""
+"""The values of expressions in a formula: tensors, numbers as they are typed, and layers without tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NUMERIC = (ast.Constant, ast.Name, ast.BinOp, ast.UnaryOp, ast.Call, ast.Load, 
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a port gives. `ports` are those of its node, of which this is one."""
+    """The output `port` of a node; `ports` are all outputs of that node."""
 
     node: str
     port: str
@@ -33,7 +33,7 @@ class Number:
 
     @property
     def value(self) -> int | float | None:
-        """The number, where it is written as one."""
+        """The number, or None where the text is an expression."""
         try:
             return constant(ast.parse(self.text, mode="eval").body)
         except SyntaxError:
@@ -41,7 +41,7 @@ class Number:
 
     @property
     def literal(self) -> int | float | str:
-        """What stands in the document."""
+        """The value in the document: a number, or the text of an expression."""
         return self.text if self.value is None else self.value
 
     def within(self, before: str, after: str = "") -> Number:
@@ -50,8 +50,9 @@ class Number:
 
 
 @dataclass
-class Blueprint:
-    """A layer that was given its parameters and no tensor yet. All of its uses have the weights of the first."""
+class BoundLayer:
+    """A layer that has its parameters but no tensor yet, like an nn.Module. All calls share the weights of the first,
+    the node `first`."""
 
     kind: str
     params: dict[str, Any]
@@ -59,11 +60,11 @@ class Blueprint:
     first: str | None = None
 
 
-Value = Tensor | Number | Blueprint
+Value = Tensor | Number | BoundLayer
 
 
 def constant(node: ast.expr) -> int | float | None:
-    """The number that is written, with or without a sign."""
+    """The number that a literal denotes, with or without a sign; otherwise None."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         inner = constant(node.operand) if isinstance(node.operand, ast.Constant) else None
         return None if inner is None else -inner if isinstance(node.op, ast.USub) else inner
@@ -71,7 +72,7 @@ def constant(node: ast.expr) -> int | float | None:
 
 
 def is_numeric(node: ast.expr, known: Mapping[str, Any]) -> bool:
-    """Whether an expression is made of numbers, parameters and functions of numbers alone."""
+    """Whether an expression consists of numbers, parameters and functions of numbers only."""
     called = set()
     for part in ast.walk(node):
         if not isinstance(part, _NUMERIC):
@@ -88,10 +89,10 @@ def is_numeric(node: ast.expr, known: Mapping[str, Any]) -> bool:
 
 
 def substituted(node: ast.expr, meanings: Mapping[str, Number]) -> str:
-    """An expression as text, with names exchanged for the expressions for which they stand."""
+    """An expression as text, with names replaced by the expressions that they stand for."""
 
-    class Exchange(ast.NodeTransformer):
-        def visit_Name(self, found: ast.Name) -> ast.expr:
-            return ast.parse(meanings[found.id].text, mode="eval").body if found.id in meanings else found
+    class Substitution(ast.NodeTransformer):
+        def visit_Name(self, name: ast.Name) -> ast.expr:
+            return ast.parse(meanings[name.id].text, mode="eval").body if name.id in meanings else name
 
-    return ast.unparse(Exchange().visit(node))
+    return ast.unparse(Substitution().visit(node))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from netloom.compile.formula.graph_builder import Drawing, Mistake
+from netloom.compile.formula.graph_builder import GraphBuilder, UnlocatedError
 from netloom.compile.formula.names import NODE_FIELDS, FormulaError, plain_name
 from netloom.compile.formula.operators import PAIRS, SIGNS
 from netloom.compile.formula.values import constant, is_numeric
@@ -20,10 +20,10 @@ _SIGNS = {kind: SIGNS[sign] for sign, kind in PAIRS.items()}
 
 
 def text_of(network: Network, networks: Mapping[str, Network] = MappingProxyType({})) -> str:
-    """The lines that `network_of` reads as this network again, with its ids, but for places and notes on the canvas.
+    """The lines that `network_of` reads as this network again, with its ids but without positions and canvas comments.
 
     Raises:
-        FormulaError: it has a circle, or a layer that is not in the catalogue or has wrong parameters.
+        FormulaError: it has a cycle, or a layer that is not in the catalogue or has invalid parameters.
     """
     return _Writer(network, networks).text()
 
@@ -31,7 +31,7 @@ def text_of(network: Network, networks: Mapping[str, Network] = MappingProxyType
 class _Writer:
     def __init__(self, network: Network, networks: Mapping[str, Network]) -> None:
         self.network, self.networks = network, networks
-        self.drawing = Drawing(networks, dict(network.parameters))
+        self.builder = GraphBuilder(networks, dict(network.parameters))
         self.layers = {key: self._layer(node) for key, node in network.nodes.items()}
         self.names = self._names()
         self.sources = {edge.target_node + "." + edge.target_port: edge for edge in network.edges}
@@ -48,46 +48,46 @@ class _Writer:
         if len(order) < len(self.network.nodes):
             raise FormulaError("these layers form a cycle, which cannot be written as code; remove an edge first.")
         nodes = self.network.nodes
-        answers = self._plain_answers()
+        returned_outputs = self._returned_outputs()
         inputs = [key for key in self.network.ports("Input") if key in order]
-        rest = [key for key in order if nodes[key].type != "Input" and key not in answers]
+        others = [key for key in order if nodes[key].type != "Input" and key not in returned_outputs]
         lines = [f"{name} = {value!r}" for name, value in self.network.parameters.items()]
-        lines += [self._line(key) for key in (*inputs, *rest)]
-        given = [self._source(key, "in") for key in answers]
-        if given or not any(node.type == "Output" for node in nodes.values()):
-            lines.append(f"return {', '.join(given)}".rstrip())
+        lines += [self._line(key) for key in (*inputs, *others)]
+        returned = [self._source(key, "in") for key in returned_outputs]
+        if returned or not any(node.type == "Output" for node in nodes.values()):
+            lines.append(f"return {', '.join(returned)}".rstrip())
         return "\n".join(lines) + "\n"
 
     def _layer(self, node: Node) -> Layer:
         try:
-            return self.drawing.layer(node)
-        except Mistake as error:
+            return self.builder.layer(node)
+        except UnlocatedError as error:
             raise FormulaError(f"{label(node)}: {error}; fix this first.") from None
 
     def _names(self) -> dict[str, str]:
-        """What each node is called in the text: its id, where that is free."""
-        taken, found = set(self.network.parameters), {}
+        """The name of each node in the text: its id, with underscores where a parameter has the same name."""
+        used_names, names = set(self.network.parameters), {}
         for key in self.network.nodes:
             name = key
-            while name in taken:
+            while name in used_names:
                 name += "_"
-            taken.add(name)
-            found[key] = name
-        return found
+            used_names.add(name)
+            names[key] = name
+        return names
 
-    def _plain_answers(self) -> list[str]:
-        """The Outputs, where a line with return gives them back as they are."""
+    def _returned_outputs(self) -> list[str]:
+        """The Outputs, where one `return` line reproduces all of them; otherwise none."""
         keys = list(self.network.ports("Output"))
         if keys != [f"output_{number}" for number in range(1, len(keys) + 1)]:
             return []
-        taken: set[str] = set()
+        used_names: set[str] = set()
         for number, key in enumerate(keys, 1):
             node, edge = self.network.nodes[key], self.sources.get(f"{key}.in")
             if edge is None or self._extras(node):
                 return []
             plain = self._source(key, "in")
-            name = plain if "." not in plain and plain not in taken else f"output_{number}"
-            taken.add(name)
+            name = plain if "." not in plain and plain not in used_names else f"output_{number}"
+            used_names.add(name)
             if node.params != ({"name": name[:64]} if keys[1:] else {}):
                 return []
         return keys
@@ -98,11 +98,11 @@ class _Writer:
         tensors = [self._source(key, port) for port in ports]
         if node.type in _SIGNS and not node.params and not self._extras(node) and "None" not in tensors:
             return f"{name} = {tensors[0]} {_SIGNS[node.type]} {tensors[1]}"
-        called, words = self._words(node)
+        called, words = self._call_arguments(node)
         return f"{name} = {called}({', '.join([*tensors, *words])})"
 
-    def _words(self, node: Node) -> tuple[str, list[str]]:
-        """What is called, and its parameters with their names."""
+    def _call_arguments(self, node: Node) -> tuple[str, list[str]]:
+        """The name that is called, and its keyword arguments."""
         params, called = dict(node.params), node.type
         inner = self.networks.get(str(params.get("network"))) if node.type == SUBNETWORK else None
         words = []
@@ -118,15 +118,15 @@ class _Writer:
         return called, [*words, *self._extras(node)]
 
     def _extras(self, node: Node) -> list[str]:
-        found = {"title": node.title, "note": node.note, "frozen": node.frozen, "shares": node.shares}
-        words = [f"{name}={value!r}" for name, value in found.items() if value and name != "shares"]
+        fields = {"title": node.title, "note": node.note, "frozen": node.frozen, "shares": node.shares}
+        words = [f"{name}={value!r}" for name, value in fields.items() if value and name != "shares"]
         if node.shares:
             other = self.names.get(node.shares)
             words.append(f"shares={other if other == node.shares else repr(node.shares)}")
         return words
 
     def _source(self, key: str, port: str) -> str:
-        """What comes in at a port."""
+        """The name of the tensor at an input port."""
         edge = self.sources.get(f"{key}.{port}")
         if edge is None:
             return "None"
@@ -144,7 +144,7 @@ class _Writer:
         return repr(value)
 
     def _number(self, value: Any) -> str:
-        """A number, or an expression without quotes where it is read as one again."""
+        """A number, or an expression without quotes where the parser reads it as an expression again."""
         if not isinstance(value, str) or value != value.strip() or "\n" in value or len(value) > MAX_LENGTH:
             return repr(value)
         try:

@@ -10,7 +10,7 @@ from netloom.compile.importers.chains import Number, Place, merged
 from netloom.compile.importers.imported_model import UNTIED, Imported
 from netloom.compile.importers.naming import Names, inner_ids, network_name, parameter_name
 from netloom.compile.importers.patterns import Pattern, Run, Search, expression, independent
-from netloom.compile.placing import place
+from netloom.compile.placement import place
 from netloom.document import Edge, Network, Node, Project
 from netloom.document.project import MAX_NETWORKS, SUBNETWORK
 from netloom.layers import TensorSpec

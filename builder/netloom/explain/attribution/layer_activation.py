@@ -26,12 +26,12 @@ class LayerActivation(Layered):
         import torch
         from captum.attr import LayerActivation as Captum
 
-        from netloom.compile.logit_network import LeftOut
+        from netloom.compile.logit_network import RemovedActivation
 
         node, tapped = self.place(subject)
         method = Captum(lambda _: subject.score(subject.inputs), tapped.place)
         found = method.attribute(torch.zeros(1, 1))
-        if isinstance(tapped.inner, LeftOut):  # what is explained are logits, but it gives what it is drawn to give
-            found = tapped.inner.drawn(found)
+        if isinstance(tapped.inner, RemovedActivation):  # the node itself applies it
+            found = tapped.inner.removed(found)
         text = f"This is the output of {node.title}. It does not show what the prediction relies on."
         return Result({}, nodes={node.path: found[0].double().numpy()}, remarks=(Remark("caution", text),))

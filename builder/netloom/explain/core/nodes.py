@@ -79,12 +79,12 @@ def acting_nodes(project: Project, model: nn.Module) -> list[InnerNode]:
     left out where logits are explained, and what stands behind it."""
     import networkx as nx
 
-    from netloom.compile.logit_network import LeftOut
+    from netloom.compile.logit_network import RemovedActivation
     from netloom.validation.graph_views import digraph
 
     every = [node for node in inner_nodes(project, model) if "." not in node.path]
     graph = digraph(project.main_network)
-    left_out = {node.key for node in every if isinstance(getattr(model, node.key), LeftOut)}
+    left_out = {node.key for node in every if isinstance(getattr(model, node.key), RemovedActivation)}
     behind = left_out.union(*(nx.descendants(graph, key) for key in left_out))
     return [node for node in every if node.key not in behind]
 

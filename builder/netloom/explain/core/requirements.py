@@ -77,12 +77,12 @@ def every_node(project: Project, left_out: frozenset[tuple[str, str]] = frozense
 def left_out(project: Project, model: nn.Module) -> frozenset[tuple[str, str]]:
     """The activations that are left out as their logits are explained, each by its network and its id. One in a network
     that stands in several places is none of them, as it acts elsewhere."""
-    from netloom.compile.logit_network import LeftOut
+    from netloom.compile.logit_network import RemovedActivation
 
     found = set()
     stands = [str(node.params.get("network")) for node in every_node(project) if node.type == SUBNETWORK]
     for path, module in model.named_modules():
-        if not isinstance(module, LeftOut):
+        if not isinstance(module, RemovedActivation):
             continue
         *around, key = (name for name in path.split(".") if not name.isdigit())
         network = project.main

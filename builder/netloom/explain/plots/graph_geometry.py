@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netloom.compile.placing import place
+from netloom.compile.placement import place
 
 if TYPE_CHECKING:
     from netloom.document import Edge

@@ -7,7 +7,7 @@ from itertools import count
 
 import streamlit as st
 
-from netloom.compile.formula import FormulaError, network_of, text_of, trouble
+from netloom.compile.formula import FormulaError, first_error, network_of, text_of
 from netloom.document import Edit, EditError, Network, Project
 from netloom.editing.live import Live
 from netloom.layers import Layer, form, registry
@@ -99,7 +99,7 @@ def _message(typed: str, callable_: Mapping[str, Network]) -> Network | None:
     st.success(
         f"{layers} layer{'s'[: layers != 1]}. Inputs: {plain(inputs)}. Outputs: {outputs} tensor{'s'[: outputs != 1]}."
     )
-    if sentence := trouble(made, callable_):
+    if sentence := first_error(made, callable_):
         st.caption(f":material/info: Tested on an example input: {plain(sentence)}")
     return made
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from netloom.compile.importers.imported_model import Unreadable
 from netloom.compile.importers.keras.config import LayerConfig
 from netloom.compile.importers.keras.container import Weights, named
-from netloom.compile.placing import place
+from netloom.compile.placement import place
 from netloom.document import Edge, Network, Node, Project
 from netloom.document.project import MAX_NETWORKS, MAX_NODES, is_identifier
 from netloom.layers import TensorSpec

@@ -20,7 +20,7 @@ from netloom.compile.importers.onnx.projections import gather
 from netloom.compile.importers.onnx.weight_tying import share
 from netloom.compile.importers.preparation import of_export
 from netloom.compile.importers.repeats import grouped
-from netloom.compile.placing import place
+from netloom.compile.placement import place
 from netloom.core.text import plain
 from netloom.document import Network, Project
 from netloom.document.project import MAX_NODES

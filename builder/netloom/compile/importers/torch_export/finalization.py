@@ -13,7 +13,7 @@ from netloom.compile.importers.repeats import grouped
 from netloom.compile.importers.torch_export.grouping import Grouping, Item, called
 from netloom.compile.importers.torch_export.parametrization import free
 from netloom.compile.importers.torch_export.program import Module
-from netloom.compile.placing import place
+from netloom.compile.placement import place
 from netloom.core.text import plain
 from netloom.document import Edge, Network, Node, Project
 from netloom.document.project import MAX_NODES, SUBNETWORK
