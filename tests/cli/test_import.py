@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from netloom.compile import module
-from netloom.compile.importers.imported_model import ONNX
+from netloom.compile.importers.imported_model import ONNX_EVALUATION
 from netloom.document import read, write
 from netloom.store import Store, open_store, weights
 from tests.cli.conftest import Console, Trained
@@ -45,7 +45,7 @@ def test_document_and_weights(console: Console, file: Path, network: nn.Module, 
     answer = console("import", file, "--to", target, "--json")
     assert answer.code == 0, answer.err
     assert answer.value["file"] == str(target)
-    assert answer.value["remarks"][1:] == [ONNX]
+    assert answer.value["remarks"][1:] == [ONNX_EVALUATION]
     assert answer.value["remarks"][0].startswith("Inputs: numbers are fed as they are in the data. The file does not")
     drawn = module(read(target))
     drawn.load_state_dict(load_file(tmp_path / "drawn.safetensors"))

@@ -73,12 +73,12 @@ def test_grouping_and_unpacking_change_no_answer(chosen: list[str]) -> None:
     document = drawn()
     x = torch.randn(5, 6)
     wanted = computed(document, x)
-    grouped = apply(document, {"kind": "group", "nodes": chosen, "name": "block"})
-    assert not errors(grouped)
-    assert grouped.uses("main") == ["block"]
-    assert analyse(grouped).totals.parameters == analyse(document).totals.parameters
-    torch.testing.assert_close(computed(grouped, x), wanted)
-    again = apply(grouped, {"kind": "unpack", "node": "block_1"})
+    group_repeats = apply(document, {"kind": "group", "nodes": chosen, "name": "block"})
+    assert not errors(group_repeats)
+    assert group_repeats.uses("main") == ["block"]
+    assert analyse(group_repeats).totals.parameters == analyse(document).totals.parameters
+    torch.testing.assert_close(computed(group_repeats, x), wanted)
+    again = apply(group_repeats, {"kind": "unpack", "node": "block_1"})
     assert not errors(again)
     assert set(again.main_network.nodes) == set(document.main_network.nodes)
     assert set(again.main_network.edges) == set(document.main_network.edges)
@@ -92,12 +92,13 @@ def test_parameters_go_into_the_group_and_out_again() -> None:
         {"input_1": VECTOR, "outer_1": ("Subnetwork", {"network": "outer", "values": {"width": 5}}), "output_1": OUT}
     )
     document = networks(main=main, outer=outer)
-    grouped = apply(document, {"kind": "group", "network": "outer", "nodes": ["linear_1"], "name": "deep"})
-    assert not errors(grouped)
-    assert grouped.networks["deep"].parameters == {"width": 4}
-    assert str(analyse(grouped).context.answer("output_1")) == "(N, 10)"
+    group_repeats = apply(document, {"kind": "group", "network": "outer", "nodes": ["linear_1"], "name": "deep"})
+    assert not errors(group_repeats)
+    assert group_repeats.networks["deep"].parameters == {"width": 4}
+    assert str(analyse(group_repeats).context.answer("output_1")) == "(N, 10)"
     flat = apply(
-        apply(grouped, {"kind": "unpack", "network": "outer", "node": "deep_1"}), {"kind": "unpack", "node": "outer_1"}
+        apply(group_repeats, {"kind": "unpack", "network": "outer", "node": "deep_1"}),
+        {"kind": "unpack", "node": "outer_1"},
     )
     assert not errors(flat)
     assert str(analyse(flat).context.answer("output_1")) == "(N, 10)"
@@ -157,16 +158,16 @@ def test_shared_weights_are_not_torn_apart() -> None:
     document = apply(drawn(), {"kind": "update", "node": "linear_2", "shares": "linear_1"})
     with pytest.raises(EditError, match="shares the weights"):
         apply(document, {"kind": "group", "nodes": ["linear_2"], "name": "block"})
-    grouped = apply(document, {"kind": "group", "nodes": ["linear_1", "relu_1", "linear_2"], "name": "block"})
-    assert not errors(grouped)
-    assert analyse(grouped).totals.parameters == analyse(document).totals.parameters
+    group_repeats = apply(document, {"kind": "group", "nodes": ["linear_1", "relu_1", "linear_2"], "name": "block"})
+    assert not errors(group_repeats)
+    assert analyse(group_repeats).totals.parameters == analyse(document).totals.parameters
 
 
 def test_a_group_knows_what_comes_in() -> None:
     document = drawn()
     edit = with_shapes({"kind": "group", "nodes": ["linear_3"], "name": "head"}, analyse(document))
-    grouped = apply(document, edit)
-    assert grouped.networks["head"].nodes["input_1"].params == {"kind": "vector", "shape": [6]}
+    group_repeats = apply(document, edit)
+    assert group_repeats.networks["head"].nodes["input_1"].params == {"kind": "vector", "shape": [6]}
     assert with_shapes({"kind": "undo"}, analyse(document)) == {"kind": "undo"}
 
 
@@ -184,8 +185,8 @@ def test_a_text_that_is_called_as_a_parameter_stays_as_it_is() -> None:
     assert flat.nodes["learned_1"].params == {"shape": [6], "start": "ones"}
     assert flat.nodes["resize_1"].params["mode"] == "linear"
     grouping = {"kind": "group", "network": "inner", "nodes": ["learned_1", "resize_1"], "name": "deep"}
-    grouped = apply(networks(main=main, inner=inner), grouping | {"numbers": numeric(["Learned", "Upsample"])})
-    assert grouped.networks["deep"].parameters == {"width": 6}
+    group_repeats = apply(networks(main=main, inner=inner), grouping | {"numbers": numeric(["Learned", "Upsample"])})
+    assert group_repeats.networks["deep"].parameters == {"width": 6}
 
 
 def normalised(**node: Any) -> Project:
@@ -202,14 +203,14 @@ def normalised(**node: Any) -> Project:
     return networks(main=Network(nodes=nodes, edges=edges))
 
 
-@pytest.mark.parametrize("grouped", [False, True])
-def test_frozen_statistics_stay_as_they_are(grouped: bool) -> None:
-    document = normalised(frozen=not grouped)
-    if grouped:
+@pytest.mark.parametrize("group_repeats", [False, True])
+def test_frozen_statistics_stay_as_they_are(group_repeats: bool) -> None:
+    document = normalised(frozen=not group_repeats)
+    if group_repeats:
         document = apply(document, {"kind": "group", "nodes": ["norm_1", "drop_1"], "name": "block"})
         document = apply(document, {"kind": "update", "node": "block_1", "frozen": True})
     made: Any = module(document).train()
-    norm = made.block_1.norm_1 if grouped else made.norm_1
+    norm = made.block_1.norm_1 if group_repeats else made.norm_1
     with torch.no_grad():
         norm.running_mean.fill_(0.5)
         norm.running_var.fill_(2.0)
@@ -219,7 +220,7 @@ def test_frozen_statistics_stay_as_they_are(grouped: bool) -> None:
     assert torch.equal(norm.running_mean, torch.full((4,), 0.5))
     by_hand = (made.linear_1(x) - 0.5) / (2.0 + norm.eps) ** 0.5 * norm.weight + norm.bias
     torch.testing.assert_close(found, by_hand)
-    assert (made.block_1.drop_1 if grouped else made.drop_1).training
+    assert (made.block_1.drop_1 if group_repeats else made.drop_1).training
     assert "keep_statistics" in source(document)
     assert "keep_statistics" not in source(normalised())
 

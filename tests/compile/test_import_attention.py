@@ -16,7 +16,7 @@ from torch import nn
 
 from netloom.compile import input_nodes, module
 from netloom.compile.importers import read_model
-from netloom.compile.importers.imported_model import Imported
+from netloom.compile.importers.imported_model import ImportedModel
 from netloom.export.tracing import quiet
 from tests.compile.spelled import HEADS, STEPS, WIDTH, Biased, Multihead, Readers, Shared, Writers
 
@@ -78,7 +78,7 @@ def expected(network: nn.Module, path: Path, rows: Rows) -> torch.Tensor:
     return torch.from_numpy(np.asarray(session.run(None, given)[0]))
 
 
-def answer(drawn: nn.Module, found: Imported, rows: Rows) -> torch.Tensor:
+def answer(drawn: nn.Module, found: ImportedModel, rows: Rows) -> torch.Tensor:
     """The document may take its inputs in another order than the file; the first is the wider one in each."""
     order = [found.project.main_network.nodes[key].params["kind"] for key in input_nodes(found.project)]
     ready = rows[::-1] if len(order) > 1 and order[0] == "vector" else rows

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from netloom.compile import module
-from netloom.compile.importers.imported_model import Imported, Unreadable
+from netloom.compile.importers.imported_model import ImportedModel, UnreadableModelError
 from netloom.compile.importers.keras import looks_like_keras, read_keras
 from netloom.document import Network
 from netloom.validation import analyse
@@ -30,7 +30,7 @@ def _turned(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.moveaxis(array, -1, 1).copy() if array.ndim > 3 else array)
 
 
-def _answers(imported: Imported, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
+def _answers(imported: ImportedModel, inputs: list[torch.Tensor]) -> list[torch.Tensor]:
     made = module(imported.project).eval()
     result = made.load_state_dict(imported.weights, strict=False)
     assert not result.unexpected_keys
@@ -301,7 +301,7 @@ REFUSED: list[tuple[str, dict[str, Any], tuple[int, ...], str]] = [
 def test_refusals_name_the_layer(
     tmp_path: Path, kind: str, config: dict[str, Any], shape: tuple[int, ...], part: str
 ) -> None:
-    with pytest.raises(Unreadable, match="“layer”") as error:
+    with pytest.raises(UnreadableModelError, match="“layer”") as error:
         read_keras(_saved(tmp_path, _one(kind, config, *shape)))
     assert part in str(error.value)
     assert str(error.value).endswith(".")
@@ -311,9 +311,9 @@ def test_refusals_name_the_layer(
 def test_own_classes_are_refused_by_name(tmp_path: Path) -> None:
     raw = _one("Swirl", {}, 4)
     raw["config"]["layers"][1]["module"] = "my_package.layers"
-    with pytest.raises(Unreadable, match=r"Swirl.*custom class.*never run"):
+    with pytest.raises(UnreadableModelError, match=r"Swirl.*custom class.*never run"):
         read_keras(_saved(tmp_path, raw))
-    with pytest.raises(Unreadable, match=r"MyModel.*not in the file"):
+    with pytest.raises(UnreadableModelError, match=r"MyModel.*not in the file"):
         read_keras(_saved(tmp_path, {"class_name": "MyModel", "config": {}}))
 
 
@@ -361,7 +361,7 @@ def test_broken_json_gives_a_sentence(tmp_path: Path, raw: Any) -> None:
 
 def _refused(path: Path) -> str:
     looks_like_keras(path)
-    with pytest.raises(Unreadable) as error:
+    with pytest.raises(UnreadableModelError) as error:
         read_keras(path)
     text = str(error.value)
     assert text.endswith(".")
@@ -394,7 +394,7 @@ def test_cut_off_and_altered_zips_give_a_sentence(tmp_path: Path) -> None:
         for place in rng.integers(0, len(whole), 3):
             damaged[place] = int(rng.integers(0, 256))
         path.write_bytes(bytes(damaged))
-        with suppress(Unreadable):  # or nothing, where the damage lies in what is not read
+        with suppress(UnreadableModelError):  # or nothing, where the damage lies in what is not read
             read_keras(path)
 
 
@@ -405,7 +405,7 @@ def test_damaged_weights_give_a_sentence(tmp_path: Path) -> None:
         damaged = bytearray(whole[: len(whole) if number % 2 else int(rng.integers(0, len(whole)))])
         for place in rng.integers(0, max(1, len(damaged)), 20) if damaged else []:
             damaged[place] = int(rng.integers(0, 256))
-        with suppress(Unreadable):
+        with suppress(UnreadableModelError):
             read_keras(_zip(tmp_path / "m.keras", {**members, "model.weights.h5": bytes(damaged)}))
 
 

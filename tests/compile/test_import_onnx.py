@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from netloom.compile import module
-from netloom.compile.importers.imported_model import Imported, Unreadable
+from netloom.compile.importers.imported_model import ImportedModel, UnreadableModelError
 from netloom.compile.importers.onnx import import_bytes
 from netloom.document import dumps, loads
 from netloom.validation import validate
@@ -181,7 +181,7 @@ def exported(network: nn.Module, rows: torch.Tensor, way: str) -> bytes:
         return made.getvalue()
 
 
-def differences(content: bytes, found: Imported, rows: torch.Tensor) -> float:
+def differences(content: bytes, found: ImportedModel, rows: torch.Tensor) -> float:
     """How far the drawn network is from onnxruntime."""
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     wanted = session.run(None, {session.get_inputs()[0].name: rows.numpy()})
@@ -270,7 +270,7 @@ def small(**changes: Any) -> onnx.ModelProto:
 
 
 def refused(content: bytes) -> str:
-    with pytest.raises(Unreadable) as found:
+    with pytest.raises(UnreadableModelError) as found:
         import_bytes(content)
     sentence = str(found.value)
     assert "\n" not in sentence
@@ -335,6 +335,6 @@ def test_damaged_files() -> None:
             broken[chance.randrange(len(broken))] = chance.randrange(256)
         try:
             import_bytes(bytes(broken))
-        except Unreadable as error:
+        except UnreadableModelError as error:
             sentences.append(str(error))
     assert all(sentence.endswith(".") and "\n" not in sentence for sentence in sentences)

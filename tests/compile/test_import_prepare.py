@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from netloom import export
-from netloom.compile.importers import Unreadable, read_model
-from netloom.compile.importers.preparation import of_export, of_processor
+from netloom.compile.importers import UnreadableModelError, read_model
+from netloom.compile.importers.preparation import parse_exported_preprocessing, parse_image_processor
 from netloom.data import DataError, prepare
 from netloom.document import DataChoice, Moments, Preparation, dumps, loads
 from netloom.export.tracing import quiet
@@ -145,13 +145,13 @@ def test_a_network_that_scales_by_itself_takes_pixels_as_they_are(tmp_path: Path
     ],
 )  # fmt: skip
 def test_a_preprocessor_config_is_read(config: dict[str, Any], choice: Any) -> None:
-    assert of_processor(config) == choice
+    assert parse_image_processor(config) == choice
 
 
 @pytest.mark.parametrize("mean", ["half", [None], [], {"r": 1}, [float("inf")]])
 def test_a_broken_preprocessor_config_is_a_sentence(mean: Any) -> None:
-    with pytest.raises(Unreadable, match="image_mean and image_std"):
-        of_processor({"image_mean": mean, "image_std": [0.5]})
+    with pytest.raises(UnreadableModelError, match="image_mean and image_std"):
+        parse_image_processor({"image_mean": mean, "image_std": [0.5]})
 
 
 def test_what_netloom_exported_is_prepared_as_it_was(tmp_path: Path) -> None:
@@ -165,4 +165,9 @@ def test_what_netloom_exported_is_prepared_as_it_was(tmp_path: Path) -> None:
         assert again.remarks[0].endswith("From the file.")
     path.write_bytes(export.content(fresh("table"), "pt2"))
     assert read_model(path).project.data.prepare == "standardize"
-    assert of_export("") is of_export("[1]") is of_export('{"fields": [{}]}') is None
+    assert (
+        parse_exported_preprocessing("")
+        is parse_exported_preprocessing("[1]")
+        is parse_exported_preprocessing('{"fields": [{}]}')
+        is None
+    )

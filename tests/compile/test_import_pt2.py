@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from netloom.compile import module
-from netloom.compile.importers import Imported, Unreadable, read_model
+from netloom.compile.importers import ImportedModel, UnreadableModelError, read_model
 from netloom.document import SUBNETWORK, dumps, loads, read
 from netloom.export.tracing import quiet
 from netloom.validation import validate
@@ -264,13 +264,13 @@ def written(name: str) -> bytes:
     return exported(made(build), give(), dynamic=list(CASES).index(name) % 2 == 0)
 
 
-def imported(content: bytes, folder: Path) -> Imported:
+def imported(content: bytes, folder: Path) -> ImportedModel:
     path = folder / "model.pt2"
     path.write_bytes(content)
     return read_model(path)
 
 
-def answers(found: Imported, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+def answers(found: ImportedModel, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
     drawn = module(loads(dumps(found.project)))
     drawn.load_state_dict(found.weights)
     with torch.no_grad():
@@ -278,7 +278,7 @@ def answers(found: Imported, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Te
     return result if isinstance(result, tuple) else (result,)
 
 
-def same(network: nn.Module, found: Imported, inputs: tuple[torch.Tensor, ...]) -> None:
+def same(network: nn.Module, found: ImportedModel, inputs: tuple[torch.Tensor, ...]) -> None:
     with torch.no_grad():
         wanted = network(*inputs)
     for mine, theirs in zip(answers(found, inputs), wanted if isinstance(wanted, tuple) else (wanted,), strict=True):
@@ -294,7 +294,7 @@ def test_the_drawn_network_answers_as_the_source(name: str, tmp_path: Path) -> N
     same(made(build), found, tuple(torch.cat([value, value[:1]]) for value in give()))
 
 
-def used(found: Imported, name: str) -> list[str]:
+def used(found: ImportedModel, name: str) -> list[str]:
     """The networks that stand in a network, as often as they do."""
     nodes = found.project.networks[name].nodes.values()
     return [str(node.params["network"]) for node in nodes if node.type == SUBNETWORK]
@@ -402,7 +402,7 @@ def small() -> bytes:
 
 
 def refused(content: bytes, folder: Path) -> str:
-    with pytest.raises(Unreadable) as found:
+    with pytest.raises(UnreadableModelError) as found:
         imported(content, folder)
     text = str(found.value)
     assert "\n" not in text
@@ -547,7 +547,7 @@ def test_fuzz(small: bytes, tmp_path: Path) -> None:
         said = ""
         try:
             imported(target.getvalue(), tmp_path)
-        except Unreadable as error:
+        except UnreadableModelError as error:
             said = str(error)
         assert "\n" not in said
 

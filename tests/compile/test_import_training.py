@@ -20,8 +20,8 @@ from torch.nn.utils import parametrizations
 
 from netloom.cli.custom_module import record
 from netloom.compile import module
-from netloom.compile.importers import Imported, read_model
-from netloom.compile.importers.imported_model import EVALUATION, ONNX
+from netloom.compile.importers import ImportedModel, read_model
+from netloom.compile.importers.imported_model import EVALUATION, ONNX_EVALUATION
 from netloom.compile.importers.keras import read_keras
 from netloom.compile.importers.onnx import import_bytes
 from netloom.export.tracing import quiet
@@ -136,7 +136,7 @@ class Statistics(nn.Module):
         return self.last(self.plain(self.norm(self.conv(x))).mean((2, 3)))
 
 
-def by_pt2(model: nn.Module, x: torch.Tensor, path: Path) -> Imported:
+def by_pt2(model: nn.Module, x: torch.Tensor, path: Path) -> ImportedModel:
     """The import of a program that was recorded after model.eval(), which answers as the model does."""
     with quiet():
         program = torch.export.export(model.eval(), (x,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
@@ -148,7 +148,7 @@ def by_pt2(model: nn.Module, x: torch.Tensor, path: Path) -> Imported:
     return found
 
 
-def unprepared(found: Imported) -> list[str]:
+def unprepared(found: ImportedModel) -> list[str]:
     """The remarks without that on how inputs are prepared."""
     return [remark for remark in found.remarks if not remark.startswith("Inputs: ")]
 
@@ -227,11 +227,11 @@ def test_statistics_follow_as_fast_and_what_is_frozen_stays_so(tmp_path: Path) -
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[type[nn.Module], torch.Tensor], Imported]:
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[type[nn.Module], torch.Tensor], ImportedModel]:
     """`netloom import MODULE:NAME` of one of the models here."""
     monkeypatch.setattr(sys, "path", list(sys.path))
 
-    def taken(kind: type[nn.Module], x: torch.Tensor) -> Imported:
+    def taken(kind: type[nn.Module], x: torch.Tensor) -> ImportedModel:
         here = importlib.import_module(__name__)
         monkeypatch.setattr(here, "example_inputs", x, raising=False)
         called, facts = record(f"{__name__}:{kind.__name__}", [], tmp_path / "own.pt2")
@@ -243,7 +243,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[type[nn.Mo
 
 
 def test_an_own_module_keeps_its_dropout_inside_attention(
-    own: Callable[[type[nn.Module], torch.Tensor], Imported],
+    own: Callable[[type[nn.Module], torch.Tensor], ImportedModel],
 ) -> None:
     found = own(Attention, STEPS)
     nodes = [node for network in found.project.networks.values() for node in network.nodes.values()]
@@ -257,7 +257,7 @@ def test_an_own_module_keeps_its_dropout_inside_attention(
     [(Variational, "draws random numbers (randn_like)"), (Auxiliary, "gives 2 outputs, and 1 in evaluation")],
 )
 def test_an_own_module_is_compared_with_itself_in_training(
-    kind: type[nn.Module], said: str, own: Callable[[type[nn.Module], torch.Tensor], Imported]
+    kind: type[nn.Module], said: str, own: Callable[[type[nn.Module], torch.Tensor], ImportedModel]
 ) -> None:
     found = own(kind, ROWS)
     assert sum(said in remark for remark in found.remarks) == 1
@@ -328,7 +328,7 @@ def test_all_parameters_of_an_onnx_file_are_here_and_no_more(name: str) -> None:
     x = WORDS if whole else STEPS if "a stretch" in name else ROWS
     wanted = session.run(None, {"x": x.numpy()})[0]
     np.testing.assert_allclose(model(x).detach().numpy(), wanted, atol=1e-5)
-    assert found.remarks == (ONNX,)
+    assert found.remarks == (ONNX_EVALUATION,)
 
 
 def test_dropout_and_momentum_of_an_onnx_file_are_kept() -> None:

@@ -17,7 +17,7 @@ from torch import nn
 from netloom import export
 from netloom.compile import input_nodes, module, output_nodes
 from netloom.compile.formula import network_of, text_of
-from netloom.compile.importers import Imported, read_model
+from netloom.compile.importers import ImportedModel, read_model
 from netloom.document import SUBNETWORK, Network, Project, apply, dumps, loads, wire
 from netloom.document.edits import EditError
 from netloom.export.tracing import quiet
@@ -50,7 +50,7 @@ def answers(document: Project, *inputs: torch.Tensor) -> Any:
         return model(*inputs)
 
 
-def by_pt2(path: Path) -> Imported:
+def by_pt2(path: Path) -> ImportedModel:
     example = tuple(torch.rand(3, 4) for _ in NAMES)
     shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in NAMES)
     with quiet():
@@ -58,7 +58,7 @@ def by_pt2(path: Path) -> Imported:
     return read_model(path / "away.pt2")
 
 
-def by_onnx(path: Path) -> Imported:
+def by_onnx(path: Path) -> ImportedModel:
     nodes = [
         helper.make_node("Sub", ["z", "a"], ["second"]),
         helper.make_node("Add", ["z", "z"], ["twice"]),
@@ -77,7 +77,7 @@ def by_onnx(path: Path) -> Imported:
     return read_model(path / "away.onnx")
 
 
-def by_keras(path: Path) -> Imported:
+def by_keras(path: Path) -> ImportedModel:
     def ref(name: str) -> dict[str, Any]:
         history = {"shape": [None, 4], "dtype": "float32", "keras_history": [name, 0, 0]}
         return {"class_name": "__keras_tensor__", "config": history}
@@ -105,7 +105,7 @@ def by_keras(path: Path) -> Imported:
 
 
 @pytest.mark.parametrize("source", [by_pt2, by_onnx, by_keras])
-def test_an_import_is_called_as_its_source(source: Callable[[Path], Imported], tmp_path: Path) -> None:
+def test_an_import_is_called_as_its_source(source: Callable[[Path], ImportedModel], tmp_path: Path) -> None:
     found = source(tmp_path).project
     inputs = tuple(torch.rand(5, 4) for _ in NAMES)
     for document in (found, loads(dumps(found))):  # the keys of a file are sorted

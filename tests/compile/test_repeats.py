@@ -1,4 +1,4 @@
-"""Imported networks arrive grouped: few nodes, the same answers, the same number of parameters."""
+"""Imported networks are grouped: few nodes, the same answers, the same number of parameters."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from netloom.compile import module
-from netloom.compile.importers.imported_model import Imported
+from netloom.compile.importers.imported_model import ImportedModel
 from netloom.compile.importers.onnx import import_bytes
-from netloom.compile.importers.repeats import grouped
+from netloom.compile.importers.repeats import group_repeats
 from netloom.document import Project, apply, dumps, loads
 from netloom.document.expression import evaluate
 from netloom.document.project import SUBNETWORK
@@ -208,7 +208,7 @@ def test_published_networks_keep_their_size(name: str, most: int, wanted: set[st
     flat = _flat(published.project)
     with torch.device("meta"):
         weights = module(flat).state_dict()
-    found = grouped(Imported(flat, weights))
+    found = group_repeats(ImportedModel(flat, weights))
     assert len(found.project.main_network.nodes) <= most
     assert wanted <= set(found.project.networks)
     analysis = analyse(found.project)
@@ -217,10 +217,10 @@ def test_published_networks_keep_their_size(name: str, most: int, wanted: set[st
     assert sum(value.numel() for value in found.weights.values()) == sum(value.numel() for value in weights.values())
 
 
-def _same_answers(flat: Project, rows: torch.Tensor, **options: bool) -> Imported:
+def _same_answers(flat: Project, rows: torch.Tensor, **options: bool) -> ImportedModel:
     """The grouped document, after its answers were compared with those of the flat one."""
     made = _shaken(module(flat))
-    found = grouped(Imported(flat, dict(made.state_dict())), **options)
+    found = group_repeats(ImportedModel(flat, dict(made.state_dict())), **options)
     drawn = module(found.project)
     drawn.load_state_dict(found.weights)
     with torch.no_grad():
@@ -230,7 +230,7 @@ def _same_answers(flat: Project, rows: torch.Tensor, **options: bool) -> Importe
 
 def test_the_same_network_is_always_grouped_in_the_same_way() -> None:
     flat = _flat(architectures()["resnet50"].project)
-    assert dumps(grouped(Imported(flat)).project) == dumps(grouped(Imported(flat)).project)
+    assert dumps(group_repeats(ImportedModel(flat)).project) == dumps(group_repeats(ImportedModel(flat)).project)
 
 
 Step = tuple[str, dict[str, Any]]
@@ -266,8 +266,8 @@ def test_small_networks_and_those_without_repetition_stay_flat() -> None:
     small = _chain(*DENSE * 3)
     mixed = _chain(*(("Linear", {"units": 8 + number}) for number in range(14)))
     for flat in (small, mixed):
-        given = Imported(flat, dict(module(flat).state_dict()))
-        assert grouped(given) is given
+        given = ImportedModel(flat, dict(module(flat).state_dict()))
+        assert group_repeats(given) is given
 
 
 def _tied(every: bool) -> Project:
@@ -287,8 +287,8 @@ def test_blocks_that_share_their_weights_share_them_as_a_repetition() -> None:
 
 def test_weights_that_only_some_layers_share_stay_shared_unless_the_file_cannot_tell() -> None:
     flat = _tied(every=False)
-    given = Imported(flat, dict(module(flat).state_dict()))
-    assert analyse(grouped(given).project).totals.parameters == 6 * 72
+    given = ImportedModel(flat, dict(module(flat).state_dict()))
+    assert analyse(group_repeats(given).project).totals.parameters == 6 * 72
     free = _same_answers(flat, torch.randn(4, 8), untie=True)
     assert analyse(free.project).totals.parameters == 10 * 72
     assert any("its own weights" in remark for remark in free.remarks)
@@ -313,6 +313,6 @@ def test_a_thousand_nodes_take_seconds() -> None:
     flat = networks(main=network(nodes, [*edges, (last, "output_1")]))
     analyse(flat)
     start = time.process_time()
-    found = grouped(Imported(flat))
+    found = group_repeats(ImportedModel(flat))
     assert time.process_time() - start < 5
     assert len(found.project.main_network.nodes) <= 25

@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 from netloom import runs, training
 from netloom.compile import module, source
-from netloom.compile.importers import Imported
+from netloom.compile.importers import ImportedModel
 from netloom.data import prepare
 from netloom.document import Project, Training, dumps, loads
 from netloom.runs import TrainedRun
@@ -243,7 +243,7 @@ def test_a_run_starts_from_a_run_and_outlives_it(store: Store, monkeypatch: pyte
 
 
 def test_an_import_becomes_a_project_that_remembers_its_weights(store: Store, trained: TrainedRun) -> None:
-    project_id = adopt(store, Imported(moons(), dict(trained.model.state_dict())))
+    project_id = adopt(store, ImportedModel(moons(), dict(trained.model.state_dict())))
     project = store.load(project_id).project
     found = looked_at(store, project, source(project))
     assert found is not None
@@ -258,7 +258,7 @@ def test_an_import_becomes_a_project_that_remembers_its_weights(store: Store, tr
 
 
 def test_an_import_without_weights_starts_fresh(store: Store) -> None:
-    project_id = adopt(store, Imported(moons()))
+    project_id = adopt(store, ImportedModel(moons()))
     assert store.load(project_id).project.training.start == ""
     assert brought(store, project_id) == []
     with pytest.raises(Missing):

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from streamlit.testing.v1 import AppTest
 
 from netloom.compile import CompileError
-from netloom.compile.importers import Unreadable
+from netloom.compile.importers import UnreadableModelError
 from netloom.data import DataError, images
 from netloom.data.uploads import soundfiles
 from netloom.document import apply
@@ -180,7 +180,7 @@ def test_a_hostile_folder_is_a_sentence(
     damage(folder := written(tmp_path / "tiny", BERT, bert_weights()))
     monkeypatch.setenv("NETLOOM_UPLOAD_MEMORY_GB", ENOUGH_FOR_FOLDERS)
     before = psutil.Process().memory_info().rss
-    with pytest.raises(Unreadable, match=HOSTILE[damage]):
+    with pytest.raises(UnreadableModelError, match=HOSTILE[damage]):
         keep_folder(store, project, folder)
     assert psutil.Process().memory_info().rss - before < 2**26
     assert not list(store.home.glob("weights/*"))

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 from netloom.compile import module, source
-from netloom.compile.importers import Unreadable
+from netloom.compile.importers import UnreadableModelError
 from netloom.document import Moments, Project, apply
 from netloom.sandbox import keep_folder
 from netloom.store import open_store
@@ -316,7 +316,7 @@ def with_config(**changes: Any) -> Callable[[Path], None]:
 def test_what_cannot_be_read_is_said(tmp_path: Path, damage: Callable[[Path], Any], said: str) -> None:
     folder = written(tmp_path / "tiny", GPT2, gpt2_weights())
     damage(folder)
-    with pytest.raises(Unreadable, match=said):
+    with pytest.raises(UnreadableModelError, match=said):
         read_folder(folder)
 
 
@@ -373,5 +373,5 @@ def test_pictures_are_prepared_as_the_folder_says_and_dropout_is_named(tmp_path:
     )
     assert read_folder(folder, prepare="none").project.data.prepare == "none"
     (folder / "preprocessor_config.json").write_text("[]")
-    with pytest.raises(Unreadable, match=r"preprocessor_config.json does not contain"):
+    with pytest.raises(UnreadableModelError, match=r"preprocessor_config.json does not contain"):
         read_folder(folder)

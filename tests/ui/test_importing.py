@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from netloom import runs, training
 from netloom.compile import module
-from netloom.compile.importers import Imported
+from netloom.compile.importers import ImportedModel
 from netloom.data import schema
 from netloom.document import DataChoice, Project, dumps
 from netloom.store import Store, open_store, weights
@@ -78,7 +78,7 @@ def imported(store: Store, **rest: Any) -> str:
     network = main.model_copy(update={"nodes": {**main.nodes, "input_1": bare}})
     project = drawn.with_network("main", network).model_copy(update={"data": DataChoice(), **rest})
     torch.manual_seed(1)
-    return adopt(store, Imported(project, dict(module(digits_mlp()).state_dict())))
+    return adopt(store, ImportedModel(project, dict(module(digits_mlp()).state_dict())))
 
 
 def test_home_asks_for_a_file() -> None:

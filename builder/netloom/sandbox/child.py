@@ -24,7 +24,15 @@ from netloom.sandbox.process import MODELS
 
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG: with the server that has forked it, a process ends
 # What is refused in words by what reads the files; the asking side raises the same.
-SENTENCES = ("UsageError", "DocumentError", "FetchError", "Unreadable", "DataError", "StartError", "CompileError")
+SENTENCES = (
+    "UsageError",
+    "DocumentError",
+    "FetchError",
+    "UnreadableModelError",
+    "DataError",
+    "StartError",
+    "CompileError",
+)
 OUT_OF_MEMORY = (
     "Reading the file needs more than {limit} of memory; use a part of it, or raise NETLOOM_UPLOAD_MEMORY_GB."
 )

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from netloom.compile import source
-from netloom.compile.importers import Imported, Unreadable
+from netloom.compile.importers import ImportedModel, UnreadableModelError
 from netloom.core.errors import UsageError
 from netloom.data.downloads import FetchError
 from netloom.document import DocumentError, Preparation, Project, dumps, loads
@@ -31,12 +31,12 @@ _REFUSALS = {
 _TORCH_BYTES = GB // 4
 
 
-def read_models(path: Path, name: str = "", prepare: Preparation | None = None) -> tuple[Imported, bool]:
+def read_models(path: Path, name: str = "", prepare: Preparation | None = None) -> tuple[ImportedModel, bool]:
     """The network of a file, or of a folder that Hugging Face's libraries wrote; and whether it was a document of
     Netloom's own. `prepare` is how its inputs are prepared, where a person says so.
 
     Raises:
-        DocumentError, Unreadable: one sentence that says what is wrong and where.
+        DocumentError, UnreadableModelError: one sentence that says what is wrong and where.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -51,13 +51,13 @@ def read_models(path: Path, name: str = "", prepare: Preparation | None = None) 
             # The file goes with its folder, so each tensor needs memory of its own.
             kept = {key: tensor.clone() for key, tensor in tensors.items()}
         except RefusedError as error:
-            raise _REFUSALS.get(error.kind, Unreadable)(str(error)) from None
+            raise _REFUSALS.get(error.kind, UnreadableModelError)(str(error)) from None
         except SafetensorError:
-            raise Unreadable("The weights of this model cannot be stored.") from None
+            raise UnreadableModelError("The weights of this model cannot be stored.") from None
     others: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in answer["others"].items()
     }
-    return Imported(loads(answer["project"].encode()), kept, **others), bool(answer["document"])
+    return ImportedModel(loads(answer["project"].encode()), kept, **others), bool(answer["document"])
 
 
 def keep_folder(store: Store, project: Project, path: Path) -> tuple[str, tuple[str, ...]]:
@@ -65,7 +65,7 @@ def keep_folder(store: Store, project: Project, path: Path) -> tuple[str, tuple[
     what a document says to start from it, and remarks on what was left out.
 
     Raises:
-        Unreadable: this architecture is not known, or a file is damaged, or takes too much memory or time.
+        UnreadableModelError: this architecture is not known, or a file is damaged, or takes too much memory or time.
         StartError: none of the tensors fits the network.
         CompileError: the network has errors.
         StoreError: the weights cannot be kept.
@@ -78,9 +78,9 @@ def keep_folder(store: Store, project: Project, path: Path) -> tuple[str, tuple[
         except RefusedError as error:
             if error.kind == "CompileError":
                 source(project)  # says the same with the issues themselves, which no sentence carries
-            raise _REFUSALS.get(error.kind, Unreadable)(str(error)) from None
+            raise _REFUSALS.get(error.kind, UnreadableModelError)(str(error)) from None
         if not taken.is_file() or taken.stat().st_size > kept_weights.MAX_BYTES:
-            raise Unreadable("The weights of this folder cannot be stored.")
+            raise UnreadableModelError("The weights of this folder cannot be stored.")
         digest = kept_weights.keep(store.home, taken.read_bytes())
     return f"{WEIGHTS}{digest}", tuple(str(remark) for remark in answer["remarks"])
 
@@ -90,7 +90,7 @@ def _asked(request: Mapping[str, Any], path: Path) -> Any:
 
     Raises:
         RefusedError: it says why not.
-        Unreadable: it took too much memory or time, or has crashed.
+        UnreadableModelError: it took too much memory or time, or has crashed.
     """
     files = [path] if path.is_file() else [found for found in path.rglob("*") if found.is_file()]
     try:
@@ -100,7 +100,7 @@ def _asked(request: Mapping[str, Any], path: Path) -> Any:
         finally:
             process.close()
     except EndedError as error:
-        raise Unreadable(f"The model cannot be read: {error}.") from None
+        raise UnreadableModelError(f"The model cannot be read: {error}.") from None
 
 
 def take_into(project: str, path: Path, weights: Path) -> dict[str, Any]:
@@ -118,10 +118,10 @@ def take_into(project: str, path: Path, weights: Path) -> dict[str, Any]:
 def read_into(path: Path, name: str, weights: Path, prepare: Preparation | None = None) -> dict[str, Any]:
     """In the confined process: the document as text, and the weights in a file where there are any."""
     document = _document(path) if path.suffix.lower() == ".json" else None
-    found = _model(path, name, prepare) if document is None else Imported(document)
+    found = _model(path, name, prepare) if document is None else ImportedModel(document)
     if document is not None and prepare:
         data = document.data.model_copy(update={"prepare": prepare})
-        found = Imported(document.model_copy(update={"data": data}))
+        found = ImportedModel(document.model_copy(update={"data": data}))
     if found.weights:
         from safetensors.torch import save_file
 
@@ -136,7 +136,7 @@ def read_into(path: Path, name: str, weights: Path, prepare: Preparation | None 
     }
 
 
-def _model(path: Path, name: str, prepare: Preparation | None) -> Imported:
+def _model(path: Path, name: str, prepare: Preparation | None) -> ImportedModel:
     from netloom.compile.importers import read_model
     from netloom.training import pretrained
 

@@ -19,7 +19,7 @@ from netloom.training.weight_files import CheckpointError, check_weights, read_w
 if TYPE_CHECKING:
     from torch import nn
 
-    from netloom.compile.importers import Imported
+    from netloom.compile.importers import ImportedModel
 
 WEIGHTS, RUN = "weights:", "run:"
 _LISTED = 8
@@ -61,7 +61,7 @@ class Fit:
         return text + (f" Unused tensors: {_listed(self.unused)}." if self.unused else "")
 
 
-def adopt(store: Store, found: Imported) -> str:
+def adopt(store: Store, found: ImportedModel) -> str:
     """Save an import as a project that is initialized with its weights. Returns the id of the project.
 
     The imported version gets a name, so that neither it nor its weights are ever deleted.

@@ -13,7 +13,7 @@ from netloom.cli.selection import add_prepare_argument
 from netloom.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from netloom.compile.importers import Imported
+    from netloom.compile.importers import ImportedModel
 
 
 class Import(Command):
@@ -87,7 +87,7 @@ class Import(Command):
         return 0
 
 
-def _read_model(arguments: Namespace) -> Imported:
+def _read_model(arguments: Namespace) -> ImportedModel:
     """Read the model from a file, a folder, the Hub, or a Python module of the user."""
     from netloom.cli.custom_module import names_python_object, record
     from netloom.compile.importers import read_model

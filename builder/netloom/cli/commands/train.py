@@ -201,7 +201,7 @@ def _initial_weights(store: Store, project: Project, start_from: str, context: C
     Raises:
         UsageError: there is neither such a file nor such a run.
         StartError: no weights of the folder fit.
-        Unreadable: the folder cannot be read.
+        UnreadableModelError: the folder cannot be read.
     """
     from netloom.sandbox import keep_folder
     from netloom.store import weights

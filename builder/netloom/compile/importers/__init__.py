@@ -1,4 +1,4 @@
-"""Existing models as documents: one importer per format. Nothing of a file is ever executed."""
+"""Import of existing models as documents, one importer per format. No code in a file is ever executed."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-from netloom.compile.importers.imported_model import Imported, TrainingFacts, Unreadable
-from netloom.compile.importers.preparation import stated
+from netloom.compile.importers.imported_model import ImportedModel, TrainingFacts, UnreadableModelError
+from netloom.compile.importers.preparation import with_preparation
 from netloom.document import Preparation
 
-__all__ = ["Imported", "TrainingFacts", "Unreadable", "read_model"]
+__all__ = ["ImportedModel", "TrainingFacts", "UnreadableModelError", "read_model"]
 
-# Files that people take for models, by how they begin; no ONNX file begins like that.
+# The first bytes of other files that people take for models. An ONNX file is a protobuf message and begins with none.
 ZIP, JSON = b"PK\x03\x04", (b"{", b"[")
 PICKLE = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 PICKLED = (
@@ -23,19 +23,19 @@ PICKLED = (
 
 def read_model(
     path: str | Path, name: str = "", facts: TrainingFacts | None = None, prepare: Preparation | None = None
-) -> Imported:
-    """The network of a file, which is told by its content: of torch.export, Keras, or else ONNX.
+) -> ImportedModel:
+    """The network of a file. Its content decides the format: torch.export, Keras, otherwise ONNX.
 
-    `name` is what the project is called, `facts` what is known of a program's module besides, `prepare` how its inputs
-    are prepared, where a person says so.
+    `name` is the name of the project, `facts` is what is known about the exported module besides its program, `prepare`
+    is the preparation of inputs that a person chose.
 
     Raises:
-        Unreadable: one sentence that says what is wrong and where.
+        UnreadableModelError: one sentence that says what is wrong and where.
     """
-    return stated(_read(Path(path), name, facts), prepare)
+    return with_preparation(_read(Path(path), name, facts), prepare)
 
 
-def _read(path: Path, name: str, facts: TrainingFacts | None) -> Imported:
+def _read(path: Path, name: str, facts: TrainingFacts | None) -> ImportedModel:
     from netloom.compile.importers.keras import looks_like_keras, read_keras
     from netloom.compile.importers.torch_export import import_file as read_pt2
     from netloom.compile.importers.torch_export import looks_like_pt2
@@ -47,15 +47,15 @@ def _read(path: Path, name: str, facts: TrainingFacts | None) -> Imported:
 
         _refuse_others(path)
         return import_file(path, name)
-    found = read_keras(path)
-    return replace(found, project=found.project.model_copy(update={"name": name})) if name else found
+    imported = read_keras(path)
+    return replace(imported, project=imported.project.model_copy(update={"name": name})) if name else imported
 
 
 def _refuse_others(path: Path) -> None:
-    """Say what a file is that can be none of ONNX.
+    """Name the format of a file that cannot be ONNX.
 
     Raises:
-        Unreadable: it is an archive, a pickle or JSON.
+        UnreadableModelError: it is an archive, a pickle or JSON.
     """
     names: list[str] = []
     try:
@@ -65,12 +65,12 @@ def _refuse_others(path: Path) -> None:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
     except zipfile.BadZipFile:
-        raise Unreadable("The archive is damaged or truncated; save or download it again.") from None
+        raise UnreadableModelError("The archive is damaged or truncated; save or download it again.") from None
     except (OSError, ValueError, NotImplementedError):
-        return  # which is said when it is read as ONNX
+        return  # the ONNX importer reports it
     if head.startswith(PICKLE) or any(name.endswith("data.pkl") for name in names):
-        raise Unreadable(PICKLED)
+        raise UnreadableModelError(PICKLED)
     if names:
-        raise Unreadable("The archive contains neither a torch.export program nor a Keras model.")
+        raise UnreadableModelError("The archive contains neither a torch.export program nor a Keras model.")
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(JSON):
-        raise Unreadable("This JSON file is not a Keras model; write one with model.to_json().")
+        raise UnreadableModelError("This JSON file is not a Keras model; write one with model.to_json().")

@@ -1,4 +1,7 @@
-"""What follows what in a network: its parts with one way in and one way out, and which of them are built alike."""
+"""Chains of a network: its parts with one input and one output in sequence, and which of them are built alike.
+
+Dominators of the graph, https://en.wikipedia.org/wiki/Dominator_(graph_theory), cut a network where all paths meet.
+"""
 
 from __future__ import annotations
 
@@ -13,37 +16,39 @@ from netloom.layers import registry
 from netloom.layers.form import form
 from netloom.validation.graph_views import digraph, execution_order
 
-# A tensor that this many layers read one after the other, such as a mask, stands beside the way through the network.
+# A tensor that at least this many layers read one after the other, such as a mask, is a side tensor: it does not belong
+# to the main path of the network.
 SIDE_READERS = 3
-# Which part of a network may hang on such tensors alone.
+# The largest share of nodes that may depend on side tensors only; beyond it, they are the network.
 MOST_APART = 0.3
 _MOST_READERS = 64
-# Layers that draw nothing by chance and have one output.
+# Deterministic layers without weights and with one output: equal ones on equal inputs can be merged.
 _MOVES = frozenset(
     "Reshape Unsqueeze Squeeze Transpose Permute Flatten Cast Expand ScaleShift Compare Slice Select".split()
 )
+BOUNDARY = "boundary "  # begins the signatures of Inputs and Outputs, which no pattern may contain
 _START, _END = "<", ">"  # no node is called so
 
 Number = int | float
-Place = tuple[str, str]
+NumberPath = tuple[str, str]
 
 
-def numbers(node: Node) -> dict[Place, Number]:
-    """The numbers among a node's parameters for which an expression may stand, by parameter and place in it."""
-    kinds = _kinds(node.type)
-    found: dict[Place, Number] = {}
+def numeric_parameters(node: Node) -> dict[NumberPath, Number]:
+    """The numbers among a node's parameters that an expression may replace, by parameter and position in it."""
+    kinds = _parameter_kinds(node.type)
+    values: dict[NumberPath, Number] = {}
     for name, value in node.params.items():
         if kinds.get(name) in ("int", "float") and _is_number(value):
-            found[name, ""] = value  # type: ignore[assignment]
+            values[name, ""] = value  # type: ignore[assignment]
         elif kinds.get(name) == "ints" and isinstance(value, list) and all(map(_is_number, value)):
-            found |= {(name, str(place)): part for place, part in enumerate(value)}  # type: ignore[misc]
+            values |= {(name, str(position)): part for position, part in enumerate(value)}  # type: ignore[misc]
         elif kinds.get(name) == "values" and isinstance(value, dict):
-            found |= {(name, key): part for key, part in value.items() if _is_number(part)}  # type: ignore[misc]
-    return found
+            values |= {(name, key): part for key, part in value.items() if _is_number(part)}  # type: ignore[misc]
+    return values
 
 
 @cache
-def _kinds(type_name: str) -> dict[str, str]:
+def _parameter_kinds(type_name: str) -> dict[str, str]:
     layer = registry().get(type_name)
     return {item.name: item.kind for item in form(layer)} if layer else {}
 
@@ -52,9 +57,9 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 10**9
 
 
-def looks(node: Node, free: Mapping[Place, Number]) -> str:
-    """What has to be alike for two nodes to be uses of one: all but the numbers."""
-    fixed = {
+def node_signature(node: Node, free: Mapping[NumberPath, Number]) -> str:
+    """A text that is equal for nodes that differ in their numbers only, so that one network can contain both."""
+    fixed_params = {
         name: {key: part for key, part in value.items() if (name, key) not in free} | {"": sorted(value)}
         if isinstance(value, dict)
         else len(value)
@@ -64,25 +69,27 @@ def looks(node: Node, free: Mapping[Place, Number]) -> str:
         if (name, "") not in free
     }
     names = sorted(node.params)
-    return repr((node.type, names, sorted(fixed.items(), key=lambda item: item[0]), node.frozen))
+    return repr((node.type, names, sorted(fixed_params.items(), key=lambda item: item[0]), node.frozen))
 
 
-def merged(network: Network) -> Network:
-    """The network without nodes that move the same numbers in the same way as others, such as a mask in each layer."""
+def merge_duplicates(network: Network) -> Network:
+    """The network without nodes that compute the same as another, such as the reshaping of a mask in each layer."""
     wiring = Wiring(network)
-    instead: dict[str, str] = {}
+    replacement: dict[str, str] = {}
     groups: dict[str, list[str]] = {}
     for key in wiring.order:
         node = network.nodes[key]
         if node.type in _MOVES:
-            given = sorted((port, instead.get(ref, ref)) for port, ref in wiring.incoming[key].items())
-            first = groups.setdefault(repr((node.type, sorted(node.params.items()), given)), [])
+            inputs = sorted(
+                (port, replacement.get(reference, reference)) for port, reference in wiring.incoming[key].items()
+            )
+            first = groups.setdefault(repr((node.type, sorted(node.params.items()), inputs)), [])
             first.append(key)
-            instead[key] = first[0]
-    gone = {key for keys in groups.values() if len(keys) >= SIDE_READERS for key in keys[1:]}
-    nodes = {key: node for key, node in network.nodes.items() if key not in gone}
+            replacement[key] = first[0]
+    duplicates = {key for keys in groups.values() if len(keys) >= SIDE_READERS for key in keys[1:]}
+    nodes = {key: node for key, node in network.nodes.items() if key not in duplicates}
     edges = tuple(
-        Edge(source=instead[edge.source] if edge.source in gone else edge.source, target=edge.target)
+        Edge(source=replacement[edge.source] if edge.source in duplicates else edge.source, target=edge.target)
         for edge in network.edges
         if edge.target_node in nodes
     )
@@ -91,16 +98,17 @@ def merged(network: Network) -> Network:
 
 @dataclass(frozen=True)
 class Atom:
-    """A node on the way, or all that lies between it and the next."""
+    """A single node of a chain, or all nodes between two of them."""
 
     nodes: tuple[str, ...]
-    alone: bool
-    mark: str
+    is_single: bool
+    signature: str
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Some nodes as they are wired: `key` is equal for those built alike, `order` lists the nodes in the same order."""
+class Subgraph:
+    """Nodes with their wiring: `key` is equal for subgraphs that are built alike, and `order` lists corresponding nodes
+    at equal positions. `entries` are the tensors that it reads, the main one first; `exit` is the one that it gives."""
 
     key: tuple[object, ...]
     order: tuple[str, ...]
@@ -110,7 +118,7 @@ class Shape:
 
 @dataclass
 class Wiring:
-    """Who reads what in a network."""
+    """The edges of a network by reader and by source, with what grouping derives from them."""
 
     network: Network
     incoming: dict[str, dict[str, str]] = field(init=False)
@@ -126,101 +134,114 @@ class Wiring:
             self.readers.setdefault(edge.source, []).append(edge.target_node)
             self.sources[edge.source_node].add(edge.source)
         self.order = execution_order(digraph(self.network))
-        self.place = {key: place for place, key in enumerate(self.order)}
-        self.ties: dict[str, set[str]] = {}
+        self.position = {key: position for position, key in enumerate(self.order)}
+        self.tie_groups: dict[str, set[str]] = {}
         for key, node in self.network.nodes.items():
             if node.shares:
-                self.ties.setdefault(node.shares, {node.shares}).add(key)
-        self.ties |= {key: together for together in list(self.ties.values()) for key in together}
-        self.barred = {key for key, node in self.network.nodes.items() if node.type in ("Input", "Output")}
-        self.numbers = {key: numbers(node) for key, node in self.network.nodes.items()}
-        self.marks = {
-            key: f"{looks(node, self.numbers[key])}{' tied' if key in self.ties else ''}"
+                self.tie_groups.setdefault(node.shares, {node.shares}).add(key)
+        self.tie_groups |= {key: together for together in list(self.tie_groups.values()) for key in together}
+        self.boundary_nodes = {key for key, node in self.network.nodes.items() if node.type in ("Input", "Output")}
+        self.numeric_parameters = {key: numeric_parameters(node) for key, node in self.network.nodes.items()}
+        self.signatures = {
+            key: f"{node_signature(node, self.numeric_parameters[key])}{' tied' if key in self.tie_groups else ''}"
             for key, node in self.network.nodes.items()
         }
 
     @cached_property
-    def apart(self) -> set[str]:
-        """The nodes that read nothing but tensors that stand beside the way."""
-        found: set[str] = set()
+    def side_nodes(self) -> set[str]:
+        """The nodes that depend on side tensors only."""
+        side_nodes: set[str] = set()
         for key in self.order:
-            given = self.incoming[key].values()
-            if given and all(ref in self._beside or ref.partition(".")[0] in found for ref in given):
-                found.add(key)
-        found -= {key for key in found if self.network.nodes[key].type == "Output"}
-        return found if len(found) <= MOST_APART * len(self.order) else set()
+            inputs = self.incoming[key].values()
+            if inputs and all(
+                reference in self._widely_read or reference.partition(".")[0] in side_nodes for reference in inputs
+            ):
+                side_nodes.add(key)
+        side_nodes -= {key for key in side_nodes if self.network.nodes[key].type == "Output"}
+        return side_nodes if len(side_nodes) <= MOST_APART * len(self.order) else set()
 
     @cached_property
-    def sides(self) -> set[str]:
-        """The tensors that stand beside the way through the network."""
-        if self._beside and not self.apart and self._all_apart():
+    def side_tensors(self) -> set[str]:
+        """The tensors beside the main path of the network, which do not count as inputs of a pattern."""
+        if self._widely_read and not self.side_nodes and self._would_split_side_nodes():
             return set()
-        return self._beside | {ref for key in self.apart for ref in self.sources[key]}
+        return self._widely_read | {reference for key in self.side_nodes for reference in self.sources[key]}
 
-    def _all_apart(self) -> bool:
-        return any(set(self.incoming[key].values()) <= self._beside for key in self.order if self.incoming[key])
+    def _would_split_side_nodes(self) -> bool:
+        return any(set(self.incoming[key].values()) <= self._widely_read for key in self.order if self.incoming[key])
 
     @cached_property
-    def _beside(self) -> set[str]:
-        many = {ref: sorted(set(keys), key=self.place.__getitem__) for ref, keys in self.readers.items()}
-        many = {ref: keys for ref, keys in many.items() if SIDE_READERS <= len(keys) <= _MOST_READERS}
-        if not many:
+    def _widely_read(self) -> set[str]:
+        reader_lists = {
+            reference: sorted(set(keys), key=self.position.__getitem__) for reference, keys in self.readers.items()
+        }
+        reader_lists = {
+            reference: keys for reference, keys in reader_lists.items() if SIDE_READERS <= len(keys) <= _MOST_READERS
+        }
+        if not reader_lists:
             return set()
-        after: dict[str, int] = {}
+        # A set of nodes is an integer with one bit per position, so that a union is one operation.
+        descendants: dict[str, int] = {}
         for key in reversed(self.order):
-            after[key] = 0
-            for ref in self.sources[key]:
-                for reader in self.readers[ref]:
-                    after[key] |= after[reader] | 1 << self.place[reader]
-        found = set()
-        for ref, keys in many.items():
+            descendants[key] = 0
+            for reference in self.sources[key]:
+                for reader in self.readers[reference]:
+                    descendants[key] |= descendants[reader] | 1 << self.position[reader]
+        tensors = set()
+        for reference, keys in reader_lists.items():
             depth: dict[str, int] = {}
             for key in reversed(keys):
                 depth[key] = 1 + max(
-                    (depth[other] for other in depth if after[key] >> self.place[other] & 1), default=0
+                    (depth[other] for other in depth if descendants[key] >> self.position[other] & 1), default=0
                 )
             if max(depth.values()) >= SIDE_READERS:
-                found.add(ref)
-        return found
+                tensors.add(reference)
+        return tensors
 
     @cached_property
     def chains(self) -> list[list[Atom]]:
-        """The ways through the network and through its parts, as atoms one after the other."""
+        """The chains of the network and of its parts, each a list of atoms in sequence."""
         graph: nx.DiGraph[str] = nx.DiGraph()
-        inside = [key for key in self.order if key not in self.apart]
-        graph.add_nodes_from(inside)
+        main_nodes = [key for key in self.order if key not in self.side_nodes]
+        graph.add_nodes_from(main_nodes)
         for edge in self.network.edges:
-            if edge.source not in self.sides and edge.target_node in graph and edge.source_node in graph:
+            if edge.source not in self.side_tensors and edge.target_node in graph and edge.source_node in graph:
                 graph.add_edge(edge.source_node, edge.target_node)
-        ends = [key for key in inside if not graph.out_degree(key)]
-        graph.add_edges_from((_START, key) for key in inside if not graph.in_degree(key))
-        graph.add_edges_from((key, _END) for key in ends)
-        above = nx.immediate_dominators(graph, _START)
-        below = nx.immediate_dominators(graph.reverse(copy=False), _END)
-        following = {key: below[key] for key in inside if below.get(key) in self.place and above.get(below[key]) == key}
-        under = self._under(above, inside)
-        started = set(following.values())
-        return [self._chain(key, following, under) for key in inside if key not in started]
+        exits = [key for key in main_nodes if not graph.out_degree(key)]
+        graph.add_edges_from((_START, key) for key in main_nodes if not graph.in_degree(key))
+        graph.add_edges_from((key, _END) for key in exits)
+        # A node is followed by its immediate post-dominator if it is in turn the immediate dominator of that: all paths
+        # from the first lead to the second, and all paths to the second come from the first.
+        dominators = nx.immediate_dominators(graph, _START)
+        post_dominators = nx.immediate_dominators(graph.reverse(copy=False), _END)
+        next_node = {
+            key: post_dominators[key]
+            for key in main_nodes
+            if post_dominators.get(key) in self.position and dominators.get(post_dominators[key]) == key
+        }
+        dominated = self._dominated_nodes(dominators, main_nodes)
+        continued = set(next_node.values())
+        return [self._chain(key, next_node, dominated) for key in main_nodes if key not in continued]
 
     @cached_property
     def inner(self) -> set[str]:
-        """The nodes that lie between two others of a chain."""
-        return {key for chain in self.chains for atom in chain if not atom.alone for key in atom.nodes}
+        """The nodes between two single nodes of a chain."""
+        return {key for chain in self.chains for atom in chain if not atom.is_single for key in atom.nodes}
 
-    def _under(self, above: Mapping[str, str | None], inside: Iterable[str]) -> dict[str, int]:
-        """By node: the places of those that are reached through it alone, as bits."""
-        under = {key: 1 << self.place[key] for key in inside}
-        for key in reversed(list(inside)):
-            parent = above.get(key)
-            if parent in under and parent != key:
-                under[parent] |= under[key]
-        return under
+    def _dominated_nodes(self, dominators: Mapping[str, str | None], nodes: Iterable[str]) -> dict[str, int]:
+        """By node: the positions of the nodes that it dominates, as bits."""
+        dominated = {key: 1 << self.position[key] for key in nodes}
+        for key in reversed(list(nodes)):
+            parent = dominators.get(key)
+            if parent in dominated and parent != key:
+                dominated[parent] |= dominated[key]
+        return dominated
 
-    def _chain(self, key: str, following: Mapping[str, str], under: Mapping[str, int]) -> list[Atom]:
+    def _chain(self, key: str, next_node: Mapping[str, str], dominated: Mapping[str, int]) -> list[Atom]:
         atoms = [self._atom((key,), True)]
-        while key in following:
-            after = following[key]
-            bits = under[key] & ~under[after] & ~(1 << self.place[key])
+        while key in next_node:
+            after = next_node[key]
+            bits = dominated[key] & ~dominated[after] & ~(1 << self.position[key])
             between = []
             while bits:
                 low = bits & -bits
@@ -232,40 +253,42 @@ class Wiring:
             key = after
         return atoms
 
-    def _atom(self, nodes: tuple[str, ...], alone: bool) -> Atom:
-        if self.barred & set(nodes):
-            return Atom(nodes, alone, f"barred {nodes[0]}")
-        return Atom(nodes, alone, "|".join(sorted(self.marks[key] for key in nodes)))
+    def _atom(self, nodes: tuple[str, ...], is_single: bool) -> Atom:
+        if self.boundary_nodes & set(nodes):
+            return Atom(nodes, is_single, f"{BOUNDARY}{nodes[0]}")
+        return Atom(nodes, is_single, "|".join(sorted(self.signatures[key] for key in nodes)))
 
-    def shape(self, nodes: set[str], last: str) -> Shape | None:
-        """How some nodes are wired; None where there is more than one way in or out of them."""
-        leaving = {
-            ref
+    def subgraph(self, nodes: set[str], last: str) -> Subgraph | None:
+        """The subgraph of some nodes; None where it has several main inputs or outputs. `last` gives its output."""
+        exits = {
+            reference
             for key in nodes
-            for ref in self.sources[key]
-            if any(reader not in nodes for reader in self.readers[ref])
+            for reference in self.sources[key]
+            if any(reader not in nodes for reader in self.readers[reference])
         }
-        if len(leaving) != 1 or next(iter(leaving)).partition(".")[0] != last:
+        if len(exits) != 1 or next(iter(exits)).partition(".")[0] != last:
             return None
-        number: dict[str, int] = {last: 0}
-        waiting, rows = [last], []
+        numbering: dict[str, int] = {last: 0}
+        ordered_nodes, rows = [last], []
         entries: dict[str, int] = {}
-        for key in waiting:
+        for key in ordered_nodes:
             row: list[object] = []
             for port in sorted(self.incoming[key]):
-                ref = self.incoming[key][port]
-                source, _, out = ref.partition(".")
+                reference = self.incoming[key][port]
+                source, _, port_name = reference.partition(".")
                 if source not in nodes:
-                    row.append((port, "entry", entries.setdefault(ref, len(entries)), ref in self.sides))
+                    row.append(
+                        (port, "entry", entries.setdefault(reference, len(entries)), reference in self.side_tensors)
+                    )
                     continue
-                if source not in number:
-                    number[source] = len(number)
-                    waiting.append(source)
-                row.append((port, number[source], out))
-            rows.append((self.marks[key], tuple(row)))
-        main = [ref for ref in entries if ref not in self.sides]
-        if len(number) != len(nodes) or len(main) != 1:
+                if source not in numbering:
+                    numbering[source] = len(numbering)
+                    ordered_nodes.append(source)
+                row.append((port, numbering[source], port_name))
+            rows.append((self.signatures[key], tuple(row)))
+        main_entries = [reference for reference in entries if reference not in self.side_tensors]
+        if len(numbering) != len(nodes) or len(main_entries) != 1:
             return None
-        ordered = (main[0], *(ref for ref in entries if ref != main[0]))
-        leaves = next(iter(leaving)).partition(".")[2]
-        return Shape((leaves, *rows), tuple(waiting), ordered, next(iter(leaving)))
+        ordered_entries = (main_entries[0], *(reference for reference in entries if reference != main_entries[0]))
+        exit_port = next(iter(exits)).partition(".")[2]
+        return Subgraph((exit_port, *rows), tuple(ordered_nodes), ordered_entries, next(iter(exits)))

@@ -1,4 +1,4 @@
-"""What an import gives: an editable document, the weights that belong to it, and what could not be taken."""
+"""The result of an import: an editable document, its weights, and remarks on what could not be imported."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from netloom.document import Moments, Preparation, Project
 if TYPE_CHECKING:
     import torch
 
-# What is said where equal tensors of a file are taken to be equal by chance, as fresh ones are.
+# The remark where equal tensors in a file are assumed to be equal by chance, as newly initialized ones are.
 UNTIED = "Some layers of repeated blocks share weights in the file; after the import, each layer has its own weights."
 
 
-# What is said of a file that holds a network as it answers: nothing in it tells what was done in training alone.
+# The remarks on files with a network in evaluation mode, which contain nothing that is active only in training.
 EVALUATION = (
     "The file contains the network in evaluation mode. Parts that are active only in training, such as dropout "
     "inside attention, sampling and auxiliary outputs, are not in the file: add them before you train further."
 )
-ONNX = (
+ONNX_EVALUATION = (
     "An ONNX file contains the network in evaluation mode: dropout and other parts that are active only in training "
     "are missing, and position embeddings may be cut to the exported length. Add what you need before you train "
     "further."
@@ -29,10 +29,10 @@ ONNX = (
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """What is known of a module besides its program: how it works while it is trained.
+    """What is known about a module besides its program: how it behaves in training mode.
 
-    `attention` holds the dropout of each `scaled_dot_product_attention` in the order of the program, `modules` that of
-    each nn.MultiheadAttention by its path; `remarks` say what has no place in a document.
+    `attention` is the dropout of each `scaled_dot_product_attention` in the order of the program, `modules` that of
+    each nn.MultiheadAttention by its path; `remarks` name what a document cannot express.
     """
 
     attention: tuple[float, ...] = ()
@@ -40,15 +40,15 @@ class TrainingFacts:
     remarks: tuple[str, ...] = ()
 
 
-class Unreadable(ValueError):  # noqa: N818  (that is what the file is)
-    """The file cannot be imported; the message is one sentence that says what, where and how to mend it."""
+class UnreadableModelError(ValueError):
+    """The file cannot be imported; the message is one sentence that says what is wrong, where, and how to fix it."""
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportedModel:
     """A document, its weights by the names of `module(project).state_dict()`, and remarks on what was left out.
 
-    `prepare` is how the file says that inputs are prepared, where it says so.
+    `prepare` is the preparation of inputs according to the file, where the file defines one.
     """
 
     project: Project

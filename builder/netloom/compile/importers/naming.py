@@ -1,4 +1,4 @@
-"""What the networks are called that are found in a file, and the nodes in them and for them."""
+"""Names of the networks that grouping creates, of the nodes in them, and of the nodes that apply them."""
 
 from __future__ import annotations
 
@@ -16,80 +16,86 @@ _RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 _PARAMETERS = {"repeat": "times", "filters": "width", "units": "width", "dim": "width", "kernel_size": "kernel"}
 
 
-class Names:
-    """The names of a file's modules, such as layer1.0.conv1, by the nodes that they became."""
+class ModuleNames:
+    """The paths of a file's modules, such as layer1.0.conv1, by the ids of the nodes that they became."""
 
     def __init__(self, network: Network) -> None:
-        # Equal weights, such as those of fresh normalisations, are one in a file, under the name of the first.
+        # An ONNX file holds equal weights once, as those of new normalizations, under the name of the first: a title
+        # that several nodes have says nothing about where they belong.
         times = Counter(node.title for node in network.nodes.values())
         paths = {key: _path(node.title) for key, node in network.nodes.items() if times[node.title] == 1}
         self.dotted = any(paths.values())
         if not self.dotted:  # as in Keras, where a layer may be called conv2_block1_1_conv
             paths = {key: tuple(key.split("_")) for key in network.nodes}
         self.paths = {key: path for key, path in paths.items() if path}
-        # How many nodes lie in each module.
-        self.inside = Counter(path[:size] for path in self.paths.values() for size in range(len(path)))
+        # The number of nodes in each module, by its path.
+        self.module_sizes = Counter(path[:size] for path in self.paths.values() for size in range(len(path)))
 
-    def replace(self, nodes: Collection[str], key: str) -> None:
-        """A node takes the place of others."""
+    def replace(self, nodes: Collection[str], subnetwork: str) -> None:
+        """Register that the node `subnetwork` replaces some nodes."""
         prefix = self.prefix(nodes)
         for path in filter(None, [self.paths.pop(node, ()) for node in nodes]):
-            self.inside.subtract(path[:size] for size in range(len(path)))
+            self.module_sizes.subtract(path[:size] for size in range(len(path)))
         if prefix:
-            self.paths[key] = prefix
-            self.inside.update(prefix[:size] for size in range(len(prefix)))
+            self.paths[subnetwork] = prefix
+            self.module_sizes.update(prefix[:size] for size in range(len(prefix)))
 
     def prefix(self, nodes: Iterable[str]) -> tuple[str, ...]:
-        """The module to which all of these belong."""
+        """The path of the innermost module that contains all of these nodes."""
         paths = [self.paths[node] for node in nodes if node in self.paths]
-        return paths[0][:-1] if len(paths) == 1 else _common(paths)
+        return paths[0][:-1] if len(paths) == 1 else _common_prefix(paths)
 
-    def follows(self, nodes: Collection[str]) -> bool:
-        """Whether these nodes are what one module of the file became."""
+    def is_module(self, nodes: Collection[str]) -> bool:
+        """Whether these nodes are all nodes of one module of the file."""
         prefix = self.prefix(nodes)
         paths = [self.paths[key] for key in nodes if key in self.paths]
-        return bool(prefix) and sum(len(path) > len(prefix) for path in paths) == self.inside[prefix]
+        return bool(prefix) and sum(len(path) > len(prefix) for path in paths) == self.module_sizes[prefix]
 
-    def use(self, nodes: Iterable[str], network: str, taken: Container[str]) -> tuple[str, str]:
-        """The id and title of the node that stands for a network, in the place of some nodes."""
+    def subnetwork_id(self, nodes: Iterable[str], network: str, existing: Container[str]) -> tuple[str, str]:
+        """The id and title of the node that applies a network in place of some nodes."""
         prefix = self.prefix(nodes)
         key, title = _identifier("_".join(prefix)), ".".join(prefix) if self.dotted else ""
         if not is_identifier(key):
             key, prefix, title = network, (), ""
         for number in count(1):
             name = key if number == 1 and prefix else f"{key[:56]}_{number}"
-            if name not in taken and is_identifier(name):
+            if name not in existing and is_identifier(name):
                 return name, title[:200]
         raise AssertionError("there is always a number left")
 
 
 def _path(title: str) -> tuple[str, ...]:
-    """The module that a title names: of layer1.0.conv1 all, of /layer1/layer1.0/conv1/Conv all but the operator."""
+    """The path in a title: layer1.0.conv1 itself, or /layer1/layer1.0/conv1/Conv (the node names of torch.onnx) without
+    the operator and the repeated prefixes."""
     if title.startswith("/"):
         parts = [part for part in title.split("/") if part][:-1]
-        found: list[str] = []
+        modules: list[str] = []
         for part in parts:
-            found = part.split(".") if found and part.startswith(".".join(found) + ".") else [*found, *part.split(".")]
-        return tuple(found)
+            modules = (
+                part.split(".")
+                if modules and part.startswith(".".join(modules) + ".")
+                else [*modules, *part.split(".")]
+            )
+        return tuple(modules)
     return tuple(title.split(".")) if re.fullmatch(r"[\w.]+\.[\w.]+", title) else ()
 
 
-def _common(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+def _common_prefix(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     if not paths:
         return ()
     low, high = min(paths), max(paths)
     size = next(
-        (place for place, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high))
+        (position for position, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high))
     )
     return low[:size]
 
 
-def network_name(nodes: Sequence[Node], skips: bool, taken: Container[str]) -> str:
-    """What a pattern is called, after what it is made of; `skips`: whether what comes in is added to what goes out."""
+def network_name(nodes: Sequence[Node], skips: bool, existing: Container[str]) -> str:
+    """The name of a pattern's network, after its layers; `skips`: whether its input is added to its output."""
     base = _base(nodes, skips)
     for number in count(1):
         name = base if number == 1 else f"{base}_{number}"
-        if name not in taken:
+        if name not in existing:
             return name
     raise AssertionError("there is always a number left")
 
@@ -119,38 +125,39 @@ def _base(nodes: Sequence[Node], skips: bool) -> str:
     return "block"
 
 
-def inner_ids(order: Sequence[str], network: Network, names: Names) -> dict[str, str]:
+def inner_ids(order: Sequence[str], network: Network, names: ModuleNames) -> dict[str, str]:
     """Ids for the nodes of a pattern inside its network."""
     prefix = names.prefix(order)
-    taken = {"input_1", "output_1"}
-    found: dict[str, str] = {}
+    used_ids = {"input_1", "output_1"}
+    ids: dict[str, str] = {}
     for key in order:
         path = names.paths.get(key, ())
-        own = path[len(prefix) :]
+        inner_path = path[len(prefix) :]
         node = network.nodes[key]
-        base = _identifier("_".join(own)) if own and not node.title.startswith("/") else ""
-        if node.type == SUBNETWORK:  # its number is one among those of the whole, of which nothing is seen inside
+        base = _identifier("_".join(inner_path)) if inner_path and not node.title.startswith("/") else ""
+        if node.type == SUBNETWORK:  # its number counts the nodes of the outer network, which means nothing inside
             base = re.sub(r"(_?\d+)+$", "", base)
         if not is_identifier(base):
             base = str(node.params.get("network", node.type)).lower()
         name = base
         for number in count(2):
-            if name not in taken and is_identifier(name):
+            if name not in used_ids and is_identifier(name):
                 break
             name = f"{base[:56]}_{number}"
-        taken.add(name)
-        found[key] = name
-    return found
+        used_ids.add(name)
+        ids[key] = name
+    return ids
 
 
-def parameter_name(field: str, part: str, taken: Container[str]) -> str:
-    """What a number is called that differs between the uses of a network: as its field, or as in a network inside."""
+def parameter_name(field: str, part: str, existing: Container[str]) -> str:
+    """The name of a network parameter for a number that differs between its uses: that of the layer's parameter, or of
+    the inner network's parameter."""
     base = re.sub(r"_\d+$", "", part) if field == "values" else _PARAMETERS.get(field, field)
     if not is_identifier(base):
         base = "number"
     for number in count(1):
         name = base if number == 1 else f"{base}_{number}"
-        if name not in taken:
+        if name not in existing:
             return name
     raise AssertionError("there is always a number left")
 

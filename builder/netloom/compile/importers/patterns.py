@@ -1,4 +1,8 @@
-"""Which pattern of a network is worth a network of its own: the one that saves most nodes for its size."""
+"""Search for the repeated pattern whose replacement by a network saves most nodes for its size.
+
+The weights of the score are heuristic; tests/compile/test_repeats.py holds the groups that they give on architectures
+such as residual networks and Transformers.
+"""
 
 from __future__ import annotations
 
@@ -7,31 +11,32 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from netloom.compile.importers.chains import Number, Place, Shape, Wiring
-from netloom.compile.importers.naming import Names
+from netloom.compile.importers.chains import BOUNDARY, Number, NumberPath, Subgraph, Wiring
+from netloom.compile.importers.naming import ModuleNames
 from netloom.document import Network
 from netloom.document.project import SUBNETWORK
 from netloom.layers import TensorSpec
 
-# A pattern has at least so many nodes, or two if one of them is a network; at most so many atoms, and numbers in which
-# its occurrences differ.
-LEAST_NODES, MOST_ATOMS, MOST_NUMBERS, STAGE_NUMBERS = 3, 64, 6, 4
-LEAST_SAVED, LEAST_STAGES = 4, 1
-# How much a pattern that follows the file's own modules is preferred, and how little its size counts against it.
-FOLLOWS, BULK = 1.5, 0.25
-# And how much less a pattern is worth that begins with what closes another, or begins or ends with another pattern.
-CLOSING, MIXED = 0.95, 0.8
-# And one that is but a part of what may repeat around it.
-INSIDE = 0.3
-# Layers that learn, also where a file holds no weights.
-_LEARNING = ("Conv", "Linear", "LSTM", "GRU", "RNN", "Separable", "Depthwise", SUBNETWORK)
+# The size of a pattern in nodes (one less if it contains a network) and atoms, and in how many numbers its occurrences
+# may differ, as each becomes a parameter.
+MIN_NODES, MAX_ATOMS, MAX_NUMBERS, MAX_STAGE_NUMBERS = 3, 64, 6, 4
+MIN_SAVED, MIN_SAVED_STAGES = 4, 1
+# The factor for a pattern that is a module of the file, and how strongly the size of a pattern counts against it.
+MODULE_BONUS, SIZE_EXPONENT = 1.5, 0.25
+# Factors for a pattern that begins with the activation that closes another block, and for one that begins or ends with
+# a subnetwork among layers.
+CLOSING_PENALTY, MIXED_PENALTY = 0.95, 0.8
+# The reduction for a pattern between two nodes of a chain, as the pattern around it may repeat as well.
+INSIDE_PENALTY = 0.3
+# Prefixes of layers with weights; needed for files that contain no weights.
+_TRAINABLE = ("Conv", "Linear", "LSTM", "GRU", "RNN", "Separable", "Depthwise", SUBNETWORK)
 
-Columns = tuple[tuple[int, Place], ...]
-Table = list[dict[tuple[int, Place], Number]]
+Columns = tuple[tuple[int, NumberPath], ...]
+Table = list[dict[tuple[int, NumberPath], Number]]
 
 
-class Piece(NamedTuple):
-    """A part of a chain: which chain, and its first atom and the one behind its last."""
+class Segment(NamedTuple):
+    """A part of a chain: the index of the chain, and the range of its atoms as of a slice."""
 
     chain: int
     start: int
@@ -40,18 +45,18 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """Equal occurrences of a pattern, each fed by the one before."""
+    """Consecutive occurrences of a pattern, each of which reads the output of the one before."""
 
-    shapes: tuple[Shape, ...]
+    subgraphs: tuple[Subgraph, ...]
     values: tuple[Number, ...]
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Nodes that stand in several places in the same way.
+    """Subgraphs that are built alike.
 
-    `columns` are the numbers in which these places differ, by the node's place in a shape. `shared` says that all
-    occurrences have the same weights; `tied` are the nodes that share weights where others do not.
+    `columns` are the numbers in which they differ, by the position of the node in the subgraph. `shared`: all
+    occurrences have the same weights. `tied` are the nodes that share weights where others do not.
     """
 
     runs: tuple[Run, ...]
@@ -61,20 +66,20 @@ class Pattern:
     tied: tuple[str, ...] = ()
 
     @property
-    def first(self) -> Shape:
-        return self.runs[0].shapes[0]
+    def first(self) -> Subgraph:
+        return self.runs[0].subgraphs[0]
 
 
 @dataclass
-class Search:
-    """A network in which patterns are sought; `weighted` are the nodes that have weights in the file.
+class PatternSearch:
+    """The search for patterns in a network; `weighted` are the nodes that have weights in the file.
 
-    With `untie`, repeated blocks of which only some layers share their weights may get weights of their own.
+    With `untie`, repeated blocks in which only some layers share their weights may get separate weights.
     """
 
     network: Network
     specs: Mapping[str, TensorSpec]
-    names: Names
+    names: ModuleNames
     weighted: frozenset[str]
     untie: bool = False
     wiring: Wiring = field(init=False)
@@ -83,209 +88,243 @@ class Search:
         self.wiring = Wiring(self.network)
 
     def best(self) -> Pattern | None:
-        """The pattern that saves most, or None where none saves enough."""
-        found: Pattern | None = None
-        for bound, pieces in candidates(self.wiring):
-            if found is not None and bound * FOLLOWS <= found.score:
+        """The pattern with the highest score, or None where none saves enough nodes."""
+        best: Pattern | None = None
+        for bound, segments in candidates(self.wiring):
+            if best is not None and bound * MODULE_BONUS <= best.score:
                 break
-            for pattern in self._patterns(pieces):
-                if found is None or pattern.score > found.score:
-                    found = pattern
-        return found
+            for pattern in self._patterns(segments):
+                if best is None or pattern.score > best.score:
+                    best = pattern
+        return best
 
-    def _patterns(self, pieces: Iterable[Piece]) -> Iterable[Pattern]:
-        """The patterns among pieces that look alike at first sight."""
-        classes: dict[tuple[object, ...], list[Shape]] = {}
+    def _patterns(self, segments: Iterable[Segment]) -> Iterable[Pattern]:
+        """The patterns among segments with equal sequences of signatures, whose wiring may still differ."""
+        classes: dict[tuple[object, ...], list[Subgraph]] = {}
         reached: dict[int, int] = {}
-        for piece in pieces:
-            if piece.start < reached.get(piece.chain, 0):
+        for segment in segments:
+            if segment.start < reached.get(segment.chain, 0):
                 continue
-            atoms = self.wiring.chains[piece.chain][piece.start : piece.end]
-            shape = self.wiring.shape({key for atom in atoms for key in atom.nodes}, atoms[-1].nodes[0])
-            if shape is not None:
-                classes.setdefault(shape.key, []).append(shape)
-                reached[piece.chain] = piece.end
-        for shapes in classes.values():
-            if len(shapes) < 2 or not self._learns(shapes[0]):
+            atoms = self.wiring.chains[segment.chain][segment.start : segment.end]
+            subgraph = self.wiring.subgraph({key for atom in atoms for key in atom.nodes}, atoms[-1].nodes[0])
+            if subgraph is not None:
+                classes.setdefault(subgraph.key, []).append(subgraph)
+                reached[segment.chain] = segment.end
+        for subgraphs in classes.values():
+            if len(subgraphs) < 2 or not self._is_trainable(subgraphs[0]):
                 continue
-            yield from filter(None, map(self._pattern, self._selections(shapes)))
+            yield from filter(None, map(self._pattern, self._selections(subgraphs)))
 
-    def _selections(self, shapes: list[Shape]) -> Iterable[list[Shape]]:
-        """All occurrences; those that are modules of the file; and those that have most or all numbers in common."""
-        yield shapes
-        yield self._usual(shapes)
-        following = [shape for shape in shapes if self.names.follows(shape.order)]
-        if len(following) < len(shapes):
-            yield self._usual(following)
-        alike: dict[tuple[object, ...], list[Shape]] = {}
-        for shape in shapes:
-            alike.setdefault(tuple(self._numbers(shape).items()), []).append(shape)
-        if len(shapes) > len(alike) > 1:
-            yield from alike.values()
+    def _selections(self, subgraphs: list[Subgraph]) -> Iterable[list[Subgraph]]:
+        """Candidate sets: all occurrences, those that are modules of the file, those with most or all numbers equal."""
+        yield subgraphs
+        yield self._without_outliers(subgraphs)
+        modules = [subgraph for subgraph in subgraphs if self.names.is_module(subgraph.order)]
+        if len(modules) < len(subgraphs):
+            yield self._without_outliers(modules)
+        by_numbers: dict[tuple[object, ...], list[Subgraph]] = {}
+        for subgraph in subgraphs:
+            by_numbers.setdefault(tuple(self._numbers(subgraph).items()), []).append(subgraph)
+        if len(subgraphs) > len(by_numbers) > 1:
+            yield from by_numbers.values()
 
-    def _usual(self, shapes: list[Shape]) -> list[Shape]:
-        """The occurrences without those that stand out by a number that most of the others have in common."""
-        while len(shapes) > 2:
-            columns, table = self._columns(shapes)
-            if self._few(shapes[0], columns, table):
+    def _without_outliers(self, subgraphs: list[Subgraph]) -> list[Subgraph]:
+        """The occurrences without those that deviate in a number that most of the others have in common."""
+        while len(subgraphs) > 2:
+            columns, table = self._columns(subgraphs)
+            if self._differs_little(subgraphs[0], columns, table):
                 break
-            counts = {where: Counter(row[where] for row in table).most_common(1)[0] for where in columns}
-            where = max(columns, key=lambda column: counts[column][1])
-            if counts[where][1] == 1:
+            counts = {location: Counter(row[location] for row in table).most_common(1)[0] for location in columns}
+            location = max(columns, key=lambda column: counts[column][1])
+            if counts[location][1] == 1:
                 break
-            shapes = [shape for shape, row in zip(shapes, table, strict=True) if row[where] == counts[where][0]]
-        return shapes
+            subgraphs = [
+                subgraph for subgraph, row in zip(subgraphs, table, strict=True) if row[location] == counts[location][0]
+            ]
+        return subgraphs
 
-    def _few(self, shape: Shape, columns: Columns, table: Table) -> bool:
-        """Whether the occurrences differ in so few numbers that these can be parameters."""
-        stage = all(self.network.nodes[key].type == SUBNETWORK for key in shape.order)
-        most = STAGE_NUMBERS if stage else min(MOST_NUMBERS, max(1, (len(shape.order) + 1) // 2))
-        return len(independent([tuple(row[where] for row in table) for where in columns])) <= most
+    def _differs_little(self, subgraph: Subgraph, columns: Columns, table: Table) -> bool:
+        """Whether the occurrences differ in few enough numbers for these to become parameters."""
+        stage = all(self.network.nodes[key].type == SUBNETWORK for key in subgraph.order)
+        limit = MAX_STAGE_NUMBERS if stage else min(MAX_NUMBERS, max(1, (len(subgraph.order) + 1) // 2))
+        return len(independent([tuple(row[location] for row in table) for location in columns])) <= limit
 
-    def _numbers(self, shape: Shape) -> dict[tuple[int, Place], Number]:
+    def _numbers(self, subgraph: Subgraph) -> dict[tuple[int, NumberPath], Number]:
         return {
-            (number, where): value
-            for number, key in enumerate(shape.order)
-            for where, value in self.wiring.numbers[key].items()
+            (number, location): value
+            for number, key in enumerate(subgraph.order)
+            for location, value in self.wiring.numeric_parameters[key].items()
         }
 
-    def _columns(self, shapes: list[Shape]) -> tuple[Columns, Table]:
-        """Where occurrences differ, and all their numbers."""
-        table = [self._numbers(shape) for shape in shapes]
-        differing = (where for where in table[0] if len({(type(row[where]), row[where]) for row in table}) > 1)
+    def _columns(self, subgraphs: list[Subgraph]) -> tuple[Columns, Table]:
+        """The locations of the numbers in which occurrences differ, and all numbers of each occurrence."""
+        table = [self._numbers(subgraph) for subgraph in subgraphs]
+        differing = (
+            location for location in table[0] if len({(type(row[location]), row[location]) for row in table}) > 1
+        )
         return tuple(differing), table
 
-    def _pattern(self, shapes: list[Shape]) -> Pattern | None:
-        """Occurrences as a pattern; None where it would save too little or differs in too much."""
-        if len(shapes) < 2:
+    def _pattern(self, subgraphs: list[Subgraph]) -> Pattern | None:
+        """Occurrences as a pattern; None where it saves too few nodes or its occurrences differ too much."""
+        if len(subgraphs) < 2:
             return None
-        columns, table = self._columns(shapes)
-        if not self._few(shapes[0], columns, table):
+        columns, table = self._columns(subgraphs)
+        if not self._differs_little(subgraphs[0], columns, table):
             return None
         runs: list[Run] = []
-        for shape, row in zip(shapes, table, strict=True):
-            values = tuple(row[where] for where in columns)
-            if runs and runs[-1].values == values and self._repeats(runs[-1].shapes[-1], shape):
-                runs[-1] = Run((*runs[-1].shapes, shape), values)
+        for subgraph, numbers in zip(subgraphs, table, strict=True):
+            values = tuple(numbers[location] for location in columns)
+            if runs and runs[-1].values == values and self._is_repetition(runs[-1].subgraphs[-1], subgraph):
+                runs[-1] = Run((*runs[-1].subgraphs, subgraph), values)
             else:
-                runs.append(Run((shape,), values))
-        size = len(shapes[0].order)
-        saved = len(shapes) * size - len(runs) - size
-        sharing = self._sharing(shapes, len(runs))
-        if saved < least(self.wiring, shapes[0].order) or sharing is None:
+                runs.append(Run((subgraph,), values))
+        size = len(subgraphs[0].order)
+        saved_nodes = len(subgraphs) * size - len(runs) - size
+        sharing = self._sharing(subgraphs, len(runs))
+        if saved_nodes < minimum_saving(self.wiring, subgraphs[0].order) or sharing is None:
             return None
-        follows = FOLLOWS if all(self.names.follows(shape.order) for shape in shapes) else 1.0
-        inside = sum(shape.exit.partition(".")[0] in self.wiring.inner for shape in shapes) / len(shapes)
-        worth = (1 - INSIDE * inside) * follows * saved / size**BULK * self._cut(shapes[0])
-        return Pattern(tuple(runs), columns, worth, *sharing)
+        is_module = MODULE_BONUS if all(self.names.is_module(subgraph.order) for subgraph in subgraphs) else 1.0
+        inside = sum(subgraph.exit.partition(".")[0] in self.wiring.inner for subgraph in subgraphs) / len(subgraphs)
+        score = (
+            (1 - INSIDE_PENALTY * inside)
+            * is_module
+            * saved_nodes
+            / size**SIZE_EXPONENT
+            * self._boundary_quality(subgraphs[0])
+        )
+        return Pattern(tuple(runs), columns, score, *sharing)
 
-    def _cut(self, shape: Shape) -> float:
-        """How well a pattern is cut: not before an activation, which closes another, nor with a network at an end."""
-        first = [key for key in self.wiring.readers[shape.entries[0]] if key in shape.order]
-        whole = [self.network.nodes[key].type == SUBNETWORK for key in shape.order]
-        if not all(whole) and (whole[0] or (len(first) == 1 and self.network.nodes[first[0]].type == SUBNETWORK)):
-            return MIXED
-        return 1.0 if len(first) > 1 or self._has_weights(first[0]) else CLOSING
+    def _boundary_quality(self, subgraph: Subgraph) -> float:
+        """A factor for the boundaries of a pattern: lower where it begins with the activation that closes the block
+        before it, or where a subnetwork begins or ends it."""
+        first_readers = [key for key in self.wiring.readers[subgraph.entries[0]] if key in subgraph.order]
+        is_subnetwork = [self.network.nodes[key].type == SUBNETWORK for key in subgraph.order]
+        if not all(is_subnetwork) and (
+            is_subnetwork[0] or (len(first_readers) == 1 and self.network.nodes[first_readers[0]].type == SUBNETWORK)
+        ):
+            return MIXED_PENALTY
+        return 1.0 if len(first_readers) > 1 or self._has_weights(first_readers[0]) else CLOSING_PENALTY
 
-    def _learns(self, shape: Shape) -> bool:
-        return any(self._has_weights(key) for key in shape.order)
+    def _is_trainable(self, subgraph: Subgraph) -> bool:
+        return any(self._has_weights(key) for key in subgraph.order)
 
     def _has_weights(self, key: str) -> bool:
-        return key in self.weighted or self.network.nodes[key].type.startswith(_LEARNING)
+        return key in self.weighted or self.network.nodes[key].type.startswith(_TRAINABLE)
 
-    def _repeats(self, one: Shape, other: Shape) -> bool:
-        """Whether the second takes what the first gives, and nothing else does, so that both are repetitions of one."""
-        spec, inside = self.specs.get(one.exit), set(other.order)
+    def _is_repetition(self, first: Subgraph, second: Subgraph) -> bool:
+        """Whether only the second reads the output of the first, so that `repeat` can express both."""
+        spec, inside = self.specs.get(first.exit), set(second.order)
         return (
-            one.exit == other.entries[0]
-            and one.entries[1:] == other.entries[1:]
+            first.exit == second.entries[0]
+            and first.entries[1:] == second.entries[1:]
             and spec is not None
-            and self.specs.get(one.entries[0]) == spec == self.specs.get(other.exit)
-            and all(reader in inside for reader in self.wiring.readers[one.exit])
+            and self.specs.get(first.entries[0]) == spec == self.specs.get(second.exit)
+            and all(reader in inside for reader in self.wiring.readers[first.exit])
         )
 
-    def _sharing(self, shapes: list[Shape], runs: int) -> tuple[bool, tuple[str, ...]] | None:
-        """Whether all occurrences share all weights, and the nodes that share some; None where it cannot be kept."""
-        ties = self.wiring.ties
-        places = [place for place, key in enumerate(shapes[0].order) if key in ties]
-        if any(ties[shapes[0].order[place]] != {shape.order[place] for shape in shapes} for place in places):
+    def _sharing(self, subgraphs: list[Subgraph], runs: int) -> tuple[bool, tuple[str, ...]] | None:
+        """Whether all occurrences share all weights, and the nodes that share some; None where a network as a pattern
+        could not express the sharing."""
+        tie_groups = self.wiring.tie_groups
+        tied_positions = [position for position, key in enumerate(subgraphs[0].order) if key in tie_groups]
+        if any(
+            tie_groups[subgraphs[0].order[position]] != {subgraph.order[position] for subgraph in subgraphs}
+            for position in tied_positions
+        ):
             return None
-        learning = [place for place, key in enumerate(shapes[0].order) if self._has_weights(key)]
-        if not places:
+        trainable_positions = [position for position, key in enumerate(subgraphs[0].order) if self._has_weights(key)]
+        if not tied_positions:
             return False, ()
         if runs > 1:
             return None
-        if len(places) == len(learning):
+        if len(tied_positions) == len(trainable_positions):
             return True, ()
-        return (False, tuple(shape.order[place] for shape in shapes for place in places)) if self.untie else None
+        return (
+            (False, tuple(subgraph.order[position] for subgraph in subgraphs for position in tied_positions))
+            if self.untie
+            else None
+        )
 
 
-def candidates(wiring: Wiring) -> list[tuple[float, list[Piece]]]:
-    """Pieces of chains that look alike at first sight, with the most that they could score, the best first."""
-    marks: dict[str, int] = {}
-    rows = [[marks.setdefault(atom.mark, len(marks)) for atom in chain] for chain in wiring.chains]
-    barred = {number for mark, number in marks.items() if mark.startswith("barred ")}
-    known: dict[tuple[int, int, int], int] = {}
+def candidates(wiring: Wiring) -> list[tuple[float, list[Segment]]]:
+    """Groups of segments with equal sequences of signatures, with an upper bound of their score, the highest first.
+
+    Sequences of length n + 1 are identified by (number of the first n, last signature), as in prefix doubling: so that
+    only segments that repeat at length n are extended.
+    """
+    signature_numbers: dict[str, int] = {}
+    chain_marks = [
+        [signature_numbers.setdefault(atom.signature, len(signature_numbers)) for atom in chain]
+        for chain in wiring.chains
+    ]
+    boundary_signatures = {number for signature, number in signature_numbers.items() if signature.startswith(BOUNDARY)}
+    signatures: dict[tuple[int, int, int], int] = {}
     current = {
-        (chain, start): mark for chain, row in enumerate(rows) for start, mark in enumerate(row) if mark not in barred
+        (chain, start): signature
+        for chain, row in enumerate(chain_marks)
+        for start, signature in enumerate(row)
+        if signature not in boundary_signatures
     }
-    found: list[tuple[float, list[Piece]]] = []
-    for length in range(1, MOST_ATOMS + 1):
-        groups: dict[int, list[Piece]] = {}
-        for (chain, start), mark in current.items():
-            groups.setdefault(mark, []).append(Piece(chain, start, start + length))
-        groups = {mark: pieces for mark, pieces in groups.items() if len(pieces) > 1}
-        found += [(score, pieces) for pieces in groups.values() if (score := _bound(wiring, pieces)) > 0]
+    scored: list[tuple[float, list[Segment]]] = []
+    for length in range(1, MAX_ATOMS + 1):
+        groups: dict[int, list[Segment]] = {}
+        for (chain, start), signature in current.items():
+            groups.setdefault(signature, []).append(Segment(chain, start, start + length))
+        groups = {signature: segments for signature, segments in groups.items() if len(segments) > 1}
+        scored += [(score, segments) for segments in groups.values() if (score := _bound(wiring, segments)) > 0]
         current = {
-            (piece.chain, piece.start): known.setdefault((length, mark, rows[piece.chain][piece.end]), len(known))
-            for mark, pieces in groups.items()
-            for piece in pieces
-            if piece.end < len(rows[piece.chain]) and rows[piece.chain][piece.end] not in barred
+            (segment.chain, segment.start): signatures.setdefault(
+                (length, signature, chain_marks[segment.chain][segment.end]), len(signatures)
+            )
+            for signature, segments in groups.items()
+            for segment in segments
+            if segment.end < len(chain_marks[segment.chain])
+            and chain_marks[segment.chain][segment.end] not in boundary_signatures
         }
-    return sorted(found, key=lambda item: -item[0])
+    return sorted(scored, key=lambda item: -item[0])
 
 
-def _bound(wiring: Wiring, pieces: list[Piece]) -> float:
-    """The most that pieces could score; 0 where they are nothing to make a network of."""
-    atoms = wiring.chains[pieces[0].chain][pieces[0].start : pieces[0].end]
+def _bound(wiring: Wiring, segments: list[Segment]) -> float:
+    """An upper bound of the score of segments; 0 where they cannot become a network."""
+    atoms = wiring.chains[segments[0].chain][segments[0].start : segments[0].end]
     size = sum(len(atom.nodes) for atom in atoms)
     nested = any(wiring.network.nodes[key].type == SUBNETWORK for atom in atoms for key in atom.nodes)
-    times, reached = 0, dict.fromkeys((piece.chain for piece in pieces), 0)
-    for piece in pieces:
-        if piece.start >= reached[piece.chain]:
-            times, reached[piece.chain] = times + 1, piece.end
-    saved = times * size - 1 - size
-    few = saved < least(wiring, [key for atom in atoms for key in atom.nodes])
-    if size < LEAST_NODES - nested or times < 2 or few or not atoms[-1].alone:
+    occurrences, reached = 0, dict.fromkeys((segment.chain for segment in segments), 0)
+    for segment in segments:
+        if segment.start >= reached[segment.chain]:
+            occurrences, reached[segment.chain] = occurrences + 1, segment.end
+    saved_nodes = occurrences * size - 1 - size
+    saves_too_little = saved_nodes < minimum_saving(wiring, [key for atom in atoms for key in atom.nodes])
+    if size < MIN_NODES - nested or occurrences < 2 or saves_too_little or not atoms[-1].is_single:
         return 0.0
-    return float(saved / size**BULK)
+    return float(saved_nodes / size**SIZE_EXPONENT)
 
 
-def least(wiring: Wiring, nodes: Iterable[str]) -> int:
-    """How many nodes a pattern has to save: fewer where it puts networks together to a stage."""
-    return LEAST_STAGES if all(wiring.network.nodes[key].type == SUBNETWORK for key in nodes) else LEAST_SAVED
+def minimum_saving(wiring: Wiring, nodes: Iterable[str]) -> int:
+    """How many nodes a pattern has to save: fewer where it combines networks into a stage."""
+    return MIN_SAVED_STAGES if all(wiring.network.nodes[key].type == SUBNETWORK for key in nodes) else MIN_SAVED
 
 
 def independent(columns: list[tuple[Number, ...]]) -> list[int]:
-    """The places of those columns of which the others are equal, or whole multiples."""
-    order = sorted(range(len(columns)), key=lambda place: (sum(map(abs, columns[place])), place))
+    """The indices of columns such that all others equal one of them or are an integer multiple of it."""
+    order = sorted(range(len(columns)), key=lambda position: (sum(map(abs, columns[position])), position))
     chosen: list[int] = []
-    for place in order:
-        if not any(expression("x", columns[other], columns[place]) for other in chosen):
-            chosen.append(place)
+    for position in order:
+        if not any(expression("x", columns[other], columns[position]) for other in chosen):
+            chosen.append(position)
     return chosen
 
 
-def expression(name: str, own: tuple[Number, ...], wanted: tuple[Number, ...]) -> str:
-    """A column of numbers as an expression over the parameter `name`, whose column is `own`; nothing if it is none."""
-    if [*map(type, own)] == [*map(type, wanted)] and own == wanted:
+def expression(name: str, base: tuple[Number, ...], column: tuple[Number, ...]) -> str:
+    """A column of numbers as an expression over the parameter `name`, whose column is `base`; "" if there is none."""
+    if [*map(type, base)] == [*map(type, column)] and base == column:
         return name
-    if all(type(value) is int for value in (*own, *wanted)) and all(own):
-        factors = {there / here for here, there in zip(own, wanted, strict=True)}
+    if all(type(value) is int for value in (*base, *column)) and all(base):
+        factors = {there / here for here, there in zip(base, column, strict=True)}
         factor = next(iter(factors))
         if len(factors) == 1 and factor > 1 and factor.is_integer():
             return f"{name} * {int(factor)}"
     return ""
 
 
-__all__ = ["Pattern", "Piece", "Run", "Search", "candidates", "expression", "independent"]
+__all__ = ["Pattern", "PatternSearch", "Run", "Segment", "candidates", "expression", "independent"]

@@ -1,4 +1,4 @@
-"""How inputs of an imported network are prepared: as its file says, as a person says, or as most networks expect."""
+"""The preparation of an imported network's inputs: of its file, chosen by a person, or what most networks expect."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from netloom.compile.importers.imported_model import Imported, Unreadable
+from netloom.compile.importers.imported_model import ImportedModel, UnreadableModelError
 from netloom.data.preparation.default_preprocessing import told
 from netloom.document import Moments, Preparation
 from netloom.layers.io import Input
@@ -22,45 +22,45 @@ _BYTE = 1 / 255
 _MAX_BYTES = 20 * 2**20
 
 
-def stated(found: Imported, wanted: Preparation | None = None) -> Imported:
-    """The import with the preparation of its inputs in the document, and there alone, and first among its remarks.
+def with_preparation(imported: ImportedModel, requested: Preparation | None = None) -> ImportedModel:
+    """The import with the preparation of its inputs in the document only, and as the first of its remarks.
 
-    Where neither `wanted` nor the file says one, pixels are fed from 0 to 1 and numbers as they are.
+    Without `requested` and without one in the file, pixels are scaled to 0 … 1 and other numbers stay unchanged.
     """
-    nodes = [node for node in found.project.main_network.nodes.values() if node.type == "Input"]
+    nodes = [node for node in imported.project.main_network.nodes.values() if node.type == "Input"]
     kinds = {str(node.params.get("kind", Input.model_fields["kind"].default)) for node in nodes}
-    choice = wanted or found.prepare or ("scale" if kinds & {"image", "volume"} else "none")
+    choice = requested or imported.prepare or ("scale" if kinds & {"image", "volume"} else "none")
     sentence = told(choice, kinds)
     if not sentence:
-        return replace(found, prepare=None)
-    why = "" if wanted else " From the file." if found.prepare else _UNSAID
-    data = found.project.data.model_copy(update={"prepare": choice})
-    project = found.project.model_copy(update={"data": data})
-    return replace(found, project=project, remarks=(f"{sentence}{why}", *found.remarks), prepare=None)
+        return replace(imported, prepare=None)
+    source = "" if requested else " From the file." if imported.prepare else _UNSAID
+    data = imported.project.data.model_copy(update={"prepare": choice})
+    project = imported.project.model_copy(update={"data": data})
+    return replace(imported, project=project, remarks=(f"{sentence}{source}", *imported.remarks), prepare=None)
 
 
-def of_processor(config: Mapping[str, Any]) -> Preparation | Moments:
-    """What a preprocessor_config.json of Hugging Face's libraries has done to pictures.
+def parse_image_processor(config: Mapping[str, Any]) -> Preparation | Moments:
+    """The preparation of images in a preprocessor_config.json of Hugging Face's libraries.
 
     https://huggingface.co/docs/transformers/main_classes/image_processor
 
     Raises:
-        Unreadable: a setting is not what such a file holds.
+        UnreadableModelError: a setting has the wrong type.
     """
     rescale = config.get("rescale_factor", _BYTE) if config.get("do_rescale", True) else 1.0
     if config.get("do_normalize", True) and "image_mean" in config:
-        given = {"rescale": rescale, "mean": config["image_mean"], "std": config.get("image_std")}
+        moments = {"rescale": rescale, "mean": config["image_mean"], "std": config.get("image_std")}
     elif rescale == 1.0:
         return "none"
     elif abs(float(rescale) - _BYTE) < 1e-9:
         return "scale"
     else:
-        given = {"rescale": rescale}
-    return _moments(given, "preprocessor_config.json")
+        moments = {"rescale": rescale}
+    return _moments(moments, "preprocessor_config.json")
 
 
-def of_export(text: str | bytes) -> Preparation | Moments | None:
-    """What the preprocessing says that Netloom writes into the files it exports; None where it is not one of those."""
+def parse_exported_preprocessing(text: str | bytes) -> Preparation | Moments | None:
+    """The preparation in the preprocessing that Netloom writes into exported files; None where `text` is not that."""
     try:
         value = json.loads(text) if len(text) <= _MAX_BYTES else {}
         fields, target = value["fields"], value["target"]
@@ -68,17 +68,18 @@ def of_export(text: str | bytes) -> Preparation | Moments | None:
         if not encodings & {"image", "table", "series", "log_mel"}:
             return None
         plain = target.get("std", [1.0]) == [1.0] * len(target.get("std", [1.0]))
-        if encodings - {"image"} or not plain or len({json.dumps(_own(field)) for field in fields}) > 1:
-            return "none" if plain and all(_untouched(field) for field in fields) else "standardize"
-        if fields[0]["scale"] == 1 and _untouched(fields[0]):
+        if encodings - {"image"} or not plain or len({json.dumps(_pixel_moments(field)) for field in fields}) > 1:
+            return "none" if plain and all(_is_identity(field) for field in fields) else "standardize"
+        if fields[0]["scale"] == 1 and _is_identity(fields[0]):
             return "none"
-        return _moments(_own(fields[0]), "the file")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Unreadable):
+        return _moments(_pixel_moments(fields[0]), "the file")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UnreadableModelError):
         return None
 
 
-def _own(field: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers of a field of pictures: mean and deviation are of pixels from 0 to 1, whatever theirs went to."""
+def _pixel_moments(field: Mapping[str, Any]) -> dict[str, Any]:
+    """The moments of an image field: mean and standard deviation refer to pixels scaled to 0 … 1, whatever the range
+    of the stored pixels."""
     return {
         "rescale": _BYTE,
         "mean": _flat(field["mean"]),
@@ -86,7 +87,7 @@ def _own(field: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _untouched(field: Mapping[str, Any]) -> bool:
+def _is_identity(field: Mapping[str, Any]) -> bool:
     parts = field.get("columns", [field])
     return all(
         set(_flat(part.get("mean", 0.0))) == {0.0} and set(_flat(part.get("std", 1.0))) == {1.0} for part in parts
@@ -97,12 +98,14 @@ def _flat(value: Any) -> list[float]:
     return [number for part in value for number in _flat(part)] if isinstance(value, list) else [float(value)]
 
 
-def _moments(given: Mapping[str, Any], where: str) -> Moments:
-    listed = {key: value if isinstance(value, list) or key == "rescale" else [value] for key, value in given.items()}
+def _moments(moments: Mapping[str, Any], where: str) -> Moments:
+    as_lists = {
+        key: value if isinstance(value, list) or key == "rescale" else [value] for key, value in moments.items()
+    }
     try:
-        return Moments.model_validate_json(json.dumps(listed, allow_nan=False))
+        return Moments.model_validate_json(json.dumps(as_lists, allow_nan=False))
     except (ValidationError, ValueError, TypeError):
-        raise Unreadable(
+        raise UnreadableModelError(
             f"{where} must contain a number or a list of numbers for image_mean and image_std, and a number for "
             "rescale_factor."
         ) from None

@@ -1,4 +1,4 @@
-"""Networks that repeat a pattern, such as residual blocks, as a few nodes that stand for networks of their own."""
+"""Grouping: networks that repeat a pattern, such as residual blocks, become a few nodes that apply subnetworks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from netloom.compile.importers.chains import Number, Place, merged
-from netloom.compile.importers.imported_model import UNTIED, Imported
-from netloom.compile.importers.naming import Names, inner_ids, network_name, parameter_name
-from netloom.compile.importers.patterns import Pattern, Run, Search, expression, independent
+from netloom.compile.importers.chains import Number, NumberPath, merge_duplicates
+from netloom.compile.importers.imported_model import UNTIED, ImportedModel
+from netloom.compile.importers.naming import ModuleNames, inner_ids, network_name, parameter_name
+from netloom.compile.importers.patterns import Pattern, PatternSearch, Run, expression, independent
 from netloom.compile.placement import place
 from netloom.document import Edge, Network, Node, Project
 from netloom.document.project import MAX_NETWORKS, SUBNETWORK
@@ -20,73 +20,75 @@ from netloom.validation.graph_views import digraph, execution_order
 if TYPE_CHECKING:
     import torch
 
-# Networks of no more nodes than these are easy to see as they are.
-SMALL = 12
-# At most this part of the nodes may be left, or the network stays as it was.
-WORTH = 0.8
-MOST_ROUNDS = 24
+# Networks up to this size are readable without grouping.
+MIN_NODES = 12
+# Grouping must reduce the nodes to this share, or the network stays flat.
+MAX_REMAINING = 0.8
+MAX_ROUNDS = 24
 _KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
 
 Values = Mapping[str, tuple[Number, ...]]
 
 
-def grouped(found: Imported, *, untie: bool = False) -> Imported:
-    """The same network with what repeats in it as networks of their own, or unchanged where that gains nothing.
+def group_repeats(imported: ImportedModel, *, untie: bool = False) -> ImportedModel:
+    """The same network with repeated patterns as subnetworks, or unchanged where that saves too little.
 
-    Outputs and weights stay what they are; the weights are renamed to those of `module(project).state_dict()`. With
-    `untie`, layers of repeated blocks may stop sharing weights: files hold equal tensors once, also where a network
-    was written before it was trained, so that they tell nothing about what belongs together.
+    Outputs and the values of weights do not change; the weights get the names of `module(project).state_dict()`. With
+    `untie`, layers of repeated blocks may stop sharing weights: an ONNX file holds equal tensors once, so that the
+    newly initialized weights of an untrained network appear shared without being so.
     """
     try:
-        return _grouped(found, untie)
-    except ValueError:  # a document that cannot be made so stays as it was
-        return found
+        return _grouped(imported, untie)
+    except ValueError:  # grouping is optional: a document that cannot express it stays flat
+        return imported
 
 
-def _grouped(found: Imported, untie: bool) -> Imported:
-    before = len(found.project.main_network.nodes)
-    if before <= SMALL:
-        return found
-    analysis = analyse(found.project)
+def _grouped(imported: ImportedModel, untie: bool) -> ImportedModel:
+    node_count = len(imported.project.main_network.nodes)
+    if node_count <= MIN_NODES:
+        return imported
+    analysis = analyse(imported.project)
     if analysis.errors:
-        return found
+        return imported
     specs = {
         key if port == "out" else f"{key}.{port}": spec
         for key, facts in analysis.nodes.items()
         for port, spec in facts.outputs.items()
     }
-    start = found.project.with_network(found.project.main, merged(found.project.main_network))
-    work = Grouping(start, dict(found.weights), specs, untie)
-    while work.rounds < MOST_ROUNDS and work.step():
+    merged_project = imported.project.with_network(
+        imported.project.main, merge_duplicates(imported.project.main_network)
+    )
+    grouping = Grouping(merged_project, dict(imported.weights), specs, untie)
+    while grouping.rounds < MAX_ROUNDS and grouping.step():
         pass
-    if len(work.project.main_network.nodes) > WORTH * before:
-        return found
-    project = work.project.with_network(work.project.main, place(work.project.main_network))
-    remarks = tuple(dict.fromkeys((*found.remarks, *((UNTIED,) if work.untied else ()))))
-    result = Imported(project, work.weights, remarks, found.prepare)
-    return result if _fits(result, analysis.totals.parameters + work.untied) else found
+    if len(grouping.project.main_network.nodes) > MAX_REMAINING * node_count:
+        return imported
+    project = grouping.project.with_network(grouping.project.main, place(grouping.project.main_network))
+    remarks = tuple(dict.fromkeys((*imported.remarks, *((UNTIED,) if grouping.untied else ()))))
+    result = ImportedModel(project, grouping.weights, remarks, imported.prepare)
+    return result if _is_equivalent(result, analysis.totals.parameters + grouping.untied) else imported
 
 
-def _fits(made: Imported, parameters: int) -> bool:
-    """Whether a grouped document works, has so many parameters, and its weights belong to it by name and shape."""
+def _is_equivalent(grouped_model: ImportedModel, parameters: int) -> bool:
+    """Whether a grouped document is valid, has this number of parameters, and its weights match by name and shape."""
     import torch
 
     from netloom.compile.module import module
 
-    analysis = analyse(made.project)
+    analysis = analyse(grouped_model.project)
     if analysis.errors or analysis.totals.parameters != parameters:
         return False
-    if not made.weights:
+    if not grouped_model.weights:
         return True
     with torch.device("meta"):
-        expected = {key: value.shape for key, value in module(made.project).state_dict().items()}
-    missing = [key for key in expected if key not in made.weights and not key.endswith("num_batches_tracked")]
-    return not missing and all(expected.get(key) == value.shape for key, value in made.weights.items())
+        expected = {key: value.shape for key, value in module(grouped_model.project).state_dict().items()}
+    missing = [key for key in expected if key not in grouped_model.weights and not key.endswith("num_batches_tracked")]
+    return not missing and all(expected.get(key) == value.shape for key, value in grouped_model.weights.items())
 
 
 @dataclass
 class Grouping:
-    """A project on its way from one flat network to several; `specs` are the shapes of main's tensors."""
+    """A project while it is grouped; `specs` are the tensors of the main network by node or node.port."""
 
     project: Project
     weights: dict[str, torch.Tensor]
@@ -96,97 +98,103 @@ class Grouping:
     untied: int = 0
 
     def __post_init__(self) -> None:
-        self.names = Names(self.project.main_network)
+        self.names = ModuleNames(self.project.main_network)
 
     def step(self) -> bool:
-        """Make a network of the pattern that saves most; whether there was any."""
+        """Replace the pattern that saves most nodes by a network; whether there was one."""
         main = self.project.main_network
-        if len(main.nodes) <= SMALL or len(self.project.networks) >= MAX_NETWORKS:
+        if len(main.nodes) <= MIN_NODES or len(self.project.networks) >= MAX_NETWORKS:
             return False
         weighted = frozenset(key.partition(".")[0] for key in self.weights)
-        search = Search(main, self.specs, self.names, weighted, self.untie)
+        search = PatternSearch(main, self.specs, self.names, weighted, self.untie)
         pattern = search.best()
         if pattern is None:
             return False
         self.rounds += 1
-        self._untie(pattern)
-        wiring, inside = search.wiring, set(pattern.first.order)
-        entering = {key for key in wiring.readers[pattern.first.entries[0]] if key in inside}
-        skips = any(main.nodes[key].type == "Add" for key in entering)
+        self._count_untied(pattern)
+        wiring, pattern_nodes = search.wiring, set(pattern.first.order)
+        first_readers = {key for key in wiring.readers[pattern.first.entries[0]] if key in pattern_nodes}
+        skips = any(main.nodes[key].type == "Add" for key in first_readers)
         name = network_name([main.nodes[key] for key in pattern.first.order], skips, self.project.networks)
         order = {key: number for number, key in enumerate(wiring.order)}
         ids = inner_ids(sorted(pattern.first.order, key=order.__getitem__), main, self.names)
-        made, values = self._network(pattern, ids)
-        outer = self._outside(pattern, name, made, values, [ids[key] for key in pattern.first.order])
-        networks = {**self.project.networks, self.project.main: outer, name: place(made)}
+        inner_network, values = self._inner_network(pattern, ids)
+        outer_network = self._outer_network(
+            pattern, name, inner_network, values, [ids[key] for key in pattern.first.order]
+        )
+        networks = {**self.project.networks, self.project.main: outer_network, name: place(inner_network)}
         self.project = self.project.model_copy(update={"networks": networks})
         return True
 
-    def _untie(self, pattern: Pattern) -> None:
-        """Count what is no longer shared by the occurrences of a pattern."""
+    def _count_untied(self, pattern: Pattern) -> None:
+        """Count the parameters that the occurrences of a pattern no longer share."""
         nodes = self.project.main_network.nodes
-        gone = {key for key in pattern.tied if nodes[key].shares}
-        self.untied += sum(value.numel() for key, value in self.weights.items() if key.partition(".")[0] in gone)
+        untied_nodes = {key for key in pattern.tied if nodes[key].shares}
+        self.untied += sum(
+            value.numel() for key, value in self.weights.items() if key.partition(".")[0] in untied_nodes
+        )
 
-    def _outside(self, pattern: Pattern, name: str, made: Network, values: Values, ids: list[str]) -> Network:
-        """The main network with a node in the place of each run of a pattern; weights are renamed on the way."""
+    def _outer_network(
+        self, pattern: Pattern, name: str, inner_network: Network, values: Values, inner_ids: list[str]
+    ) -> Network:
+        """The main network with one node in place of each run of a pattern; also renames the weights."""
         main = self.project.main_network
         nodes = dict(main.nodes)
-        ports = list(made.ports("Input").values())
+        ports = list(inner_network.ports("Input").values())
         exits: dict[str, str] = {}
         prefixes: dict[str, str] = {}
-        entering: list[Edge] = []
+        entry_edges: list[Edge] = []
         for number, run in enumerate(pattern.runs):
-            inside = [key for shape in run.shapes for key in shape.order]
-            key, title = self.names.use(inside, name, {**main.nodes, **nodes})
-            given = {parameter: column[number] for parameter, column in values.items()}
-            params = _use(name, run, pattern.shared, given)
+            run_nodes = [key for subgraph in run.subgraphs for key in subgraph.order]
+            key, title = self.names.subnetwork_id(run_nodes, name, {**main.nodes, **nodes})
+            arguments = {parameter: column[number] for parameter, column in values.items()}
+            params = _subnetwork_params(name, run, pattern.shared, arguments)
             nodes[key] = Node.model_validate({"id": key, "type": SUBNETWORK, "params": params, "title": title})
-            pairs = zip(run.shapes[0].entries, ports, strict=True)
-            entering += [Edge(source=ref, target=f"{key}.{port}") for ref, port in pairs]
-            exits[run.shapes[-1].exit] = key
-            self.specs[key] = self.specs[run.shapes[-1].exit]
-            for repetition, shape in enumerate(run.shapes):
-                start = f"{key}.{repetition}" if len(run.shapes) > 1 else key
-                start = "" if pattern.shared and repetition else start
-                prefixes |= {old: f"{start}.{new}" for old, new in zip(shape.order, ids, strict=True)}
-            self.names.replace(inside, key)
-            for old in inside:
+            pairs = zip(run.subgraphs[0].entries, ports, strict=True)
+            entry_edges += [Edge(source=reference, target=f"{key}.{port}") for reference, port in pairs]
+            exits[run.subgraphs[-1].exit] = key
+            self.specs[key] = self.specs[run.subgraphs[-1].exit]
+            for repetition, subgraph in enumerate(run.subgraphs):
+                prefix = f"{key}.{repetition}" if len(run.subgraphs) > 1 else key
+                prefix = "" if pattern.shared and repetition else prefix
+                prefixes |= {old: f"{prefix}.{new}" for old, new in zip(subgraph.order, inner_ids, strict=True)}
+            self.names.replace(run_nodes, key)
+            for old in run_nodes:
                 del nodes[old]
-        edges = [*(edge for edge in main.edges if edge.target_node in nodes), *entering]
+        edges = [*(edge for edge in main.edges if edge.target_node in nodes), *entry_edges]
         edges = [Edge(source=exits.get(edge.source, edge.source), target=edge.target) for edge in edges]
-        self._rename(prefixes)
+        self._rename_weights(prefixes)
         outer = main.with_nodes(nodes, edges)
         return outer.model_copy(update={"nodes": {key: nodes[key] for key in execution_order(digraph(outer))}})
 
-    def _rename(self, prefixes: Mapping[str, str]) -> None:
-        """Put other names before those of weights; those without any are the same once more, and fall away."""
+    def _rename_weights(self, prefixes: Mapping[str, str]) -> None:
+        """Replace the node names in the weights' names; those with an empty prefix are shared and drop out."""
         renamed = {}
         for key, value in self.weights.items():
-            node, dot, rest = key.partition(".")
-            start = prefixes.get(node, node)
-            if not start.startswith("."):
-                renamed[f"{start}{dot}{rest}"] = value
+            node, dot, parameter = key.partition(".")
+            prefix = prefixes.get(node, node)
+            if not prefix.startswith("."):
+                renamed[f"{prefix}{dot}{parameter}"] = value
         self.weights = renamed
 
-    def _network(self, pattern: Pattern, ids: Mapping[str, str]) -> tuple[Network, Values]:
-        """The pattern as a network, and its parameters with what they are in each run."""
+    def _inner_network(self, pattern: Pattern, ids: Mapping[str, str]) -> tuple[Network, Values]:
+        """The pattern as a network, and the values of its parameters in each run."""
         main, first = self.project.main_network, pattern.first
         texts, values = self._parameters(pattern)
-        arrives = {entry: f"input_{number}" for number, entry in enumerate(first.entries, 1)}
-        nodes = {key: _input(key, self.specs[entry]) for entry, key in arrives.items()}
-        places = {key: number for number, key in enumerate(first.order)}
+        input_ids = {entry: f"input_{number}" for number, entry in enumerate(first.entries, 1)}
+        nodes = {key: _input_node(key, self.specs[entry]) for entry, key in input_ids.items()}
+        positions = {key: number for number, key in enumerate(first.order)}
         for old, key in ids.items():
             params: dict[str, Any] = dict(main.nodes[old].params)
             for (owner, (name, part)), text in texts.items():
-                if owner == places[old]:
-                    params[name] = _put(params[name], part, text)
-            plain = main.nodes[old].model_dump(mode="json")
-            nodes[key] = Node.model_validate({**plain, "id": key, "params": params, "title": "", "shares": None})
+                if owner == positions[old]:
+                    params[name] = _replace_element(params[name], part, text)
+            fields = main.nodes[old].model_dump(mode="json")
+            nodes[key] = Node.model_validate({**fields, "id": key, "params": params, "title": "", "shares": None})
 
-        def inner(ref: str) -> str:
-            source, _, port = ref.partition(".")
-            return arrives.get(ref) or (f"{ids[source]}.{port}" if port else ids[source])
+        def inner(reference: str) -> str:
+            source, _, port = reference.partition(".")
+            return input_ids.get(reference) or (f"{ids[source]}.{port}" if port else ids[source])
 
         nodes["output_1"] = Node(id="output_1", type="Output")
         edges = [
@@ -198,8 +206,8 @@ class Grouping:
         defaults = {name: column[0] for name, column in values.items()}
         return Network(parameters=defaults, nodes=nodes, edges=tuple(edges)), values
 
-    def _parameters(self, pattern: Pattern) -> tuple[dict[tuple[int, Place], str], Values]:
-        """The numbers that differ, as expressions over parameters, and what the parameters are in each run."""
+    def _parameters(self, pattern: Pattern) -> tuple[dict[tuple[int, NumberPath], str], Values]:
+        """The differing numbers as expressions over network parameters, and the parameters' values in each run."""
         columns = [tuple(run.values[place] for run in pattern.runs) for place in range(len(pattern.columns))]
         values: dict[str, tuple[Number, ...]] = {}
         for owner in sorted(independent(columns)):
@@ -212,24 +220,24 @@ class Grouping:
         return texts, values
 
 
-def _use(name: str, run: Run, shared: bool, values: Mapping[str, Number]) -> dict[str, Any]:
-    """The parameters of a node that stands for a run."""
+def _subnetwork_params(name: str, run: Run, shared: bool, values: Mapping[str, Number]) -> dict[str, Any]:
+    """The layer parameters of the node that replaces a run."""
     params: dict[str, Any] = {"network": name}
-    if len(run.shapes) > 1:
-        params["repeat"] = len(run.shapes)
+    if len(run.subgraphs) > 1:
+        params["repeat"] = len(run.subgraphs)
     if shared:
         params["shared"] = True
     return {**params, "values": dict(values)} if values else params
 
 
-def _put(value: Any, part: str, text: str) -> Any:
+def _replace_element(value: Any, part: str, text: str) -> Any:
     if isinstance(value, list):
         return [text if str(place) == part else item for place, item in enumerate(value)]
     return {**value, part: text} if isinstance(value, dict) else text
 
 
-def _input(key: str, spec: TensorSpec) -> Node:
-    """An Input for a tensor."""
+def _input_node(key: str, spec: TensorSpec) -> Node:
+    """An Input node for a tensor."""
     shape: list[Any] = [spec.size(axis) for axis in range(1, len(spec.shape))]
     kind = "indices" if spec.dtype == "int" else _KINDS.get(len(shape), "tensor")
     return Node(id=key, type="Input", params={"kind": kind, "shape": shape})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from netloom.compile.importers import Unreadable
+from netloom.compile.importers import UnreadableModelError
 from netloom.core.text import plain
 from netloom.document import Edge, Network, Node, Project
 from netloom.training.pretrained.folder import Folder
@@ -26,17 +26,17 @@ def document(folder: Folder, name: str) -> Project:
     """Return a project with the network of the folder.
 
     Raises:
-        Unreadable: the configuration is incomplete, or no layer of Netloom supports it.
+        UnreadableModelError: the configuration is incomplete, or no layer of Netloom supports it.
     """
     made = {"bert": _bert, "distilbert": _distilbert, "gpt2": _gpt2, "vit": _vit}
     kind = str(folder.config.get("model_type", ""))
     if kind == "resnet":
-        raise Unreadable(
+        raise UnreadableModelError(
             "To use a ResNet, start from the published architecture ResNet-18 or ResNet-50 and load its weights: "
             "netloom train PROJECT --from FOLDER."
         )
     if kind not in made:
-        raise Unreadable(
+        raise UnreadableModelError(
             f"config.json names {plain(kind)[:60]!r} as the kind of network; BERT, DistilBERT, GPT-2 and ViT can be "
             "imported; the weights of ResNet can initialize an existing network."
         )
@@ -54,25 +54,27 @@ class _Config:
         value = self._values.get(name, default)
         value = default if value is None else value
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1_000_000:
-            raise Unreadable(f"config.json needs an integer from 1 to 1,000,000 for {name}.")
+            raise UnreadableModelError(f"config.json needs an integer from 1 to 1,000,000 for {name}.")
         return value
 
     def number(self, name: str, default: float) -> float:
         value = self._values.get(name, default)
         if not isinstance(value, int | float) or not 0 < value <= 1:
-            raise Unreadable(f"config.json needs a number from 0 to 1 for {name}.")
+            raise UnreadableModelError(f"config.json needs a number from 0 to 1 for {name}.")
         return float(value)
 
     def bend(self, name: str) -> str:
         value = str(self._values.get(name, "gelu"))
         if value not in BENDS:
-            raise Unreadable(f"config.json has the activation {plain(value)[:40]!r}; supported are {', '.join(BENDS)}.")
+            raise UnreadableModelError(
+                f"config.json has the activation {plain(value)[:40]!r}; supported are {', '.join(BENDS)}."
+            )
         return BENDS[value]
 
     def refuse(self, name: str, usual: Any) -> None:
         """Refuse settings that change the network in an unsupported way."""
         if self._values.get(name, usual) != usual:
-            raise Unreadable(
+            raise UnreadableModelError(
                 f"config.json sets {name} to {str(self._values[name])[:40]!r}; only {usual!r} is supported."
             )
 

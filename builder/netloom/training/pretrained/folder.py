@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netloom.compile.importers import Unreadable
+from netloom.compile.importers import UnreadableModelError
 from netloom.core.text import plain
 from netloom.store import StoreError, weights
 
@@ -35,7 +35,7 @@ class Folder:
         """Return a tensor as float32.
 
         Raises:
-            Unreadable: its file is damaged.
+            UnreadableModelError: its file is damaged.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -43,14 +43,14 @@ class Folder:
             with safe_open(self.files[name], framework="pt") as opened:
                 found: torch.Tensor = opened.get_tensor(self._own[name]).float()
         except (SafetensorError, OSError) as error:
-            raise Unreadable(f"{self.files[name].name} cannot be read: {str(error)[:200]}.") from None
+            raise UnreadableModelError(f"{self.files[name].name} cannot be read: {str(error)[:200]}.") from None
         return found
 
     def processor(self) -> dict[str, Any] | None:
         """Return the image preprocessing; None if the folder does not define it.
 
         Raises:
-            Unreadable: the file is damaged.
+            UnreadableModelError: the file is damaged.
         """
         return _json(self.path, PROCESSOR) if (self.path / PROCESSOR).is_file() else None
 
@@ -64,7 +64,7 @@ def open_folder(path: str | Path) -> Folder:
     """Read the configuration and the names of the tensors, but no tensor.
 
     Raises:
-        Unreadable: a file is missing or damaged, or the format of the weights can contain code.
+        UnreadableModelError: a file is missing or damaged, or the format of the weights can contain code.
     """
     folder = Path(path)
     config = _json(folder, CONFIG)
@@ -75,7 +75,7 @@ def open_folder(path: str | Path) -> Folder:
         try:
             found = weights.shapes(file)
         except (StoreError, OSError) as error:
-            raise Unreadable(f"{file.name}: {error}") from None
+            raise UnreadableModelError(f"{file.name}: {error}") from None
         for name, shape in found.items():
             called = name
             for old, new in _OLD.items():
@@ -90,34 +90,36 @@ def _parts(folder: Path) -> list[Path]:
     if (folder / INDEX).is_file():
         names = _json(folder, INDEX).get("weight_map")
         if not isinstance(names, dict) or not names:
-            raise Unreadable(f"{INDEX} names no files in its weight_map.")
+            raise UnreadableModelError(f"{INDEX} names no files in its weight_map.")
         parts = sorted({str(name) for name in names.values()})
         for name in parts:
             if Path(name).name != name or not name.endswith(".safetensors"):
-                raise Unreadable(
+                raise UnreadableModelError(
                     f"{INDEX} names {plain(name)[:100]!r}, which is not a safetensors file of this folder."
                 )
             if not (folder / name).is_file():
-                raise Unreadable(f"{name[:100]} is missing, but {INDEX} lists it; download the folder again.")
+                raise UnreadableModelError(f"{name[:100]} is missing, but {INDEX} lists it; download the folder again.")
         return [folder / name for name in parts]
     others = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth"), *folder.glob("*.h5")]
     if others:
-        raise Unreadable(
+        raise UnreadableModelError(
             f"The weights are in {plain(others[0].name)[:100]}, which can contain code, so it is not opened. Save "
             "them as safetensors: model.save_pretrained(folder, safe_serialization=True)."
         )
-    raise Unreadable(f"There are no weights in {plain(str(folder))[:200]}: neither {ONE} nor {INDEX} is there.")
+    raise UnreadableModelError(
+        f"There are no weights in {plain(str(folder))[:200]}: neither {ONE} nor {INDEX} is there."
+    )
 
 
 def _json(folder: Path, name: str) -> dict[str, Any]:
     try:
         if (folder / name).stat().st_size > _MAX_JSON:
-            raise Unreadable(f"{name} has more than {_MAX_JSON // 2**20} MiB, the limit for such a file.")
+            raise UnreadableModelError(f"{name} has more than {_MAX_JSON // 2**20} MiB, the limit for such a file.")
         found = json.loads((folder / name).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise Unreadable(f"There is no {name} in {plain(str(folder))[:200]}.") from None
+        raise UnreadableModelError(f"There is no {name} in {plain(str(folder))[:200]}.") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise Unreadable(f"{name} cannot be read ({type(error).__name__}).") from None
+        raise UnreadableModelError(f"{name} cannot be read ({type(error).__name__}).") from None
     if not isinstance(found, dict):
-        raise Unreadable(f"{name} does not contain a JSON object.")
+        raise UnreadableModelError(f"{name} does not contain a JSON object.")
     return found

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netloom.compile import module, source
-from netloom.compile.importers import Imported, Unreadable
-from netloom.compile.importers.preparation import of_processor, stated
+from netloom.compile.importers import ImportedModel, UnreadableModelError
+from netloom.compile.importers.preparation import parse_image_processor, with_preparation
 from netloom.core.text import plain
 from netloom.document import Preparation, Project
 from netloom.training.diagnostics.node_modules import Place, places
@@ -39,12 +39,12 @@ class Taken:
     remarks: tuple[str, ...]
 
 
-def read_folder(path: str | Path, name: str = "", prepare: Preparation | None = None) -> Imported:
+def read_folder(path: str | Path, name: str = "", prepare: Preparation | None = None) -> ImportedModel:
     """Import the network of a folder with its weights. `prepare` is the preprocessing of inputs; by default that of
     preprocessor_config.json.
 
     Raises:
-        Unreadable: the folder cannot be imported; the message says why.
+        UnreadableModelError: the folder cannot be imported; the message says why.
     """
     folder = open_folder(path)
     project = document(folder, name or folder.path.resolve().name)
@@ -61,8 +61,9 @@ def read_folder(path: str | Path, name: str = "", prepare: Preparation | None = 
             f"Dropout in training ({listed}) is not imported; set it in the layers before you train further."
         )
     said = folder.processor()
-    return stated(
-        Imported(project, taken.weights, tuple(remarks), None if said is None else of_processor(said)), prepare
+    return with_preparation(
+        ImportedModel(project, taken.weights, tuple(remarks), None if said is None else parse_image_processor(said)),
+        prepare,
     )
 
 
@@ -70,7 +71,7 @@ def take(project: Project, folder: Folder) -> Taken:
     """Load the weights of a folder into a network of the same architecture.
 
     Raises:
-        Unreadable: this architecture is not supported, or a file is damaged.
+        UnreadableModelError: this architecture is not supported, or a file is damaged.
         StartError: no tensor matches the network.
         CompileError: the network has errors.
     """
@@ -106,13 +107,13 @@ def family(folder: Folder) -> Family:
     """Return the family of a folder's configuration.
 
     Raises:
-        Unreadable: the family is not supported.
+        UnreadableModelError: the family is not supported.
     """
     kind = str(folder.config.get("model_type", ""))
     if kind not in FAMILIES:
         known = ", ".join(one.title for one in FAMILIES.values())
         said = f"of the kind {plain(kind)[:60]!r}" if kind else "of an unknown kind (config.json has no model_type)"
-        raise Unreadable(f"This network is {said}; supported are {known}.")
+        raise UnreadableModelError(f"This network is {said}; supported are {known}.")
     return FAMILIES[kind]
 
 

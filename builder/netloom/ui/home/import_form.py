@@ -8,7 +8,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from netloom.compile.importers import Imported, Unreadable
+from netloom.compile.importers import ImportedModel, UnreadableModelError
 from netloom.data import with_dataset_id
 from netloom.document import DocumentError
 from netloom.sandbox import read_models
@@ -49,7 +49,7 @@ def ask(store: Store, open_project: Callable[[str], None]) -> None:
         try:
             with below, st.spinner("Reading layers and weights …"):
                 state.imported = bring_all(store, {file.name: file.getvalue() for file in files})
-        except (Unreadable, DocumentError, StoreError, OSError) as error:
+        except (UnreadableModelError, DocumentError, StoreError, OSError) as error:
             show_error(error, below)
             return
     found = state.imported
@@ -64,7 +64,7 @@ def bring_all(store: Store, files: Mapping[str, bytes]) -> ImportResult:
     """Make a project of a file, or of the files of a folder that Hugging Face's libraries wrote.
 
     Raises:
-        DocumentError, Unreadable, StoreError: as `bring` does.
+        DocumentError, UnreadableModelError, StoreError: as `bring` does.
     """
     if len(files) == 1:
         ((name, content),) = files.items()
@@ -83,7 +83,7 @@ def bring(store: Store, filename: str, content: bytes) -> ImportResult:
 
     Raises:
         DocumentError: a JSON file holds neither a project nor a Keras model.
-        Unreadable: the model cannot be imported.
+        UnreadableModelError: the model cannot be imported.
         StoreError: it cannot be kept.
     """
     kind = Path(filename).suffix.lower()
@@ -94,7 +94,7 @@ def bring(store: Store, filename: str, content: bytes) -> ImportResult:
         return _kept(store, *read_models(path, name))
 
 
-def _kept(store: Store, found: Imported, is_document: bool) -> ImportResult:
+def _kept(store: Store, found: ImportedModel, is_document: bool) -> ImportResult:
     """What was read as a project of this store."""
     from netloom.training import adopt
 
@@ -104,7 +104,7 @@ def _kept(store: Store, found: Imported, is_document: bool) -> ImportResult:
     return ImportResult(adopt(store, found), _sentence(found), found.remarks)
 
 
-def _sentence(found: Imported) -> str:
+def _sentence(found: ImportedModel) -> str:
     layers = f"{len(found.project.main_network.nodes):,} layers"
     if not found.weights:
         return f"The network has {layers}. The file has no weights, so training starts from random initialization."

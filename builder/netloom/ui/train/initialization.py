@@ -9,7 +9,7 @@ import streamlit as st
 
 from netloom import training
 from netloom.compile import CompileError, source
-from netloom.compile.importers import Unreadable
+from netloom.compile.importers import UnreadableModelError
 from netloom.editing.live import Live
 from netloom.sandbox import keep_folder
 from netloom.store import Missing, Run, Store, StoreError, weights
@@ -60,7 +60,7 @@ def _from_files(live: Live) -> None:
             for file in files:
                 (Path(place) / Path(file.name).name).write_bytes(file.getvalue())
             start, remarks = keep_folder(live.store, live.project, Path(place))
-    except (Unreadable, training.StartError, CompileError, StoreError) as error:
+    except (UnreadableModelError, training.StartError, CompileError, StoreError) as error:
         show_error(error)
         return
     live.apply({"kind": "project", "training": {"start": start}})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from netloom.compile.importers.imported_model import Unreadable
+from netloom.compile.importers.imported_model import UnreadableModelError
 from netloom.compile.importers.keras.container import named
 
 MODELS = ("Sequential", "Functional", "Model")
@@ -58,8 +58,8 @@ class LayerConfig:
     def label(self) -> str:
         return f"The layer {named(self.name)} ({named(self.kind)[1:-1]})"
 
-    def refuse(self, why: str) -> Unreadable:
-        return Unreadable(f"{self.label} {why}.")
+    def refuse(self, why: str) -> UnreadableModelError:
+        return UnreadableModelError(f"{self.label} {why}.")
 
     def whole(self, name: str, default: int | None = None) -> int:
         value = self.config.get(name, default)
@@ -117,47 +117,53 @@ def model(raw: Any, depth: int = 0, old: bool | None = None) -> ModelConfig:
     """The model that a configuration describes.
 
     Raises:
-        Unreadable: it describes none, or one that no file of Keras would hold.
+        UnreadableModelError: it describes none, or one that no file of Keras would hold.
     """
     if depth > MAX_DEPTH:
-        raise Unreadable(f"The models are nested more than {MAX_DEPTH} levels deep.")
+        raise UnreadableModelError(f"The models are nested more than {MAX_DEPTH} levels deep.")
     if not isinstance(raw, dict) or not isinstance(raw.get("class_name"), str) or "config" not in raw:
-        raise Unreadable("This is not a Keras model; save the text of model.to_json(), or the model with model.save().")
+        raise UnreadableModelError(
+            "This is not a Keras model; save the text of model.to_json(), or the model with model.save()."
+        )
     kind, config = raw["class_name"], raw["config"]
     if kind not in MODELS:
-        raise Unreadable(
+        raise UnreadableModelError(
             f"The model is of the class {named(kind)}, whose code is not in the file; "
             "only Sequential and Functional models can be imported."
         )
     if isinstance(config, list):  # a Sequential as Keras 2.1 wrote it
         config = {"layers": config}
     if not isinstance(config, dict) or not isinstance(config.get("layers"), list):
-        raise Unreadable(f"The model {named(raw.get('name', kind))} has no list of layers; save it again.")
+        raise UnreadableModelError(f"The model {named(raw.get('name', kind))} has no list of layers; save it again.")
     if old is None:
         old = "module" not in raw and str(raw.get("keras_version", "2")).startswith(("1", "2"))
     layers: dict[str, LayerConfig] = {}
     for number, entry in enumerate(config["layers"]):
         layer = _layer(entry, number, depth, old)
         if layer.name in layers:
-            raise Unreadable(f"Two layers have the name {named(layer.name)}; names must be unique within a model.")
+            raise UnreadableModelError(
+                f"Two layers have the name {named(layer.name)}; names must be unique within a model."
+            )
         layers[layer.name] = layer
     if sum(len(layer.calls) for layer in layers.values()) + len(layers) > 2 * MAX_CALLS:
-        raise Unreadable(f"The model has more than {MAX_CALLS:,} layers, too many for one document.")
+        raise UnreadableModelError(f"The model has more than {MAX_CALLS:,} layers, too many for one document.")
     name = str(config.get("name") or kind.lower())
     if kind == "Sequential":
         return _sequential(name, layers, config)
     inputs, outputs = _ends(config.get("input_layers")), _ends(config.get("output_layers"))
     if not inputs or not outputs:
-        raise Unreadable(f"The model {named(name)} does not define its input and output tensors; save it again.")
+        raise UnreadableModelError(
+            f"The model {named(name)} does not define its input and output tensors; save it again."
+        )
     outputs = _counted(layers, outputs, old)
     for ref in outputs:
         if ref.layer not in layers:
-            raise Unreadable(
+            raise UnreadableModelError(
                 f"The model {named(name)} has the output layer {named(ref.layer)}, which does not exist in it."
             )
     for ref in inputs:
         if ref.layer not in layers or layers[ref.layer].kind != "InputLayer":
-            raise Unreadable(
+            raise UnreadableModelError(
                 f"The model {named(name)} has the input {named(ref.layer)}, which is not one of its InputLayers."
             )
     return ModelConfig(name, layers, inputs, outputs)
@@ -193,7 +199,7 @@ def _counted(layers: dict[str, LayerConfig], outputs: list[Ref], old: bool) -> l
 
 def _layer(entry: Any, number: int, depth: int, old: bool) -> LayerConfig:
     if not isinstance(entry, dict) or not isinstance(entry.get("class_name"), str):
-        raise Unreadable(f"Layer {number + 1} of the configuration has no class; save the model again.")
+        raise UnreadableModelError(f"Layer {number + 1} of the configuration has no class; save the model again.")
     config = entry.get("config")
     kind, module = entry["class_name"], str(entry.get("module") or "")
     if kind in MODELS:
@@ -202,7 +208,7 @@ def _layer(entry: Any, number: int, depth: int, old: bool) -> LayerConfig:
         found = LayerConfig(kind, name, module, config if isinstance(config, dict) else {}, model=inner, old=old)
     else:
         if not isinstance(config, dict):
-            raise Unreadable(f"Layer {number + 1} ({named(kind)}) has no settings; save the model again.")
+            raise UnreadableModelError(f"Layer {number + 1} ({named(kind)}) has no settings; save the model again.")
         name = str(entry.get("name") or config.get("name") or f"layer_{number + 1}")
         found = LayerConfig(kind, name, module, config, old=old)
     nodes = entry.get("inbound_nodes", [])
@@ -216,12 +222,12 @@ def _call(node: Any) -> Call:
     if isinstance(node, dict):  # Keras 3
         args, kwargs = node.get("args", []), node.get("kwargs", {})
         if not isinstance(args, list) or not isinstance(kwargs, dict):
-            raise Unreadable("The inputs of a layer do not have the format of Keras; save the model again.")
+            raise UnreadableModelError("The inputs of a layer do not have the format of Keras; save the model again.")
         return Call(tuple(_tensors(part) for part in args), {key: _tensors(part) for key, part in kwargs.items()})
     if isinstance(node, list) and node and isinstance(node[0], str):
         node = [node]
     if not isinstance(node, list) or not node or not all(_is_ref(part) for part in node):
-        raise Unreadable("The inputs of a layer do not have the format of Keras; save the model again.")
+        raise UnreadableModelError("The inputs of a layer do not have the format of Keras; save the model again.")
     refs = [Ref(part[0], part[1], part[2]) for part in node]
     kwargs = {}
     for part in node:
@@ -247,7 +253,7 @@ def _tensors(part: Any) -> Any:
         inner = part.get("config")
         history = inner.get("keras_history") if isinstance(inner, dict) else None
         if history is None or not _is_ref(history):
-            raise Unreadable("A tensor has no source layer; save the model again.")
+            raise UnreadableModelError("A tensor has no source layer; save the model again.")
         return Ref(*history[:3])
     return part
 
@@ -272,7 +278,7 @@ def _ends(raw: Any) -> list[Ref]:
 
 def _sequential(name: str, layers: dict[str, LayerConfig], config: dict[str, Any]) -> ModelConfig:
     if not layers:
-        raise Unreadable(f"The Sequential model {named(name)} has no layers.")
+        raise UnreadableModelError(f"The Sequential model {named(name)} has no layers.")
     first = next(iter(layers.values()))
     if first.kind != "InputLayer":
         inner = first.model.layers[first.model.inputs[0].layer].config if first.model else first.config
@@ -289,7 +295,7 @@ def _sequential(name: str, layers: dict[str, LayerConfig], config: dict[str, Any
             None,
         )
         if shape is None:
-            raise Unreadable(
+            raise UnreadableModelError(
                 f"The Sequential model {named(name)} does not define the shape of its input; add an Input first, or "
                 "call the model once, and save it again."
             )

@@ -18,7 +18,7 @@ from typing import IO, Any
 import h5py  # type: ignore[import-untyped]
 import numpy as np
 
-from netloom.compile.importers.imported_model import Unreadable
+from netloom.compile.importers.imported_model import UnreadableModelError
 from netloom.core.text import plain
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
@@ -54,7 +54,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Weights | None]]:
     """The configuration of a Keras file, and its weights where it has any.
 
     Raises:
-        Unreadable: the file is damaged, too large, or none of Keras.
+        UnreadableModelError: the file is damaged, too large, or none of Keras.
     """
     try:
         if not is_zip(path):
@@ -64,7 +64,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Weights | None]]:
         with zipfile.ZipFile(path) as archive, TemporaryFile() as space:
             members = _members(archive)
             if CONFIG not in members:
-                raise Unreadable(
+                raise UnreadableModelError(
                     f"The zip has no {CONFIG}, so it is not a .keras file; save the model with model.save()."
                 )
             config = parsed(_text(archive, members[CONFIG]))
@@ -76,45 +76,53 @@ def opened(path: Path) -> Iterator[tuple[Any, Weights | None]]:
             with _hdf5(space) as file:
                 yield config, Weights(file, max(HARMLESS_BYTES, MAX_GROWTH * members[WEIGHTS].file_size))
     except _DAMAGED as error:
-        raise Unreadable(
+        raise UnreadableModelError(
             f"The zip is damaged or incomplete ({plain(str(error))[:80]}); save the model again."
         ) from None
     except OSError as error:
         reason = plain(error.strerror or str(error))[:80]
-        raise Unreadable(f"The file cannot be read ({reason}); check that it is there and complete.") from None
+        raise UnreadableModelError(
+            f"The file cannot be read ({reason}); check that it is there and complete."
+        ) from None
 
 
 def parsed(data: bytes) -> Any:
     """JSON as data, within bounds."""
     if len(data) > MAX_CONFIG_BYTES:
-        raise Unreadable(f"The configuration is larger than {MAX_CONFIG_BYTES // 2**20} MiB, the limit for a model.")
+        raise UnreadableModelError(
+            f"The configuration is larger than {MAX_CONFIG_BYTES // 2**20} MiB, the limit for a model."
+        )
     try:
         found = json.loads(data.decode("utf-8"))
         return json.loads(found) if isinstance(found, str) else found  # some save the text of to_json() as JSON again
     except RecursionError:
-        raise Unreadable("The configuration is nested too deeply to be a model.") from None
+        raise UnreadableModelError("The configuration is nested too deeply to be a model.") from None
     except ValueError:
-        raise Unreadable("The configuration is not JSON; save the text of model.to_json(), or model.save().") from None
+        raise UnreadableModelError(
+            "The configuration is not JSON; save the text of model.to_json(), or model.save()."
+        ) from None
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     infos = archive.infolist()
     if len(infos) > MAX_MEMBERS:
-        raise Unreadable(f"The zip has {len(infos):,} members; the limit is {MAX_MEMBERS:,}.")
+        raise UnreadableModelError(f"The zip has {len(infos):,} members; the limit is {MAX_MEMBERS:,}.")
     found: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
         if stat.S_ISLNK(info.external_attr >> 16):
-            raise Unreadable(f"The zip contains the link {named(info.filename)}; only regular files are allowed.")
+            raise UnreadableModelError(
+                f"The zip contains the link {named(info.filename)}; only regular files are allowed."
+            )
         if info.filename.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", info.filename):
-            raise Unreadable(
+            raise UnreadableModelError(
                 f"The zip contains {named(info.filename)}, a path outside the archive, which is not allowed."
             )
         if info.filename in found:
-            raise Unreadable(f"The zip contains {named(info.filename)} twice; save the model again.")
+            raise UnreadableModelError(f"The zip contains {named(info.filename)} twice; save the model again.")
         if info.flag_bits & 1:
-            raise Unreadable(f"{named(info.filename)} is encrypted; save the model without a password.")
+            raise UnreadableModelError(f"{named(info.filename)} is encrypted; save the model without a password.")
         if info.file_size > max(HARMLESS_BYTES, MAX_RATIO * info.compress_size):
-            raise Unreadable(
+            raise UnreadableModelError(
                 f"{named(info.filename)} would unpack to more than {MAX_RATIO} times its size, which is not allowed."
             )
         found[info.filename] = info
@@ -128,13 +136,15 @@ def _text(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 def _copy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, space: IO[bytes]) -> None:
     if info.file_size > MAX_WEIGHTS_BYTES:
-        raise Unreadable(f"The weights take more than {MAX_WEIGHTS_BYTES // 2**30} GiB, the limit of an import.")
+        raise UnreadableModelError(
+            f"The weights take more than {MAX_WEIGHTS_BYTES // 2**30} GiB, the limit of an import."
+        )
     left = info.file_size
     with archive.open(info) as file:
         while chunk := file.read(_CHUNK):
             left -= len(chunk)
             if left < 0:
-                raise Unreadable("The zip contains more data than it declares; save the model again.")
+                raise UnreadableModelError("The zip contains more data than it declares; save the model again.")
             space.write(chunk)
 
 
@@ -142,7 +152,7 @@ def _hdf5(space: IO[bytes]) -> h5py.File:
     try:
         return h5py.File(space, "r")
     except (OSError, RuntimeError, ValueError, KeyError):
-        raise Unreadable(
+        raise UnreadableModelError(
             "The weights are not an HDF5 file or are damaged; save the model again with model.save()."
         ) from None
 
@@ -180,21 +190,27 @@ class Weights:
         found = self._member(self._group, name)
         try:
             return self._read(found, name)
-        except Unreadable:
+        except UnreadableModelError:
             raise
         except (OSError, RuntimeError, ValueError, TypeError, KeyError, MemoryError):
-            raise Unreadable("The weights are damaged; save the model again with model.save().") from None
+            raise UnreadableModelError("The weights are damaged; save the model again with model.save().") from None
 
     def _read(self, found: Any, name: str) -> np.ndarray:
         if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
-            raise Unreadable(f"The weights contain {named(name)}, which is not a plain array; save the model again.")
+            raise UnreadableModelError(
+                f"The weights contain {named(name)}, which is not a plain array; save the model again."
+            )
         if found.dtype.kind not in "fiu":
-            raise Unreadable(f"Weights of the type {named(found.dtype)} are not supported; save the model as float32.")
+            raise UnreadableModelError(
+                f"Weights of the type {named(found.dtype)} are not supported; save the model as float32."
+            )
         address = h5py.h5o.get_info(found.id).addr
         if address not in self._known:
             taken = sum(array.nbytes for array in self._known.values())
             if taken + int(found.size or 0) * 4 > self._room:
-                raise Unreadable("The weights would unpack to much more than the size of their file; save them again.")
+                raise UnreadableModelError(
+                    "The weights would unpack to much more than the size of their file; save them again."
+                )
             self._known[address] = np.asarray(found[()], dtype=np.float32)
         return self._known[address]
 
@@ -204,7 +220,7 @@ class Weights:
             link = group.get(name, getlink=True)
             found = group[name] if isinstance(link, h5py.HardLink) else None
         except (OSError, RuntimeError, KeyError, ValueError, TypeError):
-            raise Unreadable("The weights are damaged; save the model again with model.save().") from None
+            raise UnreadableModelError("The weights are damaged; save the model again with model.save().") from None
         if link is not None and found is None:
-            raise Unreadable(f"The weights contain the link {named(name)}; only plain arrays are allowed.")
+            raise UnreadableModelError(f"The weights contain the link {named(name)}; only plain arrays are allowed.")
         return found

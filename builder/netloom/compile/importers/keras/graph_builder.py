@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from netloom.compile.importers.imported_model import Unreadable
+from netloom.compile.importers.imported_model import UnreadableModelError
 from netloom.compile.importers.keras.config import LayerConfig
 from netloom.compile.importers.keras.container import Weights, named
 from netloom.compile.placement import place
@@ -88,7 +88,7 @@ class Job:
     def name(self, wanted: str) -> str:
         """A free name for a network."""
         if len(self.networks) >= MAX_NETWORKS:
-            raise Unreadable(f"The model holds more than {MAX_NETWORKS} models, too many for one document.")
+            raise UnreadableModelError(f"The model holds more than {MAX_NETWORKS} models, too many for one document.")
         name = free(wanted, {*self.networks, "main"})
         self.networks[name] = Network()
         return name
@@ -156,7 +156,7 @@ class Sheet:
     ) -> list[Value]:
         """One more node; all its outputs."""
         if len(self.nodes) >= MAX_NODES:
-            raise Unreadable(f"The model needs more than {MAX_NODES:,} layers, too many for one document.")
+            raise UnreadableModelError(f"The model needs more than {MAX_NODES:,} layers, too many for one document.")
         key = free(key or f"{self.owner.name}_{kind}", self.nodes)
         node = Node(id=key, type=kind, params=params)
         try:
@@ -259,7 +259,7 @@ class Sheet:
         try:
             drawn = Network(nodes=self.nodes, edges=tuple(self.edges)).ordered(self.nodes, self.nodes)
         except ValidationError as error:
-            raise Unreadable(f"The model cannot be imported: {error.errors()[0]['msg']}.") from None
+            raise UnreadableModelError(f"The model cannot be imported: {error.errors()[0]['msg']}.") from None
         return place(drawn)
 
 
@@ -310,7 +310,7 @@ class Use:
     def keep(self, value: Value, **arrays: np.ndarray) -> None:
         self.sheet.keep(value, **arrays)
 
-    def refuse(self, why: str) -> Unreadable:
+    def refuse(self, why: str) -> UnreadableModelError:
         return self.layer.refuse(why)
 
     def remark(self, text: str) -> None:
@@ -322,7 +322,7 @@ def is_value(value: object) -> bool:
 
 
 def fits(project: Project, weights: dict[str, torch.Tensor]) -> None:
-    """Raises `Unreadable` where weights do not belong to the project's module, by name and shape."""
+    """Raises `UnreadableModelError` where weights do not belong to the project's module, by name and shape."""
     from netloom.compile.module import module
 
     with torch.device("meta"):
@@ -330,11 +330,13 @@ def fits(project: Project, weights: dict[str, torch.Tensor]) -> None:
     for name, tensor in weights.items():
         if expected.get(name) != tuple(tensor.shape):
             wanted = expected.get(name, "none")
-            raise Unreadable(
+            raise UnreadableModelError(
                 f"The weights {named(name)} have the shape {tuple(tensor.shape)}, but the configuration needs "
                 f"{wanted}; the configuration and the weights belong to different models."
             )
     missing = [name for name in expected if name not in weights and math.prod(expected[name])]
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing:
-        raise Unreadable(f"The file has no weights for {named(missing[0])}; save the model again with model.save().")
+        raise UnreadableModelError(
+            f"The file has no weights for {named(missing[0])}; save the model again with model.save()."
+        )

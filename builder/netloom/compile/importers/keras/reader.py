@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from netloom.compile.importers.imported_model import Imported, Unreadable
+from netloom.compile.importers.imported_model import ImportedModel, UnreadableModelError
 from netloom.compile.importers.keras import (
     activations,
     convolution,
@@ -23,7 +23,7 @@ from netloom.compile.importers.keras.container import CONFIG, MAX_CONFIG_BYTES, 
 from netloom.compile.importers.keras.graph_builder import Job, Sheet, Use, Value, fits, free, is_value
 from netloom.compile.importers.keras.operator_table import LAYERS, OPERATIONS
 from netloom.compile.importers.keras.shared_models import merged
-from netloom.compile.importers.repeats import grouped
+from netloom.compile.importers.repeats import group_repeats
 from netloom.core.text import plain
 from netloom.document import Preparation, Project
 from netloom.document.project import SUBNETWORK
@@ -64,24 +64,24 @@ def looks_like_keras(path: Path) -> bool:
         return False
 
 
-def read_keras(path: Path) -> Imported:
+def read_keras(path: Path) -> ImportedModel:
     """The document that a Keras file describes, with its weights where it holds any.
 
     Raises:
-        Unreadable: the file is damaged, is none of Keras, or holds what has no layer here; it says which.
+        UnreadableModelError: the file is damaged, is none of Keras, or holds what has no layer here; it says which.
     """
     with opened(path) as (raw, weights):
         try:
             return _imported(raw, weights)
-        except Unreadable:
+        except UnreadableModelError:
             raise
         except RecursionError:
-            raise Unreadable("The configuration is nested too deeply to be a model.") from None
+            raise UnreadableModelError("The configuration is nested too deeply to be a model.") from None
         except MemoryError:
-            raise Unreadable("The model is too large for the memory of this machine.") from None
+            raise UnreadableModelError("The model is too large for the memory of this machine.") from None
 
 
-def _imported(raw: Any, weights: Weights | None) -> Imported:
+def _imported(raw: Any, weights: Weights | None) -> ImportedModel:
     config = model(raw)
     job = Job(weights is not None)
     sheet = _drawn(config, job, weights)
@@ -90,7 +90,7 @@ def _imported(raw: Any, weights: Weights | None) -> Imported:
     project = _thawed(project, job)
     analysis = analyse(project)
     if analysis.errors:
-        raise Unreadable(f"The model cannot be imported: {plain(analysis.errors[0].message)}")
+        raise UnreadableModelError(f"The model cannot be imported: {plain(analysis.errors[0].message)}")
     project, tensors = merged(project, sheet.weights)
     for remark in _training(config):
         job.remark(remark)
@@ -99,7 +99,7 @@ def _imported(raw: Any, weights: Weights | None) -> Imported:
     else:
         fits(project, tensors)
     prepare: Preparation | None = "none" if _prepares(config) else None
-    return grouped(Imported(project, tensors, tuple(job.remarks), prepare))
+    return group_repeats(ImportedModel(project, tensors, tuple(job.remarks), prepare))
 
 
 def _prepares(config: ModelConfig) -> bool:
@@ -208,7 +208,7 @@ def _use(
     use = Use(sheet, layer, args, kwargs, holder, _flat(config, layer))
     try:
         return [handler(use)]
-    except Unreadable:
+    except UnreadableModelError:
         raise
     except _BUGS as error:
         raise layer.refuse(f"has settings or weights that cannot be read ({plain(str(error))[:100]})") from None
@@ -217,7 +217,9 @@ def _use(
 def _value(known: dict[tuple[str, int], list[Value]], ref: Ref, config: ModelConfig) -> Value:
     found = known.get((ref.layer, ref.call), [])
     if not 0 <= ref.output < len(found):
-        raise Unreadable(f"The layer {named(ref.layer)} of {named(config.name)} has no output {ref.output + 1}.")
+        raise UnreadableModelError(
+            f"The layer {named(ref.layer)} of {named(config.name)} has no output {ref.output + 1}."
+        )
     return found[ref.output]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.imported_model import ONNX, Imported, Unreadable
+from netloom.compile.importers.imported_model import ONNX_EVALUATION, ImportedModel, UnreadableModelError
 from netloom.compile.importers.onnx.array_views import owner, untransposed
 from netloom.compile.importers.onnx.constant_folding import computed
 from netloom.compile.importers.onnx.graph_builder import BATCH, Constant, Drawing, Refusal, Tensor, Value
@@ -18,8 +18,8 @@ from netloom.compile.importers.onnx.parser import LIMIT, Entry, Graph, Operator,
 from netloom.compile.importers.onnx.patterns import activations
 from netloom.compile.importers.onnx.projections import gather
 from netloom.compile.importers.onnx.weight_tying import share
-from netloom.compile.importers.preparation import of_export
-from netloom.compile.importers.repeats import grouped
+from netloom.compile.importers.preparation import parse_exported_preprocessing
+from netloom.compile.importers.repeats import group_repeats
 from netloom.compile.placement import place
 from netloom.core.text import plain
 from netloom.document import Network, Project
@@ -31,27 +31,27 @@ IMAGE_SIDE, STEPS = 224, 64
 _ERRORS = (ValueError, TypeError, KeyError, IndexError, OverflowError, ZeroDivisionError, AttributeError, MemoryError)
 
 
-def import_file(path: str | Path, name: str = "") -> Imported:
+def import_file(path: str | Path, name: str = "") -> ImportedModel:
     """A document and its weights from an ONNX file.
 
     Raises:
-        Unreadable: the file is no ONNX file, or holds what cannot be drawn.
+        UnreadableModelError: the file is no ONNX file, or holds what cannot be drawn.
     """
     path = Path(path)
     try:
         if path.stat().st_size > LIMIT:
-            raise Unreadable("The file is larger than 2 GiB, the limit of ONNX.")
+            raise UnreadableModelError("The file is larger than 2 GiB, the limit of ONNX.")
         content = path.read_bytes()
     except OSError as error:
-        raise Unreadable(f"{plain(str(path))[:200]} cannot be read: {error.strerror}.") from None
+        raise UnreadableModelError(f"{plain(str(path))[:200]} cannot be read: {error.strerror}.") from None
     return import_bytes(content, name or plain(path.stem)[:200])
 
 
-def import_bytes(content: bytes, name: str = "") -> Imported:
+def import_bytes(content: bytes, name: str = "") -> ImportedModel:
     """A document and its weights from the content of an ONNX file.
 
     Raises:
-        Unreadable: it is no ONNX file, or holds what cannot be drawn.
+        UnreadableModelError: it is no ONNX file, or holds what cannot be drawn.
     """
     return _Import(read(content), name).made()
 
@@ -72,7 +72,7 @@ class _Import:
                 self.readers.setdefault(key, []).append(item)
         self.skipped: set[int] = set()
 
-    def made(self) -> Imported:
+    def made(self) -> ImportedModel:
         self._check()
         for number, entry in enumerate(self.graph.inputs):
             self._input(entry, number)
@@ -85,12 +85,12 @@ class _Import:
             try:
                 self._operator(item, patterns)
             except Refusal as error:
-                raise Unreadable(
+                raise UnreadableModelError(
                     f"The operator {item.type} ({short(item.name)!r}) cannot be imported: {error}."
                 ) from None
             except _ERRORS as error:
                 text = plain(str(error))[:200]
-                raise Unreadable(
+                raise UnreadableModelError(
                     f"The operator {item.type} ({short(item.name)!r}) does not follow the ONNX specification: {text}."
                 ) from None
         for number, key in enumerate(self.graph.outputs):
@@ -103,7 +103,7 @@ class _Import:
         if unknown:
             names = ", ".join(short(kind) for kind in unknown[:12])
             more = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
-            raise Unreadable(f"No layer corresponds to these operators of the file: {names}{more}.")
+            raise UnreadableModelError(f"No layer corresponds to these operators of the file: {names}{more}.")
 
     def _unneeded(self, patterns: dict[str, Any]) -> set[int]:
         """The operators on which no output depends, or for which an activation stands."""
@@ -146,7 +146,7 @@ class _Import:
         try:
             key = self.draw.node("Input", None, "input" if len(self.graph.inputs) == 1 else entry.name, **params)
         except Refusal as error:
-            raise Unreadable(f"The input {short(entry.name)!r} cannot be imported: {error}.") from None
+            raise UnreadableModelError(f"The input {short(entry.name)!r} cannot be imported: {error}.") from None
         self.values[entry.name] = self.draw.output(key)
 
     def _operator(self, item: Operator, patterns: dict[str, Any]) -> None:
@@ -215,7 +215,9 @@ class _Import:
     def _output(self, key: str, number: int) -> None:
         value = self.values.get(key)
         if value is None:
-            raise Unreadable(f"The output {short(key)!r} is not computed by any operator; the file is damaged.")
+            raise UnreadableModelError(
+                f"The output {short(key)!r} is not computed by any operator; the file is damaged."
+            )
         if isinstance(value, Constant):
             self.draw.remark(f"The output {short(key)!r} does not depend on the input, so it was left out.")
             return
@@ -229,9 +231,9 @@ class _Import:
             made = self.draw.straight(value)
             self.draw.node("Output", made, "output", name=plain(key)[:64] or f"output {number + 1}")
         except Refusal as error:
-            raise Unreadable(f"The output {short(key)!r} cannot be imported: {error}.") from None
+            raise UnreadableModelError(f"The output {short(key)!r} cannot be imported: {error}.") from None
 
-    def _finished(self) -> Imported:
+    def _finished(self) -> ImportedModel:
         """The document without the nodes that lead nowhere, checked, and its weights as tensors."""
         import torch
 
@@ -242,22 +244,24 @@ class _Import:
         for key, name in attention.items():
             self.draw.rename(key, name or "attention")
         if all(item.type != "Dropout" for item in self.graph.operators):
-            self.draw.remark(ONNX)
+            self.draw.remark(ONNX_EVALUATION)
         nodes = self.draw.nodes
         if len(nodes) > MAX_NODES:
-            raise Unreadable(f"The network has {len(nodes):,} nodes; a document can have at most {MAX_NODES:,}.")
+            raise UnreadableModelError(
+                f"The network has {len(nodes):,} nodes; a document can have at most {MAX_NODES:,}."
+            )
         network = Network(nodes=nodes, edges=tuple(self.draw.edges)).ordered(nodes, nodes)
         project = Project(name=self.name, networks={"main": place(network)})
         errors = analyse(project).errors
         if errors:
-            raise Unreadable(f"The imported network is not valid: {plain(errors[0].message)}")
+            raise UnreadableModelError(f"The imported network is not valid: {plain(errors[0].message)}")
         weights = {
             f"{key}.{part}": torch.from_numpy(np.array(array, order="C"))
             for key, parts in self.draw.weights.items()
             for part, array in parts.items()
         }
-        prepare = of_export(self.graph.preprocess)
-        return grouped(Imported(project, weights, tuple(self.draw.remarks), prepare), untie=True)
+        prepare = parse_exported_preprocessing(self.graph.preprocess)
+        return group_repeats(ImportedModel(project, weights, tuple(self.draw.remarks), prepare), untie=True)
 
 
 _FOLDED = {

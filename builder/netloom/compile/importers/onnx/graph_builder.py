@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.imported_model import Unreadable
+from netloom.compile.importers.imported_model import UnreadableModelError
 from netloom.compile.importers.onnx.array_views import stretch
 from netloom.core.text import plain
 from netloom.document import Edge, Node, is_identifier
@@ -120,12 +120,14 @@ class Drawing:
         """The nodes that an output reads, directly or not, those whose weights these use, and all inputs.
 
         Raises:
-            Unreadable: no output depends on an input.
+            UnreadableModelError: no output depends on an input.
         """
         found = {key for key, node in self.nodes.items() if node.type == "Input"}
         waiting = [key for key, node in self.nodes.items() if node.type == "Output"]
         if not waiting:
-            raise Unreadable("None of the network's outputs depends on its inputs, so there is nothing to import.")
+            raise UnreadableModelError(
+                "None of the network's outputs depends on its inputs, so there is nothing to import."
+            )
         while waiting:
             key = waiting.pop()
             if key not in found:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from netloom.compile.importers.imported_model import Unreadable
+from netloom.compile.importers.imported_model import UnreadableModelError
 from netloom.core.text import plain
 
 LIMIT = 2 * 2**30
@@ -80,32 +80,36 @@ def read(content: bytes) -> Graph:
     """The graph of a file.
 
     Raises:
-        Unreadable: the file is damaged, too large, or needs other files.
+        UnreadableModelError: the file is damaged, too large, or needs other files.
     """
     if len(content) > LIMIT:
-        raise Unreadable("The file is larger than 2 GiB, the limit of ONNX.")
+        raise UnreadableModelError("The file is larger than 2 GiB, the limit of ONNX.")
     try:
         model = onnx.ModelProto.FromString(content)
     except Exception:  # what the protocol buffers raise has no class of its own
-        raise Unreadable("This is not an ONNX file, or it is damaged; export it again.") from None
+        raise UnreadableModelError("This is not an ONNX file, or it is damaged; export it again.") from None
     graph = model.graph
     if not graph.node and not graph.output:
-        raise Unreadable("The file contains no ONNX network; export it again.")
+        raise UnreadableModelError("The file contains no ONNX network; export it again.")
     if len(graph.node) > MAX_OPERATORS:
-        raise Unreadable(f"The network has {len(graph.node):,} operators; at most {MAX_OPERATORS:,} are supported.")
+        raise UnreadableModelError(
+            f"The network has {len(graph.node):,} operators; at most {MAX_OPERATORS:,} are supported."
+        )
     if graph.sparse_initializer:
-        raise Unreadable(
+        raise UnreadableModelError(
             "The weights of the file are sparse tensors, which are not supported; export it with dense tensors."
         )
     opset = next((item.version for item in model.opset_import if item.domain in DOMAINS), 0)
     if not 7 <= opset <= 100:
-        raise Unreadable(f"This file is of ONNX opset {opset}; opset 7 or later is needed; export it again.")
+        raise UnreadableModelError(f"This file is of ONNX opset {opset}; opset 7 or later is needed; export it again.")
     tensors = {text(item.name): array(item) for item in graph.initializer}
     inputs = [_entry(item) for item in graph.input if text(item.name) not in tensors]
     if not inputs or not graph.output:
-        raise Unreadable("The network has no input or no output, so there is nothing to import.")
+        raise UnreadableModelError("The network has no input or no output, so there is nothing to import.")
     if max(len(inputs), len(graph.output)) > MAX_INPUTS:
-        raise Unreadable(f"This network has more than {MAX_INPUTS} inputs or outputs, which is too many to import.")
+        raise UnreadableModelError(
+            f"This network has more than {MAX_INPUTS} inputs or outputs, which is too many to import."
+        )
     return Graph(
         opset,
         plain(text(graph.name))[:200],
@@ -121,23 +125,25 @@ def array(tensor: onnx.TensorProto) -> np.ndarray[Any, Any]:
     """A tensor of the file as an array.
 
     Raises:
-        Unreadable: it lies in another file, or its size is not what it says.
+        UnreadableModelError: it lies in another file, or its size is not what it says.
     """
     name = short(tensor.name)
     if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-        raise Unreadable(
+        raise UnreadableModelError(
             f"The weights {name!r} are in another file, which is not read; export the network as a single file "
             "(external_data=False)."
         )
     if tensor.data_type not in _FLOATS | _WHOLE:
-        raise Unreadable(f"The tensor {name!r} has a data type that is not supported; export it as float32.")
+        raise UnreadableModelError(f"The tensor {name!r} has a data type that is not supported; export it as float32.")
     dims = list(tensor.dims)
     if len(dims) > MAX_AXES or any(not 0 <= size <= 2**40 for size in dims) or math.prod(dims) > LIMIT:
-        raise Unreadable(f"The tensor {name!r} has an impossible shape; the file is damaged, so export it again.")
+        raise UnreadableModelError(
+            f"The tensor {name!r} has an impossible shape; the file is damaged, so export it again."
+        )
     try:
         found = np.asarray(numpy_helper.to_array(tensor))
     except Exception:
-        raise Unreadable(
+        raise UnreadableModelError(
             f"The tensor {name!r} has a different number of values than its shape; the file is damaged."
         ) from None
     if tensor.data_type in _FLOATS:
@@ -148,19 +154,21 @@ def array(tensor: onnx.TensorProto) -> np.ndarray[Any, Any]:
 def _entry(item: onnx.ValueInfoProto) -> Entry:
     name, kind = short(item.name), item.type.tensor_type
     if not item.type.HasField("tensor_type") or not kind.HasField("shape"):
-        raise Unreadable(f"The input {name!r} has no shape; export the network with example inputs.")
+        raise UnreadableModelError(f"The input {name!r} has no shape; export the network with example inputs.")
     if kind.elem_type not in _FLOATS | _WHOLE:
-        raise Unreadable(f"The input {name!r} holds neither real numbers nor integers, so it cannot be imported.")
+        raise UnreadableModelError(
+            f"The input {name!r} holds neither real numbers nor integers, so it cannot be imported."
+        )
     shape: list[int | None] = []
     for axis in kind.shape.dim:
         fixed = axis.HasField("dim_value")
         if fixed and not 1 <= axis.dim_value <= MAX_LENGTH:
-            raise Unreadable(
+            raise UnreadableModelError(
                 f"The input {name!r} has an axis of length {axis.dim_value}; 1 to {MAX_LENGTH:,} are supported."
             )
         shape.append(axis.dim_value if fixed else None)
     if not 2 <= len(shape) <= 6:
-        raise Unreadable(
+        raise UnreadableModelError(
             f"The input {name!r} has {len(shape)} axes; the batch axis and one to five more are supported."
         )
     return Entry(text(item.name), tuple(shape), kind.elem_type in _WHOLE)

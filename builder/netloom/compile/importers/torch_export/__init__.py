@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from netloom.compile.importers.imported_model import Imported, TrainingFacts, Unreadable
+from netloom.compile.importers.imported_model import ImportedModel, TrainingFacts, UnreadableModelError
 from netloom.compile.importers.torch_export.archive import looks_like_pt2, read
 from netloom.core.text import plain
 
 __all__ = ["import_file", "looks_like_pt2"]
 
 
-def import_file(path: str | Path, name: str = "", facts: TrainingFacts | None = None) -> Imported:
+def import_file(path: str | Path, name: str = "", facts: TrainingFacts | None = None) -> ImportedModel:
     """A document and its weights from an exported program; `facts` are what is known of its module besides.
 
     Raises:
-        Unreadable: the file is no exported program, or holds what cannot be drawn.
+        UnreadableModelError: the file is no exported program, or holds what cannot be drawn.
     """
-    from netloom.compile.importers.preparation import of_export
+    from netloom.compile.importers.preparation import parse_exported_preprocessing
     from netloom.compile.importers.torch_export.finalization import finished
     from netloom.compile.importers.torch_export.program import parse
     from netloom.compile.importers.torch_export.reader import Reader
@@ -29,8 +29,8 @@ def import_file(path: str | Path, name: str = "", facts: TrainingFacts | None = 
         reader = Reader(archive, parse(archive), facts)
         draw = reader.drawn()
         found = finished(draw, reader.owners, plain(name or path.stem)[:200] or "Imported network")
-        return replace(found, prepare=of_export(archive.preprocess))
+        return replace(found, prepare=parse_exported_preprocessing(archive.preprocess))
     except RecursionError:
-        raise Unreadable("The program is nested too deeply to be imported.") from None
+        raise UnreadableModelError("The program is nested too deeply to be imported.") from None
     except MemoryError:
-        raise Unreadable("The program is too large for the memory of this machine.") from None
+        raise UnreadableModelError("The program is too large for the memory of this machine.") from None

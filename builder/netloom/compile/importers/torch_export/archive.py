@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.imported_model import Unreadable
+from netloom.compile.importers.imported_model import UnreadableModelError
 from netloom.core.text import plain
 from netloom.data.limits import MAX_RATIO
 
@@ -86,22 +86,24 @@ def read(path: Path) -> Archive:
     """What an archive holds.
 
     Raises:
-        Unreadable: it is damaged, too large, of an older kind, or holds pickled objects.
+        UnreadableModelError: it is damaged, too large, of an older kind, or holds pickled objects.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             return _read(_Members(archive))
     except _DAMAGED as error:
         reason = plain(str(error))[:80]
-        raise Unreadable(f"The archive is damaged or incomplete ({reason}); {_AGAIN}.") from None
+        raise UnreadableModelError(f"The archive is damaged or incomplete ({reason}); {_AGAIN}.") from None
     except OSError as error:
         reason = plain(error.strerror or str(error))[:80]
-        raise Unreadable(f"The file cannot be read ({reason}); check that it is there and complete.") from None
+        raise UnreadableModelError(
+            f"The file cannot be read ({reason}); check that it is there and complete."
+        ) from None
 
 
 def _read(members: _Members) -> Archive:
     if members.has_old:
-        raise Unreadable(
+        raise UnreadableModelError(
             f"This program was written by an older PyTorch, as a pickle; {_AGAIN} of PyTorch 2.11 or later."
         )
     model = members.json(MODEL)
@@ -114,7 +116,9 @@ def _read(members: _Members) -> Archive:
             continue
         entries = members.json(folder + config).get("config")
         if not isinstance(entries, dict):
-            raise Unreadable(f"The list of weights, {config}, does not have the format of torch.export; {_AGAIN}.")
+            raise UnreadableModelError(
+                f"The list of weights, {config}, does not have the format of torch.export; {_AGAIN}."
+            )
         for name, entry in entries.items():
             with _told(name):
                 if entry.get("use_pickle") or entry.get("tensor_meta") is None:
@@ -131,17 +135,21 @@ def _read(members: _Members) -> Archive:
 def _told(name: str) -> Iterator[None]:
     try:
         yield
-    except Unreadable:
+    except UnreadableModelError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError):
-        raise Unreadable(f"The tensor {named(name)} does not have the format of torch.export; {_AGAIN}.") from None
+        raise UnreadableModelError(
+            f"The tensor {named(name)} does not have the format of torch.export; {_AGAIN}."
+        ) from None
 
 
 def _tensor(data: bytes, meta: dict[str, Any], name: str, order: str) -> Array:
     """Numbers of a file in their shape. Strides may only reach what the file holds."""
     kind = meta["dtype"]
     if kind not in KINDS:
-        raise Unreadable(f"The tensor {named(name)} has a data type that is not supported; save it as float32.")
+        raise UnreadableModelError(
+            f"The tensor {named(name)} has a data type that is not supported; save it as float32."
+        )
     sizes, strides = [whole(size) for size in meta["sizes"]], [whole(step) for step in meta["strides"]]
     offset = whole(meta["storage_offset"])
     width = np.dtype(KINDS[kind])
@@ -149,9 +157,13 @@ def _tensor(data: bytes, meta: dict[str, Any], name: str, order: str) -> Array:
     reach = offset + sum((size - 1) * step for size, step in zip(sizes, strides, strict=True))
     count = math.prod(sizes)
     if len(sizes) > MAX_AXES or min([0, offset, *sizes, *strides]) < 0 or count > max(len(flat), 1):
-        raise Unreadable(f"The tensor {named(name)} has an impossible shape; the file is damaged, so {_AGAIN}.")
+        raise UnreadableModelError(
+            f"The tensor {named(name)} has an impossible shape; the file is damaged, so {_AGAIN}."
+        )
     if count and not 0 <= reach < len(flat):
-        raise Unreadable(f"The tensor {named(name)} has a different number of values than its shape; {_AGAIN}.")
+        raise UnreadableModelError(
+            f"The tensor {named(name)} has a different number of values than its shape; {_AGAIN}."
+        )
     if not count:
         return np.zeros(sizes, np.float32)
     view = np.lib.stride_tricks.as_strided(
@@ -180,11 +192,11 @@ class _Members:
         self._known: dict[str, bytes] = {}
         infos = archive.infolist()
         if len(infos) > MAX_MEMBERS:
-            raise Unreadable(f"The archive has {len(infos):,} members; the limit is {MAX_MEMBERS:,}.")
+            raise UnreadableModelError(f"The archive has {len(infos):,} members; the limit is {MAX_MEMBERS:,}.")
         self.has_old = any(_old(info.filename) for info in infos)
         found = next((info.filename for info in infos if info.filename.endswith(MODEL)), None)
         if found is None and not self.has_old:
-            raise Unreadable(f"The archive contains no {MODEL}, so it is not an exported program; {_AGAIN}.")
+            raise UnreadableModelError(f"The archive contains no {MODEL}, so it is not an exported program; {_AGAIN}.")
         root = (found or "").removesuffix(MODEL)
         self._infos: dict[str, zipfile.ZipInfo] = {}
         for info in infos:
@@ -193,11 +205,11 @@ class _Members:
             _check(info)
             name = info.filename.removeprefix(root)
             if name in self._infos:
-                raise Unreadable(f"The archive contains {named(name)} twice; {_AGAIN}.")
+                raise UnreadableModelError(f"The archive contains {named(name)} twice; {_AGAIN}.")
             self._infos[name] = info
         if sum(info.file_size for info in self._infos.values()) > MAX_WEIGHTS_BYTES:
             size = MAX_WEIGHTS_BYTES // 2**30
-            raise Unreadable(f"The program takes more than {size} GiB, the limit of an import.")
+            raise UnreadableModelError(f"The program takes more than {size} GiB, the limit of an import.")
 
     def has(self, name: str) -> bool:
         return name in self._infos
@@ -205,13 +217,13 @@ class _Members:
     def raw(self, name: str) -> bytes:
         """A member as it is; one that several names share is read once."""
         if name not in self._infos:
-            raise Unreadable(f"The archive has no {named(name)}, which its list of weights names; {_AGAIN}.")
+            raise UnreadableModelError(f"The archive has no {named(name)}, which its list of weights names; {_AGAIN}.")
         if name not in self._known:
             info = self._infos[name]
             with self._archive.open(info) as file:
                 data = file.read(info.file_size + 1)
             if len(data) != info.file_size:
-                raise Unreadable(f"{named(name)} is shorter than it declares; {_AGAIN}.")
+                raise UnreadableModelError(f"{named(name)} is shorter than it declares; {_AGAIN}.")
             self._known[name] = data
         return self._known[name]
 
@@ -222,22 +234,26 @@ class _Members:
 
     def json(self, name: str) -> dict[str, Any]:
         if self._infos[name].file_size > MAX_JSON_BYTES:
-            raise Unreadable(f"{named(name)} is larger than {MAX_JSON_BYTES // 2**20} MiB, the limit for a program.")
+            raise UnreadableModelError(
+                f"{named(name)} is larger than {MAX_JSON_BYTES // 2**20} MiB, the limit for a program."
+            )
         try:
             found = json.loads(self.raw(name))
         except RecursionError:
-            raise Unreadable(f"{named(name)} is nested too deeply to be a program.") from None
+            raise UnreadableModelError(f"{named(name)} is nested too deeply to be a program.") from None
         except ValueError:
-            raise Unreadable(f"{named(name)} is not JSON; the file is damaged, so {_AGAIN}.") from None
+            raise UnreadableModelError(f"{named(name)} is not JSON; the file is damaged, so {_AGAIN}.") from None
         if not isinstance(found, dict):
-            raise Unreadable(f"{named(name)} does not have the format of torch.export; {_AGAIN}.")
+            raise UnreadableModelError(f"{named(name)} does not have the format of torch.export; {_AGAIN}.")
         return found
 
 
 def _check(info: zipfile.ZipInfo) -> None:
     if stat.S_ISLNK(info.external_attr >> 16):
-        raise Unreadable(f"The archive contains the link {named(info.filename)}; only regular files are allowed.")
+        raise UnreadableModelError(
+            f"The archive contains the link {named(info.filename)}; only regular files are allowed."
+        )
     if info.flag_bits & 1:
-        raise Unreadable(f"{named(info.filename)} is encrypted; save the program without a password.")
+        raise UnreadableModelError(f"{named(info.filename)} is encrypted; save the program without a password.")
     if info.file_size > max(HARMLESS_BYTES, MAX_RATIO * info.compress_size):
-        raise Unreadable(f"{named(info.filename)} would unpack to more than {MAX_RATIO} times its size.")
+        raise UnreadableModelError(f"{named(info.filename)} would unpack to more than {MAX_RATIO} times its size.")

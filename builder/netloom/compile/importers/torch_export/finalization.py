@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.imported_model import Imported, Unreadable
+from netloom.compile.importers.imported_model import ImportedModel, UnreadableModelError
 from netloom.compile.importers.onnx.graph_builder import Array, Drawing
-from netloom.compile.importers.repeats import grouped
+from netloom.compile.importers.repeats import group_repeats
 from netloom.compile.importers.torch_export.grouping import Grouping, Item, called
 from netloom.compile.importers.torch_export.parametrization import free
 from netloom.compile.importers.torch_export.program import Module
@@ -20,24 +20,26 @@ from netloom.document.project import MAX_NODES, SUBNETWORK
 from netloom.validation import analyse
 
 
-def finished(draw: Drawing, owners: Mapping[str, tuple[Module, ...]], name: str) -> Imported:
+def finished(draw: Drawing, owners: Mapping[str, tuple[Module, ...]], name: str) -> ImportedModel:
     """The document of a drawing, checked, and its weights as tensors.
 
     Raises:
-        Unreadable: it is too large, or no document that works.
+        UnreadableModelError: it is too large, or no document that works.
     """
     if len(draw.nodes) > MAX_NODES:
-        raise Unreadable(f"The network has {len(draw.nodes):,} nodes; a document can have at most {MAX_NODES:,}.")
+        raise UnreadableModelError(
+            f"The network has {len(draw.nodes):,} nodes; a document can have at most {MAX_NODES:,}."
+        )
     modules = _grouped(draw, owners, name)
     if modules is not None and not analyse(modules[0]).errors:
-        return Imported(modules[0], tensors(modules[1]), tuple(dict.fromkeys([*draw.remarks, *modules[2]])))
+        return ImportedModel(modules[0], tensors(modules[1]), tuple(dict.fromkeys([*draw.remarks, *modules[2]])))
     network = Network(nodes=dict(draw.nodes), edges=tuple(draw.edges)).ordered(draw.nodes, draw.nodes)
     project = Project(name=name, networks={"main": place(network)})
     weights = {f"{key}.{part}": array for key, parts in draw.weights.items() for part, array in parts.items()}
     errors = analyse(project).errors
     if errors:
-        raise Unreadable(f"The imported network is not valid: {plain(errors[0].message)}")
-    return grouped(Imported(project, tensors(weights), tuple(draw.remarks)))
+        raise UnreadableModelError(f"The imported network is not valid: {plain(errors[0].message)}")
+    return group_repeats(ImportedModel(project, tensors(weights), tuple(draw.remarks)))
 
 
 def _grouped(
@@ -55,7 +57,7 @@ def _grouped(
         for key, node in draw.nodes.items()
     }
     grouping = Grouping(items, draw.specs)
-    grouping.grouped()
+    grouping.group_repeats()
     if not grouping.networks:
         return None
     names: dict[str, str] = {}

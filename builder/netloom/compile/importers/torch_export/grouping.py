@@ -58,7 +58,7 @@ class Grouping:
         self.remarks: list[str] = []
         self.blocked = self._blocked()
 
-    def grouped(self) -> None:
+    def group_repeats(self) -> None:
         """Put modules together until there is no more to put together."""
         wanted = self._wanted()
         heights = self._heights(wanted)

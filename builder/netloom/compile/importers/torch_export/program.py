@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from netloom.compile.importers.imported_model import Unreadable
+from netloom.compile.importers.imported_model import UnreadableModelError
 from netloom.compile.importers.torch_export.archive import Archive, named, whole
 
 MAX_NODES = 20_000
@@ -105,21 +105,23 @@ def parse(archive: Archive) -> Program:
     """The program of an archive.
 
     Raises:
-        Unreadable: it is not written as torch.export writes it.
+        UnreadableModelError: it is not written as torch.export writes it.
     """
     try:
         return _program(archive)
-    except Unreadable:
+    except UnreadableModelError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, OverflowError):
-        raise Unreadable(f"The program does not have the format of torch.export; {_AGAIN}.") from None
+        raise UnreadableModelError(f"The program does not have the format of torch.export; {_AGAIN}.") from None
 
 
 def _program(archive: Archive) -> Program:
     module = archive.model["graph_module"]
     graph, signature = module["graph"], module["signature"]
     if len(graph["nodes"]) > MAX_NODES:
-        raise Unreadable(f"This program has {len(graph['nodes']):,} operators; at most {MAX_NODES:,} are supported.")
+        raise UnreadableModelError(
+            f"This program has {len(graph['nodes']):,} operators; at most {MAX_NODES:,} are supported."
+        )
     weights: dict[str, str] = {}
     buffers: set[str] = set()
     values: dict[str, Any] = {}
@@ -138,7 +140,7 @@ def _program(archive: Archive) -> Program:
             kind
         )
         if key is None:
-            raise Unreadable(f"The program contains a Python object ({named(kind)}), which is never loaded.")
+            raise UnreadableModelError(f"The program contains a Python object ({named(kind)}), which is never loaded.")
         name, own = str(body["arg"]["name"]), str(body[key])
         weights[name] = own
         if kind != "parameter":
@@ -149,11 +151,13 @@ def _program(archive: Archive) -> Program:
         if kind == "user_output" and "as_tensor" in body["arg"]:
             outputs.append(str(body["arg"]["as_tensor"]["name"]))
         elif kind in ("buffer_mutation", "user_input_mutation"):
-            raise Unreadable("The program modifies its buffers or inputs; export it after model.eval().")
+            raise UnreadableModelError("The program modifies its buffers or inputs; export it after model.eval().")
     if not inputs or not outputs:
-        raise Unreadable("The program has no tensor as input or output, so there is nothing to import.")
+        raise UnreadableModelError("The program has no tensor as input or output, so there is nothing to import.")
     if max(len(inputs), len(outputs)) > MAX_INPUTS:
-        raise Unreadable(f"This program has more than {MAX_INPUTS} inputs or outputs, which is too many to import.")
+        raise UnreadableModelError(
+            f"This program has more than {MAX_INPUTS} inputs or outputs, which is too many to import."
+        )
     operators = tuple(_operator(node) for node in graph["nodes"])
     _ordered(operators, {*weights, *values, *(entry.name for entry in inputs)})
     learned = [name for name in weights if name not in buffers]
@@ -173,13 +177,15 @@ def _ordered(operators: tuple[Operator, ...], known: set[str]) -> None:
     for item in operators:
         for name in item.names():
             if name in known:
-                raise Unreadable(f"The program computes {named(name)} twice; the file is damaged, so {_AGAIN}.")
+                raise UnreadableModelError(
+                    f"The program computes {named(name)} twice; the file is damaged, so {_AGAIN}."
+                )
             known.add(name)
     seen = known - {name for item in operators for name in item.names()}
     for item in operators:
         for name in item.reads():
             if name not in seen:
-                raise Unreadable(
+                raise UnreadableModelError(
                     f"{named(item.name)} reads {named(name)}, which no earlier operator computes; {_AGAIN}."
                 )
         seen.update(item.names())
@@ -193,13 +199,13 @@ def _entry(name: str, graph: dict[str, Any]) -> Entry:
         free.append(expression is not None)
         shape.append(whole((expression or {}).get("hint") or 0) if expression is not None else whole(size))
     if meta["dtype"] not in WHOLE | FLOATS:
-        raise Unreadable(f"The input {named(name)} has a data type that is not supported.")
+        raise UnreadableModelError(f"The input {named(name)} has a data type that is not supported.")
     if not 2 <= len(shape) <= 6:
-        raise Unreadable(
+        raise UnreadableModelError(
             f"The input {named(name)} has {len(shape)} axes; the batch axis and one to five more are supported."
         )
     if any(not 1 <= size <= MAX_LENGTH for size, is_free in zip(shape, free, strict=True) if not is_free):
-        raise Unreadable(
+        raise UnreadableModelError(
             f"The input {named(name)} has an axis of an impossible length; 1 to {MAX_LENGTH:,} are supported."
         )
     return Entry(name, tuple(shape), tuple(free), meta["dtype"] in WHOLE)

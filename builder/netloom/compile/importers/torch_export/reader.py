@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from netloom.compile.importers.imported_model import TrainingFacts, Unreadable
+from netloom.compile.importers.imported_model import TrainingFacts, UnreadableModelError
 from netloom.compile.importers.onnx.graph_builder import BATCH, Constant, Drawing, Refusal, Tensor
 from netloom.compile.importers.onnx.projections import gather
 from netloom.compile.importers.onnx.weight_tying import share
@@ -59,7 +59,7 @@ class Reader:
         """The drawing, without what leads nowhere.
 
         Raises:
-            Unreadable: an operator cannot be drawn; it says which and why.
+            UnreadableModelError: an operator cannot be drawn; it says which and why.
         """
         self._check()
         for entry in self.program.inputs:
@@ -88,7 +88,7 @@ class Reader:
         sizes = {entry.shape[0] for entry in entries if not entry.open[entry.batch]}
         if len(sizes) > 1 or any(entry.open[entry.batch] for entry in entries):
             names = ", ".join(named(entry.name) for entry in entries)
-            raise Unreadable(
+            raise UnreadableModelError(
                 f"The inputs {names} differ in the length of their first axis, which must be the batch axis; export "
                 "the program with a batch axis in front of every input."
             )
@@ -102,7 +102,7 @@ class Reader:
         if unknown:
             names = ", ".join(plain(kind)[:60] for kind in unknown[:12])
             more = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
-            raise Unreadable(f"No layer corresponds to these operators of the program: {names}{more}.")
+            raise UnreadableModelError(f"No layer corresponds to these operators of the program: {names}{more}.")
 
     def _needed(self) -> set[str]:
         """The operators on which an output depends."""
@@ -141,7 +141,7 @@ class Reader:
             born = {name: at for at, other in enumerate(self.program.operators) for name in other.names()}
             for name, at in last.items():
                 if at > place and name not in own and root(name) == root(source) and born.get(name, -1) < place:
-                    raise Unreadable(
+                    raise UnreadableModelError(
                         f"The operator {named(item.name)} ({item.type}) writes into a part of a tensor, which is "
                         "not supported; use torch.cat or torch.where instead."
                     )
@@ -168,7 +168,7 @@ class Reader:
         try:
             key = self.draw.node("Input", None, "input" if len(self.program.inputs) == 1 else entry.name, **params)
         except Refusal as error:
-            raise Unreadable(f"The input {named(entry.name)} cannot be imported: {error}.") from None
+            raise UnreadableModelError(f"The input {named(entry.name)} cannot be imported: {error}.") from None
         found = self.draw.output(key)
         if entry.batch:
             self.draw.remark(
@@ -201,10 +201,10 @@ class Reader:
             args = {name: self._filled(value, item) for name, value in item.args.items()}
             found = self._given(item, kind, args)
         except Refusal as error:
-            raise Unreadable(f"The operator {kind} ({_place(item)}) cannot be imported: {error}.") from None
+            raise UnreadableModelError(f"The operator {kind} ({_place(item)}) cannot be imported: {error}.") from None
         except _ERRORS as error:
             text = plain(str(error))[:200]
-            raise Unreadable(
+            raise UnreadableModelError(
                 f"The operator {kind} ({_place(item)}) does not match PyTorch's signature: {text}."
             ) from None
         for name, value in zip(item.outputs, found, strict=False):
@@ -306,7 +306,7 @@ class Reader:
             made = self.draw.straight(value)
             key = self.draw.node("Output", made, "output", name="output" if number == 0 else f"output {number + 1}")
         except Refusal as error:
-            raise Unreadable(f"The output {named(name)} cannot be imported: {error}.") from None
+            raise UnreadableModelError(f"The output {named(name)} cannot be imported: {error}.") from None
         for new in self.draw.nodes:
             self.owners.setdefault(new, ())
         self.owners[key] = ()
