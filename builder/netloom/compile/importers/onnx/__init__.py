@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from netloom.compile.importers.imported_model import ONNX_EVALUATION, ImportedModel, UnreadableModelError
-from netloom.compile.importers.onnx.array_views import owner, untransposed
+from netloom.compile.importers.layer_graph.array_views import owner, untransposed
+from netloom.compile.importers.layer_graph.attention_projections import gather
+from netloom.compile.importers.layer_graph.graph_builder import Drawing
+from netloom.compile.importers.layer_graph.values import BATCH, Constant, Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.weight_tying import share
 from netloom.compile.importers.onnx.constant_folding import computed
-from netloom.compile.importers.onnx.graph_builder import BATCH, Constant, Drawing, Refusal, Tensor, Value
 from netloom.compile.importers.onnx.operators import OPERATORS, Call, elementwise
 from netloom.compile.importers.onnx.parser import LIMIT, Entry, Graph, Operator, read, short
 from netloom.compile.importers.onnx.patterns import activations
-from netloom.compile.importers.onnx.projections import gather
-from netloom.compile.importers.onnx.weight_tying import share
 from netloom.compile.importers.preparation import parse_exported_preprocessing
 from netloom.compile.importers.repeats import group_repeats
 from netloom.compile.placement import place
@@ -77,10 +78,10 @@ class _Import:
         for number, entry in enumerate(self.graph.inputs):
             self._input(entry, number)
         patterns = activations(self.graph.operators, self.graph.tensors, self.graph.opset, self.graph.outputs)
-        dead = self._unneeded(patterns)
-        self.readers = {key: [item for item in found if id(item) not in dead] for key, found in self.readers.items()}
+        unused = self._unneeded(patterns)
+        self.readers = {key: [item for item in found if id(item) not in unused] for key, found in self.readers.items()}
         for item in self.graph.operators:
-            if id(item) in dead or id(item) in self.skipped:
+            if id(item) in unused or id(item) in self.skipped:
                 continue
             try:
                 self._operator(item, patterns)
@@ -98,25 +99,25 @@ class _Import:
         return self._finished()
 
     def _check(self) -> None:
-        known = set(OPERATORS) | _FOLDED
-        unknown = sorted({item.type for item in self.graph.operators} - known)
+        supported = set(OPERATORS) | _FOLDED
+        unknown = sorted({item.type for item in self.graph.operators} - supported)
         if unknown:
             names = ", ".join(short(kind) for kind in unknown[:12])
-            more = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
-            raise UnreadableModelError(f"No layer corresponds to these operators of the file: {names}{more}.")
+            others = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
+            raise UnreadableModelError(f"No layer corresponds to these operators of the file: {names}{others}.")
 
     def _unneeded(self, patterns: dict[str, Any]) -> set[int]:
         """The operators on which no output depends, or for which an activation stands."""
-        makers = {key: item for item in self.graph.operators for key in item.outputs if key}
-        wanted, waiting = set(), list(self.graph.outputs)
-        while waiting:
-            key = waiting.pop()
-            item = makers.get(key)
-            if item is None or id(item) in wanted:
+        producers = {key: item for item in self.graph.operators for key in item.outputs if key}
+        needed, pending = set(), list(self.graph.outputs)
+        while pending:
+            key = pending.pop()
+            item = producers.get(key)
+            if item is None or id(item) in needed:
                 continue
-            wanted.add(id(item))
-            waiting += [patterns[key][2]] if key in patterns else list(item.inputs)
-        return {id(item) for item in self.graph.operators} - wanted
+            needed.add(id(item))
+            pending += [patterns[key][2]] if key in patterns else list(item.inputs)
+        return {id(item) for item in self.graph.operators} - needed
 
     def _input(self, entry: Entry, number: int) -> None:
         shape: list[int] = []
@@ -149,51 +150,62 @@ class _Import:
             raise UnreadableModelError(f"The input {short(entry.name)!r} cannot be imported: {error}.") from None
         self.values[entry.name] = self.draw.output(key)
 
-    def _operator(self, item: Operator, patterns: dict[str, Any]) -> None:
-        if item.outputs and item.outputs[0] in patterns:
-            kind, params, source = patterns[item.outputs[0]]
+    def _operator(self, operator: Operator, patterns: dict[str, Any]) -> None:
+        if operator.outputs and operator.outputs[0] in patterns:
+            kind, params, source = patterns[operator.outputs[0]]
             value = self._value(source)
             if isinstance(value, Tensor):
-                self.values[item.outputs[0]] = elementwise(self.draw, kind, value, item.name, **params)
+                self.values[operator.outputs[0]] = elementwise(self.draw, kind, value, operator.name, **params)
                 return
-        inputs = tuple(self._value(key) for key in item.inputs)
-        if item.type in ("Shape", "Size") and isinstance(inputs[0], Tensor):
+        inputs = tuple(self._value(key) for key in operator.inputs)
+        if operator.type in ("Shape", "Size") and isinstance(inputs[0], Tensor):
             shape = np.asarray(inputs[0].shape, np.int64)
-            shape = shape[item.attributes.get("start") : item.attributes.get("end")]
-            self.values[item.outputs[0]] = Constant(shape if item.type == "Shape" else np.asarray(math.prod(shape)))
+            shape = shape[operator.attributes.get("start") : operator.attributes.get("end")]
+            self.values[operator.outputs[0]] = Constant(
+                shape if operator.type == "Shape" else np.asarray(math.prod(shape))
+            )
             return
         if not any(isinstance(value, Tensor) for value in inputs):
             arrays = [value.array if isinstance(value, Constant) else None for value in inputs]
-            found = computed(item, arrays)
-            if found is None:
+            arrays_out = computed(operator, arrays)
+            if arrays_out is None:
                 raise Refusal("none of its inputs depends on the inputs of the network")
-            for key, array in zip(item.outputs, found, strict=False):
+            for key, array in zip(operator.outputs, arrays_out, strict=False):
                 self.values |= {key: Constant(array, owner(self.draw.tables, array))} if key else {}
             return
-        if item.type not in OPERATORS:
+        if operator.type not in OPERATORS:
             raise Refusal("no layer corresponds to it if its inputs are computed")
-        feeds = frozenset(other.type for other in self.readers.get(item.outputs[0], []))
-        wanted = tuple(bool(self.readers.get(key) or key in self.graph.outputs) for key in item.outputs)
-        call = Call(item.type, item.name, inputs, item.attributes, self.draw, self.graph.opset, wanted, feeds)
-        follower = self._bias(item, inputs)
-        if follower is not None:
-            call, item = follower
-        for key, value in zip(item.outputs, OPERATORS[call.type](call), strict=False):
+        reader_types = frozenset(other.type for other in self.readers.get(operator.outputs[0], []))
+        used_outputs = tuple(bool(self.readers.get(key) or key in self.graph.outputs) for key in operator.outputs)
+        call = Call(
+            operator.type,
+            operator.name,
+            inputs,
+            operator.attributes,
+            self.draw,
+            self.graph.opset,
+            used_outputs,
+            reader_types,
+        )
+        fused = self._bias(operator, inputs)
+        if fused is not None:
+            call, operator = fused
+        for key, value in zip(operator.outputs, OPERATORS[call.type](call), strict=False):
             if key and value is not None:
                 self.values[key] = value
 
-    def _bias(self, item: Operator, inputs: tuple[Value | None, ...]) -> tuple[Call, Operator] | None:
+    def _bias(self, operator: Operator, inputs: tuple[Value | None, ...]) -> tuple[Call, Operator] | None:
         """A product with fixed weights and the constant that is added to it right after, as one linear layer."""
-        readers = self.readers.get(item.outputs[0], [])
+        readers = self.readers.get(operator.outputs[0], [])
         if (
-            item.type != "MatMul"
+            operator.type != "MatMul"
             or len(readers) != 1
             or readers[0].type != "Add"
-            or item.outputs[0] in self.graph.outputs
+            or operator.outputs[0] in self.graph.outputs
         ):
             return None
         weight = inputs[1]
-        other = next((key for key in readers[0].inputs if key != item.outputs[0]), "")
+        other = next((key for key in readers[0].inputs if key != operator.outputs[0]), "")
         bias = self.values.get(other)
         if not isinstance(weight, Constant) or weight.array.ndim != 2 or not isinstance(bias, Constant):
             return None
@@ -201,7 +213,7 @@ class _Import:
             return None
         self.skipped.add(id(readers[0]))
         return (
-            Call("BiasedMatMul", item.name, (inputs[0], weight, bias), {}, self.draw, self.graph.opset),
+            Call("BiasedMatMul", operator.name, (inputs[0], weight, bias), {}, self.draw, self.graph.opset),
             readers[0],
         )
 
@@ -226,10 +238,10 @@ class _Import:
                 self.draw.remark(
                     f"The output {short(key)!r} has the batch as axis {value.batch + 1} in the file and as axis 1 here."
                 )
-                rest = [group for group in value.axes if group != (0,)]
-                value = replace(value, axes=((0,), *rest))
-            made = self.draw.straight(value)
-            self.draw.node("Output", made, "output", name=plain(key)[:64] or f"output {number + 1}")
+                others = [group for group in value.axes if group != (0,)]
+                value = replace(value, axes=((0,), *others))
+            batch_first = self.draw.straight(value)
+            self.draw.node("Output", batch_first, "output", name=plain(key)[:64] or f"output {number + 1}")
         except Refusal as error:
             raise UnreadableModelError(f"The output {short(key)!r} cannot be imported: {error}.") from None
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.onnx.array_views import rows
-from netloom.compile.importers.onnx.graph_builder import BATCH, Array, Refusal
+from netloom.compile.importers.layer_graph.array_views import rows
+from netloom.compile.importers.layer_graph.values import BATCH, Array, Refusal
 from netloom.compile.importers.onnx.parser import Operator
 
 MOST = 2**27
@@ -31,37 +31,37 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
-def computed(operator: Operator, given: list[Array | None]) -> list[Array] | None:
+def computed(operator: Operator, arrays: list[Array | None]) -> list[Array] | None:
     """What an operator makes of known numbers; None where it is not one of those that are computed here."""
     kind, get = operator.type, operator.attributes.get
     if kind == "Constant":
         return [_constant(operator)]
-    x = given[0] if given else None
+    x = arrays[0] if arrays else None
     if kind == "ConstantOfShape" and x is not None:
         value = get("value")
         fill = np.zeros(1, np.float32) if value is None else value
         return [np.broadcast_to(fill.reshape(-1)[:1].reshape(()), tuple(map(int, x.reshape(-1))))]
-    if kind == "Expand" and x is not None and given[1] is not None:
-        asked = tuple(map(int, given[1].reshape(-1)))
-        return [np.broadcast_to(x, np.broadcast_shapes(x.shape, asked))]
+    if kind == "Expand" and x is not None and arrays[1] is not None:
+        target = tuple(map(int, arrays[1].reshape(-1)))
+        return [np.broadcast_to(x, np.broadcast_shapes(x.shape, target))]
     if x is None:
         return None
-    if any(math.prod(item.shape) > MOST for item in given if item is not None):
-        return _virtual(Known(operator, given, x))
+    if any(math.prod(item.shape) > MOST for item in arrays if item is not None):
+        return _virtual(Known(operator, arrays, x))
     with np.errstate(all="ignore"):
-        found = _of_numbers(Known(operator, given, x))
+        found = _of_numbers(Known(operator, arrays, x))
     if found is None:
         return None
     result = [found] if isinstance(found, np.ndarray | np.generic) else list(found)
     return [_kept(np.asarray(item), x) for item in result]
 
 
-def _kept(found: Array, x: Array) -> Array:
-    if math.prod(found.shape) > MOST:
+def _kept(result: Array, x: Array) -> Array:
+    if math.prod(result.shape) > MOST:
         raise Refusal("its result is too large")
-    if found.dtype.kind == "f":
-        return found.astype(np.float32, copy=False)  # a view stays one: see tying.py
-    return found if found.dtype == bool else found.astype(np.int64, copy=False)
+    if result.dtype.kind == "f":
+        return result.astype(np.float32, copy=False)  # a view stays one: see tying.py
+    return result if result.dtype == bool else result.astype(np.int64, copy=False)
 
 
 def _virtual(known: Known) -> list[Array] | None:
@@ -97,22 +97,22 @@ class Known:
     def get(self, name: str) -> Any:
         return self.operator.attributes.get(name)
 
-    def array(self, place: int) -> Array:
+    def array(self, index: int) -> Array:
         """An input that has to be there."""
-        found = self.given[place] if place < len(self.given) else None
-        if found is None:
-            raise Refusal(f"input {place + 1} is missing")
-        return np.asarray(found)
+        array = self.given[index] if index < len(self.given) else None
+        if array is None:
+            raise Refusal(f"input {index + 1} is missing")
+        return np.asarray(array)
 
-    def number(self, place: int) -> float:
+    def number(self, index: int) -> float:
         """The first number of an input."""
-        return float(self.array(place).reshape(-1)[0])
+        return float(self.array(index).reshape(-1)[0])
 
-    def whole(self, place: int, name: str) -> list[int] | None:
+    def whole(self, index: int, name: str) -> list[int] | None:
         """Whole numbers that are an attribute in older files and an input in newer ones."""
         value = self.get(name)
-        if value is None and place < len(self.given) and self.given[place] is not None:
-            value = [int(number) for number in self.array(place).reshape(-1)]
+        if value is None and index < len(self.given) and self.given[index] is not None:
+            value = [int(number) for number in self.array(index).reshape(-1)]
         return [value] if isinstance(value, int) else value
 
     def axis(self) -> int:
@@ -121,13 +121,13 @@ class Known:
 
 def _of_numbers(known: Known) -> Any:
     """What comes out, as one array or several; None for operators that are not computed here."""
-    kind, x, given = known.operator.type, known.x, known.given
+    kind, x, arrays = known.operator.type, known.x, known.given
     if kind in _UNARY:
         return _UNARY[kind](x)
-    if kind in _BINARY and len(given) == 2 and given[1] is not None:
-        if math.prod(np.broadcast_shapes(x.shape, given[1].shape)) > MOST and kind != "MatMul":
+    if kind in _BINARY and len(arrays) == 2 and arrays[1] is not None:
+        if math.prod(np.broadcast_shapes(x.shape, arrays[1].shape)) > MOST and kind != "MatMul":
             raise Refusal("its result is too large")
-        return _BINARY[kind](x, given[1])
+        return _BINARY[kind](x, arrays[1])
     return _OTHERS[kind](known) if kind in _OTHERS else None
 
 
@@ -137,8 +137,8 @@ def _cast(known: Known) -> Array:
 
 
 def _reshape(known: Known) -> Array:
-    asked = known.whole(1, "shape") or []
-    return known.x.reshape([known.x.shape[place] if size == 0 else size for place, size in enumerate(asked)])
+    target = known.whole(1, "shape") or []
+    return known.x.reshape([known.x.shape[place] if size == 0 else size for place, size in enumerate(target)])
 
 
 def _squeeze(known: Known) -> Array:
@@ -150,11 +150,11 @@ def _slice(known: Known) -> Array:
     starts, ends = known.whole(1, "starts") or [], known.whole(2, "ends") or []
     axes = known.whole(3, "axes") or list(range(len(starts)))
     steps = known.whole(4, "steps") or [1] * len(starts)
-    places: list[slice] = [slice(None)] * known.x.ndim
+    slices: list[slice] = [slice(None)] * known.x.ndim
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        places[axis] = slice(start, None if end < -(2**40) else end, step)
-    found: Array = known.x[tuple(places)]
-    return found
+        slices[axis] = slice(start, None if end < -(2**40) else end, step)
+    part: Array = known.x[tuple(slices)]
+    return part
 
 
 def _gather(known: Known) -> Array:
@@ -164,10 +164,10 @@ def _gather(known: Known) -> Array:
 
 
 def _range(known: Known) -> Array:
-    first, last, by = (known.number(place) for place in range(3))
-    if not by or (last - first) / by > MOST:
+    start, stop, step = (known.number(place) for place in range(3))
+    if not step or (stop - start) / step > MOST:
         raise Refusal("its range is infinite")
-    return np.arange(first, last, by).astype(known.x.dtype)
+    return np.arange(start, stop, step).astype(known.x.dtype)
 
 
 def _tile(known: Known) -> Array:

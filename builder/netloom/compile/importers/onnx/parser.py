@@ -141,14 +141,14 @@ def array(tensor: onnx.TensorProto) -> np.ndarray[Any, Any]:
             f"The tensor {name!r} has an impossible shape; the file is damaged, so export it again."
         )
     try:
-        found = np.asarray(numpy_helper.to_array(tensor))
+        values = np.asarray(numpy_helper.to_array(tensor))
     except Exception:
         raise UnreadableModelError(
             f"The tensor {name!r} has a different number of values than its shape; the file is damaged."
         ) from None
     if tensor.data_type in _FLOATS:
-        return found.astype(np.float32)
-    return found if found.dtype == bool else found.astype(np.int64)
+        return values.astype(np.float32)
+    return values if values.dtype == bool else values.astype(np.int64)
 
 
 def _entry(item: onnx.ValueInfoProto) -> Entry:
@@ -174,14 +174,14 @@ def _entry(item: onnx.ValueInfoProto) -> Entry:
     return Entry(text(item.name), tuple(shape), kind.elem_type in _WHOLE)
 
 
-def _operator(item: onnx.NodeProto, number: int) -> Operator:
-    known = item.domain in DOMAINS
+def _operator(node: onnx.NodeProto, number: int) -> Operator:
+    is_standard = node.domain in DOMAINS
     attributes: dict[str, Any] = {}
-    for attribute in item.attribute if known else ():
+    for attribute in node.attribute if is_standard else ():
         attributes[text(attribute.name)] = _plain(attribute)
-    kind = text(item.op_type) if known else f"{text(item.domain)}.{text(item.op_type)}"
-    inputs, outputs = tuple(map(text, item.input)), tuple(map(text, item.output))
-    return Operator(kind, text(item.name) or f"{kind}_{number}", inputs, outputs, attributes)
+    kind = text(node.op_type) if is_standard else f"{text(node.domain)}.{text(node.op_type)}"
+    inputs, outputs = tuple(map(text, node.input)), tuple(map(text, node.output))
+    return Operator(kind, text(node.name) or f"{kind}_{number}", inputs, outputs, attributes)
 
 
 def _plain(attribute: onnx.AttributeProto) -> Any:

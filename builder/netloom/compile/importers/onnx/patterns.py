@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from netloom.compile.importers.layer_graph.values import Array
 from netloom.compile.importers.onnx.constant_folding import computed
-from netloom.compile.importers.onnx.graph_builder import Array
 from netloom.compile.importers.onnx.parser import Operator
 
 _SCALAR = frozenset(
@@ -44,77 +44,77 @@ def activations(
     operators: tuple[Operator, ...], numbers: Mapping[str, Array], opset: int, outputs: tuple[str, ...]
 ) -> dict[str, tuple[str, dict[str, Any], str]]:
     """By the name of a result: the layer that stands for it, its parameters, and the name of what goes in."""
-    makers = {name: item for item in operators for name in item.outputs if name}
-    order = {name: place for place, name in enumerate(makers)}
+    producers = {name: item for item in operators for name in item.outputs if name}
+    order = {name: place for place, name in enumerate(producers)}
     readers: dict[str, int] = dict.fromkeys(outputs, 1)
     for item in operators:
         for name in item.inputs:
             readers[name] = readers.get(name, 0) + 1
     fixed = {name for name, value in numbers.items() if value.size == 1 and value.dtype == np.float32}
     constants = {item.outputs[0] for item in operators if item.type == "Constant" and item.outputs}
-    found: dict[str, tuple[str, dict[str, Any], str]] = {}
+    matches: dict[str, tuple[str, dict[str, Any], str]] = {}
     for item in operators:
         if item.type not in _ENDS or not item.outputs:
             continue
-        cone = _cone(item, makers, order, fixed | constants)
-        if cone is None:
+        match = _cone(item, producers, order, fixed | constants)
+        if match is None:
             continue
-        inside, source = cone
-        names = {operator.outputs[0] for operator in inside} - {item.outputs[0]}
-        reads = [name for operator in inside for name in operator.inputs]
+        cone_operators, source = match
+        names = {operator.outputs[0] for operator in cone_operators} - {item.outputs[0]}
+        reads = [name for operator in cone_operators for name in operator.inputs]
         if any(readers.get(name, 0) != reads.count(name) for name in names):
             continue  # something else reads a part of it
-        values = _curve(inside[::-1], source, numbers, operators, opset)
+        values = _curve(cone_operators[::-1], source, numbers, operators, opset)
         if values is None:
             continue
         for layer, params, curve in ACTIVATIONS:
             if np.allclose(values, curve(_POINTS.astype(np.float64)), rtol=1e-5, atol=2e-6):
-                found[item.outputs[0]] = (layer, params, source)
+                matches[item.outputs[0]] = (layer, params, source)
                 break
-    return found
+    return matches
 
 
 def _cone(
-    end: Operator, makers: Mapping[str, Operator], order: Mapping[str, int], fixed: set[str]
+    end: Operator, producers: Mapping[str, Operator], order: Mapping[str, int], fixed: set[str]
 ) -> tuple[list[Operator], str] | None:
     """The operators of one function of one number that ends here, in order from the back, and what goes in.
 
     Several tensors may be what goes in; the nearest one to all that is outside is taken.
     """
     for depth in range(2, _DEPTH):
-        inside, edge = [end], {name for name in end.inputs if name and name not in fixed}
-        while len(inside) < depth and len(edge) > 0:
-            latest = max(edge, key=lambda name: order.get(name, -1))
-            maker = makers.get(latest)
-            if maker is None or maker.type not in _SCALAR or len(maker.outputs) != 1:
+        operators, sources = [end], {name for name in end.inputs if name and name not in fixed}
+        while len(operators) < depth and len(sources) > 0:
+            latest = max(sources, key=lambda name: order.get(name, -1))
+            producer = producers.get(latest)
+            if producer is None or producer.type not in _SCALAR or len(producer.outputs) != 1:
                 break
-            inside.append(maker)
-            edge = (edge - {latest}) | {name for name in maker.inputs if name and name not in fixed}
-        if len(edge) == 1 and len(inside) == depth and (end.type != "Mul" or len(inside) > 1):
-            source = next(iter(edge))
-            if sum(source in item.inputs for item in inside) > 1 or end.type == "Div" or end.type == "Log":
-                return inside, source
+            operators.append(producer)
+            sources = (sources - {latest}) | {name for name in producer.inputs if name and name not in fixed}
+        if len(sources) == 1 and len(operators) == depth and (end.type != "Mul" or len(operators) > 1):
+            source = next(iter(sources))
+            if sum(source in item.inputs for item in operators) > 1 or end.type == "Div" or end.type == "Log":
+                return operators, source
     return None
 
 
 def _curve(
     inside: list[Operator], source: str, numbers: Mapping[str, Array], operators: tuple[Operator, ...], opset: int
 ) -> Array | None:
-    known: dict[str, Array] = {source: _POINTS}
+    values: dict[str, Array] = {source: _POINTS}
     for item in operators:
         if item.type == "Constant" and item.outputs and item.attributes.get("value") is not None:
             value = np.asarray(item.attributes["value"])
             if value.size == 1:
-                known[item.outputs[0]] = value.reshape(())
+                values[item.outputs[0]] = value.reshape(())
     for item in inside:
-        given = [None if not name else known.get(name, numbers.get(name)) for name in item.inputs]
-        if any(value is None and name for value, name in zip(given, item.inputs, strict=True)):
+        arrays = [None if not name else values.get(name, numbers.get(name)) for name in item.inputs]
+        if any(value is None and name for value, name in zip(arrays, item.inputs, strict=True)):
             return None
-        given = [None if value is None else value.reshape(()) if value.size == 1 else value for value in given]
+        arrays = [None if value is None else value.reshape(()) if value.size == 1 else value for value in arrays]
         if item.type == "Clip" and opset < 11:
-            given = [given[0], *(np.asarray(item.attributes.get(side)) for side in ("min", "max"))]
-        made = computed(item, given)
-        if not made:
+            arrays = [arrays[0], *(np.asarray(item.attributes.get(side)) for side in ("min", "max"))]
+        results = computed(item, arrays)
+        if not results:
             return None
-        known[item.outputs[0]] = made[0]
-    return known[inside[-1].outputs[0]]
+        values[item.outputs[0]] = results[0]
+    return values[inside[-1].outputs[0]]

@@ -28,8 +28,8 @@ def import_file(path: str | Path, name: str = "", facts: TrainingFacts | None = 
     try:
         reader = Reader(archive, parse(archive), facts)
         draw = reader.drawn()
-        found = finished(draw, reader.owners, plain(name or path.stem)[:200] or "Imported network")
-        return replace(found, prepare=parse_exported_preprocessing(archive.preprocess))
+        imported = finished(draw, reader.owners, plain(name or path.stem)[:200] or "Imported network")
+        return replace(imported, prepare=parse_exported_preprocessing(archive.preprocess))
     except RecursionError:
         raise UnreadableModelError("The program is nested too deeply to be imported.") from None
     except MemoryError:

@@ -178,10 +178,10 @@ def _tensor(data: bytes, meta: dict[str, Any], name: str, order: str) -> Array:
 
 def whole(value: Any) -> int:
     """A length of the file, which is written as a number, or as an object around one."""
-    found = value.get("as_int") if isinstance(value, dict) else value
-    if type(found) is not int:
+    integer = value.get("as_int") if isinstance(value, dict) else value
+    if type(integer) is not int:
         raise ValueError("not an integer")
-    return found
+    return integer
 
 
 class _Members:
@@ -194,10 +194,10 @@ class _Members:
         if len(infos) > MAX_MEMBERS:
             raise UnreadableModelError(f"The archive has {len(infos):,} members; the limit is {MAX_MEMBERS:,}.")
         self.has_old = any(_old(info.filename) for info in infos)
-        found = next((info.filename for info in infos if info.filename.endswith(MODEL)), None)
-        if found is None and not self.has_old:
+        model_path = next((info.filename for info in infos if info.filename.endswith(MODEL)), None)
+        if model_path is None and not self.has_old:
             raise UnreadableModelError(f"The archive contains no {MODEL}, so it is not an exported program; {_AGAIN}.")
-        root = (found or "").removesuffix(MODEL)
+        root = (model_path or "").removesuffix(MODEL)
         self._infos: dict[str, zipfile.ZipInfo] = {}
         for info in infos:
             if not info.filename.startswith(root):
@@ -227,8 +227,8 @@ class _Members:
             self._known[name] = data
         return self._known[name]
 
-    def text(self, name: str, most: int = 100) -> str:
-        if name not in self._infos or self._infos[name].file_size > most:
+    def text(self, name: str, max_bytes: int = 100) -> str:
+        if name not in self._infos or self._infos[name].file_size > max_bytes:
             return ""
         return self.raw(name).decode("utf-8", "replace").strip()
 
@@ -238,14 +238,14 @@ class _Members:
                 f"{named(name)} is larger than {MAX_JSON_BYTES // 2**20} MiB, the limit for a program."
             )
         try:
-            found = json.loads(self.raw(name))
+            content = json.loads(self.raw(name))
         except RecursionError:
             raise UnreadableModelError(f"{named(name)} is nested too deeply to be a program.") from None
         except ValueError:
             raise UnreadableModelError(f"{named(name)} is not JSON; the file is damaged, so {_AGAIN}.") from None
-        if not isinstance(found, dict):
+        if not isinstance(content, dict):
             raise UnreadableModelError(f"{named(name)} does not have the format of torch.export; {_AGAIN}.")
-        return found
+        return content
 
 
 def _check(info: zipfile.ZipInfo) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from netloom.compile.importers.onnx.attention import Heads, is_causal, layer
-from netloom.compile.importers.onnx.graph_builder import Constant, Tensor
+from netloom.compile.importers.layer_graph.attention import Heads, is_causal, layer
+from netloom.compile.importers.layer_graph.values import Constant, Tensor
 from netloom.compile.importers.onnx.operators.attention import repeated, spelled
 from netloom.compile.importers.torch_export.operator_table import Aten, aten
 

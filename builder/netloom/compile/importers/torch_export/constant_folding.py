@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.onnx.array_views import rows
-from netloom.compile.importers.onnx.graph_builder import BATCH, Constant, Refusal
+from netloom.compile.importers.layer_graph.array_views import rows
+from netloom.compile.importers.layer_graph.values import BATCH, Constant, Refusal
 from netloom.compile.importers.torch_export.archive import KINDS
 
 MOST = 2**27
@@ -55,36 +55,36 @@ def computed(kind: str, args: Mapping[str, Any]) -> list[Any]:
 
     if kind not in FOLDED:
         raise Refusal("none of its inputs depends on the inputs of the network")
-    given = {name: _plain(kind, name, value) for name, value in args.items() if name not in _DROPPED}
+    arguments = {name: _plain(kind, name, value) for name, value in args.items() if name not in _DROPPED}
     if "dtype" in args and isinstance(args["dtype"], int):
-        given["dtype"] = _dtype(args["dtype"])
+        arguments["dtype"] = _dtype(args["dtype"])
     packet = getattr(torch.ops.aten, kind)
     try:
         with torch.no_grad():
-            found = _looked_up(kind, args)
-            if found is None:
-                _bounded(packet, given)
-                found = packet(**given)
+            result = _looked_up(kind, args)
+            if result is None:
+                _bounded(packet, arguments)
+                result = packet(**arguments)
     except Refusal:
         raise
     except Exception as error:  # what PyTorch refuses, it refuses by any class
         raise Refusal(f"PyTorch cannot compute it ({str(error).splitlines()[0][:100]})") from None
     origin = _origin(kind, args)
-    parts = list(found) if isinstance(found, tuple | list) else [found]
+    parts = list(result) if isinstance(result, tuple | list) else [result]
     return (
         [[_constant(part, origin) for part in parts]]
-        if isinstance(found, list)
+        if isinstance(result, list)
         else [_constant(part, origin) for part in parts]
     )
 
 
 def _looked_up(kind: str, args: Mapping[str, Any]) -> Any:
     """Rows of a table that follow each other, as positions are, as a view of it."""
-    table, places = args.get("weight"), args.get("indices")
-    if kind != "embedding" or not isinstance(table, Constant) or not isinstance(places, Constant):
+    table, indices = args.get("weight"), args.get("indices")
+    if kind != "embedding" or not isinstance(table, Constant) or not isinstance(indices, Constant):
         return None
-    found = rows(table.array, places.array)
-    return None if found is None else _view(found)
+    selected = rows(table.array, indices.array)
+    return None if selected is None else _view(selected)
 
 
 def _origin(kind: str, args: Mapping[str, Any]) -> str:
@@ -98,30 +98,30 @@ def _origin(kind: str, args: Mapping[str, Any]) -> str:
 _DROPPED = frozenset({"device", "layout", "pin_memory", "memory_format", "dtype", "non_blocking", "copy", "implicit"})
 
 
-def _bounded(packet: Any, given: dict[str, Any]) -> None:
+def _bounded(packet: Any, arguments: dict[str, Any]) -> None:
     """Refuse what would take much memory, by its shape alone."""
     import torch
 
-    def shadow(value: Any) -> Any:
+    def to_meta(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             return value.to("meta")
-        return [shadow(part) for part in value] if isinstance(value, list) else value
+        return [to_meta(part) for part in value] if isinstance(value, list) else value
 
-    for value in given.values():
+    for value in arguments.values():
         if isinstance(value, int) and abs(value) > 2**62:
             continue
         if isinstance(value, list) and all(type(part) is int for part in value) and math.prod(value) > MOST:
             raise Refusal("its result is too large")
     if packet is torch.ops.aten.arange or packet is torch.ops.aten.linspace or packet is torch.ops.aten.eye:
-        sizes = [value for value in given.values() if isinstance(value, int | float)]
-        if any(abs(size) > 2**24 for size in sizes) or 0 < abs(given.get("step", 1)) < 1e-3:
+        sizes = [value for value in arguments.values() if isinstance(value, int | float)]
+        if any(abs(size) > 2**24 for size in sizes) or 0 < abs(arguments.get("step", 1)) < 1e-3:
             raise Refusal("its result is too large")
         return
     try:
-        found = packet(**{name: shadow(value) for name, value in given.items()})
+        result = packet(**{name: to_meta(value) for name, value in arguments.items()})
     except NotImplementedError:
         return
-    parts = found if isinstance(found, tuple | list) else [found]
+    parts = result if isinstance(result, tuple | list) else [result]
     if any(isinstance(part, torch.Tensor) and part.numel() > MOST for part in parts):
         raise Refusal("its result is too large")
 
@@ -162,5 +162,5 @@ def _constant(value: Any, origin: str = "") -> Constant:
     array = value.detach().numpy()
     if array.dtype.kind == "f":
         array = array.astype(np.float32, copy=False)
-    known = array.dtype == bool or array.dtype.kind == "f"
-    return Constant(array if known else array.astype(np.int64, copy=False), origin)
+    is_supported = array.dtype == bool or array.dtype.kind == "f"
+    return Constant(array if is_supported else array.astype(np.int64, copy=False), origin)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.onnx.graph_builder import Constant, Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.values import Constant, Refusal, Tensor, Value
 from netloom.compile.importers.torch_export.operator_table import OPERATORS, Aten, Drawer, aten
 
 
@@ -169,8 +169,8 @@ def _as_float(op: Aten, value: Value) -> Value:
         return value
     if isinstance(value, Constant):
         return Constant(value.array.astype(np.float32))
-    found: Value = op.layer("Cast", value, to=1)[0]  # type: ignore[assignment]
-    return found
+    converted: Value = op.layer("Cast", value, to=1)[0]  # type: ignore[assignment]
+    return converted
 
 
 def _times(op: Aten, value: Value, factor: float) -> Value:
@@ -178,8 +178,8 @@ def _times(op: Aten, value: Value, factor: float) -> Value:
         return value
     if isinstance(value, Constant):
         return Constant(value.array * np.float32(factor))
-    found: Value = op.layer("Mul", value, Constant(np.asarray(factor, np.float32)))[0]  # type: ignore[assignment]
-    return found
+    product: Value = op.layer("Mul", value, Constant(np.asarray(factor, np.float32)))[0]  # type: ignore[assignment]
+    return product
 
 
 _RELATIONS = {"eq": "Equal", "lt": "Less", "le": "LessOrEqual", "gt": "Greater", "ge": "GreaterOrEqual"}
@@ -220,7 +220,7 @@ def _masked_fill(op: Aten) -> Any:
         if number == -math.inf:  # what a softmax makes of it is the same as of what is added
             return op.layer("Add", tensor, Constant(np.where(mask.array, -np.inf, 0).astype(np.float32)))
         keep = np.where(mask.array, 0, 1).astype(np.float32)
-        kept = op.layer("Mul", tensor, Constant(keep))[0]
-        return op.layer("Add", kept, Constant(np.where(mask.array, number, 0).astype(np.float32)))
+        visible = op.layer("Mul", tensor, Constant(keep))[0]
+        return op.layer("Add", visible, Constant(np.where(mask.array, number, 0).astype(np.float32)))
     filled = Constant(np.asarray(max(number, -1e9), np.float32))
     return op.layer("Where", mask, filled, tensor)

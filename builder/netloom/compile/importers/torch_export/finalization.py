@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from netloom.compile.importers.imported_model import ImportedModel, UnreadableModelError
-from netloom.compile.importers.onnx.graph_builder import Array, Drawing
+from netloom.compile.importers.layer_graph.graph_builder import Drawing
+from netloom.compile.importers.layer_graph.values import Array
 from netloom.compile.importers.repeats import group_repeats
 from netloom.compile.importers.torch_export.grouping import Grouping, Item, called
 from netloom.compile.importers.torch_export.parametrization import free
@@ -30,9 +31,9 @@ def finished(draw: Drawing, owners: Mapping[str, tuple[Module, ...]], name: str)
         raise UnreadableModelError(
             f"The network has {len(draw.nodes):,} nodes; a document can have at most {MAX_NODES:,}."
         )
-    modules = _grouped(draw, owners, name)
-    if modules is not None and not analyse(modules[0]).errors:
-        return ImportedModel(modules[0], tensors(modules[1]), tuple(dict.fromkeys([*draw.remarks, *modules[2]])))
+    grouped = _grouped(draw, owners, name)
+    if grouped is not None and not analyse(grouped[0]).errors:
+        return ImportedModel(grouped[0], tensors(grouped[1]), tuple(dict.fromkeys([*draw.remarks, *grouped[2]])))
     network = Network(nodes=dict(draw.nodes), edges=tuple(draw.edges)).ordered(draw.nodes, draw.nodes)
     project = Project(name=name, networks={"main": place(network)})
     weights = {f"{key}.{part}": array for key, parts in draw.weights.items() for part, array in parts.items()}
@@ -63,21 +64,21 @@ def _grouped(
     names: dict[str, str] = {}
     for key, item in items.items():
         single = item.node.type != SUBNETWORK
-        taken = dict.fromkeys(names.values())
-        kept = single and key not in taken and not item.node.title.endswith(".weight")
-        names[key] = key if kept else free(called(item, item.label), taken)
+        used_names = dict.fromkeys(names.values())
+        keeps_id = single and key not in used_names and not item.node.title.endswith(".weight")
+        names[key] = key if keeps_id else free(called(item, item.label), used_names)
     nodes: dict[str, Node] = {}
     edges: list[Edge] = []
     weights: dict[str, Array] = {}
     for key, item in items.items():
-        own = names[key]
-        title = "" if free(called(item, item.label), {}) == own or item.label.isdigit() else plain(item.label)[:200]
+        node_id = names[key]
+        title = "" if free(called(item, item.label), {}) == node_id or item.label.isdigit() else plain(item.label)[:200]
         shares = names.get(item.node.shares or "")
-        nodes[own] = item.node.model_copy(update={"id": own, "title": title, "shares": shares})
+        nodes[node_id] = item.node.model_copy(update={"id": node_id, "title": title, "shares": shares})
         for port, ref in item.reads.items():
-            home, dot, way = ref.partition(".")
-            edges.append(Edge(source=f"{names[home]}{dot}{way}", target=f"{own}.{port}"))
-        weights |= {f"{own}.{part}": array for part, array in item.weights.items()}
+            source, dot, source_port = ref.partition(".")
+            edges.append(Edge(source=f"{names[source]}{dot}{source_port}", target=f"{node_id}.{port}"))
+        weights |= {f"{node_id}.{part}": array for part, array in item.weights.items()}
     main = Network(nodes=nodes, edges=tuple(edges)).ordered(nodes, nodes)
     networks = {"main": main, **grouping.networks}
     project = Project(name=name, networks={key: place(network) for key, network in networks.items()})

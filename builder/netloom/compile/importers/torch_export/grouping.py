@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from netloom.compile.importers.onnx.graph_builder import Array
+from netloom.compile.importers.layer_graph.values import Array
 from netloom.compile.importers.torch_export.parametrization import free, parameters_of, with_names, without_numbers
 from netloom.compile.importers.torch_export.program import Module
 from netloom.document import Edge, Node
@@ -60,16 +60,16 @@ class Grouping:
 
     def group_repeats(self) -> None:
         """Put modules together until there is no more to put together."""
-        wanted = self._wanted()
-        heights = self._heights(wanted)
+        module_calls = self._wanted()
+        heights = self._heights(module_calls)
         for height in sorted(set(heights.values())):
-            found: dict[tuple[Any, ...], list[Group]] = {}
+            groups_by_signature: dict[tuple[Any, ...], list[Group]] = {}
             for call in [call for call, own in heights.items() if own == height]:
-                group = self._group(call, wanted[call])
+                group = self._group(call, module_calls[call])
                 if group is not None:
                     key = (group.module.kind, group.signature)
-                    found.setdefault(key, []).append(group)
-            for groups in found.values():
+                    groups_by_signature.setdefault(key, []).append(group)
+            for groups in groups_by_signature.values():
                 if len(self.networks) < MAX_NETWORKS - 1:
                     self._network(groups)
         repeated(self.items, self.specs)
@@ -83,75 +83,75 @@ class Grouping:
         sizes = Counter(module.call for item in self.items.values() for module in item.stack)
         calls = {call: module for call, module in calls.items() if sizes[call] > 1 and call not in self.blocked}
         classes = Counter(module.kind for module in calls.values() if _is_block(module))
-        found = {call: module for call, module in calls.items() if _is_block(module) and classes[module.kind] > 1}
-        inside: dict[str, set[str]] = {}
+        blocks = {call: module for call, module in calls.items() if _is_block(module) and classes[module.kind] > 1}
+        inner_calls: dict[str, set[str]] = {}
         for item in self.items.values():
             for outer, inner in zip(item.stack, item.stack[1:], strict=False):
-                if inner.call in found:
-                    inside.setdefault(outer.call, set()).add(inner.call)
+                if inner.call in blocks:
+                    inner_calls.setdefault(outer.call, set()).add(inner.call)
         stages = [
-            call for call, module in calls.items() if module.name == "Sequential" and len(inside.get(call, ())) > 1
+            call for call, module in calls.items() if module.name == "Sequential" and len(inner_calls.get(call, ())) > 1
         ]
-        return found | ({call: calls[call] for call in stages} if len(stages) > 1 else {})
+        return blocks | ({call: calls[call] for call in stages} if len(stages) > 1 else {})
 
-    def _heights(self, wanted: Mapping[str, Module]) -> dict[str, int]:
-        heights: dict[str, int] = dict.fromkeys(wanted, 1)
+    def _heights(self, module_calls: Mapping[str, Module]) -> dict[str, int]:
+        heights: dict[str, int] = dict.fromkeys(module_calls, 1)
         for item in self.items.values():
-            calls = [module.call for module in item.stack if module.call in wanted]
+            calls = [module.call for module in item.stack if module.call in module_calls]
             for above, call in enumerate(reversed(calls), 1):
                 heights[call] = max(heights[call], above)
         return heights
 
     def _blocked(self) -> set[str]:
         """Modules whose nodes share weights with nodes that are not those of another use of the same class."""
-        found: set[str] = set()
+        blocked: set[str] = set()
         for item in self.items.values():
             if item.node.shares is None:
                 continue
-            mine = {module.call: module.kind for module in item.stack}
-            theirs = {module.call: module.kind for module in self.items[item.node.shares].stack}
-            for own, others in ((mine, theirs), (theirs, mine)):
-                kinds = [kind for call, kind in others.items() if call not in own]
-                found |= {call for call, kind in own.items() if call not in others and kind not in kinds}
-        return found
+            calls = {module.call: module.kind for module in item.stack}
+            shared_calls = {module.call: module.kind for module in self.items[item.node.shares].stack}
+            for some_calls, other_calls in ((calls, shared_calls), (shared_calls, calls)):
+                kinds = [kind for call, kind in other_calls.items() if call not in some_calls]
+                blocked |= {call for call, kind in some_calls.items() if call not in other_calls and kind not in kinds}
+        return blocked
 
     def _group(self, call: str, module: Module) -> Group | None:
         """The nodes of one use of a module, where they can stand for themselves."""
-        inside = {key: item for key, item in self.items.items() if call in {part.call for part in item.stack}}
-        if not inside:
+        members = {key: item for key, item in self.items.items() if call in {part.call for part in item.stack}}
+        if not members:
             return None
-        repeated(inside, self.specs, self.items)
+        repeated(members, self.specs, self.items)
         for key in [key for key in self.items if call in {part.call for part in self.items[key].stack}]:
-            if key not in inside:
+            if key not in members:
                 del self.items[key]
-        if len(inside) < 2 or not self._apart(inside):
+        if len(members) < 2 or not self._apart(members):
             return None
-        coming = _unique(ref for item in inside.values() for ref in item.reads.values() if _home(ref) not in inside)
-        going = _unique(
+        inputs = _unique(ref for item in members.values() for ref in item.reads.values() if _home(ref) not in members)
+        outputs = _unique(
             ref
             for key, item in self.items.items()
-            if key not in inside
+            if key not in members
             for ref in item.reads.values()
-            if _home(ref) in inside
+            if _home(ref) in members
         )
-        if not coming or not going:
+        if not inputs or not outputs:
             return None
-        order = {key: place for place, key in enumerate(inside)}
-        going.sort(key=lambda ref: (order[_home(ref)], ref))
-        group = Group(module, inside, coming, going)
+        order = {key: place for place, key in enumerate(members)}
+        outputs.sort(key=lambda ref: (order[_home(ref)], ref))
+        group = Group(module, members, inputs, outputs)
         group.signature, group.numbers = self._signature(group)
         return group
 
-    def _apart(self, inside: Mapping[str, Item]) -> bool:
+    def _apart(self, members: Mapping[str, Item]) -> bool:
         """Whether no way leads out of these nodes and back into them."""
-        tainted: set[str] = set()
+        downstream: set[str] = set()
         for key, item in self.items.items():
-            homes = {_home(ref) for ref in item.reads.values()}
-            if key in inside:
-                if homes & tainted:
+            sources = {_home(ref) for ref in item.reads.values()}
+            if key in members:
+                if sources & downstream:
                     return False
-            elif homes & (inside.keys() | tainted):
-                tainted.add(key)
+            elif sources & (members.keys() | downstream):
+                downstream.add(key)
         return True
 
     def _signature(self, group: Group) -> tuple[tuple[Any, ...], list[Any]]:
@@ -179,23 +179,23 @@ class Grouping:
         first = groups[0]
         name = _network_name(groups, self.networks)
         columns = list(zip(*(group.numbers for group in groups), strict=True))
-        parameters, exchanged = parameters_of([item.node.params for item in first.items.values()], columns)
+        parameters, expressions = parameters_of([item.node.params for item in first.items.values()], columns)
         if len(parameters) > 64:
             for group in groups:
                 self._network([group])
             return
         names = _names(first)
-        self.networks[name] = self._content(first, names, parameters, exchanged)
-        made: dict[str, tuple[str, int]] = {}
+        self.networks[name] = self._content(first, names, parameters, expressions)
+        node_of: dict[str, tuple[str, int]] = {}
         ports = self.networks[name]
         inputs, outputs = list(ports.ports("Input").values()), list(ports.ports("Output").values())
         for number, group in enumerate(groups):
             values = {key: columns[place][number] for key, place in parameters.items()}
             params: dict[str, Any] = {"network": name} | ({"values": values} if values else {})
-            self._replace(group, params, names, inputs, outputs, made)
+            self._replace(group, params, names, inputs, outputs, node_of)
 
     def _content(
-        self, group: Group, names: Mapping[str, str], parameters: Mapping[str, int], exchanged: Mapping[int, str]
+        self, group: Group, names: Mapping[str, str], parameters: Mapping[str, int], expressions: Mapping[int, str]
     ) -> Network:
         nodes: dict[str, Node] = {}
         edges: list[Edge] = []
@@ -206,20 +206,20 @@ class Grouping:
             ports[ref] = key
         numbers = iter(count())
         for key, item in group.items.items():
-            params = with_names(item.node.params, numbers, exchanged)
+            params = with_names(item.node.params, numbers, expressions)
             shares = names.get(item.node.shares or "")
             nodes[names[key]] = item.node.model_copy(
                 update={"id": names[key], "params": params, "title": "", "shares": shares}
             )
             for port, ref in item.reads.items():
-                home, dot, way = ref.partition(".")
-                source = ports[ref] if ref in ports else f"{names[home]}{dot}{way}"
+                source_node, dot, source_port = ref.partition(".")
+                source = ports[ref] if ref in ports else f"{names[source_node]}{dot}{source_port}"
                 edges.append(Edge(source=source, target=f"{names[key]}.{port}"))
         for number, ref in enumerate(group.going, 1):
             key = f"output_{number}"
-            home, dot, way = ref.partition(".")
+            source_node, dot, source_port = ref.partition(".")
             nodes[key] = Node(id=key, type="Output", params={"name": key} if len(group.going) > 1 else {})
-            edges.append(Edge(source=f"{names[home]}{dot}{way}", target=key))
+            edges.append(Edge(source=f"{names[source_node]}{dot}{source_port}", target=key))
         values = {key: group.numbers[place] for key, place in parameters.items()}
         return Network(parameters=values, nodes=nodes, edges=tuple(edges))
 
@@ -230,106 +230,108 @@ class Grouping:
         names: Mapping[str, str],
         inputs: list[str],
         outputs: list[str],
-        made: dict[str, tuple[str, int]],
+        node_of: dict[str, tuple[str, int]],
     ) -> None:
         """Put one node in the place of a group's nodes."""
         keys = list(group.items)
         key = keys[-1]
-        shares = self._shared(group, made)
+        shares = self._shared(group, node_of)
         inner = dict(zip(keys, names.values(), strict=True))
         weights = {
             f"{inner[own]}.{part}": array for own, item in group.items.items() for part, array in item.weights.items()
         }
-        at = next(place for place, module in enumerate(group.items[key].stack) if module.call == group.module.call)
+        depth = next(place for place, module in enumerate(group.items[key].stack) if module.call == group.module.call)
         node = Node(id=key, type=SUBNETWORK, params=params, shares=shares)
-        made |= {own: (key, place) for place, own in enumerate(keys)}
+        node_of |= {own: (key, place) for place, own in enumerate(keys)}
         moved = {ref: key if port == "out" else f"{key}.{port}" for ref, port in zip(group.going, outputs, strict=True)}
         reads = dict(zip(inputs, group.coming, strict=True))
-        whole = Item(node, group.module.path, reads, weights, group.items[key].stack[:at])
+        subnetwork = Item(node, group.module.path, reads, weights, group.items[key].stack[:depth])
         self.specs |= {moved[ref]: self.specs[ref] for ref in group.going}
-        kept = {
-            own: whole if own == key else item for own, item in self.items.items() if own == key or own not in inner
+        items = {
+            own: subnetwork if own == key else item
+            for own, item in self.items.items()
+            if own == key or own not in inner
         }
         self.items.clear()
-        self.items.update(kept)
+        self.items.update(items)
         for item in self.items.values():
             item.reads = {port: moved.get(ref, ref) for port, ref in item.reads.items()}
 
-    def _shared(self, group: Group, made: Mapping[str, tuple[str, int]]) -> str | None:
+    def _shared(self, group: Group, node_of: Mapping[str, tuple[str, int]]) -> str | None:
         """The other use of the network with which a group shares all its weights, place by place."""
         keys = list(group.items)
-        found: set[str | None] = set()
-        for place, item in enumerate(group.items.values()):
+        shared_nodes: set[str | None] = set()
+        for position, item in enumerate(group.items.values()):
             if item.node.shares in keys or not item.weights:
                 continue
-            other = made.get(item.node.shares or "")
-            found.add(other[0] if other is not None and other[1] == place else None)
-        if None in found and len(found) > 1:
+            other = node_of.get(item.node.shares or "")
+            shared_nodes.add(other[0] if other is not None and other[1] == position else None)
+        if None in shared_nodes and len(shared_nodes) > 1:
             self.remarks.append(
                 f"Some layers of {group.module.path} share weights in the program; after the import, each has its own."
             )
-        return found.pop() if len(found) == 1 else None
+        return shared_nodes.pop() if len(shared_nodes) == 1 else None
 
 
-def repeated(inside: dict[str, Item], specs: dict[str, TensorSpec], around: dict[str, Item] | None = None) -> None:
+def repeated(nodes: dict[str, Item], specs: dict[str, TensorSpec], everywhere: dict[str, Item] | None = None) -> None:
     """Uses of one network, one after the other with nothing else reading what is between, become a repetition."""
-    everything = inside if around is None else around
-    for key in list(inside):
-        if key not in inside:
+    all_nodes = nodes if everywhere is None else everywhere
+    for key in list(nodes):
+        if key not in nodes:
             continue
         chain = [key]
-        while (following := _follower(chain[-1], inside, everything, specs)) is not None:
-            chain.append(following)
+        while (successor := _follower(chain[-1], nodes, all_nodes, specs)) is not None:
+            chain.append(successor)
         if len(chain) < 2:
             continue
-        first, last = inside[chain[0]], inside[chain[-1]]
+        first, last = nodes[chain[0]], nodes[chain[-1]]
         weights = {
-            f"{number}.{part}": array for number, own in enumerate(chain) for part, array in inside[own].weights.items()
+            f"{number}.{part}": array for number, own in enumerate(chain) for part, array in nodes[own].weights.items()
         }
         node = last.node.model_copy(update={"params": {**last.node.params, "repeat": len(chain)}})
         label = first.label.rpartition(".")[0] if first.label.rpartition(".")[2].isdigit() else first.label
-        whole = Item(node, label, first.reads, weights, last.stack)
-        for own in chain[:-1]:
-            del inside[own]
-        inside[chain[-1]] = whole
-        if around is not None:
-            around[chain[-1]] = whole
-            for own in chain[:-1]:
-                del around[own]
+        merged = Item(node, label, first.reads, weights, last.stack)
+        for member in chain[:-1]:
+            del nodes[member]
+        nodes[chain[-1]] = merged
+        if everywhere is not None:
+            everywhere[chain[-1]] = merged
+            for member in chain[:-1]:
+                del everywhere[member]
 
 
 def _follower(
-    key: str, inside: Mapping[str, Item], everything: Mapping[str, Item], specs: Mapping[str, TensorSpec]
+    key: str, nodes: Mapping[str, Item], all_nodes: Mapping[str, Item], specs: Mapping[str, TensorSpec]
 ) -> str | None:
     """The node that continues a repetition of the same network."""
-    item = inside[key]
+    item = nodes[key]
     if item.node.type != SUBNETWORK or "repeat" in item.node.params or item.node.shares is not None:
         return None
-    readers = [own for own, other in everything.items() if key in {_home(ref) for ref in other.reads.values()}]
-    if len(readers) != 1 or readers[0] not in inside:
+    readers = [own for own, other in all_nodes.items() if key in {_home(ref) for ref in other.reads.values()}]
+    if len(readers) != 1 or readers[0] not in nodes:
         return None
-    other = inside[readers[0]]
+    other = nodes[readers[0]]
     same = other.node.type == SUBNETWORK and other.node.params == item.node.params and other.node.shares is None
     if not same or other.reads.get("in") != key or sum(_home(ref) == key for ref in other.reads.values()) != 1:
         return None
-    rest = {port: ref for port, ref in item.reads.items() if port != "in"}
-    if rest != {port: ref for port, ref in other.reads.items() if port != "in"}:
+    other_reads = {port: ref for port, ref in item.reads.items() if port != "in"}
+    if other_reads != {port: ref for port, ref in other.reads.items() if port != "in"}:
         return None
-    used = any(entry.node.shares in (key, readers[0]) for entry in everything.values())
+    used = any(entry.node.shares in (key, readers[0]) for entry in all_nodes.values())
     return readers[0] if not used and specs[item.reads["in"]] == specs[key] == specs[readers[0]] else None
 
 
 def _is_block(module: Module) -> bool:
-    own = not module.kind.startswith("torch.nn.")
-    return module.name in _LARGE or (own and module.name not in _HOLDERS)
+    is_custom = not module.kind.startswith("torch.nn.")
+    return module.name in _LARGE or (is_custom and module.name not in _HOLDERS)
 
 
 def _home(ref: str) -> str:
     return ref.partition(".")[0]
 
 
-def _unique(found: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(found))
+def _unique(references: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(references))
 
 
 def called(item: Item, label: str) -> str:
@@ -340,23 +342,23 @@ def called(item: Item, label: str) -> str:
     return f"{kind}_{label}" if label else str(kind)
 
 
-def _network_name(groups: list[Group], taken: Mapping[str, Any]) -> str:
+def _network_name(groups: list[Group], existing: Mapping[str, Any]) -> str:
     module = groups[0].module
     if module.name in _HOLDERS:
-        return free(module.path.rpartition(".")[2].rstrip("0123456789_") or "stage", {**taken, "main": None})
-    return free(module.name, {**taken, "main": None})
+        return free(module.path.rpartition(".")[2].rstrip("0123456789_") or "stage", {**existing, "main": None})
+    return free(module.name, {**existing, "main": None})
 
 
 def _names(group: Group) -> dict[str, str]:
     """What a group's nodes are called within their network."""
-    taken: dict[str, str] = dict.fromkeys(
+    used_names: dict[str, str] = dict.fromkeys(
         [f"input_{number}" for number in range(1, 65)] + [f"output_{number}" for number in range(1, 65)], ""
     )
     names: dict[str, str] = {}
     for key, item in group.items.items():
         label = item.label.removeprefix(f"{group.module.path}.")
-        names[key] = free(called(item, "" if label == group.module.path else label), taken)
-        taken[names[key]] = key
+        names[key] = free(called(item, "" if label == group.module.path else label), used_names)
+        used_names[names[key]] = key
     return names
 
 

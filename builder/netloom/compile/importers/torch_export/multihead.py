@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.onnx.attention import is_causal
-from netloom.compile.importers.onnx.graph_builder import Array, Constant, Drawing, Refusal, Tensor
+from netloom.compile.importers.layer_graph.attention import is_causal
+from netloom.compile.importers.layer_graph.graph_builder import Drawing
+from netloom.compile.importers.layer_graph.values import Array, Constant, Refusal, Tensor
 from netloom.compile.importers.torch_export.program import Module, Operator, Program, Ref
 
 _USUAL = frozenset(
@@ -43,17 +44,17 @@ class Multihead:
     needed: set[str]
     dropout: float = 0.0
 
-    def draw(self, draw: Drawing) -> bool:
+    def draw(self, builder: Drawing) -> bool:
         """Draw the layer and enter what it gives; False where the module does what no layer does.
 
         Nothing is drawn then, so that its operators can be drawn one by one.
         """
         weights = self._weights()
-        given = self._going()
-        roots = self._roots()
+        outputs = self._going()
+        root_names = self._roots()
         if (
-            len(given) != 1
-            or not roots
+            len(outputs) != 1
+            or not root_names
             or "in_proj_weight" not in weights
             or "out_proj.weight" not in weights
             or ("in_proj_bias" in weights) != ("out_proj.bias" in weights)
@@ -61,20 +62,22 @@ class Multihead:
             or any(item.type not in _USUAL for item in self.items)
         ):
             return False
-        sources = [self.values[root] for root in roots]
-        first = self._batch_first(set(roots))
-        ready = [self._straight(draw, source, first) for source in sources]
+        sources = [self.values[root] for root in root_names]
+        batch_first = self._batch_first(set(root_names))
+        inputs = [self._straight(builder, source, batch_first) for source in sources]
         mask = self._mask()
         heads = self._heads(weights["in_proj_weight"].shape[1])
-        if mask is None or heads is None or any(one is None for one in ready) or (mask and len(ready) > 1):
+        if mask is None or heads is None or any(one is None for one in inputs) or (mask and len(inputs) > 1):
             return False
-        made = self._layer(draw, ready, heads, mask, weights)
-        self.values[given[0]] = made if first else replace(made, axes=((1,), (0,), (2,)))
+        attention = self._layer(builder, inputs, heads, mask, weights)
+        self.values[outputs[0]] = attention if batch_first else replace(attention, axes=((1,), (0,), (2,)))
         return True
 
-    def _layer(self, draw: Drawing, ready: list[Any], heads: int, causal: bool, weights: Mapping[str, Array]) -> Tensor:
+    def _layer(
+        self, builder: Drawing, inputs_: list[Any], heads: int, causal: bool, weights: Mapping[str, Array]
+    ) -> Tensor:
         biased = "in_proj_bias" in weights
-        kind = "CrossAttention" if len(ready) > 1 else "MultiHeadAttention" if biased else "SelfAttention"
+        kind = "CrossAttention" if len(inputs_) > 1 else "MultiHeadAttention" if biased else "SelfAttention"
         params: dict[str, Any] = {"heads": heads} | ({"causal": True} if causal else {})
         params |= {} if biased else {"bias": False}
         rate = next((rate for item in self.items if (rate := _dropped(item))), self.dropout)
@@ -84,30 +87,30 @@ class Multihead:
             rows = np.split(weights[f"in_proj_{leaf}"], 3)
             parts |= {f"{name}.{leaf}": rows[place] for place, name in enumerate("qkv")}
             parts[f"out.{leaf}"] = weights[f"out_proj.{leaf}"]
-        inputs = dict(zip(("in", "memory"), ready, strict=False))
-        return draw.draw(kind, inputs, self.module.path, weights=parts, **params)
+        tensors_by_port = dict(zip(("in", "memory"), inputs_, strict=False))
+        return builder.draw(kind, tensors_by_port, self.module.path, weights=parts, **params)
 
     def _weights(self) -> dict[str, Array]:
         """The module's weights by the names that it has for them."""
-        found: dict[str, Array] = {}
+        weights: dict[str, Array] = {}
         for item in self.items:
             for name in item.reads():
-                own = self.program.weights.get(name, "")
-                if own in self.tensors and name not in self.program.buffers:
-                    found[own.removeprefix(f"{self.module.path}.")] = self.tensors[own]
-        return found
+                weight_name = self.program.weights.get(name, "")
+                if weight_name in self.tensors and name not in self.program.buffers:
+                    weights[weight_name.removeprefix(f"{self.module.path}.")] = self.tensors[weight_name]
+        return weights
 
     def _going(self) -> list[str]:
         """What is read of it outside."""
-        mine = {item.name for item in self.items}
-        others = [other for other in self.program.operators if other.name in self.needed - mine]
+        members = {item.name for item in self.items}
+        others = [other for other in self.program.operators if other.name in self.needed - members]
         read = {name for other in others for name in other.reads()}
         return [name for item in self.items for name in item.names() if name in read | set(self.program.outputs)]
 
     def _roots(self) -> list[str]:
         """What is attended with, and to where that is another sequence; empty where it is not so."""
-        makers = {name: item for item in self.items for name in item.names()}
-        found: list[str] = []
+        producers = {name: item for item in self.items for name in item.names()}
+        roots: list[str] = []
         for item in self.items:
             weight = item.args.get("weight")
             if item.type != "linear" or not isinstance(weight, Ref):
@@ -115,14 +118,14 @@ class Multihead:
             if self.program.weights.get(weight.name, "").endswith("out_proj.weight"):
                 continue
             name = item.args["input"].name
-            while name in makers:
-                name = makers[name].reads()[0]
-            found.append(name)
-        if not found or any(not isinstance(self.values.get(name), Tensor) for name in found):
+            while name in producers:
+                name = producers[name].reads()[0]
+            roots.append(name)
+        if not roots or any(not isinstance(self.values.get(name), Tensor) for name in roots):
             return []
-        if len(set(found)) == 1:
-            return found[:1]
-        return [found[0], found[-1]] if len(set(found[1:])) == 1 and found[0] != found[-1] else []
+        if len(set(roots)) == 1:
+            return roots[:1]
+        return [roots[0], roots[-1]] if len(set(roots[1:])) == 1 and roots[0] != roots[-1] else []
 
     def _batch_first(self, roots: set[str]) -> bool:
         return any(
@@ -130,14 +133,14 @@ class Multihead:
             for item in self.items
         )
 
-    def _straight(self, draw: Drawing, value: Tensor, first: bool) -> Tensor | None:
+    def _straight(self, builder: Drawing, value: Tensor, batch_first: bool) -> Tensor | None:
         """What comes in as (N, T, D)."""
-        if value.rank != 3 or value.batch != (0 if first else 1) or value.spec.dtype != "float":
+        if value.rank != 3 or value.batch != (0 if batch_first else 1) or value.spec.dtype != "float":
             return None
-        if not first:
+        if not batch_first:
             value = replace(value, axes=(value.axes[1], value.axes[0], value.axes[2]))
         try:
-            return draw.straight(value)
+            return builder.straight(value)
         except Refusal:
             return None
 
@@ -161,15 +164,15 @@ class Multihead:
 
     def _known(self, name: str) -> Any:
         """A value that does not depend on what comes in."""
-        makers = {made: item for item in self.items for made in item.names()}
-        if name in makers and name not in self.values:
-            for read in makers[name].reads():
+        producers = {made: item for item in self.items for made in item.names()}
+        if name in producers and name not in self.values:
+            for read in producers[name].reads():
                 if not isinstance(self._known(read), Constant):
                     return None
-            self.compute(makers[name])
+            self.compute(producers[name])
         if name in self.program.weights:
-            own = self.program.weights[name]
-            return Constant(self.tensors[own]) if own in self.tensors else None
+            weight_name = self.program.weights[name]
+            return Constant(self.tensors[weight_name]) if weight_name in self.tensors else None
         return self.values.get(name)
 
     def _heads(self, width: int) -> int | None:
@@ -179,6 +182,6 @@ class Multihead:
                 name = next(
                     iter([ref for key in ("query", "batch1", "self") if isinstance(ref := item.args.get(key), Ref)])
                 )
-                each = self.program.widths.get(name.name, 0)
-                return width // each if each and width % each == 0 else None
+                head_width = self.program.widths.get(name.name, 0)
+                return width // head_width if head_width and width % head_width == 0 else None
         return None

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.onnx.graph_builder import BATCH, Array, Constant, Drawing, Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.graph_builder import Drawing
+from netloom.compile.importers.layer_graph.values import BATCH, Array, Constant, Refusal, Tensor, Value
 from netloom.compile.importers.onnx.operators import OPERATORS as LAYERS
 from netloom.compile.importers.onnx.operators import Call
 
@@ -38,53 +39,53 @@ class Aten:
 
     def value(self, name: str = "self") -> Value:
         """An argument that is a tensor, known or not."""
-        found = self.args.get(name)
-        if isinstance(found, bool | int | float):
-            return Constant(np.asarray(found, np.float32 if isinstance(found, float) else np.int64))
-        if not isinstance(found, Tensor | Constant):
+        argument = self.args.get(name)
+        if isinstance(argument, bool | int | float):
+            return Constant(np.asarray(argument, np.float32 if isinstance(argument, float) else np.int64))
+        if not isinstance(argument, Tensor | Constant):
             raise Refusal(f"its argument {name} is missing")
-        return found
+        return argument
 
     def tensor(self, name: str = "self") -> Tensor:
-        found = self.args.get(name)
-        if not isinstance(found, Tensor):
+        argument = self.args.get(name)
+        if not isinstance(argument, Tensor):
             raise Refusal(f"its argument {name} must be computed from the inputs of the network")
-        return found
+        return argument
 
     def fixed(self, name: str) -> Array | None:
         """Numbers that the file holds, or None where the argument is left out."""
-        found = self.args.get(name)
-        if isinstance(found, Tensor):
+        argument = self.args.get(name)
+        if isinstance(argument, Tensor):
             raise Refusal(f"its argument {name} must be a constant in the file")
-        return found.array if isinstance(found, Constant) else None
+        return argument.array if isinstance(argument, Constant) else None
 
     def whole(self, name: str, default: int = 0) -> int:
-        found = self.get(name, default)
-        if type(found) is not int:
+        argument = self.get(name, default)
+        if type(argument) is not int:
             raise Refusal(f"its argument {name} is not an integer")
-        return found
+        return argument
 
     def number(self, name: str, default: float = 0.0) -> float:
-        found = self.get(name, default)
-        found = found.scalar if isinstance(found, Constant) else found
-        if not isinstance(found, int | float):
+        argument = self.get(name, default)
+        argument = argument.scalar if isinstance(argument, Constant) else argument
+        if not isinstance(argument, int | float):
             raise Refusal(f"its argument {name} must be a constant number")
-        return float(found)
+        return float(argument)
 
     def ints(self, name: str, default: Sequence[int] = ()) -> list[int]:
-        found = self.get(name, list(default))
-        found = [found] if isinstance(found, int) else found
-        if not isinstance(found, list) or any(type(part) is not int for part in found):
+        argument = self.get(name, list(default))
+        argument = [argument] if isinstance(argument, int) else argument
+        if not isinstance(argument, list) or any(type(part) is not int for part in argument):
             raise Refusal(f"its argument {name} is not a list of integers")
-        return found
+        return argument
 
     def window(self, name: str, axes: int, default: Sequence[int] = ()) -> list[int]:
         """One number for each axis, which may be written once for all."""
-        found = self.ints(name, default) or list(default)
-        found = found * axes if len(found) == 1 else found
-        if len(found) != axes:
+        values = self.ints(name, default) or list(default)
+        values = values * axes if len(values) == 1 else values
+        if len(values) != axes:
             raise Refusal(f"its argument {name} does not match its axes")
-        return found
+        return values
 
     def axis(self, name: str = "dim", default: int = -1, tensor: Tensor | None = None, more: int = 0) -> int:
         rank = (tensor or self.tensor()).rank + more
@@ -96,10 +97,10 @@ class Aten:
     def layer(self, kind: str, *inputs: Value | None, **attributes: Any) -> Sequence[Value | None]:
         """What an operator of ONNX that computes the same is drawn as."""
         attributes = {key: value for key, value in attributes.items() if value is not None}
-        wanted = attributes.pop("wanted", (True,))
-        feeds = attributes.pop("feeds", frozenset())
-        given = tuple(self.fitted(inputs))
-        return LAYERS[kind](Call(kind, self.name, given, attributes, self.draw, OPSET, wanted, feeds))
+        used_outputs = attributes.pop("wanted", (True,))
+        reader_types = attributes.pop("feeds", frozenset())
+        values = tuple(self.fitted(inputs))
+        return LAYERS[kind](Call(kind, self.name, values, attributes, self.draw, OPSET, used_outputs, reader_types))
 
     def call(self, kind: str, *inputs: Value | None) -> Call:
         """This operator as one of ONNX."""
@@ -113,34 +114,38 @@ class Aten:
         return [self._once(one, first) if isinstance(one, Constant) else one for one in inputs]
 
     def _once(self, value: Constant, like: Tensor) -> Constant:
-        place = like.batch - like.rank + len(value.shape)
-        if place < 0 or value.shape[place] != self.batch or like.axes[like.batch] != (0,):
+        axis = like.batch - like.rank + len(value.shape)
+        if axis < 0 or value.shape[axis] != self.batch or like.axes[like.batch] != (0,):
             return value
-        one = np.take(value.array, [0], place)
-        return replace(value, array=one, weight="") if np.array_equal(value.array, value.array * 0 + one) else value
+        first_example = np.take(value.array, [0], axis)
+        return (
+            replace(value, array=first_example, weight="")
+            if np.array_equal(value.array, value.array * 0 + first_example)
+            else value
+        )
 
     def each(self, kind: str, tensor: Tensor | None = None, **params: Any) -> list[Value]:
         """A layer that keeps the shape."""
         tensor = self.tensor() if tensor is None else tensor
         return [self.draw.like(self.draw.draw(kind, tensor, self.name, **params), tensor)]
 
-    def sizes(self, tensor: Tensor, asked: Sequence[int]) -> list[int]:
+    def sizes(self, tensor: Tensor, requested: Sequence[int]) -> list[int]:
         """A shape of the file with BATCH where it says how many examples it was recorded with."""
-        shape = list(asked)
+        shape = list(requested)
         if self.batch < 2 or any(size % BATCH == 0 for size in shape if size > 0):
             return shape
         total = math.prod(tensor.shape) // BATCH * self.batch
         if -1 in shape:
-            known = -math.prod(shape)
-            shape = [total // known if size == -1 else size for size in shape] if known else shape
+            product = -math.prod(shape)
+            shape = [total // product if size == -1 else size for size in shape] if product else shape
         if math.prod(shape) != total:
             return shape
         flat = [part for group in tensor.axes for part in group]
         front = math.prod(tensor.size(part) for part in flat[: flat.index(0)])
         before = 1
-        for place, size in enumerate(shape):
+        for axis, size in enumerate(shape):
             if front % before == 0 and size % (front // before * self.batch) == 0:
-                shape[place] = size // self.batch * BATCH
+                shape[axis] = size // self.batch * BATCH
                 return shape
             before *= size
         return shape
@@ -160,10 +165,10 @@ class States:
             Refusal: it is of another layer.
         """
         directions = self.last.length(0)
-        found = index - self.count + directions if index >= 0 else index + directions
-        if not 0 <= found < directions:
+        position = index - self.count + directions if index >= 0 else index + directions
+        if not 0 <= position < directions:
             raise Refusal("it reads the final state of a layer before the last, which the layer does not expose")
-        return found
+        return position
 
 
 @dataclass(frozen=True)

@@ -47,32 +47,32 @@ def parameters_of(
     titles: list[str] = []
     for params in nodes:
         for key, value in sorted(params.items()):
-            found: list[Any] = []
-            without_numbers(value, found)
+            numbers: list[Any] = []
+            without_numbers(value, numbers)
             inner = sorted(value) if key == "values" and isinstance(value, dict) else []
             key = {"repeat": "repeats"}.get(key, key)  # which says in code how often a network follows itself
-            titles += inner if len(inner) == len(found) and inner else [key] * len(found)
+            titles += inner if len(inner) == len(numbers) and inner else [key] * len(numbers)
     parameters: dict[str, int] = {}
-    exchanged: dict[int, str] = {}
-    known: dict[tuple[Any, ...], str] = {}
-    for place, column in enumerate(columns):
+    names: dict[int, str] = {}
+    name_of: dict[tuple[Any, ...], str] = {}
+    for position, column in enumerate(columns):
         if len(set(column)) == 1:
             continue
-        mark = (column, titles[place])
-        if mark not in known:
-            known[mark] = free(titles[place], parameters)
-            parameters[known[mark]] = place
-        exchanged[place] = known[mark]
-    return parameters, exchanged
+        column_key = (column, titles[position])
+        if column_key not in name_of:
+            name_of[column_key] = free(titles[position], parameters)
+            parameters[name_of[column_key]] = position
+        names[position] = name_of[column_key]
+    return parameters, names
 
 
-def free(base: str, taken: Mapping[str, Any]) -> str:
+def free(base: str, existing: Mapping[str, Any]) -> str:
     """A name that is not taken yet."""
     text = re.sub(r"[^a-z0-9]+", "_", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", base).lower()).strip("_")[:48].strip("_")
     if not text or not text[0].isalpha():
         text = f"block_{text}".rstrip("_")
     for number in count(1):
-        found = text if number == 1 else f"{text}_{number}"
-        if found not in taken and is_identifier(found):
-            return found
+        name = text if number == 1 else f"{text}_{number}"
+        if name not in existing and is_identifier(name):
+            return name
     raise AssertionError("there is always a number left")

@@ -141,8 +141,8 @@ def _program(archive: Archive) -> Program:
         )
         if key is None:
             raise UnreadableModelError(f"The program contains a Python object ({named(kind)}), which is never loaded.")
-        name, own = str(body["arg"]["name"]), str(body[key])
-        weights[name] = own
+        name, weight_name = str(body["arg"]["name"]), str(body[key])
+        weights[name] = weight_name
         if kind != "parameter":
             buffers.add(name)
     outputs = []
@@ -181,14 +181,14 @@ def _ordered(operators: tuple[Operator, ...], known: set[str]) -> None:
                     f"The program computes {named(name)} twice; the file is damaged, so {_AGAIN}."
                 )
             known.add(name)
-    seen = known - {name for item in operators for name in item.names()}
+    available = known - {name for item in operators for name in item.names()}
     for item in operators:
         for name in item.reads():
-            if name not in seen:
+            if name not in available:
                 raise UnreadableModelError(
                     f"{named(item.name)} reads {named(name)}, which no earlier operator computes; {_AGAIN}."
                 )
-        seen.update(item.names())
+        available.update(item.names())
 
 
 def _entry(name: str, graph: dict[str, Any]) -> Entry:
@@ -271,10 +271,10 @@ def _symbol(body: dict[str, Any]) -> Any:
 
 def _stack(text: str) -> tuple[Module, ...]:
     """The modules at work, from the outermost but one, as `key,path,class;...`."""
-    found = []
+    modules = []
     for part in text.split(";")[:MAX_DEPTH]:
         key, _, rest = part.partition(",")
         path, _, kind = rest.rpartition(",")
         if key.startswith("L__self__") and path:
-            found.append(Module(path, key, kind))
-    return tuple(found)
+            modules.append(Module(path, key, kind))
+    return tuple(modules)

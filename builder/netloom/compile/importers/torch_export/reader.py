@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from netloom.compile.importers.imported_model import TrainingFacts, UnreadableModelError
-from netloom.compile.importers.onnx.graph_builder import BATCH, Constant, Drawing, Refusal, Tensor
-from netloom.compile.importers.onnx.projections import gather
-from netloom.compile.importers.onnx.weight_tying import share
+from netloom.compile.importers.layer_graph.attention_projections import gather
+from netloom.compile.importers.layer_graph.graph_builder import Drawing
+from netloom.compile.importers.layer_graph.values import BATCH, Constant, Refusal, Tensor
+from netloom.compile.importers.layer_graph.weight_tying import share
 from netloom.compile.importers.torch_export import (  # noqa: F401  (they fill the table)
     attention,
     elementwise,
@@ -45,9 +46,9 @@ class Reader:
 
     def __init__(self, archive: Archive, program: Program, facts: TrainingFacts | None = None) -> None:
         self.archive, self.program, self.facts = archive, program, facts
-        attending = [item.name for item in program.operators if item.type == "scaled_dot_product_attention"]
-        known = facts.attention if facts and len(facts.attention) == len(attending) else ()
-        self.dropped = dict(zip(attending, known, strict=False))
+        attention_names = [item.name for item in program.operators if item.type == "scaled_dot_product_attention"]
+        dropouts = facts.attention if facts and len(facts.attention) == len(attention_names) else ()
+        self.dropped = dict(zip(attention_names, dropouts, strict=False))
         self.draw = Drawing()
         self.owners: dict[str, tuple[Module, ...]] = {}
         self.values: dict[str, Any] = dict(program.values)
@@ -71,8 +72,8 @@ class Reader:
                 self._operator(item)
         for number, name in enumerate(self.program.outputs):
             self._output(name, number)
-        for (root, *_), shown in self.draw.shown.items():
-            self._beside(shown.ref, str(root))
+        for (root, *_), mask in self.draw.shown.items():
+            self._beside(mask.ref, str(root))
         share(self.draw)
         self.draw.prune()
         gather(self.draw)
@@ -101,46 +102,51 @@ class Reader:
         )
         if unknown:
             names = ", ".join(plain(kind)[:60] for kind in unknown[:12])
-            more = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
-            raise UnreadableModelError(f"No layer corresponds to these operators of the program: {names}{more}.")
+            others = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
+            raise UnreadableModelError(f"No layer corresponds to these operators of the program: {names}{others}.")
 
     def _needed(self) -> set[str]:
         """The operators on which an output depends."""
-        makers = {name: item for item in self.program.operators for name in item.names()}
-        wanted: set[str] = set()
-        waiting = list(self.program.outputs)
-        while waiting:
-            item = makers.get(waiting.pop())
-            if item is not None and item.name not in wanted:
-                wanted.add(item.name)
-                waiting += item.reads()
+        producers = {name: item for item in self.program.operators for name in item.names()}
+        needed: set[str] = set()
+        pending = list(self.program.outputs)
+        while pending:
+            item = producers.get(pending.pop())
+            if item is not None and item.name not in needed:
+                needed.add(item.name)
+                pending += item.reads()
         # What writes to a value counts for all that reads the value later.
-        return wanted | {item.name for item in self.program.operators if _writes(item)}
+        return needed | {item.name for item in self.program.operators if _writes(item)}
 
     def _in_place(self, needed: set[str]) -> None:
         """Refuse what writes to a part of a tensor that is read by another name afterwards."""
-        family: dict[str, str] = {}
+        parents: dict[str, str] = {}
 
         def root(name: str) -> str:
-            while family.get(name, name) != name:
-                name = family[name]
+            while parents.get(name, name) != name:
+                name = parents[name]
             return name
 
         last: dict[str, int] = {name: len(self.program.operators) for name in self.program.outputs}
-        for place, item in enumerate(self.program.operators):
+        for position, item in enumerate(self.program.operators):
             if item.type in _VIEWS or (_writes(item) and item.reads()):
                 for name in item.names():
-                    family[name] = root(item.reads()[0]) if item.reads() else name
+                    parents[name] = root(item.reads()[0]) if item.reads() else name
             if item.name in needed:
-                last |= dict.fromkeys(item.reads(), place)
-        for place, item in enumerate(self.program.operators):
+                last |= dict.fromkeys(item.reads(), position)
+        for position, item in enumerate(self.program.operators):
             if not _writes(item) or not item.reads():
                 continue
             source = item.reads()[0]
-            own = {source, *item.names()}
-            born = {name: at for at, other in enumerate(self.program.operators) for name in other.names()}
-            for name, at in last.items():
-                if at > place and name not in own and root(name) == root(source) and born.get(name, -1) < place:
+            written_names = {source, *item.names()}
+            created_at = {name: at for at, other in enumerate(self.program.operators) for name in other.names()}
+            for name, last_read in last.items():
+                if (
+                    last_read > position
+                    and name not in written_names
+                    and root(name) == root(source)
+                    and created_at.get(name, -1) < position
+                ):
                     raise UnreadableModelError(
                         f"The operator {named(item.name)} ({item.type}) writes into a part of a tensor, which is "
                         "not supported; use torch.cat or torch.where instead."
@@ -169,15 +175,15 @@ class Reader:
             key = self.draw.node("Input", None, "input" if len(self.program.inputs) == 1 else entry.name, **params)
         except Refusal as error:
             raise UnreadableModelError(f"The input {named(entry.name)} cannot be imported: {error}.") from None
-        found = self.draw.output(key)
+        tensor = self.draw.output(key)
         if entry.batch:
             self.draw.remark(
                 f"The batch is axis {entry.batch + 1} of the input {named(entry.name)} in the program and axis 1 here."
             )
             axes = [(axis,) for axis in range(1, len(entry.shape))]
             axes.insert(entry.batch, (0,))
-            found = replace(found, axes=tuple(axes))
-        self.values[entry.name] = found
+            tensor = replace(tensor, axes=tuple(axes))
+        self.values[entry.name] = tensor
         self.owners[key] = ()
 
     def _vocabulary(self, name: str) -> dict[str, int]:
@@ -186,20 +192,20 @@ class Reader:
         for item in self.program.operators:
             table = item.args.get("weight")
             if item.type == "embedding" and item.args.get("indices") == Ref(name) and isinstance(table, Ref):
-                found = self.archive.tensors.get(self.program.weights.get(table.name, ""))
-                sizes += [found.shape[0]] if found is not None and found.ndim == 2 else []
+                embedding = self.archive.tensors.get(self.program.weights.get(table.name, ""))
+                sizes += [embedding.shape[0]] if embedding is not None and embedding.ndim == 2 else []
         return {"vocabulary": max(2, min(sizes))} if sizes else {}
 
     def _operator(self, item: Operator) -> None:
         if item.name in self.done:
             return
         self.done.add(item.name)
-        known = set(self.draw.nodes)
+        nodes_before = set(self.draw.nodes)
         kind = item.type.rstrip("_") if item.type not in OPERATORS else item.type
         kind = _ALIASES.get(kind, kind)
         try:
             args = {name: self._filled(value, item) for name, value in item.args.items()}
-            found = self._given(item, kind, args)
+            results = self._given(item, kind, args)
         except Refusal as error:
             raise UnreadableModelError(f"The operator {kind} ({_place(item)}) cannot be imported: {error}.") from None
         except _ERRORS as error:
@@ -207,15 +213,15 @@ class Reader:
             raise UnreadableModelError(
                 f"The operator {kind} ({_place(item)}) does not match PyTorch's signature: {text}."
             ) from None
-        for name, value in zip(item.outputs, found, strict=False):
+        for name, value in zip(item.outputs, results, strict=False):
             if isinstance(name, str):
                 self.values[name] = value
             else:
                 self.values |= zip(name, value, strict=False)
         if _writes(item) and item.reads():
-            self.values[item.reads()[0]] = found[0]
+            self.values[item.reads()[0]] = results[0]
         for key in self.draw.nodes:
-            if key not in known:
+            if key not in nodes_before:
                 self.owners[key] = item.stack
 
     def _multihead(self, item: Operator, needed: set[str]) -> bool:
@@ -229,17 +235,17 @@ class Reader:
             for other in self.program.operators
             if module in other.stack and other.name in needed and not _on_lengths(other)
         ]
-        known = set(self.draw.nodes)
+        nodes_before = set(self.draw.nodes)
         dropout = self.facts.modules.get(module.path, 0.0) if self.facts else 0.0
-        whole = multihead.Multihead(
+        module_attention = multihead.Multihead(
             module, items, self.program, self.values, self.archive.tensors, self._operator, needed, dropout
         )
         try:
-            drawn = whole.draw(self.draw)
+            drawn = module_attention.draw(self.draw)
         except (Refusal, *_ERRORS):
             drawn = False
         stack = item.stack[: item.stack.index(module) + 1]
-        self.owners |= {key: stack for key in self.draw.nodes if key not in known}
+        self.owners |= {key: stack for key in self.draw.nodes if key not in nodes_before}
         if drawn:
             self.done |= {other.name for other in items}
         return drawn
@@ -277,17 +283,17 @@ class Reader:
             return value
         if value.name in self.values:
             return self.values[value.name]
-        own = self.program.weights.get(value.name)
-        if own is None:
+        weight_name = self.program.weights.get(value.name)
+        if weight_name is None:
             raise Refusal(f"it reads {named(value.name)}, which no earlier operator computes")
-        if own in self.archive.refused:
-            raise Refusal(f"its weights {named(own)} are a pickled object, which is never loaded")
-        if own not in self.archive.tensors:
-            raise Refusal(f"its weights {named(own)} are not in the file")
-        array = self.archive.tensors[own]
+        if weight_name in self.archive.refused:
+            raise Refusal(f"its weights {named(weight_name)} are a pickled object, which is never loaded")
+        if weight_name not in self.archive.tensors:
+            raise Refusal(f"its weights {named(weight_name)} are not in the file")
+        array = self.archive.tensors[weight_name]
         if value.name in self.program.buffers:
             return Constant(array)
-        name = _weight_name(own, item)
+        name = _weight_name(weight_name, item)
         self.draw.tables.setdefault(name, array)
         return Constant(array, name)
 
@@ -303,8 +309,10 @@ class Reader:
                     "here."
                 )
                 value = replace(value, axes=((0,), *(group for group in value.axes if group != (0,))))
-            made = self.draw.straight(value)
-            key = self.draw.node("Output", made, "output", name="output" if number == 0 else f"output {number + 1}")
+            batch_first = self.draw.straight(value)
+            key = self.draw.node(
+                "Output", batch_first, "output", name="output" if number == 0 else f"output {number + 1}"
+            )
         except Refusal as error:
             raise UnreadableModelError(f"The output {named(name)} cannot be imported: {error}.") from None
         for new in self.draw.nodes:
@@ -365,13 +373,13 @@ _LARGE = frozenset(
 )
 
 
-def _weight_name(own: str, item: Operator) -> str:
+def _weight_name(weight_name: str, item: Operator) -> str:
     """The name of weights as the module that uses them has it, which differs where they are tied."""
     if item.stack:
         path = item.stack[-1].path
-        if item.stack[-1].kind.startswith("torch.nn.") and not own.startswith(f"{path}."):
-            return f"{path}.{own.rpartition('.')[2]}"
-    return own
+        if item.stack[-1].kind.startswith("torch.nn.") and not weight_name.startswith(f"{path}."):
+            return f"{path}.{weight_name.rpartition('.')[2]}"
+    return weight_name
 
 
 __all__ = ["BATCH", "Reader"]

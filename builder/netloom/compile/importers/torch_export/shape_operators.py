@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.onnx.graph_builder import BATCH, Constant, Refusal, Tensor, Value
-from netloom.compile.importers.onnx.shapes import broadcast_to, reshape
+from netloom.compile.importers.layer_graph.reshaping import broadcast_to, reshape
+from netloom.compile.importers.layer_graph.values import BATCH, Constant, Refusal, Tensor, Value
 from netloom.compile.importers.torch_export.operator_table import Aten, States, aten, placed
 
 FAR = 2**31
@@ -19,8 +19,8 @@ def _whole(values: Any) -> Constant:
     return Constant(np.asarray(values, np.int64))
 
 
-def shaped(op: Aten, tensor: Tensor, asked: list[int]) -> list[Value]:
-    return [reshape(op.draw, tensor, op.sizes(tensor, asked), True)]
+def shaped(op: Aten, tensor: Tensor, target: list[int]) -> list[Value]:
+    return [reshape(op.draw, tensor, op.sizes(tensor, target), True)]
 
 
 @aten("view", "reshape", "_unsafe_view", "_reshape_alias")
@@ -47,8 +47,8 @@ def _flatten(op: Aten) -> list[Value]:
 def _unflatten(op: Aten) -> list[Value]:
     tensor, axis, sizes = op.tensor(), op.axis(), op.ints("sizes")
     if -1 in sizes:
-        rest = -math.prod(sizes)
-        sizes = [tensor.length(axis) // rest if size == -1 else size for size in sizes]
+        known_product = -math.prod(sizes)
+        sizes = [tensor.length(axis) // known_product if size == -1 else size for size in sizes]
     return shaped(op, tensor, [*tensor.shape[:axis], *sizes, *tensor.shape[axis + 1 :]])
 
 
@@ -57,8 +57,8 @@ def _squeeze(op: Aten) -> Any:
     tensor = op.tensor()
     axes = op.ints("dim", range(tensor.rank))
     axes = [placed(axis, tensor.rank) for axis in axes]
-    gone = [axis for axis in axes if tensor.length(axis) == 1]
-    return op.layer("Squeeze", tensor, axes=gone) if gone else [tensor]
+    removed = [axis for axis in axes if tensor.length(axis) == 1]
+    return op.layer("Squeeze", tensor, axes=removed) if removed else [tensor]
 
 
 @aten("unsqueeze")
@@ -94,9 +94,9 @@ def _movedim(op: Aten) -> Any:
     if len(set(source)) != len(source) or sorted(set(target)) != sorted(target) or len(source) != len(target):
         raise Refusal("it must name each axis once")
     moved = dict(zip(target, source, strict=True))
-    rest = iter([axis for axis in range(rank) if axis not in source])
+    others = iter([axis for axis in range(rank) if axis not in source])
     return op.layer(
-        "Transpose", op.tensor(), perm=[moved[axis] if axis in moved else next(rest) for axis in range(rank)]
+        "Transpose", op.tensor(), perm=[moved[axis] if axis in moved else next(others) for axis in range(rank)]
     )
 
 
@@ -186,12 +186,12 @@ def _stack(op: Aten) -> Any:
 @aten("expand", "expand_as")
 def _expand(op: Aten) -> list[Value]:
     tensor = op.tensor()
-    asked = list(op.value("other").shape) if op.type == "expand_as" else op.ints("size")
-    lead = len(asked) - tensor.rank
-    own = [*(1,) * lead, *tensor.shape]
+    target = list(op.value("other").shape) if op.type == "expand_as" else op.ints("size")
+    new_axes = len(target) - tensor.rank
+    current = [*(1,) * new_axes, *tensor.shape]
     sizes = [
         mine if size == -1 or (mine == BATCH and size == op.batch) else size
-        for size, mine in zip(asked, own, strict=True)
+        for size, mine in zip(target, current, strict=True)
     ]
     return [broadcast_to(op.draw, tensor, sizes, op.name)]
 
@@ -199,25 +199,25 @@ def _expand(op: Aten) -> list[Value]:
 @aten("repeat")
 def _repeat(op: Aten) -> list[Value]:
     tensor, times = op.tensor(), op.ints("repeats")
-    found = Tensor(tensor.ref, tensor.spec, ((),) * (len(times) - tensor.rank) + tensor.axes, tensor.boolean)
+    result = Tensor(tensor.ref, tensor.spec, ((),) * (len(times) - tensor.rank) + tensor.axes, tensor.boolean)
     for axis, number in enumerate(times):
         if number == 1:
             continue
-        if not found.axes[axis]:
-            sizes = [number if place == axis else size for place, size in enumerate(found.shape)]
-            found = broadcast_to(op.draw, found, sizes, op.name)
+        if not result.axes[axis]:
+            sizes = [number if place == axis else size for place, size in enumerate(result.shape)]
+            result = broadcast_to(op.draw, result, sizes, op.name)
         else:
-            made = op.draw.draw("Repeat", found, op.name, axis=op.draw.single(found, axis), times=number)
-            found = op.draw.like(made, found)
-    return [found]
+            repeated = op.draw.draw("Repeat", result, op.name, axis=op.draw.single(result, axis), times=number)
+            result = op.draw.like(repeated, result)
+    return [result]
 
 
 @aten("repeat_interleave")
 def _interleave(op: Aten) -> list[Value]:
     tensor, axis = op.tensor(), op.axis("dim", 0)
     times = op.whole("repeats", 1)
-    made = op.draw.draw("Repeat", tensor, op.name, axis=op.draw.single(tensor, axis), times=times, each=True)
-    return [op.draw.like(made, tensor)]
+    repeated = op.draw.draw("Repeat", tensor, op.name, axis=op.draw.single(tensor, axis), times=times, each=True)
+    return [op.draw.like(repeated, tensor)]
 
 
 @aten("index_select")
@@ -228,11 +228,11 @@ def _index_select(op: Aten) -> Any:
 @aten("index")
 def _index(op: Aten) -> Any:
     """x[:, idx] with fixed places along one axis."""
-    tensor, places = op.tensor(), op.get("indices", [])
-    given = [axis for axis, value in enumerate(places) if value is not None]
-    if len(given) != 1 or not isinstance(places[given[0]], Constant) or places[given[0]].array.dtype == bool:
+    tensor, indices = op.tensor(), op.get("indices", [])
+    axes = [axis for axis, value in enumerate(indices) if value is not None]
+    if len(axes) != 1 or not isinstance(indices[axes[0]], Constant) or indices[axes[0]].array.dtype == bool:
         raise Refusal("only constant indices along one axis are supported")
-    return op.layer("Gather", tensor, places[given[0]], axis=given[0])
+    return op.layer("Gather", tensor, indices[axes[0]], axis=axes[0])
 
 
 @aten("gather")
@@ -243,10 +243,10 @@ def _gather(op: Aten) -> Any:
 @aten("roll", "flip")
 def _roll(op: Aten) -> list[Value]:
     tensor = op.tensor()
-    inner = [op.draw.single(tensor, placed(axis, tensor.rank)) for axis in op.ints("dims")]
+    port_axes = [op.draw.single(tensor, placed(axis, tensor.rank)) for axis in op.ints("dims")]
     if op.type == "flip":
-        return op.each("Flip", tensor, axes=inner)
-    for axis, shift in zip(inner, op.ints("shifts"), strict=True):
+        return op.each("Flip", tensor, axes=port_axes)
+    for axis, shift in zip(port_axes, op.ints("shifts"), strict=True):
         tensor = op.draw.like(op.draw.draw("Roll", tensor, op.name, axis=axis, shift=shift), tensor)
     return [tensor]
 
@@ -325,5 +325,5 @@ def _filled(op: Aten) -> list[Value]:
     if math.prod(shape) > 2**24:
         raise Refusal("its result is too large")
     number = op.number("fill_value") if "full" in op.type else float("ones" in op.type)
-    whole = op.get("dtype", 7 if op.tensor().spec.dtype == "float" else 5) not in (6, 7, 8, 13)
-    return [Constant(np.full(shape, number, np.int64 if whole else np.float32))]
+    is_integer = op.get("dtype", 7 if op.tensor().spec.dtype == "float" else 5) not in (6, 7, 8, 13)
+    return [Constant(np.full(shape, number, np.int64 if is_integer else np.float32))]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.onnx.graph_builder import Constant, Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.values import Constant, Refusal, Tensor, Value
 from netloom.compile.importers.onnx.operators.spectrum import transformed, waves
 from netloom.compile.importers.torch_export.operator_table import Aten, Spectrum, aten
 
@@ -20,10 +20,10 @@ def _windows(op: Aten) -> Any:
     starts = np.arange(0, tensor.length(axis) - size + 1, step)
     if size < 1 or not len(starts):
         raise Refusal("its windows are longer than the axis")
-    places = Constant(starts[:, None] + np.arange(size))
-    found = op.layer("Gather", tensor, places, axis=axis)[0]
+    indices = Constant(starts[:, None] + np.arange(size))
+    windows = op.layer("Gather", tensor, indices, axis=axis)[0]
     order = [*range(axis + 1), *range(axis + 2, tensor.rank + 1), axis + 1]
-    return op.layer("Transpose", found, perm=order)
+    return op.layer("Transpose", windows, perm=order)
 
 
 @aten("fft_rfft")
@@ -38,12 +38,12 @@ def _rfft(op: Aten) -> list[Spectrum]:
 
 @aten("real", "imag", "abs")
 def _part(op: Aten) -> Any:
-    found = op.args.get("self")
-    if not isinstance(found, Spectrum):
+    value = op.args.get("self")
+    if not isinstance(value, Spectrum):
         return op.each("Function", function="abs") if op.type == "abs" else [op.tensor()]
     if op.type != "abs":
-        return [found.real if op.type == "real" else found.imaginary]
-    squares = [op.layer("Mul", part, part)[0] for part in (found.real, found.imaginary)]
+        return [value.real if op.type == "real" else value.imaginary]
+    squares = [op.layer("Mul", part, part)[0] for part in (value.real, value.imaginary)]
     return op.layer("Sqrt", op.layer("Add", *squares)[0])
 
 
@@ -71,7 +71,7 @@ def _every(op: Aten) -> list[Value]:
         raise Refusal("only boolean values can be reduced by all or any")
     axes = [axis % tensor.rank for axis in op.ints("dim", range(tensor.rank))]
     kind = "ReduceMin" if op.type == "all" else "ReduceMax"
-    (found,) = op.layer(kind, tensor, axes=axes, keepdims=int(op.flag("keepdim")))
-    if not isinstance(found, Tensor):
+    (reduced,) = op.layer(kind, tensor, axes=axes, keepdims=int(op.flag("keepdim")))
+    if not isinstance(reduced, Tensor):
         raise Refusal("its result is empty")
-    return [replace(found, boolean=True)]
+    return [replace(reduced, boolean=True)]

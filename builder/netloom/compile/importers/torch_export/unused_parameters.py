@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from netloom.compile.importers.imported_model import EVALUATION, TrainingFacts
-from netloom.compile.importers.onnx.array_views import owner
-from netloom.compile.importers.onnx.graph_builder import Array, Drawing
+from netloom.compile.importers.layer_graph.array_views import owner
+from netloom.compile.importers.layer_graph.graph_builder import Drawing
+from netloom.compile.importers.layer_graph.values import Array
 from netloom.compile.importers.torch_export.program import Operator, Program
 from netloom.core.text import plain
 
@@ -20,26 +21,26 @@ def account(
 ) -> None:
     """Freeze what is frozen in the program, and remark what of its parameters has no place in the drawing."""
     parameters = _parameters(program, tensors)
-    gone = _unplaced(draw, parameters)
+    unplaced = _unplaced(draw, parameters)
     read = {program.weights[name] for item in program.operators if item.name in needed
             for name in item.reads() if name in program.weights}  # fmt: skip
-    unread = [name for name in gone if name not in read]
+    unread = [name for name in unplaced if name not in read]
     if unread:
         verb = "has no place" if len(unread) == 1 else "have no place"
         draw.remark(
             f"{_counted(unread, parameters)} {verb} in the imported network, as no output depends on them: they are "
             "used only in training, such as an auxiliary output or the variance from which an autoencoder samples."
         )
-    folded = [name for name in gone if name in read]
+    folded = [name for name in unplaced if name in read]
     if folded:
-        what = "weight normalization" if _normalizes(program.operators, needed) else "a product of several tensors"
+        cause = "weight normalization" if _normalizes(program.operators, needed) else "a product of several tensors"
         draw.remark(
             f"{_counted(folded, parameters)} {'stands' if len(folded) == 1 else 'stand'} only in the weights that "
-            f"the program computes from them ({what}); further training updates the computed weights directly."
+            f"the program computes from them ({cause}); further training updates the computed weights directly."
         )
     _freeze(draw, program, parameters)
-    untold = () if any(map(_trains, program.operators)) else (EVALUATION,)
-    for remark in untold if facts is None else facts.remarks:
+    remarks = () if any(map(_trains, program.operators)) else (EVALUATION,)
+    for remark in remarks if facts is None else facts.remarks:
         draw.remark(remark)
 
 
@@ -50,28 +51,28 @@ def _trains(item: Operator) -> bool:
 
 def _parameters(program: Program, tensors: Mapping[str, Array]) -> dict[str, Array]:
     """The program's parameters, one name for each place in memory."""
-    found: dict[int, tuple[str, Array]] = {}
+    parameters: dict[int, tuple[str, Array]] = {}
     for value, name in program.weights.items():
         if value not in program.buffers and name in tensors:
             array = tensors[name]
-            found.setdefault(array.__array_interface__["data"][0], (name, array))
-    return dict(found.values())
+            parameters.setdefault(array.__array_interface__["data"][0], (name, array))
+    return dict(parameters.values())
 
 
 def _unplaced(draw: Drawing, parameters: Mapping[str, Array]) -> list[str]:
     arrays = [array for parts in draw.weights.values() for array in parts.values()]
-    homes = {owner(parameters, array) for array in arrays}
+    owners = {owner(parameters, array) for array in arrays}
     copies = [array for array in arrays if not owner(parameters, array)]
-    missing = [name for name in parameters if name not in homes]
+    missing = [name for name in parameters if name not in owners]
     return [name for name in missing if not any(_equal(copy, parameters[name]) for copy in copies)]
 
 
-def _equal(one: Array, other: Array) -> bool:
-    if one.size != other.size or one.dtype != other.dtype:
+def _equal(first: Array, second: Array) -> bool:
+    if first.size != second.size or first.dtype != second.dtype:
         return False
-    if np.array_equal(one.reshape(-1), other.reshape(-1)):
+    if np.array_equal(first.reshape(-1), second.reshape(-1)):
         return True
-    return one.ndim == 2 and one.shape == other.shape[::-1] and np.array_equal(one.T, other)
+    return first.ndim == 2 and first.shape == second.shape[::-1] and np.array_equal(first.T, second)
 
 
 def _counted(names: list[str], parameters: Mapping[str, Array]) -> str:
@@ -90,15 +91,15 @@ def _freeze(draw: Drawing, program: Program, parameters: Mapping[str, Array]) ->
     frozen = {program.weights[name] for name in program.frozen}
     if not frozen:
         return
-    still: dict[str, bool] = {}
+    is_frozen: dict[str, bool] = {}
     for key, parts in draw.weights.items():
-        homes = {owner(parameters, array) for array in parts.values()} - {""}
-        if homes and not draw.nodes[key].frozen:
-            still[key] = homes <= frozen
-    if all(still.values()):
+        owners = {owner(parameters, array) for array in parts.values()} - {""}
+        if owners and not draw.nodes[key].frozen:
+            is_frozen[key] = owners <= frozen
+    if all(is_frozen.values()):
         draw.remark("All parameters are frozen in the program; after the import, all of them are trainable.")
         return
-    for key in [key for key, value in still.items() if value]:
+    for key in [key for key, value in is_frozen.items() if value]:
         draw.nodes[key] = draw.nodes[key].model_copy(update={"frozen": True})
 
 

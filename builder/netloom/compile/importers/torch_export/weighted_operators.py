@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.onnx.graph_builder import Constant, Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.values import Constant, Refusal, Tensor, Value
 from netloom.compile.importers.onnx.operators import KINDS
 from netloom.compile.importers.onnx.operators.normalization import momentum
 from netloom.compile.importers.torch_export.operator_table import Aten, States, aten, placed
@@ -19,8 +19,8 @@ def _whole(values: Any) -> Constant:
 
 def _constant(op: Aten, name: str) -> Constant | None:
     op.fixed(name)
-    found = op.args.get(name)
-    return found if isinstance(found, Constant) else None
+    argument = op.args.get(name)
+    return argument if isinstance(argument, Constant) else None
 
 
 @aten("linear")
@@ -30,10 +30,10 @@ def _linear(op: Aten) -> Any:
         raise Refusal("its weights must be constants in the file")
     if weight.array.ndim != 2:
         raise Refusal("its weights must be a matrix")
-    turned = replace(weight, array=weight.array.T)
+    transposed = replace(weight, array=weight.array.T)
     if bias is None:
         return _unbiased(op, weight)
-    return op.layer("BiasedMatMul", op.tensor("input"), turned, bias)
+    return op.layer("BiasedMatMul", op.tensor("input"), transposed, bias)
 
 
 def _unbiased(op: Aten, weight: Constant) -> Any:
@@ -60,8 +60,8 @@ def _matmul(op: Aten) -> Any:
 def _baddbmm(op: Aten) -> Any:
     if op.number("alpha", 1.0) != 1 or op.number("beta", 1.0) != 1:
         raise Refusal("only a plain product and sum is supported")
-    made = op.layer("MatMul", op.value("batch1"), op.value("batch2"))[0]
-    return op.layer("Add", made, op.value("self"))
+    product = op.layer("MatMul", op.value("batch1"), op.value("batch2"))[0]
+    return op.layer("Add", product, op.value("self"))
 
 
 @aten("einsum")
@@ -82,11 +82,11 @@ def _convolution(op: Aten) -> Any:
         pads = [number // 2 for number in total] + [number - number // 2 for number in total]
     else:
         pads = op.window("padding", axes, (0,)) * 2
-    given = {"strides": strides, "dilations": dilations, "pads": pads, "group": op.whole("groups", 1)}
+    attributes = {"strides": strides, "dilations": dilations, "pads": pads, "group": op.whole("groups", 1)}
     if op.type.startswith("conv_transpose") or op.flag("transposed"):
         extra = op.window("output_padding", axes, (0,))
-        return op.layer("ConvTranspose", tensor, weight, op.args.get("bias"), output_padding=extra, **given)
-    return op.layer("Conv", tensor, weight, op.args.get("bias"), **given)
+        return op.layer("ConvTranspose", tensor, weight, op.args.get("bias"), output_padding=extra, **attributes)
+    return op.layer("Conv", tensor, weight, op.args.get("bias"), **attributes)
 
 
 @aten(
@@ -99,7 +99,7 @@ def _pool(op: Aten) -> Any:
     if tensor.rank != axes + 2:
         raise Refusal("it processes an example without a batch axis")
     kernel = op.window("kernel_size", axes)
-    given: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "kernel_shape": kernel,
         "strides": op.window("stride", axes, kernel),
         "pads": op.window("padding", axes, (0,)) * 2,
@@ -109,10 +109,10 @@ def _pool(op: Aten) -> Any:
     if any(op.wanted[1:]):
         raise Refusal("it returns the indices of its maxima")
     if op.type.startswith("max"):
-        return op.layer("MaxPool", tensor, **given)
+        return op.layer("MaxPool", tensor, **attributes)
     if op.get("divisor_override") is not None:
         raise Refusal("it uses divisor_override")
-    return op.layer("AveragePool", tensor, count_include_pad=int(op.flag("count_include_pad", True)), **given)
+    return op.layer("AveragePool", tensor, count_include_pad=int(op.flag("count_include_pad", True)), **attributes)
 
 
 @aten(
@@ -155,17 +155,17 @@ def _batch_norm(op: Aten) -> Any:
     variance = _or(op, "running_var", size, 1.0)
     if weight is None and bias is None:
         kind = {2: "1d", 3: "1d", 4: "2d", 5: "3d"}[tensor.rank]
-        stored = {
+        statistics = {
             "running_mean": mean.array,
             "running_var": variance.array,
             "num_batches_tracked": np.zeros((), np.int64),
         }
-        ready, epsilon = op.draw.straight(tensor), op.number("eps", 1e-5)
+        batch_first, epsilon = op.draw.straight(tensor), op.number("eps", 1e-5)
         params = {"affine": False, "epsilon": epsilon, **momentum(op.number("momentum", 0.1))}
-        return [op.draw.draw(f"BatchNorm{kind}", ready, op.name, weights=stored, **params)]
+        return [op.draw.draw(f"BatchNorm{kind}", batch_first, op.name, weights=statistics, **params)]
     weight, bias = weight or _or(op, "weight", size, 1.0), bias or _or(op, "bias", size, 0.0)
-    given = {"epsilon": op.number("eps", 1e-5), "momentum": 1 - op.number("momentum", 0.1)}
-    return op.layer("BatchNormalization", tensor, weight, bias, mean, variance, **given)
+    attributes = {"epsilon": op.number("eps", 1e-5), "momentum": 1 - op.number("momentum", 0.1)}
+    return op.layer("BatchNormalization", tensor, weight, bias, mean, variance, **attributes)
 
 
 @aten("layer_norm", "native_layer_norm", "rms_norm", "_fused_rms_norm")
@@ -231,12 +231,12 @@ def _largest(op: Aten) -> Any:
     if "dim" not in op.args:
         raise Refusal("it would mix the examples of a batch")
     keep, axis = int(op.flag("keepdim")), op.axis()
-    found: list[Any] = []
+    outputs: list[Any] = []
     kind = "ReduceMax" if op.type == "max" else "ReduceMin"
-    found += op.layer(kind, op.tensor(), axes=[axis], keepdims=keep) if op.wanted[0] else [None]
+    outputs += op.layer(kind, op.tensor(), axes=[axis], keepdims=keep) if op.wanted[0] else [None]
     if any(op.wanted[1:]):
-        found += op.layer("ArgMax" if op.type == "max" else "ArgMin", op.tensor(), axis=axis, keepdims=keep)
-    return found
+        outputs += op.layer("ArgMax" if op.type == "max" else "ArgMin", op.tensor(), axis=axis, keepdims=keep)
+    return outputs
 
 
 @aten("argmax", "argmin")
@@ -257,18 +257,18 @@ def _running(op: Aten) -> Any:
 def _spread(op: Aten) -> list[Value]:
     tensor = op.tensor()
     axes = sorted(placed(axis, tensor.rank) for axis in op.ints("dim") or range(tensor.rank))
-    inner = sorted(op.draw.single(tensor, axis) for axis in axes)
+    port_axes = sorted(op.draw.single(tensor, axis) for axis in axes)
     unbiased = op.number("correction", 1.0) == 1 if "correction" in op.args else op.flag("unbiased", True)
-    made = op.draw.draw("Var" if op.type == "var" else "Std", tensor, op.name, axes=inner, unbiased=unbiased)
-    left = [part for part in range(len(tensor.spec.shape)) if part not in inner]
-    new = {old: place for place, old in enumerate(left)}
+    result = op.draw.draw("Var" if op.type == "var" else "Std", tensor, op.name, axes=port_axes, unbiased=unbiased)
+    remaining = [part for part in range(len(tensor.spec.shape)) if part not in port_axes]
+    new_positions = {old: place for place, old in enumerate(remaining)}
     keep = op.flag("keepdim")
     groups = [
-        () if axis in axes else tuple(new[part] for part in group)
+        () if axis in axes else tuple(new_positions[part] for part in group)
         for axis, group in enumerate(tensor.axes)
         if axis not in axes or keep
     ]
-    return [Tensor(made.ref, made.spec, tuple(groups))]
+    return [Tensor(result.ref, result.spec, tuple(groups))]
 
 
 # Tables and sequences.
@@ -282,7 +282,7 @@ def _embedding(op: Aten) -> Any:
 @aten("lstm", "gru", "rnn_tanh", "rnn_relu")
 def _recurrent(op: Aten) -> list[Any]:
     tensor = op.tensor("input")
-    first, both, layers = op.flag("batch_first"), op.flag("bidirectional"), op.whole("num_layers", 1)
+    batch_first, bidirectional, layers = op.flag("batch_first"), op.flag("bidirectional"), op.whole("num_layers", 1)
     states = op.get("hx", [])
     for state in states if isinstance(states, list) else [states]:
         if isinstance(state, Tensor) or (isinstance(state, Constant) and state.filled):
@@ -290,42 +290,42 @@ def _recurrent(op: Aten) -> list[Any]:
     if op.type == "lstm" and op.wanted[2:] and op.wanted[2]:
         raise Refusal("it returns its last memory cell, which the layer does not expose")
     kind = {"lstm": "LSTM", "gru": "GRU"}.get(op.type, "RNN")
-    weights = _recurrent_weights(op, layers, both)
+    weights = _recurrent_weights(op, layers, bidirectional)
     size = weights["weight_hh_l0"].shape[1]
-    if first:
-        ready = op.draw.straight(tensor)
+    if batch_first:
+        inputs = op.draw.straight(tensor)
     else:
-        ready = op.draw.straight(replace(tensor, axes=(tensor.axes[1], tensor.axes[0], tensor.axes[2])))
+        inputs = op.draw.straight(replace(tensor, axes=(tensor.axes[1], tensor.axes[0], tensor.axes[2])))
     params: dict[str, Any] = {"hidden_size": size}
     params |= {"layers": layers} if layers > 1 else {}
-    params |= {"bidirectional": True} if both else {}
+    params |= {"bidirectional": True} if bidirectional else {}
     params |= {"nonlinearity": "relu"} if op.type == "rnn_relu" else {}
     rate = op.number("dropout", 0.0)
     params |= {"dropout": round(rate, 9)} if 0 < rate < 1 and layers > 1 else {}
-    key = op.draw.node(kind, ready, op.name, weights=weights, **params)
+    key = op.draw.node(kind, inputs, op.name, weights=weights, **params)
     sequence, state = op.draw.output(key), op.draw.output(key, "state")
-    out = sequence if first else replace(sequence, axes=((1,), (0,), (2,)))
-    return [out, _last_state(op, state, layers, both, size) if op.wanted[1:2] == (True,) else None, None]
+    out = sequence if batch_first else replace(sequence, axes=((1,), (0,), (2,)))
+    return [out, _last_state(op, state, layers, bidirectional, size) if op.wanted[1:2] == (True,) else None, None]
 
 
-def _last_state(op: Aten, state: Tensor, layers: int, both: bool, size: int) -> Tensor | States:
+def _last_state(op: Aten, state: Tensor, layers: int, bidirectional: bool, size: int) -> Tensor | States:
     """The last state in the shape (directions, N, H) that PyTorch gives for one layer."""
-    if both:
-        found = op.draw.reshaped(state, [2, size])
-        found = replace(found, axes=((1,), (0,), (2,)))
+    if bidirectional:
+        last = op.draw.reshaped(state, [2, size])
+        last = replace(last, axes=((1,), (0,), (2,)))
     else:
-        found = replace(state, axes=((), (0,), (1,)))
-    return found if layers == 1 else States(found, layers * (1 + both))
+        last = replace(state, axes=((), (0,), (1,)))
+    return last if layers == 1 else States(last, layers * (1 + bidirectional))
 
 
-def _recurrent_weights(op: Aten, layers: int, both: bool) -> dict[str, Any]:
+def _recurrent_weights(op: Aten, layers: int, bidirectional: bool) -> dict[str, Any]:
     params = op.get("params", [])
     has_bias = op.flag("has_biases", True)
     parts = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if has_bias else [])]
     names = [
         f"{part}_l{layer}{suffix}"
         for layer in range(layers)
-        for suffix in ("", "_reverse")[: 1 + both]
+        for suffix in ("", "_reverse")[: 1 + bidirectional]
         for part in parts
     ]
     if len(params) != len(names):

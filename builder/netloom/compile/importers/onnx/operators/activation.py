@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from netloom.compile.importers.onnx.graph_builder import Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.values import Refusal, Tensor, Value
 from netloom.compile.importers.onnx.operators.operator import OPERATORS, Call, Drawer, elementwise, operator
 
 
@@ -87,8 +87,8 @@ def _softmax(call: Call) -> list[Value]:
     axis = call.axis(-1 if call.opset >= 13 else 1)
     if call.opset < 13 and axis != tensor.rank - 1:
         raise Refusal("before opset 13, it covers several axes at once; export the network with a newer opset")
-    inner = call.draw.single(tensor, axis)
-    params = {} if inner == len(tensor.spec.shape) - 1 else {"axis": inner}
+    port_axis = call.draw.single(tensor, axis)
+    params = {} if port_axis == len(tensor.spec.shape) - 1 else {"axis": port_axis}
     return [elementwise(call.draw, call.type if call.type == "Softmax" else "LogSoftmax", tensor, call.name, **params)]
 
 
@@ -118,8 +118,8 @@ def _cast(call: Call) -> list[Value]:
     if to == 9:
         if tensor.boolean:
             return [tensor]
-        made = elementwise(call.draw, "Compare", tensor, call.name, relation="!=", value=0.0)
-        return [replace(made, boolean=True)]
+        nonzero = elementwise(call.draw, "Compare", tensor, call.name, relation="!=", value=0.0)
+        return [replace(nonzero, boolean=True)]
     kind = "float" if to in (1, 10, 11, 16) else "int"
     if tensor.spec.dtype == kind:
         return [replace(tensor, boolean=False)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.onnx.graph_builder import BATCH, Constant, Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.values import BATCH, Constant, Refusal, Tensor, Value
 from netloom.compile.importers.onnx.operators.operator import Call, elementwise, operator
 
 
@@ -25,37 +25,37 @@ def joined(call: Call, kind: str, values: Sequence[Value], ports: str = "abcdefg
     if len(values) > 2 and kind in ("Add", "Multiply", "Maximum", "Minimum", "Average"):
         params["count"] = len(values)
     try:
-        made = call.draw.draw(kind, dict(zip(ports, tensors, strict=False)), call.name, **params)
+        result = call.draw.draw(kind, dict(zip(ports, tensors, strict=False)), call.name, **params)
     except Refusal:
         if kind == "Divide" or any(tensor.spec.dtype != "int" for tensor in tensors):
             raise
         real = [call.draw.draw("Cast", tensor, "cast", to="float") for tensor in tensors]
-        made = call.draw.draw(kind, dict(zip(ports, real, strict=False)), call.name, **params)
-        made = call.draw.draw("Cast", made, "cast", to="int")
-    return Tensor(made.ref, made.spec, axes)
+        result = call.draw.draw(kind, dict(zip(ports, real, strict=False)), call.name, **params)
+        result = call.draw.draw("Cast", result, "cast", to="int")
+    return Tensor(result.ref, result.spec, axes)
 
 
 def _scaled(call: Call, tensor: Tensor, scale: float = 1.0, shift: float = 0.0) -> Tensor:
     if (scale, shift) == (1.0, 0.0):
         return tensor
-    made = elementwise(call.draw, "ScaleShift", tensor, call.name, scale=scale, shift=shift)
+    scaled = elementwise(call.draw, "ScaleShift", tensor, call.name, scale=scale, shift=shift)
     if (
         tensor.spec.dtype == "int"
-        and made.spec.dtype == "float"
+        and scaled.spec.dtype == "float"
         and float(scale).is_integer()
         and float(shift).is_integer()
     ):
-        return elementwise(call.draw, "Cast", made, "cast", to="int")
-    return made
+        return elementwise(call.draw, "Cast", scaled, "cast", to="int")
+    return scaled
 
 
 def _small(number: float | None) -> bool:
     return number is not None and math.isfinite(number) and abs(number) <= 1e9
 
 
-def _grows(call: Call, tensor: Tensor, place: int) -> bool:
+def _grows(call: Call, tensor: Tensor, index: int) -> bool:
     """Whether the constant makes the result larger than the tensor."""
-    other = call.inputs[place]
+    other = call.inputs[index]
     if not isinstance(other, Constant):
         return True
     shape = np.broadcast_shapes(tensor.shape, tuple(BATCH if size == BATCH else size for size in other.shape))
@@ -68,23 +68,23 @@ def _arithmetic(call: Call) -> list[Value]:
     if len(values) == 1:
         return [call.tensor()]
     if len(values) == 2:
-        for place in (0, 1):
-            number, other = call.number(place), values[1 - place]
-            if not isinstance(other, Tensor) or number is None or not _small(number) or _grows(call, other, place):
+        for index in (0, 1):
+            number, other = call.number(index), values[1 - index]
+            if not isinstance(other, Tensor) or number is None or not _small(number) or _grows(call, other, index):
                 continue
-            found = _with_number(call, kind, other, number, first=place == 0)
-            if found is not None:
-                return [found]
-    name = {
+            tensor = _with_number(call, kind, other, number, first=index == 0)
+            if tensor is not None:
+                return [tensor]
+    layer = {
         **{"Add": "Add", "Sum": "Add", "Mul": "Multiply", "Sub": "Subtract", "Div": "Divide", "Pow": "Power"},
         **{"Max": "Maximum", "Min": "Minimum", "Mean": "Average"},
     }[kind]
-    params: dict[str, Any] = {"exponent": None} if name == "Power" else {}
+    params: dict[str, Any] = {"exponent": None} if layer == "Power" else {}
     result: Value = values[0]
-    if len(values) <= 2 or name == "Average":
-        return [joined(call, name, values, **params)]
+    if len(values) <= 2 or layer == "Average":
+        return [joined(call, layer, values, **params)]
     for start in range(1, len(values), 15):
-        result = joined(call, name, [result, *values[start : start + 15]], **params)
+        result = joined(call, layer, [result, *values[start : start + 15]], **params)
     return [result]
 
 
@@ -117,12 +117,12 @@ _TURNED = {"<": ">", "<=": ">=", "==": "==", ">=": "<=", ">": "<"}
 @operator(*_RELATIONS)
 def _compare(call: Call) -> list[Value]:
     relation = _RELATIONS[call.type]
-    for place in (1, 0):
-        number, other = call.number(place), call.inputs[1 - place]
-        if isinstance(other, Tensor) and number is not None and _small(number) and not _grows(call, other, place):
-            relation = _TURNED[relation] if place == 0 else relation
-            made = elementwise(call.draw, "Compare", other, call.name, relation=relation, value=number)
-            return [replace(made, boolean=True)]
+    for index in (1, 0):
+        number, other = call.number(index), call.inputs[1 - index]
+        if isinstance(other, Tensor) and number is not None and _small(number) and not _grows(call, other, index):
+            relation = _TURNED[relation] if index == 0 else relation
+            result = elementwise(call.draw, "Compare", other, call.name, relation=relation, value=number)
+            return [replace(result, boolean=True)]
     values = [value for value in call.inputs if value is not None]
     return [replace(joined(call, "Compare", values, relation=relation), boolean=True)]
 
@@ -131,8 +131,8 @@ def _compare(call: Call) -> list[Value]:
 def _is_nan(call: Call) -> list[Value]:
     """A number that is none is unequal to itself."""
     tensor = call.tensor()
-    made = call.draw.draw("Compare", {"a": tensor, "b": tensor}, call.name, relation="!=")
-    return [replace(call.draw.like(made, tensor), boolean=True)]
+    result = call.draw.draw("Compare", {"a": tensor, "b": tensor}, call.name, relation="!=")
+    return [replace(call.draw.like(result, tensor), boolean=True)]
 
 
 @operator("Not")
@@ -152,5 +152,5 @@ def _and(call: Call) -> list[Value]:
 def _where(call: Call) -> list[Value]:
     values = [value for value in call.inputs if value is not None]
     tensors, axes = call.draw.aligned(values)
-    made = call.draw.draw("Where", dict(zip(("condition", "a", "b"), tensors, strict=True)), call.name)
-    return [Tensor(made.ref, made.spec, axes)]
+    result = call.draw.draw("Where", dict(zip(("condition", "a", "b"), tensors, strict=True)), call.name)
+    return [Tensor(result.ref, result.spec, axes)]

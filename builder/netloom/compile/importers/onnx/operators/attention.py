@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from netloom.compile.importers.onnx.graph_builder import Constant, Drawing, Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.graph_builder import Drawing
+from netloom.compile.importers.layer_graph.values import Constant, Refusal, Tensor, Value
 from netloom.compile.importers.onnx.operators.operator import Call, operator
 
 Layer = Callable[..., Sequence[Value | None]]
@@ -20,27 +21,29 @@ def _attention(call: Call) -> Sequence[Value | None]:
     mask = call.inputs[3] if len(call.inputs) > 3 else None
     if any(call.wanted[1:]) or any(value is not None for value in call.inputs[4:]) or call.get("softcap", 0.0):
         raise Refusal("attention with a cache of earlier steps or with a soft cap is not supported")
-    flat = q.rank == 3
-    if flat:
+    merged = q.rank == 3
+    if merged:
         heads = [int(call.get(name, 0)) for name in ("q_num_heads", "kv_num_heads")]
         q, k, v = (
             _apart(call, one, count) for one, count in zip((q, k, v), (heads[0], heads[1], heads[1]), strict=True)
         )
-    repeats = [repeated(call.draw, one, q.shape[-3]) for one in (k, v)]
+    keys_and_values = [repeated(call.draw, one, q.shape[-3]) for one in (k, v)]
     scale = float(call.get("scale", 1 / math.sqrt(q.shape[-1])))
-    found = spelled(call.layer, q, repeats[0], repeats[1], mask, scale, bool(call.get("is_causal", 0)))
-    if not flat:
-        return found
-    turned = call.layer("Transpose", found[0], perm=[0, 2, 1, 3])[0]
-    return call.layer("Reshape", turned, Constant(np.array([0, 0, -1])))
+    outputs = spelled(
+        call.layer, q, keys_and_values[0], keys_and_values[1], mask, scale, bool(call.get("is_causal", 0))
+    )
+    if not merged:
+        return outputs
+    transposed = call.layer("Transpose", outputs[0], perm=[0, 2, 1, 3])[0]
+    return call.layer("Reshape", transposed, Constant(np.array([0, 0, -1])))
 
 
 def _apart(call: Call, tensor: Tensor, heads: int) -> Tensor:
     """(N, T, heads·width) as (N, heads, T, width)."""
-    found = call.layer("Reshape", tensor, Constant(np.array([0, 0, heads, -1])))[0]
-    if not isinstance(found, Tensor):
+    tensor_4d = call.layer("Reshape", tensor, Constant(np.array([0, 0, heads, -1])))[0]
+    if not isinstance(tensor_4d, Tensor):
         raise Refusal("its heads cannot be distinguished")
-    return replace(found, axes=tuple(found.axes[axis] for axis in (0, 2, 1, 3)))
+    return replace(tensor_4d, axes=tuple(tensor_4d.axes[axis] for axis in (0, 2, 1, 3)))
 
 
 def repeated(draw: Drawing, value: Value, heads: int) -> Value:
@@ -49,15 +52,17 @@ def repeated(draw: Drawing, value: Value, heads: int) -> Value:
     Raises:
         Refusal: they cannot be shared evenly.
     """
-    times, rest = divmod(heads, value.shape[-3])
-    if rest:
+    repeats, remainder = divmod(heads, value.shape[-3])
+    if remainder:
         raise Refusal(f"{heads} heads of queries cannot share {value.shape[-3]} key heads evenly")
     if isinstance(value, Constant):
-        return Constant(np.repeat(value.array, times, -3))
-    if times == 1 or not value.axes[-3]:
+        return Constant(np.repeat(value.array, repeats, -3))
+    if repeats == 1 or not value.axes[-3]:
         return value
-    made = draw.draw("Repeat", value, "repeat", axis=draw.single(value, value.rank - 3), times=times, each=True)
-    return draw.like(made, value)
+    repeated_value = draw.draw(
+        "Repeat", value, "repeat", axis=draw.single(value, value.rank - 3), times=repeats, each=True
+    )
+    return draw.like(repeated_value, value)
 
 
 def spelled(
@@ -66,14 +71,16 @@ def spelled(
     """Attention as products, a sum with the mask, and a softmax; `layer` draws an operator."""
     rank = len(k.shape)
     order = [*range(rank - 2), rank - 1, rank - 2]
-    turned = layer("Transpose", k, perm=order)[0] if isinstance(k, Tensor) else Constant(np.swapaxes(k.array, -1, -2))
-    scores = layer("Mul", layer("MatMul", q, turned)[0], Constant(np.asarray(scale, np.float32)))[0]
+    transposed = (
+        layer("Transpose", k, perm=order)[0] if isinstance(k, Tensor) else Constant(np.swapaxes(k.array, -1, -2))
+    )
+    scores = layer("Mul", layer("MatMul", q, transposed)[0], Constant(np.asarray(scale, np.float32)))[0]
     if causal:
-        seen = np.tril(np.ones((q.shape[-2], k.shape[-2]), bool))
-        scores = layer("Add", scores, Constant(np.where(seen, 0, -np.inf).astype(np.float32)))[0]
+        visible = np.tril(np.ones((q.shape[-2], k.shape[-2]), bool))
+        scores = layer("Add", scores, Constant(np.where(visible, 0, -np.inf).astype(np.float32)))[0]
     if isinstance(mask, Constant):
-        added = np.where(mask.array, 0, -np.inf) if mask.array.dtype == bool else mask.array
-        scores = layer("Add", scores, Constant(added.astype(np.float32)))[0]
+        bias = np.where(mask.array, 0, -np.inf) if mask.array.dtype == bool else mask.array
+        scores = layer("Add", scores, Constant(bias.astype(np.float32)))[0]
     elif isinstance(mask, Tensor) and mask.boolean:
         scores = layer("Where", mask, scores, Constant(np.asarray(-1e9, np.float32)))[0]
     elif isinstance(mask, Tensor):

@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from netloom.compile.importers.onnx.graph_builder import Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.values import Refusal, Tensor, Value
 from netloom.compile.importers.onnx.operators.operator import KINDS, Call, operator
 
 
-def _equal(values: Sequence[int], what: str) -> int:
+def _equal(values: Sequence[int], label: str) -> int:
     if len(set(values)) != 1:
-        raise Refusal(f"its {what} is {', '.join(map(str, values))}, but the layer has one value for all axes")
+        raise Refusal(f"its {label} is {', '.join(map(str, values))}, but the layer has one value for all axes")
     return int(values[0])
 
 
@@ -27,14 +27,12 @@ def _window(
     mode = call.get("auto_pad", "NOTSET")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
         pads = [0] * 2 * axes
-        for place in range(axes):
-            length = tensor.length(place + 2)
-            reach = (
-                (math.ceil(length / strides[place]) - 1) * strides[place] + dilations[place] * (kernel[place] - 1) + 1
-            )
-            total = max(0, reach - length)
-            small, large = total // 2, total - total // 2
-            pads[place], pads[place + axes] = (small, large) if mode == "SAME_UPPER" else (large, small)
+        for axis in range(axes):
+            length = tensor.length(axis + 2)
+            needed = (math.ceil(length / strides[axis]) - 1) * strides[axis] + dilations[axis] * (kernel[axis] - 1) + 1
+            total = max(0, needed - length)
+            smaller, larger = total // 2, total - total // 2
+            pads[axis], pads[axis + axes] = (smaller, larger) if mode == "SAME_UPPER" else (larger, smaller)
     elif mode == "VALID":
         pads = [0] * 2 * axes
     if len(pads) != 2 * axes or len(strides) != axes:
@@ -66,7 +64,7 @@ def _convolution(call: Call) -> list[Value]:
             params = {"padding": 0}
     params |= {"kernel_size": kernel[0]} if len(set(kernel)) == 1 else {"kernel_shape": tuple(kernel)}
     stride = strides[0] if len(set(strides)) == 1 else 1
-    made = call.draw.draw(
+    result = call.draw.draw(
         *(f"Conv{KINDS[tensor.rank]}", tensor, call.base(1)),
         filters=weight.shape[0],
         stride=stride,
@@ -78,15 +76,15 @@ def _convolution(call: Call) -> list[Value]:
         **params,
     )
     if len(set(strides)) > 1:
-        for place, step in enumerate(strides, 2):
+        for axis, step in enumerate(strides, 2):
             if step > 1:
-                made = call.draw.draw("Slice", made, "stride", axis=place, step=step)
-    return [made]
+                result = call.draw.draw("Slice", result, "stride", axis=axis, step=step)
+    return [result]
 
 
 def _origin(call: Call) -> str:
-    found = call.constant(1)
-    return found.weight if found else ""
+    constant = call.constant(1)
+    return constant.weight if constant else ""
 
 
 @operator("ConvTranspose")
@@ -97,7 +95,7 @@ def _transposed(call: Call) -> list[Value]:
         raise Refusal("only explicit padding of one to three axes is supported")
     axes, groups = len(kernel), int(call.get("group", 1))
     pads = call.get("pads", [0] * 2 * axes)
-    made = call.draw.draw(
+    result = call.draw.draw(
         *(f"ConvTranspose{KINDS[tensor.rank]}", tensor, call.base(1)),
         filters=weight.shape[1] * groups,
         kernel_shape=tuple(kernel) if len(set(kernel)) > 1 else (),
@@ -110,7 +108,7 @@ def _transposed(call: Call) -> list[Value]:
         bias=bias is not None,
         weights={"weight": weight} | ({} if bias is None else {"bias": bias.reshape(-1)}),
     )
-    return [made]
+    return [result]
 
 
 @operator("MaxPool", "AveragePool")
@@ -121,17 +119,17 @@ def _pool(call: Call) -> list[Value | None]:
         raise Refusal("it returns the indices of its maxima")
     if tensor.rank not in KINDS or len(kernel) != tensor.rank - 2 or set(call.get("dilations", [1])) != {1}:
         raise Refusal("only windows without dilation over one to three axes are supported")
-    most = call.type == "MaxPool"
-    tensor, pads, strides = _window(call, kernel, tensor, -math.inf if most else 0.0)
-    if not most and any(pads) and not call.get("count_include_pad", 0):
+    is_max = call.type == "MaxPool"
+    tensor, pads, strides = _window(call, kernel, tensor, -math.inf if is_max else 0.0)
+    if not is_max and any(pads) and not call.get("count_include_pad", 0):
         raise Refusal("its means exclude the padding, which the layer does not support; use count_include_pad=True")
     size = _equal(kernel, "window")
     params: dict[str, Any] = {"kernel_size": size, "padding": _equal(pads, "padding")}
     stride = _equal(strides, "stride")
     params |= {"stride": stride} if stride != size else {}
     params |= {"ceil_mode": True} if call.get("ceil_mode", 0) else {}
-    made = call.draw.draw(f"{'Max' if most else 'Avg'}Pool{KINDS[tensor.rank]}", tensor, call.name, **params)
-    return [made, None]
+    result = call.draw.draw(f"{'Max' if is_max else 'Avg'}Pool{KINDS[tensor.rank]}", tensor, call.name, **params)
+    return [result, None]
 
 
 @operator("GlobalAveragePool", "GlobalMaxPool")
@@ -142,8 +140,8 @@ def _global(call: Call) -> list[Value]:
 def pooled(call: Call, kind: str, keep: bool) -> Tensor:
     """The mean or the largest number of each channel, with axes of length 1 in their places where these are kept."""
     tensor = call.draw.straight(call.tensor())
-    places = tensor.rank - 2
+    spatial_axes = tensor.rank - 2
     if keep and "Conv" in call.feeds:
         return call.draw.draw(f"Adaptive{kind}Pool{KINDS[tensor.rank]}", tensor, call.name, size=1)
-    made = call.draw.draw(f"Global{kind}Pool", tensor, call.name)
-    return Tensor(made.ref, made.spec, ((0,), (1,), *(((),) * places if keep else ())))
+    result = call.draw.draw(f"Global{kind}Pool", tensor, call.name)
+    return Tensor(result.ref, result.spec, ((0,), (1,), *(((),) * spatial_axes if keep else ())))

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.onnx.graph_builder import Constant, Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.reshaping import reshape
+from netloom.compile.importers.layer_graph.values import Constant, Refusal, Tensor, Value
 from netloom.compile.importers.onnx.operators.operator import FAR, Call, operator, placed
-from netloom.compile.importers.onnx.shapes import reshape
 
 
 @operator("Split")
@@ -21,39 +21,39 @@ def _split(call: Call) -> list[Value]:
     length, parts = tensor.length(axis), len(call.wanted)
     sizes = call.whole(1, "split")
     if sizes is None:
-        each = math.ceil(length / parts)
-        sizes = [min(each, length - each * place) for place in range(parts)]
+        chunk_size = math.ceil(length / parts)
+        sizes = [min(chunk_size, length - chunk_size * place) for place in range(parts)]
     if sum(sizes) != length or min(sizes) < 1 or len(sizes) != parts:
         raise Refusal("its sizes do not sum to the length of the axis")
     if parts == 1:
         return [tensor]
-    inner = call.draw.single(tensor, axis)
+    port_axis = call.draw.single(tensor, axis)
     if parts > 16:
         starts = np.cumsum([0, *sizes])
         return [_slice(call, tensor, axis, int(a), int(b), 1) for a, b in pairwise(starts)]
     if len(set(sizes)) == 1:
-        key = call.draw.node("Chunk", tensor, call.name, axis=inner, count=parts)
+        key = call.draw.node("Chunk", tensor, call.name, axis=port_axis, count=parts)
     else:
-        key = call.draw.node("Split", tensor, call.name, axis=inner, sizes=tuple(sizes))
+        key = call.draw.node("Split", tensor, call.name, axis=port_axis, sizes=tuple(sizes))
     return [call.draw.like(call.draw.output(key, letter), tensor) for letter in "abcdefghijklmnop"[:parts]]
 
 
 def _slice(call: Call, tensor: Tensor, axis: int, start: int, end: int, step: int) -> Value:
     length = tensor.length(axis)
-    taken = range(length)[slice(start if abs(start) < FAR * 4 else (length if start > 0 else 0), end, step)]
-    if taken == range(length):
+    selected = range(length)[slice(start if abs(start) < FAR * 4 else (length if start > 0 else 0), end, step)]
+    if selected == range(length):
         return tensor
-    if not taken:
+    if not selected:
         return Constant(np.empty([*tensor.shape[:axis], 0, *tensor.shape[axis + 1 :]], np.float32))
-    inner = call.draw.single(tensor, axis)
+    port_axis = call.draw.single(tensor, axis)
     if step < 0:
-        made = call.draw.draw("IndexSelect", tensor, call.name, axis=inner, indices=tuple(taken))
+        result = call.draw.draw("IndexSelect", tensor, call.name, axis=port_axis, indices=tuple(selected))
     else:
-        params: dict[str, Any] = {} if taken[-1] + step >= length else {"end": taken[-1] + 1}
-        params |= {"start": taken[0]} if taken[0] else {}
+        params: dict[str, Any] = {} if selected[-1] + step >= length else {"end": selected[-1] + 1}
+        params |= {"start": selected[0]} if selected[0] else {}
         params |= {"step": step} if step > 1 else {}
-        made = call.draw.draw("Slice", tensor, call.name, axis=inner, **params)
-    return call.draw.like(made, tensor, tensor.boolean)
+        result = call.draw.draw("Slice", tensor, call.name, axis=port_axis, **params)
+    return call.draw.like(result, tensor, tensor.boolean)
 
 
 @operator("Slice")
@@ -63,10 +63,10 @@ def _slices(call: Call) -> list[Value]:
     axes = call.whole(3, "axes") or list(range(len(starts)))
     steps = call.whole(4, "steps") or [1] * len(starts)
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-        found = _slice(call, tensor, placed(axis, tensor.rank), start, end, step)
-        if not isinstance(found, Tensor):
-            return [found]  # nothing is left, whatever else is cut
-        tensor = found
+        part = _slice(call, tensor, placed(axis, tensor.rank), start, end, step)
+        if not isinstance(part, Tensor):
+            return [part]  # nothing is left, whatever else is cut
+        tensor = part
     return [tensor]
 
 
@@ -75,29 +75,29 @@ def _gather(call: Call) -> list[Value]:
     data, indices = call.inputs[0], call.inputs[1]
     if isinstance(data, Constant) and isinstance(indices, Tensor):
         return [_embedding(call, data, indices)]
-    tensor, places = call.tensor(), call.needed(1)
+    tensor, positions = call.tensor(), call.needed(1)
     axis = call.axis(0)
     if not tensor.axes[axis]:  # an axis of length 1 that stands nowhere yet
-        if places.ndim == 0:
+        if positions.ndim == 0:
             return [replace(tensor, axes=(*tensor.axes[:axis], *tensor.axes[axis + 1 :]))]
         raise Refusal("it repeats an axis of length 1")
-    inner, length = call.draw.single(tensor, axis), tensor.length(axis)
-    if places.size == 0 or places.min() < -length or places.max() >= length:
+    port_axis, length = call.draw.single(tensor, axis), tensor.length(axis)
+    if positions.size == 0 or positions.min() < -length or positions.max() >= length:
         raise Refusal("it uses indices that are out of range")
-    if places.ndim == 0:
+    if positions.ndim == 0:
         if len(tensor.spec.shape) == 2:
-            made = call.draw.draw("Select", tensor, call.name, axis=inner, index=int(places))
+            result = call.draw.draw("Select", tensor, call.name, axis=port_axis, index=int(positions))
         else:
-            made = call.draw.draw("Select", tensor, call.name, axis=inner, index=int(places))
-        groups = [tuple(part - (part > inner) for part in group) for group in tensor.axes]
+            result = call.draw.draw("Select", tensor, call.name, axis=port_axis, index=int(positions))
+        groups = [tuple(part - (part > port_axis) for part in group) for group in tensor.axes]
         del groups[axis]
-        return [Tensor(made.ref, made.spec, tuple(groups))]
-    made = call.draw.draw(
-        "IndexSelect", tensor, call.name, axis=inner, indices=tuple(int(x) for x in places.reshape(-1))
+        return [Tensor(result.ref, result.spec, tuple(groups))]
+    result = call.draw.draw(
+        "IndexSelect", tensor, call.name, axis=port_axis, indices=tuple(int(x) for x in positions.reshape(-1))
     )
-    found = call.draw.like(made, tensor)
-    shape = found.shape
-    return [reshape(call.draw, found, [*shape[:axis], *places.shape, *shape[axis + 1 :]], False)]
+    gathered = call.draw.like(result, tensor)
+    shape = gathered.shape
+    return [reshape(call.draw, gathered, [*shape[:axis], *positions.shape, *shape[axis + 1 :]], False)]
 
 
 def _embedding(call: Call, data: Constant, indices: Tensor) -> Tensor:
@@ -105,28 +105,28 @@ def _embedding(call: Call, data: Constant, indices: Tensor) -> Tensor:
         raise Refusal("only lookups of rows are supported")
     if indices.spec.dtype != "int":
         raise Refusal("its indices are not integers")
-    ready = indices
+    flat_indices = indices
     rank = len(indices.spec.shape)
     if rank != 2:
-        ready = call.draw.reshaped(indices, [math.prod(indices.size(axis) for axis in range(1, rank))])
-    made = call.draw.draw(
-        *("Embedding", ready, call.base(0)),
+        flat_indices = call.draw.reshaped(indices, [math.prod(indices.size(axis) for axis in range(1, rank))])
+    result = call.draw.draw(
+        *("Embedding", flat_indices, call.base(0)),
         vocabulary=data.array.shape[0],
         dim=data.array.shape[1],
         weights={"weight": data.array},
         weight=data.weight,
     )
     if rank != 2:
-        made = call.draw.reshaped(made, [*(indices.size(axis) for axis in range(1, rank)), data.array.shape[1]])
-    return Tensor(made.ref, made.spec, (*indices.axes, (rank,)))
+        result = call.draw.reshaped(result, [*(indices.size(axis) for axis in range(1, rank)), data.array.shape[1]])
+    return Tensor(result.ref, result.spec, (*indices.axes, (rank,)))
 
 
 @operator("GatherElements")
 def _elements(call: Call) -> list[Value]:
     tensor, indices = call.tensor(), call.tensor(1)
     tensor, indices = call.draw.straight(tensor), call.draw.straight(indices)
-    given = {"in": tensor, "indices": indices}
-    return [call.draw.draw("GatherElements", given, call.name, axis=call.axis(0))]
+    inputs = {"in": tensor, "indices": indices}
+    return [call.draw.draw("GatherElements", inputs, call.name, axis=call.axis(0))]
 
 
 @operator("TopK")
@@ -150,7 +150,7 @@ def _scattered(call: Call) -> list[Value]:
         raise Refusal("only scattering into zeros is supported")
     if indices.axes != values.axes:
         indices, values = (call.draw.straight(one) for one in (indices, values))
-    given = {"in": values, "indices": indices}
-    inner = call.draw.single(values, axis)
-    made = call.draw.draw("Scatter", given, call.name, axis=inner, length=base.shape[axis])
-    return [call.draw.like(made, values)]
+    inputs = {"in": values, "indices": indices}
+    port_axis = call.draw.single(values, axis)
+    result = call.draw.draw("Scatter", inputs, call.name, axis=port_axis, length=base.shape[axis])
+    return [call.draw.like(result, values)]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from netloom.compile.importers.onnx.graph_builder import Refusal, Value
+from netloom.compile.importers.layer_graph.values import Refusal, Value
 from netloom.compile.importers.onnx.operators.operator import KINDS, Call, elementwise, operator
 
 
-def momentum(share: float) -> dict[str, float]:
+def momentum(momentum_: float) -> dict[str, float]:
     """How fast running statistics follow, as a layer's parameter where it is not the usual one.
 
     A share of 0 stands for the mean of all batches, which no layer keeps.
     """
-    found = round(share, 7)  # files hold it as float32
-    return {"momentum": found} if 0 < found <= 1 and found != 0.1 else {}
+    value = round(momentum_, 7)  # files hold it as float32
+    return {"momentum": value} if 0 < value <= 1 and value != 0.1 else {}
 
 
 @operator("BatchNormalization")
@@ -26,30 +26,30 @@ def _batch_norm(call: Call) -> list[Value | None]:
     kind = {2: "1d", 3: "1d", 4: "2d", 5: "3d"}.get(tensor.rank)
     if kind is None:
         raise Refusal(f"it does not accept {tensor.rank} axes")
-    stored = {"weight": scale, "bias": bias, "running_mean": mean, "running_var": var}
-    made = call.draw.draw(
+    weights = {"weight": scale, "bias": bias, "running_mean": mean, "running_var": var}
+    result = call.draw.draw(
         *(f"BatchNorm{kind}", tensor, call.base(1)),
         epsilon=round(float(call.get("epsilon", 1e-5)), 12),
-        weights={**stored, "num_batches_tracked": np.zeros((), np.int64)},
+        weights={**weights, "num_batches_tracked": np.zeros((), np.int64)},
         **momentum(1 - float(call.get("momentum", 0.9))),
     )
-    return [made, None, None, None, None]
+    return [result, None, None, None, None]
 
 
 @operator("LayerNormalization", "RMSNormalization")
 def _layer_norm(call: Call) -> list[Value | None]:
     tensor = call.tensor()
-    amount = tensor.rank - call.axis(-1)
-    tensor = call.draw.last(tensor, amount)
-    shape = tuple(tensor.length(axis) for axis in range(tensor.rank - amount, tensor.rank))
+    axis_count = tensor.rank - call.axis(-1)
+    tensor = call.draw.last(tensor, axis_count)
+    shape = tuple(tensor.length(axis) for axis in range(tensor.rank - axis_count, tensor.rank))
     weights = {"weight": np.broadcast_to(call.needed(1), shape).copy()}
     kind = "RMSNorm"
     if call.type == "LayerNormalization":
         kind, bias = "LayerNorm", call.weight(2)
         weights["bias"] = np.zeros(shape, np.float32) if bias is None else np.broadcast_to(bias, shape).copy()
     epsilon = round(float(call.get("epsilon", 1e-5)), 12)
-    made = call.draw.draw(kind, tensor, call.base(1), epsilon=epsilon, axes=amount, weights=weights)
-    return [call.draw.like(made, tensor), None, None]
+    result = call.draw.draw(kind, tensor, call.base(1), epsilon=epsilon, axes=axis_count, weights=weights)
+    return [call.draw.like(result, tensor), None, None]
 
 
 @operator("InstanceNormalization")
@@ -58,11 +58,11 @@ def _instance_norm(call: Call) -> list[Value]:
     if tensor.rank not in KINDS:
         raise Refusal(f"it does not accept {tensor.rank} axes")
     scale, bias = call.needed(1).reshape(-1), call.needed(2).reshape(-1)
-    learned = bool(np.any(scale != 1) or np.any(bias != 0))
-    weights = {"weight": scale, "bias": bias} if learned else None
+    affine = bool(np.any(scale != 1) or np.any(bias != 0))
+    weights = {"weight": scale, "bias": bias} if affine else None
     epsilon = round(float(call.get("epsilon", 1e-5)), 12)
     kind = f"InstanceNorm{KINDS[tensor.rank]}"
-    return [call.draw.draw(kind, tensor, call.base(1), epsilon=epsilon, affine=learned, weights=weights)]
+    return [call.draw.draw(kind, tensor, call.base(1), epsilon=epsilon, affine=affine, weights=weights)]
 
 
 @operator("GroupNormalization")
@@ -70,9 +70,9 @@ def _group_norm(call: Call) -> list[Value]:
     tensor = call.draw.straight(call.tensor())
     groups, channels = int(call.get("num_groups", 1)), tensor.length(1)
     weights = {}
-    for part, place in (("weight", 1), ("bias", 2)):
-        found = call.needed(place).reshape(-1)
-        weights[part] = np.repeat(found, channels // found.size)
+    for part, index in (("weight", 1), ("bias", 2)):
+        per_group = call.needed(index).reshape(-1)
+        weights[part] = np.repeat(per_group, channels // per_group.size)
     epsilon = round(float(call.get("epsilon", 1e-5)), 12)
     return [call.draw.draw("GroupNorm", tensor, call.base(1), groups=groups, epsilon=epsilon, weights=weights)]
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from netloom.compile.importers.onnx.graph_builder import Array, Constant, Drawing, Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.graph_builder import Drawing
+from netloom.compile.importers.layer_graph.values import Array, Constant, Refusal, Tensor, Value
 
 KINDS = {3: "1d", 4: "2d", 5: "3d"}
 FAR = 2**31
@@ -38,14 +39,14 @@ class Call:
         return value
 
     def weight(self, place: int) -> Array | None:
-        found = self.constant(place)
-        return None if found is None else found.array
+        constant = self.constant(place)
+        return None if constant is None else constant.array
 
     def needed(self, place: int) -> Array:
-        found = self.weight(place)
-        if found is None:
+        array = self.weight(place)
+        if array is None:
             raise Refusal(f"input {place + 1} is missing")
-        return found
+        return array
 
     def layer(self, kind: str, *inputs: Value | None, **attributes: Any) -> Sequence[Value | None]:
         """What another operator is drawn as, of which this one is made."""
@@ -65,8 +66,8 @@ class Call:
         if attribute in self.attributes:
             value = self.attributes[attribute]
             return [value] if isinstance(value, int) else list(value)
-        found = self.weight(place)
-        return None if found is None else [int(value) for value in found.reshape(-1)]
+        array = self.weight(place)
+        return None if array is None else [int(value) for value in array.reshape(-1)]
 
     def axis(self, default: int = -1, rank: int | None = None) -> int:
         rank = self.tensor().rank if rank is None else rank
@@ -74,8 +75,8 @@ class Call:
 
     def base(self, place: int) -> str:
         """The name of the module whose weights these are, such as layer1.0.conv1."""
-        found = self.inputs[place] if place < len(self.inputs) else None
-        name = found.weight if isinstance(found, Constant) else ""
+        value = self.inputs[place] if place < len(self.inputs) else None
+        name = value.weight if isinstance(value, Constant) else ""
         if name.endswith((".weight", ".bias")) and not name.startswith("onnx::"):
             return name.rpartition(".")[0]
         parts = [part for part in self.name.split("/") if part]

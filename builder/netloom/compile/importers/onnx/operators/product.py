@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from netloom.compile.importers.onnx.attention import attended
-from netloom.compile.importers.onnx.graph_builder import Array, Constant, Refusal, Tensor, Value, padded
+from netloom.compile.importers.layer_graph.attention import attended
+from netloom.compile.importers.layer_graph.values import Array, Constant, Refusal, Tensor, Value, padded
 from netloom.compile.importers.onnx.operators.operator import Call, operator
 
 
@@ -15,10 +15,10 @@ def linear(call: Call, tensor: Tensor, weight: Array, bias: Array | None, name: 
     if tensor.spec.kind not in ("vector", "sequence", "image"):
         raise Refusal(f"a linear layer does not accept {tensor.spec}")
     weights = {"weight": weight} | ({} if bias is None else {"bias": bias.reshape(-1)})
-    made = call.draw.draw(
+    result = call.draw.draw(
         *("Linear", tensor, name), units=weight.shape[0], bias=bias is not None, weights=weights, weight=origin
     )
-    return call.draw.like(made, tensor)
+    return call.draw.like(result, tensor)
 
 
 @operator("Gemm")
@@ -27,15 +27,15 @@ def _gemm(call: Call) -> list[Value]:
     weight = call.needed(1)
     if call.get("transA", 0) or weight.ndim != 2 or call.tensor().rank != 2:
         raise Refusal("only products of rows with constant weights are supported")
-    turned = bool(call.get("transB", 0))
-    weight = weight if turned else weight.T
+    is_transposed = bool(call.get("transB", 0))
+    weight = weight if is_transposed else weight.T
     bias = call.weight(2)
     if bias is not None and bias.size not in (1, weight.shape[0]):
         raise Refusal("its bias must have one value per unit")
     if bias is not None:
         bias = np.broadcast_to(bias.reshape(-1) * np.float32(beta), (weight.shape[0],)).copy()
     constant = call.constant(1)
-    origin = constant.weight if constant and turned and alpha == 1 else ""
+    origin = constant.weight if constant and is_transposed and alpha == 1 else ""
     weight = weight if alpha == 1 else weight * np.float32(alpha)
     return [linear(call, call.tensor(), weight, bias, call.base(1), origin)]
 
@@ -61,15 +61,15 @@ def _spread(a: Tensor, b: Constant) -> bool:
 
 def _each(call: Call, a: Tensor, b: Constant) -> Tensor:
     """(E or 1, N·T, D) times E matrices, drawn as (N, E or 1, T, D) times them."""
-    lead, row, column = a.axes
-    rest = [part for part in row if part != 0]
-    if len(rest) > 1 or b.array.dtype != np.float32:
+    leading, row, column = a.axes
+    others = [part for part in row if part != 0]
+    if len(others) > 1 or b.array.dtype != np.float32:
         raise Refusal("its rows combine more than two axes")
-    order = [lead[0] if lead else None, rest[0] if rest else None, column[0]]
-    given = {"a": call.draw.arranged(a, order), "b": call.draw.constant(b, _plain(a))}
-    made = call.draw.draw("MatMul", given, call.name)
-    rows = tuple(0 if part == 0 else 2 for part in row) if rest else (0,)
-    return Tensor(made.ref, made.spec, ((1,), rows, (3,)) if rest else ((1,), (0,), (3,)))
+    order = [leading[0] if leading else None, others[0] if others else None, column[0]]
+    inputs = {"a": call.draw.arranged(a, order), "b": call.draw.constant(b, _plain(a))}
+    result = call.draw.draw("MatMul", inputs, call.name)
+    rows = tuple(0 if part == 0 else 2 for part in row) if others else (0,)
+    return Tensor(result.ref, result.spec, ((1,), rows, (3,)) if others else ((1,), (0,), (3,)))
 
 
 def _plain(tensor: Tensor) -> Tensor:
@@ -103,18 +103,18 @@ def product(call: Call, a: Tensor, b: Tensor) -> Tensor:
         group = [axis for axis in tensor.axes[part[0]] if axis != 0]
         return group[part[1]] if part[1] < len(group) else None
 
-    lead = next((one for one in (a, b) if all(inner(one, part) is not None for part in parts)), None)
-    if lead is not None:
-        parts.sort(key=lambda part: inner(lead, part) or 0)
-    made, params = {}, {}
+    reference = next((one for one in (a, b) if all(inner(one, part) is not None for part in parts)), None)
+    if reference is not None:
+        parts.sort(key=lambda part: inner(reference, part) or 0)
+    inputs, params = {}, {}
     for port, tensor, (row, column) in zip("ab", (a, b), ends, strict=True):
-        last = [row[0] if row else None, column[0] if column else None]
+        last_axes = [row[0] if row else None, column[0] if column else None]
         front = [inner(tensor, part) for part in parts]
-        turned = None not in last and [*front, *last[::-1]] == list(range(1, len(tensor.spec.shape)))
-        if turned:
+        is_transposed = None not in last_axes and [*front, *last_axes[::-1]] == list(range(1, len(tensor.spec.shape)))
+        if is_transposed:
             params[f"transpose_{port}"] = True
-        made[port] = call.draw.arranged(tensor, [*front, *(last[::-1] if turned else last)])
-    result = call.draw.draw("MatMul", made, call.name, **params)
+        inputs[port] = call.draw.arranged(tensor, [*front, *(last_axes[::-1] if is_transposed else last_axes)])
+    result = call.draw.draw("MatMul", inputs, call.name, **params)
     call.draw.products[result.ref] = (a, b)
     numbers = {part: number for number, part in enumerate(parts, 1)}
     axes: list[tuple[int, ...]] = []

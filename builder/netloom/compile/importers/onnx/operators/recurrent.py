@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.onnx.graph_builder import Array, Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.values import Array, Refusal, Tensor, Value
 from netloom.compile.importers.onnx.operators.operator import Call, operator
 
 _GATES = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
@@ -17,19 +17,19 @@ _GATES = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
 def _recurrent(call: Call) -> list[Value | None]:
     tensor, size = call.tensor(), int(call.get("hidden_size", 0))
     w, r, b = call.needed(1), call.needed(2), call.weight(3)
-    both = call.get("direction", "forward") == "bidirectional"
+    bidirectional = call.get("direction", "forward") == "bidirectional"
     if call.get("direction", "forward") == "reverse" or call.get("layout", 0) or tensor.rank != 3:
         raise Refusal("only forward and bidirectional sequences are supported")
     if call.type == "GRU" and not call.get("linear_before_reset", 0):
         raise Refusal("its reset gate is applied before the product, but PyTorch applies it after the product")
     if any(isinstance(value, Tensor) or (value is not None and value.filled) for value in call.inputs[5:7]):
         raise Refusal("its initial state is not zero")
-    usual = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"]}.get(call.type, ["Tanh"])
+    defaults = {"LSTM": ["Sigmoid", "Tanh", "Tanh"], "GRU": ["Sigmoid", "Tanh"]}.get(call.type, ["Tanh"])
     functions = call.get("activations", None)
     params: dict[str, Any] = {"hidden_size": size}
     if call.type == "RNN" and functions and set(functions) == {"Relu"}:
         params["nonlinearity"] = "relu"
-    elif functions and functions != usual * (1 + both):
+    elif functions and functions != defaults * (1 + bidirectional):
         raise Refusal("its gates have other activations than PyTorch's")
     if call.get("clip", None) is not None or call.get("input_forget", 0):
         raise Refusal("its gates are clipped or coupled")
@@ -37,34 +37,34 @@ def _recurrent(call: Call) -> list[Value | None]:
         raise Refusal("it returns its last memory cell, which the layer does not expose")
     order, weights = _GATES[call.type], {}
 
-    def sorted_gates(found: Array) -> Array:
-        parts = np.split(found, len(order), axis=0)
+    def sorted_gates(gates: Array) -> Array:
+        parts = np.split(gates, len(order), axis=0)
         return np.ascontiguousarray(np.concatenate([parts[gate] for gate in order]))
 
-    for number, suffix in enumerate(("", "_reverse")[: 1 + both]):
+    for number, suffix in enumerate(("", "_reverse")[: 1 + bidirectional]):
         weights[f"weight_ih_l0{suffix}"] = sorted_gates(w[number])
         weights[f"weight_hh_l0{suffix}"] = sorted_gates(r[number])
         bias = np.zeros(2 * len(order) * size, np.float32) if b is None else b[number]
         weights[f"bias_ih_l0{suffix}"], weights[f"bias_hh_l0{suffix}"] = map(sorted_gates, np.split(bias, 2))
-    turned = Tensor(tensor.ref, tensor.spec, (tensor.axes[1], tensor.axes[0], tensor.axes[2]), tensor.boolean)
-    ready = call.draw.straight(turned)
+    batch_first = Tensor(tensor.ref, tensor.spec, (tensor.axes[1], tensor.axes[0], tensor.axes[2]), tensor.boolean)
+    inputs = call.draw.straight(batch_first)
     lengths = call.inputs[4] if len(call.inputs) > 4 else None
-    if isinstance(lengths, Tensor) or (lengths and lengths.scalar not in (None, float(ready.length(1)))):
+    if isinstance(lengths, Tensor) or (lengths and lengths.scalar not in (None, float(inputs.length(1)))):
         raise Refusal("its sequences differ in length, which the layer does not support")
-    if both:
+    if bidirectional:
         params["bidirectional"] = True
-    key = call.draw.node(call.type, ready, call.name, weights=weights, **params)
+    key = call.draw.node(call.type, inputs, call.name, weights=weights, **params)
     sequence, state = call.draw.output(key), call.draw.output(key, "state")
-    if not both:
+    if not bidirectional:
         return [
             replace(sequence, axes=((1,), (), (0,), (2,))) if call.wanted[0] else None,
             replace(state, axes=((), (0,), (1,))),
             None,
         ]
-    found: list[Value | None] = [None, None, None]
+    outputs: list[Value | None] = [None, None, None]
     if call.wanted[0]:
-        made = call.draw.reshaped(sequence, [ready.length(1), 2, size])
-        found[0] = replace(made, axes=((1,), (2,), (0,), (3,)))
+        separated = call.draw.reshaped(sequence, [inputs.length(1), 2, size])
+        outputs[0] = replace(separated, axes=((1,), (2,), (0,), (3,)))
     if call.wanted[1:2] == (True,):
-        found[1] = replace(call.draw.reshaped(state, [2, size]), axes=((1,), (0,), (2,)))
-    return found
+        outputs[1] = replace(call.draw.reshaped(state, [2, size]), axes=((1,), (0,), (2,)))
+    return outputs

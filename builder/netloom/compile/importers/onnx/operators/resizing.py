@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from netloom.compile.importers.onnx.graph_builder import Refusal, Value
+from netloom.compile.importers.layer_graph.values import Refusal, Value
 from netloom.compile.importers.onnx.operators.operator import KINDS, Call, operator, placed
 
 
@@ -14,11 +14,11 @@ def _pad(call: Call) -> list[Value]:
     pads = call.whole(1, "pads") or []
     axes = call.whole(3, "axes") if len(call.inputs) > 3 else None
     if axes is not None:
-        full = [0] * 2 * tensor.rank
+        all_pads = [0] * 2 * tensor.rank
         for number, axis in enumerate(axes):
-            full[placed(axis, tensor.rank)] = pads[number]
-            full[placed(axis, tensor.rank) + tensor.rank] = pads[number + len(axes)]
-        pads = full
+            all_pads[placed(axis, tensor.rank)] = pads[number]
+            all_pads[placed(axis, tensor.rank) + tensor.rank] = pads[number + len(axes)]
+        pads = all_pads
     if len(pads) != 2 * tensor.rank:
         raise Refusal("its padding does not match its axes")
     if not any(pads):
@@ -26,26 +26,28 @@ def _pad(call: Call) -> list[Value]:
     mode = call.get("mode", "constant")
     value = call.number(2) if len(call.inputs) > 2 else call.get("value", 0.0)
     value = value or 0.0
-    rank, lift = tensor.rank, 0
+    rank, extra_axes = tensor.rank, 0
     first = min(axis for axis in range(rank) if pads[axis] or pads[axis + rank])
     if first == 0:
         raise Refusal("it would add examples to the batch")
-    while first + lift < 2 or rank + lift < 3:
-        lift += 1  # a sequence (N, T, D) is padded along T as an image with one channel
-    if rank + lift not in KINDS:
+    while first + extra_axes < 2 or rank + extra_axes < 3:
+        extra_axes += 1  # a sequence (N, T, D) is padded along T as an image with one channel
+    if rank + extra_axes not in KINDS:
         raise Refusal(f"borders of {rank} axes is not supported")
-    ready = call.draw.reshaped(tensor, [*(1,) * lift, *tensor.shape[1:]]) if lift else tensor
-    sides = tuple(number for axis in reversed(range(2 - lift, rank)) for number in (pads[axis], pads[axis + rank]))
+    lifted = call.draw.reshaped(tensor, [*(1,) * extra_axes, *tensor.shape[1:]]) if extra_axes else tensor
+    sides = tuple(
+        number for axis in reversed(range(2 - extra_axes, rank)) for number in (pads[axis], pads[axis + rank])
+    )
     kind = {"constant": "ConstantPad" if value else "ZeroPad", "reflect": "ReflectionPad"}
     kind |= {"edge": "ReplicationPad", "wrap": "CircularPad"}
     params: dict[str, Any] = {"padding": sides[0]} if len(set(sides)) == 1 else {"sides": sides}
     params |= {"value": float(value)} if mode == "constant" and value else {}
     if min(sides) < 0 or mode not in kind:
         raise Refusal("its padding is negative or of an unknown mode")
-    made = call.draw.draw(f"{kind[mode]}{KINDS[rank + lift]}", ready, call.name, **params)
-    if lift:
-        made = call.draw.reshaped(made, [made.size(axis) for axis in range(1 + lift, rank + lift)])
-    return [made]
+    result = call.draw.draw(f"{kind[mode]}{KINDS[rank + extra_axes]}", lifted, call.name, **params)
+    if extra_axes:
+        result = call.draw.reshaped(result, [result.size(axis) for axis in range(1 + extra_axes, rank + extra_axes)])
+    return [result]
 
 
 @operator("Resize", "Upsample")
@@ -53,23 +55,25 @@ def _resize(call: Call) -> list[Value]:
     tensor = call.draw.straight(call.tensor())
     if tensor.rank not in KINDS:
         raise Refusal(f"it does not accept {tensor.rank} axes")
-    mode, way = call.get("mode", "nearest"), call.get("coordinate_transformation_mode", "half_pixel")
-    place = 1 if call.type == "Upsample" else 2
-    scales, sizes = call.weight(place), call.weight(3) if len(call.inputs) > 3 else None
+    mode, coordinates = call.get("mode", "nearest"), call.get("coordinate_transformation_mode", "half_pixel")
+    scales_index = 1 if call.type == "Upsample" else 2
+    scales, sizes = call.weight(scales_index), call.weight(3) if len(call.inputs) > 3 else None
     params: dict[str, Any] = {"mode": {"nearest": "nearest", "linear": "linear", "cubic": "bicubic"}.get(mode, mode)}
     if mode == "nearest":
-        how = call.get("nearest_mode", "round_prefer_floor")
-        if call.type == "Resize" and (way, how) not in (("asymmetric", "floor"),):
-            raise Refusal(f"nearest interpolation with {way} and {how} is not supported; use asymmetric and floor")
-    elif way == "align_corners":
+        rounding = call.get("nearest_mode", "round_prefer_floor")
+        if call.type == "Resize" and (coordinates, rounding) not in (("asymmetric", "floor"),):
+            raise Refusal(
+                f"nearest interpolation with {coordinates} and {rounding} is not supported; use asymmetric and floor"
+            )
+    elif coordinates == "align_corners":
         params["align_corners"] = True
-    elif way not in ("half_pixel", "pytorch_half_pixel"):
-        raise Refusal(f"the coordinate transformation {way} is not supported")
+    elif coordinates not in ("half_pixel", "pytorch_half_pixel"):
+        raise Refusal(f"the coordinate transformation {coordinates} is not supported")
     if mode == "cubic" and abs(call.get("cubic_coeff_a", -0.75) + 0.75) > 1e-6:
         raise Refusal("its cubic coefficient differs from PyTorch's")
     if scales is not None and scales.size == tensor.rank:
         factors = [float(scale) for scale in scales[2:]]
-        if len(set(factors)) == 1 and not (mode != "nearest" and way == "align_corners"):
+        if len(set(factors)) == 1 and not (mode != "nearest" and coordinates == "align_corners"):
             params["scale"] = factors[0]
         else:
             params["size"] = tuple(int(tensor.length(axis) * factor) for axis, factor in enumerate(factors, 2))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from netloom.compile.importers.onnx.graph_builder import Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.reshaping import broadcast_to, reshape
+from netloom.compile.importers.layer_graph.values import Refusal, Tensor, Value
 from netloom.compile.importers.onnx.operators.operator import Call, operator, placed
-from netloom.compile.importers.onnx.shapes import broadcast_to, reshape
 
 
 @operator("Reshape")
 def _reshape(call: Call) -> list[Value]:
-    asked = call.whole(1, "shape")
-    return [reshape(call.draw, call.tensor(), asked or [], bool(call.get("allowzero", 0)))]
+    target = call.whole(1, "shape")
+    return [reshape(call.draw, call.tensor(), target or [], bool(call.get("allowzero", 0)))]
 
 
 @operator("Flatten")
@@ -39,10 +39,10 @@ def _squeeze(call: Call) -> list[Value]:
     axes = call.whole(1, "axes")
     if axes is None:
         axes = [axis for axis in range(tensor.rank) if tensor.length(axis) == 1]
-    gone = {placed(axis, tensor.rank) for axis in axes}
-    if any(tensor.length(axis) != 1 for axis in gone):
+    removed = {placed(axis, tensor.rank) for axis in axes}
+    if any(tensor.length(axis) != 1 for axis in removed):
         raise Refusal("a removed axis must have the length 1, and the batch axis cannot be removed")
-    return [reshape(call.draw, tensor, [size for axis, size in enumerate(tensor.shape) if axis not in gone], False)]
+    return [reshape(call.draw, tensor, [size for axis, size in enumerate(tensor.shape) if axis not in removed], False)]
 
 
 @operator("Unsqueeze")
@@ -58,8 +58,8 @@ def _unsqueeze(call: Call) -> list[Value]:
 
 @operator("Expand")
 def _expand(call: Call) -> list[Value]:
-    asked = [int(size) for size in call.needed(1).reshape(-1)]
-    return [broadcast_to(call.draw, call.tensor(), asked, call.name)]
+    target = [int(size) for size in call.needed(1).reshape(-1)]
+    return [broadcast_to(call.draw, call.tensor(), target, call.name)]
 
 
 @operator("Concat")
@@ -72,7 +72,7 @@ def _concat(call: Call) -> list[Value]:
     ]
     if axis in (first.batch,):
         raise Refusal("it would mix the examples of a batch")
-    ready = []
+    inputs = []
     for tensor in tensors:
         if tensor.rank != first.rank or tensor.batch != first.batch:
             raise Refusal("the batch axis differs between its inputs")
@@ -80,14 +80,14 @@ def _concat(call: Call) -> list[Value]:
             len(group) != 1 for place, group in enumerate(tensor.axes) if place != axis and group and 0 not in group
         ):
             raise Refusal("its axes combine several axes")
-        ready.append(tensor)
-    others = [place for place in range(first.rank) if place not in (axis, first.batch)]
-    if len({tensor.axes for tensor in ready}) == 1 and len(first.axes[axis]) == 1:
-        inner, axes = first.axes[axis][0], first.axes
+        inputs.append(tensor)
+    other_axes = [place for place in range(first.rank) if place not in (axis, first.batch)]
+    if len({tensor.axes for tensor in inputs}) == 1 and len(first.axes[axis]) == 1:
+        port_axis, axes = first.axes[axis][0], first.axes
     else:
-        if any(len(tensor.axes[tensor.batch]) != 1 for tensor in ready):
+        if any(len(tensor.axes[tensor.batch]) != 1 for tensor in inputs):
             raise Refusal("the batch axis is merged with another axis")
-        ready = [
+        inputs = [
             call.draw.arranged(
                 tensor,
                 [
@@ -96,19 +96,19 @@ def _concat(call: Call) -> list[Value]:
                     if place != first.batch
                 ],
             )
-            for tensor in ready
+            for tensor in inputs
         ]
-        order = [first.batch, *sorted([*others, axis])]
+        order = [first.batch, *sorted([*other_axes, axis])]
         numbers = {place: number for number, place in enumerate(order)}
         axes = tuple((numbers[place],) for place in range(first.rank))
-        inner = numbers[axis]
-    if len(ready) == 1:
-        return [Tensor(ready[0].ref, ready[0].spec, axes)]
-    made = ready[0]
-    for start in range(1, len(ready), 15):
-        group = [made, *ready[start : start + 15]]
+        port_axis = numbers[axis]
+    if len(inputs) == 1:
+        return [Tensor(inputs[0].ref, inputs[0].spec, axes)]
+    result = inputs[0]
+    for start in range(1, len(inputs), 15):
+        group = [result, *inputs[start : start + 15]]
         params = {"count": len(group)} if len(group) > 2 else {}
-        made = call.draw.draw(
-            *("Concat", dict(zip("abcdefghijklmnop", group, strict=False)), call.name), axis=inner, **params
+        result = call.draw.draw(
+            *("Concat", dict(zip("abcdefghijklmnop", group, strict=False)), call.name), axis=port_axis, **params
         )
-    return [Tensor(made.ref, made.spec, axes)]
+    return [Tensor(result.ref, result.spec, axes)]

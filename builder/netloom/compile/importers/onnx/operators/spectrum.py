@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from netloom.compile.importers.onnx.graph_builder import Array, Constant, Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.values import Array, Constant, Refusal, Tensor, Value
 from netloom.compile.importers.onnx.operators.operator import Call, operator, placed
 
 
@@ -17,25 +17,25 @@ def waves(length: int) -> tuple[Array, Array]:
 def transformed(call: Call, tensor: Tensor, weight: Array) -> Tensor:
     """The last axis times fixed numbers, (units, length), that training leaves as they are."""
     ready = call.draw.last(tensor)
-    made = call.draw.draw(
+    result = call.draw.draw(
         *("Linear", ready, call.name), units=len(weight), bias=False, weights={"weight": weight}, frozen=True
     )
-    return call.draw.like(made, ready)
+    return call.draw.like(result, ready)
 
 
 @operator("DFT")
 def _dft(call: Call) -> list[Value]:
     """Real numbers, (…, length, 1), to frequencies from 0 up, (…, length // 2 + 1, 2)."""
     tensor = call.tensor()
-    asked = call.number(2) if len(call.inputs) > 2 else call.get("axis", -2)
-    axis = placed(int(-2 if asked is None else asked), tensor.rank)
+    requested = call.number(2) if len(call.inputs) > 2 else call.get("axis", -2)
+    axis = placed(int(-2 if requested is None else requested), tensor.rank)
     length = call.number(1) if len(call.inputs) > 1 else None
     if axis != tensor.rank - 2 or tensor.axes[-1] or call.get("inverse", 0) or not call.get("onesided", 0):
         raise Refusal("only the one-sided transform of real numbers along the last axis is supported")
     if length is not None and int(length) != tensor.length(axis):
         raise Refusal("it truncates or pads its input")
-    flat = Tensor(tensor.ref, tensor.spec, tensor.axes[:-1])
-    both = np.stack(waves(flat.length(-1)), axis=1)  # (frequencies, 2, length)
-    found = transformed(call, flat, both.reshape(-1, both.shape[2]))
-    shape = Constant(np.array([*found.shape[:-1], len(both), 2]))
-    return list(call.layer("Reshape", found, shape))  # type: ignore[arg-type]
+    signal = Tensor(tensor.ref, tensor.spec, tensor.axes[:-1])
+    components = np.stack(waves(signal.length(-1)), axis=1)  # (frequencies, 2, length)
+    transformed_ = transformed(call, signal, components.reshape(-1, components.shape[2]))
+    shape = Constant(np.array([*transformed_.shape[:-1], len(components), 2]))
+    return list(call.layer("Reshape", transformed_, shape))  # type: ignore[arg-type]

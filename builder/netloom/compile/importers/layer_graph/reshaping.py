@@ -7,39 +7,43 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from netloom.compile.importers.onnx.graph_builder import BATCH, Constant, Drawing, Refusal, Tensor
+from netloom.compile.importers.layer_graph.graph_builder import Drawing
+from netloom.compile.importers.layer_graph.values import BATCH, Constant, Refusal, Tensor
 
 
-def reshape(draw: Drawing, tensor: Tensor, asked: Sequence[int], allow_zero: bool) -> Tensor:
+def reshape(draw: Drawing, tensor: Tensor, requested: Sequence[int], allow_zero: bool) -> Tensor:
     """The tensor in another shape of the file; axes that nothing happens to stay as they are.
 
     Raises:
         Refusal: the batch would be torn apart.
     """
-    wanted = _resolved(tensor, list(asked), allow_zero)
+    shape_after = _resolved(tensor, list(requested), allow_zero)
     # Blocks of axes that hold equally many numbers before and after.
     shape = tensor.shape
     blocks: list[tuple[list[int], list[int]]] = []
-    old = new = 0
-    while old < len(shape) or new < len(wanted):
-        left, right = [old] if old < len(shape) else [], [new] if new < len(wanted) else []
-        old, new = old + len(left), new + len(right)
-        before, after = math.prod(shape[i] for i in left), math.prod(wanted[i] for i in right)
+    old_axis = new_axis = 0
+    while old_axis < len(shape) or new_axis < len(shape_after):
+        old_block, new_block = (
+            [old_axis] if old_axis < len(shape) else [],
+            [new_axis] if new_axis < len(shape_after) else [],
+        )
+        old_axis, new_axis = old_axis + len(old_block), new_axis + len(new_block)
+        before, after = math.prod(shape[i] for i in old_block), math.prod(shape_after[i] for i in new_block)
         while before != after:
-            if before < after and old < len(shape):
-                left, before, old = [*left, old], before * shape[old], old + 1
-            elif new < len(wanted):
-                right, after, new = [*right, new], after * wanted[new], new + 1
+            if before < after and old_axis < len(shape):
+                old_block, before, old_axis = [*old_block, old_axis], before * shape[old_axis], old_axis + 1
+            elif new_axis < len(shape_after):
+                new_block, after, new_axis = [*new_block, new_axis], after * shape_after[new_axis], new_axis + 1
             else:
                 raise Refusal("its new shape has a different number of values")
-        blocks.append((left, right))
+        blocks.append((old_block, new_block))
     order: list[int] = []
     sizes: list[int] = []
     axes: list[tuple[int, ...]] = []
-    for left, right in blocks:
-        inner = [part for axis in left for part in tensor.axes[axis]]
-        kept = [tensor.axes[axis] for axis in left if tensor.axes[axis]]
-        if left and kept == [tensor.axes[left[0]]] and len(right) == 1:
+    for old_block, new_block in blocks:
+        inner = [part for axis in old_block for part in tensor.axes[axis]]
+        nonempty_groups = [tensor.axes[axis] for axis in old_block if tensor.axes[axis]]
+        if old_block and nonempty_groups == [tensor.axes[old_block[0]]] and len(new_block) == 1:
             # One axis stays one axis, perhaps without others of length 1.
             numbers = {}
             for part in inner:
@@ -52,27 +56,27 @@ def reshape(draw: Drawing, tensor: Tensor, asked: Sequence[int], allow_zero: boo
         order += [part for part in inner if part]
         if 0 in inner:
             front = math.prod(tensor.size(part) for part in inner[: inner.index(0)])
-            axes += _with_batch([wanted[axis] for axis in right], front, sizes)
+            axes += _with_batch([shape_after[axis] for axis in new_block], front, sizes)
             continue
-        for axis in right:
-            if wanted[axis] == 1:
+        for axis in new_block:
+            if shape_after[axis] == 1:
                 axes.append(())
             else:
-                sizes.append(wanted[axis])
+                sizes.append(shape_after[axis])
                 axes.append((len(sizes),))
     if not sizes and len(tensor.spec.shape) > 1:
         # Only axes of length 1 are left beside the batch; one of them is kept as it is.
-        free = next((place for place, group in enumerate(axes) if group == ()), None)
-        if free is not None:
+        free_axis = next((place for place, group in enumerate(axes) if group == ()), None)
+        if free_axis is not None:
             sizes.append(1)
-            axes[free] = (1,)
-    ones = [part for part in range(1, len(tensor.spec.shape)) if part not in order]
-    moved = draw.permuted(tensor, [*order, *ones])
-    made = draw.reshaped(moved, sizes)
-    return Tensor(made.ref, made.spec, tuple(axes), tensor.boolean)
+            axes[free_axis] = (1,)
+    unit_axes = [part for part in range(1, len(tensor.spec.shape)) if part not in order]
+    permuted = draw.permuted(tensor, [*order, *unit_axes])
+    reshaped = draw.reshaped(permuted, sizes)
+    return Tensor(reshaped.ref, reshaped.spec, tuple(axes), tensor.boolean)
 
 
-def _with_batch(wanted: list[int], front: int, sizes: list[int]) -> list[tuple[int, ...]]:
+def _with_batch(lengths: list[int], front: int, sizes: list[int]) -> list[tuple[int, ...]]:
     """The new axes of a block with the batch in it; `front` is how many numbers stand before the batch."""
     axes: list[tuple[int, ...]] = []
 
@@ -82,45 +86,45 @@ def _with_batch(wanted: list[int], front: int, sizes: list[int]) -> list[tuple[i
         sizes.append(length)
         return (len(sizes),)
 
-    passed = False
-    for length in wanted:
-        if passed or (length % BATCH and front % length == 0):
-            front = front if passed else front // length
+    batch_placed = False
+    for length in lengths:
+        if batch_placed or (length % BATCH and front % length == 0):
+            front = front if batch_placed else front // length
             axes.append(axis(length))
         elif length % (front * BATCH) == 0:
             axes.append((*axis(front), 0, *axis(length // front // BATCH)))
-            passed = True
+            batch_placed = True
         else:
             raise Refusal("it would split the batch axis")
-    if not passed:
+    if not batch_placed:
         raise Refusal("it would split the batch axis")
     return axes
 
 
-def _resolved(tensor: Tensor, asked: list[int], allow_zero: bool) -> list[int]:
+def _resolved(tensor: Tensor, requested: list[int], allow_zero: bool) -> list[int]:
     """The new shape with all lengths known, and with the batch where the file says 1 or its own fixed batch."""
     total = math.prod(tensor.shape)
     shape = [
         tensor.shape[place] if size == 0 and not allow_zero and place < tensor.rank else size
-        for place, size in enumerate(asked)
+        for place, size in enumerate(requested)
     ]
     if shape.count(-1) > 1 or any(size < -1 or size == 0 for size in shape):
         raise Refusal("its new shape is invalid")
-    known = math.prod(size for size in shape if size != -1)
-    if -1 in shape and total % known == 0:
-        filled = total // known
+    product = math.prod(size for size in shape if size != -1)
+    if -1 in shape and total % product == 0:
+        inferred = total // product
         # A file of one example says 1 where the batch is; then -1 would swallow the batch.
         if not (
-            filled > BATCH
-            and filled % BATCH == 0
-            and _place(tensor, _put(shape, filled // BATCH)) is not None
+            inferred > BATCH
+            and inferred % BATCH == 0
+            and _place(tensor, _put(shape, inferred // BATCH)) is not None
             and 1 in shape
         ):
-            return _put(shape, filled)
+            return _put(shape, inferred)
     if -1 in shape:
-        if total % (known * BATCH):
+        if total % (product * BATCH):
             raise Refusal("its new shape has a different number of values")
-        shape = _put(shape, total // known // BATCH)
+        shape = _put(shape, total // product // BATCH)
     if math.prod(shape) == total:
         return shape
     if math.prod(shape) * BATCH != total:
@@ -154,31 +158,33 @@ def _place(tensor: Tensor, shape: list[int]) -> int | None:
     return ones[0] if ones else fitting[-1]
 
 
-def broadcast_to(draw: Drawing, tensor: Tensor, asked: list[int], name: str) -> Tensor:
+def broadcast_to(draw: Drawing, tensor: Tensor, target: list[int], name: str) -> Tensor:
     """The tensor repeated along axes of length 1."""
-    rank = max(tensor.rank, len(asked))
-    shape = [*(1,) * (rank - len(asked)), *asked]
-    own = [*(1,) * (rank - tensor.rank), *tensor.shape]
-    if all(size in (1, mine) for size, mine in zip(shape, own, strict=True)):
+    rank = max(tensor.rank, len(target))
+    shape = [*(1,) * (rank - len(target)), *target]
+    current = [*(1,) * (rank - tensor.rank), *tensor.shape]
+    if all(size in (1, mine) for size, mine in zip(shape, current, strict=True)):
         return Tensor(tensor.ref, tensor.spec, ((),) * (rank - tensor.rank) + tensor.axes, tensor.boolean)
     if max(shape) > BATCH:
         raise Refusal("it repeats the batch axis")
-    longer = [axis for axis, (size, mine) in enumerate(zip(shape, own, strict=True)) if size not in (1, mine)]
-    place = longer[0] - (rank - tensor.rank)
-    if len(longer) == 1 and place > 0 and not tensor.axes[place]:
-        return _longer(draw, tensor, place, shape[longer[0]])
+    expanded_axes = [
+        axis for axis, (size, mine) in enumerate(zip(shape, current, strict=True)) if size not in (1, mine)
+    ]
+    file_axis = expanded_axes[0] - (rank - tensor.rank)
+    if len(expanded_axes) == 1 and file_axis > 0 and not tensor.axes[file_axis]:
+        return _longer(draw, tensor, file_axis, shape[expanded_axes[0]])
     ones = Constant(np.broadcast_to(np.float32(1), [1 if size == BATCH else size for size in shape]))
     tensors, axes = draw.aligned([tensor, ones])
-    made = draw.draw("Multiply", dict(zip("ab", tensors, strict=True)), name)
-    return Tensor(made.ref, made.spec, axes, tensor.boolean)
+    product = draw.draw("Multiply", dict(zip("ab", tensors, strict=True)), name)
+    return Tensor(product.ref, product.spec, axes, tensor.boolean)
 
 
-def _longer(draw: Drawing, tensor: Tensor, place: int, length: int) -> Tensor:
+def _longer(draw: Drawing, tensor: Tensor, file_axis: int, length: int) -> Tensor:
     """An axis of length 1, which the port does not have yet, repeated; it comes right behind the file's axis before."""
-    behind = max(tensor.axes[place - 1], default=len(tensor.spec.shape) - 1)
-    new = behind + 1
-    apart = draw.draw("Unsqueeze", tensor, "unsqueeze", axis=new)
-    made = draw.draw("Expand", apart, "expand", axis=new, length=length)
-    axes = [tuple(part + (part >= new) for part in group) for group in tensor.axes]
-    axes[place] = (new,)
-    return Tensor(made.ref, made.spec, tuple(axes), tensor.boolean)
+    behind = max(tensor.axes[file_axis - 1], default=len(tensor.spec.shape) - 1)
+    new_axis = behind + 1
+    unsqueezed = draw.draw("Unsqueeze", tensor, "unsqueeze", axis=new_axis)
+    expanded = draw.draw("Expand", unsqueezed, "expand", axis=new_axis, length=length)
+    axes = [tuple(part + (part >= new_axis) for part in group) for group in tensor.axes]
+    axes[file_axis] = (new_axis,)
+    return Tensor(expanded.ref, expanded.spec, tuple(axes), tensor.boolean)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.onnx.graph_builder import Array, Drawing, Refusal, Tensor
+from netloom.compile.importers.layer_graph.graph_builder import Drawing
+from netloom.compile.importers.layer_graph.values import Array, Refusal, Tensor
 from netloom.document import Node
 
 # From here on down, a number that is added to a score hides the step.
@@ -50,8 +51,8 @@ class Heads:
 def attended(draw: Drawing, weights: Tensor, values: Tensor, name: str) -> Tensor | None:
     """The layer for a product of weights and values, or None where this is no attention that a layer stands for."""
     try:
-        found = _heads(draw, weights, values)
-        return None if found is None else layer(draw, found, weights, name)
+        heads = _heads(draw, weights, values)
+        return None if heads is None else layer(draw, heads, weights, name)
     except Refusal:
         return None  # what was drawn for it leads nowhere, and goes
 
@@ -64,23 +65,23 @@ def layer(draw: Drawing, heads: Heads, like: Tensor, name: str) -> Tensor:
     """
     parts = inner(heads.q)
     sizes = [heads.q.size(part) for part in parts]
-    ready = [flat(draw, one) for one in (heads.q, heads.k, heads.v)]
+    inputs_qkv = [flat(draw, one) for one in (heads.q, heads.k, heads.v)]
     width = heads.q.length(-1)
     factor = heads.scale * math.sqrt(width)
     if abs(factor - 1) > 1e-6:
-        ready[0] = draw.like(draw.draw("ScaleShift", ready[0], "scale", scale=factor), ready[0])
-    given = dict(zip("qkv", ready, strict=True))
+        inputs_qkv[0] = draw.like(draw.draw("ScaleShift", inputs_qkv[0], "scale", scale=factor), inputs_qkv[0])
+    inputs = dict(zip("qkv", inputs_qkv, strict=True))
     params: dict[str, Any] = {"heads": math.prod(sizes)} if math.prod(sizes) > 1 else {}
     params |= {"causal": True} if heads.causal else {}
     params |= {"dropout": heads.dropout} if heads.dropout else {}
     if heads.mask is not None:
-        given["mask"], params["masked"] = heads.mask, True
-    made = draw.draw("DotProductAttention", given, name, **params)
-    steps, wide = heads.q.length(-2), heads.v.length(-1)
-    apart = draw.reshaped(made, [steps, *sizes, wide]) if sizes else made
+        inputs["mask"], params["masked"] = heads.mask, True
+    attention = draw.draw("DotProductAttention", inputs, name, **params)
+    steps, value_width = heads.q.length(-2), heads.v.length(-1)
+    separated = draw.reshaped(attention, [steps, *sizes, value_width]) if sizes else attention
     numbers = iter(range(2, 2 + len(sizes)))
     front = [tuple(0 if part == 0 else next(numbers) for part in group) for group in like.axes[:-2]]
-    return Tensor(apart.ref, apart.spec, (*front, (1,), (2 + len(sizes),)))
+    return Tensor(separated.ref, separated.spec, (*front, (1,), (2 + len(sizes),)))
 
 
 def inner(tensor: Tensor) -> list[int]:
@@ -98,10 +99,10 @@ def flat(draw: Drawing, tensor: Tensor) -> Tensor:
     if len(row) != 1 or len(column) != 1 or tensor.spec.dtype != "float":
         raise Refusal("its axes do not match those of attention")
     order = [row[0], *inner(tensor), column[0]]
-    rest = [axis for axis in range(1, len(tensor.spec.shape)) if axis not in order]
-    found = draw.permuted(tensor, [*order, *rest])
+    others = [axis for axis in range(1, len(tensor.spec.shape)) if axis not in order]
+    ordered = draw.permuted(tensor, [*order, *others])
     width = math.prod(tensor.size(axis) for axis in order[1:])
-    return draw.reshaped(found, [tensor.length(-2), width])
+    return draw.reshaped(ordered, [tensor.length(-2), width])
 
 
 def is_causal(mask: Array) -> bool:
@@ -109,10 +110,10 @@ def is_causal(mask: Array) -> bool:
     rows = mask.reshape(-1, *mask.shape[-2:]) if mask.ndim >= 2 else mask[None, None]
     if rows.shape[-1] != rows.shape[-2] or rows.shape[-1] < 2:
         return False
-    seen = np.tril(np.ones(rows.shape[-2:], bool))
+    visible = np.tril(np.ones(rows.shape[-2:], bool))
     if mask.dtype == bool:
-        return bool((rows == seen).all())
-    return bool((np.where(seen, rows, 0) == 0).all() and (np.where(seen, HIDDEN, rows) <= HIDDEN).all())
+        return bool((rows == visible).all())
+    return bool((np.where(visible, rows, 0) == 0).all() and (np.where(visible, HIDDEN, rows) <= HIDDEN).all())
 
 
 def _heads(draw: Drawing, weights: Tensor, values: Tensor) -> Heads | None:
@@ -124,16 +125,16 @@ def _heads(draw: Drawing, weights: Tensor, values: Tensor) -> Heads | None:
     node = _node(draw, ref)
     if node.type != "Softmax" or node.params.get("axis", -1) not in (-1, last):
         return None
-    found = _scores(draw, draw.sources[ref]["in"])
-    if found is None:
+    scores = _scores(draw, draw.sources[ref]["in"])
+    if scores is None:
         return None
-    k = replace(found.turned, axes=(*found.turned.axes[:-2], found.turned.axes[-1], found.turned.axes[-2]))
-    q, one = _unscaled(draw, found.q)
-    k, other = _unscaled(draw, k)
-    heads = Heads(q, k, values, found.scale * one * other, dropout=dropout)
+    k = replace(scores.turned, axes=(*scores.turned.axes[:-2], scores.turned.axes[-1], scores.turned.axes[-2]))
+    q, q_factor = _unscaled(draw, scores.q)
+    k, k_factor = _unscaled(draw, k)
+    heads = Heads(q, k, values, scores.scale * q_factor * k_factor, dropout=dropout)
     if not _alike(weights, heads):
         return None
-    return _masked(draw, heads, found.masks, last)
+    return _masked(draw, heads, scores.masks, last)
 
 
 def _alike(weights: Tensor, heads: Heads) -> bool:
@@ -149,52 +150,52 @@ def _alike(weights: Tensor, heads: Heads) -> bool:
 
 def _masked(draw: Drawing, heads: Heads, masks: Sequence[Mask], last: int) -> Heads | None:
     """The heads with what the masks hide; None where that cannot be said to a layer."""
-    steps, seen = heads.q.length(-2), heads.k.length(-2)
-    others = []
+    steps, key_steps = heads.q.length(-2), heads.k.length(-2)
+    remaining = []
     for mask in masks:
-        numbers = known(draw, mask.ref)
-        if numbers is None:
-            others.append(mask)
+        values = known(draw, mask.ref)
+        if values is None:
+            remaining.append(mask)
             continue
         if mask.how != "add":
-            numbers = (numbers == 0) if mask.how == "hide" else (numbers != 0)
-        full = np.broadcast_to(numbers, np.broadcast_shapes(numbers.shape, (steps, seen)))
-        if is_causal(full):
+            values = (values == 0) if mask.how == "hide" else (values != 0)
+        broadcast = np.broadcast_to(values, np.broadcast_shapes(values.shape, (steps, key_steps)))
+        if is_causal(broadcast):
             heads = replace(heads, causal=True)
-        elif not full.all() if mask.how != "add" else full.any():
-            others.append(mask)
-    if len(others) > 1:
+        elif not broadcast.all() if mask.how != "add" else broadcast.any():
+            remaining.append(mask)
+    if len(remaining) > 1:
         return None
-    return replace(heads, mask=_shown(draw, others[0], steps, seen)) if others else heads
+    return replace(heads, mask=_shown(draw, remaining[0], steps, key_steps)) if remaining else heads
 
 
-def _shown(draw: Drawing, mask: Mask, steps: int, seen: int) -> Tensor:
+def _shown(draw: Drawing, mask: Mask, steps: int, key_steps: int) -> Tensor:
     """A mask as attention takes it, (N, S) or (N, T, S): 1 where a step is seen, 0 where not."""
     spec = draw.specs[mask.ref]
-    whole = Tensor(mask.ref, spec, tuple((axis,) for axis in range(len(spec.shape))))
+    tensor = Tensor(mask.ref, spec, tuple((axis,) for axis in range(len(spec.shape))))
     sizes = [spec.size(axis) for axis in range(1, len(spec.shape))]
     rows = sizes[-2] if len(sizes) > 1 else 1
-    if sizes[-1] != seen or math.prod(sizes[:-2]) != 1 or rows not in (1, steps):
+    if sizes[-1] != key_steps or math.prod(sizes[:-2]) != 1 or rows not in (1, steps):
         raise Refusal("the mask differs between heads")
     root = mask.ref
     while _node(draw, root).type in ("Reshape", "Unsqueeze", "Squeeze", "Flatten"):
         root = draw.sources[root]["in"]
-    wanted = [seen] if rows == 1 else [steps, seen]
-    known_as = (root, mask.how, *wanted)
-    if known_as not in draw.shown:  # once for all layers
-        draw.shown[known_as] = _turned(draw, draw.reshaped(whole, wanted), mask.how)
-    return draw.shown[known_as]
+    sizes_after = [key_steps] if rows == 1 else [steps, key_steps]
+    cache_key = (root, mask.how, *sizes_after)
+    if cache_key not in draw.shown:  # once for all layers
+        draw.shown[cache_key] = _turned(draw, draw.reshaped(tensor, sizes_after), mask.how)
+    return draw.shown[cache_key]
 
 
-def _turned(draw: Drawing, found: Tensor, how: str) -> Tensor:
+def _turned(draw: Drawing, tensor: Tensor, how: str) -> Tensor:
     """1 where a step is seen, as real numbers."""
-    if found.spec.dtype == "int":
-        found = draw.draw("Cast", found, "cast", to="float")
+    if tensor.spec.dtype == "int":
+        tensor = draw.draw("Cast", tensor, "cast", to="float")
     if how == "keep":
-        return found
+        return tensor
     if how == "add":  # attention adds the logarithm of its mask
-        return draw.draw("Function", found, "shown", function="exp")
-    return draw.draw("ScaleShift", found, "shown", scale=-1.0, shift=1.0)
+        return draw.draw("Function", tensor, "shown", function="exp")
+    return draw.draw("ScaleShift", tensor, "shown", scale=-1.0, shift=1.0)
 
 
 def _scores(draw: Drawing, ref: str) -> Scores | None:
@@ -203,20 +204,20 @@ def _scores(draw: Drawing, ref: str) -> Scores | None:
         return Scores(*draw.products[ref])
     node, ports = _node(draw, ref), draw.sources[ref.partition(".")[0]]
     if node.type == "ScaleShift":
-        found = _scores(draw, ports["in"])
-        if found is None or found.masks or node.params.get("shift", 0):
+        scores = _scores(draw, ports["in"])
+        if scores is None or scores.masks or node.params.get("shift", 0):
             return None
-        return replace(found, scale=found.scale * _number(node, "scale", 1.0))
+        return replace(scores, scale=scores.scale * _number(node, "scale", 1.0))
     if node.type == "Add" and len(ports) == 2:
-        for one, other in (("a", "b"), ("b", "a")):
-            found = _scores(draw, ports[one])
-            if found is not None:
-                return replace(found, masks=(*found.masks, Mask(ports[other], "add")))
+        for score_port, mask_port in (("a", "b"), ("b", "a")):
+            scores = _scores(draw, ports[score_port])
+            if scores is not None:
+                return replace(scores, masks=(*scores.masks, Mask(ports[mask_port], "add")))
     if node.type == "Where":
-        for way, one, other in (("keep", "a", "b"), ("hide", "b", "a")):
-            found, hidden = _scores(draw, ports[one]), known(draw, ports[other])
-            if found is not None and hidden is not None and (hidden <= HIDDEN).all():
-                return replace(found, masks=(*found.masks, Mask(ports["condition"], way)))
+        for mode, score_port, mask_port in (("keep", "a", "b"), ("hide", "b", "a")):
+            scores, fill = _scores(draw, ports[score_port]), known(draw, ports[mask_port])
+            if scores is not None and fill is not None and (fill <= HIDDEN).all():
+                return replace(scores, masks=(*scores.masks, Mask(ports["condition"], mode)))
     return None
 
 
@@ -225,11 +226,15 @@ def _unguarded(draw: Drawing, ref: str) -> str:
     ports = draw.sources[ref.partition(".")[0]]
     if _node(draw, ref).type != "Where":
         return ref
-    guard, zero = draw.sources[ports["condition"]], known(draw, ports["a"])
+    compared_refs, zero = draw.sources[ports["condition"]], known(draw, ports["a"])
     compared = _node(draw, ports["condition"])
-    asks = compared.type == "Compare" and compared.params.get("relation") == "!="
-    behind = ports["b"]
-    return behind if asks and set(guard.values()) == {behind} and zero is not None and not zero.any() else ref
+    is_nan_test = compared.type == "Compare" and compared.params.get("relation") == "!="
+    guarded = ports["b"]
+    return (
+        guarded
+        if is_nan_test and set(compared_refs.values()) == {guarded} and zero is not None and not zero.any()
+        else ref
+    )
 
 
 def _dropped(draw: Drawing, ref: str) -> tuple[str, float]:
@@ -252,8 +257,8 @@ def _node(draw: Drawing, ref: str) -> Node:
 
 
 def _number(node: Node, name: str, default: float) -> float:
-    found = node.params.get(name, default)
-    return float(found) if isinstance(found, int | float) else default
+    value = node.params.get(name, default)
+    return float(value) if isinstance(value, int | float) else default
 
 
 def known(draw: Drawing, ref: str) -> Array | None:
@@ -268,11 +273,11 @@ def known(draw: Drawing, ref: str) -> Array | None:
         return draw.weights[key]["weight"].reshape(sizes)
     if node.type not in ("Reshape", "Unsqueeze", "Squeeze", "Flatten", "ScaleShift", "Cast"):
         return None
-    found = known(draw, draw.sources[key]["in"])
-    if found is None or node.type in ("ScaleShift", "Cast"):
+    values = known(draw, draw.sources[key]["in"])
+    if values is None or node.type in ("ScaleShift", "Cast"):
         scale, shift = _number(node, "scale", 1.0), _number(node, "shift", 0.0)
-        return found if found is None or node.type == "Cast" else found * scale + shift
-    return found.reshape(sizes)
+        return values if values is None or node.type == "Cast" else values * scale + shift
+    return values.reshape(sizes)
 
 
 __all__ = ["HIDDEN", "Heads", "attended", "flat", "inner", "is_causal", "known", "layer"]

@@ -27,29 +27,29 @@ def stretch(base: Array, part: Array) -> list[tuple[int, int]] | None:
     """
     if part.size >= base.size or not part.size or not base.flags.c_contiguous or part.dtype != base.dtype:
         return None
-    rest, left = divmod(_begin(part) - _begin(base), base.itemsize)
-    if left or not 0 <= rest < base.size:
+    offset, remainder = divmod(_begin(part) - _begin(base), base.itemsize)
+    if remainder or not 0 <= offset < base.size:
         return None
     axes = [(size, step // base.itemsize) for size, step in zip(part.shape, part.strides, strict=True) if size > 1]
-    found = []
+    ranges = []
     for size, step in zip(base.shape, (step // base.itemsize for step in base.strides), strict=True):
-        start, rest = (0, rest) if size == 1 else divmod(rest, step)
+        start, offset = (0, offset) if size == 1 else divmod(offset, step)
         count = axes.pop(0)[0] if size > 1 and axes and axes[0][1] == step else 1
         if start + count > size:
             return None
-        found.append((start, count))
-    return None if axes or rest else found
+        ranges.append((start, count))
+    return None if axes or offset else ranges
 
 
-def rows(table: Array, places: Array, axis: int = 0) -> Array | None:
+def rows(table: Array, indices: Array, axis: int = 0) -> Array | None:
     """Some places of a table along one axis as a view of it, where they follow each other; None where they do not."""
-    flat = places.reshape(-1)
-    if flat.size < 1 or flat[0] < 0 or flat[-1] >= table.shape[axis] or np.any(np.diff(flat) != 1):
+    positions = indices.reshape(-1)
+    if positions.size < 1 or positions[0] < 0 or positions[-1] >= table.shape[axis] or np.any(np.diff(positions) != 1):
         return None
-    cut = table[(slice(None),) * axis + (slice(int(flat[0]), int(flat[-1]) + 1),)]
-    view = cut.view()
+    selected = table[(slice(None),) * axis + (slice(int(positions[0]), int(positions[-1]) + 1),)]
+    view = selected.view()
     try:
-        view.shape = (*table.shape[:axis], *places.shape, *table.shape[axis + 1 :])
+        view.shape = (*table.shape[:axis], *indices.shape, *table.shape[axis + 1 :])
     except AttributeError:
         return None
     return view
@@ -68,19 +68,19 @@ def owner(tables: Mapping[str, Array], array: Array) -> str:
 
 def untransposed(tables: Mapping[str, Array]) -> dict[str, Array]:
     """Tables of which one is another transposed, as exporters write tied weights, as two views of one."""
-    found = dict(tables)
+    views = dict(tables)
     by_shape: dict[tuple[int, ...], list[str]] = {}
     for name, table in tables.items():
         if table.ndim != 2 or table.dtype != np.float32 or min(table.shape) < 2:
             continue
-        for other in by_shape.get(table.shape[::-1], ()):
-            one = tables[other]
-            if np.array_equal(one[0], table[:, 0]) and np.array_equal(one.T, table) and not _even(table):
-                found[name] = found[other].T
+        for other_name in by_shape.get(table.shape[::-1], ()):
+            original = tables[other_name]
+            if np.array_equal(original[0], table[:, 0]) and np.array_equal(original.T, table) and not _even(table):
+                views[name] = views[other_name].T
                 break
         else:
             by_shape.setdefault(table.shape, []).append(name)
-    return found
+    return views
 
 
 def _even(table: Array) -> bool:
@@ -89,5 +89,5 @@ def _even(table: Array) -> bool:
 
 
 def _begin(array: Array) -> int:
-    found: int = array.__array_interface__["data"][0]
-    return found
+    address: int = array.__array_interface__["data"][0]
+    return address

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from netloom.compile.importers.imported_model import UNTIED
-from netloom.compile.importers.onnx.attention import known
-from netloom.compile.importers.onnx.graph_builder import Array, Drawing
+from netloom.compile.importers.layer_graph.attention import known
+from netloom.compile.importers.layer_graph.graph_builder import Drawing
+from netloom.compile.importers.layer_graph.values import Array
 from netloom.document import Edge, Node
 
 _LETTERS = "abcdefghijklmnop"
@@ -52,22 +53,22 @@ def gather(draw: Drawing, untie: bool = False) -> dict[str, str]:
     Nodes that lead nowhere have to be gone before. With `untie`, linear layers may stop sharing weights with layers
     elsewhere. Returns for each attention what its linear layers are called together.
     """
-    wholes = [_whole(draw, key) for key, node in draw.nodes.items() if node.type == "DotProductAttention"]
-    found = [whole for whole in wholes if whole is not None]
-    names = {whole.out: _together([draw.nodes[name].title or name for name in whole.linears]) for whole in found}
-    alike: dict[tuple[object, ...], list[Whole]] = {}
-    for whole in found:
-        alike.setdefault(_weighed(draw, whole), []).append(whole)
-    made: dict[str, str] = {}
-    for group in alike.values():
+    matches = [_whole(draw, key) for key, node in draw.nodes.items() if node.type == "DotProductAttention"]
+    blocks = [whole for whole in matches if whole is not None]
+    names = {whole.out: _together([draw.nodes[name].title or name for name in whole.linears]) for whole in blocks}
+    by_weights: dict[tuple[object, ...], list[Whole]] = {}
+    for block in blocks:
+        by_weights.setdefault(_weighed(draw, block), []).append(block)
+    merged: dict[str, str] = {}
+    for group in by_weights.values():
         if not _apart(draw, group):
             if not untie:
                 continue
             draw.remark(UNTIED)
-        for place, whole in enumerate(group):
-            if _put(draw, whole, group[0].out if place else None):
-                made[whole.out] = names[whole.out]
-    return made
+        for index, block in enumerate(group):
+            if _put(draw, block, group[0].out if index else None):
+                merged[block.out] = names[block.out]
+    return merged
 
 
 def _home(draw: Drawing, linear: str) -> str:
@@ -75,77 +76,77 @@ def _home(draw: Drawing, linear: str) -> str:
     return draw.nodes[linear].shares or linear
 
 
-def _weighed(draw: Drawing, whole: Whole) -> tuple[object, ...]:
+def _weighed(draw: Drawing, block: Whole) -> tuple[object, ...]:
     """What is equal for attentions that share all their weights, and for them alone."""
-    rows = [(_home(draw, part.linear), part.rows.tobytes(), part.factor) for part in whole.parts]
-    node = draw.nodes[whole.key]
-    own = _home(draw, whole.out)
-    return (*rows, own, repr(sorted(node.params.items())), whole.memory == whole.source)
+    rows = [(_home(draw, part.linear), part.rows.tobytes(), part.factor) for part in block.parts]
+    node = draw.nodes[block.key]
+    out_owner = _home(draw, block.out)
+    return (*rows, out_owner, repr(sorted(node.params.items())), block.memory == block.source)
 
 
 def _apart(draw: Drawing, group: list[Whole]) -> bool:
     """Whether nothing but these attentions uses the weights of their linear layers."""
-    inside = {linear for whole in group for linear in whole.linears}
-    homes = {_home(draw, linear) for linear in inside}
-    return all(key in inside for key, node in draw.nodes.items() if key in homes or node.shares in homes)
+    members = {linear for whole in group for linear in whole.linears}
+    owners = {_home(draw, linear) for linear in members}
+    return all(key in members for key, node in draw.nodes.items() if key in owners or node.shares in owners)
 
 
 def _whole(draw: Drawing, key: str) -> Whole | None:
     """The linear layers around an attention; None where there is anything else, or they are used elsewhere too."""
     ports = draw.sources[key]
     parts = [_projection(draw, ports[port]) for port in "qkv"]
-    found = tuple(part for part in parts if part is not None)
+    projections = tuple(part for part in parts if part is not None)
     readers = [edge.target_node for edge in draw.edges if edge.source_node == key]
-    if len(found) != 3 or len(readers) != 1 or draw.nodes[readers[0]].type != "Linear":
+    if len(projections) != 3 or len(readers) != 1 or draw.nodes[readers[0]].type != "Linear":
         return None
-    out, linears = readers[0], {part.linear for part in found}
+    out, linears = readers[0], {part.linear for part in projections}
     biased = any("bias" in draw.weights[linear] for linear in {*linears, out})
-    source, *others = (draw.sources[part.linear]["in"] for part in found)
-    if len(set(others)) != 1 or not all(_only(draw, linear, key) for linear in linears):
+    source, *memories = (draw.sources[part.linear]["in"] for part in projections)
+    if len(set(memories)) != 1 or not all(_only(draw, linear, key) for linear in linears):
         return None
-    return Whole(key, out, found, source, others[0], biased)
+    return Whole(key, out, projections, source, memories[0], biased)
 
 
-def _put(draw: Drawing, whole: Whole, shares: str | None) -> bool:
+def _put(draw: Drawing, block: Whole, shares: str | None) -> bool:
     """Draw the layer in the place of the last linear layer, with weights of another; whether there is one for it."""
-    node = draw.nodes[whole.key]
+    node = draw.nodes[block.key]
     heads = int(node.params.get("heads", 1))  # type: ignore[arg-type]
-    dim, wide = draw.specs[whole.source], draw.specs[whole.key].size(2)
-    shared = [_shared(part.rows, heads) for part in whole.parts]
+    input_spec, inner_width = draw.specs[block.source], draw.specs[block.key].size(2)
+    kv_heads = [_shared(part.rows, heads) for part in block.parts]
     if (
-        len(dim.shape) != 3
-        or draw.specs[whole.out].shape[1:] != dim.shape[1:]
-        or shared[0] != heads
-        or shared[1] is None
-        or shared[1] != shared[2]
-        or len({len(part.rows) for part in whole.parts}) != 1
+        len(input_spec.shape) != 3
+        or draw.specs[block.out].shape[1:] != input_spec.shape[1:]
+        or kv_heads[0] != heads
+        or kv_heads[1] is None
+        or kv_heads[1] != kv_heads[2]
+        or len({len(part.rows) for part in block.parts}) != 1
     ):
         return False
     cross, causal, masked = (
-        whole.memory != whole.source,
+        block.memory != block.source,
         bool(node.params.get("causal")),
-        "mask" in draw.sources[whole.key],
+        "mask" in draw.sources[block.key],
     )
-    if cross and (causal or len(draw.specs[whole.memory].shape) != 3):
+    if cross and (causal or len(draw.specs[block.memory].shape) != 3):
         return False
     params: dict[str, Any] = {"heads": heads} | ({"causal": True} if causal else {})
-    params |= {"kv_heads": shared[1]} if shared[1] != heads else {}
-    params |= {"head_width": wide // heads} if wide != dim.size(2) else {}
-    params |= {"bias": False} if not whole.biased else {}
+    params |= {"kv_heads": kv_heads[1]} if kv_heads[1] != heads else {}
+    params |= {"head_width": inner_width // heads} if inner_width != input_spec.size(2) else {}
+    params |= {"bias": False} if not block.biased else {}
     params |= {"masked": True} if masked else {}
-    plain = set(params) <= {"heads", "causal"}
-    kind = "CrossAttention" if cross else "MultiHeadAttention" if plain else "SelfAttention"
+    is_standard = set(params) <= {"heads", "causal"}
+    kind = "CrossAttention" if cross else "MultiHeadAttention" if is_standard else "SelfAttention"
     params |= {"dropout": node.params["dropout"]} if node.params.get("dropout") else {}
-    inputs = {"in": whole.source} | ({"memory": whole.memory} if cross else {})
-    inputs |= {"mask": draw.sources[whole.key]["mask"]} if masked else {}
-    weights = _weights(draw, whole, heads, shared[1])
-    out = whole.out
+    inputs = {"in": block.source} | ({"memory": block.memory} if cross else {})
+    inputs |= {"mask": draw.sources[block.key]["mask"]} if masked else {}
+    weights = _weights(draw, block, heads, kv_heads[1])
+    out = block.out
     draw.nodes[out] = Node(id=out, type=kind, params=params, title=draw.nodes[out].title, shares=shares)
     draw.weights[out] = weights
     draw.edges[:] = [edge for edge in draw.edges if edge.target_node != out]
     draw.edges += [Edge(source=ref, target=f"{out}.{port}") for port, ref in inputs.items()]
     draw.sources[out] = inputs
-    for linear in whole.linears:
+    for linear in block.linears:
         _rehome(draw, linear)
     return True
 
@@ -157,49 +158,49 @@ def _rehome(draw: Drawing, linear: str) -> None:
         draw.nodes[key] = draw.nodes[key].model_copy(update={"shares": None if key == first else first})
 
 
-def _weights(draw: Drawing, whole: Whole, heads: int, shared: int) -> dict[str, Array]:
+def _weights(draw: Drawing, block: Whole, heads: int, kv_heads: int) -> dict[str, Array]:
     """The layer's weights: of heads that several queries share, those of the first of each group."""
-    made: dict[str, Array] = {}
-    for name, part in zip("qkv", whole.parts, strict=True):
+    weights: dict[str, Array] = {}
+    for name, part in zip("qkv", block.parts, strict=True):
         rows = part.rows
-        if name != "q" and shared != heads:
-            rows = rows.reshape(shared, heads // shared, -1)[:, 0].reshape(-1)
-        for leaf, array in _filled(draw, part.linear, whole.biased).items():
-            made[f"{name}.{leaf}"] = np.ascontiguousarray(array[rows] * array.dtype.type(part.factor))
-    return made | {f"out.{leaf}": array for leaf, array in _filled(draw, whole.out, whole.biased).items()}
+        if name != "q" and kv_heads != heads:
+            rows = rows.reshape(kv_heads, heads // kv_heads, -1)[:, 0].reshape(-1)
+        for leaf, array in _filled(draw, part.linear, block.biased).items():
+            weights[f"{name}.{leaf}"] = np.ascontiguousarray(array[rows] * array.dtype.type(part.factor))
+    return weights | {f"out.{leaf}": array for leaf, array in _filled(draw, block.out, block.biased).items()}
 
 
 def _filled(draw: Drawing, linear: str, biased: bool) -> dict[str, Array]:
     """The weights of a linear layer; files leave out a bias of zeros."""
-    found = draw.weights[linear]
-    zeros = {"bias": np.zeros(len(found["weight"]), found["weight"].dtype)} if biased else {}
-    return zeros | found
+    weights = draw.weights[linear]
+    zeros = {"bias": np.zeros(len(weights["weight"]), weights["weight"].dtype)} if biased else {}
+    return zeros | weights
 
 
 def _shared(rows: Array, heads: int) -> int | None:
     """How many heads there are of which each has rows of its own; None where they do not stand in equal groups."""
     if len(rows) % heads:
         return None
-    each = rows.reshape(heads, -1)
-    first, count = np.unique(each[:, 0], return_counts=True)
+    rows_per_head = rows.reshape(heads, -1)
+    first, count = np.unique(rows_per_head[:, 0], return_counts=True)
     groups = len(first)
     if heads % groups or len(set(count)) != 1:
         return None
-    apart = each.reshape(groups, heads // groups, -1)
-    alone = len(np.unique(apart[:, 0])) == groups * each.shape[1]
-    return groups if alone and (apart == apart[:, :1]).all() else None
+    grouped = rows_per_head.reshape(groups, heads // groups, -1)
+    distinct = len(np.unique(grouped[:, 0])) == groups * rows_per_head.shape[1]
+    return groups if distinct and (grouped == grouped[:, :1]).all() else None
 
 
 def _projection(draw: Drawing, ref: str) -> Projection | None:
     """The rows of a linear layer that a port gives, through what only moves its answer."""
-    found = _moved(draw, ref)
-    if found is None:
+    origin = _moved(draw, ref)
+    if origin is None:
         return None
-    linear, places, factor = found
+    linear, positions, factor = origin
     width = draw.specs[linear].size(2)
-    steps = np.arange(len(places)).reshape(-1, 1) * width
-    rows = places[0] if places.ndim == 2 else np.zeros(0, np.int64)
-    if len(places) != draw.specs[linear].size(1) or not np.array_equal(places, steps + rows):
+    steps = np.arange(len(positions)).reshape(-1, 1) * width
+    rows = positions[0] if positions.ndim == 2 else np.zeros(0, np.int64)
+    if len(positions) != draw.specs[linear].size(1) or not np.array_equal(positions, steps + rows):
         return None  # the steps do not stay where they are
     return Projection(linear, rows, factor)
 
@@ -215,45 +216,45 @@ def _moved(draw: Drawing, ref: str) -> tuple[str, Array, float] | None:
         return key, np.arange(math.prod(sizes)).reshape(sizes), 1.0
     ports = draw.sources[key]
     if node.type == "Multiply" and len(ports) == 2:
-        for one, other in (("a", "b"), ("b", "a")):
-            numbers = known(draw, ports[other])
-            inside = _moved(draw, ports[one]) if numbers is not None and (numbers == 1).all() else None
-            if inside is not None:
-                return inside[0], np.broadcast_to(inside[1], sizes), inside[2]
+        for tensor_port, constant_port in (("a", "b"), ("b", "a")):
+            numbers = known(draw, ports[constant_port])
+            origin = _moved(draw, ports[tensor_port]) if numbers is not None and (numbers == 1).all() else None
+            if origin is not None:
+                return origin[0], np.broadcast_to(origin[1], sizes), origin[2]
         return None
     if node.type == "ScaleShift" and not node.params.get("shift"):
-        inside = _moved(draw, ports["in"])
+        origin = _moved(draw, ports["in"])
         scale = node.params.get("scale", 1.0)
-        return (*inside[:2], inside[2] * float(scale)) if inside and isinstance(scale, int | float) else None
+        return (*origin[:2], origin[2] * float(scale)) if origin and isinstance(scale, int | float) else None
     if node.type not in _MOVES:
         return None
-    inside = _moved(draw, ports["in"])
-    if inside is None:
+    origin = _moved(draw, ports["in"])
+    if origin is None:
         return None
-    places = _step(node, inside[1], port, sizes)
-    return None if list(places.shape) != sizes else (inside[0], places, inside[2])
+    positions = _step(node, origin[1], port, sizes)
+    return None if list(positions.shape) != sizes else (origin[0], positions, origin[2])
 
 
-def _step(node: Node, places: Array, port: str, sizes: list[int]) -> Array:
+def _step(node: Node, positions: Array, port: str, sizes: list[int]) -> Array:
     """Numbers after one layer that only moves them."""
     params: Mapping[str, Any] = node.params
     axis = _inner(params.get("axis", 1))
-    found: Array
+    result: Array
     if node.type in ("Reshape", "Flatten", "Unsqueeze", "Squeeze"):
-        found = places.reshape(sizes)
+        result = positions.reshape(sizes)
     elif node.type == "Permute":
-        found = places.transpose([_inner(part) for part in params["order"]])
+        result = positions.transpose([_inner(part) for part in params["order"]])
     elif node.type == "Transpose":
-        found = places.swapaxes(axis, _inner(params.get("other", 2)))
+        result = positions.swapaxes(axis, _inner(params.get("other", 2)))
     elif node.type == "Expand":
-        found = np.broadcast_to(places, sizes)
+        result = np.broadcast_to(positions, sizes)
     elif node.type == "Repeat" and params.get("each"):
-        found = np.repeat(places, params.get("times", 2), axis)
+        result = np.repeat(positions, params.get("times", 2), axis)
     elif node.type == "Repeat":
-        found = np.concatenate([places] * params.get("times", 2), axis)
+        result = np.concatenate([positions] * params.get("times", 2), axis)
     else:
-        found = np.take(places, _chosen(node, places.shape[axis], port), axis)
-    return found
+        result = np.take(positions, _chosen(node, positions.shape[axis], port), axis)
+    return result
 
 
 def _inner(axis: int) -> int:
@@ -272,8 +273,8 @@ def _chosen(node: Node, length: int, port: str) -> int | list[int]:
         return list(range(length)[params.get("start", 0) : params.get("end") : params.get("step", 1)])
     number = _LETTERS.index(port)
     if node.type == "Chunk":
-        each = -(-length // int(params.get("count", 2)))
-        return list(range(length)[number * each : (number + 1) * each])
+        chunk_size = -(-length // int(params.get("count", 2)))
+        return list(range(length)[number * chunk_size : (number + 1) * chunk_size])
     ends = [0, *np.cumsum(params["sizes"]).tolist()]
     return list(range(ends[number], ends[number + 1]))
 

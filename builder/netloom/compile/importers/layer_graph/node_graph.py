@@ -1,0 +1,168 @@
+"""Nodes, edges and weights of an imported network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from netloom.compile.importers.imported_model import UnreadableModelError
+from netloom.compile.importers.layer_graph.values import Array, Refusal, Tensor
+from netloom.core.text import plain
+from netloom.document import Edge, Node, is_identifier
+from netloom.layers import TensorSpec
+from netloom.layers.catalogue import parse
+from netloom.validation.context import fits
+from netloom.validation.measure import measure
+
+
+@dataclass
+class NodeGraph:
+    """Nodes, edges and weights, and what has to be said about them."""
+
+    nodes: dict[str, Node] = field(default_factory=dict)
+    edges: list[Edge] = field(default_factory=list)
+    specs: dict[str, TensorSpec] = field(default_factory=dict)
+    sources: dict[str, dict[str, str]] = field(default_factory=dict)
+    weights: dict[str, dict[str, Array]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    shared: dict[tuple[str, str], str] = field(default_factory=dict)
+    products: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)  # by the port that gives each
+    tables: dict[str, Array] = field(default_factory=dict)  # the file's own tensors that are learned, whole
+    shown: dict[tuple[object, ...], Tensor] = field(default_factory=dict)  # masks as attention takes them
+
+    def remark(self, text: str) -> None:
+        """Say something once."""
+        if text not in self.remarks:
+            self.remarks.append(text)
+
+    def needed(self) -> set[str]:
+        """The nodes that an output reads, directly or not, those whose weights these use, and all inputs.
+
+        Raises:
+            UnreadableModelError: no output depends on an input.
+        """
+        reached = {key for key, node in self.nodes.items() if node.type == "Input"}
+        pending = [key for key, node in self.nodes.items() if node.type == "Output"]
+        if not pending:
+            raise UnreadableModelError(
+                "None of the network's outputs depends on its inputs, so there is nothing to import."
+            )
+        while pending:
+            key = pending.pop()
+            if key not in reached:
+                reached.add(key)
+                pending += [ref.partition(".")[0] for ref in self.sources[key].values()]
+                shares = self.nodes[key].shares
+                pending += [shares] if shares else []
+        return reached
+
+    def prune(self) -> None:
+        """Take away the nodes on which no output depends."""
+        reached = self.needed()
+        for key in [key for key in self.nodes if key not in reached]:
+            del self.nodes[key]
+            self.weights.pop(key, None)
+        self.edges[:] = [edge for edge in self.edges if edge.target_node in reached]
+
+    def rename(self, key: str, name: str) -> None:
+        """Call a node with one output otherwise; it stays in its place."""
+        new = self._identifier(name, self.nodes[key].type)
+        title = "" if name == new else plain(name)[:200]
+        renamed = self.nodes[key].model_copy(update={"id": new, "title": title})
+        self.nodes = {new if old == key else old: renamed if old == key else node for old, node in self.nodes.items()}
+        sharing = {old: node for old, node in self.nodes.items() if node.shares == key}
+        self.nodes |= {old: node.model_copy(update={"shares": new}) for old, node in sharing.items()}
+        if key in self.weights:
+            self.weights[new] = self.weights.pop(key)
+        self.specs[new] = self.specs.pop(key)
+        self.sources[new] = self.sources.pop(key)
+        for index, edge in enumerate(self.edges):
+            source = new if edge.source == key else edge.source
+            target = f"{new}.{edge.target_port}" if edge.target_node == key else edge.target
+            self.edges[index] = Edge(source=source, target=target)
+        for ports in self.sources.values():
+            ports.update({port: new for port, ref in ports.items() if ref == key})
+
+    def node(
+        self,
+        kind: str,
+        inputs: Mapping[str, Tensor] | Tensor | None = None,
+        name: str = "",
+        /,
+        *,
+        weights: Mapping[str, Array] | None = None,
+        weight: str = "",
+        frozen: bool = False,
+        **params: Any,
+    ) -> str:
+        """Draw one layer; returns its id. `weight` is the name of its main weights in the file.
+
+        Raises:
+            Refusal: the layer does not take what comes in.
+        """
+        tensors = {"in": inputs} if isinstance(inputs, Tensor) else dict(inputs or {})
+        key = self._identifier(name or kind, kind)
+        main = f"{weight} {(weights or {})['weight'].shape}" if weight and weights else ""
+        shares = self.shared.get((kind, main)) if main else None
+        params = {field: list(value) if isinstance(value, tuple) else value for field, value in params.items()}
+        title = "" if name.startswith("node_") or name == key else plain(name)[:200]
+        node = Node(id=key, type=kind, params=params, title=title, frozen=frozen, shares=shares)
+        try:
+            layer = parse(node)
+        except ValueError as error:
+            raise Refusal(str(error)) from None
+        if kind == "Input":
+            self.specs[key] = layer.spec()  # type: ignore[attr-defined]
+        elif kind != "Output":
+            for port in layer.inputs():
+                if not fits(tensors[port.name].spec, port.kinds):
+                    raise Refusal(f"the layer {kind} does not accept {tensors[port.name].spec}")
+            measured = measure(layer, tuple((port.name, tensors[port.name].spec) for port in layer.inputs()))
+            if measured.refusal:
+                raise Refusal(measured.refusal)
+            for port_name, spec in measured.outputs.items():
+                self.specs[key if port_name == "out" else f"{key}.{port_name}"] = spec
+            for weight_name, shape in measured.weights:
+                part = str(weight_name)
+                if weights is None or part not in weights or weights[part].shape != shape:
+                    raise Refusal(f"its {part} should be of the shape {shape}")
+        self.nodes[key] = node
+        self.sources[key] = {port: tensor.ref for port, tensor in tensors.items()}
+        self.edges += [Edge(source=tensor.ref, target=f"{key}.{port}") for port, tensor in tensors.items()]
+        if weights:
+            self.weights[key] = dict(weights)
+        if main and not shares:
+            self.shared[kind, main] = key
+        return key
+
+    def draw(self, kind: str, inputs: Mapping[str, Tensor] | Tensor, name: str = "", /, **params: Any) -> Tensor:
+        """Draw a layer with one output; its axes are those of what the layer gives, one by one."""
+        return self.output(self.node(kind, inputs, name, **params))
+
+    def output(self, key: str, port: str = "out") -> Tensor:
+        """What a port of a node gives, axis by axis."""
+        ref = key if port == "out" else f"{key}.{port}"
+        spec = self.specs[ref]
+        return Tensor(ref, spec, tuple((axis,) for axis in range(len(spec.shape))))
+
+    def ports(self, key: str) -> list[str]:
+        """What a node's outputs are called, in the order of the layer."""
+        return [port.name for port in parse(self.nodes[key]).outputs()]
+
+    def like(self, result: Tensor, old: Tensor, boolean: bool = False) -> Tensor:
+        """A result of the same shape with the axes of what went in."""
+        return Tensor(result.ref, result.spec, old.axes, boolean)
+
+    def _identifier(self, name: str, kind: str) -> str:
+        text = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name.removeprefix("node_"))
+        text = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:48].strip("_")
+        if not text or not text[0].isalpha():
+            text = f"{kind.lower()}_{text}".rstrip("_")
+        for number in count(1):
+            identifier = text if number == 1 and kind not in ("Input", "Output") else f"{text}_{number}"
+            if identifier not in self.nodes and is_identifier(identifier):
+                return identifier
+        raise AssertionError("there is always a number left")
