@@ -11,23 +11,23 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-Mark = tuple[int, tuple[tuple[int, int], ...]]
+MemoryKey = tuple[int, tuple[tuple[int, int], ...]]
 
 
-def mark(array: Array) -> Mark:
+def memory_key(array: Array) -> MemoryKey:
     """Which numbers these are: where they begin, and how each axis goes on from there."""
     steps = zip(array.shape, array.strides, strict=True)
-    return _begin(array), tuple((size, step) for size, step in steps if size > 1)
+    return _address(array), tuple((size, step) for size, step in steps if size > 1)
 
 
-def stretch(base: Array, part: Array) -> list[tuple[int, int]] | None:
+def slice_of(base: Array, part: Array) -> list[tuple[int, int]] | None:
     """The first place, and the number of places, along each axis of `base` of which `part` is a view.
 
     None where it is all of it, or none of its stretches.
     """
     if part.size >= base.size or not part.size or not base.flags.c_contiguous or part.dtype != base.dtype:
         return None
-    offset, remainder = divmod(_begin(part) - _begin(base), base.itemsize)
+    offset, remainder = divmod(_address(part) - _address(base), base.itemsize)
     if remainder or not 0 <= offset < base.size:
         return None
     axes = [(size, step // base.itemsize) for size, step in zip(part.shape, part.strides, strict=True) if size > 1]
@@ -41,7 +41,7 @@ def stretch(base: Array, part: Array) -> list[tuple[int, int]] | None:
     return None if axes or offset else ranges
 
 
-def rows(table: Array, indices: Array, axis: int = 0) -> Array | None:
+def contiguous_rows(table: Array, indices: Array, axis: int = 0) -> Array | None:
     """Some places of a table along one axis as a view of it, where they follow each other; None where they do not."""
     positions = indices.reshape(-1)
     if positions.size < 1 or positions[0] < 0 or positions[-1] >= table.shape[axis] or np.any(np.diff(positions) != 1):
@@ -59,14 +59,14 @@ def owner(tables: Mapping[str, Array], array: Array) -> str:
     """The name of the table in whose memory some numbers lie; empty for others."""
     if array.dtype != np.float32 or array.size < 2:
         return ""
-    begin = _begin(array)
+    begin = _address(array)
     for name, table in tables.items():
-        if _begin(table) <= begin < _begin(table) + table.nbytes:
+        if _address(table) <= begin < _address(table) + table.nbytes:
             return name
     return ""
 
 
-def untransposed(tables: Mapping[str, Array]) -> dict[str, Array]:
+def as_transposed_views(tables: Mapping[str, Array]) -> dict[str, Array]:
     """Tables of which one is another transposed, as exporters write tied weights, as two views of one."""
     views = dict(tables)
     by_shape: dict[tuple[int, ...], list[str]] = {}
@@ -75,7 +75,11 @@ def untransposed(tables: Mapping[str, Array]) -> dict[str, Array]:
             continue
         for other_name in by_shape.get(table.shape[::-1], ()):
             original = tables[other_name]
-            if np.array_equal(original[0], table[:, 0]) and np.array_equal(original.T, table) and not _even(table):
+            if (
+                np.array_equal(original[0], table[:, 0])
+                and np.array_equal(original.T, table)
+                and not _is_ambiguous(table)
+            ):
                 views[name] = views[other_name].T
                 break
         else:
@@ -83,11 +87,11 @@ def untransposed(tables: Mapping[str, Array]) -> dict[str, Array]:
     return views
 
 
-def _even(table: Array) -> bool:
+def _is_ambiguous(table: Array) -> bool:
     """Whether a matrix says nothing by itself: all numbers alike, as of fresh layers, or the same when it is turned."""
     return bool((table == table.flat[0]).all()) or (table.shape[0] == table.shape[1] and np.array_equal(table, table.T))
 
 
-def _begin(array: Array) -> int:
+def _address(array: Array) -> int:
     address: int = array.__array_interface__["data"][0]
     return address

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.graph_builder import Drawing
-from netloom.compile.importers.layer_graph.values import Array, Refusal, Tensor
+from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
+from netloom.compile.importers.layer_graph.values import Array, Tensor, UnsupportedOperatorError
 from netloom.document import Node
 
 # From here on down, a number that is added to a score hides the step.
-HIDDEN = -1e4
+HIDDEN_SCORE = -1e4
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Scores:
     """How scores came about: queries times turned keys, times a number, with masks."""
 
     q: Tensor
-    turned: Tensor
+    transposed_k: Tensor
     scale: float = 1.0
     masks: tuple[Mask, ...] = ()
 
@@ -48,48 +48,50 @@ class Heads:
     mask: Tensor | None = None
 
 
-def attended(draw: Drawing, weights: Tensor, values: Tensor, name: str) -> Tensor | None:
+def match_attention(builder: GraphBuilder, weights: Tensor, values: Tensor, name: str) -> Tensor | None:
     """The layer for a product of weights and values, or None where this is no attention that a layer stands for."""
     try:
-        heads = _heads(draw, weights, values)
-        return None if heads is None else layer(draw, heads, weights, name)
-    except Refusal:
+        heads = _heads(builder, weights, values)
+        return None if heads is None else add_attention(builder, heads, weights, name)
+    except UnsupportedOperatorError:
         return None  # what was drawn for it leads nowhere, and goes
 
 
-def layer(draw: Drawing, heads: Heads, like: Tensor, name: str) -> Tensor:
+def add_attention(builder: GraphBuilder, heads: Heads, like: Tensor, name: str) -> Tensor:
     """Attention as a layer; what comes out has the axes of `like`, the last of which is as wide as the values.
 
     Raises:
         Refusal: its axes do not match those of attention.
     """
-    parts = inner(heads.q)
+    parts = head_axes(heads.q)
     sizes = [heads.q.size(part) for part in parts]
-    inputs_qkv = [flat(draw, one) for one in (heads.q, heads.k, heads.v)]
+    inputs_qkv = [merge_heads(builder, one) for one in (heads.q, heads.k, heads.v)]
     width = heads.q.length(-1)
     factor = heads.scale * math.sqrt(width)
     if abs(factor - 1) > 1e-6:
-        inputs_qkv[0] = draw.like(draw.draw("ScaleShift", inputs_qkv[0], "scale", scale=factor), inputs_qkv[0])
+        inputs_qkv[0] = builder.with_axes_of(
+            builder.add_layer("ScaleShift", inputs_qkv[0], "scale", scale=factor), inputs_qkv[0]
+        )
     inputs = dict(zip("qkv", inputs_qkv, strict=True))
     params: dict[str, Any] = {"heads": math.prod(sizes)} if math.prod(sizes) > 1 else {}
     params |= {"causal": True} if heads.causal else {}
     params |= {"dropout": heads.dropout} if heads.dropout else {}
     if heads.mask is not None:
         inputs["mask"], params["masked"] = heads.mask, True
-    attention = draw.draw("DotProductAttention", inputs, name, **params)
+    attention = builder.add_layer("DotProductAttention", inputs, name, **params)
     steps, value_width = heads.q.length(-2), heads.v.length(-1)
-    separated = draw.reshaped(attention, [steps, *sizes, value_width]) if sizes else attention
+    separated = builder.reshape(attention, [steps, *sizes, value_width]) if sizes else attention
     numbers = iter(range(2, 2 + len(sizes)))
     front = [tuple(0 if part == 0 else next(numbers) for part in group) for group in like.axes[:-2]]
     return Tensor(separated.ref, separated.spec, (*front, (1,), (2 + len(sizes),)))
 
 
-def inner(tensor: Tensor) -> list[int]:
+def head_axes(tensor: Tensor) -> list[int]:
     """The port's axes before the last two of the file, without the batch."""
     return [part for group in tensor.axes[:-2] for part in group if part != 0]
 
 
-def flat(draw: Drawing, tensor: Tensor) -> Tensor:
+def merge_heads(builder: GraphBuilder, tensor: Tensor) -> Tensor:
     """(N, heads, T, width) as (N, T, heads·width).
 
     Raises:
@@ -97,12 +99,12 @@ def flat(draw: Drawing, tensor: Tensor) -> Tensor:
     """
     row, column = tensor.axes[-2:]
     if len(row) != 1 or len(column) != 1 or tensor.spec.dtype != "float":
-        raise Refusal("its axes do not match those of attention")
-    order = [row[0], *inner(tensor), column[0]]
+        raise UnsupportedOperatorError("its axes do not match those of attention")
+    order = [row[0], *head_axes(tensor), column[0]]
     others = [axis for axis in range(1, len(tensor.spec.shape)) if axis not in order]
-    ordered = draw.permuted(tensor, [*order, *others])
+    ordered = builder.permute(tensor, [*order, *others])
     width = math.prod(tensor.size(axis) for axis in order[1:])
-    return draw.reshaped(ordered, [tensor.length(-2), width])
+    return builder.reshape(ordered, [tensor.length(-2), width])
 
 
 def is_causal(mask: Array) -> bool:
@@ -113,31 +115,36 @@ def is_causal(mask: Array) -> bool:
     visible = np.tril(np.ones(rows.shape[-2:], bool))
     if mask.dtype == bool:
         return bool((rows == visible).all())
-    return bool((np.where(visible, rows, 0) == 0).all() and (np.where(visible, HIDDEN, rows) <= HIDDEN).all())
+    return bool(
+        (np.where(visible, rows, 0) == 0).all() and (np.where(visible, HIDDEN_SCORE, rows) <= HIDDEN_SCORE).all()
+    )
 
 
-def _heads(draw: Drawing, weights: Tensor, values: Tensor) -> Heads | None:
+def _heads(builder: GraphBuilder, weights: Tensor, values: Tensor) -> Heads | None:
     """What went into the weights; None where they are no attention."""
     last = len(weights.spec.shape) - 1
     if weights.axes[-2:] != ((last - 1,), (last,)):
         return None
-    ref, dropout = _dropped(draw, _unguarded(draw, weights.ref))
-    node = _node(draw, ref)
+    ref, dropout = _without_dropout(builder, _without_nan_guard(builder, weights.ref))
+    node = _node(builder, ref)
     if node.type != "Softmax" or node.params.get("axis", -1) not in (-1, last):
         return None
-    scores = _scores(draw, draw.sources[ref]["in"])
+    scores = _scores(builder, builder.sources[ref]["in"])
     if scores is None:
         return None
-    k = replace(scores.turned, axes=(*scores.turned.axes[:-2], scores.turned.axes[-1], scores.turned.axes[-2]))
-    q, q_factor = _unscaled(draw, scores.q)
-    k, k_factor = _unscaled(draw, k)
+    k = replace(
+        scores.transposed_k,
+        axes=(*scores.transposed_k.axes[:-2], scores.transposed_k.axes[-1], scores.transposed_k.axes[-2]),
+    )
+    q, q_factor = _without_scale(builder, scores.q)
+    k, k_factor = _without_scale(builder, k)
     heads = Heads(q, k, values, scores.scale * q_factor * k_factor, dropout=dropout)
-    if not _alike(weights, heads):
+    if not _has_same_layout(weights, heads):
         return None
-    return _masked(draw, heads, scores.masks, last)
+    return _masked(builder, heads, scores.masks, last)
 
 
-def _alike(weights: Tensor, heads: Heads) -> bool:
+def _has_same_layout(weights: Tensor, heads: Heads) -> bool:
     """Whether batch and heads lie alike in all that attention works with."""
 
     def front(tensor: Tensor) -> list[int]:
@@ -148,12 +155,12 @@ def _alike(weights: Tensor, heads: Heads) -> bool:
     return steps and q.length(-1) == k.length(-1) and front(q) == front(k) == front(v) == front(weights)
 
 
-def _masked(draw: Drawing, heads: Heads, masks: Sequence[Mask], last: int) -> Heads | None:
+def _masked(builder: GraphBuilder, heads: Heads, masks: Sequence[Mask], last: int) -> Heads | None:
     """The heads with what the masks hide; None where that cannot be said to a layer."""
     steps, key_steps = heads.q.length(-2), heads.k.length(-2)
     remaining = []
     for mask in masks:
-        values = known(draw, mask.ref)
+        values = constant_values(builder, mask.ref)
         if values is None:
             remaining.append(mask)
             continue
@@ -166,68 +173,68 @@ def _masked(draw: Drawing, heads: Heads, masks: Sequence[Mask], last: int) -> He
             remaining.append(mask)
     if len(remaining) > 1:
         return None
-    return replace(heads, mask=_shown(draw, remaining[0], steps, key_steps)) if remaining else heads
+    return replace(heads, mask=_visibility_mask(builder, remaining[0], steps, key_steps)) if remaining else heads
 
 
-def _shown(draw: Drawing, mask: Mask, steps: int, key_steps: int) -> Tensor:
+def _visibility_mask(builder: GraphBuilder, mask: Mask, steps: int, key_steps: int) -> Tensor:
     """A mask as attention takes it, (N, S) or (N, T, S): 1 where a step is seen, 0 where not."""
-    spec = draw.specs[mask.ref]
+    spec = builder.specs[mask.ref]
     tensor = Tensor(mask.ref, spec, tuple((axis,) for axis in range(len(spec.shape))))
     sizes = [spec.size(axis) for axis in range(1, len(spec.shape))]
     rows = sizes[-2] if len(sizes) > 1 else 1
     if sizes[-1] != key_steps or math.prod(sizes[:-2]) != 1 or rows not in (1, steps):
-        raise Refusal("the mask differs between heads")
+        raise UnsupportedOperatorError("the mask differs between heads")
     root = mask.ref
-    while _node(draw, root).type in ("Reshape", "Unsqueeze", "Squeeze", "Flatten"):
-        root = draw.sources[root]["in"]
+    while _node(builder, root).type in ("Reshape", "Unsqueeze", "Squeeze", "Flatten"):
+        root = builder.sources[root]["in"]
     sizes_after = [key_steps] if rows == 1 else [steps, key_steps]
     cache_key = (root, mask.how, *sizes_after)
-    if cache_key not in draw.shown:  # once for all layers
-        draw.shown[cache_key] = _turned(draw, draw.reshaped(tensor, sizes_after), mask.how)
-    return draw.shown[cache_key]
+    if cache_key not in builder.attention_masks:  # once for all layers
+        builder.attention_masks[cache_key] = _as_visibility(builder, builder.reshape(tensor, sizes_after), mask.how)
+    return builder.attention_masks[cache_key]
 
 
-def _turned(draw: Drawing, tensor: Tensor, how: str) -> Tensor:
+def _as_visibility(builder: GraphBuilder, tensor: Tensor, how: str) -> Tensor:
     """1 where a step is seen, as real numbers."""
     if tensor.spec.dtype == "int":
-        tensor = draw.draw("Cast", tensor, "cast", to="float")
+        tensor = builder.add_layer("Cast", tensor, "cast", to="float")
     if how == "keep":
         return tensor
     if how == "add":  # attention adds the logarithm of its mask
-        return draw.draw("Function", tensor, "shown", function="exp")
-    return draw.draw("ScaleShift", tensor, "shown", scale=-1.0, shift=1.0)
+        return builder.add_layer("Function", tensor, "shown", function="exp")
+    return builder.add_layer("ScaleShift", tensor, "shown", scale=-1.0, shift=1.0)
 
 
-def _scores(draw: Drawing, ref: str) -> Scores | None:
+def _scores(builder: GraphBuilder, ref: str) -> Scores | None:
     """The product from which scores were made, and how."""
-    if ref in draw.products:
-        return Scores(*draw.products[ref])
-    node, ports = _node(draw, ref), draw.sources[ref.partition(".")[0]]
+    if ref in builder.products:
+        return Scores(*builder.products[ref])
+    node, ports = _node(builder, ref), builder.sources[ref.partition(".")[0]]
     if node.type == "ScaleShift":
-        scores = _scores(draw, ports["in"])
+        scores = _scores(builder, ports["in"])
         if scores is None or scores.masks or node.params.get("shift", 0):
             return None
         return replace(scores, scale=scores.scale * _number(node, "scale", 1.0))
     if node.type == "Add" and len(ports) == 2:
         for score_port, mask_port in (("a", "b"), ("b", "a")):
-            scores = _scores(draw, ports[score_port])
+            scores = _scores(builder, ports[score_port])
             if scores is not None:
                 return replace(scores, masks=(*scores.masks, Mask(ports[mask_port], "add")))
     if node.type == "Where":
         for mode, score_port, mask_port in (("keep", "a", "b"), ("hide", "b", "a")):
-            scores, fill = _scores(draw, ports[score_port]), known(draw, ports[mask_port])
-            if scores is not None and fill is not None and (fill <= HIDDEN).all():
+            scores, fill = _scores(builder, ports[score_port]), constant_values(builder, ports[mask_port])
+            if scores is not None and fill is not None and (fill <= HIDDEN_SCORE).all():
                 return replace(scores, masks=(*scores.masks, Mask(ports["condition"], mode)))
     return None
 
 
-def _unguarded(draw: Drawing, ref: str) -> str:
+def _without_nan_guard(builder: GraphBuilder, ref: str) -> str:
     """What stands behind a guard that puts 0 where a number is none."""
-    ports = draw.sources[ref.partition(".")[0]]
-    if _node(draw, ref).type != "Where":
+    ports = builder.sources[ref.partition(".")[0]]
+    if _node(builder, ref).type != "Where":
         return ref
-    compared_refs, zero = draw.sources[ports["condition"]], known(draw, ports["a"])
-    compared = _node(draw, ports["condition"])
+    compared_refs, zero = builder.sources[ports["condition"]], constant_values(builder, ports["a"])
+    compared = _node(builder, ports["condition"])
     is_nan_test = compared.type == "Compare" and compared.params.get("relation") == "!="
     guarded = ports["b"]
     return (
@@ -237,23 +244,23 @@ def _unguarded(draw: Drawing, ref: str) -> str:
     )
 
 
-def _dropped(draw: Drawing, ref: str) -> tuple[str, float]:
-    node = _node(draw, ref)
+def _without_dropout(builder: GraphBuilder, ref: str) -> tuple[str, float]:
+    node = _node(builder, ref)
     if node.type != "Dropout":
         return ref, 0.0
-    return draw.sources[ref]["in"], _number(node, "rate", 0.5)
+    return builder.sources[ref]["in"], _number(node, "rate", 0.5)
 
 
-def _unscaled(draw: Drawing, tensor: Tensor) -> tuple[Tensor, float]:
+def _without_scale(builder: GraphBuilder, tensor: Tensor) -> tuple[Tensor, float]:
     """A tensor before it was multiplied by a number, and the number."""
-    node = _node(draw, tensor.ref)
+    node = _node(builder, tensor.ref)
     if node.type != "ScaleShift" or node.params.get("shift", 0):
         return tensor, 1.0
-    return replace(tensor, ref=draw.sources[tensor.ref]["in"]), _number(node, "scale", 1.0)
+    return replace(tensor, ref=builder.sources[tensor.ref]["in"]), _number(node, "scale", 1.0)
 
 
-def _node(draw: Drawing, ref: str) -> Node:
-    return draw.nodes[ref.partition(".")[0]]
+def _node(builder: GraphBuilder, ref: str) -> Node:
+    return builder.nodes[ref.partition(".")[0]]
 
 
 def _number(node: Node, name: str, default: float) -> float:
@@ -261,23 +268,32 @@ def _number(node: Node, name: str, default: float) -> float:
     return float(value) if isinstance(value, int | float) else default
 
 
-def known(draw: Drawing, ref: str) -> Array | None:
+def constant_values(builder: GraphBuilder, ref: str) -> Array | None:
     """The fixed numbers that a port gives each example, without the batch; None where they are computed."""
     key = ref.partition(".")[0]
-    node = draw.nodes[key]
-    sizes = [draw.specs[ref].size(axis) for axis in range(1, len(draw.specs[ref].shape))]
+    node = builder.nodes[key]
+    sizes = [builder.specs[ref].size(axis) for axis in range(1, len(builder.specs[ref].shape))]
     if node.type == "Constant":
         numbers = np.array([float(text) for text in str(node.params["values"]).split(",")])
         return np.broadcast_to(numbers, sizes) if numbers.size == 1 else numbers.reshape(sizes)
     if node.type == "Learned":
-        return draw.weights[key]["weight"].reshape(sizes)
+        return builder.weights[key]["weight"].reshape(sizes)
     if node.type not in ("Reshape", "Unsqueeze", "Squeeze", "Flatten", "ScaleShift", "Cast"):
         return None
-    values = known(draw, draw.sources[key]["in"])
+    values = constant_values(builder, builder.sources[key]["in"])
     if values is None or node.type in ("ScaleShift", "Cast"):
         scale, shift = _number(node, "scale", 1.0), _number(node, "shift", 0.0)
         return values if values is None or node.type == "Cast" else values * scale + shift
     return values.reshape(sizes)
 
 
-__all__ = ["HIDDEN", "Heads", "attended", "flat", "inner", "is_causal", "known", "layer"]
+__all__ = [
+    "HIDDEN_SCORE",
+    "Heads",
+    "add_attention",
+    "constant_values",
+    "head_axes",
+    "is_causal",
+    "match_attention",
+    "merge_heads",
+]

@@ -6,37 +6,37 @@ import math
 from collections.abc import Sequence
 
 from netloom.compile.importers.layer_graph.node_graph import NodeGraph
-from netloom.compile.importers.layer_graph.values import Refusal, Tensor
+from netloom.compile.importers.layer_graph.values import Tensor, UnsupportedOperatorError
 
 
 class AxisOrder(NodeGraph):
     """DOC"""
 
-    def arranged(self, tensor: Tensor, order: Sequence[int | None]) -> Tensor:
+    def reorder(self, tensor: Tensor, order: Sequence[int | None]) -> Tensor:
         """The port's axes after the batch in another order; None stands for a new axis of length 1."""
         existing = [axis for axis in order if axis is not None]
         if sorted(existing) != list(range(1, len(tensor.spec.shape))):
-            raise Refusal("its axes cannot be distinguished")
-        permuted = self.permuted(tensor, existing)
+            raise UnsupportedOperatorError("its axes cannot be distinguished")
+        permuted = self.permute(tensor, existing)
         new_axes = [place for place, axis in enumerate(order, 1) if axis is None]
         if len(new_axes) == 1:
-            return self.draw("Unsqueeze", permuted, "unsqueeze", axis=new_axes[0])
+            return self.add_layer("Unsqueeze", permuted, "unsqueeze", axis=new_axes[0])
         if new_axes:
-            return self.reshaped(permuted, [1 if axis is None else tensor.size(axis) for axis in order])
+            return self.reshape(permuted, [1 if axis is None else tensor.size(axis) for axis in order])
         return Tensor(permuted.ref, permuted.spec, tuple((axis,) for axis in range(len(permuted.spec.shape))))
 
-    def permuted(self, tensor: Tensor, order: list[int]) -> Tensor:
+    def permute(self, tensor: Tensor, order: list[int]) -> Tensor:
         if order == sorted(order):
             return tensor
         moved = [place for place, axis in enumerate(order, 1) if axis != place]
         long_axes = [axis for axis in order if tensor.size(axis) > 1]
         if long_axes == sorted(long_axes):  # only axes of length 1 change their places
-            return self.reshaped(tensor, [tensor.size(axis) for axis in order])
+            return self.reshape(tensor, [tensor.size(axis) for axis in order])
         if len(moved) == 2:
-            return self.draw("Transpose", tensor, "transpose", axis=moved[0], other=moved[1])
-        return self.draw("Permute", tensor, "permute", order=order)
+            return self.add_layer("Transpose", tensor, "transpose", axis=moved[0], other=moved[1])
+        return self.add_layer("Permute", tensor, "permute", order=order)
 
-    def reshaped(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
+    def reshape(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
         """The port's numbers in another shape (without the batch)."""
         shape = list(shape)
         source = tensor.ref
@@ -48,24 +48,24 @@ class AxisOrder(NodeGraph):
             return original
         if not shape:
             if math.prod(spec.size(axis) for axis in range(1, len(spec.shape))) != 1 or len(spec.shape) != 2:
-                raise Refusal("it would remove all axes except the batch axis")
-            return self.draw("Squeeze", original, "squeeze", axis=1)
+                raise UnsupportedOperatorError("it would remove all axes except the batch axis")
+            return self.add_layer("Squeeze", original, "squeeze", axis=1)
         if len(shape) == 1:
-            return self.draw("Flatten", original, "flatten")
-        return self.draw("Reshape", original, "reshape", shape=shape)
+            return self.add_layer("Flatten", original, "flatten")
+        return self.add_layer("Reshape", original, "reshape", shape=shape)
 
-    def straight(self, tensor: Tensor) -> Tensor:
+    def to_batch_first(self, tensor: Tensor) -> Tensor:
         """The tensor with each axis of the file as one axis of the port, in order, the batch first.
 
         Raises:
             Refusal: the batch is not the first axis of the file's tensor, or not alone there.
         """
         if not tensor.axes or tensor.axes[0] != (0,):
-            raise Refusal("the batch axis must be the first axis")
-        permuted = self.permuted(tensor, [axis for group in tensor.axes[1:] for axis in group])
-        return self.reshaped(permuted, [tensor.length(axis) for axis in range(1, tensor.rank)])
+            raise UnsupportedOperatorError("the batch axis must be the first axis")
+        permuted = self.permute(tensor, [axis for group in tensor.axes[1:] for axis in group])
+        return self.reshape(permuted, [tensor.length(axis) for axis in range(1, tensor.rank)])
 
-    def last(self, tensor: Tensor, count: int = 1) -> Tensor:
+    def move_last(self, tensor: Tensor, count: int = 1) -> Tensor:
         """The tensor with its last axes of the file as the last axes of the port, one by one.
 
         Raises:
@@ -73,19 +73,19 @@ class AxisOrder(NodeGraph):
         """
         groups = tensor.axes[-count:]
         if any(0 in group for group in groups) or count > tensor.rank:
-            raise Refusal("it would mix the examples of a batch")
+            raise UnsupportedOperatorError("it would mix the examples of a batch")
         last_axes = [axis for group in groups for axis in group]
         front_axes = [axis for axis in range(1, len(tensor.spec.shape)) if axis not in last_axes]
-        result = self.permuted(tensor, [*front_axes, *last_axes])
+        result = self.permute(tensor, [*front_axes, *last_axes])
         positions = {old: new for new, old in enumerate([0, *front_axes, *last_axes])}
         axes = [tuple(positions[axis] for axis in group) for group in tensor.axes]
         if any(len(group) != 1 for group in groups):
             lengths = [tensor.length(tensor.rank - count + place) for place in range(count)]
-            result = self.reshaped(result, [*(tensor.size(axis) for axis in front_axes), *lengths])
+            result = self.reshape(result, [*(tensor.size(axis) for axis in front_axes), *lengths])
             axes[-count:] = [(len(front_axes) + 1 + place,) for place in range(count)]
         return Tensor(result.ref, result.spec, tuple(axes), tensor.boolean)
 
-    def single(self, tensor: Tensor, axis: int) -> int:
+    def single_axis(self, tensor: Tensor, axis: int) -> int:
         """The port's axis that one axis of the file is.
 
         Raises:
@@ -93,7 +93,7 @@ class AxisOrder(NodeGraph):
         """
         group = tensor.axes[axis]
         if 0 in group:
-            raise Refusal("it would mix the examples of a batch")
+            raise UnsupportedOperatorError("it would mix the examples of a batch")
         if len(group) != 1:
-            raise Refusal("it uses an axis that combines several axes")
+            raise UnsupportedOperatorError("it uses an axis that combines several axes")
         return group[0]

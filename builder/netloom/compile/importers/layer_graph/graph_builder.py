@@ -8,18 +8,26 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.array_views import stretch
+from netloom.compile.importers.layer_graph.array_views import slice_of
 from netloom.compile.importers.layer_graph.axis_order import AxisOrder
-from netloom.compile.importers.layer_graph.values import BATCH, Array, Constant, Refusal, Tensor, Value, padded
+from netloom.compile.importers.layer_graph.values import (
+    BATCH,
+    Array,
+    Constant,
+    Tensor,
+    UnsupportedOperatorError,
+    Value,
+    pad_rank,
+)
 
 # Up to so many numbers are written into the document; more are kept as weights.
-TYPED = 32
+MAX_LITERALS = 32
 
 
-class Drawing(AxisOrder):
+class GraphBuilder(AxisOrder):
     """DOC"""
 
-    def constant(self, value: Constant, like: Tensor, name: str = "", *, integer: bool = False) -> Tensor:
+    def add_constant(self, value: Constant, like: Tensor, name: str = "", *, integer: bool = False) -> Tensor:
         """Numbers as a node, with axes that fit those of `like`."""
         shape = (*(1,) * (like.rank - len(value.shape)), *value.shape)
         batch = like.batch + len(shape) - like.rank
@@ -40,7 +48,7 @@ class Drawing(AxisOrder):
                     sizes_left.append(example_size)
                     axes.append((0, len(sizes_left)))
                 else:
-                    raise Refusal("its constants differ between the examples of a batch")
+                    raise UnsupportedOperatorError("its constants differ between the examples of a batch")
             elif size == 1:
                 axes.append(())
             else:
@@ -52,54 +60,58 @@ class Drawing(AxisOrder):
             if free_axis is not None:
                 axes[free_axis] = (1,)
         if math.prod(sizes) > 2**27:
-            raise Refusal("its constants are too large")
+            raise UnsupportedOperatorError("its constants are too large")
         data = np.ascontiguousarray(numbers).reshape(sizes)
         if value.array.dtype == bool:
             data = data.astype(np.float32)
         is_learned = bool(value.weight) and data.dtype == np.float32 and data.size > 1
         flat = data.astype(np.float64).reshape(-1)
         is_uniform = bool(np.all(flat == flat[0]))
-        is_short = is_uniform or data.size <= TYPED
+        is_short = is_uniform or data.size <= MAX_LITERALS
         if (
             not is_learned
             and is_short
             and np.isfinite(flat).all()
             and (integer or float(np.abs(flat).max(initial=0)) < 1e30)
         ):
-            typed = [_typed(number) for number in (flat[:1] if is_uniform else flat)]
-            node_tensor = self.draw(
-                "Constant", _anything(like), name or "constant", values=", ".join(typed), shape=sizes
+            typed = [_literal(number) for number in (flat[:1] if is_uniform else flat)]
+            node_tensor = self.add_layer(
+                "Constant", _trigger(like), name or "constant", values=", ".join(typed), shape=sizes
             )
-        elif (ranges := stretch(self.tables.get(value.weight, data), numbers)) is not None:
-            node_tensor = self._stretch(value.weight, ranges, like, name, sizes)
+        elif (ranges := slice_of(self.weight_tables.get(value.weight, data), numbers)) is not None:
+            node_tensor = self._add_slice(value.weight, ranges, like, name, sizes)
         else:
-            node_tensor = self._learned(data, like, name, frozen=not is_learned, weight=value.weight)
+            node_tensor = self._add_learned(data, like, name, frozen=not is_learned, weight=value.weight)
         if integer:
-            node_tensor = self.draw("Cast", node_tensor, "cast", to="int")
+            node_tensor = self.add_layer("Cast", node_tensor, "cast", to="int")
         return Tensor(node_tensor.ref, node_tensor.spec, tuple(axes), value.array.dtype == bool)
 
-    def _learned(self, data: Array, like: Tensor, name: str, *, frozen: bool, weight: str) -> Tensor:
+    def _add_learned(self, data: Array, like: Tensor, name: str, *, frozen: bool, weight: str) -> Tensor:
         weights = {"weight": data.astype(np.float32, copy=False)}
         params: dict[str, Any] = {"shape": list(data.shape), "start": "zeros"}
-        trigger = _anything(like)
-        return self.draw(
+        trigger = _trigger(like)
+        return self.add_layer(
             "Learned", trigger, name or "constant", weights=weights, frozen=frozen, weight=weight, **params
         )
 
-    def _stretch(self, weight: str, ranges: list[tuple[int, int]], like: Tensor, name: str, sizes: list[int]) -> Tensor:
+    def _add_slice(
+        self, weight: str, ranges: list[tuple[int, int]], like: Tensor, name: str, sizes: list[int]
+    ) -> Tensor:
         """The whole of a table of the file, such as that of all positions, and behind it what is used of it."""
-        base = self.tables[weight]
+        base = self.weight_tables[weight]
         parts = [(size, *one) for size, one in zip(base.shape, ranges, strict=True) if size > 1]
-        result = self._learned(base.reshape([size for size, _, _ in parts]), like, name, frozen=False, weight=weight)
+        result = self._add_learned(
+            base.reshape([size for size, _, _ in parts]), like, name, frozen=False, weight=weight
+        )
         for axis, (size, start, length) in enumerate(parts, 1):
             if length < size:
                 slice_params = ({"start": start} if start else {}) | (
                     {"end": start + length} if start + length < size else {}
                 )
-                result = self.draw("Slice", result, f"{name or 'constant'}.slice", axis=axis, **slice_params)
-        return result if list(result.spec.shape[1:]) == sizes else self.reshaped(result, sizes)
+                result = self.add_layer("Slice", result, f"{name or 'constant'}.slice", axis=axis, **slice_params)
+        return result if list(result.spec.shape[1:]) == sizes else self.reshape(result, sizes)
 
-    def aligned(self, values: Sequence[Value]) -> tuple[list[Tensor], tuple[tuple[int, ...], ...]]:
+    def align(self, values: Sequence[Value]) -> tuple[list[Tensor], tuple[tuple[int, ...], ...]]:
         """Several tensors with their axes side by side, ready for a layer, and the axes of what comes out.
 
         Raises:
@@ -107,14 +119,14 @@ class Drawing(AxisOrder):
         """
         first = max((value for value in values if isinstance(value, Tensor)), key=lambda value: value.rank)
         rank = max(first.rank, *(len(value.shape) for value in values))
-        first = padded(first, rank)
+        first = pad_rank(first, rank)
         integer = all(value.spec.dtype == "int" for value in values if isinstance(value, Tensor) and not value.boolean)
         tensors = [
-            padded(value, rank) if isinstance(value, Tensor) else self._beside(value, first, rank, integer)
+            pad_rank(value, rank) if isinstance(value, Tensor) else self._add_beside(value, first, rank, integer)
             for value in values
         ]
         if len({tensor.batch for tensor in tensors}) > 1:
-            raise Refusal("the batch axis differs between its inputs")
+            raise UnsupportedOperatorError("the batch axis differs between its inputs")
         if len({(tensor.axes, len(tensor.spec.shape)) for tensor in tensors}) == 1:
             return tensors, tensors[0].axes
         # Each part of an axis of the file: the batch, or a place in the group.
@@ -122,9 +134,11 @@ class Drawing(AxisOrder):
         for axis in range(rank):
             width = max((sum(inner != 0 for inner in tensor.axes[axis]) for tensor in tensors), default=0)
             parts += [(axis, place) for place in range(width)]
-        reference = next((tensor for tensor in tensors if all(_part(tensor, part) is not None for part in parts)), None)
+        reference = next(
+            (tensor for tensor in tensors if all(_part_axis(tensor, part) is not None for part in parts)), None
+        )
         if reference is not None:
-            parts.sort(key=lambda part: _part(reference, part) or 0)
+            parts.sort(key=lambda part: _part_axis(reference, part) or 0)
         numbers = {part: number for number, part in enumerate(parts, 1)}
         axes: list[tuple[int, ...]] = []
         for axis in range(rank):
@@ -132,24 +146,24 @@ class Drawing(AxisOrder):
             if axis == tensors[0].batch:
                 front = {tensor.axes[axis].index(0) for tensor in tensors if len(tensor.axes[axis]) == len(inner) + 1}
                 if len(front) > 1:
-                    raise Refusal("the batch axis is merged with another axis in different ways")
+                    raise UnsupportedOperatorError("the batch axis is merged with another axis in different ways")
                 inner.insert(front.pop() if front else 0, 0)
             axes.append(tuple(inner))
-        return [self.arranged(tensor, [_part(tensor, part) for part in parts]) for tensor in tensors], tuple(axes)
+        return [self.reorder(tensor, [_part_axis(tensor, part) for part in parts]) for tensor in tensors], tuple(axes)
 
-    def _beside(self, value: Constant, like: Tensor, rank: int, integer: bool) -> Tensor:
-        tensor = self.constant(value, like, value.weight, integer=integer and value.array.dtype == np.int64)
-        return padded(tensor, rank)
+    def _add_beside(self, value: Constant, like: Tensor, rank: int, integer: bool) -> Tensor:
+        tensor = self.add_constant(value, like, value.weight, integer=integer and value.array.dtype == np.int64)
+        return pad_rank(tensor, rank)
 
 
-def _part(tensor: Tensor, part: tuple[int, int]) -> int | None:
+def _part_axis(tensor: Tensor, part: tuple[int, int]) -> int | None:
     inner = [axis for axis in tensor.axes[part[0]] if axis != 0]
     return inner[part[1]] if part[1] < len(inner) else None
 
 
-def _anything(like: Tensor) -> Tensor:
+def _trigger(like: Tensor) -> Tensor:
     return Tensor(like.ref, like.spec, tuple((axis,) for axis in range(len(like.spec.shape))))
 
 
-def _typed(number: float) -> str:
+def _literal(number: float) -> str:
     return repr(int(number)) if float(number).is_integer() and abs(number) < 1e15 else repr(float(np.float32(number)))

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from netloom.compile.importers.imported_model import UnreadableModelError
-from netloom.compile.importers.layer_graph.values import Array, Refusal, Tensor
+from netloom.compile.importers.layer_graph.values import Array, Tensor, UnsupportedOperatorError
 from netloom.core.text import plain
 from netloom.document import Edge, Node, is_identifier
 from netloom.layers import TensorSpec
@@ -28,17 +28,17 @@ class NodeGraph:
     sources: dict[str, dict[str, str]] = field(default_factory=dict)
     weights: dict[str, dict[str, Array]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
-    shared: dict[tuple[str, str], str] = field(default_factory=dict)
+    shared_weights: dict[tuple[str, str], str] = field(default_factory=dict)
     products: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)  # by the port that gives each
-    tables: dict[str, Array] = field(default_factory=dict)  # the file's own tensors that are learned, whole
-    shown: dict[tuple[object, ...], Tensor] = field(default_factory=dict)  # masks as attention takes them
+    weight_tables: dict[str, Array] = field(default_factory=dict)  # the file's own tensors that are learned, whole
+    attention_masks: dict[tuple[object, ...], Tensor] = field(default_factory=dict)  # masks as attention takes them
 
     def remark(self, text: str) -> None:
         """Say something once."""
         if text not in self.remarks:
             self.remarks.append(text)
 
-    def needed(self) -> set[str]:
+    def reachable_nodes(self) -> set[str]:
         """The nodes that an output reads, directly or not, those whose weights these use, and all inputs.
 
         Raises:
@@ -61,7 +61,7 @@ class NodeGraph:
 
     def prune(self) -> None:
         """Take away the nodes on which no output depends."""
-        reached = self.needed()
+        reached = self.reachable_nodes()
         for key in [key for key in self.nodes if key not in reached]:
             del self.nodes[key]
             self.weights.pop(key, None)
@@ -86,7 +86,7 @@ class NodeGraph:
         for ports in self.sources.values():
             ports.update({port: new for port, ref in ports.items() if ref == key})
 
-    def node(
+    def add_node(
         self,
         kind: str,
         inputs: Mapping[str, Tensor] | Tensor | None = None,
@@ -106,41 +106,41 @@ class NodeGraph:
         tensors = {"in": inputs} if isinstance(inputs, Tensor) else dict(inputs or {})
         key = self._identifier(name or kind, kind)
         main = f"{weight} {(weights or {})['weight'].shape}" if weight and weights else ""
-        shares = self.shared.get((kind, main)) if main else None
+        shares = self.shared_weights.get((kind, main)) if main else None
         params = {field: list(value) if isinstance(value, tuple) else value for field, value in params.items()}
         title = "" if name.startswith("node_") or name == key else plain(name)[:200]
         node = Node(id=key, type=kind, params=params, title=title, frozen=frozen, shares=shares)
         try:
             layer = parse(node)
         except ValueError as error:
-            raise Refusal(str(error)) from None
+            raise UnsupportedOperatorError(str(error)) from None
         if kind == "Input":
             self.specs[key] = layer.spec()  # type: ignore[attr-defined]
         elif kind != "Output":
             for port in layer.inputs():
                 if not fits(tensors[port.name].spec, port.kinds):
-                    raise Refusal(f"the layer {kind} does not accept {tensors[port.name].spec}")
+                    raise UnsupportedOperatorError(f"the layer {kind} does not accept {tensors[port.name].spec}")
             measured = measure(layer, tuple((port.name, tensors[port.name].spec) for port in layer.inputs()))
             if measured.refusal:
-                raise Refusal(measured.refusal)
+                raise UnsupportedOperatorError(measured.refusal)
             for port_name, spec in measured.outputs.items():
                 self.specs[key if port_name == "out" else f"{key}.{port_name}"] = spec
             for weight_name, shape in measured.weights:
                 part = str(weight_name)
                 if weights is None or part not in weights or weights[part].shape != shape:
-                    raise Refusal(f"its {part} should be of the shape {shape}")
+                    raise UnsupportedOperatorError(f"its {part} should be of the shape {shape}")
         self.nodes[key] = node
         self.sources[key] = {port: tensor.ref for port, tensor in tensors.items()}
         self.edges += [Edge(source=tensor.ref, target=f"{key}.{port}") for port, tensor in tensors.items()]
         if weights:
             self.weights[key] = dict(weights)
         if main and not shares:
-            self.shared[kind, main] = key
+            self.shared_weights[kind, main] = key
         return key
 
-    def draw(self, kind: str, inputs: Mapping[str, Tensor] | Tensor, name: str = "", /, **params: Any) -> Tensor:
+    def add_layer(self, kind: str, inputs: Mapping[str, Tensor] | Tensor, name: str = "", /, **params: Any) -> Tensor:
         """Draw a layer with one output; its axes are those of what the layer gives, one by one."""
-        return self.output(self.node(kind, inputs, name, **params))
+        return self.output(self.add_node(kind, inputs, name, **params))
 
     def output(self, key: str, port: str = "out") -> Tensor:
         """What a port of a node gives, axis by axis."""
@@ -152,7 +152,7 @@ class NodeGraph:
         """What a node's outputs are called, in the order of the layer."""
         return [port.name for port in parse(self.nodes[key]).outputs()]
 
-    def like(self, result: Tensor, old: Tensor, boolean: bool = False) -> Tensor:
+    def with_axes_of(self, result: Tensor, old: Tensor, boolean: bool = False) -> Tensor:
         """A result of the same shape with the axes of what went in."""
         return Tensor(result.ref, result.spec, old.axes, boolean)
 

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.graph_builder import Drawing
-from netloom.compile.importers.layer_graph.values import BATCH, Constant, Refusal, Tensor
+from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
+from netloom.compile.importers.layer_graph.values import BATCH, Constant, Tensor, UnsupportedOperatorError
 
 
-def reshape(draw: Drawing, tensor: Tensor, requested: Sequence[int], allow_zero: bool) -> Tensor:
+def reshape(builder: GraphBuilder, tensor: Tensor, requested: Sequence[int], allow_zero: bool) -> Tensor:
     """The tensor in another shape of the file; axes that nothing happens to stay as they are.
 
     Raises:
         Refusal: the batch would be torn apart.
     """
-    shape_after = _resolved(tensor, list(requested), allow_zero)
+    shape_after = _resolve_shape(tensor, list(requested), allow_zero)
     # Blocks of axes that hold equally many numbers before and after.
     shape = tensor.shape
     blocks: list[tuple[list[int], list[int]]] = []
@@ -35,7 +35,7 @@ def reshape(draw: Drawing, tensor: Tensor, requested: Sequence[int], allow_zero:
             elif new_axis < len(shape_after):
                 new_block, after, new_axis = [*new_block, new_axis], after * shape_after[new_axis], new_axis + 1
             else:
-                raise Refusal("its new shape has a different number of values")
+                raise UnsupportedOperatorError("its new shape has a different number of values")
         blocks.append((old_block, new_block))
     order: list[int] = []
     sizes: list[int] = []
@@ -71,8 +71,8 @@ def reshape(draw: Drawing, tensor: Tensor, requested: Sequence[int], allow_zero:
             sizes.append(1)
             axes[free_axis] = (1,)
     unit_axes = [part for part in range(1, len(tensor.spec.shape)) if part not in order]
-    permuted = draw.permuted(tensor, [*order, *unit_axes])
-    reshaped = draw.reshaped(permuted, sizes)
+    permuted = builder.permute(tensor, [*order, *unit_axes])
+    reshaped = builder.reshape(permuted, sizes)
     return Tensor(reshaped.ref, reshaped.spec, tuple(axes), tensor.boolean)
 
 
@@ -95,13 +95,13 @@ def _with_batch(lengths: list[int], front: int, sizes: list[int]) -> list[tuple[
             axes.append((*axis(front), 0, *axis(length // front // BATCH)))
             batch_placed = True
         else:
-            raise Refusal("it would split the batch axis")
+            raise UnsupportedOperatorError("it would split the batch axis")
     if not batch_placed:
-        raise Refusal("it would split the batch axis")
+        raise UnsupportedOperatorError("it would split the batch axis")
     return axes
 
 
-def _resolved(tensor: Tensor, requested: list[int], allow_zero: bool) -> list[int]:
+def _resolve_shape(tensor: Tensor, requested: list[int], allow_zero: bool) -> list[int]:
     """The new shape with all lengths known, and with the batch where the file says 1 or its own fixed batch."""
     total = math.prod(tensor.shape)
     shape = [
@@ -109,7 +109,7 @@ def _resolved(tensor: Tensor, requested: list[int], allow_zero: bool) -> list[in
         for place, size in enumerate(requested)
     ]
     if shape.count(-1) > 1 or any(size < -1 or size == 0 for size in shape):
-        raise Refusal("its new shape is invalid")
+        raise UnsupportedOperatorError("its new shape is invalid")
     product = math.prod(size for size in shape if size != -1)
     if -1 in shape and total % product == 0:
         inferred = total // product
@@ -117,32 +117,32 @@ def _resolved(tensor: Tensor, requested: list[int], allow_zero: bool) -> list[in
         if not (
             inferred > BATCH
             and inferred % BATCH == 0
-            and _place(tensor, _put(shape, inferred // BATCH)) is not None
+            and _batch_position(tensor, _with_inferred(shape, inferred // BATCH)) is not None
             and 1 in shape
         ):
-            return _put(shape, inferred)
+            return _with_inferred(shape, inferred)
     if -1 in shape:
         if total % (product * BATCH):
-            raise Refusal("its new shape has a different number of values")
-        shape = _put(shape, total // product // BATCH)
+            raise UnsupportedOperatorError("its new shape has a different number of values")
+        shape = _with_inferred(shape, total // product // BATCH)
     if math.prod(shape) == total:
         return shape
     if math.prod(shape) * BATCH != total:
-        raise Refusal("its new shape has a different number of values")
-    place = _place(tensor, shape)
+        raise UnsupportedOperatorError("its new shape has a different number of values")
+    place = _batch_position(tensor, shape)
     if place is None:
-        raise Refusal(
+        raise UnsupportedOperatorError(
             "the batch axis cannot be identified in its new shape; export the network with a dynamic batch axis"
         )
     shape[place] *= BATCH
     return shape
 
 
-def _put(shape: list[int], size: int) -> list[int]:
+def _with_inferred(shape: list[int], size: int) -> list[int]:
     return [size if old == -1 else old for old in shape]
 
 
-def _place(tensor: Tensor, shape: list[int]) -> int | None:
+def _batch_position(tensor: Tensor, shape: list[int]) -> int | None:
     """The axis of a shape for one example in which the batch belongs."""
     flat = [part for group in tensor.axes for part in group]
     front = math.prod(tensor.size(part) for part in flat[: flat.index(0)])
@@ -158,7 +158,7 @@ def _place(tensor: Tensor, shape: list[int]) -> int | None:
     return ones[0] if ones else fitting[-1]
 
 
-def broadcast_to(draw: Drawing, tensor: Tensor, target: list[int], name: str) -> Tensor:
+def broadcast_to(builder: GraphBuilder, tensor: Tensor, target: list[int], name: str) -> Tensor:
     """The tensor repeated along axes of length 1."""
     rank = max(tensor.rank, len(target))
     shape = [*(1,) * (rank - len(target)), *target]
@@ -166,25 +166,25 @@ def broadcast_to(draw: Drawing, tensor: Tensor, target: list[int], name: str) ->
     if all(size in (1, mine) for size, mine in zip(shape, current, strict=True)):
         return Tensor(tensor.ref, tensor.spec, ((),) * (rank - tensor.rank) + tensor.axes, tensor.boolean)
     if max(shape) > BATCH:
-        raise Refusal("it repeats the batch axis")
+        raise UnsupportedOperatorError("it repeats the batch axis")
     expanded_axes = [
         axis for axis, (size, mine) in enumerate(zip(shape, current, strict=True)) if size not in (1, mine)
     ]
     file_axis = expanded_axes[0] - (rank - tensor.rank)
     if len(expanded_axes) == 1 and file_axis > 0 and not tensor.axes[file_axis]:
-        return _longer(draw, tensor, file_axis, shape[expanded_axes[0]])
+        return _expand_new_axis(builder, tensor, file_axis, shape[expanded_axes[0]])
     ones = Constant(np.broadcast_to(np.float32(1), [1 if size == BATCH else size for size in shape]))
-    tensors, axes = draw.aligned([tensor, ones])
-    product = draw.draw("Multiply", dict(zip("ab", tensors, strict=True)), name)
+    tensors, axes = builder.align([tensor, ones])
+    product = builder.add_layer("Multiply", dict(zip("ab", tensors, strict=True)), name)
     return Tensor(product.ref, product.spec, axes, tensor.boolean)
 
 
-def _longer(draw: Drawing, tensor: Tensor, file_axis: int, length: int) -> Tensor:
+def _expand_new_axis(builder: GraphBuilder, tensor: Tensor, file_axis: int, length: int) -> Tensor:
     """An axis of length 1, which the port does not have yet, repeated; it comes right behind the file's axis before."""
     behind = max(tensor.axes[file_axis - 1], default=len(tensor.spec.shape) - 1)
     new_axis = behind + 1
-    unsqueezed = draw.draw("Unsqueeze", tensor, "unsqueeze", axis=new_axis)
-    expanded = draw.draw("Expand", unsqueezed, "expand", axis=new_axis, length=length)
+    unsqueezed = builder.add_layer("Unsqueeze", tensor, "unsqueeze", axis=new_axis)
+    expanded = builder.add_layer("Expand", unsqueezed, "expand", axis=new_axis, length=length)
     axes = [tuple(part + (part >= new_axis) for part in group) for group in tensor.axes]
     axes[file_axis] = (new_axis,)
     return Tensor(expanded.ref, expanded.spec, tuple(axes), tensor.boolean)

@@ -18,7 +18,7 @@ BATCH = 2**31 - 1
 Array = np.ndarray[Any, Any]
 
 
-class Refusal(ValueError):  # noqa: N818
+class UnsupportedOperatorError(ValueError):
     """An operator that cannot be drawn; the message says why."""
 
 
@@ -34,7 +34,7 @@ class Constant:
         return tuple(self.array.shape)
 
     @property
-    def filled(self) -> bool:
+    def has_nonzero(self) -> bool:
         """Whether any number is not 0; what is repeated for each example is looked at once."""
         return bool(np.any(self.array[tuple(slice(None) if step else slice(0, 1) for step in self.array.strides)]))
 
@@ -82,7 +82,18 @@ class Tensor:
 Value = Constant | Tensor
 
 
-def padded(tensor: Tensor, rank: int) -> Tensor:
+def pad_rank(tensor: Tensor, rank: int) -> Tensor:
     """The tensor with further axes of length 1 in front."""
     axes = ((),) * (rank - tensor.rank) + tensor.axes
     return Tensor(tensor.ref, tensor.spec, axes, tensor.boolean)
+
+
+def normalize_axis(axis: int, rank: int) -> int:
+    """An axis counted from the front, like `numpy.lib.array_utils.normalize_axis_index`.
+
+    Raises:
+        UnsupportedOperatorError: there is no such axis.
+    """
+    if not -rank <= axis < rank:
+        raise UnsupportedOperatorError(f"there is no axis {axis} among {rank}")
+    return axis % rank

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from netloom.compile.importers.imported_model import ONNX_EVALUATION, ImportedModel, UnreadableModelError
-from netloom.compile.importers.layer_graph.array_views import owner, untransposed
-from netloom.compile.importers.layer_graph.attention_projections import gather
-from netloom.compile.importers.layer_graph.graph_builder import Drawing
-from netloom.compile.importers.layer_graph.values import BATCH, Constant, Refusal, Tensor, Value
-from netloom.compile.importers.layer_graph.weight_tying import share
-from netloom.compile.importers.onnx.constant_folding import computed
+from netloom.compile.importers.layer_graph.array_views import as_transposed_views, owner
+from netloom.compile.importers.layer_graph.attention_projections import merge_projections
+from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
+from netloom.compile.importers.layer_graph.values import BATCH, Constant, Tensor, UnsupportedOperatorError, Value
+from netloom.compile.importers.layer_graph.weight_tying import tie_weights
+from netloom.compile.importers.onnx.constant_folding import fold_constant
 from netloom.compile.importers.onnx.operators import OPERATORS, Call, elementwise
-from netloom.compile.importers.onnx.parser import LIMIT, Entry, Graph, Operator, read, short
-from netloom.compile.importers.onnx.patterns import activations
+from netloom.compile.importers.onnx.parser import LIMIT, Graph, InputInfo, Operator, read, short
+from netloom.compile.importers.onnx.patterns import find_activations
 from netloom.compile.importers.preparation import parse_exported_preprocessing
 from netloom.compile.importers.repeats import group_repeats
 from netloom.compile.placement import place
@@ -54,18 +54,18 @@ def import_bytes(content: bytes, name: str = "") -> ImportedModel:
     Raises:
         UnreadableModelError: it is no ONNX file, or holds what cannot be drawn.
     """
-    return _Import(read(content), name).made()
+    return _OnnxImporter(read(content), name).run()
 
 
-class _Import:
+class _OnnxImporter:
     """One file on its way to a document."""
 
     def __init__(self, graph: Graph, name: str) -> None:
         self.graph = graph
         self.name = plain(name)[:200] or graph.name or "Imported network"
-        self.draw = Drawing()
-        tables = untransposed(graph.tensors)
-        self.draw.tables |= {key: value for key, value in tables.items() if value.dtype == np.float32}
+        self.builder = GraphBuilder()
+        tables = as_transposed_views(graph.tensors)
+        self.builder.weight_tables |= {key: value for key, value in tables.items() if value.dtype == np.float32}
         self.values: dict[str, Value] = {key: Constant(value, key) for key, value in tables.items()}
         self.readers: dict[str, list[Operator]] = {}
         for item in graph.operators:
@@ -73,19 +73,19 @@ class _Import:
                 self.readers.setdefault(key, []).append(item)
         self.skipped: set[int] = set()
 
-    def made(self) -> ImportedModel:
+    def run(self) -> ImportedModel:
         self._check()
         for number, entry in enumerate(self.graph.inputs):
             self._input(entry, number)
-        patterns = activations(self.graph.operators, self.graph.tensors, self.graph.opset, self.graph.outputs)
-        unused = self._unneeded(patterns)
+        patterns = find_activations(self.graph.operators, self.graph.tensors, self.graph.opset, self.graph.outputs)
+        unused = self._unused_operators(patterns)
         self.readers = {key: [item for item in found if id(item) not in unused] for key, found in self.readers.items()}
         for item in self.graph.operators:
             if id(item) in unused or id(item) in self.skipped:
                 continue
             try:
                 self._operator(item, patterns)
-            except Refusal as error:
+            except UnsupportedOperatorError as error:
                 raise UnreadableModelError(
                     f"The operator {item.type} ({short(item.name)!r}) cannot be imported: {error}."
                 ) from None
@@ -99,14 +99,14 @@ class _Import:
         return self._finished()
 
     def _check(self) -> None:
-        supported = set(OPERATORS) | _FOLDED
+        supported = set(OPERATORS) | _FOLDED_ONLY
         unknown = sorted({item.type for item in self.graph.operators} - supported)
         if unknown:
             names = ", ".join(short(kind) for kind in unknown[:12])
             others = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
             raise UnreadableModelError(f"No layer corresponds to these operators of the file: {names}{others}.")
 
-    def _unneeded(self, patterns: dict[str, Any]) -> set[int]:
+    def _unused_operators(self, patterns: dict[str, Any]) -> set[int]:
         """The operators on which no output depends, or for which an activation stands."""
         producers = {key: item for item in self.graph.operators for key in item.outputs if key}
         needed, pending = set(), list(self.graph.outputs)
@@ -119,24 +119,24 @@ class _Import:
             pending += [patterns[key][2]] if key in patterns else list(item.inputs)
         return {id(item) for item in self.graph.operators} - needed
 
-    def _input(self, entry: Entry, number: int) -> None:
+    def _input(self, entry: InputInfo, number: int) -> None:
         shape: list[int] = []
         for axis, size in enumerate(entry.shape[1:], 1):
-            side = IMAGE_SIDE if len(entry.shape) == 4 and axis > 1 and not entry.whole else STEPS
+            side = IMAGE_SIDE if len(entry.shape) == 4 and axis > 1 and not entry.is_integer else STEPS
             if size is None:
-                self.draw.remark(
+                self.builder.remark(
                     f"Axis {axis} of the input {short(entry.name)!r} has a dynamic length in the file; it is set to "
                     f"{side} here."
                 )
             shape.append(size or side)
         if entry.shape[0] not in (None, 1):
-            self.draw.remark(
+            self.builder.remark(
                 f"The input {short(entry.name)!r} has a batch of {entry.shape[0]} in the file; after the import, "
                 "the batch size is free."
             )
         rank = len(shape)
         kinds = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
-        kind = kinds.get(rank, "tensor") if not entry.whole else "tokens" if rank == 1 else "indices"
+        kind = kinds.get(rank, "tensor") if not entry.is_integer else "tokens" if rank == 1 else "indices"
         params: dict[str, Any] = {"kind": kind, "shape": shape}
         if kind == "tokens":
             tables = (
@@ -145,17 +145,17 @@ class _Import:
             sizes = [table.shape[0] for table in tables if isinstance(table, Constant) and table.array.ndim == 2]
             params |= {"vocabulary": max(2, min(sizes))} if sizes else {}
         try:
-            key = self.draw.node("Input", None, "input" if len(self.graph.inputs) == 1 else entry.name, **params)
-        except Refusal as error:
+            key = self.builder.add_node("Input", None, "input" if len(self.graph.inputs) == 1 else entry.name, **params)
+        except UnsupportedOperatorError as error:
             raise UnreadableModelError(f"The input {short(entry.name)!r} cannot be imported: {error}.") from None
-        self.values[entry.name] = self.draw.output(key)
+        self.values[entry.name] = self.builder.output(key)
 
     def _operator(self, operator: Operator, patterns: dict[str, Any]) -> None:
         if operator.outputs and operator.outputs[0] in patterns:
             kind, params, source = patterns[operator.outputs[0]]
             value = self._value(source)
             if isinstance(value, Tensor):
-                self.values[operator.outputs[0]] = elementwise(self.draw, kind, value, operator.name, **params)
+                self.values[operator.outputs[0]] = elementwise(self.builder, kind, value, operator.name, **params)
                 return
         inputs = tuple(self._value(key) for key in operator.inputs)
         if operator.type in ("Shape", "Size") and isinstance(inputs[0], Tensor):
@@ -167,14 +167,14 @@ class _Import:
             return
         if not any(isinstance(value, Tensor) for value in inputs):
             arrays = [value.array if isinstance(value, Constant) else None for value in inputs]
-            arrays_out = computed(operator, arrays)
+            arrays_out = fold_constant(operator, arrays)
             if arrays_out is None:
-                raise Refusal("none of its inputs depends on the inputs of the network")
+                raise UnsupportedOperatorError("none of its inputs depends on the inputs of the network")
             for key, array in zip(operator.outputs, arrays_out, strict=False):
-                self.values |= {key: Constant(array, owner(self.draw.tables, array))} if key else {}
+                self.values |= {key: Constant(array, owner(self.builder.weight_tables, array))} if key else {}
             return
         if operator.type not in OPERATORS:
-            raise Refusal("no layer corresponds to it if its inputs are computed")
+            raise UnsupportedOperatorError("no layer corresponds to it if its inputs are computed")
         reader_types = frozenset(other.type for other in self.readers.get(operator.outputs[0], []))
         used_outputs = tuple(bool(self.readers.get(key) or key in self.graph.outputs) for key in operator.outputs)
         call = Call(
@@ -182,19 +182,19 @@ class _Import:
             operator.name,
             inputs,
             operator.attributes,
-            self.draw,
+            self.builder,
             self.graph.opset,
             used_outputs,
             reader_types,
         )
-        fused = self._bias(operator, inputs)
+        fused = self._fuse_bias(operator, inputs)
         if fused is not None:
             call, operator = fused
         for key, value in zip(operator.outputs, OPERATORS[call.type](call), strict=False):
             if key and value is not None:
                 self.values[key] = value
 
-    def _bias(self, operator: Operator, inputs: tuple[Value | None, ...]) -> tuple[Call, Operator] | None:
+    def _fuse_bias(self, operator: Operator, inputs: tuple[Value | None, ...]) -> tuple[Call, Operator] | None:
         """A product with fixed weights and the constant that is added to it right after, as one linear layer."""
         readers = self.readers.get(operator.outputs[0], [])
         if (
@@ -213,7 +213,7 @@ class _Import:
             return None
         self.skipped.add(id(readers[0]))
         return (
-            Call("BiasedMatMul", operator.name, (inputs[0], weight, bias), {}, self.draw, self.graph.opset),
+            Call("BiasedMatMul", operator.name, (inputs[0], weight, bias), {}, self.builder, self.graph.opset),
             readers[0],
         )
 
@@ -221,7 +221,7 @@ class _Import:
         if not key:
             return None
         if key not in self.values:
-            raise Refusal(f"it reads {short(key)!r}, which no earlier operator computes")
+            raise UnsupportedOperatorError(f"it reads {short(key)!r}, which no earlier operator computes")
         return self.values[key]
 
     def _output(self, key: str, number: int) -> None:
@@ -231,52 +231,52 @@ class _Import:
                 f"The output {short(key)!r} is not computed by any operator; the file is damaged."
             )
         if isinstance(value, Constant):
-            self.draw.remark(f"The output {short(key)!r} does not depend on the input, so it was left out.")
+            self.builder.remark(f"The output {short(key)!r} does not depend on the input, so it was left out.")
             return
         try:
             if value.axes[value.batch] == (0,) and value.batch != 0:
-                self.draw.remark(
+                self.builder.remark(
                     f"The output {short(key)!r} has the batch as axis {value.batch + 1} in the file and as axis 1 here."
                 )
                 others = [group for group in value.axes if group != (0,)]
                 value = replace(value, axes=((0,), *others))
-            batch_first = self.draw.straight(value)
-            self.draw.node("Output", batch_first, "output", name=plain(key)[:64] or f"output {number + 1}")
-        except Refusal as error:
+            batch_first = self.builder.to_batch_first(value)
+            self.builder.add_node("Output", batch_first, "output", name=plain(key)[:64] or f"output {number + 1}")
+        except UnsupportedOperatorError as error:
             raise UnreadableModelError(f"The output {short(key)!r} cannot be imported: {error}.") from None
 
     def _finished(self) -> ImportedModel:
         """The document without the nodes that lead nowhere, checked, and its weights as tensors."""
         import torch
 
-        share(self.draw)
-        self.draw.prune()
-        attention = gather(self.draw, untie=True)
-        self.draw.prune()
+        tie_weights(self.builder)
+        self.builder.prune()
+        attention = merge_projections(self.builder, untie=True)
+        self.builder.prune()
         for key, name in attention.items():
-            self.draw.rename(key, name or "attention")
+            self.builder.rename(key, name or "attention")
         if all(item.type != "Dropout" for item in self.graph.operators):
-            self.draw.remark(ONNX_EVALUATION)
-        nodes = self.draw.nodes
+            self.builder.remark(ONNX_EVALUATION)
+        nodes = self.builder.nodes
         if len(nodes) > MAX_NODES:
             raise UnreadableModelError(
                 f"The network has {len(nodes):,} nodes; a document can have at most {MAX_NODES:,}."
             )
-        network = Network(nodes=nodes, edges=tuple(self.draw.edges)).ordered(nodes, nodes)
+        network = Network(nodes=nodes, edges=tuple(self.builder.edges)).ordered(nodes, nodes)
         project = Project(name=self.name, networks={"main": place(network)})
         errors = analyse(project).errors
         if errors:
             raise UnreadableModelError(f"The imported network is not valid: {plain(errors[0].message)}")
         weights = {
             f"{key}.{part}": torch.from_numpy(np.array(array, order="C"))
-            for key, parts in self.draw.weights.items()
+            for key, parts in self.builder.weights.items()
             for part, array in parts.items()
         }
         prepare = parse_exported_preprocessing(self.graph.preprocess)
-        return group_repeats(ImportedModel(project, weights, tuple(self.draw.remarks), prepare), untie=True)
+        return group_repeats(ImportedModel(project, weights, tuple(self.builder.remarks), prepare), untie=True)
 
 
-_FOLDED = {
+_FOLDED_ONLY = {
     "Constant", "ConstantOfShape", "Shape", "Size", "Range", "Tile", "Trilu", "Mod", "Xor",
 }  # fmt: skip
 __all__ = ["BATCH", "import_bytes", "import_file"]

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.array_views import rows
-from netloom.compile.importers.layer_graph.values import BATCH, Array, Refusal
+from netloom.compile.importers.layer_graph.array_views import contiguous_rows
+from netloom.compile.importers.layer_graph.values import BATCH, Array, UnsupportedOperatorError
 from netloom.compile.importers.onnx.parser import Operator
 
-MOST = 2**27
+MAX_SIZE = 2**27
 _ERF = np.vectorize(math.erf, otypes=[np.float64])
 
 _UNARY: dict[str, Callable[[Any], Any]] = {
@@ -31,7 +31,7 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 
 
-def computed(operator: Operator, arrays: list[Array | None]) -> list[Array] | None:
+def fold_constant(operator: Operator, arrays: list[Array | None]) -> list[Array] | None:
     """What an operator makes of known numbers; None where it is not one of those that are computed here."""
     kind, get = operator.type, operator.attributes.get
     if kind == "Constant":
@@ -46,31 +46,31 @@ def computed(operator: Operator, arrays: list[Array | None]) -> list[Array] | No
         return [np.broadcast_to(x, np.broadcast_shapes(x.shape, target))]
     if x is None:
         return None
-    if any(math.prod(item.shape) > MOST for item in arrays if item is not None):
-        return _virtual(Known(operator, arrays, x))
+    if any(math.prod(item.shape) > MAX_SIZE for item in arrays if item is not None):
+        return _fold_batched(ConstantCall(operator, arrays, x))
     with np.errstate(all="ignore"):
-        found = _of_numbers(Known(operator, arrays, x))
+        found = _evaluate(ConstantCall(operator, arrays, x))
     if found is None:
         return None
     result = [found] if isinstance(found, np.ndarray | np.generic) else list(found)
-    return [_kept(np.asarray(item), x) for item in result]
+    return [_checked(np.asarray(item), x) for item in result]
 
 
-def _kept(result: Array, x: Array) -> Array:
-    if math.prod(result.shape) > MOST:
-        raise Refusal("its result is too large")
+def _checked(result: Array, x: Array) -> Array:
+    if math.prod(result.shape) > MAX_SIZE:
+        raise UnsupportedOperatorError("its result is too large")
     if result.dtype.kind == "f":
         return result.astype(np.float32, copy=False)  # a view stays one: see tying.py
     return result if result.dtype == bool else result.astype(np.int64, copy=False)
 
 
-def _virtual(known: Known) -> list[Array] | None:
+def _fold_batched(call: ConstantCall) -> list[Array] | None:
     """What can be done with numbers that are the same for each example of any batch."""
-    if known.operator.type in ("Identity", "Cast"):
-        return [known.x]
-    if known.operator.type in ("Transpose", "Slice", "Squeeze", "Unsqueeze", "Shape"):  # these copy no numbers
-        return [np.asarray(_of_numbers(known))]
-    raise Refusal("it uses different constants for each example of the batch")
+    if call.operator.type in ("Identity", "Cast"):
+        return [call.x]
+    if call.operator.type in ("Transpose", "Slice", "Squeeze", "Unsqueeze", "Shape"):  # these copy no numbers
+        return [np.asarray(_evaluate(call))]
+    raise UnsupportedOperatorError("it uses different constants for each example of the batch")
 
 
 def _constant(operator: Operator) -> Array:
@@ -82,16 +82,16 @@ def _constant(operator: Operator) -> Array:
             return np.asarray(operator.attributes[name], kind)
     value = operator.attributes.get("value")
     if value is None:
-        raise Refusal("it does not hold numbers")
+        raise UnsupportedOperatorError("it does not hold numbers")
     return np.asarray(value)
 
 
 @dataclass(frozen=True)
-class Known:
+class ConstantCall:
     """An operator with the numbers that go in; `x` is the first of them."""
 
     operator: Operator
-    given: list[Array | None]
+    arrays: list[Array | None]
     x: Array
 
     def get(self, name: str) -> Any:
@@ -99,19 +99,19 @@ class Known:
 
     def array(self, index: int) -> Array:
         """An input that has to be there."""
-        array = self.given[index] if index < len(self.given) else None
+        array = self.arrays[index] if index < len(self.arrays) else None
         if array is None:
-            raise Refusal(f"input {index + 1} is missing")
+            raise UnsupportedOperatorError(f"input {index + 1} is missing")
         return np.asarray(array)
 
     def number(self, index: int) -> float:
         """The first number of an input."""
         return float(self.array(index).reshape(-1)[0])
 
-    def whole(self, index: int, name: str) -> list[int] | None:
+    def integers(self, index: int, name: str) -> list[int] | None:
         """Whole numbers that are an attribute in older files and an input in newer ones."""
         value = self.get(name)
-        if value is None and index < len(self.given) and self.given[index] is not None:
+        if value is None and index < len(self.arrays) and self.arrays[index] is not None:
             value = [int(number) for number in self.array(index).reshape(-1)]
         return [value] if isinstance(value, int) else value
 
@@ -119,110 +119,110 @@ class Known:
         return int(self.get("axis") or 0)
 
 
-def _of_numbers(known: Known) -> Any:
+def _evaluate(call: ConstantCall) -> Any:
     """What comes out, as one array or several; None for operators that are not computed here."""
-    kind, x, arrays = known.operator.type, known.x, known.given
+    kind, x, arrays = call.operator.type, call.x, call.arrays
     if kind in _UNARY:
         return _UNARY[kind](x)
     if kind in _BINARY and len(arrays) == 2 and arrays[1] is not None:
-        if math.prod(np.broadcast_shapes(x.shape, arrays[1].shape)) > MOST and kind != "MatMul":
-            raise Refusal("its result is too large")
+        if math.prod(np.broadcast_shapes(x.shape, arrays[1].shape)) > MAX_SIZE and kind != "MatMul":
+            raise UnsupportedOperatorError("its result is too large")
         return _BINARY[kind](x, arrays[1])
-    return _OTHERS[kind](known) if kind in _OTHERS else None
+    return _FUNCTIONS[kind](call) if kind in _FUNCTIONS else None
 
 
-def _cast(known: Known) -> Array:
-    to = known.get("to")
-    return known.x.astype(bool if to == 9 else np.float32 if to in (1, 10, 11, 16) else np.int64)
+def _cast(call: ConstantCall) -> Array:
+    to = call.get("to")
+    return call.x.astype(bool if to == 9 else np.float32 if to in (1, 10, 11, 16) else np.int64)
 
 
-def _reshape(known: Known) -> Array:
-    target = known.whole(1, "shape") or []
-    return known.x.reshape([known.x.shape[place] if size == 0 else size for place, size in enumerate(target)])
+def _reshape(call: ConstantCall) -> Array:
+    target = call.integers(1, "shape") or []
+    return call.x.reshape([call.x.shape[place] if size == 0 else size for place, size in enumerate(target)])
 
 
-def _squeeze(known: Known) -> Array:
-    axes = known.whole(1, "axes")
-    return np.squeeze(known.x, None if axes is None else tuple(axes))
+def _squeeze(call: ConstantCall) -> Array:
+    axes = call.integers(1, "axes")
+    return np.squeeze(call.x, None if axes is None else tuple(axes))
 
 
-def _slice(known: Known) -> Array:
-    starts, ends = known.whole(1, "starts") or [], known.whole(2, "ends") or []
-    axes = known.whole(3, "axes") or list(range(len(starts)))
-    steps = known.whole(4, "steps") or [1] * len(starts)
-    slices: list[slice] = [slice(None)] * known.x.ndim
+def _slice(call: ConstantCall) -> Array:
+    starts, ends = call.integers(1, "starts") or [], call.integers(2, "ends") or []
+    axes = call.integers(3, "axes") or list(range(len(starts)))
+    steps = call.integers(4, "steps") or [1] * len(starts)
+    slices: list[slice] = [slice(None)] * call.x.ndim
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         slices[axis] = slice(start, None if end < -(2**40) else end, step)
-    part: Array = known.x[tuple(slices)]
+    part: Array = call.x[tuple(slices)]
     return part
 
 
-def _gather(known: Known) -> Array:
-    axis = known.axis()
-    view = rows(known.x, known.array(1), axis) if axis >= 0 else None
-    return np.take(known.x, known.array(1), axis=axis) if view is None else view
+def _gather(call: ConstantCall) -> Array:
+    axis = call.axis()
+    view = contiguous_rows(call.x, call.array(1), axis) if axis >= 0 else None
+    return np.take(call.x, call.array(1), axis=axis) if view is None else view
 
 
-def _range(known: Known) -> Array:
-    start, stop, step = (known.number(place) for place in range(3))
-    if not step or (stop - start) / step > MOST:
-        raise Refusal("its range is infinite")
-    return np.arange(start, stop, step).astype(known.x.dtype)
+def _range(call: ConstantCall) -> Array:
+    start, stop, step = (call.number(place) for place in range(3))
+    if not step or (stop - start) / step > MAX_SIZE:
+        raise UnsupportedOperatorError("its range is infinite")
+    return np.arange(start, stop, step).astype(call.x.dtype)
 
 
-def _tile(known: Known) -> Array:
-    repeats = known.whole(1, "repeats") or []
-    if math.prod(repeats) * known.x.size > MOST:
-        raise Refusal("its result is too large")
-    return np.tile(known.x, repeats)
+def _tile(call: ConstantCall) -> Array:
+    repeats = call.integers(1, "repeats") or []
+    if math.prod(repeats) * call.x.size > MAX_SIZE:
+        raise UnsupportedOperatorError("its result is too large")
+    return np.tile(call.x, repeats)
 
 
-def _triangle(known: Known) -> Array:
-    k = int(known.number(1)) if len(known.given) > 1 and known.given[1] is not None else 0
-    return np.triu(known.x, k) if known.get("upper") in (None, 1) else np.tril(known.x, k)
+def _triangle(call: ConstantCall) -> Array:
+    k = int(call.number(1)) if len(call.arrays) > 1 and call.arrays[1] is not None else 0
+    return np.triu(call.x, k) if call.get("upper") in (None, 1) else np.tril(call.x, k)
 
 
-def _reduce(known: Known) -> Any:
-    axes = known.whole(1, "axes")
-    function = _REDUCTIONS[known.operator.type]
-    return function(known.x, axis=None if axes is None else tuple(axes), keepdims=known.get("keepdims") != 0)
+def _reduce(call: ConstantCall) -> Any:
+    axes = call.integers(1, "axes")
+    function = _REDUCTIONS[call.operator.type]
+    return function(call.x, axis=None if axes is None else tuple(axes), keepdims=call.get("keepdims") != 0)
 
 
-def _split(known: Known) -> list[Array]:
-    sizes = known.whole(1, "split")
-    parts: Any = len(known.operator.outputs) if sizes is None else [int(end) for end in np.cumsum(sizes)[:-1]]
-    return np.split(known.x, parts, axis=known.axis())
+def _split(call: ConstantCall) -> list[Array]:
+    sizes = call.integers(1, "split")
+    parts: Any = len(call.operator.outputs) if sizes is None else [int(end) for end in np.cumsum(sizes)[:-1]]
+    return np.split(call.x, parts, axis=call.axis())
 
 
-def _clip(known: Known) -> Any:
-    low, high = (known.given[place] if place < len(known.given) else None for place in (1, 2))
-    return np.clip(known.x, low, high)
+def _clip(call: ConstantCall) -> Any:
+    low, high = (call.arrays[place] if place < len(call.arrays) else None for place in (1, 2))
+    return np.clip(call.x, low, high)
 
 
 _REDUCTIONS: dict[str, Callable[..., Any]] = {
     "ReduceProd": np.prod, "ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min, "ReduceMean": np.mean,
 }  # fmt: skip
-_OTHERS: dict[str, Callable[[Known], Any]] = {
+_FUNCTIONS: dict[str, Callable[[ConstantCall], Any]] = {
     "Cast": _cast,
-    "Shape": lambda known: np.asarray(known.x.shape[known.get("start") : known.get("end")], np.int64),
-    "Size": lambda known: np.asarray(known.x.size, np.int64),
+    "Shape": lambda call: np.asarray(call.x.shape[call.get("start") : call.get("end")], np.int64),
+    "Size": lambda call: np.asarray(call.x.size, np.int64),
     "Gather": _gather,
-    "Concat": lambda known: np.concatenate([np.asarray(item) for item in known.given], axis=known.axis()),
+    "Concat": lambda call: np.concatenate([np.asarray(item) for item in call.arrays], axis=call.axis()),
     "Reshape": _reshape,
-    "Transpose": lambda known: np.transpose(known.x, known.get("perm")),
+    "Transpose": lambda call: np.transpose(call.x, call.get("perm")),
     "Squeeze": _squeeze,
-    "Unsqueeze": lambda known: np.expand_dims(known.x, tuple(known.whole(1, "axes") or ())),
+    "Unsqueeze": lambda call: np.expand_dims(call.x, tuple(call.integers(1, "axes") or ())),
     "Slice": _slice,
     "Range": _range,
-    "Where": lambda known: np.where(known.x.astype(bool), known.array(1), known.array(2)),
+    "Where": lambda call: np.where(call.x.astype(bool), call.array(1), call.array(2)),
     "Tile": _tile,
     "Trilu": _triangle,
     **dict.fromkeys(_REDUCTIONS, _reduce),
-    "CumSum": lambda known: np.cumsum(known.x, axis=int(known.number(1))),
+    "CumSum": lambda call: np.cumsum(call.x, axis=int(call.number(1))),
     "Split": _split,
     "Clip": _clip,
-    "Dropout": lambda known: known.x,
+    "Dropout": lambda call: call.x,
 }
 
 
-__all__ = ["BATCH", "computed"]
+__all__ = ["BATCH", "fold_constant"]

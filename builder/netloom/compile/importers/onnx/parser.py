@@ -26,7 +26,7 @@ _FLOATS = {
     onnx.TensorProto.DOUBLE,
     onnx.TensorProto.BFLOAT16,
 }
-_WHOLE = {
+_INTEGERS = {
     onnx.TensorProto.BOOL,
     *(onnx.TensorProto.UINT8, onnx.TensorProto.INT8, onnx.TensorProto.UINT16, onnx.TensorProto.INT16),
     *(onnx.TensorProto.UINT32, onnx.TensorProto.INT32, onnx.TensorProto.UINT64, onnx.TensorProto.INT64),
@@ -45,12 +45,12 @@ class Operator:
 
 
 @dataclass(frozen=True)
-class Entry:
+class InputInfo:
     """An input of the file: None stands for an axis whose length is not fixed."""
 
     name: str
     shape: tuple[int | None, ...]
-    whole: bool
+    is_integer: bool
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Graph:
     opset: int
     name: str
     operators: tuple[Operator, ...]
-    inputs: tuple[Entry, ...]
+    inputs: tuple[InputInfo, ...]
     outputs: tuple[str, ...]
     tensors: dict[str, np.ndarray[Any, Any]]
     preprocess: str = ""
@@ -133,7 +133,7 @@ def array(tensor: onnx.TensorProto) -> np.ndarray[Any, Any]:
             f"The weights {name!r} are in another file, which is not read; export the network as a single file "
             "(external_data=False)."
         )
-    if tensor.data_type not in _FLOATS | _WHOLE:
+    if tensor.data_type not in _FLOATS | _INTEGERS:
         raise UnreadableModelError(f"The tensor {name!r} has a data type that is not supported; export it as float32.")
     dims = list(tensor.dims)
     if len(dims) > MAX_AXES or any(not 0 <= size <= 2**40 for size in dims) or math.prod(dims) > LIMIT:
@@ -151,11 +151,11 @@ def array(tensor: onnx.TensorProto) -> np.ndarray[Any, Any]:
     return values if values.dtype == bool else values.astype(np.int64)
 
 
-def _entry(item: onnx.ValueInfoProto) -> Entry:
+def _entry(item: onnx.ValueInfoProto) -> InputInfo:
     name, kind = short(item.name), item.type.tensor_type
     if not item.type.HasField("tensor_type") or not kind.HasField("shape"):
         raise UnreadableModelError(f"The input {name!r} has no shape; export the network with example inputs.")
-    if kind.elem_type not in _FLOATS | _WHOLE:
+    if kind.elem_type not in _FLOATS | _INTEGERS:
         raise UnreadableModelError(
             f"The input {name!r} holds neither real numbers nor integers, so it cannot be imported."
         )
@@ -171,7 +171,7 @@ def _entry(item: onnx.ValueInfoProto) -> Entry:
         raise UnreadableModelError(
             f"The input {name!r} has {len(shape)} axes; the batch axis and one to five more are supported."
         )
-    return Entry(text(item.name), tuple(shape), kind.elem_type in _WHOLE)
+    return InputInfo(text(item.name), tuple(shape), kind.elem_type in _INTEGERS)
 
 
 def _operator(node: onnx.NodeProto, number: int) -> Operator:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from netloom.compile.importers.layer_graph.values import Array
-from netloom.compile.importers.onnx.constant_folding import computed
+from netloom.compile.importers.onnx.constant_folding import fold_constant
 from netloom.compile.importers.onnx.parser import Operator
 
 _SCALAR = frozenset(
@@ -40,7 +40,7 @@ ACTIVATIONS: list[tuple[str, dict[str, Any], Curve]] = [
 ]
 
 
-def activations(
+def find_activations(
     operators: tuple[Operator, ...], numbers: Mapping[str, Array], opset: int, outputs: tuple[str, ...]
 ) -> dict[str, tuple[str, dict[str, Any], str]]:
     """By the name of a result: the layer that stands for it, its parameters, and the name of what goes in."""
@@ -56,7 +56,7 @@ def activations(
     for item in operators:
         if item.type not in _ENDS or not item.outputs:
             continue
-        match = _cone(item, producers, order, fixed | constants)
+        match = _scalar_cone(item, producers, order, fixed | constants)
         if match is None:
             continue
         cone_operators, source = match
@@ -64,7 +64,7 @@ def activations(
         reads = [name for operator in cone_operators for name in operator.inputs]
         if any(readers.get(name, 0) != reads.count(name) for name in names):
             continue  # something else reads a part of it
-        values = _curve(cone_operators[::-1], source, numbers, operators, opset)
+        values = _evaluate(cone_operators[::-1], source, numbers, operators, opset)
         if values is None:
             continue
         for layer, params, curve in ACTIVATIONS:
@@ -74,7 +74,7 @@ def activations(
     return matches
 
 
-def _cone(
+def _scalar_cone(
     end: Operator, producers: Mapping[str, Operator], order: Mapping[str, int], fixed: set[str]
 ) -> tuple[list[Operator], str] | None:
     """The operators of one function of one number that ends here, in order from the back, and what goes in.
@@ -97,7 +97,7 @@ def _cone(
     return None
 
 
-def _curve(
+def _evaluate(
     inside: list[Operator], source: str, numbers: Mapping[str, Array], operators: tuple[Operator, ...], opset: int
 ) -> Array | None:
     values: dict[str, Array] = {source: _POINTS}
@@ -113,7 +113,7 @@ def _curve(
         arrays = [None if value is None else value.reshape(()) if value.size == 1 else value for value in arrays]
         if item.type == "Clip" and opset < 11:
             arrays = [arrays[0], *(np.asarray(item.attributes.get(side)) for side in ("min", "max"))]
-        results = computed(item, arrays)
+        results = fold_constant(item, arrays)
         if not results:
             return None
         values[item.outputs[0]] = results[0]

@@ -19,7 +19,7 @@ def import_file(path: str | Path, name: str = "", facts: TrainingFacts | None = 
         UnreadableModelError: the file is no exported program, or holds what cannot be drawn.
     """
     from netloom.compile.importers.preparation import parse_exported_preprocessing
-    from netloom.compile.importers.torch_export.finalization import finished
+    from netloom.compile.importers.torch_export.finalization import finish
     from netloom.compile.importers.torch_export.program import parse
     from netloom.compile.importers.torch_export.reader import Reader
 
@@ -27,8 +27,8 @@ def import_file(path: str | Path, name: str = "", facts: TrainingFacts | None = 
     archive = read(path)
     try:
         reader = Reader(archive, parse(archive), facts)
-        draw = reader.drawn()
-        imported = finished(draw, reader.owners, plain(name or path.stem)[:200] or "Imported network")
+        builder = reader.build()
+        imported = finish(builder, reader.owners, plain(name or path.stem)[:200] or "Imported network")
         return replace(imported, prepare=parse_exported_preprocessing(archive.preprocess))
     except RecursionError:
         raise UnreadableModelError("The program is nested too deeply to be imported.") from None

@@ -75,10 +75,10 @@ def looks_like_pt2(path: Path) -> bool:
             names = archive.namelist()[:MAX_MEMBERS]
     except (OSError, ValueError, *_DAMAGED):
         return False
-    return any(name.endswith((MODEL, "archive_format")) or _old(name) for name in names)
+    return any(name.endswith((MODEL, "archive_format")) or _is_legacy(name) for name in names)
 
 
-def _old(name: str) -> bool:
+def _is_legacy(name: str) -> bool:
     return name.rpartition("/")[2] in ("serialized_exported_program.json", "serialized_state_dict.pt")
 
 
@@ -102,7 +102,7 @@ def read(path: Path) -> Archive:
 
 
 def _read(members: _Members) -> Archive:
-    if members.has_old:
+    if members.is_legacy:
         raise UnreadableModelError(
             f"This program was written by an older PyTorch, as a pickle; {_AGAIN} of PyTorch 2.11 or later."
         )
@@ -120,7 +120,7 @@ def _read(members: _Members) -> Archive:
                 f"The list of weights, {config}, does not have the format of torch.export; {_AGAIN}."
             )
         for name, entry in entries.items():
-            with _told(name):
+            with _described(name):
                 if entry.get("use_pickle") or entry.get("tensor_meta") is None:
                     refused[name] = "is a pickled object, which is never loaded"
                     continue
@@ -132,7 +132,7 @@ def _read(members: _Members) -> Archive:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _described(name: str) -> Iterator[None]:
     try:
         yield
     except UnreadableModelError:
@@ -153,21 +153,21 @@ def _tensor(data: bytes, meta: dict[str, Any], name: str, order: str) -> Array:
     sizes, strides = [whole(size) for size in meta["sizes"]], [whole(step) for step in meta["strides"]]
     offset = whole(meta["storage_offset"])
     width = np.dtype(KINDS[kind])
-    flat = np.frombuffer(data, width.newbyteorder("<" if order.startswith("little") else ">"))
+    merge_heads = np.frombuffer(data, width.newbyteorder("<" if order.startswith("little") else ">"))
     reach = offset + sum((size - 1) * step for size, step in zip(sizes, strides, strict=True))
     count = math.prod(sizes)
-    if len(sizes) > MAX_AXES or min([0, offset, *sizes, *strides]) < 0 or count > max(len(flat), 1):
+    if len(sizes) > MAX_AXES or min([0, offset, *sizes, *strides]) < 0 or count > max(len(merge_heads), 1):
         raise UnreadableModelError(
             f"The tensor {named(name)} has an impossible shape; the file is damaged, so {_AGAIN}."
         )
-    if count and not 0 <= reach < len(flat):
+    if count and not 0 <= reach < len(merge_heads):
         raise UnreadableModelError(
             f"The tensor {named(name)} has a different number of values than its shape; {_AGAIN}."
         )
     if not count:
         return np.zeros(sizes, np.float32)
     view = np.lib.stride_tricks.as_strided(
-        flat[offset:], sizes, [step * width.itemsize for step in strides], writeable=False
+        merge_heads[offset:], sizes, [step * width.itemsize for step in strides], writeable=False
     )
     if kind == BFLOAT16:
         return (view.astype(np.uint32) << 16).view(np.float32)
@@ -193,9 +193,9 @@ class _Members:
         infos = archive.infolist()
         if len(infos) > MAX_MEMBERS:
             raise UnreadableModelError(f"The archive has {len(infos):,} members; the limit is {MAX_MEMBERS:,}.")
-        self.has_old = any(_old(info.filename) for info in infos)
+        self.is_legacy = any(_is_legacy(info.filename) for info in infos)
         model_path = next((info.filename for info in infos if info.filename.endswith(MODEL)), None)
-        if model_path is None and not self.has_old:
+        if model_path is None and not self.is_legacy:
             raise UnreadableModelError(f"The archive contains no {MODEL}, so it is not an exported program; {_AGAIN}.")
         root = (model_path or "").removesuffix(MODEL)
         self._infos: dict[str, zipfile.ZipInfo] = {}

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from netloom.compile.importers.layer_graph.attention import Heads, is_causal, layer
+from netloom.compile.importers.layer_graph.attention import Heads, add_attention, is_causal
 from netloom.compile.importers.layer_graph.values import Constant, Tensor
-from netloom.compile.importers.onnx.operators.attention import repeated, spelled
-from netloom.compile.importers.torch_export.operator_table import Aten, aten
+from netloom.compile.importers.onnx.operators.attention import decompose_attention, repeat_heads
+from netloom.compile.importers.torch_export.operator_table import AtenCall, aten
 
 
 @aten("scaled_dot_product_attention", "_scaled_dot_product_flash_attention_for_cpu")
-def _attention(op: Aten) -> Any:
+def _attention(op: AtenCall) -> Any:
     q, k, v = op.value("query"), op.value("key"), op.value("value")
     mask, causal = op.args.get("attn_mask"), op.flag("is_causal")
     if op.flag("enable_gqa"):
-        k, v = (repeated(op.draw, one, q.shape[-3]) for one in (k, v))
+        k, v = (repeat_heads(op.builder, one, q.shape[-3]) for one in (k, v))
     if isinstance(mask, Constant) and is_causal(mask.array):
         mask, causal = None, True
     width = (q.shape if isinstance(q, Tensor) else op.tensor("query").shape)[-1]
@@ -24,10 +24,10 @@ def _attention(op: Aten) -> Any:
     rate = round(op.number("dropout_p", 0.0), 9)
     if mask is None and all(isinstance(one, Tensor) and _headed(one) for one in (q, k, v)):
         heads = Heads(q, k, v, scale, causal, rate)  # type: ignore[arg-type]
-        return [layer(op.draw, heads, op.tensor("query"), op.name)]
+        return [add_attention(op.builder, heads, op.tensor("query"), op.name)]
     if rate:
-        op.draw.remark("Dropout inside attention with a mask is not imported; the predictions are the same.")
-    return spelled(op.layer, q, k, v, mask, scale, causal)
+        op.builder.remark("Dropout inside attention with a mask is not imported; the predictions are the same.")
+    return decompose_attention(op.apply, q, k, v, mask, scale, causal)
 
 
 def _headed(tensor: Tensor) -> bool:

@@ -10,26 +10,28 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.array_views import rows
-from netloom.compile.importers.layer_graph.values import BATCH, Constant, Refusal
+from netloom.compile.importers.layer_graph.array_views import contiguous_rows
+from netloom.compile.importers.layer_graph.values import BATCH, Constant, UnsupportedOperatorError
 from netloom.compile.importers.torch_export.archive import KINDS
 
-MOST = 2**27
-_MAKERS = "arange zeros ones full zeros_like ones_like full_like new_zeros new_ones new_full scalar_tensor eye linspace"
-_MOVERS = (
+MAX_SIZE = 2**27
+_CREATION = (
+    "arange zeros ones full zeros_like ones_like full_like new_zeros new_ones new_full scalar_tensor eye linspace"
+)
+_VIEWS = (
     "view reshape _unsafe_view flatten unflatten squeeze unsqueeze permute transpose t movedim select slice narrow cat "
     "stack expand expand_as repeat index_select gather flip roll tril triu alias clone contiguous detach "
     "lift_fresh_copy split split_with_sizes chunk unbind repeat_interleave meshgrid lift_fresh numpy_T mT"
 )
-_MATHS = (
+_MATH = (
     "add sub mul div rsub pow neg abs exp log sqrt rsqrt reciprocal sin cos tanh sigmoid floor ceil round eq ne lt "
     "le gt ge logical_not logical_and logical_or bitwise_not bitwise_and bitwise_or where masked_fill cumsum sum mean "
     "maximum minimum clamp outer remainder floor_divide matmul mm softmax log1p expm1 embedding index softplus "
     "linalg_vector_norm fmod _weight_norm amax amin relu erf sign __and__ __or__ __xor__ all any"
 )
-FOLDED = frozenset(f"{_MAKERS} {_MOVERS} {_MATHS}".split())
+FOLDED = frozenset(f"{_CREATION} {_VIEWS} {_MATH}".split())
 
-_MOVING = frozenset(_MOVERS.split())
+_MOVING = frozenset(_VIEWS.split())
 
 _ARITHMETIC: dict[str, Callable[..., Any]] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "floordiv": operator.floordiv, "neg": operator.neg,
@@ -45,7 +47,7 @@ def arithmetic(target: str) -> Callable[..., Any] | None:
     return _ARITHMETIC.get(name) if head in ("_operator", "torch", "math", "torch.sym") else None
 
 
-def computed(kind: str, args: Mapping[str, Any]) -> list[Any]:
+def fold_constant(kind: str, args: Mapping[str, Any]) -> list[Any]:
     """What an operator makes of known numbers. Shapes with the batch in them are those of one example.
 
     Raises:
@@ -54,21 +56,21 @@ def computed(kind: str, args: Mapping[str, Any]) -> list[Any]:
     import torch
 
     if kind not in FOLDED:
-        raise Refusal("none of its inputs depends on the inputs of the network")
+        raise UnsupportedOperatorError("none of its inputs depends on the inputs of the network")
     arguments = {name: _plain(kind, name, value) for name, value in args.items() if name not in _DROPPED}
     if "dtype" in args and isinstance(args["dtype"], int):
         arguments["dtype"] = _dtype(args["dtype"])
     packet = getattr(torch.ops.aten, kind)
     try:
         with torch.no_grad():
-            result = _looked_up(kind, args)
+            result = _embedding_rows(kind, args)
             if result is None:
-                _bounded(packet, arguments)
+                _check_size(packet, arguments)
                 result = packet(**arguments)
-    except Refusal:
+    except UnsupportedOperatorError:
         raise
     except Exception as error:  # what PyTorch refuses, it refuses by any class
-        raise Refusal(f"PyTorch cannot compute it ({str(error).splitlines()[0][:100]})") from None
+        raise UnsupportedOperatorError(f"PyTorch cannot compute it ({str(error).splitlines()[0][:100]})") from None
     origin = _origin(kind, args)
     parts = list(result) if isinstance(result, tuple | list) else [result]
     return (
@@ -78,12 +80,12 @@ def computed(kind: str, args: Mapping[str, Any]) -> list[Any]:
     )
 
 
-def _looked_up(kind: str, args: Mapping[str, Any]) -> Any:
+def _embedding_rows(kind: str, args: Mapping[str, Any]) -> Any:
     """Rows of a table that follow each other, as positions are, as a view of it."""
     table, indices = args.get("weight"), args.get("indices")
     if kind != "embedding" or not isinstance(table, Constant) or not isinstance(indices, Constant):
         return None
-    selected = rows(table.array, indices.array)
+    selected = contiguous_rows(table.array, indices.array)
     return None if selected is None else _view(selected)
 
 
@@ -98,7 +100,7 @@ def _origin(kind: str, args: Mapping[str, Any]) -> str:
 _DROPPED = frozenset({"device", "layout", "pin_memory", "memory_format", "dtype", "non_blocking", "copy", "implicit"})
 
 
-def _bounded(packet: Any, arguments: dict[str, Any]) -> None:
+def _check_size(packet: Any, arguments: dict[str, Any]) -> None:
     """Refuse what would take much memory, by its shape alone."""
     import torch
 
@@ -110,20 +112,20 @@ def _bounded(packet: Any, arguments: dict[str, Any]) -> None:
     for value in arguments.values():
         if isinstance(value, int) and abs(value) > 2**62:
             continue
-        if isinstance(value, list) and all(type(part) is int for part in value) and math.prod(value) > MOST:
-            raise Refusal("its result is too large")
+        if isinstance(value, list) and all(type(part) is int for part in value) and math.prod(value) > MAX_SIZE:
+            raise UnsupportedOperatorError("its result is too large")
     if packet is torch.ops.aten.arange or packet is torch.ops.aten.linspace or packet is torch.ops.aten.eye:
         sizes = [value for value in arguments.values() if isinstance(value, int | float)]
         if any(abs(size) > 2**24 for size in sizes) or 0 < abs(arguments.get("step", 1)) < 1e-3:
-            raise Refusal("its result is too large")
+            raise UnsupportedOperatorError("its result is too large")
         return
     try:
         result = packet(**{name: to_meta(value) for name, value in arguments.items()})
     except NotImplementedError:
         return
     parts = result if isinstance(result, tuple | list) else [result]
-    if any(isinstance(part, torch.Tensor) and part.numel() > MOST for part in parts):
-        raise Refusal("its result is too large")
+    if any(isinstance(part, torch.Tensor) and part.numel() > MAX_SIZE for part in parts):
+        raise UnsupportedOperatorError("its result is too large")
 
 
 def _plain(kind: str, name: str, value: Any) -> Any:
@@ -158,7 +160,7 @@ def _constant(value: Any, origin: str = "") -> Constant:
     import torch
 
     if not isinstance(value, torch.Tensor):
-        raise Refusal("its result is not a tensor")
+        raise UnsupportedOperatorError("its result is not a tensor")
     array = value.detach().numpy()
     if array.dtype.kind == "f":
         array = array.astype(np.float32, copy=False)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from netloom.compile.importers.imported_model import ImportedModel, UnreadableModelError
-from netloom.compile.importers.layer_graph.graph_builder import Drawing
+from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.values import Array
 from netloom.compile.importers.repeats import group_repeats
-from netloom.compile.importers.torch_export.grouping import Grouping, Item, called
-from netloom.compile.importers.torch_export.parametrization import free
+from netloom.compile.importers.torch_export.grouping import GroupedNode, Grouping, node_name
+from netloom.compile.importers.torch_export.parametrization import unused_name
 from netloom.compile.importers.torch_export.program import Module
 from netloom.compile.placement import place
 from netloom.core.text import plain
@@ -21,44 +21,44 @@ from netloom.document.project import MAX_NODES, SUBNETWORK
 from netloom.validation import analyse
 
 
-def finished(draw: Drawing, owners: Mapping[str, tuple[Module, ...]], name: str) -> ImportedModel:
+def finish(builder: GraphBuilder, owners: Mapping[str, tuple[Module, ...]], name: str) -> ImportedModel:
     """The document of a drawing, checked, and its weights as tensors.
 
     Raises:
         UnreadableModelError: it is too large, or no document that works.
     """
-    if len(draw.nodes) > MAX_NODES:
+    if len(builder.nodes) > MAX_NODES:
         raise UnreadableModelError(
-            f"The network has {len(draw.nodes):,} nodes; a document can have at most {MAX_NODES:,}."
+            f"The network has {len(builder.nodes):,} nodes; a document can have at most {MAX_NODES:,}."
         )
-    grouped = _grouped(draw, owners, name)
+    grouped = _grouped(builder, owners, name)
     if grouped is not None and not analyse(grouped[0]).errors:
-        return ImportedModel(grouped[0], tensors(grouped[1]), tuple(dict.fromkeys([*draw.remarks, *grouped[2]])))
-    network = Network(nodes=dict(draw.nodes), edges=tuple(draw.edges)).ordered(draw.nodes, draw.nodes)
+        return ImportedModel(grouped[0], tensors(grouped[1]), tuple(dict.fromkeys([*builder.remarks, *grouped[2]])))
+    network = Network(nodes=dict(builder.nodes), edges=tuple(builder.edges)).ordered(builder.nodes, builder.nodes)
     project = Project(name=name, networks={"main": place(network)})
-    weights = {f"{key}.{part}": array for key, parts in draw.weights.items() for part, array in parts.items()}
+    weights = {f"{key}.{part}": array for key, parts in builder.weights.items() for part, array in parts.items()}
     errors = analyse(project).errors
     if errors:
         raise UnreadableModelError(f"The imported network is not valid: {plain(errors[0].message)}")
-    return group_repeats(ImportedModel(project, tensors(weights), tuple(draw.remarks)))
+    return group_repeats(ImportedModel(project, tensors(weights), tuple(builder.remarks)))
 
 
 def _grouped(
-    draw: Drawing, owners: Mapping[str, tuple[Module, ...]], name: str
+    builder: GraphBuilder, owners: Mapping[str, tuple[Module, ...]], name: str
 ) -> tuple[Project, dict[str, Array], list[str]] | None:
     """The document with a network for each module that occurs repeatedly, or None where there is none."""
     items = {
-        key: Item(
+        key: GroupedNode(
             node,
             (node.title or key).removesuffix(".weight"),
-            dict(draw.sources[key]),
-            draw.weights.get(key, {}),
+            dict(builder.sources[key]),
+            builder.weights.get(key, {}),
             owners.get(key, ()),
         )
-        for key, node in draw.nodes.items()
+        for key, node in builder.nodes.items()
     }
-    grouping = Grouping(items, draw.specs)
-    grouping.group_repeats()
+    grouping = Grouping(items, builder.specs)
+    grouping.group_modules()
     if not grouping.networks:
         return None
     names: dict[str, str] = {}
@@ -66,13 +66,17 @@ def _grouped(
         single = item.node.type != SUBNETWORK
         used_names = dict.fromkeys(names.values())
         keeps_id = single and key not in used_names and not item.node.title.endswith(".weight")
-        names[key] = key if keeps_id else free(called(item, item.label), used_names)
+        names[key] = key if keeps_id else unused_name(node_name(item, item.label), used_names)
     nodes: dict[str, Node] = {}
     edges: list[Edge] = []
     weights: dict[str, Array] = {}
     for key, item in items.items():
         node_id = names[key]
-        title = "" if free(called(item, item.label), {}) == node_id or item.label.isdigit() else plain(item.label)[:200]
+        title = (
+            ""
+            if unused_name(node_name(item, item.label), {}) == node_id or item.label.isdigit()
+            else plain(item.label)[:200]
+        )
         shares = names.get(item.node.shares or "")
         nodes[node_id] = item.node.model_copy(update={"id": node_id, "title": title, "shares": shares})
         for port, ref in item.reads.items():

@@ -13,7 +13,12 @@ from itertools import count
 from typing import Any
 
 from netloom.compile.importers.layer_graph.values import Array
-from netloom.compile.importers.torch_export.parametrization import free, parameters_of, with_names, without_numbers
+from netloom.compile.importers.torch_export.parametrization import (
+    parameters_of,
+    unused_name,
+    with_names,
+    without_numbers,
+)
 from netloom.compile.importers.torch_export.program import Module
 from netloom.document import Edge, Node
 from netloom.document.project import MAX_NETWORKS, SUBNETWORK, Network
@@ -21,12 +26,12 @@ from netloom.layers import TensorSpec
 
 KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
 # Modules of PyTorch that are made of several layers; all others of it are one layer.
-_LARGE = frozenset({"TransformerEncoderLayer", "TransformerDecoderLayer"})
-_HOLDERS = frozenset({"Sequential", "ModuleList", "TransformerEncoder", "TransformerDecoder", "Transformer"})
+_COMPOSITE = frozenset({"TransformerEncoderLayer", "TransformerDecoderLayer"})
+_CONTAINERS = frozenset({"Sequential", "ModuleList", "TransformerEncoder", "TransformerDecoder", "Transformer"})
 
 
 @dataclass
-class Item:
+class GroupedNode:
     """A node on its way into a network: what it reads by port, its weights, and the modules that it is part of."""
 
     node: Node
@@ -41,9 +46,9 @@ class Group:
     """One use of a module: its nodes, what comes in, what goes out."""
 
     module: Module
-    items: dict[str, Item]
-    coming: list[str]
-    going: list[str]
+    items: dict[str, GroupedNode]
+    inputs: list[str]
+    outputs: list[str]
     signature: tuple[Any, ...] = ()
     numbers: list[Any] = field(default_factory=list)
     height: int = 1
@@ -52,15 +57,15 @@ class Group:
 class Grouping:
     """A flat network that is being put together from networks."""
 
-    def __init__(self, items: dict[str, Item], specs: Mapping[str, TensorSpec]) -> None:
+    def __init__(self, items: dict[str, GroupedNode], specs: Mapping[str, TensorSpec]) -> None:
         self.items, self.specs = items, dict(specs)
         self.networks: dict[str, Network] = {}
         self.remarks: list[str] = []
         self.blocked = self._blocked()
 
-    def group_repeats(self) -> None:
+    def group_modules(self) -> None:
         """Put modules together until there is no more to put together."""
-        module_calls = self._wanted()
+        module_calls = self._module_calls()
         heights = self._heights(module_calls)
         for height in sorted(set(heights.values())):
             groups_by_signature: dict[tuple[Any, ...], list[Group]] = {}
@@ -71,10 +76,10 @@ class Grouping:
                     groups_by_signature.setdefault(key, []).append(group)
             for groups in groups_by_signature.values():
                 if len(self.networks) < MAX_NETWORKS - 1:
-                    self._network(groups)
-        repeated(self.items, self.specs)
+                    self._create_network(groups)
+        merge_repetitions(self.items, self.specs)
 
-    def _wanted(self) -> dict[str, Module]:
+    def _module_calls(self) -> dict[str, Module]:
         """The uses of modules that become networks: of a class that is used twice, or a holder of several such."""
         calls: dict[str, Module] = {}
         for item in self.items.values():
@@ -86,9 +91,9 @@ class Grouping:
         blocks = {call: module for call, module in calls.items() if _is_block(module) and classes[module.kind] > 1}
         inner_calls: dict[str, set[str]] = {}
         for item in self.items.values():
-            for outer, inner in zip(item.stack, item.stack[1:], strict=False):
-                if inner.call in blocks:
-                    inner_calls.setdefault(outer.call, set()).add(inner.call)
+            for outer, head_axes in zip(item.stack, item.stack[1:], strict=False):
+                if head_axes.call in blocks:
+                    inner_calls.setdefault(outer.call, set()).add(head_axes.call)
         stages = [
             call for call, module in calls.items() if module.name == "Sequential" and len(inner_calls.get(call, ())) > 1
         ]
@@ -120,33 +125,35 @@ class Grouping:
         members = {key: item for key, item in self.items.items() if call in {part.call for part in item.stack}}
         if not members:
             return None
-        repeated(members, self.specs, self.items)
+        merge_repetitions(members, self.specs, self.items)
         for key in [key for key in self.items if call in {part.call for part in self.items[key].stack}]:
             if key not in members:
                 del self.items[key]
-        if len(members) < 2 or not self._apart(members):
+        if len(members) < 2 or not self._is_convex(members):
             return None
-        inputs = _unique(ref for item in members.values() for ref in item.reads.values() if _home(ref) not in members)
+        inputs = _unique(
+            ref for item in members.values() for ref in item.reads.values() if _source_node(ref) not in members
+        )
         outputs = _unique(
             ref
             for key, item in self.items.items()
             if key not in members
             for ref in item.reads.values()
-            if _home(ref) in members
+            if _source_node(ref) in members
         )
         if not inputs or not outputs:
             return None
         order = {key: place for place, key in enumerate(members)}
-        outputs.sort(key=lambda ref: (order[_home(ref)], ref))
+        outputs.sort(key=lambda ref: (order[_source_node(ref)], ref))
         group = Group(module, members, inputs, outputs)
         group.signature, group.numbers = self._signature(group)
         return group
 
-    def _apart(self, members: Mapping[str, Item]) -> bool:
+    def _is_convex(self, members: Mapping[str, GroupedNode]) -> bool:
         """Whether no way leads out of these nodes and back into them."""
         downstream: set[str] = set()
         for key, item in self.items.items():
-            sources = {_home(ref) for ref in item.reads.values()}
+            sources = {_source_node(ref) for ref in item.reads.values()}
             if key in members:
                 if sources & downstream:
                     return False
@@ -157,7 +164,7 @@ class Grouping:
     def _signature(self, group: Group) -> tuple[tuple[Any, ...], list[Any]]:
         """What a group is but for its numbers, and these numbers."""
         places = {key: f"#{place}" for place, key in enumerate(group.items)}
-        places |= {ref: f"<{place}" for place, ref in enumerate(group.coming)}
+        places |= {ref: f"<{place}" for place, ref in enumerate(group.inputs)}
         numbers: list[Any] = []
 
         def named(ref: str) -> str:
@@ -167,14 +174,14 @@ class Grouping:
         parts = []
         for item in group.items.values():
             shares = item.node.shares
-            inner = places.get(shares, "") if shares else ""  # another use of the module is no difference
+            head_axes = places.get(shares, "") if shares else ""  # another use of the module is no difference
             params = without_numbers(item.node.params, numbers)
             reads = tuple((port, named(ref)) for port, ref in item.reads.items())
             weights = () if item.node.type == SUBNETWORK else tuple(sorted(item.weights))
-            parts.append((item.node.type, str(params), reads, inner, item.node.frozen, weights))
-        return (tuple(parts), tuple(named(ref) for ref in group.going)), numbers
+            parts.append((item.node.type, str(params), reads, head_axes, item.node.frozen, weights))
+        return (tuple(parts), tuple(named(ref) for ref in group.outputs)), numbers
 
-    def _network(self, groups: list[Group]) -> None:
+    def _create_network(self, groups: list[Group]) -> None:
         """One network for groups that differ only in numbers, and a node for each of them."""
         first = groups[0]
         name = _network_name(groups, self.networks)
@@ -182,10 +189,10 @@ class Grouping:
         parameters, expressions = parameters_of([item.node.params for item in first.items.values()], columns)
         if len(parameters) > 64:
             for group in groups:
-                self._network([group])
+                self._create_network([group])
             return
         names = _names(first)
-        self.networks[name] = self._content(first, names, parameters, expressions)
+        self.networks[name] = self._inner_network(first, names, parameters, expressions)
         node_of: dict[str, tuple[str, int]] = {}
         ports = self.networks[name]
         inputs, outputs = list(ports.ports("Input").values()), list(ports.ports("Output").values())
@@ -194,13 +201,13 @@ class Grouping:
             params: dict[str, Any] = {"network": name} | ({"values": values} if values else {})
             self._replace(group, params, names, inputs, outputs, node_of)
 
-    def _content(
+    def _inner_network(
         self, group: Group, names: Mapping[str, str], parameters: Mapping[str, int], expressions: Mapping[int, str]
     ) -> Network:
         nodes: dict[str, Node] = {}
         edges: list[Edge] = []
         ports: dict[str, str] = {}
-        for number, ref in enumerate(group.coming, 1):
+        for number, ref in enumerate(group.inputs, 1):
             key = f"input_{number}"
             nodes[key] = Node(id=key, type="Input", params=_input(self.specs[ref]))
             ports[ref] = key
@@ -215,10 +222,10 @@ class Grouping:
                 source_node, dot, source_port = ref.partition(".")
                 source = ports[ref] if ref in ports else f"{names[source_node]}{dot}{source_port}"
                 edges.append(Edge(source=source, target=f"{names[key]}.{port}"))
-        for number, ref in enumerate(group.going, 1):
+        for number, ref in enumerate(group.outputs, 1):
             key = f"output_{number}"
             source_node, dot, source_port = ref.partition(".")
-            nodes[key] = Node(id=key, type="Output", params={"name": key} if len(group.going) > 1 else {})
+            nodes[key] = Node(id=key, type="Output", params={"name": key} if len(group.outputs) > 1 else {})
             edges.append(Edge(source=f"{names[source_node]}{dot}{source_port}", target=key))
         values = {key: group.numbers[place] for key, place in parameters.items()}
         return Network(parameters=values, nodes=nodes, edges=tuple(edges))
@@ -235,29 +242,33 @@ class Grouping:
         """Put one node in the place of a group's nodes."""
         keys = list(group.items)
         key = keys[-1]
-        shares = self._shared(group, node_of)
-        inner = dict(zip(keys, names.values(), strict=True))
+        shares = self._shared_use(group, node_of)
+        head_axes = dict(zip(keys, names.values(), strict=True))
         weights = {
-            f"{inner[own]}.{part}": array for own, item in group.items.items() for part, array in item.weights.items()
+            f"{head_axes[own]}.{part}": array
+            for own, item in group.items.items()
+            for part, array in item.weights.items()
         }
         depth = next(place for place, module in enumerate(group.items[key].stack) if module.call == group.module.call)
         node = Node(id=key, type=SUBNETWORK, params=params, shares=shares)
         node_of |= {own: (key, place) for place, own in enumerate(keys)}
-        moved = {ref: key if port == "out" else f"{key}.{port}" for ref, port in zip(group.going, outputs, strict=True)}
-        reads = dict(zip(inputs, group.coming, strict=True))
-        subnetwork = Item(node, group.module.path, reads, weights, group.items[key].stack[:depth])
-        self.specs |= {moved[ref]: self.specs[ref] for ref in group.going}
+        moved = {
+            ref: key if port == "out" else f"{key}.{port}" for ref, port in zip(group.outputs, outputs, strict=True)
+        }
+        reads = dict(zip(inputs, group.inputs, strict=True))
+        subnetwork = GroupedNode(node, group.module.path, reads, weights, group.items[key].stack[:depth])
+        self.specs |= {moved[ref]: self.specs[ref] for ref in group.outputs}
         items = {
             own: subnetwork if own == key else item
             for own, item in self.items.items()
-            if own == key or own not in inner
+            if own == key or own not in head_axes
         }
         self.items.clear()
         self.items.update(items)
         for item in self.items.values():
             item.reads = {port: moved.get(ref, ref) for port, ref in item.reads.items()}
 
-    def _shared(self, group: Group, node_of: Mapping[str, tuple[str, int]]) -> str | None:
+    def _shared_use(self, group: Group, node_of: Mapping[str, tuple[str, int]]) -> str | None:
         """The other use of the network with which a group shares all its weights, place by place."""
         keys = list(group.items)
         shared_nodes: set[str | None] = set()
@@ -273,14 +284,16 @@ class Grouping:
         return shared_nodes.pop() if len(shared_nodes) == 1 else None
 
 
-def repeated(nodes: dict[str, Item], specs: dict[str, TensorSpec], everywhere: dict[str, Item] | None = None) -> None:
+def merge_repetitions(
+    nodes: dict[str, GroupedNode], specs: dict[str, TensorSpec], everywhere: dict[str, GroupedNode] | None = None
+) -> None:
     """Uses of one network, one after the other with nothing else reading what is between, become a repetition."""
     all_nodes = nodes if everywhere is None else everywhere
     for key in list(nodes):
         if key not in nodes:
             continue
         chain = [key]
-        while (successor := _follower(chain[-1], nodes, all_nodes, specs)) is not None:
+        while (successor := _successor(chain[-1], nodes, all_nodes, specs)) is not None:
             chain.append(successor)
         if len(chain) < 2:
             continue
@@ -290,7 +303,7 @@ def repeated(nodes: dict[str, Item], specs: dict[str, TensorSpec], everywhere: d
         }
         node = last.node.model_copy(update={"params": {**last.node.params, "repeat": len(chain)}})
         label = first.label.rpartition(".")[0] if first.label.rpartition(".")[2].isdigit() else first.label
-        merged = Item(node, label, first.reads, weights, last.stack)
+        merged = GroupedNode(node, label, first.reads, weights, last.stack)
         for member in chain[:-1]:
             del nodes[member]
         nodes[chain[-1]] = merged
@@ -300,19 +313,19 @@ def repeated(nodes: dict[str, Item], specs: dict[str, TensorSpec], everywhere: d
                 del everywhere[member]
 
 
-def _follower(
-    key: str, nodes: Mapping[str, Item], all_nodes: Mapping[str, Item], specs: Mapping[str, TensorSpec]
+def _successor(
+    key: str, nodes: Mapping[str, GroupedNode], all_nodes: Mapping[str, GroupedNode], specs: Mapping[str, TensorSpec]
 ) -> str | None:
     """The node that continues a repetition of the same network."""
     item = nodes[key]
     if item.node.type != SUBNETWORK or "repeat" in item.node.params or item.node.shares is not None:
         return None
-    readers = [own for own, other in all_nodes.items() if key in {_home(ref) for ref in other.reads.values()}]
+    readers = [own for own, other in all_nodes.items() if key in {_source_node(ref) for ref in other.reads.values()}]
     if len(readers) != 1 or readers[0] not in nodes:
         return None
     other = nodes[readers[0]]
     same = other.node.type == SUBNETWORK and other.node.params == item.node.params and other.node.shares is None
-    if not same or other.reads.get("in") != key or sum(_home(ref) == key for ref in other.reads.values()) != 1:
+    if not same or other.reads.get("in") != key or sum(_source_node(ref) == key for ref in other.reads.values()) != 1:
         return None
     other_reads = {port: ref for port, ref in item.reads.items() if port != "in"}
     if other_reads != {port: ref for port, ref in other.reads.items() if port != "in"}:
@@ -323,10 +336,10 @@ def _follower(
 
 def _is_block(module: Module) -> bool:
     is_custom = not module.kind.startswith("torch.nn.")
-    return module.name in _LARGE or (is_custom and module.name not in _HOLDERS)
+    return module.name in _COMPOSITE or (is_custom and module.name not in _CONTAINERS)
 
 
-def _home(ref: str) -> str:
+def _source_node(ref: str) -> str:
     return ref.partition(".")[0]
 
 
@@ -334,7 +347,7 @@ def _unique(references: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(references))
 
 
-def called(item: Item, label: str) -> str:
+def node_name(item: GroupedNode, label: str) -> str:
     """What a node is called; a mere number says nothing without what it numbers."""
     if label and not label[0].isdigit():
         return label
@@ -344,9 +357,9 @@ def called(item: Item, label: str) -> str:
 
 def _network_name(groups: list[Group], existing: Mapping[str, Any]) -> str:
     module = groups[0].module
-    if module.name in _HOLDERS:
-        return free(module.path.rpartition(".")[2].rstrip("0123456789_") or "stage", {**existing, "main": None})
-    return free(module.name, {**existing, "main": None})
+    if module.name in _CONTAINERS:
+        return unused_name(module.path.rpartition(".")[2].rstrip("0123456789_") or "stage", {**existing, "main": None})
+    return unused_name(module.name, {**existing, "main": None})
 
 
 def _names(group: Group) -> dict[str, str]:
@@ -357,7 +370,7 @@ def _names(group: Group) -> dict[str, str]:
     names: dict[str, str] = {}
     for key, item in group.items.items():
         label = item.label.removeprefix(f"{group.module.path}.")
-        names[key] = free(called(item, "" if label == group.module.path else label), used_names)
+        names[key] = unused_name(node_name(item, "" if label == group.module.path else label), used_names)
         used_names[names[key]] = key
     return names
 

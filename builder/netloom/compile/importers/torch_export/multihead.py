@@ -9,23 +9,23 @@ from typing import Any
 import numpy as np
 
 from netloom.compile.importers.layer_graph.attention import is_causal
-from netloom.compile.importers.layer_graph.graph_builder import Drawing
-from netloom.compile.importers.layer_graph.values import Array, Constant, Refusal, Tensor
-from netloom.compile.importers.torch_export.program import Module, Operator, Program, Ref
+from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
+from netloom.compile.importers.layer_graph.values import Array, Constant, Tensor, UnsupportedOperatorError
+from netloom.compile.importers.torch_export.program import Module, Operator, Program, Reference
 
-_USUAL = frozenset(
+_EXPECTED = frozenset(
     "transpose linear unflatten unsqueeze squeeze contiguous select view reshape permute mul "
     "scaled_dot_product_attention div bmm baddbmm softmax dropout mean split split_with_sizes chunk expand clone zeros "
     "masked_fill add full to alias".split()
 )
 
 
-def of(item: Operator) -> Module | None:
+def multihead_module(item: Operator) -> Module | None:
     """The nn.MultiheadAttention that an operator belongs to."""
     return next((module for module in item.stack if module.kind.endswith(".MultiheadAttention")), None)
 
 
-def _dropped(item: Operator) -> float:
+def _without_dropout(item: Operator) -> float:
     """The share of weights that an operator drops where the program was recorded in training."""
     rate = item.args.get("dropout_p" if item.type == "scaled_dot_product_attention" else "p")
     return float(rate) if item.type in ("scaled_dot_product_attention", "dropout") and isinstance(rate, float) else 0.0
@@ -44,13 +44,13 @@ class Multihead:
     needed: set[str]
     dropout: float = 0.0
 
-    def draw(self, builder: Drawing) -> bool:
+    def builder(self, builder: GraphBuilder) -> bool:
         """Draw the layer and enter what it gives; False where the module does what no layer does.
 
         Nothing is drawn then, so that its operators can be drawn one by one.
         """
         weights = self._weights()
-        outputs = self._going()
+        outputs = self._outputs_read()
         root_names = self._roots()
         if (
             len(outputs) != 1
@@ -59,12 +59,12 @@ class Multihead:
             or "out_proj.weight" not in weights
             or ("in_proj_bias" in weights) != ("out_proj.bias" in weights)
             or set(weights) - {"in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias"}
-            or any(item.type not in _USUAL for item in self.items)
+            or any(item.type not in _EXPECTED for item in self.items)
         ):
             return False
         sources = [self.values[root] for root in root_names]
         batch_first = self._batch_first(set(root_names))
-        inputs = [self._straight(builder, source, batch_first) for source in sources]
+        inputs = [self._to_batch_first(builder, source, batch_first) for source in sources]
         mask = self._mask()
         heads = self._heads(weights["in_proj_weight"].shape[1])
         if mask is None or heads is None or any(one is None for one in inputs) or (mask and len(inputs) > 1):
@@ -74,13 +74,13 @@ class Multihead:
         return True
 
     def _layer(
-        self, builder: Drawing, inputs_: list[Any], heads: int, causal: bool, weights: Mapping[str, Array]
+        self, builder: GraphBuilder, inputs_: list[Any], heads: int, causal: bool, weights: Mapping[str, Array]
     ) -> Tensor:
         biased = "in_proj_bias" in weights
         kind = "CrossAttention" if len(inputs_) > 1 else "MultiHeadAttention" if biased else "SelfAttention"
         params: dict[str, Any] = {"heads": heads} | ({"causal": True} if causal else {})
         params |= {} if biased else {"bias": False}
-        rate = next((rate for item in self.items if (rate := _dropped(item))), self.dropout)
+        rate = next((rate for item in self.items if (rate := _without_dropout(item))), self.dropout)
         params |= {"dropout": round(rate, 9)} if 0 < rate < 1 else {}
         parts: dict[str, Array] = {}
         for leaf in ("weight", "bias")[: 1 + biased]:
@@ -88,7 +88,7 @@ class Multihead:
             parts |= {f"{name}.{leaf}": rows[place] for place, name in enumerate("qkv")}
             parts[f"out.{leaf}"] = weights[f"out_proj.{leaf}"]
         tensors_by_port = dict(zip(("in", "memory"), inputs_, strict=False))
-        return builder.draw(kind, tensors_by_port, self.module.path, weights=parts, **params)
+        return builder.add_layer(kind, tensors_by_port, self.module.path, weights=parts, **params)
 
     def _weights(self) -> dict[str, Array]:
         """The module's weights by the names that it has for them."""
@@ -100,7 +100,7 @@ class Multihead:
                     weights[weight_name.removeprefix(f"{self.module.path}.")] = self.tensors[weight_name]
         return weights
 
-    def _going(self) -> list[str]:
+    def _outputs_read(self) -> list[str]:
         """What is read of it outside."""
         members = {item.name for item in self.items}
         others = [other for other in self.program.operators if other.name in self.needed - members]
@@ -113,7 +113,7 @@ class Multihead:
         roots: list[str] = []
         for item in self.items:
             weight = item.args.get("weight")
-            if item.type != "linear" or not isinstance(weight, Ref):
+            if item.type != "linear" or not isinstance(weight, Reference):
                 continue
             if self.program.weights.get(weight.name, "").endswith("out_proj.weight"):
                 continue
@@ -133,15 +133,15 @@ class Multihead:
             for item in self.items
         )
 
-    def _straight(self, builder: Drawing, value: Tensor, batch_first: bool) -> Tensor | None:
+    def _to_batch_first(self, builder: GraphBuilder, value: Tensor, batch_first: bool) -> Tensor | None:
         """What comes in as (N, T, D)."""
         if value.rank != 3 or value.batch != (0 if batch_first else 1) or value.spec.dtype != "float":
             return None
         if not batch_first:
             value = replace(value, axes=(value.axes[1], value.axes[0], value.axes[2]))
         try:
-            return builder.straight(value)
-        except Refusal:
+            return builder.to_batch_first(value)
+        except UnsupportedOperatorError:
             return None
 
     def _mask(self) -> bool | None:
@@ -155,7 +155,7 @@ class Multihead:
                 mask = item.args["self"]
             elif item.type in ("add", "masked_fill"):
                 return None
-            if isinstance(mask, Ref):
+            if isinstance(mask, Reference):
                 value = self._known(mask.name)
                 if not isinstance(value, Constant) or not is_causal(value.array):
                     return None
@@ -180,7 +180,9 @@ class Multihead:
         for item in self.items:
             if item.type in ("scaled_dot_product_attention", "bmm", "baddbmm"):
                 name = next(
-                    iter([ref for key in ("query", "batch1", "self") if isinstance(ref := item.args.get(key), Ref)])
+                    iter(
+                        [ref for key in ("query", "batch1", "self") if isinstance(ref := item.args.get(key), Reference)]
+                    )
                 )
                 head_width = self.program.widths.get(name.name, 0)
                 return width // head_width if head_width and width % head_width == 0 else None

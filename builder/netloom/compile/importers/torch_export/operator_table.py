@@ -9,8 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.graph_builder import Drawing
-from netloom.compile.importers.layer_graph.values import BATCH, Array, Constant, Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
+from netloom.compile.importers.layer_graph.values import (
+    BATCH,
+    Array,
+    Constant,
+    Tensor,
+    UnsupportedOperatorError,
+    Value,
+    normalize_axis,
+)
 from netloom.compile.importers.onnx.operators import OPERATORS as LAYERS
 from netloom.compile.importers.onnx.operators import Call
 
@@ -19,7 +27,7 @@ OPSET = 20
 
 
 @dataclass(frozen=True)
-class Aten:
+class AtenCall:
     """One operator: its arguments by name, what it is called, and how many examples it was recorded with.
 
     `batch` is 0 where the program leaves the number of examples open.
@@ -28,12 +36,12 @@ class Aten:
     type: str
     name: str
     args: dict[str, Any]
-    draw: Drawing
+    builder: GraphBuilder
     batch: int = 0
-    wanted: tuple[bool, ...] = (True,)
+    used_outputs: tuple[bool, ...] = (True,)
     module: str = ""
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def argument(self, name: str, default: Any = None) -> Any:
         value = self.args.get(name)
         return default if value is None else value
 
@@ -43,70 +51,70 @@ class Aten:
         if isinstance(argument, bool | int | float):
             return Constant(np.asarray(argument, np.float32 if isinstance(argument, float) else np.int64))
         if not isinstance(argument, Tensor | Constant):
-            raise Refusal(f"its argument {name} is missing")
+            raise UnsupportedOperatorError(f"its argument {name} is missing")
         return argument
 
     def tensor(self, name: str = "self") -> Tensor:
         argument = self.args.get(name)
         if not isinstance(argument, Tensor):
-            raise Refusal(f"its argument {name} must be computed from the inputs of the network")
+            raise UnsupportedOperatorError(f"its argument {name} must be computed from the inputs of the network")
         return argument
 
-    def fixed(self, name: str) -> Array | None:
+    def constant_array(self, name: str) -> Array | None:
         """Numbers that the file holds, or None where the argument is left out."""
         argument = self.args.get(name)
         if isinstance(argument, Tensor):
-            raise Refusal(f"its argument {name} must be a constant in the file")
+            raise UnsupportedOperatorError(f"its argument {name} must be a constant in the file")
         return argument.array if isinstance(argument, Constant) else None
 
-    def whole(self, name: str, default: int = 0) -> int:
-        argument = self.get(name, default)
+    def integer(self, name: str, default: int = 0) -> int:
+        argument = self.argument(name, default)
         if type(argument) is not int:
-            raise Refusal(f"its argument {name} is not an integer")
+            raise UnsupportedOperatorError(f"its argument {name} is not an integer")
         return argument
 
     def number(self, name: str, default: float = 0.0) -> float:
-        argument = self.get(name, default)
+        argument = self.argument(name, default)
         argument = argument.scalar if isinstance(argument, Constant) else argument
         if not isinstance(argument, int | float):
-            raise Refusal(f"its argument {name} must be a constant number")
+            raise UnsupportedOperatorError(f"its argument {name} must be a constant number")
         return float(argument)
 
-    def ints(self, name: str, default: Sequence[int] = ()) -> list[int]:
-        argument = self.get(name, list(default))
+    def integers(self, name: str, default: Sequence[int] = ()) -> list[int]:
+        argument = self.argument(name, list(default))
         argument = [argument] if isinstance(argument, int) else argument
         if not isinstance(argument, list) or any(type(part) is not int for part in argument):
-            raise Refusal(f"its argument {name} is not a list of integers")
+            raise UnsupportedOperatorError(f"its argument {name} is not a list of integers")
         return argument
 
-    def window(self, name: str, axes: int, default: Sequence[int] = ()) -> list[int]:
+    def per_axis(self, name: str, axes: int, default: Sequence[int] = ()) -> list[int]:
         """One number for each axis, which may be written once for all."""
-        values = self.ints(name, default) or list(default)
+        values = self.integers(name, default) or list(default)
         values = values * axes if len(values) == 1 else values
         if len(values) != axes:
-            raise Refusal(f"its argument {name} does not match its axes")
+            raise UnsupportedOperatorError(f"its argument {name} does not match its axes")
         return values
 
     def axis(self, name: str = "dim", default: int = -1, tensor: Tensor | None = None, more: int = 0) -> int:
         rank = (tensor or self.tensor()).rank + more
-        return placed(self.whole(name, default), rank)
+        return normalize_axis(self.integer(name, default), rank)
 
     def flag(self, name: str, default: bool = False) -> bool:
-        return bool(self.get(name, default))
+        return bool(self.argument(name, default))
 
-    def layer(self, kind: str, *inputs: Value | None, **attributes: Any) -> Sequence[Value | None]:
+    def apply(self, kind: str, *inputs: Value | None, **attributes: Any) -> Sequence[Value | None]:
         """What an operator of ONNX that computes the same is drawn as."""
         attributes = {key: value for key, value in attributes.items() if value is not None}
         used_outputs = attributes.pop("wanted", (True,))
         reader_types = attributes.pop("feeds", frozenset())
-        values = tuple(self.fitted(inputs))
-        return LAYERS[kind](Call(kind, self.name, values, attributes, self.draw, OPSET, used_outputs, reader_types))
+        values = tuple(self.without_recorded_batch(inputs))
+        return LAYERS[kind](Call(kind, self.name, values, attributes, self.builder, OPSET, used_outputs, reader_types))
 
-    def call(self, kind: str, *inputs: Value | None) -> Call:
+    def as_onnx(self, kind: str, *inputs: Value | None) -> Call:
         """This operator as one of ONNX."""
-        return Call(kind, self.name, inputs, {}, self.draw, OPSET)
+        return Call(kind, self.name, inputs, {}, self.builder, OPSET)
 
-    def fitted(self, inputs: Sequence[Value | None]) -> list[Value | None]:
+    def without_recorded_batch(self, inputs: Sequence[Value | None]) -> list[Value | None]:
         """Fixed numbers that were repeated for each of the recorded examples, once."""
         first = max((one for one in inputs if isinstance(one, Tensor)), key=lambda one: one.rank, default=None)
         if first is None or self.batch < 2:
@@ -124,12 +132,12 @@ class Aten:
             else value
         )
 
-    def each(self, kind: str, tensor: Tensor | None = None, **params: Any) -> list[Value]:
+    def elementwise(self, kind: str, tensor: Tensor | None = None, **params: Any) -> list[Value]:
         """A layer that keeps the shape."""
         tensor = self.tensor() if tensor is None else tensor
-        return [self.draw.like(self.draw.draw(kind, tensor, self.name, **params), tensor)]
+        return [self.builder.with_axes_of(self.builder.add_layer(kind, tensor, self.name, **params), tensor)]
 
-    def sizes(self, tensor: Tensor, requested: Sequence[int]) -> list[int]:
+    def with_batch(self, tensor: Tensor, requested: Sequence[int]) -> list[int]:
         """A shape of the file with BATCH where it says how many examples it was recorded with."""
         shape = list(requested)
         if self.batch < 2 or any(size % BATCH == 0 for size in shape if size > 0):
@@ -140,8 +148,8 @@ class Aten:
             shape = [total // product if size == -1 else size for size in shape] if product else shape
         if math.prod(shape) != total:
             return shape
-        flat = [part for group in tensor.axes for part in group]
-        front = math.prod(tensor.size(part) for part in flat[: flat.index(0)])
+        merge_heads = [part for group in tensor.axes for part in group]
+        front = math.prod(tensor.size(part) for part in merge_heads[: merge_heads.index(0)])
         before = 1
         for axis, size in enumerate(shape):
             if front % before == 0 and size % (front // before * self.batch) == 0:
@@ -167,7 +175,9 @@ class States:
         directions = self.last.length(0)
         position = index - self.count + directions if index >= 0 else index + directions
         if not 0 <= position < directions:
-            raise Refusal("it reads the final state of a layer before the last, which the layer does not expose")
+            raise UnsupportedOperatorError(
+                "it reads the final state of a layer before the last, which the layer does not expose"
+            )
         return position
 
 
@@ -179,26 +189,15 @@ class Spectrum:
     imaginary: Tensor
 
 
-Drawer = Callable[[Aten], Sequence[Any]]
-OPERATORS: dict[str, Drawer] = {}
+Converter = Callable[[AtenCall], Sequence[Any]]
+OPERATORS: dict[str, Converter] = {}
 
 
-def aten(*names: str) -> Callable[[Drawer], Drawer]:
+def aten(*names: str) -> Callable[[Converter], Converter]:
     """Enter what draws some operators in the table."""
 
-    def enter(drawer: Drawer) -> Drawer:
-        OPERATORS.update(dict.fromkeys(names, drawer))
-        return drawer
+    def register(convert: Converter) -> Converter:
+        OPERATORS.update(dict.fromkeys(names, convert))
+        return convert
 
-    return enter
-
-
-def placed(axis: int, rank: int) -> int:
-    """An axis counted from the front.
-
-    Raises:
-        Refusal: there is none.
-    """
-    if not -rank <= axis < rank:
-        raise Refusal(f"there is no axis {axis} among {rank}")
-    return axis % rank
+    return register

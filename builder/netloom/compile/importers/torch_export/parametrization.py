@@ -49,9 +49,9 @@ def parameters_of(
         for key, value in sorted(params.items()):
             numbers: list[Any] = []
             without_numbers(value, numbers)
-            inner = sorted(value) if key == "values" and isinstance(value, dict) else []
+            head_axes = sorted(value) if key == "values" and isinstance(value, dict) else []
             key = {"repeat": "repeats"}.get(key, key)  # which says in code how often a network follows itself
-            titles += inner if len(inner) == len(numbers) and inner else [key] * len(numbers)
+            titles += head_axes if len(head_axes) == len(numbers) and head_axes else [key] * len(numbers)
     parameters: dict[str, int] = {}
     names: dict[int, str] = {}
     name_of: dict[tuple[Any, ...], str] = {}
@@ -60,13 +60,13 @@ def parameters_of(
             continue
         column_key = (column, titles[position])
         if column_key not in name_of:
-            name_of[column_key] = free(titles[position], parameters)
+            name_of[column_key] = unused_name(titles[position], parameters)
             parameters[name_of[column_key]] = position
         names[position] = name_of[column_key]
     return parameters, names
 
 
-def free(base: str, existing: Mapping[str, Any]) -> str:
+def unused_name(base: str, existing: Mapping[str, Any]) -> str:
     """A name that is not taken yet."""
     text = re.sub(r"[^a-z0-9]+", "_", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", base).lower()).strip("_")[:48].strip("_")
     if not text or not text[0].isalpha():

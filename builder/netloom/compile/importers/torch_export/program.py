@@ -19,7 +19,7 @@ _AGAIN = "save it again with torch.export.save"
 
 
 @dataclass(frozen=True)
-class Ref:
+class Reference:
     """A value that an earlier operator, or an input, gives."""
 
     name: str
@@ -63,18 +63,18 @@ class Operator:
 
 
 @dataclass(frozen=True)
-class Entry:
+class InputInfo:
     """An input: its axes with the length that they had when it was recorded, and which of them were left open."""
 
     name: str
     shape: tuple[int, ...]
-    open: tuple[bool, ...]
-    whole: bool
+    dynamic: tuple[bool, ...]
+    is_integer: bool
 
     @property
     def batch(self) -> int:
         """Which axis is the batch: the first, or else the only one that was left open."""
-        return self.open.index(True) if self.open.count(True) == 1 else 0
+        return self.dynamic.index(True) if self.dynamic.count(True) == 1 else 0
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Program:
     """
 
     operators: tuple[Operator, ...]
-    inputs: tuple[Entry, ...]
+    inputs: tuple[InputInfo, ...]
     outputs: tuple[str, ...]
     weights: dict[str, str]
     buffers: frozenset[str]
@@ -95,8 +95,8 @@ class Program:
     frozen: frozenset[str] = frozenset()
 
 
-def _refs(value: Any) -> list[Ref]:
-    if isinstance(value, Ref):
+def _refs(value: Any) -> list[Reference]:
+    if isinstance(value, Reference):
         return [value]
     return [ref for part in value for ref in _refs(part)] if isinstance(value, list) else []
 
@@ -125,13 +125,13 @@ def _program(archive: Archive) -> Program:
     weights: dict[str, str] = {}
     buffers: set[str] = set()
     values: dict[str, Any] = {}
-    inputs: list[Entry] = []
+    inputs: list[InputInfo] = []
     for spec in signature["input_specs"]:
         ((kind, body),) = spec.items()
         if kind == "user_input":
-            inner = body["arg"]
-            if "as_tensor" in inner:
-                inputs.append(_entry(str(inner["as_tensor"]["name"]), graph))
+            head_axes = body["arg"]
+            if "as_tensor" in head_axes:
+                inputs.append(_entry(str(head_axes["as_tensor"]["name"]), graph))
             continue
         if kind == "constant_input":
             values[str(body["name"])] = _value(body["value"])
@@ -172,16 +172,16 @@ def _widths(graph: dict[str, Any]) -> dict[str, int]:
     return {name: found[-1]["as_int"] for name, found in sizes.items() if found and "as_int" in found[-1]}
 
 
-def _ordered(operators: tuple[Operator, ...], known: set[str]) -> None:
+def _ordered(operators: tuple[Operator, ...], constant_values: set[str]) -> None:
     """Refuse a program whose operators read what comes later, or give one name twice."""
     for item in operators:
         for name in item.names():
-            if name in known:
+            if name in constant_values:
                 raise UnreadableModelError(
                     f"The program computes {named(name)} twice; the file is damaged, so {_AGAIN}."
                 )
-            known.add(name)
-    available = known - {name for item in operators for name in item.names()}
+            constant_values.add(name)
+    available = constant_values - {name for item in operators for name in item.names()}
     for item in operators:
         for name in item.reads():
             if name not in available:
@@ -191,12 +191,12 @@ def _ordered(operators: tuple[Operator, ...], known: set[str]) -> None:
         available.update(item.names())
 
 
-def _entry(name: str, graph: dict[str, Any]) -> Entry:
+def _entry(name: str, graph: dict[str, Any]) -> InputInfo:
     meta = graph["tensor_values"][name]
-    shape, free = [], []
+    shape, unused_name = [], []
     for size in meta["sizes"]:
         expression = size.get("as_expr")
-        free.append(expression is not None)
+        unused_name.append(expression is not None)
         shape.append(whole((expression or {}).get("hint") or 0) if expression is not None else whole(size))
     if meta["dtype"] not in WHOLE | FLOATS:
         raise UnreadableModelError(f"The input {named(name)} has a data type that is not supported.")
@@ -204,11 +204,11 @@ def _entry(name: str, graph: dict[str, Any]) -> Entry:
         raise UnreadableModelError(
             f"The input {named(name)} has {len(shape)} axes; the batch axis and one to five more are supported."
         )
-    if any(not 1 <= size <= MAX_LENGTH for size, is_free in zip(shape, free, strict=True) if not is_free):
+    if any(not 1 <= size <= MAX_LENGTH for size, is_free in zip(shape, unused_name, strict=True) if not is_free):
         raise UnreadableModelError(
             f"The input {named(name)} has an axis of an impossible length; 1 to {MAX_LENGTH:,} are supported."
         )
-    return Entry(name, tuple(shape), tuple(free), meta["dtype"] in WHOLE)
+    return InputInfo(name, tuple(shape), tuple(unused_name), meta["dtype"] in WHOLE)
 
 
 def _operator(node: dict[str, Any]) -> Operator:
@@ -218,12 +218,12 @@ def _operator(node: dict[str, Any]) -> Operator:
         str(node["target"]),
         name,
         args,
-        tuple(found for item in node["outputs"] if (found := _given(item)) is not None),
+        tuple(found for item in node["outputs"] if (found := _output_names(item)) is not None),
         _stack(str(node.get("metadata", {}).get("nn_module_stack", ""))),
     )
 
 
-def _given(item: dict[str, Any]) -> str | tuple[str, ...] | None:
+def _output_names(item: dict[str, Any]) -> str | tuple[str, ...] | None:
     ((kind, body),) = item.items()
     if kind == "as_tensor":
         return str(body["name"])
@@ -246,11 +246,11 @@ def _value(arg: dict[str, Any]) -> Any:
     if kind in ("as_ints", "as_floats", "as_bools"):
         return [float(part) if kind == "as_floats" else whole(int(part)) for part in body]
     if kind == "as_tensor":
-        return Ref(str(body["name"]))
+        return Reference(str(body["name"]))
     if kind == "as_tensors":
-        return [Ref(str(part["name"])) for part in body]
+        return [Reference(str(part["name"])) for part in body]
     if kind == "as_optional_tensors":
-        return [Ref(str(part["as_tensor"]["name"])) if "as_tensor" in part else None for part in body]
+        return [Reference(str(part["as_tensor"]["name"])) if "as_tensor" in part else None for part in body]
     if kind in ("as_sym_int", "as_sym_float", "as_sym_bool"):
         return _symbol(body)
     if kind in ("as_sym_ints", "as_sym_floats", "as_sym_bools"):
@@ -262,7 +262,7 @@ def _value(arg: dict[str, Any]) -> Any:
 
 def _symbol(body: dict[str, Any]) -> Any:
     if "as_name" in body:
-        return Ref(str(body["as_name"]))
+        return Reference(str(body["as_name"]))
     ((_, value),) = body.items()
     if type(value) not in (int, float, bool):
         raise ValueError("symbol")

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from netloom.compile.importers.imported_model import TrainingFacts, UnreadableModelError
-from netloom.compile.importers.layer_graph.attention_projections import gather
-from netloom.compile.importers.layer_graph.graph_builder import Drawing
-from netloom.compile.importers.layer_graph.values import BATCH, Constant, Refusal, Tensor
-from netloom.compile.importers.layer_graph.weight_tying import share
+from netloom.compile.importers.layer_graph.attention_projections import merge_projections
+from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
+from netloom.compile.importers.layer_graph.values import BATCH, Constant, Tensor, UnsupportedOperatorError
+from netloom.compile.importers.layer_graph.weight_tying import tie_weights
 from netloom.compile.importers.torch_export import (  # noqa: F401  (they fill the table)
     attention,
     elementwise,
@@ -19,10 +19,10 @@ from netloom.compile.importers.torch_export import (  # noqa: F401  (they fill t
     weighted_operators,
 )
 from netloom.compile.importers.torch_export.archive import Archive, named
-from netloom.compile.importers.torch_export.constant_folding import FOLDED, arithmetic, computed
-from netloom.compile.importers.torch_export.operator_table import OPERATORS, Aten, Spectrum, States
-from netloom.compile.importers.torch_export.program import Entry, Module, Operator, Program, Ref
-from netloom.compile.importers.torch_export.unused_parameters import account
+from netloom.compile.importers.torch_export.constant_folding import FOLDED, arithmetic, fold_constant
+from netloom.compile.importers.torch_export.operator_table import OPERATORS, AtenCall, Spectrum, States
+from netloom.compile.importers.torch_export.program import InputInfo, Module, Operator, Program, Reference
+from netloom.compile.importers.torch_export.unused_parameters import report_unused
 from netloom.core.text import plain
 
 # What an axis without a fixed length becomes, where the file does not say how long it was.
@@ -48,15 +48,15 @@ class Reader:
         self.archive, self.program, self.facts = archive, program, facts
         attention_names = [item.name for item in program.operators if item.type == "scaled_dot_product_attention"]
         dropouts = facts.attention if facts and len(facts.attention) == len(attention_names) else ()
-        self.dropped = dict(zip(attention_names, dropouts, strict=False))
-        self.draw = Drawing()
+        self.dropouts = dict(zip(attention_names, dropouts, strict=False))
+        self.builder = GraphBuilder()
         self.owners: dict[str, tuple[Module, ...]] = {}
         self.values: dict[str, Any] = dict(program.values)
         self.batch = self._batch()
-        self.done: set[str] = set()
-        self.tried: set[str] = set()
+        self.converted: set[str] = set()
+        self.tried_modules: set[str] = set()
 
-    def drawn(self) -> Drawing:
+    def build(self) -> GraphBuilder:
         """The drawing, without what leads nowhere.
 
         Raises:
@@ -68,26 +68,26 @@ class Reader:
         needed = self._needed()
         self._in_place(needed)
         for item in self.program.operators:
-            if item.name in needed and item.name not in self.done and not self._multihead(item, needed):
+            if item.name in needed and item.name not in self.converted and not self._multihead(item, needed):
                 self._operator(item)
         for number, name in enumerate(self.program.outputs):
             self._output(name, number)
-        for (root, *_), mask in self.draw.shown.items():
-            self._beside(mask.ref, str(root))
-        share(self.draw)
-        self.draw.prune()
-        gather(self.draw)
-        self.draw.prune()
-        account(self.draw, self.program, self.archive.tensors, needed, self.facts)
-        return self.draw
+        for (root, *_), mask in self.builder.attention_masks.items():
+            self._move_to_owner(mask.ref, str(root))
+        tie_weights(self.builder)
+        self.builder.prune()
+        merge_projections(self.builder)
+        self.builder.prune()
+        report_unused(self.builder, self.program, self.archive.tensors, needed, self.facts)
+        return self.builder
 
     def _batch(self) -> int:
         """How many examples the program was recorded with, or 0 where it takes any number."""
         entries = self.program.inputs
-        if all(entry.open[entry.batch] for entry in entries):
+        if all(entry.dynamic[entry.batch] for entry in entries):
             return 0
-        sizes = {entry.shape[0] for entry in entries if not entry.open[entry.batch]}
-        if len(sizes) > 1 or any(entry.open[entry.batch] for entry in entries):
+        sizes = {entry.shape[0] for entry in entries if not entry.dynamic[entry.batch]}
+        if len(sizes) > 1 or any(entry.dynamic[entry.batch] for entry in entries):
             names = ", ".join(named(entry.name) for entry in entries)
             raise UnreadableModelError(
                 f"The inputs {names} differ in the length of their first axis, which must be the batch axis; export "
@@ -98,7 +98,7 @@ class Reader:
     def _check(self) -> None:
         """Refuse operators that nothing stands for, all of them at once."""
         unknown = sorted(
-            {item.target.removeprefix("torch.ops.") for item in self.program.operators if not _known(item)}
+            {item.target.removeprefix("torch.ops.") for item in self.program.operators if not _is_supported(item)}
         )
         if unknown:
             names = ", ".join(plain(kind)[:60] for kind in unknown[:12])
@@ -152,32 +152,36 @@ class Reader:
                         "not supported; use torch.cat or torch.where instead."
                     )
 
-    def _input(self, entry: Entry) -> None:
+    def _input(self, entry: InputInfo) -> None:
         shape = []
-        for axis, (size, is_open) in enumerate(zip(entry.shape, entry.open, strict=True)):
+        for axis, (size, is_open) in enumerate(zip(entry.shape, entry.dynamic, strict=True)):
             if axis == entry.batch:
                 continue
             length = size or STEPS
             if is_open:
-                self.draw.remark(
+                self.builder.remark(
                     f"Axis {axis} of the input {named(entry.name)} has a dynamic length in the program; it is set "
                     f"to {length} here."
                 )
             shape.append(length)
         if self.batch > 1:
-            self.draw.remark(f"The program has a batch size of {self.batch}; after the import, the batch size is free.")
+            self.builder.remark(
+                f"The program has a batch size of {self.batch}; after the import, the batch size is free."
+            )
         rank = len(shape)
-        kind = KINDS.get(rank, "tensor") if not entry.whole else "tokens" if rank == 1 else "indices"
+        kind = KINDS.get(rank, "tensor") if not entry.is_integer else "tokens" if rank == 1 else "indices"
         params: dict[str, Any] = {"kind": kind, "shape": shape}
         if kind == "tokens":
             params |= self._vocabulary(entry.name)
         try:
-            key = self.draw.node("Input", None, "input" if len(self.program.inputs) == 1 else entry.name, **params)
-        except Refusal as error:
+            key = self.builder.add_node(
+                "Input", None, "input" if len(self.program.inputs) == 1 else entry.name, **params
+            )
+        except UnsupportedOperatorError as error:
             raise UnreadableModelError(f"The input {named(entry.name)} cannot be imported: {error}.") from None
-        tensor = self.draw.output(key)
+        tensor = self.builder.output(key)
         if entry.batch:
-            self.draw.remark(
+            self.builder.remark(
                 f"The batch is axis {entry.batch + 1} of the input {named(entry.name)} in the program and axis 1 here."
             )
             axes = [(axis,) for axis in range(1, len(entry.shape))]
@@ -191,27 +195,33 @@ class Reader:
         sizes = []
         for item in self.program.operators:
             table = item.args.get("weight")
-            if item.type == "embedding" and item.args.get("indices") == Ref(name) and isinstance(table, Ref):
+            if (
+                item.type == "embedding"
+                and item.args.get("indices") == Reference(name)
+                and isinstance(table, Reference)
+            ):
                 embedding = self.archive.tensors.get(self.program.weights.get(table.name, ""))
                 sizes += [embedding.shape[0]] if embedding is not None and embedding.ndim == 2 else []
         return {"vocabulary": max(2, min(sizes))} if sizes else {}
 
     def _operator(self, item: Operator) -> None:
-        if item.name in self.done:
+        if item.name in self.converted:
             return
-        self.done.add(item.name)
-        nodes_before = set(self.draw.nodes)
+        self.converted.add(item.name)
+        nodes_before = set(self.builder.nodes)
         kind = item.type.rstrip("_") if item.type not in OPERATORS else item.type
         kind = _ALIASES.get(kind, kind)
         try:
-            args = {name: self._filled(value, item) for name, value in item.args.items()}
-            results = self._given(item, kind, args)
-        except Refusal as error:
-            raise UnreadableModelError(f"The operator {kind} ({_place(item)}) cannot be imported: {error}.") from None
+            args = {name: self._resolve(value, item) for name, value in item.args.items()}
+            results = self._convert(item, kind, args)
+        except UnsupportedOperatorError as error:
+            raise UnreadableModelError(
+                f"The operator {kind} ({_location(item)}) cannot be imported: {error}."
+            ) from None
         except _ERRORS as error:
             text = plain(str(error))[:200]
             raise UnreadableModelError(
-                f"The operator {kind} ({_place(item)}) does not match PyTorch's signature: {text}."
+                f"The operator {kind} ({_location(item)}) does not match PyTorch's signature: {text}."
             ) from None
         for name, value in zip(item.outputs, results, strict=False):
             if isinstance(name, str):
@@ -220,37 +230,37 @@ class Reader:
                 self.values |= zip(name, value, strict=False)
         if _writes(item) and item.reads():
             self.values[item.reads()[0]] = results[0]
-        for key in self.draw.nodes:
+        for key in self.builder.nodes:
             if key not in nodes_before:
                 self.owners[key] = item.stack
 
     def _multihead(self, item: Operator, needed: set[str]) -> bool:
         """Draw a whole nn.MultiheadAttention where its first operator stands."""
-        module = multihead.of(item)
-        if module is None or module.call in self.tried or _on_lengths(item):
+        module = multihead.multihead_module(item)
+        if module is None or module.call in self.tried_modules or _is_shape_arithmetic(item):
             return False
-        self.tried.add(module.call)
+        self.tried_modules.add(module.call)
         items = [
             other
             for other in self.program.operators
-            if module in other.stack and other.name in needed and not _on_lengths(other)
+            if module in other.stack and other.name in needed and not _is_shape_arithmetic(other)
         ]
-        nodes_before = set(self.draw.nodes)
+        nodes_before = set(self.builder.nodes)
         dropout = self.facts.modules.get(module.path, 0.0) if self.facts else 0.0
         module_attention = multihead.Multihead(
             module, items, self.program, self.values, self.archive.tensors, self._operator, needed, dropout
         )
         try:
-            drawn = module_attention.draw(self.draw)
-        except (Refusal, *_ERRORS):
-            drawn = False
+            build = module_attention.builder(self.builder)
+        except (UnsupportedOperatorError, *_ERRORS):
+            build = False
         stack = item.stack[: item.stack.index(module) + 1]
-        self.owners |= {key: stack for key in self.draw.nodes if key not in nodes_before}
-        if drawn:
-            self.done |= {other.name for other in items}
-        return drawn
+        self.owners |= {key: stack for key in self.builder.nodes if key not in nodes_before}
+        if build:
+            self.converted |= {other.name for other in items}
+        return build
 
-    def _given(self, item: Operator, kind: str, args: dict[str, Any]) -> Any:
+    def _convert(self, item: Operator, kind: str, args: dict[str, Any]) -> Any:
         if kind in _CHECKS:
             return []
         function = arithmetic(item.target)
@@ -260,75 +270,79 @@ class Reader:
             value = args["self"]
             shape = value.shape if isinstance(value, Tensor | Constant) else ()
             return [shape[args["dim"]]]
-        if not any(isinstance(part, Tensor | States | Spectrum) for value in args.values() for part in _parts(value)):
-            return computed(kind, args)
+        if not any(
+            isinstance(part, Tensor | States | Spectrum) for value in args.values() for part in _flattened(value)
+        ):
+            return fold_constant(kind, args)
         if kind not in OPERATORS:
-            raise Refusal("no layer corresponds to it if its inputs are computed")
-        if item.name in self.dropped:
-            args["dropout_p"] = self.dropped[item.name]
-        op = Aten(kind, _name(item), args, self.draw, self.batch, self._wanted(item))
+            raise UnsupportedOperatorError("no layer corresponds to it if its inputs are computed")
+        if item.name in self.dropouts:
+            args["dropout_p"] = self.dropouts[item.name]
+        op = AtenCall(kind, _node_name(item), args, self.builder, self.batch, self._used_outputs(item))
         return OPERATORS[kind](op)
 
-    def _wanted(self, item: Operator) -> tuple[bool, ...]:
+    def _used_outputs(self, item: Operator) -> tuple[bool, ...]:
         read = {name for other in self.program.operators for name in other.reads()} | set(self.program.outputs)
         return tuple(bool(read & {name} if isinstance(name, str) else read & set(name)) for name in item.outputs)
 
-    def _filled(self, value: Any, item: Operator) -> Any:
+    def _resolve(self, value: Any, item: Operator) -> Any:
         """An argument with the values for which its references stand."""
         if isinstance(value, list):
-            return [self._filled(part, item) for part in value]
+            return [self._resolve(part, item) for part in value]
         if isinstance(value, dict):
-            raise Refusal("it has an argument of a kind that cannot be read")
-        if not isinstance(value, Ref):
+            raise UnsupportedOperatorError("it has an argument of a kind that cannot be read")
+        if not isinstance(value, Reference):
             return value
         if value.name in self.values:
             return self.values[value.name]
         weight_name = self.program.weights.get(value.name)
         if weight_name is None:
-            raise Refusal(f"it reads {named(value.name)}, which no earlier operator computes")
+            raise UnsupportedOperatorError(f"it reads {named(value.name)}, which no earlier operator computes")
         if weight_name in self.archive.refused:
-            raise Refusal(f"its weights {named(weight_name)} are a pickled object, which is never loaded")
+            raise UnsupportedOperatorError(
+                f"its weights {named(weight_name)} are a pickled object, which is never loaded"
+            )
         if weight_name not in self.archive.tensors:
-            raise Refusal(f"its weights {named(weight_name)} are not in the file")
+            raise UnsupportedOperatorError(f"its weights {named(weight_name)} are not in the file")
         array = self.archive.tensors[weight_name]
         if value.name in self.program.buffers:
             return Constant(array)
         name = _weight_name(weight_name, item)
-        self.draw.tables.setdefault(name, array)
+        self.builder.weight_tables.setdefault(name, array)
         return Constant(array, name)
 
     def _output(self, name: str, number: int) -> None:
         value = self.values.get(name)
         if not isinstance(value, Tensor):
-            self.draw.remark(f"The output {named(name)} does not depend on the input, so it was left out.")
+            self.builder.remark(f"The output {named(name)} does not depend on the input, so it was left out.")
             return
         try:
             if value.axes[value.batch] == (0,) and value.batch != 0:
-                self.draw.remark(
+                self.builder.remark(
                     f"The output {named(name)} has the batch as axis {value.batch + 1} in the program and as axis 1 "
                     "here."
                 )
                 value = replace(value, axes=((0,), *(group for group in value.axes if group != (0,))))
-            batch_first = self.draw.straight(value)
-            key = self.draw.node(
+            batch_first = self.builder.to_batch_first(value)
+            key = self.builder.add_node(
                 "Output", batch_first, "output", name="output" if number == 0 else f"output {number + 1}"
             )
-        except Refusal as error:
+        except UnsupportedOperatorError as error:
             raise UnreadableModelError(f"The output {named(name)} cannot be imported: {error}.") from None
-        for new in self.draw.nodes:
+        for new in self.builder.nodes:
             self.owners.setdefault(new, ())
         self.owners[key] = ()
 
-    def _beside(self, ref: str, root: str) -> None:
+    def _move_to_owner(self, ref: str, root: str) -> None:
         """A mask that several layers read belongs to the module from which it comes, not to the first that reads it."""
         while ref != root:
             key = ref.partition(".")[0]
             self.owners[key] = self.owners[root.partition(".")[0]]
-            ref = self.draw.sources[key]["in"]
+            ref = self.builder.sources[key]["in"]
 
 
-def _parts(value: Any) -> list[Any]:
-    return [part for one in value for part in _parts(one)] if isinstance(value, list) else [value]
+def _flattened(value: Any) -> list[Any]:
+    return [part for one in value for part in _flattened(one)] if isinstance(value, list) else [value]
 
 
 def _writes(item: Operator) -> bool:
@@ -336,7 +350,7 @@ def _writes(item: Operator) -> bool:
     return item.type.endswith("_") and not item.type.endswith("__")
 
 
-def _known(item: Operator) -> bool:
+def _is_supported(item: Operator) -> bool:
     kind = item.type if item.type in OPERATORS else item.type.rstrip("_")
     kind = _ALIASES.get(kind, kind)
     return (
@@ -348,26 +362,26 @@ def _known(item: Operator) -> bool:
     )
 
 
-def _on_lengths(item: Operator) -> bool:
+def _is_shape_arithmetic(item: Operator) -> bool:
     """Whether an operator computes with lengths alone, which several modules may read."""
     return item.type == "sym_size" or arithmetic(item.target) is not None
 
 
-def _place(item: Operator) -> str:
+def _location(item: Operator) -> str:
     path = item.stack[-1].path if item.stack else ""
     return plain(f"{item.name} in {path}" if path else item.name)[:80]
 
 
-def _name(item: Operator) -> str:
+def _node_name(item: Operator) -> str:
     """What a node is called: as the module that it stands for, or as the operator within a larger one."""
     if not item.stack:
         return item.type.strip("_")
     module = item.stack[-1]
-    leaf = module.kind.startswith("torch.nn.") and module.name not in _LARGE
+    leaf = module.kind.startswith("torch.nn.") and module.name not in _COMPOSITE
     return module.path if leaf else f"{module.path}.{item.type.strip('_')}"
 
 
-_LARGE = frozenset(
+_COMPOSITE = frozenset(
     "Sequential ModuleList MultiheadAttention TransformerEncoderLayer TransformerDecoderLayer TransformerEncoder "
     "TransformerDecoder Transformer".split()
 )

@@ -7,71 +7,77 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.values import Constant, Refusal, Tensor, Value
-from netloom.compile.importers.onnx.operators.spectrum import transformed, waves
-from netloom.compile.importers.torch_export.operator_table import Aten, Spectrum, aten
+from netloom.compile.importers.layer_graph.values import Constant, Tensor, UnsupportedOperatorError, Value
+from netloom.compile.importers.onnx.operators.spectrum import dft_matrices, multiply_frozen
+from netloom.compile.importers.torch_export.operator_table import AtenCall, Spectrum, aten
 
 
 @aten("unfold")
-def _windows(op: Aten) -> Any:
+def _windows(op: AtenCall) -> Any:
     """Windows along an axis, which come behind all other axes."""
     tensor, axis = op.tensor(), op.axis("dimension", 0)
-    size, step = op.whole("size", 1), op.whole("step", 1)
+    size, step = op.integer("size", 1), op.integer("step", 1)
     starts = np.arange(0, tensor.length(axis) - size + 1, step)
     if size < 1 or not len(starts):
-        raise Refusal("its windows are longer than the axis")
+        raise UnsupportedOperatorError("its windows are longer than the axis")
     indices = Constant(starts[:, None] + np.arange(size))
-    windows = op.layer("Gather", tensor, indices, axis=axis)[0]
+    windows = op.apply("Gather", tensor, indices, axis=axis)[0]
     order = [*range(axis + 1), *range(axis + 2, tensor.rank + 1), axis + 1]
-    return op.layer("Transpose", windows, perm=order)
+    return op.apply("Transpose", windows, perm=order)
 
 
 @aten("fft_rfft")
-def _rfft(op: Aten) -> list[Spectrum]:
+def _rfft(op: AtenCall) -> list[Spectrum]:
     tensor = op.tensor()
     length = tensor.length(-1)
-    if op.axis() != tensor.rank - 1 or op.whole("n", length) != length or op.get("norm") not in (None, "backward"):
-        raise Refusal("only the transform along the whole last axis without normalization is supported")
-    parts = [transformed(op.call("DFT"), tensor, part) for part in waves(length)]
+    if (
+        op.axis() != tensor.rank - 1
+        or op.integer("n", length) != length
+        or op.argument("norm") not in (None, "backward")
+    ):
+        raise UnsupportedOperatorError(
+            "only the transform along the whole last axis without normalization is supported"
+        )
+    parts = [multiply_frozen(op.as_onnx("DFT"), tensor, part) for part in dft_matrices(length)]
     return [Spectrum(*parts)]
 
 
 @aten("real", "imag", "abs")
-def _part(op: Aten) -> Any:
+def _part(op: AtenCall) -> Any:
     value = op.args.get("self")
     if not isinstance(value, Spectrum):
-        return op.each("Function", function="abs") if op.type == "abs" else [op.tensor()]
+        return op.elementwise("Function", function="abs") if op.type == "abs" else [op.tensor()]
     if op.type != "abs":
         return [value.real if op.type == "real" else value.imaginary]
-    squares = [op.layer("Mul", part, part)[0] for part in (value.real, value.imaginary)]
-    return op.layer("Sqrt", op.layer("Add", *squares)[0])
+    squares = [op.apply("Mul", part, part)[0] for part in (value.real, value.imaginary)]
+    return op.apply("Sqrt", op.apply("Add", *squares)[0])
 
 
 @aten("topk")
-def _topk(op: Aten) -> Any:
-    count = Constant(np.asarray([op.whole("k", 1)]))
-    return op.layer(
+def _topk(op: AtenCall) -> Any:
+    count = Constant(np.asarray([op.integer("k", 1)]))
+    return op.apply(
         "TopK", op.tensor(), count, axis=op.axis(), largest=int(op.flag("largest", True)), wanted=(True,) * 2
     )
 
 
 @aten("scatter")
-def _scatter(op: Aten) -> Any:
+def _scatter(op: AtenCall) -> Any:
     values: Value = op.value("src" if "src" in op.args else "value")
     indices, base = op.tensor("index"), op.value()
     if isinstance(values, Constant):
-        raise Refusal("only computed values can be scattered")
-    return op.layer("ScatterElements", base, indices, values, axis=op.axis("dim", 0, indices))
+        raise UnsupportedOperatorError("only computed values can be scattered")
+    return op.apply("ScatterElements", base, indices, values, axis=op.axis("dim", 0, indices))
 
 
 @aten("all", "any")
-def _every(op: Aten) -> list[Value]:
+def _every(op: AtenCall) -> list[Value]:
     tensor = op.tensor()
     if not tensor.boolean:
-        raise Refusal("only boolean values can be reduced by all or any")
-    axes = [axis % tensor.rank for axis in op.ints("dim", range(tensor.rank))]
+        raise UnsupportedOperatorError("only boolean values can be reduced by all or any")
+    axes = [axis % tensor.rank for axis in op.integers("dim", range(tensor.rank))]
     kind = "ReduceMin" if op.type == "all" else "ReduceMax"
-    (reduced,) = op.layer(kind, tensor, axes=axes, keepdims=int(op.flag("keepdim")))
+    (reduced,) = op.apply(kind, tensor, axes=axes, keepdims=int(op.flag("keepdim")))
     if not isinstance(reduced, Tensor):
-        raise Refusal("its result is empty")
+        raise UnsupportedOperatorError("its result is empty")
     return [replace(reduced, boolean=True)]

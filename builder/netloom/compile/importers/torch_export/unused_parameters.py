@@ -8,7 +8,7 @@ import numpy as np
 
 from netloom.compile.importers.imported_model import EVALUATION, TrainingFacts
 from netloom.compile.importers.layer_graph.array_views import owner
-from netloom.compile.importers.layer_graph.graph_builder import Drawing
+from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.values import Array
 from netloom.compile.importers.torch_export.program import Operator, Program
 from netloom.core.text import plain
@@ -16,32 +16,34 @@ from netloom.core.text import plain
 _LISTED = 3
 
 
-def account(
-    draw: Drawing, program: Program, tensors: Mapping[str, Array], needed: set[str], facts: TrainingFacts | None
+def report_unused(
+    builder: GraphBuilder, program: Program, tensors: Mapping[str, Array], needed: set[str], facts: TrainingFacts | None
 ) -> None:
     """Freeze what is frozen in the program, and remark what of its parameters has no place in the drawing."""
     parameters = _parameters(program, tensors)
-    unplaced = _unplaced(draw, parameters)
+    unplaced = _without_place(builder, parameters)
     read = {program.weights[name] for item in program.operators if item.name in needed
             for name in item.reads() if name in program.weights}  # fmt: skip
     unread = [name for name in unplaced if name not in read]
     if unread:
         verb = "has no place" if len(unread) == 1 else "have no place"
-        draw.remark(
-            f"{_counted(unread, parameters)} {verb} in the imported network, as no output depends on them: they are "
+        builder.remark(
+            f"{_described(unread, parameters)} {verb} in the imported network, as no output depends on them: they are "
             "used only in training, such as an auxiliary output or the variance from which an autoencoder samples."
         )
     folded = [name for name in unplaced if name in read]
     if folded:
-        cause = "weight normalization" if _normalizes(program.operators, needed) else "a product of several tensors"
-        draw.remark(
-            f"{_counted(folded, parameters)} {'stands' if len(folded) == 1 else 'stand'} only in the weights that "
+        cause = (
+            "weight normalization" if _uses_weight_norm(program.operators, needed) else "a product of several tensors"
+        )
+        builder.remark(
+            f"{_described(folded, parameters)} {'stands' if len(folded) == 1 else 'stand'} only in the weights that "
             f"the program computes from them ({cause}); further training updates the computed weights directly."
         )
-    _freeze(draw, program, parameters)
+    _freeze(builder, program, parameters)
     remarks = () if any(map(_trains, program.operators)) else (EVALUATION,)
     for remark in remarks if facts is None else facts.remarks:
-        draw.remark(remark)
+        builder.remark(remark)
 
 
 def _trains(item: Operator) -> bool:
@@ -59,8 +61,8 @@ def _parameters(program: Program, tensors: Mapping[str, Array]) -> dict[str, Arr
     return dict(parameters.values())
 
 
-def _unplaced(draw: Drawing, parameters: Mapping[str, Array]) -> list[str]:
-    arrays = [array for parts in draw.weights.values() for array in parts.values()]
+def _without_place(builder: GraphBuilder, parameters: Mapping[str, Array]) -> list[str]:
+    arrays = [array for parts in builder.weights.values() for array in parts.values()]
     owners = {owner(parameters, array) for array in arrays}
     copies = [array for array in arrays if not owner(parameters, array)]
     missing = [name for name in parameters if name not in owners]
@@ -75,32 +77,32 @@ def _equal(first: Array, second: Array) -> bool:
     return first.ndim == 2 and first.shape == second.shape[::-1] and np.array_equal(first.T, second)
 
 
-def _counted(names: list[str], parameters: Mapping[str, Array]) -> str:
+def _described(names: list[str], parameters: Mapping[str, Array]) -> str:
     listed = plain(", ".join(names[:_LISTED]))[:200]
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     numbers = sum(parameters[name].size for name in names)
     return f"{len(names)} parameter{'s'[: len(names) != 1]} of the program ({listed}{more}: {numbers:,} numbers)"
 
 
-def _normalizes(operators: Iterable[Operator], needed: set[str]) -> bool:
+def _uses_weight_norm(operators: Iterable[Operator], needed: set[str]) -> bool:
     return any("weight_norm" in item.type for item in operators if item.name in needed)
 
 
-def _freeze(draw: Drawing, program: Program, parameters: Mapping[str, Array]) -> None:
+def _freeze(builder: GraphBuilder, program: Program, parameters: Mapping[str, Array]) -> None:
     """Nodes all of whose parameters take no gradient in the program are frozen, unless then nothing could learn."""
     frozen = {program.weights[name] for name in program.frozen}
     if not frozen:
         return
     is_frozen: dict[str, bool] = {}
-    for key, parts in draw.weights.items():
+    for key, parts in builder.weights.items():
         owners = {owner(parameters, array) for array in parts.values()} - {""}
-        if owners and not draw.nodes[key].frozen:
+        if owners and not builder.nodes[key].frozen:
             is_frozen[key] = owners <= frozen
     if all(is_frozen.values()):
-        draw.remark("All parameters are frozen in the program; after the import, all of them are trainable.")
+        builder.remark("All parameters are frozen in the program; after the import, all of them are trainable.")
         return
     for key in [key for key, value in is_frozen.items() if value]:
-        draw.nodes[key] = draw.nodes[key].model_copy(update={"frozen": True})
+        builder.nodes[key] = builder.nodes[key].model_copy(update={"frozen": True})
 
 
-__all__ = ["account"]
+__all__ = ["report_unused"]

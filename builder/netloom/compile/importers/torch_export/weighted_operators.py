@@ -7,43 +7,49 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.values import Constant, Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.values import (
+    Constant,
+    Tensor,
+    UnsupportedOperatorError,
+    Value,
+    normalize_axis,
+)
 from netloom.compile.importers.onnx.operators import KINDS
 from netloom.compile.importers.onnx.operators.normalization import momentum
-from netloom.compile.importers.torch_export.operator_table import Aten, States, aten, placed
+from netloom.compile.importers.torch_export.operator_table import AtenCall, States, aten
 
 
-def _whole(values: Any) -> Constant:
+def _integers(values: Any) -> Constant:
     return Constant(np.asarray(values, np.int64))
 
 
-def _constant(op: Aten, name: str) -> Constant | None:
-    op.fixed(name)
+def _constant(op: AtenCall, name: str) -> Constant | None:
+    op.constant_array(name)
     argument = op.args.get(name)
     return argument if isinstance(argument, Constant) else None
 
 
 @aten("linear")
-def _linear(op: Aten) -> Any:
+def _linear(op: AtenCall) -> Any:
     weight, bias = op.args.get("weight"), op.args.get("bias")
     if not isinstance(weight, Constant):
-        raise Refusal("its weights must be constants in the file")
+        raise UnsupportedOperatorError("its weights must be constants in the file")
     if weight.array.ndim != 2:
-        raise Refusal("its weights must be a matrix")
+        raise UnsupportedOperatorError("its weights must be a matrix")
     transposed = replace(weight, array=weight.array.T)
     if bias is None:
         return _unbiased(op, weight)
-    return op.layer("BiasedMatMul", op.tensor("input"), transposed, bias)
+    return op.apply("BiasedMatMul", op.tensor("input"), transposed, bias)
 
 
-def _unbiased(op: Aten, weight: Constant) -> Any:
-    return op.layer("MatMul", op.tensor("input"), replace(weight, array=weight.array.T))
+def _unbiased(op: AtenCall, weight: Constant) -> Any:
+    return op.apply("MatMul", op.tensor("input"), replace(weight, array=weight.array.T))
 
 
 @aten("addmm")
-def _addmm(op: Aten) -> Any:
+def _addmm(op: AtenCall) -> Any:
     weight = _constant(op, "mat2")
-    return op.layer(
+    return op.apply(
         *("Gemm", op.tensor("mat1"), weight, op.value("self")),
         alpha=op.number("alpha", 1.0),
         beta=op.number("beta", 1.0),
@@ -51,108 +57,108 @@ def _addmm(op: Aten) -> Any:
 
 
 @aten("matmul", "mm", "bmm")
-def _matmul(op: Aten) -> Any:
+def _matmul(op: AtenCall) -> Any:
     other = "other" if "other" in op.args else "mat2"
-    return op.layer("MatMul", op.value("self"), op.value(other))
+    return op.apply("MatMul", op.value("self"), op.value(other))
 
 
 @aten("baddbmm")
-def _baddbmm(op: Aten) -> Any:
+def _baddbmm(op: AtenCall) -> Any:
     if op.number("alpha", 1.0) != 1 or op.number("beta", 1.0) != 1:
-        raise Refusal("only a plain product and sum is supported")
-    product = op.layer("MatMul", op.value("batch1"), op.value("batch2"))[0]
-    return op.layer("Add", product, op.value("self"))
+        raise UnsupportedOperatorError("only a plain product and sum is supported")
+    product = op.apply("MatMul", op.value("batch1"), op.value("batch2"))[0]
+    return op.apply("Add", product, op.value("self"))
 
 
 @aten("einsum")
-def _einsum(op: Aten) -> Any:
-    return op.layer("Einsum", *op.get("tensors", []), equation=op.get("equation", ""))
+def _einsum(op: AtenCall) -> Any:
+    return op.apply("Einsum", *op.argument("tensors", []), equation=op.argument("equation", ""))
 
 
 @aten("conv1d", "conv2d", "conv3d", "convolution", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
-def _convolution(op: Aten) -> Any:
+def _convolution(op: AtenCall) -> Any:
     tensor, weight = op.tensor("input"), _constant(op, "weight")
     if weight is None or weight.array.ndim not in KINDS or tensor.rank != weight.array.ndim:
-        raise Refusal("only a convolution over one to three axes with constant weights is supported")
+        raise UnsupportedOperatorError("only a convolution over one to three axes with constant weights is supported")
     axes = weight.array.ndim - 2
-    strides, dilations = op.window("stride", axes, (1,)), op.window("dilation", axes, (1,))
-    padding, kernel = op.get("padding", [0]), weight.array.shape[2:]
+    strides, dilations = op.per_axis("stride", axes, (1,)), op.per_axis("dilation", axes, (1,))
+    padding, kernel = op.argument("padding", [0]), weight.array.shape[2:]
     if isinstance(padding, str):
         total = [step * (size - 1) if padding == "same" else 0 for step, size in zip(dilations, kernel, strict=True)]
         pads = [number // 2 for number in total] + [number - number // 2 for number in total]
     else:
-        pads = op.window("padding", axes, (0,)) * 2
-    attributes = {"strides": strides, "dilations": dilations, "pads": pads, "group": op.whole("groups", 1)}
+        pads = op.per_axis("padding", axes, (0,)) * 2
+    attributes = {"strides": strides, "dilations": dilations, "pads": pads, "group": op.integer("groups", 1)}
     if op.type.startswith("conv_transpose") or op.flag("transposed"):
-        extra = op.window("output_padding", axes, (0,))
-        return op.layer("ConvTranspose", tensor, weight, op.args.get("bias"), output_padding=extra, **attributes)
-    return op.layer("Conv", tensor, weight, op.args.get("bias"), **attributes)
+        extra = op.per_axis("output_padding", axes, (0,))
+        return op.apply("ConvTranspose", tensor, weight, op.args.get("bias"), output_padding=extra, **attributes)
+    return op.apply("Conv", tensor, weight, op.args.get("bias"), **attributes)
 
 
 @aten(
     *("max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d"),
     *("max_pool2d_with_indices", "max_pool3d_with_indices"),
 )
-def _pool(op: Aten) -> Any:
+def _pool(op: AtenCall) -> Any:
     tensor = op.tensor()
     axes = int(op.type[op.type.index("pool") + 4])
     if tensor.rank != axes + 2:
-        raise Refusal("it processes an example without a batch axis")
-    kernel = op.window("kernel_size", axes)
+        raise UnsupportedOperatorError("it processes an example without a batch axis")
+    kernel = op.per_axis("kernel_size", axes)
     attributes: dict[str, Any] = {
         "kernel_shape": kernel,
-        "strides": op.window("stride", axes, kernel),
-        "pads": op.window("padding", axes, (0,)) * 2,
-        "dilations": op.window("dilation", axes, (1,)),
+        "strides": op.per_axis("stride", axes, kernel),
+        "pads": op.per_axis("padding", axes, (0,)) * 2,
+        "dilations": op.per_axis("dilation", axes, (1,)),
         "ceil_mode": int(op.flag("ceil_mode")),
     }
-    if any(op.wanted[1:]):
-        raise Refusal("it returns the indices of its maxima")
+    if any(op.used_outputs[1:]):
+        raise UnsupportedOperatorError("it returns the indices of its maxima")
     if op.type.startswith("max"):
-        return op.layer("MaxPool", tensor, **attributes)
-    if op.get("divisor_override") is not None:
-        raise Refusal("it uses divisor_override")
-    return op.layer("AveragePool", tensor, count_include_pad=int(op.flag("count_include_pad", True)), **attributes)
+        return op.apply("MaxPool", tensor, **attributes)
+    if op.argument("divisor_override") is not None:
+        raise UnsupportedOperatorError("it uses divisor_override")
+    return op.apply("AveragePool", tensor, count_include_pad=int(op.flag("count_include_pad", True)), **attributes)
 
 
 @aten(
     *("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"),
     *("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "_adaptive_avg_pool2d"),
 )
-def _adaptive(op: Aten) -> list[Any]:
-    tensor = op.draw.straight(op.tensor())
+def _adaptive(op: AtenCall) -> list[Any]:
+    tensor = op.builder.to_batch_first(op.tensor())
     axes = tensor.rank - 2
     kind = "Avg" if "avg" in op.type else "Max"
-    size = op.window("output_size", axes)
-    if any(op.wanted[1:]):
-        raise Refusal("it returns the indices of its maxima")
+    size = op.per_axis("output_size", axes)
+    if any(op.used_outputs[1:]):
+        raise UnsupportedOperatorError("it returns the indices of its maxima")
     if len(set(size)) == 1:
-        return [op.draw.draw(f"Adaptive{kind}Pool{axes}d", tensor, op.name, size=size[0])]
+        return [op.builder.add_layer(f"Adaptive{kind}Pool{axes}d", tensor, op.name, size=size[0])]
     lengths = tensor.shape[2:]
     if any(length % part for length, part in zip(lengths, size, strict=True)):
-        raise Refusal("its windows differ in length")
+        raise UnsupportedOperatorError("its windows differ in length")
     kernel = [length // part for length, part in zip(lengths, size, strict=True)]
     pool = "AveragePool" if kind == "Avg" else "MaxPool"
-    return list(op.layer(pool, tensor, kernel_shape=kernel, strides=kernel))
+    return list(op.apply(pool, tensor, kernel_shape=kernel, strides=kernel))
 
 
 # Normalisation.
 
 
-def _or(op: Aten, name: str, size: int, fill: float) -> Constant:
+def _constant_or(op: AtenCall, name: str, size: int, fill: float) -> Constant:
     return _constant(op, name) or Constant(np.full(size, fill, np.float32))
 
 
 @aten("batch_norm", "_native_batch_norm_legit_no_training", "native_batch_norm")
-def _batch_norm(op: Aten) -> Any:
+def _batch_norm(op: AtenCall) -> Any:
     if op.flag("training"):
-        raise Refusal("the program contains a network in training mode; export it after model.eval()")
+        raise UnsupportedOperatorError("the program contains a network in training mode; export it after model.eval()")
     tensor, mean = op.tensor("input"), _constant(op, "running_mean")
     if mean is None:
-        raise Refusal("it has no running statistics, so it would mix the examples of a batch")
+        raise UnsupportedOperatorError("it has no running statistics, so it would mix the examples of a batch")
     size = mean.array.size
     weight, bias = _constant(op, "weight"), _constant(op, "bias")
-    variance = _or(op, "running_var", size, 1.0)
+    variance = _constant_or(op, "running_var", size, 1.0)
     if weight is None and bias is None:
         kind = {2: "1d", 3: "1d", 4: "2d", 5: "3d"}[tensor.rank]
         statistics = {
@@ -160,48 +166,48 @@ def _batch_norm(op: Aten) -> Any:
             "running_var": variance.array,
             "num_batches_tracked": np.zeros((), np.int64),
         }
-        batch_first, epsilon = op.draw.straight(tensor), op.number("eps", 1e-5)
+        batch_first, epsilon = op.builder.to_batch_first(tensor), op.number("eps", 1e-5)
         params = {"affine": False, "epsilon": epsilon, **momentum(op.number("momentum", 0.1))}
-        return [op.draw.draw(f"BatchNorm{kind}", batch_first, op.name, weights=statistics, **params)]
-    weight, bias = weight or _or(op, "weight", size, 1.0), bias or _or(op, "bias", size, 0.0)
+        return [op.builder.add_layer(f"BatchNorm{kind}", batch_first, op.name, weights=statistics, **params)]
+    weight, bias = weight or _constant_or(op, "weight", size, 1.0), bias or _constant_or(op, "bias", size, 0.0)
     attributes = {"epsilon": op.number("eps", 1e-5), "momentum": 1 - op.number("momentum", 0.1)}
-    return op.layer("BatchNormalization", tensor, weight, bias, mean, variance, **attributes)
+    return op.apply("BatchNormalization", tensor, weight, bias, mean, variance, **attributes)
 
 
 @aten("layer_norm", "native_layer_norm", "rms_norm", "_fused_rms_norm")
-def _layer_norm(op: Aten) -> Any:
-    tensor, shape = op.tensor("input"), op.ints("normalized_shape")
+def _layer_norm(op: AtenCall) -> Any:
+    tensor, shape = op.tensor("input"), op.integers("normalized_shape")
     rms = "rms" in op.type
     weight, bias = _constant(op, "weight"), _constant(op, "bias")
     epsilon = op.number("eps", 1.1920928955078125e-07 if rms else 1e-5)
     if weight is None and bias is None:
-        tensor = op.draw.last(tensor, len(shape))
+        tensor = op.builder.move_last(tensor, len(shape))
         kind = "RMSNorm" if rms else "LayerNorm"
-        return op.each(kind, tensor, affine=False, axes=len(shape), epsilon=epsilon)
+        return op.elementwise(kind, tensor, affine=False, axes=len(shape), epsilon=epsilon)
     weight = weight or Constant(np.ones(shape, np.float32))
     kind = "RMSNormalization" if rms else "LayerNormalization"
     axis = tensor.rank - len(shape)
-    return op.layer(kind, tensor, weight, bias, axis=axis, epsilon=epsilon)
+    return op.apply(kind, tensor, weight, bias, axis=axis, epsilon=epsilon)
 
 
 @aten("group_norm")
-def _group_norm(op: Aten) -> Any:
+def _group_norm(op: AtenCall) -> Any:
     tensor = op.tensor("input")
     if tensor.rank < 2:
-        raise Refusal("it has no channels")
+        raise UnsupportedOperatorError("it has no channels")
     size = tensor.length(1)
-    weight, bias = _or(op, "weight", size, 1.0), _or(op, "bias", size, 0.0)
+    weight, bias = _constant_or(op, "weight", size, 1.0), _constant_or(op, "bias", size, 0.0)
     epsilon = op.number("eps", 1e-5)
-    return op.layer("GroupNormalization", tensor, weight, bias, num_groups=op.whole("num_groups", 1), epsilon=epsilon)
+    return op.apply("GroupNormalization", tensor, weight, bias, num_groups=op.integer("num_groups", 1), epsilon=epsilon)
 
 
 @aten("instance_norm")
-def _instance_norm(op: Aten) -> Any:
+def _instance_norm(op: AtenCall) -> Any:
     if not op.flag("use_input_stats", True):
-        raise Refusal("it uses running statistics")
+        raise UnsupportedOperatorError("it uses running statistics")
     tensor = op.tensor("input")
-    weight, bias = _or(op, "weight", tensor.length(1), 1.0), _or(op, "bias", tensor.length(1), 0.0)
-    return op.layer("InstanceNormalization", tensor, weight, bias, epsilon=op.number("eps", 1e-5))
+    weight, bias = _constant_or(op, "weight", tensor.length(1), 1.0), _constant_or(op, "bias", tensor.length(1), 0.0)
+    return op.apply("InstanceNormalization", tensor, weight, bias, epsilon=op.number("eps", 1e-5))
 
 
 # Sums over axes.
@@ -213,53 +219,55 @@ _SUMS = {
 
 
 @aten(*_SUMS, "linalg_vector_norm", "norm")
-def _sum(op: Aten) -> Any:
+def _reduce(op: AtenCall) -> Any:
     kind = _SUMS.get(op.type)
     if kind is None:
         order = op.number("ord" if "ord" in op.args else "p", 2.0)
         kind = {1.0: "ReduceL1", 2.0: "ReduceL2"}.get(order)
     if kind is None:
-        raise Refusal("only the L1 and L2 norms are supported")
-    axes = op.ints("dim") or list(range(op.tensor().rank))
-    return op.layer(kind, op.tensor(), axes=axes, keepdims=int(op.flag("keepdim")))
+        raise UnsupportedOperatorError("only the L1 and L2 norms are supported")
+    axes = op.integers("dim") or list(range(op.tensor().rank))
+    return op.apply(kind, op.tensor(), axes=axes, keepdims=int(op.flag("keepdim")))
 
 
 @aten("max", "min")
-def _largest(op: Aten) -> Any:
+def _max(op: AtenCall) -> Any:
     if "other" in op.args:
-        return op.layer("Max" if op.type == "max" else "Min", op.value(), op.value("other"))
+        return op.apply("Max" if op.type == "max" else "Min", op.value(), op.value("other"))
     if "dim" not in op.args:
-        raise Refusal("it would mix the examples of a batch")
+        raise UnsupportedOperatorError("it would mix the examples of a batch")
     keep, axis = int(op.flag("keepdim")), op.axis()
     outputs: list[Any] = []
     kind = "ReduceMax" if op.type == "max" else "ReduceMin"
-    outputs += op.layer(kind, op.tensor(), axes=[axis], keepdims=keep) if op.wanted[0] else [None]
-    if any(op.wanted[1:]):
-        outputs += op.layer("ArgMax" if op.type == "max" else "ArgMin", op.tensor(), axis=axis, keepdims=keep)
+    outputs += op.apply(kind, op.tensor(), axes=[axis], keepdims=keep) if op.used_outputs[0] else [None]
+    if any(op.used_outputs[1:]):
+        outputs += op.apply("ArgMax" if op.type == "max" else "ArgMin", op.tensor(), axis=axis, keepdims=keep)
     return outputs
 
 
 @aten("argmax", "argmin")
-def _choice(op: Aten) -> Any:
+def _arg_max(op: AtenCall) -> Any:
     if op.args.get("dim") is None:
-        raise Refusal("it would mix the examples of a batch")
-    return op.layer(
+        raise UnsupportedOperatorError("it would mix the examples of a batch")
+    return op.apply(
         "ArgMax" if op.type == "argmax" else "ArgMin", op.tensor(), axis=op.axis(), keepdims=int(op.flag("keepdim"))
     )
 
 
 @aten("cumsum")
-def _running(op: Aten) -> Any:
-    return op.layer("CumSum", op.tensor(), _whole([op.axis()]))
+def _cumulative_sum(op: AtenCall) -> Any:
+    return op.apply("CumSum", op.tensor(), _integers([op.axis()]))
 
 
 @aten("var", "std")
-def _spread(op: Aten) -> list[Value]:
+def _variance(op: AtenCall) -> list[Value]:
     tensor = op.tensor()
-    axes = sorted(placed(axis, tensor.rank) for axis in op.ints("dim") or range(tensor.rank))
-    port_axes = sorted(op.draw.single(tensor, axis) for axis in axes)
+    axes = sorted(normalize_axis(axis, tensor.rank) for axis in op.integers("dim") or range(tensor.rank))
+    port_axes = sorted(op.builder.single_axis(tensor, axis) for axis in axes)
     unbiased = op.number("correction", 1.0) == 1 if "correction" in op.args else op.flag("unbiased", True)
-    result = op.draw.draw("Var" if op.type == "var" else "Std", tensor, op.name, axes=port_axes, unbiased=unbiased)
+    result = op.builder.add_layer(
+        "Var" if op.type == "var" else "Std", tensor, op.name, axes=port_axes, unbiased=unbiased
+    )
     remaining = [part for part in range(len(tensor.spec.shape)) if part not in port_axes]
     new_positions = {old: place for place, old in enumerate(remaining)}
     keep = op.flag("keepdim")
@@ -275,51 +283,51 @@ def _spread(op: Aten) -> list[Value]:
 
 
 @aten("embedding")
-def _embedding(op: Aten) -> Any:
-    return op.layer("Gather", op.value("weight"), op.value("indices"), axis=0)
+def _embedding(op: AtenCall) -> Any:
+    return op.apply("Gather", op.value("weight"), op.value("indices"), axis=0)
 
 
 @aten("lstm", "gru", "rnn_tanh", "rnn_relu")
-def _recurrent(op: Aten) -> list[Any]:
+def _recurrent(op: AtenCall) -> list[Any]:
     tensor = op.tensor("input")
-    batch_first, bidirectional, layers = op.flag("batch_first"), op.flag("bidirectional"), op.whole("num_layers", 1)
-    states = op.get("hx", [])
+    batch_first, bidirectional, layers = op.flag("batch_first"), op.flag("bidirectional"), op.integer("num_layers", 1)
+    states = op.argument("hx", [])
     for state in states if isinstance(states, list) else [states]:
-        if isinstance(state, Tensor) or (isinstance(state, Constant) and state.filled):
-            raise Refusal("its initial state is not zero")
-    if op.type == "lstm" and op.wanted[2:] and op.wanted[2]:
-        raise Refusal("it returns its last memory cell, which the layer does not expose")
+        if isinstance(state, Tensor) or (isinstance(state, Constant) and state.has_nonzero):
+            raise UnsupportedOperatorError("its initial state is not zero")
+    if op.type == "lstm" and op.used_outputs[2:] and op.used_outputs[2]:
+        raise UnsupportedOperatorError("it returns its last memory cell, which the layer does not expose")
     kind = {"lstm": "LSTM", "gru": "GRU"}.get(op.type, "RNN")
     weights = _recurrent_weights(op, layers, bidirectional)
     size = weights["weight_hh_l0"].shape[1]
     if batch_first:
-        inputs = op.draw.straight(tensor)
+        inputs = op.builder.to_batch_first(tensor)
     else:
-        inputs = op.draw.straight(replace(tensor, axes=(tensor.axes[1], tensor.axes[0], tensor.axes[2])))
+        inputs = op.builder.to_batch_first(replace(tensor, axes=(tensor.axes[1], tensor.axes[0], tensor.axes[2])))
     params: dict[str, Any] = {"hidden_size": size}
     params |= {"layers": layers} if layers > 1 else {}
     params |= {"bidirectional": True} if bidirectional else {}
     params |= {"nonlinearity": "relu"} if op.type == "rnn_relu" else {}
     rate = op.number("dropout", 0.0)
     params |= {"dropout": round(rate, 9)} if 0 < rate < 1 and layers > 1 else {}
-    key = op.draw.node(kind, inputs, op.name, weights=weights, **params)
-    sequence, state = op.draw.output(key), op.draw.output(key, "state")
+    key = op.builder.add_node(kind, inputs, op.name, weights=weights, **params)
+    sequence, state = op.builder.output(key), op.builder.output(key, "state")
     out = sequence if batch_first else replace(sequence, axes=((1,), (0,), (2,)))
-    return [out, _last_state(op, state, layers, bidirectional, size) if op.wanted[1:2] == (True,) else None, None]
+    return [out, _last_state(op, state, layers, bidirectional, size) if op.used_outputs[1:2] == (True,) else None, None]
 
 
-def _last_state(op: Aten, state: Tensor, layers: int, bidirectional: bool, size: int) -> Tensor | States:
+def _last_state(op: AtenCall, state: Tensor, layers: int, bidirectional: bool, size: int) -> Tensor | States:
     """The last state in the shape (directions, N, H) that PyTorch gives for one layer."""
     if bidirectional:
-        last = op.draw.reshaped(state, [2, size])
+        last = op.builder.reshape(state, [2, size])
         last = replace(last, axes=((1,), (0,), (2,)))
     else:
         last = replace(state, axes=((), (0,), (1,)))
     return last if layers == 1 else States(last, layers * (1 + bidirectional))
 
 
-def _recurrent_weights(op: Aten, layers: int, bidirectional: bool) -> dict[str, Any]:
-    params = op.get("params", [])
+def _recurrent_weights(op: AtenCall, layers: int, bidirectional: bool) -> dict[str, Any]:
+    params = op.argument("params", [])
     has_bias = op.flag("has_biases", True)
     parts = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if has_bias else [])]
     names = [
@@ -329,11 +337,11 @@ def _recurrent_weights(op: Aten, layers: int, bidirectional: bool) -> dict[str, 
         for part in parts
     ]
     if len(params) != len(names):
-        raise Refusal("it projects its states, or has other weights than PyTorch's layer")
+        raise UnsupportedOperatorError("it projects its states, or has other weights than PyTorch's layer")
     weights: dict[str, Any] = {}
     for name, value in zip(names, params, strict=True):
         if not isinstance(value, Constant):
-            raise Refusal("its weights must be constants in the file")
+            raise UnsupportedOperatorError("its weights must be constants in the file")
         weights[name] = value.array
         if not has_bias:
             for part in ("bias_ih", "bias_hh"):

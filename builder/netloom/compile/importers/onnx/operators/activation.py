@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from netloom.compile.importers.layer_graph.values import Refusal, Tensor, Value
-from netloom.compile.importers.onnx.operators.operator import OPERATORS, Call, Drawer, elementwise, operator
+from netloom.compile.importers.layer_graph.values import Tensor, UnsupportedOperatorError, Value
+from netloom.compile.importers.onnx.operators.operator import OPERATORS, Call, Converter, elementwise, operator
 
 
-def _activation(kind: str, **fields: tuple[str, Any]) -> Drawer:
+def _activation(kind: str, **fields: tuple[str, Any]) -> Converter:
     """A layer that keeps the shape; `fields` are its parameters with ONNX's attribute and its default."""
 
-    def drawer(call: Call) -> list[Value]:
-        params = {name: call.get(attribute, default) for name, (attribute, default) in fields.items()}
-        return [elementwise(call.draw, kind, call.tensor(), call.name, **params)]
+    def convert(call: Call) -> list[Value]:
+        params = {name: call.attribute(attribute, default) for name, (attribute, default) in fields.items()}
+        return [elementwise(call.builder, kind, call.tensor(), call.name, **params)]
 
-    return drawer
+    return convert
 
 
 OPERATORS |= {
@@ -42,43 +42,46 @@ for _kind, _name in {
 
 @operator("Selu")
 def _selu(call: Call) -> list[Value]:
-    if abs(call.get("alpha", 1.6732632) - 1.6732632) > 1e-5 or abs(call.get("gamma", 1.0507010) - 1.0507010) > 1e-5:
-        raise Refusal("only SELU with its published constants is supported")
-    return [elementwise(call.draw, "SELU", call.tensor(), call.name)]
+    if (
+        abs(call.attribute("alpha", 1.6732632) - 1.6732632) > 1e-5
+        or abs(call.attribute("gamma", 1.0507010) - 1.0507010) > 1e-5
+    ):
+        raise UnsupportedOperatorError("only SELU with its published constants is supported")
+    return [elementwise(call.builder, "SELU", call.tensor(), call.name)]
 
 
 @operator("HardSigmoid")
 def _hard_sigmoid(call: Call) -> list[Value]:
-    alpha, beta = call.get("alpha", 0.2), call.get("beta", 0.5)
+    alpha, beta = call.attribute("alpha", 0.2), call.attribute("beta", 0.5)
     if abs(alpha - 1 / 6) < 1e-6 and beta == 0.5:
-        return [elementwise(call.draw, "Hardsigmoid", call.tensor(), call.name)]
-    scaled = elementwise(call.draw, "ScaleShift", call.tensor(), "", scale=alpha, shift=beta)
-    return [elementwise(call.draw, "Clamp", scaled, call.name, low=0.0, high=1.0)]
+        return [elementwise(call.builder, "Hardsigmoid", call.tensor(), call.name)]
+    scaled = elementwise(call.builder, "ScaleShift", call.tensor(), "", scale=alpha, shift=beta)
+    return [elementwise(call.builder, "Clamp", scaled, call.name, low=0.0, high=1.0)]
 
 
 @operator("Clip")
 def _clip(call: Call) -> list[Value]:
     if call.opset < 11:
-        low, high = call.get("min", None), call.get("max", None)
+        low, high = call.attribute("min", None), call.attribute("max", None)
     else:
-        low, high = call.number(1), call.number(2)
+        low, high = call.scalar(1), call.scalar(2)
     low = None if low is None or low < -1e9 else low
     high = None if high is None or high > 1e9 else high
     if (low, high) == (0.0, 6.0):
-        return [elementwise(call.draw, "ReLU6", call.tensor(), call.name)]
+        return [elementwise(call.builder, "ReLU6", call.tensor(), call.name)]
     if low is None and high is None:
         return [call.tensor()]
-    return [elementwise(call.draw, "Clamp", call.tensor(), call.name, low=low, high=high)]
+    return [elementwise(call.builder, "Clamp", call.tensor(), call.name, low=low, high=high)]
 
 
 @operator("PRelu")
 def _prelu(call: Call) -> list[Value]:
-    slope = call.needed(1)
-    tensor = call.draw.straight(call.tensor())
+    slope = call.required_array(1)
+    tensor = call.builder.to_batch_first(call.tensor())
     if slope.size > 1 and (tensor.rank < 2 or slope.size != tensor.length(1) or slope.size != max(slope.shape)):
-        raise Refusal("it needs one slope, or one slope per channel")
+        raise UnsupportedOperatorError("it needs one slope, or one slope per channel")
     weights = {"weight": slope.reshape(-1)}
-    return [call.draw.draw("PReLU", tensor, call.base(1), per_channel=slope.size > 1, weights=weights)]
+    return [call.builder.add_layer("PReLU", tensor, call.module_name(1), per_channel=slope.size > 1, weights=weights)]
 
 
 @operator("Softmax", "LogSoftmax")
@@ -86,10 +89,14 @@ def _softmax(call: Call) -> list[Value]:
     tensor = call.tensor()
     axis = call.axis(-1 if call.opset >= 13 else 1)
     if call.opset < 13 and axis != tensor.rank - 1:
-        raise Refusal("before opset 13, it covers several axes at once; export the network with a newer opset")
-    port_axis = call.draw.single(tensor, axis)
+        raise UnsupportedOperatorError(
+            "before opset 13, it covers several axes at once; export the network with a newer opset"
+        )
+    port_axis = call.builder.single_axis(tensor, axis)
     params = {} if port_axis == len(tensor.spec.shape) - 1 else {"axis": port_axis}
-    return [elementwise(call.draw, call.type if call.type == "Softmax" else "LogSoftmax", tensor, call.name, **params)]
+    return [
+        elementwise(call.builder, call.type if call.type == "Softmax" else "LogSoftmax", tensor, call.name, **params)
+    ]
 
 
 @operator("Identity")
@@ -100,13 +107,13 @@ def _same(call: Call) -> list[Value | None]:
 @operator("Dropout")
 def _dropout(call: Call) -> list[Value | None]:
     """Dropout, which does nothing while it answers, and is kept as a network is to be trained further."""
-    if call.wanted[1:] and any(call.wanted[1:]):
-        raise Refusal("the mask of a dropout is random")
-    value, rate = call.inputs[0], call.number(1)
-    rate = round(float(call.get("ratio", 0.5)) if rate is None else rate, 9)
+    if call.used_outputs[1:] and any(call.used_outputs[1:]):
+        raise UnsupportedOperatorError("the mask of a dropout is random")
+    value, rate = call.inputs[0], call.scalar(1)
+    rate = round(float(call.attribute("ratio", 0.5)) if rate is None else rate, 9)
     if not isinstance(value, Tensor) or not 0 < rate < 1 or value.spec.dtype != "float":
         return [value, None]
-    return [elementwise(call.draw, "Dropout", value, call.name, rate=rate), None]
+    return [elementwise(call.builder, "Dropout", value, call.name, rate=rate), None]
 
 
 @operator("Cast", "CastLike")
@@ -114,13 +121,13 @@ def _cast(call: Call) -> list[Value]:
     tensor = call.tensor()
     if call.type == "CastLike":
         return [tensor]
-    to = int(call.get("to", 1))
+    to = int(call.attribute("to", 1))
     if to == 9:
         if tensor.boolean:
             return [tensor]
-        nonzero = elementwise(call.draw, "Compare", tensor, call.name, relation="!=", value=0.0)
+        nonzero = elementwise(call.builder, "Compare", tensor, call.name, relation="!=", value=0.0)
         return [replace(nonzero, boolean=True)]
     kind = "float" if to in (1, 10, 11, 16) else "int"
     if tensor.spec.dtype == kind:
         return [replace(tensor, boolean=False)]
-    return [elementwise(call.draw, "Cast", tensor, call.name, to=kind)]
+    return [elementwise(call.builder, "Cast", tensor, call.name, to=kind)]

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.values import BATCH, Constant, Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.values import BATCH, Constant, Tensor, UnsupportedOperatorError, Value
 from netloom.compile.importers.onnx.operators.operator import Call, elementwise, operator
 
 
-def joined(call: Call, kind: str, values: Sequence[Value], ports: str = "abcdefghijklmnop", **params: Any) -> Tensor:
-    tensors, axes = call.draw.aligned(values)
+def combine(call: Call, kind: str, values: Sequence[Value], ports: str = "abcdefghijklmnop", **params: Any) -> Tensor:
+    tensors, axes = call.builder.align(values)
     if len({tensor.spec.dtype for tensor in tensors}) > 1 and kind not in ("Where", "Compare"):
         tensors = [
-            call.draw.like(call.draw.draw("Cast", tensor, "cast", to="float"), tensor)
+            call.builder.with_axes_of(call.builder.add_layer("Cast", tensor, "cast", to="float"), tensor)
             if tensor.spec.dtype == "int"
             else tensor
             for tensor in tensors
@@ -25,35 +25,35 @@ def joined(call: Call, kind: str, values: Sequence[Value], ports: str = "abcdefg
     if len(values) > 2 and kind in ("Add", "Multiply", "Maximum", "Minimum", "Average"):
         params["count"] = len(values)
     try:
-        result = call.draw.draw(kind, dict(zip(ports, tensors, strict=False)), call.name, **params)
-    except Refusal:
+        result = call.builder.add_layer(kind, dict(zip(ports, tensors, strict=False)), call.name, **params)
+    except UnsupportedOperatorError:
         if kind == "Divide" or any(tensor.spec.dtype != "int" for tensor in tensors):
             raise
-        real = [call.draw.draw("Cast", tensor, "cast", to="float") for tensor in tensors]
-        result = call.draw.draw(kind, dict(zip(ports, real, strict=False)), call.name, **params)
-        result = call.draw.draw("Cast", result, "cast", to="int")
+        real = [call.builder.add_layer("Cast", tensor, "cast", to="float") for tensor in tensors]
+        result = call.builder.add_layer(kind, dict(zip(ports, real, strict=False)), call.name, **params)
+        result = call.builder.add_layer("Cast", result, "cast", to="int")
     return Tensor(result.ref, result.spec, axes)
 
 
-def _scaled(call: Call, tensor: Tensor, scale: float = 1.0, shift: float = 0.0) -> Tensor:
+def _scale_shift(call: Call, tensor: Tensor, scale: float = 1.0, shift: float = 0.0) -> Tensor:
     if (scale, shift) == (1.0, 0.0):
         return tensor
-    scaled = elementwise(call.draw, "ScaleShift", tensor, call.name, scale=scale, shift=shift)
+    scaled = elementwise(call.builder, "ScaleShift", tensor, call.name, scale=scale, shift=shift)
     if (
         tensor.spec.dtype == "int"
         and scaled.spec.dtype == "float"
         and float(scale).is_integer()
         and float(shift).is_integer()
     ):
-        return elementwise(call.draw, "Cast", scaled, "cast", to="int")
+        return elementwise(call.builder, "Cast", scaled, "cast", to="int")
     return scaled
 
 
-def _small(number: float | None) -> bool:
+def _is_literal(number: float | None) -> bool:
     return number is not None and math.isfinite(number) and abs(number) <= 1e9
 
 
-def _grows(call: Call, tensor: Tensor, index: int) -> bool:
+def _broadcasts_up(call: Call, tensor: Tensor, index: int) -> bool:
     """Whether the constant makes the result larger than the tensor."""
     other = call.inputs[index]
     if not isinstance(other, Constant):
@@ -69,8 +69,13 @@ def _arithmetic(call: Call) -> list[Value]:
         return [call.tensor()]
     if len(values) == 2:
         for index in (0, 1):
-            number, other = call.number(index), values[1 - index]
-            if not isinstance(other, Tensor) or number is None or not _small(number) or _grows(call, other, index):
+            number, other = call.scalar(index), values[1 - index]
+            if (
+                not isinstance(other, Tensor)
+                or number is None
+                or not _is_literal(number)
+                or _broadcasts_up(call, other, index)
+            ):
                 continue
             tensor = _with_number(call, kind, other, number, first=index == 0)
             if tensor is not None:
@@ -82,75 +87,82 @@ def _arithmetic(call: Call) -> list[Value]:
     params: dict[str, Any] = {"exponent": None} if layer == "Power" else {}
     result: Value = values[0]
     if len(values) <= 2 or layer == "Average":
-        return [joined(call, layer, values, **params)]
+        return [combine(call, layer, values, **params)]
     for start in range(1, len(values), 15):
-        result = joined(call, layer, [result, *values[start : start + 15]], **params)
+        result = combine(call, layer, [result, *values[start : start + 15]], **params)
     return [result]
 
 
 def _with_number(call: Call, kind: str, tensor: Tensor, number: float, first: bool) -> Tensor | None:
     if kind in ("Add", "Sum"):
-        return _scaled(call, tensor, shift=number)
+        return _scale_shift(call, tensor, shift=number)
     if kind == "Mul":
-        return _scaled(call, tensor, scale=number)
+        return _scale_shift(call, tensor, scale=number)
     if kind == "Sub":
-        return _scaled(call, tensor, -1.0 if first else 1.0, number if first else -number)
-    if kind == "Div" and not first and number and _small(1 / number) and tensor.spec.dtype == "float":
-        return _scaled(call, tensor, scale=1 / number)
+        return _scale_shift(call, tensor, -1.0 if first else 1.0, number if first else -number)
+    if kind == "Div" and not first and number and _is_literal(1 / number) and tensor.spec.dtype == "float":
+        return _scale_shift(call, tensor, scale=1 / number)
     if kind == "Div" and first:
-        return _scaled(call, elementwise(call.draw, "Function", tensor, call.name, function="reciprocal"), scale=number)
+        return _scale_shift(
+            call, elementwise(call.builder, "Function", tensor, call.name, function="reciprocal"), scale=number
+        )
     if kind == "Pow" and not first and abs(number) <= 64:
         if number == 0.5:
-            return elementwise(call.draw, "Function", tensor, call.name, function="sqrt")
-        return elementwise(call.draw, "Power", tensor, call.name, exponent=number)
+            return elementwise(call.builder, "Function", tensor, call.name, function="sqrt")
+        return elementwise(call.builder, "Power", tensor, call.name, exponent=number)
     if kind == "Max":
-        return elementwise(call.draw, "Clamp", tensor, call.name, low=number, high=None)
+        return elementwise(call.builder, "Clamp", tensor, call.name, low=number, high=None)
     if kind == "Min":
-        return elementwise(call.draw, "Clamp", tensor, call.name, low=None, high=number)
+        return elementwise(call.builder, "Clamp", tensor, call.name, low=None, high=number)
     return None
 
 
 _RELATIONS = {"Less": "<", "LessOrEqual": "<=", "Equal": "==", "GreaterOrEqual": ">=", "Greater": ">"}
-_TURNED = {"<": ">", "<=": ">=", "==": "==", ">=": "<=", ">": "<"}
+_MIRRORED = {"<": ">", "<=": ">=", "==": "==", ">=": "<=", ">": "<"}
 
 
 @operator(*_RELATIONS)
 def _compare(call: Call) -> list[Value]:
     relation = _RELATIONS[call.type]
     for index in (1, 0):
-        number, other = call.number(index), call.inputs[1 - index]
-        if isinstance(other, Tensor) and number is not None and _small(number) and not _grows(call, other, index):
-            relation = _TURNED[relation] if index == 0 else relation
-            result = elementwise(call.draw, "Compare", other, call.name, relation=relation, value=number)
+        number, other = call.scalar(index), call.inputs[1 - index]
+        if (
+            isinstance(other, Tensor)
+            and number is not None
+            and _is_literal(number)
+            and not _broadcasts_up(call, other, index)
+        ):
+            relation = _MIRRORED[relation] if index == 0 else relation
+            result = elementwise(call.builder, "Compare", other, call.name, relation=relation, value=number)
             return [replace(result, boolean=True)]
     values = [value for value in call.inputs if value is not None]
-    return [replace(joined(call, "Compare", values, relation=relation), boolean=True)]
+    return [replace(combine(call, "Compare", values, relation=relation), boolean=True)]
 
 
 @operator("IsNaN")
 def _is_nan(call: Call) -> list[Value]:
     """A number that is none is unequal to itself."""
     tensor = call.tensor()
-    result = call.draw.draw("Compare", {"a": tensor, "b": tensor}, call.name, relation="!=")
-    return [replace(call.draw.like(result, tensor), boolean=True)]
+    result = call.builder.add_layer("Compare", {"a": tensor, "b": tensor}, call.name, relation="!=")
+    return [replace(call.builder.with_axes_of(result, tensor), boolean=True)]
 
 
 @operator("Not")
 def _not(call: Call) -> list[Value]:
     return [
-        replace(elementwise(call.draw, "ScaleShift", call.tensor(), call.name, scale=-1.0, shift=1.0), boolean=True)
+        replace(elementwise(call.builder, "ScaleShift", call.tensor(), call.name, scale=-1.0, shift=1.0), boolean=True)
     ]
 
 
 @operator("And", "Or")
 def _and(call: Call) -> list[Value]:
     values = [value for value in call.inputs if value is not None]
-    return [replace(joined(call, "Minimum" if call.type == "And" else "Maximum", values), boolean=True)]
+    return [replace(combine(call, "Minimum" if call.type == "And" else "Maximum", values), boolean=True)]
 
 
 @operator("Where")
 def _where(call: Call) -> list[Value]:
     values = [value for value in call.inputs if value is not None]
-    tensors, axes = call.draw.aligned(values)
-    result = call.draw.draw("Where", dict(zip(("condition", "a", "b"), tensors, strict=True)), call.name)
+    tensors, axes = call.builder.align(values)
+    result = call.builder.add_layer("Where", dict(zip(("condition", "a", "b"), tensors, strict=True)), call.name)
     return [Tensor(result.ref, result.spec, axes)]

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.graph_builder import Drawing
-from netloom.compile.importers.layer_graph.values import Constant, Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
+from netloom.compile.importers.layer_graph.values import Constant, Tensor, UnsupportedOperatorError, Value
 from netloom.compile.importers.onnx.operators.operator import Call, operator
 
 Layer = Callable[..., Sequence[Value | None]]
@@ -19,34 +19,38 @@ Layer = Callable[..., Sequence[Value | None]]
 def _attention(call: Call) -> Sequence[Value | None]:
     q, k, v = (call.tensor(place) for place in range(3))
     mask = call.inputs[3] if len(call.inputs) > 3 else None
-    if any(call.wanted[1:]) or any(value is not None for value in call.inputs[4:]) or call.get("softcap", 0.0):
-        raise Refusal("attention with a cache of earlier steps or with a soft cap is not supported")
+    if (
+        any(call.used_outputs[1:])
+        or any(value is not None for value in call.inputs[4:])
+        or call.attribute("softcap", 0.0)
+    ):
+        raise UnsupportedOperatorError("attention with a cache of earlier steps or with a soft cap is not supported")
     merged = q.rank == 3
     if merged:
-        heads = [int(call.get(name, 0)) for name in ("q_num_heads", "kv_num_heads")]
+        heads = [int(call.attribute(name, 0)) for name in ("q_num_heads", "kv_num_heads")]
         q, k, v = (
-            _apart(call, one, count) for one, count in zip((q, k, v), (heads[0], heads[1], heads[1]), strict=True)
+            _split_heads(call, one, count) for one, count in zip((q, k, v), (heads[0], heads[1], heads[1]), strict=True)
         )
-    keys_and_values = [repeated(call.draw, one, q.shape[-3]) for one in (k, v)]
-    scale = float(call.get("scale", 1 / math.sqrt(q.shape[-1])))
-    outputs = spelled(
-        call.layer, q, keys_and_values[0], keys_and_values[1], mask, scale, bool(call.get("is_causal", 0))
+    keys_and_values = [repeat_heads(call.builder, one, q.shape[-3]) for one in (k, v)]
+    scale = float(call.attribute("scale", 1 / math.sqrt(q.shape[-1])))
+    outputs = decompose_attention(
+        call.apply, q, keys_and_values[0], keys_and_values[1], mask, scale, bool(call.attribute("is_causal", 0))
     )
     if not merged:
         return outputs
-    transposed = call.layer("Transpose", outputs[0], perm=[0, 2, 1, 3])[0]
-    return call.layer("Reshape", transposed, Constant(np.array([0, 0, -1])))
+    transposed = call.apply("Transpose", outputs[0], perm=[0, 2, 1, 3])[0]
+    return call.apply("Reshape", transposed, Constant(np.array([0, 0, -1])))
 
 
-def _apart(call: Call, tensor: Tensor, heads: int) -> Tensor:
+def _split_heads(call: Call, tensor: Tensor, heads: int) -> Tensor:
     """(N, T, heads·width) as (N, heads, T, width)."""
-    tensor_4d = call.layer("Reshape", tensor, Constant(np.array([0, 0, heads, -1])))[0]
+    tensor_4d = call.apply("Reshape", tensor, Constant(np.array([0, 0, heads, -1])))[0]
     if not isinstance(tensor_4d, Tensor):
-        raise Refusal("its heads cannot be distinguished")
+        raise UnsupportedOperatorError("its heads cannot be distinguished")
     return replace(tensor_4d, axes=tuple(tensor_4d.axes[axis] for axis in (0, 2, 1, 3)))
 
 
-def repeated(draw: Drawing, value: Value, heads: int) -> Value:
+def repeat_heads(builder: GraphBuilder, value: Value, heads: int) -> Value:
     """Keys or values with each head repeated for the queries that share it.
 
     Raises:
@@ -54,18 +58,18 @@ def repeated(draw: Drawing, value: Value, heads: int) -> Value:
     """
     repeats, remainder = divmod(heads, value.shape[-3])
     if remainder:
-        raise Refusal(f"{heads} heads of queries cannot share {value.shape[-3]} key heads evenly")
+        raise UnsupportedOperatorError(f"{heads} heads of queries cannot share {value.shape[-3]} key heads evenly")
     if isinstance(value, Constant):
         return Constant(np.repeat(value.array, repeats, -3))
     if repeats == 1 or not value.axes[-3]:
         return value
-    repeated_value = draw.draw(
-        "Repeat", value, "repeat", axis=draw.single(value, value.rank - 3), times=repeats, each=True
+    repeated_value = builder.add_layer(
+        "Repeat", value, "repeat", axis=builder.single_axis(value, value.rank - 3), times=repeats, each=True
     )
-    return draw.like(repeated_value, value)
+    return builder.with_axes_of(repeated_value, value)
 
 
-def spelled(
+def decompose_attention(
     layer: Layer, q: Value, k: Value, v: Value, mask: Value | None, scale: float, causal: bool
 ) -> Sequence[Value | None]:
     """Attention as products, a sum with the mask, and a softmax; `layer` draws an operator."""

@@ -6,13 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from netloom.compile.importers.layer_graph.values import Refusal, Tensor, Value
+from netloom.compile.importers.layer_graph.values import Tensor, UnsupportedOperatorError, Value
 from netloom.compile.importers.onnx.operators.operator import KINDS, Call, operator
 
 
-def _equal(values: Sequence[int], label: str) -> int:
+def _uniform(values: Sequence[int], label: str) -> int:
     if len(set(values)) != 1:
-        raise Refusal(f"its {label} is {', '.join(map(str, values))}, but the layer has one value for all axes")
+        raise UnsupportedOperatorError(
+            f"its {label} is {', '.join(map(str, values))}, but the layer has one value for all axes"
+        )
     return int(values[0])
 
 
@@ -21,10 +23,10 @@ def _window(
 ) -> tuple[Tensor, list[int], list[int]]:
     """The tensor with unequal borders added, the borders that are left, and the strides."""
     axes = len(kernel)
-    strides = list(call.get("strides", [1] * axes))
-    dilations = list(call.get("dilations", [1] * axes))
-    pads = list(call.get("pads", [0] * 2 * axes))
-    mode = call.get("auto_pad", "NOTSET")
+    strides = list(call.attribute("strides", [1] * axes))
+    dilations = list(call.attribute("dilations", [1] * axes))
+    pads = list(call.attribute("pads", [0] * 2 * axes))
+    mode = call.attribute("auto_pad", "NOTSET")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
         pads = [0] * 2 * axes
         for axis in range(axes):
@@ -36,74 +38,80 @@ def _window(
     elif mode == "VALID":
         pads = [0] * 2 * axes
     if len(pads) != 2 * axes or len(strides) != axes:
-        raise Refusal("its values do not match its axes")
+        raise UnsupportedOperatorError("its values do not match its axes")
     if pads[:axes] != pads[axes:]:
         sides = tuple(value for place in reversed(range(axes)) for value in (pads[place], pads[place + axes]))
         if fill == -math.inf:
-            raise Refusal("its padding differs between the borders, which max pooling does not support")
-        tensor = call.draw.draw(f"ZeroPad{axes}d", tensor, "pad", sides=sides)
+            raise UnsupportedOperatorError(
+                "its padding differs between the borders, which max pooling does not support"
+            )
+        tensor = call.builder.add_layer(f"ZeroPad{axes}d", tensor, "pad", sides=sides)
         return tensor, [0] * axes, strides
     return tensor, pads[:axes], strides
 
 
 @operator("Conv")
 def _convolution(call: Call) -> list[Value]:
-    tensor, weight, bias = call.draw.straight(call.tensor()), call.needed(1), call.weight(2)
+    tensor, weight, bias = call.builder.to_batch_first(call.tensor()), call.required_array(1), call.constant_array(2)
     if tensor.rank not in KINDS or weight.ndim != tensor.rank:
-        raise Refusal(f"a convolution over {tensor.rank - 2} axes is not supported")
+        raise UnsupportedOperatorError(f"a convolution over {tensor.rank - 2} axes is not supported")
     kernel = list(weight.shape[2:])
     tensor, pads, strides = _window(call, kernel, tensor)
-    dilation = _equal(call.get("dilations", [1] * len(kernel)), "dilation")
+    dilation = _uniform(call.attribute("dilations", [1] * len(kernel)), "dilation")
     params: dict[str, Any] = {"padding": pads[0]}
     if len(set(pads)) > 1:
         if all(2 * pad == dilation * (length - 1) for pad, length in zip(pads, kernel, strict=True)):
             params = {"same": True}
         else:
             sides = tuple(pad for pad in reversed(pads) for _ in range(2))
-            tensor = call.draw.draw(f"ZeroPad{len(kernel)}d", tensor, "pad", sides=sides)
+            tensor = call.builder.add_layer(f"ZeroPad{len(kernel)}d", tensor, "pad", sides=sides)
             params = {"padding": 0}
     params |= {"kernel_size": kernel[0]} if len(set(kernel)) == 1 else {"kernel_shape": tuple(kernel)}
     stride = strides[0] if len(set(strides)) == 1 else 1
-    result = call.draw.draw(
-        *(f"Conv{KINDS[tensor.rank]}", tensor, call.base(1)),
+    result = call.builder.add_layer(
+        *(f"Conv{KINDS[tensor.rank]}", tensor, call.module_name(1)),
         filters=weight.shape[0],
         stride=stride,
         dilation=dilation,
-        groups=int(call.get("group", 1)),
+        groups=int(call.attribute("group", 1)),
         bias=bias is not None,
         weights={"weight": weight} | ({} if bias is None else {"bias": bias.reshape(-1)}),
-        weight=_origin(call),
+        weight=_weight_name(call),
         **params,
     )
     if len(set(strides)) > 1:
         for axis, step in enumerate(strides, 2):
             if step > 1:
-                result = call.draw.draw("Slice", result, "stride", axis=axis, step=step)
+                result = call.builder.add_layer("Slice", result, "stride", axis=axis, step=step)
     return [result]
 
 
-def _origin(call: Call) -> str:
+def _weight_name(call: Call) -> str:
     constant = call.constant(1)
     return constant.weight if constant else ""
 
 
 @operator("ConvTranspose")
-def _transposed(call: Call) -> list[Value]:
-    tensor, weight, bias = call.draw.straight(call.tensor()), call.needed(1), call.weight(2)
+def _conv_transpose(call: Call) -> list[Value]:
+    tensor, weight, bias = call.builder.to_batch_first(call.tensor()), call.required_array(1), call.constant_array(2)
     kernel = list(weight.shape[2:])
-    if tensor.rank not in KINDS or call.get("auto_pad", "NOTSET") != "NOTSET" or call.get("output_shape", []):
-        raise Refusal("only explicit padding of one to three axes is supported")
-    axes, groups = len(kernel), int(call.get("group", 1))
-    pads = call.get("pads", [0] * 2 * axes)
-    result = call.draw.draw(
-        *(f"ConvTranspose{KINDS[tensor.rank]}", tensor, call.base(1)),
+    if (
+        tensor.rank not in KINDS
+        or call.attribute("auto_pad", "NOTSET") != "NOTSET"
+        or call.attribute("output_shape", [])
+    ):
+        raise UnsupportedOperatorError("only explicit padding of one to three axes is supported")
+    axes, groups = len(kernel), int(call.attribute("group", 1))
+    pads = call.attribute("pads", [0] * 2 * axes)
+    result = call.builder.add_layer(
+        *(f"ConvTranspose{KINDS[tensor.rank]}", tensor, call.module_name(1)),
         filters=weight.shape[1] * groups,
         kernel_shape=tuple(kernel) if len(set(kernel)) > 1 else (),
         kernel_size=kernel[0],
-        stride=_equal(call.get("strides", [1] * axes), "stride"),
-        padding=_equal(pads, "padding"),
-        output_padding=_equal(call.get("output_padding", [0] * axes), "output padding"),
-        dilation=_equal(call.get("dilations", [1] * axes), "dilation"),
+        stride=_uniform(call.attribute("strides", [1] * axes), "stride"),
+        padding=_uniform(pads, "padding"),
+        output_padding=_uniform(call.attribute("output_padding", [0] * axes), "output padding"),
+        dilation=_uniform(call.attribute("dilations", [1] * axes), "dilation"),
         groups=groups,
         bias=bias is not None,
         weights={"weight": weight} | ({} if bias is None else {"bias": bias.reshape(-1)}),
@@ -113,22 +121,26 @@ def _transposed(call: Call) -> list[Value]:
 
 @operator("MaxPool", "AveragePool")
 def _pool(call: Call) -> list[Value | None]:
-    tensor = call.draw.straight(call.tensor())
-    kernel = list(call.get("kernel_shape", []))
-    if call.wanted[1:] and any(call.wanted[1:]):
-        raise Refusal("it returns the indices of its maxima")
-    if tensor.rank not in KINDS or len(kernel) != tensor.rank - 2 or set(call.get("dilations", [1])) != {1}:
-        raise Refusal("only windows without dilation over one to three axes are supported")
+    tensor = call.builder.to_batch_first(call.tensor())
+    kernel = list(call.attribute("kernel_shape", []))
+    if call.used_outputs[1:] and any(call.used_outputs[1:]):
+        raise UnsupportedOperatorError("it returns the indices of its maxima")
+    if tensor.rank not in KINDS or len(kernel) != tensor.rank - 2 or set(call.attribute("dilations", [1])) != {1}:
+        raise UnsupportedOperatorError("only windows without dilation over one to three axes are supported")
     is_max = call.type == "MaxPool"
     tensor, pads, strides = _window(call, kernel, tensor, -math.inf if is_max else 0.0)
-    if not is_max and any(pads) and not call.get("count_include_pad", 0):
-        raise Refusal("its means exclude the padding, which the layer does not support; use count_include_pad=True")
-    size = _equal(kernel, "window")
-    params: dict[str, Any] = {"kernel_size": size, "padding": _equal(pads, "padding")}
-    stride = _equal(strides, "stride")
+    if not is_max and any(pads) and not call.attribute("count_include_pad", 0):
+        raise UnsupportedOperatorError(
+            "its means exclude the padding, which the layer does not support; use count_include_pad=True"
+        )
+    size = _uniform(kernel, "window")
+    params: dict[str, Any] = {"kernel_size": size, "padding": _uniform(pads, "padding")}
+    stride = _uniform(strides, "stride")
     params |= {"stride": stride} if stride != size else {}
-    params |= {"ceil_mode": True} if call.get("ceil_mode", 0) else {}
-    result = call.draw.draw(f"{'Max' if is_max else 'Avg'}Pool{KINDS[tensor.rank]}", tensor, call.name, **params)
+    params |= {"ceil_mode": True} if call.attribute("ceil_mode", 0) else {}
+    result = call.builder.add_layer(
+        f"{'Max' if is_max else 'Avg'}Pool{KINDS[tensor.rank]}", tensor, call.name, **params
+    )
     return [result, None]
 
 
@@ -139,9 +151,9 @@ def _global(call: Call) -> list[Value]:
 
 def pooled(call: Call, kind: str, keep: bool) -> Tensor:
     """The mean or the largest number of each channel, with axes of length 1 in their places where these are kept."""
-    tensor = call.draw.straight(call.tensor())
+    tensor = call.builder.to_batch_first(call.tensor())
     spatial_axes = tensor.rank - 2
-    if keep and "Conv" in call.feeds:
-        return call.draw.draw(f"Adaptive{kind}Pool{KINDS[tensor.rank]}", tensor, call.name, size=1)
-    result = call.draw.draw(f"Global{kind}Pool", tensor, call.name)
+    if keep and "Conv" in call.reader_types:
+        return call.builder.add_layer(f"Adaptive{kind}Pool{KINDS[tensor.rank]}", tensor, call.name, size=1)
+    result = call.builder.add_layer(f"Global{kind}Pool", tensor, call.name)
     return Tensor(result.ref, result.spec, ((0,), (1,), *(((),) * spatial_axes if keep else ())))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.values import Refusal, Value
+from netloom.compile.importers.layer_graph.values import UnsupportedOperatorError, Value
 from netloom.compile.importers.onnx.operators.operator import KINDS, Call, elementwise, operator
 
 
@@ -19,19 +19,19 @@ def momentum(momentum_: float) -> dict[str, float]:
 
 @operator("BatchNormalization")
 def _batch_norm(call: Call) -> list[Value | None]:
-    tensor = call.draw.straight(call.tensor())
-    scale, bias, mean, var = (call.needed(place).reshape(-1) for place in range(1, 5))
-    if call.get("training_mode", 0):
-        raise Refusal("the file contains a network in training mode; export it after model.eval()")
+    tensor = call.builder.to_batch_first(call.tensor())
+    scale, bias, mean, var = (call.required_array(place).reshape(-1) for place in range(1, 5))
+    if call.attribute("training_mode", 0):
+        raise UnsupportedOperatorError("the file contains a network in training mode; export it after model.eval()")
     kind = {2: "1d", 3: "1d", 4: "2d", 5: "3d"}.get(tensor.rank)
     if kind is None:
-        raise Refusal(f"it does not accept {tensor.rank} axes")
+        raise UnsupportedOperatorError(f"it does not accept {tensor.rank} axes")
     weights = {"weight": scale, "bias": bias, "running_mean": mean, "running_var": var}
-    result = call.draw.draw(
-        *(f"BatchNorm{kind}", tensor, call.base(1)),
-        epsilon=round(float(call.get("epsilon", 1e-5)), 12),
+    result = call.builder.add_layer(
+        *(f"BatchNorm{kind}", tensor, call.module_name(1)),
+        epsilon=round(float(call.attribute("epsilon", 1e-5)), 12),
         weights={**weights, "num_batches_tracked": np.zeros((), np.int64)},
-        **momentum(1 - float(call.get("momentum", 0.9))),
+        **momentum(1 - float(call.attribute("momentum", 0.9))),
     )
     return [result, None, None, None, None]
 
@@ -40,53 +40,63 @@ def _batch_norm(call: Call) -> list[Value | None]:
 def _layer_norm(call: Call) -> list[Value | None]:
     tensor = call.tensor()
     axis_count = tensor.rank - call.axis(-1)
-    tensor = call.draw.last(tensor, axis_count)
+    tensor = call.builder.move_last(tensor, axis_count)
     shape = tuple(tensor.length(axis) for axis in range(tensor.rank - axis_count, tensor.rank))
-    weights = {"weight": np.broadcast_to(call.needed(1), shape).copy()}
+    weights = {"weight": np.broadcast_to(call.required_array(1), shape).copy()}
     kind = "RMSNorm"
     if call.type == "LayerNormalization":
-        kind, bias = "LayerNorm", call.weight(2)
+        kind, bias = "LayerNorm", call.constant_array(2)
         weights["bias"] = np.zeros(shape, np.float32) if bias is None else np.broadcast_to(bias, shape).copy()
-    epsilon = round(float(call.get("epsilon", 1e-5)), 12)
-    result = call.draw.draw(kind, tensor, call.base(1), epsilon=epsilon, axes=axis_count, weights=weights)
-    return [call.draw.like(result, tensor), None, None]
+    epsilon = round(float(call.attribute("epsilon", 1e-5)), 12)
+    result = call.builder.add_layer(
+        kind, tensor, call.module_name(1), epsilon=epsilon, axes=axis_count, weights=weights
+    )
+    return [call.builder.with_axes_of(result, tensor), None, None]
 
 
 @operator("InstanceNormalization")
 def _instance_norm(call: Call) -> list[Value]:
-    tensor = call.draw.straight(call.tensor())
+    tensor = call.builder.to_batch_first(call.tensor())
     if tensor.rank not in KINDS:
-        raise Refusal(f"it does not accept {tensor.rank} axes")
-    scale, bias = call.needed(1).reshape(-1), call.needed(2).reshape(-1)
+        raise UnsupportedOperatorError(f"it does not accept {tensor.rank} axes")
+    scale, bias = call.required_array(1).reshape(-1), call.required_array(2).reshape(-1)
     affine = bool(np.any(scale != 1) or np.any(bias != 0))
     weights = {"weight": scale, "bias": bias} if affine else None
-    epsilon = round(float(call.get("epsilon", 1e-5)), 12)
+    epsilon = round(float(call.attribute("epsilon", 1e-5)), 12)
     kind = f"InstanceNorm{KINDS[tensor.rank]}"
-    return [call.draw.draw(kind, tensor, call.base(1), epsilon=epsilon, affine=affine, weights=weights)]
+    return [call.builder.add_layer(kind, tensor, call.module_name(1), epsilon=epsilon, affine=affine, weights=weights)]
 
 
 @operator("GroupNormalization")
 def _group_norm(call: Call) -> list[Value]:
-    tensor = call.draw.straight(call.tensor())
-    groups, channels = int(call.get("num_groups", 1)), tensor.length(1)
+    tensor = call.builder.to_batch_first(call.tensor())
+    groups, channels = int(call.attribute("num_groups", 1)), tensor.length(1)
     weights = {}
     for part, index in (("weight", 1), ("bias", 2)):
-        per_group = call.needed(index).reshape(-1)
+        per_group = call.required_array(index).reshape(-1)
         weights[part] = np.repeat(per_group, channels // per_group.size)
-    epsilon = round(float(call.get("epsilon", 1e-5)), 12)
-    return [call.draw.draw("GroupNorm", tensor, call.base(1), groups=groups, epsilon=epsilon, weights=weights)]
+    epsilon = round(float(call.attribute("epsilon", 1e-5)), 12)
+    return [
+        call.builder.add_layer(
+            "GroupNorm", tensor, call.module_name(1), groups=groups, epsilon=epsilon, weights=weights
+        )
+    ]
 
 
 @operator("LRN")
 def _response_norm(call: Call) -> list[Value]:
-    params = {"size": int(call.get("size", 5)), "alpha": round(call.get("alpha", 1e-4), 9)}
-    params |= {"beta": round(call.get("beta", 0.75), 9), "k": call.get("bias", 1.0)}
-    return [call.draw.draw("LocalResponseNorm", call.draw.straight(call.tensor()), call.name, **params)]
+    params = {"size": int(call.attribute("size", 5)), "alpha": round(call.attribute("alpha", 1e-4), 9)}
+    params |= {"beta": round(call.attribute("beta", 0.75), 9), "k": call.attribute("bias", 1.0)}
+    return [
+        call.builder.add_layer("LocalResponseNorm", call.builder.to_batch_first(call.tensor()), call.name, **params)
+    ]
 
 
 @operator("LpNormalization")
 def _unit(call: Call) -> list[Value]:
-    if call.get("p", 2) != 2:
-        raise Refusal("only the L2 norm is supported")
+    if call.attribute("p", 2) != 2:
+        raise UnsupportedOperatorError("only the L2 norm is supported")
     tensor = call.tensor()
-    return [elementwise(call.draw, "Normalize", tensor, call.name, axis=call.draw.single(tensor, call.axis()))]
+    return [
+        elementwise(call.builder, "Normalize", tensor, call.name, axis=call.builder.single_axis(tensor, call.axis()))
+    ]

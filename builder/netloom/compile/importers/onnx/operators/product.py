@@ -4,82 +4,89 @@ from __future__ import annotations
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.attention import attended
-from netloom.compile.importers.layer_graph.values import Array, Constant, Refusal, Tensor, Value, padded
+from netloom.compile.importers.layer_graph.attention import match_attention
+from netloom.compile.importers.layer_graph.values import (
+    Array,
+    Constant,
+    Tensor,
+    UnsupportedOperatorError,
+    Value,
+    pad_rank,
+)
 from netloom.compile.importers.onnx.operators.operator import Call, operator
 
 
 def linear(call: Call, tensor: Tensor, weight: Array, bias: Array | None, name: str, origin: str = "") -> Tensor:
     """`weight` is (units, features), as PyTorch keeps it."""
-    tensor = call.draw.last(tensor)
+    tensor = call.builder.move_last(tensor)
     if tensor.spec.kind not in ("vector", "sequence", "image"):
-        raise Refusal(f"a linear layer does not accept {tensor.spec}")
+        raise UnsupportedOperatorError(f"a linear layer does not accept {tensor.spec}")
     weights = {"weight": weight} | ({} if bias is None else {"bias": bias.reshape(-1)})
-    result = call.draw.draw(
+    result = call.builder.add_layer(
         *("Linear", tensor, name), units=weight.shape[0], bias=bias is not None, weights=weights, weight=origin
     )
-    return call.draw.like(result, tensor)
+    return call.builder.with_axes_of(result, tensor)
 
 
 @operator("Gemm")
 def _gemm(call: Call) -> list[Value]:
-    alpha, beta = call.get("alpha", 1.0), call.get("beta", 1.0)
-    weight = call.needed(1)
-    if call.get("transA", 0) or weight.ndim != 2 or call.tensor().rank != 2:
-        raise Refusal("only products of rows with constant weights are supported")
-    is_transposed = bool(call.get("transB", 0))
+    alpha, beta = call.attribute("alpha", 1.0), call.attribute("beta", 1.0)
+    weight = call.required_array(1)
+    if call.attribute("transA", 0) or weight.ndim != 2 or call.tensor().rank != 2:
+        raise UnsupportedOperatorError("only products of rows with constant weights are supported")
+    is_transposed = bool(call.attribute("transB", 0))
     weight = weight if is_transposed else weight.T
-    bias = call.weight(2)
+    bias = call.constant_array(2)
     if bias is not None and bias.size not in (1, weight.shape[0]):
-        raise Refusal("its bias must have one value per unit")
+        raise UnsupportedOperatorError("its bias must have one value per unit")
     if bias is not None:
         bias = np.broadcast_to(bias.reshape(-1) * np.float32(beta), (weight.shape[0],)).copy()
     constant = call.constant(1)
     origin = constant.weight if constant and is_transposed and alpha == 1 else ""
     weight = weight if alpha == 1 else weight * np.float32(alpha)
-    return [linear(call, call.tensor(), weight, bias, call.base(1), origin)]
+    return [linear(call, call.tensor(), weight, bias, call.module_name(1), origin)]
 
 
 @operator("MatMul")
 def _matmul(call: Call) -> list[Value]:
     a, b = call.inputs[0], call.inputs[1]
     if isinstance(a, Tensor) and isinstance(b, Constant) and b.array.ndim == 2:
-        return [linear(call, a, b.array.T, None, call.base(1))]
-    if isinstance(a, Tensor) and isinstance(b, Constant) and _spread(a, b):
-        return [_each(call, a, b)]
+        return [linear(call, a, b.array.T, None, call.module_name(1))]
+    if isinstance(a, Tensor) and isinstance(b, Constant) and _is_per_matrix(a, b):
+        return [_multiply_each(call, a, b)]
     if not isinstance(a, Tensor):
-        a = call.draw.constant(_fixed(a), call.tensor(1))
+        a = call.builder.add_constant(_required_constant(a), call.tensor(1))
     if not isinstance(b, Tensor):
-        b = call.draw.constant(_fixed(b), a)
-    return [attended(call.draw, a, b, call.name) or product(call, a, b)]
+        b = call.builder.add_constant(_required_constant(b), a)
+    return [match_attention(call.builder, a, b, call.name) or product(call, a, b)]
 
 
-def _spread(a: Tensor, b: Constant) -> bool:
+def _is_per_matrix(a: Tensor, b: Constant) -> bool:
     """Whether rows of all examples stand side by side and are multiplied by several fixed matrices, one each."""
     return a.rank == 3 == len(b.shape) and 0 in a.axes[1] and len(a.axes[0]) < 2 and len(a.axes[2]) == 1
 
 
-def _each(call: Call, a: Tensor, b: Constant) -> Tensor:
+def _multiply_each(call: Call, a: Tensor, b: Constant) -> Tensor:
     """(E or 1, N·T, D) times E matrices, drawn as (N, E or 1, T, D) times them."""
     leading, row, column = a.axes
     others = [part for part in row if part != 0]
     if len(others) > 1 or b.array.dtype != np.float32:
-        raise Refusal("its rows combine more than two axes")
+        raise UnsupportedOperatorError("its rows combine more than two axes")
     order = [leading[0] if leading else None, others[0] if others else None, column[0]]
-    inputs = {"a": call.draw.arranged(a, order), "b": call.draw.constant(b, _plain(a))}
-    result = call.draw.draw("MatMul", inputs, call.name)
+    inputs = {"a": call.builder.reorder(a, order), "b": call.builder.add_constant(b, _batch_view(a))}
+    result = call.builder.add_layer("MatMul", inputs, call.name)
     rows = tuple(0 if part == 0 else 2 for part in row) if others else (0,)
     return Tensor(result.ref, result.spec, ((1,), rows, (3,)) if others else ((1,), (0,), (3,)))
 
 
-def _plain(tensor: Tensor) -> Tensor:
+def _batch_view(tensor: Tensor) -> Tensor:
     """The tensor with the batch in front, and three axes of the file behind it."""
     return Tensor(tensor.ref, tensor.spec, ((0,), (), (), ()))
 
 
-def _fixed(value: Value | None) -> Constant:
+def _required_constant(value: Value | None) -> Constant:
     if not isinstance(value, Constant):
-        raise Refusal("an input is missing")
+        raise UnsupportedOperatorError("an input is missing")
     return value
 
 
@@ -87,13 +94,13 @@ def product(call: Call, a: Tensor, b: Tensor) -> Tensor:
     """The matrices of two tensors multiplied."""
     rank = max(a.rank, b.rank)
     if min(a.rank, b.rank) < 2:
-        raise Refusal("a product with a single row is not supported")
-    a, b = padded(a, rank), padded(b, rank)
+        raise UnsupportedOperatorError("a product with a single row is not supported")
+    a, b = pad_rank(a, rank), pad_rank(b, rank)
     if a.batch != b.batch or a.batch >= rank - 2:
-        raise Refusal("the batch axis must be the same leading axis of both matrices")
+        raise UnsupportedOperatorError("the batch axis must be the same leading axis of both matrices")
     ends = [(tensor.axes[-2], tensor.axes[-1]) for tensor in (a, b)]
     if any(len(group) > 1 for pair in ends for group in pair):
-        raise Refusal("its matrices combine more than two axes")
+        raise UnsupportedOperatorError("its matrices combine more than two axes")
     parts: list[tuple[int, int]] = []
     for axis in range(rank - 2):
         width = max(sum(inner != 0 for inner in tensor.axes[axis]) for tensor in (a, b))
@@ -113,9 +120,9 @@ def product(call: Call, a: Tensor, b: Tensor) -> Tensor:
         is_transposed = None not in last_axes and [*front, *last_axes[::-1]] == list(range(1, len(tensor.spec.shape)))
         if is_transposed:
             params[f"transpose_{port}"] = True
-        inputs[port] = call.draw.arranged(tensor, [*front, *(last_axes[::-1] if is_transposed else last_axes)])
-    result = call.draw.draw("MatMul", inputs, call.name, **params)
-    call.draw.products[result.ref] = (a, b)
+        inputs[port] = call.builder.reorder(tensor, [*front, *(last_axes[::-1] if is_transposed else last_axes)])
+    result = call.builder.add_layer("MatMul", inputs, call.name, **params)
+    call.builder.products[result.ref] = (a, b)
     numbers = {part: number for number, part in enumerate(parts, 1)}
     axes: list[tuple[int, ...]] = []
     for axis in range(rank - 2):
@@ -129,14 +136,14 @@ def product(call: Call, a: Tensor, b: Tensor) -> Tensor:
 
 @operator("Einsum")
 def _einsum(call: Call) -> list[Value]:
-    equation = str(call.get("equation", "")).replace(" ", "")
-    tensors = [call.draw.straight(call.tensor(place)) for place in range(len(call.inputs))]
+    equation = str(call.attribute("equation", "")).replace(" ", "")
+    tensors = [call.builder.to_batch_first(call.tensor(place)) for place in range(len(call.inputs))]
     ports = "abcd" if len(tensors) > 1 else ("in",)
-    return [call.draw.draw("Einsum", dict(zip(ports, tensors, strict=False)), call.name, equation=equation)]
+    return [call.builder.add_layer("Einsum", dict(zip(ports, tensors, strict=False)), call.name, equation=equation)]
 
 
 @operator("BiasedMatMul")
 def _biased(call: Call) -> list[Value]:
     """A product and what is added to it; files know no operator of this name, the importer makes it."""
-    name = call.base(1) if call.base(1) != call.name else call.base(2)
-    return [linear(call, call.tensor(), call.needed(1).T, call.needed(2), name)]
+    name = call.module_name(1) if call.module_name(1) != call.name else call.module_name(2)
+    return [linear(call, call.tensor(), call.required_array(1).T, call.required_array(2), name)]

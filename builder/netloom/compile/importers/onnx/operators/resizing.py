@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from netloom.compile.importers.layer_graph.values import Refusal, Value
-from netloom.compile.importers.onnx.operators.operator import KINDS, Call, operator, placed
+from netloom.compile.importers.layer_graph.values import UnsupportedOperatorError, Value, normalize_axis
+from netloom.compile.importers.onnx.operators.operator import KINDS, Call, operator
 
 
 @operator("Pad")
 def _pad(call: Call) -> list[Value]:
-    tensor = call.draw.straight(call.tensor())
-    pads = call.whole(1, "pads") or []
-    axes = call.whole(3, "axes") if len(call.inputs) > 3 else None
+    tensor = call.builder.to_batch_first(call.tensor())
+    pads = call.integers(1, "pads") or []
+    axes = call.integers(3, "axes") if len(call.inputs) > 3 else None
     if axes is not None:
         all_pads = [0] * 2 * tensor.rank
         for number, axis in enumerate(axes):
-            all_pads[placed(axis, tensor.rank)] = pads[number]
-            all_pads[placed(axis, tensor.rank) + tensor.rank] = pads[number + len(axes)]
+            all_pads[normalize_axis(axis, tensor.rank)] = pads[number]
+            all_pads[normalize_axis(axis, tensor.rank) + tensor.rank] = pads[number + len(axes)]
         pads = all_pads
     if len(pads) != 2 * tensor.rank:
-        raise Refusal("its padding does not match its axes")
+        raise UnsupportedOperatorError("its padding does not match its axes")
     if not any(pads):
         return [tensor]
-    mode = call.get("mode", "constant")
-    value = call.number(2) if len(call.inputs) > 2 else call.get("value", 0.0)
+    mode = call.attribute("mode", "constant")
+    value = call.scalar(2) if len(call.inputs) > 2 else call.attribute("value", 0.0)
     value = value or 0.0
     rank, extra_axes = tensor.rank, 0
     first = min(axis for axis in range(rank) if pads[axis] or pads[axis + rank])
     if first == 0:
-        raise Refusal("it would add examples to the batch")
+        raise UnsupportedOperatorError("it would add examples to the batch")
     while first + extra_axes < 2 or rank + extra_axes < 3:
         extra_axes += 1  # a sequence (N, T, D) is padded along T as an image with one channel
     if rank + extra_axes not in KINDS:
-        raise Refusal(f"borders of {rank} axes is not supported")
-    lifted = call.draw.reshaped(tensor, [*(1,) * extra_axes, *tensor.shape[1:]]) if extra_axes else tensor
+        raise UnsupportedOperatorError(f"borders of {rank} axes is not supported")
+    lifted = call.builder.reshape(tensor, [*(1,) * extra_axes, *tensor.shape[1:]]) if extra_axes else tensor
     sides = tuple(
         number for axis in reversed(range(2 - extra_axes, rank)) for number in (pads[axis], pads[axis + rank])
     )
@@ -43,34 +43,37 @@ def _pad(call: Call) -> list[Value]:
     params: dict[str, Any] = {"padding": sides[0]} if len(set(sides)) == 1 else {"sides": sides}
     params |= {"value": float(value)} if mode == "constant" and value else {}
     if min(sides) < 0 or mode not in kind:
-        raise Refusal("its padding is negative or of an unknown mode")
-    result = call.draw.draw(f"{kind[mode]}{KINDS[rank + extra_axes]}", lifted, call.name, **params)
+        raise UnsupportedOperatorError("its padding is negative or of an unknown mode")
+    result = call.builder.add_layer(f"{kind[mode]}{KINDS[rank + extra_axes]}", lifted, call.name, **params)
     if extra_axes:
-        result = call.draw.reshaped(result, [result.size(axis) for axis in range(1 + extra_axes, rank + extra_axes)])
+        result = call.builder.reshape(result, [result.size(axis) for axis in range(1 + extra_axes, rank + extra_axes)])
     return [result]
 
 
 @operator("Resize", "Upsample")
 def _resize(call: Call) -> list[Value]:
-    tensor = call.draw.straight(call.tensor())
+    tensor = call.builder.to_batch_first(call.tensor())
     if tensor.rank not in KINDS:
-        raise Refusal(f"it does not accept {tensor.rank} axes")
-    mode, coordinates = call.get("mode", "nearest"), call.get("coordinate_transformation_mode", "half_pixel")
+        raise UnsupportedOperatorError(f"it does not accept {tensor.rank} axes")
+    mode, coordinates = (
+        call.attribute("mode", "nearest"),
+        call.attribute("coordinate_transformation_mode", "half_pixel"),
+    )
     scales_index = 1 if call.type == "Upsample" else 2
-    scales, sizes = call.weight(scales_index), call.weight(3) if len(call.inputs) > 3 else None
+    scales, sizes = call.constant_array(scales_index), call.constant_array(3) if len(call.inputs) > 3 else None
     params: dict[str, Any] = {"mode": {"nearest": "nearest", "linear": "linear", "cubic": "bicubic"}.get(mode, mode)}
     if mode == "nearest":
-        rounding = call.get("nearest_mode", "round_prefer_floor")
+        rounding = call.attribute("nearest_mode", "round_prefer_floor")
         if call.type == "Resize" and (coordinates, rounding) not in (("asymmetric", "floor"),):
-            raise Refusal(
+            raise UnsupportedOperatorError(
                 f"nearest interpolation with {coordinates} and {rounding} is not supported; use asymmetric and floor"
             )
     elif coordinates == "align_corners":
         params["align_corners"] = True
     elif coordinates not in ("half_pixel", "pytorch_half_pixel"):
-        raise Refusal(f"the coordinate transformation {coordinates} is not supported")
-    if mode == "cubic" and abs(call.get("cubic_coeff_a", -0.75) + 0.75) > 1e-6:
-        raise Refusal("its cubic coefficient differs from PyTorch's")
+        raise UnsupportedOperatorError(f"the coordinate transformation {coordinates} is not supported")
+    if mode == "cubic" and abs(call.attribute("cubic_coeff_a", -0.75) + 0.75) > 1e-6:
+        raise UnsupportedOperatorError("its cubic coefficient differs from PyTorch's")
     if scales is not None and scales.size == tensor.rank:
         factors = [float(scale) for scale in scales[2:]]
         if len(set(factors)) == 1 and not (mode != "nearest" and coordinates == "align_corners"):
@@ -80,13 +83,13 @@ def _resize(call: Call) -> list[Value]:
     elif sizes is not None and sizes.size == tensor.rank:
         params["size"] = tuple(int(size) for size in sizes[2:])
     else:
-        raise Refusal("its output size is missing")
-    return [call.draw.draw("Upsample", tensor, call.name, **params)]
+        raise UnsupportedOperatorError("its output size is missing")
+    return [call.builder.add_layer("Upsample", tensor, call.name, **params)]
 
 
 @operator("DepthToSpace", "SpaceToDepth")
-def _shuffle(call: Call) -> list[Value]:
-    tensor, factor = call.draw.straight(call.tensor()), int(call.get("blocksize", 1))
-    if call.type == "SpaceToDepth" or call.get("mode", "DCR") != "CRD":
-        raise Refusal("only the order CRD, which PyTorch uses, is supported")
-    return [call.draw.draw("PixelShuffle", tensor, call.name, factor=factor)]
+def _depth_to_space(call: Call) -> list[Value]:
+    tensor, factor = call.builder.to_batch_first(call.tensor()), int(call.attribute("blocksize", 1))
+    if call.type == "SpaceToDepth" or call.attribute("mode", "DCR") != "CRD":
+        raise UnsupportedOperatorError("only the order CRD, which PyTorch uses, is supported")
+    return [call.builder.add_layer("PixelShuffle", tensor, call.name, factor=factor)]

@@ -6,60 +6,62 @@ import math
 from dataclasses import replace
 
 from netloom.compile.importers.layer_graph.reshaping import broadcast_to, reshape
-from netloom.compile.importers.layer_graph.values import Refusal, Tensor, Value
-from netloom.compile.importers.onnx.operators.operator import Call, operator, placed
+from netloom.compile.importers.layer_graph.values import Tensor, UnsupportedOperatorError, Value, normalize_axis
+from netloom.compile.importers.onnx.operators.operator import Call, operator
 
 
 @operator("Reshape")
 def _reshape(call: Call) -> list[Value]:
-    target = call.whole(1, "shape")
-    return [reshape(call.draw, call.tensor(), target or [], bool(call.get("allowzero", 0)))]
+    target = call.integers(1, "shape")
+    return [reshape(call.builder, call.tensor(), target or [], bool(call.attribute("allowzero", 0)))]
 
 
 @operator("Flatten")
 def _flatten(call: Call) -> list[Value]:
-    tensor, axis = call.tensor(), int(call.get("axis", 1))
+    tensor, axis = call.tensor(), int(call.attribute("axis", 1))
     axis = axis + call.tensor().rank if axis < 0 else axis
     shape = tensor.shape
-    return [reshape(call.draw, tensor, [math.prod(shape[:axis]), math.prod(shape[axis:])], False)]
+    return [reshape(call.builder, tensor, [math.prod(shape[:axis]), math.prod(shape[axis:])], False)]
 
 
 @operator("Transpose")
 def _transpose(call: Call) -> list[Value]:
     tensor = call.tensor()
-    order = call.get("perm", list(range(tensor.rank))[::-1])
+    order = call.attribute("perm", list(range(tensor.rank))[::-1])
     if sorted(order) != list(range(tensor.rank)):
-        raise Refusal("its order must name each axis once")
+        raise UnsupportedOperatorError("its order must name each axis once")
     return [replace(tensor, axes=tuple(tensor.axes[axis] for axis in order))]
 
 
 @operator("Squeeze")
 def _squeeze(call: Call) -> list[Value]:
     tensor = call.tensor()
-    axes = call.whole(1, "axes")
+    axes = call.integers(1, "axes")
     if axes is None:
         axes = [axis for axis in range(tensor.rank) if tensor.length(axis) == 1]
-    removed = {placed(axis, tensor.rank) for axis in axes}
+    removed = {normalize_axis(axis, tensor.rank) for axis in axes}
     if any(tensor.length(axis) != 1 for axis in removed):
-        raise Refusal("a removed axis must have the length 1, and the batch axis cannot be removed")
-    return [reshape(call.draw, tensor, [size for axis, size in enumerate(tensor.shape) if axis not in removed], False)]
+        raise UnsupportedOperatorError("a removed axis must have the length 1, and the batch axis cannot be removed")
+    return [
+        reshape(call.builder, tensor, [size for axis, size in enumerate(tensor.shape) if axis not in removed], False)
+    ]
 
 
 @operator("Unsqueeze")
 def _unsqueeze(call: Call) -> list[Value]:
     tensor = call.tensor()
-    axes = call.whole(1, "axes") or []
+    axes = call.integers(1, "axes") or []
     rank = tensor.rank + len(axes)
     groups = list(tensor.axes)
-    for axis in sorted(placed(axis, rank) for axis in axes):
+    for axis in sorted(normalize_axis(axis, rank) for axis in axes):
         groups.insert(axis, ())
     return [replace(tensor, axes=tuple(groups))]
 
 
 @operator("Expand")
 def _expand(call: Call) -> list[Value]:
-    target = [int(size) for size in call.needed(1).reshape(-1)]
-    return [broadcast_to(call.draw, call.tensor(), target, call.name)]
+    target = [int(size) for size in call.required_array(1).reshape(-1)]
+    return [broadcast_to(call.builder, call.tensor(), target, call.name)]
 
 
 @operator("Concat")
@@ -68,27 +70,28 @@ def _concat(call: Call) -> list[Value]:
     first = next(value for value in values if isinstance(value, Tensor))
     axis = call.axis(0, first.rank)
     tensors = [
-        value if isinstance(value, Tensor) else call.draw.constant(value, first, value.weight) for value in values
+        value if isinstance(value, Tensor) else call.builder.add_constant(value, first, value.weight)
+        for value in values
     ]
     if axis in (first.batch,):
-        raise Refusal("it would mix the examples of a batch")
+        raise UnsupportedOperatorError("it would mix the examples of a batch")
     inputs = []
     for tensor in tensors:
         if tensor.rank != first.rank or tensor.batch != first.batch:
-            raise Refusal("the batch axis differs between its inputs")
+            raise UnsupportedOperatorError("the batch axis differs between its inputs")
         if any(
             len(group) != 1 for place, group in enumerate(tensor.axes) if place != axis and group and 0 not in group
         ):
-            raise Refusal("its axes combine several axes")
+            raise UnsupportedOperatorError("its axes combine several axes")
         inputs.append(tensor)
     other_axes = [place for place in range(first.rank) if place not in (axis, first.batch)]
     if len({tensor.axes for tensor in inputs}) == 1 and len(first.axes[axis]) == 1:
         port_axis, axes = first.axes[axis][0], first.axes
     else:
         if any(len(tensor.axes[tensor.batch]) != 1 for tensor in inputs):
-            raise Refusal("the batch axis is merged with another axis")
+            raise UnsupportedOperatorError("the batch axis is merged with another axis")
         inputs = [
-            call.draw.arranged(
+            call.builder.reorder(
                 tensor,
                 [
                     tensor.axes[place][0] if tensor.axes[place] else None
@@ -108,7 +111,7 @@ def _concat(call: Call) -> list[Value]:
     for start in range(1, len(inputs), 15):
         group = [result, *inputs[start : start + 15]]
         params = {"count": len(group)} if len(group) > 2 else {}
-        result = call.draw.draw(
+        result = call.builder.add_layer(
             *("Concat", dict(zip("abcdefghijklmnop", group, strict=False)), call.name), axis=port_axis, **params
         )
     return [Tensor(result.ref, result.spec, axes)]

@@ -4,38 +4,45 @@ from __future__ import annotations
 
 import numpy as np
 
-from netloom.compile.importers.layer_graph.values import Array, Constant, Refusal, Tensor, Value
-from netloom.compile.importers.onnx.operators.operator import Call, operator, placed
+from netloom.compile.importers.layer_graph.values import (
+    Array,
+    Constant,
+    Tensor,
+    UnsupportedOperatorError,
+    Value,
+    normalize_axis,
+)
+from netloom.compile.importers.onnx.operators.operator import Call, operator
 
 
-def waves(length: int) -> tuple[Array, Array]:
+def dft_matrices(length: int) -> tuple[Array, Array]:
     """Cosines and sines with a minus, (length // 2 + 1, length) each, for the real and the imaginary part."""
     angles = 2 * np.pi * (np.outer(np.arange(length // 2 + 1), np.arange(length)) % length) / length
     return np.cos(angles).astype(np.float32), (-np.sin(angles)).astype(np.float32)
 
 
-def transformed(call: Call, tensor: Tensor, weight: Array) -> Tensor:
+def multiply_frozen(call: Call, tensor: Tensor, weight: Array) -> Tensor:
     """The last axis times fixed numbers, (units, length), that training leaves as they are."""
-    ready = call.draw.last(tensor)
-    result = call.draw.draw(
+    ready = call.builder.move_last(tensor)
+    result = call.builder.add_layer(
         *("Linear", ready, call.name), units=len(weight), bias=False, weights={"weight": weight}, frozen=True
     )
-    return call.draw.like(result, ready)
+    return call.builder.with_axes_of(result, ready)
 
 
 @operator("DFT")
 def _dft(call: Call) -> list[Value]:
     """Real numbers, (…, length, 1), to frequencies from 0 up, (…, length // 2 + 1, 2)."""
     tensor = call.tensor()
-    requested = call.number(2) if len(call.inputs) > 2 else call.get("axis", -2)
-    axis = placed(int(-2 if requested is None else requested), tensor.rank)
-    length = call.number(1) if len(call.inputs) > 1 else None
-    if axis != tensor.rank - 2 or tensor.axes[-1] or call.get("inverse", 0) or not call.get("onesided", 0):
-        raise Refusal("only the one-sided transform of real numbers along the last axis is supported")
+    requested = call.scalar(2) if len(call.inputs) > 2 else call.attribute("axis", -2)
+    axis = normalize_axis(int(-2 if requested is None else requested), tensor.rank)
+    length = call.scalar(1) if len(call.inputs) > 1 else None
+    if axis != tensor.rank - 2 or tensor.axes[-1] or call.attribute("inverse", 0) or not call.attribute("onesided", 0):
+        raise UnsupportedOperatorError("only the one-sided transform of real numbers along the last axis is supported")
     if length is not None and int(length) != tensor.length(axis):
-        raise Refusal("it truncates or pads its input")
+        raise UnsupportedOperatorError("it truncates or pads its input")
     signal = Tensor(tensor.ref, tensor.spec, tensor.axes[:-1])
-    components = np.stack(waves(signal.length(-1)), axis=1)  # (frequencies, 2, length)
-    transformed_ = transformed(call, signal, components.reshape(-1, components.shape[2]))
+    components = np.stack(dft_matrices(signal.length(-1)), axis=1)  # (frequencies, 2, length)
+    transformed_ = multiply_frozen(call, signal, components.reshape(-1, components.shape[2]))
     shape = Constant(np.array([*transformed_.shape[:-1], len(components), 2]))
-    return list(call.layer("Reshape", transformed_, shape))  # type: ignore[arg-type]
+    return list(call.apply("Reshape", transformed_, shape))  # type: ignore[arg-type]
