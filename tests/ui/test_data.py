@@ -239,7 +239,7 @@ def test_a_network_is_started_for_the_data_that_is_shown(home: Path) -> None:
     app = opened("Overview")
     app.radio[0].set_value(older).run()
     begin = next(button for button in app.button if button.label == "Dense layers")
-    assert not any("Tumours" in button.label for button in app.button)  # the template's own data is no help here
+    assert not any("Breast cancer" in button.label for button in app.button)  # the template's own data is no help here
     begin.click().run()
     project = project_of(store)
     assert (project.data.dataset, project.name) == (older, "sales")

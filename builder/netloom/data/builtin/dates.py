@@ -44,7 +44,7 @@ class Dates(Dataset):
     title = "Dates in words"
     kind = "text"
     task = "seq2seq"
-    summary = "Dates as people write them: write each in ISO form, such as 2024-05-31"
+    summary = "Dates as people write them, to convert to ISO 8601, such as 2024-05-31"
 
     rows: Rows = Field(2500, description="How many dates")
     first: int = Field(1990, ge=1900, le=2099, description="The first year")

@@ -14,8 +14,8 @@ class CartPole(Environment):
     """A pole on a cart, https://gymnasium.farama.org/environments/classic_control/cart_pole/."""
 
     name = "cartpole"
-    title = "CartPole: balance a pole"
-    summary = "Push a cart to the left or the right so that the pole on it stays up; each step that it does counts 1"
+    title = "CartPole"
+    summary = "Push a cart left or right to balance the pole on it. The reward is 1 per step"
     gymnasium = "CartPole-v1"
     actions = ("push left", "push right")
     columns: ClassVar[dict[str, tuple[float, float]]] = {
@@ -35,8 +35,8 @@ class Acrobot(Environment):
     """Two links that hang from a joint, https://gymnasium.farama.org/environments/classic_control/acrobot/."""
 
     name = "acrobot"
-    title = "Acrobot: swing up two links"
-    summary = "Drive the joint between two hanging links until the tip swings above the line; each step costs 1"
+    title = "Acrobot"
+    summary = "Drive the joint between two links until the tip swings above the line. The reward is −1 per step"
     gymnasium = "Acrobot-v1"
     actions = ("turn left", "let go", "turn right")
     columns: ClassVar[dict[str, tuple[float, float]]] = {
@@ -57,8 +57,8 @@ class MountainCar(Environment):
     """A car in a valley, https://gymnasium.farama.org/environments/classic_control/mountain_car/."""
 
     name = "mountain_car"
-    title = "MountainCar: gather speed"
-    summary = "A car too weak for the hill has to swing itself up out of a valley; each step costs 1"
+    title = "MountainCar"
+    summary = "An underpowered car gains momentum to climb a hill. The reward is −1 per step"
     gymnasium = "MountainCar-v0"
     actions = ("push left", "roll", "push right")
     columns: ClassVar[dict[str, tuple[float, float]]] = {"position": (-0.3, 0.9), "velocity": (0.0, 0.07)}
@@ -75,8 +75,8 @@ class FrozenLake(Environment):
     """
 
     name = "frozen_lake"
-    title = "FrozenLake: over the ice"
-    summary = "Walk over 4 × 4 squares of ice from one corner to the gift in the other, around four holes"
+    title = "FrozenLake"
+    summary = "Walk across a 4 × 4 grid of ice to the goal in the opposite corner, around four holes"
     gymnasium = "FrozenLake-v1"
     actions = ("left", "down", "right", "up")
     held = ("s", "lastaction")

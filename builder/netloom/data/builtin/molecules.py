@@ -19,10 +19,10 @@ class Molecules(Dataset):
     """Made-up molecules. One is reactive where an N is joined to an O; each has two of both."""
 
     name = "molecules"
-    title = "Made-up molecules"
+    title = "Synthetic molecules"
     kind = "graph"
     task = "classification"
-    summary = "Small graphs of atoms: tell whether an N is joined to an O, which the atoms alone do not say"
+    summary = "Small graphs of atoms: predict whether an N is bonded to an O, which depends on the bonds"
 
     rows: Rows = Field(1500, description="How many molecules")
     atoms: int = Field(10, ge=5, le=40, description="How many atoms each has")

@@ -61,10 +61,10 @@ class Paraphrases(Dataset):
     """
 
     name = "paraphrases"
-    title = "Do both ask for the same?"
+    title = "Paraphrases of requests"
     kind = "text"
     task = "classification"
-    summary = "Pairs of requests in different words: tell which ask for the same, of the same people, places and times"
+    summary = "Pairs of requests: predict whether both have the same meaning, people, places and times"
 
     rows: Rows = Field(4000, description="How many pairs")
 

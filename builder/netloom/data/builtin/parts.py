@@ -21,10 +21,10 @@ class Parts(Dataset):
     """
 
     name = "parts"
-    title = "Machine parts, seen and weighed"
+    title = "Machine parts"
     kind = "image"
     task = "classification"
-    summary = "A picture and two measurements: tell faulty parts, whose weight does not go with their shape"
+    summary = "An image and two measurements: predict faulty parts, whose weight does not match their shape"
 
     rows: Rows = Field(2400, description="How many parts")
 
@@ -52,10 +52,10 @@ class SameDigits(Dataset):
     """Two handwritten digits. Pairs are drawn within pools, and no pool is in two parts of the split."""
 
     name = "same_digits"
-    title = "Two digits: the same?"
+    title = "Digit pairs"
     kind = "image"
     task = "classification"
-    summary = "Pairs of handwritten digits: tell whether both are the same digit; no picture of the test was ever seen"
+    summary = "Pairs of handwritten digits: predict whether both are equal. Training and test share no images"
 
     rows: Rows = Field(3000, description="How many pairs")
     pools: int = Field(20, ge=10, le=40, description="How many pools the pictures are parted into")

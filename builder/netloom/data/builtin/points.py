@@ -50,7 +50,7 @@ class Moons(Dataset):
     title = "Two moons"
     kind = "table"
     task = "classification"
-    summary = "Points on two half moons that reach into each other"
+    summary = "Points on two interleaving half circles"
 
     rows: Rows = Field(1000, description="How many points")
     noise: float = Field(0.15, ge=0, le=2, description="How far points lie beside their moon")

@@ -19,7 +19,7 @@ class Pulses(Dataset):
     title = "Pulses with anomalies"
     kind = "series"
     task = "anomaly_detection"
-    summary = "Windows of a beating signal, some of them with a beat that is missing, extra, flat or too fast"
+    summary = "Windows of a pulse signal, some with a beat that is missing, extra, flat or too fast"
 
     rows: Rows = Field(1200, description="How many windows")
     share: float = Field(0.15, ge=0.02, le=0.5, description="The share of windows in which something is wrong")

@@ -18,10 +18,10 @@ class Ratings(Dataset):
     """Ratings by a latent factor model: what a user likes and what a film is, in a few numbers each."""
 
     name = "ratings"
-    title = "Ratings of films"
+    title = "Movie ratings"
     kind = "table"
     task = "regression"
-    summary = "Who gave which film how many stars: tell the stars of pairs that were not rated yet"
+    summary = "Stars that users gave to movies: predict the ratings of other pairs"
 
     rows: Rows = Field(5000, description="How many ratings")
     users: int = Field(100, ge=10, le=1_000, description="How many users")
@@ -57,10 +57,10 @@ class Clicks(Dataset):
     """Whether an advertisement was clicked: by each column a little, by pairs of them much more."""
 
     name = "clicks"
-    title = "Clicks on advertisements"
+    title = "Ad clicks"
     kind = "table"
     task = "classification"
-    summary = "Where and when an advertisement was shown: tell whether it is clicked, which pairs of columns decide"
+    summary = "Where and when an ad was shown: predict clicks, which depend on pairs of columns"
 
     rows: Rows = Field(6000, description="How many advertisements were shown")
 

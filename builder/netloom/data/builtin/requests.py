@@ -89,7 +89,7 @@ class Requests(Dataset):
     title = "Requests with entities"
     kind = "text"
     task = "tagging"
-    summary = "Requests to an assistant: tell which words are a time, a date, a place or a person"
+    summary = "Requests to an assistant: tag the words that are a time, a date, a place or a person"
 
     target_kind: ClassVar[TargetKind] = "tags"
 
@@ -126,7 +126,7 @@ class Commands(Requests):
     name = "commands"
     title = "Requests with intents and entities"
     task = "class_and_tags"
-    summary = "Requests to an assistant: tell what is wanted, and which words are a time, a date, a place or a person"
+    summary = "Requests to an assistant: predict the intent, and tag times, dates, places and persons"
     target_kind = "class_and_tags"
 
 

@@ -50,10 +50,10 @@ class Reviews(Dataset):
     """Short reviews. Words alone do not tell: frames turn them round, as in "not bad" or "seemed good but was dull"."""
 
     name = "reviews"
-    title = "Reviews, for or against"
+    title = "Reviews"
     kind = "text"
     task = "classification"
-    summary = "Short reviews of thirty things: tell whether they are for or against; the test names new things"
+    summary = "Short reviews of thirty products: positive or negative. The test rows review other products"
 
     rows: Rows = Field(2400, description="How many reviews")
 

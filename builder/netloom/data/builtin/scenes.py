@@ -19,7 +19,7 @@ class Scenes(Shapes):
     name = "scenes"
     title = "Scenes of several shapes"
     task = "multi_label"
-    summary = "Drawn pictures with none, one or several shapes: tell which of them are there"
+    summary = "Drawn images with none, one or several shapes: predict which shapes they contain"
 
     rows: Rows = Field(2400, description="How many pictures")
     size: int = Field(20, ge=16, le=96, description="Height and width in pixels")
@@ -52,9 +52,9 @@ class ShapeFacts(Shapes):
     covers."""
 
     name = "shape_facts"
-    title = "Shapes: which, and how large"
+    title = "Shapes with their size"
     task = "several_outputs"
-    summary = "Drawn shapes on a noisy ground: tell which shape it is, and how many percent of the picture it covers"
+    summary = "Drawn shapes on a noisy background: predict the shape, and the percentage of the image that it covers"
 
     rows: Rows = Field(2000, description="How many pictures")
 

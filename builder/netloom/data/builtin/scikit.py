@@ -43,7 +43,7 @@ class Digits(Dataset):
     title = "Handwritten digits"
     kind = "image"
     task = "classification"
-    summary = "1,797 small pictures of the digits 0 to 9"
+    summary = "1,797 small images of the digits 0 to 9"
 
     def read(self) -> RawDataset:
         values = _numbers("digits.csv.gz")
@@ -65,7 +65,7 @@ class BreastCancer(Dataset):
     title = "Breast cancer"
     kind = "table"
     task = "classification"
-    summary = "569 tumours, 30 measurements each: malignant or benign"
+    summary = "569 tumors with 30 measurements each: malignant or benign"
 
     def read(self) -> RawDataset:
         values = _numbers("breast_cancer.csv", skip=1)
@@ -88,7 +88,7 @@ class Wine(Dataset):
     title = "Wine"
     kind = "table"
     task = "classification"
-    summary = "178 wines of three growers, 13 chemical measurements each"
+    summary = "178 wines of three growers with 13 chemical measurements each"
 
     def read(self) -> RawDataset:
         values = _numbers("wine_data.csv", skip=1)
@@ -109,7 +109,7 @@ class Diabetes(Dataset):
     title = "Diabetes"
     kind = "table"
     task = "regression"
-    summary = "442 patients, 10 measurements each: how far the disease went within a year"
+    summary = "442 patients with 10 measurements each: disease progression after one year"
 
     def read(self) -> RawDataset:
         values = _numbers("diabetes_data_raw.csv.gz", delimiter=None)

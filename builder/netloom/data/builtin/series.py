@@ -16,7 +16,7 @@ class Sine(Dataset):
     title = "Noisy sine"
     kind = "series"
     task = "regression"
-    summary = "A sum of two sines with noise: tell the next value from the ones before"
+    summary = "A sum of two sines with noise: predict the next value from the previous ones"
 
     rows: Rows = Field(1500, description="How many windows")
     window: int = Field(32, ge=4, le=512, description="How many steps are seen")

@@ -20,7 +20,7 @@ class Shapes(Dataset):
     title = "Shapes with known masks"
     kind = "image"
     task = "classification"
-    summary = "Drawn shapes on a noisy ground, with a decoy; the pixels that decide are known"
+    summary = "Drawn shapes on a noisy background, with a decoy. The decisive pixels are known"
 
     rows: Rows = Field(1200, description="How many pictures")
     size: int = Field(24, ge=16, le=96, description="Height and width in pixels")
@@ -74,9 +74,9 @@ class ShapeMasks(Shapes):
     """The same pictures, with a class for every pixel."""
 
     name = "shape_masks"
-    title = "Shapes, pixel by pixel"
+    title = "Shapes with pixel labels"
     task = "segmentation"
-    summary = "Drawn shapes on a noisy ground, with a decoy: tell for each pixel which shape it belongs to"
+    summary = "Drawn shapes on a noisy background, with a decoy: predict the shape of each pixel"
 
     def read(self) -> RawDataset:
         raw = super().read()

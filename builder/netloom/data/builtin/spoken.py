@@ -28,10 +28,10 @@ class Spoken(Dataset):
     """Ten digits, each time in another voice, at another speed and with other noise."""
 
     name = "spoken"
-    title = "Spoken digits, synthesised"
+    title = "Spoken digits"
     kind = "audio"
     task = "classification"
-    summary = "The digits from zero to nine, spoken by a synthesiser in many voices"
+    summary = "The digits zero to nine, synthesized in many voices"
 
     rows: Rows = Field(600, description="How many recordings")
     noise: float = Field(0.02, ge=0, le=1, description="The noise, as its standard deviation")

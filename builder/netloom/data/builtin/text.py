@@ -45,10 +45,10 @@ class Tales(Dataset):
     """Short tales, character by character."""
 
     name = "tales"
-    title = "Tales, by character"
+    title = "Tales"
     kind = "text"
     task = "language_modelling"
-    summary = "Short tales: tell each next character from the ones before"
+    summary = "Short tales: predict each next character from the previous ones"
 
     length: int = Field(64, ge=8, le=512, description="How many characters are seen at once")
 

@@ -96,7 +96,7 @@ def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
     told.caption(plain(summary(info, data, choice) if data else info.summary))
     section = st.segmented_control(
         "Section", list(SECTIONS), default=LOOK, format_func=SECTIONS.__getitem__, key=Key.SECTION,
-        label_visibility="collapsed",
+        label_visibility="collapsed", wrap=True,
     ) or LOOK  # fmt: skip
     st.caption(PURPOSES[section])
     if section == COLUMNS:

@@ -52,7 +52,8 @@ def _runs(live: Live) -> None:
     chosen = session.chosen_run() or Query.RUN.get()
     if chosen not in known:
         chosen = ids[0]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    choice, notice = st.columns([3, 1], vertical_alignment="bottom")  # below each other on a narrow screen
+    with choice:
         picked = st.selectbox(
             "Run",
             ids,
@@ -60,6 +61,7 @@ def _runs(live: Live) -> None:
             format_func=labels.__getitem__,
             key=Key.RUNS.of(len(ids), chosen, known[chosen].state in runs.ACTIVE),
         )
+    with notice:
         notifications.button(Key.NOTICE)
     if picked != chosen:
         session.choose(live.id, picked)
