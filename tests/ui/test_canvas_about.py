@@ -14,7 +14,7 @@ from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.design.canvas.about import about
 from netloom.ui.design.canvas.payload import palette, payload
-from netloom.ui.design.state import Shown
+from netloom.ui.design.state import VisibleNetwork
 from netloom.validation import Context, analyse
 
 
@@ -56,8 +56,8 @@ def test_a_node_that_is_gone_has_no_shapes(context: Context) -> None:
 def test_it_is_sent_only_when_it_is_asked_for(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     live = Live(store, store.create_project(templates()["digits_mlp"].project))
-    quiet = payload(live, Shown("main"), "", [], 600)
-    asked = payload(live, Shown("main"), "", [], 600, wish={"type": "Linear", "node": "linear_1"})
+    quiet = payload(live, VisibleNetwork("main"), "", [], 600)
+    asked = payload(live, VisibleNetwork("main"), "", [], 600, wish={"type": "Linear", "node": "linear_1"})
     assert quiet["about"] is None
     assert asked["about"] is not None
     assert asked["about"]["type"] == "Linear"

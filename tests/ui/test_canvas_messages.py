@@ -16,7 +16,7 @@ from netloom.templates import templates
 from netloom.ui.design.canvas import messages, typescript
 from netloom.ui.design.canvas.messages import CanvasData, NetworkWish, NodeRecord, NoteRecord, Selection, read
 from netloom.ui.design.canvas.payload import payload
-from netloom.ui.design.state import Shown
+from netloom.ui.design.state import VisibleNetwork
 
 
 def test_the_front_ends_types_are_made_of_these_messages() -> None:
@@ -61,7 +61,7 @@ def test_what_the_canvas_is_told_is_what_is_declared(name: str, tmp_path: Path) 
     live = Live(store, store.create_project(project))
     for shown in project.networks:
         node = next(iter(project.networks[shown].nodes.values()))
-        told = payload(live, Shown(shown, 3), "tab", ["No."], 600, wish={"type": node.type, "node": node.id})
+        told = payload(live, VisibleNetwork(shown, 3), "tab", ["No."], 600, wish={"type": node.type, "node": node.id})
         assert strictly(told)["about"] is not None
 
 
@@ -71,14 +71,14 @@ def test_issues_with_their_fixes_are_as_declared(tmp_path: Path) -> None:
     node = next(node for node in live.project.main_network.nodes.values() if node.type == "Output")
     live.apply({"kind": "remove", "nodes": [node.id], "edges": []})
     live.apply({"kind": "add", "nodes": [{"id": "linear_77", "type": "Linear"}], "edges": []})
-    told = strictly(payload(live, Shown("main"), "tab", [], 600))
+    told = strictly(payload(live, VisibleNetwork("main"), "tab", [], 600))
     assert any(issue["fix"] for issue in told["derived"]["issues"])
 
 
 def test_a_field_too_many_or_of_another_type_is_seen(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     live = Live(store, store.create_project(templates()["spirals"].project))
-    told: Any = payload(live, Shown("main"), "tab", [], 600)
+    told: Any = payload(live, VisibleNetwork("main"), "tab", [], 600)
     for change in ({"more": 1}, {"height": "tall"}, {"networks": [{"name": "main"}]}):
         with pytest.raises(ValidationError):
             strictly({**told, **change})

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from netloom.document import write
 from netloom.runs import evaluate
 from netloom.ui.components.example_panels import COLOURS, colour, painted
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from tests.runs.test_vae_sampling import autoencoder, untrained
 
 
@@ -123,10 +123,10 @@ def test_the_results_of_a_variational_autoencoder_show_its_pictures_and_its_wors
     worst = found.worst[0]
     row = f"Row {worst.row} · {worst.target} · "  # with its class, which was not asked for
     assert [item.value for item in app.caption if item.value.startswith(row)] == [
-        f"{row}{plain(f'error {worst.loss:.3g}')}"
+        f"{row}{escape(f'error {worst.loss:.3g}')}"
     ]
     app.session_state["results run"] = "Worst examples"
     app.run()
     assert [item.value for item in app.caption if item.value.startswith(row)] == [
-        f"{row}**{plain(f'error {worst.loss:.4g}')}**"
+        f"{row}**{escape(f'error {worst.loss:.4g}')}**"
     ]

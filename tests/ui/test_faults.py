@@ -23,7 +23,7 @@ from netloom.templates import templates
 from netloom.ui.design.canvas import messages
 from netloom.ui.design.canvas.messages import AboutWish, CanvasData
 from netloom.ui.design.canvas.payload import payload
-from netloom.ui.design.state import Shown
+from netloom.ui.design.state import VisibleNetwork
 from netloom.validation import analyse
 from netloom.validation.measure import measure
 from netloom.validation.rule import rules
@@ -49,7 +49,7 @@ def live(store: Store) -> Live:
 
 
 def drawn(live: Live, wish: AboutWish | None = None) -> CanvasData:
-    found = payload(live, Shown("main"), "tab", [], 600, wish=wish)
+    found = payload(live, VisibleNetwork("main"), "tab", [], 600, wish=wish)
     json.dumps(found, allow_nan=False)
     return found
 

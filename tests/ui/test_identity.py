@@ -25,7 +25,7 @@ from netloom.runs.capacity import limits
 from netloom.runs.owner import terminal_owner
 from netloom.store import Full, RunArtifacts, Store, open_store
 from netloom.training import checkpoints
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.runs.state import RunsState
 from netloom.ui.shell.identity import COOKIE, HEADER, BrowserCookie
 from netloom.ui.shell.request_guard import middleware
@@ -223,7 +223,7 @@ def test_limits_act_on_each_alone_and_places_are_shared(
         owners.append(store.runs()[0].owner)
         app = page("train", project_id)
         next(item for item in app.button if item.label == "Start training").click().run()
-        assert plain("You have 2 runs that train or wait; at most 1 can train and 1 wait.") in app.error[0].value
+        assert escape("You have 2 runs that train or wait; at most 1 can train and 1 wait.") in app.error[0].value
     taken = [store.claim_next(limits()) for _ in range(3)]
     assert [run and run.owner for run in taken] == [*owners, None], "one each, though a third place is free"
     with pytest.raises(Full):

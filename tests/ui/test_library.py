@@ -14,7 +14,7 @@ from netloom.document.sharing import fold
 from netloom.store import Store, open_store
 from netloom.templates import templates
 from netloom.templates.shelf import blocks
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.home.sharing import address
 from netloom.ui.shell import session
 from netloom.validation import analyse
@@ -135,7 +135,7 @@ def test_every_ready_block_has_a_card(store: Store) -> None:
     app = shelves(store.create_project(digits_mlp()))
     for name, block in blocks().items():
         assert app.button(key=f"use False {name}").label == "Add to project"
-        assert any(f"`{name}`" in item.value and plain(block.title) in item.value for item in app.markdown)
+        assert any(f"`{name}`" in item.value and escape(block.title) in item.value for item in app.markdown)
     app.button(key="use False bottleneck").click().run()
     assert app.button(key="use False bottleneck").label == "In project"
 

@@ -16,7 +16,7 @@ from netloom.templates import templates
 from netloom.ui.components.fields import read_number, read_text
 from netloom.ui.design.canvas.payload import COMMON, payload
 from netloom.ui.design.networks import current_name, standing, users
-from netloom.ui.design.state import Shown
+from netloom.ui.design.state import VisibleNetwork
 
 
 def holding(**networks: str) -> Project:
@@ -46,7 +46,7 @@ def test_a_network_may_stand_where_it_does_not_stand_in_itself() -> None:
 
 def test_a_network_is_found_again_under_its_new_name() -> None:
     before = holding(main="", block="", other="")
-    seen = Shown("block", None, before.networks["block"], frozenset(before.networks))
+    seen = VisibleNetwork("block", None, before.networks["block"], frozenset(before.networks))
     assert current_name(holding(main="", body="", other=""), seen) == "body"
     assert current_name(holding(main="", other=""), seen) == "main"
 
@@ -60,8 +60,8 @@ def live(home: Path) -> Live:
 
 
 def test_the_canvas_is_told_of_the_network_that_is_shown(live: Live) -> None:
-    main = payload(live, Shown("main"), "", [], 600)
-    inside = payload(live, Shown("block", 7), "", [], 600)
+    main = payload(live, VisibleNetwork("main"), "", [], 600)
+    inside = payload(live, VisibleNetwork("block", 7), "", [], 600)
     json.dumps(inside)
     assert (main["shown"], inside["shown"], inside["wish"], inside["main"]) == ("main", "block", 7, "main")
     assert set(inside["network"]["nodes"]) == {"input_1", "linear_2", "tanh_2", "output_1"}
@@ -77,13 +77,13 @@ def test_the_canvas_is_told_of_the_network_that_is_shown(live: Live) -> None:
 
 
 def test_the_palette_is_sent_only_to_a_browser_that_has_it_not(live: Live) -> None:
-    first = payload(live, Shown("main"), "", [], 600)
-    again = payload(live, Shown("main"), "", [], 600, palettes={first["palette_version"]})
+    first = payload(live, VisibleNetwork("main"), "", [], 600)
+    again = payload(live, VisibleNetwork("main"), "", [], 600, palettes={first["palette_version"]})
     assert [layer["type"] for layer in first["palette"] or ()] == [name for name in registry() if name != "Code"]
     assert again["palette"] is None
     assert len(json.dumps(again)) < 10_000
     live.apply({"kind": "project", "data": {"dataset": "digits"}})
-    assert payload(live, Shown("main"), "", [], 600)["palette_version"] != first["palette_version"]
+    assert payload(live, VisibleNetwork("main"), "", [], 600)["palette_version"] != first["palette_version"]
     assert registry().keys() >= COMMON
 
 

@@ -13,7 +13,7 @@ from netloom import runs
 from netloom.document import EditError
 from netloom.store import open_store
 from netloom.templates import templates
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from tests.runs.examples import trained_here
 
 PAGES = ("home", "design", "data", "train", "runs", "explain")
@@ -79,7 +79,7 @@ def test_an_error_of_ours_is_a_sentence_and_kept(home: Path, monkeypatch: pytest
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
     app.switch_page("pages/data.py").run()
     assert not app.exception
-    assert plain("Netloom failed here (ZeroDivisionError)") in app.error[0].value
+    assert escape("Netloom failed here (ZeroDivisionError)") in app.error[0].value
     kept = json.loads((home / "errors.jsonl").read_text())
     assert kept["where"] == "page"
     assert "by zero" in kept["traceback"]
@@ -109,7 +109,7 @@ def test_a_refused_edit_is_said_and_nothing_is_lost(home: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("netloom.editing.live.Live.apply", refuse)
         app.number_input[0].set_value(7).run()
-    assert [item.value for item in app.error] == [plain("That does not go.")]
+    assert [item.value for item in app.error] == [escape("That does not go.")]
     assert open_store(home).list_projects(limit=1)[0].name
     app.number_input[0].set_value(before).run()
     assert not app.error

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from netloom.store import Store, open_store
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from tests.runs.examples import moons
 from tests.store.states import put
 
@@ -46,7 +46,7 @@ def test_what_comes_next_depends_on_how_it_ended(store: Store) -> None:
     failed, _ = opened(store, "failed", reason="The disk is full.", summary={"test": {"accuracy": 1.0}})
     assert "Resume" in labels(failed)
     assert not {"Explain", "Extend run"} & labels(failed)
-    assert [item.value for item in failed.error] == [plain("The disk is full.")]
+    assert [item.value for item in failed.error] == [escape("The disk is full.")]
 
 
 def test_a_run_is_deleted_by_the_button_within_what_asks(store: Store) -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 
 # What a browser makes links of, escaped or not: https://github.com/syntax-tree/mdast-util-gfm-autolink-literal
 LINKS = (r"(?i)(https?://|www(?=\.))([-.\w]+)([^ \t\r\n]*)", r"(?<![^\s\W])([-.\w+]+)@([-\w]+(?:\.[-\w]+)+)")
@@ -16,6 +16,6 @@ LINKS = (r"(?i)(https?://|www(?=\.))([-.\w]+)([^ \t\r\n]*)", r"(?<![^\s\W])([-.\
     "text", ["see WWW.example.org now", "https://example.org/a?b", "write to me@example.org", "a@b"]
 )
 def test_an_address_in_data_is_no_link(text: str) -> None:
-    shown = re.sub(r"\\(.)", r"\1", plain(text))
+    shown = re.sub(r"\\(.)", r"\1", escape(text))
     assert not any(re.search(link, shown) for link in LINKS)
     assert shown.replace("\u2060", "") == text

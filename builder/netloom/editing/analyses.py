@@ -13,12 +13,12 @@ from netloom.validation import Analysis, Issue, analyse, unknown
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Request:
     """An analysis that somebody makes, or has made, and what of."""
 
     project: Project
     schema: Schema | None
-    answer: Future[Analysis] = field(default_factory=Future)
+    future: Future[Analysis] = field(default_factory=Future)
 
     def fits(self, project: Project, schema: Schema | None) -> bool:
         return self.project is project and self.schema is schema
@@ -33,36 +33,36 @@ class Analyses:
 
     def __init__(self, report: Callable[[Issue], None]) -> None:
         self._lock = threading.Lock()
-        self._last: _Asked | None = None
+        self._last: _Request | None = None
         # What is not known now for such a failure is taken from here.
-        self._before: Analysis | None = None
+        self._previous: Analysis | None = None
         self._report = report
 
     def of(self, project: Project, schema: Schema | None) -> Analysis:
         """The analysis of a project with this schema of its data."""
         with self._lock:
-            asked, mine = self._last, False
-            if asked is None or not asked.fits(project, schema):
-                asked, mine = _Asked(project, schema), True
-                self._last = asked
-        if mine:
-            self._make(asked)
-        return asked.answer.result()
+            request, is_new = self._last, False
+            if request is None or not request.fits(project, schema):
+                request, is_new = _Request(project, schema), True
+                self._last = request
+        if is_new:
+            self._compute(request)
+        return request.future.result()
 
-    def _make(self, asked: _Asked) -> None:
-        before = self._before
+    def _compute(self, request: _Request) -> None:
+        before = self._previous
         try:
             try:
-                found = analyse(asked.project, asked.schema, before)
+                analysis = analyse(request.project, request.schema, before)
             except Exception as error:  # it raises nothing; yet all of the page hangs on it
-                found = unknown(asked.project, asked.schema, before, error)
-            self._before = found
-            for issue in found.issues:
+                analysis = unknown(request.project, request.schema, before, error)
+            self._previous = analysis
+            for issue in analysis.issues:
                 if issue.detail:
                     self._report(issue)
-            asked.answer.set_result(found)
+            request.future.set_result(analysis)
         except BaseException as error:
             with self._lock:
-                if self._last is asked:
+                if self._last is request:
                     self._last = None  # who asks again has it tried again
-            asked.answer.set_exception(error)
+            request.future.set_exception(error)

@@ -53,29 +53,29 @@ def _completed(op: Any, project: Project, schema: Schema | None, find: Find) -> 
     if op.get("kind") in ("group", "unpack"):
         return {**op, "numbers": numeric(registry())}
     if op.get("kind") == "add":
-        return _reading(_brought(op, [op], project, find), project, schema)
+        return _with_input_field(_with_networks(op, [op], project, find), project, schema)
     if op.get("kind") == "batch" and isinstance(op.get("edits"), list):
-        return _brought(op, op["edits"], project, find)
+        return _with_networks(op, op["edits"], project, find)
     return op
 
 
-def _brought(op: Op, parts: list[Any], project: Project, find: Find) -> Op:
+def _with_networks(op: Op, parts: list[Any], project: Project, find: Find) -> Op:
     """A paste from another project, with the networks that its layers stand for."""
     source = _source(parts)
     origin = find(source) if source else None
     if origin is None:
         return op
     bundles, names = [], dict[str, str]()
-    for name in dict.fromkeys(name for part in parts for name in _stood_for(part)):
+    for name in dict.fromkeys(name for part in parts for name in _used_networks(part)):
         if name not in origin.networks:
             continue
         try:
             bundle = extract(origin, name)
-            project, given = insert(project, bundle)
+            project, new_names = insert(project, bundle)
         except BundleError:
             continue  # an empty network, or no room: the check says at the layer that it is not there
         bundles.append({"kind": "insert_networks", "bundle": to_json(bundle)})
-        names[name] = given[bundle.main]
+        names[name] = new_names[bundle.main]
     if not bundles:
         return op
     return {"kind": "batch", "edits": [*bundles, *(_renamed(part, names) for part in parts)], "seq": op.get("seq")}
@@ -86,7 +86,7 @@ def _nodes(edit: Any) -> list[Op]:
     return [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
 
 
-def _stood_for(edit: Any) -> list[str]:
+def _used_networks(edit: Any) -> list[str]:
     params = [node.get("params") for node in _nodes(edit) if node.get("type") == SUBNETWORK]
     names = [one.get("network") for one in params if isinstance(one, dict)]
     return [name for name in names if isinstance(name, str)]
@@ -98,14 +98,16 @@ def _renamed(edit: Any, names: dict[str, str]) -> Any:
         return edit
     nodes = []
     for node in edit["nodes"]:
-        known = isinstance(node, dict) and node.get("type") == SUBNETWORK and isinstance(node.get("params"), dict)
-        name = node["params"].get("network") if known else None
-        given = names.get(name) if isinstance(name, str) else None
-        nodes.append({**node, "params": {**node["params"], "network": given}} if given else node)
+        is_subnetwork = (
+            isinstance(node, dict) and node.get("type") == SUBNETWORK and isinstance(node.get("params"), dict)
+        )
+        name = node["params"].get("network") if is_subnetwork else None
+        new_name = names.get(name) if isinstance(name, str) else None
+        nodes.append({**node, "params": {**node["params"], "network": new_name}} if new_name else node)
     return {key: value for key, value in edit.items() if key not in ("document", "seq")} | {"nodes": nodes}
 
 
-def _reading(op: Op, project: Project, schema: Schema | None) -> Op:
+def _with_input_field(op: Op, project: Project, schema: Schema | None) -> Op:
     """An Input of which nothing is said reads the data's first field: its palette had not come when it was dropped."""
     bare = [node for node in _nodes(op) if node.get("type") == "Input" and not node.get("params")]
     if schema is None or not bare or op.get("network", project.main) != project.main:

@@ -19,28 +19,28 @@ from netloom.store import Conflict, Store, StoreError
 from netloom.validation import Analysis
 
 
-def forms_differ(one: Project, other: Project) -> bool:
+def forms_differ(before: Project, after: Project) -> bool:
     """Whether a form that shows values of one project shows what the other does not have any more.
 
     Moving, adding and connecting layers changes no form, so a value that is being typed is left alone.
     """
-    if (one.name, one.data, one.training) != (other.name, other.data, other.training):
+    if (before.name, before.data, before.training) != (after.name, after.data, after.training):
         return True
-    if one.networks.keys() != other.networks.keys():
+    if before.networks.keys() != after.networks.keys():
         return True
     return any(
-        network is not other.networks[name] and _fields_differ(network, other.networks[name])
-        for name, network in one.networks.items()
+        network is not after.networks[name] and _fields_differ(network, after.networks[name])
+        for name, network in before.networks.items()
     )
 
 
-def _fields_differ(one: Network, other: Network) -> bool:
-    nodes = other.nodes
-    if (one.parameters, one.inputs, one.outputs) != (other.parameters, other.inputs, other.outputs):
+def _fields_differ(before: Network, after: Network) -> bool:
+    nodes = after.nodes
+    if (before.parameters, before.inputs, before.outputs) != (after.parameters, after.inputs, after.outputs):
         return True
     return any(
         key in nodes and nodes[key] is not node and nodes[key].model_copy(update={"at": node.at}) != node
-        for key, node in one.nodes.items()
+        for key, node in before.nodes.items()
     )
 
 
@@ -82,10 +82,10 @@ class Live:
         self._open()
 
     def _open(self) -> None:
-        found = self.store.load(self.id)
-        self.editor = Editor(found.project, found.epoch, found.revision, found.acks, self.lock)
-        self._stamp = found.stamp
-        self._saved = (found.revision, dict(found.acks))
+        stored = self.store.load(self.id)
+        self.editor = Editor(stored.project, stored.epoch, stored.revision, stored.acks, self.lock)
+        self._stamp = stored.stamp
+        self._saved = (stored.revision, dict(stored.acks))
         self._show()
 
     def _show(self) -> None:
@@ -104,12 +104,12 @@ class Live:
         """Edits from the canvas. Returns those that were refused, as sentences."""
         # Both are read before the lock is taken. Should another tab choose other data just now, a new Input reads a
         # field of the data that was, as it does where it was dropped a moment earlier.
-        known = self.schema()
-        others = {other: self._other(other) for other in sources(message)}
+        schema = self.schema()
+        projects = {other: self._other(other) for other in sources(message)}
 
         def change() -> list[str]:
             before = self.editor.project
-            refusals = self.editor.sync(completed(message, before, known, others.get))
+            refusals = self.editor.sync(completed(message, before, schema, projects.get))
             if forms_differ(before, self.editor.project):
                 self.generation += 1
             return refusals
@@ -182,13 +182,13 @@ class Live:
             self.log("data", "".join(traceback.format_exception(error)))
             return None, f"Netloom itself failed to read this data ({type(error).__name__})."
 
-    def log(self, where: str, details: str) -> None:
+    def log(self, topic: str, details: str) -> None:
         """Keep the details of what Netloom itself failed at, once: pages are drawn over and over."""
         if details in self._logged or len(self._logged) > MAX_LOGGED:
             return
         self._logged.add(details)
         with contextlib.suppress(OSError):
-            logs.write(self.store.home / logs.ERRORS, "error", where=where, traceback=details)
+            logs.write(self.store.home / logs.ERRORS, "error", where=topic, traceback=details)
 
     def analysis(self, project: Project | None = None) -> Analysis:
         """Issues and shapes of the project as it is now, or as a page has seen it. The lock is not taken."""

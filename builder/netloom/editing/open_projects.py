@@ -28,10 +28,10 @@ class OpenProjects:
         """The open project. Reading a document may take long, and nobody waits for that of another; of two who read
         the same one, both get the first."""
         with self._lock:
-            found = self._open.get(project_id)
-        made = open_it() if found is None else found
+            known = self._open.get(project_id)
+        opened = open_it() if known is None else known
         with self._lock:
-            live = self._open.setdefault(project_id, made)
+            live = self._open.setdefault(project_id, opened)
             self._recent[project_id] = live
             self._recent.move_to_end(project_id)
             while len(self._recent) > KEPT:

@@ -71,27 +71,27 @@ def warm() -> None:
 
 
 def _started() -> tuple[socket.socket, Forked | subprocess.Popen[bytes]]:
-    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    with theirs:
+    pool_end, worker_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with worker_end:
         if forks():
             with contextlib.suppress(GoneError):
                 with _lock:  # also to wait, as only one thread hears that the server is ready
                     server = _running()
                     ready = server.ready(READY_S)
                 if ready:
-                    forked = server.fork(theirs)
+                    forked = server.fork(worker_end)
                     forked.stdin.close()  # it is told everything through the channel
-                    return mine, forked
+                    return pool_end, forked
         child = subprocess.Popen(
             [*COMMAND, "--alone"],
-            stdin=theirs.fileno(),
+            stdin=worker_end.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=_environment(),
             start_new_session=True,
         )
         _give_way(child.pid)
-    return mine, child
+    return pool_end, child
 
 
 def _running() -> ForkServer:

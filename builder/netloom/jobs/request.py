@@ -104,8 +104,8 @@ class Request(Generic[R]):
 
     def read_answer(self, content: bytes) -> R:
         """The answer from the bytes of `dumps`."""
-        found: R = loads(_answer_type(self.kind), content)
-        return found
+        answer: R = loads(_answer_type(self.kind), content)
+        return answer
 
 
 _kinds: dict[str, type[Request[Any]]] = {}

@@ -126,10 +126,10 @@ def _compute(message: Mapping[str, Any], content: bytes, reply: _Reply) -> None:
         raise
     except Exception as error:
         loosen()
-        reply.send(_told(error))
+        reply.send(_failure(error))
 
 
-def _told(error: Exception) -> dict[str, Any]:
+def _failure(error: Exception) -> dict[str, Any]:
     """What went wrong: an error of Netloom's own is a sentence already; of others the details are for the log."""
     kind = type(error)
     if no_memory(error):

@@ -84,7 +84,7 @@ class Pool:
         self._jobs: OrderedDict[str, Job[Any]] = OrderedDict()
         self._waiting: dict[Lane, list[Job[Any]]] = {lane: [] for lane in self.lanes}
         self._workers: dict[Lane, list[_Worker]] = {lane: [] for lane in self.lanes}
-        self._served: dict[str, int] = {}
+        self._last_served: dict[str, int] = {}
         self._count = 0
 
     def warm(self) -> None:
@@ -98,10 +98,10 @@ class Pool:
         """The job of a request, which may be under way or done already."""
         key = request.key(home)
         with self._lock:
-            known = self._jobs.get(key)
-            if known is not None and not self._forgotten(known):
+            existing = self._jobs.get(key)
+            if existing is not None and not self._is_stale(existing):
                 self._jobs.move_to_end(key)
-                return known
+                return existing
             self._count += 1
             job = Job(request, home, owner, self._count, key)
             self._jobs[key] = job
@@ -141,7 +141,7 @@ class Pool:
                 for worker in workers:
                     worker.close()
 
-    def _forgotten(self, job: Job[Any]) -> bool:
+    def _is_stale(self, job: Job[Any]) -> bool:
         """Whether a job that ended is to be computed again."""
         if job.state == "failed":
             return time.monotonic() - job.ended_at > FAILED_S
@@ -163,13 +163,15 @@ class Pool:
             about = job.request.about
             worker = max(idle, key=lambda one: (about is not None and about in one.loaded, one.used_at))
             waiting.remove(job)
-            self._served[job.owner] = job.number
+            self._last_served[job.owner] = job.number
             worker.take(job)
 
     def _next(self, lane: Lane) -> Job[Any]:
         """Everybody's first job before anybody's second; among equals whoever was served longest ago."""
         busy = Counter(worker.job.owner for worker in self._workers[lane] if worker.job is not None)
-        return min(self._waiting[lane], key=lambda job: (busy[job.owner], self._served.get(job.owner, 0), job.number))
+        return min(
+            self._waiting[lane], key=lambda job: (busy[job.owner], self._last_served.get(job.owner, 0), job.number)
+        )
 
     def _grow(self, lane: Lane) -> _Worker:
         worker = _Worker(self, lane, self.lanes[lane])
@@ -200,13 +202,13 @@ class Pool:
     def _trim(self) -> None:
         """Forget the answers that were asked for longest ago, where they take too much memory."""
         ended = [job for job in self._jobs.values() if job.ended]
-        taken = sum(job.size for job in ended)
+        total_bytes = sum(job.size for job in ended)
         for job in ended:
-            if taken <= MAX_ANSWERS_BYTES and len(self._jobs) <= 2_000:
+            if total_bytes <= MAX_ANSWERS_BYTES and len(self._jobs) <= 2_000:
                 return
             if self._jobs.get(job.key) is job:
                 del self._jobs[job.key]
-            taken -= job.size
+            total_bytes -= job.size
 
 
 class _Worker:
@@ -294,7 +296,7 @@ class _Worker:
         incoming.register(process.channel, select.POLLIN)
         cancelled_at = 0.0
         while True:
-            if not cancelled_at and self._unwanted(job):
+            if not cancelled_at and self._is_abandoned(job):
                 job.cancel_asked, cancelled_at = True, time.monotonic()
                 process.send({"cancel": job.number})
             too_long = time.monotonic() - job.started_at > self.settings.wall_s
@@ -314,7 +316,7 @@ class _Worker:
             else:
                 return self._end(job, message, blobs)
 
-    def _unwanted(self, job: Job[Any]) -> bool:
+    def _is_abandoned(self, job: Job[Any]) -> bool:
         patience = MAKE_ROOM_S if job.left and self.pool.crowded(self.lane) else LINGER_S
         return job.cancel_asked or self.closing or job.unwatched_s() > patience
 
@@ -369,11 +371,11 @@ def _unexpected(home: Path, error: Exception) -> JobError:
 def _failed(home: Path, name: str, details: str) -> JobError:
     """Netloom itself failed: the details are kept in the log."""
     path = home / log.ERRORS
-    where = ""
+    location = ""
     with contextlib.suppress(OSError):
         log.write(path, "error", where="job", traceback=details)
-        where = f" The details are in {path}."
-    return JobError(f"Netloom failed here ({name}).{where}")
+        location = f" The details are in {path}."
+    return JobError(f"Netloom failed here ({name}).{location}")
 
 
 def pool() -> Pool:

@@ -16,11 +16,13 @@ def backend_picker() -> None:
     if not cluster.available():
         return
     state = BackendState.current()
-    known = state.workers
-    on = st.toggle("Train on the Ray cluster", bool(known), key=Key.ON_CLUSTER, help=_HELP)
+    workers = state.workers
+    on = st.toggle("Train on the Ray cluster", bool(workers), key=Key.ON_CLUSTER, help=_HELP)
     state.workers = 0
     if on:
-        state.workers = int(st.number_input("Workers", 1, cluster.MOST_WORKERS, max(1, known), key=Key.CLUSTER_WORKERS))
+        state.workers = int(
+            st.number_input("Workers", 1, cluster.MOST_WORKERS, max(1, workers), key=Key.CLUSTER_WORKERS)
+        )
 
 
 def workers() -> int:

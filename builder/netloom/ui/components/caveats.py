@@ -10,7 +10,7 @@ import streamlit as st
 from netloom.data.quality.severe_findings import Caveat, high_findings
 from netloom.editing.live import Live
 from netloom.ui.components.state import Key
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.data.quality import data_change
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
@@ -27,7 +27,7 @@ def data_caveats(live: Live, page: str) -> None:
             if finding.fix is None:
                 continue
             key = Key.CAVEAT.of(page, live.id, place, finding.code)
-            if st.button(plain(finding.fix.title), icon=":material/build:", help=plain(finding.advice), key=key):
+            if st.button(escape(finding.fix.title), icon=":material/build:", help=escape(finding.advice), key=key):
                 try:
                     live.apply(data_change(live.store, live, finding.fix.edit))
                 except ValueError as error:
@@ -36,8 +36,8 @@ def data_caveats(live: Live, page: str) -> None:
                     st.rerun()
 
 
-def score_caveats(found: Sequence[Caveat]) -> None:
+def score_caveats(caveats: Sequence[Caveat]) -> None:
     """What has to be known beside the score of a run."""
-    if not found:
+    if not caveats:
         return
-    show_error([caveat.message for caveat in found], head="These scores are misleading.", icon=_REPORT)
+    show_error([caveat.message for caveat in caveats], head="These scores are misleading.", icon=_REPORT)

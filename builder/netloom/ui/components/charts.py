@@ -46,13 +46,13 @@ def thin(steps: Sequence[Number], values: Sequence[float], most: int = MAX_POINT
     if len(steps) <= most:
         return list(steps), list(values)
     size = -(-len(steps) // (most // 2))
-    kept: list[int] = []
+    indices: list[int] = []
     for start in range(0, len(steps), size):
         stretch = range(start, min(start + size, len(steps)))
-        kept += sorted({min(stretch, key=values.__getitem__), max(stretch, key=values.__getitem__)})
-    if kept[-1] != len(steps) - 1:
-        kept.append(len(steps) - 1)
-    return [steps[place] for place in kept], [values[place] for place in kept]
+        indices += sorted({min(stretch, key=values.__getitem__), max(stretch, key=values.__getitem__)})
+    if indices[-1] != len(steps) - 1:
+        indices.append(len(steps) - 1)
+    return [steps[place] for place in indices], [values[place] for place in indices]
 
 
 def confusion_chart(counts: list[list[int]], classes: Sequence[str]) -> go.Figure:
@@ -90,7 +90,7 @@ def _numbers(counts: list[list[int]], shares: list[list[float]], names: Sequence
     """The number of each cell, in the letters of the theme: those of a heatmap itself are dark on what is dark, too."""
     return [
         {
-            "x": other,
+            "x": predicted,
             "y": name,
             "text": str(counts[row][column]),
             "showarrow": False,
@@ -98,7 +98,7 @@ def _numbers(counts: list[list[int]], shares: list[list[float]], names: Sequence
             "opacity": 1 if counts[row][column] else 0.4,
         }
         for row, name in enumerate(names)
-        for column, other in enumerate(names)
+        for column, predicted in enumerate(names)
     ]
 
 
@@ -106,7 +106,7 @@ def residual_charts(target: Sequence[float], predicted: Sequence[float]) -> tupl
     """Predicted against true values, and the residuals against the predicted ones. All of a perfect network's points
     lie on the lines; where residuals bend or spread along theirs, the network misses something."""
     ends = min(*target, *predicted), max(*target, *predicted)
-    residuals = [true - said for true, said in zip(target, predicted, strict=True)]
+    residuals = [true - guess for true, guess in zip(target, predicted, strict=True)]
     return (
         _scatter("Predicted against true value", ("True", target), ("Predicted", predicted), (ends, ends)),
         _scatter("Residuals", ("Predicted", predicted), ("True minus predicted", residuals), (ends, (0, 0))),

@@ -25,6 +25,6 @@ def component(name: str, folder: str, file: str, **options: Any) -> Any:
     """A component of files in `folder`, which is within the package; `file` is the first one, as a pattern."""
     root, key = Path(__file__).parents[2], f"{PACKAGE}.{name}"
     register_component(PACKAGE, name, root, folder)
-    (found,) = (root / folder).glob(file)
-    address = f"../../{COMPONENT_FILES}{key}/{found.name}"
+    (path,) = (root / folder).glob(file)
+    address = f"../../{COMPONENT_FILES}{key}/{path.name}"
     return st.components.v2.component(key, js=_LOADER % json.dumps(address), **options)

@@ -17,7 +17,7 @@ from netloom.ui.components.page_state import forget_below
 from netloom.ui.components.region_painter import paint
 from netloom.ui.components.state import ExampleState, Part
 from netloom.ui.components.widgets import value_editor
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.explain.custom_example import typed
 
 if TYPE_CHECKING:
@@ -30,21 +30,21 @@ MOST_WORDS = 60
 def edited(data: Prepared, raw: Mapping[str, Any], key: str, weights: Mapping[str, float]) -> dict[str, Any]:
     """The row as it is after what people typed, chose and painted. `key` names this form on the page; `weights` says
     how much columns matter, and the heaviest come first."""
-    found, several, axes = dict(raw), len(data.preprocess["fields"]) > 1, axes_of(data)
+    row, several, axes = dict(raw), len(data.preprocess["fields"]) > 1, axes_of(data)
     for field in data.preprocess["fields"]:
         place = Part.EDIT.within(key, field["name"])
         editor = field_encoder(field).editor
         if several and editor not in (Editor.COLUMNS, Editor.NONE):  # columns have names of their own
-            st.markdown(f"**{plain(field['name'])}**")
+            st.markdown(f"**{escape(field['name'])}**")
         if editor is Editor.COLUMNS:
-            found |= _columns(field, raw, place, weights)
+            row |= _columns(field, raw, place, weights)
         elif editor is Editor.IMAGE:
-            found |= _picture(data, field, raw, place)
+            row |= _picture(data, field, raw, place)
         elif editor is Editor.SERIES:
-            found |= _series(field, raw, place, axes.get(field["name"], Axes()))
+            row |= _series(field, raw, place, axes.get(field["name"], Axes()))
         elif editor is Editor.TEXT:
-            found |= _text(field, raw, place)
-    return found
+            row |= _text(field, raw, place)
+    return row
 
 
 def forget(key: str) -> None:
@@ -62,7 +62,7 @@ def _columns(
         name = column.name if column.name in raw else column.date_column or column.name
         columns.setdefault(name, column)
     order = sorted(columns, key=lambda name: -abs(weights.get(name, 0.0)))
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for names, place in ((order[:FIRST], st.container()), (order[FIRST:], None)):
         if not names:
             continue
@@ -70,30 +70,30 @@ def _columns(
             for start in range(0, len(names), A_ROW):
                 for box, name in zip(st.columns(A_ROW), names[start : start + A_ROW], strict=False):
                     with box:
-                        found[name] = value_editor(columns[name], name, raw.get(name), f"{key} {name}")
-    return found
+                        values[name] = value_editor(columns[name], name, raw.get(name), f"{key} {name}")
+    return values
 
 
 def _text(field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:
     """The text to write in, and its words to leave out one by one."""
     name = field["name"] if field["name"] in raw else str(field.get("column", field["name"]))
-    found = typed(raw.get(name), Part.TEXT.within(key))
+    text = typed(raw.get(name), Part.TEXT.within(key))
     encoder = token_encoder(dict(field))
-    words = encoder.readable(found)
+    words = encoder.readable(text)
     if not 1 < len(words) <= MOST_WORDS:
-        return {name: found}
+        return {name: text}
     left_out = st.pills(
         "Leave out",
         range(len(words)),
         selection_mode="multi",
-        format_func=lambda place: plain(words[place]) or "␣",
-        key=Part.LEFT_OUT.within(key, hash(str(found))),
+        format_func=lambda place: escape(words[place]) or "␣",
+        key=Part.LEFT_OUT.within(key, hash(str(text))),
         wrap=True,
     )
     if not left_out:
-        return {name: found}
-    kept = [word for place, word in enumerate(words) if place not in set(left_out)]
-    return {name: kept if isinstance(found, list) else encoder.joint.join(kept)}
+        return {name: text}
+    remaining = [word for place, word in enumerate(words) if place not in set(left_out)]
+    return {name: remaining if isinstance(text, list) else encoder.joint.join(remaining)}
 
 
 def _picture(data: Prepared, field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _series(field: Mapping[str, Any], raw: Mapping[str, Any], key: str, axes: Ax
             edits.append((first, last + 1, channel, kind, float(by)))
         if st.button("Undo", key=Part.UNDO.within(key), disabled=not edits) and edits:
             edits.pop()
-    for start, end, across, what, size in edits:
+    for start, end, across, operation, size in edits:
         part = series[start:end, across]
-        series[start:end, across] = {"Shift by": part + size, "Multiply by": part * size}.get(what, part.mean())
+        series[start:end, across] = {"Shift by": part + size, "Multiply by": part * size}.get(operation, part.mean())
     return {name: series} if edits else {}

@@ -13,7 +13,7 @@ from netloom.training.objectives.evaluation import ClassesPart, Embedding, Panel
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION
 from netloom.ui.components.image_urls import address, enlarged
 from netloom.ui.components.state import Key
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -23,28 +23,28 @@ COLOURS = ("#d4d4d8", "#6366f1", "#f59e0b", "#10b981", "#ef4444", "#06b6d4", "#d
 ACROSS = 4
 
 
-def panels(found: list[Panel], classes: Sequence[str]) -> None:
+def panels(panels: list[Panel], classes: Sequence[str]) -> None:
     """All of them, in groups such as the worst and the best."""
-    if classes and any(part["kind"] == "classes" for item in found for part in item["parts"]):
+    if classes and any(part["kind"] == "classes" for item in panels for part in item["parts"]):
         legend(classes)
-    if any(part["kind"] == "series" for item in found for part in item["parts"]):
+    if any(part["kind"] == "series" for item in panels for part in item["parts"]):
         st.caption("Indigo: input. Orange: reconstruction.")
-    for group in dict.fromkeys(item.get("group", "") for item in found):
+    for group in dict.fromkeys(item.get("group", "") for item in panels):
         if group:
-            st.markdown(f"**{plain(group)}**")
-        items = [item for item in found if item.get("group", "") == group]
+            st.markdown(f"**{escape(group)}**")
+        items = [item for item in panels if item.get("group", "") == group]
         for start in range(0, len(items), ACROSS):
             for column, item in zip(st.columns(ACROSS), items[start : start + ACROSS], strict=False):
                 with column, st.container(border=True):
                     _parts(item)
-                    st.caption(f"Row {item['row']} · {plain(item['caption'][:80])}")
+                    st.caption(f"Row {item['row']} · {escape(item['caption'][:80])}")
 
 
-def samples(found: dict[str, list[Picture]], *, judged: bool) -> None:
+def samples(images: dict[str, list[Picture]], *, judged: bool) -> None:
     """Groups of pictures (C, H, W), each as one sheet, beside each other. `judged`: it was measured how far they are
     apart, as it is of a GAN's, and not of what comes out of a decoder."""
-    for column, (title, pictures) in zip(st.columns(len(found)), found.items(), strict=True):
-        column.markdown(f"**{plain(title)}**")
+    for column, (title, pictures) in zip(st.columns(len(images)), images.items(), strict=True):
+        column.markdown(f"**{escape(title)}**")
         column.image(_sheet(np.asarray(pictures, dtype=np.float64)), width="stretch")
     st.caption(
         "The generated images use the same noise in every run, which was not used in training. Likeness is 100% "
@@ -66,20 +66,20 @@ def _sheet(pictures: Any) -> str:
     big = pictures.repeat(times, 2).repeat(times, 3)
     tile = (height * times + 2, width * times + 2)
     sheet = np.full((down * tile[0] - 2, across * tile[1] - 2, 3), 0.5)
-    for place, one in enumerate(big):
+    for place, image in enumerate(big):
         top, left = place // across * tile[0], place % across * tile[1]
-        shown = one.transpose(1, 2, 0) if channels == 3 else one[0][:, :, None]
-        sheet[top : top + height * times, left : left + width * times] = shown
+        pixels = image.transpose(1, 2, 0) if channels == 3 else image[0][:, :, None]
+        sheet[top : top + height * times, left : left + width * times] = pixels
     return address(sheet)
 
 
 def legend(classes: Sequence[str]) -> None:
     """Which colour stands for which class."""
-    from html import escape
+    import html
 
     marks = [
         f'<span style="white-space:nowrap;margin-right:14px"><span style="background:{colour(place)};'
-        f'padding:0 8px;border-radius:4px;margin-right:5px"></span>{escape(name[:40])}</span>'
+        f'padding:0 8px;border-radius:4px;margin-right:5px"></span>{html.escape(name[:40])}</span>'
         for place, name in enumerate(classes)
     ]
     st.html(f'<div style="font-size:0.85rem;line-height:2">{"".join(marks)}</div>')
@@ -120,7 +120,7 @@ def _parts(item: Panel) -> None:
 
 def tagged(words: Sequence[str], tags: Sequence[str]) -> None:
     """A text whose entities stand in colour, each with its kind."""
-    from html import escape
+    import html
 
     marks, before = [], ""
     for word, tag in zip(words, tags, strict=False):
@@ -128,10 +128,10 @@ def tagged(words: Sequence[str], tags: Sequence[str]) -> None:
         begins, before = tag.startswith("B-") or kind != before, kind
         if kind:
             tone = colour(1 + sum(map(ord, kind)) % (len(COLOURS) - 1))
-            name = f'<sup style="font-size:0.65rem;color:{tone}">{escape(kind[:20])}</sup>' if begins else ""
-            marks.append(f'<span style="border-bottom:3px solid {tone}">{escape(word)}</span>{name}')
+            name = f'<sup style="font-size:0.65rem;color:{tone}">{html.escape(kind[:20])}</sup>' if begins else ""
+            marks.append(f'<span style="border-bottom:3px solid {tone}">{html.escape(word)}</span>{name}')
         else:
-            marks.append(escape(word))
+            marks.append(html.escape(word))
     st.html(f'<div style="line-height:1.9">{" ".join(marks)}</div>')
 
 
@@ -154,23 +154,23 @@ def _overlaid(before: np.ndarray, after: np.ndarray) -> go.Figure:
     return figure
 
 
-def separation_charts(found: Separation, name: str = "") -> None:
+def separation_charts(separation: Separation, name: str = "") -> None:
     """How far unusual rows, or those of the other class, stand apart: the scores of both with the threshold, the curve
     of both rates, and where it is known that of precision and recall. `name` tells several of them apart."""
-    curved = bool(found.get("precision"))
+    curved = bool(separation.get("precision"))
     left, *right = st.columns(3 if curved else 2)
-    left.plotly_chart(_histogram(found), width="stretch", key=Key.ERRORS.of(name))
-    if found["false_positive_rate"]:
-        right[0].plotly_chart(_rates(found), width="stretch", key=Key.ROC.of(name))
+    left.plotly_chart(_histogram(separation), width="stretch", key=Key.ERRORS.of(name))
+    if separation["false_positive_rate"]:
+        right[0].plotly_chart(_rates(separation), width="stretch", key=Key.ROC.of(name))
     if curved:
-        right[1].plotly_chart(_precision(found), width="stretch", key=Key.PRECISION.of(name))
+        right[1].plotly_chart(_precision(separation), width="stretch", key=Key.PRECISION.of(name))
 
 
-def _precision(found: Separation) -> go.Figure:
+def _precision(separation: Separation) -> go.Figure:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    figure.add_scatter(x=found["recall"], y=found["precision"], mode="lines", line={"color": TRAIN})
+    figure.add_scatter(x=separation["recall"], y=separation["precision"], mode="lines", line={"color": TRAIN})
     figure.update_layout(
         title={"text": "Precision and recall", "x": 0, "font": {"size": 15}},
         height=340,
@@ -183,17 +183,17 @@ def _precision(found: Separation) -> go.Figure:
     return figure
 
 
-def embedding_chart(found: Embedding) -> go.Figure:
+def embedding_chart(embedding: Embedding) -> go.Figure:
     """Embeddings on their first two principal axes, coloured by class."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
     colours = COLOURS[1:]  # the first is that of a background
-    for turn, name in enumerate(dict.fromkeys(sorted(found["names"]))):
-        places = [place for place, other in enumerate(found["names"]) if other == name]
+    for turn, name in enumerate(dict.fromkeys(sorted(embedding["names"]))):
+        places = [place for place, class_name in enumerate(embedding["names"]) if class_name == name]
         figure.add_scatter(
-            x=[found["x"][place] for place in places],
-            y=[found["y"][place] for place in places],
+            x=[embedding["x"][place] for place in places],
+            y=[embedding["y"][place] for place in places],
             mode="markers",
             marker={"size": 6, "color": colours[turn % len(colours)]},
             name=name,
@@ -208,36 +208,40 @@ def embedding_chart(found: Embedding) -> go.Figure:
     return figure
 
 
-def _histogram(found: Separation) -> go.Figure:
+def _histogram(separation: Separation) -> go.Figure:
     import plotly.graph_objects as go
 
-    top = max([*found["usual"], *found["unusual"]], default=1.0)
-    names = found.get("names") or ("usual", "unusual")
+    top = max([*separation["usual"], *separation["unusual"]], default=1.0)
+    names = separation.get("names") or ("usual", "unusual")
     bins = {"start": 0, "end": top * 1.001, "size": top / 40 or 1}
     figure = go.Figure()
-    for values, name, tone in ((found["usual"], names[0], TRAIN), (found["unusual"], names[1], VALIDATION)):
+    for values, name, tone in ((separation["usual"], names[0], TRAIN), (separation["unusual"], names[1], VALIDATION)):
         figure.add_histogram(x=values, name=name, marker_color=tone, opacity=0.7, xbins=bins)
-    if np.isfinite(found["threshold"]):
-        figure.add_vline(found["threshold"], line_dash="dot", line_color="#94a3b8", annotation_text="threshold")
+    if np.isfinite(separation["threshold"]):
+        figure.add_vline(separation["threshold"], line_dash="dot", line_color="#94a3b8", annotation_text="threshold")
     figure.update_layout(
-        title={"text": found.get("score", "Errors"), "x": 0, "font": {"size": 15}},
+        title={"text": separation.get("score", "Errors"), "x": 0, "font": {"size": 15}},
         barmode="overlay",
         height=340,
         margin=MARGIN,
-        xaxis_title=found.get("score", "Error per row"),
+        xaxis_title=separation.get("score", "Error per row"),
         yaxis_title="Rows",
         legend={"orientation": "h", "x": 0, "y": -0.25, "yanchor": "top"},
     )
     return figure
 
 
-def _rates(found: Separation) -> go.Figure:
+def _rates(separation: Separation) -> go.Figure:
     import plotly.graph_objects as go
 
     figure = go.Figure()
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"dash": "dot", "color": "#94a3b8"}, name="chance")
     figure.add_scatter(
-        x=found["false_positive_rate"], y=found["true_positive_rate"], mode="lines", line={"color": TRAIN}, name="found"
+        x=separation["false_positive_rate"],
+        y=separation["true_positive_rate"],
+        mode="lines",
+        line={"color": TRAIN},
+        name="found",
     )
     figure.update_layout(
         title={"text": "ROC curve", "x": 0, "font": {"size": 15}},

@@ -23,20 +23,24 @@ def editor(field: FormField, value: Any, names: tuple[str, ...]) -> tuple[Any, C
     """
     label, text = field.label, field.description
     if field.kind == "bool":
-        return bool(value), bool, lambda made: st.toggle(label, bool(value), help=text, **made)
+        return bool(value), bool, lambda binding: st.toggle(label, bool(value), help=text, **binding)
     if field.kind == "choice":
         options = list(field.choices)
-        shown = value if value in options else options[0]
-        return shown, str, lambda made: st.selectbox(label, options, index=options.index(shown), help=text, **made)
+        current = value if value in options else options[0]
+        return (
+            current,
+            str,
+            lambda binding: st.selectbox(label, options, index=options.index(current), help=text, **binding),
+        )
     if field.kind == "int" and type(value) is int and not field.optional and not names and _within(field, value):
         low, high = int(field.minimum or 0), int(field.maximum or 2**53)
-        return value, int, lambda made: st.number_input(label, low, high, value, step=1, help=text, **made)
-    shown = write(value)
-    draw = partial(st.text_area, height=260) if "\n" in shown else st.text_input
+        return value, int, lambda binding: st.number_input(label, low, high, value, step=1, help=text, **binding)
+    current = write(value)
+    draw = partial(st.text_area, height=260) if "\n" in current else st.text_input
     return (
-        shown,
+        current,
         lambda typed: read_text(field, typed),
-        lambda made: draw(label, shown, help=_help(field, names), **made),
+        lambda binding: draw(label, current, help=_help(field, names), **binding),
     )
 
 
@@ -58,13 +62,13 @@ def read_text(field: FormField, typed: str) -> Any:
         return typed
     try:
         if field.kind == "ints":
-            return [read_number(part, whole=True) for part in _parts(typed.replace("×", ","))]
-        return read_number(typed, whole=field.kind == "int")
+            return [read_number(part, is_integer=True) for part in _parts(typed.replace("×", ","))]
+        return read_number(typed, is_integer=field.kind == "int")
     except ValueError:
         raise ValueError(f"{field.label} must be {WANTED[field.kind]}; received {typed[:40]!r}.") from None
 
 
-def read_number(typed: str, *, whole: bool = False) -> Number | str:
+def read_number(typed: str, *, is_integer: bool = False) -> Number | str:
     """A number, or an expression as it was typed.
 
     Raises:
@@ -76,7 +80,7 @@ def read_number(typed: str, *, whole: bool = False) -> Number | str:
     number = _as(float, typed)
     if number is None:
         return _expression(typed)
-    if whole:
+    if is_integer:
         raise ValueError(f"{typed[:40]!r} is not a whole number.")
     return number
 
@@ -99,8 +103,8 @@ def _expression(typed: str) -> str:
 def _parts(typed: str) -> list[str]:
     """What stands between commas, save those within the brackets of a function; brackets around all are dropped."""
     parts, depth = [""], 0
-    whole = typed.startswith("(") and typed.endswith(")") and "(" not in typed[1:]
-    for letter in typed[1:-1] if whole else typed:
+    in_parentheses = typed.startswith("(") and typed.endswith(")") and "(" not in typed[1:]
+    for letter in typed[1:-1] if in_parentheses else typed:
         depth += {"(": 1, ")": -1}.get(letter, 0)
         if letter == "," and depth == 0:
             parts.append("")

@@ -39,8 +39,8 @@ def chart(figure: go.Figure, *, key: str, name: str, table: Table | None = None)
 
 def exports(name: str, *, key: str, figure: str = "", svg: str = "", table: Table | None = None) -> None:
     """Buttons that take away the Plotly figure of the key `figure`, or the picture `svg`, and the numbers `table`."""
-    known = {"name": _filename(name), "chart": figure, "svg": svg, "csv": written(table) if table else ""}
-    _component()(key=key, data=known)
+    payload = {"name": _filename(name), "chart": figure, "svg": svg, "csv": written(table) if table else ""}
+    _component()(key=key, data=payload)
 
 
 def written(table: Table) -> str:

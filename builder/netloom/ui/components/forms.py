@@ -14,7 +14,7 @@ from netloom.document import Edit, EditError
 from netloom.editing.live import Live
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.state import FormState, Refusal, bound_key
-from netloom.ui.components.words import plain, told_apart
+from netloom.ui.components.words import escape, unique_labels
 from netloom.ui.shell.errors import show_error
 from netloom.validation.fields import field_edits
 
@@ -22,7 +22,7 @@ from netloom.validation.fields import field_edits
 def bound(
     live: Live,
     name: str,
-    shown: Any,
+    current: Any,
     edit: Callable[[Any], Edit],
     *,
     renews: bool = False,
@@ -36,20 +36,20 @@ def bound(
     """
     generation = live.generation
     state = FormState.current()
-    own = state.typed[live.id]
-    key = bound_key(live.id, generation, live.typed[name] - own[name], name)
+    own_changes = state.typed[live.id]
+    key = bound_key(live.id, generation, live.typed[name] - own_changes[name], name)
 
     def commit() -> None:
         # Streamlit may replay this for a form that is gone: the generation tells, and so does a value that is as drawn.
         if generation != live.generation:
             return
         state.refusal = None
-        value = value_of(key, shown)
-        if value == shown:
+        value = value_of(key, current)
+        if value == current:
             return
         try:
             live.apply(edit(value), widget=name, renews=renews)
-            own[name] += 1
+            own_changes[name] += 1
         except EditError as error:
             sentences = " ".join(field.at_field for field in error.errors)
             state.refusal = Refusal(key, sentences or str(error))
@@ -73,7 +73,7 @@ def refused(arguments: Mapping[str, Any]) -> None:
 def choose_data(live: Live, name: str, follow: Callable[[], None] | None = None) -> None:
     """The choice of the project's data, on the page of this name. `follow`: as of `bound`."""
     infos = {info.name: info for info in datasets(live.store.home)}
-    labels = told_apart({"": "Select data", **{name: info.title for name, info in infos.items()}})
+    labels = unique_labels({"": "Select data", **{name: info.title for name, info in infos.items()}})
     names, chosen = ["", *infos], live.project.data.dataset
     if chosen not in infos:
         chosen = ""
@@ -98,14 +98,14 @@ def data_edit(live: Live, name: str, infos: Mapping[str, DatasetInfo]) -> Edit:
     if name not in infos:
         return edit
     before = live.project.data.model_copy(update={**data, "options": preprocessing(live.project.data.options)})
-    kept, remarks = carried(before, name, live.store.home)
+    choice, remarks = carried(before, name, live.store.home)
     for remark in remarks:
-        st.toast(plain(remark))
-    kept = with_defaults(kept, live.store.home)
-    data |= {name: getattr(kept, name) for name in ("options", "split", "gap", "duplicates")}
+        st.toast(escape(remark))
+    choice = with_defaults(choice, live.store.home)
+    data |= {name: getattr(choice, name) for name in ("options", "split", "gap", "duplicates")}
     edit = {**edit, "training": {"objective": infos[name].task, **default_training(name, live.store.home)}}
     try:
-        found = schema(kept, live.store.home)
+        data_schema = schema(choice, live.store.home)
     except DataError:
         return edit  # the page says what is wrong with the data
-    return {"kind": "batch", "edits": [edit, *field_edits(live.project, found)]}
+    return {"kind": "batch", "edits": [edit, *field_edits(live.project, data_schema)]}

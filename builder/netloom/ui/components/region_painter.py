@@ -30,10 +30,10 @@ def paint(picture: np.ndarray, ground: np.ndarray, key: str) -> np.ndarray:
     colour = st.pills("Paint with", colours, default=GROUND, required=True, key=Part.COLOR.within(key))
     tool = st.segmented_control("Around", list(TOOLS), default="Box", required=True, key=Part.TOOL.within(key))
     size = cell(picture.shape[1:])
-    shown = painted(picture, strokes, ground, size)
+    pixels = painted(picture, strokes, ground, size)
     # A figure with other strokes is another widget, so that nothing stays selected in it.
     event: Any = st.plotly_chart(
-        _canvas(shown, size, TOOLS[str(tool)]),
+        _canvas(pixels, size, TOOLS[str(tool)]),
         width="stretch",
         key=Part.CANVAS.within(key, len(strokes)),
         on_select="rerun",
@@ -50,7 +50,7 @@ def paint(picture: np.ndarray, ground: np.ndarray, key: str) -> np.ndarray:
             st.rerun(scope="fragment")
         how = "each click paints a cell" if tool == "Click" else "draw over the cells to paint"
         st.caption(f"{how.capitalize()}{f'; a cell is {size} × {size} pixels' if size > 1 else ''}.", width="content")
-    return shown if strokes else picture
+    return pixels if strokes else picture
 
 
 def cell(shape: Sequence[int]) -> int:
@@ -62,14 +62,14 @@ def painted(
     picture: np.ndarray, strokes: Sequence[tuple[Sequence[tuple[int, int]], str]], ground: np.ndarray, size: int
 ) -> np.ndarray:
     """The picture (C, H, W) after all strokes, each the cells (row, column) that it covers and its colour."""
-    found = picture.copy()
+    pixels = picture.copy()
     plain = {WHITE: 1.0, BLACK: 0.0}
     for cells, colour in strokes:
-        tone = np.full(len(found), plain[colour]) if colour in plain else ground
+        tone = np.full(len(pixels), plain[colour]) if colour in plain else ground
         for row, column in cells:
-            part = found[:, row * size : (row + 1) * size, column * size : (column + 1) * size]
+            part = pixels[:, row * size : (row + 1) * size, column * size : (column + 1) * size]
             part[...] = tone[:, None, None]
-    return found
+    return pixels
 
 
 def _touched(event: Mapping[str, Any], columns: int) -> list[tuple[int, int]]:
@@ -83,12 +83,12 @@ def _canvas(picture: np.ndarray, size: int, tool: str) -> go.Figure:
     """The picture, and over it a mark in the middle of each cell, which is what can be chosen."""
     import plotly.graph_objects as go
 
-    shown = np.clip(picture, 0, 1)
+    pixels = np.clip(picture, 0, 1)
     figure = go.Figure()
-    if len(shown) == 1:
-        figure.add_trace(go.Heatmap(z=shown[0], colorscale="gray", zmin=0, zmax=1, showscale=False, hoverinfo="skip"))
+    if len(pixels) == 1:
+        figure.add_trace(go.Heatmap(z=pixels[0], colorscale="gray", zmin=0, zmax=1, showscale=False, hoverinfo="skip"))
     else:
-        figure.add_trace(go.Image(z=(shown.transpose(1, 2, 0) * 255).astype(np.uint8), hoverinfo="skip"))
+        figure.add_trace(go.Image(z=(pixels.transpose(1, 2, 0) * 255).astype(np.uint8), hoverinfo="skip"))
     height, width = picture.shape[1:]
     rows, columns = np.indices((-(-height // size), -(-width // size)))
     middle = (size - 1) / 2

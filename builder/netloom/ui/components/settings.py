@@ -12,7 +12,7 @@ from netloom.document.optimizer_settings import SETTINGS, Choice
 from netloom.document.training_settings import Training, about, settings
 from netloom.editing.live import Live
 from netloom.ui.components.forms import bound, refused
-from netloom.ui.components.words import told_apart
+from netloom.ui.components.words import unique_labels
 
 # What the choices of a field are called, where their own names say too little.
 CHOICES: dict[str, dict[str, str]] = {
@@ -37,92 +37,104 @@ def setting(live: Live, name: str, value: Any, *, renews: bool = False) -> dict[
 
 def field(live: Live, name: str, *, step: float | None = None, renews: bool = False) -> None:
     """A number, a switch or a choice."""
-    told, value = about(name), getattr(live.project.training, name)
-    if told.kind == "choice":
+    description, value = about(name), getattr(live.project.training, name)
+    if description.kind == "choice":
         choose(live, name, CHOICES.get(name, {}), renews=renews)
         return
-    made = setting(live, name, value, renews=renews)
-    if told.kind == "switch":
-        st.toggle(told.title, value, help=told.description, **made)
+    binding = setting(live, name, value, renews=renews)
+    if description.kind == "switch":
+        st.toggle(description.title, value, help=description.description, **binding)
         return
-    if told.kind == "whole":
-        low, high = int(told.low or 0), None if told.high is None else int(told.high)
-        st.number_input(told.title, low, high, value, step=1, help=told.description, placeholder="empty", **made)
-    else:
-        low_, high_ = _float(told.low), _float(told.high)
+    if description.kind == "whole":
+        low, high = int(description.low or 0), None if description.high is None else int(description.high)
         st.number_input(
-            told.title,
+            description.title, low, high, value, step=1, help=description.description, placeholder="empty", **binding
+        )
+    else:
+        low_, high_ = _float(description.low), _float(description.high)
+        st.number_input(
+            description.title,
             low_,
             high_,
             _float(value),
             step=step,
             format="%g",
-            help=told.description,
+            help=description.description,
             placeholder="empty",
-            **made,
+            **binding,
         )
-    refused(made)
+    refused(binding)
 
 
 def choose(live: Live, name: str, titles: Mapping[str, str], *, renews: bool = False, help: str | None = None) -> None:
     """One of several; `titles` says what each is called, and which there are where the document does not."""
-    told, value = about(name), getattr(live.project.training, name)
-    options = list(told.choices or titles)
-    shown = value if value in options else options[0]
-    made = setting(live, name, shown, renews=renews)
-    names = told_apart({key: titles.get(key, key) for key in options})
+    description, value = about(name), getattr(live.project.training, name)
+    options = list(description.choices or titles)
+    current = value if value in options else options[0]
+    binding = setting(live, name, current, renews=renews)
+    names = unique_labels({key: titles.get(key, key) for key in options})
     st.selectbox(
-        told.title,
+        description.title,
         options,
-        options.index(shown),
+        options.index(current),
         names.__getitem__,
-        help=help or told.description or None,
-        **made,
+        help=help or description.description or None,
+        **binding,
     )
-    refused(made)
+    refused(binding)
 
 
 def settings_of(live: Live, name: str, choice: Choice) -> None:
     """What can be set of the optimizer or the schedule that is chosen, in two columns; `name` is the field of both."""
-    kept: dict[str, Any] = dict(getattr(live.project.training, name))
+    assigned: dict[str, Any] = dict(getattr(live.project.training, name))
     columns = st.columns(2)
-    for place, (key, value) in enumerate(settings(choice, kept).items()):
+    for place, (key, value) in enumerate(settings(choice, assigned).items()):
         with columns[place % 2]:
-            _one(live, name, kept, key, value, choice.settings[key])
+            _setting_input(live, name, assigned, key, value, choice.settings[key])
 
 
-def _one(live: Live, name: str, kept: dict[str, Any], key: str, value: Any, default: Any) -> None:
-    told = SETTINGS[key]
+def _setting_input(live: Live, name: str, settings: dict[str, Any], key: str, value: Any, default: Any) -> None:
+    description = SETTINGS[key]
 
     def edit(new: Any) -> Edit:
-        left = {other: old for other, old in kept.items() if other != key}
-        changed = left if new is None or new == default else {**left, key: new}
+        others = {name_: old for name_, old in settings.items() if name_ != key}
+        changed = others if new is None or new == default else {**others, key: new}
         return {"kind": "project", "training": {name: changed}}
 
-    made = bound(live, f"training/{name}/{key}", value, edit, renews=True)
-    if told.switch:
-        st.toggle(told.title, value, help=told.help, **made)
-    elif told.whole:
-        st.number_input(told.title, int(told.low), int(told.high), int(value), step=1, help=told.help, **made)
+    binding = bound(live, f"training/{name}/{key}", value, edit, renews=True)
+    if description.switch:
+        st.toggle(description.title, value, help=description.help, **binding)
+    elif description.whole:
+        st.number_input(
+            description.title,
+            int(description.low),
+            int(description.high),
+            int(value),
+            step=1,
+            help=description.help,
+            **binding,
+        )
     else:
-        low, high = float(told.low), float(told.high)
-        st.number_input(told.title, low, high, float(value), step=None, format="%g", help=told.help, **made)
-    refused(made)
+        low, high = float(description.low), float(description.high)
+        st.number_input(
+            description.title, low, high, float(value), step=None, format="%g", help=description.help, **binding
+        )
+    refused(binding)
 
 
 def differing(training: Training, names: Iterable[str]) -> str:
     """What of these fields is not as by default, in a few words."""
     words = []
     for name in names:
-        told, value = about(name), getattr(training, name)
-        if value in (told.default, None) or value in ({}, ()):
+        description, value = about(name), getattr(training, name)
+        if value in (description.default, None) or value in ({}, ()):
             continue
-        if told.kind == "switch":
-            words.append(_inside(told.title))
+        if description.kind == "switch":
+            words.append(_inside(description.title))
         elif isinstance(value, str):
             words.append(CHOICES.get(name, {}).get(value, value).lower())
         elif isinstance(value, (int, float)):
-            words.append(f"{_inside(told.title)} {value:g}")
+            words.append(f"{_inside(description.title)} {value:g}")
         else:
             words.append(f"{len(value)} custom")
     return ", ".join(words)

@@ -51,9 +51,9 @@ class ExampleState(PageState):
 
     def forget(self, prefix: str) -> None:
         """Drop what belongs to forms whose keys begin with a prefix."""
-        for known in (self.strokes, self.edits):
-            for key in [key for key in known if key.startswith(prefix)]:
-                del known[key]
+        for by_key in (self.strokes, self.edits):
+            for key in [key for key in by_key if key.startswith(prefix)]:
+                del by_key[key]
 
 
 class Key(WidgetKey):

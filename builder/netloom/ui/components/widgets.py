@@ -10,13 +10,13 @@ import streamlit as st
 from netloom.modalities.columns.registry import kind_of
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
 from netloom.modalities.widgets import MultiSelect, NumberInput, Select, TextInput, Toggle, Widget
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 
 
 def value_editor(column: ColumnEncoder, name: str, value: Any, key: str) -> Any:
     """Draw the widget for a value of a fitted column, which stands under `name` in a raw row; return the value now."""
     widget = kind_of(column).widget(column, name, value)
-    return widget.result(draw(widget, plain(name[:60]), key=key))
+    return widget.result(draw(widget, escape(name[:60]), key=key))
 
 
 @singledispatch
@@ -32,9 +32,15 @@ def _(widget: TextInput, label: str, place: Any = st, **arguments: Any) -> Any:
 
 @draw.register
 def _(widget: NumberInput, label: str, place: Any = st, **arguments: Any) -> Any:
-    whole = isinstance(widget.step, int)
+    is_integer = isinstance(widget.step, int)
     return place.number_input(
-        label, widget.low, widget.high, widget.value, step=widget.step, format=None if whole else "%.6g", **arguments
+        label,
+        widget.low,
+        widget.high,
+        widget.value,
+        step=widget.step,
+        format=None if is_integer else "%.6g",
+        **arguments,
     )
 
 

@@ -33,19 +33,19 @@ def count(value: float) -> str:
     return f"{value:.0f}"
 
 
-def told_apart(titles: Mapping[str, str]) -> dict[str, str]:
+def unique_labels(titles: Mapping[str, str]) -> dict[str, str]:
     """The same titles by key, equal ones numbered: a list knows what was picked by its label alone."""
-    found: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for key, title in titles.items():
         label, number = title, 2
-        while label in found.values():
+        while label in labels.values():
             label, number = f"{title} ({number})", number + 1
-        found[key] = label
-    return found
+        labels[key] = label
+    return labels
 
 
-def plain(text: str) -> str:
+def escape(text: str) -> str:
     """Text from people, safe to stand within Markdown: nothing in it is read as markup."""
     special = "\\`*_{}[]()<>#+-.!|~$:&"
-    whole = _WITHIN_ADDRESS.sub("\u2060", " ".join(text.split()))
-    return "".join(f"\\{letter}" if letter in special else letter for letter in whole)
+    line = _WITHIN_ADDRESS.sub("\u2060", " ".join(text.split()))
+    return "".join(f"\\{letter}" if letter in special else letter for letter in line)

@@ -17,8 +17,8 @@ from netloom.ui.components.charts import series_chart
 from netloom.ui.components.example_panels import painted
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.image_urls import enlarged
-from netloom.ui.components.words import plain
-from netloom.ui.data.quality import shown_cell
+from netloom.ui.components.words import escape
+from netloom.ui.data.quality import cell_text
 from netloom.ui.data.state import DataState, Key
 from netloom.ui.data.upload_form import beginning
 from netloom.ui.shell.errors import show_error
@@ -54,16 +54,18 @@ def augmentation(live: Live | None, info: DatasetInfo, data: Prepared) -> None:
 
 def augmentation_note(live: Live) -> None:
     """One line on the train page: which random changes training rows go through."""
-    known, declared = augmentations(), live.project.training.augment
+    registered, declared = augmentations(), live.project.training.augment
     if declared:
-        titles = ", ".join(known[one.kind].title.lower() if one.kind in known else one.kind for one in declared)
-        st.caption(f":material/auto_awesome: Augmentation: {plain(titles)}. Change it under Data, Augment.")
+        titles = ", ".join(
+            registered[one.kind].title.lower() if one.kind in registered else one.kind for one in declared
+        )
+        st.caption(f":material/auto_awesome: Augmentation: {escape(titles)}. Change it under Data, Augment.")
 
 
 def _fields(live: Live, data: Prepared) -> list[str]:
     """The fields that the network reads; before it reads any of this data, all."""
-    there = [field.name for field in data.schema.inputs]
-    return [name for name in input_fields(live.project) if name in there] or there
+    field_names = [field.name for field in data.schema.inputs]
+    return [name for name in input_fields(live.project) if name in field_names] or field_names
 
 
 def _declared(live: Live, data: Prepared, names: list[str]) -> None:
@@ -75,70 +77,70 @@ def _declared(live: Live, data: Prepared, names: list[str]) -> None:
     _add(live, fitting, [one.kind for one in declared], data.schema.inputs[0].kind)
     for place, one in enumerate(declared):
         with st.container(border=True):
-            _one(live, data, names, place, one)
+            _augmentation_form(live, data, names, place, one)
     if declared:
         st.caption("Applied in this order to training rows only. Evaluation and prediction use the unchanged rows.")
 
 
-def _add(live: Live, fitting: list[str], there: list[str], kind: str) -> None:
-    known = augmentations()
-    choices = [name for name in fitting if name not in there]
+def _add(live: Live, fitting: list[str], kinds: list[str], kind: str) -> None:
+    registered = augmentations()
+    choices = [name for name in fitting if name not in kinds]
     if choices:
-        shown = bound(live, "augment/add", None, lambda name: _edit(live, [*_all(live), {"kind": name}]), renews=True)
+        binding = bound(live, "augment/add", None, lambda name: _edit(live, [*_all(live), {"kind": name}]), renews=True)
         st.selectbox(
             "Add augmentation",
             choices,
             index=None,
-            format_func=lambda name: f"{known[name].title} — {known[name].summary}",
+            format_func=lambda name: f"{registered[name].title} — {registered[name].summary}",
             placeholder="Select an augmentation",
-            **shown,
+            **binding,
         )
     usual = [name for name in USUAL.get(kind, ()) if name in fitting]
-    if not there and usual:
-        titles = ", ".join(known[name].title.lower() for name in usual)
+    if not kinds and usual:
+        titles = ", ".join(registered[name].title.lower() for name in usual)
         if st.button("Add recommended", icon=":material/auto_awesome:", help=f"Adds {titles}"):
             live.apply(_edit(live, [{"kind": name} for name in usual]))
             st.rerun()
 
 
-def _one(live: Live, data: Prepared, names: list[str], place: int, one: Augment) -> None:
+def _augmentation_form(live: Live, data: Prepared, names: list[str], place: int, augment: Augment) -> None:
     title, remove = st.columns([5, 1], vertical_alignment="center")
-    kind = augmentations().get(one.kind)
-    title.markdown(f"**{plain(kind.title if kind else one.kind)}**")
+    kind = augmentations().get(augment.kind)
+    title.markdown(f"**{escape(kind.title if kind else augment.kind)}**")
     if remove.button("", icon=":material/close:", key=Key.AUGMENT_REMOVE.of(live.generation, place), help="Remove"):
-        live.apply(_edit(live, [other for number, other in enumerate(_all(live)) if number != place]))
+        live.apply(_edit(live, [remaining for number, remaining in enumerate(_all(live)) if number != place]))
         st.rerun()
     try:
-        problem = misfit(one, data.schema, names)
-        settings = parsed(one)
+        problem = misfit(augment, data.schema, names)
+        settings = parsed(augment)
     except DataError as error:
         show_error(error)
         return
     if problem:
         show_error(problem)
-    title.caption(plain(settings.summary))
+    title.caption(escape(settings.summary))
     for field in form(type(settings)):
-        _setting(live, place, one, settings, field)
+        _setting(live, place, augment, settings, field)
 
 
-def _setting(live: Live, place: int, one: Augment, settings: Augmentation, field: FormField) -> None:
+def _setting(live: Live, place: int, augment: Augment, settings: Augmentation, field: FormField) -> None:
     """A parameter as a slider or a choice."""
     value = getattr(settings, field.name)
-    made = bound(
-        live, f"augment/{place}/{one.kind}/{field.name}", value, lambda new: _set(live, place, field.name, new)
+    binding = bound(
+        live, f"augment/{place}/{augment.kind}/{field.name}", value, lambda new: _set(live, place, field.name, new)
     )
     text = f"{field.description}."
     if field.kind == "choice":
-        st.selectbox(field.label, field.choices, field.choices.index(value), help=text, **made)
+        st.selectbox(field.label, field.choices, field.choices.index(value), help=text, **binding)
     else:
         low, high = field.minimum or 0.0, field.maximum or 1.0
         if field.kind == "int":
-            st.slider(field.label, int(low), int(high), int(value), help=text, **made)
+            st.slider(field.label, int(low), int(high), int(value), help=text, **binding)
         else:
             step = 0.01 if high <= 2 else 0.1 if high <= 10 else 1.0
             first = low + step if field.exclusive_minimum else low
-            st.slider(field.label, float(min(first, value)), float(high), float(value), step, help=text, **made)
-    refused(made)
+            st.slider(field.label, float(min(first, value)), float(high), float(value), step, help=text, **binding)
+    refused(binding)
 
 
 def _set(live: Live, place: int, name: str, value: Any) -> Edit:
@@ -148,9 +150,9 @@ def _set(live: Live, place: int, name: str, value: Any) -> Edit:
         DataError: it is out of bounds.
     """
     every = _all(live)
-    one = {**every[place], "params": {**every[place]["params"], name: value}}
-    parsed(Augment.model_validate(one))
-    return _edit(live, [*every[:place], one, *every[place + 1 :]])
+    changed = {**every[place], "params": {**every[place]["params"], name: value}}
+    parsed(Augment.model_validate(changed))
+    return _edit(live, [*every[:place], changed, *every[place + 1 :]])
 
 
 def _all(live: Live) -> list[dict[str, Any]]:
@@ -164,10 +166,10 @@ def _edit(live: Live, every: list[dict[str, Any]]) -> Edit:
 def _preview(live: Live, data: Prepared, names: list[str]) -> None:
     train = data.split["train"]
     declared = live.project.training.augment
-    one, two = st.columns([3, 1], vertical_alignment="bottom")
-    place = one.slider("Training example", 1, len(train), 1, key=Key.AUGMENT_ROW.of(data.fingerprint[:8])) - 1
+    row_column, button_column = st.columns([3, 1], vertical_alignment="bottom")
+    place = row_column.slider("Training example", 1, len(train), 1, key=Key.AUGMENT_ROW.of(data.fingerprint[:8])) - 1
     state = DataState.current()
-    if declared and two.button("Next rows", icon=":material/casino:", width="stretch", help="Resample"):
+    if declared and button_column.button("Next rows", icon=":material/casino:", width="stretch", help="Resample"):
         state.augmentation_seed += 1
     row = int(train[place])
     example = data.example(row)
@@ -181,19 +183,19 @@ def _preview(live: Live, data: Prepared, names: list[str]) -> None:
     except DataError as error:
         show_error(error)
         return
-    shown = [(example, ""), *versions]
+    previews = [(example, ""), *versions]
     if example.text:
-        _texts(shown)
+        _texts(previews)
         return
     if example.image is None and not example.images and example.series is None:
-        _tables(shown)
+        _tables(previews)
         return
-    for start in range(0, len(shown), ACROSS):
+    for start in range(0, len(previews), ACROSS):
         for offset, column in enumerate(st.columns(ACROSS)):
-            if start + offset < len(shown):
+            if start + offset < len(previews):
                 with column:
-                    _show(*shown[start + offset], start + offset)
-    st.caption(f"Row {row} ({plain(example.target[:60])}): the original, then {VERSIONS} augmented versions.")
+                    _show(*previews[start + offset], start + offset)
+    st.caption(f"Row {row} ({escape(example.target[:60])}): the original, then {VERSIONS} augmented versions.")
 
 
 def _show(example: Example, note: str, place: int) -> None:
@@ -207,29 +209,29 @@ def _show(example: Example, note: str, place: int) -> None:
         chart = series_chart(example.series, small=True)
         st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=Key.AUGMENTED.of(place))
     elif example.text:
-        st.markdown(plain(example.text))
+        st.markdown(escape(example.text))
     elif example.columns:
         _tables([(example, note)])
     if note:
-        st.caption(plain(note))
+        st.caption(escape(note))
 
 
-def _texts(shown: list[tuple[Example, str]]) -> None:
+def _texts(examples: list[tuple[Example, str]]) -> None:
     lines = [
         {"": "original" if not place else f"version {place}", "text": example.text}
-        for place, (example, _) in enumerate(shown)
+        for place, (example, _) in enumerate(examples)
     ]
     st.dataframe(lines, hide_index=True, height="content")
 
 
-def _tables(shown: list[tuple[Example, str]]) -> None:
+def _tables(examples: list[tuple[Example, str]]) -> None:
     """Columns down, versions across."""
-    names = list(shown[0][0].columns)[:30]
+    names = list(examples[0][0].columns)[:30]
     lines: list[Mapping[str, str]] = []
     for name in names:
         line = {"column": name}
-        for place, (example, _) in enumerate(shown[:6]):
+        for place, (example, _) in enumerate(examples[:6]):
             value = example.columns.get(name)
-            line["original" if not place else str(place)] = shown_cell(value)
+            line["original" if not place else str(place)] = cell_text(value)
         lines.append(line)
     st.dataframe(lines, hide_index=True)

@@ -20,9 +20,9 @@ from netloom.store import Store
 from netloom.ui.components.charts import class_chart
 from netloom.ui.components.forms import data_edit
 from netloom.ui.components.page_state import set_value, value_of
-from netloom.ui.components.words import plain, told_apart
+from netloom.ui.components.words import escape, unique_labels
 from netloom.ui.data.augmentation import augmentation
-from netloom.ui.data.quality import quality, reported, shown_cell
+from netloom.ui.data.quality import cell_text, quality, reported
 from netloom.ui.data.schema_editor import schema_editor
 from netloom.ui.data.state import DataState, Key
 from netloom.ui.data.upload_form import start_network, upload_form
@@ -65,14 +65,14 @@ def page(store: Store, live: Live | None) -> None:
 def _chosen(infos: Mapping[str, DatasetInfo], used: str) -> str:
     """The dataset that people pick in the list, or that another part of the app asked for since."""
     state, names = DataState.current(), list(infos)
-    asked = used if state.dataset is None else state.dataset
-    if value_of(Key.DATASETS) not in infos or asked != state.drawn:
-        set_value(Key.DATASETS, asked if asked in infos else names[0])
-    labels = told_apart({key: info.title for key, info in infos.items()})
+    wanted_name = used if state.dataset is None else state.dataset
+    if value_of(Key.DATASETS) not in infos or wanted_name != state.drawn:
+        set_value(Key.DATASETS, wanted_name if wanted_name in infos else names[0])
+    labels = unique_labels({key: info.title for key, info in infos.items()})
     name: str = st.radio(
         "Datasets",
         names,
-        format_func=lambda key: plain(labels[key]) + (" :material/check_circle:" if key == used else ""),
+        format_func=lambda key: escape(labels[key]) + (" :material/check_circle:" if key == used else ""),
         key=Key.DATASETS,
     )
     state.dataset = state.drawn = name
@@ -82,18 +82,18 @@ def _chosen(infos: Mapping[str, DatasetInfo], used: str) -> str:
 def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
     used = live is not None and live.project.data.dataset == info.name
     choice = live.project.data if live and used else default_choice(info.name, store.home)
-    title, use = st.columns([1, 1.7], vertical_alignment="top")
-    with title:
-        st.subheader(plain(info.title), anchor=False)
-        told = st.empty()
-    with use.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
+    title_column, use_column = st.columns([1, 1.7], vertical_alignment="top")
+    with title_column:
+        st.subheader(escape(info.title), anchor=False)
+        summary_place = st.empty()
+    with use_column.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center"):
         _use(store, live, info)
     try:
         data = in_background(partial(prepare, choice, store.home), "Reading the data …")
     except DataError as error:
         show_error(error, icon=":material/report:")
         data = None
-    told.caption(plain(summary(info, data, choice) if data else info.summary))
+    summary_place.caption(escape(summary(info, data, choice) if data else info.summary))
     section = st.segmented_control(
         "Section", list(SECTIONS), default=LOOK, format_func=SECTIONS.__getitem__, key=Key.SECTION,
         label_visibility="collapsed", wrap=True,
@@ -115,36 +115,36 @@ def _dataset(store: Store, live: Live | None, info: DatasetInfo) -> None:
 
 def _look(data: Prepared, choice: DataChoice) -> None:
     try:
-        found = computed(DatasetStatistics(data.fingerprint, choice.model_dump(mode="json")), "Counting …")
+        dataset = computed(DatasetStatistics(data.fingerprint, choice.model_dump(mode="json")), "Counting …")
     except (DataError, JobError) as error:
         show_error(error)
         return
-    _counts(found)
-    show_remarks(found.remarks[len(data.warnings) :], data.warnings)
+    _counts(dataset)
+    show_remarks(dataset.remarks[len(data.warnings) :], data.warnings)
     fields = " · ".join(f"Field `{field.name}`: {field.kind}, shape {field.shape}" for field in data.schema.inputs)
-    st.caption(f"{fields} · predicts {plain(data.schema.target.name)}")
+    st.caption(f"{fields} · predicts {escape(data.schema.target.name)}")
     if _in_a_table(data):
         st.dataframe(_table(data), hide_index=True, height=320)
     else:
         preview(data)
-    if found.classes:
-        st.plotly_chart(class_chart(found.classes), width="stretch", config={"displayModeBar": False})
-    if found.columns:
-        st.dataframe(found.columns, hide_index=True, placeholder="")
+    if dataset.classes:
+        st.plotly_chart(class_chart(dataset.classes), width="stretch", config={"displayModeBar": False})
+    if dataset.columns:
+        st.dataframe(dataset.columns, hide_index=True, placeholder="")
 
 
-def show_remarks(found: list[str], notes: list[str]) -> None:
+def show_remarks(messages: list[str], notes: list[str]) -> None:
     """The first of what is remarkable: what was found, all of which has a section of its own with its mends, and what
     was noted as the data was read."""
-    remarks = [*found, *notes]
+    remarks = [*messages, *notes]
     if not remarks:
         return
     bullet = "- " if len(remarks) > 1 else ""
-    lines = [f"{bullet}{plain(remark)}" for remark in remarks[:REMARKS]]
+    lines = [f"{bullet}{escape(remark)}" for remark in remarks[:REMARKS]]
     more = len(remarks) - REMARKS
-    if found:
-        rest = f"{more} more. How to fix them: " if more > 0 else "How to fix this: "
-        lines += ["", f"{rest}see **Quality**."]
+    if messages:
+        hint = f"{more} more. How to fix them: " if more > 0 else "How to fix this: "
+        lines += ["", f"{hint}see **Quality**."]
     elif more > 0:
         lines += ["", f"{more} more are listed on the **Card**."]
     st.warning("\n".join(lines), icon=":material/warning:")
@@ -163,31 +163,33 @@ def _table(data: Prepared) -> list[dict[str, str]]:
     lines = []
     for row in varied(data, ROWS):
         example = data.example(row)
-        cells = {name: shown_cell(value) for name, value in example.columns.items()} or {"text": example.text[:400]}
+        cells = {name: cell_text(value) for name, value in example.columns.items()} or {"text": example.text[:400]}
         lines.append({f"{target} →" if target in cells else target: example.target[:80], **cells})
     return lines
 
 
-def _counts(found: Quality) -> None:
+def _counts(quality: Quality) -> None:
     columns = st.columns(4)
-    columns[0].metric("Rows", f"{found.rows:,}", border=True)
-    for column, (name, rows) in zip(columns[1:], found.splits.items(), strict=True):
+    columns[0].metric("Rows", f"{quality.rows:,}", border=True)
+    for column, (name, rows) in zip(columns[1:], quality.splits.items(), strict=True):
         column.metric(name.capitalize(), f"{rows:,}", border=True)
 
 
 def _card(store: Store, info: DatasetInfo, choice: DataChoice, data: Prepared) -> None:
     try:
-        made = card(info, data, choice, findings(reported(choice, data)))
+        content = card(info, data, choice, findings(reported(choice, data)))
     except (DataError, JobError) as error:
         show_error(error)
         return
-    text = markdown(made)
+    text = markdown(content)
     name = "".join(letter if letter.isalnum() else "_" for letter in info.title)[:60] or "data"
-    one, two, _ = st.columns([1, 1, 1.5])
-    plainly = json.dumps(made, indent=1, ensure_ascii=False, default=str)
-    one.download_button("Markdown", text, f"{name}.md", "text/markdown", icon=":material/download:", width="stretch")
-    two.download_button(
-        "JSON", plainly, f"{name}.json", "application/json", icon=":material/download:", width="stretch"
+    markdown_column, json_column, _ = st.columns([1, 1, 1.5])
+    as_json = json.dumps(content, indent=1, ensure_ascii=False, default=str)
+    markdown_column.download_button(
+        "Markdown", text, f"{name}.md", "text/markdown", icon=":material/download:", width="stretch"
+    )
+    json_column.download_button(
+        "JSON", as_json, f"{name}.json", "application/json", icon=":material/download:", width="stretch"
     )
     with st.container(border=True):
         st.markdown(text.replace("\n## ", "\n##### ").replace("# ", "#### ", 1))
@@ -196,16 +198,16 @@ def _card(store: Store, info: DatasetInfo, choice: DataChoice, data: Prepared) -
 def _use(store: Store, live: Live | None, info: DatasetInfo) -> None:
     used = live is not None and live.project.data.dataset == info.name
     if live and used:
-        st.markdown(f":green-badge[:material/check: Used in {plain(_short(live.project.name))}]")
+        st.markdown(f":green-badge[:material/check: Used in {escape(_short(live.project.name))}]")
     # What people brought has a better beginning than an open project that was made for other data.
-    elif live and st.button(f"Use it in {plain(_short(live.project.name))}", type=_weight(info.builtin)):
+    elif live and st.button(f"Use it in {escape(_short(live.project.name))}", type=_weight(info.builtin)):
         live.apply(data_edit(live, info.name, {info.name: info}))
         st.switch_page("pages/design.py")
     if info.builtin:
         return
     start_network(store, info, used=used)
     with st.popover("", icon=":material/delete:", help="Delete data"):
-        st.markdown(f"**Delete {plain(info.title)}?**")
+        st.markdown(f"**Delete {escape(info.title)}?**")
         st.caption("Projects that use it can still be opened, but cannot be trained until you add the file again.")
         if st.button("Delete data", icon=":material/delete:", width="stretch"):
             from netloom import jobs

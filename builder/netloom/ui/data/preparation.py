@@ -21,21 +21,21 @@ def preparation(live: Live) -> None:
         return
     current: Any = live.project.data.prepare
     labels: dict[Any, str] = {**PREPARATIONS}
-    shown = current if isinstance(current, str) else IMPORTED
+    current_name = current if isinstance(current, str) else IMPORTED
     labels |= {} if isinstance(current, str) else {IMPORTED: IMPORTED}
 
     def change(value: str) -> Edit:
         return {"kind": "project", "data": {"prepare": value}}
 
-    made = bound(live, "training/prepare", shown, change, renews=True)
+    binding = bound(live, "training/prepare", current_name, change, renews=True)
     st.selectbox(
         "Input preprocessing",
         list(labels),
-        list(labels).index(shown),
+        list(labels).index(current_name),
         format_func=labels.__getitem__,
         help="Preprocessing of numbers and pixels. Change it if an imported network was trained with other "
         "preprocessing. Set single columns and fields on the Data page.",
-        **made,
+        **binding,
     )
-    refused(made)
+    refused(binding)
     st.caption(sentence)

@@ -18,7 +18,7 @@ from netloom.jobs.data_quality import DataQualityReport
 from netloom.store import Store
 from netloom.ui.components.charts import MARGIN, TRAIN, VALIDATION, series_chart
 from netloom.ui.components.image_urls import enlarged
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.data.state import DataState, Fixed, Key
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
@@ -38,24 +38,24 @@ SIGNS = {
 def quality(store: Store, live: Live | None, info: DatasetInfo, choice: DataChoice, data: Prepared) -> None:
     """The report on the data that is shown. It is made when somebody looks at it, and kept."""
     try:
-        found = reported(choice, data)
+        report = reported(choice, data)
     except (DataError, JobError) as error:
         show_error(error)
         return
     used = live if live and live.project.data.dataset == info.name else None
-    _verdict(found)
+    _verdict(report)
     _fixed(used)
     if used is None:
         _settled(store, info)
-        if any(one.fix for one in found.findings):
+        if any(item.fix for item in report.findings):
             st.caption("Each fix applies to new projects with one click. The file itself does not change.")
-    for place, finding in enumerate(found.findings):
+    for place, finding in enumerate(report.findings):
         _finding(store, used, info, data, finding, place)
-    with st.expander(f"Checks ({len(found.checked)})", icon=":material/checklist:"):
-        st.markdown("\n".join(f"- {title}" for title in found.checked))
-        if found.looked_at < found.rows:
-            st.caption(f"Checked a sample of {found.looked_at:,} of {found.rows:,} rows. Counts refer to the sample.")
-        st.caption(f"Completed in {found.elapsed_s:.1f} s.")
+    with st.expander(f"Checks ({len(report.checked)})", icon=":material/checklist:"):
+        st.markdown("\n".join(f"- {title}" for title in report.checked))
+        if report.looked_at < report.rows:
+            st.caption(f"Checked a sample of {report.looked_at:,} of {report.rows:,} rows. Counts refer to the sample.")
+        st.caption(f"Completed in {report.elapsed_s:.1f} s.")
 
 
 def reported(choice: DataChoice, data: Prepared) -> Report:
@@ -68,18 +68,18 @@ def reported(choice: DataChoice, data: Prepared) -> Report:
     return computed(DataQualityReport(data.fingerprint, choice.model_dump(mode="json")), "Checking the data …")
 
 
-def _verdict(found: Report) -> None:
-    counts = {severity: sum(one.severity == severity for one in found.findings) for severity in SIGNS}
-    if not found.findings:
+def _verdict(report: Report) -> None:
+    counts = {severity: sum(singular.severity == severity for singular in report.findings) for severity in SIGNS}
+    if not report.findings:
         st.success(
-            f"No problems found in {found.looked_at:,} rows by {len(found.checked)} checks.",
+            f"No problems found in {report.looked_at:,} rows by {len(report.checked)} checks.",
             icon=":material/check_circle:",
         )
         return
     parts = []
-    for severity, (sign, one, many) in SIGNS.items():
+    for severity, (sign, singular, plural) in SIGNS.items():
         if counts[severity]:
-            parts.append(f"{sign} **{counts[severity]}** {one if counts[severity] == 1 else many}")
+            parts.append(f"{sign} **{counts[severity]}** {singular if counts[severity] == 1 else plural}")
     st.markdown(" &nbsp;&nbsp; ".join(parts))
 
 
@@ -90,7 +90,7 @@ def _fixed(live: Live | None) -> None:
     if live is None or fixed is None or (fixed.project_id, fixed.revision) != (live.id, live.view.state.revision):
         return
     left, right = st.columns([5, 1], vertical_alignment="center")
-    left.success(f"Applied: {plain(fixed.title)}.", icon=":material/check:")
+    left.success(f"Applied: {escape(fixed.title)}.", icon=":material/check:")
     if right.button("Undo", icon=":material/undo:", width="stretch"):
         live.apply({"kind": "undo"})
         state.fixed = None
@@ -111,9 +111,9 @@ def _settled(store: Store, info: DatasetInfo) -> None:
 def _finding(store: Store, live: Live | None, info: DatasetInfo, data: Prepared, finding: Finding, place: int) -> None:
     with st.container(border=True):
         left, right = st.columns([2.3, 1], vertical_alignment="center")
-        left.markdown(f"{SIGNS[finding.severity][0]} &nbsp;**{plain(finding.message)}**")
+        left.markdown(f"{SIGNS[finding.severity][0]} &nbsp;**{escape(finding.message)}**")
         if finding.advice:
-            left.caption(plain(finding.advice))
+            left.caption(escape(finding.advice))
         if finding.fix is not None:
             with right:
                 _fix(store, live, info, finding, place)
@@ -124,21 +124,21 @@ def _finding(store: Store, live: Live | None, info: DatasetInfo, data: Prepared,
                     st.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=Key.PLOT.of(place))
                 _rows(data, finding, place)
                 if finding.method:
-                    st.caption(plain(finding.method))
+                    st.caption(escape(finding.method))
 
 
 def _fix(store: Store, live: Live | None, info: DatasetInfo, finding: Finding, place: int) -> None:
     if finding.fix is None:
         return
-    made: dict[str, Any] = {"width": "stretch", "key": Key.FIX.of(finding.code, place), "icon": ":material/build:"}
-    title = plain(finding.fix.title)
+    widget: dict[str, Any] = {"width": "stretch", "key": Key.FIX.of(finding.code, place), "icon": ":material/build:"}
+    title = escape(finding.fix.title)
     if live is None:
-        _fix_for_all(store, info, title, finding, made)
+        _fix_for_all(store, info, title, finding, widget)
         return
     if _is_made(live, finding.fix.edit):
-        made["icon"] = ":material/check:"
-        st.button(title, disabled=True, help="Already applied. You can undo it on the Train page.", **made)
-    elif st.button(title, **made):
+        widget["icon"] = ":material/check:"
+        st.button(title, disabled=True, help="Already applied. You can undo it on the Train page.", **widget)
+    elif st.button(title, **widget):
         try:
             live.apply(data_change(store, live, finding.fix.edit))
         except ValueError as error:
@@ -148,13 +148,15 @@ def _fix(store: Store, live: Live | None, info: DatasetInfo, finding: Finding, p
             st.rerun()
 
 
-def _fix_for_all(store: Store, info: DatasetInfo, title: str, finding: Finding, made: dict[str, Any]) -> None:
+def _fix_for_all(store: Store, info: DatasetInfo, title: str, finding: Finding, widget: dict[str, Any]) -> None:
     """The fix of a finding in data that the open project does not use: new projects take it over."""
     edit = finding.fix.edit if finding.fix is not None else {}
     training = default_training(info.name, store.home)
     if "data" not in edit and all(training.get(name) == value for name, value in edit.get("training", {}).items()):
-        st.button(title, disabled=True, help="Already applied to new projects.", **{**made, "icon": ":material/check:"})
-    elif st.button(title, help="Applies the fix to new projects with this data.", **made):
+        st.button(
+            title, disabled=True, help="Already applied to new projects.", **{**widget, "icon": ":material/check:"}
+        )
+    elif st.button(title, help="Applies the fix to new projects with this data.", **widget):
         try:
             settle(info.name, edit, store.home)
         except ValueError as error:
@@ -166,8 +168,8 @@ def _fix_for_all(store: Store, info: DatasetInfo, title: str, finding: Finding, 
 def _is_made(live: Live, edit: Edit) -> bool:
     """Whether training is set as a mend would set it: the data stays as it is, so it is still found."""
     training = live.project.training.model_dump(mode="json")
-    asked = edit.get("training", {})
-    return bool(asked) and all(training.get(name) == value for name, value in asked.items())
+    training_edit = edit.get("training", {})
+    return bool(training_edit) and all(training.get(name) == value for name, value in training_edit.items())
 
 
 def data_change(store: Store, live: Live, edit: Edit) -> Edit:
@@ -198,14 +200,14 @@ def _rows(data: Prepared, finding: Finding, place: int) -> None:
                 if start + offset < len(examples):
                     example = examples[start + offset]
                     column.image(enlarged(example.image), width="stretch")
-                    column.caption(plain(_word(notes, start + offset) or f"Row {example.row}"))
+                    column.caption(escape(_word(notes, start + offset) or f"Row {example.row}"))
         return
     if examples[0].series is not None:
         for offset, (column, example) in enumerate(zip(st.columns(3), examples[:3], strict=False)):
             chart = series_chart(example.series, small=True)
             key = Key.ODD.of(place, offset)
             column.plotly_chart(chart, width="stretch", config={"displayModeBar": False}, key=key)
-            column.caption(plain(_word(notes, offset) or f"Row {example.row}"))
+            column.caption(escape(_word(notes, offset) or f"Row {example.row}"))
         return
     lines = []
     for offset, example in enumerate(examples):
@@ -223,7 +225,7 @@ def _pairs(data: Prepared, pairs: Sequence[tuple[int, int]], notes: Sequence[str
                     with column.container(border=True):
                         for half, row in zip(st.columns(2), pair, strict=True):
                             half.image(enlarged(data.example(row).image), width="stretch")
-                        st.caption(plain(f"Rows {pair[0]} and {pair[1]} {_word(notes, start + offset)}"))
+                        st.caption(escape(f"Rows {pair[0]} and {pair[1]} {_word(notes, start + offset)}"))
         return
     lines = []
     for offset, pair in enumerate(pairs):
@@ -243,14 +245,14 @@ def _cells(data: Prepared, row: int, first: Sequence[str]) -> dict[str, str]:
     if example.text:
         return {"text": example.text[:300], data.schema.target.name: example.target[:80]}
     names = [*(name for name in first if name in example.columns), *example.columns]
-    shown = {name: example.columns[name] for name in list(dict.fromkeys(names))[:12]}
+    cells = {name: example.columns[name] for name in list(dict.fromkeys(names))[:12]}
     return {
-        **{name: shown_cell(value) for name, value in shown.items()},
+        **{name: cell_text(value) for name, value in cells.items()},
         data.schema.target.name: example.target[:80],
     }
 
 
-def shown_cell(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """A cell as people read it."""
     return number(value, 5) if isinstance(value, float) else "" if value is None else str(value)
 
@@ -296,4 +298,4 @@ def plot_chart(plot: Plot) -> go.Figure:
     return figure
 
 
-__all__ = ["DataError", "data_change", "plot_chart", "quality", "reported", "shown_cell"]
+__all__ = ["DataError", "cell_text", "data_change", "plot_chart", "quality", "reported"]

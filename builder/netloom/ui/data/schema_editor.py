@@ -29,7 +29,7 @@ from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.state import FormState, Refusal
 from netloom.ui.components.widgets import draw
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.data.spectrogram import read_as
 from netloom.ui.data.state import DataState, Key
 from netloom.ui.data.target_picker import LABELS, SEVERAL, reading_edit, target_picker, targets_of
@@ -54,26 +54,26 @@ def schema_editor(store: Store, live: Live | None, info: DatasetInfo, data: Prep
     used = live if live and live.project.data.dataset == info.name else None
     choice = used.project.data if used else default_choice(info.name, store.home)
     try:
-        found = columns(choice, store.home)
+        table_columns = columns(choice, store.home)
     except DataError as error:
         show_error(error)
         if used and COLUMNS in choice.options and st.button("Reset column settings"):
             used.apply(reading_edit(used, {"options": _without(choice.options, COLUMNS)}))
             st.rerun()
         return
-    if found:
-        _table(used, found)
+    if table_columns:
+        _table(used, table_columns)
     _alias_notes(choice)
     if used is None:
-        if data is not None and not found:
+        if data is not None and not table_columns:
             st.dataframe(_read_as(data), hide_index=True, width="stretch")
-        what = "kinds, roles and preprocessing" if found else "preprocessing"
-        st.caption(f"{beginning(info)} to change {what} and the split here.")
+        subject = "kinds, roles and preprocessing" if table_columns else "preprocessing"
+        st.caption(f"{beginning(info)} to change {subject} and the split here.")
         return
-    if found:
+    if table_columns:
         if not info.builtin:
-            target_picker(used, found)
-        _details(used, found)
+            target_picker(used, table_columns)
+        _details(used, table_columns)
     if data is not None:
         _fields(used, data, info)
     _split(used, data)
@@ -81,11 +81,11 @@ def schema_editor(store: Store, live: Live | None, info: DatasetInfo, data: Prep
 
 def _alias_notes(choice: DataChoice) -> None:
     """Labels that are treated as others."""
-    said: Any = choice.options.get(COLUMNS)
-    for name, aliases in aliases_of(said if isinstance(said, dict) else {}).items():
-        shown = ", ".join(f"{plain(one)} as {plain(other)}" for one, other in list(aliases.items())[:_SHOWN])
+    settings: Any = choice.options.get(COLUMNS)
+    for name, aliases in aliases_of(settings if isinstance(settings, dict) else {}).items():
+        names = ", ".join(f"{escape(header)} as {escape(alias)}" for header, alias in list(aliases.items())[:_SHOWN])
         more = f", and {len(aliases) - _SHOWN:,} more" if len(aliases) > _SHOWN else ""
-        st.caption(f"Merged labels in {plain(name)}: {shown}{more}.")
+        st.caption(f"Merged labels in {escape(name)}: {names}{more}.")
 
 
 def _read_as(data: Prepared) -> list[dict[str, Any]]:
@@ -98,20 +98,20 @@ def _read_as(data: Prepared) -> list[dict[str, Any]]:
     ]
 
 
-def _table(live: Live | None, found: list[Column]) -> None:
+def _table(live: Live | None, columns: list[Column]) -> None:
     """All columns; where there is a project, an editor of them."""
     scale = scale_of(live.project.data.prepare if live else "standardize")
-    rows = [table_row(column, scale) for column in found]
+    rows = [table_row(column, scale) for column in columns]
     if live is None:
-        st.dataframe(rows, hide_index=True, width="stretch", height=_height(found), placeholder="")
+        st.dataframe(rows, hide_index=True, width="stretch", height=_height(columns), placeholder="")
         return
     key = Key.COLUMNS.of(live.id, live.generation, DataState.current().column_tables)
 
     def commit() -> None:
         edited: dict[Any, dict[str, Any]] = (value_of(key) or {}).get("edited_rows", {})
-        changes = {found[int(place)].name: change for place, change in edited.items() if change}
+        changes = {columns[int(place)].name: change for place, change in edited.items() if change}
         if changes:
-            _apply(live, changed_options(live, found, changes))
+            _apply(live, changed_options(live, columns, changes))
 
     choice, text = st.column_config.SelectboxColumn, st.column_config.TextColumn
     kinds = list(column_kinds().values())
@@ -121,7 +121,7 @@ def _table(live: Live | None, found: list[Column]) -> None:
         on_change=commit,
         hide_index=True,
         width="stretch",
-        height=_height(found),
+        height=_height(columns),
         num_rows="fixed",
         placeholder="",
         disabled=["Column", "Missing", "Distinct", "Values"],
@@ -149,9 +149,9 @@ def _table(live: Live | None, found: list[Column]) -> None:
         },
     )
     refused({"key": Key.COLUMNS})
-    for column in found:
+    for column in columns:
         if column.remark:
-            st.caption(plain(column.remark))
+            st.caption(escape(column.remark))
 
 
 def _imputations(kinds: Sequence[ColumnKind]) -> list[str]:
@@ -159,9 +159,9 @@ def _imputations(kinds: Sequence[ColumnKind]) -> list[str]:
     return list(dict.fromkeys([*_FILLED, *(kind.missing_label for kind in kinds if kind.missing_label)]))
 
 
-def _height(found: list[Column]) -> int:
+def _height(columns: list[Column]) -> int:
     """As high as all columns take, up to twenty of them."""
-    return 35 * (min(len(found), 20) + 1) + 3
+    return 35 * (min(len(columns), 20) + 1) + 3
 
 
 def table_row(column: Column, scale: str) -> dict[str, Any]:
@@ -185,24 +185,24 @@ def table_row(column: Column, scale: str) -> dict[str, Any]:
 def _setting(kind: ColumnKind, label: str) -> tuple[str | None, str]:
     """The setting and its value that a label means: for columns of this kind, or else for the first one that has it."""
     kinds = (kind, *column_kinds().values())
-    found = next(one.preprocessing for one in kinds if label in one.preprocessing.labels)
-    return found.setting, found.labels[label]
+    preprocessing = next(one.preprocessing for one in kinds if label in one.preprocessing.labels)
+    return preprocessing.setting, preprocessing.labels[label]
 
 
 def _name(labels: Mapping[str, str], value: str | None) -> str | None:
-    return next((label for label, known in labels.items() if known == value), None)
+    return next((label for label, settings in labels.items() if settings == value), None)
 
 
-def changed_options(live: Live, found: list[Column], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def changed_options(live: Live, columns: list[Column], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The data's options with what was typed into the table."""
-    said = {column.name: column.choice.plain() for column in found}
+    settings_of = {column.name: column.choice.plain() for column in columns}
     for name, change in changes.items():
-        _change(said[name], change, next(column for column in found if column.name == name))
+        _change(settings_of[name], change, next(column for column in columns if column.name == name))
         if change.get("Role") == "target":
-            _only_target(live, said, found, name)
+            _only_target(live, settings_of, columns, name)
     options = _without(live.project.data.options, COLUMNS)
-    kept = {name: settings for name, settings in said.items() if settings}
-    return {**options, COLUMNS: kept} if kept else options
+    changed = {name: settings for name, settings in settings_of.items() if settings}
+    return {**options, COLUMNS: changed} if changed else options
 
 
 def _change(settings: dict[str, Any], change: Mapping[str, Any], column: Column) -> None:
@@ -230,24 +230,24 @@ def _change(settings: dict[str, Any], change: Mapping[str, Any], column: Column)
         settings.setdefault("role", column.role)
 
 
-def _only_target(live: Live, said: dict[str, dict[str, Any]], found: list[Column], name: str) -> None:
+def _only_target(live: Live, settings_of: dict[str, dict[str, Any]], columns: list[Column], name: str) -> None:
     """Several numbers can be predicted side by side; anything else takes the place of what was predicted."""
-    known = live.schema()
-    if live.project.data.options.get("task") in (LABELS, SEVERAL) and len(targets_of(found)) > 1:
+    schema = live.schema()
+    if live.project.data.options.get("task") in (LABELS, SEVERAL) and len(targets_of(columns)) > 1:
         return
-    kind = said[name].get("kind") or next(column.kind for column in found if column.name == name)
-    if known is not None and known.target.type.is_number and column_kind(kind).is_number:
+    kind = settings_of[name].get("kind") or next(column.kind for column in columns if column.name == name)
+    if schema is not None and schema.target.type.is_number and column_kind(kind).is_number:
         return
-    for column in found:
+    for column in columns:
         if column.role == "target" and column.name != name:
-            said[column.name]["role"] = "input"
+            settings_of[column.name]["role"] = "input"
 
 
-def _details(live: Live, found: list[Column]) -> None:
+def _details(live: Live, columns: list[Column]) -> None:
     """The settings that have no place in the table, such as parts of dates and vocabularies."""
     details = {
         column.name: fields
-        for column in found
+        for column in columns
         if column.role == "input" and (fields := column_kind(column.kind).details(column.choice.settings))
     }
     if not details:
@@ -264,31 +264,31 @@ def _widgets(live: Live, name: str, fields: Sequence[Field], edit: Callable[[dic
         def change(chosen: Any, field: Field = field) -> Edit:
             return edit({field.setting: field.setting_of(chosen)})
 
-        made = bound(live, f"{name}/{field.setting}", field.widget.value, change, renews=True)
-        draw(field.widget, field.label, place, help=field.help or None, **made)
-        refused(made)
+        binding = bound(live, f"{name}/{field.setting}", field.widget.value, change, renews=True)
+        draw(field.widget, field.label, place, help=field.help or None, **binding)
+        refused(binding)
 
 
 def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
     """The preparation of fields that have no columns: pictures, series, texts."""
     parts = data.raw.parts if isinstance(data.raw, Several) else (data.raw,)
     for part in parts:
-        known = taken(part)
-        if not known or (isinstance(part, Texts) and part.column):
+        options_taken = taken(part)
+        if not options_taken or (isinstance(part, Texts) and part.column):
             continue
-        st.markdown(f"##### Field {plain(part.name)}")
+        st.markdown(f"##### Field {escape(part.name)}")
         settings = part.settings
 
         def edit(change: dict[str, Any], name: str = part.name) -> Edit:
-            said: Any = live.project.data.options.get(FIELDS, {})
-            one = {key: value for key, value in {**said.get(name, {}), **change}.items() if value is not None}
-            options = {**live.project.data.options, FIELDS: {**said, name: one}}
+            fields: Any = live.project.data.options.get(FIELDS, {})
+            settings = {key: value for key, value in {**fields.get(name, {}), **change}.items() if value is not None}
+            options = {**live.project.data.options, FIELDS: {**fields, name: settings}}
             return reading_edit(live, {"options": options})
 
-        if "tokens" in known:
+        if "tokens" in options_taken:
             _widgets(live, part.name, text_details(settings), edit)
             continue
-        setting, labels = ("normalise", _NORMALISED) if "normalise" in known else (
+        setting, labels = ("normalise", _NORMALISED) if "normalise" in options_taken else (
             "scale", {label: value for label, value in SCALES.items() if value in ("standard", "minmax", "none")}
         )  # fmt: skip
         if isinstance(
@@ -296,20 +296,22 @@ def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
         ):  # of an imported network, see data.preparation.default_preprocessing
             labels = {IMPORTED: settings[setting], **labels}
         names = list(labels)
-        shown = _name(labels, settings.get(setting)) or names[0]
+        current = _name(labels, settings.get(setting)) or names[0]
 
         def chosen(value: str, s: str = setting, k: Mapping[str, str] = labels, edit: Any = edit) -> Edit:
-            found: Edit = edit({s: k[value]})
-            return found
+            field_edit: Edit = edit({s: k[value]})
+            return field_edit
 
-        made = bound(live, f"{part.name}/{setting}", shown, chosen, renews=True)
+        binding = bound(live, f"{part.name}/{setting}", current, chosen, renews=True)
         first, second, third = st.columns([2, 1, 1], vertical_alignment="bottom")
         if isinstance(part, Series) and part.rate:
             fitted = next(field for field in data.preprocess["fields"] if field["name"] == part.name)
             read_as(live, part, fitted, edit, first)
             first = second
-        first.selectbox("Normalization" if setting == "normalise" else "Scaling", names, names.index(shown), **made)
-        refused(made)
+        first.selectbox(
+            "Normalization" if setting == "normalise" else "Scaling", names, names.index(current), **binding
+        )
+        refused(binding)
         if isinstance(part, Images) and part.target_kind != "mask" and part.masks is None:
             # What people brought is kept larger than it is read, so it is read anew in its new size.
             read = (lambda change: reading_edit(live, {"options": {**live.project.data.options, **change}})) if (
@@ -321,53 +323,53 @@ def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
 def _picture(live: Live, part: Images, edit: Any, first: Any, second: Any) -> None:
     """The size and colours that pictures are brought to."""
     channels, _, side = part.pixels.shape[1:]
-    asked = part.settings.get("grey") or live.project.data.options.get("grey")
-    made = bound(live, f"{part.name}/size", side, lambda value: edit({"size": value}), renews=True)
-    first.number_input("Image size (pixels)", 4, 512, side, **made)
+    is_grayscale = part.settings.get("grey") or live.project.data.options.get("grey")
+    binding = bound(live, f"{part.name}/size", side, lambda value: edit({"size": value}), renews=True)
+    first.number_input("Image size (pixels)", 4, 512, side, **binding)
     grey = bound(live, f"{part.name}/grey", channels == 1, lambda value: edit({"grey": value}), renews=True)
-    second.toggle("Grayscale", channels == 1, disabled=channels == 1 and not asked, **grey)
-    for one in (made, grey):
-        refused(one)
+    second.toggle("Grayscale", channels == 1, disabled=channels == 1 and not is_grayscale, **grey)
+    for widget in (binding, grey):
+        refused(widget)
 
 
 def _split(live: Live, data: Prepared | None) -> None:
     """How rows are parted into training, validation and test."""
     choice = live.project.data
 
-    def made(name: str, shown: Any, change: Any) -> dict[str, Any]:
-        return bound(live, f"split {name}", shown, lambda value: reading_edit(live, change(value)), renews=True)
+    def widget_of(name: str, current: Any, change: Any) -> dict[str, Any]:
+        return bound(live, f"split {name}", current, lambda value: reading_edit(live, change(value)), renews=True)
 
     st.markdown("##### Split")
     first, second, third, fourth = st.columns([1.4, 1, 1, 1])
-    names, asked = list(_SPLITS), []
-    how = made("split", choice.split, lambda value: {"split": value})
+    names, option_widgets = list(_SPLITS), []
+    how = widget_of("split", choice.split, lambda value: {"split": value})
     first.selectbox("Split method", names, names.index(choice.split), format_func=_SPLITS.__getitem__, **how)
     # What the data itself names has no share; what it does not name is taken from training.
-    given = data.raw.given if data is not None and method_of(data.raw, choice) == "given" else None
-    validated, tested = (given is not None and bool((given == part).any()) for part in (1, 2))
-    share = made("validation", choice.validation, lambda value: {"validation": value})
+    given_split = data.raw.given if data is not None and method_of(data.raw, choice) == "given" else None
+    validated, tested = (given_split is not None and bool((given_split == part).any()) for part in (1, 2))
+    share = widget_of("validation", choice.validation, lambda value: {"validation": value})
     second.number_input(
         "Validation", 0.01, 0.5, choice.validation, step=0.05, disabled=validated, help=_GIVEN * validated, **share
     )
     if choice.folds is None:
-        test = made("test", choice.test, lambda value: {"test": value})
+        test = widget_of("test", choice.test, lambda value: {"test": value})
         third.number_input("Test", 0.01, 0.5, choice.test, step=0.05, disabled=tested, help=_GIVEN * tested, **test)
-        asked.append(test)
+        option_widgets.append(test)
     else:
-        fold = made("fold", choice.fold + 1, lambda value: {"fold": value - 1})
+        fold = widget_of("fold", choice.fold + 1, lambda value: {"fold": value - 1})
         third.number_input("Test fold", 1, choice.folds, choice.fold + 1, **fold)
-        asked.append(fold)
-    folds = made("folds", choice.folds or 1, lambda value: {"folds": value if value > 1 else None, "fold": 0})
+        option_widgets.append(fold)
+    folds = widget_of("folds", choice.folds or 1, lambda value: {"folds": value if value > 1 else None, "fold": 0})
     fourth.number_input(
         "Folds", 1, 100, choice.folds or 1, help="Number of cross-validation folds; 1: a single split", **folds
     )
-    for one in (how, share, *asked, folds):
-        refused(one)
+    for widget in (how, share, *option_widgets, folds):
+        refused(widget)
     first, second, _ = st.columns([1, 1, 2.4])
-    seed = made("seed", choice.seed, lambda value: {"seed": value})
+    seed = widget_of("seed", choice.seed, lambda value: {"seed": value})
     first.number_input("Seed", 0, 2**31 - 1, choice.seed, **seed)
     if choice.split == "time":
-        gap = made("gap", choice.gap, lambda value: {"gap": value})
+        gap = widget_of("gap", choice.gap, lambda value: {"gap": value})
         second.number_input("Gap in rows", 0, 1_000_000, choice.gap, **gap)
         refused(gap)
     refused(seed)
@@ -380,9 +382,9 @@ def _split(live: Live, data: Prepared | None) -> None:
 
 def _set(live: Live, name: str, change: Mapping[str, Any]) -> Edit:
     """The edit that brings settings to one column."""
-    said: Any = live.project.data.options.get(COLUMNS, {})
-    one = {key: value for key, value in {**said.get(name, {}), **change}.items() if value is not None}
-    return reading_edit(live, {"options": {**live.project.data.options, COLUMNS: {**said, name: one}}})
+    options: Any = live.project.data.options.get(COLUMNS, {})
+    settings = {key: value for key, value in {**options.get(name, {}), **change}.items() if value is not None}
+    return reading_edit(live, {"options": {**live.project.data.options, COLUMNS: {**options, name: settings}}})
 
 
 def _apply(live: Live, options: dict[str, Any]) -> None:
@@ -392,7 +394,7 @@ def _apply(live: Live, options: dict[str, Any]) -> None:
     try:
         live.apply(reading_edit(live, {"options": options}))
     except ValueError as error:
-        form.refusal = Refusal(Key.COLUMNS, plain(str(error)))
+        form.refusal = Refusal(Key.COLUMNS, escape(str(error)))
     DataState.current().column_tables += 1
 
 

@@ -16,7 +16,7 @@ from netloom.editing.live import Live
 from netloom.modalities.columns.registry import column_kind
 from netloom.tasks import usual_task
 from netloom.ui.components.forms import bound, refused
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.validation.fields import reading_edits
 
 LABELS, SEVERAL = "multi_label", "several_outputs"
@@ -31,36 +31,36 @@ HELP = (
 )
 
 
-def target_picker(live: Live, found: Sequence[Column]) -> None:
+def target_picker(live: Live, columns: Sequence[Column]) -> None:
     """The columns to predict and as what, where a table that people brought is used."""
-    names, targets = [column.name for column in found], targets_of(found)
+    names, targets = [column.name for column in columns], targets_of(columns)
     task = _task(live)
     labels = ONE if len(targets) == 1 else MANY
     left, right = st.columns([2, 1])
-    chosen = bound(live, "targets", targets, lambda value: _choose(live, found, value), renews=True)
-    left.multiselect("Target", names, targets, format_func=plain, **chosen)
+    chosen = bound(live, "targets", targets, lambda value: _choose(live, columns, value), renews=True)
+    left.multiselect("Target", names, targets, format_func=escape, **chosen)
     options = [*labels, *([] if task in labels else [task])]
-    made = bound(live, "task", task, lambda value: _predict_as(live, value), renews=True)
+    binding = bound(live, "task", task, lambda value: _predict_as(live, value), renews=True)
     right.selectbox(
-        "Target type", options, options.index(task), lambda one: labels.get(one, str(one)), help=HELP, **made
+        "Target type", options, options.index(task), lambda one: labels.get(one, str(one)), help=HELP, **binding
     )
-    for one in (chosen, made):
+    for one in (chosen, binding):
         refused(one)
 
 
-def targets_of(found: Sequence[Column]) -> list[str]:
+def targets_of(columns: Sequence[Column]) -> list[str]:
     """The columns that are predicted."""
-    return [column.name for column in found if column.role == "target"]
+    return [column.name for column in columns if column.role == "target"]
 
 
 def _task(live: Live) -> str | None:
     """What the targets are said to be, by the document or else by the upload."""
     choice = live.project.data
-    said = table_options(find_upload(choice.dataset, live.store.home), choice) or {}
-    return said.get("task")
+    options = table_options(find_upload(choice.dataset, live.store.home), choice) or {}
+    return options.get("task")
 
 
-def _choose(live: Live, found: Sequence[Column], names: Sequence[str]) -> Edit:
+def _choose(live: Live, columns: Sequence[Column], names: Sequence[str]) -> Edit:
     """The edit that makes these columns the targets, and those that were inputs.
 
     Raises:
@@ -68,15 +68,15 @@ def _choose(live: Live, found: Sequence[Column], names: Sequence[str]) -> Edit:
     """
     if not names:
         raise ValueError("Select at least one target column.")
-    said = {column.name: column.choice.plain() for column in found}
-    for column in found:
+    settings_of = {column.name: column.choice.plain() for column in columns}
+    for column in columns:
         if (column.role == "target") != (column.name in names):
-            said[column.name]["role"] = "target" if column.name in names else "input"
-    kept = {name: settings for name, settings in said.items() if settings}
-    task = _task(live) if len(names) > 1 and len(targets_of(found)) > 1 else None
-    if task is None and not all(column_kind(column.kind).is_number for column in found if column.name in names):
+            settings_of[column.name]["role"] = "target" if column.name in names else "input"
+    changed = {name: settings for name, settings in settings_of.items() if settings}
+    task = _task(live) if len(names) > 1 and len(targets_of(columns)) > 1 else None
+    if task is None and not all(column_kind(column.kind).is_number for column in columns if column.name in names):
         task = SEVERAL if len(names) > 1 else None
-    return reading_edit(live, {"options": {**live.project.data.options, COLUMNS: kept, "task": task}})
+    return reading_edit(live, {"options": {**live.project.data.options, COLUMNS: changed, "task": task}})
 
 
 def _predict_as(live: Live, task: str | None) -> Edit:

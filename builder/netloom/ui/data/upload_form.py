@@ -22,7 +22,7 @@ from netloom.sandbox import Description, Look
 from netloom.store import Store
 from netloom.templates.starting import NETWORKS, start, starters
 from netloom.ui.components.page_state import values_below
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.data.state import DataState, Fetched, Key, UploadState
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import guard, show_error
@@ -76,11 +76,11 @@ def _form(store: Store) -> None:
             look = _look(key, files)
             readers = look.kinds()
         reader = _reader(key, readers) if readers else look.reader()
-        described = look.described(reader, _asked(key, look, reader))
-        st.markdown(f":material/school: **{plain(described.learned)}**")
+        described = look.described(reader, _answers(key, look, reader))
+        st.markdown(f":material/school: **{escape(described.learned)}**")
         notes = described.notes[:NOTED]
         for note in notes:
-            st.warning(plain(note), icon=":material/warning:")
+            st.warning(escape(note), icon=":material/warning:")
         _preview(described.preview(), max(ROW, HEIGHT - ROW * ((len(described.answers) > ACROSS) + len(notes))))
     except DataError as error:
         show_error(error, icon=":material/report:")
@@ -100,35 +100,35 @@ def from_the_web() -> list[Fetched]:
     if state.address != typed:
         bar = st.progress(0.0, "Fetching …")
         try:
-            found = fetch_files(typed, lambda share, what: _tell(bar, share, what))
+            fetched = fetch_files(typed, lambda share, activity: _tell(bar, share, activity))
         except DataError as error:
             show_error(error, icon=":material/report:")
             return []
         finally:
             bar.empty()
-        state.address, state.fetched = typed, found
+        state.address, state.fetched = typed, fetched
     return state.fetched
 
 
-def _tell(bar: DeltaGenerator, share: float, what: str) -> None:
-    bar.progress(share, line(what))
+def _tell(bar: DeltaGenerator, share: float, activity: str) -> None:
+    bar.progress(share, line(activity))
 
 
 def fetch_files(typed: str, tell: Callable[[float, str], None]) -> list[Fetched]:
-    wanted = asked_for(typed)
-    if wanted is None:
+    wanted_dataset = asked_for(typed)
+    if wanted_dataset is None:
         raise FetchError(f"{typed[:60]!r} is not an address. Write https://… or hf:owner/name.")
     with TemporaryDirectory(prefix="netloom-") as place:
-        if wanted.kind == "hub":
-            found = fetch_dataset(wanted.name, Path(place), tell, server=True)
+        if wanted_dataset.kind == "hub":
+            dataset = fetch_dataset(wanted_dataset.name, Path(place), tell, server=True)
         else:
-            found = download(wanted.name, Path(place), tell, server=True, max_bytes=MAX_FILE_BYTES)
-        paths = sorted(path for path in found.rglob("*") if path.is_file()) if found.is_dir() else [found]
+            dataset = download(wanted_dataset.name, Path(place), tell, server=True, max_bytes=MAX_FILE_BYTES)
+        paths = sorted(path for path in dataset.rglob("*") if path.is_file()) if dataset.is_dir() else [dataset]
         if sum(path.stat().st_size for path in paths) > MAX_FILE_BYTES:
             raise FetchError(
                 f"The files are larger than {MAX_FILE_BYTES / 2**20:,.0f} MiB. Add them with netloom data add."
             )
-        base = found.parent
+        base = dataset.parent
         return [Fetched(path.relative_to(base).as_posix(), f"{typed} {path.name}", path.read_bytes()) for path in paths]
 
 
@@ -149,18 +149,20 @@ def _reader(key: str, readers: list[Reader]) -> Reader:
     """The kind of data, of those that it can be."""
     reader = readers[0]
     if len(readers) > 1:
-        reader = st.selectbox("Read it as", readers, format_func=lambda one: one.title, key=Key.KIND.of(key))
+        reader = st.selectbox(
+            "Read it as", readers, format_func=lambda candidate: candidate.title, key=Key.KIND.of(key)
+        )
     else:
         st.markdown(f"Read as **{reader.title.lower()}**")
     st.caption(reader.about)
     return reader
 
 
-def _asked(key: str, look: Look, reader: Reader) -> dict[str, Any]:
+def _answers(key: str, look: Look, reader: Reader) -> dict[str, Any]:
     """The answers to what this kind of data asks."""
-    given = values_below(Key.ASK.of(key, reader.name, ""))
+    values = values_below(Key.ASK.of(key, reader.name, ""))
     answers: dict[str, Any] = {}
-    questions = look.questions(reader, {name: value for name, value in given.items() if value is not None})
+    questions = look.questions(reader, {name: value for name, value in values.items() if value is not None})
     columns = st.columns(ACROSS)
     for place, question in enumerate(questions):
         with columns[place % ACROSS]:
@@ -181,10 +183,10 @@ def _ask(question: Question, key: str) -> Any:
         index = choices.index(default) if default in choices else 0
         return st.selectbox(label, choices, index, format_func=lambda one: _choice(one, question), help=text, key=key)
     low, high = question.low, question.high
-    made: dict[str, Any] = {"placeholder": question.empty, "help": text, "key": key}
+    widget: dict[str, Any] = {"placeholder": question.empty, "help": text, "key": key}
     if question.kind == "whole":
-        return st.number_input(label, int(low), int(high), default, step=1, **made)
-    return st.number_input(label, float(low), float(high), default, step=0.1, **made)
+        return st.number_input(label, int(low), int(high), default, step=1, **widget)
+    return st.number_input(label, float(low), float(high), default, step=0.1, **widget)
 
 
 def _choice(value: Any, question: Question) -> str:
@@ -196,18 +198,18 @@ def _choice(value: Any, question: Question) -> str:
 
 
 def _preview(rows: pd.DataFrame, height: int) -> None:
-    shown: dict[str, Any] = {
+    cells: dict[str, Any] = {
         name: st.column_config.ImageColumn(name) for name in rows.columns if str(name).startswith("picture")
     }
     if "loudness" in rows.columns:
-        shown["loudness"] = st.column_config.LineChartColumn("loudness", y_min=0, y_max=1)
+        cells["loudness"] = st.column_config.LineChartColumn("loudness", y_min=0, y_max=1)
     for name in rows.select_dtypes(["datetime", "datetimetz"]).columns:
         daily = (rows[name].dropna() == rows[name].dropna().dt.normalize()).all()
-        shown[name] = st.column_config.DatetimeColumn(name, format=DAY if daily else f"{DAY} HH:mm:ss", timezone="UTC")
+        cells[name] = st.column_config.DatetimeColumn(name, format=DAY if daily else f"{DAY} HH:mm:ss", timezone="UTC")
     pictures = any(str(name).startswith("picture") for name in rows.columns)
     # So low that the button below is in sight on a small screen.
     st.dataframe(
-        rows, hide_index=True, column_config=shown, row_height=48 if pictures else None, height=height, placeholder=""
+        rows, hide_index=True, column_config=cells, row_height=48 if pictures else None, height=height, placeholder=""
     )
 
 
@@ -222,8 +224,8 @@ def _add(store: Store, key: str, look: Look, reader: Reader, described: Descript
             store.home,
             name=name.strip(),
             kind=reader.name,
-            options=_said(described),
-            tell=lambda share, what: _show(bar, share, what),
+            options=_defaults(described),
+            tell=lambda share, activity: _show(bar, share, activity),
         )
     except DataError as error:
         bar.empty()
@@ -235,15 +237,19 @@ def _add(store: Store, key: str, look: Look, reader: Reader, described: Descript
     st.rerun()
 
 
-def _said(described: Description) -> dict[str, Any]:
+def _defaults(described: Description) -> dict[str, Any]:
     """What was answered, if with nothing, where that is an answer."""
     answers = described.answers
-    asked = described.questions
-    return {one.name: answers.get(one.name) for one in asked if one.optional or answers.get(one.name) is not None}
+    questions = described.questions
+    return {
+        question.name: answers.get(question.name)
+        for question in questions
+        if question.optional or answers.get(question.name) is not None
+    }
 
 
-def _show(bar: Any, share: float, what: str) -> None:
-    bar.progress(min(1.0, share), plain(line(what)[:100]))
+def _show(bar: Any, share: float, activity: str) -> None:
+    bar.progress(min(1.0, share), escape(line(activity)[:100]))
 
 
 def beginning(info: DatasetInfo) -> str:
@@ -255,16 +261,17 @@ def start_network(store: Store, info: DatasetInfo, *, used: bool = False) -> Non
     """A choice of templates that are made to fit this data, and open as a new project."""
     choice = default_choice(info.name, store.home)
     try:
-        found = schema(choice, store.home)
+        data_schema = schema(choice, store.home)
     except DataError:
         return  # the page says what is wrong with it
-    fitting_templates = starters(choice, found) if found else []
+    fitting_templates = starters(choice, data_schema) if data_schema else []
     if not fitting_templates:
         return
-    made: dict[str, Any] = {"type": "secondary" if used else "primary", "width": "content"}
-    with st.popover("Create model", icon=":material/rocket_launch:", **made):
+    widget: dict[str, Any] = {"type": "secondary" if used else "primary", "width": "content"}
+    with st.popover("Create model", icon=":material/rocket_launch:", **widget):
         st.caption(
-            f"Creates a project with {plain(info.title)} and a model that is ready to train. You can change everything."
+            f"Creates a project with {escape(info.title)} and a model that is ready to train. You "
+            "can change everything."
         )
         for template in fitting_templates:
             title, text = NETWORKS[template.name]

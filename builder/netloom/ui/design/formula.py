@@ -11,7 +11,7 @@ from netloom.compile.formula import FormulaError, first_error, network_of, text_
 from netloom.document import Edit, EditError, Network, Project
 from netloom.editing.live import Live
 from netloom.layers import Layer, form, registry
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.design.networks import standing
 from netloom.ui.design.state import DesignState, Key
 from netloom.ui.shell.errors import guard, show_error
@@ -28,12 +28,12 @@ HELP = (
 NEW = "New network"
 
 
-def formula(live: Live, shown: str) -> None:
+def formula(live: Live, network_name: str) -> None:
     """The button that opens the dialog, and the dialog as long as it is open."""
     state = DesignState.current()
     text = "Write a network as code, such as GELU(Linear(x, units=64)), and use it as a layer"
     if st.button("Define layer in code", icon=":material/function:", help=text, width="stretch"):
-        state.formula[live.id] = shown
+        state.formula[live.id] = network_name
     typed = state.formula.get(live.id)
     if typed in live.project.networks:
         st.dialog("Define layer in code", width="large", on_dismiss=lambda: _close(live))(_dialog)(live, typed)
@@ -44,34 +44,36 @@ def _close(live: Live) -> None:
 
 
 @guard()
-def _dialog(live: Live, shown: str) -> None:
+def _dialog(live: Live, network_name: str) -> None:
     project = live.project
-    if shown not in project.networks:  # another tab removed it
+    if network_name not in project.networks:  # another tab removed it
         _close(live)
         st.rerun()
-    which = st.radio(
+    mode = st.radio(
         "What",
-        [NEW, f"Change {shown}"],
+        [NEW, f"Change {network_name}"],
         horizontal=True,
         label_visibility="collapsed",
         key=Key.FORMULA_WHAT.of(live.id),
     )
-    new = which == NEW
-    name = st.text_input("Name", _free(project), max_chars=64, key=Key.FORMULA_NAME.of(live.id)) if new else shown
-    others = project.networks if new else standing(project, shown)
+    new = mode == NEW
+    name = (
+        st.text_input("Name", _free(project), max_chars=64, key=Key.FORMULA_NAME.of(live.id)) if new else network_name
+    )
+    others = project.networks if new else standing(project, network_name)
     callable_ = {other: project.networks[other] for other in others if other != project.main}
-    text, problem = (EXAMPLE, "") if new else _written(project.networks[shown], callable_)
+    text, problem = (EXAMPLE, "") if new else _written(project.networks[network_name], callable_)
     st.html("<style>textarea[aria-label='Lines']{font-family:var(--font-mono,monospace)}</style>")
     # The key holds what the text was made of: it is renewed when the network is changed elsewhere.
-    typed = st.text_area("Lines", text, height=260, help=HELP, key=Key.FORMULA_LINES.of(live.id, which, hash(text)))
+    typed = st.text_area("Lines", text, height=260, help=HELP, key=Key.FORMULA_LINES.of(live.id, mode, hash(text)))
     if problem:
-        st.warning(plain(problem))
-    made = _message(typed, callable_)
+        st.warning(escape(problem))
+    network = _message(typed, callable_)
     done, listed = st.columns([1, 2], vertical_alignment="center")
     with done:
         label = "Create network" if new else "Apply changes"
-        if st.button(label, type="primary", disabled=made is None, width="stretch") and made is not None:
-            _commit(live, _edit(project, name, made, new=new))
+        if st.button(label, type="primary", disabled=network is None, width="stretch") and network is not None:
+            _commit(live, _edit(project, name, network, new=new))
     with listed:
         st.caption(f"Callable networks: {', '.join(callable_) or 'none yet'}. All layers are listed below.")
     with st.expander(f"Callable layers ({len(_offered())})"):
@@ -83,37 +85,39 @@ def _written(network: Network, callable_: Mapping[str, Network]) -> tuple[str, s
     try:
         return text_of(network, callable_), ""
     except FormulaError as error:
-        return "", f"This network cannot be shown as text: {plain(str(error))}"
+        return "", f"This network cannot be shown as text: {escape(str(error))}"
 
 
 def _message(typed: str, callable_: Mapping[str, Network]) -> Network | None:
     """Say what the lines make, or what is wrong with them; returns the network that they make."""
     try:
-        made = network_of(typed, callable_)
+        network = network_of(typed, callable_)
     except FormulaError as error:
         show_error(error)
         return None
-    layers = sum(node.type not in ("Input", "Output") for node in made.nodes.values())
-    inputs = ", ".join(made.ports("Input")) or "nothing"
-    outputs = len(made.ports("Output"))
+    layers = sum(node.type not in ("Input", "Output") for node in network.nodes.values())
+    inputs = ", ".join(network.ports("Input")) or "nothing"
+    outputs = len(network.ports("Output"))
     st.success(
-        f"{layers} layer{'s'[: layers != 1]}. Inputs: {plain(inputs)}. Outputs: {outputs} tensor{'s'[: outputs != 1]}."
+        f"{layers} layer{'s'[: layers != 1]}. Inputs: {escape(inputs)}. Outputs: {outputs} tensor{'s'[: outputs != 1]}."
     )
-    if sentence := first_error(made, callable_):
-        st.caption(f":material/info: Tested on an example input: {plain(sentence)}")
-    return made
+    if sentence := first_error(network, callable_):
+        st.caption(f":material/info: Tested on an example input: {escape(sentence)}")
+    return network
 
 
-def _edit(project: Project, name: str, made: Network, *, new: bool) -> Edit:
+def _edit(project: Project, name: str, network: Network, *, new: bool) -> Edit:
     """The edit that puts the network in; what keeps its id keeps its place, and notes stay."""
     if new:
-        return {"kind": "create_network", "name": name.strip(), "content": made.model_dump(mode="json")}
+        return {"kind": "create_network", "name": name.strip(), "content": network.model_dump(mode="json")}
     before = project.networks[name]
-    if made.nodes.keys() == before.nodes.keys():
-        nodes = {key: node.model_copy(update={"at": before.nodes[key].at}) for key, node in made.nodes.items()}
-        made = made.model_copy(update={"nodes": nodes})
-    made = made.model_copy(update={"notes": {key: n for key, n in before.notes.items() if key not in made.nodes}})
-    return {"kind": "replace_network", "name": name, "content": made.model_dump(mode="json")}
+    if network.nodes.keys() == before.nodes.keys():
+        nodes = {key: node.model_copy(update={"at": before.nodes[key].at}) for key, node in network.nodes.items()}
+        network = network.model_copy(update={"nodes": nodes})
+    network = network.model_copy(
+        update={"notes": {key: n for key, n in before.notes.items() if key not in network.nodes}}
+    )
+    return {"kind": "replace_network", "name": name, "content": network.model_dump(mode="json")}
 
 
 def _commit(live: Live, edit: Edit) -> None:
@@ -142,14 +146,14 @@ def _offered() -> dict[str, type[Layer]]:
 
 def _catalogue() -> None:
     """The layers with their parameters."""
-    wanted = st.text_input("Search", placeholder="attention", label_visibility="collapsed").lower()
+    search = st.text_input("Search", placeholder="attention", label_visibility="collapsed").lower()
     rows = []
     for name, layer in _offered().items():
         words = (name, layer.title, layer.summary, *layer.keywords)
-        if wanted and not any(wanted in word.lower() for word in words):
+        if search and not any(search in word.lower() for word in words):
             continue
         ports = [port.name for port in layer().inputs()]
         values = ((field.name, field.default) for field in form(layer))
-        given = [*ports, *(f"{key}={value!r}" if len(repr(value)) < 40 else f"{key}=…" for key, value in values)]
-        rows.append({"Call": f"{name}({', '.join(given)})", "Description": layer.summary})
+        arguments = [*ports, *(f"{key}={value!r}" if len(repr(value)) < 40 else f"{key}=…" for key, value in values)]
+        rows.append({"Call": f"{name}({', '.join(arguments)})", "Description": layer.summary})
     st.dataframe(rows, hide_index=True, height=240)

@@ -13,7 +13,7 @@ from netloom.editing.live import Live
 from netloom.layers import FormField, form, label, registry
 from netloom.ui.components.fields import editor, read_number, write
 from netloom.ui.components.forms import bound, refused
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.design.network_parameters import network_parameters
 from netloom.ui.design.networks import standing
 from netloom.ui.design.parts import redraw
@@ -30,7 +30,7 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
     """Show and change the selected node of a network; with none, what the network exposes."""
     project = live.project  # another tab may change it meanwhile, so all of the form is about this one
     if network not in project.networks:
-        st.caption(f"The network {plain(network)} was removed in another tab.")
+        st.caption(f"The network {escape(network)} was removed in another tab.")
         return
     nodes = project.networks[network].nodes
     chosen = [key for key in selected if key in nodes]
@@ -44,7 +44,7 @@ def inspector(live: Live, network: str, selected: list[str]) -> None:
     node = nodes[chosen[0]]
     layer = registry().get(node.type)
     if layer is None:
-        st.warning(f"This version of Netloom has no layer type {plain(node.type[:60])}.")
+        st.warning(f"This version of Netloom has no layer type {escape(node.type[:60])}.")
         return
     st.markdown(f"**{layer.title}** &nbsp; `{node.id}`")
     st.caption(f"{layer.summary}." + (f" [Read more]({layer.url})" if layer.url else ""))
@@ -77,17 +77,17 @@ class _Place:
     node: Node
     context: Context
 
-    def bound(self, field: str, shown: Any, edit: Any, *, renews: bool = False) -> dict[str, Any]:
+    def bound(self, field: str, current: Any, edit: Any, *, renews: bool = False) -> dict[str, Any]:
         name, follow = f"{self.name}/{self.node.id}/{field}", partial(redraw, self.live)
-        return bound(self.live, name, shown, edit, renews=renews, follow=follow)
+        return bound(self.live, name, current, edit, renews=renews, follow=follow)
 
     def field(self, field: FormField) -> None:
         value = self.node.params.get(field.name, list(field.default) if field.kind == "ints" else field.default)
         names = tuple(self.project.networks[self.name].parameters)
-        shown, read, draw = editor(field, value, names)
-        made = self.bound(field.name, shown, lambda new: self._set(field.name, read(new)))
-        draw(made)
-        refused(made)
+        current, read, draw = editor(field, value, names)
+        binding = self.bound(field.name, current, lambda new: self._set(field.name, read(new)))
+        draw(binding)
+        refused(binding)
         self.problems(field.name)
 
     def order(self, kind: Literal["Input", "Output"]) -> None:
@@ -98,11 +98,11 @@ class _Place:
         current = order.index(self.node.id) + 1
 
         def change(number: int) -> Edit:
-            rest = [key for key in order if key != self.node.id]
-            rest.insert(number - 1, self.node.id)
-            return {"kind": "order", "network": self.name, f"{kind.lower()}s": rest}
+            others = [key for key in order if key != self.node.id]
+            others.insert(number - 1, self.node.id)
+            return {"kind": "order", "network": self.name, f"{kind.lower()}s": others}
 
-        made = self.bound("order", current, change, renews=True)
+        binding = self.bound("order", current, change, renews=True)
         st.selectbox(
             f"Position among the {kind.lower()}s",
             range(1, len(order) + 1),
@@ -110,9 +110,9 @@ class _Place:
             format_func=lambda number: f"{number} of {len(order)}",
             help="Order in which code, exported files and subnetwork nodes "
             + ("take inputs" if kind == "Input" else "return outputs"),
-            **made,
+            **binding,
         )
-        refused(made)
+        refused(binding)
 
     def network(self) -> None:
         """Which network stands here."""
@@ -120,27 +120,27 @@ class _Place:
         current = self.node.params.get("network")
         names = [name for name in standing(project, self.name) if name != project.main]
         names = names if current in names else [str(current or ""), *names]
-        made = self.bound("network", str(current or ""), lambda new: self._set("network", new), renews=True)
-        st.selectbox("Network", names, index=names.index(str(current or "")), **made)
-        refused(made)
+        binding = self.bound("network", str(current or ""), lambda new: self._set("network", new), renews=True)
+        st.selectbox("Network", names, index=names.index(str(current or "")), **binding)
+        refused(binding)
 
     def values(self, field: FormField) -> None:
         """A number for each parameter that the network exposes."""
         inner = self.project.networks.get(str(self.node.params.get("network")))
-        given = self.node.params.get(field.name)
-        known = given if isinstance(given, dict) else {}
+        stored = self.node.params.get(field.name)
+        assigned = stored if isinstance(stored, dict) else {}
         for parameter, default in (inner.parameters if inner else {}).items():
-            shown = write(known.get(parameter))
+            current = write(assigned.get(parameter))
 
             def change(typed: str, parameter: str = parameter) -> Edit:
-                rest = {key: value for key, value in known.items() if key != parameter}
+                others = {key: value for key, value in assigned.items() if key != parameter}
                 new = {parameter: read_number(typed)} if typed.strip() else {}
-                return self._set(field.name, {**rest, **new})
+                return self._set(field.name, {**others, **new})
 
-            made = self.bound(f"{field.name}.{parameter}", shown, change)
+            binding = self.bound(f"{field.name}.{parameter}", current, change)
             text = f"A number, or an expression with the parameters of this network. Empty: {default}."
-            st.text_input(parameter, shown, placeholder=str(default), help=text, **made)
-            refused(made)
+            st.text_input(parameter, current, placeholder=str(default), help=text, **binding)
+            refused(binding)
         self.problems(field.name)
 
     def problems(self, field: str) -> None:
@@ -166,16 +166,16 @@ class _Place:
         names += [node.shares] if node.shares not in names else []
         if len(names) == 1:
             return
-        made = self._about("shares")
+        binding = self._about("shares")
         st.selectbox(
             "Share weights with",
             names,
             index=names.index(node.shares),
             format_func=lambda key: "None" if key is None else label(nodes[key]) if key in nodes else key,
             help="Weight tying: both layers use the same weights",
-            **made,
+            **binding,
         )
-        refused(made)
+        refused(binding)
 
     def _about(self, name: str) -> dict[str, Any]:
         def edit(new: Any) -> Edit:

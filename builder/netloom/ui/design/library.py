@@ -17,7 +17,7 @@ from netloom.store import LibraryRow, Store, StoreError, Taken
 from netloom.templates.shelf import blocks, summary
 from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.components.page_state import value_of
-from netloom.ui.components.words import ago, count, plain
+from netloom.ui.components.words import ago, count, escape
 from netloom.ui.design.state import Key, LibraryMessage, LibraryState, NameTaken
 from netloom.ui.shell.errors import guard, show_error
 
@@ -42,40 +42,40 @@ class Card:
     earlier: tuple[LibraryRow, ...] = ()
 
 
-def library(live: Live, shown: str) -> None:
+def library(live: Live, network: str) -> None:
     """The button that opens the library; `shown` is the network that the canvas shows."""
     if st.button("Library", icon=":material/library_books:", help="Reusable networks and built-in blocks"):
         state = LibraryState.current()
         state.message, state.taken = LibraryMessage(), None
-        st.dialog("Library", width="large", icon=":material/library_books:")(library_dialog)(live, shown)
+        st.dialog("Library", width="large", icon=":material/library_books:")(library_dialog)(live, network)
 
 
 @guard()
-def library_dialog(live: Live, shown: str) -> None:
-    _publishing(live, shown)
+def library_dialog(live: Live, network: str) -> None:
+    _publishing(live, network)
     ready, mine = st.tabs(["Built-in blocks", "My networks"])
     with mine:
         rows = live.store.library()
         if not rows:
             st.info(EMPTY, icon=":material/library_add:")
-        cards = [_own(live.store, row.name) for row in rows]
+        cards = [_published_card(live.store, row.name) for row in rows]
         _shelf(live, [card for card in cards if card])
     with ready:
         _shelf(
             live,
             [
-                Card(block.name, block.title, block.summary, _told(block.name), block.bundle)
+                Card(block.name, block.title, block.summary, _summary(block.name), block.bundle)
                 for block in blocks().values()
             ],
         )
 
 
 @st.cache_data(show_spinner=False)
-def _told(name: str) -> dict[str, Any]:
+def _summary(name: str) -> dict[str, Any]:
     return summary(blocks()[name].bundle)
 
 
-def _own(store: Store, name: str) -> Card | None:
+def _published_card(store: Store, name: str) -> Card | None:
     """The card of a network in the library; one that cannot be read says so in its place."""
     try:
         row = store.published(name)
@@ -87,15 +87,17 @@ def _own(store: Store, name: str) -> Card | None:
         return None
 
 
-def _publishing(live: Live, shown: str) -> None:
+def _publishing(live: Live, network: str) -> None:
     """The form that publishes a network, and what came of it."""
     project = live.project
     names = list(project.networks)
-    which, called, button = st.columns([2, 2, 1.2], vertical_alignment="bottom")
-    chosen = which.selectbox("Network", names, index=names.index(shown) if shown in names else 0, key=Key.LIBRARY_WHICH)
+    network_column, name_column, button_column = st.columns([2, 2, 1.2], vertical_alignment="bottom")
+    chosen = network_column.selectbox(
+        "Network", names, index=names.index(network) if network in names else 0, key=Key.LIBRARY_WHICH
+    )
     suggested = "" if chosen == project.main else chosen
     key = Key.LIBRARY_CALLED.of(chosen)
-    name = called.text_input(
+    name = name_column.text_input(
         "Name in the library",
         suggested,
         max_chars=64,
@@ -103,7 +105,7 @@ def _publishing(live: Live, shown: str) -> None:
         help="Lowercase letters, digits and _",
         key=key,
     )
-    button.button(
+    button_column.button(
         "Publish",
         key=Key.LIBRARY_PUBLISH,
         type="primary",
@@ -114,7 +116,7 @@ def _publishing(live: Live, shown: str) -> None:
     )
     state = LibraryState.current()
     if state.taken == NameTaken(chosen, name.strip()):
-        st.warning(f"The library already has a network {plain(name)}. It becomes an earlier version.")
+        st.warning(f"The library already has a network {escape(name)}. It becomes an earlier version.")
         st.button(
             "Replace it",
             icon=":material/sync:",
@@ -156,7 +158,7 @@ def _shelf(live: Live, cards: list[Card]) -> None:
 
 def _card(live: Live, card: Card) -> None:
     st.image(picture(card.bundle.main_network), width="stretch")
-    st.markdown(f"**{plain(card.title or card.name)}**" + (f" · `{card.name}`" if card.title else ""))
+    st.markdown(f"**{escape(card.title or card.name)}**" + (f" · `{card.name}`" if card.title else ""))
     st.caption(f"{card.origin}  \n{_facts(card)}")
     here = _already(live.project, card.bundle)
     left, right = st.columns([3, 1]) if card.mine else (st.container(), None)
@@ -200,11 +202,13 @@ def _earlier(live: Live, card: Card) -> None:
         left, right = st.columns(2)
         with contextlib.suppress(StoreError):
             bundle = live.store.bundle(card.name, row.number)
-            use: dict[str, Any] = {"on_click": _act, "args": (partial(_use, live, bundle),)}
-            left.button("Add to project", key=Key.LIBRARY_USE.of(card.name, row.number), width="stretch", **use)
-        put: dict[str, Any] = {"on_click": _act, "args": (partial(_restored, live.store, card.name, row.number),)}
+            add: dict[str, Any] = {"on_click": _act, "args": (partial(_use, live, bundle),)}
+            left.button("Add to project", key=Key.LIBRARY_USE.of(card.name, row.number), width="stretch", **add)
+        restore: dict[str, Any] = {"on_click": _act, "args": (partial(_restored, live.store, card.name, row.number),)}
         text = "Becomes the newest version; no version is lost"
-        right.button("Restore", key=Key.LIBRARY_RESTORE.of(card.name, row.number), width="stretch", help=text, **put)
+        right.button(
+            "Restore", key=Key.LIBRARY_RESTORE.of(card.name, row.number), width="stretch", help=text, **restore
+        )
 
 
 def _restored(store: Store, name: str, number: int) -> str:
@@ -227,8 +231,8 @@ def _already(project: Project, bundle: Project) -> bool:
 
 
 def _use(live: Live, bundle: Project) -> str:
-    made, names = insert(live.project, bundle)
-    if made == live.project:
+    project, names = insert(live.project, bundle)
+    if project == live.project:
         return f"{names[bundle.main]} is already a network of this project. Drag it from the palette."
     live.apply({"kind": "insert_networks", "bundle": to_json(bundle)})
     return f"{names[bundle.main]} is now a network of this project. Drag it from the palette. Undo removes it."

@@ -16,7 +16,7 @@ from netloom.editing.live import Live
 from netloom.layers.catalogue import numeric
 from netloom.ui.components.fields import read_number, write
 from netloom.ui.components.forms import bound, refused
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.design.parts import redraw
 
 TEXT = (
@@ -27,47 +27,51 @@ TEXT = (
 
 def network_parameters(live: Live, name: str) -> None:
     """The form for the parameters of a network."""
-    st.markdown(f"**Parameters of {plain(name)}**")
+    st.markdown(f"**Parameters of {escape(name)}**")
     st.caption(TEXT)
     network = live.project.networks.get(name, Network())
     for parameter, default in network.parameters.items():
         _row(live, name, parameter, default)
-    made = _bound(live, f"{name}/new parameter", "", lambda typed: _added(live, name, typed), renews=True)
-    st.text_input("Add a parameter", placeholder="width = 32", **made)
-    refused(made)
+    binding = _bound(live, f"{name}/new parameter", "", lambda typed: _added(live, name, typed), renews=True)
+    st.text_input("Add a parameter", placeholder="width = 32", **binding)
+    refused(binding)
 
 
-def _bound(live: Live, name: str, shown: Any, edit: Callable[[Any], Edit], *, renews: bool = False) -> dict[str, Any]:
-    return bound(live, name, shown, edit, renews=renews, follow=partial(redraw, live))
+def _bound(live: Live, name: str, current: Any, edit: Callable[[Any], Edit], *, renews: bool = False) -> dict[str, Any]:
+    return bound(live, name, current, edit, renews=renews, follow=partial(redraw, live))
 
 
 def _row(live: Live, name: str, parameter: str, default: Number) -> None:
-    called, number, gone = st.columns([4, 4, 1.4], vertical_alignment="bottom")
-    shown = write(default)
+    name_column, value_column, remove_column = st.columns([4, 4, 1.4], vertical_alignment="bottom")
+    current = write(default)
 
     def change(typed: str) -> Edit:
         return _edit(live, name, {parameter: _number(typed)})
 
-    naming = _bound(
+    name_binding = _bound(
         live,
         f"{name}/name of {parameter}",
         parameter,
         lambda typed: _renaming(live, name, parameter, typed),
         renews=True,
     )
-    made = _bound(live, f"{name}/parameter {parameter}", shown, change)
-    with called:
-        st.text_input(f"Name of {parameter}", parameter, label_visibility="collapsed", **naming)
-    with number:
-        st.text_input(parameter, shown, label_visibility="collapsed", **made)
-    refused(naming)
-    refused(made)
-    with gone:
-        removing = _bound(
+    value_binding = _bound(live, f"{name}/parameter {parameter}", current, change)
+    with name_column:
+        st.text_input(f"Name of {parameter}", parameter, label_visibility="collapsed", **name_binding)
+    with value_column:
+        st.text_input(parameter, current, label_visibility="collapsed", **value_binding)
+    refused(name_binding)
+    refused(value_binding)
+    with remove_column:
+        remove_binding = _bound(
             live, f"{name}/remove {parameter}", False, lambda _: _edit(live, name, {}, parameter), renews=True
         )
         st.button(
-            "", icon=":material/close:", help=f"Remove {parameter}", key=removing["key"], on_click=removing["on_change"]
+            "",
+            icon=":material/close:",
+            help=f"Remove {parameter}",
+            key=remove_binding["key"],
+            on_click=remove_binding["on_change"],
         )
 
 

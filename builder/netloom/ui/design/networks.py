@@ -1,4 +1,4 @@
-"""Which network of a project a browser tab shows, and which may stand in it."""
+"""Which network of a project a browser tab shows, and which networks can be nodes in it."""
 
 from __future__ import annotations
 
@@ -7,47 +7,47 @@ from dataclasses import replace
 from netloom.document import Project
 from netloom.editing.live import Live
 from netloom.ui.design.canvas.messages import NetworkWish
-from netloom.ui.design.state import DesignState, Shown
+from netloom.ui.design.state import DesignState, VisibleNetwork
 from netloom.ui.shell.state import Query
 
 
-def shown(live: Live, wish: NetworkWish | None) -> Shown:
-    """The network to show: the one that the canvas asked for last, or that the address names, or else main.
+def visible_network(live: Live, wish: NetworkWish | None) -> VisibleNetwork:
+    """The network to show: the one that the canvas asked for last, the one in the address, or main.
 
-    The address bar keeps it, so that a reload finds it again. It is no part of the document: each tab has its own.
+    It is kept in the address, where a reload finds it, and not in the document: each tab has its own.
     """
     project, state = live.project, DesignState.current()
-    found = state.shown.get(live.id) or Shown(Query.NETWORK.get() or project.main)
+    visible = state.shown.get(live.id) or VisibleNetwork(Query.NETWORK.get() or project.main)
     # A wish for what is not there yet waits: the edit that makes it may still be on its way.
-    if wish is not None and wish["number"] > (found.wish or 0) and wish["name"] in project.networks:
-        found = Shown(wish["name"], wish["number"])
-    if found.name not in project.networks:
-        found = replace(found, name=current_name(project, found))
-    found = replace(found, content=project.networks[found.name], beside=frozenset(project.networks))
-    state.shown[live.id] = found
-    addressed = found.name if found.name != project.main else None
+    if wish is not None and wish["number"] > (visible.wish or 0) and wish["name"] in project.networks:
+        visible = VisibleNetwork(wish["name"], wish["number"])
+    if visible.name not in project.networks:
+        visible = replace(visible, name=current_name(project, visible))
+    visible = replace(visible, content=project.networks[visible.name], beside=frozenset(project.networks))
+    state.shown[live.id] = visible
+    addressed = visible.name if visible.name != project.main else None
     if Query.NETWORK.get() != addressed:
         Query.NETWORK.set(addressed)
-    return found
+    return visible
 
 
-def current_name(project: Project, found: Shown) -> str:
-    new = project.networks.keys() - found.beside
-    return next((name for name in new if project.networks[name] == found.content), project.main)
+def current_name(project: Project, previous: VisibleNetwork) -> str:
+    new = project.networks.keys() - previous.beside
+    return next((name for name in new if project.networks[name] == previous.content), project.main)
 
 
 def users(project: Project) -> dict[str, set[str]]:
-    """By network, the networks in which it stands as a node."""
-    found: dict[str, set[str]] = {name: set() for name in project.networks}
-    if len(found) > 1:
+    """By network, the networks in which it is a node."""
+    users_of: dict[str, set[str]] = {name: set() for name in project.networks}
+    if len(users_of) > 1:
         for name in project.networks:
             for other in project.uses(name):
-                found[other].add(name)
-    return found
+                users_of[other].add(name)
+    return users_of
 
 
 def standing(project: Project, name: str) -> list[str]:
-    """The networks that may stand in a network: those in which it does not stand itself, directly or through others."""
+    """The networks that can be nodes in a network: those that do not contain it, directly or through others."""
     table, around, waiting = users(project), {name}, [name]
     while waiting:
         new = table[waiting.pop()] - around

@@ -1,4 +1,4 @@
-"""The design page: a header, the canvas, and what stands beside it."""
+"""The design page: a header, the canvas and a side panel."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from netloom.ui.components.caveats import data_caveats
 from netloom.ui.components.forms import bound, choose_data, refused
 from netloom.ui.components.style import narrow
 from netloom.ui.components.tabs import tabs
-from netloom.ui.components.words import ago, plain
+from netloom.ui.components.words import ago, escape
 from netloom.ui.design.canvas import canvas
 from netloom.ui.design.canvas.payload import payload
 from netloom.ui.design.formula import formula
 from netloom.ui.design.inspector import inspector
 from netloom.ui.design.library import library
-from netloom.ui.design.networks import shown
-from netloom.ui.design.parts import changes, note, redraw, selected
+from netloom.ui.design.networks import visible_network
+from netloom.ui.design.parts import changes, record, redraw, selected
 from netloom.ui.design.state import DesignState, Key, Part, Refusals, sent_header, sent_selection, sent_sync, sent_wish
 from netloom.ui.home.sharing import share
 from netloom.ui.shell.background import in_background
@@ -48,13 +48,13 @@ def page(live: Live) -> None:
     with header:
         st.fragment(_header, key=Part.HEADER)(live)
     with right:
-        st.fragment(_beside, key=Part.BESIDE)(live)
+        st.fragment(_side_panel, key=Part.SIDE_PANEL)(live)
 
 
 @guard()
-def _beside(live: Live) -> None:
-    network = shown(live, sent_wish(live.id)).name
-    note(live, Part.BESIDE, network)
+def _side_panel(live: Live) -> None:
+    network = visible_network(live, sent_wish(live.id)).name
+    record(live, Part.SIDE_PANEL, network)
     # Each by itself: where one fails, Undo on the canvas and the versions are the way back.
     tabs(
         {
@@ -76,8 +76,8 @@ def _layer(live: Live, network: str, selected: list[str]) -> None:
 
 @guard()
 def _header(live: Live) -> None:
-    network = shown(live, sent_wish(live.id)).name
-    note(live, Part.HEADER, network)
+    network = visible_network(live, sent_wish(live.id)).name
+    record(live, Part.HEADER, network)
     name, data, objective, tools = st.columns([1.6, 1.2, 1.1, 1.9], vertical_alignment="bottom")
     project, follow = live.project, partial(redraw, live)
     with name, guard():
@@ -87,14 +87,14 @@ def _header(live: Live) -> None:
     with data, guard():
         choose_data(live, "bar/data", follow=follow)
     with objective, guard():
-        known = task(project.training.objective).name
+        objective_name = task(project.training.objective).name
         names = list(tasks())
         st.selectbox(
             "Objective",
             names,
-            index=names.index(known),
+            index=names.index(objective_name),
             format_func=lambda value: tasks()[value].title,
-            **bound(live, "bar/objective", known, _choose_objective, follow=follow),
+            **bound(live, "bar/objective", objective_name, _choose_objective, follow=follow),
         )
     with tools, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
         with guard():
@@ -121,7 +121,7 @@ def _choose_objective(name: str) -> Edit:
 
 @guard()
 def _canvas(live: Live) -> None:
-    """Edits are answered by the canvas alone. As soon as people see the answer, it asks for what stands beside it."""
+    """An edit draws the canvas alone. Once the browser shows the answer, it asks for the other parts."""
 
     def on_sync() -> None:
         refusals = live.sync(sent_sync(live.id))
@@ -129,20 +129,20 @@ def _canvas(live: Live) -> None:
             state.refusals = Refusals(tuple(refusals), time.time())
 
     state = DesignState.current()
-    look = shown(live, sent_wish(live.id))
-    note(live, Part.CANVAS, look.name)
+    visible = visible_network(live, sent_wish(live.id))
+    record(live, Part.CANVAS, visible.name)
     sync, selection = sent_header(live.id), sent_selection(live.id)
     canvas(
         data=payload(
             live,
-            look,
+            visible,
             sync["client"] if sync else "",
             list(state.refusals.sentences),
             HEIGHT,
             refused_at=state.refusals.at,
             palettes={message["palette"] for message in (sync, selection) if message},
             wish=selection["about"] if selection else None,
-            changes=changes(live, look.name),
+            changes=changes(live, visible.name),
         ),
         key=Key.CANVAS.of(live.id),
         on_sync=on_sync,
@@ -156,7 +156,7 @@ def _code(live: Live) -> None:
     except CompileError as error:
         st.info("Fix the errors of the network to see the code.")
         for issue in error.issues[:8]:
-            st.caption(f":material/error: {plain(issue.message)}")
+            st.caption(f":material/error: {escape(issue.message)}")
 
 
 def _versions(live: Live) -> None:

@@ -1,9 +1,9 @@
-"""The parts of the design page: its header, the canvas, and what stands beside it. Each is a fragment of its own, so
-that an edit draws what it changes and nothing else.
+"""The parts of the design page: its header, the canvas and the side panel. Each is a fragment of its own, so that an
+edit draws only what it changes.
 
-A part notes what it shows as it is drawn. What shows something older is drawn again by the callback of a widget. The
-canvas looks every few seconds what other tabs and people changed. What it tells the browser counts the changes of the
-other parts, and the browser asks for those: Streamlit draws fragments by name for callbacks alone.
+Each part records its content when it is drawn, and the callback of a widget draws the parts whose content is outdated.
+The canvas checks every few seconds for changes by other tabs and people. Its data counts the changes of the other
+parts, by which the browser asks for them: Streamlit draws fragments by name only in callbacks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from streamlit.errors import StreamlitAPIException
 from netloom.data import datasets
 from netloom.document import Network, Project
 from netloom.editing.live import Live
-from netloom.ui.design.networks import shown
+from netloom.ui.design.networks import visible_network
 from netloom.ui.design.state import DesignState, Part, sent_selection, sent_wish
 from netloom.ui.shell.streamlit_internals import is_fragment_run
 
@@ -30,18 +30,17 @@ def selected(live: Live, network: str) -> list[str]:
     return selection["nodes"] if selection is not None and selection["network"] == network else []
 
 
-def note(live: Live, part: Part, network: str) -> None:
-    """Note what a part shows as it is drawn now, where the tab shows this network."""
+def record(live: Live, part: Part, network: str) -> None:
+    """Record the content of a part that is drawn now, in a tab that shows this network."""
     DesignState.current().drawn[live.id, part] = _CONTENTS[part](live, network)
 
 
 def redraw(live: Live) -> None:
-    """In a widget's callback: draw the parts that show something older, in the place of the one that the widget is in.
+    """In a widget's callback: draw the parts whose content is outdated, instead of the part with the widget.
 
-    Where all of the page is drawn anyway, or another one, there is nothing to do: people may leave just as the canvas
-    asks.
+    There is nothing to do where the whole page is drawn anyway, or another page because people left meanwhile.
     """
-    drawn, network = DesignState.current().drawn, shown(live, sent_wish(live.id)).name
+    drawn, network = DesignState.current().drawn, visible_network(live, sent_wish(live.id)).name
     outdated = [part for part in Part if drawn.get((live.id, part)) != _CONTENTS[part](live, network)]
     if outdated and is_fragment_run():
         with suppress(StreamlitAPIException):  # the fragments went with their page
@@ -49,11 +48,11 @@ def redraw(live: Live) -> None:
 
 
 def changes(live: Live, network: str) -> int:
-    """How often this tab has seen that the other parts show something else, apart from what is selected."""
+    """How often the content of the other parts has changed in this tab, apart from the selection."""
     state = DesignState.current()
     content = _header(live, network), _project(live)
-    if content != state.beside_canvas:
-        state.beside_canvas = content
+    if content != state.other_parts:
+        state.other_parts = content
         state.changes += 1
     return state.changes
 
@@ -64,7 +63,7 @@ def _canvas(live: Live, network: str) -> Content:
     return state.epoch, state.revision, live.saved, live.schema(), network, about
 
 
-def _beside(live: Live, network: str) -> Content:
+def _side_panel(live: Live, network: str) -> Content:
     return _project(live), network, tuple(selected(live, network))
 
 
@@ -77,11 +76,11 @@ def _header(live: Live, network: str) -> Content:
 
 
 def _project(live: Live) -> Content:
-    """What is known of the project apart from where its layers stand, by the number of its last change."""
+    """The content of the project without the positions of its layers, as the number of its last change."""
     state, project = DesignState.current(), live.project
-    number, before = state.meant.get(live.id, (0, project))
-    number += before is not project and _means_otherwise(before, project)
-    state.meant[live.id] = number, project
+    number, before = state.revisions.get(live.id, (0, project))
+    number += before is not project and _is_changed(before, project)
+    state.revisions[live.id] = number, project
     return number, live.schema(), _forms(live)
 
 
@@ -92,30 +91,32 @@ def _forms(live: Live) -> Content:
 _CONTENTS: dict[Part, Callable[[Live, str], Content]] = {
     Part.CANVAS: _canvas,
     Part.HEADER: _header,
-    Part.BESIDE: _beside,
+    Part.SIDE_PANEL: _side_panel,
 }
 
 
-def _means_otherwise(one: Project, other: Project) -> bool:
-    """Whether two documents differ by more than where layers and notes stand."""
-    if (one.name, one.data, one.training, [*one.networks]) != (
-        other.name,
-        other.data,
-        other.training,
-        [*other.networks],
+def _is_changed(before: Project, after: Project) -> bool:
+    """Whether two documents differ in more than the positions of layers and notes."""
+    if (before.name, before.data, before.training, [*before.networks]) != (
+        after.name,
+        after.data,
+        after.training,
+        [*after.networks],
     ):
         return True
     return any(
-        network is not other.networks[name] and _network_means_otherwise(network, other.networks[name])
-        for name, network in one.networks.items()
+        network is not after.networks[name] and _is_network_changed(network, after.networks[name])
+        for name, network in before.networks.items()
     )
 
 
-def _network_means_otherwise(one: Network, other: Network) -> bool:
+def _is_network_changed(before: Network, after: Network) -> bool:
     fields = "edges", "parameters", "inputs", "outputs"
-    if one.nodes.keys() != other.nodes.keys() or any(getattr(one, name) != getattr(other, name) for name in fields):
+    if before.nodes.keys() != after.nodes.keys() or any(
+        getattr(before, name) != getattr(after, name) for name in fields
+    ):
         return True
     return any(
-        node is not other.nodes[key] and node.model_copy(update={"at": other.nodes[key].at}) != other.nodes[key]
-        for key, node in one.nodes.items()
+        node is not after.nodes[key] and node.model_copy(update={"at": after.nodes[key].at}) != after.nodes[key]
+        for key, node in before.nodes.items()
     )

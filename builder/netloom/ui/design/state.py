@@ -12,7 +12,7 @@ from netloom.ui.design.canvas.messages import NetworkWish, Selection, SyncHeader
 
 
 @dataclass(frozen=True)
-class Shown:
+class VisibleNetwork:
     """The network that a tab shows; `wish` is the number of the wish of the canvas that it answers, if it does.
 
     `content` is what it was when it was last seen, among the networks `beside` it: by these it is found again after it
@@ -62,22 +62,22 @@ class Part(StrEnum):
 
     CANVAS = "design canvas"
     HEADER = "design header"
-    BESIDE = "design beside"
+    SIDE_PANEL = "design side panel"
 
 
 @dataclass
 class DesignState(PageState):
-    """By project: the network that is shown, the one whose formula is open, how many versions are listed, what each
-    part showed when it was drawn last, and how often the document came to mean something else."""
+    """By project: the network that is shown, the one whose formula is open, how many versions are listed, the content
+    of each part when it was drawn last, and how often the document changed in more than positions."""
 
-    shown: dict[str, Shown] = field(default_factory=dict)
+    shown: dict[str, VisibleNetwork] = field(default_factory=dict)
     formula: dict[str, str] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     drawn: dict[tuple[str, Part], object] = field(default_factory=dict)
-    meant: dict[str, tuple[int, Project]] = field(default_factory=dict)
+    revisions: dict[str, tuple[int, Project]] = field(default_factory=dict)
     refusals: Refusals = Refusals()
-    # What the header and what stands beside the canvas had to show, and how often that was something else.
-    beside_canvas: object = None
+    # The content of the header and the side panel, and how often it changed.
+    other_parts: object = None
     changes: int = 0
 
 

@@ -20,7 +20,7 @@ from netloom.modalities.encoding.tokenization import START
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.figure_export import chart, exports
 from netloom.ui.components.page_state import set_value, value_of
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.explain.attention_components import called, drawing, grid, grid_svg, sides, weights_table
 from netloom.ui.explain.attribution import badges, leads_to
 from netloom.ui.explain.headline import START_TOKEN, listed, visible
@@ -29,7 +29,7 @@ from netloom.ui.explain.state import Key, Part
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from netloom.ui.explain.views import Look
+    from netloom.ui.explain.views import ViewContext
 
 ROUTING = "Information routing, not importance"
 MOST_NAMED, MOST_BARS = 3, 24
@@ -37,24 +37,30 @@ MEAN = -1
 RAW, WEIGHTED = "Attention weights", "Gradient-weighted"
 
 
-def obstacle(look: Look) -> str:
+def obstacle(context: ViewContext) -> str:
     """Why there is no attention to show; empty where there is."""
-    reason = next((method.reason for method in look.methods if method.name == "attention" and not method.available), "")
+    reason = next(
+        (method.reason for method in context.methods if method.name == "attention" and not method.available), ""
+    )
     return reason[:1].upper() + reason[1:]
 
 
-def attention(look: Look) -> None:
+def attention_view(context: ViewContext) -> None:
     """The whole view."""
-    fitting = {method.name for method in look.methods if method.available}
+    fitting = {method.name for method in context.methods if method.available}
     names = ["attention", *(name for name in ("attention_relevance", "attention_heads") if name in fitting)]
-    found = dict(zip(names, look.explanations(names), strict=True))
-    raw, weighted, heads = found["attention"], found.get("attention_relevance"), found.get("attention_heads")
+    explanations = dict(zip(names, context.explanations(names), strict=True))
+    raw, weighted, heads = (
+        explanations["attention"],
+        explanations.get("attention_relevance"),
+        explanations.get("attention_heads"),
+    )
     if raw.attention is None:
         return
     _decided(raw, weighted, heads)
     if weighted is None:
-        reason = next(method.reason for method in look.methods if method.name == "attention_relevance")
-        st.info(f"Relevance and head ablation do not support this network: {plain(reason)}", icon=":material/info:")
+        reason = next(method.reason for method in context.methods if method.name == "attention_relevance")
+        st.info(f"Relevance and head ablation do not support this network: {escape(reason)}", icon=":material/info:")
     _every_head(raw, weighted, heads)
     _through(raw, weighted)
 
@@ -68,10 +74,10 @@ def _decided(raw: Explanation, weighted: Explanation | None, heads: Explanation 
     with left:
         st.markdown("**Relevance of the input**")
         several = len(words.attributions) > 1
-        for one in _pictures(words):
-            if several and one.html:
-                st.caption(plain(one.title))
-            _shown(one, f"attention {words.method}", Key.ATTENTION_RELEVANCE)
+        for panel in _pictures(words):
+            if several and panel.html:
+                st.caption(escape(panel.title))
+            _show_panel(panel, f"attention {words.method}", Key.ATTENTION_RELEVANCE)
         how = "attention rollout" if words is raw else "gradient-weighted attention"
         st.caption(f"Color intensity = share of the relevance, by {how} through all layers.")
         _trust(words)
@@ -92,15 +98,15 @@ def attention_sentence(words: Explanation, heads: Explanation | None) -> str:
         text = "The attended positions do not explain this prediction"
     ranked = _ranked(heads.attention) if heads is not None and heads.attention is not None else []
     if heads is None or not ranked:
-        return f"{text}. {plain(words.verdict.title)}."
+        return f"{text}. {escape(words.verdict.title)}."
     (layer, head), effect = ranked[0]
     name = f"head {head + 1} of layer {layer + 1}"
-    which = f". Without the most important head, {name}," if poor else f", mostly through {name}. Without this head,"
+    detail = f". Without the most important head, {name}," if poor else f", mostly through {name}. Without this head,"
     if effect <= 0:
-        which = f". The head with the largest effect, {name}, opposes it: without this head,"
-    target = quantity_of(words.target).phrase(words.target, plain(visible(words.target.name)[:60]))
+        detail = f". The head with the largest effect, {name}, opposes it: without this head,"
+    target = quantity_of(words.target).phrase(words.target, escape(visible(words.target.name)[:60]))
     return (
-        f"{text}{which} {target} {'falls' if effect > 0 else 'rises'} from {heads.answer:.3g} to "
+        f"{text}{detail} {target} {'falls' if effect > 0 else 'rises'} from {heads.answer:.3g} to "
         f"{heads.answer - effect:.3g}. {_checks(kind, words.verdict, heads.verdict)}"
     )
 
@@ -114,7 +120,7 @@ def _checks(kind: str, words: Verdict, heads: Verdict) -> str:
 
 def _within(title: str) -> str:
     """What stands on a badge, within a sentence."""
-    return plain(f"{title[:1].lower()}{title[1:]}")
+    return escape(f"{title[:1].lower()}{title[1:]}")
 
 
 def _strongest(words: Explanation) -> list[str]:
@@ -122,77 +128,77 @@ def _strongest(words: Explanation) -> list[str]:
     maps = words.attention
     if maps is None or maps.rollout is None or not maps.read:
         return []
-    names = [name for stream in maps.streams for name in _names(words, stream, alone=len(maps.streams) == 1)]
+    names = [name for stream in maps.streams for name in _names(words, stream, in_figure=len(maps.streams) == 1)]
     shares = maps.rollout[list(maps.read)].mean(axis=0)
     order = [place for place in np.argsort(-shares) if names[place] and shares[place] > 0]
     best = [place for place in order[:MOST_NAMED] if shares[place] >= 0.5 * shares[order[0]]]
-    return [plain(name) for name in dict.fromkeys(names[place] for place in best)]
+    return [escape(name) for name in dict.fromkeys(names[place] for place in best)]
 
 
-def _names(words: Explanation, stream: Stream, *, alone: bool) -> list[str]:
+def _names(words: Explanation, stream: Stream, *, in_figure: bool) -> list[str]:
     """The steps of a sequence as people know them; empty where one is none that they know."""
     axes, written = words.axes.get(stream.field), words.labels.get(stream.field, ())
     if not stream.field:
         return [""] * len(stream.tokens)
     if axes is not None:
         return [step if axes.rate else f"{axes.down} {step}" for step in stream.tokens]
-    told = written if len(written) == len(stream.tokens) else stream.tokens
+    texts = written if len(written) == len(stream.tokens) else stream.tokens
     # Many letters of a text are alike, so each has its position beside it.
-    letters = alone and all(len(token) <= 1 for token in told)
+    letters = in_figure and all(len(token) <= 1 for token in texts)
     return [
         _name(token, f" (position {place + 1})" if letters else "", grid=bool(stream.grid))
-        for place, token in enumerate(told)
+        for place, token in enumerate(texts)
     ]
 
 
-def _name(token: str, where: str, *, grid: bool) -> str:
+def _name(token: str, position: str, *, grid: bool) -> str:
     """A step as people know it: a patch of an image is written as row·column."""
     if token == MARKS[START]:
         return START_TOKEN
     if not token or token.startswith(BRACKETS):
         return ""
     row, dot, column = token.partition("·")
-    return f"the patch in row {row}, column {column}" if grid and dot else f"“{visible(token)}”{where}"
+    return f"the patch in row {row}, column {column}" if grid and dot else f"“{visible(token)}”{position}"
 
 
 def _ranked(maps: AttentionMaps) -> list[tuple[tuple[int, int], float]]:
     """All heads by layer and number, those first without which the answer changes most."""
-    found = [
+    scores = [
         ((place, head), float(effect))
         for place, layer in enumerate(maps.layers)
         if layer.effects is not None
         for head, effect in enumerate(layer.effects)
     ]
-    return sorted(found, key=lambda one: -abs(one[1]))
+    return sorted(scores, key=lambda entry: -abs(entry[1]))
 
 
-def _trust(found: Explanation) -> None:
+def _trust(explanation: Explanation) -> None:
     """A word and a sentence on how far it is to be believed."""
-    faithful = found.proofs.faithfulness
+    faithful = explanation.proofs.faithfulness
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            badges(found.verdict)
+            badges(explanation.verdict)
             if faithful is not None:
                 st.markdown(f"better than **{1 - faithful.chance:.0%}** of random baselines", width="content")
-            order = found.attention.order if found.attention else None
+            order = explanation.attention.order if explanation.attention else None
             if order is not None:
                 same = "" if order.agreement is None else f" · correlation with gradients **{order.agreement:+.2f}**"
                 st.markdown(f"better than **{1 - order.chance:.0%}** of random baselines{same}", width="content")
-        st.caption(plain(found.verdict.sentence))
+        st.caption(escape(explanation.verdict.sentence))
 
 
-def _pictures(found: Explanation) -> list[Drawn]:
+def _pictures(explanation: Explanation) -> list[Drawn]:
     """The example in colors; of a text the words alone, as the bars beneath would say the same again."""
-    made = list(drawn(found, How(sign="for")))
-    return [one for one in made if one.html] or made
+    panels = list(drawn(explanation, How(sign="for")))
+    return [panel for panel in panels if panel.html] or panels
 
 
-def _shown(one: Drawn, name: str, key: str) -> None:
-    if one.html:
-        st.html(one.html)
-        exports(name, key=Part.PLOT.within(key, one.key), svg=one.svg, table=one.table)
-    elif one.figure is not None:
-        chart(one.figure, key=Part.PLOT.within(key, one.key), name=name, table=one.table)
+def _show_panel(panel: Drawn, name: str, key: str) -> None:
+    if panel.html:
+        st.html(panel.html)
+        exports(name, key=Part.PLOT.within(key, panel.key), svg=panel.svg, table=panel.table)
+    elif panel.figure is not None:
+        chart(panel.figure, key=Part.PLOT.within(key, panel.key), name=name, table=panel.table)
 
 
 def _bars(heads: Explanation) -> None:
@@ -231,17 +237,17 @@ def _bars(heads: Explanation) -> None:
 def _every_head(raw: Explanation, weighted: Explanation | None, heads: Explanation | None) -> None:
     """All heads side by side, and one of them large."""
     st.markdown("#### Attention heads")
-    ways = [RAW, *([WEIGHTED] if weighted is not None else [])]
-    way = (
-        st.segmented_control("Weights", ways, default=RAW, required=True, key=Key.ATTENTION_WEIGHTS)
-        if len(ways) > 1
+    kinds = [RAW, *([WEIGHTED] if weighted is not None else [])]
+    kind = (
+        st.segmented_control("Weights", kinds, default=RAW, required=True, key=Key.ATTENTION_WEIGHTS)
+        if len(kinds) > 1
         else RAW
     )
     maps = raw.attention
-    shown = weighted.attention if way == WEIGHTED and weighted is not None else maps
-    if maps is None or shown is None:
+    visible = weighted.attention if kind == WEIGHTED and weighted is not None else maps
+    if maps is None or visible is None:
         return
-    if way == RAW:
+    if kind == RAW:
         agreed = "not available" if maps.correlation is None else f"{maps.correlation:+.2f}"
         st.caption(
             f"**{ROUTING}.** Spearman correlation between the rollout and the effect of removing each position: "
@@ -251,11 +257,11 @@ def _every_head(raw: Explanation, weighted: Explanation | None, heads: Explanati
         st.caption("Attention weight × gradient: orange increases the score, blue decreases it.")
     left, right = st.columns([1, 2], gap="large")
     with left:
-        place, head = _choice(shown, heads.attention if heads is not None else None)
-        grid(maps, shown, (place, head), _pick)
-        exports(f"all heads {way}", key=Key.ATTENTION_GRID_EXPORT, svg=grid_svg(shown), table=weights_table(shown))
+        place, head = _choice(visible, heads.attention if heads is not None else None)
+        grid(maps, visible, (place, head), _pick)
+        exports(f"all heads {kind}", key=Key.ATTENTION_GRID_EXPORT, svg=grid_svg(visible), table=weights_table(visible))
     with right:
-        _large(raw, maps, shown, place, head)
+        _large(raw, maps, visible, place, head)
     with st.expander("Head statistics", icon=":material/table_rows:"):
         _numbers(maps, heads.attention if heads is not None else None)
 
@@ -282,9 +288,9 @@ def _choice(maps: AttentionMaps, heads: AttentionMaps | None) -> tuple[int, int]
     return int(place), int(head if head is not None else MEAN)
 
 
-def _large(raw: Explanation, maps: AttentionMaps, shown: AttentionMaps, place: int, head: int) -> None:
+def _large(raw: Explanation, maps: AttentionMaps, attention_maps: AttentionMaps, place: int, head: int) -> None:
     """One head, or the mean of a layer's heads: its map, its lines, and where there is one the picture."""
-    layer = shown.layers[place]
+    layer = attention_maps.layers[place]
     weights = layer.weights.mean(axis=0) if head == MEAN else layer.weights[head]
     if head != MEAN:
         st.markdown(f"**Head {head + 1}** {about(figures(maps, maps.layers[place])[head])}.")
@@ -293,20 +299,20 @@ def _large(raw: Explanation, maps: AttentionMaps, shown: AttentionMaps, place: i
     laid = picture is not None and layer.streams[0] == layer.streams[1]
     tabs = st.tabs([*(["On the image"] if laid else []), "Lines", "Heatmap"])
     name = f"attention layer {place + 1} head {head + 1 if head != MEAN else 'all'}"
-    table = _pairs(weights, *sides(shown, layer))
+    table = _pairs(weights, *sides(attention_maps, layer))
     if laid and picture is not None:
         with tabs[0]:
-            reads = next((one for one in maps.read if one < len(weights)), 0)
+            reads = next((reader for reader in maps.read if reader < len(weights)), 0)
             svg = patches(weights, stream.tokens, stream.grid, stream.special, np.asarray(picture), reads)
             drawing(svg, Key.ATTENTION_PATCHES.of(place, head))
             exports(name, key=Key.ATTENTION_PATCHES_EXPORT, svg=svg, table=table)
     with tabs[-2]:
-        svg, unseen = lines(weights, *sides(shown, layer)), left_out(weights, *sides(shown, layer))
+        svg, unseen = lines(weights, *sides(attention_maps, layer)), left_out(weights, *sides(attention_maps, layer))
         drawing(svg, Key.ATTENTION_LINES.of(place, head))
         st.caption(f"Hover over a token to see only its lines; click to keep them. {unseen}")
         exports(name, key=Key.ATTENTION_LINES_EXPORT, svg=svg, table=table)
     with tabs[-1]:
-        chart(heat(weights, *sides(shown, layer)), key=Key.ATTENTION_MAP, name=name, table=table)
+        chart(heat(weights, *sides(attention_maps, layer)), key=Key.ATTENTION_MAP, name=name, table=table)
         st.caption("Rows: queries. Columns: keys. Color intensity = attention weight.")
 
 
@@ -322,21 +328,21 @@ def _pairs(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]
 def _numbers(maps: AttentionMaps, heads: AttentionMaps | None) -> None:
     rows = []
     for place, layer in enumerate(maps.layers):
-        other = heads.layers[place] if heads is not None else layer
-        for head, found in enumerate(figures(maps, layer)):
+        ablated_layer = heads.layers[place] if heads is not None else layer
+        for head, figures_of_head in enumerate(figures(maps, layer)):
             rows.append(
                 {
                     "Layer": place + 1,
                     "Head": head + 1,
-                    "Pattern": about(found),
-                    "Ablation effect": None if other.effects is None else float(other.effects[head]),
-                    "Entropy": found.entropy,
-                    "Mean distance": found.distance,
-                    "To first position": found.first,
-                    "To previous position": found.before,
-                    "To itself": found.itself,
-                    "To special tokens": found.special,
-                    "Correlation": found.agreement,
+                    "Pattern": about(figures_of_head),
+                    "Ablation effect": None if ablated_layer.effects is None else float(ablated_layer.effects[head]),
+                    "Entropy": figures_of_head.entropy,
+                    "Mean distance": figures_of_head.distance,
+                    "To first position": figures_of_head.first,
+                    "To previous position": figures_of_head.before,
+                    "To itself": figures_of_head.itself,
+                    "To special tokens": figures_of_head.special,
+                    "Correlation": figures_of_head.agreement,
                 }
             )
     st.dataframe(rows, hide_index=True, width="stretch")
@@ -355,29 +361,29 @@ def _through(raw: Explanation, weighted: Explanation | None) -> None:
         return
     st.markdown("#### All layers combined")
     if maps.rollout is None:
-        st.info(f"The layers cannot be combined, because {plain(maps.reason)}.", icon=":material/info:")
+        st.info(f"The layers cannot be combined, because {escape(maps.reason)}.", icon=":material/info:")
         return
     both = {"Rollout": raw, **({"Gradient-weighted": weighted} if weighted is not None else {})}
-    for tab, (name, found) in zip(st.tabs(list(both)), both.items(), strict=True):
+    for tab, (name, explanation) in zip(st.tabs(list(both)), both.items(), strict=True):
         with tab:
             left, right = st.columns([1, 1.2], gap="large")
             with left:
-                several = len(found.attributions) > 1
-                for one in _pictures(found):
-                    if several and one.html:
-                        st.caption(plain(one.title))
-                    _shown(one, f"attention {name}", Key.ATTENTION_BY_LAYER.of(name))
-                st.caption(_told(name))
-                _trust(found)
-            if found.attention is not None and found.attention.rollout is not None:
-                labels = [token for stream in found.attention.streams for token in stream.tokens]
+                several = len(explanation.attributions) > 1
+                for panel in _pictures(explanation):
+                    if several and panel.html:
+                        st.caption(escape(panel.title))
+                    _show_panel(panel, f"attention {name}", Key.ATTENTION_BY_LAYER.of(name))
+                st.caption(_head_title(name))
+                _trust(explanation)
+            if explanation.attention is not None and explanation.attention.rollout is not None:
+                labels = [token for stream in explanation.attention.streams for token in stream.tokens]
                 with right:
-                    figure = heat(found.attention.rollout, labels, labels)
-                    table = _pairs(found.attention.rollout, labels, labels)
+                    figure = heat(explanation.attention.rollout, labels, labels)
+                    table = _pairs(explanation.attention.rollout, labels, labels)
                     chart(figure, key=Key.ATTENTION_ALL_LAYERS.of(name), name=f"attention {name}", table=table)
 
 
-def _told(name: str) -> str:
+def _head_title(name: str) -> str:
     if name == "Rollout":
         return (
             "Attention rollout (Abnar and Zuidema, 2020): the mean over the heads, with the residual connection, "
@@ -393,9 +399,11 @@ def heat(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) 
     """A map whose rows and columns are labelled; those without a label are padding, and left out."""
     import plotly.graph_objects as go
 
-    kept = [[place for place, token in enumerate(side) if token] for side in (looking, looked_at)]
-    rows, columns = ([side[place] for place in some] for side, some in zip((looking, looked_at), kept, strict=True))
-    values = weights[np.ix_(*kept)]
+    with_token = [[place for place, token in enumerate(side) if token] for side in (looking, looked_at)]
+    rows, columns = (
+        [side[place] for place in some] for side, some in zip((looking, looked_at), with_token, strict=True)
+    )
+    values = weights[np.ix_(*with_token)]
     end, pairs = bound(values), [[f"{row} → {column}" for column in columns] for row in rows]
     scale = [[0, rgb(AGAINST)], [0.5, "rgba(150,150,160,0.04)"], [1, rgb(FOR)]]
     text = "%{customdata}: %{z:.3f}<extra></extra>"
@@ -410,6 +418,14 @@ def heat(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) 
     ):
         thin = max(1, len(names) // 40)
         ticks = list(range(0, len(names), thin))
-        shown = [names[tick].replace("\n", "↵")[:18] for tick in ticks]
-        axis(tickmode="array", tickvals=ticks, ticktext=shown, showgrid=False, zeroline=False, automargin=True, **more)
+        tick_labels = [names[tick].replace("\n", "↵")[:18] for tick in ticks]
+        axis(
+            tickmode="array",
+            tickvals=ticks,
+            ticktext=tick_labels,
+            showgrid=False,
+            zeroline=False,
+            automargin=True,
+            **more,
+        )
     return figure

@@ -53,52 +53,54 @@ def called(place: int, layer: AttentionLayer) -> str:
     return f"{place + 1}. {layer.title.removesuffix(f' ({key})')}"
 
 
-def grid(maps: AttentionMaps, shown: AttentionMaps, chosen: tuple[int, int], pick: Callable[[int, int], None]) -> None:
+def grid(
+    maps: AttentionMaps, attention_maps: AttentionMaps, chosen: tuple[int, int], pick: Callable[[int, int], None]
+) -> None:
     """Every head of every layer as a small map; one that is clicked is told to `pick`. What each is about is read off
     `maps`, the raw weights; the pictures are those of `shown`."""
     layers: list[dict[str, Any]] = []
-    for layer, drawn in zip(maps.layers, shown.layers, strict=True):
-        said = [about(head) for head in figures(maps, layer)]
-        pictures = [thumbnail(weights, *sides(shown, drawn)) for weights in drawn.weights]
-        heads = [{"picture": picture, "about": text} for picture, text in zip(pictures, said, strict=True)]
+    for layer, drawn in zip(maps.layers, attention_maps.layers, strict=True):
+        summaries = [about(head) for head in figures(maps, layer)]
+        pictures = [thumbnail(weights, *sides(attention_maps, drawn)) for weights in drawn.weights]
+        heads = [{"picture": picture, "about": text} for picture, text in zip(pictures, summaries, strict=True)]
         layers.append({"title": called(len(layers), drawn), "heads": heads})
 
     def picked() -> None:
-        found = value_of(Key.ATTENTION_GRID).chosen
-        if found:
-            pick(int(found[0]), int(found[1]))
+        chosen = value_of(Key.ATTENTION_GRID).chosen
+        if chosen:
+            pick(int(chosen[0]), int(chosen[1]))
 
     _component()(key=Key.ATTENTION_GRID, data={"layers": layers, "chosen": list(chosen)}, on_chosen_change=picked)
 
 
-def grid_svg(shown: AttentionMaps) -> str:
+def grid_svg(attention_maps: AttentionMaps) -> str:
     """The same grid as one picture: a row for each layer, a small map for each head."""
-    parts, wide = list[str](), max(len(layer.weights) for layer in shown.layers)
-    for place, layer in enumerate(shown.layers):
+    parts, wide = list[str](), max(len(layer.weights) for layer in attention_maps.layers)
+    for place, layer in enumerate(attention_maps.layers):
         top = place * (CELL + 2 * LINE)
         parts.append(f'<text x="4" y="{top + 15}" font-size="13">{escape(called(place, layer))}</text>')
         for head, weights in enumerate(layer.weights):
-            left, picture = 4 + head * (CELL + GAP), thumbnail(weights, *sides(shown, layer))
+            left, picture = 4 + head * (CELL + GAP), thumbnail(weights, *sides(attention_maps, layer))
             parts.append(
                 f'<image x="{left}" y="{top + LINE}" width="{CELL}" height="{CELL}" preserveAspectRatio="none" '
                 f'href="{picture}" style="image-rendering:pixelated"/><text x="{left + CELL / 2:g}" '
                 f'y="{top + LINE + CELL + 14}" font-size="11" text-anchor="middle">{head + 1}</text>'
             )
-    size = f"{max(8 + wide * (CELL + GAP), 320)} {len(shown.layers) * (CELL + 2 * LINE)}"
+    size = f"{max(8 + wide * (CELL + GAP), 320)} {len(attention_maps.layers) * (CELL + 2 * LINE)}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" fill="currentColor" font-family="sans-serif">'
         f"{''.join(parts)}</svg>"
     )
 
 
-def weights_table(shown: AttentionMaps) -> list[dict[str, Any]]:
+def weights_table(attention_maps: AttentionMaps) -> list[dict[str, Any]]:
     """Every weight of every head, each with its step that looks and the one that is looked at; of maps that are too
     many to be a table, no row."""
-    if sum(layer.weights.size for layer in shown.layers) > MOST_WEIGHTS:
+    if sum(layer.weights.size for layer in attention_maps.layers) > MOST_WEIGHTS:
         return []
     rows = []
-    for place, layer in enumerate(shown.layers):
-        looking, looked_at = sides(shown, layer)
+    for place, layer in enumerate(attention_maps.layers):
+        looking, looked_at = sides(attention_maps, layer)
         for (head, row, column), weight in np.ndenumerate(layer.weights):
             if looking[row] and looked_at[column]:
                 rows.append(

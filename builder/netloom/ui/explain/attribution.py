@@ -11,7 +11,7 @@ from netloom.explain.core.explainer import registry
 from netloom.explain.core.explanation import Level, Verdict
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.page_state import has_value, set_value
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.explain.attribution_plots import attributions
 from netloom.ui.explain.baseline_picker import tell_unused
 from netloom.ui.explain.headline import headline
@@ -20,7 +20,7 @@ from netloom.ui.explain.state import ExplainState, Key, Part
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from netloom.ui.explain.views import Look
+    from netloom.ui.explain.views import ViewContext
 
 COLORS: dict[Level, Literal["green", "orange", "red"]] = {"good": "green", "caution": "orange", "poor": "red"}
 ICONS = {"good": ":material/verified:", "caution": ":material/info:", "poor": ":material/warning:"}
@@ -40,37 +40,37 @@ CURVES = {
 }
 
 
-def attributing(look: Look) -> None:
+def attribution_view(context: ViewContext) -> None:
     """The whole view. What it comes to stands first, and how it was found beneath. The picture is there as soon as the
     method has run, and how far it can be trusted once that is known."""
-    said = st.container()
-    method = choose_method(look)
+    headline_place = st.container()
+    method = choose_method(context)
     if method is None:
         return
     ExplainState.current().method = method.name
-    options = layer_options(look, method)
-    tell_unused(method, look.options)
-    pending = look.explaining(method.name, **options)
+    options = layer_options(context, method)
+    tell_unused(method, context.options)
+    pending = context.explaining(method.name, **options)
     bar, trusted = st.container(), st.container()
     first = pending.preview(bar)
     if first is not None:
         attributions(first)
-    found = pending.result(bar)
-    with said:
-        _said(look, found)
+    explanation = pending.result(bar)
+    with headline_place:
+        _headline(context, explanation)
     with trusted:
-        trust(found)
+        trust(explanation)
     if first is None:
-        attributions(found)
-    _proofs(look, found, options)
+        attributions(explanation)
+    _proofs(context, explanation, options)
 
 
-def _said(look: Look, found: Explanation) -> None:
+def _headline(context: ViewContext, explanation: Explanation) -> None:
     """The answer to "why" in a sentence, and the way on to the heads of attention where there are some."""
-    sentence = headline(found)
+    sentence = headline(explanation)
     if sentence:
         st.markdown(f"#### {sentence}")
-    if any(method.name == "attention" and method.available for method in look.methods):
+    if any(method.name == "attention" and method.available for method in context.methods):
         leads_to("attention", "Show attention heads", ":material/hub:")
 
 
@@ -83,94 +83,98 @@ def leads_to(view: str, label: str, icon: str) -> None:
     st.button(label, icon=icon, on_click=open_it, key=Key.LEADS_TO.of(view))
 
 
-def choose_method(look: Look) -> Method | None:
+def choose_method(context: ViewContext) -> Method | None:
     """A method, chosen by its group; those that do not fit this network are gray, and say why when they are chosen."""
-    groups = [group for group in GROUPS if any(method.group == group for method in look.methods)]
-    current = next((method for method in look.methods if method.name == look.method), look.methods[0])
+    groups = [group for group in GROUPS if any(method.group == group for method in context.methods)]
+    current = next((method for method in context.methods if method.name == context.method), context.methods[0])
     hidden: Any = {"label_visibility": "collapsed", "required": True, "wrap": True}
     group = st.segmented_control("Method group", groups, default=current.group, key=Key.METHOD_GROUP, **hidden)
-    listed = {method.name: method for method in look.methods if method.group == group}
+    listed = {method.name: method for method in context.methods if method.group == group}
     fitting = [name for name, method in listed.items() if method.available]
     labels = {name: method.title if method.available else f":gray[{method.title}]" for name, method in listed.items()}
     key, listed_methods, state = Key.METHOD.of(group), (str(group), *labels.values()), ExplainState.current()
     if not has_value(key) or state.listed_methods != listed_methods:
         # Said to the browser, which may know another choice than the server where a kind was left a moment ago.
-        set_value(key, look.method if look.method in fitting else next(iter(fitting or listed)))
+        set_value(key, context.method if context.method in fitting else next(iter(fitting or listed)))
         state.listed_methods = listed_methods
     name = st.pills("Method", list(listed), format_func=labels.__getitem__, key=key, **hidden)
     method = listed[str(name)]
     if not method.available:
-        st.info(f"**{method.title}** does not support this network: {plain(method.reason)}", icon=":material/block:")
+        st.info(f"**{method.title}** does not support this network: {escape(method.reason)}", icon=":material/block:")
         return None
     gray = " Gray methods do not support this network; select one to see why." if len(fitting) < len(listed) else ""
     st.caption(f"{GROUPS[str(group)]} **{method.title}**: {method.summary.rstrip('.')} ([paper]({method.url})).{gray}")
     return method
 
 
-def layer_options(look: Look, method: Method, key: str = Key.INPUT) -> dict[str, Any]:
+def layer_options(context: ViewContext, method: Method, key: str = Key.INPUT) -> dict[str, Any]:
     """What the method has to be told: the node that it looks at, and which neuron of it."""
     if not method.layered:
         return {}
-    nodes = {node.path: node for node in look.nodes}
+    nodes = {node.path: node for node in context.nodes}
     titles = {"": "Automatic: last layer before the output", **{path: _indented(node) for path, node in nodes.items()}}
     path = st.selectbox("Layer", list(titles), format_func=titles.__getitem__, key=Part.NODE.within(key, method.name))
-    found = {"node": path} if path else {}
+    options = {"node": path} if path else {}
     if "neuron" not in registry()[method.name].model_fields:
-        return found
+        return options
     neuron = st.text_input(
         "Neuron",
         placeholder="Automatic: largest activation",
         key=Part.NEURON.within(key, method.name),
         help="Index in the layer's output, such as 3, or 3,0,1 for channel, row and column.",
     )
-    return found | ({"neuron": neuron.strip()} if neuron.strip() else {})
+    return options | ({"neuron": neuron.strip()} if neuron.strip() else {})
 
 
 def _indented(node: InnerNode) -> str:
     """A node in a list; those within another network stand in by a step, with the way to them."""
-    way = node.path.split(".")
-    return f"{' · ' * (len(way) - 1)}{plain(node.title)}{f' ({node.path})' if len(way) > 1 else ''}"
+    parts = node.path.split(".")
+    return f"{' · ' * (len(parts) - 1)}{escape(node.title)}{f' ({node.path})' if len(parts) > 1 else ''}"
 
 
 def badges(verdict: Verdict) -> None:
     """What came of the checks, and beside it what is wrong with the model."""
     icon, color = ICONS[verdict.level], COLORS[verdict.level]
-    st.badge(plain(verdict.checked), icon=icon, color=color, help=plain(verdict.sentence))
+    st.badge(escape(verdict.checked), icon=icon, color=color, help=escape(verdict.sentence))
     if verdict.model:
         begun = f"{verdict.model[:1].upper()}{verdict.model[1:]}"
-        st.badge(plain(begun), icon=":material/warning:", color=color)
+        st.badge(escape(begun), icon=":material/warning:", color=color)
 
 
-def trust(found: Explanation) -> None:
+def trust(explanation: Explanation) -> None:
     """How far it can be trusted: a word, the numbers behind it, and the sentences."""
-    completeness, faithful, forgotten = found.proofs.completeness, found.proofs.faithfulness, found.proofs.randomised
-    told = []
+    completeness, faithful, forgotten = (
+        explanation.proofs.completeness,
+        explanation.proofs.faithfulness,
+        explanation.proofs.randomised,
+    )
+    sentences = []
     if completeness is not None and completeness.word and completeness.relative_error is not None:
-        told.append(f"completeness error **{completeness.relative_error:.2%}**")
+        sentences.append(f"completeness error **{completeness.relative_error:.2%}**")
     if faithful is not None:
-        told.append(f"better than **{1 - faithful.chance:.0%}** of random baselines")
+        sentences.append(f"better than **{1 - faithful.chance:.0%}** of random baselines")
         if faithful.infidelity is not None:
-            told.append(f"infidelity **{faithful.infidelity:.2f}**")
-    sampling, other = found.proofs.sampling, found.proofs.cross_check
+            sentences.append(f"infidelity **{faithful.infidelity:.2f}**")
+    sampling, cross_check = explanation.proofs.sampling, explanation.proofs.cross_check
     if sampling is not None and sampling.standard_error is not None:
-        told.append(f"sampling error **{sampling.standard_error:.1%}**")
-    if other is not None:
-        told.append(f"correlation with {other.title} **{other.spearman:+.2f}**")
+        sentences.append(f"sampling error **{sampling.standard_error:.1%}**")
+    if cross_check is not None:
+        sentences.append(f"correlation with {cross_check.title} **{cross_check.spearman:+.2f}**")
     if forgotten is not None:
-        told.append(f"correlation with shuffled weights **{forgotten.spearman:+.2f}**")
+        sentences.append(f"correlation with shuffled weights **{forgotten.spearman:+.2f}**")
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            badges(found.verdict)
-            st.markdown(" · ".join(told), width="content", help=MEANT if told else None)
-        st.caption(plain(found.verdict.sentence))
+            badges(explanation.verdict)
+            st.markdown(" · ".join(sentences), width="content", help=MEANT if sentences else None)
+        st.caption(escape(explanation.verdict.sentence))
 
 
-def _proofs(look: Look, found: Explanation, options: dict[str, Any]) -> None:
+def _proofs(context: ViewContext, explanation: Explanation, options: dict[str, Any]) -> None:
     """The curves behind the verdict, and the check that is not run unasked."""
-    faithful = found.proofs.faithfulness
+    faithful = explanation.proofs.faithfulness
     with st.expander("Evidence", icon=":material/labs:"):
         columns = st.columns(4)
-        completeness = found.proofs.completeness
+        completeness = explanation.proofs.completeness
         if completeness is not None:
             columns[0].metric(
                 "Sum of attributions",
@@ -192,22 +196,25 @@ def _proofs(look: Look, found: Explanation, options: dict[str, Any]) -> None:
                 f"{faithful.chance:.0%}",
                 help="Share of random feature orders that change the score at least as fast; lower is better.",
             )
-            _randomise(look, found, options)
+            _randomise(context, explanation, options)
             st.caption(
                 "Deletion removes features, the most important first; the score should fall early. Insertion adds them "
                 "to the baseline; the score should rise early. Dotted lines: mean of random orders."
             )
             table = {"share of parts": list(faithful.fractions)}
             table |= {name: list(values) for name, values in faithful.curves.items()}
-            chart(curves(found), key=Key.EVIDENCE_CURVES, name=f"faithfulness {found.method}", table=table)
+            chart(curves(explanation), key=Key.EVIDENCE_CURVES, name=f"faithfulness {explanation.method}", table=table)
         st.caption(
-            f"Weights {plain(found.checkpoint or 'as trained')} ({found.weights[:12]}), seed {found.proofs.seed}, "
-            f"{found.seconds:.1f} s."
+            f"Weights {escape(explanation.checkpoint or 'as trained')} "
+            f"({explanation.weights[:12]}), seed {explanation.proofs.seed}, "
+            f"{explanation.seconds:.1f} s."
         )
 
 
-def _randomise(look: Look, found: Explanation, options: dict[str, Any]) -> None:
-    key = Key.RANDOMIZATION_TEST.of(found.method, found.weights[:12], found.example.row, found.target.index)
+def _randomise(context: ViewContext, explanation: Explanation, options: dict[str, Any]) -> None:
+    key = Key.RANDOMIZATION_TEST.of(
+        explanation.method, explanation.weights[:12], explanation.example.row, explanation.target.index
+    )
     if st.button(
         "Run randomization test",
         icon=":material/shuffle:",
@@ -215,23 +222,23 @@ def _randomise(look: Look, found: Explanation, options: dict[str, Any]) -> None:
         help="Computes the explanation again with shuffled weights. If it stays the same, it does not depend on what "
         "the network learned.",
     ):
-        other = look.explanation(found.method, randomize=True, **options).proofs.randomised
-        if other is not None:
-            said = "depends" if other.passed else "hardly depends"
+        randomized = context.explanation(explanation.method, randomize=True, **options).proofs.randomised
+        if randomized is not None:
+            verdict = "depends" if randomized.passed else "hardly depends"
             st.info(
-                f"The explanation {said} on the learned weights: its mean Spearman correlation with those of "
-                f"{other.draws} networks with shuffled weights is {other.spearman:+.2f}."
+                f"The explanation {verdict} on the learned weights: its mean Spearman correlation with those of "
+                f"{randomized.draws} networks with shuffled weights is {randomized.spearman:+.2f}."
             )
 
 
-def curves(found: Explanation) -> go.Figure:
+def curves(explanation: Explanation) -> go.Figure:
     """The answer as parts go and come, in the explanation's order and by chance."""
     import plotly.graph_objects as go
 
     from netloom.ui.components.charts import MARGIN
 
     figure = go.Figure()
-    faithful = found.proofs.faithfulness
+    faithful = explanation.proofs.faithfulness
     for name, values in (faithful.curves if faithful else {}).items():
         title, color = CURVES.get(name, (name.replace("_", " "), "130, 130, 140"))
         dashed = "chance" in name or "random" in name

@@ -14,7 +14,7 @@ from netloom.explain.plots.colors import AGAINST, FOR, rgb
 from netloom.explain.plots.explanation_plots import Drawn, How, PlotKind, drawn, explains_the_way, kind_of
 from netloom.explain.plots.figures import Sign
 from netloom.ui.components.figure_export import PICTURE, chart, exports
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.explain.state import Key
 
 if TYPE_CHECKING:
@@ -24,43 +24,45 @@ SIGNS: dict[Sign, str] = {"both": "Both", "for": "Positive", "against": "Negativ
 OPACITY = 0.85
 
 
-def attributions(found: Explanation) -> None:
+def attributions(explanation: Explanation) -> None:
     """What each part of the example did for the explained answer."""
-    if found.attention is not None:
+    if explanation.attention is not None:
         st.caption("The Attention view shows every head of every layer.")
-    how = _how(found)
-    several, colored = len(found.attributions) > 1 or found.nodes, False
-    for one in drawn(found, how):
-        colored |= one.kind is not PlotKind.BARS
-        if several and one.title:
-            st.markdown(f"**{plain(one.title)}**")
-        _in_units(one, found)
-        _show(one, f"{found.method} of row {found.example.row} {one.key}")
-        if one.note:
-            st.caption(one.note)
-    if found.attributions or (found.nodes and found.method != "layer_activation"):
-        legend(quantity_of(found.target).is_error, signed=knows_signs(found), intensity=colored)
+    how = _how(explanation)
+    several, colored = len(explanation.attributions) > 1 or explanation.nodes, False
+    for panel in drawn(explanation, how):
+        colored |= panel.kind is not PlotKind.BARS
+        if several and panel.title:
+            st.markdown(f"**{escape(panel.title)}**")
+        _in_units(panel, explanation)
+        _show(panel, f"{explanation.method} of row {explanation.example.row} {panel.key}")
+        if panel.note:
+            st.caption(panel.note)
+    if explanation.attributions or (explanation.nodes and explanation.method != "layer_activation"):
+        legend(quantity_of(explanation.target).is_error, signed=knows_signs(explanation), intensity=colored)
 
 
-def knows_signs(found: Explanation | Overall) -> bool:
+def knows_signs(attribution: Explanation | Overall) -> bool:
     """Whether its method tells what speaks for the answer from what speaks against it."""
-    method = registry().get(found.method)
+    method = registry().get(attribution.method)
     return method is None or method.signed
 
 
-def _in_units(one: Drawn, found: Explanation) -> None:
+def _in_units(panel: Drawn, explanation: Explanation) -> None:
     """Say on the axis of bars of what they are parts, where they are in the units of what is explained."""
-    if one.figure is None or one.kind is not PlotKind.BARS or found.proofs.completeness is None:
+    if panel.figure is None or panel.kind is not PlotKind.BARS or explanation.proofs.completeness is None:
         return
-    quantity = on_one_line(found.target.quantity)[:70].replace("<", "&lt;")
-    way = any(trace.type == "waterfall" for trace in one.figure.data)
-    one.figure.update_xaxes(title=quantity[:1].upper() + quantity[1:] if way else f"Contribution to {quantity}")
+    quantity = on_one_line(explanation.target.quantity)[:70].replace("<", "&lt;")
+    is_waterfall = any(trace.type == "waterfall" for trace in panel.figure.data)
+    panel.figure.update_xaxes(
+        title=quantity[:1].upper() + quantity[1:] if is_waterfall else f"Contribution to {quantity}"
+    )
 
 
-def _how(found: Explanation) -> How:
+def _how(explanation: Explanation) -> How:
     """What people choose about the pictures, where there is something to choose."""
-    kinds = {kind_of(found, name) for name in found.attributions}
-    if PlotKind.IMAGE in kinds and not knows_signs(found):
+    kinds = {kind_of(explanation, name) for name in explanation.attributions}
+    if PlotKind.IMAGE in kinds and not knows_signs(explanation):
         return How(st.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key=Key.INPUT_OPACITY, width=320))
     if PlotKind.IMAGE in kinds:
         left, right = st.columns([1.4, 1], vertical_alignment="center")
@@ -75,8 +77,8 @@ def _how(found: Explanation) -> How:
         )
         opacity = right.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key=Key.INPUT_OPACITY)
         return How(opacity, sign or "both")
-    if kinds == {PlotKind.BARS} and len(found.attributions) == 1 and explains_the_way(found):
-        shown = st.segmented_control(
+    if kinds == {PlotKind.BARS} and len(explanation.attributions) == 1 and explains_the_way(explanation):
+        chosen_sign = st.segmented_control(
             "Chart",
             ["Bars", "Waterfall"],
             default="Bars",
@@ -84,24 +86,24 @@ def _how(found: Explanation) -> How:
             key=Key.INPUT_CHART,
             help="A waterfall adds the attributions up, from the score of the baseline to that of the example.",
         )
-        return How(way=shown == "Waterfall")
+        return How(way=chosen_sign == "Waterfall")
     return How()
 
 
-def _show(one: Drawn, name: str) -> None:
-    if one.html:
-        st.html(one.html)
-        exports(name, key=Key.INPUT.of(one.key), svg=one.svg, table=one.table)
+def _show(panel: Drawn, name: str) -> None:
+    if panel.html:
+        st.html(panel.html)
+        exports(name, key=Key.INPUT.of(panel.key), svg=panel.svg, table=panel.table)
         return
-    if one.figure is None:
+    if panel.figure is None:
         return
-    if one.beside is None:
-        chart(one.figure, key=Key.INPUT.of(one.key), name=name, table=one.table)
+    if panel.beside is None:
+        chart(panel.figure, key=Key.INPUT.of(panel.key), name=name, table=panel.table)
         return
     left, right = st.columns(2)
-    left.plotly_chart(one.beside, width="stretch", key=Key.INPUT_BESIDE.of(one.key), config=PICTURE)
+    left.plotly_chart(panel.beside, width="stretch", key=Key.INPUT_BESIDE.of(panel.key), config=PICTURE)
     with right:
-        chart(one.figure, key=Key.INPUT.of(one.key), name=name, table=one.table)
+        chart(panel.figure, key=Key.INPUT.of(panel.key), name=name, table=panel.table)
 
 
 def legend(
@@ -115,8 +117,8 @@ def legend(
     show the magnitude."""
     for_it, against = ("increases the error", "decreases it") if error else words
     swatch = '<span style="background:{};padding:0 9px;border-radius:4px;margin:0 6px 0 0"></span>'
-    said = f"{swatch.format(rgb(FOR))}{for_it} &emsp;{swatch.format(rgb(AGAINST))}{against}"
+    text = f"{swatch.format(rgb(FOR))}{for_it} &emsp;{swatch.format(rgb(AGAINST))}{against}"
     if not signed:
-        said = f"{swatch.format(rgb(FOR))}importance; this method does not give the sign"
+        text = f"{swatch.format(rgb(FOR))}importance; this method does not give the sign"
     magnitude = " &emsp; Color intensity = magnitude" if intensity else ""
-    st.html(f'<div style="font-size:.85rem;opacity:.8">{said}{magnitude}</div>')
+    st.html(f'<div style="font-size:.85rem;opacity:.8">{text}{magnitude}</div>')

@@ -8,8 +8,8 @@ import streamlit as st
 
 from netloom.explain.core.baselines import BASELINES, USUAL, offered, typical_row
 from netloom.explain.core.options import UNUSED, taken
-from netloom.ui.components.words import plain
-from netloom.ui.explain.custom_example import own_example
+from netloom.ui.components.words import escape
+from netloom.ui.explain.custom_example import custom_example
 from netloom.ui.explain.state import Key
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def picked_baseline(trained: OpenRun) -> dict[str, Any]:
         steps = st.number_input(
             "Integration steps", 1, 4096, None, placeholder="Automatic", key=Key.STEPS.of(run_id), help=STEPS
         )
-    found: dict[str, Any] = {} if chosen == USUAL else {"baseline": chosen}
-    return found | ({"n_steps": int(steps)} if steps is not None else {})
+    options: dict[str, Any] = {} if chosen == USUAL else {"baseline": chosen}
+    return options | ({"n_steps": int(steps)} if steps is not None else {})
 
 
 def _completed(trained: OpenRun, name: str, run_id: str) -> Asked:
@@ -51,7 +51,7 @@ def _completed(trained: OpenRun, name: str, run_id: str) -> Asked:
     if name == CUSTOM:
         row = typical_row(trained.data, trained.fields)
         st.caption(f"Starts as row {row} of the dataset, which is close to the default baseline. Edit any value.")
-        return own_example(trained.data, trained.data.row(row), f"baseline {run_id} {row}")
+        return custom_example(trained.data, trained.data.row(row), f"baseline {run_id} {row}")
     if BASELINES[name].name == "class":
         classes = trained.data.schema.target.classes
         return f"class:{st.selectbox('Class', classes, key=Key.BASELINE_CLASS.of(run_id))}"
@@ -67,4 +67,4 @@ def tell_unused(method: Method, options: dict[str, Any]) -> None:
     unused = [name for name in options if name in names and name not in taken(method.name, options)]
     if unused:
         listed = " and ".join(names[name] for name in unused)
-        st.caption(f"{plain(method.title)} does not use the chosen {listed}: {plain(UNUSED[unused[0]])}.")
+        st.caption(f"{escape(method.title)} does not use the chosen {listed}: {escape(UNUSED[unused[0]])}.")

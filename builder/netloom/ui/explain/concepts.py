@@ -22,7 +22,7 @@ from netloom.jobs.explanations import ConceptSearch
 from netloom.modalities.encoding.field_encoder import Editor, field_encoder
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.figure_export import chart
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.explain.attribution import ICONS
 from netloom.ui.explain.influence import CARD, show_row
 from netloom.ui.explain.state import ConceptTest, ExplainState, Key
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from netloom.data import Prepared
-    from netloom.ui.explain.views import Look
+    from netloom.ui.explain.views import ViewContext
 
 CLASS, COLUMN, WORD, ROWS = "Class", "Column", "Word", "Rows"
 GREY = "130, 130, 140"
@@ -46,55 +46,57 @@ SIGNS: dict[str, Any] = {
 SHOWN = 5
 
 
-def concepts_view(look: Look) -> None:
+def concepts_view(context: ViewContext) -> None:
     """The whole view."""
     st.caption(
         f"Define a concept by rows that have it. [TCAV]({URL}) learns a direction in each layer that separates these "
         "rows from others, tests it on held-out rows, and compares its effect on the score with random concepts. It "
         "cannot separate a concept from whatever is correlated with it in the data."
     )
-    state, form = ExplainState.current(), _form(look)
+    state, form = ExplainState.current(), _form(context)
     if st.button("Test concept", type="primary", icon=":material/search:", disabled=form is None):
         state.concept_test = form
     test = state.concept_test
-    if test is None or test.run_id != look.trained.run.id:
+    if test is None or test.run_id != context.trained.run.id:
         return
-    request = ConceptSearch(look.weights, test.concept, test.nodes, test.targets)
-    _shown(look, computed(request, "Testing the concept …"))
+    request = ConceptSearch(context.weights, test.concept, test.nodes, test.targets)
+    _results(context, computed(request, "Testing the concept …"))
 
 
-def obstacle(look: Look) -> str:
+def obstacle(context: ViewContext) -> str:
     """Why there is nothing to show."""
-    return look.unavailable("concepts")
+    return context.unavailable("concepts")
 
 
-def _form(look: Look) -> ConceptTest | None:
+def _form(context: ViewContext) -> ConceptTest | None:
     """The chosen concept, layers and targets; None where something is missing."""
     with st.container(border=True):
-        wanted = _wanted(look.trained.data)
-        titles = {node.path: node.title for node in look.nodes}
-        usual = list(look.inspection.concept_nodes)
+        concept = _concept_input(context.trained.data)
+        titles = {node.path: node.title for node in context.nodes}
+        usual = list(context.inspection.concept_nodes)
         nodes = st.multiselect("Layers", list(titles), default=usual, format_func=titles.__getitem__)
-        trained = look.trained
+        trained = context.trained
         usual_names = trained.data.schema.target.classes if trained.objective.task.per_class_scores else ()
         classes = list(askable(trained.data, trained.project.training) or usual_names)
         targets = [""]  # the one number that there is
         if classes:
-            said = look.target or look.answer.prediction.text
-            first = said if said in classes else classes[0]
+            class_name = context.target or context.answer.prediction.text
+            first = class_name if class_name in classes else classes[0]
             targets = st.multiselect("Targets", classes, default=[str(first)], max_selections=10)
-    if wanted is None or not nodes or (classes and not targets):
+    if concept is None or not nodes or (classes and not targets):
         return None
-    return ConceptTest(look.trained.run.id, wanted, tuple(nodes), tuple(targets))
+    return ConceptTest(context.trained.run.id, concept, tuple(nodes), tuple(targets))
 
 
-def _wanted(data: Prepared) -> Wanted | None:
+def _concept_input(data: Prepared) -> Wanted | None:
     raw = data.row(0)
     columns = [name for name, value in raw.items() if isinstance(value, (int, float, str)) or value is None]
     text = any(field_encoder(field).editor is Editor.TEXT for field in data.preprocess["fields"])
     named = bool(data.schema.target.classes) and data.schema.target.type.is_label_set
     kinds = [
-        kind for kind, there in ((WORD, text), (COLUMN, columns and not text), (CLASS, named), (ROWS, True)) if there
+        kind
+        for kind, is_offered in ((WORD, text), (COLUMN, columns and not text), (CLASS, named), (ROWS, True))
+        if is_offered
     ]
     kind = st.segmented_control("Define the concept by", kinds, default=kinds[0], required=True)
     if kind == WORD:
@@ -117,33 +119,34 @@ def _of_column(data: Prepared, columns: list[str]) -> Wanted | None:
     name, low, high = st.columns([1.4, 1, 1])
     column = str(name.selectbox("Column", columns))
     values = [data.row(row).get(column) for row in range(min(500, data.schema.rows))]
-    known = [value for value in values if value is not None]
-    if known and all(isinstance(value, (int, float)) for value in known):
-        middle = sorted(float(value) for value in known)[len(known) // 2]
+    numbers = [value for value in values if value is not None]
+    if numbers and all(isinstance(value, (int, float)) for value in numbers):
+        middle = sorted(float(value) for value in numbers)[len(numbers) // 2]
         least = low.number_input("Minimum", value=middle, format="%.6g", key=Key.CONCEPT_MINIMUM.of(column))
         most = high.number_input(
             "Maximum", value=None, format="%.6g", key=Key.CONCEPT_MAXIMUM.of(column), placeholder="No maximum"
         )
         return Wanted("column", name=column, low=least, high=most)
-    offered = sorted({str(value) for value in known})[:200]
+    offered = sorted({str(value) for value in numbers})[:200]
     text = low.selectbox("Value", offered, key=Key.CONCEPT_VALUE.of(column)) if offered else ""
     return Wanted("column", name=column, text=str(text)) if text else None
 
 
-def _shown(look: Look, found: Concepts) -> None:
-    st.markdown(f"#### Concept: {plain(found.concept)}")
-    if found.model:
-        st.warning(plain(found.model), icon=ICONS["caution"])
-    for score in found.scores:
+def _results(context: ViewContext, concepts: Concepts) -> None:
+    st.markdown(f"#### Concept: {escape(concepts.concept)}")
+    if concepts.model:
+        st.warning(escape(concepts.model), icon=ICONS["caution"])
+    for score in concepts.scores:
         title, color, icon = SIGNS[score.word]
         with st.container(horizontal=True, vertical_alignment="center"):
             st.badge(title, icon=icon, color=color)
-            st.markdown(plain(score.sentence), width="stretch")
-    chart(_figure(found), key=Key.CONCEPT_CHART, name=f"concept {found.concept}", table=_table(found))
+            st.markdown(escape(score.sentence), width="stretch")
+    chart(_figure(concepts), key=Key.CONCEPT_CHART, name=f"concept {concepts.concept}", table=_table(concepts))
     st.caption(
         f"Dots: TCAV score, the share of rows whose target score increases along the concept. Gray bars: 95% of "
-        f"random concepts. Hollow dots: not significant. Estimated from {found.repeats} directions between "
-        f"{len(found.rows)} of {found.found:,} rows with the concept and {found.others:,} rows without it, and as many "
+        f"random concepts. Hollow dots: not significant. Estimated from {concepts.repeats} directions between "
+        f"{len(concepts.rows)} of {concepts.found:,} rows with the concept and "
+        f"{concepts.others:,} rows without it, and as many "
         "random directions. In the last layers, the gradient is the same for all rows, so the score is 0 or 1; use the "
         "strength there: the change of the target from rows without to rows with the concept, in its standard "
         "deviations σ."
@@ -152,7 +155,7 @@ def _shown(look: Look, found: Concepts) -> None:
         [
             {"layer": one.title, "target": one.target, "score": one.score, "p": one.p, "accuracy": one.accuracy,
              "strength (σ)": one.strength, "verdict": WORDS[one.word]}
-            for one in found.scores
+            for one in concepts.scores
         ],
         hide_index=True,
         column_config={name: st.column_config.NumberColumn(format="%.3g") for name in ("score", "p", "strength (σ)")}
@@ -160,31 +163,31 @@ def _shown(look: Look, found: Concepts) -> None:
     )  # fmt: skip
     st.markdown("**Example rows with the concept**")
     with st.container(horizontal=True):
-        for row in found.rows[:SHOWN]:
+        for row in concepts.rows[:SHOWN]:
             with st.container(border=True, width=CARD):
-                show_row(look.trained.data.example(row))
+                show_row(context.trained.data.example(row))
                 st.caption(f"Row {row}")
 
 
-def _table(found: Concepts) -> list[dict[str, Any]]:
+def _table(concepts: Concepts) -> list[dict[str, Any]]:
     names = ("node", "target", "score", "low", "high", "p", "accuracy", "random_accuracy", "strength", "word")
-    return [{name: getattr(score, name) for name in names} for score in found.scores]
+    return [{name: getattr(score, name) for name in names} for score in concepts.scores]
 
 
-def _figure(found: Concepts) -> go.Figure:
+def _figure(concepts: Concepts) -> go.Figure:
     """The score of each layer and answer, over the band of random concepts."""
     import plotly.graph_objects as go
 
-    keys = list(range(len(found.scores)))
-    several = len({score.target for score in found.scores}) > 1
+    keys = list(range(len(concepts.scores)))
+    several = len({score.target for score in concepts.scores}) > 1
     figure = go.Figure()
-    for key, score in zip(keys, found.scores, strict=True):
+    for key, score in zip(keys, concepts.scores, strict=True):
         band = {"color": f"rgba({GREY}, 0.25)", "width": 14}
         figure.add_scatter(x=[score.low, score.high], y=[key, key], mode="lines", line=band, hoverinfo="skip")
-    colors = [f"rgb({FOR})" if score.score > 0.5 else f"rgb({AGAINST})" for score in found.scores]
-    believed = [score.word in ("for", "against") for score in found.scores]
+    colors = [f"rgb({FOR})" if score.score > 0.5 else f"rgb({AGAINST})" for score in concepts.scores]
+    believed = [score.word in ("for", "against") for score in concepts.scores]
     figure.add_scatter(
-        x=[score.score for score in found.scores],
+        x=[score.score for score in concepts.scores],
         y=keys,
         mode="markers",
         marker={
@@ -193,13 +196,13 @@ def _figure(found: Concepts) -> go.Figure:
             "symbol": ["circle" if sure else "circle-open" for sure in believed],
             "line": {"width": 2},
         },
-        text=[_hover(score) for score in found.scores],
+        text=[_hover(score) for score in concepts.scores],
         hovertemplate="%{text}<extra></extra>",
     )
     figure.add_vline(x=0.5, line={"color": f"rgba({GREY}, 0.6)", "dash": "dot"})
     figure.update_layout(height=110 + 34 * len(keys), margin=MARGIN, showlegend=False)
     figure.update_xaxes(title="TCAV score", range=[-0.04, 1.04], tickformat=".0%")
-    names = [f"{score.title}{f' · {score.target}' if several else ''}" for score in found.scores]
+    names = [f"{score.title}{f' · {score.target}' if several else ''}" for score in concepts.scores]
     figure.update_yaxes(autorange="reversed", tickmode="array", tickvals=keys, ticktext=names)
     return figure
 

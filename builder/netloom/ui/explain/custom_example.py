@@ -19,7 +19,7 @@ from netloom.modalities.encoding.image_field import sized
 from netloom.sandbox import read_picture, read_sound
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.widgets import value_editor
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.explain.state import ExplainState, Part, ReadUpload
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ button:focus-visible { outline: 2px solid var(--st-primary-color); }
 """
 
 
-def own_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str, Any]:
+def custom_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The raw row that people make out of the raw row `start`. `name` tells the widgets of one start from others'.
 
     Raises:
@@ -59,7 +59,7 @@ def own_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str
     fields, axes = data.preprocess["fields"], axes_of(data)
     for spec, field in zip(data.schema.inputs, fields, strict=True):
         if len(fields) > 1:
-            st.markdown(f"**{plain(spec.name)}**")
+            st.markdown(f"**{escape(spec.name)}**")
         key, editor = f"own {name} {field['name']}", field_encoder(field).editor
         if editor is Editor.IMAGE:
             row[field["name"]] = picture_input(field, start[field["name"]], key)
@@ -79,40 +79,40 @@ def own_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[str
 
 def typed(before: Any, key: str) -> Any:
     """The text that people write in place of another; a list of words stays one, with blanks between them."""
-    shown = str(as_text(before) or "")
+    before_text = str(as_text(before) or "")
     about = "Separate words with spaces; the dataset is tokenized into words." if isinstance(before, list) else None
-    found = st.text_area("Text", shown, key=key, height=115, help=about)
-    return found if not isinstance(before, list) else before if found == shown else found.split()
+    text = st.text_area("Text", before_text, key=key, height=115, help=about)
+    return text if not isinstance(before, list) else before if text == before_text else text.split()
 
 
 def picture_input(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
     """A picture (C, H, W) as the data has it, drawn on that of the row or uploaded."""
     channels, height, width = field["shape"]
     small = max(height, width) <= DRAWN
-    ways = ["Draw", "Upload"] if small else ["Upload"]
-    way = (
-        st.segmented_control("Image", ways, default=ways[0], required=True, key=Part.SOURCE.within(key))
+    sources = ["Draw", "Upload"] if small else ["Upload"]
+    source = (
+        st.segmented_control("Image", sources, default=sources[0], required=True, key=Part.SOURCE.within(key))
         if small
         else "Upload"
     )
     begun = sized(np.asarray(start, dtype=np.float32).reshape(-1, *np.shape(start)[-2:]), channels, height, width)
-    if way == "Draw":
+    if source == "Draw":
         values = np.clip(begun * field["scale"], 0, 1).transpose(1, 2, 0)
         drawn = _drawn(values, key)
         return _raw(drawn, field)
     kinds = [kind.lower() for kind in (*FORMATS, "jpg")]
-    told = f"The image is resized to {width} × {height} pixels."
+    caption = f"The image is resized to {width} × {height} pixels."
     file = st.file_uploader(
-        "Image file", type=kinds, key=Part.FILE.within(key), help=told, max_upload_size=MAX_UPLOAD_MIB
+        "Image file", type=kinds, key=Part.FILE.within(key), help=caption, max_upload_size=MAX_UPLOAD_MIB
     )
     if file is None:
         st.caption("The image of the row is used until you upload one.")
         return begun
     side = max(height, width, 256)
     pixels = _read(file, f"{key} {side}", lambda content, called: read_picture(content, called, side))
-    found = np.clip(sized(pixels.astype(np.float32), channels, height, width) / 255, 0, 1).transpose(1, 2, 0)
-    st.image(enlarged(found.squeeze()), width=160)
-    return _raw(found, field)
+    image = np.clip(sized(pixels.astype(np.float32), channels, height, width) / 255, 0, 1).transpose(1, 2, 0)
+    st.image(enlarged(image.squeeze()), width=160)
+    return _raw(image, field)
 
 
 def _raw(values: np.ndarray, field: Mapping[str, Any]) -> np.ndarray:
@@ -140,10 +140,10 @@ def _series(field: Mapping[str, Any], start: Any, key: str, columns: tuple[str, 
     if len(values) > TYPED:
         st.caption(f"The series has more than {TYPED:,} steps and cannot be edited here; that of the row is used.")
         return values
-    shown = pd.DataFrame(values, columns=axes.names(values.shape[1], columns)).rename_axis(axes.down)
-    found = st.data_editor(shown, height=HEIGHT, key=key)
+    table = pd.DataFrame(values, columns=axes.names(values.shape[1], columns)).rename_axis(axes.down)
+    edited = st.data_editor(table, height=HEIGHT, key=key)
     st.caption("Edit a cell, or paste a column from a spreadsheet.")
-    return found.to_numpy(dtype=np.float64)
+    return edited.to_numpy(dtype=np.float64)
 
 
 def sound_input(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
@@ -154,20 +154,20 @@ def sound_input(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
     """
     rate, samples = int(field["rate"]), int(field.get("samples", field["shape"][0]))
     begun = np.asarray(start, dtype=np.float64).reshape(samples, 1)
-    ways = ["From the row", "Upload", "Record"]
-    way = st.segmented_control("Sound", ways, default=ways[0], required=True, key=Part.SOURCE.within(key))
+    sources = ["From the row", "Upload", "Record"]
+    source = st.segmented_control("Sound", sources, default=sources[0], required=True, key=Part.SOURCE.within(key))
     file = None
-    if way == "Upload":
+    if source == "Upload":
         file = st.file_uploader(
             "Audio file", type=["wav", "flac"], key=Part.FILE.within(key), max_upload_size=MAX_UPLOAD_MIB
         )
-    elif way == "Record":
+    elif source == "Record":
         file = st.audio_input("Recording", key=Part.RECORDING.within(key))
     if file is not None:
         sound = _read(file, key, lambda content, called: read_sound(content, called, rate, samples))
         begun = np.zeros((samples, 1))
         begun[: len(sound), 0] = sound
-    elif way != ways[0]:
+    elif source != sources[0]:
         st.caption("The sound of the row is used until you upload or record one.")
     st.audio(begun[:, 0], sample_rate=rate)
     st.caption(f"Cropped, or padded with silence, to {samples / rate:.3g} seconds.")
@@ -196,15 +196,15 @@ def _read(file: UploadedFile, key: str, read: Callable[[bytes, str], np.ndarray]
 
 def _columns(field: Mapping[str, Any], start: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Columns of a table, each with a widget of its kind."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     columns = field_encoder(dict(field)).columns
     tall = len(columns) > 5
     with st.container(height=HEIGHT if tall else "content", border=False):
         for column in columns:
             name = column.name if column.name in start else column.date_column or column.name
-            if name not in found:
-                found[name] = value_editor(column, name, start.get(name), f"{key} {name}")
-    return found
+            if name not in values:
+                values[name] = value_editor(column, name, start.get(name), f"{key} {name}")
+    return values
 
 
 @cache

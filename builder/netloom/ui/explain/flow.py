@@ -12,12 +12,12 @@ from netloom.explain.plots.flow import BOTH, context_at, drawn, shown, table
 from netloom.jobs.explanations import AttributionFlow
 from netloom.ui.components.figure_export import exports
 from netloom.ui.components.page_state import set_value, value_of
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.explain.state import Key
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
-    from netloom.ui.explain.views import Look
+    from netloom.ui.explain.views import ViewContext
 
 LEVELS = {"good": st.success, "caution": st.warning, "poor": st.error}
 
@@ -63,48 +63,48 @@ export default function ({ parentElement, data, setTriggerValue }) {
 """
 
 
-def obstacle(look: Look) -> str:
+def obstacle(context: ViewContext) -> str:
     """Why there is no flow to show; empty where there is."""
-    return look.unavailable("flow")
+    return context.unavailable("flow")
 
 
-def flowing(look: Look) -> None:
+def flow_view(context: ViewContext) -> None:
     """The whole view.
 
     Raises:
         ExplainError, DataError, JobError: as `flow` does; the page shows the sentence.
     """
-    baseline = look.options.get("baseline", "usual")
-    found = computed(AttributionFlow(look.weights, look.row, look.target, baseline))
+    baseline = context.options.get("baseline", "usual")
+    flow = computed(AttributionFlow(context.weights, context.row, context.target, baseline))
     st.caption(
-        f"The score changes by {found.answer - found.ground:+.4g}, from {found.ground:.4g} for the baseline "
-        f"({plain(found.compared)}) to {found.answer:.4g} for the example. Line width and color intensity show how "
+        f"The score changes by {flow.answer - flow.ground:+.4g}, from {flow.ground:.4g} for the baseline "
+        f"({escape(flow.compared)}) to {flow.answer:.4g} for the example. Line width and color intensity show how "
         "much of this change passes through each connection and layer: orange increases the score, blue decreases it. "
         "Parallel paths can cancel each other."
     )
-    if _single(found):
+    if _single(flow):
         st.info(
             "Single path: every layer passes on the whole change. To see which units carry it, open Attribution and "
             "choose a method of the group Layers.",
             icon=":material/route:",
         )
-    path = _where(found)
-    LEVELS[found.verdict.level](f"**{plain(found.verdict.title)}.** {plain(found.verdict.sentence)}")
-    _graph(look, found, path)
-    _downloads(look, found, path)
-    _cuts(found, path)
+    path = _where(flow)
+    LEVELS[flow.verdict.level](f"**{escape(flow.verdict.title)}.** {escape(flow.verdict.sentence)}")
+    _graph(context, flow, path)
+    _downloads(context, flow, path)
+    _cuts(flow, path)
 
 
-def _single(found: Flow) -> bool:
+def _single(flow: Flow) -> bool:
     """Whether no two edges lead to or from the same node of the whole graph, and no network stands in it."""
-    edges = [edge for edge in found.edges if not edge.path]
+    edges = [edge for edge in flow.edges if not edge.path]
     ends = [edge.target.partition(".")[0] for edge in edges], [edge.source.partition(".")[0] for edge in edges]
-    return len(_titles(found)) == 1 and all(len(set(names)) == len(names) for names in ends)
+    return len(_titles(flow)) == 1 and all(len(set(names)) == len(names) for names in ends)
 
 
-def _where(found: Flow) -> str:
+def _where(flow: Flow) -> str:
     """Which network: the whole graph, or one that stands as a node somewhere in it, opened."""
-    titles = _titles(found)
+    titles = _titles(flow)
     if len(titles) == 1:
         return ""
     if value_of(Key.FLOW_NETWORK) not in titles:
@@ -112,48 +112,48 @@ def _where(found: Flow) -> str:
     return str(st.selectbox("Network", list(titles), format_func=titles.__getitem__, key=Key.FLOW_NETWORK))
 
 
-def _titles(found: Flow) -> dict[str, str]:
+def _titles(flow: Flow) -> dict[str, str]:
     """What can be looked into, by path."""
     titles = {"": "Whole network"}
-    names = {(node.path, node.key): node.title for node in found.nodes}
-    for path in dict.fromkeys(node.path for node in found.nodes if node.path):
+    names = {(node.path, node.key): node.title for node in flow.nodes}
+    for path in dict.fromkeys(node.path for node in flow.nodes if node.path):
         around, _, last = path.rpartition(".")
         if not last.isdecimal():
             titles[path] = f"{names[around, last]} ({path})"
             continue
         title = names[around.rpartition(".")[0], around.rpartition(".")[2]]
-        repeats = sum(other.rpartition(".")[0] == around for other in {node.path for node in found.nodes})
+        repeats = sum(other.rpartition(".")[0] == around for other in {node.path for node in flow.nodes})
         titles[around] = f"{title} ({around}): mean of {repeats} repetitions"
         titles[path] = f"{title} ({path}): repetition {int(last) + 1}"
     return titles
 
 
-def _graph(look: Look, found: Flow, path: str) -> None:
+def _graph(context: ViewContext, flow: Flow, path: str) -> None:
     def opened() -> None:
-        """Look into the network that was clicked on: the mean of its repetitions, where there are several."""
-        asked = str(value_of(Key.FLOW_GRAPH).get("opened") or "")
-        first = f"{path}.0" if f"{path}.0" in {node.path for node in found.nodes} else path
-        for way in (f"{path}.{asked}", f"{first}.{asked}"):
-            if asked and way.lstrip(".") in _titles(found):
-                set_value(Key.FLOW_NETWORK, way.lstrip("."))
+        """ViewContext into the network that was clicked on: the mean of its repetitions, where there are several."""
+        opened_node = str(value_of(Key.FLOW_GRAPH).get("opened") or "")
+        first = f"{path}.0" if f"{path}.0" in {node.path for node in flow.nodes} else path
+        for opened_path in (f"{path}.{opened_node}", f"{first}.{opened_node}"):
+            if opened_node and opened_path.lstrip(".") in _titles(flow):
+                set_value(Key.FLOW_NETWORK, opened_path.lstrip("."))
                 return
 
-    picture = drawn(look.trained.project, found, path, BOTH)
+    picture = drawn(context.trained.project, flow, path, BOTH)
     _component()(key=Key.FLOW_GRAPH, data={"svg": picture}, on_opened_change=opened)
-    said = "Hover over a connection or a layer to see its values."
-    if shown(found, path).uses > 1:
-        said += " The values are means over all repetitions; choose one above to see it alone."
-    if not path and found.direct:
-        said += f" Outside the graph, {found.direct:+.3g} comes directly from the input, as the error compares both."
-    if context_at(look.trained.project, path).inner:
-        said += " A layer with a double border is a subnetwork; click it to open it."
-    st.caption(said)
+    caption = "Hover over a connection or a layer to see its values."
+    if shown(flow, path).uses > 1:
+        caption += " The values are means over all repetitions; choose one above to see it alone."
+    if not path and flow.direct:
+        caption += f" Outside the graph, {flow.direct:+.3g} comes directly from the input, as the error compares both."
+    if context_at(context.trained.project, path).inner:
+        caption += " A layer with a double border is a subnetwork; click it to open it."
+    st.caption(caption)
 
 
-def _cuts(found: Flow, path: str) -> None:
+def _cuts(flow: Flow, path: str) -> None:
     """The sum at each cut of the graph, beside what it is to be."""
-    titles = {(node.path, node.key): node.title for node in found.nodes}
-    cuts = [cut for cut in found.cuts if cut.path == path]
+    titles = {(node.path, node.key): node.title for node in flow.nodes}
+    cuts = [cut for cut in flow.cuts if cut.path == path]
     if not cuts:
         return
     rows = [
@@ -184,9 +184,9 @@ def _cuts(found: Flow, path: str) -> None:
         )
 
 
-def _downloads(look: Look, found: Flow, path: str) -> None:
-    name = f"flow {look.trained.run.title} {'own' if found.row is None else found.row}"
-    exports(name, key=Key.FLOW_EXPORT, svg=drawn(look.trained.project, found, path, BOTH), table=table(found))
+def _downloads(context: ViewContext, flow: Flow, path: str) -> None:
+    name = f"flow {context.trained.run.title} {'own' if flow.row is None else flow.row}"
+    exports(name, key=Key.FLOW_EXPORT, svg=drawn(context.trained.project, flow, path, BOTH), table=table(flow))
 
 
 @cache

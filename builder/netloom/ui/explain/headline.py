@@ -15,7 +15,7 @@ from netloom.explain.core.explainer import registry
 from netloom.explain.core.targets import quantity_of
 from netloom.explain.plots.explanation_plots import PlotKind, columns_with_values, kind_of
 from netloom.modalities.encoding.tokenization import START
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 
 MOST_NAMED = 3
 # A feature is named beside the strongest if it has at least this share of its size; one of the other sign, if it has
@@ -75,7 +75,7 @@ def visible(token: str) -> str:
 
 def prediction_text(explanation: Explanation) -> str:
     """What the network predicts, as Markdown that cannot vanish."""
-    return plain(visible(explanation.prediction.text)[:80])
+    return escape(visible(explanation.prediction.text)[:80])
 
 
 def _descending(feature: Feature) -> float:
@@ -92,8 +92,8 @@ def _sentence(
     text = _relation(explanation, increasing, decreasing) if signed else _importance(explanation, increasing)
     if not (increasing or decreasing)[0].given:
         text = f"{text[:1].upper()}{text[1:]}"
-    baseline = f" (compared with {plain(explanation.compared)})" if explanation.compared else ""
-    return f"{text}{baseline}. {plain(explanation.verdict.title)}."
+    baseline = f" (compared with {escape(explanation.compared)})" if explanation.compared else ""
+    return f"{text}{baseline}. {escape(explanation.verdict.title)}."
 
 
 def _importance(explanation: Explanation, features: Sequence[Feature]) -> str:
@@ -112,8 +112,8 @@ def _relation(explanation: Explanation, increasing: Sequence[Feature], decreasin
 def _names(explanation: Explanation, features: Sequence[Feature]) -> str:
     names = listed([feature.name for feature in features])
     kinds = [kind_of(explanation, name) for name in explanation.attributions]
-    whole = any(feature.plural for feature in features)
-    return f"{names} of the image" if kinds == [PlotKind.IMAGE] and names and not whole else names
+    is_plural = any(feature.plural for feature in features)
+    return f"{names} of the image" if kinds == [PlotKind.IMAGE] and names and not is_plural else names
 
 
 def _verb(verb: str, features: Sequence[Feature]) -> str:
@@ -122,7 +122,7 @@ def _verb(verb: str, features: Sequence[Feature]) -> str:
 
 def _target(explanation: Explanation) -> str:
     target = explanation.target
-    return quantity_of(target).phrase(target, plain(visible(target.name)[:60]))
+    return quantity_of(target).phrase(target, escape(visible(target.name)[:60]))
 
 
 def _near(features: Sequence[Feature]) -> list[Feature]:
@@ -136,8 +136,8 @@ def _opposing(features: Sequence[Feature], increasing: Sequence[Feature]) -> lis
     """The features that decrease the score, as far as they matter beside those that increase it."""
     mirrored = _near(sorted((_with_value(feature, -feature.value) for feature in features), key=_descending))
     least = OPPOSED * increasing[0].value if increasing else 0.0
-    known = {feature.name for feature in increasing}
-    return [feature for feature in mirrored if feature.value >= least and feature.name not in known]
+    increasing_names = {feature.name for feature in increasing}
+    return [feature for feature in mirrored if feature.value >= least and feature.name not in increasing_names]
 
 
 def _features(explanation: Explanation) -> Iterator[Feature]:
@@ -153,8 +153,8 @@ def _features(explanation: Explanation) -> Iterator[Feature]:
     several = len(explanation.attributions) > 1
     for field, feature in features:
         # A column is known by its own name, unless another input has one of the same name.
-        known = feature.name == START_TOKEN or (feature.unique and len(fields[feature.name]) == 1)
-        suffix = f" of {plain(field[:40])}" if several and not known else ""
+        is_unambiguous = feature.name == START_TOKEN or (feature.unique and len(fields[feature.name]) == 1)
+        suffix = f" of {escape(field[:40])}" if several and not is_unambiguous else ""
         yield Feature(f"{feature.name}{suffix}", feature.value, feature.plural, feature.given)
 
 
@@ -165,15 +165,15 @@ def _tokens(explanation: Explanation, field: str, values: np.ndarray) -> Iterato
         if label == MARKS[START]:
             yield Feature(START_TOKEN, value)
         elif label:
-            where = f" (position {position + 1})" if letters else ""
-            yield Feature(f"“{plain(visible(label)[:30])}”{where}", value, given=True)
+            position_text = f" (position {position + 1})" if letters else ""
+            yield Feature(f"“{escape(visible(label)[:30])}”{position_text}", value, given=True)
 
 
 def _columns(explanation: Explanation, field: str, values: np.ndarray) -> Iterator[Feature]:
     for label, value in zip(columns_with_values(explanation, field), values.tolist(), strict=True):
         column, _, cell = label.partition(" = ")
         name = cell if cell.casefold().startswith(column.casefold()) else label
-        yield Feature(plain(name), value, given=True, unique=True)
+        yield Feature(escape(name), value, given=True, unique=True)
 
 
 def _regions(explanation: Explanation, field: str, values: np.ndarray) -> Iterator[Feature]:
@@ -208,11 +208,11 @@ def _span(axes: Axes, first: int, last: int) -> str:
     return f"{axes.down} {first}" if first == last else f"{axes.down}s {first} to {last}"
 
 
-def _standing_out(features: Iterable[Feature], whole: str) -> Iterator[Feature]:
+def _standing_out(features: Iterable[Feature], text_name: str) -> Iterator[Feature]:
     features = list(features)
     size = sum(abs(feature.value) for feature in features) or 1.0
     if max(abs(feature.value) for feature in features) < CLEAR * size:
-        yield Feature(whole, sum(feature.value for feature in features), plural=True)
+        yield Feature(text_name, sum(feature.value for feature in features), plural=True)
         return
     yield from features
 

@@ -15,7 +15,7 @@ from netloom.explain.plots.colors import AGAINST, FOR
 from netloom.jobs.explanations import InfluentialRows, LabelErrors
 from netloom.ui.components.charts import MARGIN, TRAIN
 from netloom.ui.components.figure_export import chart
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.explain.attribution import badges
 from netloom.ui.explain.state import Key
 from netloom.ui.shell.jobs import computed
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from netloom.data import Example
-    from netloom.ui.explain.views import Look
+    from netloom.ui.explain.views import ViewContext
 
 TAUGHT, SUSPICIOUS = "Influential training examples", "Possible label errors"
 SEARCHING = "Comparing gradients of training rows …"
@@ -34,82 +34,83 @@ CARDS, COLUMNS = 10, 5
 CARD = 150  # pixels of the width of a card: five beside each other at 1440, four at 1024
 
 
-def influences(look: Look) -> None:
+def influence_view(context: ViewContext) -> None:
     """The whole view."""
     hidden: Any = {"required": True, "label_visibility": "collapsed"}
-    which = st.segmented_control("Rows", [TAUGHT, SUSPICIOUS], default=TAUGHT, key=Key.INFLUENCE_VIEW, **hidden)
-    if which == TAUGHT:
-        _taught(look)
+    mode = st.segmented_control("Rows", [TAUGHT, SUSPICIOUS], default=TAUGHT, key=Key.INFLUENCE_VIEW, **hidden)
+    if mode == TAUGHT:
+        _taught(context)
     else:
-        _suspicious(look)
+        _suspicious(context)
 
 
-def obstacle(look: Look) -> str:
+def obstacle(context: ViewContext) -> str:
     """Why there is nothing to show."""
-    return look.unavailable("influence")
+    return context.unavailable("influence")
 
 
-def _taught(look: Look) -> None:
-    found = _found(look)
+def _taught(context: ViewContext) -> None:
+    influence = _computed(context)
     st.caption(
         f"[TracInCP]({URL}) estimates how much each training row decreased (proponents) or increased (opponents) the "
-        f"loss of this example, computed with its {OF[found.against].lower()} and {found.looked_by}. Removing these "
+        f"loss of this example, computed with its {OF[influence.against].lower()} and "
+        f"{influence.looked_by}. Removing these "
         "rows would not necessarily change the prediction."
     )
     with st.container(border=True, gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            badges(Verdict(found.level, found.verdict, model=found.model))
-            st.markdown(_numbers(found), width="content")
-        st.caption(plain(found.verdict))
-    key = Key.INFLUENCE_CHART.of(found.against)
+            badges(Verdict(influence.level, influence.verdict, model=influence.model))
+            st.markdown(_numbers(influence), width="content")
+        st.caption(escape(influence.verdict))
+    key = Key.INFLUENCE_CHART.of(influence.against)
     sides = (
-        ("Proponents", "Training on these rows decreased the loss.", found.lessons_for),
-        ("Opponents", "Training on these rows increased the loss.", found.lessons_against),
+        ("Proponents", "Training on these rows decreased the loss.", influence.lessons_for),
+        ("Opponents", "Training on these rows increased the loss.", influence.lessons_against),
     )
     for title, meaning, lessons in sides:
         st.markdown(f"#### {title}")
         st.caption(meaning if lessons else "There are none.")
-        _cards(look, lessons)
-    table = {"row": found.rows.tolist(), "influence": found.influences.tolist()}
-    chart(_bars(found), key=key, name=f"influence on row {found.row}", table=table)
-    st.caption(f"The CSV has the {len(found.rows):,} examined rows of {found.training_rows:,} training rows.")
-    _way(found.stages)
+        _cards(context, lessons)
+    table = {"row": influence.rows.tolist(), "influence": influence.influences.tolist()}
+    chart(_bars(influence), key=key, name=f"influence on row {influence.row}", table=table)
+    st.caption(f"The CSV has the {len(influence.rows):,} examined rows of {influence.training_rows:,} training rows.")
+    _stages_table(influence.stages)
 
 
-def _found(look: Look) -> Influence:
-    both = look.trained.objective.task.per_class_scores and not isinstance(look.row, dict)
+def _computed(context: ViewContext) -> Influence:
+    both = context.trained.objective.task.per_class_scores and not isinstance(context.row, dict)
     against: Against | None = None
-    if both and look.trained.data.schema.target.type.is_class:
+    if both and context.trained.data.schema.target.type.is_class:
         options: Any = {"required": True, "format_func": OF.__getitem__, "key": Key.INFLUENCE_LOSS}
         meaning = "Compute the loss of this example with the predicted class, or with its label."
         chosen: Any = st.segmented_control("Loss with respect to", list(OF), default="answer", help=meaning, **options)
         against = chosen
-    return computed(InfluentialRows(look.weights, look.row, against), SEARCHING)
+    return computed(InfluentialRows(context.weights, context.row, against), SEARCHING)
 
 
-def _numbers(found: Influence) -> str:
-    count = f"**{len(found.stages)}** checkpoint{'s' if len(found.stages) > 1 else ''}"
-    if found.tried is None:
+def _numbers(influence: Influence) -> str:
+    count = f"**{len(influence.stages)}** checkpoint{'s' if len(influence.stages) > 1 else ''}"
+    if influence.tried is None:
         return count
-    ahead = 1 - max(found.tried.gain_chance, found.tried.harm_chance)
+    ahead = 1 - max(influence.tried.gain_chance, influence.tried.harm_chance)
     return f"larger effect than **{ahead:.0%}** of random rows · {count}"
 
 
-def _cards(look: Look, lessons: tuple[Lesson, ...]) -> None:
+def _cards(context: ViewContext, lessons: tuple[Lesson, ...]) -> None:
     """Rows side by side, with their numbers, their labels and what the network says of them."""
     with st.container(horizontal=True):  # as many beside each other as there is room for
         for lesson in lessons:
             with st.container(border=True, gap="small", width=CARD):
-                show_row(look.trained.data.example(lesson.row))
+                show_row(context.trained.data.example(lesson.row))
                 st.markdown(f"**{lesson.influence:+.3g}**")
-                st.caption(f"Row {lesson.row} · {_said(lesson)}")
+                st.caption(f"Row {lesson.row} · {_step_text(lesson)}")
 
 
 def show_row(example: Example) -> None:
     """A row on a card: as everywhere, but columns as lines, since a table does not fit."""
     show_example(replace(example, columns={}), small=True)
     cells = list(example.columns.items())
-    lines = [f"{plain(name[:30])} **{plain(_cell(value))}**" for name, value in cells[:COLUMNS]]
+    lines = [f"{escape(name[:30])} **{escape(_cell(value))}**" for name, value in cells[:COLUMNS]]
     more = [f"… and {len(cells) - COLUMNS} more"] if len(cells) > COLUMNS else []
     if lines:
         st.caption("  \n".join([*lines, *more]))
@@ -119,15 +120,15 @@ def _cell(value: Any) -> str:
     return number(value) if isinstance(value, float) else str(value)[:40]
 
 
-def _said(lesson: Lesson) -> str:
+def _step_text(lesson: Lesson) -> str:
     sure = f" ({lesson.sure:.0%})" if lesson.sure is not None else ""
-    return f"label **{plain(lesson.label[:40])}** · predicted **{plain(lesson.says[:40])}**{sure}"
+    return f"label **{escape(lesson.label[:40])}** · predicted **{escape(lesson.says[:40])}**{sure}"
 
 
-def _bars(found: Influence) -> go.Figure:
+def _bars(influence: Influence) -> go.Figure:
     import plotly.graph_objects as go
 
-    lessons = [*found.lessons_for, *reversed(found.lessons_against)]
+    lessons = [*influence.lessons_for, *reversed(influence.lessons_against)]
     figure = go.Figure(
         go.Bar(
             x=[lesson.influence for lesson in lessons],
@@ -144,21 +145,21 @@ def _bars(found: Influence) -> go.Figure:
     return figure
 
 
-def _way(stages: tuple[Stage, ...]) -> None:
+def _stages_table(stages: tuple[Stage, ...]) -> None:
     with st.expander("Checkpoints used", icon=":material/route:"):
         if stages[0].epoch == 0:
             st.caption("This run has no checkpoints from before the current weights, so only these were used.")
             return
-        rows = [{"epoch": one.epoch, "step": one.step, "learning rate": one.learning_rate} for one in stages]
+        rows = [{"epoch": stage.epoch, "step": stage.step, "learning rate": stage.learning_rate} for stage in stages]
         st.dataframe(rows, hide_index=True, width="content")
         st.caption("Learning rate: the mean over the steps since the previous checkpoint.")
 
 
-def _suspicious(look: Look) -> None:
-    found = computed(LabelErrors(look.weights), SEARCHING)
+def _suspicious(context: ViewContext) -> None:
+    suspects = computed(LabelErrors(context.weights), SEARCHING)
     st.caption(
         f"Training rows sorted by self-influence: how much training on a row decreased its own loss, computed with "
-        f"{found.looked_by} ([TracInCP]({URL})). {plain(found.sentence)}"
+        f"{suspects.looked_by} ([TracInCP]({URL})). {escape(suspects.sentence)}"
     )
     if st.button(
         "Open data quality report",
@@ -166,44 +167,44 @@ def _suspicious(look: Look) -> None:
         help="The report on the Data page finds label errors by cross-validating a simple model.",
     ):
         st.switch_page("pages/data.py")
-    _cards(look, found.first[:CARDS])
-    chart(_ranking(found), key=Key.LABEL_ERRORS, name="possible label errors", table=_table(found))
+    _cards(context, suspects.first[:CARDS])
+    chart(_ranking(suspects), key=Key.LABEL_ERRORS, name="possible label errors", table=_table(suspects))
     st.dataframe(
         [
-            {"row": one.row, "label": one.label, "prediction": one.says, "probability": one.sure,
-             "self-influence": one.influence, "mean loss": one.loss}
-            for one in found.first
+            {"row": suspect.row, "label": suspect.label, "prediction": suspect.says, "probability": suspect.sure,
+             "self-influence": suspect.influence, "mean loss": suspect.loss}
+            for suspect in suspects.first
         ],
         hide_index=True,
         column_config={"probability": st.column_config.ProgressColumn(min_value=0, max_value=1, format="percent")},
     )  # fmt: skip
     st.caption(
-        f"The first {len(found.first)} rows. The CSV above has the {len(found.rows):,} examined rows of "
-        f"{found.training_rows:,} training rows."
+        f"The first {len(suspects.first)} rows. The CSV above has the {len(suspects.rows):,} examined rows of "
+        f"{suspects.training_rows:,} training rows."
     )
-    _way(found.stages)
+    _stages_table(suspects.stages)
 
 
-def _table(found: Suspects) -> dict[str, list[Any]]:
+def _table(suspects: Suspects) -> dict[str, list[Any]]:
     return {
-        "row": found.rows.tolist(),
-        "self_influence": found.self_influence.tolist(),
-        "mean_loss": found.loss.tolist(),
-        "label": list(found.labels),
-        "prediction": list(found.says),
+        "row": suspects.rows.tolist(),
+        "self_influence": suspects.self_influence.tolist(),
+        "mean_loss": suspects.loss.tolist(),
+        "label": list(suspects.labels),
+        "prediction": list(suspects.says),
     }
 
 
-def _ranking(found: Suspects) -> go.Figure:
+def _ranking(suspects: Suspects) -> go.Figure:
     """How steeply the ranking falls: a steep beginning is a few rows unlike all others."""
     import plotly.graph_objects as go
 
-    places = list(range(1, len(found.rows) + 1))
-    names = [f"row {row} · {label[:24]}" for row, label in zip(found.rows.tolist(), found.labels, strict=True)]
+    places = list(range(1, len(suspects.rows) + 1))
+    names = [f"row {row} · {label[:24]}" for row, label in zip(suspects.rows.tolist(), suspects.labels, strict=True)]
     figure = go.Figure(
         go.Scatter(
             x=places,
-            y=found.self_influence,
+            y=suspects.self_influence,
             text=names,
             mode="lines",
             line={"color": TRAIN, "width": 2},

@@ -20,13 +20,13 @@ from netloom.jobs.inspection import Answer, Inspect, Inspection
 from netloom.store import Run, StoreError
 from netloom.training.weight_files import CheckpointError
 from netloom.ui.components.page_state import has_value, set_value
-from netloom.ui.components.words import at, plain, told_apart
+from netloom.ui.components.words import at, escape, unique_labels
 from netloom.ui.explain.baseline_picker import picked_baseline
-from netloom.ui.explain.custom_example import own_example
+from netloom.ui.explain.custom_example import custom_example
 from netloom.ui.explain.headline import visible
 from netloom.ui.explain.open_run import OpenRun, open_run
 from netloom.ui.explain.state import ExplainState, Key
-from netloom.ui.explain.views import VIEWS, Look, Row, Target
+from netloom.ui.explain.views import VIEWS, Row, Target, ViewContext
 from netloom.ui.shell import session
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
@@ -57,7 +57,7 @@ class Loaded:
 def page(live: Live) -> None:
     """Everything on the explain page."""
     runs = [run for run in live.store.runs(live.id) if _written(live, run.id)]
-    st.subheader(plain(live.project.name))
+    st.subheader(escape(live.project.name))
     if not runs:
         st.info("This project has no trained run yet. Train the network first, then explain its predictions here.")
         if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
@@ -75,7 +75,7 @@ def page(live: Live) -> None:
         methods = loaded.inspection.methods
         refused = [method for method in methods if not method.available]
         if len(refused) == len(methods):
-            st.info(f"This network cannot be explained: {plain(refused[0].reason)}")
+            st.info(f"This network cannot be explained: {escape(refused[0].reason)}")
             return
         try:
             row = _row(live, loaded.trained)
@@ -98,11 +98,11 @@ def _written(live: Live, run_id: str) -> float:
 
 
 def _run(live: Live, runs: list[Run]) -> str:
-    known = {run.id: run for run in runs}
+    by_id = {run.id: run for run in runs}
     chosen = session.chosen_run()
-    index = list(known).index(chosen) if chosen in known else 0
-    labels = told_apart({run.id: _name(run) for run in runs})
-    run_id = st.selectbox("Run", list(known), index=index, format_func=labels.__getitem__)
+    index = list(by_id).index(chosen) if chosen in by_id else 0
+    labels = unique_labels({run.id: _name(run) for run in runs})
+    run_id = st.selectbox("Run", list(by_id), index=index, format_func=labels.__getitem__)
     session.choose(live.id, run_id)
     return run_id
 
@@ -114,13 +114,13 @@ def _name(run: Run) -> str:
 def _checkpoint(live: Live, run_id: str) -> str:
     """Which weights: those that were best on validation rows or the last ones, where there are both."""
     artifacts = live.store.artifacts(run_id)
-    there = artifacts.stored_weights()
-    if len(there) < 2:
-        return there[0]
+    stored = artifacts.stored_weights()
+    if len(stored) < 2:
+        return stored[0]
     usual = artifacts.project().training.keep
     chosen = st.segmented_control(
         "Weights",
-        there,
+        stored,
         default=usual,
         format_func=CHECKPOINTS.__getitem__,
         required=True,
@@ -141,31 +141,35 @@ def _row(live: Live, trained: OpenRun) -> Row:
     """Which example: a test row, one of those on which the network is most wrong, or one's own; of an agent, a step of
     one of its episodes."""
     run_id = trained.run.id
-    found = runs.evaluation(live.store, run_id)
-    places = [TEST, *([WORST] if found and found.worst else []), OWN]
-    if found and found.episodes:
-        places = [EPISODES, OWN]
-    which = st.segmented_control(
+    evaluation = runs.evaluation(live.store, run_id)
+    sources = [TEST, *([WORST] if evaluation and evaluation.worst else []), OWN]
+    if evaluation and evaluation.episodes:
+        sources = [EPISODES, OWN]
+    source = st.segmented_control(
         "Example",
-        places,
-        default=places[0],
+        sources,
+        default=sources[0],
         required=True,
         wrap=True,
-        key=Key.EXAMPLES.of(places[0]),
+        key=Key.EXAMPLES.of(sources[0]),
         help="The input whose prediction is explained. Custom input: type, draw, upload or record one.",
     )
-    if found and found.episodes and which != OWN:
-        return chosen_step(trained.data, found.episodes, run_id)
-    rows = [worst.row for worst in found.worst] if found and which == WORST else trained.data.split["test"].tolist()
-    label = "Start from example" if which == OWN else "Example number"
-    place = st.slider(label, 1, len(rows), 1, key=Key.EXAMPLE.of(run_id, which)) if len(rows) > 1 else 1
+    if evaluation and evaluation.episodes and source != OWN:
+        return chosen_step(trained.data, evaluation.episodes, run_id)
+    rows = (
+        [worst.row for worst in evaluation.worst]
+        if evaluation and source == WORST
+        else trained.data.split["test"].tolist()
+    )
+    label = "Start from example" if source == OWN else "Example number"
+    place = st.slider(label, 1, len(rows), 1, key=Key.EXAMPLE.of(run_id, source)) if len(rows) > 1 else 1
     row = int(rows[place - 1])
     with st.container(border=True):
-        if which == OWN:
-            return own_example(trained.data, trained.data.row(row), f"{run_id} {row}")
+        if source == OWN:
+            return custom_example(trained.data, trained.data.row(row), f"{run_id} {row}")
         example = trained.data.example(row)
         show_whole_example(example)
-        st.caption(f"Row {row} · {plain(trained.data.schema.target.name)}: **{plain(example.target[:120])}**")
+        st.caption(f"Row {row} · {escape(trained.data.schema.target.name)}: **{escape(example.target[:120])}**")
     return row
 
 
@@ -174,7 +178,7 @@ def show_whole_example(example: Example) -> None:
     long = {name: text for name, text in example.columns.items() if isinstance(text, str) and len(text) > CUT}
     show_example(replace(example, columns={name: value for name, value in example.columns.items() if name not in long}))
     for name, text in long.items():
-        st.markdown(f"**{plain(name)}**  \n{plain(text[:MOST_LETTERS])}")
+        st.markdown(f"**{escape(name)}**  \n{escape(text[:MOST_LETTERS])}")
 
 
 def choose_target(trained: OpenRun, row: Row) -> Target:
@@ -220,8 +224,8 @@ def _answer_and_view(live: Live, loaded: Loaded, row: Row, target: Target, optio
     _answer(trained, answer)
     folder = live.store.artifacts(trained.run.id).local_directory()
     method = _method(loaded.inspection)
-    look = Look(live, trained, weights, row, target, answer, method, options, folder, loaded.inspection)
-    reasons = {view.name: view.reason(look) for view in VIEWS}
+    context = ViewContext(live, trained, weights, row, target, answer, method, options, folder, loaded.inspection)
+    reasons = {view.name: view.reason(context) for view in VIEWS}
     views = {view.name: view for view in VIEWS}
     labels = {name: f":gray[{view.title}]" if reasons[name] else view.title for name, view in views.items()}
     if not has_value(Key.VIEW):
@@ -237,11 +241,11 @@ def _answer_and_view(live: Live, loaded: Loaded, row: Row, target: Target, optio
     )
     view = views[str(name)]
     if reasons[view.name]:
-        st.info(plain(reasons[view.name]), icon=":material/block:")
+        st.info(escape(reasons[view.name]), icon=":material/block:")
         return
-    st.caption(f"{view.summary} Target: {plain(answer.target.quantity)}." if view.of_answer else view.summary)
+    st.caption(f"{view.summary} Target: {escape(answer.target.quantity)}." if view.of_answer else view.summary)
     try:
-        view.draw(look)
+        view.draw(context)
     except (ExplainError, DataError, StoreError, JobError, OSError) as error:
         show_error(error)
 
@@ -253,15 +257,15 @@ def _method(inspection: Inspection) -> str:
     return chosen if chosen in fitting else fitting[0]
 
 
-def _answer(trained: OpenRun, found: Answered) -> None:
+def _answer(trained: OpenRun, answered: Answered) -> None:
     """What the network answers, whether that is so, and how sure it is."""
-    text, truth, mark = found.prediction.text, found.example.target, ""
+    text, truth, mark = answered.prediction.text, answered.example.target, ""
     if truth and trained.objective.task.per_class_scores and trained.data.schema.target.type.is_class:
         right = text == truth
-        told = "correct" if right else f"incorrect, the label is {truth[:40]}"
-        mark = f" :{'green' if right else 'red'}-badge[:material/{'check' if right else 'close'}: {plain(told)}]"
-    st.markdown(f"### Prediction: **{plain(visible(text)[:80])}**{mark}")
-    shares = sorted(found.prediction.probabilities.items(), key=lambda item: -item[1])[:SURE]
+        verdict = "correct" if right else f"incorrect, the label is {truth[:40]}"
+        mark = f" :{'green' if right else 'red'}-badge[:material/{'check' if right else 'close'}: {escape(verdict)}]"
+    st.markdown(f"### Prediction: **{escape(visible(text)[:80])}**{mark}")
+    shares = sorted(answered.prediction.probabilities.items(), key=lambda item: -item[1])[:SURE]
     if shares:
         for column, (name, share) in zip(st.columns(SURE), shares, strict=False):
-            column.progress(min(max(share, 0.0), 1.0), f"{plain(visible(name)[:30])}: {share:.1%}")
+            column.progress(min(max(share, 0.0), 1.0), f"{escape(visible(name)[:30])}: {share:.1%}")

@@ -17,7 +17,7 @@ from netloom.explain.robustness.robustness import Attacked, Robustness
 from netloom.jobs import JobError
 from netloom.jobs.explanations import Attack, LeastChange
 from netloom.ui.components.figure_export import chart
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.explain.attribution import badges
 from netloom.ui.explain.state import Key
 from netloom.ui.explain.what_if import ABOVE, AFTER, BEFORE, on_scale
@@ -27,7 +27,7 @@ from netloom.ui.shell.jobs import Pending, ask
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from netloom.ui.explain.views import Look
+    from netloom.ui.explain.views import ViewContext
 
 # Okabe and Ito's, as the attributions have them.
 ATTACK, CHANCE, SHADE = "rgb(213, 94, 0)", "rgb(0, 114, 178)", "rgba(130, 130, 140, 0.45)"
@@ -38,14 +38,14 @@ GROUPED = {"labels right": "Rows with the label", "pixels right": "By the most f
 SIZES = (50, 200, 1000)
 
 
-def obstacle(look: Look) -> str:
+def obstacle(context: ViewContext) -> str:
     """Why this network cannot be attacked; empty where it can."""
-    return look.unavailable("attack")
+    return context.unavailable("attack")
 
 
 @st.fragment
 @guard()
-def robustness_view(look: Look) -> None:
+def robustness_view(context: ViewContext) -> None:
     """The whole view."""
     left, right = st.columns([1.4, 1])
     method = left.segmented_control(
@@ -59,33 +59,41 @@ def robustness_view(look: Look) -> None:
     size = right.segmented_control("Test rows", SIZES, default=SIZES[1], required=True, key=Key.ATTACK_ROWS)
     st.caption(f"{METHODS[str(method)][0]}: {METHODS[str(method)][1]}.")
     try:
-        one = ask(LeastChange(look.weights, look.row, str(method), look.target), "Searching for the smallest change …")
-        many = ask(Attack(look.weights, str(method), int(size), look.target), "Attacking …")
+        smallest_change = ask(
+            LeastChange(context.weights, context.row, str(method), context.target),
+            "Searching for the smallest change …",
+        )
+        many = ask(Attack(context.weights, str(method), int(size), context.target), "Attacking …")
         with many.job.watched():
             st.markdown("#### This example")
-            _one(look, one)
+            _smallest_change(context, smallest_change)
             st.markdown("#### Many rows")
             _many(many, str(method))
     except (ExplainError, DataError, JobError) as error:
         show_error(error)
 
 
-def _one(look: Look, pending: Pending[Attacked]) -> None:
-    found = pending.result()
-    one, other, unit = plain(found.before.text[:60]), plain(found.after.text[:60]), plain(found.unit)
-    if found.least is None:
-        st.info(f"The prediction **{one}** does not change under this attack up to ε = {found.largest:g} ({unit}).")
+def _smallest_change(context: ViewContext, pending: Pending[Attacked]) -> None:
+    attacked = pending.result()
+    before, after, unit = escape(attacked.before.text[:60]), escape(attacked.after.text[:60]), escape(attacked.unit)
+    if attacked.least is None:
+        st.info(
+            f"The prediction **{before}** does not change under this attack up to ε = {attacked.largest:g} ({unit})."
+        )
     else:
-        st.markdown(f"With ε = **{found.least:.3g}**, the prediction changes from **{one}** to **:orange[{other}]**.")
+        st.markdown(
+            f"With ε = **{attacked.least:.3g}**, the prediction changes from **{before}** to **:orange[{after}]**."
+        )
         st.caption(
-            f"ε is the smallest strength found that {found.turned}, in {unit}: no value changes by more than ε. Other "
+            f"ε is the smallest strength found that {attacked.turned}, in {unit}: no value "
+            "changes by more than ε. Other "
             "attacks may find smaller changes."
         )
-    axes = axes_of(look.trained.data)
-    for name, value in found.values.items():
-        if len(found.values) > 1:
-            st.markdown(f"**{plain(name)}**")
-        _field(name, value, found.changed[name], axes.get(name, Axes()))
+    axes = axes_of(context.trained.data)
+    for name, value in attacked.values.items():
+        if len(attacked.values) > 1:
+            st.markdown(f"**{escape(name)}**")
+        _field(name, value, attacked.changed[name], axes.get(name, Axes()))
 
 
 def _field(name: str, value: Any, changed: Any, axes: Axes) -> None:
@@ -127,11 +135,13 @@ def _series(name: str, value: np.ndarray, changed: np.ndarray, axes: Axes) -> No
 
     figure = go.Figure()
     for channel in range(min(value.shape[1], figures.MOST_CHANNELS)):
-        own = f" {channel + 1}" if value.shape[1] > 1 else ""
+        channel_suffix = f" {channel + 1}" if value.shape[1] > 1 else ""
         x, thin = axes.along(len(value)), 1 if len(value) > LEGIBLE else 2
-        look = {"color": ATTACK, "dash": "dot", "width": thin}
-        figure.add_scatter(x=x, y=value[:, channel], name=f"original{own}", line={"color": BEFORE, "width": thin})
-        figure.add_scatter(x=x, y=changed[:, channel], name=f"adversarial{own}", line=look)
+        line_style = {"color": ATTACK, "dash": "dot", "width": thin}
+        figure.add_scatter(
+            x=x, y=value[:, channel], name=f"original{channel_suffix}", line={"color": BEFORE, "width": thin}
+        )
+        figure.add_scatter(x=x, y=changed[:, channel], name=f"adversarial{channel_suffix}", line=line_style)
     figure.update_layout(height=300, margin=figures.MARGIN, xaxis_title=axes.title, yaxis_title=line(name))
     figure.update_layout(legend=ABOVE)
     steps, channels = np.indices(value.shape)
@@ -147,95 +157,100 @@ def columns(value: dict[str, Any], changed: dict[str, Any]) -> tuple[go.Figure, 
     numbers = [name for name in value if isinstance(value[name], float)]
     share = {name: (changed[name] - value[name]) / (abs(value[name]) or 1.0) for name in numbers}
     order = sorted(numbers, key=lambda name: -abs(share[name]))[:MOST_COLUMNS]
-    told = [f"{name[:28]}  {value[name]:.4g} → {changed[name]:.4g}".replace("<", "‹") for name in order]
+    labels = [f"{name[:28]}  {value[name]:.4g} → {changed[name]:.4g}".replace("<", "‹") for name in order]
     figure = go.Figure(
         go.Bar(x=[share[name] for name in order], y=list(range(len(order))), orientation="h", marker_color=AFTER)
     )
     figure.update_traces(hovertemplate="%{x:+.1%}<extra></extra>")
     figure.update_layout(height=90 + 26 * len(order), margin=figures.MARGIN, xaxis_title="Relative change")
     figure.update_xaxes(tickformat=".0%")
-    figure.update_yaxes(autorange="reversed", tickvals=list(range(len(order))), ticktext=told, automargin=True)
+    figure.update_yaxes(autorange="reversed", tickvals=list(range(len(order))), ticktext=labels, automargin=True)
     table = [{"column": name, "original": value[name], "adversarial": changed[name]} for name in value]
     return figure, table
 
 
 def _many(pending: Pending[Robustness], method: str) -> None:
-    found = pending.result()
-    st.markdown(sentence(found))
+    robustness = pending.result()
+    st.markdown(sentence(robustness))
     with st.container(horizontal=True, vertical_alignment="center"):
-        badges(found.verdict)
-        st.caption(plain(found.verdict.sentence), width="content")
-    table: dict[str, list[Any]] = {"strength": list(found.strengths), found.measure: list(found.scores)}
-    table |= {"random noise": list(found.chance)}
-    table |= {f"class {name}": list(values) for name, values in found.by_class.items()}
-    chart(curve(found), key=Key.ROBUSTNESS_CURVE, name=f"robustness {method}", table=table)
-    if found.by_class:
-        chart(by_class(found), key=Key.ROBUSTNESS_CLASSES, name=f"robustness {method} by class", table=table)
-    if found.own:
-        listed = list(found.own.items())[:4]
-        own = "; ".join(f"{plain(name)}: {size:.3g}" for name, size in listed)
-        more = f"; {len(found.own) - 4} more" if len(found.own) > 4 else ""
+        badges(robustness.verdict)
+        st.caption(escape(robustness.verdict.sentence), width="content")
+    table: dict[str, list[Any]] = {"strength": list(robustness.strengths), robustness.measure: list(robustness.scores)}
+    table |= {"random noise": list(robustness.chance)}
+    table |= {f"class {name}": list(values) for name, values in robustness.by_class.items()}
+    chart(curve(robustness), key=Key.ROBUSTNESS_CURVE, name=f"robustness {method}", table=table)
+    if robustness.by_class:
+        chart(by_class(robustness), key=Key.ROBUSTNESS_CLASSES, name=f"robustness {method} by class", table=table)
+    if robustness.own:
+        listed = list(robustness.own.items())[:4]
+        own = "; ".join(f"{escape(name)}: {size:.3g}" for name, size in listed)
+        more = f"; {len(robustness.own) - 4} more" if len(robustness.own) > 4 else ""
         st.caption(f"ε = 1 in the units of the data: {own}{more}.")
 
 
-def sentence(found: Robustness) -> str:
+def sentence(robustness: Robustness) -> str:
     """What the curve says."""
-    whose = f" ({plain(found.output)})" if found.output else ""
-    if not found.shares:
+    output_text = f" ({escape(robustness.output)})" if robustness.output else ""
+    if not robustness.shares:
         return (
-            f"On {found.rows} {found.split} rows, the {found.measure}{whose} is **{found.scores[0]:.3g}** without an "
-            f"attack and **{found.scores[-1]:.3g}** at ε = {found.strengths[-1]:g}; random noise of that size gives "
-            f"**{found.chance[-1]:.3g}**."
+            f"On {robustness.rows} {robustness.split} rows, the {robustness.measure}{output_text} "
+            f"is **{robustness.scores[0]:.3g}** without an "
+            f"attack and **{robustness.scores[-1]:.3g}** at ε = {robustness.strengths[-1]:g}; "
+            "random noise of that size gives "
+            f"**{robustness.chance[-1]:.3g}**."
         )
-    of_what = OF.get(found.measure, "")
-    begun = f"On {found.rows} {found.split} rows, the accuracy{of_what}{whose} is **{found.scores[0]:.0%}**"
-    if found.half is None:
-        return f"{begun} without an attack and **{found.scores[-1]:.0%}** at ε = {found.strengths[-1]:g}."
-    there = float(np.interp(found.half, found.strengths, found.chance))
+    of_what = OF.get(robustness.measure, "")
+    begun = (
+        f"On {robustness.rows} {robustness.split} rows, the accuracy{of_what}{output_text} is "
+        f"**{robustness.scores[0]:.0%}**"
+    )
+    if robustness.half is None:
+        return f"{begun} without an attack and **{robustness.scores[-1]:.0%}** at ε = {robustness.strengths[-1]:g}."
+    chance_at_half = float(np.interp(robustness.half, robustness.strengths, robustness.chance))
     return (
-        f"{begun} without an attack. At ε = **{found.half:.2g}**, an attack halves it; random noise of that size "
-        f"leaves **{there:.0%}**."
+        f"{begun} without an attack. At ε = **{robustness.half:.2g}**, an attack halves it; random noise of that size "
+        f"leaves **{chance_at_half:.0%}**."
     )
 
 
-def curve(found: Robustness) -> go.Figure:
+def curve(robustness: Robustness) -> go.Figure:
     """How well the network does by strength, under attack and under random changes."""
     import plotly.graph_objects as go
 
-    shares = found.shares
+    shares = robustness.shares
     form = "%{y:.1%}" if shares else "%{y:.4g}"
     figure = go.Figure()
     for name, values, color, dash in (
-        ("random noise", found.chance, CHANCE, "dot"),
-        ("attack", found.scores, ATTACK, "solid"),
+        ("random noise", robustness.chance, CHANCE, "dot"),
+        ("attack", robustness.scores, ATTACK, "solid"),
     ):
-        line = go.Scatter(x=found.strengths, y=values, name=name, mode="lines+markers")
+        line = go.Scatter(x=robustness.strengths, y=values, name=name, mode="lines+markers")
         line.update(line={"color": color, "dash": dash, "width": 2.5}, hovertemplate=f"{name}, %{{x:g}}: {form}")
         figure.add_trace(line)
-    if found.half is not None:
+    if robustness.half is not None:
         half = {"annotation_text": "half of the accuracy", "annotation_position": "bottom right"}
-        figure.add_vline(x=found.half, line={"color": SHADE, "dash": "dash"}, **half)
+        figure.add_vline(x=robustness.half, line={"color": SHADE, "dash": "dash"}, **half)
     figure.update_layout(height=320, margin=figures.MARGIN, legend=ABOVE)
-    figure.update_xaxes(title=f"Attack strength ε, in {found.unit}")
-    figure.update_yaxes(title=found.measure.capitalize(), rangemode="tozero")
+    figure.update_xaxes(title=f"Attack strength ε, in {robustness.unit}")
+    figure.update_yaxes(title=robustness.measure.capitalize(), rangemode="tozero")
     if shares:
         figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
     return figure
 
 
-def by_class(found: Robustness) -> go.Figure:
+def by_class(robustness: Robustness) -> go.Figure:
     """The share of right answers by true class and strength."""
     import plotly.graph_objects as go
 
-    names = list(found.by_class)[:MOST_CLASSES]
-    values = [found.by_class[name] for name in names]
-    labels = [f"{name[:24]} ({found.counts[name]})".replace("<", "‹") for name in names]
-    trace = go.Heatmap(z=values, x=[f"{step:g}" for step in found.strengths], y=labels, zmin=0, zmax=1)
+    names = list(robustness.by_class)[:MOST_CLASSES]
+    values = [robustness.by_class[name] for name in names]
+    labels = [f"{name[:24]} ({robustness.counts[name]})".replace("<", "‹") for name in names]
+    trace = go.Heatmap(z=values, x=[f"{step:g}" for step in robustness.strengths], y=labels, zmin=0, zmax=1)
     trace.update(colorscale="Cividis", text=[[f"{value:.0%}" for value in line] for line in values])
     trace.update(texttemplate="%{text}", colorbar={"thickness": 9, "tickformat": ".0%", "outlinewidth": 0})
     trace.hovertemplate = "%{y} at %{x}: %{z:.1%}<extra></extra>"
     figure = go.Figure(trace)
-    title = {"text": f"{GROUPED.get(found.measure, 'By class')} (rows)", "x": 0, "font": {"size": 14}}
+    title = {"text": f"{GROUPED.get(robustness.measure, 'By class')} (rows)", "x": 0, "font": {"size": 14}}
     figure.update_layout(height=max(200, 110 + 26 * len(names)), margin=figures.MARGIN, title=title)
     figure.update_xaxes(title="Attack strength ε", type="category")
     figure.update_yaxes(type="category", autorange="reversed", automargin=True)

@@ -17,7 +17,7 @@ from netloom.runs.weight_history import moments
 from netloom.store import RunArtifacts
 from netloom.ui.components.figure_export import PICTURE, chart, exports
 from netloom.ui.components.page_state import set_value, value_of
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.explain.attribution import trust
 from netloom.ui.explain.attribution_plots import knows_signs, legend
 from netloom.ui.explain.headline import prediction_text, visible
@@ -27,15 +27,15 @@ from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
     from netloom.explain.plots.explanation_plots import Drawn
-    from netloom.ui.explain.views import Look
+    from netloom.ui.explain.views import ViewContext
 
 EACH_S = 0.7
 PROBABILITY = "Probability"
 
 
-def obstacle(look: Look) -> str:
+def obstacle(context: ViewContext) -> str:
     """Why there is nothing to go through; empty where there is."""
-    if len(moments(RunArtifacts.in_directory(look.folder))) < 2:
+    if len(moments(RunArtifacts.in_directory(context.folder))) < 2:
         return (
             "This run has only one checkpoint, so there is nothing to compare. Train for two epochs or more; "
             "checkpoints are then kept during training."
@@ -43,28 +43,28 @@ def obstacle(look: Look) -> str:
     return ""
 
 
-def scrubbing(look: Look) -> None:
+def training_trajectory_view(context: ViewContext) -> None:
     """The whole view."""
-    method = choose_method(look, "Method", Key.CHECKPOINT_METHOD)
-    request = TrainingTrajectory(look.weights, method, look.row, look.target, look.options_of(method))
-    found = computed(request, "Explaining with each checkpoint …")
-    key = Key.CHECKPOINTS.of(look.folder, look.row, look.target, method)
-    _curves(found, look.trained.objective.task.per_class_scores)
-    st.fragment(_frames)(found, key)
+    method = choose_method(context, "Method", Key.CHECKPOINT_METHOD)
+    request = TrainingTrajectory(context.weights, method, context.row, context.target, context.options_of(method))
+    trajectory = computed(request, "Explaining with each checkpoint …")
+    key = Key.CHECKPOINTS.of(context.folder, context.row, context.target, method)
+    _curves(trajectory, context.trained.objective.task.per_class_scores)
+    st.fragment(_frames)(trajectory, key)
 
 
-def choose_method(look: Look, label: str, key: str, default: str = "") -> str:
+def choose_method(context: ViewContext, label: str, key: str, default: str = "") -> str:
     """One of the methods that fit, at first that which was chosen last on the page."""
-    titles = {method.name: method.title for method in look.methods if method.available}
-    first = default if default in titles else look.method if look.method in titles else next(iter(titles))
+    titles = {method.name: method.title for method in context.methods if method.available}
+    first = default if default in titles else context.method if context.method in titles else next(iter(titles))
     return str(st.selectbox(label, list(titles), list(titles).index(first), format_func=titles.__getitem__, key=key))
 
 
 @guard()
-def _frames(found: Scrubbed, key: str) -> None:
+def _frames(trajectory: Scrubbed, key: str) -> None:
     """The slider, and what is to be seen where it stands. The curves stay outside: a figure that changes is drawn anew,
     and would flicker with each step."""
-    labels = [frame.label for frame in found.frames]
+    labels = [frame.label for frame in trajectory.frames]
     slider, state = Part.SLIDER.within(key), ExplainState.current()
     playback, state.playback = state.playback, None
     following = playback.label if playback is not None and playback.slider == slider else ""
@@ -79,26 +79,26 @@ def _frames(found: Scrubbed, key: str) -> None:
     left, right = st.columns([1.6, 7], vertical_alignment="bottom")
     left.button("Play", icon=":material/play_arrow:", on_click=start, key=Part.PLAY.within(key), width="stretch")
     label = right.select_slider("Checkpoint", labels, key=slider)
-    frame = found.frames[labels.index(label)]
-    _frame(found, frame)
+    frame = trajectory.frames[labels.index(label)]
+    _frame(trajectory, frame)
     if following in labels[:-1]:
         time.sleep(EACH_S)  # whoever moves something meanwhile ends it, as what comes next is only set after that
         state.playback = Playback(slider, labels[labels.index(label) + 1])
         st.rerun(scope="fragment")
 
 
-def _curves(found: Scrubbed, by_class: bool) -> None:
+def _curves(trajectory: Scrubbed, by_class: bool) -> None:
     """The answer and the agreement with the final explanation, over the checkpoints."""
-    known = all(frame.epoch is not None for frame in found.frames)
-    x = [frame.epoch if known else frame.step for frame in found.frames]
-    across = "Epoch" if known else "Step"
-    title, shares = answers(found, by_class)
-    agreement = {"agreement": [frame.agreement.spearman for frame in found.frames]}
+    has_epochs = all(frame.epoch is not None for frame in trajectory.frames)
+    x = [frame.epoch if has_epochs else frame.step for frame in trajectory.frames]
+    across = "Epoch" if has_epochs else "Step"
+    title, shares = answers(trajectory, by_class)
+    agreement = {"agreement": [frame.agreement.spearman for frame in trajectory.frames]}
     left, right = st.columns(2)
     figure = lines(x, shares, title, across)
     if title.startswith(PROBABILITY):
         figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%")
-    rows, name = found.table(), f"checkpoints {found.final.explanation.method}"
+    rows, name = trajectory.table(), f"checkpoints {trajectory.final.explanation.method}"
     with left:
         chart(figure, key=Key.CHECKPOINT_SCORE, name=name, table=rows)
     with right:
@@ -107,61 +107,62 @@ def _curves(found: Scrubbed, by_class: bool) -> None:
         chart(figure, key=Key.CHECKPOINT_AGREEMENT, name=f"agreement of {name}", table=rows)
 
 
-def answers(found: Scrubbed, by_class: bool) -> tuple[str, dict[str, list[float | None]]]:
+def answers(trajectory: Scrubbed, by_class: bool) -> tuple[str, dict[str, list[float | None]]]:
     """What is drawn of the answer over the checkpoints, and its title: how likely it is, beside the truth where that is
     another; or else the explained number, as of text only the likeliest tokens are told."""
-    final = found.final.explanation
+    final = trajectory.final.explanation
     truth, name = final.example.target, visible(final.target.name)
-    likely = [frame.probability for frame in found.frames]
+    likely = [frame.probability for frame in trajectory.frames]
     if any(value is None for value in likely):
         title = on_one_line(final.target.quantity)[:60].replace("<", "&lt;")
-        return title[:1].upper() + title[1:], {name: [frame.explanation.answer for frame in found.frames]}
+        return title[:1].upper() + title[1:], {name: [frame.explanation.answer for frame in trajectory.frames]}
     if not by_class or truth == name or truth not in final.prediction.probabilities:
         return f"{PROBABILITY} of {name}", {f"of {name}": likely}
-    true = [frame.explanation.prediction.probabilities.get(truth) for frame in found.frames]
+    true = [frame.explanation.prediction.probabilities.get(truth) for frame in trajectory.frames]
     return PROBABILITY, {f"of {name}": likely, f"of {truth} (true)": true}
 
 
-def _frame(found: Scrubbed, frame: Frame) -> None:
+def _frame(trajectory: Scrubbed, frame: Frame) -> None:
     """One explanation, on the scale of all."""
-    one = frame.explanation
+    explanation = frame.explanation
     share = f" ({frame.probability:.1%})" if frame.probability is not None else ""
     agree = frame.agreement
     same = f"{agree.spearman:+.2f}" if agree.spearman is not None else "–"
-    when = f"After **{plain(frame.label.lower())}**" if frame.step else "**Before training**"
+    when = f"After **{escape(frame.label.lower())}**" if frame.step else "**Before training**"
     parts = f"{agree.overlap} of the top {agree.top} features in common"
     if agree.top == 1:
         parts = f"{'the same' if agree.overlap else 'another'} top feature"
     st.markdown(
-        f"{when}, the prediction is **{prediction_text(one)}**. Target: {plain(one.target.quantity)}{share}. Rank "
+        f"{when}, the prediction is **{prediction_text(explanation)}**. Target: "
+        f"{escape(explanation.target.quantity)}{share}. Rank "
         f"correlation with the final explanation: **{same}**, {parts}."
     )
     show(
-        pictures(one, shown(one), found.bounds, shown(found.final.explanation)),
+        pictures(explanation, shown(explanation), trajectory.bounds, shown(trajectory.final.explanation)),
         Key.CHECKPOINTS.of(frame.name),
-        one.method,
+        explanation.method,
     )
-    legend(quantity_of(one.target).is_error, signed=knows_signs(one))
+    legend(quantity_of(explanation.target).is_error, signed=knows_signs(explanation))
     st.caption(
         "All checkpoints share one color scale and one target: the final prediction. Pale colors are weak compared "
         "with the other checkpoints."
     )
-    trust(one)
+    trust(explanation)
 
 
 def show(listed: list[Drawn], key: str, name: str, *, beside: bool = True) -> None:
     """Pictures one beneath the other, each with its numbers to take away."""
-    for one in listed:
-        if len(listed) > 1 and one.title:
-            st.markdown(f"**{plain(one.title)}**")
-        if one.html:
-            st.html(one.html)
-            exports(name, key=Part.PLOT.within(key, one.key), svg=one.svg, table=one.table)
+    for panel in listed:
+        if len(listed) > 1 and panel.title:
+            st.markdown(f"**{escape(panel.title)}**")
+        if panel.html:
+            st.html(panel.html)
+            exports(name, key=Part.PLOT.within(key, panel.key), svg=panel.svg, table=panel.table)
             continue
-        if one.beside is not None and beside:
+        if panel.beside is not None and beside:
             left, right = st.columns(2)
-            left.plotly_chart(one.beside, width="stretch", key=Part.BESIDE.within(key, one.key), config=PICTURE)
+            left.plotly_chart(panel.beside, width="stretch", key=Part.BESIDE.within(key, panel.key), config=PICTURE)
             with right:
-                chart(one.figure, key=Part.PLOT.within(key, one.key), name=name, table=one.table)
-        elif one.figure is not None:
-            chart(one.figure, key=Part.PLOT.within(key, one.key), name=name, table=one.table)
+                chart(panel.figure, key=Part.PLOT.within(key, panel.key), name=name, table=panel.table)
+        elif panel.figure is not None:
+            chart(panel.figure, key=Part.PLOT.within(key, panel.key), name=name, table=panel.table)

@@ -27,8 +27,8 @@ Row = int | dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the page looks at: the answer of a run's weights to one example.
+class ViewContext:
+    """What a view is drawn with: the prediction of a run's weights for one example.
 
     `weights` are "best" or "last", `row` a row of the data or a raw row as it comes from a form, `target` what is
     explained, None for what the network answers, and `answer` what that is. `method` is the one that was chosen last on
@@ -93,12 +93,11 @@ class Look:
 
 @dataclass(frozen=True)
 class View:
-    """One way to look at an answer. `summary` says in a sentence what it shows.
+    """One view of a prediction. `summary` says in a sentence what it shows.
 
-    `draws` is "module:function"; the function draws the whole view, given a `Look`. `obstacle` is "module:function" of
-    a function that says in a sentence why the view has nothing to show there, or "" where it has; it is asked with
-    each click on the page, and computes nothing. `of_answer`: it explains the
-    number that is explained of this example, and so says which that is.
+    `draws` names the function that draws the view, as "module:function"; it takes a `ViewContext`. `obstacle` names a
+    function that returns why the view does not apply, as a sentence, or ""; it is called at each click on the page, so
+    it computes nothing. `of_answer`: whether the view explains the target of this example, which the page then names.
     """
 
     name: str
@@ -112,13 +111,13 @@ class View:
         """Import its module."""
         _function(self.draws)
 
-    def draw(self, look: Look) -> None:
+    def draw(self, context: ViewContext) -> None:
         """The whole view."""
-        _function(self.draws)(look)
+        _function(self.draws)(context)
 
-    def reason(self, look: Look) -> str:
+    def reason(self, context: ViewContext) -> str:
         """Why it has nothing to show there; empty where it has."""
-        return str(_function(self.obstacle)(look)) if self.obstacle else ""
+        return str(_function(self.obstacle)(context)) if self.obstacle else ""
 
 
 VIEWS: tuple[View, ...] = (
@@ -126,20 +125,20 @@ VIEWS: tuple[View, ...] = (
         "input",
         "Attribution",
         "How much each feature of the input contributes to the prediction.",
-        "netloom.ui.explain.attribution:attributing",
+        "netloom.ui.explain.attribution:attribution_view",
     ),
     View(
         "flow",
         "Attribution flow",
         "How much of the prediction passes through each connection of the network.",
-        "netloom.ui.explain.flow:flowing",
+        "netloom.ui.explain.flow:flow_view",
         "netloom.ui.explain.flow:obstacle",
     ),
     View(
         "attention",
         "Attention",
         "Which positions each attention head attends to, and which heads the prediction relies on.",
-        "netloom.ui.explain.attention:attention",
+        "netloom.ui.explain.attention:attention_view",
         "netloom.ui.explain.attention:obstacle",
     ),
     View(
@@ -160,7 +159,7 @@ VIEWS: tuple[View, ...] = (
         "visualised",
         "Feature visualization",
         "Inputs optimized to maximize a class or a unit, beside the training rows that maximize it.",
-        "netloom.ui.explain.feature_visualization:visualising_view",
+        "netloom.ui.explain.feature_visualization:feature_visualization_view",
         "netloom.ui.explain.feature_visualization:obstacle",
         of_answer=False,
     ),
@@ -168,7 +167,7 @@ VIEWS: tuple[View, ...] = (
         "influence",
         "Influence",
         "Which training examples influenced this prediction most, and which labels may be wrong.",
-        "netloom.ui.explain.influence:influences",
+        "netloom.ui.explain.influence:influence_view",
         "netloom.ui.explain.influence:obstacle",
         of_answer=False,
     ),
@@ -184,27 +183,27 @@ VIEWS: tuple[View, ...] = (
         "training",
         "Across checkpoints",
         "How the explanation of this example developed during training.",
-        "netloom.ui.explain.training_trajectory:scrubbing",
+        "netloom.ui.explain.training_trajectory:training_trajectory_view",
         "netloom.ui.explain.training_trajectory:obstacle",
     ),
     View(
         "compare",
         "Compare",
         "How well the explanations of two methods, two checkpoints or two runs agree on this example.",
-        "netloom.ui.explain.comparison:comparing_explanations",
+        "netloom.ui.explain.comparison:comparison_view",
     ),
     View(
         "overall",
         "Global",
         "What the model relies on overall: attributions aggregated over many rows.",
-        "netloom.ui.explain.global_attribution:overall_view",
+        "netloom.ui.explain.global_attribution:global_attribution_view",
         "netloom.ui.explain.global_attribution:obstacle",
         of_answer=False,
     ),
 )
 
 
-def _function(place: str) -> Callable[[Look], Any]:
+def _function(place: str) -> Callable[[ViewContext], Any]:
     module, _, name = place.partition(":")
-    found: Callable[[Look], Any] = getattr(import_module(module), name)
-    return found
+    function: Callable[[ViewContext], Any] = getattr(import_module(module), name)
+    return function

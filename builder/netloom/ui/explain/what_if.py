@@ -20,7 +20,7 @@ from netloom.jobs import JobError
 from netloom.jobs.explanations import Change
 from netloom.ui.components.example_editor import edited, forget
 from netloom.ui.components.figure_export import chart, exports
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.explain.attribution import badges
 from netloom.ui.explain.attribution_plots import knows_signs, legend
 from netloom.ui.explain.headline import prediction_text, visible
@@ -31,7 +31,7 @@ from netloom.ui.shell.jobs import computed
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from netloom.ui.explain.views import Look
+    from netloom.ui.explain.views import ViewContext
 
 MOST_SHARES, MOST_PARTS = 6, 12
 BEFORE, AFTER = "#94a3b8", "#6366f1"
@@ -41,23 +41,23 @@ ABOVE = {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"}
 
 @st.fragment
 @guard()
-def what_if_view(look: Look) -> None:
+def what_if_view(context: ViewContext) -> None:
     """The whole view."""
     st.caption(
         "Both columns explain the same target by the same method. The result shows how this network would respond, "
         "not what would happen in the real world."
     )
     try:
-        first = look.explanation()
+        first = context.explanation()
     except (ExplainError, DataError, JobError) as error:
         show_error(error)
         return
-    key = Key.COUNTERFACTUAL.of(look.trained.run.id, _named(look.row))
+    key = Key.COUNTERFACTUAL.of(context.trained.run.id, _named(context.row))
     left, right = st.columns([1, 1.7], gap="medium")
-    raw = raw_row(look.trained.data, look.row)
+    raw = raw_row(context.trained.data, context.row)
     try:
         with left:
-            changed = edited(look.trained.data, raw, key, _weights(first))
+            changed = edited(context.trained.data, raw, key, _weights(first))
             if st.button(
                 "Reset", icon=":material/restart_alt:", key=Part.RESET.within(key), help="Restore the original example."
             ):
@@ -66,10 +66,10 @@ def what_if_view(look: Look) -> None:
         with right:
             if same(raw, changed):
                 st.info("Edit the example on the left to see how the prediction changes.")
-            found = _asked(look, first, changed)
-            _answers(found)
-            _shares(found, key)
-            _parts(found, key)
+            comparison = _computed(context, first, changed)
+            _answers(comparison)
+            _shares(comparison, key)
+            _parts(comparison, key)
     except (ExplainError, DataError, JobError) as error:
         show_error(error, right)
 
@@ -79,35 +79,38 @@ def _named(row: Any) -> str:
     return str(row) if isinstance(row, int) else f"own {hash(repr(row))}"
 
 
-def _asked(look: Look, first: Explanation, changed: dict[str, Any]) -> WhatIf:
-    target = look.target if look.target is not None else asked(first.target)
-    return computed(Change(look.weights, look.row, changed, look.method, target, look.options_of(look.method)))
+def _computed(context: ViewContext, first: Explanation, changed: dict[str, Any]) -> WhatIf:
+    target = context.target if context.target is not None else asked(first.target)
+    return computed(
+        Change(context.weights, context.row, changed, context.method, target, context.options_of(context.method))
+    )
 
 
-def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether two raw rows hold the same."""
-    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+    return before.keys() == after.keys() and all(np.array_equal(before[name], after[name]) for name in before)
 
 
-def _weights(found: Explanation) -> dict[str, float]:
+def _weights(explanation: Explanation) -> dict[str, float]:
     """How much each column of a table matters."""
     return {
         label: float(value)
-        for name, values in found.attributions.items()
+        for name, values in explanation.attributions.items()
         if values.ndim == 1
-        for label, value in zip(found.labels.get(name, ()), values, strict=False)
+        for label, value in zip(explanation.labels.get(name, ()), values, strict=False)
     }
 
 
-def _answers(found: WhatIf) -> None:
-    one, other = found.before, found.after
+def _answers(comparison: WhatIf) -> None:
+    before, after = comparison.before, comparison.after
     with st.container(border=True):
-        if found.another:
-            st.markdown(f"### Prediction: {prediction_text(one)} → **:orange[{prediction_text(other)}]**")
+        if comparison.another:
+            st.markdown(f"### Prediction: {prediction_text(before)} → **:orange[{prediction_text(after)}]**")
         else:
-            st.markdown(f"### Prediction: **{prediction_text(one)}** (unchanged)")
+            st.markdown(f"### Prediction: **{prediction_text(before)}** (unchanged)")
         st.markdown(
-            f"{_begun(plain(one.target.quantity))}: {one.answer:.4g} → **{other.answer:.4g}** ({found.moved:+.3g})"
+            f"{_begun(escape(before.target.quantity))}: {before.answer:.4g} → "
+            f"**{after.answer:.4g}** ({comparison.moved:+.3g})"
         )
 
 
@@ -116,11 +119,11 @@ def _begun(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
-def _shares(found: WhatIf, key: str) -> None:
+def _shares(comparison: WhatIf, key: str) -> None:
     """The probability of each class before and after, and by how much it moved."""
     import plotly.graph_objects as go
 
-    shares = {name: pair for name, pair in found.shares.items() if not np.isnan(pair).all()}
+    shares = {name: pair for name, pair in comparison.shares.items() if not np.isnan(pair).all()}
     if not shares:
         return
     ranked = sorted(shares, key=lambda name: -np.nanmax(shares[name]))[:MOST_SHARES]
@@ -137,70 +140,73 @@ def _shares(found: WhatIf, key: str) -> None:
     figure.update_yaxes(autorange="reversed", tickvals=list(range(len(ranked))), ticktext=labels, automargin=True)
     table = [
         {"class": name, "before": pair[0], "after": pair[1], "change": pair[1] - pair[0]}
-        for name, pair in found.shares.items()
+        for name, pair in comparison.shares.items()
     ]
     chart(figure, key=Part.PROBABILITIES.within(key), name="what if probabilities", table=table)
 
 
-def _parts(found: WhatIf, key: str) -> None:
+def _parts(comparison: WhatIf, key: str) -> None:
     """What both answers rest on, on one scale, and how far each can be trusted."""
-    st.markdown(f"**Attributions** by {plain(found.before.title)}")
-    ends = bounds((found.before.attributions, found.after.attributions), found.before.axes)
+    st.markdown(f"**Attributions** by {escape(comparison.before.title)}")
+    ends = bounds((comparison.before.attributions, comparison.after.attributions), comparison.before.axes)
     colored = False  # bars are gray before and violet after, and so say nothing by color
-    for name in found.before.attributions:
-        if name not in found.after.attributions:
+    for name in comparison.before.attributions:
+        if name not in comparison.after.attributions:
             continue
-        kind = kind_of(found.before, name)
+        kind = kind_of(comparison.before, name)
         colored |= kind is not PlotKind.BARS
-        if len(found.before.attributions) > 1:
-            st.markdown(f"**{plain(name)}**")
+        if len(comparison.before.attributions) > 1:
+            st.markdown(f"**{escape(name)}**")
         if kind is PlotKind.TEXT:
-            _texts(found, name, key, ends[name])
+            _texts(comparison, name, key, ends[name])
         elif kind is PlotKind.BARS:
-            figure, table = bars(found, name)
+            figure, table = bars(comparison, name)
             if len(ends) > 1:
                 figure.update_xaxes(range=[-1.06 * ends[name], 1.06 * ends[name]])
             chart(figure, key=Part.BARS.within(key, name), name=f"what if {name}", table=table)
         else:
-            _pictures(found, name, key, ends[name], series=kind is PlotKind.SERIES)
+            _pictures(comparison, name, key, ends[name], series=kind is PlotKind.SERIES)
     if colored:
-        legend(quantity_of(found.before.target).is_error, signed=knows_signs(found.before))
-    if not found.before.attributions:
+        legend(quantity_of(comparison.before.target).is_error, signed=knows_signs(comparison.before))
+    if not comparison.before.attributions:
         st.caption("This method gives no attributions of the input; choose another one under Attribution.")
-    for column, (title, one) in zip(st.columns(2), (("Before", found.before), ("After", found.after)), strict=True):
+    for column, (title, explanation) in zip(
+        st.columns(2), (("Before", comparison.before), ("After", comparison.after)), strict=True
+    ):
         with column:
             st.markdown(f"**{title}**")
-            badges(one.verdict)
-            st.caption(plain(one.verdict.sentence))
+            badges(explanation.verdict)
+            st.caption(escape(explanation.verdict.sentence))
 
 
-def _texts(found: WhatIf, name: str, key: str, end: float) -> None:
+def _texts(comparison: WhatIf, name: str, key: str, end: float) -> None:
     table = []
-    for title, one in (("before", found.before), ("after", found.after)):
-        labels = [label or "" for label in one.labels[name]]
+    for title, explanation in (("before", comparison.before), ("after", comparison.after)):
+        labels = [label or "" for label in explanation.labels[name]]
         st.caption(title.capitalize())
-        st.html(text.as_html(labels, one.attributions[name], end=end))
-        kept = zip(labels, one.attributions[name].tolist(), strict=False)
+        st.html(text.as_html(labels, explanation.attributions[name], end=end))
+        pairs = zip(labels, explanation.attributions[name].tolist(), strict=False)
         table += [
             {"text": title, "place": place, "token": label, "attribution": value}
-            for place, (label, value) in enumerate(kept)
+            for place, (label, value) in enumerate(pairs)
             if label
         ]
-    svg = text.stacked([(title, [label or "" for label in one.labels[name]], one.attributions[name])
-                         for title, one in (("before", found.before), ("after", found.after))], end)  # fmt: skip
+    sides = (("before", comparison.before), ("after", comparison.after))
+    rows = [(title, [label or "" for label in side.labels[name]], side.attributions[name]) for title, side in sides]
+    svg = text.stacked(rows, end)
     exports(f"what if {name}", key=Part.TEXT.within(key, name), svg=svg, table=table)
 
 
-def bars(found: WhatIf, name: str) -> tuple[go.Figure, list[dict[str, Any]]]:
+def bars(comparison: WhatIf, name: str) -> tuple[go.Figure, list[dict[str, Any]]]:
     """The columns that matter most before or after, with a bar for each."""
     import plotly.graph_objects as go
 
-    pair = found.before.attributions[name], found.after.attributions[name]
-    labels = found.before.labels.get(name, ())
+    pair = comparison.before.attributions[name], comparison.after.attributions[name]
+    labels = comparison.before.labels.get(name, ())
     named = [labels[place] if place < len(labels) else f"number {place}" for place in range(len(pair[0]))]
-    values = [[one.example.columns.get(label) for label in named] for one in (found.before, found.after)]
+    values = [[one.example.columns.get(label) for label in named] for one in (comparison.before, comparison.after)]
     order = np.argsort(-np.maximum(np.abs(pair[0]), np.abs(pair[1])), kind="stable")[:MOST_PARTS]
-    told = [_told(named[place], values[0][place], values[1][place]) for place in order]
+    bar_labels = [_change_text(named[place], values[0][place], values[1][place]) for place in order]
     figure = go.Figure()
     for title, color, one in (("before", BEFORE, pair[0]), ("after", AFTER, pair[1])):
         trace = go.Bar(x=one[order], y=list(range(len(order))), orientation="h", name=title, marker_color=color)
@@ -208,7 +214,7 @@ def bars(found: WhatIf, name: str) -> tuple[go.Figure, list[dict[str, Any]]]:
         figure.add_trace(trace)
     figure.update_layout(height=110 + 34 * len(order), margin=figures.MARGIN, bargap=0.3, barmode="group")
     figure.update_layout(legend=ABOVE, xaxis_title="Attribution")
-    figure.update_yaxes(autorange="reversed", tickvals=list(range(len(order))), ticktext=told, automargin=True)
+    figure.update_yaxes(autorange="reversed", tickvals=list(range(len(order))), ticktext=bar_labels, automargin=True)
     table = [
         {"column": label, "before": float(one), "after": float(other)}
         for label, one, other in zip(named, *pair, strict=True)
@@ -216,12 +222,12 @@ def bars(found: WhatIf, name: str) -> tuple[go.Figure, list[dict[str, Any]]]:
     return figure, table
 
 
-def _told(label: str, one: Any, other: Any) -> str:
+def _change_text(label: str, before: Any, after: Any) -> str:
     """A column, and how its value changed where it did."""
     short = label[:26]
-    if one is None or one == other:
+    if before is None or before == after:
         return short
-    return f"<b>{short} {_value(one)} → {_value(other)}</b>"
+    return f"<b>{short} {_value(before)} → {_value(after)}</b>"
 
 
 def _value(value: Any) -> str:
@@ -231,23 +237,31 @@ def _value(value: Any) -> str:
         return str(value)[:14].replace("<", "‹")
 
 
-def _pictures(found: WhatIf, name: str, key: str, end: float, *, series: bool) -> None:
+def _pictures(comparison: WhatIf, name: str, key: str, end: float, *, series: bool) -> None:
     """Pictures beside each other, series under each other, on one scale."""
-    shown = [one.attributions[name] for one in (found.before, found.after)]
-    shown = [values.reshape(len(values), -1) if series else values.sum(0) for values in shown]
-    axes = found.before.axes.get(name, Axes())
+    attributions = [explanation.attributions[name] for explanation in (comparison.before, comparison.after)]
+    attributions = [values.reshape(len(values), -1) if series else values.sum(0) for values in attributions]
+    axes = comparison.before.axes.get(name, Axes())
     places = [st.container(), st.container()] if series else st.columns(2)
-    for place, title, one, values in zip(places, ("Before", "After"), (found.before, found.after), shown, strict=True):
+    for place, title, explanation, values in zip(
+        places, ("Before", "After"), (comparison.before, comparison.after), attributions, strict=True
+    ):
         with place:
             if series:
-                given = None if one.example.series is None else np.asarray(one.example.series, dtype=np.float64)
-                given = given if given is not None and given.shape == values.shape else None
-                figure = figures.band(values, given, one.labels.get(name, ()), axes)
+                series_values = (
+                    None
+                    if explanation.example.series is None
+                    else np.asarray(explanation.example.series, dtype=np.float64)
+                )
+                series_values = (
+                    series_values if series_values is not None and series_values.shape == values.shape else None
+                )
+                figure = figures.band(values, series_values, explanation.labels.get(name, ()), axes)
                 high = 210 if values.shape[1] == 1 else figure.layout.height
                 figure.update_layout(title={"text": title, "x": 0, "font": {"size": 14}}, height=high)
-                table = along(values, axes, one.labels.get(name, ()))
+                table = along(values, axes, explanation.labels.get(name, ()))
             else:
-                image = one.example.images.get(name, one.example.image)
+                image = explanation.example.images.get(name, explanation.example.image)
                 image = image if image is not None and np.shape(image)[:2] == values.shape else None
                 figure = figures.overlay(values, image, title=title)
                 figure.update_layout(height=300)

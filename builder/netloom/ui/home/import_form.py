@@ -13,7 +13,7 @@ from netloom.data import with_dataset_id
 from netloom.document import DocumentError
 from netloom.sandbox import read_models
 from netloom.store import Store, StoreError
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.home.state import HomeState, ImportResult, Key
 from netloom.ui.shell.errors import guard, show_error
 
@@ -52,12 +52,12 @@ def ask(store: Store, open_project: Callable[[str], None]) -> None:
         except (UnreadableModelError, DocumentError, StoreError, OSError) as error:
             show_error(error, below)
             return
-    found = state.imported
-    head.success(found.sentence, icon=":material/check_circle:")
-    body.markdown("\n".join(f"- {plain(remark)}" for remark in found.remarks))
+    imported = state.imported
+    head.success(imported.sentence, icon=":material/check_circle:")
+    body.markdown("\n".join(f"- {escape(remark)}" for remark in imported.remarks))
     if foot.button("Open project", type="primary", icon=":material/schema:", width="stretch", key=Key.IMPORT_OPEN):
         state.imported = None
-        open_project(found.project_id)
+        open_project(imported.project_id)
 
 
 def bring_all(store: Store, files: Mapping[str, bytes]) -> ImportResult:
@@ -75,7 +75,7 @@ def bring_all(store: Store, files: Mapping[str, bytes]) -> ImportResult:
         folder.mkdir()
         for name, content in files.items():
             (folder / Path(name).name).write_bytes(content)
-        return _kept(store, *read_models(folder))
+        return _saved(store, *read_models(folder))
 
 
 def bring(store: Store, filename: str, content: bytes) -> ImportResult:
@@ -91,24 +91,24 @@ def bring(store: Store, filename: str, content: bytes) -> ImportResult:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"model{kind if kind.removeprefix('.') in KINDS else ''}"
         path.write_bytes(content)
-        return _kept(store, *read_models(path, name))
+        return _saved(store, *read_models(path, name))
 
 
-def _kept(store: Store, found: ImportedModel, is_document: bool) -> ImportResult:
+def _saved(store: Store, imported: ImportedModel, is_document: bool) -> ImportResult:
     """What was read as a project of this store."""
     from netloom.training import adopt
 
     if is_document:
-        project = with_dataset_id(found.project, store.home)
-        return ImportResult(store.create_project(project), f"{plain(project.name)} is now one of your projects.")
-    return ImportResult(adopt(store, found), _sentence(found), found.remarks)
+        project = with_dataset_id(imported.project, store.home)
+        return ImportResult(store.create_project(project), f"{escape(project.name)} is now one of your projects.")
+    return ImportResult(adopt(store, imported), _sentence(imported), imported.remarks)
 
 
-def _sentence(found: ImportedModel) -> str:
-    layers = f"{len(found.project.main_network.nodes):,} layers"
-    if not found.weights:
+def _sentence(imported: ImportedModel) -> str:
+    layers = f"{len(imported.project.main_network.nodes):,} layers"
+    if not imported.weights:
         return f"The network has {layers}. The file has no weights, so training starts from random initialization."
-    numbers = sum(tensor.numel() for tensor in found.weights.values())
+    numbers = sum(tensor.numel() for tensor in imported.weights.values())
     return (
         f"The network has {layers}, and its {numbers:,} weights are saved with the project. "
         "Select data to evaluate, explain or train it further."

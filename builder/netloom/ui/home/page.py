@@ -9,7 +9,7 @@ from netloom.document import Project, blank
 from netloom.store import ProjectRow, Store, StoreError
 from netloom.templates import Architecture, Template, architectures, templates
 from netloom.ui.components.network_thumbnail import picture
-from netloom.ui.components.words import ago, count, plain
+from netloom.ui.components.words import ago, count, escape
 from netloom.ui.home.import_form import import_button
 from netloom.ui.home.project_menu import project_menu
 from netloom.ui.home.sharing import shared_project
@@ -65,7 +65,7 @@ def _recent(store: Store, rows: list[ProjectRow]) -> None:
                     _open(row.id)
                 continue
             st.image(picture(project.main_network), width="stretch")
-            st.markdown(f"**{plain(row.name)}**")
+            st.markdown(f"**{escape(row.name)}**")
             st.caption(f"{len(project.main_network.nodes)} layers · {ago(row.updated_at)}")
             left, right = st.columns([3, 1])
             if left.button("Open", key=Key.OPEN.of(row.id), width="stretch"):
@@ -89,16 +89,21 @@ def _gallery(store: Store) -> None:
     every = list(templates().values())
     topics = list(dict.fromkeys(template.topic for template in every))
     chosen = st.pills("Topics", topics, label_visibility="collapsed", key=Key.TOPIC)
-    shown = [template for template in every if chosen in (None, template.topic)]
-    for column, template in zip(_grid(len(shown)), shown, strict=True):
+    visible = [template for template in every if chosen in (None, template.topic)]
+    for column, template in zip(_grid(len(visible)), visible, strict=True):
         _card(store, column, template, f"{template.topic} · {template.summary}")
     st.subheader("Published architectures")
     st.caption(
         "With exactly the published numbers of parameters, without data: upload your own, or explore the layers."
     )
-    known = list(architectures().values())
-    for column, found in zip(_grid(len(known)), known, strict=True):
-        _card(store, column, found, f"{found.year} · {count(found.parameters)} parameters · {found.summary}")
+    published = list(architectures().values())
+    for column, architecture in zip(_grid(len(published)), published, strict=True):
+        _card(
+            store,
+            column,
+            architecture,
+            f"{architecture.year} · {count(architecture.parameters)} parameters · {architecture.summary}",
+        )
 
 
 def _card(store: Store, column: DeltaGenerator, begin: Template | Architecture, text: str) -> None:

@@ -30,11 +30,11 @@ def project_menu(store: Store, row: ProjectRow, project: Project) -> None:
 def _rename(project_id: str, name: str) -> None:
     """Through the open project, so that tabs that show it learn of it, and Undo takes it back."""
     try:
-        said = session.live(project_id).apply({"kind": "project", "name": name})
+        problems = session.live(project_id).apply({"kind": "project", "name": name})
     except (ValueError, StoreError) as error:
-        said = [str(error)]
-    if said:
-        show_error(" ".join(said))
+        problems = [str(error)]
+    if problems:
+        show_error(" ".join(problems))
     else:
         st.rerun()
 

@@ -12,7 +12,7 @@ from netloom.document.sharing import fold, unfold
 from netloom.editing.live import Live
 from netloom.store import Store, StoreError
 from netloom.ui.components.network_thumbnail import picture
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.home.state import Key
 from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.state import Query
@@ -42,7 +42,7 @@ def _share(live: Live) -> None:
         )
         st.code(link, language=None, wrap_lines=True, height=140)
     except DocumentError as error:
-        st.info(plain(str(error)))
+        st.info(escape(str(error)))
         st.download_button("Save as JSON", dumps(project), "project.json", "application/json")
 
 
@@ -75,19 +75,19 @@ def _offer(store: Store, project: Project, open_project: Callable[[str], None]) 
     left, right = st.columns([1, 2.2], vertical_alignment="center")
     left.image(picture(project.main_network), width="stretch")
     with right:
-        st.markdown(f"**Someone shared {plain(project.name)} with you**")
+        st.markdown(f"**Someone shared {escape(project.name)} with you**")
         layers = len(project.main_network.nodes)
-        data = f" · trains on {plain(project.data.dataset)}" if project.data.dataset else ""
+        data = f" · trains on {escape(project.data.dataset)}" if project.data.dataset else ""
         st.caption(f"{layers} layers · {len(project.networks)} networks{data}. Nothing is saved until you accept it.")
         with st.container(horizontal=True):
             if st.button("Add to my projects", type="primary", icon=":material/add:", key=Key.SHARED_TAKE):
                 try:
-                    made = store.create_project(project)
+                    project_id = store.create_project(project)
                 except StoreError as error:
                     show_error(error)
                     return
                 Query.DOCUMENT.set(None)
-                open_project(made)
+                open_project(project_id)
             if st.button("Decline", key=Key.SHARED_CLOSE):
                 _forget()
 

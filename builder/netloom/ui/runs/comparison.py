@@ -27,7 +27,7 @@ from netloom.runs.comparison import difference as between
 from netloom.runs.comparison import shown as as_text
 from netloom.store import Points, Run, Store
 from netloom.ui.components.charts import MARGIN, thin
-from netloom.ui.components.words import at, plain, told_apart
+from netloom.ui.components.words import at, escape, unique_labels
 from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import session
 from netloom.ui.train.results import heading, measured
@@ -51,16 +51,16 @@ def comparison(store: Store, runs: Sequence[Run]) -> None:
     """Everything that several runs tell together; one alone has its curves."""
     if len(runs) > AT_MOST:
         st.caption(f"Showing the first {AT_MOST} of {len(runs)} selected runs.")
-    shown = list(runs[:AT_MOST])
-    titles = _titles(shown)
+    compared = list(runs[:AT_MOST])
+    titles = _titles(compared)
     base = None
-    if len(shown) > 1:
-        base = _baseline(shown, titles)
-        _differences(store, shown, base, titles)
-    _curves(store, shown, titles, base)
-    if len(shown) > 1 and base is not None:
-        _documents(store, shown, base, titles)
-        _parallel(store, shown)
+    if len(compared) > 1:
+        base = _baseline(compared, titles)
+        _differences(store, compared, base, titles)
+    _curves(store, compared, titles, base)
+    if len(compared) > 1 and base is not None:
+        _documents(store, compared, base, titles)
+        _parallel(store, compared)
 
 
 def _baseline(runs: Sequence[Run], titles: dict[str, str]) -> str:
@@ -77,7 +77,7 @@ def _baseline(runs: Sequence[Run], titles: dict[str, str]) -> str:
 def _titles(runs: Sequence[Run]) -> dict[str, str]:
     """A name for each run that no other has: those of one title are told apart by when they were started."""
     names = [run.title[:50] for run in runs]
-    return told_apart(
+    return unique_labels(
         {
             run.id: name if names.count(name) == 1 else f"{name} · {at(run.created_at)}"
             for run, name in zip(runs, names, strict=True)
@@ -89,16 +89,16 @@ def _differences(store: Store, runs: list[Run], base: str, titles: dict[str, str
     rows = table(store, runs, base)
     same = {"run", "title"} | ({"state"} if len({row["state"] for row in rows}) == 1 else set())
     # What is known of none takes no room, such as differences from a baseline that was never measured.
-    kept = [key for key in rows[0] if key not in same and any(row[key] is not None for row in rows)]
+    varying = [key for key in rows[0] if key not in same and any(row[key] is not None for row in rows)]
     name = _datasets(store)
-    shown = [{"Run": titles[row["run"]], **{called(key): name(key, row[key]) for key in kept}} for row in rows]
+    cells = [{"Run": titles[row["run"]], **{called(key): name(key, row[key]) for key in varying}} for row in rows]
     st.markdown("#### Differences")
-    numbers = [key for key in shown[0] if any(isinstance(row[key], float) for row in shown)]
+    numbers = [key for key in cells[0] if any(isinstance(row[key], float) for row in cells)]
     config = {
         name: st.column_config.NumberColumn(format="%+.4g" if name.startswith("Δ") else "%.4g") for name in numbers
     }
     st.dataframe(
-        shown,
+        cells,
         hide_index=True,
         placeholder="–",
         column_config={"Run": st.column_config.TextColumn(width="medium"), **config},
@@ -116,8 +116,8 @@ def called(key: str) -> str:
     """What a column is called: of a measure its name and on which rows, of a setting where it stands."""
     name = key.removeprefix("Δ ")
     split, _, measure = name.partition(" ")
-    known = split in ("validation", "test") and measure
-    return f"{'Δ ' * (name != key)}{measured(measure, 0)[0]} ({split})" if known else key
+    is_split = split in ("validation", "test") and measure
+    return f"{'Δ ' * (name != key)}{measured(measure, 0)[0]} ({split})" if is_split else key
 
 
 def _measure(runs: Sequence[Run], name: str) -> str:
@@ -134,7 +134,7 @@ def _curves(store: Store, runs: list[Run], titles: dict[str, str], base: str | N
         st.caption("No curves yet.")
         return
     one, two, three, four, five = st.columns([1.2, 1.4, 1.3, 1.5, 0.8], vertical_alignment="bottom")
-    titled = told_apart({name: _measure(runs, name) for name in names})
+    titled = unique_labels({name: _measure(runs, name) for name in names})
     first = names.index("loss") if "loss" in names else 0
     name = one.selectbox("Metric", names, first, titled.__getitem__, key=Key.CURVE_OF)
     splits = [split for split in ("validation", "train") if (split, name) in keys]
@@ -194,10 +194,12 @@ def _ended_points(run_id: str, ended_at: datetime | None) -> Points:
 def _documents(store: Store, runs: list[Run], base: str, titles: dict[str, str]) -> None:
     """What was changed in the document from the baseline to another run."""
     st.markdown("#### Changes from the baseline")
-    others = [run.id for run in runs if run.id != base]
+    other_ids = [run.id for run in runs if run.id != base]
     key = Key.OTHER.of(base, hash(tuple(titles.items())))
-    other = st.selectbox("Compared run", others, format_func=titles.__getitem__, key=key, label_visibility="collapsed")
-    old, new = document(store, base), document(store, other)
+    other_id = st.selectbox(
+        "Compared run", other_ids, format_func=titles.__getitem__, key=key, label_visibility="collapsed"
+    )
+    old, new = document(store, base), document(store, other_id)
     if old is None or new is None:
         st.caption("The folder of one of these runs no longer exists.")
         return
@@ -212,7 +214,7 @@ def _documents(store: Store, runs: list[Run], base: str, titles: dict[str, str])
     columns = st.columns(2)
     for column, (title, items) in zip(columns, parts.items(), strict=True):
         if items:
-            column.markdown(f"**{title}**\n" + "\n".join(f"- {plain(item)}" for item in items))
+            column.markdown(f"**{title}**\n" + "\n".join(f"- {escape(item)}" for item in items))
     changes = [*found.parameters, *found.training, *found.data]
     if changes:
         name = _datasets(store)
@@ -239,8 +241,8 @@ def _parallel(store: Store, runs: list[Run]) -> None:
     names = list(dict.fromkeys(name for found in measures for name in found))
     axes |= {called(name): [found.get(name) for found in measures] for name in names[:4]}
     # Only runs that were measured have a line.
-    whole = [place for place in range(len(runs)) if all(values[place] is not None for values in axes.values())]
-    axes = varied({name: [values[place] for place in whole] for name, values in axes.items()})
+    complete = [place for place in range(len(runs)) if all(values[place] is not None for values in axes.values())]
+    axes = varied({name: [values[place] for place in complete] for name, values in axes.items()})
     if len(axes) > 1:
         st.markdown("#### Parallel coordinates")
         parallel(axes, next((name for name in map(called, names) if name in axes), None), Key.PARALLEL)
@@ -268,24 +270,24 @@ def parallel_chart(axes: dict[str, list[Any]], colour_by: str | None) -> go.Figu
     import plotly.graph_objects as go
 
     count = len(next(iter(axes.values())))
-    whole = [place for place in range(count) if all(values[place] is not None for values in axes.values())]
+    complete = [place for place in range(count) if all(values[place] is not None for values in axes.values())]
     dimensions = []
     for name, values in axes.items():
-        chosen = [values[place] for place in whole]
+        chosen = [values[place] for place in complete]
         label = name.rpartition(".")[2] if len(name) > 22 else name
         if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in chosen):
             dimensions.append({"label": label, "values": chosen, "tickformat": _digits(chosen)})
         else:
             texts = [as_text(value) for value in chosen]
-            known = list(dict.fromkeys(texts))
-            places = [known.index(text) for text in texts]
-            short = [text[:18] for text in known]
+            categories = list(dict.fromkeys(texts))
+            places = [categories.index(text) for text in texts]
+            short = [text[:18] for text in categories]
             dimensions.append(
-                {"label": label[-24:], "values": places, "tickvals": list(range(len(known))), "ticktext": short}
+                {"label": label[-24:], "values": places, "tickvals": list(range(len(categories))), "ticktext": short}
             )
     line: dict[str, Any] = {"color": COLOURS[0]}
-    if colour_by is not None and whole:
-        values = [axes[colour_by][place] for place in whole]
+    if colour_by is not None and complete:
+        values = [axes[colour_by][place] for place in complete]
         line = {
             "color": values,
             "colorscale": SCALE,

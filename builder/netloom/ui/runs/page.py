@@ -16,7 +16,7 @@ from netloom.runs.comparison import document, metrics, test
 from netloom.runs.energy import sentence
 from netloom.store import Run, Store, StoreError
 from netloom.ui.components.page_state import value_of
-from netloom.ui.components.words import plain, told_apart
+from netloom.ui.components.words import escape, unique_labels
 from netloom.ui.runs.comparison import comparison
 from netloom.ui.runs.run_actions import ask, delete, extend
 from netloom.ui.runs.run_export import hand_over
@@ -57,23 +57,23 @@ def page(live: Live) -> None:
         if st.button("Go to Train", type="primary", icon=":material/show_chart:"):
             st.switch_page("pages/train.py")
         return
-    shown = _filtered(live, runs)
+    filtered = _filtered(live, runs)
     if any(run.state in ACTIVE for run in runs):
         st.fragment(_look, run_every=REFRESH_S)(live.store, _stamp(runs))
-    if not shown:
+    if not filtered:
         st.markdown("#### No run matches the filters")
         st.button(f"Show all {len(runs):,}", icon=":material/filter_alt_off:", on_click=Filters().show)
         return
-    picked = _table(live.store, shown)
+    picked = _table(live.store, filtered)
     with st.container(horizontal=True, vertical_alignment="center"):
-        some = f"{len(shown):,} of " if len(shown) < len(runs) else ""
+        some = f"{len(filtered):,} of " if len(filtered) < len(runs) else ""
         st.caption(f"{some}{len(runs):,} run{'s'[: len(runs) != 1]}")
         notifications.button(Key.NOTICE)
-        hand_over(picked or shown, bool(picked))
+        hand_over(picked or filtered, bool(picked))
     if not picked:
         st.caption("Select one run to edit, extend or branch it, or several runs to compare them.")
     elif len(picked) == 1:
-        _one(live, picked[0])
+        _selected_run(live, picked[0])
         comparison(live.store, picked)
     else:
         comparison(live.store, picked)
@@ -93,18 +93,18 @@ def _look(store: Store, stamp: tuple[Any, ...]) -> None:
 def _filtered(live: Live, runs: list[Run]) -> list[Run]:
     names = {row.id: row.name for row in live.store.list_projects()}
     projects = list(dict.fromkeys(run.project_id for run in runs))
-    labels = told_apart({"": "All projects", **{key: names.get(key, key[:8]) for key in projects}})
+    labels = unique_labels({"": "All projects", **{key: names.get(key, key[:8]) for key in projects}})
     state = RunsState.current()
     state.filters.restore()
-    one, two, three, four = st.columns([1.4, 1.4, 1.2, 1.4])
-    project = one.selectbox("Project", list(labels), format_func=labels.__getitem__, key=Key.FILTER_PROJECT)
+    project_column, state_column, tag_column, text_column = st.columns([1.4, 1.4, 1.2, 1.4])
+    project = project_column.selectbox("Project", list(labels), format_func=labels.__getitem__, key=Key.FILTER_PROJECT)
     # All states, and the tags that are asked for: a run that moves on must not change what is asked.
-    states = two.multiselect(
+    states = state_column.multiselect(
         "State", list(STATES), format_func=lambda key: STATES[key][1], placeholder="All", key=Key.FILTER_STATE
     )
     tags = sorted({tag for run in runs for tag in run.tags}.union(value_of(Key.FILTER_TAG)))
-    tag = three.multiselect("Tag", tags, placeholder="All", key=Key.FILTER_TAG)
-    text = four.text_input("Title or notes", placeholder="Search", key=Key.FILTER_TEXT).casefold()
+    tag = tag_column.multiselect("Tag", tags, placeholder="All", key=Key.FILTER_TAG)
+    text = text_column.text_input("Title or notes", placeholder="Search", key=Key.FILTER_TEXT).casefold()
     state.filters = Filters.typed()
     return [
         run
@@ -157,8 +157,8 @@ def _table(store: Store, runs: list[Run]) -> list[Run]:
         },
     )
     _choose(key, ids)
-    known = {run.id: run for run in runs}
-    return [known[run_id] for run_id in RunsState.current().chosen if run_id in known]
+    by_id = {run.id: run for run in runs}
+    return [by_id[run_id] for run_id in RunsState.current().chosen if run_id in by_id]
 
 
 def _choose(key: str, ids: list[str]) -> None:
@@ -180,11 +180,11 @@ def _test(run: Run) -> str:
     return " · ".join(f"{name} {text}" for name, text in (measured(*item, run) for item in test(run)[:2]))
 
 
-def _one(live: Live, run: Run) -> None:
+def _selected_run(live: Live, run: Run) -> None:
     """What can be done with one run."""
-    st.markdown(f"#### {plain(run.title)}")
+    st.markdown(f"#### {escape(run.title)}")
     energy = sentence(run.summary)
-    st.caption(" · ".join(part for part in (STATES[run.state][1], plain(run.reason), energy) if part))
+    st.caption(" · ".join(part for part in (STATES[run.state][1], escape(run.reason), energy) if part))
     store = live.store
     open_it, more, branch, again, names, away = st.columns(6)
     if open_it.button("Open", icon=":material/show_chart:", width="stretch", key=Key.OPEN.of(run.id)):
@@ -208,11 +208,12 @@ def _one(live: Live, run: Run) -> None:
 
 
 def _branch(store: Store, run: Run) -> None:
-    found = snapshots.series(store.artifacts(run.id))
-    options: list[int | str] = ["best", "last", *(item.epoch for item in found)]
-    total, most = size(sum(item.size_bytes for item in found)), size(snapshots.max_bytes())
+    checkpoints = snapshots.series(store.artifacts(run.id))
+    options: list[int | str] = ["best", "last", *(item.epoch for item in checkpoints)]
+    total, most = size(sum(item.size_bytes for item in checkpoints)), size(snapshots.max_bytes())
     st.caption(
-        f"Starts a new run from a checkpoint of this run. {len(found)} checkpoints are stored ({total} of {most})."
+        f"Starts a new run from a checkpoint of this run. {len(checkpoints)} checkpoints are "
+        f"stored ({total} of {most})."
     )
     at = st.selectbox(
         "Checkpoint",
@@ -223,11 +224,11 @@ def _branch(store: Store, run: Run) -> None:
     found_document = document(store, run.id)
     rate = found_document.training.learning_rate if found_document else 1e-3
     epochs = st.number_input("Epochs", 1, 10_000, 10, key=Key.BRANCH_EPOCHS.of(run.id))
-    wanted = st.number_input("Learning rate", 1e-7, 10.0, rate, format="%g", key=Key.BRANCH_RATE.of(run.id))
+    learning_rate = st.number_input("Learning rate", 1e-7, 10.0, rate, format="%g", key=Key.BRANCH_RATE.of(run.id))
     if st.button("Start branch", type="primary", key=Key.BRANCH.of(run.id)):
-        asked = {"epochs": int(epochs), "learning_rate": float(wanted)}
+        changes = {"epochs": int(epochs), "learning_rate": float(learning_rate)}
         ask(
-            lambda: continuation.branch(store, run.id, at, training=asked, owner=identity.owner()),
+            lambda: continuation.branch(store, run.id, at, training=changes, owner=identity.owner()),
             "The branch started.",
         )
 
@@ -248,8 +249,8 @@ def _repeated(store: Store, run: Run) -> None:
     if not original or run.state in ACTIVE:
         return
     try:
-        found = reproduction.compared(store, store.run(str(original)), run)
+        reproduced = reproduction.compared(store, store.run(str(original)), run)
     except StoreError:
         st.caption("Reproduces a run that was deleted.")
         return
-    (st.success if found.same else st.warning)(found.sentence())
+    (st.success if reproduced.same else st.warning)(reproduced.sentence())

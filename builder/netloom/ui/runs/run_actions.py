@@ -9,7 +9,7 @@ import streamlit as st
 from netloom.runs import continuation
 from netloom.store import Run, Store, StoreError
 from netloom.training import StartError
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.runs.state import Key
 from netloom.ui.shell import identity
 from netloom.ui.shell.errors import show_error
@@ -17,15 +17,15 @@ from netloom.ui.shell.errors import show_error
 REFUSALS = (ValueError, StoreError, OSError, StartError)
 
 
-def ask(act: Callable[[], object], said: str) -> None:
+def ask(act: Callable[[], object], success: str) -> None:
     """Do it and say so, or say why it cannot be done; then the page is drawn anew."""
     try:
         act()
     except REFUSALS as error:
         show_error(error)
     else:
-        if said:
-            st.toast(plain(said))
+        if success:
+            st.toast(escape(success))
         st.rerun()
 
 

@@ -21,9 +21,9 @@ COMMANDS = {
 
 def hand_over(runs: Sequence[Run], chosen: bool) -> None:
     """The runs as files, each made when it is asked for."""
-    which = "The selected" if chosen else "All"
+    subject = "The selected" if chosen else "All"
     with st.popover("Export", icon=":material/download:", disabled=not runs):
-        st.caption(f"{which} {len(runs):,} runs." if len(runs) > 1 else "This run.")
+        st.caption(f"{subject} {len(runs):,} runs." if len(runs) > 1 else "This run.")
         st.download_button(
             "Table (CSV)",
             lambda: _file(runs, "csv"),

@@ -20,7 +20,7 @@ from netloom.store import Store, StoreError, Sweep, Trial
 from netloom.tasks import task
 from netloom.ui.components.backend_picker import on_cluster
 from netloom.ui.components.charts import MARGIN
-from netloom.ui.components.words import at, plain, told_apart
+from netloom.ui.components.words import at, escape, unique_labels
 from netloom.ui.runs.comparison import COLOURS, FLAT, called, parallel, varied
 from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import identity
@@ -49,7 +49,7 @@ _ABOUT = {
 
 def sweep_section(live: Live) -> None:
     """Everything about sweeps of the project that is open."""
-    st.subheader(plain(live.project.name))
+    st.subheader(escape(live.project.name))
     left, right = st.columns([1, 2], gap="large")
     with left, st.container(border=True):
         _new(live)
@@ -82,13 +82,13 @@ def _new(live: Live) -> None:
     if st.button("Start sweep", type="primary", icon=":material/tune:", width="stretch", disabled=not ready):
         try:
             if kind == "folds":
-                project, made = sweeps.folds(live.project, int(count), metric=metric, backend=backend)
+                project, plan = sweeps.folds(live.project, int(count), metric=metric, backend=backend)
             elif kind == "seeds":
-                project, made = sweeps.seeds(live.project, int(count), metric=metric, backend=backend)
+                project, plan = sweeps.seeds(live.project, int(count), metric=metric, backend=backend)
             else:
                 settings |= {"metric": metric, "backend": backend}
-                project, made = live.project, sweeps.plan(live.project, space, **settings)
-            started = sweeps.begin(live.store, live.id, project, made, owner=identity.owner())
+                project, plan = live.project, sweeps.plan(live.project, space, **settings)
+            started = sweeps.begin(live.store, live.id, project, plan, owner=identity.owner())
             RunsState.current().sweep = started
         except (SpaceError, StoreError) as error:
             show_error(error)
@@ -104,16 +104,16 @@ def _trials(live: Live, space: dict[str, Any], sampler: str) -> int:
         size = len(grid(checked(live.project, space)))
     except SpaceError:  # which starting it says in words
         size = 1
-    whole = min(size, sweeps.MAX_TRIALS)
-    trials = int(st.number_input("Trials", 1, whole, whole, key=Key.TRIALS_OF.of(size)))
+    largest = min(size, sweeps.MAX_TRIALS)
+    trials = int(st.number_input("Trials", 1, largest, largest, key=Key.TRIALS_OF.of(size)))
     spread = f"; this sweep tries {trials:,} of them, spread over the grid." if trials < size else "."
     st.caption(f"The grid has {size:,} combination{'s'[: size != 1]}{spread}")
     return trials
 
 
-def _space(known: list[Parameter], in_grid: bool) -> dict[str, Any]:
+def _space(parameters: list[Parameter], in_grid: bool) -> dict[str, Any]:
     """What is searched, with a range or choices for each parameter that was picked."""
-    by_path = {item.path: item for item in known}
+    by_path = {item.path: item for item in parameters}
     first = [path for path in ("training.learning_rate",) if path in by_path]
     paths = st.multiselect(
         "Parameters", list(by_path), first, format_func=lambda path: by_path[path].title, key=Key.PATHS
@@ -121,14 +121,14 @@ def _space(known: list[Parameter], in_grid: bool) -> dict[str, Any]:
     space: dict[str, Any] = {}
     for path in paths:
         item = by_path[path]
-        st.markdown(f"**{plain(item.title)}** · :small[now {plain(shown(item.value))}]")
+        st.markdown(f"**{escape(item.title)}** · :small[now {escape(shown(item.value))}]")
         space[path] = _choices(item) if "choices" in item.proposal else _range(item, in_grid)
     return space
 
 
 def _choices(item: Parameter) -> dict[str, Any]:
     options = [json.dumps(choice) for choice in item.proposal["choices"]]
-    taken = st.multiselect(
+    chosen = st.multiselect(
         "Choices",
         options,
         options,
@@ -136,23 +136,26 @@ def _choices(item: Parameter) -> dict[str, Any]:
         key=Key.CHOICES.of(item.path),
         label_visibility="collapsed",
     )
-    return {"choices": [json.loads(text) for text in taken]}
+    return {"choices": [json.loads(text) for text in chosen]}
 
 
 def _range(item: Parameter, in_grid: bool) -> dict[str, Any]:
-    one, two, *three = st.columns([2, 2, 1.6] if in_grid else 2)
-    whole = bool(item.proposal.get("whole"))
-    made: dict[str, Any] = {"step": 1} if whole else {"format": "%g", "step": None}
-    low, high = (int if whole else float)(item.proposal["low"]), (int if whole else float)(item.proposal["high"])
-    bottom = one.number_input("From", value=low, key=Key.LOW.of(item.path), **made)
-    top = two.number_input("To", value=high, key=Key.HIGH.of(item.path), **made)
+    low_column, high_column, *points_column = st.columns([2, 2, 1.6] if in_grid else 2)
+    is_integer = bool(item.proposal.get("whole"))
+    widget: dict[str, Any] = {"step": 1} if is_integer else {"format": "%g", "step": None}
+    low, high = (
+        (int if is_integer else float)(item.proposal["low"]),
+        (int if is_integer else float)(item.proposal["high"]),
+    )
+    low_value = low_column.number_input("From", value=low, key=Key.LOW.of(item.path), **widget)
+    high_value = high_column.number_input("To", value=high, key=Key.HIGH.of(item.path), **widget)
     log = st.toggle("Log scale", bool(item.proposal.get("log")), key=Key.LOG.of(item.path))
-    found = {"low": bottom, "high": top, "log": log}
-    if three:
-        found["points"] = int(
-            three[0].number_input("Grid points", 1, MAX_CHOICES, POINTS, key=Key.POINTS.of(item.path))
+    spec = {"low": low_value, "high": high_value, "log": log}
+    if points_column:
+        spec["points"] = int(
+            points_column[0].number_input("Grid points", 1, MAX_CHOICES, POINTS, key=Key.POINTS.of(item.path))
         )
-    return found
+    return spec
 
 
 def _watch_one(live: Live) -> None:
@@ -161,14 +164,14 @@ def _watch_one(live: Live) -> None:
         st.markdown("#### No sweeps yet")
         st.caption("Select parameters on the left. Each trial is a run; results appear here.")
         return
-    known = {row.id: row for row in rows}
-    ids = list(known)
+    by_id = {row.id: row for row in rows}
+    ids = list(by_id)
     state = RunsState.current()
-    index = ids.index(state.sweep) if state.sweep in known else 0
-    labels = told_apart(
+    index = ids.index(state.sweep) if state.sweep in by_id else 0
+    labels = unique_labels(
         {
             key: f"{sweep.title[:60]} · {STATES[sweep.state].lower()} · {at(sweep.created_at)}"
-            for key, sweep in known.items()
+            for key, sweep in by_id.items()
         }
     )
     chosen = st.selectbox(
@@ -176,10 +179,10 @@ def _watch_one(live: Live) -> None:
         ids,
         index,
         format_func=labels.__getitem__,
-        key=Key.SWEEP.of(len(ids), ids[index], known[ids[index]].state),
+        key=Key.SWEEP.of(len(ids), ids[index], by_id[ids[index]].state),
     )
     state.sweep = chosen
-    going = _goes_on(live.store, known[chosen], live.store.trials(chosen))
+    going = _goes_on(live.store, by_id[chosen], live.store.trials(chosen))
     st.fragment(_watch, run_every=REFRESH_S if going else None)(live, chosen, going)
 
 
@@ -213,14 +216,14 @@ def _resume(store: Store, sweep_id: str, more: int = 0) -> None:
     try:
         sweeps.resume(store, sweep_id, more=more, owner=identity.owner())
     except StoreError as error:
-        st.toast(plain(str(error)), icon=":material/error:")
+        st.toast(escape(str(error)), icon=":material/error:")
 
 
 def _controls(live: Live, sweep: Sweep) -> None:
-    one, two, _ = st.columns(3)
+    first_column, second_column, _ = st.columns(3)
     store = live.store
     if sweep.state == "running":
-        one.button(
+        first_column.button(
             "Stop",
             icon=":material/stop:",
             key=Key.STOP_SWEEP,
@@ -229,7 +232,7 @@ def _controls(live: Live, sweep: Sweep) -> None:
             args=(store, sweep.id),
         )
     elif sweep.state == "stopped":
-        one.button(
+        first_column.button(
             "Resume sweep",
             icon=":material/play_arrow:",
             key=Key.GO_ON,
@@ -241,10 +244,12 @@ def _controls(live: Live, sweep: Sweep) -> None:
         count = min(10, sweeps.left(sweep))
         more: dict[str, Any] = {"on_click": _resume, "args": (store, sweep.id), "kwargs": {"more": count}}
         title = f"{count} more trials" if count else "All grid combinations were tried"
-        one.button(title, icon=":material/add:", key=Key.MORE_TRIALS, width="stretch", disabled=not count, **more)
+        first_column.button(
+            title, icon=":material/add:", key=Key.MORE_TRIALS, width="stretch", disabled=not count, **more
+        )
     else:
-        two = one  # folds and seeds can be no more than they are
-    if sweep.state != "running" and two.button(
+        second_column = first_column  # folds and seeds can be no more than they are
+    if sweep.state != "running" and second_column.button(
         "Delete",
         icon=":material/delete:",
         key=Key.SWEEP_DELETE,
@@ -256,25 +261,25 @@ def _controls(live: Live, sweep: Sweep) -> None:
 
 
 def _best(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
-    found = sweeps.best(sweep, trials)
-    if found is None:
+    trial = sweeps.best(sweep, trials)
+    if trial is None:
         return
-    values = " · ".join(f"{plain(path)} **{plain(shown(value))}**" for path, value in found.assigned.items())
-    measure = plain(heading(sweep.plan["metric"]))
-    st.markdown(f"Best so far: {measure} **{found.value:.4g}** (trial {found.number + 1}) · {values}")
+    values = " · ".join(f"{escape(path)} **{escape(shown(value))}**" for path, value in trial.assigned.items())
+    measure = escape(heading(sweep.plan["metric"]))
+    st.markdown(f"Best so far: {measure} **{trial.value:.4g}** (trial {trial.number + 1}) · {values}")
     if st.button("Apply best", icon=":material/check:", key=Key.USE_BEST, type="primary"):
         try:
-            said = live.apply(sweeps.best_edit(sweep, live.project, found, live.store.home))
+            problems = live.apply(sweeps.best_edit(sweep, live.project, trial, live.store.home))
         except (DataError, SpaceError, EditError) as error:
-            said = [str(error)]
-        if said:
-            show_error(" ".join(said))
+            problems = [str(error)]
+        if problems:
+            show_error(" ".join(problems))
         else:
             st.toast("The project now has these values. Undo them on the Design page.")
 
 
 def _spreads(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
-    found = of_sweep(live.store, sweep)
+    intervals = of_sweep(live.store, sweep)
     rows = [
         {
             "Metric": called(item.name),
@@ -283,7 +288,7 @@ def _spreads(live: Live, sweep: Sweep, trials: list[Trial]) -> None:
             "95% CI of the mean": "–" if math.isnan(item.low) else f"{item.low:.4g} to {item.high:.4g}",
             "Runs": item.count,
         }
-        for item in found
+        for item in intervals
     ]
     if rows:
         st.dataframe(rows, hide_index=True)
@@ -363,7 +368,7 @@ def _rows(store: Store, sweep: Sweep, trials: list[Trial]) -> None:
             measure: trial.value,
             "State": "stopped" if trial.run_id in still else trial.state,
             **{path: shown(value) for path, value in trial.assigned.items()},
-            **({"Reason": trial.reason} if any(one.reason for one in trials) else {}),
+            **({"Reason": trial.reason} if any(item.reason for item in trials) else {}),
         }
         for trial in reversed(trials)
     ]

@@ -14,7 +14,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from netloom.core import log
 from netloom.core.data_folder import home
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.shell.streamlit_internals import ERROR_LOGGER
 
 
@@ -28,10 +28,10 @@ def guard() -> Iterator[None]:
         if type(error).__module__.partition(".")[0] == "netloom":
             show_error(error)
             return
-        kept = _keep(home(), error)
-        where = f" The details are in {kept}." if kept else ""
+        log_path = _keep(home(), error)
+        hint = f" The details are in {log_path}." if log_path else ""
         name = type(error).__name__
-        show_error(f"Netloom failed here ({name}). Your work is saved. Reload the page to continue.{where}")
+        show_error(f"Netloom failed here ({name}). Your work is saved. Reload the page to continue.{hint}")
 
 
 def show_error(
@@ -42,7 +42,7 @@ def show_error(
     It may quote a document, a file or a run of somebody else, so nothing in it is read as markup: a picture in it would
     be fetched from wherever it says as soon as it is shown.
     """
-    lines = [plain(str(one)) for one in (problem if isinstance(problem, list) else [problem])]
+    lines = [escape(str(item)) for item in (problem if isinstance(problem, list) else [problem])]
     above = [f"**{head}**"] if head else []
     text = "\n".join([*above, "", *(f"- {line}" for line in lines)]) if len(lines) > 1 else " ".join([*above, *lines])
     (st if place is None else place).error(text, icon=icon)

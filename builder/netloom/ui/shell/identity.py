@@ -54,8 +54,8 @@ def _is_new(scope: Scope) -> bool:
     if scope["type"] != "http" or scope["method"] != "GET":
         return False
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    known = cookie_parser(headers.get(b"cookie", "")).get(COOKIE, "")
-    return "text/html" in headers.get(b"accept", "") and not _VALUE.fullmatch(known)
+    owner_id = cookie_parser(headers.get(b"cookie", "")).get(COOKIE, "")
+    return "text/html" in headers.get(b"accept", "") and not _VALUE.fullmatch(owner_id)
 
 
 def _with_cookie(scope: Scope, send: Send) -> Send:

@@ -51,22 +51,24 @@ class Pending(Generic[R]):
         if ready(0):
             return
         with self.job.watched():
-            shown = place.empty() if place is not None else st.empty()
-            began, bar = monotonic(), None
+            placeholder = place.empty() if place is not None else st.empty()
+            started_at, bar = monotonic(), None
             while not ready(SHOWN_EVERY_S):
-                if monotonic() - began < PATIENCE_S:
-                    shown.empty()  # where Streamlit ends a script that is not wanted any more
+                if monotonic() - started_at < PATIENCE_S:
+                    placeholder.empty()  # where Streamlit ends a script that is not wanted any more
                     continue
                 if bar is None:
-                    with shown.container(horizontal=True, vertical_alignment="center"):
+                    with placeholder.container(horizontal=True, vertical_alignment="center"):
                         bar = st.empty()
                         key = Key.CANCEL_JOB.of(self.job.number, monotonic())
                         st.button("Cancel", icon=":material/close:", key=key, on_click=self._cancel, width="content")
                 waiting = self.job.state == "waiting"
                 share = min(max(self.job.share, 0.0), 1.0)
-                told = "Waiting for a free worker …" if waiting else f"{self.text} {share:.0%}" if share else self.text
-                bar.progress(share, told)
-            shown.empty()
+                caption = (
+                    "Waiting for a free worker …" if waiting else f"{self.text} {share:.0%}" if share else self.text
+                )
+                bar.progress(share, caption)
+            placeholder.empty()
 
     def _cancel(self) -> None:
         jobs.pool().cancel(self.job)
@@ -107,6 +109,6 @@ def computed_all(requests: Iterable[Request[R]], text: str = "Explaining …") -
     """The answers to several requests, which are computed side by side. Raises: as `Pending.result`."""
     pending = [ask(request, text) for request in requests]
     with ExitStack() as watching:
-        for one in pending:
-            watching.enter_context(one.job.watched())
+        for job_pending in pending:
+            watching.enter_context(job_pending.job.watched())
         return [one.result() for one in pending]

@@ -58,8 +58,8 @@ def ensure() -> None:
     """Called first by every page. Where a page is the first thing that a fresh server is asked for, Streamlit knows of
     no navigation yet and runs the page's file alone; then the page is run again, within the navigation."""
     script = main_script()
-    alone = script is not None and script.name == "app.py"
-    if alone and not getattr(_state, "inside", False):
+    is_app = script is not None and script.name == "app.py"
+    if is_app and not getattr(_state, "inside", False):
         navigate()
         raise StopException  # st.stop() would also drop a click that waits for this run to end
 

@@ -88,30 +88,32 @@ def button(key: str) -> None:
 def watch(store: Store) -> None:
     """The part of every page that tells of what has ended."""
     tab = TabState.current()
-    known = tab.notices
+    notices = tab.notices
     # Of a sweep its end is told, and not that of each trial.
     going = [run.id for run in store.active_runs() if run.sweep_id is None]
     going += [sweep.id for sweep in store.sweeps(state="running")]
-    if known is None or known["going"] != going:
-        known = {"going": going, "ended": _ended(store, known, going)}
-        tab.notices = known
-    _component("watch", "<i></i>", _WATCH)(key=Key.NOTICE_WATCH, data=known, on_look_change=lambda: None)
+    if notices is None or notices["going"] != going:
+        notices = {"going": going, "ended": _ended(store, notices, going)}
+        tab.notices = notices
+    _component("watch", "<i></i>", _WATCH)(key=Key.NOTICE_WATCH, data=notices, on_look_change=lambda: None)
 
 
-def _ended(store: Store, known: Notices | None, going: list[str]) -> list[Notice]:
+def _ended(store: Store, notices: Notices | None, going: list[str]) -> list[Notice]:
     """What has ended, the latest last. What was told before stays for a while, as a browser may miss a look."""
-    if known is None:
+    if notices is None:
         newest: list[Run | Sweep] = [run for run in store.runs(limit=AT_MOST) if run.sweep_id is None]
         newest += store.sweeps()[:AT_MOST]
-        return [_told(one) for one in newest if one.id not in going]
-    gone = [found for one in known["going"] if one not in going and (found := _found(store, one)) is not None]
-    new = [_told(one) for one in gone]
-    again = {one["id"] for one in new}
-    kept = [one for one in known["ended"] if one["id"] not in again]
-    return [*kept, *new][-AT_MOST:]
+        return [_notice(entry) for entry in newest if entry.id not in going]
+    gone = [
+        found for entry in notices["going"] if entry not in going and (found := _run_or_sweep(store, entry)) is not None
+    ]
+    new = [_notice(entry) for entry in gone]
+    again = {entry["id"] for entry in new}
+    earlier = [entry for entry in notices["ended"] if entry["id"] not in again]
+    return [*earlier, *new][-AT_MOST:]
 
 
-def _found(store: Store, key: str) -> Run | Sweep | None:
+def _run_or_sweep(store: Store, key: str) -> Run | Sweep | None:
     for look in (store.run, store.sweep):
         try:
             return look(key)
@@ -120,12 +122,12 @@ def _found(store: Store, key: str) -> Run | Sweep | None:
     return None
 
 
-def _told(one: Run | Sweep) -> Notice:
+def _notice(row: Run | Sweep) -> Notice:
     """How it ended: why, or how well."""
-    run, words = one if isinstance(one, Run) else None, one.state.capitalize()
+    run, words = row if isinstance(row, Run) else None, row.state.capitalize()
     well = " · ".join(" ".join(measured(*item, run)) for item in (test(run)[:2] if run else ()))
-    title = f"{'Sweep: ' * isinstance(one, Sweep)}{one.title[:80]}"
-    return {"id": one.id, "title": title, "words": shorten(f"{words}. {one.reason or well}", 200, placeholder=" …")}
+    title = f"{'Sweep: ' * isinstance(row, Sweep)}{row.title[:80]}"
+    return {"id": row.id, "title": title, "words": shorten(f"{words}. {row.reason or well}", 200, placeholder=" …")}
 
 
 @cache

@@ -9,7 +9,7 @@ import streamlit as st
 from netloom.editing.live import Live
 from netloom.store import Store, StoreError
 from netloom.ui.components.style import narrow, nothing_yet
-from netloom.ui.components.words import ago, plain
+from netloom.ui.components.words import ago, escape
 from netloom.ui.shell import session
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.recovery import offer_recovery
@@ -19,24 +19,24 @@ from netloom.ui.shell.state import Key
 
 def with_project(draw: Callable[[Live], None]) -> None:
     """Draw a page about the project that this tab looks at."""
-    found = session.current()
-    if isinstance(found, Live):
-        draw(found)
-    elif offer_recovery(session.store()) and found is None:
+    project = session.current()
+    if isinstance(project, Live):
+        draw(project)
+    elif offer_recovery(session.store()) and project is None:
         return  # what there was is not lost, and stands first
-    elif found is None:
+    elif project is None:
         nothing_yet()
     else:
-        closed(found)
+        closed(project)
 
 
-def closed(found: Closed) -> None:
+def closed(project: Closed) -> None:
     """What stands in the place of a project that cannot be opened, with the way out: Home, or an older version."""
     narrow()
-    show_error(found.reason, icon=":material/link_off:")
+    show_error(project.reason, icon=":material/link_off:")
     if st.button("Go to Home", type="primary", icon=":material/home:"):
         st.switch_page("pages/home.py")
-    _older(session.store(), found.id)
+    _older(session.store(), project.id)
 
 
 def _older(store: Store, project_id: str) -> None:
@@ -48,7 +48,7 @@ def _older(store: Store, project_id: str) -> None:
     st.caption("Restore an older version. The version that cannot be opened is saved as a version, too.")
     for row in rows:
         left, right = st.columns([4, 1], vertical_alignment="center")
-        left.markdown(f"**{row.number}** · {ago(row.created_at)} {plain(row.name)}")
+        left.markdown(f"**{row.number}** · {ago(row.created_at)} {escape(row.name)}")
         if right.button("Restore", key=Key.RESTORE.of(row.number), width="stretch"):
             try:
                 store.restore_version(project_id, row.number)

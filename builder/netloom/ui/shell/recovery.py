@@ -6,7 +6,7 @@ import streamlit as st
 
 from netloom.runs import recovery
 from netloom.store import Store, StoreError
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.state import Key, TabState
 
@@ -15,13 +15,13 @@ def offer_recovery(store: Store) -> bool:
     """Offer to rebuild the list of runs where the database does not list all of them. Returns whether it does not."""
     tab = TabState.current()
     if tab.rebuilt:
-        st.success(plain(tab.rebuilt))
+        st.success(escape(tab.rebuilt))
         tab.rebuilt = ""
     sentence = recovery.offer(store)
     if not sentence:
         return False
     with st.container(border=True):
-        st.warning(plain(sentence), icon=":material/database_off:")
+        st.warning(escape(sentence), icon=":material/database_off:")
         if st.button("Rebuild the list of runs", type="primary", icon=":material/restore_page:", key=Key.REBUILD):
             _rebuild(store)
     return True
@@ -30,9 +30,9 @@ def offer_recovery(store: Store) -> bool:
 def _rebuild(store: Store) -> None:
     try:
         with st.spinner("Reading the folders …"):
-            found = recovery.rebuild(store)
+            rebuilt = recovery.rebuild(store)
     except (StoreError, OSError) as error:
         show_error(error)
         return
-    TabState.current().rebuilt = found.sentence()
+    TabState.current().rebuilt = rebuilt.sentence()
     st.rerun()

@@ -42,30 +42,30 @@ _READING = ("GET", "HEAD", "OPTIONS")
 def known_hosts() -> frozenset[str]:
     """The names under which the server is reached: those of the loopback, of Streamlit's settings and of NETLOOM_HOSTS.
     `*.example.org` stands for all names below, and `*` for every name."""
-    found = set(LOOPBACK)
+    hosts = set(LOOPBACK)
     for option in ("server.address", "browser.serverAddress"):
         address = str(st.get_option(option) or "")
         if address not in _WILDCARDS and not address.startswith("unix:"):
-            found.add(address)
-    found |= set(st.get_option("server.allowedHosts") or ())
-    found |= set(re.split(r"[\s,]+", settings.hosts))
-    return frozenset(name.strip("[]. ").lower() for name in found) - {""}
+            hosts.add(address)
+    hosts |= set(st.get_option("server.allowedHosts") or ())
+    hosts |= set(re.split(r"[\s,]+", settings.hosts))
+    return frozenset(name.strip("[]. ").lower() for name in hosts) - {""}
 
 
 def host_name(host: str) -> str:
     """The name in a `Host` header without its port; nothing where it is not one."""
-    found = _HOST.fullmatch(host)
-    return found["name"].strip("[]").rstrip(".").lower() if found else ""
+    match = _HOST.fullmatch(host)
+    return match["name"].strip("[]").rstrip(".").lower() if match else ""
 
 
-def is_known(name: str, known: Collection[str], arrived_at: str = "") -> bool:
+def is_known(name: str, names: Collection[str], arrived_at: str = "") -> bool:
     """Whether a name is among the known ones, or is the very address at which the connection arrived: a page that was
     rebound has a name of its own, never an address."""
     if not name:
         return False
-    if name in known or "*" in known or _address(name) == _address(arrived_at) is not None:
+    if name in names or "*" in names or _address(name) == _address(arrived_at) is not None:
         return True
-    return any(pattern.startswith("*.") and name.endswith(pattern[1:]) for pattern in known)
+    return any(pattern.startswith("*.") and name.endswith(pattern[1:]) for pattern in names)
 
 
 def is_same_origin(origin: str, host: str) -> bool:
@@ -77,14 +77,14 @@ def is_same_origin(origin: str, host: str) -> bool:
 def content_security_policy(host: str) -> str:
     """What the pages may load: from this server alone. So an address in somebody's document is never fetched by looking
     at it, and no other site can show the app in a frame."""
-    own = "'self' data: blob:"
+    own_sources = "'self' data: blob:"
     return "; ".join(
         (
             "frame-ancestors 'self'",
-            f"img-src {own}",
-            f"media-src {own}",
-            f"font-src {own}",
-            f"connect-src {own} ws://{host} wss://{host}",  # some browsers do not count a WebSocket as 'self'
+            f"img-src {own_sources}",
+            f"media-src {own_sources}",
+            f"font-src {own_sources}",
+            f"connect-src {own_sources} ws://{host} wss://{host}",  # some browsers do not count a WebSocket as 'self'
             "object-src 'none'",
             "base-uri 'self'",
             "form-action 'self'",
@@ -104,7 +104,7 @@ class RequestGuard:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        host, refusal = self._looked_at(scope)
+        host, refusal = self._checked(scope)
         if not refusal:
             await self.app(scope, receive, _with_headers(scope, send, host))
         elif scope["type"] == "websocket":
@@ -114,7 +114,7 @@ class RequestGuard:
             status = 404 if _is_closed(scope) else 403
             await PlainTextResponse(refusal, status)(scope, receive, _with_headers(scope, send, ""))
 
-    def _looked_at(self, scope: Scope) -> tuple[str, str]:
+    def _checked(self, scope: Scope) -> tuple[str, str]:
         """The `Host` of a request, and why it is refused, or nothing."""
         headers = Headers(scope=scope)
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
@@ -180,7 +180,7 @@ def _arrived_at(scope: Scope) -> str:
 def _address(text: str) -> Any:
     """An IP address, in one way of writing; None where it is a name."""
     try:
-        found = ip_address(text)
+        address = ip_address(text)
     except ValueError:
         return None
-    return getattr(found, "ipv4_mapped", None) or found
+    return getattr(address, "ipv4_mapped", None) or address

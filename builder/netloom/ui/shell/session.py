@@ -98,9 +98,9 @@ def warm() -> threading.Thread:
     return thread
 
 
-def _import_heavy(known: Store) -> None:
+def _import_heavy(project_store: Store) -> None:
     # First, as it takes the longest; and it is a process of its own, which gives way to the pages.
-    runs.warm(known)
+    runs.warm(project_store)
     jobs.warm()
     sandbox.warm()
 

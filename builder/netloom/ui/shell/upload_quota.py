@@ -56,11 +56,11 @@ class UploadQuota:
         if size is None:
             await PlainTextResponse("An upload needs a Content-Length header.", 411)(scope, receive, send)
         elif size > self._room(session):
-            said = (
+            message = (
                 f"The files exceed {self.quota / 2**20:,.0f} MiB for this tab, or the limit for all tabs. "
                 "Remove files, or close other tabs."
             )
-            await PlainTextResponse(said, 413)(scope, receive, send)
+            await PlainTextResponse(message, 413)(scope, receive, send)
         else:
             self._arriving[session] += size
             try:
@@ -71,14 +71,14 @@ class UploadQuota:
 
     def _room(self, session: str) -> int:
         """How much more a session may send."""
-        known = uploaded_bytes()
-        own = self.quota - known.get(session, 0) - self._arriving[session]
-        return min(own, self.total - sum(known.values()) - self._arriving.total())
+        used = uploaded_bytes()
+        own_room = self.quota - used.get(session, 0) - self._arriving[session]
+        return min(own_room, self.total - sum(used.values()) - self._arriving.total())
 
 
 def _length(scope: Scope) -> int | None:
-    found = [value for name, value in scope["headers"] if name == b"content-length"]
+    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
     try:
-        return int(found[0]) if len(found) == 1 else None
+        return int(lengths[0]) if len(lengths) == 1 else None
     except ValueError:
         return None

@@ -17,8 +17,8 @@ from netloom.ui.components.backend_picker import backend_picker, backend_summary
 from netloom.ui.components.charts import TRAIN
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import choose, differing, field, settings_of
-from netloom.ui.components.words import plain
-from netloom.ui.train.loss_form import ALIKE, BALANCED, CLASS_WEIGHTINGS, OWN, own_weights
+from netloom.ui.components.words import escape
+from netloom.ui.train.loss_form import ALIKE, BALANCED, CLASS_WEIGHTINGS, OWN, weights_input
 from netloom.ui.train.state import Key
 
 # The points of the small curve that shows a schedule.
@@ -41,7 +41,7 @@ def _groups(live: Live) -> None:
     acts = objective is not None and objective.task.environment
     _group("LR schedule", ":material/show_chart:", _schedule_words(training), lambda: _schedule(live))
     names = ["gradient_clip", "gradient_clip_value", *([] if acts else ["accumulation"])]
-    words = _joined("custom settings" if _own_settings(training) else "", differing(training, names))
+    words = _joined("custom settings" if _has_own_settings(training) else "", differing(training, names))
     _group("Optimizer details", ":material/footprint:", words, lambda: _steps(live, names))
     against = ["weight_decay", "decay_matrices_only", "average"]
     if objective is not None and "label_smoothing" in objective.task.settings:
@@ -57,8 +57,13 @@ def _groups(live: Live) -> None:
         _group("Regression loss", ":material/balance:", words, lambda: _regression(live))
     words = differing(training, ["layer_rates", "layer_rate_decay"])
     _group("Per-layer learning rates", ":material/layers:", words, lambda: _layers(live))
-    kept = ["monitor", "early_stopping", "keep"]
-    _group("Early stopping and checkpoints", ":material/flag:", differing(training, kept), lambda: _kept(live))
+    early_stopping = ["monitor", "early_stopping", "keep"]
+    _group(
+        "Early stopping and checkpoints",
+        ":material/flag:",
+        differing(training, early_stopping),
+        lambda: _checkpoints(live),
+    )
     machine = ["device", "precision", *([] if acts else ["compile"]), "seed"]
     words = _joined(differing(training, machine), backend_summary())
     _group("Device and performance", ":material/memory:", words, lambda: _machine(live, machine))
@@ -66,7 +71,7 @@ def _groups(live: Live) -> None:
 
 def _group(title: str, icon: str, words: str, draw: Callable[[], None]) -> None:
     """A folded group; its title says what in it is not as by default."""
-    with st.expander(f"{title} · *{plain(words)}*" if words else title, icon=icon, key=Key.GROUP.of(title)):
+    with st.expander(f"{title} · *{escape(words)}*" if words else title, icon=icon, key=Key.GROUP.of(title)):
         draw()
 
 
@@ -127,7 +132,7 @@ def _curve(live: Live) -> str:
 # The optimizer.
 
 
-def _own_settings(training: Training) -> bool:
+def _has_own_settings(training: Training) -> bool:
     choice = OPTIMIZERS[training.optimizer]
     return any(name in choice.settings for name in training.optimizer_settings)
 
@@ -148,19 +153,19 @@ def _classes(live: Live) -> None:
     data = None if live.data_problem() else live.schema()
     classes = data.target.classes if data else ()
     weights = training.class_weights
-    shown = ALIKE if weights is None else BALANCED if weights == BALANCED else OWN
+    current = ALIKE if weights is None else BALANCED if weights == BALANCED else OWN
 
     begin: dict[str, Any] = {ALIKE: None, BALANCED: BALANCED, OWN: [1.0] * max(len(classes), 2)}
 
     def weigh(new: Any) -> Edit:
         return {"kind": "project", "training": {"class_weights": new}}
 
-    made = bound(live, "training/weighting", shown, lambda new: weigh(begin[new]), renews=True)
+    binding = bound(live, "training/weighting", current, lambda new: weigh(begin[new]), renews=True)
     options = list(CLASS_WEIGHTINGS)
-    st.selectbox("Class weights", options, options.index(shown), CLASS_WEIGHTINGS.__getitem__, **made)
-    refused(made)
+    st.selectbox("Class weights", options, options.index(current), CLASS_WEIGHTINGS.__getitem__, **binding)
+    refused(binding)
     if isinstance(weights, tuple):
-        own_weights(live, "training/class_weights", weights, classes, weigh)
+        weights_input(live, "training/class_weights", weights, classes, weigh)
     elif weights == BALANCED:
         st.caption("Weights are computed from the training rows. Metrics stay unweighted.")
 
@@ -183,16 +188,16 @@ def _layers(live: Live) -> None:
     nodes = live.project.main_network.nodes
     for path, rate in rates.items():
         node = nodes.get(path)
-        made = _rate(live, path, rate)
-        title = plain(label(node)) if node else path
+        binding = _rate(live, path, rate)
+        title = escape(label(node)) if node else path
         text = "Multiplies the learning rate of this layer. 0 freezes it; empty removes the setting"
-        st.number_input(title, 0.0, 1000.0, float(rate), step=None, format="%g", help=text, **made)
-        refused(made)
-    others = [key for key, node in nodes.items() if key not in rates and not node.frozen and _learns(live, key)]
-    if others:
-        made = bound(live, "training/layer", "", lambda key: _with_rate(live, key, 0.1), renews=True)
-        titles = {"": "Select a layer", **{key: label(nodes[key]) for key in others}}
-        st.selectbox("Per-layer LR", ["", *others], 0, titles.__getitem__, **made)
+        st.number_input(title, 0.0, 1000.0, float(rate), step=None, format="%g", help=text, **binding)
+        refused(binding)
+    untuned = [key for key, node in nodes.items() if key not in rates and not node.frozen and _learns(live, key)]
+    if untuned:
+        binding = bound(live, "training/layer", "", lambda key: _with_rate(live, key, 0.1), renews=True)
+        titles = {"": "Select a layer", **{key: label(nodes[key]) for key in untuned}}
+        st.selectbox("Per-layer LR", ["", *untuned], 0, titles.__getitem__, **binding)
 
 
 def _rate(live: Live, path: str, rate: float) -> dict[str, Any]:
@@ -213,12 +218,12 @@ def _learns(live: Live, key: str) -> bool:
 # The end.
 
 
-def _kept(live: Live) -> None:
+def _checkpoints(live: Live) -> None:
     training = live.project.training
     objective = OBJECTIVES.get(training.objective)
-    found = None if live.data_problem() else live.schema()
-    if objective is not None and found is not None:
-        objective = objective.described(training, found)
+    schema = None if live.data_problem() else live.schema()
+    if objective is not None and schema is not None:
+        objective = objective.described(training, schema)
     titles = {"loss": "Loss", **(objective.titles(training) if objective else {})}
     if (
         objective is not None and objective.task.environment

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from netloom.store.run_summary import RunNotice
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.train.state import Key
 
 ICONS = {"error": ":material/error:", "warning": ":material/warning:", "info": ":material/lightbulb:"}
@@ -18,17 +18,17 @@ SHOWN = 2
 
 def alerts(notices: Sequence[RunNotice]) -> None:
     """Every warning with what to do about it."""
-    ordered = sorted(notices, key=lambda one: (ORDER.index(one["severity"]), -one["step"]))
-    for one in ordered[:SHOWN]:
-        _tell(one)
-    rest = ordered[SHOWN:]
-    if rest:
-        with st.expander(f"{len(rest)} more warning{'s' if len(rest) > 1 else ''}", key=Key.MORE_WARNINGS):
-            for one in rest:
-                _tell(one)
+    ordered = sorted(notices, key=lambda notice: (ORDER.index(notice["severity"]), -notice["step"]))
+    for notice in ordered[:SHOWN]:
+        _tell(notice)
+    remaining = ordered[SHOWN:]
+    if remaining:
+        with st.expander(f"{len(remaining)} more warning{'s' if len(remaining) > 1 else ''}", key=Key.MORE_WARNINGS):
+            for notice in remaining:
+                _tell(notice)
 
 
 def _tell(notice: RunNotice) -> None:
     show = {"error": st.error, "warning": st.warning, "info": st.info}[notice["severity"]]
     when = f"Seen in epoch {notice['epoch'] + 1}, step {notice['step']:,}. " if notice["step"] else ""
-    show(f"{plain(notice['message'])}  \n:small[{when}{plain(notice['fix'])}]", icon=ICONS[notice["severity"]])
+    show(f"{escape(notice['message'])}  \n:small[{when}{escape(notice['fix'])}]", icon=ICONS[notice["severity"]])

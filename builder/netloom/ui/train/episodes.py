@@ -12,7 +12,7 @@ import streamlit as st
 from netloom.training.objectives.evaluation import PlayedEpisodes
 from netloom.training.reinforcement.episodes import environment_of
 from netloom.ui.components.charts import MARGIN, TRAIN
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.train.state import Key
 
 if TYPE_CHECKING:
@@ -77,33 +77,37 @@ button:hover, select:hover, :focus-visible { border-color: var(--st-primary-colo
 """
 
 
-def episodes(found: PlayedEpisodes, run_id: str) -> None:
+def episodes(played: PlayedEpisodes, run_id: str) -> None:
     """The returns of all episodes beside those of chance, and some of them to be played."""
     left, right = st.columns([1.5, 1], gap="medium")
     with left:
         st.markdown("#### Episode playback")
-        _player()(key=Key.EPISODES.of(run_id), data=player_data(found, run_id))
-        told = "the return that the agent expects after it" if found["values"] else "its probability"
-        st.caption(f"Each action with {told}. The chosen action is bold.")
+        _player()(key=Key.EPISODES.of(run_id), data=player_data(played, run_id))
+        quantity = "the return that the agent expects after it" if played["values"] else "its probability"
+        st.caption(f"Each action with {quantity}. The chosen action is bold.")
     with right:
-        chart = returns_chart(found["returns"], found["random_returns"])
+        chart = returns_chart(played["returns"], played["random_returns"])
         st.plotly_chart(chart, width="stretch", key=Key.RETURNS.of(run_id), config={"displayModeBar": False})
 
 
-def chosen_step(data: Prepared, found: PlayedEpisodes, run_id: str) -> dict[str, Any]:
+def chosen_step(data: Prepared, played: PlayedEpisodes, run_id: str) -> dict[str, Any]:
     """A step of one of the episodes that are shown, as a raw row of the data: what the agent saw there."""
-    shown, environment = found["shown"], environment_of(data)
-    titles = _titles(found)
+    episodes, environment = played["shown"], environment_of(data)
+    titles = _titles(played)
     place = st.selectbox(
-        "Episode", range(len(shown)), format_func=titles.__getitem__, key=Key.EXPLAINED_EPISODE.of(run_id)
+        "Episode", range(len(episodes)), format_func=titles.__getitem__, key=Key.EXPLAINED_EPISODE.of(run_id)
     )
-    seen, actions = shown[place]["seen"], shown[place]["actions"]
-    step = st.slider("Step", 1, len(seen), 1, key=Key.EXPLAINED_STEP.of(run_id, place)) if len(seen) > 1 else 1
-    row = environment.seen(np.asarray(seen[step - 1]))
+    observations, actions = episodes[place]["seen"], episodes[place]["actions"]
+    step = (
+        st.slider("Step", 1, len(observations), 1, key=Key.EXPLAINED_STEP.of(run_id, place))
+        if len(observations) > 1
+        else 1
+    )
+    row = environment.seen(np.asarray(observations[step - 1]))
     with st.container(border=True):
         cells = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in row.items()}
         st.dataframe([{"column": name, "value": value} for name, value in cells.items()], hide_index=True)
-        st.caption(f"Observation at step {step}. Chosen action: **{plain(found['actions'][actions[step - 1]])}**")
+        st.caption(f"Observation at step {step}. Chosen action: **{escape(played['actions'][actions[step - 1]])}**")
     return row
 
 
@@ -126,22 +130,22 @@ def returns_chart(returns: list[float], random: list[float]) -> go.Figure:
     return figure
 
 
-def player_data(found: PlayedEpisodes, run_id: str) -> dict[str, Any]:
+def player_data(played: PlayedEpisodes, run_id: str) -> dict[str, Any]:
     """What the player shows."""
-    ended, late = ENDS[found["drawing"]]
-    shown = [
+    ended, late = ENDS[played["drawing"]]
+    episodes = [
         {**episode, "title": title, "end": ended if episode["ended"] else late}
-        for title, episode in zip(_titles(found), found["shown"], strict=True)
+        for title, episode in zip(_titles(played), played["shown"], strict=True)
     ]
-    common = {"drawing": found["drawing"], "actions": found["actions"], "values": found["values"]}
-    return {**common, "episodes": shown, "run": run_id}
+    common = {"drawing": played["drawing"], "actions": played["actions"], "values": played["values"]}
+    return {**common, "episodes": episodes, "run": run_id}
 
 
-def _titles(found: PlayedEpisodes) -> list[str]:
+def _titles(played: PlayedEpisodes) -> list[str]:
     """What the episodes that are shown are called, with their returns."""
-    shown = found["shown"]
-    names = TITLES if len(shown) == len(TITLES) else ("An episode",) * len(shown)
-    return [f"{name}: {episode['return']:g}" for name, episode in zip(names, shown, strict=True)]
+    episodes = played["shown"]
+    names = TITLES if len(episodes) == len(TITLES) else ("An episode",) * len(episodes)
+    return [f"{name}: {episode['return']:g}" for name, episode in zip(names, episodes, strict=True)]
 
 
 @cache

@@ -16,7 +16,7 @@ from netloom.store import Missing, Run, Store, StoreError, weights
 from netloom.training import checkpoints
 from netloom.training.initialization import RUN, WEIGHTS
 from netloom.ui.components.forms import bound
-from netloom.ui.components.words import at, plain, told_apart
+from netloom.ui.components.words import at, escape, unique_labels
 from netloom.ui.home.import_form import MAX_UPLOAD_MIB
 from netloom.ui.shell.errors import show_error
 from netloom.validation import Analysis
@@ -65,7 +65,7 @@ def _from_files(live: Live) -> None:
         return
     live.apply({"kind": "project", "training": {"start": start}})
     for remark in remarks:
-        st.toast(plain(remark))
+        st.toast(escape(remark))
     st.rerun()
 
 
@@ -80,7 +80,7 @@ def options(store: Store, project_id: str, chosen: str) -> dict[str, str]:
         names[f"{RUN}{run.id}"] = _run(store, run)
     if chosen not in names:
         names[chosen] = "An earlier run"
-    return told_apart(names)
+    return unique_labels(names)
 
 
 def fits(live: Live, analysis: Analysis) -> bool:
@@ -89,12 +89,12 @@ def fits(live: Live, analysis: Analysis) -> bool:
     if not project.training.start or analysis.errors:
         return True
     try:
-        found = training.looked_at(live.store, project, source(project, analysis))
+        weight_match = training.looked_at(live.store, project, source(project, analysis))
     except (CompileError, training.StartError, StoreError) as error:
         show_error(error)
         return False
-    if found is not None:
-        (st.caption if found.complete else st.warning)(plain(found.sentence()))
+    if weight_match is not None:
+        (st.caption if weight_match.complete else st.warning)(escape(weight_match.sentence()))
     return True
 
 

@@ -57,15 +57,17 @@ def layer_statistics(artifacts: RunArtifacts, run_id: str, steps_per_epoch: int)
     kind = KINDS[name]
     st.caption(kind.text)
     values = history.of(kind.measure)
-    known = np.flatnonzero(np.isfinite(values).any(0))
-    if not len(known):
+    with_values = np.flatnonzero(np.isfinite(values).any(0))
+    if not len(with_values):
         st.caption("No layer of this network has this statistic.")
         return
     options: dict[str, Any] = {"width": "stretch", "config": {"displayModeBar": False}}
     at = history.steps / max(steps_per_epoch, 1)
-    titles = [history.places[place].name for place in known]
-    st.plotly_chart(heatmap(at, values[:, known], titles, kind), key=Key.LAYER_HEATMAP.of(run_id, name), **options)
-    st.plotly_chart(lines(at, values[:, known], titles, kind), key=Key.LAYER_LINES.of(run_id, name), **options)
+    titles = [history.places[place].name for place in with_values]
+    st.plotly_chart(
+        heatmap(at, values[:, with_values], titles, kind), key=Key.LAYER_HEATMAP.of(run_id, name), **options
+    )
+    st.plotly_chart(lines(at, values[:, with_values], titles, kind), key=Key.LAYER_LINES.of(run_id, name), **options)
 
 
 def heatmap(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> go.Figure:
@@ -73,14 +75,14 @@ def heatmap(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -
     import plotly.graph_objects as go
 
     few = _evenly(len(at), COLUMNS)
-    shown = values[few].T.astype(np.float64)
-    colours = _powers(shown) if kind.powers else shown
+    cells = values[few].T.astype(np.float64)
+    colours = _powers(cells) if kind.powers else cells
     figure = go.Figure(
         go.Heatmap(
             x=np.round(at[few], 4),
             y=_short(titles),
             z=np.round(colours, 4),
-            text=_written(shown),
+            text=_written(cells),
             colorscale=SCALE,
             hovertemplate="%{y}<br>epoch %{x:.2f}: %{text}<extra></extra>",
             colorbar={"thickness": 10, "outlinewidth": 0, **_ticks(colours, kind.powers)},
@@ -101,16 +103,16 @@ def lines(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> 
     import plotly.graph_objects as go
     from plotly.colors import sample_colorscale
 
-    which, few = _evenly(len(titles), LINES), _evenly(len(at), 4 * COLUMNS)
-    tones = sample_colorscale(TONES, [place / max(len(which) - 1, 1) for place in range(len(which))])
-    short, shown = _short(titles), values[few]
+    layers, few = _evenly(len(titles), LINES), _evenly(len(at), 4 * COLUMNS)
+    tones = sample_colorscale(TONES, [place / max(len(layers) - 1, 1) for place in range(len(layers))])
+    short, curves = _short(titles), values[few]
     if kind.powers:  # 0 has no place among powers of ten
-        shown = np.where(shown > 0, shown, np.nan)
+        curves = np.where(curves > 0, curves, np.nan)
     figure = go.Figure()
-    for tone, place in zip(tones, which.tolist(), strict=True):
+    for tone, place in zip(tones, layers.tolist(), strict=True):
         figure.add_scatter(
             x=np.round(at[few], 4),
-            y=_rounded(shown[:, place]),
+            y=_rounded(curves[:, place]),
             name=short[place],
             mode="lines" if len(few) > 2 else "lines+markers",
             line={"color": tone, "width": 1.6},
@@ -119,7 +121,7 @@ def lines(at: np.ndarray, values: np.ndarray, titles: list[str], kind: Kind) -> 
         height=300,
         margin={**MARGIN, "t": 8},
         xaxis_title="Epoch",
-        yaxis=_axis(shown[:, which]) if kind.powers else {},
+        yaxis=_axis(curves[:, layers]) if kind.powers else {},
         hovermode="x unified",
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.24, "yanchor": "top"},
         uirevision=kind.measure,
@@ -137,31 +139,31 @@ def _history(artifacts: RunArtifacts) -> History | None:
 
 def _evenly(count: int, most: int) -> np.ndarray:
     """At most so many places of `count`, with the first and the last."""
-    found: np.ndarray = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
-    return found
+    indices: np.ndarray = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+    return indices
 
 
 def _powers(values: np.ndarray) -> np.ndarray:
     """The powers of ten; of 0, and of what is far below the rest, the least of them that is still worth a colour."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.log10(values)
-    top = np.nanmax(found[np.isfinite(found)], initial=-np.inf)
-    bounded: np.ndarray = np.where(np.isnan(values), np.nan, np.maximum(found, top - 12) if np.isfinite(top) else 0.0)
+        powers = np.log10(values)
+    top = np.nanmax(powers[np.isfinite(powers)], initial=-np.inf)
+    bounded: np.ndarray = np.where(np.isnan(values), np.nan, np.maximum(powers, top - 12) if np.isfinite(top) else 0.0)
     return bounded
 
 
 def _ticks(colours: np.ndarray, powers: bool) -> dict[str, Any]:
     """What stands beside the colours: four numbers, not their powers of ten."""
-    known = colours[np.isfinite(colours)]
-    places = np.linspace(known.min(), known.max(), 4).tolist() if len(known) else []
+    finite = colours[np.isfinite(colours)]
+    places = np.linspace(finite.min(), finite.max(), 4).tolist() if len(finite) else []
     texts = [f"{10**place if powers else place:.1g}" for place in places]
     return {"tickvals": places, "ticktext": texts}
 
 
 def _axis(values: np.ndarray) -> dict[str, Any]:
     """An axis of powers of ten; where there are fewer than two of them, with 2 and 5 between."""
-    known = values[np.isfinite(values)]
-    wide = len(known) > 0 and known.max() > 100 * known.min()
+    finite = values[np.isfinite(values)]
+    wide = len(finite) > 0 and finite.max() > 100 * finite.min()
     return (
         {"type": "log", "exponentformat": "power", "dtick": 1}
         if wide

@@ -23,7 +23,7 @@ from netloom.training.checkpoints import weights_file
 from netloom.training.initialization import RUN, StartError
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.settings import field
-from netloom.ui.components.words import at, plain, told_apart
+from netloom.ui.components.words import at, escape, unique_labels
 from netloom.ui.shell.errors import show_error
 
 ALIKE, BALANCED, OWN = "alike", "balanced", "own"
@@ -37,11 +37,11 @@ def aims(live: Live) -> None:
     """What the project's objective takes; nothing where it takes nothing of its own."""
     settings = live.project.training
     names = [name for name in task(settings.objective).read_settings(settings) if name in Aiming.model_fields]
-    own = {"positive_weight": _positives, "outputs": _outputs, "teacher": _teacher}
-    plain_ones = [name for name in names if name not in own]
+    forms = {"positive_weight": _positives, "outputs": _outputs, "teacher": _teacher}
+    plain_ones = [name for name in names if name not in forms]
     for name in names:
-        if name in own:
-            own[name](live)
+        if name in forms:
+            forms[name](live)
     columns = st.columns(2) if plain_ones else []
     for place, name in enumerate(plain_ones):
         with columns[place % 2]:
@@ -50,66 +50,73 @@ def aims(live: Live) -> None:
 
 def _positives(live: Live) -> None:
     weight = live.project.training.positive_weight
-    shown = ALIKE if weight is None else BALANCED if weight == BALANCED else OWN
-    told = about("positive_weight")
+    current = ALIKE if weight is None else BALANCED if weight == BALANCED else OWN
+    description = about("positive_weight")
 
     def edit(new: str) -> Edit:
-        found: Any = {ALIKE: None, BALANCED: BALANCED, OWN: 2.0}[new]
-        return {"kind": "project", "training": {"positive_weight": found}}
+        weight: Any = {ALIKE: None, BALANCED: BALANCED, OWN: 2.0}[new]
+        return {"kind": "project", "training": {"positive_weight": weight}}
 
-    made = bound(live, "training/positives", shown, edit, renews=True)
+    binding = bound(live, "training/positives", current, edit, renews=True)
     options = list(WEIGHTINGS)
     st.selectbox(
-        told.title,
+        description.title,
         options,
-        options.index(shown),
+        options.index(current),
         WEIGHTINGS.__getitem__,
-        help=told.description,
-        **made,
+        help=description.description,
+        **binding,
     )
-    refused(made)
-    if shown == OWN:
+    refused(binding)
+    if current == OWN:
 
         def own(new: float) -> Edit:
             return {"kind": "project", "training": {"positive_weight": new}}
 
-        made = bound(live, "training/positive_weight", weight, own)
-        st.number_input("Positive weight", 0.01, 1e6, float(weight or 1.0), step=None, format="%g", **made)
-        refused(made)
+        binding = bound(live, "training/positive_weight", weight, own)
+        st.number_input("Positive weight", 0.01, 1e6, float(weight or 1.0), step=None, format="%g", **binding)
+        refused(binding)
 
 
 def _outputs(live: Live) -> None:
     """The objective and the weight of each target."""
-    found = None if live.data_problem() else live.schema()
-    if found is None or not found.target.parts:
+    schema = None if live.data_problem() else live.schema()
+    if schema is None or not schema.target.parts:
         return
     st.caption("Outputs, in the same order as the Output layers of the network")
-    for part in found.target.parts:
+    for part in schema.target.parts:
         _output(live, part)
 
 
 def _output(live: Live, part: TargetSpec) -> None:
     head = live.project.training.outputs.get(part.name, Head())
-    known = {task.name: task for task in heads(part) if task.accepts(part)}
-    shown = head_of(part, live.project.training).name
-    weighs = "class_weights" in known[shown].settings if shown in known else False
-    one, two = st.columns([2, 1])
+    tasks_by_name = {task.name: task for task in heads(part) if task.accepts(part)}
+    current = head_of(part, live.project.training).name
+    weighs = "class_weights" in tasks_by_name[current].settings if current in tasks_by_name else False
+    task_column, weight_column = st.columns([2, 1])
 
     def edit(**change: Any) -> Edit:
         outputs = {name: kept.model_dump(mode="json") for name, kept in live.project.training.outputs.items()}
         outputs[part.name] = {**head.model_dump(mode="json"), **change}
         return {"kind": "project", "training": {"outputs": outputs}}
 
-    made = bound(live, f"training/outputs/{part.name}/objective", shown, lambda new: edit(objective=new), renews=True)
-    names = list(known)
-    one.selectbox(
-        plain(part.name), names, names.index(shown), lambda name: known[name].title, disabled=len(known) < 2, **made
+    binding = bound(
+        live, f"training/outputs/{part.name}/objective", current, lambda new: edit(objective=new), renews=True
     )
-    refused(made)
-    made = bound(live, f"training/outputs/{part.name}/weight", head.weight, lambda new: edit(weight=new))
+    names = list(tasks_by_name)
+    task_column.selectbox(
+        escape(part.name),
+        names,
+        names.index(current),
+        lambda name: tasks_by_name[name].title,
+        disabled=len(tasks_by_name) < 2,
+        **binding,
+    )
+    refused(binding)
+    binding = bound(live, f"training/outputs/{part.name}/weight", head.weight, lambda new: edit(weight=new))
     text = "Weight of the loss of this output in the total loss"
-    two.number_input("Weight", 0.0, 1e6, head.weight, step=None, format="%g", help=text, **made)
-    refused(made)
+    weight_column.number_input("Weight", 0.0, 1e6, head.weight, step=None, format="%g", help=text, **binding)
+    refused(binding)
     if weighs:
         _classes(live, part, head, lambda new: edit(class_weights=new))
 
@@ -117,19 +124,23 @@ def _output(live: Live, part: TargetSpec) -> None:
 def _classes(live: Live, part: TargetSpec, head: Head, edit: Callable[[Any], Edit]) -> None:
     """How much each class of a target counts."""
     weights, name = head.class_weights, f"training/outputs/{part.name}"
-    shown = ALIKE if weights is None else BALANCED if weights == BALANCED else OWN
+    current = ALIKE if weights is None else BALANCED if weights == BALANCED else OWN
     begin: dict[str, Any] = {ALIKE: None, BALANCED: BALANCED, OWN: [1.0] * len(part.classes)}
-    made = bound(live, f"{name}/weighting", shown, lambda new: edit(begin[new]), renews=True)
+    binding = bound(live, f"{name}/weighting", current, lambda new: edit(begin[new]), renews=True)
     options = list(CLASS_WEIGHTINGS)
     st.selectbox(
-        f"Class weights of {plain(part.name)}", options, options.index(shown), CLASS_WEIGHTINGS.__getitem__, **made
+        f"Class weights of {escape(part.name)}",
+        options,
+        options.index(current),
+        CLASS_WEIGHTINGS.__getitem__,
+        **binding,
     )
-    refused(made)
+    refused(binding)
     if isinstance(weights, tuple):
-        own_weights(live, f"{name}/class_weights", weights, part.classes, edit)
+        weights_input(live, f"{name}/class_weights", weights, part.classes, edit)
 
 
-def own_weights(
+def weights_input(
     live: Live, name: str, weights: tuple[float, ...], classes: tuple[str, ...], edit: Callable[[Any], Edit]
 ) -> None:
     """A weight for each class, typed with commas between them; `edit` takes a list."""
@@ -137,16 +148,16 @@ def own_weights(
 
     def typed(new: str) -> Edit:
         try:
-            found = [float(part) for part in new.split(",")]
+            weights = [float(part) for part in new.split(",")]
         except ValueError:
             raise ValueError(f"Class weights are numbers separated by commas; received {new[:60]!r}.") from None
-        return edit(found)
+        return edit(weights)
 
-    made = bound(live, name, text, typed)
-    st.text_input("Weights", text, help="One number per class, separated by commas", **made)
-    refused(made)
+    binding = bound(live, name, text, typed)
+    st.text_input("Weights", text, help="One number per class, separated by commas", **binding)
+    refused(binding)
     if classes:
-        st.caption(plain("Order of the classes: " + ", ".join(classes[:30]) + (" …" if len(classes) > 30 else "")))
+        st.caption(escape("Order of the classes: " + ", ".join(classes[:30]) + (" …" if len(classes) > 30 else "")))
 
 
 def _elsewhere(live: Live, chosen: str) -> str:
@@ -165,9 +176,9 @@ def _runs(live: Live) -> dict[str, str]:
     """The runs that may be a teacher: those of this project that have weights, then those of others that fit."""
     runs = live.store.runs(live.id, limit=SHOWN_RUNS)
     names = {f"{RUN}{run.id}": _named(run) for run in runs if _has_weights(live, run)}
-    others = (run for run in live.store.runs(limit=LOOKED_AT) if run.project_id != live.id and _fits(live, run))
+    other_runs = (run for run in live.store.runs(limit=LOOKED_AT) if run.project_id != live.id and _fits(live, run))
     projects = {row.id: row.name for row in live.store.list_projects()}
-    for run in islice(others, SHOWN_RUNS):
+    for run in islice(other_runs, SHOWN_RUNS):
         project = projects.get(run.project_id, "")
         names[f"{RUN}{run.id}"] = f"{project[:40]}: {_named(run)}" if run.title != project else _named(run)
     return names
@@ -208,7 +219,7 @@ def _teacher(live: Live) -> None:
     chosen = live.project.training.teacher
     names = {"": "Choose a run", **_runs(live)}
     names.setdefault(chosen, _elsewhere(live, chosen))
-    names = told_apart(names)
+    names = unique_labels(names)
     st.selectbox(
         "Teacher",
         list(names),

@@ -34,11 +34,11 @@ def lr_finder(live: Live) -> None:
             searches[live.id] = LearningRateRangeTest(live.project.model_dump(mode="json"))
         if search := searches.get(live.id):
             job = ask(search).job
-            st.fragment(_found, run_every=None if job.ended else REFRESH_S)(live, job, going=not job.ended)
+            st.fragment(_rates, run_every=None if job.ended else REFRESH_S)(live, job, going=not job.ended)
 
 
 @guard()
-def _found(live: Live, job: Job[Rates], *, going: bool) -> None:
+def _rates(live: Live, job: Job[Rates], *, going: bool) -> None:
     job.touch()
     if going and job.ended:
         st.rerun()  # the whole page, so that nobody looks any more

@@ -10,7 +10,7 @@ from netloom.store import Run
 from netloom.tasks import task
 from netloom.ui.components.curves.curve import PLAIN, Curves
 from netloom.ui.components.curves.plot import plot
-from netloom.ui.components.words import at, plain, told_apart
+from netloom.ui.components.words import at, escape, unique_labels
 from netloom.ui.shell import notifications, session
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.state import Query
@@ -25,7 +25,7 @@ REFRESH_S = 0.8
 def page(live: Live) -> None:
     """Everything on the train page."""
     runs.warm(live.store)
-    st.subheader(plain(live.project.name))
+    st.subheader(escape(live.project.name))
     in_background(live.analysis, "Reading the data and checking the network …")
     left, right = st.columns([1, 2.6], gap="large")
     with left:
@@ -47,10 +47,10 @@ def _runs(live: Live) -> None:
         plot(Curves(), "", list(objective.metrics.items())[:MOST_CHARTS], 1, PLAIN, "")
         return
     ids = [run.id for run in rows]
-    known = {run.id: run for run in rows}
-    labels = told_apart({run.id: run_label(run) for run in rows})
+    by_id = {run.id: run for run in rows}
+    labels = unique_labels({run.id: run_label(run) for run in rows})
     chosen = session.chosen_run() or Query.RUN.get()
-    if chosen not in known:
+    if chosen not in by_id:
         chosen = ids[0]
     choice, notice = st.columns([3, 1], vertical_alignment="bottom")  # below each other on a narrow screen
     with choice:
@@ -59,7 +59,7 @@ def _runs(live: Live) -> None:
             ids,
             index=ids.index(chosen),
             format_func=labels.__getitem__,
-            key=Key.RUNS.of(len(ids), chosen, known[chosen].state in runs.ACTIVE),
+            key=Key.RUNS.of(len(ids), chosen, by_id[chosen].state in runs.ACTIVE),
         )
     with notice:
         notifications.button(Key.NOTICE)
@@ -68,7 +68,7 @@ def _runs(live: Live) -> None:
         st.rerun()
     session.choose(live.id, picked)
     Query.RUN.set(picked)
-    run = known[picked]
+    run = by_id[picked]
     active = run.state in runs.ACTIVE
     st.fragment(run_monitor, run_every=REFRESH_S if active else None)(live, picked, "" if active else run.state)
     if not active:

@@ -28,11 +28,11 @@ SIZE = 72
 
 def prediction_history(artifacts: RunArtifacts, run_id: str) -> None:
     """The rows with what was said to them; the last epoch, unless somebody went back."""
-    found = _samples(artifacts)
-    if found is None or not found.epochs:
+    samples = _samples(artifacts)
+    if samples is None or not samples.epochs:
         st.caption("After the first epoch, this shows the predictions for a few validation rows.")
         return
-    epochs = [line["epoch"] for line in found.epochs]
+    epochs = [line["epoch"] for line in samples.epochs]
     kept = TrainState.current().epochs
     chosen = kept.get(run_id)
     at = chosen if chosen in epochs else epochs[-1]
@@ -47,24 +47,24 @@ def prediction_history(artifacts: RunArtifacts, run_id: str) -> None:
             kept[run_id] = None if value == epochs[-1] else value
 
         at = st.select_slider("After epoch", epochs, key=key, on_change=move)
-    line = found.epochs[epochs.index(at)]
-    st.html(cards(found.rows, line["said"]))
-    made = all(row.keys() == {"row", "true"} for row in found.rows)
+    line = samples.epochs[epochs.index(at)]
+    st.html(cards(samples.rows, line["said"]))
+    is_generated = all(row.keys() == {"row", "true"} for row in samples.rows)
     st.caption(
         "Generated from the same noise in every epoch."
-        if made
+        if is_generated
         else "Validation rows: the network is not trained on them. The rows stay the same during the whole run."
     )
 
 
-def cards(rows: Sequence[Mapping[str, Any]], said: Sequence[Mapping[str, Any]]) -> str:
+def cards(rows: Sequence[Mapping[str, Any]], predictions: Sequence[Mapping[str, Any]]) -> str:
     """All rows as HTML. Nothing of what they hold is read as markup."""
-    made = [_card(row, answer) for row, answer in zip(rows, said, strict=False)]
-    pictures = max((card.count("<figure") for card in made), default=0)
+    html_cards = [_card(row, answer) for row, answer in zip(rows, predictions, strict=False)]
+    pictures = max((card.count("<figure") for card in html_cards), default=0)
     wide = any("series" in row or "text" in row for row in rows)
     # Room for a text, or for the pictures beside each other.
     least = 300 if wide else max(20 + (SIZE + 8) * pictures, 190 if rows and rows[0]["true"] else 0)
-    return f'<div style="{GRID.format(least)}">{"".join(made)}</div>'
+    return f'<div style="{GRID.format(least)}">{"".join(html_cards)}</div>'
 
 
 def _card(row: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
@@ -105,12 +105,12 @@ def _is_seen(row: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
     return answer.get("text") == row["true"] or "truth" in row
 
 
-def _numbers(true: Sequence[float], said: Sequence[float]) -> str:
+def _numbers(true: Sequence[float], predicted: Sequence[float]) -> str:
     """Answers beside the truth, each with how far apart they are."""
     lines = [
-        f'<div>predicted <b style="color:{TRAIN}">{one:.4g}</b> · true {other:.4g} '
-        f'<span style="opacity:.6">({one - other:+.3g})</span></div>'
-        for one, other in zip(said[:4], true[:4], strict=False)
+        f'<div>predicted <b style="color:{TRAIN}">{value:.4g}</b> · true {other:.4g} '
+        f'<span style="opacity:.6">({value - other:+.3g})</span></div>'
+        for value, other in zip(predicted[:4], true[:4], strict=False)
     ]
     return "".join(lines)
 
@@ -131,9 +131,9 @@ def _classes(value: Mapping[str, Any], title: str) -> str:
 def _image(pixels: np.ndarray, title: str) -> str:
     from PIL import Image
 
-    shown = pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    image = pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
     file = io.BytesIO()
-    Image.fromarray(shown).save(file, "PNG", compress_level=1)
+    Image.fromarray(image).save(file, "PNG", compress_level=1)
     data = base64.b64encode(file.getvalue()).decode()
     return (
         f'<figure style="margin:0"><img src="data:image/png;base64,{data}" alt="{title}" width="{SIZE}" '
@@ -142,9 +142,9 @@ def _image(pixels: np.ndarray, title: str) -> str:
     )
 
 
-def _series(given: Sequence[Sequence[float]], said: Any) -> str:
+def _series(inputs: Sequence[Sequence[float]], predicted: Any) -> str:
     """A series (T, channels), and what was given back, in one small picture."""
-    both = [np.asarray(values, dtype=np.float64) for values in (given, said) if values is not None]
+    both = [np.asarray(values, dtype=np.float64) for values in (inputs, predicted) if values is not None]
     low, high = min(float(one.min()) for one in both), max(float(one.max()) for one in both)
     span = (high - low) or 1.0
     drawn = []

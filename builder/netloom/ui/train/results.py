@@ -26,7 +26,7 @@ from netloom.ui.components.charts import confusion_chart, residual_charts, serie
 from netloom.ui.components.example_panels import embedding_chart, painted, panels, samples, separation_charts, tagged
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.tabs import tabs
-from netloom.ui.components.words import plain
+from netloom.ui.components.words import escape
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
@@ -51,124 +51,132 @@ LIKENESS = "likeness"
 def results(live: Live, run: Run) -> None:
     """Test metrics, mistakes and downloads of a run that has ended."""
     try:
-        found = runs.evaluation(live.store, run.id)
+        evaluation = runs.evaluation(live.store, run.id)
     except training.CheckpointError as error:
         show_error(error)
         return
-    if found is None:
+    if evaluation is None:
         if run.state in ("finished", "stopped"):
             st.caption("This run ended before it was evaluated. Resume it to continue.")
         return
-    st.markdown("### Test episodes" if found.episodes else "### Test metrics")
-    _metrics(found, run)
-    score_caveats(found.caveats)
+    st.markdown("### Test episodes" if evaluation.episodes else "### Test metrics")
+    _metrics(evaluation, run)
+    score_caveats(evaluation.caveats)
     for change in changes_of(run):
         st.caption(change.sentence())
-    if found.episodes:
-        _acted(live, run, found, found.episodes)
+    if evaluation.episodes:
+        _acted(live, run, evaluation, evaluation.episodes)
         return
-    st.caption(f"{found.rows:,} test rows, which were not used for training or for selecting the best weights.")
+    st.caption(f"{evaluation.rows:,} test rows, which were not used for training or for selecting the best weights.")
     tabs(
         {
-            "Metrics": lambda: _detail(found),
-            "Worst examples": lambda: _worst(live, run, found),
+            "Metrics": lambda: _detail(evaluation),
+            "Worst examples": lambda: _worst(live, run, evaluation),
             "Export": lambda: take_away(live, run),
         },
         Key.RESULTS.of(run.id),
     )
 
 
-def _metrics(found: Evaluation, run: Run | None = None) -> None:
+def _metrics(evaluation: Evaluation, run: Run | None = None) -> None:
     """Metrics side by side, each with its confidence interval and with what a trivial predictor reaches.
 
     Metrics of several outputs are shown with each output; only the loss belongs to all of them.
     """
-    names = list(found.metrics) if found.outputs is None else ["loss"]
+    names = list(evaluation.metrics) if evaluation.outputs is None else ["loss"]
     with st.container(horizontal=True, gap="small"):
         for name in names:
-            title, text = measured(name, found.metrics[name], run)
+            title, text = measured(name, evaluation.metrics[name], run)
             with st.container(border=True, width=METRIC_WIDTH, gap=None):
                 st.metric(title, text, help=metric(name).help or None)
-                if lines := _beside(found, name):
+                if lines := _beside(evaluation, name):
                     st.caption("  \n".join(lines))
-    if found.reference is not None:
+    if evaluation.reference is not None:
         st.caption(REFERENCE_HELP)
 
 
-def _beside(found: Evaluation, name: str) -> list[str]:
+def _beside(evaluation: Evaluation, name: str) -> list[str]:
     """The interval of a metric and the reference to beat, as far as they are known."""
     style = metric(name).form.replace(".4g", ".3g")  # so that both ends fit beside each other
     lines = []
-    if name in found.intervals:
-        low, high = found.intervals[name]
+    if name in evaluation.intervals:
+        low, high = evaluation.intervals[name]
         lines.append(f"95% CI {style.format(low)} – {style.format(high)}")
-    if found.reference is not None and name in found.reference.metrics:
-        lines.append(f"{found.reference.title}: {style.format(found.reference.metrics[name])}")
+    if evaluation.reference is not None and name in evaluation.reference.metrics:
+        lines.append(f"{evaluation.reference.title}: {style.format(evaluation.reference.metrics[name])}")
     return lines
 
 
 def measured(name: str, value: float, run: Run | None = None) -> tuple[str, str]:
     """What a measure is called, and its number; of one of several outputs, that output stands behind it. An accuracy
     of tokens, say, is called as it is on the curves of its run."""
-    found, (measure, _, part) = metric(name), name.partition(" (")
+    declared, (measure, _, part) = metric(name), name.partition(" (")
     on_curves = str(run.summary.get("titles", {}).get(measure, "")) if run else ""
     if not on_curves.endswith(" accuracy"):
-        return found.title, found.written(value)
-    return f"{on_curves} ({part}" if part else on_curves, found.written(value)
+        return declared.title, declared.written(value)
+    return f"{on_curves} ({part}" if part else on_curves, declared.written(value)
 
 
-def _acted(live: Live, run: Run, found: Evaluation, played: PlayedEpisodes) -> None:
+def _acted(live: Live, run: Run, evaluation: Evaluation, played: PlayedEpisodes) -> None:
     """The episodes of an agent, and downloads."""
     st.caption(
-        f"Means over {found.rows} episodes whose start states were not used for training or for selecting the best "
+        f"Means over {evaluation.rows} episodes whose start states were not used for training or "
+        "for selecting the best "
         "weights. The agent takes the best action at every step. Random: the same start states, with random actions."
     )
     tabs({"Episodes": lambda: episodes(played, run.id), "Export": lambda: take_away(live, run)}, f"results {run.id}")
 
 
-def _detail(found: Evaluation, name: str = "") -> None:
+def _detail(evaluation: Evaluation, name: str = "") -> None:
     """The charts of an evaluation; `name` tells those of several outputs apart."""
-    for part in found.outputs or ():
-        _output(found, part)
-    if found.outputs is not None:
+    for part in evaluation.outputs or ():
+        _output(evaluation, part)
+    if evaluation.outputs is not None:
         return
-    if found.confusion is not None and found.report is not None:
+    if evaluation.confusion is not None and evaluation.report is not None:
         # Side by side where there is room for both, else below each other.
         with st.container(horizontal=True):
-            chart = confusion_chart(found.confusion, found.classes)
+            chart = confusion_chart(evaluation.confusion, evaluation.classes)
             st.plotly_chart(chart, width=CONFUSION_WIDTH, key=Key.CONFUSION.of(name))
-            _report(st.container(width=REPORT_WIDTH), found.report)
-    elif found.report is not None:
-        _report(st.container(), found.report)
-    if found.parts_report is not None:
-        _report(st.container(), found.parts_report)
-    if found.residuals is not None:
+            _report(st.container(width=REPORT_WIDTH), evaluation.report)
+    elif evaluation.report is not None:
+        _report(st.container(), evaluation.report)
+    if evaluation.parts_report is not None:
+        _report(st.container(), evaluation.parts_report)
+    if evaluation.residuals is not None:
         with st.container(horizontal=True):
-            for place, chart in enumerate(residual_charts(found.residuals["target"], found.residuals["predicted"])):
+            for place, chart in enumerate(
+                residual_charts(evaluation.residuals["target"], evaluation.residuals["predicted"])
+            ):
                 st.plotly_chart(chart, width=RESIDUALS_WIDTH, key=Key.RESIDUALS.of(place, name))
-    if found.separation is not None:
-        separation_charts(found.separation, name)
-    if found.embedding is not None:
-        st.plotly_chart(embedding_chart(found.embedding), width="stretch", key=Key.EMBEDDING.of(name))
+    if evaluation.separation is not None:
+        separation_charts(evaluation.separation, name)
+    if evaluation.embedding is not None:
+        st.plotly_chart(embedding_chart(evaluation.embedding), width="stretch", key=Key.EMBEDDING.of(name))
         return
-    if found.samples:
-        samples(found.samples, judged=LIKENESS in found.metrics)
-    if found.panels:
-        panels(found.panels, found.classes)
-    if found.samples:
+    if evaluation.samples:
+        samples(evaluation.samples, judged=LIKENESS in evaluation.metrics)
+    if evaluation.panels:
+        panels(evaluation.panels, evaluation.classes)
+    if evaluation.samples:
         return
-    if found.confusion is None and found.residuals is None and not found.panels and found.report is None:
+    if (
+        evaluation.confusion is None
+        and evaluation.residuals is None
+        and not evaluation.panels
+        and evaluation.report is None
+    ):
         st.caption("A language model has no confusion matrix. The next tab shows the passages with the greatest loss.")
 
 
-def _output(found: Evaluation, part: OutputEvaluation) -> None:
+def _output(evaluation: Evaluation, part: OutputEvaluation) -> None:
     """How one of several outputs does by itself."""
-    st.markdown(f"#### {plain(part['name'])}")
+    st.markdown(f"#### {escape(part['name'])}")
     st.caption(f"{part['objective']} · weight {part['weight']:g} in the loss")
-    _metrics(_of_output(found, part))
-    alone = Evaluation(
-        split=found.split,
-        rows=found.rows,
+    _metrics(_of_output(evaluation, part))
+    single = Evaluation(
+        split=evaluation.split,
+        rows=evaluation.rows,
         metrics=part["metrics"],
         classes=part["classes"],
         confusion=part["confusion"],
@@ -176,28 +184,28 @@ def _output(found: Evaluation, part: OutputEvaluation) -> None:
         residuals=part["residuals"],
         separation=part["separation"],
     )
-    _detail(alone, part["name"])
+    _detail(single, part["name"])
 
 
-def _of_output(found: Evaluation, part: OutputEvaluation) -> Evaluation:
+def _of_output(evaluation: Evaluation, part: OutputEvaluation) -> Evaluation:
     """The metrics of one of several outputs, by their own names."""
-    reference, end = found.reference, f" ({part['name']})"
-    intervals = {name.removesuffix(end): value for name, value in found.intervals.items() if name.endswith(end)}
+    reference, end = evaluation.reference, f" ({part['name']})"
+    intervals = {name.removesuffix(end): value for name, value in evaluation.intervals.items() if name.endswith(end)}
     if reference is not None:
         metrics = {name.removesuffix(end): value for name, value in reference.metrics.items() if name.endswith(end)}
         reference = Reference(reference.title, metrics)
-    return Evaluation(found.split, found.rows, part["metrics"], reference=reference, intervals=intervals)
+    return Evaluation(evaluation.split, evaluation.rows, part["metrics"], reference=reference, intervals=intervals)
 
 
 def _report(place: DeltaGenerator, lines: list[ScoreRow]) -> None:
     """The scores of each class."""
     # So narrow that no column is cut off beside the confusion.
     share = st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f", width=84)
-    shown = [{heading(name): value for name, value in line.items()} for line in lines]
+    rows = [{heading(name): value for name, value in line.items()} for line in lines]
     number = st.column_config.NumberColumn(format="%.4g")
     columns = {**dict.fromkeys(SHARES, share), **dict.fromkeys(("rmse", "mae", "r2"), number)}
     columns["examples"] = st.column_config.NumberColumn(width=72)
-    place.dataframe(shown, hide_index=True, column_config={heading(name): made for name, made in columns.items()})
+    place.dataframe(rows, hide_index=True, column_config={heading(name): config for name, config in columns.items()})
 
 
 def heading(name: str) -> str:
@@ -205,37 +213,39 @@ def heading(name: str) -> str:
     return HEADINGS.get(name) or metric(name).title
 
 
-def _worst(live: Live, run: Run, found: Evaluation) -> None:
+def _worst(live: Live, run: Run, evaluation: Evaluation) -> None:
     try:
         choice = live.store.artifacts(run.id).project().data
         data = in_background(partial(prepare, choice, live.store.home), "Reading the data …")
     except DataError as error:
         show_error(error)
         return
-    if not found.worst:
-        made = "Generated examples have no true answer, so there are no worst examples."
+    if not evaluation.worst:
+        generated = "Generated examples have no true answer, so there are no worst examples."
         none = "This task has no single true answer per row, so there are no worst examples."
-        st.caption(made if LIKENESS in found.metrics else none)
+        st.caption(generated if LIKENESS in evaluation.metrics else none)
         return
     columns = st.columns(5)
-    for place, worst in enumerate(found.worst):
+    for place, worst in enumerate(evaluation.worst):
         with columns[place % 5], st.container(border=True):
             show_example(data.example(worst.row), small=True)
             sure = f" ({worst.confidence:.0%})" if worst.confidence is not None else ""
-            truth, said = plain(worst.target[:60]), plain(worst.predicted[:60])
+            truth, predicted = escape(worst.target[:60]), escape(worst.predicted[:60])
             # What gives back what comes in says nothing about its class: there is only how wrong it is.
-            told = (
-                f"{truth} · **{said}**" if "explained" in found.metrics else f"true **{truth}** · predicted **{said}**"
+            comparison = (
+                f"{truth} · **{predicted}**"
+                if "explained" in evaluation.metrics
+                else f"true **{truth}** · predicted **{predicted}**"
             )
-            st.caption(f"Row {worst.row} · {told}{sure}")
+            st.caption(f"Row {worst.row} · {comparison}{sure}")
 
 
 def show_example(example: Example, *, small: bool = False) -> None:
     """A row of data as people see it."""
     if example.mask is not None:
-        one, two = st.columns(2)
-        one.image(enlarged(example.image), width="stretch")
-        two.image(enlarged(painted(example.mask)), width="stretch")
+        image_column, mask_column = st.columns(2)
+        image_column.image(enlarged(example.image), width="stretch")
+        mask_column.image(enlarged(painted(example.mask)), width="stretch")
     elif len(example.images) > 1:
         for column, image in zip(st.columns(len(example.images)), example.images.values(), strict=True):
             column.image(enlarged(image), width="stretch")
@@ -244,7 +254,7 @@ def show_example(example: Example, *, small: bool = False) -> None:
     elif example.tags:
         tagged(example.tokens, example.tags)
     elif example.text:
-        st.markdown(plain(example.text[:160] if small else example.text))
+        st.markdown(escape(example.text[:160] if small else example.text))
     elif example.series is not None:
         st.plotly_chart(
             series_chart(example.series, small),
@@ -254,8 +264,8 @@ def show_example(example: Example, *, small: bool = False) -> None:
         )
     if example.columns:
         items = list(example.columns.items())
-        shown = items[:5] if small else items
-        st.dataframe([{"column": name, "value": _cell(value)} for name, value in shown], hide_index=True)
+        visible = items[:5] if small else items
+        st.dataframe([{"column": name, "value": _cell(value)} for name, value in visible], hide_index=True)
 
 
 def _cell(value: Any) -> str:
@@ -268,39 +278,41 @@ def take_away(live: Live, run: Run) -> None:
 
     artifacts = live.store.artifacts(run.id)
     # What holds everything comes first, then what holds a network, then what shows it.
-    known = sorted(export.export_formats(), key=lambda kind: (kind.name != "bundle", kind.tolerance is None))
+    formats = sorted(export.export_formats(), key=lambda kind: (kind.name != "bundle", kind.tolerance is None))
     place = st.radio(
         "Format",
-        range(len(known)),
-        format_func=lambda number: known[number].title,
-        captions=[kind.summary for kind in known],
+        range(len(formats)),
+        format_func=lambda number: formats[number].title,
+        captions=[kind.summary for kind in formats],
         key=Key.FORMAT.of(run.id),
     )
-    kind = known[place]
+    kind = formats[place]
     button = "Build zip" if kind.suffix.endswith(".zip") else "Build file"
     state = TrainState.current()
     if st.button(button, icon=":material/folder_zip:", key=Key.BUILD.of(run.id)):
         state.built = None
         try:
             weights = RunWeights(run.id, "", artifacts.weights_written_at())
-            made = computed(Export(weights, kind.name), "Building the file and comparing its outputs with the app's …")
-            file = artifacts.export_file(made.stored).read_bytes()
-            state.built = BuiltFile(run.id, kind.name, file, made.name, made.verdict)
+            exported = computed(
+                Export(weights, kind.name), "Building the file and comparing its outputs with the app's …"
+            )
+            file = artifacts.export_file(exported.stored).read_bytes()
+            state.built = BuiltFile(run.id, kind.name, file, exported.name, exported.verdict)
         except (DataError, CheckpointError, JobError, export.ExportError, OSError) as error:
             show_error(f"The export failed: {error}")
     built = state.built
     if built is not None and (built.run_id, built.format) == (run.id, kind.name):
         file, name, verdict = built.content, built.name, built.verdict
-        whole = kind.name == "bundle"
+        is_bundle = kind.name == "bundle"
         st.download_button(
-            "Download zip (source, weights, prediction script)" if whole else f"Download {name}",
+            "Download zip (source, weights, prediction script)" if is_bundle else f"Download {name}",
             file,
             name,
             kind.media_type,
             type="primary",
             icon=":material/download:",
         )
-        st.caption(plain(verdict))
+        st.caption(escape(verdict))
     source = artifacts.source()
     with st.expander("Source code of the trained model"):
         st.code(source, language="python")
@@ -314,8 +326,8 @@ def preview(data: Prepared, rows: int = 8) -> None:
             example = data.example(row)
             show_example(example, small=True)
             # Tags stand at their words, where they can be read.
-            said = "" if example.tags else f" · {plain(data.schema.target.name)}: **{plain(example.target[:80])}**"
-            st.caption(f"Row {row}{said}")
+            target = "" if example.tags else f" · {escape(data.schema.target.name)}: **{escape(example.target[:80])}**"
+            st.caption(f"Row {row}{target}")
 
 
 def varied(data: Prepared, count: int) -> list[int]:
@@ -328,5 +340,5 @@ def varied(data: Prepared, count: int) -> list[int]:
     firsts: list[int] = []
     if data.schema.target.type.is_class:
         firsts = sorted(np.unique(data.target.numpy(), return_index=True)[1].tolist())[:count]
-    rest = (row for row in range(min(2 * count, len(data.target))) if row not in set(firsts))
-    return sorted([*firsts, *itertools.islice(rest, count - len(firsts))])
+    others = (row for row in range(min(2 * count, len(data.target))) if row not in set(firsts))
+    return sorted([*firsts, *itertools.islice(others, count - len(firsts))])

@@ -28,22 +28,22 @@ def rl_form(live: Live) -> None:
 def _setting(live: Live, name: str) -> None:
     field = Agent.model_fields[name]
     title, text, value = field.title or name, field.description, getattr(live.project.training.agent, name)
-    made = bound(live, f"training/agent/{name}", value, lambda new: _edit(live, name, new))
+    binding = bound(live, f"training/agent/{name}", value, lambda new: _edit(live, name, new))
     if isinstance(value, bool):
-        st.toggle(title, value, help=text, **made)
+        st.toggle(title, value, help=text, **binding)
         return
     low, high = _bounds(name)
     if isinstance(value, int):
-        st.number_input(title, int(low), int(high), value, step=1, help=text, **made)
+        st.number_input(title, int(low), int(high), value, step=1, help=text, **binding)
     else:
-        st.number_input(title, low, high, value, step=None, format="%g", help=text, **made)
-    refused(made)
+        st.number_input(title, low, high, value, step=None, format="%g", help=text, **binding)
+    refused(binding)
 
 
 def _bounds(name: str) -> tuple[float, float]:
-    found = next(item for item in form(Agent) if item.name == name)
-    low = float(found.minimum or 0.0)
-    return low, float(found.maximum if found.maximum is not None else 1e9)
+    form_field = next(item for item in form(Agent) if item.name == name)
+    low = float(form_field.minimum or 0.0)
+    return low, float(form_field.maximum if form_field.maximum is not None else 1e9)
 
 
 def _edit(live: Live, name: str, value: Any) -> dict[str, Any]:

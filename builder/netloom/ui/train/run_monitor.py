@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import time
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 import streamlit as st
@@ -22,7 +22,7 @@ from netloom.tasks import Task, task
 from netloom.ui.components.curves.curve import Curves, choose_view, download, extend, sparkline
 from netloom.ui.components.curves.plot import plot
 from netloom.ui.components.tabs import tabs
-from netloom.ui.components.words import count, plain
+from netloom.ui.components.words import count, escape
 from netloom.ui.runs import run_actions
 from netloom.ui.shell import identity, session
 from netloom.ui.shell.errors import guard, show_error
@@ -82,7 +82,7 @@ def _above(live: Live, run: Run, active: bool) -> None:
     st.progress(min(done, 1.0), _progress(run, live))
     _facts(run)
     failed = run.state == "failed"  # its reason says already what ended it
-    alerts([one for one in run.summary.get("warnings", []) if not (failed and one["severity"] == "error")])
+    alerts([warning for warning in run.summary.get("warnings", []) if not (failed and warning["severity"] == "error")])
 
 
 def _progress(run: Run, live: Live) -> str:
@@ -112,25 +112,27 @@ def _left(facts: RunSummary) -> str:
 def _controls(live: Live, run: Run) -> None:
     """What can be asked of a run. By callbacks: they count even where the page is just being drawn anew."""
     store = live.store
-    one, two, three = st.columns(3)
-    asked: dict[str, Any] = {"args": (store, run.id), "width": "stretch"}
+    first_column, second_column, third_column = st.columns(3)
+    widget: dict[str, Any] = {"args": (store, run.id), "width": "stretch"}
     if run.state in ("running", "queued"):
-        one.button("Pause", icon=":material/pause:", key=Key.PAUSE, on_click=runs.pause, **asked)
+        first_column.button("Pause", icon=":material/pause:", key=Key.PAUSE, on_click=runs.pause, **widget)
     elif run.state == "paused":
-        one.button("Resume", icon=":material/play_arrow:", key=Key.CONTINUE, on_click=runs.proceed, **asked)
+        first_column.button("Resume", icon=":material/play_arrow:", key=Key.CONTINUE, on_click=runs.proceed, **widget)
     if run.state in ("waiting", "running", "queued", "paused"):
-        two.button("Stop", icon=":material/stop:", key=Key.STOP, on_click=runs.stop, **asked)
+        second_column.button("Stop", icon=":material/stop:", key=Key.STOP, on_click=runs.stop, **widget)
         if run.state != "waiting":
             text = "Change the learning rate or its schedule"
-            with three.popover("Learning rate", icon=":material/speed:", help=text, width="stretch", key=Key.RATE):
+            with third_column.popover(
+                "Learning rate", icon=":material/speed:", help=text, width="stretch", key=Key.RATE
+            ):
                 _change_rate(live, run)
     elif run.state != "stopping":
-        with one:
+        with first_column:
             _after(live, run)
-        with two:
+        with second_column:
             _further(live, run)
         # By its key: the one for the rate stood here and may be open, and what it offers must not come to mean this.
-        with three.popover("Delete", icon=":material/delete:", width="stretch", key=Key.DELETE):
+        with third_column.popover("Delete", icon=":material/delete:", width="stretch", key=Key.DELETE):
             if run_actions.delete(store, run):
                 session.choose(live.id)
                 st.rerun(scope="app")
@@ -178,15 +180,15 @@ def _refusal(run_id: str) -> str:
 
 
 def _change_rate(live: Live, run: Run) -> None:
-    known = training.SCHEDULES
+    schedules = training.SCHEDULES
     now = run.summary.get("schedule") or getattr(document(live.store, run.id), "training", Training()).schedule
-    names = list(known)
-    wanted = st.selectbox(
-        "Schedule", names, names.index(now), lambda name: known[name].title, key=Key.SCHEDULE.of(run.id, now)
+    names = list(schedules)
+    schedule = st.selectbox(
+        "Schedule", names, names.index(now), lambda name: schedules[name].title, key=Key.SCHEDULE.of(run.id, now)
     )
-    if wanted != now and st.button("Apply schedule", key=Key.SCHEDULE_SET.of(run.id)):
-        runs.set_schedule(live.store, run.id, wanted)
-        st.toast(f"Schedule set to {known[wanted].title.lower()} from the next step.")
+    if schedule != now and st.button("Apply schedule", key=Key.SCHEDULE_SET.of(run.id)):
+        runs.set_schedule(live.store, run.id, schedule)
+        st.toast(f"Schedule set to {schedules[schedule].title.lower()} from the next step.")
     typed = st.text_input("New learning rate", placeholder="0.0005", key=Key.RATE.of(run.id))
     if st.button("Apply", key=Key.RATE_SET.of(run.id)) and typed:
         try:
@@ -194,8 +196,8 @@ def _change_rate(live: Live, run: Run) -> None:
             st.toast(f"Learning rate set to {float(typed):g} from the next step.")
         except ValueError:
             # A toast, as the next look would take away what stands on the page.
-            said = f"The learning rate must be a number above 0 and at most 10; received {plain(typed[:30])}."
-            st.toast(said, icon=":material/error:")
+            message = f"The learning rate must be a number above 0 and at most 10; received {escape(typed[:30])}."
+            st.toast(message, icon=":material/error:")
 
 
 def _facts(run: Run) -> None:
@@ -223,7 +225,7 @@ def _facts(run: Run) -> None:
         now = f" · now {rate:.3g}" if run.state in runs.ACTIVE and rate not in (None, chosen) else ""
         values.append(("Learning rate", f"{chosen:g}{now}"))
     for sentence in facts.get("notes", []):  # on how it is carried out, such as whether it was compiled
-        st.caption(plain(sentence))
+        st.caption(escape(sentence))
     speeds = facts.get("speeds", [])
     drawn = sparkline(speeds, "Throughput over time") if run.state in runs.ACTIVE and len(speeds) > 2 else ""
     st.html(_cells(values, {"Throughput": drawn}))
@@ -245,8 +247,8 @@ def _cells(values: Sequence[tuple[str, str]], beside: Mapping[str, str]) -> str:
     """Facts side by side, each under its name, in places that stay the same however long a number is. What stands
     `beside` a name is a picture."""
     cells = [
-        f'<div><div style="{NAME}">{escape(name)} {beside.get(name, "")}</div>'
-        f'<div style="{VALUE}">{escape(value)}</div></div>'
+        f'<div><div style="{NAME}">{html.escape(name)} {beside.get(name, "")}</div>'
+        f'<div style="{VALUE}">{html.escape(value)}</div></div>'
         for name, value in values
     ]
     return f'<div style="{CELLS}">{"".join(cells)}</div>'
@@ -256,13 +258,13 @@ def _charts(live: Live, run: Run) -> None:
     """The curves first; what goes on in the layers, and what the network says, where somebody asks for it."""
     artifacts = live.store.artifacts(run.id)
     per_epoch = run.summary.get("steps_per_epoch") or 1
-    shown: dict[str, Callable[[], None]] = {
+    tabs_: dict[str, Callable[[], None]] = {
         "Curves": lambda: _curves(live, run, per_epoch),
         "Layers": lambda: layer_statistics(artifacts, run.id, per_epoch),
     }
     if _task(run).explainable_prediction:
-        shown["Predictions"] = lambda: prediction_history(artifacts, run.id)
-    tabs(shown, Key.WATCHED.of(run.id))
+        tabs_["Predictions"] = lambda: prediction_history(artifacts, run.id)
+    tabs(tabs_, Key.WATCHED.of(run.id))
 
 
 def _task(run: Run) -> Task:
@@ -270,39 +272,39 @@ def _task(run: Run) -> Task:
 
 
 def _curves(live: Live, run: Run, per_epoch: int) -> None:
-    found = _points(live, run)
-    if not found and run.state in ("queued", "running"):
-        found, run = _first(live, run)
+    curves = _points(live, run)
+    if not curves and run.state in ("queued", "running"):
+        curves, run = _first(live, run)
     with st.container(horizontal=True, horizontal_alignment="right"):
         view = choose_view(run.id)
-        download(found, run.id)
-    measures, scale = _measures(run, found), _task(run).scale
+        download(curves, run.id)
+    measures, scale = _measures(run, curves), _task(run).scale
     if scale and any(name.startswith("mae") for name, _ in measures):
         frozen = document(live.store, run.id)
         plain_target = frozen is not None and frozen.data.prepare != "standardize"
         st.caption("Curves and metrics are in the unit of the target." if plain_target else scale)
-    said = (
+    message = (
         "The first points appear in a moment." if run.state in runs.ACTIVE else "The run ended before the first points."
     )
-    plot(found, f"{run.id} {run.started_at}", measures, per_epoch, view, said, changes_of(run))
+    plot(curves, f"{run.id} {run.started_at}", measures, per_epoch, view, message, changes_of(run))
 
 
-def _measures(run: Run, found: Curves) -> list[tuple[str, str]]:
+def _measures(run: Run, curves: Curves) -> list[tuple[str, str]]:
     """What has a chart (name, title). Until something was measured it is what will be, so that no chart moves later."""
     titles = list((run.summary.get("titles") or _task(run).metrics).items())
-    if any(split == "validation" for split, _ in found):
-        measured = {name for _, name in found}
+    if any(split == "validation" for split, _ in curves):
+        measured = {name for _, name in curves}
         titles = [(name, title) for name, title in titles if name in measured] or titles
     return titles[:MOST_CHARTS]
 
 
 def _first(live: Live, run: Run) -> tuple[Curves, Run]:
     """The first points, waited for a moment, so that they are drawn as they come and not with the next look."""
-    until, found = time.monotonic() + FIRST_S, Curves()
-    while not found and time.monotonic() < until:
+    until, curves = time.monotonic() + FIRST_S, Curves()
+    while not curves and time.monotonic() < until:
         time.sleep(0.05)
-        found = _points(live, run)
-    return found, live.store.run(run.id)
+        curves = _points(live, run)
+    return curves, live.store.run(run.id)
 
 
 def _points(live: Live, run: Run) -> Curves:

@@ -45,15 +45,15 @@ def training_form(live: Live) -> None:
         choose_data(live, "training/data")
         preparation(live)
         data_caveats(live, "train")
-        choose(live, "objective", {name: found.title for name, found in tasks().items()}, renews=True)
+        choose(live, "objective", {name: described.title for name, described in tasks().items()}, renews=True)
         start_from(live)
         chosen = OPTIMIZERS[live.project.training.optimizer]
         text = f"{chosen.help}. Typical learning rate: {chosen.rate:g}"
         choose(live, "optimizer", {name: item.title for name, item in OPTIMIZERS.items()}, renews=True, help=text)
-        one, two = st.columns(2)
-        with one:
+        epochs_column, batch_column = st.columns(2)
+        with epochs_column:
             field(live, "epochs")
-        with two:
+        with batch_column:
             field(live, "batch_size")
         field(live, "learning_rate", step=0.0005)
         rl_form(live)
@@ -65,9 +65,9 @@ def training_form(live: Live) -> None:
         data = live.schema()
         if data:
             acts = data.target.kind == "action"
-            said = "the agent learns from its own actions; the rows only show its observations." if acts else (
+            note = "the agent learns from its own actions; the rows only show its observations." if acts else (
                 "the test rows are never used for training.")  # fmt: skip
-            st.caption(f"{data.rows:,} rows · {said}")
+            st.caption(f"{data.rows:,} rows · {note}")
             augmentation_note(live)
     lr_finder(live)
     advanced_settings(live)
@@ -100,10 +100,10 @@ def _misfits(live: Live) -> list[str]:
         return []
     device = "cuda" if training.device == "cuda" or (training.device == "auto" and _has_gpu()) else "cpu"
     nodes = live.project.main_network.nodes
-    known = [f"{path}." for path in training.layer_rates if path.partition(".")[0] in nodes]
-    found = live.schema()
-    told = objective.described(training, found) if found is not None else objective
-    return preflight_problems(training, told, found, known or ["none"], device)
+    rate_prefixes = [f"{path}." for path in training.layer_rates if path.partition(".")[0] in nodes]
+    schema = live.schema()
+    described = objective.described(training, schema) if schema is not None else objective
+    return preflight_problems(training, described, schema, rate_prefixes or ["none"], device)
 
 
 def _has_gpu() -> bool:
@@ -115,10 +115,10 @@ def _has_gpu() -> bool:
 def _start(live: Live, analysis: Analysis) -> None:
     data = bool(live.project.data.dataset) and not live.data_problem()
     ready = fits(live, analysis) and not analysis.errors and data and not _misfits(live)
-    made: dict[str, Any] = {"width": "stretch", "disabled": not ready}
-    if st.button("Start training", type="primary", icon=":material/play_arrow:", **made):
+    widget: dict[str, Any] = {"width": "stretch", "disabled": not ready}
+    if st.button("Start training", type="primary", icon=":material/play_arrow:", **widget):
         _begin(live, live.project)
-    if live.project.training.start and st.button("Evaluate only", icon=":material/speed:", help=EVALUATE, **made):
+    if live.project.training.start and st.button("Evaluate only", icon=":material/speed:", help=EVALUATE, **widget):
         training = live.project.training.model_copy(update={"epochs": 0})
         _begin(live, live.project.model_copy(update={"training": training}))
     if not live.project.data.dataset:

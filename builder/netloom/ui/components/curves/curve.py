@@ -34,12 +34,12 @@ Curves = dict[tuple[str, str], Curve]
 PLAIN = View()
 
 
-def extend(found: Curves, points: Points) -> None:
+def extend(curves: Curves, points: Points) -> None:
     """Add points to curves."""
     for step, split, name, value, at in zip(
         points.step, points.split, points.name, points.value, points.at, strict=True
     ):
-        curve = found.setdefault((split, name), Curve())
+        curve = curves.setdefault((split, name), Curve())
         curve.steps.append(step)
         curve.values.append(value)
         curve.at.append(at)
@@ -48,24 +48,24 @@ def extend(found: Curves, points: Points) -> None:
 def choose_view(run_id: str) -> View:
     """The settings of the curves, in a small menu; they stay with this tab of the browser."""
     state = CurvesState.current()
-    kept = state.view
+    stored = state.view
     with st.popover("View", icon=":material/tune:", help="Axes and smoothing"):
-        x = st.segmented_control("Along", AXES, default=kept.x, key=Key.CURVE_X.of(run_id)) or kept.x
-        smoothing = st.slider("Smoothing", 0.0, 0.98, kept.smoothing, 0.02, key=Key.CURVE_SMOOTHING.of(run_id))
-        log_y = st.toggle("Logarithmic values", kept.log_y, key=Key.CURVE_LOG_Y.of(run_id))
-        log_x = st.toggle("Logarithmic along", kept.log_x, key=Key.CURVE_LOG_X.of(run_id))
+        x = st.segmented_control("Along", AXES, default=stored.x, key=Key.CURVE_X.of(run_id)) or stored.x
+        smoothing = st.slider("Smoothing", 0.0, 0.98, stored.smoothing, 0.02, key=Key.CURVE_SMOOTHING.of(run_id))
+        log_y = st.toggle("Logarithmic values", stored.log_y, key=Key.CURVE_LOG_Y.of(run_id))
+        log_x = st.toggle("Logarithmic along", stored.log_x, key=Key.CURVE_LOG_X.of(run_id))
     view = View(x, smoothing, log_x, log_y)
     state.view = view
     return view
 
 
-def table(found: Curves) -> str:
+def table(curves: Curves) -> str:
     """All points as CSV, split and measure by split and measure."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["split", "measure", "step", "seconds", "value"])
-    began = min((curve.at[0] for curve in found.values() if curve.at), default=0.0)
-    for (split, name), curve in found.items():
+    began = min((curve.at[0] for curve in curves.values() if curve.at), default=0.0)
+    for (split, name), curve in curves.items():
         for step, at, value in zip(curve.steps, curve.at, curve.values, strict=True):
             writer.writerow([split, name, step, f"{at - began:.3f}", repr(value)])
     return text.getvalue()
@@ -85,15 +85,15 @@ def drawing(shapes: str, width: int, height: int, text: str, style: str = "") ->
     from html import escape
 
     box = f'viewBox="0 0 {width} {height}" preserveAspectRatio="none"'
-    whole = f'<svg xmlns="http://www.w3.org/2000/svg" {box}>{shapes}</svg>'
-    data = base64.b64encode(whole.encode()).decode()
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {box}>{shapes}</svg>'
+    data = base64.b64encode(svg.encode()).decode()
     size = f'width="{width}" height="{height}" style="display:block;{style}"'
     return f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(text)}" {size}>'
 
 
-def download(found: Curves, run_id: str) -> None:
+def download(curves: Curves, run_id: str) -> None:
     """The points as a file, which is written when it is asked for."""
     arguments: dict[str, Any] = {"on_click": "ignore", "key": Key.CURVE_CSV.of(run_id), "help": "All points as a table"}
     st.download_button(
-        "CSV", lambda: table(found), f"curves-{run_id[:8]}.csv", "text/csv", icon=":material/download:", **arguments
+        "CSV", lambda: table(curves), f"curves-{run_id[:8]}.csv", "text/csv", icon=":material/download:", **arguments
     )

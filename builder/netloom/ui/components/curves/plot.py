@@ -23,7 +23,7 @@ HTML = '<div class="curves" data-part="curves"></div>'
 
 
 def plot(
-    found: Curves,
+    curves: Curves,
     run: str,
     charts: Sequence[tuple[str, str]],
     steps_per_epoch: int,
@@ -39,35 +39,35 @@ def plot(
     """
     data = {
         "run": run,
-        "charts": [{"title": title, "lines": lines(found, name)} for name, title in charts],
+        "charts": [{"title": title, "lines": lines(curves, name)} for name, title in charts],
         "perEpoch": max(steps_per_epoch, 1),
-        "epochs": next((_name(key) for key in found if key[0] == "validation"), ""),
+        "epochs": next((_name(key) for key in curves if key[0] == "validation"), ""),
         "view": {"x": view.x, "smoothing": view.smoothing, "log_x": view.log_x, "log_y": view.log_y},
         "message": message,
         "changes": [{"text": change.short, "step": change.step, "at": round(change.at, 2)} for change in changes],
-        **unsent(found, run),
+        **unsent(curves, run),
     }
     _component()(key=Key.CURVES, data=data, height="content", on_missing_change=send_again)
 
 
-def lines(found: Curves, name: str) -> list[tuple[str, str, str]]:
+def lines(curves: Curves, name: str) -> list[tuple[str, str, str]]:
     """The lines of a measure's chart: how each is called, which curve it is, and whose colour it has."""
-    shown = [("train", f"train/{name}", "train"), ("validation", f"validation/{name}", "validation")]
-    batches = next((_name(key) for key in found if key[0] == "train" and key[1].endswith("batch_loss")), None)
+    series = [("train", f"train/{name}", "train"), ("validation", f"validation/{name}", "validation")]
+    batches = next((_name(key) for key in curves if key[0] == "train" and key[1].endswith("batch_loss")), None)
     if name == "loss" and batches:
-        shown.insert(0, ("batches", batches, "train"))
-    return shown
+        series.insert(0, ("batches", batches, "train"))
+    return series
 
 
-def unsent(found: Curves, run: str) -> dict[str, Any]:
+def unsent(curves: Curves, run: str) -> dict[str, Any]:
     """The points that this tab's browser may lack, and the number of times that it was sent everything."""
     sent = CurvesState.current().sent
     if sent.run != run or not sent.looks:
         # Everything, too, is sent so many times: the first looks are over before a browser has loaded what draws them.
         sent.run, sent.looks, sent.times = run, deque([{}] * TIMES, maxlen=TIMES), sent.times + 1
-    known = sent.looks[0]
-    points = {_name(key): _part(curve, known.get(_name(key), 0)) for key, curve in found.items()}
-    counts = {_name(key): len(curve.steps) for key, curve in found.items()}
+    latest = sent.looks[0]
+    points = {_name(key): _part(curve, latest.get(_name(key), 0)) for key, curve in curves.items()}
+    counts = {_name(key): len(curve.steps) for key, curve in curves.items()}
     sent.looks.append(counts)
     # By the counts a browser knows that it lacks points, also where none are sent any more.
     new = {name: part for name, part in points.items() if part["count"]}

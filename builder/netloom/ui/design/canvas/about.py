@@ -39,27 +39,27 @@ def _declared(kind: str) -> About:
 
 def _field(field: FormField) -> AboutField:
     """One parameter in words: its name, what it may be, what it is if nothing is said, and what it does."""
-    return {"name": field.label, "range": _range(field), "default": _said(field.default), "text": field.description}
+    return {"name": field.label, "range": _range(field), "default": _text(field.default), "text": field.description}
 
 
 def _range(field: FormField) -> str:
     if field.choices:
         return ", ".join(field.choices)
-    low, high = (None if bound is None else _said(bound) for bound in (field.minimum, field.maximum))
+    low, high = (None if bound is None else _text(bound) for bound in (field.minimum, field.maximum))
     if low is None and high is None:
         return ""
     above = "above" if field.exclusive_minimum else "from"
     return " ".join([f"{above} {low}" if low is not None else "", f"to {high}" if high is not None else ""]).strip()
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     """A value as people write it."""
     if value is None or value == "":
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (tuple, list)):
-        return ", ".join(map(_said, value)) or "none"
+        return ", ".join(map(_text, value)) or "none"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} = {_said(part)}" for key, part in value.items()) or "none"
+        return ", ".join(f"{key} = {_text(part)}" for key, part in value.items()) or "none"
     return f"{value:,}" if isinstance(value, int) else f"{value:g}" if isinstance(value, float) else str(value)

@@ -491,7 +491,7 @@ def read(kind: type[Message], message: object) -> Message | None:
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
     try:
-        found: Message = _ADAPTERS[kind].validate_python(message, strict=True)
+        checked: Message = _ADAPTERS[kind].validate_python(message, strict=True)
     except ValidationError:
         return None
-    return found
+    return checked

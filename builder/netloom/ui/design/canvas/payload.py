@@ -28,14 +28,14 @@ from netloom.ui.design.canvas.messages import (
     Totals,
 )
 from netloom.ui.design.networks import standing, users
-from netloom.ui.design.state import Shown
+from netloom.ui.design.state import VisibleNetwork
 from netloom.validation import Analysis, Context, Issue, NodeFacts
 from netloom.validation.faults import fault
 
 Part = TypeVar("Part")
 # What was told of a node or an edge, after what it follows from.
-NodeTold = tuple[tuple[Layer | None, int | None], messages.NodeFacts]
-EdgeTold = tuple[tuple[TensorSpec | None, bool], EdgeFacts]
+CachedNode = tuple[tuple[Layer | None, int | None], messages.NodeFacts]
+CachedEdge = tuple[tuple[TensorSpec | None, bool], EdgeFacts]
 
 # What the palette shows of a group before one asks for the rest: what most networks are made of.
 COMMON = frozenset(
@@ -50,7 +50,7 @@ COMMON = frozenset(
 
 def payload(
     live: Live,
-    shown: Shown,
+    visible: VisibleNetwork,
     client: str,
     refusals: list[str],
     height: int,
@@ -69,12 +69,14 @@ def payload(
     project, state = view.project, view.state
     analysis = live.analysis(project)
     # Another tab may have removed the network since this one decided what to show.
-    name = shown.name if shown.name in project.networks else project.main
-    parts, before = _Parts(name), _told(live, name)
+    name = visible.name if visible.name in project.networks else project.main
+    parts, before = _Parts(name), _cache_of(live, name)
     catalogue: tuple[list[LayerType], str] = ([], "")
     layers, version = parts.get("list the layers", lambda: palette(live.schema(project)), catalogue)
-    known = parts.get("list the networks", lambda: networks(project, name), _bare(project))
-    told = parts.get("describe the layer", lambda: about(analysis.networks.get(name, analysis.context), wish), None)
+    network_facts = parts.get("list the networks", lambda: networks(project, name), _bare(project))
+    help_text = parts.get(
+        "describe the layer", lambda: about(analysis.networks.get(name, analysis.context), wish), None
+    )
     facts = parts.get(
         "show what is known of the layers", lambda: derived(analysis, name, parts, before), _nothing(analysis)
     )
@@ -90,12 +92,12 @@ def payload(
         "refusals": refusals,
         "refused_at": refused_at,
         "shown": name,
-        "wish": shown.wish,
+        "wish": visible.wish,
         "network": before.graph_of(project),
         "main": project.main,
-        "networks": known,
+        "networks": network_facts,
         "derived": facts,
-        "about": told,
+        "about": help_text,
         "palette": None if version in palettes else layers,
         "palette_version": version,
         "can_undo": state.can_undo,
@@ -106,36 +108,36 @@ def payload(
     }
 
 
-class Told:
+class NetworkCache:
     """What was told last of a network. An edit changes little of it, and all else is taken from here: a node that is
     the same object as before was not changed."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.nodes: dict[str, NodeTold] = {}
-        self.edges: dict[str, EdgeTold] = {}
+        self.nodes: dict[str, CachedNode] = {}
+        self.edges: dict[str, CachedEdge] = {}
         self._graph: tuple[Network, Graph] | None = None
 
     def graph_of(self, project: Project) -> Graph:
         """The network as the canvas takes it."""
         network, before = project.networks[self.name], self._graph
         if before is None or before[0] is not network:
-            known = (before[0].nodes, cast("Mapping[str, dict[str, Any]]", before[1]["nodes"])) if before else None
-            graph = cast("Graph", wire(project, self.name, known))
+            reused = (before[0].nodes, cast("Mapping[str, dict[str, Any]]", before[1]["nodes"])) if before else None
+            graph = cast("Graph", wire(project, self.name, reused))
             self._graph = before = (network, graph)
         return before[1]
 
 
 # By project and network; of a project that is closed nothing is left.
-_memory: WeakKeyDictionary[Live, dict[str, Told]] = WeakKeyDictionary()
+_memory: WeakKeyDictionary[Live, dict[str, NetworkCache]] = WeakKeyDictionary()
 
 
-def _told(live: Live, name: str) -> Told:
+def _cache_of(live: Live, name: str) -> NetworkCache:
     """What tabs were told of a network, whichever tab it was."""
-    known = _memory.setdefault(live, {})
-    for gone in known.keys() - live.project.networks.keys():
-        known.pop(gone, None)
-    return known.setdefault(name, Told(name))
+    by_network = _memory.setdefault(live, {})
+    for gone in by_network.keys() - live.project.networks.keys():
+        by_network.pop(gone, None)
+    return by_network.setdefault(name, NetworkCache(name))
 
 
 class _Parts:
@@ -168,32 +170,32 @@ def _issue(issue: Issue) -> messages.Issue:
     return cast("messages.Issue", issue.as_json())
 
 
-def networks(project: Project, shown: str) -> list[NetworkFacts]:
+def networks(project: Project, visible: str) -> list[NetworkFacts]:
     """Every network, main first: its ports, whether it stands somewhere, and whether it may stand in the shown one."""
-    table, may_stand = users(project), set(standing(project, shown))
+    table, may_stand = users(project), set(standing(project, visible))
     blank = Subnetwork.model_validate({})
-    found: list[NetworkFacts] = []
+    entries: list[NetworkFacts] = []
     for name in sorted(project.networks, key=lambda name: name != project.main):
         layer = blank.looking(interface(project.networks[name]))
         inputs, outputs = _ports(layer.inputs()), _ports(layer.outputs())
         used, fits = bool(table[name]), name in may_stand
-        found.append({"name": name, "used": used, "may_stand": fits, "inputs": inputs, "outputs": outputs})
-    return found
+        entries.append({"name": name, "used": used, "may_stand": fits, "inputs": inputs, "outputs": outputs})
+    return entries
 
 
-def derived(analysis: Analysis, shown: str, parts: _Parts, before: Told) -> Derived:
+def derived(analysis: Analysis, visible: str, parts: _Parts, before: NetworkCache) -> Derived:
     """Facts for nodes and edges of the network that is shown, the issues of all, and the totals of main."""
-    context = analysis.networks.get(shown, analysis.context)
+    context = analysis.networks.get(visible, analysis.context)
     wrong: set[tuple[str | None, str | None]] = {
         (issue.node, issue.port) for issue in analysis.errors if issue.port and issue.network == context.name
     }
     totals = analysis.totals
     # Put in place as a whole, as other tabs may read what was there.
     before.nodes = nodes = {
-        key: _node_told(context, key, layer, parts, before.nodes.get(key)) for key, layer in context.layers.items()
+        key: _cached_node(context, key, layer, parts, before.nodes.get(key)) for key, layer in context.layers.items()
     }
     before.edges = edges = {
-        edge.target: _edge_told(context, edge, wrong, before.edges.get(edge.target)) for edge in context.network.edges
+        edge.target: _cached_edge(context, edge, wrong, before.edges.get(edge.target)) for edge in context.network.edges
     }
     return {
         "nodes": {key: told for key, (_, told) in nodes.items()},
@@ -209,24 +211,24 @@ def derived(analysis: Analysis, shown: str, parts: _Parts, before: Told) -> Deri
     }
 
 
-def _node_told(context: Context, key: str, layer: Layer, parts: _Parts, before: NodeTold | None) -> NodeTold:
+def _cached_node(context: Context, key: str, layer: Layer, parts: _Parts, before: CachedNode | None) -> CachedNode:
     facts = context.nodes.get(key)
     parameters = facts.parameters if facts else None
     if before is not None and before[0][0] is layer and before[0][1] == parameters:
         return before
     failed = len(parts.faults)
-    told = parts.get(f"describe {context.label(key)}", partial(_node, layer, facts), _plain(facts))
-    return (layer if len(parts.faults) == failed else None, parameters), told
+    node_facts = parts.get(f"describe {context.label(key)}", partial(_node, layer, facts), _plain(facts))
+    return (layer if len(parts.faults) == failed else None, parameters), node_facts
 
 
-def _edge_told(
-    context: Context, edge: Edge, wrong: set[tuple[str | None, str | None]], before: EdgeTold | None
-) -> EdgeTold:
+def _cached_edge(
+    context: Context, edge: Edge, wrong: set[tuple[str | None, str | None]], before: CachedEdge | None
+) -> CachedEdge:
     spec, is_wrong = context.spec(edge), (edge.target_node, edge.target_port) in wrong
     if before is not None and before[0][0] is spec and before[0][1] == is_wrong:
         return before
-    told: EdgeFacts = {"label": str(spec) if spec else "", "kind": spec.kind if spec else None, "error": is_wrong}
-    return (spec, is_wrong), told
+    edge_facts: EdgeFacts = {"label": str(spec) if spec else "", "kind": spec.kind if spec else None, "error": is_wrong}
+    return (spec, is_wrong), edge_facts
 
 
 def palette(schema: Schema | None) -> tuple[list[LayerType], str]:
@@ -277,14 +279,14 @@ def _plain(facts: NodeFacts | None) -> messages.NodeFacts:
 
 
 def _node(layer: Layer, facts: NodeFacts | None) -> messages.NodeFacts:
-    known: messages.NodeFacts = {**_plain(facts), "summary": layer.brief()}
+    description: messages.NodeFacts = {**_plain(facts), "summary": layer.brief()}
     default = _layer(type(layer).__name__)
     inputs, outputs = _ports(layer.inputs()), _ports(layer.outputs())
     if inputs != default["inputs"]:
-        known["inputs"] = inputs
+        description["inputs"] = inputs
     if outputs != default["outputs"]:
-        known["outputs"] = outputs
-    return known
+        description["outputs"] = outputs
+    return description
 
 
 def _ports(ports: tuple[Port, ...]) -> list[messages.Port]:
@@ -292,7 +294,7 @@ def _ports(ports: tuple[Port, ...]) -> list[messages.Port]:
 
 
 def _port(port: Port) -> messages.Port:
-    known: messages.Port = {"name": port.name, "kinds": list(port.kinds), "doc": port.doc}
+    description: messages.Port = {"name": port.name, "kinds": list(port.kinds), "doc": port.doc}
     if port.label:
-        known["label"] = port.label
-    return known
+        description["label"] = port.label
+    return description
