@@ -35,7 +35,7 @@ def _fresh(home: Path) -> None:
 
 
 def opened(section: str) -> AppTest:
-    app = AppTest.from_file(str(PAGE), default_timeout=60)
+    app = AppTest.from_file(str(PAGE), default_timeout=300)
     app.session_state[Key.SECTION] = section
     app.run()
     assert not app.exception

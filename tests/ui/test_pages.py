@@ -40,7 +40,7 @@ def _fresh(home: Path) -> None:
 
 
 def opened(page: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "pages" / f"{page}.py"), default_timeout=60)
+    app = AppTest.from_file(str(ROOT / "pages" / f"{page}.py"), default_timeout=300)
     app.run()
     assert not app.exception
     return app
