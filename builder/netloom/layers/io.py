@@ -57,6 +57,16 @@ class Input(Layer):
         return self.field or self.kind
 
 
+def reads_tokens(params: Mapping[str, object]) -> bool:
+    """Whether an Input with these parameters reads numbers of a vocabulary, through which no gradient passes."""
+    return params.get("kind") == "tokens"
+
+
+def reads_image(params: Mapping[str, object]) -> bool:
+    """Whether an Input with these parameters reads images."""
+    return params.get("kind") == "image"
+
+
 class Output(Layer):
     """What the network answers: the objective and the explanations read it."""
 

@@ -89,6 +89,21 @@ class TensorSpec:
         kinds: dict[int, Kind] = {2: "vector", 3: "sequence", 4: "image", 5: "volume"}
         return kinds.get(len(self.shape), "any")
 
+    @property
+    def is_vector(self) -> bool:
+        """Whether an example is a row of numbers."""
+        return self.kind == "vector"
+
+    @property
+    def is_image(self) -> bool:
+        """Whether an example is an image, whose channels come first."""
+        return self.kind == "image"
+
+    @property
+    def is_tokens(self) -> bool:
+        """Whether an example is numbers of a vocabulary, which an embedding has to read."""
+        return self.kind == "tokens"
+
     def size(self, axis: int) -> int:
         """The length of an axis other than the batch axis.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netloom.layers.io import reads_tokens
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -16,7 +18,7 @@ def obstacle(project: Project, model: nn.Module) -> str:
 
     network = project.main_network
     for key, node in network.nodes.items():
-        if node.type != "Input" or node.params.get("kind") != "tokens":
+        if node.type != "Input" or not reads_tokens(node.params):
             continue
         field = str(node.params.get("field", ""))
         known = (*EMBEDDINGS, *BESIDE)

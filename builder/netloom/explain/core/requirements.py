@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from netloom.document import SUBNETWORK
+from netloom.layers.io import reads_image
 from netloom.tasks import task
 
 if TYPE_CHECKING:
@@ -157,8 +158,8 @@ def _relu(project: Project, model: nn.Module) -> str:
 
 
 def _feature_maps(project: Project, model: nn.Module) -> str:
-    pictures = [node for node in project.main_network.nodes.values() if node.params.get("kind") == "image"]
-    if not any(node.type == "Input" for node in pictures):
+    inputs = [node for node in project.main_network.nodes.values() if node.type == "Input"]
+    if not any(reads_image(node.params) for node in inputs):
         return "it needs an image as input."
     if not any(node.type in CONVOLVING for node in every_node(project)):
         return "it needs a convolution, whose output keeps the positions of the image."

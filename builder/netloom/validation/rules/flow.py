@@ -47,7 +47,7 @@ def _bridge(
     shape = [length or 1 for length in spec.shape[1:]]
     if not shape:
         return None
-    if spec.kind == "tokens":
+    if spec.is_tokens:
         source = context.layers.get(edge.source_node)
         vocabulary = source.vocabulary if isinstance(source, Input) else None
         return "Embedding", {"vocabulary": vocabulary} if vocabulary else {}
@@ -59,7 +59,7 @@ def _bridge(
         return "Reshape", {"shape": [shape[0], prod(shape[1:])]}
     if "image" in kinds:
         side = isqrt(shape[0])
-        square = [1, side, side] if spec.kind == "vector" and side * side == shape[0] else [1, *shape]
+        square = [1, side, side] if spec.is_vector and side * side == shape[0] else [1, *shape]
         return ("Reshape", {"shape": square}) if len(square) == 3 else None
     return None
 
@@ -97,13 +97,13 @@ def _project(context: Context, edges: dict[str, Edge], specs: dict[str, TensorSp
     first, *others = sorted(specs)
     for port in others:
         one, other = specs[first], specs[port]
-        axis = 1 if other.kind == "image" else -1
+        axis = 1 if other.is_image else -1
         if len(one.shape) != len(other.shape) or one.shape == other.shape:
             continue
         rest = [i for i in range(len(one.shape)) if i != axis % len(one.shape)]
         if any(one.shape[i] != other.shape[i] for i in rest):
             continue
-        if other.kind == "image":
+        if other.is_image:
             params = {"filters": one.size(1), "kernel_size": 1, "padding": 0}
             return fixes.insert(context.name, context.network, edges[port], "Conv2d", params)
         return fixes.insert(context.name, context.network, edges[port], "Linear", {"units": one.size(-1)})

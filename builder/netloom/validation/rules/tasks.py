@@ -159,7 +159,7 @@ class Outputs(Rule):
         if prod(length or 0 for length in spec.shape[1:]) == prod(length or 1 for length in wanted.shape[1:]):
             return fixes.insert(context.name, context.network, edge, "Reshape", {"shape": list(wanted.shape[1:])})
         if len(spec.shape) > len(wanted.shape) and len(wanted.shape) == 2:
-            layer = "GlobalAvgPool" if spec.kind == "image" else "Flatten"
+            layer = "GlobalAvgPool" if spec.is_image else "Flatten"
             return fixes.insert(context.name, context.network, edge, layer, {})
         if len(wanted.shape) == 4 and spec.shape[2:] == wanted.shape[2:]:
             params = {"filters": wanted.size(1), "kernel_size": 1, "padding": 0}
