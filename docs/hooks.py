@@ -20,6 +20,7 @@ from typing import Any
 import netloom
 from netloom.cli import main
 from netloom.layers import registry as layers
+from netloom.modalities.fields.registry import modalities
 from netloom.templates import architectures, templates
 
 ROOT = Path(__file__).parents[1]
@@ -131,6 +132,26 @@ def dataset_table(_: str) -> str:
     return _table(("Dataset", "Name", "Kind", "Task", "What it holds"), rows)
 
 
+def modality_table(_: str) -> str:
+    """The modalities with what each of them decides."""
+    head = ("Modality", "Encodings", "Tensor", "Settings", "Usual baseline", "Widget")
+    rows = []
+    for name, modality in modalities().items():
+        encodings = ", ".join(f"`{encoder.encoding}`" for encoder in modality.encoders)
+        settings = ", ".join(f"`{setting}`" for setting in modality.settings.model_fields) or "by column, or none"
+        rows.append(
+            (
+                f"`{name}`",
+                encodings,
+                modality.kind,
+                settings,
+                modality.usual_baseline_phrase,
+                modality.editor.name.lower(),
+            )
+        )
+    return _table(head, rows)
+
+
 def view_table(_: str) -> str:
     """The views of the Explain page."""
     from netloom.ui.explain.views import VIEWS
@@ -170,6 +191,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "templates": template_table,
     "architectures": architecture_table,
     "datasets": dataset_table,
+    "modalities": modality_table,
     "views": view_table,
     "imports": import_layers,
 }

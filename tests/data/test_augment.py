@@ -15,14 +15,22 @@ from netloom.data.augmentation import Augmenter, augmentations, misfit, parsed, 
 from netloom.data.augmentation.augmentation import Facts, Random
 from netloom.data.augmentation.images import turned
 from netloom.document import Augment, DataChoice, Training, dumps, loads
+from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder
 from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
 from tests.networks import digits_mlp
 
-PICTURE = Facts(FieldSpec("image", "image", (3, 12, 10)), {"encoding": "image", "mean": 0.4, "std": 0.25, "scale": 1.0})
-SERIES = Facts(FieldSpec("sound", "sequence", (64, 1)), {"encoding": "series"})
-SPECTRUM = Facts(FieldSpec("sound", "sequence", (64, 40)), {"encoding": "series"})
-WORDS = Facts(FieldSpec("text", "tokens", (20,), vocabulary=500), {"encoding": "words"})
-TABLE = Facts(FieldSpec("features", "vector", (6,)), {"encoding": "table"})
+
+def fitted(state: dict[str, Any]) -> FieldEncoder[Any]:
+    return field_encoder({"name": "field", **state})
+
+
+PICTURE = Facts(
+    FieldSpec("image", "image", (3, 12, 10)), fitted({"encoding": "image", "mean": 0.4, "std": 0.25, "scale": 1.0})
+)
+SERIES = Facts(FieldSpec("sound", "sequence", (64, 1)), fitted({"encoding": "series"}))
+SPECTRUM = Facts(FieldSpec("sound", "sequence", (64, 40)), fitted({"encoding": "series"}))
+WORDS = Facts(FieldSpec("text", "tokens", (20,), vocabulary=500), fitted({"encoding": "words"}))
+TABLE = Facts(FieldSpec("features", "vector", (6,)), fitted({"encoding": "table"}))
 FIELDS = {"image": PICTURE, "sequence": SERIES, "tokens": WORDS, "vector": TABLE}
 ROWS = 400
 
@@ -95,7 +103,7 @@ def test_a_flip_mirrors_its_share_and_twice_is_nothing(name: str, axis: int) -> 
 
 
 def test_turning_by_right_angles_is_that_of_torch() -> None:
-    square = Facts(FieldSpec("image", "image", (2, 9, 9)), PICTURE.fitted)
+    square = Facts(FieldSpec("image", "image", (2, 9, 9)), PICTURE.encoder)
     given = values(square, 5)
     kind: Any = augmentations()["rotate"]
     for quarters in (1, 2, 3):
@@ -153,8 +161,8 @@ def test_a_crop_moves_by_whole_pixels_and_repeats_edges() -> None:
 
 
 def test_brightness_and_contrast_are_a_line_through_each_picture() -> None:
-    facts = Facts(PICTURE.spec, {"encoding": "image", "mean": 0.0, "std": 0.5})
-    given = 0.8 + 0.05 * values(Facts(TABLE.spec, {}))[:, :1, None, None].expand(ROWS, 3, 12, 10) * 0
+    facts = Facts(PICTURE.spec, fitted({"encoding": "image", "mean": 0.0, "std": 0.5}))
+    given = 0.8 + 0.05 * values(TABLE)[:, :1, None, None].expand(ROWS, 3, 12, 10) * 0
     given = given + 0.1 * torch.randn(given.shape, generator=torch.Generator().manual_seed(3))
     after = changed("brightness", facts, given, brightness=0.1, contrast=0.3)[1]
     middle, moved = given.mean((2, 3)), after.mean((2, 3))
@@ -168,9 +176,9 @@ def test_brightness_and_contrast_are_a_line_through_each_picture() -> None:
 
 
 def test_colour_keeps_luminance_and_turns_hue() -> None:
-    facts = Facts(PICTURE.spec, {"encoding": "image", "mean": [0.1, 0.2, 0.3], "std": [0.5, 0.4, 0.3]})
+    facts = Facts(PICTURE.spec, fitted({"encoding": "image", "mean": [0.1, 0.2, 0.3], "std": [0.5, 0.4, 0.3]}))
     pixels = 0.4 + 0.1 * torch.rand(50, 3, 4, 4, generator=torch.Generator().manual_seed(2))
-    mean, std = (torch.tensor(facts.fitted[name]).reshape(1, 3, 1, 1) for name in ("mean", "std"))
+    mean, std = (torch.tensor(numbers).reshape(1, 3, 1, 1) for numbers in ([0.1, 0.2, 0.3], [0.5, 0.4, 0.3]))
     after = changed("colour", facts, (pixels - mean) / std, saturation=0.5, hue=60.0)[1] * std + mean
     luminance = torch.tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)
     assert torch.allclose((after * luminance).sum(1), (pixels * luminance).sum(1), atol=1e-3)
@@ -178,7 +186,7 @@ def test_colour_keeps_luminance_and_turns_hue() -> None:
     grey = torch.full((5, 3, 4, 4), 0.5)
     assert torch.allclose(changed("colour", facts, (grey - mean) / std)[1] * std + mean, grey, atol=1e-3)
     assert augmentations()["colour"]().suits(PICTURE)
-    assert not augmentations()["colour"]().suits(Facts(FieldSpec("image", "image", (1, 5, 5)), PICTURE.fitted))
+    assert not augmentations()["colour"]().suits(Facts(FieldSpec("image", "image", (1, 5, 5)), PICTURE.encoder))
 
 
 def test_noise_has_at_most_the_deviation_it_says() -> None:
@@ -206,7 +214,7 @@ def test_blur_is_a_gaussian() -> None:
 
 
 def test_cutout_covers_one_rectangle_of_the_area_it_says() -> None:
-    given = values(Facts(FieldSpec("image", "image", (3, 40, 40)), PICTURE.fitted))
+    given = values(Facts(FieldSpec("image", "image", (3, 40, 40)), PICTURE.encoder))
     after = changed("cutout", PICTURE, given, smallest=0.05, largest=0.3, chance=1.0)[1]
     covered = (after == 0).all(1)
     for one in covered:
@@ -448,7 +456,7 @@ def test_words_are_not_swapped_where_the_next_one_is_to_be_told() -> None:
 
 def test_numbers_of_categories_are_no_words() -> None:
     data = prepare(DataChoice(dataset="clicks"))
-    assert suited(data.schema.inputs[0], data.preprocess["fields"][0]) == []
+    assert suited(data.schema.inputs[0], data.fields[0]) == []
     with pytest.raises(DataError, match="fits no field"):
         Augmenter(declared("token_dropout"), data, ["shown"])
 

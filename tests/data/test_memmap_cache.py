@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from netloom.data import add_file, prepare
-from netloom.data.preparation.fitting import fit_channels, fit_windows
 from netloom.data.preparation.prepare import clear_cache, read
 from netloom.data.raw_dataset import Images, Series
 from netloom.data.uploads.images import load_arrays
 from netloom.document import DataChoice
+from netloom.modalities.fields.series import fit_channels, fit_windows
 from tests.data.brought import labelled_pictures, masks, png, sounds
 from tests.data.crafted import packed
 
-EVERYWHERE = ("uploads.kinds.sounds", "preparation.fitting")
+EVERYWHERE = ("data.uploads.kinds.sounds", "modalities.fields.series")
 
 
 def _in_a_file(values: np.ndarray) -> bool:
@@ -97,7 +97,7 @@ def test_sounds_in_files_are_those_in_memory(home: Path, scale: str, monkeypatch
     before = _prepared_sounds(home, name, scale=scale)
     assert not list(home.glob("data/*/maps/rows-*"))
     for module in EVERYWHERE:
-        monkeypatch.setattr(f"netloom.data.{module}.MAX_CELLS", 1_000)
+        monkeypatch.setattr(f"netloom.{module}.MAX_CELLS", 1_000)
     monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", "0.001")
     after = _prepared_sounds(home, name, scale=scale)
     assert len(list(home.glob("data/*/maps/rows-*"))) == 2  # the sounds as they are, and as they are encoded
@@ -112,7 +112,7 @@ def test_the_scale_of_many_windows_is_that_of_all_at_once(monkeypatch: pytest.Mo
     random = np.random.default_rng(0)
     windows = (random.normal(size=(700, 9, 3)) * [1, 20, 0] + [5, -3, 2]).astype(np.float64)
     rows = random.permutation(700)[:600]
-    monkeypatch.setattr("netloom.data.preparation.fitting.MAX_CELLS", 10)
+    monkeypatch.setattr("netloom.modalities.fields.series.MAX_CELLS", 10)
     for scale in ("standard", "minmax", "none"):
         once, parts = fit_channels(windows[rows].reshape(-1, 3), scale), fit_windows(windows, rows, scale)
         for number in ("mean", "std"):

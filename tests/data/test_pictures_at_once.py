@@ -10,6 +10,7 @@ import pytest
 from netloom.data.preparation.encoded_arrays import encoded
 from netloom.data.raw_dataset import Images
 from netloom.modalities.encoding.cells import EncodeError
+from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.modalities.encoding.rows import encode_rows
 
 ROWS = 150  # more than are taken at once
@@ -28,21 +29,21 @@ def test_the_same_bits(dtype: Any, channels: int, top: float, normalise: str) ->
     raw = pictures(dtype, channels, top, normalise)
     fitted = raw.fits(np.arange(100))
     one_by_one = encode_rows({"fields": fitted}, [raw.row(index) for index in range(ROWS)])["image"]
-    found, _ = encoded({"fields": fitted}, raw)
+    found, _ = encoded(fitted, raw)
     assert found["image"].numpy().dtype == one_by_one.dtype
     assert np.array_equal(found["image"].numpy(), one_by_one)
-    assert raw.encoded(fitted).keys() == {"image"}
+    assert raw.encoded([field_encoder(field) for field in fitted]).keys() == {"image"}
 
 
 def test_a_pixel_that_is_no_number_is_refused_as_before() -> None:
     raw = pictures(np.float32, 1, 1.0, "unit")
     raw.pixels[120, 0, 1, 1] = np.nan
     with pytest.raises(EncodeError, match="finite numbers"):
-        encoded({"fields": raw.fits(np.arange(50))}, raw)
+        encoded(raw.fits(np.arange(50)), raw)
 
 
 def test_what_was_fitted_on_pictures_of_another_size_is_refused_as_before() -> None:
     raw, other = pictures(np.uint8, 1, 255.0, "unit"), pictures(np.uint8, 1, 255.0, "unit")
     other.pixels = other.pixels[:, :, :4]
     with pytest.raises(EncodeError, match="An image is 5×4"):
-        encoded({"fields": raw.fits(np.arange(50))}, other)
+        encoded(raw.fits(np.arange(50)), other)

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from netloom.data import DataError, Prepared, prepare
-from netloom.data.preparation.spectrogram import empty_bands, log_mel_of
 from netloom.data.raw_dataset import Series
 from netloom.document import DataChoice
+from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.modalities.encoding.rows import encode_rows
+from netloom.modalities.encoding.series_fields import LogMelEncoder
+from netloom.modalities.fields.log_mel import empty_bands, spectrogram_spec
 from netloom.nn.signal import LogMel
 
 LENGTH, RATE = 1_200, 4_000
@@ -94,7 +96,7 @@ def test_it_is_fitted_to_the_training_rows_alone_and_kept_as_plain_json() -> Non
 def test_what_cannot_be_is_refused_in_a_sentence(
     settings: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netloom.data.preparation.spectrogram.MAX_CELLS", 60 * 1_201 * 1_024 - 1)
+    monkeypatch.setattr("netloom.modalities.fields.log_mel.MAX_CELLS", 60 * 1_201 * 1_024 - 1)
     with pytest.raises(DataError) as caught:
         spoken(**settings)
     assert said in str(caught.value)
@@ -111,10 +113,15 @@ def test_a_sound_of_another_length_is_refused_and_so_are_spectrograms_of_what_is
 @pytest.mark.parametrize(("rate", "seconds"), [(1_000, 0.05), (4_000, 0.3), (8_000, 1), (16_000, 2), (48_000, 1)])
 def test_what_nobody_says_leaves_no_band_empty_at_any_rate(rate: int, seconds: float) -> None:
     shape = (10, round(rate * seconds), 1)
-    fitted = log_mel_of("sound", shape, rate, {})
-    assert not empty_bands(fitted)
-    assert fitted["shape"][1] >= 8
-    assert empty_bands(log_mel_of("sound", shape, rate, {"bands": 1_024})) > 200
+
+    def encoder(settings: dict[str, int]) -> LogMelEncoder:
+        field = field_encoder(spectrogram_spec("sound", shape, rate, settings).state("sound"))
+        assert isinstance(field, LogMelEncoder)
+        return field
+
+    assert not empty_bands(encoder({}))
+    assert encoder({}).shape[1] >= 8
+    assert empty_bands(encoder({"bands": 1_024})) > 200
 
 
 def test_a_waveform_is_read_as_before() -> None:

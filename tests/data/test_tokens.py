@@ -15,12 +15,12 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from netloom.data import DataError, prepare
 from netloom.data.builtin_registry import builtin
-from netloom.data.preparation.fitting import fit_text
 from netloom.data.raw_dataset import Texts
 from netloom.document import DataChoice
 from netloom.modalities.encoding.rows import encode_rows
 from netloom.modalities.encoding.text_fields import token_encoder
 from netloom.modalities.encoding.tokenization import PIECE, unbyte
+from netloom.modalities.fields.text import fit_text
 
 LETTERS = [
     *"aeiou etaoin shrdlu",

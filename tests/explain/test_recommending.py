@@ -8,6 +8,7 @@ from netloom.explain import explain
 from netloom.explain.dataset.aggregation import token_names
 from netloom.explain.dataset.global_attribution import overall
 from netloom.explain.plots.explanation_plots import PlotKind, drawn, kind_of
+from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.runs import TrainedRun
 from netloom.templates import templates
 from tests.explain.models import begun
@@ -39,9 +40,11 @@ def test_over_many_rows_they_go_by_their_names(rating: TrainedRun) -> None:
 
 
 def test_a_bare_number_is_told_with_its_column() -> None:
-    numbered = {
-        "name": "user",
-        "encoding": "categories",
-        "columns": [{"name": "userId", "type": "category", "values": ["7", "userId 8"]}],
-    }
+    numbered = field_encoder(
+        {
+            "name": "user",
+            "encoding": "categories",
+            "columns": [{"name": "userId", "type": "category", "values": ["7", "userId 8"]}],
+        }
+    )
     assert [token_names(numbered)(place) for place in (1, 2, 3)] == ["userId = 7", "userId 8", "userId = # 3"]

@@ -11,11 +11,14 @@ from netloom.data import FieldSpec
 from netloom.explain.core.segments import MOST_STEPS, Spans, spans_of
 from netloom.explain.dataset.global_attribution import overall
 from netloom.explain.plots import global_plots
+from netloom.modalities.encoding.field_encoder import field_encoder
 from tests.explain.models import begun, network
 
 
 def spans(steps: int, rate: int = 0, channels: int = 1) -> Spans | None:
-    return spans_of(FieldSpec("s", "sequence", (steps, channels)), {"rate": rate} if rate else {})
+    return spans_of(
+        FieldSpec("s", "sequence", (steps, channels)), field_encoder({"name": "s", "encoding": "series", "rate": rate})
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ def test_a_sound_is_as_high_as_it_is_loud() -> None:
 def test_a_linear_network_of_a_sound_goes_by_its_weights_in_spans_of_time() -> None:
     options: dict[str, Any] = {"rows": 60, "fields": {"sound": {"sound": "waveform"}}}
     run = begun(network("spoken", ("Flatten", {}), ("Linear", {"units": 10}), options=options))
-    spec, about = run.data.schema.inputs[0], run.data.preprocess["fields"][0]
+    spec, about = run.data.schema.inputs[0], run.data.fields[0]
     found = overall(run, "test", target=3, rows=5)
     pieces = spans_of(spec, about)
     assert pieces is not None

@@ -203,9 +203,11 @@ def page_of_a_picture() -> None:
     import streamlit as st
 
     from netloom.data import DataError
+    from netloom.modalities.encoding.image_field import ImageEncoder, ImageState
     from netloom.ui.explain.custom_example import picture_input
 
-    field = {"shape": (3, 8, 8), "scale": 1 / 255}
+    state = ImageState(name="image", encoding="image", shape=[3, 8, 8], mean=0.0, std=1.0, scale=1 / 255)
+    field = ImageEncoder(state)
     try:
         st.session_state["found"] = picture_input(field, np.zeros((3, 8, 8)), "x")
     except DataError as error:
@@ -217,10 +219,12 @@ def page_of_a_sound() -> None:
     import streamlit as st
 
     from netloom.data import DataError
+    from netloom.modalities.encoding.field_encoder import field_encoder
     from netloom.ui.explain.custom_example import sound_input
 
+    field = field_encoder({"name": "sound", "encoding": "series", "rate": 8_000, "shape": [12_000, 1]})
     try:
-        st.session_state["found"] = sound_input({"rate": 8_000, "shape": (12_000, 1)}, np.linspace(-1, 1, 12_000), "x")
+        st.session_state["found"] = sound_input(field, np.linspace(-1, 1, 12_000), "x")
     except DataError as error:
         st.error(str(error))
 

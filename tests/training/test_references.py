@@ -127,7 +127,7 @@ def seasonal(period: int, noise: float = 0.0) -> Prepared:
         channels=("value",),
     )
     split = {"train": torch.arange(300), "validation": torch.arange(300, 350), "test": torch.arange(350, 400)}
-    scale = {"kind": "number", "mean": [2.0] * horizon, "std": [3.0] * horizon}
+    scale = {"kind": "number", "name": "value", "mean": [2.0] * horizon, "std": [3.0] * horizon}
     target = (torch.from_numpy(raw.target.copy()).float() - 2) / 3
     return replace(data, raw=raw, split=split, target=target, preprocess={**data.preprocess, "target": scale})
 

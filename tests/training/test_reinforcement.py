@@ -270,7 +270,7 @@ def test_a_world_is_gymnasiums_own(name: str) -> None:
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_an_agent_senses_what_the_encoder_of_an_exported_network_makes(name: str, home: Path) -> None:
     environment, data = ENVIRONMENTS[name], prepare(DataChoice(dataset=name), home)
-    senses, world, random = Senses(data.preprocess, environment), World(environment), np.random.default_rng(0)
+    senses, world, random = Senses(data.fields[0], environment), World(environment), np.random.default_rng(0)
     seen = [world.reset(1), *(world.step(int(random.integers(2)))[0] for _ in range(5))]
     rows = encode_rows(data.preprocess, [environment.seen(one) for one in seen])
     assert np.array_equal(senses(np.stack(seen)), rows[FIELD])

@@ -21,6 +21,7 @@ from netloom.data.builtin.dates import FORMS, said
 from netloom.data.sequence_pairs import BEGUN, Pairs
 from netloom.document import DataChoice, Project, Training, apply
 from netloom.explain import explain
+from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.modalities.encoding.rows import encode_rows
 from netloom.modalities.encoding.tags import IGNORE
 from netloom.modalities.encoding.text_fields import write, written
@@ -136,7 +137,7 @@ def test_answers_of_different_length_end_where_they_should() -> None:
     assert (fitted["length"], fitted["vocabulary"][4:]) == (3, ["x", "y"])
     x, y = 4, 5
     # The third is longer than any that training knows, so it is cut, and has no end.
-    assert raw.answered(fitted).tolist() == [[x, y, END], [END, IGNORE, IGNORE], [x, y, UNKNOWN]]
+    assert raw.answered(field_encoder(fitted)).tolist() == [[x, y, END], [END, IGNORE, IGNORE], [x, y, UNKNOWN]]
     begun = encode_rows({"fields": [fitted]}, [raw.row(0), raw.row(1), {"text": "nothing is written yet"}])[BEGUN]
     assert begun.tolist() == [[START, x, y], [START, PAD, PAD], [START, PAD, PAD]]
     assert [written(fitted, line) for line in ([x, END, y], [END], [x, y, x])] == ["x", "", "xyx"]

@@ -7,16 +7,21 @@ of one can be taken out as plain values and put back: a run that was killed goes
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
+from netloom.core.errors import DataError
 from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.raw_dataset import Fitted, RawDataset, Table
-from netloom.modalities.encoding.field_encoder import field_encoder
-from netloom.modalities.encoding.rows import encode_rows
+from netloom.document import Moments, Preparation
+from netloom.modalities.encoding.category_column import CategoryEncoder
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.number_column import NumberEncoder
+from netloom.modalities.fields.series import scale_of
+from netloom.modalities.fields.table import TableModality
 
 # An episode that is shown as examples ends after so many steps, so that there are some for each split.
 LONGEST_EXAMPLE = 100
@@ -147,6 +152,16 @@ class Episodes(Table):
 
     environment: Environment | None = None
 
+    def with_preparation(self, prepare: Preparation | Moments) -> RawDataset:
+        scale = scale_of(prepare)
+        if scale != "none":
+            raise DataError("An environment declares the scales of what is seen in it; choose 'standardize' or 'none'.")
+        return replace(self, settings={"scale": scale, **self.settings})
+
+    @property
+    def column_kinds(self) -> dict[str, str]:
+        return {}
+
     def fit(self, rows: np.ndarray) -> Fitted:
         """Scales that the environment declares, as an agent comes to see what no example shows."""
         declared = self.environment.columns if self.environment else {}
@@ -154,7 +169,7 @@ class Episodes(Table):
         columns: list[dict[str, Any]] = [
             {
                 "name": name,
-                "type": "number",
+                "type": NumberEncoder.type,
                 "median": declared[name][0],
                 "mean": 0.0 if plain else declared[name][0],
                 "std": 1.0 if plain else declared[name][1],
@@ -162,8 +177,8 @@ class Episodes(Table):
             for name in self.numbers
         ]
         for name in self.categories:
-            columns.append({"name": name, "type": "category", "values": self.known(name)})
-        return {"name": self.name, "encoding": "table", "columns": columns}
+            columns.append({"name": name, "type": CategoryEncoder.type, "values": self.known(name)})
+        return TableModality().state(self.name, columns)
 
     def known(self, name: str) -> list[str]:
         """All values that a column of categories can take."""
@@ -174,18 +189,17 @@ class Episodes(Table):
 class Senses:
     """From observations (N, …) of an environment to what its network sees, float32 (N, F), as `encode_rows` has it."""
 
-    def __init__(self, preprocess: dict[str, Any], environment: Environment) -> None:
-        field = next(field for field in preprocess["fields"] if field["name"] == FIELD)
-        numbers = [one.column for one in field_encoder(field).columns if one.is_ordered]
+    def __init__(self, field: FieldEncoder[Any], environment: Environment) -> None:
+        numbers = [column.column for column in field.columns if column.is_ordered]
         self._table: np.ndarray | None = None
         if numbers:
             self._mean = np.array([column["mean"] for column in numbers])
             self._std = np.array([column["std"] for column in numbers])
             self.width = len(numbers)
             return
-        count = len(field["columns"][0]["values"])
-        rows = [environment.seen(np.asarray(number)) for number in range(count)]
-        self._table = encode_rows({"fields": [field]}, rows)[FIELD]
+        # A discrete observation is the number of a category, the last one of which stands for all others.
+        rows = [environment.seen(np.asarray(number)) for number in range(field.columns[0].width - 1)]
+        self._table = field.encode(rows)
         self.width = self._table.shape[1]
 
     def __call__(self, seen: np.ndarray) -> np.ndarray:

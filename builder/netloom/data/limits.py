@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from netloom.core.settings import settings
+from netloom.modalities.statistics import MAX_CELLS as MAX_CELLS
 
 MAX_FILE_BYTES = 500 * 2**20
 MAX_ROWS = 1_000_000
 MAX_COLUMNS = 2_000
-MAX_CELLS = 100_000_000
 MAX_SHEET_CELLS = 5_000_000  # a spreadsheet is read cell by cell, a hundred times slower than a CSV file
 MAX_MEMBERS = 10_000
 MAX_PICTURES = 100_000  # well-known sets have 60,000 or 70,000; each is bounded by itself, and all by MAX_STORED_BYTES

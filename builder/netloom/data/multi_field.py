@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,12 +10,15 @@ import numpy as np
 
 from netloom.data.raw_dataset import Fitted, RawDataset, Room, Texts, in_memory
 from netloom.data.schema import Example
-from netloom.modalities.columns.category import category_reading, frequent
-from netloom.modalities.encoding.category_column import CategoryEncoder
+from netloom.document import Moments, Preparation
+from netloom.modalities.columns.category import Category
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.table_fields import CategoriesEncoder
 from netloom.modalities.field_spec import FieldSpec
+from netloom.modalities.fields.categories import CategoriesModality, TrainingCategories
+from netloom.modalities.fields.modality import Modality
+from netloom.modalities.fields.series import SeriesModality
 from netloom.modalities.labels import Labels
-
-VALUES_LIMIT = 100_000
 
 
 @dataclass
@@ -28,25 +31,35 @@ class Categories(RawDataset):
     def row(self, index: int) -> dict[str, Any]:
         return {name: values[index] for name, values in self.columns.items()}
 
+    @property
+    def modality(self) -> Modality[Any]:
+        return CategoriesModality()
+
+    @property
+    def column_kinds(self) -> dict[str, str]:
+        return dict.fromkeys(self.columns, Category.name)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.columns
+
+    def with_columns(self, ignored: Collection[str], settings: Mapping[str, dict[str, Any]]) -> RawDataset:
+        columns = {name: values for name, values in self.columns.items() if name not in ignored}
+        return replace(self, columns=columns, settings={**self.settings, **settings})
+
     def fit(self, rows: np.ndarray) -> Fitted:
-        columns = []
-        for name, values in self.columns.items():
-            labels = Labels.of(values)
-            reading = category_reading(labels, rows, self.settings.get(name, {}))
-            columns.append({"name": name, "values": frequent(labels, rows, reading, VALUES_LIMIT), **reading})
-        return {"name": self.name, "encoding": "categories", "columns": columns}
+        columns = {name: Labels.of(values) for name, values in self.columns.items()}
+        return CategoriesModality().fit(self.name, TrainingCategories(columns, rows), self.settings)
 
-    def spec(self, fitted: Fitted) -> FieldSpec:
-        names = tuple(column["name"] for column in fitted["columns"])
-        largest = max(len(column["values"]) + 1 for column in fitted["columns"])
-        return FieldSpec(self.name, "tokens", (len(names),), vocabulary=max(2, largest), columns=names)
-
-    def encoded(self, fitted: list[Fitted], room: Room = in_memory) -> dict[str, np.ndarray]:
-        found = room(self.name, (len(self), len(self.columns)), np.int64)
-        for place, column in enumerate(fitted[0]["columns"]):
-            labels = Labels.of(self.columns[column["name"]])
-            found[:, place] = CategoryEncoder(column).numbers(list(labels.names))[labels.codes]
-        return {self.name: found}
+    def encoded(self, fitted: Sequence[FieldEncoder[Any]], room: Room = in_memory) -> dict[str, np.ndarray]:
+        encoder = fitted[0]
+        if not isinstance(encoder, CategoriesEncoder):
+            return {}
+        numbers = room(self.name, (len(self), *encoder.shape), np.int64)
+        for place, column in enumerate(encoder.categories):
+            labels = Labels.of(self.columns[column.name])
+            numbers[:, place] = column.numbers(list(labels.names))[labels.codes]
+        return {self.name: numbers}
 
     def example(self, index: int, target: str) -> Example:
         return Example(index, target, columns=self.row(index))
@@ -66,12 +79,12 @@ class Matrices(RawDataset):
     def row(self, index: int) -> dict[str, Any]:
         return {self.name: self.values[index]}
 
-    def fit(self, rows: np.ndarray) -> Fitted:
-        shape = list(self.values.shape[1:])
-        return {"name": self.name, "encoding": "series", "shape": shape, "mean": 0.0, "std": 1.0}
+    @property
+    def modality(self) -> Modality[Any]:
+        return SeriesModality()
 
-    def spec(self, fitted: Fitted) -> FieldSpec:
-        return FieldSpec(self.name, "sequence", tuple(fitted["shape"]))
+    def fit(self, rows: np.ndarray) -> Fitted:
+        return SeriesModality().unscaled(self.name, self.values.shape[1:])
 
     def example(self, index: int, target: str) -> Example:
         return Example(index, target, columns={self.name: self.words[index]})
@@ -93,13 +106,22 @@ class Several(RawDataset):
         parts = [part.rows(start, stop) for part in self.parts]
         return [{name: value for part in row for name, value in part.items()} for row in zip(*parts, strict=True)]
 
+    def with_parts(self, parts: Sequence[RawDataset]) -> RawDataset:
+        return replace(self, parts=tuple(parts))
+
+    def with_preparation(self, prepare: Preparation | Moments) -> RawDataset:
+        return self.with_parts([part.with_preparation(prepare) for part in self.parts])
+
+    def with_any_size(self) -> RawDataset:
+        return self.with_parts([part.with_any_size() for part in self.parts])
+
     def fits(self, rows: np.ndarray) -> list[Fitted]:
         return [part.fit(rows) for part in self.parts]
 
-    def specs(self, fitted: list[Fitted]) -> tuple[FieldSpec, ...]:
-        return tuple(part.spec(one) for part, one in zip(self.parts, fitted, strict=True))
+    def specs(self, encoders: Sequence[FieldEncoder[Any]]) -> tuple[FieldSpec, ...]:
+        return tuple(part.spec(encoder) for part, encoder in zip(self.parts, encoders, strict=True))
 
-    def encoded(self, fitted: list[Fitted], room: Room = in_memory) -> dict[str, np.ndarray]:
+    def encoded(self, fitted: Sequence[FieldEncoder[Any]], room: Room = in_memory) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {}
         for part, one in zip(self.parts, fitted, strict=True):
             found |= part.encoded([one], room)

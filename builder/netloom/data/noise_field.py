@@ -9,8 +9,11 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.multi_field import Several
-from netloom.data.raw_dataset import Fitted, Images, RawDataset, Table
+from netloom.data.raw_dataset import Fitted, RawDataset, Table
 from netloom.data.schema import Example
+from netloom.document import Moments, Preparation
+from netloom.modalities.encoding.number_column import NumberEncoder
+from netloom.modalities.fields.table import TableModality
 
 # The option of any pictures that asks for noise, the field that holds it, and how many numbers at most.
 OPTION, NOISE = "noise_size", "noise"
@@ -23,8 +26,15 @@ class Noise(Table):
     """Columns of standard normal numbers that are taken as they are; they say nothing to people."""
 
     def fit(self, rows: np.ndarray) -> Fitted:
-        plain = {"type": "number", "median": 0.0, "mean": 0.0, "std": 1.0}
-        return {"name": self.name, "encoding": "table", "columns": [{"name": name, **plain} for name in self.numbers]}
+        unscaled = {"type": NumberEncoder.type, "median": 0.0, "mean": 0.0, "std": 1.0}
+        return TableModality().state(self.name, [{"name": name, **unscaled} for name in self.numbers])
+
+    @property
+    def column_kinds(self) -> dict[str, str]:
+        return {}
+
+    def with_preparation(self, prepare: Preparation | Moments) -> RawDataset:
+        return self
 
     def example(self, index: int, target: str) -> Example:
         return Example(index, target)
@@ -36,8 +46,7 @@ def with_noise(raw: RawDataset, size: Any) -> RawDataset:
     Raises:
         DataError: this is no data of pictures, or `size` is no number from 1 to 512.
     """
-    parts = raw.parts if isinstance(raw, Several) else (raw,)
-    if not any(isinstance(part, Images) for part in parts):
+    if not any(part.modality.has_brightness for part in raw.parts):
         raise DataError("Noise can only stand beside pictures; take the option 'noise_size' away, or choose pictures.")
     if type(size) is not int or not 1 <= size <= MOST:
         raise DataError(f"The option 'noise_size' is how many numbers, from 1 to {MOST}; received {str(size)[:60]!r}.")
@@ -59,5 +68,5 @@ def with_noise(raw: RawDataset, size: Any) -> RawDataset:
         given=raw.given,
         weights=raw.weights,
         target_parts=raw.target_parts,
-        parts=(*parts, noise),
+        parts=(*raw.parts, noise),
     )

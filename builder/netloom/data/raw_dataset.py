@@ -1,34 +1,44 @@
 """Data as it was read, before anything was fitted: one class per kind, each of which knows its own preprocessing.
 
-`fit` looks at the rows of the training split alone and returns what `modalities.encoding` needs, as plain JSON.
+How a field is fitted, encoded and explained is decided by its modality, see `netloom.modalities.fields`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from netloom.data.preparation.fitting import Fitted as Fitted
-from netloom.data.preparation.fitting import fit_pixels, fit_text, fit_windows
-from netloom.data.preparation.spectrogram import LOG_MEL, band_names, fit_log_mel, log_mel_of
+from netloom.core.errors import DataError
+from netloom.data.limits import MAX_CELLS
 from netloom.data.schema import TARGET_TYPES, Example, TargetKind, TargetSpec, TargetType
+from netloom.document import Moments, Preparation
 from netloom.modalities.columns.category import Category
 from netloom.modalities.columns.column_kind import TrainingColumn
 from netloom.modalities.columns.date import Date
 from netloom.modalities.columns.number import Number
-from netloom.modalities.columns.registry import column_kind
 from netloom.modalities.columns.text import LENGTH_LIMIT
-from netloom.modalities.encoding.column_encoder import LabelEncoder, column_encoder
+from netloom.modalities.encoding.column_encoder import LabelEncoder
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.image_field import ImageEncoder, sized
+from netloom.modalities.encoding.table_fields import TableEncoder
 from netloom.modalities.encoding.tags import IGNORE
 from netloom.modalities.encoding.tokenization import words
 from netloom.modalities.field_spec import FieldSpec
+from netloom.modalities.fields.characters import CharacterModality, TrainingBlocks
+from netloom.modalities.fields.image import ImageModality, TrainingImages
+from netloom.modalities.fields.log_mel import SPECTROGRAM, LogMelModality, spectrogram_spec
+from netloom.modalities.fields.modality import Fitted as Fitted
+from netloom.modalities.fields.modality import Modality
+from netloom.modalities.fields.registry import modality_of
+from netloom.modalities.fields.series import SeriesModality, TrainingWindows, scale_of
+from netloom.modalities.fields.table import TableModality
+from netloom.modalities.fields.text import TextModality, TrainingTexts
 from netloom.modalities.labels import Labels
 
 _AT_ONCE, _PICTURES_AT_ONCE = 4_096, 64
@@ -95,23 +105,93 @@ class RawDataset:
         """Some neighbouring rows."""
         return [self.row(index) for index in range(start, stop)]
 
-    def fit(self, rows: np.ndarray) -> Fitted:
-        """The preprocessing of this field, from the rows of the training split alone."""
+    @property
+    def modality(self) -> Modality[Any]:
+        """What the field holds, with the settings of the document."""
         raise NotImplementedError
 
-    def spec(self, fitted: Fitted) -> FieldSpec:
-        """The field as the network sees it."""
+    @property
+    def parts(self) -> tuple[RawDataset, ...]:
+        """The data of each field."""
+        return (self,)
+
+    def with_parts(self, parts: Sequence[RawDataset]) -> RawDataset:
+        """The same with other data of its fields."""
+        return parts[0]
+
+    @property
+    def accepted_settings(self) -> frozenset[str]:
+        """The settings that a document may give for this field."""
+        return frozenset()
+
+    def with_settings(self, settings: Mapping[str, Any]) -> RawDataset:
+        """The data with settings of the document for this field.
+
+        Raises:
+            DataError: it does not take one of them.
+        """
+        accepted = self.accepted_settings
+        for setting in sorted(set(settings) - accepted):
+            takes = f"it takes {', '.join(sorted(accepted))}" if accepted else "it takes none"
+            raise DataError(f"The field {self.name[:80]!r} takes no {setting!r}; {takes}.")
+        return replace(self, settings={**self.settings, **settings})
+
+    def with_preparation(self, prepare: Preparation | Moments) -> RawDataset:
+        """The data with what a document does to all numbers and pixels, wherever its own settings say nothing else.
+
+        Raises:
+            DataError: it does not fit the data.
+        """
+        return self
+
+    def with_any_size(self) -> RawDataset:
+        """The data as one whose raw rows may come in any size, as those that people upload do."""
+        return self
+
+    @property
+    def column_kinds(self) -> dict[str, str]:
+        """The kind of each column for which a document may set something."""
+        return {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing left to learn from."""
+        return False
+
+    def with_columns(self, ignored: Collection[str], settings: Mapping[str, dict[str, Any]]) -> RawDataset:
+        """The data without some of its columns, and with settings for others."""
+        return self
+
+    def fit(self, rows: np.ndarray) -> Fitted:
+        """The fitted state of this field, from the rows of the training split alone."""
         raise NotImplementedError
+
+    def spec(self, encoder: FieldEncoder[Any]) -> FieldSpec:
+        """The field as the network sees it."""
+        return modality_of(encoder).spec(encoder, self.feature_names)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names along the last axis, where the data has names that nothing else holds."""
+        return ()
+
+    def stacked(self, other: RawDataset, rows: np.ndarray) -> RawDataset | None:
+        """These rows of this field, then those of another of the same kind; None where both are not fitted together."""
+        return None
+
+    def shared(self, fitted: Fitted) -> Fitted:
+        """The state of this field, where it was fitted together with another."""
+        return {**fitted, "name": self.name}
 
     def fits(self, rows: np.ndarray) -> list[Fitted]:
-        """The preprocessing of each field; most data has one."""
+        """The fitted state of each field; most data has one."""
         return [self.fit(rows)]
 
-    def specs(self, fitted: list[Fitted]) -> tuple[FieldSpec, ...]:
+    def specs(self, encoders: Sequence[FieldEncoder[Any]]) -> tuple[FieldSpec, ...]:
         """The fields as the network sees them."""
-        return tuple(map(self.spec, fitted))
+        return tuple(map(self.spec, encoders))
 
-    def encoded(self, fitted: list[Fitted], room: Room = in_memory) -> dict[str, np.ndarray]:
+    def encoded(self, fitted: Sequence[FieldEncoder[Any]], room: Room = in_memory) -> dict[str, np.ndarray]:
         """All rows of the fields for which this is faster than row by row, to the same bits, each in an array of zeros
         for which `room` is asked."""
         return {}
@@ -145,24 +225,54 @@ class Images(RawDataset):
     def row(self, index: int) -> dict[str, Any]:
         return {self.name: self.pixels[index]}
 
+    @property
+    def modality(self) -> Modality[Any]:
+        return ImageModality()
+
+    @property
+    def accepted_settings(self) -> frozenset[str]:
+        return frozenset(ImageModality.settings.model_fields)
+
+    def with_settings(self, settings: Mapping[str, Any]) -> RawDataset:
+        images = super().with_settings(settings)
+        channels, height, width = self.pixels.shape[1:]
+        side, grey = settings.get("size"), settings.get("grey")
+        shape = (1 if grey else channels, side or height, side or width)
+        if grey is None and side is None:
+            return images
+        if self.masks is not None or self.target_type.is_per_pixel:
+            raise DataError(
+                f"The masks of {self.name[:80]!r} belong to its pictures as they are; keep size and colours."
+            )
+        if len(self) * math.prod(shape) > MAX_CELLS:
+            raise DataError(
+                f"{len(self):,} pictures of {shape[1]} × {shape[2]} pixels are too many; choose a smaller size."
+            )
+        pixels = np.stack([sized(np.asarray(image, dtype=np.float32), *shape) for image in self.pixels])
+        return replace(self, pixels=pixels, resized=True, settings=images.settings)
+
+    def with_preparation(self, prepare: Preparation | Moments) -> RawDataset:
+        defaults = ImageModality().default_settings(self.name, prepare, self.pixels.shape[1:])
+        return replace(self, settings={**defaults, **self.settings})
+
+    def with_any_size(self) -> RawDataset:
+        return self if self.target_type.is_per_pixel else replace(self, resized=True)
+
+    def stacked(self, other: RawDataset, rows: np.ndarray) -> RawDataset | None:
+        if not isinstance(other, Images):
+            return None
+        return replace(self, pixels=np.concatenate([self.pixels[rows], other.pixels[rows]]))
+
     def fit(self, rows: np.ndarray) -> Fitted:
-        return {
-            "name": self.name,
-            "encoding": "image",
-            "shape": list(self.pixels.shape[1:]),
-            **fit_pixels(self.pixels, rows, self.top, self.settings),
-            **({"resized": True} if self.resized else {}),
-        }
+        images = TrainingImages(self.pixels, rows, self.top, self.resized)
+        return ImageModality().fit(self.name, images, self.settings)
 
-    def spec(self, fitted: Fitted) -> FieldSpec:
-        return FieldSpec(self.name, "image", tuple(fitted["shape"]))
-
-    def encoded(self, fitted: list[Fitted], room: Room = in_memory) -> dict[str, np.ndarray]:
-        chosen = fitted[0]
-        if tuple(chosen.get("shape", ())) != self.pixels.shape[1:]:
+    def encoded(self, fitted: Sequence[FieldEncoder[Any]], room: Room = in_memory) -> dict[str, np.ndarray]:
+        encoder = fitted[0]
+        if not isinstance(encoder, ImageEncoder) or encoder.shape != self.pixels.shape[1:]:
             return {}
         found = room(self.name, self.pixels.shape, np.float32)
-        scale, mean, std = (np.float32(chosen[name]) for name in ("scale", "mean", "std"))
+        scale, mean, std = (np.float32(number) for number in (encoder.scale, encoder.mean, encoder.std))
         for start in range(0, len(self), _PICTURES_AT_ONCE):  # so few that they stay in the processor's cache
             part = found[start : start + _PICTURES_AT_ONCE]
             np.copyto(part, self.pixels[start : start + _PICTURES_AT_ONCE], casting="unsafe")
@@ -203,31 +313,54 @@ class Table(RawDataset):
             row[name] = None if math.isnan(value) else value
         return row | {name: values[index] for name, values in self.categories.items()}
 
+    @property
+    def modality(self) -> Modality[Any]:
+        return TableModality()
+
+    def with_preparation(self, prepare: Preparation | Moments) -> RawDataset:
+        scale = scale_of(prepare)
+        columns = {self.dates.get(name, (name, ""))[0] for name in self.numbers}
+        settings = {name: {"scale": scale, **self.settings.get(name, {})} for name in columns}
+        return replace(self, settings={**self.settings, **settings})
+
+    @property
+    def column_kinds(self) -> dict[str, str]:
+        return {name: self.kind_of(name) for name in (*self.numbers, *self.categories)}
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.numbers and not self.categories
+
+    def with_columns(self, ignored: Collection[str], settings: Mapping[str, dict[str, Any]]) -> RawDataset:
+        return replace(
+            self,
+            numbers={name: values for name, values in self.numbers.items() if name not in ignored},
+            categories={name: values for name, values in self.categories.items() if name not in ignored},
+            settings={**self.settings, **settings},
+        )
+
     def fit(self, rows: np.ndarray) -> Fitted:
-        columns = [self._fitted(name, values, rows) for name, values in self.numbers.items()]
-        columns += [self._fitted(name, Labels.of(texts), rows) for name, texts in self.categories.items()]
-        return {"name": self.name, "encoding": "table", "columns": columns}
+        columns = [self._column(name, values, rows) for name, values in self.numbers.items()]
+        columns += [self._column(name, Labels.of(texts), rows) for name, texts in self.categories.items()]
+        return TableModality().fit(self.name, columns, self.settings)
 
     def kind_of(self, name: str) -> str:
         """The kind of a column."""
         usual = Date if name in self.dates else Number if name in self.numbers else Category
         return self.kinds.get(name, usual.name)
 
-    def _fitted(self, name: str, values: np.ndarray | Labels, rows: np.ndarray) -> Fitted:
+    def _column(self, name: str, values: np.ndarray | Labels, rows: np.ndarray) -> tuple[str, TrainingColumn]:
         date = self.dates.get(name)
         source = date[0] if date else name
         column = TrainingColumn(name, values, rows, self.settings.get(source, {}), date, self.written.get(source, ""))
-        return column_kind(self.kind_of(name)).fit(column)
+        return self.kind_of(name), column
 
-    def spec(self, fitted: Fitted) -> FieldSpec:
-        names = [name for column in fitted["columns"] for name in column_encoder(column).feature_names]
-        return FieldSpec(self.name, "vector", (len(names),), columns=tuple(names))
-
-    def encoded(self, fitted: list[Fitted], room: Room = in_memory) -> dict[str, np.ndarray]:
-        if fitted[0]["encoding"] != "table":
+    def encoded(self, fitted: Sequence[FieldEncoder[Any]], room: Room = in_memory) -> dict[str, np.ndarray]:
+        encoder = fitted[0]
+        if not isinstance(encoder, TableEncoder):
             return {}
-        columns = [column_encoder(column) for column in fitted[0]["columns"]]
-        array = room(self.name, (len(self), sum(column.width for column in columns)), np.float32)
+        columns = encoder.columns
+        array = room(self.name, (len(self), *encoder.shape), np.float32)
         labels = {name: Labels.of(texts) for name, texts in self.categories.items()}
         # Each distinct text is encoded once.
         tables = {
@@ -271,14 +404,30 @@ class Texts(RawDataset):
     def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
         return [{self.name: text} for text in self.texts[start:stop]]  # from a file, one by one take long
 
-    def fit(self, rows: np.ndarray) -> Fitted:
-        # Texts in a file are taken in its order, to which nothing that is fitted pays heed.
-        chosen = self.texts.at(rows) if hasattr(self.texts, "at") else [self.texts[index] for index in rows.tolist()]
-        found = fit_text(chosen, self.settings)
-        return {"name": self.name, **found, **({"column": self.column} if self.column else {})}
+    @property
+    def modality(self) -> Modality[Any]:
+        return TextModality()
 
-    def spec(self, fitted: Fitted) -> FieldSpec:
-        return FieldSpec(self.name, "tokens", (fitted["length"],), vocabulary=len(fitted["vocabulary"]))
+    @property
+    def accepted_settings(self) -> frozenset[str]:
+        return frozenset(TextModality.settings.model_fields)
+
+    def stacked(self, other: RawDataset, rows: np.ndarray) -> RawDataset | None:
+        if not isinstance(other, Texts):
+            return None
+        return replace(self, texts=[part.texts[row] for part in (self, other) for row in rows.tolist()])
+
+    def shared(self, fitted: Fitted) -> Fitted:
+        return {**super().shared(fitted), **({"column": self.column} if self.column else {})}
+
+    def fit(self, rows: np.ndarray) -> Fitted:
+        return TextModality().fit(self.name, self.training_texts(rows), self.settings)
+
+    def training_texts(self, rows: np.ndarray) -> TrainingTexts:
+        """What is fitted to the texts of these rows."""
+        # Texts in a file are read in the order of the file, which is fast; fitting does not depend on it.
+        texts = self.texts.at(rows) if hasattr(self.texts, "at") else [self.texts[index] for index in rows.tolist()]
+        return TrainingTexts(texts, self.column)
 
     def example(self, index: int, target: str) -> Example:
         return Example(index, target, text=self.texts[index], tokens=tuple(words(self.texts[index])))
@@ -302,13 +451,16 @@ class TaggedTexts(Texts):
     def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
         return [{self.name: parts} for parts in self.parted[start:stop]] if self.parted else super().rows(start, stop)
 
-    def fit(self, rows: np.ndarray) -> Fitted:
+    @property
+    def accepted_settings(self) -> frozenset[str]:
+        return frozenset()  # a tag belongs to a word, so the words cannot change
+
+    def training_texts(self, rows: np.ndarray) -> TrainingTexts:
         if not self.parted:
-            return super().fit(rows)
-        # A tag is asked for each word, wherever its sentence is, so that none is cut.
+            return super().training_texts(rows)
+        # Every word has a tag to predict, so no sentence is cut, whichever split it is in.
         length = min(max(map(len, self.parted)), LENGTH_LIMIT)
-        fitted = fit_text([self.parted[row] for row in rows.tolist()], {"length": length})
-        return {"name": self.name, **fitted, "parted": True}
+        return TrainingTexts([self.parted[row] for row in rows.tolist()], length=length, are_parted=True)
 
     def tagged(self, length: int) -> np.ndarray:
         """The number of each word's tag (R, length); `IGNORE` where there is no word."""
@@ -340,17 +492,13 @@ class Characters(RawDataset):
         start = index * self.length
         return {self.name: self.text[start : start + self.length]}
 
-    def fit(self, rows: np.ndarray) -> Fitted:
-        letters = Counter("".join(self.row(index)[self.name] for index in rows.tolist()))
-        return {
-            "name": self.name,
-            "encoding": "characters",
-            "vocabulary": ["", "�", *sorted(letters)],
-            "length": self.length,
-        }
+    @property
+    def modality(self) -> Modality[Any]:
+        return CharacterModality()
 
-    def spec(self, fitted: Fitted) -> FieldSpec:
-        return FieldSpec(self.name, "tokens", (self.length,), vocabulary=len(fitted["vocabulary"]))
+    def fit(self, rows: np.ndarray) -> Fitted:
+        blocks = [self.row(index)[self.name] for index in rows.tolist()]
+        return CharacterModality().fit(self.name, TrainingBlocks(blocks, self.length), self.settings)
 
     def example(self, index: int, target: str) -> Example:
         text = self.row(index)[self.name]
@@ -376,22 +524,31 @@ class Series(RawDataset):
     def row(self, index: int) -> dict[str, Any]:
         return {self.name: self.windows[index]}
 
-    def fit(self, rows: np.ndarray) -> Fitted:
-        scale = self.settings.get("scale", "standard")
-        if self.rate and self.settings.get("sound") == "log-mel":
-            made = log_mel_of(self.name, self.windows.shape, self.rate, self.settings)
-            return fit_log_mel(made, self.windows, rows, scale)
-        return {
-            "name": self.name,
-            "encoding": "series",
-            "shape": list(self.windows.shape[1:]),
-            **({"rate": self.rate} if self.rate else {}),
-            **fit_windows(self.windows, rows, scale),
-        }
+    @property
+    def modality(self) -> Modality[TrainingWindows]:
+        if self.rate and self.settings.get("sound") == SPECTROGRAM:
+            return LogMelModality()
+        return SeriesModality()
 
-    def spec(self, fitted: Fitted) -> FieldSpec:
-        names = band_names(fitted) if fitted["encoding"] == LOG_MEL else self.channels
-        return FieldSpec(self.name, "sequence", tuple(fitted["shape"]), columns=names)
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return self.channels
+
+    @property
+    def accepted_settings(self) -> frozenset[str]:
+        return frozenset((LogMelModality if self.rate else SeriesModality).settings.model_fields)
+
+    def with_settings(self, settings: Mapping[str, Any]) -> RawDataset:
+        if settings.get("sound") == SPECTROGRAM and self.rate:
+            spectrogram_spec(self.name, self.windows.shape, self.rate, settings)  # refuses now rather than in `fit`
+        return super().with_settings(settings)
+
+    def with_preparation(self, prepare: Preparation | Moments) -> RawDataset:
+        defaults = self.modality.default_settings(self.name, prepare, self.windows.shape[1:])
+        return replace(self, settings={**defaults, **self.settings})
+
+    def fit(self, rows: np.ndarray) -> Fitted:
+        return self.modality.fit(self.name, TrainingWindows(self.windows, rows, self.rate), self.settings)
 
     def example(self, index: int, target: str) -> Example:
         return Example(index, target, series=self.windows[index])

@@ -11,14 +11,14 @@ import numpy as np
 from netloom.data.raw_dataset import Fitted, Texts
 from netloom.data.schema import Example
 from netloom.modalities.columns.text import LENGTH_LIMIT
-from netloom.modalities.encoding.rows import encode_rows
+from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder
 from netloom.modalities.encoding.tags import IGNORE
 from netloom.modalities.encoding.tokenization import END, PAD, words
-from netloom.modalities.field_spec import FieldSpec
+from netloom.modalities.fields.decoder_input import MARKS as MARKS
+from netloom.modalities.fields.decoder_input import DecoderInputModality
+from netloom.modalities.fields.text import TrainingTexts
 
 BEGUN = "answer so far"
-# What stands for padding, for a letter that is not known, and for both ends of an answer.
-MARKS = ("", "�", "⟨start⟩", "⟨end⟩")
 
 
 @dataclass
@@ -35,30 +35,30 @@ class Pairs(Texts):
         rows = zip(super().rows(start, stop), self.answers[start:stop], strict=True)
         return [{**row, BEGUN: answer} for row, answer in rows]
 
-    def fits(self, rows: np.ndarray) -> list[Fitted]:
-        known = [self.answers[index] for index in rows.tolist()]
-        length = min(max(map(len, known)) + 1, LENGTH_LIMIT)
-        letters = sorted(set("".join(known)))
-        # All words of a text may matter, so none is cut where training knows such a length.
+    @property
+    def accepted_settings(self) -> frozenset[str]:
+        return frozenset()  # an answer is written letter by letter
+
+    def training_texts(self, rows: np.ndarray) -> TrainingTexts:
+        # All words of a text may matter, so none is cut that is no longer than those of training.
         longest = max(len(words(self.texts[index])) for index in rows.tolist())
-        return [
-            {**self.fit(rows), "length": max(1, min(longest, LENGTH_LIMIT))},
-            {"name": BEGUN, "encoding": "begun", "vocabulary": [*MARKS, *letters], "length": length},
-        ]
+        return replace(super().training_texts(rows), length=max(1, min(longest, LENGTH_LIMIT)))
 
-    def specs(self, fitted: list[Fitted]) -> tuple[FieldSpec, ...]:
-        return tuple(FieldSpec(one["name"], "tokens", (one["length"],), len(one["vocabulary"])) for one in fitted)
+    def fits(self, rows: np.ndarray) -> list[Fitted]:
+        answers = [self.answers[index] for index in rows.tolist()]
+        return [self.fit(rows), DecoderInputModality().fit(BEGUN, answers, {})]
 
-    def answered(self, fitted: Fitted) -> np.ndarray:
+    def answered(self, field: FieldEncoder[Any]) -> np.ndarray:
         """The tokens of each answer and the mark that ends it (R, T); `IGNORE` behind."""
-        length = fitted["length"]
-        whole = encode_rows({"fields": [{**fitted, "length": length + 1}]}, [self.row(i) for i in range(len(self))])
-        found = whole[BEGUN][:, 1:]
-        ends = (found != PAD).sum(1)
+        (length,) = field.shape
+        # One token more, as the mark that starts an answer is then taken off.
+        longer = field_encoder({**field.field, "length": length + 1})
+        answers = longer.encode([self.row(index) for index in range(len(self))])[:, 1:]
+        ends = (answers != PAD).sum(1)
         rows = np.flatnonzero(ends < length)
-        found[rows, ends[rows]] = END
-        found[found == PAD] = IGNORE
-        return found
+        answers[rows, ends[rows]] = END
+        answers[answers == PAD] = IGNORE
+        return answers
 
     def example(self, index: int, target: str) -> Example:
         return replace(super().example(index, target), answer=self.answers[index])

@@ -39,7 +39,7 @@ _ENCODING, _INIT = "netloom.modalities.encoding", "__init__.py"
 
 def preprocess(trained: Trained) -> dict[str, Any]:
     """What the encoders need, and which field each argument of the network reads."""
-    found = {**trained.data.preprocess, "target": trained.decoding, "arguments": trained.fields}
+    found: dict[str, Any] = {**trained.data.preprocess, "target": trained.decoding, "arguments": trained.fields}
     # Where an answer is of probabilities or their logarithms: what it is, of each that the network gives.
     if known := scales(trained.project, trained.data.schema):
         found["scales"] = known

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Kind = Literal["vector", "sequence", "image", "tokens"]
+Quantity = Literal["pixels", "numbers"]
+PIXELS: Quantity = "pixels"
+NUMBERS: Quantity = "numbers"
+# What an input consists of that a preparation scales, by the kind that its Input layer declares; tokens and indices are
+# taken as they are.
+QUANTITIES: Mapping[str, Quantity] = {
+    "image": PIXELS,
+    "volume": PIXELS,
+    "vector": NUMBERS,
+    "sequence": NUMBERS,
+    "tensor": NUMBERS,
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,11 @@ class FieldSpec:
     def is_text(self) -> bool:
         """Whether the tokens are those of a text."""
         return self.is_tokens and not self.columns
+
+    @property
+    def quantity(self) -> Quantity | None:
+        """What a preparation scales in this field."""
+        return QUANTITIES.get(self.kind)
 
     def parameters(self) -> dict[str, Any]:
         """The parameters of an Input that reads this field."""

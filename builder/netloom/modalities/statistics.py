@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+MAX_CELLS = 100_000_000  # numbers that are held in memory at once
 _CHUNK = 256
 
 

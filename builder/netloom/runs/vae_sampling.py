@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from netloom.modalities.encoding.image_field import ImageEncoder
 from netloom.training.objectives.adversarial import most_shown, shown
 from netloom.training.objectives.evaluation import Picture
 from netloom.training.streaming import take
@@ -34,13 +35,13 @@ def samples(
     none: it draws no latent vector, or its answer also depends on what comes in, as with a connection around it."""
     import torch
 
-    field, task = data.preprocess["fields"][0], objective.task
+    field, task = data.fields[0], objective.task
     latent = [module for module in model.modules() if type(module).__name__ == LATENT]
-    if not task.reconstructs_input or task.tunes_threshold or not data.schema.inputs[0].is_image or not latent:
+    if not task.reconstructs_input or task.tunes_threshold or not isinstance(field, ImageEncoder) or not latent:
         return {}
     every, count = len(data.target), most_shown(data.schema.inputs[0].shape)
     chosen = rows[torch.arange(count) % len(rows)]
-    names = list(dict.fromkeys([*fields, field["name"]]))
+    names = list(dict.fromkeys([*fields, field.name]))
     real, other = (take(data, names, at.numpy()) for at in (chosen, (chosen + max(1, every // 2)) % every))
     answers = []
     for inputs in (real, other):
@@ -48,7 +49,7 @@ def samples(
             answers.append(output(inputs))
     if not torch.equal(*answers):
         return {}
-    return {"Generated from noise": shown(answers[0], field), "From the data": shown(real[field["name"]], field)}
+    return {"Generated from noise": shown(answers[0], field), "From the data": shown(real[field.name], field)}
 
 
 @contextmanager

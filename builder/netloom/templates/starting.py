@@ -100,7 +100,7 @@ def start(template: Template, choice: DataChoice, name: str, home: object = None
         choice = choice.model_copy(update={"options": {**choice.options, **read}})
         found = schema(choice, home) or found
     # What the data is made of is asked for sounds alone, as others may take long.
-    rate = int(prepare(choice, home).preprocess["fields"][0].get("rate") or RATE) if _is_sound(found) else RATE
+    rate = prepare(choice, home).fields[0].sample_rate or RATE if _is_sound(found) else RATE
     project = template.project
     objective = found.target.type.usual_task
     training = {"objective": objective, **default_training(choice.dataset, home)}

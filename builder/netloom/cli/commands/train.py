@@ -229,7 +229,7 @@ def _note_initialization(store: Store, project: Project, context: Context) -> No
     """Note which layers start from existing weights. A network with errors is left to the check of the run."""
     from netloom.compile import CompileError, source
     from netloom.data import schema
-    from netloom.data.preparation.default_preprocessing import kinds_of, told
+    from netloom.data.preparation.default_preprocessing import preparation_sentence, quantities_of
     from netloom.training import looked_at
 
     try:
@@ -239,7 +239,7 @@ def _note_initialization(store: Store, project: Project, context: Context) -> No
     if initialization is not None:
         context.note(initialization.sentence())
     if initialization is not None or project.data.prepare != "standardize":
-        sentence = told(project.data.prepare, kinds_of(schema(project.data, context.home)))
+        sentence = preparation_sentence(project.data.prepare, quantities_of(schema(project.data, context.home)))
         if sentence:
             context.note(sentence)
 

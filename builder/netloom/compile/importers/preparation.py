@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from netloom.compile.importers.imported_model import ImportedModel, UnreadableModelError
-from netloom.data.preparation.default_preprocessing import told
+from netloom.data.preparation.default_preprocessing import preparation_sentence
 from netloom.document import Moments, Preparation
 from netloom.layers.io import Input
+from netloom.modalities.field_spec import PIXELS, QUANTITIES
 
 _UNSAID = (
     " The file does not define the preprocessing: choose another one (--prepare, or the Train page) if the network "
@@ -29,8 +30,9 @@ def with_preparation(imported: ImportedModel, requested: Preparation | None = No
     """
     nodes = [node for node in imported.project.main_network.nodes.values() if node.type == "Input"]
     kinds = {str(node.params.get("kind", Input.model_fields["kind"].default)) for node in nodes}
-    choice = requested or imported.prepare or ("scale" if kinds & {"image", "volume"} else "none")
-    sentence = told(choice, kinds)
+    quantities = {QUANTITIES[kind] for kind in kinds if kind in QUANTITIES}
+    choice = requested or imported.prepare or ("scale" if PIXELS in quantities else "none")
+    sentence = preparation_sentence(choice, quantities)
     if not sentence:
         return replace(imported, prepare=None)
     source = "" if requested else " From the file." if imported.prepare else _UNSAID

@@ -13,15 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from netloom.data.schema import TARGET_TYPES, TargetKind
 from netloom.data.targets import target_of
+from netloom.modalities.encoding.field_encoder import FieldEncoder, ScaledEncoder
 from netloom.modalities.field_spec import FieldSpec, Kind
+from netloom.modalities.fields.registry import modality_of
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
 CHANCE = Field(0.5, ge=0, le=1, description="The share of the rows that it happens to")
-# Token fields whose numbers are no words in an order.
-NO_WORDS = ("categories", "begun")
 
 # Applies one drawn change of place to values (N, C, H, W) or (N, T); `exact` takes the nearest value and blends none.
 Move = Callable[["torch.Tensor", bool], "torch.Tensor"]
@@ -59,18 +59,16 @@ class Random:
 
 @dataclass(frozen=True)
 class Facts:
-    """A field as an augmentation sees it: `fitted` is its preprocessing, as the encoders know it."""
+    """A field as an augmentation sees it, with what was fitted for it."""
 
     spec: FieldSpec
-    fitted: dict[str, Any]
-
-    @property
-    def encoding(self) -> str:
-        return str(self.fitted.get("encoding", ""))
+    encoder: FieldEncoder[Any]
 
     def normalised(self, value: float) -> Any:
         """A pixel's value from 0 to 1 as the network gets it: a number, or one for each channel (C, 1, 1)."""
-        mean, std = _by_channel(self.fitted.get("mean", 0.0)), _by_channel(self.fitted.get("std", 1.0))
+        if not isinstance(self.encoder, ScaledEncoder):
+            return value
+        mean, std = _by_channel(self.encoder.mean), _by_channel(self.encoder.std)
         return (value - mean) / std
 
     def stretched(self, amount: float) -> Any:
@@ -78,8 +76,8 @@ class Facts:
         return self.normalised(amount) - self.normalised(0.0)
 
 
-def _by_channel(value: Any) -> Any:
-    if not isinstance(value, (list, tuple)):
+def _by_channel(value: np.ndarray) -> Any:
+    if value.ndim == 0:
         return float(value)
     import torch
 
@@ -142,7 +140,7 @@ class Augmentation(BaseModel):
 
     def suits(self, facts: Facts) -> bool:
         """Whether it can change this field."""
-        return self.changes(facts.spec) and not (facts.spec.is_tokens and facts.encoding in NO_WORDS)
+        return self.changes(facts.spec) and not (facts.spec.is_tokens and not modality_of(facts.encoder).has_words)
 
     def apply(self, batch: Batch, places: list[int], random: Random) -> None:
         """Change the fields at `places` of a batch, and the target where it follows them."""

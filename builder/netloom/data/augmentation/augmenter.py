@@ -36,8 +36,7 @@ class Augmenter:
         self, declared: Sequence[Augment], data: Prepared, names: Sequence[str], target: torch.Tensor | None = None
     ) -> None:
         specs = {field.name: field for field in data.schema.inputs}
-        fitted = {field["name"]: field for field in data.preprocess["fields"]}
-        self.fields = [Facts(specs[name], fitted[name]) for name in names]
+        self.fields = [Facts(specs[name], data.field(name)) for name in names]
         spec = data.schema.target
         self.kind: TargetKind | Literal[""] = spec.kind
         first = 0

@@ -10,8 +10,9 @@ import numpy as np
 
 from netloom.data.augmentation.augmenter import Augmenter
 from netloom.data.schema import Example
-from netloom.modalities.encoding.rows import restore_rows
-from netloom.modalities.encoding.text_fields import token_encoder
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.image_field import ImageEncoder
+from netloom.modalities.encoding.text_fields import TokenEncoder
 from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
 from netloom.modalities.field_spec import FieldSpec
 
@@ -54,13 +55,13 @@ def previewed(
 
 def _shown(example: Example, data: Prepared, name: str, value: torch.Tensor) -> Example:
     """An example with another value of a field."""
-    fitted = next(field for field in data.preprocess["fields"] if field["name"] == name)
+    encoder = data.field(name)
     spec = next(field for field in data.schema.inputs if field.name == name)
     if spec.is_tokens:
-        return _text(example, fitted, value.tolist())
-    restored = restore_rows(fitted, value[None].numpy())[0]
-    if spec.is_image:
-        picture = np.asarray(restored, dtype=np.float64) * fitted.get("scale", 1.0)
+        return _text(example, encoder, value.tolist())
+    restored = encoder.restore(value[None].numpy())[0]
+    if isinstance(encoder, ImageEncoder):
+        picture = np.asarray(restored, dtype=np.float64) * encoder.scale
         picture = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
         images = {**example.images, name: picture} if example.images else {}
         return replace(example, image=picture if example.image is not None else None, images=images)
@@ -73,9 +74,8 @@ def _columns(spec: FieldSpec, restored: Any) -> dict[str, Any]:
     return restored if isinstance(restored, dict) else {spec.name: restored}
 
 
-def _text(example: Example, fitted: dict[str, Any], numbers: list[int]) -> Example:
-    encoder = token_encoder(fitted)
-    if not encoder.is_verbatim or not example.text:
+def _text(example: Example, encoder: FieldEncoder[Any], numbers: list[int]) -> Example:
+    if not isinstance(encoder, TokenEncoder) or not encoder.is_verbatim or not example.text:
         return example
-    words = [fitted["vocabulary"][number] if number != UNKNOWN else "▯" for number in numbers if number != PAD]
+    words = [encoder.vocabulary[number] if number != UNKNOWN else "▯" for number in numbers if number != PAD]
     return replace(example, text=encoder.joined(words), tokens=tuple(words), tags=())

@@ -13,6 +13,7 @@ from netloom.core.field_errors import field_errors, summary
 from netloom.core.registry import discover
 from netloom.data.augmentation.augmentation import Augmentation, Facts
 from netloom.data.schema import Schema
+from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.field_spec import FieldSpec
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _mixes(found: Augmentation) -> bool:
     return isinstance(found, Mixing)
 
 
-def suited(field: FieldSpec, fitted: dict[str, Any]) -> list[type[Augmentation]]:
+def suited(field: FieldSpec, encoder: FieldEncoder[Any]) -> list[type[Augmentation]]:
     """The augmentations that can change a field."""
-    facts = Facts(field, fitted)
+    facts = Facts(field, encoder)
     return [kind for kind in augmentations().values() if kind().suits(facts)]

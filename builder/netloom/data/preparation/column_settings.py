@@ -6,41 +6,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError, create_model
+from pydantic import ValidationError, create_model
 
 from netloom.core.errors import DataError
 from netloom.core.field_errors import field_errors, summary
 from netloom.modalities.columns.registry import column_kinds
-from netloom.modalities.columns.text import TextSettings
+from netloom.modalities.fields.registry import modalities
 from netloom.modalities.settings import Settings
 
 # The options of a document that hold them, by the name of a column and by that of a field.
 COLUMNS, FIELDS = "columns", "fields"
 
 Role = Literal["input", "target", "group", "weight", "time", "split", "ignore"]
-Normalise = Literal["dataset", "channel", "unit", "none"]
-Sound = Literal["waveform", "log-mel"]
 
 
-class FieldChoice(TextSettings):
-    """The preprocessing of a whole field: a text, pictures (`size`, `grey`, `normalise`) or a series (`scale`).
-
-    A sound is read as its waveform or as its log-mel spectrogram, of windows of `window` samples, a new one every
-    `hop` samples, in `bands` from `low` to `high` Hz.
-    """
-
-    size: Annotated[int, Field(ge=4, le=512)] | None = None
-    grey: bool | None = None
-    normalise: Normalise | None = None
-    scale: Literal["standard", "minmax", "none"] | None = None
-    sound: Sound | None = None
-    window: Annotated[int, Field(ge=2, le=65_536)] | None = None
-    hop: Annotated[int, Field(ge=1, le=65_536)] | None = None
-    bands: Annotated[int, Field(ge=1, le=1_024)] | None = None
-    low: Annotated[float, Field(ge=0, le=500_000)] | None = None
-    high: Annotated[float, Field(gt=0, le=500_000)] | None = None
+FieldChoice = Settings  # the preprocessing of a whole field, as its modality declares it
 
 
 @dataclass(frozen=True)
@@ -67,13 +49,21 @@ class ColumnChoice:
 
 
 @cache
+def _field_model() -> type[Settings]:
+    """The settings that fields of any modality take."""
+    settings = _fields_of(modality.settings for modality in modalities().values())
+    model: type[Settings] = create_model("FieldChoice", __base__=Settings, **settings)
+    return model
+
+
+def _fields_of(models: Iterable[type[Settings]]) -> dict[str, Any]:
+    return {name: (info.annotation, info) for model in models for name, info in model.model_fields.items()}
+
+
+@cache
 def _column_model() -> type[Settings]:
     """The settings that columns of any kind take."""
-    settings: dict[str, Any] = {
-        name: (info.annotation, info)
-        for kind in column_kinds().values()
-        for name, info in kind.settings.model_fields.items()
-    }
+    settings = _fields_of(kind.settings for kind in column_kinds().values())
     kinds: Any = Literal[tuple(column_kinds())]
     named: dict[str, Any] = {"kind": (kinds | None, None), "role": (Role | None, None)}
     model: type[Settings] = create_model("ColumnChoice", __base__=Settings, **named, **settings)
@@ -100,7 +90,7 @@ def field_choices(value: Any) -> dict[str, FieldChoice]:
     Raises:
         DataError: it has a setting that there is not.
     """
-    return _each(value, FieldChoice, "field")
+    return _each(value, _field_model(), "field")
 
 
 def _choice(model: Settings) -> ColumnChoice:

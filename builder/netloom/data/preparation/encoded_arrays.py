@@ -10,6 +10,7 @@ from netloom.data import limits
 from netloom.data.preparation import memmap_cache
 from netloom.data.preparation.memmap_cache import Mapped
 from netloom.data.raw_dataset import in_memory
+from netloom.modalities.encoding.field_encoder import FieldState, field_encoder
 from netloom.modalities.encoding.rows import encode_rows
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 CHUNK, CHUNK_BYTES = 4_096, 2**24  # rows that are encoded at once, and what they may take
 
 
-def encoded(preprocess: dict[str, Any], raw: RawDataset) -> tuple[dict[str, torch.Tensor], dict[str, Mapped]]:
+def encoded(fields: list[FieldState], raw: RawDataset) -> tuple[dict[str, torch.Tensor], dict[str, Mapped]]:
     """All rows by field, and the files of those that lie in one.
 
     Raises:
@@ -28,7 +29,6 @@ def encoded(preprocess: dict[str, Any], raw: RawDataset) -> tuple[dict[str, torc
     """
     import torch
 
-    fields = preprocess["fields"]
     if raw.folder is None or not (raw.large or _bytes(raw, fields) > limits.in_memory()):
         arrays = _filled(fields, raw, in_memory)
         return {name: torch.from_numpy(array) for name, array in arrays.items()}, {}
@@ -45,16 +45,16 @@ def encoded(preprocess: dict[str, Any], raw: RawDataset) -> tuple[dict[str, torc
     return {name: one.tensor() for name, one in found.items()}, found
 
 
-def _bytes(raw: RawDataset, fields: list[dict[str, Any]]) -> int:
+def _bytes(raw: RawDataset, fields: list[FieldState]) -> int:
     """What all rows take, from what the first one does."""
     first = encode_rows({"fields": fields}, [raw.row(0)])
     return sum(array.nbytes for array in first.values()) * len(raw)
 
 
-def _filled(fields: list[dict[str, Any]], raw: RawDataset, room: Any) -> dict[str, np.ndarray]:
+def _filled(fields: list[FieldState], raw: RawDataset, room: Any) -> dict[str, np.ndarray]:
     """All rows: column by column where the data can, else a part at a time, as lists of Python numbers take many times
     the memory."""
-    found: dict[str, np.ndarray] = raw.encoded(fields, room)
+    found: dict[str, np.ndarray] = raw.encoded([field_encoder(field) for field in fields], room)
     others = [field for field in fields if field["name"] not in found]
     count = len(raw) if others else 0
     chunk = max(1, min(CHUNK, CHUNK_BYTES // max(1, _bytes(raw, others) // count))) if count else 1

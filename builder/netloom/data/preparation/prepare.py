@@ -6,7 +6,6 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -15,26 +14,24 @@ from netloom.core.data_folder import home as default_home
 from netloom.core.errors import DataError
 from netloom.core.field_errors import field_errors, summary
 from netloom.data.builtin_registry import builtin
-from netloom.data.multi_field import Several
 from netloom.data.noise_field import OPTION, with_noise
 from netloom.data.preparation import memmap_cache
 from netloom.data.preparation.applied_settings import with_columns, with_fields
 from netloom.data.preparation.column_settings import COLUMNS, FIELDS, field_choices
 from netloom.data.preparation.default_preprocessing import with_preparation
 from netloom.data.preparation.encoded_arrays import encoded
-from netloom.data.preparation.prepared_data import Prepared
+from netloom.data.preparation.prepared_data import Prepared, Preprocess
 from netloom.data.preparation.single_flight import once
 from netloom.data.quality.deduplication import without_repeats
-from netloom.data.raw_dataset import Images, RawDataset
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import DatasetInfo, Schema
 from netloom.data.splits.split import Split, split
 from netloom.data.targets import target_of
+from netloom.data.targets.fitted_target import FittedTarget
 from netloom.data.uploads import find_upload, has_upload, identified, read_upload, uploaded
 from netloom.data.uploads import remove as remove_upload
 from netloom.document import DataChoice, Project
-
-if TYPE_CHECKING:
-    pass
+from netloom.modalities.encoding.field_encoder import field_encoder
 
 
 def with_dataset_id(project: Project, home: Path) -> Project:
@@ -119,7 +116,7 @@ def _prepare(key: str, home: str) -> Prepared:
     _give_back()
     parts = split(raw, choice)
     kept = raw.folder if raw.large else None
-    preprocess: dict[str, Any] = memmap_cache.remembered(
+    preprocess: Preprocess = memmap_cache.remembered(
         kept,
         f"fitted-{memmap_cache.key(key)}",
         lambda: {
@@ -127,17 +124,16 @@ def _prepare(key: str, home: str) -> Prepared:
             "target": _fit_target(raw, parts, choice.prepare == "standardize"),
         },
     )
-    fitted = preprocess["fields"]
-    inputs, files = encoded(preprocess, raw)
+    inputs, files = encoded(preprocess["fields"], raw)
     if choice.duplicates == "drop":
         if raw.large:
             raise DataError("Duplicates cannot be looked for in data that is larger than memory; keep them.")
         parts = without_repeats(parts, {name: tensor.numpy() for name, tensor in inputs.items()}, raw.target)
     weights = None if raw.weights is None else raw.weights / (raw.weights[parts["train"]].mean() or 1.0)
     return Prepared(
-        schema=Schema(raw.specs(fitted), target_of(raw.target_kind).spec(raw, fitted[-1]), len(raw)),
+        schema=_schema_of(raw, preprocess),
         inputs=inputs,
-        target=torch.from_numpy(target_of(raw.target_kind).encode(raw, fitted[-1], preprocess["target"])),
+        target=torch.from_numpy(_encoded_target(raw, preprocess)),
         split={name: torch.from_numpy(rows.astype(np.int64, copy=False)) for name, rows in parts.items()},
         preprocess=preprocess,
         fingerprint=memmap_cache.remembered(kept, f"fingerprint-{memmap_cache.key(raw.identity)}", raw.fingerprint),
@@ -148,28 +144,30 @@ def _prepare(key: str, home: str) -> Prepared:
     )
 
 
-def prepared_with(data: Prepared, preprocess: dict[str, Any]) -> Prepared:
+def prepared_with(data: Prepared, preprocess: Preprocess) -> Prepared:
     """The same data, prepared with what was fitted at another time."""
     import torch
 
-    raw, fitted = data.raw, preprocess["fields"]
-    inputs, files = encoded(preprocess, raw)
+    raw = data.raw
+    inputs, files = encoded(preprocess["fields"], raw)
     return replace(
         data,
-        schema=Schema(raw.specs(fitted), target_of(raw.target_kind).spec(raw, fitted[-1]), len(raw)),
+        schema=_schema_of(raw, preprocess),
         inputs=inputs,
-        target=torch.from_numpy(target_of(raw.target_kind).encode(raw, fitted[-1], preprocess["target"])),
+        target=torch.from_numpy(_encoded_target(raw, preprocess)),
         preprocess=preprocess,
         files=files,
     )
 
 
-def _any_size(raw: RawDataset) -> RawDataset:
-    """Pictures that people brought came in any size, and so may those that are predicted for."""
-    for part in raw.parts if isinstance(raw, Several) else (raw,):
-        if isinstance(part, Images) and not part.target_type.is_per_pixel:
-            part.resized = True
-    return raw
+def _schema_of(raw: RawDataset, preprocess: Preprocess) -> Schema:
+    encoders = list(map(field_encoder, preprocess["fields"]))
+    return Schema(raw.specs(encoders), target_of(raw.target_kind).spec(raw, encoders[-1]), len(raw))
+
+
+def _encoded_target(raw: RawDataset, preprocess: Preprocess) -> np.ndarray:
+    target = target_of(raw.target_kind)
+    return target.encode(raw, field_encoder(preprocess["fields"][-1]), target.fitted(preprocess["target"]))
 
 
 def _give_back() -> None:
@@ -198,7 +196,7 @@ def read(choice: DataChoice, home: Path) -> RawDataset:
         return with_noise(read(choice.model_copy(update={"options": options}), home), choice.options[OPTION])
     dataset = builtin().get(choice.dataset)
     if dataset is None:
-        return _any_size(read_upload(choice, home))
+        return read_upload(choice, home).with_any_size()
     if COLUMNS in choice.options:
         options = {name: value for name, value in choice.options.items() if name != COLUMNS}
         return with_columns(read(choice.model_copy(update={"options": options}), home), choice.options[COLUMNS])
@@ -209,12 +207,9 @@ def read(choice: DataChoice, home: Path) -> RawDataset:
         raise DataError(f"{dataset.title}: {summary(errors)}") from None
 
 
-def _fit_target(raw: RawDataset, parts: Split, standardized: bool) -> dict[str, Any]:
-    found = target_of(raw.target_kind).fit(raw, parts["train"])
-    for part in () if standardized else (found, *found.get("parts", ())):
-        if "std" in part:  # in the units in which a network from elsewhere answers
-            part.update(mean=[0.0] * len(part["mean"]), std=[1.0] * len(part["std"]))
-    return found
+def _fit_target(raw: RawDataset, parts: Split, standardized: bool) -> dict[str, object]:
+    fitted: FittedTarget = target_of(raw.target_kind).fit(raw, parts["train"])
+    return (fitted if standardized else fitted.unscaled()).to_json()
 
 
 def bigram_entropy(prepared: Prepared) -> float:

@@ -5,20 +5,30 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from netloom.core.errors import DataError
 from netloom.data.preparation.memmap_cache import Mapped
-from netloom.data.preparation.spectrogram import LOG_MEL, spectrogram
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import Example, Schema
 from netloom.data.targets import target_of
+from netloom.data.targets.fitted_target import FittedClasses, FittedNumbers, FittedTarget, FittedTargets, TargetState
 from netloom.modalities.encoding.cells import EncodeError
-from netloom.modalities.encoding.rows import encode
-from netloom.modalities.encoding.text_fields import text_encoders, token_encoder
+from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState, field_encoder
+from netloom.modalities.encoding.image_field import ImageEncoder
+from netloom.modalities.encoding.text_fields import TextEncoder, TokenEncoder
 
 if TYPE_CHECKING:
     import torch
+
+
+class Preprocess(TypedDict):
+    """What was fitted on the training rows, as the JSON of run folders and bundles. `Prepared` gives access to it by
+    names."""
+
+    fields: list[FieldState]
+    target: TargetState
 
 
 @dataclass(frozen=True)
@@ -38,12 +48,77 @@ class Prepared:
     inputs: dict[str, torch.Tensor]
     target: torch.Tensor
     split: dict[str, torch.Tensor]
-    preprocess: dict[str, Any]
+    preprocess: Preprocess
     fingerprint: str
     raw: RawDataset
     masks: torch.Tensor | None = None
     weights: torch.Tensor | None = None
     files: Mapping[str, Mapped] = dataclasses.field(default_factory=dict)
+
+    @cached_property
+    def fields(self) -> tuple[FieldEncoder[Any], ...]:
+        """The inputs of a network, with what was fitted for each, in the order of the schema."""
+        return tuple(map(field_encoder, self.preprocess["fields"]))
+
+    def field(self, name: str) -> FieldEncoder[Any]:
+        """The field of this name, with what was fitted for it."""
+        return next(field for field in self.fields if field.name == name)
+
+    def image_field(self, name: str) -> ImageEncoder:
+        """The same for one that holds images.
+
+        Raises:
+            TypeError: it holds something else.
+        """
+        field = self.field(name)
+        if not isinstance(field, ImageEncoder):
+            raise TypeError(f"The field {name!r} does not hold images.")
+        return field
+
+    def token_field(self, name: str) -> TokenEncoder[Any]:
+        """The same for one that consists of tokens.
+
+        Raises:
+            TypeError: it holds something else.
+        """
+        field = self.field(name)
+        if not isinstance(field, TokenEncoder):
+            raise TypeError(f"The field {name!r} does not consist of tokens.")
+        return field
+
+    @property
+    def text_fields(self) -> list[TextEncoder[Any]]:
+        """The fields that hold texts of people, rather than what a network writes."""
+        return [field for field in self.fields if isinstance(field, TextEncoder)]
+
+    @cached_property
+    def fitted_target(self) -> FittedTarget:
+        """What was fitted for the target."""
+        state = self.preprocess["target"]
+        fitted: FittedTarget = target_of(state["kind"]).fitted(state)
+        return fitted
+
+    @property
+    def fitted_numbers(self) -> FittedNumbers:
+        """The same where the target consists of numbers.
+
+        Raises:
+            TypeError: it is something else.
+        """
+        if not isinstance(self.fitted_target, FittedNumbers):
+            raise TypeError("The target does not consist of numbers.")
+        return self.fitted_target
+
+    @property
+    def fitted_targets(self) -> tuple[FittedClasses | FittedNumbers, ...]:
+        """The same for each of several targets.
+
+        Raises:
+            TypeError: there is one target.
+        """
+        if not isinstance(self.fitted_target, FittedTargets):
+            raise TypeError("The data has one target.")
+        return self.fitted_target.parts
 
     @property
     def warnings(self) -> list[str]:
@@ -57,18 +132,20 @@ class Prepared:
         """A row as people see it, with its target in words."""
         example = self.raw.example(index, self.target_text(index))
         row = self.raw.row(index)
-        for field in self.preprocess["fields"]:
-            if field["encoding"] == LOG_MEL:
-                example = replace(example, series=spectrogram(field, row[field["name"]]))
-        tokens = {text.name: tuple(text.readable(row[text.name])) for text in text_encoders(self.preprocess["fields"])}
+        tokens: dict[str, tuple[str, ...]] = {}
+        for field in self.fields:
+            shown = field.shown_encoded(row)
+            if "tokens" in shown:
+                tokens[field.name] = shown.pop("tokens")
+            example = replace(example, **shown)
         if len(tokens) == 1:
             return replace(example, tokens=next(iter(tokens.values())))
         return replace(example, words=tokens)
 
     def target_text(self, index: int) -> str:
         """A row's target in words."""
-        spec, fitted = self.schema.target, self.preprocess["target"]
-        return target_of(spec.kind).text(spec, fitted, self.target[index], self.raw, index)
+        spec = self.schema.target
+        return target_of(spec.kind).text(spec, self.fitted_target, self.target[index], self.raw, index)
 
     def encode(self, row: Mapping[str, Any], only: Collection[str] | None = None) -> dict[str, torch.Tensor]:
         """A raw row as tensors (1, …), by field; where `only` names some, the row needs no others.
@@ -78,23 +155,21 @@ class Prepared:
         """
         import torch
 
-        fields = [field for field in self.preprocess["fields"] if only is None or field["name"] in only]
+        fields = [field for field in self.fields if only is None or field.name in only]
         try:
-            arrays = encode({**self.preprocess, "fields": fields}, dict(row))
+            arrays = {field.name: field.encode([dict(row)]) for field in fields}
         except EncodeError as error:
             raise DataError(str(error)) from None
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def restore(self, values: torch.Tensor) -> torch.Tensor:
         """Numbers (…, k) as the network gives them, in the data's own units."""
-        import torch
-
-        target = self.preprocess["target"]
-        if not self.schema.target.type.is_number:
+        if not isinstance(self.fitted_target, FittedNumbers):
             return values
-        return values * torch.tensor(target["std"]) + torch.tensor(target["mean"])
+        restored: torch.Tensor = self.fitted_target.restore(values)
+        return restored
 
     def decode(self, tokens: torch.Tensor) -> str:
         """Token numbers (T,) as text."""
-        field = self.preprocess["fields"][0]
-        return token_encoder(field).joined([field["vocabulary"][int(token)] for token in tokens])
+        field = self.token_field(self.fields[0].name)
+        return field.joined([field.vocabulary[int(token)] for token in tokens])

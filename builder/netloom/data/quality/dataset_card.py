@@ -16,6 +16,8 @@ from netloom.data.quality.summary import statistics
 from netloom.data.schema import DatasetInfo
 from netloom.data.uploads import identified
 from netloom.document import DataChoice
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.fields.registry import modality_of
 
 if TYPE_CHECKING:
     from netloom.store import RunArtifacts
@@ -59,7 +61,7 @@ def card(info: DatasetInfo, data: Prepared, choice: DataChoice, found: Sequence[
         "split_by": choice.split,
         "repeats_left_out": schema.rows - sum(map(len, data.split.values())) if choice.duplicates == "drop" else 0,
         "seed": choice.seed,
-        "preprocessing": [_preprocessing(field) for field in data.preprocess["fields"]],
+        "preprocessing": [_preprocessing(encoder) for encoder in data.fields],
         "fingerprint": data.fingerprint,
         "options": choice.options,
         "findings": None if found is None else list(found),
@@ -123,24 +125,15 @@ def _classes(data: Prepared) -> dict[str, int]:
     return dict(zip(data.schema.target.classes, counts, strict=False))
 
 
-def _preprocessing(field: Mapping[str, Any]) -> dict[str, Any]:
-    """How a field is brought to numbers, in words, with the numbers that were fitted where they are few."""
-    encoding = str(field["encoding"])
-    fitted = {name: field[name] for name in ("mean", "std", "scale", "length") if name in field}
-    words = {
-        "image": "pixels, less their mean, by their deviation over the training rows",
-        "series": "less their mean, by their deviation over the training rows",
-        "log_mel": "the log-mel spectrogram, each band less its mean, by its deviation over the training rows",
-        "table": "numbers standardised and filled, categories as columns of their own",
-        "words": "words that the training rows know, cut or padded to one length",
-        "characters": "letters that the training rows know",
-        "categories": "categories that the training rows know, as whole numbers",
-        "begun": "what is already written of an answer, by letters",
+def _preprocessing(encoder: FieldEncoder[Any]) -> dict[str, Any]:
+    """How raw values become numbers, in words, with the numbers that were fitted where they are few."""
+    fitted: dict[str, Any] = {
+        name: value for name, value in encoder.field.items() if name in ("mean", "std", "scale", "length")
     }
-    columns = field.get("columns")
-    if isinstance(columns, list) and columns:
-        fitted["columns"] = [column.get("name") for column in columns if isinstance(column, dict)]
-    return {"field": field["name"], "encoding": encoding, "how": words.get(encoding, encoding), "fitted": fitted}
+    if encoder.columns:
+        fitted["columns"] = [column.name for column in encoder.columns]
+    how = modality_of(encoder).preprocessing(encoder)
+    return {"field": encoder.name, "encoding": encoder.encoding, "how": how, "fitted": fitted}
 
 
 def _text(value: object) -> str:

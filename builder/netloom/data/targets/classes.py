@@ -11,18 +11,19 @@ import numpy as np
 from netloom.data.preparation.label_merging import Aliases, merged_classes
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetKind, TargetSpec
-from netloom.data.targets.target import Fitted, Labels, Target
+from netloom.data.targets.fitted_target import FittedClasses
+from netloom.data.targets.target import LabeledTarget, Labels, LastField
 
 
-class ActionTarget(Target):
+class ActionTarget(LabeledTarget):
     """The action that was taken, one of `classes`, by its number (R,)."""
 
     kind: ClassVar[TargetKind] = "action"
 
-    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
+    def encode(self, raw: RawDataset, field: LastField, fitted: FittedClasses) -> np.ndarray:
         return raw.target.astype(np.int64, copy=not raw.large)
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
+    def text(self, spec: TargetSpec, fitted: FittedClasses, value: Any, raw: RawDataset, index: int) -> str:
         return spec.classes[int(value)]
 
 

@@ -8,22 +8,23 @@ import numpy as np
 
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetSpec
-from netloom.data.targets.target import Fitted, Move, Target
+from netloom.data.targets.fitted_target import FittedClasses
+from netloom.data.targets.target import LabeledTarget, LastField, Move
 
 
-class MaskTarget(Target):
+class MaskTarget(LabeledTarget):
     """The number of a class for each pixel (R, H, W); the first class is the background."""
 
     kind = "mask"
 
-    def spec(self, raw: RawDataset, field: Fitted) -> TargetSpec:
+    def spec(self, raw: RawDataset, field: LastField) -> TargetSpec:
         return TargetSpec(self.kind, raw.target_name, raw.classes, tuple(raw.target.shape[1:]))
 
-    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
+    def encode(self, raw: RawDataset, field: LastField, fitted: FittedClasses) -> np.ndarray:
         # A byte mostly holds the number of a class; losses widen one batch at a time.
         return raw.target.astype(np.uint8 if len(raw.classes) <= 256 else np.int64, copy=False)
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
+    def text(self, spec: TargetSpec, fitted: FittedClasses, value: Any, raw: RawDataset, index: int) -> str:
         counts = value.flatten().bincount(minlength=len(spec.classes)).tolist()
         return ", ".join(name for name, count in zip(spec.classes[1:], counts[1:], strict=True) if count)
 

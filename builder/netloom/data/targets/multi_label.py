@@ -11,19 +11,20 @@ import numpy as np
 from netloom.data.preparation.label_merging import Aliases, merged_classes
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetSpec
-from netloom.data.targets.target import Fitted, Labels, Target
+from netloom.data.targets.fitted_target import FittedClasses
+from netloom.data.targets.target import LabeledTarget, Labels, LastField
 from netloom.modalities.encoding.tags import IGNORE
 
 
-class LabelsTarget(Target):
+class LabelsTarget(LabeledTarget):
     """Which of `classes` apply, 0 or 1 each, (R, classes)."""
 
     kind = "labels"
 
-    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
+    def encode(self, raw: RawDataset, field: LastField, fitted: FittedClasses) -> np.ndarray:
         return raw.target.astype(np.float32)
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
+    def text(self, spec: TargetSpec, fitted: FittedClasses, value: Any, raw: RawDataset, index: int) -> str:
         return ", ".join(name for name, on in zip(spec.classes, value, strict=True) if on) or "none"
 
     def labels(self, spec: TargetSpec, values: np.ndarray) -> Iterator[Labels]:

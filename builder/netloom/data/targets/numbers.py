@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,35 +10,35 @@ import numpy as np
 from netloom.core.text import number
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetSpec
-from netloom.data.targets.target import Fitted, Target
+from netloom.data.targets.fitted_target import FittedNumbers
+from netloom.data.targets.target import LastField, Target
 
 # Into how many stretches of equal counts numbers are cut where a split is stratified by them.
 BINS = 10
 
 
-class NumberTarget(Target):
+class NumberTarget(Target[FittedNumbers]):
     """Numbers (R, k), standardized by the training rows."""
 
     kind = "number"
 
-    def fitted(self, raw: RawDataset, rows: np.ndarray) -> dict[str, Any]:
+    def fit(self, raw: RawDataset, rows: np.ndarray) -> FittedNumbers:
         train = raw.target[rows].astype(np.float64)
         std = train.std(0)
         std = np.where(std > 0, std, 1.0)
-        return {"mean": train.mean(0).tolist(), "std": std.tolist()}
+        return FittedNumbers(self.kind, raw.target_name, tuple(train.mean(0).tolist()), tuple(std.tolist()))
 
-    def spec(self, raw: RawDataset, field: Fitted) -> TargetSpec:
+    def fitted(self, state: Mapping[str, Any]) -> FittedNumbers:
+        return FittedNumbers(self.kind, state["name"], tuple(state["mean"]), tuple(state["std"]))
+
+    def spec(self, raw: RawDataset, field: LastField) -> TargetSpec:
         return TargetSpec(self.kind, raw.target_name, raw.classes, tuple(raw.target.shape[1:]))
 
-    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
-        scaled = (raw.target.astype(np.float64) - fitted["mean"]) / fitted["std"]
-        return np.asarray(scaled.astype(np.float32))
+    def encode(self, raw: RawDataset, field: LastField, fitted: FittedNumbers) -> np.ndarray:
+        return fitted.scale(raw.target)
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
-        import torch
-
-        restored = value * torch.tensor(fitted["std"]) + torch.tensor(fitted["mean"])
-        return ", ".join(number(one) for one in restored.flatten().tolist())
+    def text(self, spec: TargetSpec, fitted: FittedNumbers, value: Any, raw: RawDataset, index: int) -> str:
+        return ", ".join(map(number, fitted.restore(value).flatten().tolist()))
 
     def strata(self, raw: RawDataset) -> np.ndarray:
         numbers = raw.target.reshape(len(raw), -1)[:, 0]

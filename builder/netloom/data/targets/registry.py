@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from netloom.core.registry import discover
 from netloom.data.targets.target import Target
 
 
 @cache
-def _targets() -> dict[str, Target]:
+def _targets() -> dict[str, Target[Any]]:
     found = discover(Target, "netloom.data.targets", declared_by="kind")
     return {name: kind() for name, kind in found.items()}
 
 
-def target_of(kind: str) -> Target:
+def target_of(kind: str) -> Target[Any]:
     """The kind of target with this name."""
     return _targets()[kind]

@@ -11,41 +11,46 @@ import numpy as np
 from netloom.data.preparation.label_merging import Aliases, merge
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetSpec
-from netloom.data.targets.target import Fitted, Labels, Target
+from netloom.data.targets.fitted_target import FittedClasses, FittedNumbers, FittedTargets
+from netloom.data.targets.registry import target_of
+from netloom.data.targets.target import Labels, LastField, Target
 
 
-class SeveralTarget(Target):
+class SeveralTarget(Target[FittedTargets]):
     """Targets (R, targets), where a class is its number; `target_parts` says what each is."""
 
     kind = "several"
 
-    def fitted(self, raw: RawDataset, rows: np.ndarray) -> dict[str, Any]:
-        parts: list[dict[str, Any]] = []
+    def fit(self, raw: RawDataset, rows: np.ndarray) -> FittedTargets:
+        parts: list[FittedClasses | FittedNumbers] = []
         for column, spec in enumerate(raw.target_parts):
             if spec.type.is_class:
-                parts.append({"kind": spec.kind, "name": spec.name, "classes": list(spec.classes)})
+                parts.append(FittedClasses(spec.kind, spec.name, spec.classes))
                 continue
-            known = raw.target[rows, column].astype(np.float64)
-            std = float(known.std())
-            parts.append({"kind": spec.kind, "name": spec.name, "mean": [float(known.mean())], "std": [std or 1.0]})
-        return {"parts": parts}
+            values = raw.target[rows, column].astype(np.float64)
+            parts.append(FittedNumbers(spec.kind, spec.name, (float(values.mean()),), (float(values.std()) or 1.0,)))
+        return FittedTargets(self.kind, raw.target_name, tuple(parts))
 
-    def spec(self, raw: RawDataset, field: Fitted) -> TargetSpec:
+    def fitted(self, state: Mapping[str, Any]) -> FittedTargets:
+        parts = tuple(target_of(part["kind"]).fitted(part) for part in state["parts"])
+        return FittedTargets(self.kind, state["name"], parts)
+
+    def spec(self, raw: RawDataset, field: LastField) -> TargetSpec:
         return TargetSpec(self.kind, raw.target_name, raw.classes, parts=raw.target_parts)
 
-    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
-        found = raw.target.astype(np.float64)
-        for column, part in enumerate(fitted["parts"]):
-            if "std" in part:
-                found[:, column] = (found[:, column] - part["mean"][0]) / part["std"][0]
-        return np.asarray(found.astype(np.float32))
+    def encode(self, raw: RawDataset, field: LastField, fitted: FittedTargets) -> np.ndarray:
+        values = raw.target.astype(np.float64)
+        for column, part in enumerate(fitted.parts):
+            if isinstance(part, FittedNumbers):
+                values[:, column] = (values[:, column] - part.mean[0]) / part.std[0]
+        return np.asarray(values.astype(np.float32))
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
+    def text(self, spec: TargetSpec, fitted: FittedTargets, value: Any, raw: RawDataset, index: int) -> str:
         return ", ".join(
-            f"{part['name']}: {one * part['std'][0] + part['mean'][0]:.4g}"
-            if "std" in part
-            else f"{part['name']}: {part['classes'][int(one)]}"
-            for one, part in zip(value.tolist(), fitted["parts"], strict=True)
+            f"{part.name}: {number * part.std[0] + part.mean[0]:.4g}"
+            if isinstance(part, FittedNumbers)
+            else f"{part.name}: {part.classes[int(number)]}"
+            for number, part in zip(value.tolist(), fitted.parts, strict=True)
         )
 
     def labels(self, spec: TargetSpec, values: np.ndarray) -> Iterator[Labels]:

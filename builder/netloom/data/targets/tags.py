@@ -12,22 +12,23 @@ from netloom.core.errors import DataError
 from netloom.data.preparation.label_merging import Aliases, meant, merged_classes
 from netloom.data.raw_dataset import RawDataset, TaggedTexts
 from netloom.data.schema import TargetSpec
-from netloom.data.targets.target import Fitted, Labels, Move, Target
+from netloom.data.targets.fitted_target import FittedClassAndTags, FittedClasses
+from netloom.data.targets.target import LabeledTarget, Labels, LastField, Move, Target
 from netloom.modalities.encoding.tags import IGNORE
 
 
-class TagsTarget(Target):
+class TagsTarget(LabeledTarget):
     """The number of a tag for each word (R, T), `IGNORE` where there is none."""
 
     kind = "tags"
 
-    def spec(self, raw: RawDataset, field: Fitted) -> TargetSpec:
-        return TargetSpec(self.kind, raw.target_name, raw.classes, (field["length"],))
+    def spec(self, raw: RawDataset, field: LastField) -> TargetSpec:
+        return TargetSpec(self.kind, raw.target_name, raw.classes, (field.shape[0],))
 
-    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
-        return _tagged(raw).tagged(field["length"])
+    def encode(self, raw: RawDataset, field: LastField, fitted: FittedClasses) -> np.ndarray:
+        return _tagged(raw).tagged(field.shape[0])
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
+    def text(self, spec: TargetSpec, fitted: FittedClasses, value: Any, raw: RawDataset, index: int) -> str:
         return " ".join(spec.classes[number] for number in value.tolist() if number != IGNORE)
 
     def labels(self, spec: TargetSpec, values: np.ndarray) -> Iterator[Labels]:
@@ -45,21 +46,24 @@ class TagsTarget(Target):
         return move(values, True)
 
 
-class ClassAndTagsTarget(Target):
+class ClassAndTagsTarget(Target[FittedClassAndTags]):
     """The number of a class, then that of a tag for each word, (R, 1 + T)."""
 
     kind = "class_and_tags"
 
-    def fitted(self, raw: RawDataset, rows: np.ndarray) -> dict[str, Any]:
-        return {"classes": list(raw.classes), "tags": list(_tagged(raw).tag_names)}
+    def fit(self, raw: RawDataset, rows: np.ndarray) -> FittedClassAndTags:
+        return FittedClassAndTags(self.kind, raw.target_name, raw.classes, _tagged(raw).tag_names)
 
-    def spec(self, raw: RawDataset, field: Fitted) -> TargetSpec:
-        return TargetSpec(self.kind, raw.target_name, raw.classes, (field["length"],), _tagged(raw).tag_names)
+    def fitted(self, state: Mapping[str, Any]) -> FittedClassAndTags:
+        return FittedClassAndTags(self.kind, state["name"], tuple(state["classes"]), tuple(state["tags"]))
 
-    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
-        return np.concatenate([raw.target.astype(np.int64)[:, None], _tagged(raw).tagged(field["length"])], axis=1)
+    def spec(self, raw: RawDataset, field: LastField) -> TargetSpec:
+        return TargetSpec(self.kind, raw.target_name, raw.classes, (field.shape[0],), _tagged(raw).tag_names)
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
+    def encode(self, raw: RawDataset, field: LastField, fitted: FittedClassAndTags) -> np.ndarray:
+        return np.concatenate([raw.target.astype(np.int64)[:, None], _tagged(raw).tagged(field.shape[0])], axis=1)
+
+    def text(self, spec: TargetSpec, fitted: FittedClassAndTags, value: Any, raw: RawDataset, index: int) -> str:
         first, *tags = value.tolist()
         return f"{spec.classes[first]}: {' '.join(spec.tags[number] for number in tags if number != IGNORE)}"
 

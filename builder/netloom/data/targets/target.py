@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -12,8 +12,11 @@ from netloom.core.errors import DataError
 from netloom.data.preparation.label_merging import Aliases
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetKind, TargetSpec
+from netloom.data.targets.fitted_target import FittedClasses, FittedTarget
+from netloom.modalities.encoding.field_encoder import FieldEncoder
 
-Fitted = Mapping[str, Any]
+FittedT = TypeVar("FittedT", bound=FittedTarget)
+LastField = FieldEncoder[Any]
 Move = Callable[[Any, bool], Any]
 
 
@@ -26,28 +29,28 @@ class Labels:
     numbers: np.ndarray
 
 
-class Target:
-    """A kind of target. `raw.target` holds one entry per row, R in all."""
+class Target(Generic[FittedT]):
+    """A kind of target. `raw.target` holds one entry per row, R in all. `field` is the last field of the data."""
 
     kind: ClassVar[TargetKind]
 
-    def fit(self, raw: RawDataset, rows: np.ndarray) -> dict[str, Any]:
-        """What has to be known to encode and decode targets, as plain JSON, from the training rows alone."""
-        return {"kind": self.kind, "name": raw.target_name, **self.fitted(raw, rows)}
+    def fit(self, raw: RawDataset, rows: np.ndarray) -> FittedT:
+        """What has to be known to encode and decode targets, from the training rows alone."""
+        raise NotImplementedError
 
-    def fitted(self, raw: RawDataset, rows: np.ndarray) -> dict[str, Any]:
-        """The part of `fit` that belongs to this kind."""
-        return {"classes": list(raw.classes)}
+    def fitted(self, state: Mapping[str, Any]) -> FittedT:
+        """The same, from its JSON."""
+        raise NotImplementedError
 
-    def spec(self, raw: RawDataset, field: Fitted) -> TargetSpec:
-        """The target as a network sees it; `field` is the preprocessing of the last field."""
+    def spec(self, raw: RawDataset, field: LastField) -> TargetSpec:
+        """The target as a network sees it."""
         return TargetSpec(self.kind, raw.target_name, raw.classes)
 
-    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
+    def encode(self, raw: RawDataset, field: LastField, fitted: FittedT) -> np.ndarray:
         """The targets of all rows, (R, …), as a loss reads them."""
         raise NotImplementedError
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
+    def text(self, spec: TargetSpec, fitted: FittedT, value: Any, raw: RawDataset, index: int) -> str:
         """The encoded target `value` of a row in words."""
         raise NotImplementedError
 
@@ -76,3 +79,13 @@ class Target:
     def moved(self, values: Any, move: Move) -> Any:
         """Targets (N, …) of a batch after the image or text that they belong to was moved."""
         return values
+
+
+class LabeledTarget(Target[FittedClasses]):
+    """A target that consists of `classes`."""
+
+    def fit(self, raw: RawDataset, rows: np.ndarray) -> FittedClasses:
+        return FittedClasses(self.kind, raw.target_name, raw.classes)
+
+    def fitted(self, state: Mapping[str, Any]) -> FittedClasses:
+        return FittedClasses(self.kind, state["name"], tuple(state["classes"]))

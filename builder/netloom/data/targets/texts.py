@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,44 +11,48 @@ from netloom.core.errors import DataError
 from netloom.data.raw_dataset import Characters, RawDataset
 from netloom.data.schema import TargetSpec
 from netloom.data.sequence_pairs import Pairs
-from netloom.data.targets.target import Fitted, Target
-from netloom.modalities.encoding.rows import encode_rows
+from netloom.data.targets.fitted_target import FittedTarget
+from netloom.data.targets.target import LastField, Target
 
 
-class SequenceTarget(Target):
+class TextTarget(Target[FittedTarget]):
+    """A target of tokens, which the vocabulary of the last field names."""
+
+    def fit(self, raw: RawDataset, rows: np.ndarray) -> FittedTarget:
+        return FittedTarget(self.kind, raw.target_name)
+
+    def fitted(self, state: Mapping[str, Any]) -> FittedTarget:
+        return FittedTarget(self.kind, state["name"])
+
+
+class SequenceTarget(TextTarget):
     """The tokens of the answer (R, T)."""
 
     kind = "sequence"
 
-    def fitted(self, raw: RawDataset, rows: np.ndarray) -> dict[str, Any]:
-        return {}
+    def spec(self, raw: RawDataset, field: LastField) -> TargetSpec:
+        return TargetSpec(self.kind, raw.target_name, shape=field.shape)
 
-    def spec(self, raw: RawDataset, field: Fitted) -> TargetSpec:
-        return TargetSpec(self.kind, raw.target_name, shape=(field["length"],))
-
-    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
+    def encode(self, raw: RawDataset, field: LastField, fitted: FittedTarget) -> np.ndarray:
         if not isinstance(raw, Pairs):
             raise DataError("A text can only be predicted where each text has one as its answer.")
-        return raw.answered(dict(field))
+        return raw.answered(field)
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
+    def text(self, spec: TargetSpec, fitted: FittedTarget, value: Any, raw: RawDataset, index: int) -> str:
         return str(raw.example(index, "").answer)
 
 
-class NextTokenTarget(Target):
+class NextTokenTarget(TextTarget):
     """The tokens of a text (R, T), each one step later."""
 
     kind = "next_token"
 
-    def fitted(self, raw: RawDataset, rows: np.ndarray) -> dict[str, Any]:
-        return {}
-
-    def encode(self, raw: RawDataset, field: Fitted, fitted: Fitted) -> np.ndarray:
+    def encode(self, raw: RawDataset, field: LastField, fitted: FittedTarget) -> np.ndarray:
         text = _characters(raw)
         rows = [{raw.name: text.following(index)} for index in range(len(raw))]
-        return np.asarray(encode_rows({"fields": [dict(field)]}, rows)[raw.name])
+        return field.encode(rows)
 
-    def text(self, spec: TargetSpec, fitted: Fitted, value: Any, raw: RawDataset, index: int) -> str:
+    def text(self, spec: TargetSpec, fitted: FittedTarget, value: Any, raw: RawDataset, index: int) -> str:
         return _characters(raw).following(index)
 
 

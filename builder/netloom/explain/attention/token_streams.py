@@ -12,6 +12,7 @@ from netloom.compile import input_nodes
 from netloom.explain.core.axes import Axes, axes_of
 from netloom.explain.core.explanation import Stream
 from netloom.explain.core.requirements import every_node
+from netloom.modalities.encoding.text_fields import TokenEncoder
 
 if TYPE_CHECKING:
     import torch
@@ -99,9 +100,9 @@ def _stream(subject: Subject, fields: list[str], count: int) -> Stream:
     if len(fields) != 1:
         return _patches(subject, count) or Stream("", Axes().steps(count))
     (name,) = fields
-    known = next(one for one in subject.data.preprocess["fields"] if one["name"] == name).get("vocabulary")
-    if known:
-        return Stream(name, tuple(known[int(token)] for token in subject.inputs[name][0]))
+    field = subject.data.field(name)
+    if isinstance(field, TokenEncoder):
+        return Stream(name, tuple(field.vocabulary[int(token)] for token in subject.inputs[name][0]))
     return Stream(name, axes_of(subject.data).get(name, Axes()).steps(count))
 
 

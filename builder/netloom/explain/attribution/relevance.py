@@ -41,7 +41,7 @@ class Relevance(Explainer):
         scalar = Scalar(subject)
         if quantity_of(subject.target).in_data_units:
             # The rule starts from the network's own number; the data's units are put on at the end.
-            spread = float(np.ravel(subject.data.preprocess["target"]["std"])[subject.target.index])
+            spread = subject.data.fitted_numbers.std[subject.target.index]
             subject.target = replace(subject.target, kind="class")
         for entry in subject.entries.values():
             entry.embedding = nn.Identity()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -64,12 +64,11 @@ class Axes:
 def axes_of(data: Prepared) -> dict[str, Axes]:
     """The axes of each field that has two."""
     listed = [spec for spec in data.schema.inputs if spec.is_sequence and len(spec.shape) == 2]
-    about = {field["name"]: field for field in data.preprocess["fields"]}
     joined = _adjacency({spec.name: spec.shape for spec in listed})
     if joined:
         apart = {spec.name: "joined to" if spec.name == joined else "feature" for spec in listed}
         return {name: Axes(NODE, across, of_nodes=name == joined) for name, across in apart.items()}
-    return {spec.name: Axes(rate=_rate(about.get(spec.name, {}))) for spec in listed}
+    return {spec.name: Axes(rate=data.field(spec.name).rate) for spec in listed}
 
 
 def _adjacency(shapes: dict[str, tuple[int, ...]]) -> str:
@@ -77,8 +76,3 @@ def _adjacency(shapes: dict[str, tuple[int, ...]]) -> str:
     square = [name for name, (down, across) in shapes.items() if down == across and down > 1]
     rows = {down for down, _ in shapes.values()}
     return square[-1] if square and len(shapes) > 1 and len(rows) == 1 else ""
-
-
-def _rate(about: dict[str, Any]) -> float:
-    """How many rows of a sound are a second: its samples, or the windows of its spectrogram."""
-    return float(about.get("rate") or 0) / float(about.get("hop") or 1)

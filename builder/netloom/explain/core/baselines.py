@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
-from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.modalities.encoding.tokenization import PAD
+from netloom.modalities.fields.modality import Modality
+from netloom.modalities.fields.registry import modality_of
 
 if TYPE_CHECKING:
     import torch
 
     from netloom.data import FieldSpec, Prepared
+    from netloom.modalities.encoding.field_encoder import FieldEncoder
 
 USUAL = "usual"
 # Baselines are fitted to so many rows of the training split at most.
@@ -49,17 +51,19 @@ class Source:
         return self.data.inputs[self.spec.name][self.data.split["train"][:ROWS]]
 
     @property
-    def field(self) -> dict[str, Any]:
-        return _field(self.data, self.spec.name)
+    def field(self) -> FieldEncoder[Any]:
+        """The field with what was fitted for it."""
+        return self.data.field(self.spec.name)
+
+    @cached_property
+    def modality(self) -> Modality[Any]:
+        """What the field holds, which says what its usual baseline is."""
+        return modality_of(self.field)
 
     @property
-    def is_categories(self) -> bool:
-        """Whether its numbers stand for categories, one for each column."""
-        return self.spec.is_tokens and len(self.spec.columns) > 0
-
-    @property
-    def is_text(self) -> bool:
-        return self.spec.is_tokens and not self.is_categories
+    def is_numeric(self) -> bool:
+        """Whether values are real numbers, which have a mean and a zero, rather than numbers of a vocabulary."""
+        return self.spec.vocabulary is None
 
 
 class Baseline:
@@ -92,33 +96,17 @@ class Usual(Baseline):
     def make(self, source: Source) -> torch.Tensor:
         import torch
 
-        if source.is_categories:
-            # The most frequent category of each column: training may never have met the number for all others.
-            return source.rows.mode(dim=0, keepdim=True).values
-        if source.is_text:
-            return torch.full((1, *source.spec.shape), PAD, dtype=torch.int64)
-        if source.spec.is_image:
-            rows = source.rows
-            edge = torch.cat([rows[:, :, 0], rows[:, :, -1], rows[:, :, :, 0], rows[:, :, :, -1]], dim=2)
-            ground = edge.transpose(0, 1).flatten(1).median(dim=1).values  # (C,) of (C, R · (2H + 2W))
-            return ground.reshape(1, -1, 1, 1).expand(1, *source.spec.shape).clone()
-        return source.rows.mean(dim=0, keepdim=True)
+        return torch.from_numpy(source.modality.usual_baseline(source.rows.numpy()))
 
     def words(self, source: Source) -> str:
-        if source.is_categories:
-            return "the most frequent categories of the training rows"
-        if source.is_text:
-            return "a text of padding"
-        if source.spec.is_image:
-            return "a picture in the background color of the training pictures"
-        return "the mean of the training rows"
+        return source.modality.usual_baseline_phrase
 
 
 class Zero(Baseline):
     name, title = "zero", "Zero"
 
     def fits(self, source: Source) -> bool:
-        return not source.spec.is_tokens
+        return source.is_numeric
 
     def make(self, source: Source) -> torch.Tensor:
         import torch
@@ -133,13 +121,15 @@ class Mean(Baseline):
     name, title = "mean", "Mean of the training rows"
 
     def fits(self, source: Source) -> bool:
-        return not source.spec.is_tokens
+        return source.is_numeric
 
     def make(self, source: Source) -> torch.Tensor:
-        return source.rows.mean(dim=0, keepdim=True)
+        import torch
+
+        return torch.from_numpy(source.modality.center(source.rows.numpy()))
 
     def words(self, source: Source) -> str:
-        return f"the mean of the training {_rows(source)}"
+        return f"the mean of the training {source.modality.rows_phrase}"
 
 
 class Median(Baseline):
@@ -148,23 +138,15 @@ class Median(Baseline):
     name, title = "median", "Median of the training rows"
 
     def fits(self, source: Source) -> bool:
-        return not source.spec.is_tokens
+        return source.is_numeric
 
     def make(self, source: Source) -> torch.Tensor:
         import torch
 
-        found = source.rows.median(dim=0, keepdim=True).values
-        if source.spec.is_vector:
-            start = 0
-            for column in field_encoder(source.field).columns:
-                cells = slice(start, start := start + column.width)
-                if column.is_exclusive:
-                    counts = source.rows[:, cells].sum(0)
-                    found[0, cells] = torch.nn.functional.one_hot(counts.argmax(), len(counts)).float()
-        return found
+        return torch.from_numpy(source.modality.median(source.field, source.rows.numpy()))
 
     def words(self, source: Source) -> str:
-        return f"the median of the training {_rows(source)}"
+        return f"the median of the training {source.modality.rows_phrase}"
 
 
 class OfClass(Baseline):
@@ -173,9 +155,11 @@ class OfClass(Baseline):
     name, title, argument = "class", "Mean of a class", "the name of a class"
 
     def fits(self, source: Source) -> bool:
-        return source.data.schema.target.type.is_class and not source.is_text
+        return source.data.schema.target.type.is_class and not source.modality.has_padding
 
     def make(self, source: Source) -> torch.Tensor:
+        import torch
+
         data = source.data
         classes = data.schema.target.classes
         if source.argument not in classes:
@@ -185,25 +169,25 @@ class OfClass(Baseline):
         rows = train[data.target[train] == classes.index(source.argument)][:ROWS]
         if not len(rows):
             raise ExplainError(f"No training row is of the class {source.argument}; choose another baseline.")
-        values = data.inputs[source.spec.name][rows]
-        return values.mode(dim=0, keepdim=True).values if source.is_categories else values.mean(dim=0, keepdim=True)
+        return torch.from_numpy(source.modality.center(data.inputs[source.spec.name][rows].numpy()))
 
     def words(self, source: Source) -> str:
-        what = "most frequent categories" if source.is_categories else "mean"
-        return f"the {what} of the training {_rows(source)} of the class {source.argument}"
+        modality = source.modality
+        return f"the {modality.center_phrase} of the training {modality.rows_phrase} of the class {source.argument}"
 
 
 class Black(Baseline):
     name, title, level = "black", "Black", 0.0
 
     def fits(self, source: Source) -> bool:
-        return source.spec.is_image
+        return source.modality.has_brightness
 
     def make(self, source: Source) -> torch.Tensor:
         import torch
 
         top = self.level * brightest(source.data, source.spec.name)
-        mean, std = (torch.tensor(source.field[key], dtype=torch.float32) for key in ("mean", "std"))
+        field = source.data.image_field(source.spec.name)
+        mean, std = (torch.tensor(values, dtype=torch.float32) for values in (field.mean, field.std))
         return ((torch.full(source.spec.shape, top) - mean) / std).unsqueeze(0)
 
     def words(self, source: Source) -> str:
@@ -219,7 +203,7 @@ class Blur(Baseline):
     of_example = True
 
     def fits(self, source: Source) -> bool:
-        return source.spec.is_image
+        return source.modality.has_brightness
 
     def make(self, source: Source) -> torch.Tensor:
         import torch
@@ -240,7 +224,7 @@ class Padding(Baseline):
     name, title = "padding", "Padding"
 
     def fits(self, source: Source) -> bool:
-        return source.is_text
+        return source.modality.has_padding
 
     def make(self, source: Source) -> torch.Tensor:
         import torch
@@ -318,7 +302,7 @@ def choose(asked: Asked, data: Prepared, inputs: Mapping[str, torch.Tensor]) -> 
         needs = f"needs {wanted.argument}, as in {name}:…" if wanted.argument else "takes nothing after a colon"
         raise UnknownChoiceError(f"The baseline {name!r} {needs}; received {asked[:60]!r}.")
     if wanted not in fitting:
-        kinds = ", ".join(sorted({_KINDS[_kind(source)] for source in sources}))
+        kinds = ", ".join(sorted({source.modality.phrase for source in sources}))
         raise UnknownChoiceError(
             f"The baseline {name!r} does not fit this network, which reads {kinds}"
             f"{_of_target(wanted, data)}; choose one of {listed}."
@@ -333,23 +317,20 @@ def choose(asked: Asked, data: Prepared, inputs: Mapping[str, torch.Tensor]) -> 
 
 def typical_row(data: Prepared, fields: Iterable[str]) -> int:
     """The number of the training row that lies nearest to the usual baselines, among the first few."""
-    import torch
-
     rows = data.split["train"][:TYPICAL]
-    apart = torch.zeros(len(rows))
+    distances = np.zeros(len(rows))
     for source in _sources(data, list(fields), {}):
-        values, middle = data.inputs[source.spec.name][rows], BASELINES[USUAL].make(source)
-        far = (values != middle).float() if source.spec.is_tokens else (values - middle).square()
-        apart += far.flatten(1).mean(1)
-    return int(rows[apart.argmin()])
+        values, baseline = data.inputs[source.spec.name][rows].numpy(), BASELINES[USUAL].make(source).numpy()
+        distances += source.modality.distances(values, baseline)
+    return int(rows[int(distances.argmin())])
 
 
 def brightest(data: Prepared, name: str) -> float:
     """The brightest value of a scaled picture: 255 where pictures are taken as they are."""
-    field = _field(data, name)
-    if field["scale"] != 1.0:
+    field = data.image_field(name)
+    if field.scale != 1.0:
         return 1.0
-    rows = data.inputs[name][data.split["train"][:64]].numpy() * np.asarray(field["std"]) + np.asarray(field["mean"])
+    rows = field.unscaled(data.inputs[name][data.split["train"][:64]].numpy())
     return 255.0 if float(rows.max()) > 1.0 + 1e-3 else 1.0
 
 
@@ -361,27 +342,5 @@ def _sources(data: Prepared, fields: list[str], inputs: Mapping[str, torch.Tenso
     ]
 
 
-_KINDS = {
-    "vector": "numbers of a table",
-    "sequence": "series",
-    "image": "pictures",
-    "text": "texts",
-    "categories": "categories",
-}
-
-
-def _kind(source: Source) -> str:
-    return "categories" if source.is_categories else "text" if source.is_text else source.spec.kind
-
-
 def _of_target(wanted: Baseline, data: Prepared) -> str:
     return " and does not tell classes" if wanted.name == "class" and not data.schema.target.type.is_class else ""
-
-
-def _rows(source: Source) -> str:
-    return "pictures" if source.spec.is_image else "rows"
-
-
-def _field(data: Prepared, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(field for field in data.preprocess["fields"] if field["name"] == name)
-    return found

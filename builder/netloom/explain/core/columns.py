@@ -7,11 +7,9 @@ numbers together.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-
-from netloom.modalities.encoding.field_encoder import field_encoder
 
 if TYPE_CHECKING:
     from netloom.data import FieldSpec, Prepared
@@ -43,6 +41,5 @@ def by_column(data: Prepared, values: dict[str, np.ndarray]) -> dict[str, np.nda
 
 def _owners(data: Prepared, spec: FieldSpec) -> list[str]:
     """The column that each number of a field belongs to; empty where the field is not a table."""
-    field: dict[str, Any] = next(field for field in data.preprocess["fields"] if field["name"] == spec.name)
-    columns = field_encoder(field).columns if spec.is_vector else []
+    columns = data.field(spec.name).columns if spec.is_vector else []
     return [part for column in columns for part in column.parts]

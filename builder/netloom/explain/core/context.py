@@ -20,11 +20,10 @@ from netloom.compile.logit_network import with_logits
 from netloom.data import Prepared
 from netloom.document import Project
 from netloom.explain.core.baselines import USUAL, Asked, choose
-from netloom.explain.core.columns import column_places
 from netloom.explain.core.cost import measured
 from netloom.explain.core.explanation import Target
 from netloom.explain.core.targets import quantity_of, select
-from netloom.modalities.encoding.tokenization import PAD
+from netloom.modalities.fields.registry import modality_of
 
 # How much of the network's inner values may lie in memory at once, and how many rows at most go through it.
 MEMORY_BYTES = 128 * 2**20
@@ -233,17 +232,8 @@ class Subject:
 
         A pixel goes with all its channels, and all numbers of a column with each other.
         """
-        spec = self.specs[name]
-        if spec.is_image:
-            return np.broadcast_to(np.arange(spec.shape[1] * spec.shape[2]).reshape(spec.shape[1:]), spec.shape)
-        if spec.is_tokens and spec.columns:
-            return np.arange(spec.shape[0])  # categories, of which 0 is one as well
-        if spec.is_tokens:
-            real = self.inputs[name][0].numpy() != PAD
-            return np.where(real, np.cumsum(real) - 1, -1)
-        if spec.is_vector:
-            return column_places(self.data, spec)
-        return np.arange(int(np.prod(spec.shape))).reshape(spec.shape)
+        field = self.data.field(name)
+        return modality_of(field).units(field, self.inputs[name][0].numpy())
 
 
 class Scalar(nn.Module):

@@ -11,9 +11,7 @@ import numpy as np
 from netloom.data import Example, Prepared
 from netloom.explain.core.columns import column_names
 from netloom.explain.core.errors import UnknownChoiceError
-from netloom.modalities.encoding.field_encoder import field_encoder
-from netloom.modalities.encoding.rows import encode_rows
-from netloom.modalities.encoding.text_fields import DecoderInputEncoder, text_encoders, write, written
+from netloom.modalities.encoding.text_fields import DecoderInputEncoder, TokenEncoder, write, written
 from netloom.modalities.encoding.tokenization import START
 
 if TYPE_CHECKING:
@@ -37,15 +35,15 @@ def read(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[dict[str,
         return {name: values[row : row + 1] for name, values in data.inputs.items()}, data.example(row)
     inputs = data.encode(row_or_raw)
     parts: dict[str, Any] = {}
-    texts = [text.name for text in text_encoders(data.preprocess["fields"])]
-    for field in data.preprocess["fields"]:
-        shown = field_encoder(field).shown(dict(row_or_raw))
-        if len(texts) > 1 and field["name"] in texts:
-            parts["words"] = {**parts.get("words", {}), field["name"]: shown["tokens"]}
-            shown = {"columns": {field["name"]: shown["text"]}}
+    texts = [field.name for field in data.text_fields]
+    for field in data.fields:
+        shown = field.shown(dict(row_or_raw))
+        if len(texts) > 1 and field.name in texts:
+            parts["words"] = {**parts.get("words", {}), field.name: shown["tokens"]}
+            shown = {"columns": {field.name: shown["text"]}}
         shown["columns"] = parts.get("columns", {}) | shown.get("columns", {})
         if "image" in shown:
-            shown["images"] = {**parts.get("images", {}), field["name"]: shown["image"]}
+            shown["images"] = {**parts.get("images", {}), field.name: shown["image"]}
         parts |= shown
     return inputs, Example(-1, "", **parts)
 
@@ -58,29 +56,29 @@ def written_by_itself(
 
     from netloom.compile import input_fields
 
-    field, names = data.preprocess["fields"][-1], input_fields(project)
+    field, names = data.token_field(data.fields[-1].name), input_fields(project)
 
     def scores(so_far: np.ndarray) -> np.ndarray:
-        given = {**inputs, field["name"]: torch.from_numpy(so_far.copy())}
+        given = {**inputs, field.name: torch.from_numpy(so_far.copy())}
         with torch.no_grad():
             found: np.ndarray = model(*[given[name] for name in names]).numpy()
         return found
 
-    text = written(field, write(field["length"], 1, scores)[0].tolist())
-    (begun,) = encode_rows({"fields": [field]}, [{field["name"]: text}]).values()
-    return {**inputs, field["name"]: torch.from_numpy(begun)}, replace(example, answer=text)
+    text = written(field.field, write(field.length, 1, scores)[0].tolist())
+    decoder_input = field.encode([{field.name: text}])
+    return {**inputs, field.name: torch.from_numpy(decoder_input)}, replace(example, answer=text)
 
 
 def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:
     """Names for the places of each attribution: columns, channels, or the tokens as they were written."""
     found: dict[str, tuple[str, ...]] = {}
-    for spec, field in zip(data.schema.inputs, data.preprocess["fields"], strict=True):
+    for spec, field in zip(data.schema.inputs, data.fields, strict=True):
         if spec.columns:
             found[spec.name] = column_names(data, spec) or spec.columns
-        elif spec.is_tokens:
+        elif isinstance(field, TokenEncoder):
             length = spec.shape[0]
-            is_answer = isinstance(field_encoder(field), DecoderInputEncoder)
+            is_answer = isinstance(field, DecoderInputEncoder)
             own = example.words.get(spec.name, example.tokens)
-            shown = (field["vocabulary"][START], *example.answer)[:length] if is_answer else own[:length]
+            shown = (field.vocabulary[START], *example.answer)[:length] if is_answer else own[:length]
             found[spec.name] = (*shown, *("" for _ in range(length - len(shown))))
     return found

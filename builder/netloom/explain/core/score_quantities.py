@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar
 
 from netloom.core.text import number
+from netloom.data.targets.fitted_target import FittedNumbers
 from netloom.document import Training
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Target, TargetQuantity
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from netloom.data import Prepared
+    from netloom.data.targets.fitted_target import FittedClasses
 
 
 class NamedScore(Quantity):
@@ -111,9 +111,8 @@ class Number(Quantity):
         return Target(self.kind, index, names[index], f"{names[index]}, in the units of the data")
 
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
-        fitted = data.preprocess["target"]
-        std, mean = _flat(fitted["std"]), _flat(fitted["mean"])
-        return output.flatten(1)[:, target.index] * std[target.index] + mean[target.index]
+        numbers = data.fitted_numbers
+        return output.flatten(1)[:, target.index] * numbers.std[target.index] + numbers.mean[target.index]
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
         values = data.restore(output)[0].flatten().tolist()
@@ -242,12 +241,12 @@ class HeadScore(Quantity):
         names, widths = list[str](), _widths(data, training)
         found: dict[str, Target] = {}
         for position, (part, start, width) in enumerate(_parts(data, widths)):
-            name = part["name"]
+            name = part.name
             names.append(name)
-            if "std" in part:
+            if isinstance(part, FittedNumbers):
                 found[name] = Target(self.kind, start, name, f"{name}, in the units of the data", position, widths)
                 continue
-            classes = part["classes"]
+            classes = part.classes
             for index, label in enumerate(classes):
                 said = f"{LOGIT} of {label} ({name})"
                 if width > 1 or index:  # one logit is for the second class
@@ -266,26 +265,22 @@ class HeadScore(Quantity):
         )
 
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
-        found, part = output[:, target.index], data.preprocess["target"]["parts"][target.position or 0]
-        return found * float(part["std"][0]) + float(part["mean"][0]) if "std" in part else found
+        found, part = output[:, target.index], data.fitted_targets[target.position or 0]
+        return found * part.std[0] + part.mean[0] if isinstance(part, FittedNumbers) else found
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
         said, listed = list[str](), dict[str, float]()
         for position, (part, start, width) in enumerate(_parts(data, target.places)):
             values = output[0, start : start + width]
-            if "std" in part:
-                said.append(f"{part['name']}: {float(values[0]) * part['std'][0] + part['mean'][0]:.4g}")
+            if isinstance(part, FittedNumbers):
+                said.append(f"{part.name}: {float(values[0]) * part.std[0] + part.mean[0]:.4g}")
                 continue
             yes = float(values[0].sigmoid())
             shares: list[float] = values.softmax(0).tolist() if width > 1 else [1 - yes, yes]
-            said.append(f"{part['name']}: {part['classes'][shares.index(max(shares))]}")
+            said.append(f"{part.name}: {part.classes[shares.index(max(shares))]}")
             if position == target.position:
-                listed = dict(zip(part["classes"], shares, strict=True))
+                listed = dict(zip(part.classes, shares, strict=True))
         return Prediction(", ".join(said), listed)
-
-
-def _flat(values: Any) -> list[float]:
-    return [float(value) for value in np.ravel(values)]
 
 
 def _widths(data: Prepared, training: Training) -> tuple[int, ...]:
@@ -293,9 +288,9 @@ def _widths(data: Prepared, training: Training) -> tuple[int, ...]:
     return tuple(head_width(part, head_of(part, training)) for part in data.schema.target.parts)
 
 
-def _parts(data: Prepared, widths: tuple[int, ...]) -> Iterator[tuple[dict[str, Any], int, int]]:
+def _parts(data: Prepared, widths: tuple[int, ...]) -> Iterator[tuple[FittedClasses | FittedNumbers, int, int]]:
     """Each of several targets, where its output begins and how wide it is, in all outputs side by side."""
     start = 0
-    for part, width in zip(data.preprocess["target"]["parts"], widths, strict=True):
+    for part, width in zip(data.fitted_targets, widths, strict=True):
         yield part, start, width
         start += width

@@ -10,6 +10,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from netloom.data import FieldSpec
+    from netloom.modalities.encoding.field_encoder import FieldEncoder
 
 # A series of more steps than this is told in pieces, of which there are at most as many.
 MOST_STEPS = 64
@@ -40,12 +41,12 @@ class Spans:
         return means
 
 
-def spans_of(spec: FieldSpec, about: dict[str, Any]) -> Spans | None:
-    """The pieces of a field, which `about` says how it was made ready; None where each step can be named by itself."""
+def spans_of(spec: FieldSpec, encoder: FieldEncoder[Any]) -> Spans | None:
+    """The pieces of a field; None where each step can be named by itself."""
     steps = spec.shape[0]
     if not spec.is_sequence or int(np.prod(spec.shape)) != steps:
         return None
-    return pieces(steps, float(about.get("rate") or 0))
+    return pieces(steps, encoder.rate)
 
 
 def pieces(steps: int, rate: float = 0.0) -> Spans | None:

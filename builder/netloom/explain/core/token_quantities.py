@@ -48,7 +48,7 @@ class TokenScore(Quantity):
 
     def vocabulary(self, data: Prepared) -> list[str]:
         """The tokens, or tags, that a score belongs to."""
-        return list(data.preprocess["fields"][self.field]["vocabulary"])
+        return list(data.token_field(data.fields[self.field].name).vocabulary)
 
     def position(self, output: torch.Tensor, names: list[str], tokens: torch.Tensor) -> int:
         """The position that is explained unless another is asked for."""
@@ -83,7 +83,7 @@ class AnswerToken(TokenScore):
         return f"{LOGIT} of {name!r} as output token {position + 1}"
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
-        text = written(data.preprocess["fields"][self.field], output[0].argmax(1).tolist())
+        text = written(data.fields[self.field].field, output[0].argmax(1).tolist())
         return Prediction(text, self.likeliest(target, output, data))
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from netloom.explain.core.axes import Axes, axes_of
 from netloom.explain.core.columns import column_names
 from netloom.explain.core.segments import spans_of
-from netloom.modalities.encoding.field_encoder import field_encoder
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.text_fields import TokenEncoder
 from netloom.modalities.encoding.tokenization import PAD, UNKNOWN
 
 if TYPE_CHECKING:
@@ -47,13 +48,13 @@ def parts_of(
 ) -> tuple[Part, ...]:
     """All parts of the fields but pictures, the one that matters most first; `values` are (N, …) by field."""
     found: list[Part] = []
-    for spec, about in zip(data.schema.inputs, data.preprocess["fields"], strict=True):
+    for spec, encoder in zip(data.schema.inputs, data.fields, strict=True):
         if spec.name not in values or spec.is_image:
             continue
         if spec.is_tokens and len(spec.columns) < 2:
-            found += _words(data, spec, about, values[spec.name], rows, groups)
+            found += _words(data, spec, encoder, values[spec.name], rows, groups)
         else:
-            found += _features(data, spec, about, values[spec.name], rows, groups)
+            found += _features(data, spec, encoder, values[spec.name], rows, groups)
     found.sort(key=lambda part: -part.mean)
     alike = _alike((part.field, part.name) for part in found)
     return tuple(
@@ -66,15 +67,15 @@ def strongest(data: Prepared, values: dict[str, np.ndarray], rows: Sequence[int]
     """Of each row, the parts that mattered most, with their signed attribution in words; nothing of pictures."""
     columns: list[tuple[str, str, np.ndarray]] = []
     spoken: list[list[tuple[str, str, float]]] = [[] for _ in rows]
-    for spec, about in zip(data.schema.inputs, data.preprocess["fields"], strict=True):
+    for spec, encoder in zip(data.schema.inputs, data.fields, strict=True):
         if spec.name not in values or spec.is_image:
             continue
         if spec.is_tokens and len(spec.columns) < 2:
-            tokens, called = data.inputs[spec.name][list(rows)].numpy(), token_names(about)
+            tokens, called = data.inputs[spec.name][list(rows)].numpy(), token_names(encoder)
             for row, place in zip(*np.nonzero(tokens != PAD), strict=True):
                 spoken[row].append((spec.name, called(int(tokens[row, place])), float(values[spec.name][row, place])))
         else:
-            names, flat, _ = _columns(data, spec, about, values[spec.name], rows)
+            names, flat, _ = _columns(data, spec, encoder, values[spec.name], rows)
             columns += [(spec.name, name, flat[:, place]) for place, name in enumerate(names)]
     told = []
     for row, listed in enumerate(spoken):
@@ -137,12 +138,12 @@ def _of(name: str, field: str) -> str:
 def _features(
     data: Prepared,
     spec: FieldSpec,
-    about: dict[str, Any],
+    encoder: FieldEncoder[Any],
     values: np.ndarray,
     rows: Sequence[int],
     groups: Sequence[str],
 ) -> list[Part]:
-    names, flat, levels = _columns(data, spec, about, values, rows)
+    names, flat, levels = _columns(data, spec, encoder, values, rows)
     return [
         _part(spec.name, name, flat[:, place], list(groups), _ordered(levels[:, place]))
         for place, name in enumerate(names)
@@ -150,20 +151,20 @@ def _features(
 
 
 def _columns(
-    data: Prepared, spec: FieldSpec, about: dict[str, Any], values: np.ndarray, rows: Sequence[int]
+    data: Prepared, spec: FieldSpec, encoder: FieldEncoder[Any], values: np.ndarray, rows: Sequence[int]
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Columns of a table, those of one category together, or the channels, steps or spans of a series: their names,
     their attributions (N, parts), and their values (N, parts) or what stands for them."""
     given = data.inputs[spec.name][list(rows)].numpy()
     names = column_names(data, spec)
     if names:
-        return list(names), values, np.stack([_level(about, name, given) for name in names], axis=1)
+        return list(names), values, np.stack([_level(encoder, name, given) for name in names], axis=1)
     if spec.is_tokens:
         return list(spec.columns), values, np.full(values.shape, np.nan)
     if values.ndim == 3 and values.shape[2] > 1:
         channels = axes_of(data).get(spec.name, Axes()).names(values.shape[2], spec.columns)
         return channels, values.sum(1), given.mean(1)
-    spans = spans_of(spec, about)
+    spans = spans_of(spec, encoder)
     if spans:
         return list(spans.names), spans.summed(values), spans.levels(given)
     flat = values.reshape(len(values), -1)
@@ -171,10 +172,10 @@ def _columns(
     return named or [f"step {place}" for place in range(flat.shape[1])], flat, given.reshape(len(values), -1)
 
 
-def _level(about: dict[str, Any], name: str, given: np.ndarray) -> np.ndarray:
+def _level(encoder: FieldEncoder[Any], name: str, given: np.ndarray) -> np.ndarray:
     """How high the value of a column of a table is in each row, (N,); no number where it has no order, as a category
     and the parts of a date have none. Where a second number says that it is missing, the first stands for it."""
-    columns = field_encoder(about).columns
+    columns = encoder.columns
     starts = np.cumsum([0, *(column.width for column in columns)])[:-1]
     own = [
         (start + column.parts.index(name), column)
@@ -190,14 +191,14 @@ def _level(about: dict[str, Any], name: str, given: np.ndarray) -> np.ndarray:
 def _words(
     data: Prepared,
     spec: FieldSpec,
-    about: dict[str, Any],
+    encoder: FieldEncoder[Any],
     values: np.ndarray,
     rows: Sequence[int],
     groups: Sequence[str],
 ) -> list[Part]:
     """Each word wherever it stands."""
     tokens = data.inputs[spec.name][list(rows)].numpy()
-    called, where = token_names(about), dict[int, list[tuple[int, int]]]()
+    called, where = token_names(encoder), dict[int, list[tuple[int, int]]]()
     for row, place in zip(*np.nonzero(tokens != PAD), strict=True):
         where.setdefault(int(tokens[row, place]), []).append((int(row), int(place)))
     fewest = FEWEST_TIMES if any(len(met) >= FEWEST_TIMES for met in where.values()) else 1
@@ -217,9 +218,9 @@ def _words(
     return found
 
 
-def token_names(about: dict[str, Any]) -> Callable[[int], str]:
+def token_names(encoder: FieldEncoder[Any]) -> Callable[[int], str]:
     """What the numbers of a field stand for: words of its vocabulary, or the values of its one column, from 1."""
-    if columns := field_encoder(about).columns:
+    if columns := encoder.columns:
         (column,) = (one.column for one in columns)
         values = column.get("values") or ()
         named = str(column["name"])
@@ -229,7 +230,7 @@ def token_names(about: dict[str, Any]) -> Callable[[int], str]:
             return said if said.casefold().startswith(named.casefold()) else f"{named} = {said}"
 
         return value
-    vocabulary = about.get("vocabulary") or ()
+    vocabulary = encoder.vocabulary if isinstance(encoder, TokenEncoder) else ()
 
     def word(token: int) -> str:
         if token == UNKNOWN:

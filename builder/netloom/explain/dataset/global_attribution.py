@@ -268,8 +268,8 @@ def _summed_up(trained: Trained, method: str, gathered: Gathered, rows: list[int
         tops, parts = strongest_of_nodes(gathered.nodes), parts_of_nodes(gathered.nodes, names)
     every = {
         spec.name: spans
-        for spec, about in zip(data.schema.inputs, data.preprocess["fields"], strict=True)
-        if spec.name in whole and (spans := spans_of(spec, about))
+        for spec, encoder in zip(data.schema.inputs, data.fields, strict=True)
+        if spec.name in whole and (spans := spans_of(spec, encoder))
     }
     values = values | {name: spans.summed(values[name])[:, :, None] for name, spans in every.items()}
     maps = {name: np.stack([values[name][mask].mean(0) for mask in members]) for name in whole}

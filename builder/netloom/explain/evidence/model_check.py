@@ -144,10 +144,10 @@ def _leaking(data: Prepared, fields: list[str]) -> list[str]:
     from netloom.data.quality.quality_view import Look
 
     read = {
-        str(column.get("date") or column["name"]): str(column["name"])
-        for field in data.preprocess["fields"]
-        if field["name"] in fields
-        for column in field.get("columns", ())
+        column.date_column or column.name: column.name
+        for field in data.fields
+        if field.name in fields
+        for column in field.columns
     }
     known = {*read, *read.values()}
     if not known:

@@ -18,8 +18,7 @@ from netloom.data import FieldSpec, Prepared
 from netloom.explain.core.baselines import brightest
 from netloom.explain.core.requirements import nothing_to_explain
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
-from netloom.modalities.encoding.field_encoder import field_encoder
-from netloom.modalities.encoding.rows import restore_rows
+from netloom.modalities.encoding.field_encoder import FieldEncoder, ScaledEncoder
 
 if TYPE_CHECKING:
     from netloom.document import Project
@@ -54,7 +53,7 @@ class Part:
     training rows lie. `pixel` is the brightest value of a picture before it is scaled."""
 
     spec: FieldSpec
-    field: dict[str, Any]
+    field: FieldEncoder[Any]
     scale: torch.Tensor
     free: torch.Tensor
     low: torch.Tensor
@@ -66,9 +65,9 @@ class Part:
     def shown(self, value: torch.Tensor) -> Any:
         """A value (…) as the network takes it, in the data's own units: pictures (C, H, W) from 0 to 1, series, and of
         a table a value by column."""
-        if self.spec.is_vector:
-            return restore_rows(self.field, value.unsqueeze(0).numpy())[0]
-        values = value.double().numpy() * np.array(self.field["std"]) + np.array(self.field["mean"])
+        if not isinstance(self.field, ScaledEncoder):
+            return self.field.restore(value.unsqueeze(0).numpy())[0]
+        values = self.field.unscaled(value.numpy())
         return values / self.pixel if self.spec.is_image else values
 
 
@@ -77,11 +76,10 @@ class Space:
 
     def __init__(self, project: Project, data: Prepared) -> None:
         self.arguments = input_fields(project)
-        fields = {field["name"]: field for field in data.preprocess["fields"]}
         specs = [spec for spec in data.schema.inputs if spec.name in self.arguments]
         pictures = all(spec.is_image for spec in specs)
         self.unit = BRIGHTNESS if pictures else DEVIATIONS
-        self.parts = {spec.name: _part(data, spec, fields[spec.name], pictures=pictures) for spec in specs}
+        self.parts = {spec.name: _part(data, spec, pictures=pictures) for spec in specs}
         self.free = self._joined("free").bool()
         self.low, self.high = self.flat_of(self._joined("low")), self.flat_of(self._joined("high"))
 
@@ -121,23 +119,25 @@ class Space:
         for name, part in self.parts.items():
             if self.unit == BRIGHTNESS or part.spec.is_image:
                 continue
-            if part.spec.is_vector:
-                columns = [column for column in field_encoder(part.field).columns if column.is_linear]
+            if not isinstance(part.field, ScaledEncoder):
+                columns = [column for column in part.field.columns if column.is_linear]
                 found |= {column.name: column.step for column in columns}
             else:
-                each = np.broadcast_to(np.array(part.field["std"], dtype=float).ravel(), part.spec.shape[-1:])
+                each = np.broadcast_to(part.field.std.ravel(), part.spec.shape[-1:])
                 names = [name] if len(each) == 1 else [f"{name} {place + 1}" for place in range(len(each))]
                 found |= dict(zip(names, each.tolist(), strict=True))
         return found
 
 
-def _part(data: Prepared, spec: FieldSpec, field: dict[str, Any], *, pictures: bool) -> Part:
+def _part(data: Prepared, spec: FieldSpec, *, pictures: bool) -> Part:
+    field = data.field(spec.name)
     rows = data.inputs[spec.name][data.split["train"][:SEEN_ROWS]]
     least, most = rows.amin(0, keepdim=True), rows.amax(0, keepdim=True)
     low, high = torch.full_like(least, -torch.inf), torch.full_like(most, torch.inf)
     scale, pixel = torch.ones_like(least), 1.0
     if spec.is_image:
-        mean, std = (torch.tensor(field[key], dtype=torch.float32) for key in ("mean", "std"))
+        image = data.image_field(spec.name)
+        mean, std = (torch.tensor(values, dtype=torch.float32) for values in (image.mean, image.std))
         # Pictures that are taken as they are, from 0 to 255, are not scaled at all.
         pixel = brightest(data, spec.name)
         low, high = ((torch.full_like(least, end * pixel) - mean) / std for end in (0.0, 1.0))
@@ -152,8 +152,8 @@ def _part(data: Prepared, spec: FieldSpec, field: dict[str, Any], *, pictures: b
 def _free(data: Prepared, spec: FieldSpec) -> torch.Tensor:
     """What may be moved by a little, (1, …): of a table its numbers, but not what stands for a category or a yes."""
     free = torch.ones(1, *spec.shape, dtype=torch.bool)
-    field = next(field for field in data.preprocess["fields"] if field["name"] == spec.name)
-    if spec.is_vector and (columns := field_encoder(field).columns):
+    field = data.field(spec.name)
+    if spec.is_vector and (columns := field.columns):
         number = _each(field, lambda column: column.is_continuous)
         # The second place of a column says whether its number was missing.
         seconds = [place > 0 for column in columns for place in range(column.width)]
@@ -161,6 +161,6 @@ def _free(data: Prepared, spec: FieldSpec) -> torch.Tensor:
     return free
 
 
-def _each(field: dict[str, Any], holds: Callable[[ColumnEncoder], bool]) -> list[bool]:
+def _each(field: FieldEncoder[Any], holds: Callable[[ColumnEncoder], bool]) -> list[bool]:
     """What holds of each column, once for each number that it becomes."""
-    return [holds(column) for column in field_encoder(field).columns for _ in range(column.width)]
+    return [holds(column) for column in field.columns for _ in range(column.width)]

@@ -85,35 +85,30 @@ def pixels(data: Prepared, name: str, raw: Mapping[str, Any]) -> np.ndarray:
     Raises:
         DataError: it is of another size.
     """
-    field = _field(data, name)
+    field = data.image_field(name)
     found = np.asarray(raw[name], dtype=np.float32)
     found = found[None] if found.ndim == 2 else found
-    if found.shape != tuple(field["shape"]) and found.ndim == 3 and found.shape[2] == field["shape"][0]:
+    if found.shape != field.shape and found.ndim == 3 and found.shape[2] == field.shape[0]:
         found = found.transpose(2, 0, 1)
-    if field.get("resized"):
-        found = sized(found, *field["shape"])
-    if found.shape != tuple(field["shape"]):
-        raise DataError(f"The picture {name!r} is {found.shape}, and the network takes {tuple(field['shape'])}.")
-    return found * np.float32(field["scale"]) / brightest(data, name)
+    if field.is_resized:
+        found = sized(found, *field.shape)
+    if found.shape != field.shape:
+        raise DataError(f"The picture {name!r} is {found.shape}, and the network takes {field.shape}.")
+    return found * np.float32(field.scale) / brightest(data, name)
 
 
 def raw_picture(data: Prepared, name: str, picture: np.ndarray) -> np.ndarray:
     """A picture (C, H, W) with values from 0 to 1, as a raw row holds it."""
-    field = _field(data, name)
-    found: np.ndarray = np.clip(picture, 0, 1) * np.float32(brightest(data, name)) / np.float32(field["scale"])
+    field = data.image_field(name)
+    found: np.ndarray = np.clip(picture, 0, 1) * np.float32(brightest(data, name)) / np.float32(field.scale)
     return found
 
 
 def background(data: Prepared, name: str) -> np.ndarray:
     """The color (C,), from 0 to 1, that stands for nothing: that of the edges of the training split's pictures."""
     rows = data.inputs[name][data.split["train"][:512]]
-    field = _field(data, name)
-    shown = rows.numpy() * np.asarray(field["std"]) + np.asarray(field["mean"])
+    field = data.image_field(name)
+    shown = field.unscaled(rows.numpy())
     edges = np.concatenate([shown[:, :, 0], shown[:, :, -1], shown[:, :, :, 0], shown[:, :, :, -1]], axis=2)
     found: np.ndarray = np.median(edges.transpose(1, 0, 2).reshape(shown.shape[1], -1), axis=1) / brightest(data, name)
     return found
-
-
-def _field(data: Prepared, name: str) -> dict[str, Any]:
-    field: dict[str, Any] = next(field for field in data.preprocess["fields"] if field["name"] == name)
-    return field

@@ -68,6 +68,16 @@ class CategoryEncoder(LabelEncoder):
         places = self._places
         return np.array([places.get(self.category(value), -1) + 1 for value in values], dtype=np.int64)
 
+    @property
+    def values(self) -> list[str]:
+        """The categories of the training rows, in the order of their numbers."""
+        return list(self.column["values"])
+
+    @property
+    def vocabulary_size(self) -> int:
+        """How many numbers there are, that of all other categories among them."""
+        return len(self.column["values"]) + 1
+
     def unknown(self, value: Any) -> str:
         text = self.category(value)
         return "" if text in self._places else text

@@ -1,28 +1,49 @@
 """Images: brought to one size where that was asked for, then scaled."""
 
-from typing import Any
+from typing import Any, NotRequired
 
 import numpy as np
 
 from netloom.modalities.encoding.cells import EncodeError, array_of
 from netloom.modalities.encoding.column_encoder import CellReader
-from netloom.modalities.encoding.field_encoder import Editor, FieldEncoder, ListReader
+from netloom.modalities.encoding.field_encoder import ListReader, ScaledEncoder, ScaledState
 
 
-class ImageEncoder(FieldEncoder):
+class ImageState(ScaledState):
+    """`scale` multiplies the pixels before all else; images of any size are brought to `shape` where `resized`."""
+
+    scale: float
+    resized: NotRequired[bool]
+
+
+class ImageEncoder(ScaledEncoder[ImageState]):
     """Pixels (N, C, H, W), from (H, W), (H, W, C) or (C, H, W)."""
 
-    encoding, editor = "image", Editor.IMAGE
+    encoding = "image"
+
+    @property
+    def scale(self) -> float:
+        """What a pixel of the data is multiplied by, before its mean is subtracted."""
+        return self.field["scale"]
+
+    @property
+    def is_resized(self) -> bool:
+        """Whether images of any size are brought to that of training."""
+        return bool(self.field.get("resized"))
+
+    def restore(self, values: np.ndarray) -> list[Any]:
+        rows: list[Any] = (self.unscaled(values) / self.scale).tolist()
+        return rows
 
     @property
     def cell_reader(self) -> CellReader:
         return ListReader()
 
     def shown(self, row: dict[str, Any]) -> dict[str, Any]:
-        image = np.asarray(self.raw_value(row), dtype=np.float64) * self.field["scale"]
-        if self.field.get("resized"):
-            image = sized(image if image.ndim == 3 else image[None], *self.field["shape"])
-        if image.ndim == 3 and image.shape == tuple(self.field["shape"]):
+        image = np.asarray(self.raw_value(row), dtype=np.float64) * self.scale
+        if self.is_resized:
+            image = sized(image if image.ndim == 3 else image[None], *self.shape)
+        if image.ndim == 3 and image.shape == self.shape:
             image = image.transpose(1, 2, 0)
         return {"image": image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image}
 
@@ -36,7 +57,7 @@ class ImageEncoder(FieldEncoder):
                 pixels = pixels[None]
             elif pixels.ndim == 3 and pixels.shape != (channels, height, width) and pixels.shape[2] == channels:
                 pixels = pixels.transpose(2, 0, 1)
-            if field.get("resized"):
+            if self.is_resized:
                 pixels = sized(pixels, channels, height, width)
             if pixels.shape != (channels, height, width):
                 raise EncodeError(f"An image is {height}×{width} with {channels} channels, received {pixels.shape}.")

@@ -6,19 +6,20 @@ names. A column that was made from a date may also be given by that date, as ISO
 words, which are then taken as they are.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from netloom.modalities.encoding.field_encoder import field_encoder
+from netloom.modalities.encoding.field_encoder import FieldState, field_encoder
 
 
-def encode(preprocess: dict[str, Any], row: dict[str, Any]) -> dict[str, np.ndarray]:
+def encode(preprocess: Mapping[str, Any], row: dict[str, Any]) -> dict[str, np.ndarray]:
     """One raw row as arrays (1, …), by field."""
     return encode_rows(preprocess, [row])
 
 
-def encode_rows(preprocess: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+def encode_rows(preprocess: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """Raw rows as arrays (N, …), by field: float32, or int64 for tokens.
 
     Raises:
@@ -27,7 +28,7 @@ def encode_rows(preprocess: dict[str, Any], rows: list[dict[str, Any]]) -> dict[
     return {field["name"]: field_encoder(field).encode(rows) for field in preprocess["fields"]}
 
 
-def restore_rows(field: dict[str, Any], values: np.ndarray) -> list[Any]:
+def restore_rows(field: Mapping[str, Any] | FieldState, values: np.ndarray) -> list[Any]:
     """Rows of a field as a network gives them back (N, …), in the units of the data: nested lists, or for a table a
     value by column."""
     return field_encoder(field).restore(values)

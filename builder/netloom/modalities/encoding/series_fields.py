@@ -1,19 +1,46 @@
 """Series of numbers over time, and sounds as log-mel spectrograms."""
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NotRequired
 
 import numpy as np
 
 from netloom.modalities.encoding.cells import LARGEST_ENCODED, EncodeError, array_of
 from netloom.modalities.encoding.column_encoder import CellReader
-from netloom.modalities.encoding.field_encoder import Editor, FieldEncoder, ListReader
+from netloom.modalities.encoding.field_encoder import ListReader, ScaledEncoder, ScaledState
 
 
-class SeriesEncoder(FieldEncoder):
+class SeriesState(ScaledState):
+    """Sounds have a `rate`, their samples a second."""
+
+    rate: NotRequired[int]
+
+
+class LogMelState(ScaledState):
+    """A sound of `samples`, `rate` of them a second, is cut into windows of `window` samples, a new one every `hop`
+    samples; the bands go from `low` to `high` Hz."""
+
+    rate: int
+    samples: int
+    window: int
+    hop: int
+    low: float
+    high: float
+
+
+class SeriesEncoder(ScaledEncoder[SeriesState]):
     """Steps of values, scaled by channel, (N, T, D)."""
 
-    encoding, editor = "series", Editor.SERIES
+    encoding = "series"
+
+    @property
+    def rate(self) -> float:
+        return float(self.sample_rate)
+
+    @property
+    def sample_rate(self) -> int:
+        return int(self.field.get("rate") or 0)
 
     @property
     def cell_reader(self) -> CellReader:
@@ -34,10 +61,29 @@ class SeriesEncoder(FieldEncoder):
         return np.stack(series).clip(-LARGEST_ENCODED, LARGEST_ENCODED).astype(np.float32)
 
 
-class LogMelEncoder(FieldEncoder):
+class LogMelEncoder(ScaledEncoder[LogMelState]):
     """Sounds (L,) as spectrograms (N, T, bands), scaled by band."""
 
-    encoding, editor = "log_mel", Editor.SERIES
+    encoding = "log_mel"
+
+    @property
+    def rate(self) -> float:
+        return self.field["rate"] / self.field["hop"]
+
+    @property
+    def sample_rate(self) -> int:
+        return self.field["rate"]
+
+    @property
+    def raw_shape(self) -> tuple[int, ...]:
+        return (self.field["samples"], 1)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The frequency at which each band peaks, with as few digits as tell them apart."""
+        peaks = mel_edges(self.field["low"], self.field["high"], self.shape[1])[1:-1]
+        rounded = [tuple(f"{peak:,.{digits}f} Hz" for peak in peaks) for digits in range(4)]
+        return next((names for names in rounded if len(set(names)) == len(names)), rounded[-1])
 
     @property
     def cell_reader(self) -> CellReader:
@@ -46,6 +92,9 @@ class LogMelEncoder(FieldEncoder):
     def shown(self, row: dict[str, Any]) -> dict[str, Any]:
         samples = np.asarray(self.raw_value(row), dtype=np.float64).reshape(-1)
         return {"series": log_mel(self.field, samples, mel_filters(self.field))}
+
+    def shown_encoded(self, row: dict[str, Any]) -> dict[str, Any]:
+        return self.shown(row)
 
     def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
         field = self.field
@@ -63,7 +112,7 @@ class LogMelEncoder(FieldEncoder):
         return np.stack(spectrograms).clip(-LARGEST_ENCODED, LARGEST_ENCODED).astype(np.float32)
 
 
-def log_mel(field: dict[str, Any], samples: np.ndarray, filters: np.ndarray) -> np.ndarray:
+def log_mel(field: Mapping[str, Any], samples: np.ndarray, filters: np.ndarray) -> np.ndarray:
     """The logarithm of the power of a sound (L,) in mel bands, (T, bands).
 
     It is what the layer of this name computes: each window is weighted by a Hann window, half a window is mirrored at
@@ -88,7 +137,7 @@ def mel_edges(low: float, high: float, bands: int) -> np.ndarray:
     return edges
 
 
-def mel_filters(field: dict[str, Any]) -> np.ndarray:
+def mel_filters(field: Mapping[str, Any]) -> np.ndarray:
     """The weight of each frequency of a window in each band, (window // 2 + 1, bands): triangles that overlap."""
     edges = mel_edges(field["low"], field["high"], field["shape"][1])
     places = (np.arange(field["window"] // 2 + 1) * (field["rate"] / field["window"]))[:, None]

@@ -1,30 +1,51 @@
 """Tables: columns side by side as one vector, and categories as numbers for an embedding."""
 
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from netloom.modalities.encoding.category_column import CategoryEncoder
 from netloom.modalities.encoding.cells import value_of
 from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, column_encoder
-from netloom.modalities.encoding.field_encoder import Editor, FieldEncoder
+from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState
 
 
-class ColumnsEncoder(FieldEncoder):
+class TableState(FieldState):
+    """The fitted state of each column."""
+
+    columns: list[dict[str, Any]]
+
+
+class CategoriesState(FieldState):
+    """The categories of each column, and how its cells are read."""
+
+    columns: list[dict[str, Any]]
+
+
+ColumnsStateT = TypeVar("ColumnsStateT", TableState, CategoriesState)
+
+
+class ColumnsEncoder(FieldEncoder[ColumnsStateT]):
     """Columns that stand in a raw row under their own names."""
-
-    editor = Editor.COLUMNS
 
     def shown(self, row: dict[str, Any]) -> dict[str, Any]:
         names = [one.name if one.name in row else one.date_column or one.name for one in self.columns]
         return {"columns": {name: row.get(name) for name in dict.fromkeys(names)}}
 
 
-class TableEncoder(ColumnsEncoder):
+class TableEncoder(ColumnsEncoder[TableState]):
     """The columns of a table, each as one or more numbers, (N, F)."""
 
     encoding = "table"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (sum(column.width for column in self.columns),)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return tuple(name for column in self.columns for name in column.feature_names)
 
     @cached_property
     def columns(self) -> list[ColumnEncoder]:
@@ -46,10 +67,23 @@ class TableEncoder(ColumnsEncoder):
         ]
 
 
-class CategoriesEncoder(ColumnsEncoder):
+class CategoriesEncoder(ColumnsEncoder[CategoriesState]):
     """The number of each column's category (N, F), from 1; 0 stands for one that training did not have."""
 
     encoding = "categories"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.field["columns"]),)
+
+    @property
+    def vocabulary_size(self) -> int:
+        # An embedding has two rows at least, and one table of them serves all columns.
+        return max(2, *(column.vocabulary_size for column in self.categories))
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.categories)
 
     @cached_property
     def columns(self) -> list[ColumnEncoder]:

@@ -1,16 +1,16 @@
 """Texts as tokens: by words, by letters, by byte pairs, as blocks of characters, and as an answer that is written."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
-from typing import Any
+from typing import Any, NotRequired, TypeVar, cast
 
 import numpy as np
 
 from netloom.modalities.encoding.cells import as_text, text_of
 from netloom.modalities.encoding.column_encoder import CellReader, CsvColumn
-from netloom.modalities.encoding.field_encoder import Editor, FieldEncoder, VerbatimReader, field_encoder
+from netloom.modalities.encoding.field_encoder import FieldEncoder, FieldState, VerbatimReader, field_encoder
 from netloom.modalities.encoding.tokenization import (
     END,
     PAD,
@@ -44,12 +44,54 @@ class WordListReader(CellReader):
         return cell
 
 
-class TokenEncoder(FieldEncoder):
+class TokenState(FieldState):
+    """Tokens by their numbers, and how many of a text are read. `lower` is left out where it is as usual."""
+
+    vocabulary: list[str]
+    length: int
+    lower: NotRequired[bool]
+
+
+class TextState(TokenState):
+    """A text from a table has the `column` that it came from; `parted` ones come as lists of words."""
+
+    column: NotRequired[str]
+    parted: NotRequired[bool]
+
+
+class BytePairState(TextState):
+    """Pairs that are merged, the first of them first."""
+
+    merges: list[list[str]]
+
+
+TokenStateT = TypeVar("TokenStateT", bound=TokenState)
+TextStateT = TypeVar("TextStateT", bound=TextState)
+
+
+class TokenEncoder(FieldEncoder[TokenStateT]):
     """A text as the numbers of its tokens (N, T)."""
 
-    editor = Editor.TEXT
     is_verbatim = False  # whether the tokens stand in the text as the vocabulary names them
     joint = ""  # what stands between two tokens of a text
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """Each token, by its number."""
+        return self.field["vocabulary"]
+
+    @property
+    def length(self) -> int:
+        """How many tokens of a text are read."""
+        return self.field["length"]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.length,)
+
+    @property
+    def vocabulary_size(self) -> int:
+        return len(self.vocabulary)
 
     def shown(self, row: dict[str, Any]) -> dict[str, Any]:
         value = self.raw_value(row)
@@ -79,18 +121,25 @@ class TokenEncoder(FieldEncoder):
         return as_text(self.raw_value(row))
 
 
-class TextEncoder(TokenEncoder):
+class TextEncoder(TokenEncoder[TextStateT]):
     """A text of people, read from its beginning, which may come from a column of a table."""
+
+    @property
+    def source_column(self) -> str | None:
+        return cast(TextState, self.field).get("column")
 
     @property
     def cell_reader(self) -> CellReader:
         if self.field.get("parted"):
             return WordListReader()
         # The texts of a table were read from cells; all others are taken letter by letter.
-        return TextReader() if "column" in self.field else VerbatimReader()
+        return VerbatimReader() if self.source_column is None else TextReader()
+
+    def shown_encoded(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {"tokens": tuple(self.readable(self.raw_value(row)))}
 
 
-class WordEncoder(TextEncoder):
+class WordEncoder(TextEncoder[TextState]):
     encoding, joint, is_verbatim = "words", " ", True
 
     def tokens(self, text: Any) -> list[str]:
@@ -100,11 +149,11 @@ class WordEncoder(TextEncoder):
         return self.raw_value(row)
 
 
-class LetterEncoder(TextEncoder):
+class LetterEncoder(TextEncoder[TextState]):
     encoding = "letters"
 
 
-class BytePairEncoder(TextEncoder):
+class BytePairEncoder(TextEncoder[BytePairState]):
     """Byte pairs, which are written with a letter per byte."""
 
     encoding = "bpe"
@@ -127,24 +176,28 @@ class BytePairEncoder(TextEncoder):
         return token_array(self.field["vocabulary"], self.field["length"], parts)
 
 
-class CharacterEncoder(TokenEncoder):
+class CharacterEncoder(TokenEncoder[TextState]):
     """A block of a long text, of which the end is read: what comes next depends most on what came last."""
 
     encoding, is_verbatim = "characters", True
 
     @property
+    def source_column(self) -> str | None:
+        return self.field.get("column")
+
+    @property
     def cell_reader(self) -> CellReader:
-        return TextReader() if "column" in self.field else VerbatimReader()
+        return VerbatimReader() if self.source_column is None else TextReader()
 
     def encode_texts(self, texts: list[Any]) -> np.ndarray:
         length = self.field["length"]
         return token_array(self.field["vocabulary"], length, [self.tokens(text)[-length:] for text in texts])
 
 
-class DecoderInputEncoder(TokenEncoder):
+class DecoderInputEncoder(TokenEncoder[TokenState]):
     """What is written of an answer so far, behind the mark that starts it; nothing is, where a row does not say."""
 
-    encoding, editor = "begun", Editor.NONE
+    encoding = "begun"
     is_required = False
 
     def shown(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -156,17 +209,12 @@ class DecoderInputEncoder(TokenEncoder):
         return np.concatenate([np.full((len(rows), 1), START, dtype=np.int64), numbers], axis=1)
 
 
-def token_encoder(field: dict[str, Any]) -> TokenEncoder:
+def token_encoder(field: Mapping[str, Any] | FieldState) -> TokenEncoder[Any]:
     """The encoder of a field of tokens."""
     encoder = field_encoder(field)
     if not isinstance(encoder, TokenEncoder):
         raise TypeError(f"The field {encoder.name!r} does not consist of tokens.")
     return encoder
-
-
-def text_encoders(fields: list[dict[str, Any]]) -> list[TextEncoder]:
-    """The encoders of the fields that are texts of people."""
-    return [encoder for field in fields if isinstance(encoder := field_encoder(field), TextEncoder)]
 
 
 def write(length: int, rows: int, scores: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -185,7 +233,7 @@ def write(length: int, rows: int, scores: Callable[[np.ndarray], np.ndarray]) ->
     return decoder_input[:, 1:]
 
 
-def written(field: dict[str, Any], tokens: list[int]) -> str:
+def written(field: Mapping[str, Any], tokens: list[int]) -> str:
     """The text of an answer, up to the mark that ends it."""
     tokens = tokens[: tokens.index(END)] if END in tokens else tokens
     return "".join("" if token == START else field["vocabulary"][token] for token in tokens)

@@ -1,7 +1,7 @@
 """From texts to the numbers of their tokens: words, letters, and byte pairs."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -44,7 +44,7 @@ def unbyte(tokens: list[str]) -> str:
     return bytes(places[letter] for token in tokens for letter in token if letter in places).decode("utf-8", "replace")
 
 
-def byte_pair_merger(field: dict[str, Any]) -> Callable[[str], list[str]]:
+def byte_pair_merger(field: Mapping[str, Any]) -> Callable[[str], list[str]]:
     """A function that splits texts into byte pairs: the first of the merges that applies is done first, from the left.
 
     Sennrich, Haddow and Birch, https://arxiv.org/abs/1508.07909, over bytes.

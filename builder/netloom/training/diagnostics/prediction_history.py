@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.document import write_bytes
+from netloom.modalities.encoding.image_field import ImageEncoder
 from netloom.modalities.encoding.tokenization import PAD, last_places
 from netloom.training.diagnostics.budget import Budget
 from netloom.training.objectives.objective import joined
@@ -210,7 +211,7 @@ def _shown(answer: dict[str, Any], data: Prepared) -> dict[str, Any]:
     if "classes" in answer:
         return {"classes": packed(values), "names": answer["classes"]}
     if values.ndim == 3:
-        scale = next((field["scale"] for field in data.preprocess["fields"] if "scale" in field), 1.0)
+        scale = next((field.scale for field in data.fields if isinstance(field, ImageEncoder)), 1.0)
         return {"picture": picture(values.transpose(1, 2, 0) * scale)}
     if values.ndim == 2:
         return {"series": thinned(values)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from netloom.modalities.encoding.rows import restore_rows
+from netloom.modalities.encoding.image_field import ImageEncoder
 from netloom.tasks import gan
 from netloom.training.objectives.evaluation import Evaluation
 from netloom.training.objectives.objective import NOTHING, Objective, Scores, Settings
@@ -31,7 +31,7 @@ class Adversarial(Objective):
     trainer = "adversarial"
 
     def target(self, data: Prepared) -> torch.Tensor:
-        return data.inputs[picture(data)["name"]]
+        return data.inputs[picture(data).name]
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         from netloom.training.gan_losses import generator_loss
@@ -78,18 +78,16 @@ class Adversarial(Objective):
     ) -> list[dict[str, Any]]:
         made = output[:, :-1].reshape(-1, *self.target(data).shape[1:])
         shares = output[:, -1].sigmoid().tolist()
-        restored = restore_rows(picture(data), made.numpy())
+        restored = picture(data).restore(made.numpy())
         return [{"prediction": one, "real": share} for one, share in zip(restored, shares, strict=True)]
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
-        return {"kind": "generated", "field": picture(data)}
+        return {"kind": "generated", "field": picture(data).field}
 
 
-def picture(data: Prepared) -> dict[str, Any]:
+def picture(data: Prepared) -> ImageEncoder:
     """Return the preprocessing of the generated images: that of the first image field."""
-    image = next(spec.name for spec in data.schema.inputs if spec.is_image)
-    found: dict[str, Any] = next(field for field in data.preprocess["fields"] if field["name"] == image)
-    return found
+    return next(field for field in data.fields if isinstance(field, ImageEncoder))
 
 
 def most_shown(shape: Sequence[int]) -> int:
@@ -97,11 +95,11 @@ def most_shown(shape: Sequence[int]) -> int:
     return max(4, min(SHOWN, PIXELS // prod(shape)))
 
 
-def shown(pictures: torch.Tensor, field: dict[str, Any]) -> list[Any]:
+def shown(pictures: torch.Tensor, field: ImageEncoder) -> list[Any]:
     """Return the first images of (N, C, H, W) with values from 0 to 1, as nested lists (C, H, W)."""
     import numpy as np
 
     few = pictures[: most_shown(pictures.shape[1:])]
-    plain = np.array(restore_rows(field, few.numpy())) * field["scale"]
+    plain = np.array(field.restore(few.numpy())) * field.scale
     found: list[Any] = plain.clip(0, 1).round(3).tolist()
     return found

@@ -86,7 +86,7 @@ class BinaryClassification(Objective):
         )
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
-        return {**data.preprocess["target"], "kind": "binary", "threshold": HALF, **chosen}
+        return {**data.fitted_target.to_json(), "kind": "binary", "threshold": HALF, **chosen}
 
 
 def _sure(share: float) -> float:

@@ -94,8 +94,8 @@ class MultiLabel(Objective):
         )
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
-        found = data.preprocess["target"]
-        return {**found, "thresholds": thresholds(chosen, len(found["classes"]))}
+        classes = data.schema.target.classes
+        return {**data.fitted_target.to_json(), "thresholds": thresholds(chosen, len(classes))}
 
 
 def thresholds(chosen: Settings, count: int) -> list[float]:

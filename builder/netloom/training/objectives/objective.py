@@ -199,5 +199,4 @@ class Objective(ABC):
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
         """Return the data with which a script without Netloom decodes predictions."""
-        found: dict[str, Any] = data.preprocess["target"]
-        return found
+        return data.fitted_target.to_json()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
+from netloom.modalities.encoding.table_fields import CategoriesEncoder
 from netloom.tasks import ranking
 from netloom.training.objectives.evaluation import Evaluation, Reference
 from netloom.training.objectives.objective import NOTHING, Objective, Scores, Settings
@@ -232,5 +233,8 @@ def ranked(scores: torch.Tensor, wanted: torch.Tensor, length: int) -> dict[str,
 
 def names_of(data: Prepared, place: int) -> Callable[[int], str]:
     """Return the names of the categories of a field."""
-    values = data.preprocess["fields"][place]["columns"][0]["values"]
+    field = data.fields[place]
+    if not isinstance(field, CategoriesEncoder):
+        raise TypeError(f"The field {field.name!r} does not hold categories.")
+    values = field.categories[0].values
     return lambda number: str(values[number - 1]) if 0 < number <= len(values) else "(other)"

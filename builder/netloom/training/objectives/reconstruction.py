@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from netloom.modalities.encoding.rows import restore_rows
+from netloom.modalities.encoding.image_field import ImageEncoder
 from netloom.tasks import reconstruction
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.evaluation import Evaluation, Panel, PanelPart, Worst
@@ -84,16 +84,16 @@ def side_by_side(output: torch.Tensor, data: Prepared, rows: torch.Tensor, error
 
 def _parts(output: torch.Tensor, data: Prepared, row: int) -> list[PanelPart]:
     """Return an example and its reconstruction, in the units of the data."""
-    field = data.preprocess["fields"][0]
-    given = data.inputs[field["name"]][row : row + 1].numpy()
-    (before,), (after,) = restore_rows(field, given), restore_rows(field, output.unsqueeze(0).numpy())
+    field = data.fields[0]
+    given = data.inputs[field.name][row : row + 1].numpy()
+    (before,), (after,) = field.restore(given), field.restore(output.unsqueeze(0).numpy())
     spec = data.schema.inputs[0]
-    if not spec.is_image:
+    if not isinstance(field, ImageEncoder):
         title = "Input and reconstruction"
         if spec.is_sequence:
             return [{"title": title, "kind": "series", "values": before, "other": after}]
         return [{"title": title, "kind": "columns", "values": before, "other": after}]
-    top = field["scale"]  # from the data's own units to a picture from 0 to 1
+    top = field.scale  # from the data's own units to a picture from 0 to 1
     return [
         {"title": title, "kind": "picture", "values": _scaled(value, top)}
         for title, value in (("Input", before), ("Reconstruction", after))

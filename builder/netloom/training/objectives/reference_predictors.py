@@ -145,9 +145,9 @@ def forecast(data: Prepared, rows: torch.Tensor) -> Trivial | None:
 
     errors = {season: np.abs(repeated(some, season) - target[some]).mean() for season in range(1, width + 1)}
     best = min(errors, key=lambda season: (errors[season], season))
-    fitted = data.preprocess["target"]
     predicted = torch.from_numpy(repeated(rows.numpy(), best)).float()
-    output = (predicted - torch.tensor(fitted["mean"])) / torch.tensor(fitted["std"])
+    numbers = data.fitted_numbers
+    output = (predicted - torch.tensor(numbers.mean)) / torch.tensor(numbers.std)
     return Trivial("Last value" if best == 1 else f"Seasonal naive, period {best}", output)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from netloom.data.environment import FIELD
 from netloom.tasks import reinforcement
 from netloom.training.objectives.evaluation import Evaluation, PlayedEpisode, Reference
 from netloom.training.objectives.objective import NOTHING, Objective, Scores, Settings
@@ -47,12 +48,12 @@ class Agent(Objective):
         import numpy as np
         import torch
 
-        from netloom.data.environment import FIELD, Senses
+        from netloom.data.environment import Senses
         from netloom.training.reinforcement.episodes import by_chance, environment_of, play, seeds_of
         from netloom.training.uncertainty import mean_interval
 
         environment = environment_of(data)
-        senses, count = Senses(data.preprocess, environment), len(environment.actions)
+        senses, count = Senses(data.field(FIELD), environment), len(environment.actions)
 
         def scores(seen: np.ndarray) -> np.ndarray:
             found: np.ndarray = answer({FIELD: torch.from_numpy(seen)})[:, :count].numpy()
@@ -86,7 +87,7 @@ class Agent(Objective):
         )
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
-        return {**data.preprocess["target"], "values": self.task.action_values}
+        return {**data.fitted_target.to_json(), "values": self.task.action_values}
 
     def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:
         return output[:, : len(data.schema.target.classes)]

@@ -110,4 +110,4 @@ class SequenceToSequence(StepCrossEntropy):
 
 def _texts(tokens: torch.Tensor, data: Prepared) -> list[str]:
     """Return tokens (N, T) as texts."""
-    return [written(data.preprocess["fields"][-1], line) for line in tokens.tolist()]
+    return [written(data.fields[-1].field, line) for line in tokens.tolist()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from netloom.tasks import several_outputs
 from netloom.tasks.several_outputs import head_of, head_width
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from netloom.data import Prepared, Schema
+    from netloom.data.targets.fitted_target import TargetState
     from netloom.document import Training
 
 
@@ -189,7 +190,7 @@ class SeveralOutputs(Objective):
         found = [
             part.objective.decoding(view(data, place), own(chosen, place)) for place, part in enumerate(self.parts)
         ]
-        return {**data.preprocess["target"], "parts": found}
+        return {**data.fitted_target.to_json(), "parts": found}
 
     def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:
         return tuple(part.answer(output) for part in self.parts)
@@ -214,9 +215,10 @@ def own(chosen: Settings, place: int) -> dict[str, float]:
 def view(data: Prepared, place: int) -> Prepared:
     """Return the data with only one of its targets."""
     spec, values = data.schema.target.parts[place], data.target[:, place]
+    part = data.fitted_targets[place]
     return replace(
         data,
         schema=replace(data.schema, target=replace(spec, shape=() if spec.type.is_class else (1,))),
         target=values.long() if spec.type.is_class else values.unsqueeze(1),
-        preprocess={**data.preprocess, "target": data.preprocess["target"]["parts"][place]},
+        preprocess={**data.preprocess, "target": cast("TargetState", part.to_json())},
     )

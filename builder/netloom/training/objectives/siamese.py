@@ -122,7 +122,7 @@ class Siamese(Objective):
         )
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
-        return {**data.preprocess["target"], "kind": "pair", "threshold": chosen.get("threshold", self.margin / 2)}
+        return {**data.fitted_target.to_json(), "kind": "pair", "threshold": chosen.get("threshold", self.margin / 2)}
 
     def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:
         return output.chunk(2, dim=1)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.data.environment import Senses, World
+from netloom.data.environment import FIELD, Senses, World
 from netloom.training.callbacks import CallbackList
 from netloom.training.checkpoints import Checkpoint
 from netloom.training.errors import DivergedError
@@ -74,7 +74,7 @@ class ReinforcementTrainer(Trainer):
     def prepare_data(self) -> None:
         self.model.eval()
         self.agent, self.environment = self.training.agent, environment_of(self.data)
-        self.senses = Senses(self.data.preprocess, self.environment)
+        self.senses = Senses(self.data.field(FIELD), self.environment)
         self.players = self._players()
         count = len(self.players)
         self.batch_size = 1  # a step adds one action, and this says how many examples it adds

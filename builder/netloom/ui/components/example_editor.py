@@ -11,8 +11,10 @@ import streamlit as st
 from netloom.explain.core.axes import Axes, axes_of
 from netloom.explain.robustness.what_if import background, pixels, raw_picture
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
-from netloom.modalities.encoding.field_encoder import Editor, field_encoder
+from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.text_fields import token_encoder
+from netloom.modalities.fields.modality import Editor
+from netloom.modalities.fields.registry import modality_of
 from netloom.ui.components.page_state import forget_below
 from netloom.ui.components.region_painter import paint
 from netloom.ui.components.state import ExampleState, Part
@@ -30,18 +32,18 @@ MOST_WORDS = 60
 def edited(data: Prepared, raw: Mapping[str, Any], key: str, weights: Mapping[str, float]) -> dict[str, Any]:
     """The row as it is after what people typed, chose and painted. `key` names this form on the page; `weights` says
     how much columns matter, and the heaviest come first."""
-    row, several, axes = dict(raw), len(data.preprocess["fields"]) > 1, axes_of(data)
-    for field in data.preprocess["fields"]:
-        place = Part.EDIT.within(key, field["name"])
-        editor = field_encoder(field).editor
+    row, several, axes = dict(raw), len(data.fields) > 1, axes_of(data)
+    for field in data.fields:
+        place = Part.EDIT.within(key, field.name)
+        editor = modality_of(field).editor
         if several and editor not in (Editor.COLUMNS, Editor.NONE):  # columns have names of their own
-            st.markdown(f"**{escape(field['name'])}**")
+            st.markdown(f"**{escape(field.name)}**")
         if editor is Editor.COLUMNS:
             row |= _columns(field, raw, place, weights)
         elif editor is Editor.IMAGE:
             row |= _picture(data, field, raw, place)
         elif editor is Editor.SERIES:
-            row |= _series(field, raw, place, axes.get(field["name"], Axes()))
+            row |= _series(field, raw, place, axes.get(field.name, Axes()))
         elif editor is Editor.TEXT:
             row |= _text(field, raw, place)
     return row
@@ -54,11 +56,11 @@ def forget(key: str) -> None:
 
 
 def _columns(
-    field: Mapping[str, Any], raw: Mapping[str, Any], key: str, weights: Mapping[str, float]
+    field: FieldEncoder[Any], raw: Mapping[str, Any], key: str, weights: Mapping[str, float]
 ) -> dict[str, Any]:
     """Number boxes and choices, two beside each other; those that matter less wait behind a click."""
     columns: dict[str, ColumnEncoder] = {}
-    for column in field_encoder(dict(field)).columns:
+    for column in field.columns:
         name = column.name if column.name in raw else column.date_column or column.name
         columns.setdefault(name, column)
     order = sorted(columns, key=lambda name: -abs(weights.get(name, 0.0)))
@@ -74,11 +76,11 @@ def _columns(
     return values
 
 
-def _text(field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _text(field: FieldEncoder[Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:
     """The text to write in, and its words to leave out one by one."""
-    name = field["name"] if field["name"] in raw else str(field.get("column", field["name"]))
+    name = field.name if field.name in raw else field.source_column or field.name
     text = typed(raw.get(name), Part.TEXT.within(key))
-    encoder = token_encoder(dict(field))
+    encoder = token_encoder(field.field)
     words = encoder.readable(text)
     if not 1 < len(words) <= MOST_WORDS:
         return {name: text}
@@ -96,17 +98,17 @@ def _text(field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[st
     return {name: remaining if isinstance(text, list) else encoder.joint.join(remaining)}
 
 
-def _picture(data: Prepared, field: Mapping[str, Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:
-    name = field["name"]
+def _picture(data: Prepared, field: FieldEncoder[Any], raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+    name = field.name
     picture = pixels(data, name, raw)
     changed = paint(picture, background(data, name), key)
     return {} if changed is picture else {name: raw_picture(data, name, changed)}
 
 
-def _series(field: Mapping[str, Any], raw: Mapping[str, Any], key: str, axes: Axes) -> dict[str, Any]:
+def _series(field: FieldEncoder[Any], raw: Mapping[str, Any], key: str, axes: Axes) -> dict[str, Any]:
     """A stretch of steps, or of nodes, that is shifted, stretched or flattened; several one after the other."""
-    name = field["name"]
-    steps, width = (field["samples"], 1) if "samples" in field else field["shape"]  # a spectrogram is of a sound
+    name = field.name
+    steps, width = field.raw_shape
     series = np.asarray(raw[name], dtype=np.float64).reshape(steps, width).copy()
     edits = ExampleState.current().edits[key]
     usual = min(steps - steps // 4, steps - 1), steps - 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from netloom.data.preparation.default_preprocessing import IMPORTED, PREPARATIONS, kinds_of, told
+from netloom.data.preparation.default_preprocessing import IMPORTED, PREPARATIONS, preparation_sentence, quantities_of
 from netloom.document import Edit
 from netloom.editing.live import Live
 from netloom.ui.components.forms import bound, refused
@@ -16,7 +16,7 @@ def preparation(live: Live) -> None:
     """The choice for all numbers and pixels, and what it comes to; nothing where the data has none."""
     if not live.project.data.dataset or live.data_problem():
         return
-    sentence = told(live.project.data.prepare, kinds_of(live.schema()))
+    sentence = preparation_sentence(live.project.data.prepare, quantities_of(live.schema()))
     if not sentence:
         return
     current: Any = live.project.data.prepare

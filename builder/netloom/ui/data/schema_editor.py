@@ -8,10 +8,8 @@ from typing import Any, get_args
 import streamlit as st
 
 from netloom.data import DataError, DatasetInfo, Prepared
-from netloom.data.multi_field import Several
-from netloom.data.preparation.applied_settings import taken
 from netloom.data.preparation.column_settings import COLUMNS, FIELDS, Role
-from netloom.data.preparation.default_preprocessing import IMPORTED, scale_of
+from netloom.data.preparation.default_preprocessing import IMPORTED
 from netloom.data.preparation.label_merging import aliases_of
 from netloom.data.preparation.project_defaults import default_choice
 from netloom.data.quality.overview import Column, columns
@@ -23,6 +21,7 @@ from netloom.modalities.columns.column_kind import ColumnKind
 from netloom.modalities.columns.number import SCALES
 from netloom.modalities.columns.registry import column_kind, column_kinds
 from netloom.modalities.columns.text import text_details
+from netloom.modalities.fields.series import scale_of
 from netloom.modalities.widgets import Field
 from netloom.store import Store
 from netloom.ui.components.forms import bound, refused
@@ -271,9 +270,8 @@ def _widgets(live: Live, name: str, fields: Sequence[Field], edit: Callable[[dic
 
 def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
     """The preparation of fields that have no columns: pictures, series, texts."""
-    parts = data.raw.parts if isinstance(data.raw, Several) else (data.raw,)
-    for part in parts:
-        options_taken = taken(part)
+    for part in data.raw.parts:
+        options_taken = part.accepted_settings
         if not options_taken or (isinstance(part, Texts) and part.column):
             continue
         st.markdown(f"##### Field {escape(part.name)}")
@@ -288,9 +286,10 @@ def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
         if "tokens" in options_taken:
             _widgets(live, part.name, text_details(settings), edit)
             continue
-        setting, labels = ("normalise", _NORMALISED) if "normalise" in options_taken else (
-            "scale", {label: value for label, value in SCALES.items() if value in ("standard", "minmax", "none")}
-        )  # fmt: skip
+        setting = part.modality.scale_setting
+        labels = _NORMALISED if isinstance(part, Images) else {
+            label: value for label, value in SCALES.items() if value in ("standard", "minmax", "none")
+        }  # fmt: skip
         if isinstance(
             settings.get(setting), Mapping
         ):  # of an imported network, see data.preparation.default_preprocessing
@@ -305,11 +304,10 @@ def _fields(live: Live, data: Prepared, info: DatasetInfo) -> None:
         binding = bound(live, f"{part.name}/{setting}", current, chosen, renews=True)
         first, second, third = st.columns([2, 1, 1], vertical_alignment="bottom")
         if isinstance(part, Series) and part.rate:
-            fitted = next(field for field in data.preprocess["fields"] if field["name"] == part.name)
-            read_as(live, part, fitted, edit, first)
+            read_as(live, part, data.field(part.name), edit, first)
             first = second
         first.selectbox(
-            "Normalization" if setting == "normalise" else "Scaling", names, names.index(current), **binding
+            "Normalization" if isinstance(part, Images) else "Scaling", names, names.index(current), **binding
         )
         refused(binding)
         if isinstance(part, Images) and part.target_kind != "mask" and part.masks is None:

@@ -19,7 +19,8 @@ from netloom.explain.concepts.concepts import (
 from netloom.explain.core.targets import askable
 from netloom.explain.plots.colors import AGAINST, FOR
 from netloom.jobs.explanations import ConceptSearch
-from netloom.modalities.encoding.field_encoder import Editor, field_encoder
+from netloom.modalities.fields.modality import Editor
+from netloom.modalities.fields.registry import modality_of
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import escape
@@ -91,7 +92,7 @@ def _form(context: ViewContext) -> ConceptTest | None:
 def _concept_input(data: Prepared) -> Wanted | None:
     raw = data.row(0)
     columns = [name for name, value in raw.items() if isinstance(value, (int, float, str)) or value is None]
-    text = any(field_encoder(field).editor is Editor.TEXT for field in data.preprocess["fields"])
+    text = any(modality_of(field).editor is Editor.TEXT for field in data.fields)
     named = bool(data.schema.target.classes) and data.schema.target.type.is_label_set
     kinds = [
         kind

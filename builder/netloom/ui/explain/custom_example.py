@@ -14,8 +14,10 @@ from netloom.data import DataError, Prepared
 from netloom.data.images import FORMATS
 from netloom.explain.core.axes import Axes, axes_of
 from netloom.modalities.encoding.cells import as_text
-from netloom.modalities.encoding.field_encoder import Editor, field_encoder
-from netloom.modalities.encoding.image_field import sized
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.image_field import ImageEncoder, sized
+from netloom.modalities.fields.modality import Editor
+from netloom.modalities.fields.registry import modality_of
 from netloom.sandbox import read_picture, read_sound
 from netloom.ui.components.image_urls import enlarged
 from netloom.ui.components.widgets import value_editor
@@ -56,23 +58,23 @@ def custom_example(data: Prepared, start: Mapping[str, Any], name: str) -> dict[
         DataError: what was uploaded cannot be read.
     """
     row = dict(start)
-    fields, axes = data.preprocess["fields"], axes_of(data)
-    for spec, field in zip(data.schema.inputs, fields, strict=True):
-        if len(fields) > 1:
+    axes = axes_of(data)
+    for spec, field in zip(data.schema.inputs, data.fields, strict=True):
+        if len(data.fields) > 1:
             st.markdown(f"**{escape(spec.name)}**")
-        key, editor = f"own {name} {field['name']}", field_encoder(field).editor
-        if editor is Editor.IMAGE:
-            row[field["name"]] = picture_input(field, start[field["name"]], key)
-        elif field.get("rate"):
-            row[field["name"]] = sound_input(field, start[field["name"]], key)
+        key, editor = f"own {name} {field.name}", modality_of(field).editor
+        if isinstance(field, ImageEncoder):
+            row[field.name] = picture_input(field, start[field.name], key)
+        elif field.sample_rate:
+            row[field.name] = sound_input(field, start[field.name], key)
         elif editor is Editor.SERIES:
-            row[field["name"]] = _series(field, start[field["name"]], key, spec.columns, axes[spec.name])
+            row[field.name] = _series(field, start[field.name], key, spec.columns, axes[spec.name])
         elif editor is Editor.COLUMNS:
             row |= _columns(field, start, key)
         elif editor is Editor.NONE:
             st.caption("The network generates this input itself.")
         else:
-            column = field["name"] if field["name"] in start else field["column"]
+            column = field.name if field.name in start else field.source_column or field.name
             row[column] = typed(start[column], key)
     return row
 
@@ -85,9 +87,9 @@ def typed(before: Any, key: str) -> Any:
     return text if not isinstance(before, list) else before if text == before_text else text.split()
 
 
-def picture_input(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
+def picture_input(field: ImageEncoder, start: Any, key: str) -> np.ndarray:
     """A picture (C, H, W) as the data has it, drawn on that of the row or uploaded."""
-    channels, height, width = field["shape"]
+    channels, height, width = field.shape
     small = max(height, width) <= DRAWN
     sources = ["Draw", "Upload"] if small else ["Upload"]
     source = (
@@ -97,7 +99,7 @@ def picture_input(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
     )
     begun = sized(np.asarray(start, dtype=np.float32).reshape(-1, *np.shape(start)[-2:]), channels, height, width)
     if source == "Draw":
-        values = np.clip(begun * field["scale"], 0, 1).transpose(1, 2, 0)
+        values = np.clip(begun * field.scale, 0, 1).transpose(1, 2, 0)
         drawn = _drawn(values, key)
         return _raw(drawn, field)
     kinds = [kind.lower() for kind in (*FORMATS, "jpg")]
@@ -115,9 +117,9 @@ def picture_input(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
     return _raw(image, field)
 
 
-def _raw(values: np.ndarray, field: Mapping[str, Any]) -> np.ndarray:
+def _raw(values: np.ndarray, field: ImageEncoder) -> np.ndarray:
     """A picture (H, W, C) with values from 0 to 1 as a row of the data holds it, (C, H, W)."""
-    return np.asarray(values.transpose(2, 0, 1) / field["scale"], dtype=np.float32)
+    return np.asarray(values.transpose(2, 0, 1) / field.scale, dtype=np.float32)
 
 
 def _drawn(values: np.ndarray, key: str) -> np.ndarray:
@@ -132,11 +134,11 @@ def _drawn(values: np.ndarray, key: str) -> np.ndarray:
     return np.asarray(drawn, dtype=np.float32).reshape(values.shape)
 
 
-def _series(field: Mapping[str, Any], start: Any, key: str, columns: tuple[str, ...], axes: Axes) -> Any:
+def _series(field: FieldEncoder[Any], start: Any, key: str, columns: tuple[str, ...], axes: Axes) -> Any:
     """A series (T, D), a line for each step, or a matrix of a graph, a line for each node."""
     import pandas as pd
 
-    values = np.asarray(start, dtype=np.float64).reshape(field["shape"])
+    values = np.asarray(start, dtype=np.float64).reshape(field.shape)
     if len(values) > TYPED:
         st.caption(f"The series has more than {TYPED:,} steps and cannot be edited here; that of the row is used.")
         return values
@@ -146,13 +148,13 @@ def _series(field: Mapping[str, Any], start: Any, key: str, columns: tuple[str, 
     return edited.to_numpy(dtype=np.float64)
 
 
-def sound_input(field: Mapping[str, Any], start: Any, key: str) -> np.ndarray:
+def sound_input(field: FieldEncoder[Any], start: Any, key: str) -> np.ndarray:
     """A sound (L, 1) as the data has it: that of the row, one that is uploaded, or one that is recorded now.
 
     Raises:
         DataError: what was uploaded cannot be read.
     """
-    rate, samples = int(field["rate"]), int(field.get("samples", field["shape"][0]))
+    rate, samples = field.sample_rate, field.raw_shape[0]
     begun = np.asarray(start, dtype=np.float64).reshape(samples, 1)
     sources = ["From the row", "Upload", "Record"]
     source = st.segmented_control("Sound", sources, default=sources[0], required=True, key=Part.SOURCE.within(key))
@@ -194,10 +196,10 @@ def _read(file: UploadedFile, key: str, read: Callable[[bytes, str], np.ndarray]
     return upload.values
 
 
-def _columns(field: Mapping[str, Any], start: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _columns(field: FieldEncoder[Any], start: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Columns of a table, each with a widget of its kind."""
     values: dict[str, Any] = {}
-    columns = field_encoder(dict(field)).columns
+    columns = field.columns
     tall = len(columns) > 5
     with st.container(height=HEIGHT if tall else "content", border=False):
         for column in columns:

@@ -16,7 +16,6 @@ from netloom.explain.plots import figures
 from netloom.jobs import JobError
 from netloom.jobs.explanations import FeatureVisualization
 from netloom.jobs.inspection import Widths
-from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import escape
 from netloom.ui.explain.attribution import badges
@@ -163,8 +162,8 @@ def _columns(context: ViewContext, visualization: Visualised, name: str, rows: l
     """The columns that were moved furthest from the mean of the training rows, in deviations, for each seed."""
     import plotly.graph_objects as go
 
-    field = next(field for field in context.trained.data.preprocess["fields"] if field["name"] == name)
-    numbers = {column.name: column.column for column in field_encoder(field).columns if column.is_linear}
+    field = context.trained.data.field(name)
+    numbers = {column.name: column.column for column in field.columns if column.is_linear}
     apart = {
         key: [(float(row[key]) - column["mean"]) / column["std"] for row in rows] for key, column in numbers.items()
     }

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netloom.data.preparation.fitting import UNKNOWN_TOKENS
 from netloom.data.sequence_pairs import MARKS
 from netloom.explain import Explanation
 from netloom.explain.core.axes import Axes
@@ -15,6 +14,7 @@ from netloom.explain.core.explainer import registry
 from netloom.explain.core.targets import quantity_of
 from netloom.explain.plots.explanation_plots import PlotKind, columns_with_values, kind_of
 from netloom.modalities.encoding.tokenization import START
+from netloom.modalities.fields.text import UNKNOWN_TOKENS
 from netloom.ui.components.words import escape
 
 MOST_NAMED = 3

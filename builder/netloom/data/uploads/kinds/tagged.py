@@ -13,7 +13,6 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.limits import MAX_FILE_BYTES, MAX_ROWS
-from netloom.data.preparation.fitting import UNKNOWN_TOKENS
 from netloom.data.raw_dataset import RawDataset, TaggedTexts
 from netloom.data.splits.given_splits import file_parts
 from netloom.data.tables.readers import decoded
@@ -30,6 +29,7 @@ from netloom.data.uploads.upload_kind import (
     with_default,
 )
 from netloom.modalities.columns.text import LENGTH_LIMIT
+from netloom.modalities.fields.text import UNKNOWN_TOKENS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,55 @@
+"""Columns of categories as whole numbers, which an embedding reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from netloom.modalities.columns.category import category_reading, frequent
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.table_fields import CategoriesEncoder
+from netloom.modalities.fields.modality import Editor, Fitted, Modality
+from netloom.modalities.labels import Labels
+
+VALUES_LIMIT = 100_000
+
+
+@dataclass(frozen=True)
+class TrainingCategories:
+    """Columns of categories; `rows` are those of the training split."""
+
+    columns: Mapping[str, Labels]
+    rows: np.ndarray
+
+
+class CategoriesModality(Modality[TrainingCategories]):
+    """Its settings are by column, see `netloom.modalities.columns`."""
+
+    name, order = "categories", 80
+    kind = "tokens"
+    encoders = (CategoriesEncoder,)
+    editor = Editor.COLUMNS
+    phrase = "categories"
+    usual_baseline_phrase = "the most frequent categories of the training rows"
+    center_phrase = "most frequent categories"
+    is_blendable = False
+
+    def fit(self, name: str, values: TrainingCategories, settings: Mapping[str, Any]) -> Fitted:
+        columns = []
+        for column, labels in values.columns.items():
+            reading = category_reading(labels, values.rows, settings.get(column, {}))
+            columns.append({"name": column, "values": frequent(labels, values.rows, reading, VALUES_LIMIT), **reading})
+        return {"name": name, "encoding": CategoriesEncoder.encoding, "columns": columns}
+
+    def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
+        return "categories that the training rows know, as whole numbers"
+
+    def center(self, rows: np.ndarray) -> np.ndarray:
+        """The most frequent category of each column: training may never have met the number for all others."""
+        return np.array([[np.bincount(column).argmax() for column in rows.T]], dtype=rows.dtype)
+
+    def distances(self, rows: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return np.asarray((rows != other).mean(1))

@@ -1,0 +1,36 @@
+"""Blocks of one long text, by characters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.text_fields import CharacterEncoder
+from netloom.modalities.fields.modality import Fitted
+from netloom.modalities.fields.text import UNKNOWN_TOKENS, TokenModality
+
+
+@dataclass(frozen=True)
+class TrainingBlocks:
+    """The blocks of the training rows, each of `length` characters."""
+
+    blocks: Sequence[str]
+    length: int
+
+
+class CharacterModality(TokenModality):
+    name, order = "characters", 50
+    encoders = (CharacterEncoder,)
+
+    def fit(self, name: str, values: TrainingBlocks, settings: Mapping[str, Any]) -> Fitted:
+        return {
+            "name": name,
+            "encoding": CharacterEncoder.encoding,
+            "vocabulary": [*UNKNOWN_TOKENS, *sorted(set("".join(values.blocks)))],
+            "length": values.length,
+        }
+
+    def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
+        return "letters that the training rows know"

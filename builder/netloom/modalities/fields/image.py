@@ -1,0 +1,115 @@
+"""Images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from netloom.core.errors import DataError
+from netloom.document import Moments, Preparation
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.image_field import ImageEncoder
+from netloom.modalities.fields.modality import Editor, Fitted, Modality, lower_median
+from netloom.modalities.settings import Settings
+from netloom.modalities.statistics import divisor, moments
+
+_SCALES = {"standardize": "dataset", "scale": "unit", "none": "none"}
+
+
+class ImageSettings(Settings):
+    """The size to which images are brought, and how their pixels are scaled."""
+
+    size: Annotated[int, Field(ge=4, le=512)] | None = None
+    grey: bool | None = None
+    normalise: Literal["dataset", "channel", "unit", "none"] | None = None
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """Images (R, C, H, W) whose pixels go from 0 to `top`; `rows` are those of the training split."""
+
+    pixels: np.ndarray
+    rows: np.ndarray
+    top: float
+    is_resized: bool
+
+
+class ImageModality(Modality[TrainingImages]):
+    name, order = "image", 10
+    kind = "image"
+    encoders = (ImageEncoder,)
+    editor = Editor.IMAGE
+    phrase, rows_phrase = "pictures", "pictures"
+    settings, scale_setting = ImageSettings, "normalise"
+    usual_baseline_phrase = "a picture in the background color of the training pictures"
+    has_brightness = True
+
+    def fit(self, name: str, values: TrainingImages, settings: Mapping[str, Any]) -> Fitted:
+        return {
+            "name": name,
+            "encoding": ImageEncoder.encoding,
+            "shape": list(values.pixels.shape[1:]),
+            **_scaling(values.pixels, values.rows, values.top, settings),
+            **({"resized": True} if values.is_resized else {}),
+        }
+
+    def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
+        return "pixels, less their mean, by their deviation over the training rows"
+
+    def default_settings(self, name: str, prepare: Preparation | Moments, shape: Sequence[int]) -> dict[str, Any]:
+        if isinstance(prepare, str):
+            return {"normalise": _SCALES[prepare]}
+        for statistic, values in (("mean", prepare.mean), ("std", prepare.std)):
+            if len(values) not in (1, shape[0]):
+                raise DataError(
+                    f"The preparation has a {statistic} for each of {len(values)} channels, but the pictures of "
+                    f"{name[:80]!r} have {shape[0]}; choose pictures with as many, or another preparation."
+                )
+        return {"normalise": prepare.model_dump(mode="json")}
+
+    def usual_baseline(self, rows: np.ndarray) -> np.ndarray:
+        """The median color of the edges: it is that of a background, where the mean would be a ghost of all objects."""
+        edges = np.concatenate([rows[:, :, 0], rows[:, :, -1], rows[:, :, :, 0], rows[:, :, :, -1]], axis=2)
+        color = lower_median(edges.transpose(0, 2, 1).reshape(-1, rows.shape[1]))[0]  # (C,) of (R · (2H + 2W), C)
+        return np.broadcast_to(color[None, :, None, None], (1, *rows.shape[1:])).copy()
+
+    def units(self, encoder: FieldEncoder[Any], example: np.ndarray) -> np.ndarray:
+        """A pixel with all its channels."""
+        _, height, width = example.shape
+        return np.broadcast_to(np.arange(height * width).reshape(height, width), example.shape)
+
+
+def _scaling(pixels: np.ndarray, rows: np.ndarray, top: float, settings: Mapping[str, Any]) -> Fitted:
+    """How images (R, C, H, W) from 0 to `top` are scaled: all alike, channel by channel, or not by the data."""
+    kind = settings.get("normalise", "dataset")
+    if isinstance(kind, Mapping):
+        return _imported_scaling(kind, top)
+    if kind in ("unit", "none"):
+        return {"scale": 1 / top if kind == "unit" else 1.0, "mean": 0.0, "std": 1.0}
+    if kind == "channel":
+        channels = [moments(pixels[:, place : place + 1], rows) for place in range(pixels.shape[1])]
+        # Shaped like an image (C, 1, 1), so that each channel has its own wherever all of them would have one number.
+        return {
+            "scale": 1 / top,
+            "mean": [[[mean / top]] for mean, _ in channels],
+            "std": [[[divisor(std / top, 1.0)]] for _, std in channels],
+        }
+    mean, std = moments(pixels, rows)
+    return {"scale": 1 / top, "mean": mean / top, "std": divisor(std / top, 1.0)}
+
+
+def _imported_scaling(scaling: Mapping[str, Any], top: float) -> Fitted:
+    """What an imported network expects of pixels from 0 to 255, for those from 0 to `top`."""
+
+    def by_channel(values: list[float]) -> float | list[list[list[float]]]:
+        return values[0] if len(values) == 1 else [[[value]] for value in values]
+
+    return {
+        "scale": scaling["rescale"] * 255 / top,
+        "mean": by_channel(scaling["mean"]),
+        "std": by_channel(scaling["std"]),
+    }

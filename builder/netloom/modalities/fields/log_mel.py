@@ -1,0 +1,156 @@
+"""Sounds that are read as their log-mel spectrograms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from netloom.core.errors import DataError
+from netloom.document import Moments, Preparation
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.series_fields import LogMelEncoder, log_mel, mel_filters
+from netloom.modalities.fields.modality import Editor, Fitted, Modality
+from netloom.modalities.fields.series import SeriesSettings, TrainingWindows, fit_channels, scale_of
+from netloom.modalities.statistics import MAX_CELLS
+
+SPECTROGRAM = "log-mel"  # the value of the setting `sound`
+BANDS = 40  # by default, as far as each of them has a frequency of its own
+# The usual window and hop of speech recognition.
+_WINDOW_S, _HOP_S = 0.025, 0.010
+
+
+class SoundSettings(SeriesSettings):
+    """A sound is read as its waveform or as its log-mel spectrogram, of windows of `window` samples, a new one every
+    `hop` samples, in `bands` from `low` to `high` Hz."""
+
+    sound: Literal["waveform", "log-mel"] | None = None
+    window: Annotated[int, Field(ge=2, le=65_536)] | None = None
+    hop: Annotated[int, Field(ge=1, le=65_536)] | None = None
+    bands: Annotated[int, Field(ge=1, le=1_024)] | None = None
+    low: Annotated[float, Field(ge=0, le=500_000)] | None = None
+    high: Annotated[float, Field(gt=0, le=500_000)] | None = None
+
+
+@dataclass(frozen=True)
+class SpectrogramSpec:
+    """The geometry of a spectrogram (`steps`, `bands`) of sounds of `samples`, `rate` of them a second: windows of
+    `window` samples, a new one every `hop` samples, bands from `low` to `high` Hz."""
+
+    rate: int
+    samples: int
+    window: int
+    hop: int
+    low: float
+    high: float
+    bands: int
+
+    @property
+    def steps(self) -> int:
+        return (self.samples + 2 * (self.window // 2) - self.window) // self.hop + 1
+
+    def state(self, name: str) -> Fitted:
+        """The fitted state of a field, without how its bands are scaled."""
+        return {
+            "name": name,
+            "encoding": LogMelEncoder.encoding,
+            "shape": [self.steps, self.bands],
+            "rate": self.rate,
+            "samples": self.samples,
+            "window": self.window,
+            "hop": self.hop,
+            "low": self.low,
+            "high": self.high,
+        }
+
+
+class LogMelModality(Modality[TrainingWindows]):
+    name, order = "log_mel", 30
+    kind = "sequence"
+    encoders = (LogMelEncoder,)
+    editor = Editor.SERIES
+    phrase = "series"
+    settings, scale_setting = SoundSettings, "scale"
+
+    def fit(self, name: str, values: TrainingWindows, settings: Mapping[str, Any]) -> Fitted:
+        spec = spectrogram_spec(name, values.windows.shape, values.rate, settings)
+        state, rows = spec.state(name), values.rows
+        filters = mel_filters(state)
+        spectrograms = np.empty((len(rows), spec.steps, spec.bands), np.float32)
+        for place, row in enumerate(rows.tolist()):
+            spectrograms[place] = log_mel(state, values.windows[row, :, 0].astype(np.float64), filters)
+        scale = settings.get("scale", "standard")
+        # Band by band, as all of them in float64 may not fit.
+        bands = [
+            fit_channels(spectrograms[:, :, band].reshape(-1, 1).astype(np.float64), scale)
+            for band in range(spec.bands)
+        ]
+        return {**state, "mean": [band["mean"][0] for band in bands], "std": [band["std"][0] for band in bands]}
+
+    def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
+        return "the log-mel spectrogram, each band less its mean, by its deviation over the training rows"
+
+    def default_settings(self, name: str, prepare: Preparation | Moments, shape: Sequence[int]) -> dict[str, Any]:
+        return {"scale": scale_of(prepare)}
+
+
+def spectrogram_spec(name: str, shape: tuple[int, ...], rate: int, settings: Mapping[str, Any]) -> SpectrogramSpec:
+    """The spectrogram that the settings of a field `name` describe, of sounds (R, L, 1) of `rate` samples a second.
+
+    Raises:
+        DataError: there can be no such spectrogram of these sounds.
+    """
+    rows, samples = shape[:2]
+    subject = f"The log-mel spectrogram of {name[:80]!r}"
+    # A power of two is the fastest; where half of that is more than a short sound has, the longest that fits.
+    usual = min(1 << max(4, round(_WINDOW_S * rate) - 1).bit_length(), max(2, 2 * (samples - 1)))
+    window = int(settings.get("window", usual))
+    hop = int(settings.get("hop", max(1, min(round(_HOP_S * rate), window // 2))))
+    low, high = float(settings.get("low", 0.0)), float(settings.get("high", rate / 2))
+    if samples <= window // 2:
+        raise DataError(
+            f"{subject} needs sounds longer than half a window, {window // 2:,} samples, and these have {samples:,}; "
+            "choose a shorter window."
+        )
+    if not low < high <= rate / 2:
+        raise DataError(
+            f"{subject} cannot go from {low:g} to {high:g} Hz, as there are {rate:,} samples a second; take 0 or more, "
+            f"then a higher frequency of {rate / 2:g} Hz or less."
+        )
+    bands = int(settings.get("bands", 0)) or _most_bands(rate, window, low, high)
+    spec = SpectrogramSpec(rate, samples, window, hop, low, high, bands)
+    if rows * spec.steps * bands > MAX_CELLS:
+        raise DataError(
+            f"{subject} would hold {rows:,} × {spec.steps:,} × {bands:,} numbers, more than fit into memory; choose a "
+            "longer hop or fewer bands."
+        )
+    return spec
+
+
+def describe(encoder: LogMelEncoder) -> str:
+    """A spectrogram in words."""
+    state = encoder.field
+    steps, bands = encoder.shape
+    window_ms, hop_ms = (1000 * samples / state["rate"] for samples in (state["window"], state["hop"]))
+    return (
+        f"{steps:,} windows of {window_ms:.3g} ms, a new one every {hop_ms:.3g} ms, in {bands:,} bands from "
+        f"{state['low']:,.0f} to {state['high']:,.0f} Hz"
+    )
+
+
+def empty_bands(encoder: LogMelEncoder) -> int:
+    """How many bands are so narrow that no frequency of a window falls into them; they are always the same."""
+    return _empty(encoder.field)
+
+
+def _empty(state: Mapping[str, Any]) -> int:
+    return int((mel_filters(state).sum(0) <= 0).sum())
+
+
+def _most_bands(rate: int, window: int, low: float, high: float) -> int:
+    """As many bands as usual, or the most of which none is empty."""
+    state = {"rate": rate, "window": window, "low": low, "high": high}
+    return next((count for count in range(BANDS, 1, -1) if not _empty({**state, "shape": [1, count]})), 1)

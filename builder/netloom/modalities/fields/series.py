@@ -1,0 +1,102 @@
+"""Series of numbers over time, sounds as waveforms, and matrices such as the adjacencies of a graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from netloom.document import Moments, Preparation
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.series_fields import SeriesEncoder
+from netloom.modalities.fields.modality import Editor, Fitted, Modality
+from netloom.modalities.settings import Settings
+from netloom.modalities.statistics import MAX_CELLS, divisor, moments
+
+_CHUNK = 256
+_SCALES = {"standardize": "standard", "scale": "minmax", "none": "none"}
+
+
+class SeriesSettings(Settings):
+    """How each channel is scaled."""
+
+    scale: Literal["standard", "minmax", "none"] | None = None
+
+
+@dataclass(frozen=True)
+class TrainingWindows:
+    """Windows (R, T, D), where sounds (R, L, 1) have a `rate`, their samples a second; `rows` are those of the
+    training split."""
+
+    windows: np.ndarray
+    rows: np.ndarray
+    rate: int = 0
+
+
+class SeriesModality(Modality[TrainingWindows]):
+    name, order = "series", 20
+    kind = "sequence"
+    encoders = (SeriesEncoder,)
+    editor = Editor.SERIES
+    phrase = "series"
+    settings, scale_setting = SeriesSettings, "scale"
+
+    def fit(self, name: str, values: TrainingWindows, settings: Mapping[str, Any]) -> Fitted:
+        return {
+            "name": name,
+            "encoding": SeriesEncoder.encoding,
+            "shape": list(values.windows.shape[1:]),
+            **({"rate": values.rate} if values.rate else {}),
+            **fit_windows(values.windows, values.rows, settings.get("scale", "standard")),
+        }
+
+    def unscaled(self, name: str, shape: Sequence[int]) -> Fitted:
+        """The state of a field of which nothing is fitted: its numbers have no unit, as whether nodes are joined."""
+        return {"name": name, "encoding": SeriesEncoder.encoding, "shape": list(shape), "mean": 0.0, "std": 1.0}
+
+    def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
+        return "less their mean, by their deviation over the training rows"
+
+    def default_settings(self, name: str, prepare: Preparation | Moments, shape: Sequence[int]) -> dict[str, Any]:
+        return {"scale": scale_of(prepare)}
+
+
+def scale_of(prepare: Preparation | Moments) -> str:
+    """How numbers are scaled where a document sets nothing by column or by field."""
+    return _SCALES[prepare] if isinstance(prepare, str) else "none"
+
+
+def fit_channels(values: np.ndarray, scale: str) -> Fitted:
+    """How the channels of series (N, D) are scaled."""
+    if scale == "none":
+        return {"mean": [0.0] * values.shape[1], "std": [1.0] * values.shape[1]}
+    if scale == "minmax":
+        low, high = values.min(0), values.max(0)
+        return {"mean": low.tolist(), "std": np.where(high > low, high - low, 1.0).tolist()}
+    return {
+        "mean": values.mean(0).tolist(),
+        "std": [divisor(float(channel.std()), float(abs(channel).max())) for channel in values.T],
+    }
+
+
+def fit_windows(windows: np.ndarray, rows: np.ndarray, scale: str) -> Fitted:
+    """How the channels of windows (R, T, D) are scaled; a part at a time where they do not fit into memory."""
+    if len(rows) * math.prod(windows.shape[1:]) <= MAX_CELLS:
+        return fit_channels(windows[rows].reshape(-1, windows.shape[2]), scale)
+    if scale == "none":
+        return fit_channels(windows[:0].reshape(-1, windows.shape[2]), scale)
+    ordered = np.sort(rows)  # neighbors lie in one part of the file
+    parts = [ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK)]
+    lows, highs = (np.array([extreme(windows[part], (0, 1)) for part in parts]) for extreme in (np.min, np.max))
+    low, high = lows.min(0).astype(np.float64), highs.max(0).astype(np.float64)
+    if scale == "minmax":
+        return {"mean": low.tolist(), "std": np.where(high > low, high - low, 1.0).tolist()}
+    channels = [moments(windows[:, :, place], ordered) for place in range(windows.shape[2])]
+    largest = np.maximum(abs(low), abs(high)).tolist()
+    return {
+        "mean": [mean for mean, _ in channels],
+        "std": [divisor(std, most) for (_, std), most in zip(channels, largest, strict=True)],
+    }

@@ -1,0 +1,51 @@
+"""Columns of a table side by side, as one vector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from netloom.modalities.columns.column_kind import TrainingColumn
+from netloom.modalities.columns.registry import column_kind
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.table_fields import TableEncoder
+from netloom.modalities.fields.modality import Editor, Fitted, Modality, lower_median
+
+
+class TableModality(Modality[Sequence[tuple[str, TrainingColumn]]]):
+    """Its settings are by column, see `netloom.modalities.columns`."""
+
+    name, order = "table", 70
+    kind = "vector"
+    encoders = (TableEncoder,)
+    editor = Editor.COLUMNS
+    phrase = "numbers of a table"
+
+    def fit(self, name: str, values: Sequence[tuple[str, TrainingColumn]], settings: Mapping[str, Any]) -> Fitted:
+        """Each column is fitted by its kind, which stands before it."""
+        return self.state(name, [column_kind(kind).fit(column) for kind, column in values])
+
+    def state(self, name: str, columns: list[dict[str, Any]]) -> Fitted:
+        """The state of a field whose columns are already fitted."""
+        return {"name": name, "encoding": TableEncoder.encoding, "columns": columns}
+
+    def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
+        return "numbers standardised and filled, categories as columns of their own"
+
+    def median(self, encoder: FieldEncoder[Any], rows: np.ndarray) -> np.ndarray:
+        """The median of each number; of a category, which has none, the most frequent one."""
+        median, start = lower_median(rows).copy(), 0
+        for column in encoder.columns:
+            cells = slice(start, start := start + column.width)
+            if column.is_exclusive:
+                median[0, cells] = 0
+                median[0, cells.start + int(rows[:, cells].sum(0).argmax())] = 1
+        return median
+
+    def units(self, encoder: FieldEncoder[Any], example: np.ndarray) -> np.ndarray:
+        """All numbers of a column together."""
+        parts = [part for column in encoder.columns for part in column.parts]
+        places = {part: place for place, part in enumerate(dict.fromkeys(parts))}
+        return np.array([places[part] for part in parts])

@@ -1,0 +1,132 @@
+"""Texts of people, as words, as letters or as byte pairs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from netloom.modalities.columns.text import BPE_VOCABULARY, LENGTH_LIMIT, VOCABULARY_LIMIT, TextSettings
+from netloom.modalities.encoding.cells import as_text
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.text_fields import BytePairEncoder, LetterEncoder, TokenEncoder, WordEncoder
+from netloom.modalities.encoding.tokenization import PAD, PIECE, words
+from netloom.modalities.fields.modality import Editor, Fitted, Modality
+
+UNKNOWN_TOKENS = ("", "�")  # padding, and what training never had
+
+
+class TokenModality(Modality[Any]):
+    """What all texts share, whatever a token is: their numbers have no order, and short texts are padded."""
+
+    kind = "tokens"
+    editor = Editor.TEXT
+    phrase = "texts"
+    usual_baseline_phrase = "a text of padding"
+    has_padding = has_words = True
+    is_blendable = False
+
+    def usual_baseline(self, rows: np.ndarray) -> np.ndarray:
+        return np.full_like(rows[:1], PAD)
+
+    def distances(self, rows: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return np.asarray((rows != other).reshape(len(rows), -1).mean(1))
+
+    def units(self, encoder: FieldEncoder[Any], example: np.ndarray) -> np.ndarray:
+        is_token = example != PAD
+        return np.where(is_token, np.cumsum(is_token) - 1, -1)
+
+
+@dataclass(frozen=True)
+class TrainingTexts:
+    """The texts of the training rows. Those of a table have the `column` that they came from; `length` is how many
+    tokens are read unless the settings say so; texts that `are_parted` come as lists of words."""
+
+    texts: Iterable[str | list[str]]
+    column: str = ""
+    length: int | None = None
+    are_parted: bool = False
+
+
+class TextModality(TokenModality):
+    name, order = "text", 40
+    encoders = (WordEncoder, LetterEncoder, BytePairEncoder)
+    settings = TextSettings
+
+    def fit(self, name: str, values: TrainingTexts, settings: Mapping[str, Any]) -> Fitted:
+        length = {"length": values.length} if values.length is not None else {}
+        return {
+            "name": name,
+            **fit_text(values.texts, {**settings, **length}),
+            **({"column": values.column} if values.column else {}),
+            **({"parted": True} if values.are_parted else {}),
+        }
+
+    def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
+        return _TOKENS[encoder.encoding]
+
+
+_TOKENS = {
+    WordEncoder.encoding: "words that the training rows know, cut or padded to one length",
+    LetterEncoder.encoding: "letters that the training rows know, cut or padded to one length",
+    BytePairEncoder.encoding: "byte pairs that the training rows know, cut or padded to one length",
+}
+
+
+def fit_text(texts: Iterable[str | list[str]], settings: Mapping[str, Any]) -> Fitted:
+    """The vocabulary of the training texts, and how many tokens of a text are read."""
+    kind = settings.get("tokens", "words")
+    lower = settings.get("lower", kind == "words")
+    fitted: Fitted
+    if kind == "bpe":
+        fitted, lengths = _byte_pairs(map(as_text, texts), settings.get("vocabulary", BPE_VOCABULARY), lower)
+    else:
+        counts, lengths = Counter[str](), list[int]()
+        for text in texts:
+            plain = as_text(text)
+            tokens = words(text, lower) if kind == "words" else list(plain.lower() if lower else plain)
+            counts.update(tokens)
+            lengths.append(len(tokens))
+        limit = settings.get("vocabulary", VOCABULARY_LIMIT) - len(UNKNOWN_TOKENS)
+        common = sorted(counts, key=lambda token: (-counts[token], token))[:limit]
+        encoder: type[TokenEncoder[Any]] = WordEncoder if kind == "words" else LetterEncoder
+        fitted = {"encoding": encoder.encoding, "vocabulary": [*UNKNOWN_TOKENS, *common]}
+    length = settings.get("length") or min(int(np.quantile(lengths, 0.98)) if lengths else 1, LENGTH_LIMIT)
+    fitted["length"] = max(1, length)
+    if lower != (kind == "words"):
+        fitted["lower"] = lower
+    return fitted
+
+
+def _byte_pairs(texts: Iterable[str], vocabulary: int, lower: bool) -> tuple[Fitted, list[int]]:
+    """Pairs that are merged, the most frequent first, as Hugging Face's `tokenizers` learns them; and how many tokens
+    each text has."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+
+    texts = [text.lower() for text in texts] if lower else list(texts)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PIECE), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary - len(UNKNOWN_TOKENS),
+        min_frequency=2,
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    model = json.loads(tokenizer.to_str())["model"]
+    names = sorted(model["vocab"], key=model["vocab"].__getitem__)
+    fitted = {
+        "encoding": BytePairEncoder.encoding,
+        "vocabulary": [*UNKNOWN_TOKENS, *names],
+        "merges": [list(pair) for pair in model["merges"]],
+    }
+    return fitted, [len(encoding.ids) for encoding in tokenizer.encode_batch(texts)]

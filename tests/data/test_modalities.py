@@ -1,0 +1,199 @@
+"""Every modality × fitting × encoding × baseline × widget × export: one test, which a new modality joins."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from netloom.data import Prepared, prepare
+from netloom.data.preparation.prepare import prepared_with
+from netloom.data.quality.dataset_card import card
+from netloom.data.schema import DatasetInfo
+from netloom.document import DataChoice
+from netloom.explain.core.baselines import BASELINES, Source, choose
+from netloom.export.archive import packages, python, sources
+from netloom.modalities.encoding.field_encoder import FIELD_ENCODERS, FieldEncoder
+from netloom.modalities.field_spec import FieldSpec
+from netloom.modalities.fields.modality import Editor, Modality
+from netloom.modalities.fields.registry import modalities, modality_of
+from netloom.modalities.settings import Settings
+
+# Data with a field of each encoding. A new modality gets a line here, and is then tested in all that follows.
+DATA: dict[str, DataChoice] = {
+    "image": DataChoice(dataset="digits"),
+    "series": DataChoice(dataset="sine"),
+    "log_mel": DataChoice(dataset="spoken", options={"rows": 60, "fields": {"sound": {"sound": "log-mel"}}}),
+    "words": DataChoice(dataset="reviews", options={"rows": 80}),
+    "letters": DataChoice(dataset="reviews", options={"rows": 80, "fields": {"text": {"tokens": "characters"}}}),
+    "bpe": DataChoice(
+        dataset="reviews", options={"rows": 80, "fields": {"text": {"tokens": "bpe", "vocabulary": 300}}}
+    ),
+    "characters": DataChoice(dataset="tales"),
+    "begun": DataChoice(dataset="dates", options={"rows": 80}),
+    "table": DataChoice(dataset="wine"),
+    "categories": DataChoice(dataset="ratings", options={"rows": 200}),
+}
+ROWS = 6
+# What Streamlit calls the elements of each editor.
+WIDGETS: dict[Editor, set[str]] = {
+    Editor.COLUMNS: {"column"},
+    Editor.IMAGE: {"plotly_chart"},
+    Editor.SERIES: {"slider"},
+    Editor.TEXT: {"text_area"},
+    Editor.NONE: set(),
+}
+
+
+@cache
+def prepared(encoding: str) -> tuple[Prepared, FieldSpec, FieldEncoder[Any]]:
+    data = prepare(DATA[encoding])
+    place = next(place for place, field in enumerate(data.fields) if field.encoding == encoding)
+    return data, data.schema.inputs[place], data.fields[place]
+
+
+def test_all_encodings_belong_to_one_modality_and_are_tested() -> None:
+    assert set(DATA) == set(FIELD_ENCODERS)
+    assert set(WIDGETS) == set(Editor)
+    owners = [encoder.encoding for modality in modalities().values() for encoder in modality.encoders]
+    assert sorted(owners) == sorted(FIELD_ENCODERS)
+    assert len({modality.order for modality in modalities().values()}) == len(modalities())
+
+
+@pytest.mark.parametrize("modality", modalities().values(), ids=lambda modality: modality.name)
+def test_a_modality_is_declared_in_full(modality: Modality[Any]) -> None:
+    for phrase in (modality.phrase, modality.rows_phrase, modality.usual_baseline_phrase, modality.center_phrase):
+        assert phrase == phrase.strip(" .") != ""
+    assert isinstance(modality.editor, Editor)
+    assert issubclass(modality.settings, Settings)
+    assert not modality.scale_setting or modality.scale_setting in modality.settings.model_fields
+
+
+@pytest.mark.parametrize("encoding", DATA)
+def test_what_is_fitted_is_json_that_gives_the_same_data_again(encoding: str) -> None:
+    data, spec, field = prepared(encoding)
+    stored = json.loads(json.dumps(data.preprocess))
+    assert stored == data.preprocess
+    again = prepared_with(data, stored)
+    assert again.schema == data.schema
+    assert all(bool((again.inputs[name] == values).all()) for name, values in data.inputs.items())
+    assert bool((again.target == data.target).all())
+    assert again.fitted_target == data.fitted_target
+    assert again.fitted_target.to_json() == data.preprocess["target"]
+    assert modality_of(field).kind == spec.kind
+
+
+@pytest.mark.parametrize("encoding", DATA)
+def test_the_encoded_rows_are_what_the_encoder_says(encoding: str) -> None:
+    data, spec, field = prepared(encoding)
+    encoded = field.encode([data.row(row) for row in range(ROWS)])
+    np.testing.assert_array_equal(encoded, data.inputs[field.name][:ROWS].numpy())
+    assert encoded.shape == (ROWS, *field.shape) == (ROWS, *spec.shape)
+    assert field.vocabulary_size == spec.vocabulary
+    assert encoded.dtype == (np.float32 if spec.vocabulary is None else np.int64)
+    assert spec.vocabulary is None or int(data.inputs[field.name].max()) < spec.vocabulary
+    assert not spec.columns or len(spec.columns) == spec.shape[-1]
+    assert field.shown(data.row(0))
+    if spec.vocabulary is None:
+        restored = field.restore(encoded)
+        assert len(restored) == ROWS
+
+
+@pytest.mark.parametrize("encoding", DATA)
+def test_preprocessing_is_described_in_words(encoding: str) -> None:
+    data, _, field = prepared(encoding)
+    info = DatasetInfo(DATA[encoding].dataset, "title", "", "", "")
+    described = {entry["field"]: entry["how"] for entry in card(info, data, DATA[encoding])["preprocessing"]}
+    assert described[field.name] == modality_of(field).preprocessing(field)
+    assert " " in described[field.name]
+
+
+@pytest.mark.parametrize("encoding", DATA)
+def test_the_usual_baseline_is_an_example_and_has_words(encoding: str) -> None:
+    data, spec, field = prepared(encoding)
+    modality, inputs = modality_of(field), {name: values[:1] for name, values in data.inputs.items()}
+    chosen = choose("usual", data, inputs)
+    baseline = chosen.values[field.name]
+    assert baseline.shape == (1, *spec.shape)
+    assert baseline.dtype == inputs[field.name].dtype
+    assert bool(baseline.isfinite().all())
+    assert spec.vocabulary is None or 0 <= int(baseline.min()) <= int(baseline.max()) < spec.vocabulary
+    assert modality.usual_baseline_phrase in chosen.words
+    rows = data.inputs[field.name][:ROWS].numpy()
+    distances = modality.distances(rows, rows[:1])
+    assert distances.shape == (ROWS,)
+    assert distances[0] == 0 <= distances.min()
+    units = modality.units(field, rows[0])
+    places = np.unique(units[units >= 0])
+    assert units.shape == spec.shape
+    assert places.tolist() == list(range(len(places)))
+    source = Source(spec, data, inputs[field.name])
+    offered = {name for name, other in BASELINES.items() if other.fits(source)}
+    assert {"usual", "row"} <= offered
+    assert ("zero" in offered) == (spec.vocabulary is None)
+    assert ("black" in offered) == modality.has_brightness
+    assert ("padding" in offered) == modality.has_padding
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The encoders as they travel with an exported network."""
+    folder = tmp_path_factory.mktemp("bundle")
+    for source in (*packages(), *sources()):
+        path = folder / source.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(python(source.package, source.name), encoding="utf-8")
+    return folder
+
+
+EXPORTED = """
+import json, sys
+import numpy as np
+from encoding.rows import encode_rows
+preprocess, rows = json.loads(sys.stdin.read())
+for name, values in encode_rows(preprocess, rows).items():
+    np.save(sys.argv[1] + "/" + name + ".npy", values)
+assert not [name for name in sys.modules if name.split(".")[0] in ("torch", "netloom", "pydantic", "pandas")]
+"""
+
+
+@pytest.mark.parametrize("encoding", DATA)
+def test_the_exported_encoder_gives_the_same_bits_with_numpy_alone(encoding: str, bundle: Path, tmp_path: Path) -> None:
+    data, _, field = prepared(encoding)
+    rows = [
+        {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in data.row(row).items()}
+        for row in range(ROWS)
+    ]
+    subprocess.run(
+        [sys.executable, "-c", EXPORTED, str(tmp_path)],
+        input=json.dumps([data.preprocess, rows]),
+        cwd=bundle,
+        text=True,
+        check=True,
+    )
+    exported = np.load(tmp_path / f"{field.name}.npy")
+    assert exported.tobytes() == data.inputs[field.name][:ROWS].numpy().tobytes()
+
+
+@pytest.mark.parametrize("encoding", DATA)
+def test_an_example_has_a_widget(encoding: str) -> None:
+    from streamlit.testing.v1 import AppTest
+
+    def page(encoding: str) -> None:
+        from netloom.ui.components.example_editor import edited
+        from tests.data.test_modalities import prepared
+
+        data, _, _ = prepared(encoding)
+        edited(data, data.row(0), "example", {})
+
+    _, _, field = prepared(encoding)
+    app = AppTest.from_function(page, args=(encoding,), default_timeout=60).run()
+    assert not app.exception
+    widgets = {element.type for element in app.main}
+    assert widgets >= WIDGETS[modality_of(field).editor], widgets
