@@ -77,10 +77,10 @@ class App:
             yield
         finally:
             server.terminate()
-            server.wait(10)
+            server.wait(30)
 
     def _wait(self) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while True:
             try:
                 urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2).close()
@@ -94,7 +94,7 @@ class App:
 def settled(page: Page, seconds: float = 2.0) -> None:
     """Wait until the app has drawn the page."""
     page.wait_for_timeout(500)
-    page.wait_for_function("!document.querySelector('[data-test-script-state=running]')", timeout=120_000)
+    page.wait_for_function("!document.querySelector('[data-test-script-state=running]')", timeout=300_000)
     page.wait_for_timeout(1000 * seconds)
 
 
@@ -160,7 +160,7 @@ def main() -> None:
             schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
             for scheme in schemes:
                 page = browser.new_page(viewport=SIZE, color_scheme=scheme, reduced_motion="reduce")
-                page.set_default_timeout(60_000)
+                page.set_default_timeout(300_000)
                 visit(page, app, dark=scheme == "dark")
         browser.close()
 

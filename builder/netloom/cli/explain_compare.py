@@ -132,7 +132,7 @@ def _through_training(
          number(frame.explanation.answer), _number_cell(frame.agreement.spearman))
         for frame in trajectory.frames
     ]  # fmt: skip
-    header = ("weights", "answer", "probability", "explained number", "agreement with the last")
+    header = ("checkpoint", "prediction", "probability", "score", "correlation with the last")
     text = [plain(trajectory.final.explanation.headline), table(header, rows)]
     value = [
         {**row, "explanation": frame.explanation.as_json()}

@@ -102,7 +102,7 @@ def _peers(repeats: int, context: Context) -> tuple[object, str]:
     text = table(("speed relative to another library", "times", "from–to", "promised"), rows)
     missing = sorted({peer.package for peer in PEERS} - {peer.package for peer in PEERS if find_spec(peer.package)})
     if missing:
-        text += f"\nNot here: {', '.join(missing)}; pip install -e '.[peers]' brings them."
+        text += f"\nNot installed: {', '.join(missing)}; install them with pip install -e '.[peers]'."
     return [asdict(item) for item in results], text
 
 

@@ -90,8 +90,8 @@ class Summary(Command):
             values = ", ".join(f"{name} = {number(value)}" for name, value in network.values.items())
             lines += [f"{network.name}{f' with {values}' if values else ''}:", _table(_rows(network)), ""]
         lines += [
-            f"{totals.layers} layers, {totals.parameters:,} parameters ({totals.trainable:,} trained), "
-            f"{totals.flops:,} FLOPs an example, about {size(totals.memory_bytes)} to train",
+            f"{totals.layers} layers, {totals.parameters:,} parameters ({totals.trainable:,} trainable), "
+            f"{totals.flops:,} FLOPs per example, about {size(totals.memory_bytes)} of training memory",
         ]
         value = {
             "name": main.project.name,

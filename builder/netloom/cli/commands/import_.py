@@ -78,11 +78,11 @@ class Import(Command):
             project = adopt(store, imported)
             value |= {"project": project, "start": store.load(project).project.training.start}
             start = (
-                f"training starts from its {len(imported.weights):,} tensors"
+                f"it is initialized with the {len(imported.weights):,} tensors of the model"
                 if imported.weights
-                else "it has no weights"
+                else "the model has no weights"
             )
-            text = f"Made the project {imported.project.name!r} ({project}); {start}."
+            text = f"Created the project {imported.project.name!r} ({project}); {start}."
         context.answer(value, "\n".join([text, *imported.remarks]))
         return 0
 

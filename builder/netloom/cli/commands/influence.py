@@ -137,7 +137,7 @@ def _concept(arguments: Namespace) -> Wanted:
 
 
 def _influence_lines(result: Taught) -> list[str]:
-    label = {"answer": "the predicted class", "truth": "the true answer"}[result.against]
+    label = {"answer": "the predicted class", "truth": "the true label"}[result.against]
     lines = [
         f"row {result.row}: predicted {plain(result.answer)}, true {plain(result.label)}; "
         f"training examples that influence {label}",
@@ -158,7 +158,7 @@ def _lessons(lessons: tuple[Lesson, ...], title: str) -> str:
         (lesson.row, number(lesson.influence), short(lesson.label, 30), short(lesson.says, 30), number(lesson.loss))
         for lesson in lessons
     ]
-    return table(("row", title, "label", "says", "loss"), rows, right=("row", title, "loss"))
+    return table(("row", title, "label", "prediction", "loss"), rows, right=("row", title, "loss"))
 
 
 def _concept_lines(concepts: Found) -> list[str]:
@@ -167,10 +167,10 @@ def _concept_lines(concepts: Found) -> list[str]:
          number(score.p), f"{score.accuracy:.2f}", f"{score.strength:+.2f}", score.word)
         for score in concepts.scores
     ]  # fmt: skip
-    head = ("layer", "answer", "score", "random", "p", "accuracy", "strength", "verdict")
+    head = ("layer", "class", "TCAV score", "random", "p", "accuracy", "strength", "verdict")
     counts = (
         f"{len(concepts.rows):,} rows with it (of {concepts.found:,}), {concepts.others:,} without; "
-        f"{concepts.repeats} directions"
+        f"{concepts.repeats} concept vectors"
     )
     sentences = [*([plain(concepts.model)] if concepts.model else []), *(score.sentence for score in concepts.scores)]
     return [f"{plain(concepts.concept)}: {counts}", "", table(head, rows), "", *sentences]

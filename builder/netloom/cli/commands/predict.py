@@ -72,7 +72,7 @@ def _check_row(trained: TrainedRun, number: int, row: dict[str, Any]) -> None:
         raise Failure(f"Row {number}: {error}") from None
     except (ValueError, TypeError, OverflowError):
         names = ", ".join(f"{field.name} {field.kind} {field.shape}" for field in trained.data.schema.inputs)
-        raise Failure(f"Row {number} does not have the shape that the network takes, which is {names}.") from None
+        raise Failure(f"Row {number} does not fit the inputs of the network: expected {names}.") from None
 
 
 def _prediction_text(prediction: dict[str, Any]) -> str:

@@ -92,7 +92,7 @@ def _strengths(text: str | None) -> tuple[float, ...]:
 
 def _text(result: Robustness) -> str:
     classes = [name for name in result.by_class if len(result.by_class) <= 12]
-    head = ("strength", result.measure, "at random", *map(short, classes))
+    head = ("strength", result.measure, "random noise", *map(short, classes))
     rows = [
         tuple(
             map(

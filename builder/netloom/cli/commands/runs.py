@@ -98,11 +98,11 @@ def evaluation_lines(run: Run, result: Evaluation) -> list[str]:
         text = f"{plain(output['name'])}: {output['objective'].lower()}, weight {output['weight']:g}"
         lines += ["", text]
     if result.worst:
-        header = ("row", "loss", "truth", "answer", "confidence")
+        header = ("row", "loss", "true", "predicted", "confidence")
         worst = [
             (item.row, number(item.loss), item.target, item.predicted, _cell(item.confidence)) for item in result.worst
         ]
-        lines += ["", "The worst:", table(header, worst[:5], right=("row", "loss", "confidence"))]
+        lines += ["", "Worst examples:", table(header, worst[:5], right=("row", "loss", "confidence"))]
     return lines
 
 

@@ -243,7 +243,7 @@ def _list(store: Store, context: Context) -> int:
     rows = store.sweeps()
     cells = [(row.id[:_ID_SHOWN], row.state, len(store.trials(row.id)), row.plan["trials"], row.title) for row in rows]
     value = [{"id": row.id, "state": row.state, "title": row.title, "plan": row.plan} for row in rows]
-    context.answer(value, table(("id", "state", "made", "of", "title"), cells) if rows else "No sweeps yet.")
+    context.answer(value, table(("id", "state", "trials", "planned", "title"), cells) if rows else "No sweeps yet.")
     return 0
 
 

@@ -195,8 +195,7 @@ def _project(document: Project, arguments: Namespace, context: Context) -> Proje
 def _initial_weights(store: Store, project: Project, start_from: str, context: Context) -> str:
     """The value of `training.start` for `--from`.
 
-    The weights of a file, or those of a Hugging Face folder that fit the network, are copied into the data folder, so
-    that the run can be repeated without the original.
+    The weights of a file, or those of a Hugging Face folder that fit the network, are copied into the data folder.
 
     Raises:
         UsageError: there is neither such a file nor such a run.
