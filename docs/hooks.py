@@ -1,6 +1,7 @@
-"""Generates the parts of the pages that Netloom itself declares, so that they cannot fall behind the code.
+"""Generates parts of the pages from declarations of the code, so that both always agree.
 
-A page asks for such a part in a comment of its own line: `<!-- generate: layers -->`. MkDocs calls `on_page_markdown`.
+A page asks for such a part with a comment on its own line: `<!-- generate: layers -->`. MkDocs calls
+`on_page_markdown`.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ MARKER = re.compile(r"^(?P<indent> *)<!-- generate: (?P<name>\w+)(?: (?P<argumen
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """The page with each marker replaced by what it asks for."""
+    """The page with each marker replaced by its generated part."""
     return MARKER.sub(
-        lambda found: textwrap.indent(PARTS[found["name"]](found["argument"] or ""), found["indent"]), markdown
+        lambda match: textwrap.indent(PARTS[match["name"]](match["argument"] or ""), match["indent"]), markdown
     )
 
 
 def command_help(command: str) -> str:
-    """What `netloom COMMAND --help` prints."""
+    """The output of `netloom COMMAND --help`."""
     os.environ["COLUMNS"] = "100"  # argparse wraps its text to the terminal
     return f"```text\n{_printed(*command.split(), '--help')}\n```"
 
@@ -54,7 +55,7 @@ def source(argument: str) -> str:
 
 
 def _names(statement: ast.stmt) -> list[str]:
-    """What a statement defines."""
+    """The names that a statement defines."""
     targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
     return [getattr(statement, "name", ""), *(target.id for target in targets if isinstance(target, ast.Name))]
 
@@ -108,7 +109,7 @@ def explainer_tables(_: str) -> str:
 
 
 def template_table(_: str) -> str:
-    """The templates, with what a trained one reaches."""
+    """The templates by topic."""
     rows = [
         (item.title, f"`{item.name}`", item.topic, item.summary)
         for item in sorted(templates().values(), key=lambda item: item.topic)
@@ -160,14 +161,14 @@ def view_table(_: str) -> str:
 
 
 def import_layers(_: str) -> str:
-    """The packages in the order in which they may import, as import-linter is told."""
+    """The layers of packages in the contract of import-linter."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layered = next(contract for contract in contracts if contract["type"] == "layers")
     return "```text\n" + "\n".join(line.replace(" : ", ", ") for line in layered["layers"]) + "\n```"
 
 
 def _printed(*words: str) -> str:
-    """What `netloom` prints when it is called with these words."""
+    """The standard output of `netloom` with these arguments."""
     with redirect_stdout(io.StringIO()) as printed, suppress(SystemExit):
         main([*words])
     return printed.getvalue().rstrip()

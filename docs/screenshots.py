@@ -1,7 +1,7 @@
-"""Takes the pictures of these pages from the running app: `python docs/screenshots.py`, in three minutes.
+"""Takes the screenshots of these pages: `python docs/screenshots.py`, about three minutes on an idle machine.
 
-It trains a few runs in a data folder of its own, starts the app there and drives a headless Chromium. Look at the
-pictures before you commit them.
+It trains a few runs in a temporary data folder, starts the app there and drives a headless Chromium. Look at the
+screenshots before you commit them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,12 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 PICTURES = Path(__file__).parent / "pages" / "images"
 SIZE = ViewportSize(width=1440, height=900)
-TEMPLATES = ("tales_gpt", "shapes_unet", "intents_transformer")  # beside those that are trained, the last one first
-# Each run of the CNN with its title, its tags and what is set.
+TEMPLATES = (
+    "tales_gpt",
+    "shapes_unet",
+    "intents_transformer",
+)  # projects without training; Home lists the last one first
+# The runs of the CNN: title, tags and setting.
 RUNS = (
     ("Adam, learning rate 0.0003", "search", "learning_rate=0.0003"),
     ("SGD with momentum", "", "optimizer=sgd"),
@@ -36,7 +40,7 @@ RUNS = (
 
 
 class App:
-    """A data folder with projects and runs, and the address of the app that shows it."""
+    """A data folder with projects and runs, and the address of its app."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -47,14 +51,14 @@ class App:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def netloom(self, *words: str) -> dict[str, object]:
-        """The answer of one command."""
+        """Run a command and return its JSON output."""
         command = [sys.executable, "-m", "netloom.cli", *words, "--json"]
         answer = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True)
         value: dict[str, object] = json.loads(answer.stdout)
         return value
 
     def fill(self) -> None:
-        """Make the projects and runs that the pictures show."""
+        """Create the projects and runs of the screenshots."""
         for name in TEMPLATES:
             self._train(name, "--epochs", "0", title="Untrained")
         self._train("breast_cancer", title="Tumors")
@@ -69,7 +73,7 @@ class App:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The web server, until the block is left."""
+        """Run the web server until the block ends."""
         command = [sys.executable, "-m", "netloom.cli", "app", "--headless", "--port", str(self.port)]
         server = subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -99,8 +103,8 @@ def settled(page: Page, seconds: float = 2.0) -> None:
 
 
 def take(page: Page, name: str) -> None:
-    """Write what the window shows as a small PNG."""
-    page.mouse.move(1435, 895)  # so that nothing is highlighted
+    """Write a screenshot of the window as a small PNG."""
+    page.mouse.move(1435, 895)  # so that no element is hovered
     page.wait_for_timeout(300)
     path = PICTURES / f"{name}.png"
     page.screenshot(path=path)
@@ -109,14 +113,14 @@ def take(page: Page, name: str) -> None:
 
 
 def scroll(page: Page, pixels: int) -> None:
-    """Move the page's own area up."""
+    """Scroll the main area of the page."""
     page.mouse.move(900, 600)
     page.mouse.wheel(0, pixels)
     page.wait_for_timeout(600)
 
 
 def visit(page: Page, app: App, *, dark: bool) -> None:
-    """Take the pictures of one color scheme."""
+    """Take the screenshots of a color scheme."""
     suffix = "-dark" if dark else ""
     page.goto(app.url)
     settled(page, 3)

@@ -80,7 +80,7 @@ def test_evaluate_gives_what_training_measured(console: Console, trained: Traine
 def test_evaluate_on_another_split(console: Console, trained: Trained) -> None:
     answer = console("evaluate", "last", "--split", "validation", "--home", trained.home)
     assert answer.code == 0
-    assert "270 rows of validation" in answer.out
+    assert "270 validation rows" in answer.out
     assert "accuracy" in answer.out
 
 

@@ -115,6 +115,7 @@ class Explain(Command):
         )
         if write is not None and to is not None:
             write(explained, to)
+            context.note(f"Wrote {to}.")
         context.answer(explained.as_json(), "\n".join(_explanation_lines(explained)))
         return 0
 
@@ -213,7 +214,7 @@ def _explanation_lines(explanation: Explanation) -> list[str]:
     ]
     for name, values in (*explanation.attributions.items(), *explanation.nodes.items()):
         rows = [(place, number(value)) for place, value in largest_parts(values, explanation.labels.get(name, ()))]
-        lines += ["", table((short(name), "part"), rows, right=("part",))]
+        lines += ["", table((short(name), "attribution"), rows, right=("attribution",))]
     if explanation.attention:
         lines += ["", *(f"{layer.name}: {len(layer.weights)} heads" for layer in explanation.attention.layers)]
         if not explanation.attributions:

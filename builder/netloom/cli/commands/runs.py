@@ -82,7 +82,7 @@ class Evaluate(Command):
 def evaluation_lines(run: Run, result: Evaluation) -> list[str]:
     from netloom.runs.setting_changes import changes_of
 
-    lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} rows of {result.split}", metrics_table(result)]
+    lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} {result.split} rows", metrics_table(result)]
     lines += [f"! {plain(caveat.message)}" for caveat in result.caveats]
     lines += [change.sentence() for change in changes_of(run)]
     if result.report:
