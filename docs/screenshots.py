@@ -99,6 +99,8 @@ def settled(page: Page, seconds: float = 2.0) -> None:
     """Wait until the app has drawn the page."""
     page.wait_for_timeout(500)
     page.wait_for_function("!document.querySelector('[data-test-script-state=running]')", timeout=300_000)
+    # On a busy machine, elements are placeholders for a while after the script has ended.
+    page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=300_000)
     page.wait_for_timeout(1000 * seconds)
 
 
