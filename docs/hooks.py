@@ -155,7 +155,7 @@ def modality_table(_: str) -> str:
 
 def view_table(_: str) -> str:
     """The views of the Explain page."""
-    from netloom.ui.explain.views import VIEWS
+    from netloom.ui.explain.view import VIEWS
 
     return _table(("View", "What it shows"), [(view.title, view.summary) for view in VIEWS])
 

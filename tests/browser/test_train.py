@@ -18,7 +18,7 @@ from netloom.explain.core.explainer import registry
 from netloom.runs import refresh
 from netloom.store import Run
 from netloom.templates import templates
-from netloom.ui.explain.attention import ROUTING
+from netloom.ui.explain.views.attention import ROUTING
 from tests.browser.canvas import choose
 from tests.browser.conftest import listen
 

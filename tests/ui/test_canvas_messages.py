@@ -14,8 +14,9 @@ from netloom.editing.live import Live
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.design.canvas import messages, typescript
-from netloom.ui.design.canvas.messages import CanvasData, NetworkWish, NodeRecord, NoteRecord, Selection, read
+from netloom.ui.design.canvas.messages import CanvasData, NetworkWish, Selection, read
 from netloom.ui.design.canvas.payload import payload
+from netloom.ui.design.canvas.records import NodeRecord, NoteRecord
 from netloom.ui.design.state import VisibleNetwork
 
 

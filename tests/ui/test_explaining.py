@@ -27,8 +27,8 @@ from netloom.jobs.explanations import Attribution
 from netloom.store import open_store
 from netloom.templates import templates
 from netloom.ui.components.figure_export import written
-from netloom.ui.explain.training_trajectory import answers
-from netloom.ui.explain.views import VIEWS, View
+from netloom.ui.explain.view import VIEWS, View
+from netloom.ui.explain.views.training_trajectory import answers
 from tests.runs.examples import trained_here
 
 PAGE = Path(__file__).parents[2] / "pages" / "explain.py"
@@ -301,8 +301,8 @@ def test_the_tag_of_each_word_can_be_explained() -> None:
 def test_long_texts_of_a_row_stand_in_full_and_not_in_the_cells_of_a_table() -> None:
     def page() -> None:
         from netloom.data import Example
-        from netloom.ui.explain.influence import show_row
         from netloom.ui.explain.page import show_whole_example
+        from netloom.ui.explain.views.influence import show_row
 
         show_whole_example(Example(1, "", columns={"first": "put on some music by Ben", "age": 41.0}))
         show_row(Example(2, "", image=[[0.0, 1.0]], columns={"weight": 36.0}))

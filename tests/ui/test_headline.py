@@ -25,11 +25,11 @@ from netloom.explain.evidence.comparison import compare
 from netloom.explain.plots.flow import context_at
 from netloom.explain.plots.graph_geometry import Ways
 from netloom.templates import templates
-from netloom.ui.explain.attention import attention_sentence
-from netloom.ui.explain.attention_components import called, grid_svg, weights_table
-from netloom.ui.explain.attribution_plots import knows_signs
-from netloom.ui.explain.comparison import points
 from netloom.ui.explain.headline import headline, prediction_text
+from netloom.ui.explain.views.attention_components import called, grid_svg, weights_table
+from netloom.ui.explain.views.attention_sentence import attention_sentence
+from netloom.ui.explain.views.attribution_plots import knows_signs
+from netloom.ui.explain.views.comparison import points
 
 WORDS = ("how", "to", "get", "there", "")
 

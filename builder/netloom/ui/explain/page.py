@@ -26,7 +26,7 @@ from netloom.ui.explain.custom_example import custom_example
 from netloom.ui.explain.headline import visible
 from netloom.ui.explain.open_run import OpenRun, open_run
 from netloom.ui.explain.state import ExplainState, Key
-from netloom.ui.explain.views import VIEWS, Row, Target, ViewContext
+from netloom.ui.explain.view import VIEWS, Row, Target, ViewContext
 from netloom.ui.shell import session
 from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import show_error

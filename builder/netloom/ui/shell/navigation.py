@@ -76,7 +76,7 @@ def _import(name: str) -> None:
     import_module(f"netloom.ui.{name}.page")
     if name == "explain":
         from netloom import explain
-        from netloom.ui.explain.views import VIEWS
+        from netloom.ui.explain.view import VIEWS
 
         explain.registry()
         for view in VIEWS:

@@ -29,7 +29,7 @@ HEAVY = (
     "pandas",
     "scipy.stats",
     "netloom.ui.explain.page",
-    "netloom.ui.explain.attribution",
+    "netloom.ui.explain.views.attribution",
 )
 
 

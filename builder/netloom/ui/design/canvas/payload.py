@@ -21,12 +21,11 @@ from netloom.ui.design.canvas.messages import (
     CanvasData,
     Derived,
     EdgeFacts,
-    Graph,
     LayerType,
     NetworkFacts,
-    Params,
     Totals,
 )
+from netloom.ui.design.canvas.records import Graph, Params
 from netloom.ui.design.networks import standing, users
 from netloom.ui.design.state import VisibleNetwork
 from netloom.validation import Analysis, Context, Issue, NodeFacts

@@ -21,17 +21,17 @@ from netloom.jobs.explanations import Change
 from netloom.ui.components.example_editor import edited, forget
 from netloom.ui.components.figure_export import chart, exports
 from netloom.ui.components.words import escape
-from netloom.ui.explain.attribution import badges
-from netloom.ui.explain.attribution_plots import knows_signs, legend
 from netloom.ui.explain.headline import prediction_text, visible
 from netloom.ui.explain.state import Key, Part
+from netloom.ui.explain.views.attribution import badges
+from netloom.ui.explain.views.attribution_plots import knows_signs, legend
 from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from netloom.ui.explain.views import ViewContext
+    from netloom.ui.explain.view import ViewContext
 
 MOST_SHARES, MOST_PARTS = 6, 12
 BEFORE, AFTER = "#94a3b8", "#6366f1"

@@ -18,16 +18,16 @@ from netloom.store import RunArtifacts
 from netloom.ui.components.figure_export import PICTURE, chart, exports
 from netloom.ui.components.page_state import set_value, value_of
 from netloom.ui.components.words import escape
-from netloom.ui.explain.attribution import trust
-from netloom.ui.explain.attribution_plots import knows_signs, legend
 from netloom.ui.explain.headline import prediction_text, visible
 from netloom.ui.explain.state import ExplainState, Key, Part, Playback
+from netloom.ui.explain.views.attribution import trust
+from netloom.ui.explain.views.attribution_plots import knows_signs, legend
 from netloom.ui.shell.errors import guard
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
     from netloom.explain.plots.explanation_plots import Drawn
-    from netloom.ui.explain.views import ViewContext
+    from netloom.ui.explain.view import ViewContext
 
 EACH_S = 0.7
 PROBABILITY = "Probability"

@@ -17,7 +17,7 @@ from netloom.ui.explain.state import Key
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
-    from netloom.ui.explain.views import ViewContext
+    from netloom.ui.explain.view import ViewContext
 
 LEVELS = {"good": st.success, "caution": st.warning, "poor": st.error}
 

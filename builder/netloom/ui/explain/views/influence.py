@@ -16,8 +16,8 @@ from netloom.jobs.explanations import InfluentialRows, LabelErrors
 from netloom.ui.components.charts import MARGIN, TRAIN
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import escape
-from netloom.ui.explain.attribution import badges
 from netloom.ui.explain.state import Key
+from netloom.ui.explain.views.attribution import badges
 from netloom.ui.shell.jobs import computed
 from netloom.ui.train.results import show_example
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from netloom.data import Example
-    from netloom.ui.explain.views import ViewContext
+    from netloom.ui.explain.view import ViewContext
 
 TAUGHT, SUSPICIOUS = "Influential training examples", "Possible label errors"
 SEARCHING = "Comparing gradients of training rows …"

@@ -24,9 +24,9 @@ from netloom.modalities.fields.registry import modality_of
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import escape
-from netloom.ui.explain.attribution import ICONS
-from netloom.ui.explain.influence import CARD, show_row
 from netloom.ui.explain.state import ConceptTest, ExplainState, Key
+from netloom.ui.explain.views.attribution import ICONS
+from netloom.ui.explain.views.influence import CARD, show_row
 from netloom.ui.shell.errors import show_error
 from netloom.ui.shell.jobs import computed
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from netloom.data import Prepared
-    from netloom.ui.explain.views import ViewContext
+    from netloom.ui.explain.view import ViewContext
 
 CLASS, COLUMN, WORD, ROWS = "Class", "Column", "Word", "Rows"
 GREY = "130, 130, 140"

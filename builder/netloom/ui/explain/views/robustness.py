@@ -18,16 +18,16 @@ from netloom.jobs import JobError
 from netloom.jobs.explanations import Attack, LeastChange
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import escape
-from netloom.ui.explain.attribution import badges
 from netloom.ui.explain.state import Key
-from netloom.ui.explain.what_if import ABOVE, AFTER, BEFORE, on_scale
+from netloom.ui.explain.views.attribution import badges
+from netloom.ui.explain.views.what_if import ABOVE, AFTER, BEFORE, on_scale
 from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.jobs import Pending, ask
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from netloom.ui.explain.views import ViewContext
+    from netloom.ui.explain.view import ViewContext
 
 # Okabe and Ito's, as the attributions have them.
 ATTACK, CHANCE, SHADE = "rgb(213, 94, 0)", "rgb(0, 114, 178)", "rgba(130, 130, 140, 0.45)"

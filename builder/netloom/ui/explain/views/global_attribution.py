@@ -15,15 +15,15 @@ from netloom.explain.plots import global_plots
 from netloom.jobs.explanations import GlobalAttribution
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import escape
-from netloom.ui.explain.attribution import layer_options
-from netloom.ui.explain.attribution_plots import knows_signs, legend
 from netloom.ui.explain.baseline_picker import tell_unused
 from netloom.ui.explain.headline import visible
 from netloom.ui.explain.state import Key
+from netloom.ui.explain.views.attribution import layer_options
+from netloom.ui.explain.views.attribution_plots import knows_signs, legend
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
-    from netloom.ui.explain.views import ViewContext
+    from netloom.ui.explain.view import ViewContext
 
 NAMES: dict[Which, str] = {"test": "Test", "validation": "Validation", "train": "Training", "worst": "Largest loss"}
 OWN = ""

@@ -12,15 +12,15 @@ from netloom.explain.core.explanation import Level, Verdict
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.page_state import has_value, set_value
 from netloom.ui.components.words import escape
-from netloom.ui.explain.attribution_plots import attributions
 from netloom.ui.explain.baseline_picker import tell_unused
 from netloom.ui.explain.headline import headline
 from netloom.ui.explain.state import ExplainState, Key, Part
+from netloom.ui.explain.views.attribution_plots import attributions
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from netloom.ui.explain.views import ViewContext
+    from netloom.ui.explain.view import ViewContext
 
 COLORS: dict[Level, Literal["green", "orange", "red"]] = {"good": "green", "caution": "orange", "poor": "red"}
 ICONS = {"good": ":material/verified:", "caution": ":material/info:", "poor": ":material/warning:"}

@@ -118,5 +118,5 @@ def drawing(svg: str, key: str) -> None:
 @cache
 def _component() -> Any:
     # Registered when first shown, as a component cannot be registered before Streamlit runs.
-    script = files("netloom.ui.explain").joinpath("attention.js").read_text(encoding="utf-8")
+    script = files("netloom.ui.explain.views").joinpath("attention.js").read_text(encoding="utf-8")
     return st.components.v2.component("netloom_attention", html=_HTML, css=_CSS, js=script)

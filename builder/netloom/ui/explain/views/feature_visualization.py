@@ -18,16 +18,16 @@ from netloom.jobs.explanations import FeatureVisualization
 from netloom.jobs.inspection import Widths
 from netloom.ui.components.figure_export import chart
 from netloom.ui.components.words import escape
-from netloom.ui.explain.attribution import badges
-from netloom.ui.explain.influence import CARD, show_row
 from netloom.ui.explain.state import Key
+from netloom.ui.explain.views.attribution import badges
+from netloom.ui.explain.views.influence import CARD, show_row
 from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from netloom.ui.explain.views import ViewContext
+    from netloom.ui.explain.view import ViewContext
 
 MADE, REAL = "rgb(213, 94, 0)", "rgb(0, 114, 178)"
 MOST_COLUMNS = 14

@@ -18,17 +18,17 @@ from netloom.runs.weight_history import moments
 from netloom.store import RunArtifacts
 from netloom.ui.components.figure_export import PICTURE, exports
 from netloom.ui.components.words import at, escape, unique_labels
-from netloom.ui.explain.attribution import COLORS, badges
-from netloom.ui.explain.attribution_plots import knows_signs, legend
 from netloom.ui.explain.headline import prediction_text, visible
 from netloom.ui.explain.state import Key
-from netloom.ui.explain.training_trajectory import choose_method, show
+from netloom.ui.explain.views.attribution import COLORS, badges
+from netloom.ui.explain.views.attribution_plots import knows_signs, legend
+from netloom.ui.explain.views.training_trajectory import choose_method, show
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
     from netloom.explain import Explanation
     from netloom.explain.core.explanation import Level
-    from netloom.ui.explain.views import ViewContext
+    from netloom.ui.explain.view import ViewContext
 
 METHOD, WEIGHTS, RUN = "Another method", "Another checkpoint", "Another run"
 RARE, STRONG = 0.05, 0.7

@@ -1,0 +1,101 @@
+"""What the Attention view says in words: which steps and which head the prediction relies on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from netloom.data.sequence_pairs import MARKS
+from netloom.explain import AttentionMaps, Explanation
+from netloom.explain.attention.head_patterns import BRACKETS
+from netloom.explain.core.explanation import Stream, Verdict
+from netloom.explain.core.targets import quantity_of
+from netloom.explain.plots.explanation_plots import has_text
+from netloom.modalities.encoding.tokenization import START
+from netloom.ui.components.words import escape
+from netloom.ui.explain.headline import START_TOKEN, listed, visible
+
+MOST_NAMED = 3
+
+
+def attention_sentence(words: Explanation, heads: Explanation | None) -> str:
+    """Which words and which head decided it, and whether that is to be believed, as Markdown."""
+    grids = words.attention is not None and any(stream.grid for stream in words.attention.streams)
+    kind = "tokens" if has_text(words) else "patches" if grids else "steps"
+    poor = words.verdict.level == "poor"
+    text = f"The prediction relies on {listed(_strongest(words)) or f'all {kind} equally'}"
+    if poor:
+        text = "The attended positions do not explain this prediction"
+    ranked = ranked_heads(heads.attention) if heads is not None and heads.attention is not None else []
+    if heads is None or not ranked:
+        return f"{text}. {escape(words.verdict.title)}."
+    (layer, head), effect = ranked[0]
+    name = f"head {head + 1} of layer {layer + 1}"
+    detail = f". Without the most important head, {name}," if poor else f", mostly through {name}. Without this head,"
+    if effect <= 0:
+        detail = f". The head with the largest effect, {name}, opposes it: without this head,"
+    target = quantity_of(words.target).phrase(words.target, escape(visible(words.target.name)[:60]))
+    return (
+        f"{text}{detail} {target} {'falls' if effect > 0 else 'rises'} from {heads.answer:.3g} to "
+        f"{heads.answer - effect:.3g}. {_checks(kind, words.verdict, heads.verdict)}"
+    )
+
+
+def _checks(kind: str, words: Verdict, heads: Verdict) -> str:
+    """The results of the checks of the positions and of the heads."""
+    if words.title == heads.title:
+        return f"{kind.capitalize()} and heads: {_within(heads.title)}."
+    return f"{kind.capitalize()}: {_within(words.title)}; heads: {_within(heads.title)}."
+
+
+def _within(title: str) -> str:
+    """What stands on a badge, within a sentence."""
+    return escape(f"{title[:1].lower()}{title[1:]}")
+
+
+def _strongest(words: Explanation) -> list[str]:
+    """The steps from which most is read, as people know them; none where the steps are but numbers."""
+    maps = words.attention
+    if maps is None or maps.rollout is None or not maps.read:
+        return []
+    names = [name for stream in maps.streams for name in _names(words, stream, in_figure=len(maps.streams) == 1)]
+    shares = maps.rollout[list(maps.read)].mean(axis=0)
+    order = [place for place in np.argsort(-shares) if names[place] and shares[place] > 0]
+    best = [place for place in order[:MOST_NAMED] if shares[place] >= 0.5 * shares[order[0]]]
+    return [escape(name) for name in dict.fromkeys(names[place] for place in best)]
+
+
+def _names(words: Explanation, stream: Stream, *, in_figure: bool) -> list[str]:
+    """The steps of a sequence as people know them; empty where one is none that they know."""
+    axes, written = words.axes.get(stream.field), words.labels.get(stream.field, ())
+    if not stream.field:
+        return [""] * len(stream.tokens)
+    if axes is not None:
+        return [step if axes.rate else f"{axes.down} {step}" for step in stream.tokens]
+    texts = written if len(written) == len(stream.tokens) else stream.tokens
+    # Many letters of a text are alike, so each has its position beside it.
+    letters = in_figure and all(len(token) <= 1 for token in texts)
+    return [
+        _name(token, f" (position {place + 1})" if letters else "", grid=bool(stream.grid))
+        for place, token in enumerate(texts)
+    ]
+
+
+def _name(token: str, position: str, *, grid: bool) -> str:
+    """A step as people know it: a patch of an image is written as row·column."""
+    if token == MARKS[START]:
+        return START_TOKEN
+    if not token or token.startswith(BRACKETS):
+        return ""
+    row, dot, column = token.partition("·")
+    return f"the patch in row {row}, column {column}" if grid and dot else f"“{visible(token)}”{position}"
+
+
+def ranked_heads(maps: AttentionMaps) -> list[tuple[tuple[int, int], float]]:
+    """All heads by layer and number, those first without which the answer changes most."""
+    scores = [
+        ((place, head), float(effect))
+        for place, layer in enumerate(maps.layers)
+        if layer.effects is not None
+        for head, effect in enumerate(layer.effects)
+    ]
+    return sorted(scores, key=lambda entry: -abs(entry[1]))
