@@ -1,4 +1,4 @@
-"""The analysis of a project that is open, made once for all tabs that ask for it."""
+"""The analysis of an open project, computed once for all tabs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netloom.validation import Analysis, Issue, analyse, unknown
 
 @dataclass(frozen=True)
 class _Request:
-    """An analysis that somebody makes, or has made, and what of."""
+    """An analysis that is computed or done, and its inputs."""
 
     project: Project
     schema: Schema | None
@@ -25,16 +25,16 @@ class _Request:
 
 
 class Analyses:
-    """Keeps the last analysis. The lock is held to see who makes it, never while it is made: a tab waits for nothing
-    but the analysis that it asks for, and an edit for none.
+    """Keeps the last analysis. The lock is held to decide who computes it, never during the computation: a tab waits
+    only for the analysis that it needs, and an edit waits for none.
 
-    `report` is told of what Netloom itself failed at.
+    `report` is called with each issue about a failure of Netloom itself.
     """
 
     def __init__(self, report: Callable[[Issue], None]) -> None:
         self._lock = threading.Lock()
         self._last: _Request | None = None
-        # What is not known now for such a failure is taken from here.
+        # Replaces what a failure of Netloom leaves unknown.
         self._previous: Analysis | None = None
         self._report = report
 
@@ -54,7 +54,7 @@ class Analyses:
         try:
             try:
                 analysis = analyse(request.project, request.schema, before)
-            except Exception as error:  # it raises nothing; yet all of the page hangs on it
+            except Exception as error:  # analyse() should not raise, but the whole page depends on it
                 analysis = unknown(request.project, request.schema, before, error)
             self._previous = analysis
             for issue in analysis.issues:
@@ -64,5 +64,5 @@ class Analyses:
         except BaseException as error:
             with self._lock:
                 if self._last is request:
-                    self._last = None  # who asks again has it tried again
+                    self._last = None  # the next call tries again
             request.future.set_exception(error)

@@ -1,5 +1,5 @@
-"""What arrives from a canvas and needs more than the browser knows: networks that pasted layers stand for, the field
-that a new Input reads, and which parameters are numbers."""
+"""Completes edits of a canvas with what the browser does not know: the networks of pasted layers, the field that a new
+Input reads, and which parameters are numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Find = Callable[[str], Project | None]
 
 
 def completed(message: Any, project: Project, schema: Schema | None, find: Find) -> Any:
-    """A message of the canvas with what its edits lack. `find` gives another project by its id, or None.
+    """A message of the canvas with complete edits. `find` returns another project by its id, or None.
 
     The operations are applied one after the other, so each is completed as if it were alone: a network that two of
     them bring is the same one.
@@ -35,7 +35,7 @@ def sources(message: Any) -> set[str]:
 
 
 def _parts(op: Any) -> list[Any]:
-    """An operation, or what it does one after the other."""
+    """The edits of an operation: those of a batch, or the operation itself."""
     if not isinstance(op, dict):
         return []
     edits = op.get("edits") if op.get("kind") == "batch" else None
@@ -60,7 +60,7 @@ def _completed(op: Any, project: Project, schema: Schema | None, find: Find) -> 
 
 
 def _with_networks(op: Op, parts: list[Any], project: Project, find: Find) -> Op:
-    """A paste from another project, with the networks that its layers stand for."""
+    """A paste from another project, with the networks that its subnetwork nodes use."""
     source = _source(parts)
     origin = find(source) if source else None
     if origin is None:
@@ -93,7 +93,7 @@ def _used_networks(edit: Any) -> list[str]:
 
 
 def _renamed(edit: Any, names: dict[str, str]) -> Any:
-    """The edit with what the networks are called here."""
+    """The edit with the names that the networks have in this project."""
     if not _nodes(edit):
         return edit
     nodes = []
@@ -108,7 +108,7 @@ def _renamed(edit: Any, names: dict[str, str]) -> Any:
 
 
 def _with_input_field(op: Op, project: Project, schema: Schema | None) -> Op:
-    """An Input of which nothing is said reads the data's first field: its palette had not come when it was dropped."""
+    """An Input without parameters reads the first field of the data: it was added before its palette arrived."""
     bare = [node for node in _nodes(op) if node.get("type") == "Input" and not node.get("params")]
     if schema is None or not bare or op.get("network", project.main) != project.main:
         return op

@@ -20,7 +20,7 @@ from netloom.validation import Analysis
 
 
 def forms_differ(before: Project, after: Project) -> bool:
-    """Whether a form that shows values of one project shows what the other does not have any more.
+    """Whether a form that shows values of one project is outdated in the other.
 
     Moving, adding and connecting layers changes no form, so a value that is being typed is left alone.
     """
@@ -44,7 +44,7 @@ def _fields_differ(before: Network, after: Network) -> bool:
     )
 
 
-# How many different failures one open project leaves in the log.
+# How many different failures of one open project are logged.
 MAX_LOGGED = 100
 
 
@@ -89,7 +89,7 @@ class Live:
         self._show()
 
     def _show(self) -> None:
-        """Let the pages see what there is now."""
+        """Publish the current state to the pages."""
         self.view = View(self.editor.state(), (self.editor.revision, self.editor.acks) == self._saved)
 
     @property
@@ -157,7 +157,7 @@ class Live:
         return self._changed(change)
 
     def _changed(self, change: Callable[[], list[str]]) -> list[str]:
-        """Make a change, save it, and let the pages see it. Returns what people have to be told."""
+        """Apply a change, save it and publish it to the pages. Returns messages for people."""
         with self.lock:
             try:
                 return change() + self._save()
@@ -183,7 +183,7 @@ class Live:
             return None, f"Netloom itself failed to read this data ({type(error).__name__})."
 
     def log(self, topic: str, details: str) -> None:
-        """Keep the details of what Netloom itself failed at, once: pages are drawn over and over."""
+        """Log the details of a failure of Netloom itself, once: pages are drawn many times."""
         if details in self._logged or len(self._logged) > MAX_LOGGED:
             return
         self._logged.add(details)
@@ -191,7 +191,7 @@ class Live:
             logs.write(self.store.home / logs.ERRORS, "error", where=topic, traceback=details)
 
     def analysis(self, project: Project | None = None) -> Analysis:
-        """Issues and shapes of the project as it is now, or as a page has seen it. The lock is not taken."""
+        """Issues and shapes of the project as it is now, or of a state that a page has read. The lock is not taken."""
         project = project or self.project
         return self._analyses.of(project, self.schema(project))
 
@@ -201,7 +201,7 @@ class Live:
             return []
         try:
             acks = dict(editor.acks)
-            # Undo among other edits goes back to a state and on from there, which is no going on.
+            # Edits of several kinds, such as an undo among others, do not continue the previous version.
             change = editor.changes.copy().pop() if len(editor.changes) == 1 else "replacement"
             self._stamp = self.store.save(
                 self.id, editor.project, editor.epoch, editor.revision, acks, self._stamp, change
@@ -221,7 +221,7 @@ class Live:
         return []
 
     def _reopened(self, error: Conflict) -> str:
-        """Take what another server saved; returns what people have to be told."""
+        """Open what another server saved. Returns a message for people."""
         try:
             self._open()
         except StoreError as reason:

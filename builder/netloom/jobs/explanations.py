@@ -1,4 +1,4 @@
-"""Explanations as jobs: each class says what is asked, and which function of `netloom.explain` answers."""
+"""Explanations as jobs: each class holds the arguments of a function of `netloom.explain`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One job as those see it who wait for it: how far it is, what is known already, and how it ended."""
+"""A job for those who wait for it: its progress, preview and result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class JobCancelledError(JobError):
 
 
 class Job(Generic[R]):
-    """A request on its way. It belongs to the pool, and not to who asked first: others may join, and it goes on while
+    """A submitted request. It belongs to the pool, and not to its first owner: others may join, and it runs while
     anybody watches. Only the pool changes it.
 
     Attributes: `share` is how much is done, from 0 to 1; `preview` a first answer whose rest is still computed; `size`

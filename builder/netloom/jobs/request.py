@@ -1,4 +1,4 @@
-"""What a job is asked: a class for each kind, which says what it needs and computes it.
+"""Requests: a class for each kind of job, with its arguments and its computation.
 
 The fields of a request are plain data, so that it can be sent to another process and told from others. A page sends it
 to the pool; the command line and tests may call `compute` in their own process.

@@ -1,4 +1,4 @@
-"""What a worker is told before its first job."""
+"""The settings that a worker receives before its first job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The library on the design page: networks of one's own and ready blocks, to put into the project that is open."""
+"""The library on the design page: published networks and built-in blocks, to add to the open project."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ EMPTY = "No networks yet. A network that you publish above is stored on this ser
 
 @dataclass(frozen=True)
 class Card:
-    """What a card shows; `origin` is a line of its own, `mine` whether it can be renamed and deleted."""
+    """What a card shows. `origin` says where the network comes from, `facts` are its ports, parameters and size, and
+    `mine` tells whether it can be renamed and deleted."""
 
     name: str
     title: str
     origin: str
-    told: dict[str, Any]
+    facts: dict[str, Any]
     bundle: Project
     mine: bool = False
     # The number of the version, and of those before it.
@@ -76,7 +77,7 @@ def _summary(name: str) -> dict[str, Any]:
 
 
 def _published_card(store: Store, name: str) -> Card | None:
-    """The card of a network in the library; one that cannot be read says so in its place."""
+    """The card of a published network; None where it cannot be read, which the page then shows."""
     try:
         row = store.published(name)
         times = f", {row.number} versions" if row.number > 1 else ""
@@ -88,7 +89,7 @@ def _published_card(store: Store, name: str) -> Card | None:
 
 
 def _publishing(live: Live, network: str) -> None:
-    """The form that publishes a network, and what came of it."""
+    """The form that publishes a network, and its result."""
     project = live.project
     names = list(project.networks)
     network_column, name_column, button_column = st.columns([2, 2, 1.2], vertical_alignment="bottom")
@@ -174,7 +175,7 @@ def _card(live: Live, card: Card) -> None:
 
 
 def _newer(live: Live, card: Card) -> None:
-    """Say where the project has an earlier version as it was, and offer this one in its place."""
+    """Where the project has an earlier version unchanged, offer the newest one."""
     for row in card.earlier:
         with contextlib.suppress(StoreError):
             old = live.store.bundle(card.name, row.number)
@@ -196,7 +197,7 @@ def _exchanged(live: Live, old: Project, card: Card) -> str:
 
 
 def _earlier(live: Live, card: Card) -> None:
-    """The versions before this one: to use here, or to put back."""
+    """The earlier versions, to add to the project or to restore."""
     for row in card.earlier[:SHOWN]:
         st.caption(f"Version {row.number} · {ago(row.updated_at)}")
         left, right = st.columns(2)
@@ -217,9 +218,9 @@ def _restored(store: Store, name: str, number: int) -> str:
 
 
 def _facts(card: Card) -> str:
-    ports = f"{len(card.told.get('inputs', ()))} in, {len(card.told.get('outputs', ()))} out"
-    exposed = ", ".join(f"{name} = {value:g}" for name, value in card.told.get("parameters", {}).items())
-    size = card.told.get("size")
+    ports = f"{len(card.facts.get('inputs', ()))} in, {len(card.facts.get('outputs', ()))} out"
+    exposed = ", ".join(f"{name} = {value:g}" for name, value in card.facts.get("parameters", {}).items())
+    size = card.facts.get("size")
     return " · ".join(part for part in (ports, exposed, f"{count(size)} weights" if size is not None else "") if part)
 
 

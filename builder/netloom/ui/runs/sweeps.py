@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -24,6 +25,7 @@ from netloom.ui.components.words import at, escape, unique_labels
 from netloom.ui.runs.comparison import COLOURS, FLAT, called, parallel, varied
 from netloom.ui.runs.state import Key, RunsState
 from netloom.ui.shell import identity
+from netloom.ui.shell.background import in_background
 from netloom.ui.shell.errors import guard, show_error
 from netloom.ui.train.results import heading
 
@@ -88,7 +90,8 @@ def _new(live: Live) -> None:
             else:
                 settings |= {"metric": metric, "backend": backend}
                 project, plan = live.project, sweeps.plan(live.project, space, **settings)
-            started = sweeps.begin(live.store, live.id, project, plan, owner=identity.owner())
+            begin = partial(sweeps.begin, live.store, live.id, project, plan, owner=identity.owner())
+            started = in_background(begin, "Starting …")  # which suggests and compiles the first trials
             RunsState.current().sweep = started
         except (SpaceError, StoreError) as error:
             show_error(error)

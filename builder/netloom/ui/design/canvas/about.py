@@ -1,4 +1,4 @@
-"""What a layer is, in full, for the panel of the canvas that says so: sent when it is asked for, as it is much."""
+"""The help of a layer for the canvas: its formula, parameters and shapes. Sent on request, as it is long."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from netloom.validation import Context
 
 
 def about(context: Context, wish: AboutWish | None) -> About | None:
-    """The declaration of the layer that `wish` names, and the shapes that such a node gives.
+    """The declaration of the layer that `wish` names, and the output shapes of its node.
 
-    The node may be missing, as one may ask about a layer of the palette.
+    The node may be missing, as people may ask about a layer of the palette.
     """
     if wish is None or wish["type"] not in registry():
         return None
@@ -38,7 +38,7 @@ def _declared(kind: str) -> About:
 
 
 def _field(field: FormField) -> AboutField:
-    """One parameter in words: its name, what it may be, what it is if nothing is said, and what it does."""
+    """One parameter in words: its name, range, default and purpose."""
     return {"name": field.label, "range": _range(field), "default": _text(field.default), "text": field.description}
 
 
@@ -53,7 +53,7 @@ def _range(field: FormField) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value as people write it."""
+    """A value as text."""
     if value is None or value == "":
         return "none"
     if isinstance(value, bool):

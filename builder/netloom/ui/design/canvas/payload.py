@@ -1,4 +1,4 @@
-"""What the canvas is told on every run: the document, what follows from it, and what can be added."""
+"""The data of the canvas on every run: the document, its analysis, and the layers that can be added."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from netloom.validation import Analysis, Context, Issue, NodeFacts
 from netloom.validation.faults import fault
 
 Part = TypeVar("Part")
-# What was told of a node or an edge, after what it follows from.
+# The data of a node or an edge that was sent last, after the values that it was computed from.
 CachedNode = tuple[tuple[Layer | None, int | None], messages.NodeFacts]
 CachedEdge = tuple[tuple[TensorSpec | None, bool], EdgeFacts]
 
-# What the palette shows of a group before one asks for the rest: what most networks are made of.
+# The layers of a group that the palette shows at first: those that most networks use.
 COMMON = frozenset(
     """
     Input Output Linear Conv1d Conv2d MaxPool1d MaxPool2d AvgPool2d AdaptiveAvgPool2d GlobalAvgPool GlobalMaxPool
@@ -108,8 +108,8 @@ def payload(
 
 
 class NetworkCache:
-    """What was told last of a network. An edit changes little of it, and all else is taken from here: a node that is
-    the same object as before was not changed."""
+    """The data of a network that was sent last. An edit changes few nodes, and the data of the others is reused:
+    documents are immutable, so a node that is the same object has not changed."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -118,7 +118,7 @@ class NetworkCache:
         self._graph: tuple[Network, Graph] | None = None
 
     def graph_of(self, project: Project) -> Graph:
-        """The network as the canvas takes it."""
+        """The network in the format of the canvas."""
         network, before = project.networks[self.name], self._graph
         if before is None or before[0] is not network:
             reused = (before[0].nodes, cast("Mapping[str, dict[str, Any]]", before[1]["nodes"])) if before else None
@@ -127,12 +127,12 @@ class NetworkCache:
         return before[1]
 
 
-# By project and network; of a project that is closed nothing is left.
+# By project and network. An entry goes with its project, when that is closed.
 _memory: WeakKeyDictionary[Live, dict[str, NetworkCache]] = WeakKeyDictionary()
 
 
 def _cache_of(live: Live, name: str) -> NetworkCache:
-    """What tabs were told of a network, whichever tab it was."""
+    """The cache of a network, which all tabs share."""
     by_network = _memory.setdefault(live, {})
     for gone in by_network.keys() - live.project.networks.keys():
         by_network.pop(gone, None)
@@ -140,7 +140,7 @@ def _cache_of(live: Live, name: str) -> NetworkCache:
 
 
 class _Parts:
-    """What is told beside the document. A part that Netloom fails at leaves the rest, and the canvas, as they are."""
+    """Computes the parts of the data beside the document. Where Netloom fails at one, the canvas shows the rest."""
 
     def __init__(self, network: str) -> None:
         self.network = network
@@ -170,7 +170,8 @@ def _issue(issue: Issue) -> messages.Issue:
 
 
 def networks(project: Project, visible: str) -> list[NetworkFacts]:
-    """Every network, main first: its ports, whether it stands somewhere, and whether it may stand in the shown one."""
+    """Every network, main first: its ports, whether it is a node somewhere, and whether it can be one in the visible
+    network."""
     table, may_stand = users(project), set(standing(project, visible))
     blank = Subnetwork.model_validate({})
     entries: list[NetworkFacts] = []
@@ -183,13 +184,13 @@ def networks(project: Project, visible: str) -> list[NetworkFacts]:
 
 
 def derived(analysis: Analysis, visible: str, parts: _Parts, before: NetworkCache) -> Derived:
-    """Facts for nodes and edges of the network that is shown, the issues of all, and the totals of main."""
+    """Facts about the nodes and edges of the visible network, the issues of all networks, and the totals of main."""
     context = analysis.networks.get(visible, analysis.context)
     wrong: set[tuple[str | None, str | None]] = {
         (issue.node, issue.port) for issue in analysis.errors if issue.port and issue.network == context.name
     }
     totals = analysis.totals
-    # Put in place as a whole, as other tabs may read what was there.
+    # Replaced as a whole, as other tabs may be reading the previous ones.
     before.nodes = nodes = {
         key: _cached_node(context, key, layer, parts, before.nodes.get(key)) for key, layer in context.layers.items()
     }
@@ -231,7 +232,7 @@ def _cached_edge(
 
 
 def palette(schema: Schema | None) -> tuple[list[LayerType], str]:
-    """The catalogue, and what its version is called.
+    """The layers of the palette, and their version.
 
     A new Input reads the first field of the chosen data, and a new Embedding has its vocabulary.
     """
