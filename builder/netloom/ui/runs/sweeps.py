@@ -308,7 +308,7 @@ def _charts(sweep: Sweep, trials: list[Trial]) -> None:
     st.plotly_chart(_history(sweep, done), width="stretch", config=FLAT, key=Key.HISTORY)
     if sweep.plan["kind"] != "search" or len(done) < 2:
         return
-    shares = sweeps.importance(sweep, trials)
+    shares = in_background(partial(sweeps.importance, sweep, trials))
     if len(shares) > 1:  # one alone explains everything
         st.plotly_chart(_shares(shares), width="stretch", config=FLAT, key=Key.IMPORTANCE)
     axes: dict[str, list[Any]] = {path: [trial.assigned.get(path) for trial in done] for path in sweep.plan["space"]}
