@@ -65,7 +65,7 @@ def ensure() -> None:
 
 
 def _import(name: str) -> None:
-    """Import what a page needs, which takes seconds on a server that has just been started."""
+    """Import what a page needs and read its declarations, which takes seconds on a server that was just started."""
     from netloom import layers
     from netloom.data.builtin_registry import builtin
 
@@ -74,6 +74,16 @@ def _import(name: str) -> None:
     if name in WITH_CHARTS:
         import_module("pandas")
     import_module(f"netloom.ui.{name}.page")
+    if name == "home":
+        from netloom.templates import architectures, templates
+
+        # Their documents are kept once they were read.
+        _ = [template.project for template in templates().values()]
+        _ = [architecture.project for architecture in architectures().values()]
+    if name == "train":
+        from netloom.data.augmentation import augmentations
+
+        augmentations()
     if name == "explain":
         from netloom import explain
         from netloom.ui.explain.view import VIEWS
