@@ -121,8 +121,8 @@ class Editor:
             self._undo = [*self._undo[-HISTORY + 1 :], self._project]
             self._redo = []
             # What networks there are, and what follows in others, no browser works out: all take the snapshot.
-            alone = _composes(edit) or _reaches_further(edit, self._project, project)
-            self._take(project, None if alone else origin)
+            needs_snapshot = _composes(edit) or _reaches_further(edit, self._project, project)
+            self._take(project, None if needs_snapshot else origin)
             self.changes.add("edit")
             return True
 

@@ -104,8 +104,8 @@ def _project(project: Project, edit: Edit) -> Project:
     for key in ("data", "training"):
         if key in edit:
             value[key] = {**getattr(project, key).model_dump(mode="json"), **edit[key]}
-    whole = {**project.model_dump(exclude={"networks"}, mode="json"), **value, "networks": {project.main: {}}}
-    checked = Project.model_validate(whole)
+    values = {**project.model_dump(exclude={"networks"}, mode="json"), **value, "networks": {project.main: {}}}
+    checked = Project.model_validate(values)
     return checked.model_copy(update={"networks": project.networks})
 
 
@@ -203,8 +203,8 @@ def _with_node(network: Network, node: Node) -> Network:
 
 def _changed(value: _Placed, **update: Any) -> _Placed:
     """A copy with some fields exchanged, checked like one from a file."""
-    whole = {**value.model_dump(mode="json"), **update}
-    return type(value).model_validate(whole)
+    values = {**value.model_dump(mode="json"), **update}
+    return type(value).model_validate(values)
 
 
 def _checked(network: Network, **update: Any) -> Network:

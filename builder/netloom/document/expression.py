@@ -89,8 +89,8 @@ def _value(node: ast.expr, names: Mapping[str, Number], size: Callable[[int], in
         return _bounded(node.value)
     if isinstance(node, ast.Name):
         if node.id not in names:
-            known = ", ".join(names) or "none yet"
-            raise ExpressionError(f"{node.id[:60]!r} is not a parameter of this network; it has {known}")
+            listed = ", ".join(names) or "none yet"
+            raise ExpressionError(f"{node.id[:60]!r} is not a parameter of this network; it has {listed}")
         return names[node.id]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         value = _value(node.operand, names, size)

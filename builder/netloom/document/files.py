@@ -40,8 +40,8 @@ def to_json(project: Project) -> dict[str, Any]:
     """The document as plain JSON values. A node's id stands once, as its key."""
     value = project.model_dump(mode="json")
     for name, network in value["networks"].items():
-        whole = project.networks[name].ordered()
-        for key, order in (("inputs", whole.inputs), ("outputs", whole.outputs)):
+        ordered = project.networks[name].ordered()
+        for key, order in (("inputs", ordered.inputs), ("outputs", ordered.outputs)):
             network[key] = list(order)
             if not order:
                 del network[key]  # documents from before there was another order than the natural keep their bytes

@@ -66,19 +66,19 @@ def exchange(project: Project, old: Project, new: Project) -> Project:
     same, names = insert(project, old)
     if same != project:
         raise BundleError(f"The network {old.main} was changed in this project, so it is not updated.")
-    grown, given = insert(project, new)
+    grown, new_names = insert(project, new)
     target, networks = names[old.main], dict(grown.networks)
-    networks[target] = networks[given[new.main]]
-    if given[new.main] not in project.networks:
-        del networks[given[new.main]]
-    made = grown.model_copy(update={"networks": networks})
-    innermost_first(made, target)  # the old one may stand within the new one
+    networks[target] = networks[new_names[new.main]]
+    if new_names[new.main] not in project.networks:
+        del networks[new_names[new.main]]
+    changed = grown.model_copy(update={"networks": networks})
+    innermost_first(changed, target)  # the old one may stand within the new one
     for name in [names[key] for key in reversed(innermost_first(old, old.main)) if key != old.main]:
-        if name != made.main and not any(name in made.uses(other) for other in made.networks):
-            made = made.model_copy(
-                update={"networks": {key: found for key, found in made.networks.items() if key != name}}
+        if name != changed.main and not any(name in changed.uses(other) for other in changed.networks):
+            changed = changed.model_copy(
+                update={"networks": {key: found for key, found in changed.networks.items() if key != name}}
             )
-    return made
+    return changed
 
 
 def innermost_first(project: Project, name: str) -> list[str]:

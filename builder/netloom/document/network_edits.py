@@ -59,8 +59,8 @@ def delete(project: Project, edit: Mapping[str, Any]) -> Project:
         raise CompositionError("The main network cannot be removed, because it is the one that is trained.")
     if users:
         raise CompositionError(f"The network {name} is used in {', '.join(users)}; remove it there first.")
-    rest = {other: network for other, network in project.networks.items() if other != name}
-    return project.model_copy(update={"networks": rest})
+    remaining = {other: network for other, network in project.networks.items() if other != name}
+    return project.model_copy(update={"networks": remaining})
 
 
 def rename(project: Project, edit: Mapping[str, Any]) -> Project:
@@ -75,13 +75,13 @@ def rename(project: Project, edit: Mapping[str, Any]) -> Project:
             return node
         return node.model_copy(update={"params": {**node.params, "network": new}})
 
-    made = {
+    networks = {
         new if name == old else name: network.model_copy(
             update={"nodes": {key: moved(node) for key, node in network.nodes.items()}}
         )
         for name, network in project.networks.items()
     }
-    return project.model_copy(update={"networks": made, "main": new if project.main == old else project.main})
+    return project.model_copy(update={"networks": networks, "main": new if project.main == old else project.main})
 
 
 def expose(project: Project, edit: Mapping[str, Any]) -> Project:
@@ -109,8 +109,8 @@ def rename_parameter(project: Project, edit: Mapping[str, Any]) -> Project:
         raise CompositionError(f"The network {name} already has a parameter {new}.")
 
     def reading(node: Node) -> Node:
-        found = {key: _reading(value, old, new) for key, value in node.params.items() if key in numbers[node.type]}
-        return node.model_copy(update={"params": {**node.params, **found}}) if found else node
+        params = {key: _reading(value, old, new) for key, value in node.params.items() if key in numbers[node.type]}
+        return node.model_copy(update={"params": {**node.params, **params}}) if params else node
 
     def using(node: Node) -> Node:
         values = node.params.get("values")
@@ -121,11 +121,11 @@ def rename_parameter(project: Project, edit: Mapping[str, Any]) -> Project:
 
     parameters = {new if key == old else key: value for key, value in network.parameters.items()}
     nodes = {key: reading(node) if node.type in numbers else node for key, node in network.nodes.items()}
-    made = {**project.networks, name: network.model_copy(update={"parameters": parameters, "nodes": nodes})}
-    for key, other in made.items():
+    networks = {**project.networks, name: network.model_copy(update={"parameters": parameters, "nodes": nodes})}
+    for key, other in networks.items():
         if name in project.uses(key):
-            made[key] = other.model_copy(update={"nodes": {at: using(node) for at, node in other.nodes.items()}})
-    return project.model_copy(update={"networks": made})
+            networks[key] = other.model_copy(update={"nodes": {at: using(node) for at, node in other.nodes.items()}})
+    return project.model_copy(update={"networks": networks})
 
 
 def _reading(value: Any, old: str, new: str) -> Any:
@@ -172,32 +172,32 @@ def group(project: Project, edit: Mapping[str, Any]) -> Project:
     numbers = edit.get("numbers")
     read = {found for key in chosen for found in _names(outer.nodes[key], numbers)} & set(outer.parameters)
     parameters = {found: outer.parameters[found] for found in sorted(read)}
-    made, arrives, gives = _inside(outer, chosen, coming, going, edit.get("inputs", {}))
-    made = made.model_copy(update={"parameters": parameters})
+    inner, input_of_source, output_of_source = _inside(outer, chosen, coming, going, edit.get("inputs", {}))
+    inner = inner.model_copy(update={"parameters": parameters})
     node = _standing(outer, chosen, new, parameters)
-    inputs, outputs = made.ports("Input"), made.ports("Output")
+    inputs, outputs = inner.ports("Input"), inner.ports("Output")
     around = [edge for edge in outer.edges if not chosen & {edge.source_node, edge.target_node}]
-    around += [Edge(source=source, target=f"{node.id}.{inputs[key]}") for source, key in arrives.items()]
+    around += [Edge(source=source, target=f"{node.id}.{inputs[key]}") for source, key in input_of_source.items()]
     around += [
-        Edge(source=f"{node.id}.{outputs[gives[source]]}", target=target)
+        Edge(source=f"{node.id}.{outputs[output_of_source[source]]}", target=target)
         for source, targets in going.items()
         for target in targets
     ]
-    rest = {key: other for key, other in outer.nodes.items() if key not in chosen}
-    changed = outer.model_copy(update={"nodes": {**rest, node.id: node}, "edges": tuple(around)})
-    return project.model_copy(update={"networks": {**project.networks, name: changed, new: made}})
+    remaining = {key: other for key, other in outer.nodes.items() if key not in chosen}
+    changed = outer.model_copy(update={"nodes": {**remaining, node.id: node}, "edges": tuple(around)})
+    return project.model_copy(update={"networks": {**project.networks, name: changed, new: inner}})
 
 
 def _inside(
-    outer: Network, chosen: set[str], coming: References, going: References, given: Mapping[str, Any]
+    outer: Network, chosen: set[str], coming: References, going: References, input_params: Mapping[str, Any]
 ) -> tuple[Network, dict[str, str], dict[str, str]]:
     """The network of some nodes, and by what comes in and goes out the Input and Output that stands for it."""
     nodes = {key: outer.nodes[key] for key in sorted(chosen, key=natural)}
     edges = [edge for edge in outer.edges if {edge.source_node, edge.target_node} <= chosen]
     heights = [node.at[1] for node in nodes.values()]
     middle = sum(node.at[0] for node in nodes.values()) / len(nodes)
-    arrives: dict[str, str] = {}
-    gives: dict[str, str] = {}
+    input_of_source: dict[str, str] = {}
+    output_of_source: dict[str, str] = {}
 
     def end(kind: str, params: Any, place: int, height: float) -> str:
         key = _free(nodes, kind.lower())
@@ -206,13 +206,13 @@ def _inside(
         return key
 
     for place, (source, targets) in enumerate(coming.items()):
-        arrives[source] = end("Input", given.get(source, {}), place, min(heights) - STEP)
-        edges += [Edge(source=arrives[source], target=target) for target in targets]
+        input_of_source[source] = end("Input", input_params.get(source, {}), place, min(heights) - STEP)
+        edges += [Edge(source=input_of_source[source], target=target) for target in targets]
     for place, source in enumerate(going):
         name = {"name": _free(nodes, "output")} if len(going) > 1 else {}
-        gives[source] = end("Output", name, place, max(heights) + STEP)
-        edges.append(Edge(source=source, target=gives[source]))
-    return Network(nodes=nodes, edges=tuple(edges)), arrives, gives
+        output_of_source[source] = end("Output", name, place, max(heights) + STEP)
+        edges.append(Edge(source=source, target=output_of_source[source]))
+    return Network(nodes=nodes, edges=tuple(edges)), input_of_source, output_of_source
 
 
 def _standing(outer: Network, chosen: set[str], name: str, parameters: Mapping[str, Any]) -> Node:
@@ -261,11 +261,11 @@ def unpack(project: Project, edit: Mapping[str, Any]) -> Project:
     edges = [edge for edge in outer.edges if node.id not in (edge.source_node, edge.target_node)]
     for number in range(repeat):
         shift = (node.at[0], node.at[1] + number * (_height(inner) + STEP))
-        given = _copy(inner, values, sources, nodes, edges, shift, node.frozen, edit.get("numbers"))
-        sources = {**sources, **({"in": given["out"]} if "out" in given else {})}
+        references = _copy(inner, values, sources, nodes, edges, shift, node.frozen, edit.get("numbers"))
+        sources = {**sources, **({"in": references["out"]} if "out" in references else {})}
     for edge in outer.edges:
-        if edge.source_node == node.id and edge.source_port in given:
-            edges.append(Edge(source=given[edge.source_port], target=edge.target))
+        if edge.source_node == node.id and edge.source_port in references:
+            edges.append(Edge(source=references[edge.source_port], target=edge.target))
     changed = Network.model_validate(
         {
             **outer.model_dump(mode="json"),
@@ -314,16 +314,16 @@ def _copy(
             return sources.get(inputs[key])
         return f"{names[key]}.{port}" if port else names[key]
 
-    given: dict[str, str] = {}
+    references: dict[str, str] = {}
     for edge in inner.edges:
         start = source(edge.source)
         if start is None:
             continue
         if edge.target_node in outputs:
-            given[outputs[edge.target_node]] = start
+            references[outputs[edge.target_node]] = start
         elif edge.target_node in names:
             edges.append(Edge(source=start, target=f"{names[edge.target_node]}.{edge.target_port}"))
-    return given
+    return references
 
 
 def _substituted(value: Any, values: Mapping[str, Any]) -> Any:
@@ -370,10 +370,10 @@ def _names_of(text: str) -> frozenset[str]:
 
 def _references(edges: Any) -> dict[str, list[str]]:
     """Where each source leads, in the order of names."""
-    found: dict[str, list[str]] = {}
+    targets_by_source: dict[str, list[str]] = {}
     for edge in sorted(edges, key=lambda edge: (natural(edge.source), natural(edge.target))):
-        found.setdefault(edge.source, []).append(edge.target)
-    return found
+        targets_by_source.setdefault(edge.source, []).append(edge.target)
+    return targets_by_source
 
 
 def _stand_together(network: Network, chosen: set[str]) -> None:
@@ -422,8 +422,8 @@ def _room(project: Project) -> None:
         raise CompositionError(f"A project can have at most {MAX_NETWORKS} networks; delete an unused one.")
 
 
-def _free(taken: Mapping[str, object], base: str) -> str:
-    return next(name for number in count(1) if (name := f"{base[:56]}_{number}") not in taken)
+def _free(used: Mapping[str, object], base: str) -> str:
+    return next(name for number in count(1) if (name := f"{base[:56]}_{number}") not in used)
 
 
 COMPOSITIONS: dict[str, Callable[[Project, Mapping[str, Any]], Project]] = {

@@ -150,10 +150,10 @@ def checked(values: Mapping[str, float | bool], choices: Mapping[str, Choice]) -
         ValueError: there is no such setting.
         FieldValueError: a value is out of bounds.
     """
-    known = {name for choice in choices.values() for name in choice.settings}
+    names = {name for choice in choices.values() for name in choice.settings}
     for name, value in values.items():
-        if name not in known:
-            raise ValueError(unknown_name(name, sorted(known), "setting", "this section"))
+        if name not in names:
+            raise ValueError(unknown_name(name, sorted(names), "setting", "this section"))
         problem = SETTINGS[name].problem(value)
         if problem:
             raise FieldValueError(name, problem, value)

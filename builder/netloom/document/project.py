@@ -218,14 +218,14 @@ class Network(Frozen):
         for key, node in self.nodes.items():
             if key != node.id:
                 raise ValueError(f"the node under {key!r} has the id {node.id!r}")
-        taken: set[str] = set()
+        targets: set[str] = set()
         for edge in self.edges:
             for end in (edge.source_node, edge.target_node):
                 if end not in self.nodes:
                     raise ValueError(f"an edge from {edge.source} to {edge.target} names {end}, which is not a node")
-            if edge.target in taken:
+            if edge.target in targets:
                 raise ValueError(f"two edges lead to {edge.target}, but an input port accepts one")
-            taken.add(edge.target)
+            targets.add(edge.target)
         self._refuse_orders_of_others()
         return self
 
@@ -240,8 +240,8 @@ class Network(Frozen):
     def order(self, kind: EndKind) -> list[str]:
         """The Inputs or Outputs in the order of the arguments or results; those without a place follow by their ids."""
         placed = [key for key in (self.inputs if kind == "Input" else self.outputs) if self._is(key, kind)]
-        others = sorted((key for key in self.nodes if self._is(key, kind) and key not in placed), key=natural)
-        return [*placed, *others]
+        unplaced = sorted((key for key in self.nodes if self._is(key, kind) and key not in placed), key=natural)
+        return [*placed, *unplaced]
 
     def ports(self, kind: EndKind) -> dict[str, str]:
         """The port that each Input or Output becomes where this network stands as a node.
@@ -257,10 +257,10 @@ class Network(Frozen):
 
         An order that is natural is left out, so that equal networks are written to equal bytes.
         """
-        found = (self._placed("Input", inputs), self._placed("Output", outputs))
-        if found == (self.inputs, self.outputs):
+        orders = (self._placed("Input", inputs), self._placed("Output", outputs))
+        if orders == (self.inputs, self.outputs):
             return self
-        return self.model_copy(update={"inputs": found[0], "outputs": found[1]})
+        return self.model_copy(update={"inputs": orders[0], "outputs": orders[1]})
 
     def with_nodes(self, nodes: Mapping[str, Node], edges: Iterable[Edge] | None = None) -> Network:
         """This network with other nodes: Inputs and Outputs that are new follow those that it has, in their order."""
@@ -270,9 +270,9 @@ class Network(Frozen):
         changed = self.model_copy(update=update)
         return changed.ordered([*self.order("Input"), *nodes], [*self.order("Output"), *nodes])
 
-    def _placed(self, kind: EndKind, wanted: Iterable[str] | None) -> tuple[str, ...]:
+    def _placed(self, kind: EndKind, node_ids: Iterable[str] | None) -> tuple[str, ...]:
         current = self.order(kind)
-        order = list(dict.fromkeys(key for key in (*(wanted or ()), *current) if key in current))
+        order = list(dict.fromkeys(key for key in (*(node_ids or ()), *current) if key in current))
         return () if order == sorted(order, key=natural) else tuple(order)
 
     def _is(self, key: str, kind: str) -> bool:
@@ -348,8 +348,8 @@ class Project(Frozen):
 
     def uses(self, name: str) -> list[str]:
         """The networks that stand as nodes in a network, each once."""
-        found = (node.params.get("network") for node in self.networks[name].nodes.values() if node.type == SUBNETWORK)
-        return list(dict.fromkeys(other for other in found if isinstance(other, str) and other in self.networks))
+        names = (node.params.get("network") for node in self.networks[name].nodes.values() if node.type == SUBNETWORK)
+        return list(dict.fromkeys(other for other in names if isinstance(other, str) and other in self.networks))
 
     def with_network(self, name: str, network: Network) -> Project:
         """This project with one network exchanged."""

@@ -336,20 +336,20 @@ def about(name: str) -> About:
     """What a field of the training section is called, and what it takes."""
     schema = _properties()[name]
     parts = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
-    found = {**(parts[0] if len(parts) == 1 else {}), **schema}
+    properties = {**(parts[0] if len(parts) == 1 else {}), **schema}
     if len(parts) == 1:
-        found["title"] = parts[0].get("title", schema.get("title", name))
-    choices = tuple(map(str, found.get("enum", ())))
+        properties["title"] = parts[0].get("title", schema.get("title", name))
+    choices = tuple(map(str, properties.get("enum", ())))
     return About(
         name,
-        found.get("title", name),
-        found.get("description", ""),
-        "choice" if choices else _KINDS.get(found.get("type", ""), "other"),
+        properties.get("title", name),
+        properties.get("description", ""),
+        "choice" if choices else _KINDS.get(properties.get("type", ""), "other"),
         schema.get("default"),
-        found.get("exclusiveMinimum", found.get("minimum")),
-        found.get("exclusiveMaximum", found.get("maximum")),
-        "exclusiveMinimum" in found,
-        "exclusiveMaximum" in found,
+        properties.get("exclusiveMinimum", properties.get("minimum")),
+        properties.get("exclusiveMaximum", properties.get("maximum")),
+        "exclusiveMinimum" in properties,
+        "exclusiveMaximum" in properties,
         choices,
         len(parts) < len(schema.get("anyOf", parts)),
     )

@@ -53,15 +53,21 @@ def _loaded(source: str, name: str) -> type[nn.Module]:
     import torch
     from torch.nn import functional
 
-    space: dict[str, Any] = {"torch": torch, "nn": torch.nn, "F": functional, "math": math, "__name__": "netloom_code"}
+    namespace: dict[str, Any] = {
+        "torch": torch,
+        "nn": torch.nn,
+        "F": functional,
+        "math": math,
+        "__name__": "netloom_code",
+    }
     try:
-        exec(compile(source, _FILE, "exec"), space)
+        exec(compile(source, _FILE, "exec"), namespace)
     except (Exception, SystemExit) as error:
         raise ValueError(explained(error)) from None
-    found = space.get(name)
-    if not (isinstance(found, type) and issubclass(found, torch.nn.Module)):
+    module_class = namespace.get(name)
+    if not (isinstance(module_class, type) and issubclass(module_class, torch.nn.Module)):
         raise ValueError(f"{name} is not a torch.nn.Module; define it as class {name}(nn.Module):")
-    return found
+    return module_class
 
 
 def explained(error: BaseException) -> str:
@@ -71,5 +77,5 @@ def explained(error: BaseException) -> str:
         lines = [error.lineno]
     if not lines:
         return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
-    said = " ".join(str(error).split())[:300].rstrip(".")
-    return f"line {lines[-1]} of its code: {type(error).__name__}{f': {said}' if said else ''}"
+    message = " ".join(str(error).split())[:300].rstrip(".")
+    return f"line {lines[-1]} of its code: {type(error).__name__}{f': {message}' if message else ''}"

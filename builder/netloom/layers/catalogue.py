@@ -69,31 +69,31 @@ def _evaluated(
     layer: type[Layer], params: Mapping[str, Any], names: Mapping[str, Number], size: Size | None
 ) -> dict[str, Any]:
     """The parameters with a number in place of each expression where a number belongs."""
-    found = dict(params)
+    values = dict(params)
     for name, value in params.items():
         kind = _numeric(layer).get(name)
         if kind is None or not isinstance(value, (str, list, dict)):
             continue
         if size is None and f"{SIZE}(" in str(value):
-            del found[name]
+            del values[name]
             continue
 
-        def number(part: Any, whole: bool = kind in ("int", "ints")) -> Any:
+        def number(part: Any, is_integer: bool = kind in ("int", "ints")) -> Any:
             if not isinstance(part, str):
                 return part
             result = evaluate(part, names, size)
-            return int(result) if whole and result == int(result) else result
+            return int(result) if is_integer and result == int(result) else result
 
         try:
             if isinstance(value, list):
-                found[name] = [number(part) for part in value]
+                values[name] = [number(part) for part in value]
             elif isinstance(value, dict):
-                found[name] = {key: number(part) for key, part in value.items()}
+                values[name] = {key: number(part) for key, part in value.items()}
             else:
-                found[name] = number(value)
+                values[name] = number(value)
         except ExpressionError as error:
             raise ParameterError(FieldError((name,), str(error), kind="statement")) from None
-    return found
+    return values
 
 
 @cache
@@ -104,11 +104,11 @@ def _numeric(layer: type[Layer]) -> dict[str, str]:
 
 def numeric(types: Iterable[str]) -> dict[str, list[str]]:
     """By type of layer, the parameters for which an expression over numbers may stand; without types that none has."""
-    known = registry()
+    catalogue = registry()
     return {
-        kind: [field.name for field in form(known[kind]) if field.kind in EXPRESSIONS]
+        kind: [field.name for field in form(catalogue[kind]) if field.kind in EXPRESSIONS]
         for kind in types
-        if kind in known
+        if kind in catalogue
     }
 
 

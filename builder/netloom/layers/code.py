@@ -96,12 +96,12 @@ class Code(Layer):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         shapes = [tuple(spec.size(axis) for axis in range(1, len(spec.shape))) for spec in specs.values()]
-        made = self._class
-        start = next(
-            (part for part in made.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None
+        definition = self._class
+        constructor = next(
+            (part for part in definition.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None
         )
-        wanted = len(start.args.args) - len(start.args.defaults) - 1 if start else 0
-        return Call(made.name, tuple(shapes[:wanted]), code=self.source)
+        count = len(constructor.args.args) - len(constructor.args.defaults) - 1 if constructor else 0
+        return Call(definition.name, tuple(shapes[:count]), code=self.source)
 
     def brief(self) -> str:
         return self._class.name
@@ -118,7 +118,7 @@ class Code(Layer):
 
 @lru_cache(maxsize=256)
 def _last_class(source: str) -> ast.ClassDef:
-    found = ast.parse(source).body[-1]
-    if not isinstance(found, ast.ClassDef):
+    statement = ast.parse(source).body[-1]
+    if not isinstance(statement, ast.ClassDef):
         raise ValueError("the code does not end with a class")
-    return found
+    return statement

@@ -63,9 +63,9 @@ class GradientReversal(Layer):
         return f"−{self.coefficient:g}"
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return given.get("in")
+        return inputs.get("in")
 
 
 class GaussianNoise(Layer):
@@ -86,9 +86,9 @@ class GaussianNoise(Layer):
         return f"σ {self.std:g}"
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return given.get("in")
+        return inputs.get("in")
 
 
 class VectorQuantizer(Layer):

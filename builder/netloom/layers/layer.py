@@ -182,10 +182,10 @@ def resolve(target: str) -> type[nn.Module]:
     import netloom.nn
 
     head, _, name = target.rpartition(".")
-    found = getattr(nn, name, None) if head == "nn" else getattr(netloom.nn, name, None) if not head else None
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+    module_class = getattr(nn, name, None) if head == "nn" else getattr(netloom.nn, name, None) if not head else None
+    if not (isinstance(module_class, type) and issubclass(module_class, nn.Module)):
         raise ValueError(f"{target} is not a module of torch.nn or netloom.nn")
-    return found
+    return module_class
 
 
 def _check_literal(value: Any) -> None:
@@ -243,11 +243,11 @@ class Layer(BaseModel):
         raise NotImplementedError
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
         """What its only output of the shape `out` says about probabilities; None: they are not any.
 
-        `given` says the same of the inputs that are some, by port, and `specs` their shapes.
+        `inputs` says the same of the inputs that are some, by port, and `specs` their shapes.
         """
         return None
 

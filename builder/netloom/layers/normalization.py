@@ -237,9 +237,9 @@ class _Dropout(_Norm):
         return f"{self.rate:.0%}" if self.rate * 100 == round(self.rate * 100) else str(self.rate)
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return given.get("in")
+        return inputs.get("in")
 
 
 class Dropout(_Dropout):

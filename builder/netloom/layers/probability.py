@@ -26,35 +26,37 @@ class Probabilities:
     removable: bool = True
 
 
-def reshaped(given: Probabilities | None, before: Shape, after: Shape) -> Probabilities | None:
+def reshaped(probabilities: Probabilities | None, before: Shape, after: Shape) -> Probabilities | None:
     """The same numbers in the same order under another shape: the axis has to stay whole."""
-    if given is None or given.family == "sigmoid":
-        return given
-    length, ahead = before[given.axis], prod(size or 1 for size in before[1 : given.axis])
+    if probabilities is None or probabilities.family == "sigmoid":
+        return probabilities
+    length, ahead = before[probabilities.axis], prod(size or 1 for size in before[1 : probabilities.axis])
     for axis in range(1, len(after)):
         if after[axis] == length and prod(size or 1 for size in after[1:axis]) == ahead:
-            return replace(given, axis=axis)
+            return replace(probabilities, axis=axis)
     return None
 
 
-def permuted(given: Probabilities | None, order: Sequence[int]) -> Probabilities | None:
+def permuted(probabilities: Probabilities | None, order: Sequence[int]) -> Probabilities | None:
     """With the axes in another order, the batch axis first and left out of it."""
-    if given is None or given.family == "sigmoid":
-        return given
-    return replace(given, axis=1 + list(order).index(given.axis))
+    if probabilities is None or probabilities.family == "sigmoid":
+        return probabilities
+    return replace(probabilities, axis=1 + list(order).index(probabilities.axis))
 
 
-def without(given: Probabilities | None, axis: int, *, keep: bool) -> Probabilities | None:
+def without(probabilities: Probabilities | None, axis: int, *, keep: bool) -> Probabilities | None:
     """Of one place along another axis, which goes unless it is kept."""
-    if given is None or given.family == "sigmoid":
-        return given
-    if given.axis == axis:
+    if probabilities is None or probabilities.family == "sigmoid":
+        return probabilities
+    if probabilities.axis == axis:
         return None
-    return replace(given, axis=given.axis - 1) if axis < given.axis and not keep else given
+    return (
+        replace(probabilities, axis=probabilities.axis - 1) if axis < probabilities.axis and not keep else probabilities
+    )
 
 
-def averaged(every: Iterable[Probabilities | None]) -> Probabilities | None:
+def averaged(inputs: Iterable[Probabilities | None]) -> Probabilities | None:
     """The mean of several: probabilities as well, but not that of their logarithms."""
-    found = [one if one is None else replace(one, removable=False) for one in every]
-    first = found[0] if found else None
-    return first if first is not None and not first.log and all(one == first for one in found) else None
+    probabilities = [one if one is None else replace(one, removable=False) for one in inputs]
+    first = probabilities[0] if probabilities else None
+    return first if first is not None and not first.log and all(one == first for one in probabilities) else None

@@ -29,6 +29,6 @@ class ConditionalRandomField(Layer):
         return Call("ConditionalRandomField", (specs["in"].size(2),))
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
         return Probabilities("softmax", 2, log=True, removable=False)

@@ -39,9 +39,9 @@ class DropPath(Layer):
         return f"{self.rate:g}"
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return given.get("in")
+        return inputs.get("in")
 
 
 class SqueezeExcite(_VisionBlock):
@@ -274,6 +274,6 @@ class SwinBlock(_Windows):
         return Call("SwinBlock", (self._checked(specs).size(1), self.heads, self.window), kwargs)
 
 
-def _divisor(wanted: int, height: int, width: int) -> int:
+def _divisor(limit: int, height: int, width: int) -> int:
     """The greatest number up to `wanted` that divides both."""
-    return next(size for size in range(wanted, 0, -1) if height % size == 0 and width % size == 0)
+    return next(size for size in range(limit, 0, -1) if height % size == 0 and width % size == 0)

@@ -237,9 +237,9 @@ class CrossAttention(DotProductAttention):
 
     def split(self, x: torch.Tensor) -> torch.Tensor:
         """(N, T, own heads × width) to (N, heads, T, width); a head of keys or values is repeated for its group."""
-        own = x.shape[2] // self.width
-        parts = x.reshape(*x.shape[:2], own, self.width).transpose(1, 2)
-        return parts if own == self.heads else parts.repeat_interleave(self.heads // own, dim=1)
+        heads = x.shape[2] // self.width
+        parts = x.reshape(*x.shape[:2], heads, self.width).transpose(1, 2)
+        return parts if heads == self.heads else parts.repeat_interleave(self.heads // heads, dim=1)
 
 
 class SelfAttention(CrossAttention):

@@ -75,14 +75,14 @@ class VectorQuantizer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         vectors = x.movedim(1, -1) if self.channels_first else x
-        chosen = self.nearest(vectors.detach())
-        found = self.codebook(chosen)
+        indices = self.nearest(vectors.detach())
+        codes = self.codebook(indices)
         if self.training:
-            follow = (found - vectors.detach()).square().mean()
-            commit = (vectors - found.detach()).square().mean()
+            follow = (codes - vectors.detach()).square().mean()
+            commit = (vectors - codes.detach()).square().mean()
             self.auxiliary_loss = follow + self.commitment * commit
-        out = vectors + (found - vectors).detach()
-        return out.movedim(-1, 1) if self.channels_first else out, chosen
+        out = vectors + (codes - vectors).detach()
+        return out.movedim(-1, 1) if self.channels_first else out, indices
 
     def nearest(self, vectors: torch.Tensor) -> torch.Tensor:
         codes = self.codebook.weight.detach()  # |v − c|² without |v|², which is the same for all codes

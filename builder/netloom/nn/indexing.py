@@ -61,11 +61,11 @@ class Gather(nn.Module):
 
     def forward(self, x: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
         moved = x.movedim(self.dim, 1)  # (N, T, …)
-        rest = moved.shape[2:]
-        places = indices.reshape(indices.shape[0], -1, *(1 for _ in rest))
-        taken = moved.gather(1, places.expand(-1, -1, *rest))  # (N, K, …)
-        taken = taken.movedim(1, self.dim)
-        return taken.reshape(*taken.shape[: self.dim], *indices.shape[1:], *taken.shape[self.dim + 1 :])
+        features = moved.shape[2:]
+        places = indices.reshape(indices.shape[0], -1, *(1 for _ in features))
+        gathered = moved.gather(1, places.expand(-1, -1, *features))  # (N, K, …)
+        gathered = gathered.movedim(1, self.dim)
+        return gathered.reshape(*gathered.shape[: self.dim], *indices.shape[1:], *gathered.shape[self.dim + 1 :])
 
 
 class GatherElements(nn.Module):

@@ -20,7 +20,7 @@ class Experts(nn.Module):
         super().__init__()
         gated = {"swiglu": "silu", "geglu": "gelu"}
         self.gated = activation in gated
-        self.activation = FeedForward.bend(gated.get(activation, activation))
+        self.activation = FeedForward.build_activation(gated.get(activation, activation))
         self.dropout = nn.Dropout(dropout)
         wide = 2 * hidden if self.gated else hidden
         self.up = nn.Parameter(torch.empty(experts, dim, wide).uniform_(-(dim**-0.5), dim**-0.5))
@@ -79,7 +79,7 @@ class MixtureOfExperts(nn.Module):
             gates = gates / gates.sum(dim=-1, keepdim=True)
         self.auxiliary_loss = self.imbalance(chances, chosen) if self.training else None
         if self.training and self.capacity is not None:
-            out = self.few(steps, gates, chosen, self.capacity)
+            out = self.dispatch(steps, gates, chosen, self.capacity)
         else:
             shares = torch.zeros_like(chances).scatter(1, chosen, gates)
             out = (self.experts(steps.unsqueeze(0)) * shares.transpose(0, 1).unsqueeze(2)).sum(dim=0)
@@ -90,21 +90,23 @@ class MixtureOfExperts(nn.Module):
         shares = torch.zeros_like(chances).scatter(1, chosen, 1.0).mean(dim=0) / self.top
         return self.balance * chances.shape[1] * (shares * chances.mean(dim=0)).sum()
 
-    def few(self, steps: torch.Tensor, gates: torch.Tensor, chosen: torch.Tensor, capacity: float) -> torch.Tensor:
+    def dispatch(self, steps: torch.Tensor, gates: torch.Tensor, chosen: torch.Tensor, capacity: float) -> torch.Tensor:
         """Each expert computes the steps in its places alone; a step without a place gets zero from it."""
         count, experts = steps.shape[0], self.router.out_features
         places = min(count, math.ceil(capacity * count * self.top / experts))
-        wanted = chosen.transpose(0, 1).flatten()  # (top · S,), first choices first
-        asked = torch.zeros(len(wanted), experts, dtype=torch.long, device=steps.device)
-        queue = asked.scatter(1, wanted.unsqueeze(1), 1).cumsum(dim=0)
-        turn = queue.gather(1, wanted.unsqueeze(1)).squeeze(1) - 1
+        requests = chosen.transpose(0, 1).flatten()  # (top · S,), first choices first
+        zeros = torch.zeros(len(requests), experts, dtype=torch.long, device=steps.device)
+        queue = zeros.scatter(1, requests.unsqueeze(1), 1).cumsum(dim=0)
+        rank = queue.gather(1, requests.unsqueeze(1)).squeeze(1) - 1
         # The last slot takes all that is dropped.
-        slot = torch.where(turn < places, wanted * places + turn, torch.full_like(turn, experts * places))
-        who = torch.arange(count, device=steps.device).repeat(self.top)
-        holder = torch.zeros(experts * places + 1, dtype=torch.long, device=steps.device).scatter(0, slot, who)
+        slot = torch.where(rank < places, requests * places + rank, torch.full_like(rank, experts * places))
+        steps_of_slots = torch.arange(count, device=steps.device).repeat(self.top)
+        holder = torch.zeros(experts * places + 1, dtype=torch.long, device=steps.device).scatter(
+            0, slot, steps_of_slots
+        )
         computed = self.experts(steps[holder[:-1]].view(experts, places, -1)).flatten(0, 1)
-        found = torch.cat((computed, torch.zeros_like(computed[:1])))[slot].view(self.top, count, -1)
-        out: torch.Tensor = (found * gates.transpose(0, 1).unsqueeze(2)).sum(dim=0)
+        outputs = torch.cat((computed, torch.zeros_like(computed[:1])))[slot].view(self.top, count, -1)
+        out: torch.Tensor = (outputs * gates.transpose(0, 1).unsqueeze(2)).sum(dim=0)
         return out
 
     def __getstate__(self) -> dict[str, object]:

@@ -15,32 +15,32 @@ class Repeated(nn.ModuleList):
         super().__init__(modules)
         self.times = times
 
-    def forward(self, x: torch.Tensor, *others: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
+    def forward(self, x: torch.Tensor, *extra_inputs: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         result: torch.Tensor | tuple[torch.Tensor, ...] = x
-        asked: dict[nn.Module, torch.Tensor] = {}
+        losses: dict[nn.Module, torch.Tensor] = {}
         for _ in range(self.times):
             for module in self:
-                result = module(x, *others)
+                result = module(x, *extra_inputs)
                 x = result[0] if isinstance(result, tuple) else result
             for part in self.modules() if self.training and self.times > 1 else ():
                 loss = getattr(part, "auxiliary_loss", None)
                 if loss is not None:
-                    asked[part] = asked[part] + loss if part in asked else loss
-        for part, loss in asked.items():
+                    losses[part] = losses[part] + loss if part in losses else loss
+        for part, loss in losses.items():
             part.auxiliary_loss = loss
         return result
 
 
-def tie(module: nn.Module, other: nn.Module) -> None:
+def tie(module: nn.Module, source: nn.Module) -> None:
     """Make `module` use the parameters of `other`, wherever both have one of the same name and shape.
 
     Buffers, such as the running mean of a normalisation, stay each module's own: they say what comes in at its place.
     """
-    theirs = dict(other.named_parameters())
+    source_parameters = dict(source.named_parameters())
     for name, parameter in list(module.named_parameters()):
-        if name in theirs and theirs[name].shape == parameter.shape:
+        if name in source_parameters and source_parameters[name].shape == parameter.shape:
             owner, _, leaf = name.rpartition(".")
-            setattr(module.get_submodule(owner), leaf, theirs[name])
+            setattr(module.get_submodule(owner), leaf, source_parameters[name])
 
 
 def keep_statistics(module: nn.Module) -> None:

@@ -18,13 +18,13 @@ class MatMul(nn.Module):
         self.transpose_a, self.transpose_b, self.scaled = transpose_a, transpose_b, scaled
 
     def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        row, column = a.dim() == 2, b.dim() == 2
-        left = a.unsqueeze(1) if row else a.transpose(-2, -1) if self.transpose_a else a
-        right = b.unsqueeze(2) if column else b.transpose(-2, -1) if self.transpose_b else b
-        product = left @ right
+        a_is_vector, b_is_vector = a.dim() == 2, b.dim() == 2
+        rows = a.unsqueeze(1) if a_is_vector else a.transpose(-2, -1) if self.transpose_a else a
+        columns = b.unsqueeze(2) if b_is_vector else b.transpose(-2, -1) if self.transpose_b else b
+        product = rows @ columns
         if self.scaled:
-            product = product / math.sqrt(left.shape[-1])
-        return product.squeeze(1) if row else product.squeeze(2) if column else product
+            product = product / math.sqrt(rows.shape[-1])
+        return product.squeeze(1) if a_is_vector else product.squeeze(2) if b_is_vector else product
 
 
 class Einsum(nn.Module):

@@ -89,18 +89,18 @@ class MaskedMean(nn.Module):
     """The mean over axis 1 of the steps where the mask (N, T) is not 0; 0 where it keeps none."""
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        kept = (mask != 0).reshape(*mask.shape, *(1 for _ in x.shape[2:]))
-        total = x.masked_fill(~kept, 0.0).sum(dim=1)
-        return total / kept.sum(dim=1).clamp(min=1)
+        is_valid = (mask != 0).reshape(*mask.shape, *(1 for _ in x.shape[2:]))
+        total = x.masked_fill(~is_valid, 0.0).sum(dim=1)
+        return total / is_valid.sum(dim=1).clamp(min=1)
 
 
 class MaskedMax(nn.Module):
     """The maximum over axis 1 of the steps where the mask (N, T) is not 0; 0 where it keeps none."""
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        kept = (mask != 0).reshape(*mask.shape, *(1 for _ in x.shape[2:]))
-        greatest = x.masked_fill(~kept, float("-inf")).amax(dim=1)
-        return greatest.masked_fill(~kept.any(dim=1), 0.0)
+        is_valid = (mask != 0).reshape(*mask.shape, *(1 for _ in x.shape[2:]))
+        maximum = x.masked_fill(~is_valid, float("-inf")).amax(dim=1)
+        return maximum.masked_fill(~is_valid.any(dim=1), 0.0)
 
 
 class ArgMax(nn.Module):

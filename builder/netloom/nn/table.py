@@ -21,8 +21,8 @@ class CategoricalEmbedding(nn.Module):
         self.register_buffer("offsets", torch.tensor([sum(sizes[:end]) for end in range(len(sizes))]), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        known = (x >= 0) & (x < self.sizes)
-        out: torch.Tensor = self.table(torch.where(known, x + self.offsets, self.table.num_embeddings))
+        is_known = (x >= 0) & (x < self.sizes)
+        out: torch.Tensor = self.table(torch.where(is_known, x + self.offsets, self.table.num_embeddings))
         return out
 
 

@@ -115,8 +115,8 @@ class Constant(nn.Module):
     def __init__(self, shape: tuple[int, ...], *values: float) -> None:
         super().__init__()
         self.shape = shape
-        given = torch.tensor(values)
-        self.register_buffer("values", given.reshape(shape if len(values) > 1 else [1] * len(shape)), persistent=False)
+        tensor = torch.tensor(values)
+        self.register_buffer("values", tensor.reshape(shape if len(values) > 1 else [1] * len(shape)), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.values.expand(x.shape[0], *self.shape)
@@ -130,13 +130,13 @@ class Learned(nn.Module):
 
     def __init__(self, shape: tuple[int, ...], start: str = "normal", spread: float = 0.02) -> None:
         super().__init__()
-        made = {
+        initial_values = {
             "normal": lambda: torch.randn(shape) * spread,
             "uniform": lambda: (torch.rand(shape) * 2 - 1) * spread,
             "zeros": lambda: torch.zeros(shape),
             "ones": lambda: torch.ones(shape),
         }
-        self.weight = nn.Parameter(made[start]())
+        self.weight = nn.Parameter(initial_values[start]())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.weight.expand(x.shape[0], *self.weight.shape)

@@ -17,7 +17,7 @@ class FeedForward(nn.Module):
     ) -> None:
         super().__init__()
         self.up = nn.Linear(dim, hidden, bias=bias)
-        self.activation = self.bend(activation)
+        self.activation = self.build_activation(activation)
         self.dropout = nn.Dropout(dropout)
         self.down = nn.Linear(hidden, dim, bias=bias)
 
@@ -26,18 +26,18 @@ class FeedForward(nn.Module):
         return out
 
     @staticmethod
-    def bend(activation: str) -> nn.Module:
+    def build_activation(activation: str) -> nn.Module:
         """A new activation by its name; "gelu_tanh" is the approximation that GPT-2 uses."""
-        known: dict[str, nn.Module] = {
+        activations: dict[str, nn.Module] = {
             "gelu": nn.GELU(),
             "gelu_tanh": nn.GELU(approximate="tanh"),
             "relu": nn.ReLU(),
             "silu": nn.SiLU(),
             "sigmoid": nn.Sigmoid(),
         }
-        if activation not in known:
-            raise ValueError(f"there is no activation {activation!r}; choose one of {', '.join(known)}")
-        return known[activation]
+        if activation not in activations:
+            raise ValueError(f"there is no activation {activation!r}; choose one of {', '.join(activations)}")
+        return activations[activation]
 
 
 class GatedFeedForward(nn.Module):
@@ -52,7 +52,7 @@ class GatedFeedForward(nn.Module):
         super().__init__()
         self.gate = nn.Linear(dim, hidden, bias=bias)
         self.up = nn.Linear(dim, hidden, bias=bias)
-        self.activation = FeedForward.bend(activation)
+        self.activation = FeedForward.build_activation(activation)
         self.dropout = nn.Dropout(dropout)
         self.down = nn.Linear(hidden, dim, bias=bias)
 

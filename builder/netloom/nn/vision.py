@@ -19,9 +19,11 @@ class DropPath(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training or self.rate == 0.0:
             return x
-        keep = 1.0 - self.rate
-        kept = torch.empty(x.shape[0], *[1] * (x.dim() - 1), dtype=x.dtype, device=x.device).bernoulli_(keep)
-        return x * kept / keep
+        keep_probability = 1.0 - self.rate
+        mask = torch.empty(x.shape[0], *[1] * (x.dim() - 1), dtype=x.dtype, device=x.device).bernoulli_(
+            keep_probability
+        )
+        return x * mask / keep_probability
 
 
 class SqueezeExcite(nn.Module):

@@ -40,12 +40,12 @@ class BinaryClassification(Task):
             yield from not_two_classes("Binary classification needs two classes", schema)
 
 
-def not_two_classes(what: str, schema: Schema) -> Iterator[Problem]:
+def not_two_classes(requirement: str, schema: Schema) -> Iterator[Problem]:
     """Return a problem if the target does not have two classes."""
     if schema.target.type.is_class and len(schema.target.classes) != 2:
         yield Problem(
             "objective",
-            f"{what}, but the target {schema.target.name} of the data has {len(schema.target.classes)}; choose "
+            f"{requirement}, but the target {schema.target.name} of the data has {len(schema.target.classes)}; choose "
             "classification.",
             "Change the objective to classification",
             {"objective": "classification"},

@@ -140,9 +140,9 @@ def metric(name: str) -> Metric:
     """
     base, _, output = name.partition(" (")
     stem, _, count = base.partition("@")
-    found = METRICS.get(stem, Metric(stem, stem.replace("_", " ").capitalize()))
-    title = f"{found.title}@{count}" if count else found.title
-    return replace(found, name=name, title=f"{title} ({output}" if output else title)
+    declaration = METRICS.get(stem, Metric(stem, stem.replace("_", " ").capitalize()))
+    title = f"{declaration.title}@{count}" if count else declaration.title
+    return replace(declaration, name=name, title=f"{title} ({output}" if output else title)
 
 
 def higher_is_better(name: str) -> bool:

@@ -12,8 +12,8 @@ from netloom.tasks.task import Task
 @cache
 def tasks() -> dict[str, Task]:
     """Every task by its name, in the order in which they are listed."""
-    found = discover(Task, "netloom.tasks", order=lambda kind: kind.order)
-    return {name: kind() for name, kind in found.items()}
+    declared = discover(Task, "netloom.tasks", order=lambda kind: kind.order)
+    return {name: kind() for name, kind in declared.items()}
 
 
 def task(name: str) -> Task:
@@ -23,11 +23,11 @@ def task(name: str) -> Task:
 
 def can_teach(name: str) -> bool:
     """Return whether the logits of a network trained for this task can be distilled; False for an unknown task."""
-    known = tasks().get(name)
-    return known is not None and known.can_teach
+    task = tasks().get(name)
+    return task is not None and task.can_teach
 
 
 def usual_task(target: str) -> Task | None:
     """Return the default task for a kind of target."""
-    known = TARGET_TYPES.get(target)
-    return tasks().get(known.usual_task) if known else None
+    target_type = TARGET_TYPES.get(target)
+    return tasks().get(target_type.usual_task) if target_type else None

@@ -49,9 +49,9 @@ class SeveralOutputs(Task):
         return f"The data has {len(schema.target.parts)} targets, {names}, which need one Output each, in this order"
 
     def read_settings(self, training: Training) -> tuple[str, ...]:
-        known = [tasks().get(head.objective) for head in training.outputs.values()]
-        weighted = any(head is not None and "positive_weight" in head.settings for head in known)
-        return tuple(name for name in self.settings if weighted or name != "positive_weight")
+        head_tasks = [tasks().get(head.objective) for head in training.outputs.values()]
+        uses_positive_weight = any(head is not None and "positive_weight" in head.settings for head in head_tasks)
+        return tuple(name for name in self.settings if uses_positive_weight or name != "positive_weight")
 
     def problems(self, schema: Schema | None, training: Training, data: DataChoice) -> Iterator[Problem]:
         if schema is None or not schema.target.parts:
@@ -64,9 +64,9 @@ class SeveralOutputs(Task):
                 continue
             part = parts[name]
             if head.objective and head.objective not in [task.name for task in heads(part)]:
-                known = " or ".join(task.name.replace("_", " ") for task in heads(part))
+                supported = " or ".join(task.name.replace("_", " ") for task in heads(part))
                 message = (
-                    f"The target {name} supports {known}, but its objective is {head.objective.replace('_', ' ')}."
+                    f"The target {name} supports {supported}, but its objective is {head.objective.replace('_', ' ')}."
                 )
                 yield Problem("outputs", message)
             elif head.objective and not tasks()[head.objective].accepts(part):
@@ -81,9 +81,9 @@ def heads(part: TargetSpec) -> list[Task]:
 
 def head_of(part: TargetSpec, training: Training) -> Task:
     """Return the task of one of several outputs: that of the document if the target supports it, else the default."""
-    known = heads(part)
+    candidates = heads(part)
     named = training.outputs[part.name].objective if part.name in training.outputs else ""
-    return next((task for task in known if task.name == named), known[0])
+    return next((task for task in candidates if task.name == named), candidates[0])
 
 
 def head_width(part: TargetSpec, task: Task) -> int:

@@ -102,8 +102,8 @@ class Context:
 
     @cached_property
     def _all(self) -> list[str]:
-        known = set(self.order)
-        return [*self.order, *(node for node in self.network.nodes if node not in known)]
+        ordered = set(self.order)
+        return [*self.order, *(node for node in self.network.nodes if node not in ordered)]
 
     @cached_property
     def incoming(self) -> dict[str, dict[str, Edge]]:
@@ -116,14 +116,14 @@ class Context:
     @cached_property
     def nodes(self) -> dict[str, NodeFacts]:
         """The facts of each node whose inputs are known."""
-        found: dict[str, NodeFacts] = {}
+        facts: dict[str, NodeFacts] = {}
         for key, measured in self.measured.items():
             if measured.refusal is None:
                 try:
-                    found[key] = self._facts(key, measured)
+                    facts[key] = self._facts(key, measured)
                 except Exception as error:
                     self.fail(error, f"count the weights of {self.label(key)}", key)
-        return found
+        return facts
 
     @cached_property
     def totals(self) -> Totals:
@@ -138,15 +138,17 @@ class Context:
         parameters = sum(facts.parameters for facts in nodes.values())
         trainable = sum(facts.trainable for facts in nodes.values())
         inputs = [facts.outputs["out"] for key, facts in nodes.items() if isinstance(self.layers.get(key), Input)]
-        kept = sum(facts.activation_bytes for facts in nodes.values())
+        activation_bytes = sum(facts.activation_bytes for facts in nodes.values())
         weights = (parameters - trainable) * BYTES_PER_WEIGHT + trainable * BYTES_PER_TRAINED_WEIGHT
         return Totals(
             layers=bounded(sum(self._layers(key) for key in self.layers)),
             parameters=bounded(parameters),
             trainable=bounded(trainable),
             flops=bounded(sum(facts.flops for facts in nodes.values())),
-            activation_bytes=bounded(kept),
-            memory_bytes=bounded(weights + self.project.training.batch_size * (kept + sum(map(_bytes, inputs)))),
+            activation_bytes=bounded(activation_bytes),
+            memory_bytes=bounded(
+                weights + self.project.training.batch_size * (activation_bytes + sum(map(_bytes, inputs)))
+            ),
         )
 
     def of_type(self, layer_class: type[Layer]) -> list[str]:
@@ -160,8 +162,8 @@ class Context:
 
     def specs(self, node: str) -> dict[str, TensorSpec]:
         """What flows into each port of a node, where that is known."""
-        found = {port: self.spec(edge) for port, edge in self.incoming[node].items()}
-        return {port: spec for port, spec in found.items() if spec is not None}
+        specs = {port: self.spec(edge) for port, edge in self.incoming[node].items()}
+        return {port: spec for port, spec in specs.items() if spec is not None}
 
     def answer(self, output: str) -> TensorSpec | None:
         """What an Output node receives, where that is known."""
@@ -170,20 +172,20 @@ class Context:
 
     def tied(self, node: str) -> int:
         """How many of a node's parameters are those of the node with which it shares."""
-        other = self.network.nodes[node].shares
-        mine, theirs = self.measured.get(node), self.measured.get(other or "")
-        if mine is None or theirs is None or other == node:
+        source = self.network.nodes[node].shares
+        weights, source_weights = self.measured.get(node), self.measured.get(source or "")
+        if weights is None or source_weights is None or source == node:
             return 0
-        known = dict(theirs.weights)
-        return sum(_count(shape) for name, shape in mine.weights if known.get(name) == shape)
+        source_shapes = dict(source_weights.weights)
+        return sum(_count(shape) for name, shape in weights.weights if source_shapes.get(name) == shape)
 
     def label(self, node: str) -> str:
         """How messages name a node: its title, or else what it is and its id; and its network, where it is not main."""
-        found = label(self.network.nodes[node])
-        return found if self.name == self.project.main else f"{found} in {self.name}"
+        text = label(self.network.nodes[node])
+        return text if self.name == self.project.main else f"{text} in {self.name}"
 
-    def issue(self, code: str, message: str, node: str | None = None, **rest: object) -> Issue:
-        values: dict[str, object] = {"severity": "error", **rest}
+    def issue(self, code: str, message: str, node: str | None = None, **fields: object) -> Issue:
+        values: dict[str, object] = {"severity": "error", **fields}
         return Issue(code=code, message=message, network=self.name, node=node, **values)  # type: ignore[arg-type]
 
     def fail(self, error: Exception, doing: str, node: str | None = None) -> None:
@@ -260,27 +262,27 @@ class Context:
             return Measured()  # see netloom.validation.rules.networks
         if len(self.around) >= MAX_DEPTH:
             return Measured(refusal=f"networks are nested more than {MAX_DEPTH} levels deep", code="depth")
-        given = {node: specs[port] for port, node in layer.looks.inputs}
-        inner = self.family.use(layer.network, layer.values, given, (*self.around, self.name))
+        inputs = {node: specs[port] for port, node in layer.looks.inputs}
+        inner = self.family.use(layer.network, layer.values, inputs, (*self.around, self.name))
         if inner is None:
             return Measured(
                 refusal=f"the networks of this project are used with more than {MAX_USES} different shapes and values"
             )
         self.inner[key] = inner
         outputs = {port: inner.answer(node) for port, node in layer.looks.outputs}
-        known = {port: spec for port, spec in outputs.items() if spec is not None}
-        if len(known) < len(outputs):
+        specs_by_port = {port: spec for port, spec in outputs.items() if spec is not None}
+        if len(specs_by_port) < len(outputs):
             return Measured()  # its own issues say why
         first = next(iter(specs.values()), None)
-        if layer.repeat > 1 and next(iter(known.values()), None) != first:
-            gives = ", ".join(str(spec) if first is None else spec.beside(first) for spec in known.values())
+        if layer.repeat > 1 and next(iter(specs_by_port.values()), None) != first:
+            gives = ", ".join(str(spec) if first is None else spec.beside(first) for spec in specs_by_port.values())
             return Measured(
                 refusal=f"a repeated network must return the shape of its input, but it returns {gives}", code="repeat"
             )
         times, inside = layer.repeat, inner.totals
         copies = 1 if layer.shared else times
         return Measured(
-            known,
+            specs_by_port,
             bounded(inside.parameters * copies),
             bounded(inside.flops * times),
             bounded(inside.activation_bytes * times),
@@ -288,10 +290,10 @@ class Context:
             weights=(((layer.network, layer.repeat, layer.shared, id(inner)), (bounded(inside.parameters * copies),)),),
         )
 
-    def _facts(self, key: str, found: Measured) -> NodeFacts:
-        own = found.parameters - self.tied(key)
-        trainable = 0 if self.network.nodes[key].frozen else max(own - found.frozen, 0)
-        return NodeFacts(found.outputs, own, trainable, found.flops, found.activation_bytes)
+    def _facts(self, key: str, measured: Measured) -> NodeFacts:
+        parameters = measured.parameters - self.tied(key)
+        trainable = 0 if self.network.nodes[key].frozen else max(parameters - measured.frozen, 0)
+        return NodeFacts(measured.outputs, parameters, trainable, measured.flops, measured.activation_bytes)
 
     def _layers(self, key: str) -> int:
         layer = self.layers[key]
@@ -324,18 +326,20 @@ class Family:
         self,
         name: str,
         values: Mapping[str, Number] | None = None,
-        given: Mapping[str, TensorSpec] | None = None,
+        inputs: Mapping[str, TensorSpec] | None = None,
         around: tuple[str, ...] = (),
     ) -> Context | None:
         """A network with these values of its parameters and these tensors coming in; None where there are too many."""
         network = self.project.networks[name]
-        own = {key: (values or {}).get(key, default) for key, default in network.parameters.items()}
-        key = (name, tuple(own.items()), tuple((given or {}).items()))
+        network_values = {key: (values or {}).get(key, default) for key, default in network.parameters.items()}
+        key = (name, tuple(network_values.items()), tuple((inputs or {}).items()))
         if key not in self._uses:
             if len(self._uses) >= MAX_USES:
                 return None
             before = self.before.get(name)
-            context = Context(self.project, name, self.schema, self, own, given or {}, around, before=before)
+            context = Context(
+                self.project, name, self.schema, self, network_values, inputs or {}, around, before=before
+            )
             context.look()
             self._uses[key] = context
         return self._uses[key]

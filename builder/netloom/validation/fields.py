@@ -33,13 +33,13 @@ def field_edits(project: Project, schema: Schema | None) -> list[Edit]:
 
 def reading_edits(project: Project, schema: Schema) -> list[Edit]:
     """Edits by which each Input of the main network that reads a field of the data takes the shape it has now."""
-    wanted = {field.name: field.parameters() for field in schema.inputs}
+    params_by_field = {field.name: field.parameters() for field in schema.inputs}
     edits: list[Edit] = []
     for key, node in project.main_network.nodes.items():
         field = node.params.get("field")
-        if node.type != "Input" or not isinstance(field, str) or field not in wanted:
+        if node.type != "Input" or not isinstance(field, str) or field not in params_by_field:
             continue
-        params = {name: value for name, value in wanted[field].items() if node.params.get(name) != value}
+        params = {name: value for name, value in params_by_field[field].items() if node.params.get(name) != value}
         if params:
             edits.append({"kind": "set", "network": project.main, "node": key, "params": params})
     return edits

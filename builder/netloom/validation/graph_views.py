@@ -25,8 +25,8 @@ def cyclic(graph: nx.DiGraph[str]) -> set[str]:
     """The nodes that feed themselves, directly or through others."""
     import networkx as nx
 
-    found = {node for part in nx.strongly_connected_components(graph) if len(part) > 1 for node in part}
-    return found | {node for node in graph if graph.has_edge(node, node)}
+    nodes = {node for part in nx.strongly_connected_components(graph) if len(part) > 1 for node in part}
+    return nodes | {node for node in graph if graph.has_edge(node, node)}
 
 
 def execution_order(graph: nx.DiGraph[str], circling: set[str] | None = None) -> list[str]:

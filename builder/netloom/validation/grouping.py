@@ -11,15 +11,15 @@ from netloom.validation.analysis import Analysis
 
 def with_shapes(edit: Edit, analysis: Analysis) -> dict[str, Any]:
     """The edit `group` with the parameters of the Inputs that it makes; any other edit as it is."""
-    found = dict(edit)
-    name = found.get("network", analysis.context.name)
-    if found.get("kind") != "group" or not isinstance(name, str) or name not in analysis.networks:
-        return found
+    completed = dict(edit)
+    name = completed.get("network", analysis.context.name)
+    if completed.get("kind") != "group" or not isinstance(name, str) or name not in analysis.networks:
+        return completed
     context = analysis.networks[name]
-    chosen = found.get("nodes", ())
-    specs = {edge.source: context.spec(edge) for edge in context.network.edges if edge.target_node in chosen}
-    found["inputs"] = {source: input_parameters(spec) for source, spec in specs.items() if spec is not None}
-    return found
+    node_ids = completed.get("nodes", ())
+    specs = {edge.source: context.spec(edge) for edge in context.network.edges if edge.target_node in node_ids}
+    completed["inputs"] = {source: input_parameters(spec) for source, spec in specs.items() if spec is not None}
+    return completed
 
 
 def input_parameters(spec: TensorSpec) -> dict[str, Any]:

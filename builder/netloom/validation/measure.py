@@ -62,13 +62,13 @@ def _extended(layer: Layer, specs: Specs) -> Measured | None:
     None where they do not.
     """
     steps = specs[0][1].size(1)
-    one, two = (_measured(layer, _with_steps(specs, count)) for count in (_SHORT, _TWICE))
-    if one.refusal or two.refusal or one.weights != two.weights:
+    short, longer = (_measured(layer, _with_steps(specs, count)) for count in (_SHORT, _TWICE))
+    if short.refusal or longer.refusal or short.weights != longer.weights:
         return None
 
     def at(first: int, second: int) -> int:
-        growth, rest = divmod(second - first, _TWICE - _SHORT)
-        if rest:
+        growth, remainder = divmod(second - first, _TWICE - _SHORT)
+        if remainder:
             raise ArithmeticError
         return first + growth * (steps - _SHORT)
 
@@ -84,17 +84,17 @@ def _extended(layer: Layer, specs: Specs) -> Measured | None:
                 ),
                 spec.dtype,
             )
-            for (name, spec), wide in zip(one.outputs.items(), two.outputs.values(), strict=True)
+            for (name, spec), wide in zip(short.outputs.items(), longer.outputs.values(), strict=True)
         }
-        flops, memory = at(one.flops, two.flops), at(one.activation_bytes, two.activation_bytes)
+        flops, memory = at(short.flops, longer.flops), at(short.activation_bytes, longer.activation_bytes)
     except ArithmeticError:
         return None
-    return replace(one, outputs=outputs, flops=flops, activation_bytes=memory)
+    return replace(short, outputs=outputs, flops=flops, activation_bytes=memory)
 
 
 def _with_steps(specs: Specs, steps: int) -> Specs:
-    (port, spec), *others = specs
-    return ((port, replace(spec, shape=(spec.shape[0], steps, *spec.shape[2:]))), *others)
+    (port, spec), *other_specs = specs
+    return ((port, replace(spec, shape=(spec.shape[0], steps, *spec.shape[2:]))), *other_specs)
 
 
 def _measured(layer: Layer, specs: Specs) -> Measured:
@@ -144,12 +144,12 @@ def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:
     import torch
 
     inputs = [_tensor(spec, batch) for _, spec in specs]
-    kept: dict[int, torch.Tensor] = {}
-    known = {storage_id(tensor) for tensor in (*inputs, *module.parameters(), *module.buffers())}
+    saved: dict[int, torch.Tensor] = {}
+    excluded = {storage_id(tensor) for tensor in (*inputs, *module.parameters(), *module.buffers())}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
-        if storage_id(tensor) not in known:
-            kept[storage_id(tensor)] = tensor
+        if storage_id(tensor) not in excluded:
+            saved[storage_id(tensor)] = tensor
         return tensor
 
     counter = _counter()()
@@ -157,16 +157,16 @@ def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:
         result = module(*inputs)
     outputs = result if isinstance(result, tuple) else (result,)
     if len(outputs) != len(layer.outputs()) or not all(isinstance(tensor, torch.Tensor) for tensor in outputs):
-        given = ", ".join(type(value).__name__ for value in outputs)
-        wanted = len(layer.outputs())
-        raise TypeError(f"forward returns {given}, but must return {wanted} tensor{'s'[: wanted != 1]}")
+        types = ", ".join(type(value).__name__ for value in outputs)
+        count = len(layer.outputs())
+        raise TypeError(f"forward returns {types}, but must return {count} tensor{'s'[: count != 1]}")
     for tensor in outputs:
         keep(tensor)
     return _Pass(
         [tuple(tensor.shape) for tensor in outputs],
         ["float" if tensor.is_floating_point() else "int" for tensor in outputs],
         counter.flops,
-        sum(tensor.untyped_storage().nbytes() for tensor in kept.values()),
+        sum(tensor.untyped_storage().nbytes() for tensor in saved.values()),
     )
 
 

@@ -29,9 +29,9 @@ def result(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if function is _ADDMM and not kwargs:
         bias, a, b = args
         if _plain(bias) and _plain(a) and bias.dtype == a.dtype == b.dtype:
-            found = _MM(a, b)
-            if bias.shape == found.shape[1:]:
-                return found
+            product = _MM(a, b)
+            if bias.shape == product.shape[1:]:
+                return product
     if function is _TRILINEAR and not kwargs and all(map(_plain, args[:3])):
         return _trilinear(*args)
     if torch.Tag.pointwise in function.tags and not changes_its_input(function):
@@ -40,47 +40,52 @@ def result(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 
 def _trilinear(
-    one: torch.Tensor,
-    two: torch.Tensor,
-    three: torch.Tensor,
-    expand_one: list[int],
-    expand_two: list[int],
-    expand_three: list[int],
+    first: torch.Tensor,
+    second: torch.Tensor,
+    third: torch.Tensor,
+    expand_first: list[int],
+    expand_second: list[int],
+    expand_third: list[int],
     summed: list[int],
     unrolled: int = 1,
 ) -> torch.Tensor:
     """The product of three tensors, each with axes of length one put in, summed over some axes. PyTorch takes the units
     of a bilinear layer one by one for it: half a millisecond each, and a layer may have a million."""
     shapes = []
-    for tensor, places in ((one, expand_one), (two, expand_two), (three, expand_three)):
+    for tensor, places in ((first, expand_first), (second, expand_second), (third, expand_third)):
         shape = list(tensor.shape)
         for place in places:
             shape.insert(place, 1)
         shapes.append(shape)
     whole = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
-    return one.new_empty([length for axis, length in enumerate(whole) if axis not in summed])
+    return first.new_empty([length for axis, length in enumerate(whole) if axis not in summed])
 
 
 def _numberwise(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Where all tensors are of one shape, so is what comes out; its kind of numbers is remembered."""
     tensors = [arg for arg in args if isinstance(arg, torch.Tensor)]
     first = tensors[0] if tensors else None
-    rest = [arg for arg in args if not isinstance(arg, torch.Tensor)]
+    constants = [arg for arg in args if not isinstance(arg, torch.Tensor)]
     if (
         first is None
         or any(not _plain(tensor) or tensor.shape != first.shape for tensor in tensors)
         or kwargs
-        or not all(isinstance(part, (bool, int, float, str, type(None))) for part in rest)
+        or not all(isinstance(part, (bool, int, float, str, type(None))) for part in constants)
     ):
         return function(*args, **kwargs)
     places = tuple(arg.dtype if isinstance(arg, torch.Tensor) else (type(arg), arg) for arg in args)
     key = (function, first.dim() > 0, places)
     if key in _kinds:
         return torch.empty_like(first, dtype=_kinds[key], requires_grad=False)
-    found = function(*args, **kwargs)
-    if isinstance(found, torch.Tensor) and found.shape == first.shape and found.is_contiguous() and len(_kinds) < 1_000:
-        _kinds[key] = found.dtype
-    return found
+    output = function(*args, **kwargs)
+    if (
+        isinstance(output, torch.Tensor)
+        and output.shape == first.shape
+        and output.is_contiguous()
+        and len(_kinds) < 1_000
+    ):
+        _kinds[key] = output.dtype
+    return output
 
 
 def _plain(tensor: torch.Tensor) -> bool:

@@ -72,70 +72,70 @@ class Reading:
 def readings(project: Project, schema: Schema | None = None) -> tuple[Reading | None, ...]:
     """How the answers of a project's main network are read, in the order of its Outputs; None: as they are, as the
     objective asks for no logits there."""
-    wanted = task(project.training.objective).output_probabilities(schema, project.training)
-    if not any(wanted):
+    logit_specs = task(project.training.objective).output_probabilities(schema, project.training)
+    if not any(logit_specs):
         return ()
     if not any(layer is not None and layer.makes_probabilities for layer in _types(project)):
-        return tuple(Reading("") if one else None for one in wanted)
+        return tuple(Reading("") if one else None for one in logit_specs)
     context = Family(project, schema).use(project.main)
     if context is None:
         return ()
     ends = context.network.ports("Output")
-    return tuple(reading(context, end, one) if one else None for end, one in zip(ends, wanted, strict=False))
+    return tuple(reading(context, end, one) if one else None for end, one in zip(ends, logit_specs, strict=False))
 
 
 def scales(project: Project, schema: Schema | None = None) -> tuple[tuple[str, str] | None, ...]:
     """Of each answer of the network as it is drawn its scale and its family; None where it is to be read as it is.
     Empty where all are."""
-    found = tuple((str(one.scale), one.family) if one and not one.plain else None for one in readings(project, schema))
-    return found if any(found) else ()
+    pairs = tuple((str(one.scale), one.family) if one and not one.plain else None for one in readings(project, schema))
+    return pairs if any(pairs) else ()
 
 
 def _types(project: Project) -> Iterator[type[Layer] | None]:
-    known = registry()
+    catalogue = registry()
     for network in project.networks.values():
         for node in network.nodes.values():
-            yield known.get(node.type)
+            yield catalogue.get(node.type)
 
 
-def reading(context: Context, output: str, wanted: LogitSpec) -> Reading:
+def reading(context: Context, output: str, logits: LogitSpec) -> Reading:
     """How the answer at an Output of a main network is read by an objective that makes this of it."""
     edge = context.incoming[output].get("in")
     spec = context.spec(edge) if edge is not None else None
-    if edge is None or spec is None or len(spec.shape) != wanted.dims:
+    if edge is None or spec is None or len(spec.shape) != logits.dims:
         return Reading("")  # another rule says so, where the data is known
     place = Place(context)
     found, source = place.behind(edge), context.layers.get(edge.source_node)
     shared = _readers(context, edge) > 1 or (source is not None and len(source.outputs()) > 1)
     if found is None:
         return Reading(edge.source_node, shared=shared, doubt=_doubt(place, edge))
-    known = found.says
-    if known.family == "softmax" and wanted.family == "softmax" and known.axis != wanted.axis:
+    probabilities = found.says
+    if probabilities.family == "softmax" and logits.family == "softmax" and probabilities.axis != logits.axis:
         name = context.label(edge.source_node)
         doubt = (
-            f"{name} returns probabilities along axis {known.axis}, but the classes are along axis {wanted.axis}, "
-            f"so its output is treated as logits; set its axis to {wanted.axis}"
+            f"{name} returns probabilities along axis {probabilities.axis}, but the classes are along axis {logits.axis}, "
+            f"so its output is treated as logits; set its axis to {logits.axis}"
         )
-        return Reading(edge.source_node, shared=shared, doubt=doubt, axis=wanted.axis)
-    removable = known.removable and _readers(context, edge) == 1 and known.family == wanted.family
+        return Reading(edge.source_node, shared=shared, doubt=doubt, axis=logits.axis)
+    removable = probabilities.removable and _readers(context, edge) == 1 and probabilities.family == logits.family
     return Reading(
         edge.source_node,
-        OutputScale.LOG_PROBABILITIES if known.log else OutputScale.PROBABILITIES,
-        wanted.family,
+        OutputScale.LOG_PROBABILITIES if probabilities.log else OutputScale.PROBABILITIES,
+        logits.family,
         found.steps if removable else (),
         shared,
-        _mismatch(context, edge, known, wanted, spec),
+        _mismatch(context, edge, probabilities, logits, spec),
     )
 
 
-def _mismatch(context: Context, edge: Edge, known: Probabilities, wanted: LogitSpec, spec: TensorSpec) -> str:
+def _mismatch(context: Context, edge: Edge, probabilities: Probabilities, logits: LogitSpec, spec: TensorSpec) -> str:
     """Why probabilities are not those that the objective tells; empty where they are."""
     name = context.label(edge.source_node)
-    if known.family == "softmax" and spec.shape[known.axis] == 1:
+    if probabilities.family == "softmax" and spec.shape[probabilities.axis] == 1:
         return f"{name} over a single value is always 1; replace it with a Sigmoid, or remove it"
-    if known.family == wanted.family or spec.shape[wanted.axis] == 1:
+    if probabilities.family == logits.family or spec.shape[logits.axis] == 1:
         return ""
-    if wanted.family == "softmax":
+    if logits.family == "softmax":
         return (
             f"{name} returns independent probabilities, but this objective predicts a single class, so they are "
             "divided by their sum; replace it with a Softmax, or remove it"
@@ -198,19 +198,19 @@ class Place:
 
     def _made(self, key: str, layer: Layer, out: TensorSpec) -> Found | None:
         """What a layer makes of what comes in."""
-        found = {name: one for name, edge in self.context.incoming[key].items() if (one := self.behind(edge))}
-        says = layer.probabilities({name: one.says for name, one in found.items()}, self.context.specs(key), out)
+        sources = {name: one for name, edge in self.context.incoming[key].items() if (one := self.behind(edge))}
+        says = layer.probabilities({name: one.says for name, one in sources.items()}, self.context.specs(key), out)
         if says is None:
             return None
-        if layer.makes_probabilities or not found:
+        if layer.makes_probabilities or not sources:
             return Found(says, (f"{self.prefix}{key}",))
-        one = next(iter(found.values()))
-        steps = tuple(dict.fromkeys(step for other in found.values() for step in other.steps))
+        one = next(iter(sources.values()))
+        steps = tuple(dict.fromkeys(step for other in sources.values() for step in other.steps))
         if says.log != one.says.log:
             steps = (*steps, f"{self.prefix}{key}")
-        made = Found(says, steps)
+        result = Found(says, steps)
         alone = all(_readers(self.context, edge) == 1 for edge in self.context.incoming[key].values())
-        return made if alone else made.fixed()
+        return result if alone else result.fixed()
 
     def _inside(self, key: str, layer: Subnetwork, port: str) -> Found | None:
         """What a network within this one gives at one of its ports."""

@@ -104,7 +104,7 @@ class Sigmoid(ActivationLayer):
     makes_probabilities = True
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
         return Probabilities("sigmoid")
 
@@ -187,7 +187,7 @@ class Hardsigmoid(ActivationLayer):
     makes_probabilities = True
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
         return Probabilities("sigmoid", removable=False)
 
@@ -282,7 +282,7 @@ class LogSigmoid(ActivationLayer):
     makes_probabilities = True
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
         return Probabilities("sigmoid", log=True)
 
@@ -376,7 +376,7 @@ class Softmax(_OverAxis):
     makes_probabilities = True
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
         return Probabilities("softmax", self.along(out))
 
@@ -392,7 +392,7 @@ class Softmin(_OverAxis):
     makes_probabilities = True
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
         return Probabilities("softmax", self.along(out), removable=False)
 
@@ -408,7 +408,7 @@ class LogSoftmax(_OverAxis):
     makes_probabilities = True
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
         return Probabilities("softmax", self.along(out), log=True)
 
@@ -427,6 +427,6 @@ class Softmax2d(ActivationLayer):
         return (Port("in", ("image",)),)
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
         return Probabilities("softmax", 1)

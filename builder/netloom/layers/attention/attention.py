@@ -40,10 +40,10 @@ def key_port(masked: bool) -> tuple[Port, ...]:
     return (Port("mask", ("vector",), "1 for real steps, 0 for padding, (N, T)"),) if masked else ()
 
 
-def check_mask(specs: Mapping[str, TensorSpec], looking: str, seen: str) -> None:
+def check_mask(specs: Mapping[str, TensorSpec], query_port: str, key_port: str) -> None:
     """Refuse a mask that does not fit the sequences at two ports."""
-    mask, steps = specs.get("mask"), specs[seen].size(1)
-    pairs = (None, specs[looking].size(1), steps)
+    mask, steps = specs.get("mask"), specs[key_port].size(1)
+    pairs = (None, specs[query_port].size(1), steps)
     if mask is not None and mask.shape not in ((None, steps), pairs):
         raise ValueError(
             f"the mask {mask} does not fit; give one number per step, (N, {steps}), or {TensorSpec(pairs)}"

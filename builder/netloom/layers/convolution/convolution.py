@@ -159,9 +159,11 @@ class _Transposed(_Filter):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         for axis, length in enumerate(self._lengths, 2):
-            whole = (specs["in"].size(axis) - 1) * self.stride + self.dilation * (length - 1) + 1 + self.output_padding
-            if whole <= 2 * self.padding:
-                raise ValueError(f"padding={self.padding} removes the whole length of {whole}; lower it")
+            output_length = (
+                (specs["in"].size(axis) - 1) * self.stride + self.dilation * (length - 1) + 1 + self.output_padding
+            )
+            if output_length <= 2 * self.padding:
+                raise ValueError(f"padding={self.padding} removes the whole length of {output_length}; lower it")
         return super().build(specs)
 
     def _options(self) -> dict[str, int | bool | str | tuple[int, ...]]:

@@ -69,10 +69,10 @@ class Function(Layer):
         smooth = ("neg", "exp", "expm1", "square", "sin", "cos", "atan", "sinh", "cosh", "asinh", "erf")
         stepped = ("abs", "sign", "floor", "ceil", "round")
         positive = ("log", "log1p", "log2", "log10", "sqrt", "rsqrt", "reciprocal")
-        given = {"in": SAMPLES["sequence"]}
+        inputs = {"in": SAMPLES["sequence"]}
         return [
-            *(Example({"function": name}, given) for name in (*smooth, *stepped)),
-            *(Example({"function": name, "least": 0.1}, given) for name in positive),
+            *(Example({"function": name}, inputs) for name in (*smooth, *stepped)),
+            *(Example({"function": name, "least": 0.1}, inputs) for name in positive),
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
@@ -82,14 +82,18 @@ class Function(Layer):
         return self.function
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        one = given.get("in")
-        if one is None or self.function != ("exp" if one.log else "log"):
+        probabilities = inputs.get("in")
+        if probabilities is None or self.function != ("exp" if probabilities.log else "log"):
             return None
         if self.least is None:
-            return replace(one, log=not one.log)
-        return replace(one, log=True, removable=False) if not one.log and self.least <= MARGIN else None
+            return replace(probabilities, log=not probabilities.log)
+        return (
+            replace(probabilities, log=True, removable=False)
+            if not probabilities.log and self.least <= MARGIN
+            else None
+        )
 
 
 class Power(Layer):
@@ -178,11 +182,11 @@ class Clamp(Layer):
         return " … ".join("" if limit is None else f"{limit:g}" for limit in (self.low, self.high))
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        one = given.get("in")
-        wide = (self.low is None or self.low <= MARGIN) and (self.high is None or self.high >= 1 - MARGIN)
-        return replace(one, removable=False) if one and not one.log and wide else None
+        probabilities = inputs.get("in")
+        is_wide = (self.low is None or self.low <= MARGIN) and (self.high is None or self.high >= 1 - MARGIN)
+        return replace(probabilities, removable=False) if probabilities and not probabilities.log and is_wide else None
 
 
 class Normalize(OneAxis, Layer):

@@ -128,10 +128,10 @@ class Unflatten(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if self.axis >= len(specs["in"].shape):
             raise ValueError(f"axis={self.axis} is not an axis of {specs['in']}; choose a smaller axis")
-        length, known = specs["in"].size(self.axis), 1
+        length, product = specs["in"].size(self.axis), 1
         for size in self.sizes:
-            known *= size if size > 0 else 1
-        if length % known or (-1 not in self.sizes and length != known):
+            product *= size if size > 0 else 1
+        if length % product or (-1 not in self.sizes and length != product):
             listed = " × ".join(map(str, self.sizes))
             raise ValueError(f"axis {self.axis} of {specs['in']} has the length {length}, not {listed}")
         return Call("nn.Unflatten", (self.axis, self.sizes))
@@ -140,6 +140,6 @@ class Unflatten(Layer):
         return f"axis {self.axis}: {' × '.join(map(str, self.sizes))}"
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return reshaped(given.get("in"), specs["in"].shape, out.shape)
+        return reshaped(inputs.get("in"), specs["in"].shape, out.shape)

@@ -21,6 +21,6 @@ class Identity(Layer):
         return Call("nn.Identity")
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return given.get("in")
+        return inputs.get("in")

@@ -63,8 +63,8 @@ class Split(OneAxis, Layer):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         axis = place(self.axis, specs["in"])
-        length, known = specs["in"].size(axis), sum(size for size in self.sizes if size > 0)
-        sizes = tuple(length - known if size == -1 else size for size in self.sizes)
+        length, total = specs["in"].size(axis), sum(size for size in self.sizes if size > 0)
+        sizes = tuple(length - total if size == -1 else size for size in self.sizes)
         if sum(sizes) != length or min(sizes) < 1:
             raise ValueError(
                 f"sizes={', '.join(map(str, self.sizes))} do not sum to the length {length} of axis {axis}; change "
@@ -143,23 +143,23 @@ class Slice(OneAxis, Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         axis = place(self.axis, specs["in"])
         length = specs["in"].size(axis)
-        taken = range(length)[self.start : self.end : self.step]
-        if not taken:
+        positions = range(length)[self.start : self.end : self.step]
+        if not positions:
             end = length if self.end is None else self.end
             raise ValueError(
                 f"the slice from {self.start} to {end} of axis {axis}, which has the length {length}, is empty; "
                 "choose an end after the start"
             )
-        return Call("Slice", (axis, taken[0], taken[-1] + 1), {"step": self.step} if self.step > 1 else {})
+        return Call("Slice", (axis, positions[0], positions[-1] + 1), {"step": self.step} if self.step > 1 else {})
 
     def brief(self) -> str:
         step = f":{self.step}" if self.step > 1 else ""
         return f"{self.start}:{'' if self.end is None else self.end}{step}, axis {self.axis}"
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return without(given.get("in"), place(self.axis, specs["in"]), keep=True)
+        return without(inputs.get("in"), place(self.axis, specs["in"]), keep=True)
 
 
 class Select(OneAxis, Layer):
@@ -191,9 +191,9 @@ class Select(OneAxis, Layer):
         return f"{self.index}, axis {self.axis}"
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return without(given.get("in"), place(self.axis, specs["in"]), keep=self.keep)
+        return without(inputs.get("in"), place(self.axis, specs["in"]), keep=self.keep)
 
 
 class IndexSelect(OneAxis, Layer):
@@ -222,8 +222,8 @@ class IndexSelect(OneAxis, Layer):
         return Call("IndexSelect", (axis, tuple(_place_in(index, length, specs["in"], axis) for index in self.indices)))
 
     def brief(self) -> str:
-        shown = ", ".join(map(str, self.indices[:4])) + (" …" if len(self.indices) > 4 else "")
-        return f"{shown}, axis {self.axis}"
+        indices = ", ".join(map(str, self.indices[:4])) + (" …" if len(self.indices) > 4 else "")
+        return f"{indices}, axis {self.axis}"
 
 
 class Gather(OneAxis, Layer):
@@ -277,13 +277,13 @@ class GatherElements(OneAxis, Layer):
         return Port("in"), Port("indices", doc="Indices from 0, integers with the same number of axes as the tensor")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        given, indices = specs["in"], specs["indices"]
-        axis = place(self.axis, given)
+        values, indices = specs["in"], specs["indices"]
+        axis = place(self.axis, values)
         _whole(indices)
-        rest = {(len(one.shape), one.shape[:axis], one.shape[axis + 1 :]) for one in (given, indices)}
-        if len(rest) > 1:
+        other_axes = {(len(one.shape), one.shape[:axis], one.shape[axis + 1 :]) for one in (values, indices)}
+        if len(other_axes) > 1:
             raise ValueError(
-                f"{listed((given, indices))} must be equal in all axes except axis {axis}; to gather whole slices, "
+                f"{listed((values, indices))} must be equal in all axes except axis {axis}; to gather whole slices, "
                 "use Gather"
             )
         return Call("GatherElements", (axis,))
@@ -319,11 +319,11 @@ class Scatter(OneAxis, Layer):
         return Port("in"), Port("indices", doc="Indices from 0, an integer for each value")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        given, indices = specs["in"], specs["indices"]
+        values, indices = specs["in"], specs["indices"]
         _whole(indices)
-        if given.shape != indices.shape:
-            raise ValueError(f"{listed((given, indices))} must have the same shape, as each value needs an index")
-        return Call("Scatter", (place(self.axis, given), self.length))
+        if values.shape != indices.shape:
+            raise ValueError(f"{listed((values, indices))} must have the same shape, as each value needs an index")
+        return Call("Scatter", (place(self.axis, values), self.length))
 
     def brief(self) -> str:
         return f"axis {self.axis}, to {self.length}"

@@ -73,8 +73,8 @@ class Concat(_Merge):
         rank = len(shapes[0].shape)
         if self.axis >= rank:
             raise ValueError(f"axis={self.axis} is not an axis of {shapes[0]}")
-        rest = {(spec.shape[: self.axis], spec.shape[self.axis + 1 :]) for spec in shapes}
-        if len({len(spec.shape) for spec in shapes}) > 1 or len(rest) > 1:
+        other_axes = {(spec.shape[: self.axis], spec.shape[self.axis + 1 :]) for spec in shapes}
+        if len({len(spec.shape) for spec in shapes}) > 1 or len(other_axes) > 1:
             raise ValueError(
                 f"{listed(shapes)} must be equal in all axes except axis {self.axis}, along which they are concatenated"
             )
@@ -84,10 +84,14 @@ class Concat(_Merge):
         return f"axis {self.axis}"
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        found = [given.get(port.name) for port in self.inputs()]
-        return found[0] if len(set(found)) == 1 and found[0] and found[0].family == "sigmoid" else None
+        probabilities = [inputs.get(port.name) for port in self.inputs()]
+        return (
+            probabilities[0]
+            if len(set(probabilities)) == 1 and probabilities[0] and probabilities[0].family == "sigmoid"
+            else None
+        )
 
 
 class Stack(_Any):
@@ -143,9 +147,9 @@ class Average(_Any):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.mean.html"
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return averaged([given.get(port.name) for port in self.inputs()])
+        return averaged([inputs.get(port.name) for port in self.inputs()])
 
 
 class _Pair(Layer):
@@ -196,8 +200,8 @@ class Blend(_Pair):
 
     @classmethod
     def examples(cls) -> list[Example]:
-        whole = dict.fromkeys(("a", "b", "gate"), SAMPLES["sequence"])
-        return [Example(inputs=whole), Example(inputs=whole | {"gate": TensorSpec((None, 8, 1))})]
+        inputs = dict.fromkeys(("a", "b", "gate"), SAMPLES["sequence"])
+        return [Example(inputs=inputs), Example(inputs=inputs | {"gate": TensorSpec((None, 8, 1))})]
 
     def inputs(self) -> tuple[Port, ...]:
         return Port("a"), Port("b"), Port("gate", doc="Weights: 1 returns a, 0 returns b")

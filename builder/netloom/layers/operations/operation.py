@@ -39,13 +39,13 @@ def place(axis: int, spec: TensorSpec, name: str = "axis") -> int:
         ValueError: the tensor has no such axis.
     """
     rank = len(spec.shape)
-    found = axis if axis > 0 else rank + axis
+    position = axis if axis > 0 else rank + axis
     if rank == 1:
         raise ValueError(f"{spec} has no axis after N; a tensor of two or more axes is needed")
-    if not 1 <= found < rank:
+    if not 1 <= position < rank:
         choice = f"choose 1 to {rank - 1}, or -1 for the last" if rank > 2 else "choose 1, its only axis"
         raise ValueError(f"{name}={axis} is not an axis of {spec}; {choice}")
-    return found
+    return position
 
 
 def places(axes: Sequence[int], spec: TensorSpec) -> tuple[int, ...]:
@@ -54,10 +54,10 @@ def places(axes: Sequence[int], spec: TensorSpec) -> tuple[int, ...]:
     Raises:
         ValueError: the tensor has no such axis, or one is named twice.
     """
-    found = sorted(place(axis, spec, "an axis") for axis in axes)
-    if len(set(found)) < len(found):
+    positions = sorted(place(axis, spec, "an axis") for axis in axes)
+    if len(set(positions)) < len(positions):
         raise ValueError(f"the axes {', '.join(map(str, axes))} repeat an axis of {spec}; name each axis once")
-    return tuple(found)
+    return tuple(positions)
 
 
 def floats(specs: Mapping[str, TensorSpec]) -> None:

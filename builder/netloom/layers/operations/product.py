@@ -83,14 +83,14 @@ def _equation(text: str) -> str:
         raise ValueError(
             "an equation needs one to four groups of letters, an arrow and one more group, such as nij,njk->nik"
         )
-    left, _, result = text.partition("->")
-    terms = left.split(",")
+    operands, _, result = text.partition("->")
+    terms = operands.split(",")
     batch = result[0]
     if any(term[0] != batch or batch in term[1:] for term in (*terms, result)):
         raise ValueError("the first letter is the batch axis: every group must begin with it and must not repeat it")
     if len(set(result)) < len(result):
         raise ValueError("the group after the arrow must not repeat a letter")
-    missing = sorted(set(result) - set(left))
+    missing = sorted(set(result) - set(operands))
     if missing:
         raise ValueError(f"the letter {missing[0]} after the arrow does not occur in a group before it")
     return text
@@ -236,8 +236,8 @@ class DistanceMatrix(Layer):
 
     @classmethod
     def examples(cls) -> list[Example]:
-        given = {"a": TensorSpec((None, 4, 6)), "b": TensorSpec((None, 3, 6))}
-        return [Example({}, given), Example({"squared": True}, given)]
+        inputs = {"a": TensorSpec((None, 4, 6)), "b": TensorSpec((None, 3, 6))}
+        return [Example({}, inputs), Example({"squared": True}, inputs)]
 
     def inputs(self) -> tuple[Port, ...]:
         return Port("a", ("sequence",), "(N, A, D)"), Port("b", ("sequence",), "(N, B, D)")

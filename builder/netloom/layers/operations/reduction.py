@@ -163,10 +163,10 @@ class _Masked(Layer):
         return Port("in", doc="(N, T, …)"), Port("mask", doc="(N, T), nonzero for the steps to include")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        given, mask = specs["in"], specs["mask"]
-        floats({"in": given})
-        if len(mask.shape) != 2 or given.shape[:2] != mask.shape:
-            raise ValueError(f"the mask of {given} must be {TensorSpec(given.shape[:2])}, received {mask}")
+        values, mask = specs["in"], specs["mask"]
+        floats({"in": values})
+        if len(mask.shape) != 2 or values.shape[:2] != mask.shape:
+            raise ValueError(f"the mask of {values} must be {TensorSpec(values.shape[:2])}, received {mask}")
         return Call(type(self).__name__)
 
 

@@ -33,9 +33,9 @@ class Flatten(Layer):
         return Call("nn.Flatten")
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return reshaped(given.get("in"), specs["in"].shape, out.shape)
+        return reshaped(inputs.get("in"), specs["in"].shape, out.shape)
 
 
 class Reshape(Layer):
@@ -71,9 +71,9 @@ class Reshape(Layer):
         return "N, " + ", ".join(str(size) for size in self.shape)
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return reshaped(given.get("in"), specs["in"].shape, out.shape)
+        return reshaped(inputs.get("in"), specs["in"].shape, out.shape)
 
 
 class Permute(Layer):
@@ -110,9 +110,9 @@ class Permute(Layer):
         return "N, " + ", ".join(str(axis) for axis in self.order)
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return permuted(given.get("in"), self.order)
+        return permuted(inputs.get("in"), self.order)
 
 
 class Transpose(Layer):
@@ -137,23 +137,23 @@ class Transpose(Layer):
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        one, other = place(self.axis, specs["in"]), place(self.other, specs["in"], "other")
-        if one == other:
+        first, second = place(self.axis, specs["in"]), place(self.other, specs["in"], "other")
+        if first == second:
             raise ValueError(
                 f"axis={self.axis} and other={self.other} are the same axis of {specs['in']}; choose two different axes"
             )
-        return Call("Transpose", (one, other))
+        return Call("Transpose", (first, second))
 
     def brief(self) -> str:
         return f"{self.axis} ↔ {self.other}"
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
         order = list(range(len(out.shape)))
-        one, other = place(self.axis, specs["in"]), place(self.other, specs["in"], "other")
-        order[one], order[other] = other, one
-        return permuted(given.get("in"), order[1:])
+        first, second = place(self.axis, specs["in"]), place(self.other, specs["in"], "other")
+        order[first], order[second] = second, first
+        return permuted(inputs.get("in"), order[1:])
 
 
 class FlattenAxes(Layer):
@@ -186,9 +186,9 @@ class FlattenAxes(Layer):
         return f"{self.first} … {self.last}"
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return reshaped(given.get("in"), specs["in"].shape, out.shape)
+        return reshaped(inputs.get("in"), specs["in"].shape, out.shape)
 
 
 class Squeeze(OneAxis, Layer):
@@ -217,9 +217,9 @@ class Squeeze(OneAxis, Layer):
         return Call("Squeeze", (axis,))
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return reshaped(given.get("in"), specs["in"].shape, out.shape)
+        return reshaped(inputs.get("in"), specs["in"].shape, out.shape)
 
 
 class Unsqueeze(OneAxis, Layer):
@@ -247,9 +247,9 @@ class Unsqueeze(OneAxis, Layer):
         return Call("Unsqueeze", (place(self.axis, TensorSpec((*specs["in"].shape, 1))),))
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return reshaped(given.get("in"), specs["in"].shape, out.shape)
+        return reshaped(inputs.get("in"), specs["in"].shape, out.shape)
 
 
 class _Reduction(Layer):
@@ -278,9 +278,9 @@ class Mean(_Reduction):
     url = "https://docs.pytorch.org/docs/stable/generated/torch.mean.html"
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        return averaged([without(given.get("in"), self.axis, keep=self.keep)])
+        return averaged([without(inputs.get("in"), self.axis, keep=self.keep)])
 
 
 class Max(_Reduction):

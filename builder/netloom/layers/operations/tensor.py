@@ -101,26 +101,26 @@ class MaskFill(Layer):
 
     @classmethod
     def examples(cls) -> list[Example]:
-        given = {"in": SAMPLES["sequence"], "mask": TensorSpec((None, 8), "int")}
-        full = {"in": SAMPLES["sequence"], "mask": TensorSpec((None, 1, 16), "int")}
+        per_step = {"in": SAMPLES["sequence"], "mask": TensorSpec((None, 8), "int")}
+        per_feature = {"in": SAMPLES["sequence"], "mask": TensorSpec((None, 1, 16), "int")}
         return [
-            Example({"value": 0.0}, given, high=2),
-            Example({"value": -5.0, "where": "mask is not 0"}, full, high=2),
+            Example({"value": 0.0}, per_step, high=2),
+            Example({"value": -5.0, "where": "mask is not 0"}, per_feature, high=2),
         ]
 
     def inputs(self) -> tuple[Port, ...]:
         return Port("in"), Port("mask", doc="The same axes as the tensor, or only its leading ones")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        given, mask = specs["in"], specs["mask"]
-        missing = len(given.shape) - len(mask.shape)
+        values, mask = specs["in"], specs["mask"]
+        missing = len(values.shape) - len(mask.shape)
         sizes = (*mask.shape, *(1,) * missing)
-        if missing < 0 or any(size not in (1, length) for size, length in zip(sizes, given.shape, strict=True)):
+        if missing < 0 or any(size not in (1, length) for size, length in zip(sizes, values.shape, strict=True)):
             raise ValueError(
-                f"the mask {mask} does not fit {given}; its axes must match the leading axes of the tensor or have "
+                f"the mask {mask} does not fit {values}; its axes must match the leading axes of the tensor or have "
                 "the length 1"
             )
-        if given.dtype == "int" and not self.value.is_integer():
+        if values.dtype == "int" and not self.value.is_integer():
             raise ValueError(
                 f"value={self.value:g} is not an integer, but the input holds integers; use an integer value"
             )
@@ -294,9 +294,9 @@ class Constant(Layer):
 
     @model_validator(mode="after")
     def _filled(self) -> Constant:
-        count, wanted = self.values.count(",") + 1, prod(self.shape)
-        if count not in (1, wanted):
-            raise FieldValueError("values", f"must have one number, or {wanted} for this shape", count)
+        count, size = self.values.count(",") + 1, prod(self.shape)
+        if count not in (1, size):
+            raise FieldValueError("values", f"must have one number, or {size} for this shape", count)
         return self
 
     @classmethod
@@ -366,8 +366,8 @@ class ConcatenateToken(Layer):
 
     @classmethod
     def examples(cls) -> list[Example]:
-        given = {"in": SAMPLES["sequence"]}
-        return [Example({}, given), Example({"count": 3, "position": "back"}, given)]
+        inputs = {"in": SAMPLES["sequence"]}
+        return [Example({}, inputs), Example({"count": 3, "position": "back"}, inputs)]
 
     def inputs(self) -> tuple[Port, ...]:
         return (Port("in", ("sequence",), "(N, T, D)"),)

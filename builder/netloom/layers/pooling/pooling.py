@@ -208,13 +208,15 @@ class _Unpooling(_Padded):
             )
         stride = self.stride or self.kernel_size
         lengths = [specs["in"].size(axis) for axis in range(2, len(specs["in"].shape))]
-        fitting = tuple((length - 1) * stride - 2 * self.padding + self.kernel_size for length in lengths)
-        if self.padding * 2 > self.kernel_size or min(fitting) < 1:
-            raise ValueError(f"padding={self.padding} gives an output of the size {fitting}; lower it")
-        for asked, length in zip(self.size, fitting, strict=bool(self.size)):
-            if abs(asked - length) >= stride:
-                raise ValueError(f"size={self.size} must differ from {fitting} by less than {stride} along each axis")
-        return Call("MaxUnpool", (self.size or fitting,))
+        output_size = tuple((length - 1) * stride - 2 * self.padding + self.kernel_size for length in lengths)
+        if self.padding * 2 > self.kernel_size or min(output_size) < 1:
+            raise ValueError(f"padding={self.padding} gives an output of the size {output_size}; lower it")
+        for size, length in zip(self.size, output_size, strict=bool(self.size)):
+            if abs(size - length) >= stride:
+                raise ValueError(
+                    f"size={self.size} must differ from {output_size} by less than {stride} along each axis"
+                )
+        return Call("MaxUnpool", (self.size or output_size,))
 
 
 class MaxUnpool1d(_Unpooling):

@@ -117,10 +117,10 @@ class GlobalAvgPool(_Global):
     url = "https://arxiv.org/abs/1312.4400"
 
     def probabilities(
-        self, given: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
+        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        one = given.get("in")
-        return averaged([one]) if one is not None and one.axis in (0, 1) else None
+        probabilities = inputs.get("in")
+        return averaged([probabilities]) if probabilities is not None and probabilities.axis in (0, 1) else None
 
 
 class GlobalMaxPool(_Global):

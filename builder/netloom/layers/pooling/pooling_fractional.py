@@ -36,13 +36,13 @@ class _Fractional(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         lengths = tuple(specs["in"].size(axis) for axis in range(2, len(specs["in"].shape)))
         size = self.size or tuple(int(length * self.ratio) for length in lengths)
-        for length, left in zip(lengths, size, strict=True):
-            if left < 1:
+        for length, output_length in zip(lengths, size, strict=True):
+            if output_length < 1:
                 raise ValueError(f"a ratio of {self.ratio:g} of a length of {length} is less than 1; raise it")
-            if left + self.kernel_size - 1 > length:
+            if output_length + self.kernel_size - 1 > length:
                 raise ValueError(
-                    f"{left} windows of kernel_size={self.kernel_size} need a length of "
-                    f"{left + self.kernel_size - 1}, received {length}; lower kernel_size or the output size"
+                    f"{output_length} windows of kernel_size={self.kernel_size} need a length of "
+                    f"{output_length + self.kernel_size - 1}, received {length}; lower kernel_size or the output size"
                 )
         return Call("FractionalMaxPool", (self.kernel_size, size))
 

@@ -23,30 +23,30 @@ class Adversarial(Rule):
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         if not task(context.project.training.objective).alternating:
             return
-        found = {name: self._uses(context, name) for name in NETWORKS}
-        missing = [name for name, uses in found.items() if len(uses) != 1]
+        uses_by_name = {name: self._uses(context, name) for name in NETWORKS}
+        missing = [name for name, uses in uses_by_name.items() if len(uses) != 1]
         for name in missing:
-            yield self._missing(context, name, len(found[name]))
+            yield self._missing(context, name, len(uses_by_name[name]))
         if not missing:
-            yield from self._wired(context, *(found[name][0] for name in NETWORKS))
+            yield from self._wired(context, *(uses_by_name[name][0] for name in NETWORKS))
 
     def _uses(self, context: Context, name: str) -> list[str]:
         nodes = context.of_type(Subnetwork)
         return [key for key in nodes if context.network.nodes[key].params.get("network") == name]
 
     def _missing(self, context: Context, name: str, count: int) -> Issue:
-        what = "an image from noise" if name == "generator" else "one score (logit) from an image"
-        known = name in context.project.networks
-        mend = (
+        task = "an image from noise" if name == "generator" else "one score (logit) from an image"
+        exists = name in context.project.networks
+        advice = (
             f"add the network {name} to this one"
-            if known
+            if exists
             else (f"create a network named {name} and add it to this one")
         )
-        said = f"this network has {count}" if count else "this network has none"
+        received = f"this network has {count}" if count else "this network has none"
         return context.issue(
             "gan_networks",
-            f"A GAN needs exactly one network named {name}, which returns {what}; {said}. To fix this, "
-            f"{mend if not count else 'remove the others'}.",
+            f"A GAN needs exactly one network named {name}, which returns {task}; {received}. To fix this, "
+            f"{advice if not count else 'remove the others'}.",
         )
 
     def _wired(self, context: Context, generator: str, discriminator: str) -> Iterator[Issue]:
@@ -81,16 +81,18 @@ class Adversarial(Rule):
         return edges[0].source_node if len(edges) == 1 else ""
 
     def _shapes(self, context: Context, picture: str, score: str) -> Iterator[Issue]:
-        given, logit = context.answer(picture), context.answer(score)
+        spec, logit = context.answer(picture), context.answer(score)
         if logit is not None and logit.shape != (None, 1):
             message = (
                 f"receives {logit}, but the discriminator needs one score per image; end it with a Linear with 1 unit"
             )
             yield context.issue("width", f"{context.label(score)} {message}.", score, port="in")
         fields = [field for field in context.schema.inputs if field.is_image] if context.schema else []
-        if given is None or not fields:
+        if spec is None or not fields:
             return
-        wanted = TensorSpec((None, *fields[0].shape))
-        if given.shape != wanted.shape:
-            message = f"receives {given}, but the images of the data ({fields[0].name}) are {wanted}; change the end of"
+        expected = TensorSpec((None, *fields[0].shape))
+        if spec.shape != expected.shape:
+            message = (
+                f"receives {spec}, but the images of the data ({fields[0].name}) are {expected}; change the end of"
+            )
             yield context.issue("width", f"{context.label(picture)} {message} the generator.", picture, port="in")

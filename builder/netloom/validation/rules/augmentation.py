@@ -24,7 +24,7 @@ class Augmenting(Rule):
             return
         layers = [context.layers[key] for key in context.of_type(Input)]
         read = [layer.field for layer in layers if isinstance(layer, Input) and layer.field]
-        for place, one in enumerate(declared):
+        for position, one in enumerate(declared):
             try:
                 if context.schema is None:
                     parsed(one)
@@ -33,8 +33,8 @@ class Augmenting(Rule):
             except DataError as error:
                 problem = str(error)
             if problem:
-                others = [other.model_dump(mode="json") for number, other in enumerate(declared) if number != place]
-                known = augmentations().get(one.kind)
-                title = f"Remove {known.title.lower()}" if known else "Remove it"
+                others = [other.model_dump(mode="json") for number, other in enumerate(declared) if number != position]
+                declaration = augmentations().get(one.kind)
+                title = f"Remove {declaration.title.lower()}" if declaration else "Remove it"
                 edit = {"kind": "project", "training": {"augment": others}}
                 yield context.issue("augment", problem, fix=Fix(title, edit))

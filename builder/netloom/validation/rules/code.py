@@ -24,12 +24,12 @@ class OwnCode(Rule):
 
     def _names(self, context: Context) -> Iterator[Issue]:
         """Two different pieces of code do not define one name, and none has a name of Netloom's own modules."""
-        mine = {key: layer for key, layer in context.layers.items() if isinstance(layer, Code)}
-        if not mine:
+        code_layers = {key: layer for key, layer in context.layers.items() if isinstance(layer, Code)}
+        if not code_layers:
             return
         import netloom.nn
 
-        known: dict[str, set[str]] = {}
+        sources_by_name: dict[str, set[str]] = {}
         for network in context.project.networks.values():
             for node in network.nodes.values():
                 if node.type != Code.__name__:
@@ -40,11 +40,11 @@ class OwnCode(Rule):
                     continue  # its own issue says why
                 if isinstance(layer, Code):
                     for name in layer.names():
-                        known.setdefault(name, set()).add(layer.source)
-        for key, layer in mine.items():
+                        sources_by_name.setdefault(name, set()).add(layer.source)
+        for key, layer in code_layers.items():
             for name in sorted(layer.names()):
                 label = context.label(key)
-                if len(known[name]) > 1:
+                if len(sources_by_name[name]) > 1:
                     message = (
                         f"{label} defines {name}, but another Python code layer defines it "
                         "differently; rename one of them."

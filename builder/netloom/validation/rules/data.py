@@ -38,12 +38,14 @@ class Fields(Rule):
     def _message(self, context: Context, key: str, layer: Input, field: Any) -> str:
         names = ", ".join(field.name for field in context.schema.inputs) if context.schema else ""
         if field is None or layer.field != field.name:
-            said = f"the field {layer.field!r}, which the data does not have" if layer.field else "no field of the data"
-            return f"{context.label(key)} reads {said}; choose one of the fields of the data: {names}."
-        declared, there = f"{layer.kind} {layer.spec()}", f"{field.kind} {_shape(field)}"
+            choice = (
+                f"the field {layer.field!r}, which the data does not have" if layer.field else "no field of the data"
+            )
+            return f"{context.label(key)} reads {choice}; choose one of the fields of the data: {names}."
+        declared, expected = f"{layer.kind} {layer.spec()}", f"{field.kind} {_shape(field)}"
         if layer.vocabulary != field.vocabulary:
-            declared, there = declared + _tokens(layer.vocabulary), there + _tokens(field.vocabulary)
-        return f"{context.label(key)} is declared as {declared}, but the field {field.name} of the data is {there}."
+            declared, expected = declared + _tokens(layer.vocabulary), expected + _tokens(field.vocabulary)
+        return f"{context.label(key)} is declared as {declared}, but the field {field.name} of the data is {expected}."
 
 
 def _tokens(vocabulary: int | None) -> str:

@@ -24,17 +24,19 @@ class KnownNetwork(Rule):
             label, networks = context.label(key), context.project.networks
             if layer.network not in networks:
                 others = ", ".join(name for name in networks if name not in (context.name, context.project.main))
-                said = f"the network {layer.network!r}, which is not in this project" if layer.network else "no network"
-                message = f"{label} refers to {said}; choose one of: {others or 'none yet'}."
+                reference = (
+                    f"the network {layer.network!r}, which is not in this project" if layer.network else "no network"
+                )
+                message = f"{label} refers to {reference}; choose one of: {others or 'none yet'}."
                 yield context.issue("unknown_network", message, key)
                 continue
-            known = networks[layer.network].parameters
+            parameters = networks[layer.network].parameters
             for name in layer.values:
-                if name not in known:
-                    has = ", ".join(known) or "none"
-                    message = f"{label} sets {name!r}, but the parameters of {layer.network} are: {has}."
-                    rest = {other: value for other, value in layer.values.items() if other != name}
-                    fix = fixes.set_params(context.name, key, {"values": rest}, f"Remove {name}")
+                if name not in parameters:
+                    names = ", ".join(parameters) or "none"
+                    message = f"{label} sets {name!r}, but the parameters of {layer.network} are: {names}."
+                    remaining = {other: value for other, value in layer.values.items() if other != name}
+                    fix = fixes.set_params(context.name, key, {"values": remaining}, f"Remove {name}")
                     yield context.issue("unknown_value", message, key, fix=fix)
 
 
@@ -71,8 +73,8 @@ class Inside(Rule):
             if not isinstance(layer, Subnetwork) or context.measured[key].outputs or context.measured[key].refusal:
                 continue
             if layer.looks.outputs:
-                given = " and ".join(map(str, context.specs(key).values()))
-                fact = f"the network {inner.name} cannot process {given}; open it to see the error"
+                shapes = " and ".join(map(str, context.specs(key).values()))
+                fact = f"the network {inner.name} cannot process {shapes}; open it to see the error"
             else:
                 fact = f"the network {inner.name} has no Output; open it and add one"
             yield context.issue("inside", f"{context.label(key)}: {fact}.", key)
@@ -86,24 +88,24 @@ class Sharing(Rule):
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         nodes = context.network.nodes
         for key, node in nodes.items():
-            other = node.shares
-            if other is None:
+            source = node.shares
+            if source is None:
                 continue
             label = context.label(key)
             edit = {"kind": "update", "node": key, "shares": None, "network": context.name}
             fix = Fix("Stop sharing weights", edit)
-            if other not in nodes or other == key:
-                message = f"{label} shares the weights of {other}, which is not another layer of this network."
-            elif nodes[other].shares is not None:
+            if source not in nodes or source == key:
+                message = f"{label} shares the weights of {source}, which is not another layer of this network."
+            elif nodes[source].shares is not None:
                 message = (
-                    f"{label} shares the weights of {context.label(other)}, which itself shares the "
+                    f"{label} shares the weights of {context.label(source)}, which itself shares the "
                     "weights of another layer."
                 )
-            elif key not in context.measured or other not in context.measured or context.tied(key):
+            elif key not in context.measured or source not in context.measured or context.tied(key):
                 continue
             else:
                 message = (
-                    f"{label} and {context.label(other)} cannot share weights, because the names or "
+                    f"{label} and {context.label(source)} cannot share weights, because the names or "
                     "shapes of their weights differ."
                 )
             yield context.issue("sharing", message, key, fix=fix)

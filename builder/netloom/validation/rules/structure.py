@@ -114,13 +114,11 @@ class OutputNames(Rule):
     stage = Stage.STRUCTURE
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
-        seen: dict[str, str] = {}
+        nodes_by_name: dict[str, str] = {}
         for key in context.of_type(Output):
             layer = context.layers[key]
-            if isinstance(layer, Output) and seen.setdefault(layer.name, key) != key:
-                message = (
-                    f"{context.label(key)} and {context.label(seen[layer.name])} have the same name {layer.name!r}."
-                )
+            if isinstance(layer, Output) and nodes_by_name.setdefault(layer.name, key) != key:
+                message = f"{context.label(key)} and {context.label(nodes_by_name[layer.name])} have the same name {layer.name!r}."
                 fix = fixes.set_params(context.name, key, {"name": key}, f"Rename to {key}")
                 yield context.issue("duplicate_output", message, key, fix=fix)
 

@@ -29,8 +29,8 @@ class KnownTask(Rule):
         name, schema = context.project.training.objective, context.schema
         task = tasks().get(name)
         if task is None:
-            known = ", ".join(tasks())
-            yield context.issue("objective", f"There is no objective {name[:60]!r}; choose one of {known}.")
+            names = ", ".join(tasks())
+            yield context.issue("objective", f"There is no objective {name[:60]!r}; choose one of {names}.")
             return
         if schema is None or task.target in (None, schema.target.kind):
             return
@@ -95,9 +95,9 @@ class Outputs(Rule):
             if len(expected) > len(outputs) or task.joins_outputs:
                 return
         specs = [context.answer(output) for output in outputs[: len(expected)]]
-        for output, spec, one in zip(outputs, specs, expected, strict=False):
+        for output, spec, expected_output in zip(outputs, specs, expected, strict=False):
             if spec is not None:
-                yield from self._shape(context, output, spec, one)
+                yield from self._shape(context, output, spec, expected_output)
         shapes = {spec.shape for spec in specs if spec}
         if task.equal_widths and None not in specs and len(shapes) > 1:
             message = f"Both embeddings of a pair must have the same length; they are {specs[0]} and {specs[1]}."
@@ -108,21 +108,21 @@ class Outputs(Rule):
         fix = None
         if len(outputs) == len(expected) - 1 and (shape := expected[-1].shape) is not None and len(shape) == 1:
             fix = self._added(context, outputs[0], expected[-1].name, shape[0])
-        where = outputs[len(expected)] if len(outputs) > len(expected) else outputs[-1]
-        return context.issue("outputs", f"{message}; this network has {len(outputs)}.", where, fix=fix)
+        node = outputs[len(expected)] if len(outputs) > len(expected) else outputs[-1]
+        return context.issue("outputs", f"{message}; this network has {len(outputs)}.", node, fix=fix)
 
-    def _shape(self, context: Context, output: str, spec: TensorSpec, one: ExpectedOutput) -> Iterator[Issue]:
-        if one.shape is None:
+    def _shape(self, context: Context, output: str, spec: TensorSpec, expected: ExpectedOutput) -> Iterator[Issue]:
+        if expected.shape is None:
             if len(spec.shape) == 2:
                 return
-            wanted = TensorSpec((None, spec.size(1)))
+            expected_spec = TensorSpec((None, spec.size(1)))
             message = f"{context.label(output)} receives {spec}, but an embedding must be a vector for each example."
         else:
-            wanted = TensorSpec((None, *one.shape))
-            if spec.shape == wanted.shape:
+            expected_spec = TensorSpec((None, *expected.shape))
+            if spec.shape == expected_spec.shape:
                 return
-            message = f"{context.label(output)} receives {spec}, but {one.demand} {wanted}."
-        yield context.issue("width", message, output, port="in", fix=self._fix(context, output, spec, wanted))
+            message = f"{context.label(output)} receives {spec}, but {expected.demand} {expected_spec}."
+        yield context.issue("width", message, output, port="in", fix=self._fix(context, output, spec, expected_spec))
 
     def _added(self, context: Context, output: str, name: str, width: int) -> Fix | None:
         """A Linear and an Output, which read what the last Linear of another Output reads."""
@@ -154,17 +154,17 @@ class Outputs(Rule):
             f"Add the output {name}", {"kind": "batch", "edits": [{**edit, "network": context.name} for edit in edits]}
         )
 
-    def _fix(self, context: Context, output: str, spec: TensorSpec, wanted: TensorSpec) -> Fix | None:
-        edge, width = context.incoming[output]["in"], wanted.size(-1)
-        if prod(length or 0 for length in spec.shape[1:]) == prod(length or 1 for length in wanted.shape[1:]):
-            return fixes.insert(context.name, context.network, edge, "Reshape", {"shape": list(wanted.shape[1:])})
-        if len(spec.shape) > len(wanted.shape) and len(wanted.shape) == 2:
+    def _fix(self, context: Context, output: str, spec: TensorSpec, expected: TensorSpec) -> Fix | None:
+        edge, width = context.incoming[output]["in"], expected.size(-1)
+        if prod(length or 0 for length in spec.shape[1:]) == prod(length or 1 for length in expected.shape[1:]):
+            return fixes.insert(context.name, context.network, edge, "Reshape", {"shape": list(expected.shape[1:])})
+        if len(spec.shape) > len(expected.shape) and len(expected.shape) == 2:
             layer = "GlobalAvgPool" if spec.is_image else "Flatten"
             return fixes.insert(context.name, context.network, edge, layer, {})
-        if len(wanted.shape) == 4 and spec.shape[2:] == wanted.shape[2:]:
-            params = {"filters": wanted.size(1), "kernel_size": 1, "padding": 0}
+        if len(expected.shape) == 4 and spec.shape[2:] == expected.shape[2:]:
+            params = {"filters": expected.size(1), "kernel_size": 1, "padding": 0}
             return fixes.insert(context.name, context.network, edge, "Conv2d", params)
-        if spec.shape[:-1] != wanted.shape[:-1]:
+        if spec.shape[:-1] != expected.shape[:-1]:
             return None
         linear = self._last_linear(context, output)
         if linear:
