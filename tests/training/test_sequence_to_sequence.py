@@ -294,4 +294,4 @@ def test_a_wrong_target_or_width_is_an_issue() -> None:
     wanting = chain(("Input", {"kind": "vector", "shape": [2]}), ("Linear", {"units": 2}),
                     data=DataChoice(dataset="moons"), training=Training(objective="seq2seq"))  # fmt: skip
     messages = [issue.message for issue in validate(wanting, prepare(DataChoice(dataset="moons")).schema)]
-    assert any("needs a text as the answer to predict, but the data has classes" in said for said in messages)
+    assert any("learns to predict a text as the answer, but the data has classes" in said for said in messages)

@@ -37,7 +37,7 @@ def test_what_fits_has_no_issue(document: Project, found: Schema) -> None:
         (net(1, "binary_classification"), schema(TEN), "two classes, but the target digit of the data has 10"),
         (net(2, "binary_classification"), schema(TWO), "one logit for the two classes of the data needs"),
         (net(2, "multi_label"), schema(LABELS), "the 3 labels of the data need"),
-        (net(3, "multi_label"), schema(TEN), "needs labels, any number of which apply to predict"),
+        (net(3, "multi_label"), schema(TEN), "learns to predict labels, any number of which apply"),
         (net(3, "classification"), schema(LABELS), "but the data has labels"),
         (heads(3), schema(BOTH), "need one Output each, in this order; this network has 1"),
         (heads(3, 2), schema(BOTH), "the target area of the data needs"),
@@ -45,7 +45,7 @@ def test_what_fits_has_no_issue(document: Project, found: Schema) -> None:
         (heads(3, 1, outputs={"area": Head(objective="classification")}), schema(BOTH), "supports regression, but"),
         (heads(3, 1, outputs={"shape": Head(objective="binary_classification")}), schema(BOTH), "target shape has 3"),
         (heads(16, 8, objective="siamese"), schema(TWO), "the same length"),
-        (heads(16, 16, objective="siamese"), schema(TWO), "Choose data with pairs"),
+        (heads(16, 16, objective="siamese"), schema(TWO), "Choose data with two such inputs"),
         (heads(16, objective="siamese"), schema(TWO), "two Outputs"),
         (heads(4, 4, objective="siamese"), schema(TEN), "similar and dissimilar pairs"),
         (heads(16, 8, objective="contrastive"), schema(TWO), "one Output"),
@@ -74,7 +74,7 @@ def test_one_click_gives_each_output_its_width() -> None:
 
 def test_several_outputs_on_a_single_target_name_no_target_that_is_missing() -> None:
     messages = said(heads(3, outputs={"area": Head()}), schema(TEN))
-    assert any("needs several targets side by side to predict" in message for message in messages)
+    assert any("learns to predict several targets side by side" in message for message in messages)
     assert not any("no such target" in message for message in messages)
 
 

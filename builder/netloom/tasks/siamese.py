@@ -52,8 +52,11 @@ class Siamese(Task):
             names = ", ".join(repr(field.name) for field in schema.inputs)
             yield Problem(
                 "pairs",
-                "The contrastive loss compares the two examples of a pair, which are two inputs of one kind and shape; "
-                f"the inputs of this data are {names}. Choose data with pairs, or another task.",
+                "A siamese network compares two inputs of the same kind and shape, such as two images, but the inputs "
+                f"of this data are {names}. Choose data with two such inputs, or change the objective to "
+                "classification.",
+                "Change the objective to classification",
+                {"objective": "classification"},
             )
         yield from not_two_classes(
             "The contrastive loss learns from similar and dissimilar pairs, which are two classes", schema

@@ -35,14 +35,14 @@ class KnownTask(Rule):
         if schema is None or task.target in (None, schema.target.kind):
             return
         better = usual_task(schema.target.kind)
-        fix = None
+        fix, advice = None, "Choose another objective"
         if better is not None:
-            edit = {"kind": "project", "training": {"objective": better.name}}
-            fix = Fix(f"Change the objective to {better.name.replace('_', ' ')}", edit)
+            advice = f"Change the objective to {better.name.replace('_', ' ')}"
+            fix = Fix(advice, {"kind": "project", "training": {"objective": better.name}})
         yield context.issue(
             "objective",
-            f"The objective {name.replace('_', ' ')} needs {TARGET_TYPES[task.target].phrase} to predict, "
-            f"but the data has {schema.target.type.phrase}.",
+            f"The objective {name.replace('_', ' ')} learns to predict {TARGET_TYPES[task.target].phrase}, but the "
+            f"data has {schema.target.type.phrase}. {advice}, or choose other data.",
             fix=fix,
         )
 
