@@ -1,4 +1,4 @@
-"""Activations: one number at a time, and softmax and its kin over an axis."""
+"""Activation functions of single values: the base class, and rectifiers with their smooth variants."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 
 from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import Call, Kind, Layer, Port, TensorSpec
-from netloom.layers.probability import Probabilities
 
 KINDS: tuple[Kind, ...] = ("vector", "sequence", "image", "volume")
 
@@ -93,32 +92,6 @@ class ELU(ActivationLayer):
     alpha: float = Field(1.0, ge=0, le=100, description="α: negative values approach −α")
 
 
-class Sigmoid(ActivationLayer):
-    """1 / (1 + e⁻ˣ)."""
-
-    group = "Activation"
-    title = "Sigmoid"
-    summary = "Maps every value to the range 0 to 1"
-    keywords = ("logistic", "gate", "probability")
-    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Sigmoid.html"
-    makes_probabilities = True
-
-    def probabilities(
-        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
-    ) -> Probabilities | None:
-        return Probabilities("sigmoid")
-
-
-class Tanh(ActivationLayer):
-    """Hyperbolic tangent."""
-
-    group = "Activation"
-    title = "Tanh"
-    summary = "Maps every value to the range −1 to 1"
-    keywords = ("hyperbolic", "nonlinearity")
-    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Tanh.html"
-
-
 class Softplus(ActivationLayer):
     """log(1 + e^(βx)) / β."""
 
@@ -176,91 +149,6 @@ class Hardswish(ActivationLayer):
     url = "https://arxiv.org/abs/1905.02244"
 
 
-class Hardsigmoid(ActivationLayer):
-    """min(max(x + 3, 0), 6) / 6."""
-
-    group = "Activation"
-    title = "Hard sigmoid"
-    summary = "A fast piecewise linear approximation of the sigmoid"
-    keywords = ("mobilenet", "gate", "nonlinearity")
-    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardsigmoid.html"
-    makes_probabilities = True
-
-    def probabilities(
-        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
-    ) -> Probabilities | None:
-        return Probabilities("sigmoid", removable=False)
-
-
-class Hardtanh(ActivationLayer):
-    """x, cut off below `low` and above `high`."""
-
-    group = "Activation"
-    title = "Hard tanh"
-    summary = "Clips every value to a range"
-    keywords = ("clip", "clamp", "nonlinearity")
-    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardtanh.html"
-    options = (("low", "min_val"), ("high", "max_val"))
-
-    low: float = Field(-1.0, ge=-1e6, le=1e6, description="Lower limit of the output")
-    high: float = Field(1.0, ge=-1e6, le=1e6, description="Upper limit of the output")
-
-    @model_validator(mode="after")
-    def _order(self) -> Hardtanh:
-        if self.low >= self.high:
-            raise FieldValueError("low", f"must be less than high={self.high:g}", self.low)
-        return self
-
-    def brief(self) -> str:
-        return f"{self.low:g} to {self.high:g}"
-
-
-class Hardshrink(ActivationLayer):
-    """x where |x| > threshold, zero elsewhere."""
-
-    group = "Activation"
-    title = "Hard shrink"
-    summary = "Sets small values to 0 and keeps the others"
-    keywords = ("sparse", "threshold", "shrinkage")
-    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardshrink.html"
-    options = (("threshold", "lambd"),)
-
-    threshold: float = Field(0.5, ge=0, le=1e6, description="Values up to this distance from 0 become 0")
-
-
-class Softshrink(ActivationLayer):
-    """x − threshold or x + threshold towards zero, and zero where |x| ≤ threshold."""
-
-    group = "Activation"
-    title = "Soft shrink"
-    summary = "Moves every value toward 0; small values become 0"
-    keywords = ("sparse", "threshold", "shrinkage", "lasso")
-    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softshrink.html"
-    options = (("threshold", "lambd"),)
-
-    threshold: float = Field(0.5, ge=0, le=1e6, description="Distance by which values move toward 0")
-
-
-class Tanhshrink(ActivationLayer):
-    """x − tanh(x)."""
-
-    group = "Activation"
-    title = "Tanh shrink"
-    summary = "The input minus its tanh: small values nearly vanish"
-    keywords = ("sparse", "shrinkage")
-    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Tanhshrink.html"
-
-
-class Softsign(ActivationLayer):
-    """x / (1 + |x|)."""
-
-    group = "Activation"
-    title = "Softsign"
-    summary = "Maps every value to the range −1 to 1 with slowly decaying tails"
-    keywords = ("nonlinearity",)
-    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softsign.html"
-
-
 class ReLU6(ActivationLayer):
     """min(max(0, x), 6)."""
 
@@ -269,22 +157,6 @@ class ReLU6(ActivationLayer):
     summary = "A ReLU whose output is at most 6, as in MobileNet"
     keywords = ("rectifier", "mobilenet", "nonlinearity", "clip")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU6.html"
-
-
-class LogSigmoid(ActivationLayer):
-    """log(1 / (1 + e⁻ˣ))."""
-
-    group = "Activation"
-    title = "Log sigmoid"
-    summary = "The logarithm of the sigmoid; the output is always negative"
-    keywords = ("logistic", "log probability")
-    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LogSigmoid.html"
-    makes_probabilities = True
-
-    def probabilities(
-        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
-    ) -> Probabilities | None:
-        return Probabilities("sigmoid", log=True)
 
 
 class Threshold(ActivationLayer):
@@ -343,90 +215,3 @@ class RReLU(ActivationLayer):
         if self.low > self.high:
             raise FieldValueError("low", f"must be at most high={self.high:g}", self.low)
         return self
-
-
-class _OverAxis(ActivationLayer):
-    axis: int | None = Field(
-        None, ge=1, le=4, description="Axis of the function, counted from 1 after the batch axis; empty: the last axis"
-    )
-
-    def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        if self.axis is not None and self.axis >= len(specs["in"].shape):
-            raise ValueError(
-                f"axis={self.axis} is not an axis of {specs['in']}; choose a smaller axis, or leave the parameter empty"
-            )
-        return Call(f"nn.{type(self).__name__}", (), {"dim": -1 if self.axis is None else self.axis})
-
-    def along(self, out: TensorSpec) -> int:
-        """The axis counted from the front."""
-        return len(out.shape) - 1 if self.axis is None else self.axis
-
-    def brief(self) -> str:
-        return "" if self.axis is None else f"axis {self.axis}"
-
-
-class Softmax(_OverAxis):
-    """eˣ divided by its sum over the last axis."""
-
-    group = "Activation"
-    title = "Softmax"
-    summary = "Converts scores to probabilities that sum to 1 over an axis"
-    keywords = ("probability", "classification", "normalize")
-    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax.html"
-    makes_probabilities = True
-
-    def probabilities(
-        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
-    ) -> Probabilities | None:
-        return Probabilities("softmax", self.along(out))
-
-
-class Softmin(_OverAxis):
-    """e⁻ˣ divided by its sum over the last axis."""
-
-    group = "Activation"
-    title = "Softmin"
-    summary = "A softmax of the negative input: the smallest value gets the highest probability"
-    keywords = ("probability", "distance", "normalize")
-    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmin.html"
-    makes_probabilities = True
-
-    def probabilities(
-        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
-    ) -> Probabilities | None:
-        return Probabilities("softmax", self.along(out), removable=False)
-
-
-class LogSoftmax(_OverAxis):
-    """x − log Σ eˣ over the last axis."""
-
-    group = "Activation"
-    title = "Log softmax"
-    summary = "The logarithm of the softmax, computed in a numerically stable way"
-    keywords = ("probability", "log probability", "classification")
-    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LogSoftmax.html"
-    makes_probabilities = True
-
-    def probabilities(
-        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
-    ) -> Probabilities | None:
-        return Probabilities("softmax", self.along(out), log=True)
-
-
-class Softmax2d(ActivationLayer):
-    """eˣ divided by its sum over the channels at each place of (N, C, H, W)."""
-
-    group = "Activation"
-    title = "Softmax 2D"
-    summary = "A softmax over the channels at each pixel of an image"
-    keywords = ("probability", "segmentation", "channels")
-    url = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax2d.html"
-    makes_probabilities = True
-
-    def inputs(self) -> tuple[Port, ...]:
-        return (Port("in", ("image",)),)
-
-    def probabilities(
-        self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
-    ) -> Probabilities | None:
-        return Probabilities("softmax", 1)
