@@ -18,7 +18,7 @@ from netloom import export
 from netloom.compile import input_nodes, module, output_nodes
 from netloom.compile.formula import network_of, text_of
 from netloom.compile.importers import ImportedModel, read_model
-from netloom.document import SUBNETWORK, Network, Project, apply, dumps, loads, wire
+from netloom.document import SUBNETWORK, Network, Project, apply, canvas_network, dumps, loads
 from netloom.document.edits import EditError
 from netloom.export.tracing import quiet
 from netloom.runs.comparison import difference
@@ -242,8 +242,8 @@ def test_edges_follow_the_ports_of_a_network_that_stands_elsewhere() -> None:
 
 def test_the_canvas_lists_inputs_in_their_order_which_a_copy_keeps() -> None:
     made = crossed()
-    assert list(wire(made)["nodes"])[:2] == ["c", "b"]
-    nodes = [{"id": f"{key}_2", **node} for key, node in wire(made)["nodes"].items()]
+    assert list(canvas_network(made)["nodes"])[:2] == ["c", "b"]
+    nodes = [{"id": f"{key}_2", **node} for key, node in canvas_network(made)["nodes"].items()]
     pasted = apply(made, {"kind": "add", "nodes": nodes})
     assert input_nodes(pasted) == ["c", "b", "c_2", "b_2"]
     assert [(item.path, item.old, item.new) for item in difference(pasted, made).parameters] == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from netloom.document import Editor, Project, wire
+from netloom.document import Editor, Project, canvas_network
 
 FOLDER = Path(__file__).parent / "edit_cases"
 DOCUMENTS: dict[str, Any] = json.loads((FOLDER / "documents.json").read_text(encoding="utf-8"))
@@ -70,7 +70,7 @@ def test_what_a_browser_keeps_is_what_it_would_be_sent() -> None:
     """Nothing of a network is sent that the cases leave out."""
     project = document(DOCUMENTS["chain"])
     main = comparable(project)["main"]
-    sent = wire(project)
+    sent = canvas_network(project)
     assert sent["nodes"] == {key: {k: v for k, v in node.items() if k != "id"} for key, node in main["nodes"].items()}
     assert {key: edge["source"] for key, edge in sent["edges"].items()} == main["edges"]
     assert sent["notes"] == main["notes"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from netloom.document import DocumentError, EditError, Editor, apply, blank, dumps, loads, parse, wire
+from netloom.document import DocumentError, EditError, Editor, apply, blank, canvas_network, dumps, loads, parse
 from netloom.document.project import MAX_EDGES
 from tests.networks import digits_mlp
 
@@ -184,7 +184,7 @@ def test_two_tabs_end_in_the_same_document() -> None:
     assert editor.acks == {"a": 100, "b": 100, "c": 100}
     expected = {f"{name}_{number}" for name in "abc" for number in _seen(name)}
     assert set(editor.project.main_network.nodes) == expected
-    assert set(wire(editor.project)["nodes"]) == expected
+    assert set(canvas_network(editor.project)["nodes"]) == expected
 
 
 def _seen(name: str) -> set[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netloom.compile import source
 from netloom.document import blank, dumps, loads
-from netloom.document.editor import Editor, wire
+from netloom.document.editor import Editor, canvas_network
 from netloom.document.edits import apply
 from tests.networks import digits_mlp
 
@@ -14,10 +14,10 @@ FRAME = {"text": "Stem", "at": [0, 0], "width": 300, "height": 200, "color": "bl
 def test_a_frame_is_folded_by_an_edit_that_can_be_undone() -> None:
     editor = Editor(apply(digits_mlp(), {"kind": "note", "id": "frame_1", "note": FRAME}))
     before = editor.project
-    assert wire(before)["notes"]["frame_1"]["folded"] is False
+    assert canvas_network(before)["notes"]["frame_1"]["folded"] is False
     editor.apply({"kind": "note", "id": "frame_1", "note": {**FRAME, "folded": True}})
     folded = editor.project
-    assert wire(folded)["notes"]["frame_1"]["folded"] is True
+    assert canvas_network(folded)["notes"]["frame_1"]["folded"] is True
     assert loads(dumps(folded)) == folded
     assert source(folded) == source(before)
     editor.apply({"kind": "move", "at": {"frame_1": [40, 40]}})

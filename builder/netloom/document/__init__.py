@@ -1,7 +1,7 @@
 """The document: projects, networks, nodes and edges; edits and their history; files. Imports no torch."""
 
 from netloom.document.augmentation_settings import Augment
-from netloom.document.editor import Editor, EditorState, wire
+from netloom.document.editor import Editor, EditorState, canvas_network
 from netloom.document.edits import Edit, EditError, apply, updated
 from netloom.document.files import (
     DocumentError,
@@ -51,6 +51,7 @@ __all__ = [
     "Value",
     "apply",
     "blank",
+    "canvas_network",
     "checked",
     "compact",
     "dumps",
@@ -60,7 +61,6 @@ __all__ = [
     "read",
     "to_json",
     "updated",
-    "wire",
     "write",
     "write_bytes",
 ]

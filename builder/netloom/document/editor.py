@@ -1,7 +1,7 @@
-"""The editor: one project's living state, shared by every tab that has it open.
+"""The editor: the state of one open project, shared by every tab that shows it.
 
-It keeps the document, its history and what each browser has been told. It does no input or output; whoever owns it
-saves `project`, `epoch`, `revision` and `acks` together, so that a restarted server can go on where this one stopped.
+It holds the document, its history and what each browser has acknowledged. It does no input or output; its owner saves
+`project`, `epoch`, `revision` and `acks` together, so that a restarted server continues where this one stopped.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ MAX_CLIENTS = 50
 
 @dataclass(frozen=True)
 class EditorState:
-    """What an editor holds at one moment. It never changes, so that a page reads it without a lock.
+    """The state of an editor at one moment. It is immutable, so that a page can read it without a lock.
 
-    `own` and `others` are the last revisions that each client made itself and did not make.
+    `own` holds the last revision that each client made, `others` the last one that it did not make.
     """
 
     project: Project
@@ -38,16 +38,16 @@ class EditorState:
     others: Mapping[str, int]
 
     def foreign(self, client: str) -> int:
-        """The last revision that `client` did not make. When it grows, the browser takes the snapshot."""
+        """The last revision that `client` did not make. When it grows, the browser loads the whole document."""
         return self.others.get(client, self.revision if client not in self.own else 0)
 
 
 class Editor:
-    """Applies edits to one project and remembers who made them.
+    """Applies edits to one project and records which client made them.
 
-    `epoch` names this line of history: operations of another epoch are refused, as their base is unknown. `revision`
-    counts changes. `acks` holds, by client, the number of the last operation applied. Whoever keeps more than an editor
-    in step hands in the `lock` that guards all of it: two locks would be taken in two orders one day.
+    `epoch` identifies this history: operations of another epoch are refused, because their base is unknown. `revision`
+    counts changes. `acks` holds the number of the last applied operation of each client. An owner that guards more than
+    the editor passes its own `lock`: two locks could be taken in two orders, which is a deadlock.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Editor:
         self._redo: list[Project] = []
         self._authors: dict[str, int] = {}
         self._others: dict[str, int] = {}
-        # In which ways the document changed since its owner last asked to begin anew.
+        # How the document changed since its owner last cleared this set.
         self.changes: set[Literal["edit", "replacement", "travel"]] = set()
 
     @property
@@ -83,11 +83,11 @@ class Editor:
         return bool(self._redo)
 
     def foreign(self, client: str) -> int:
-        """The last revision that `client` did not make. When it grows, the browser takes the snapshot."""
+        """The last revision that `client` did not make. When it grows, the browser loads the whole document."""
         return self.state().foreign(client)
 
     def state(self) -> EditorState:
-        """All of it as it is now."""
+        """The current state."""
         with self.lock:
             return EditorState(
                 self._project,
@@ -104,51 +104,51 @@ class Editor:
         """Apply one edit, which may be an undo or a redo. Returns whether the document changed.
 
         Raises:
-            EditError: the edit does not apply; the document is as it was.
+            EditError: the edit does not apply; the document is unchanged.
         """
         with self.lock:
             if not isinstance(edit, Mapping):
                 raise EditError("An edit is a JSON object with a kind.")
             kind = edit.get("kind")
             if kind in ("undo", "redo"):
-                return self._travel(kind)
+                return self._undo_or_redo(kind)
             project = apply(self._project, edit)
             if project == self._project:
                 return False
-            # What was there once fits again, so Undo and Redo need not ask.
+            # Undo and Redo need no check: an earlier document had a valid size.
             if sentence := storage_problem(project, self._project):
                 raise EditError(sentence)
             self._undo = [*self._undo[-HISTORY + 1 :], self._project]
             self._redo = []
-            # What networks there are, and what follows in others, no browser works out: all take the snapshot.
-            needs_snapshot = _composes(edit) or _reaches_further(edit, self._project, project)
-            self._take(project, None if needs_snapshot else origin)
+            # No browser computes edits of several networks itself: every one loads the whole document.
+            needs_snapshot = _is_composition(edit) or _reaches_further(edit, self._project, project)
+            self._set_project(project, None if needs_snapshot else origin)
             self.changes.add("edit")
             return True
 
     def replace(self, project: Project) -> bool:
-        """Put another document in place (an import, an old version) as one step that can be undone.
+        """Replace the document (by an import, or an old version) in one step that can be undone.
 
         Raises:
-            EditError: it is too large; the document is as it was.
+            EditError: it is too large; the document is unchanged.
         """
         with self.lock:
             if project == self._project:
                 return False
-            # What was there once fits again, so Undo and Redo need not ask.
+            # Undo and Redo need no check: an earlier document had a valid size.
             if sentence := storage_problem(project, self._project):
                 raise EditError(sentence)
             self._undo = [*self._undo[-HISTORY + 1 :], self._project]
             self._redo = []
-            self._take(project, None)
+            self._set_project(project, None)
             self.changes.add("replacement")
             return True
 
     def sync(self, message: Any) -> list[str]:
         """Apply the operations of one message from the canvas that were not applied before.
 
-        Returns what had to be refused, as sentences. A refused operation counts as a foreign change, so that the
-        browser drops its optimistic copy of it.
+        Returns why operations were refused, as sentences. A refused operation counts as a change by another client, so
+        that the browser drops its optimistic copy of it.
         """
         try:
             epoch, client, ops = message["epoch"], message["client"], message["ops"]
@@ -157,7 +157,7 @@ class Editor:
         except (TypeError, KeyError, IndexError):
             return ["The canvas sent an invalid message; reload the page."]
         with self.lock:
-            self._know(client)
+            self._register(client)
             if epoch != self.epoch:
                 self._others[client] = self.revision
                 return (
@@ -176,17 +176,17 @@ class Editor:
             return ["The canvas sent an edit without a sequence number; reload the page."]
         if seq <= self.acks.get(client, 0):
             return []
-        self.acks.pop(client, None)  # so that the one heard of last stands last
+        self.acks.pop(client, None)  # the most recent client is last
         self.acks[client] = seq
-        while len(self.acks) > MAX_CLIENTS:  # they are kept for ever otherwise, as they are saved with the document
+        while len(self.acks) > MAX_CLIENTS:  # they are saved with the document and would grow forever
             self.acks.pop(next(iter(self.acks)))
         try:
-            # What was completed on its way is not what the browser has: it takes the snapshot.
+            # The server completed this edit, so the copy in the browser differs: it loads the whole document.
             origin = None if op.get("completed") else client
             self.apply({key: value for key, value in op.items() if key not in ("seq", "completed")}, origin=origin)
         except EditError as error:
             return [self._refuse(client, str(error))]
-        except Exception as error:  # the edits behind it must not be lost with it
+        except Exception as error:  # the edits after it still apply
             return [
                 self._refuse(
                     client,
@@ -200,27 +200,27 @@ class Editor:
         self._others[client] = self.revision
         return sentence
 
-    def _know(self, client: str) -> None:
+    def _register(self, client: str) -> None:
         if client not in self._authors:
             self._authors[client] = 0
-            # A browser that is new to this process starts from the snapshot that it was given.
+            # A new browser has just loaded the current document.
             self._others.setdefault(client, self.revision)
             while len(self._authors) > MAX_CLIENTS:
                 oldest = next(iter(self._authors))
                 self._authors.pop(oldest)
                 self._others.pop(oldest, None)
 
-    def _travel(self, kind: str) -> bool:
+    def _undo_or_redo(self, kind: str) -> bool:
         source, target = (self._undo, self._redo) if kind == "undo" else (self._redo, self._undo)
         if not source:
             return False
         project = source.pop()
         target.append(self._project)
-        self._take(project, None)
+        self._set_project(project, None)
         self.changes.add("travel")
         return True
 
-    def _take(self, project: Project, origin: str | None) -> None:
+    def _set_project(self, project: Project, origin: str | None) -> None:
         self._project = project
         self.revision += 1
         for client in self._authors:
@@ -234,12 +234,12 @@ def _parts(edit: Edit) -> Sequence[Edit]:
     return edit["edits"] if edit.get("kind") == "batch" else (edit,)
 
 
-def _composes(edit: Edit) -> bool:
+def _is_composition(edit: Edit) -> bool:
     return any(part.get("kind") in COMPOSITIONS for part in _parts(edit))
 
 
 def _reaches_further(edit: Edit, before: Project, after: Project) -> bool:
-    """Whether an edit changed networks that it does not name, such as the edges at nodes that stand for one."""
+    """Whether an edit changed networks that it does not name, such as edges at the nodes of a renamed port."""
     named = {part.get("network", before.main) for part in _parts(edit)}
     changed = {name for name, network in after.networks.items() if before.networks.get(name) is not network}
     return not changed <= named
@@ -248,16 +248,16 @@ def _reaches_further(edit: Edit, before: Project, after: Project) -> bool:
 Records = Mapping[str, dict[str, Any]]
 
 
-def wire(
+def canvas_network(
     project: Project, network: str | None = None, known: tuple[Mapping[str, Node], Records] | None = None
 ) -> dict[str, Any]:
-    """One network as the canvas takes it: nodes, edges keyed by the port they lead to, notes.
+    """One network as JSON for the canvas: nodes, edges by their target port, and notes.
 
-    The records of nodes that are `known` are taken from there: most are, after an edit.
+    Nodes that have not changed reuse their record in `known`: after an edit, most have not.
     """
     value = project.networks[network or project.main]
     before, records = known or ({}, {})
-    # Inputs and Outputs in their order, which a copy of them keeps.
+    # Inputs and Outputs are in their order, which the canvas keeps when it copies them.
     inputs, outputs = value.order("Input"), value.order("Output")
     order = [*inputs, *(key for key in value.nodes if key not in {*inputs, *outputs}), *outputs]
     return {

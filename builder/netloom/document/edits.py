@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from netloom.core.field_errors import FieldError, summary
 from netloom.document import ports
+from netloom.document.composition import CompositionError
 from netloom.document.files import wrong_fields
-from netloom.document.network_edits import COMPOSITIONS, CompositionError
+from netloom.document.network_edits import COMPOSITIONS
 from netloom.document.project import MAX_EDGES, DataChoice, Edge, Network, Node, Note, Project
 from netloom.document.training_settings import Training
 

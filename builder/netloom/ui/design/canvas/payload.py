@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from netloom.data import Schema
-from netloom.document import Edge, Network, Project, wire
+from netloom.document import Edge, Network, Project, canvas_network
 from netloom.editing.live import Live
 from netloom.layers import GROUPS, Layer, Port, TensorSpec, registry
 from netloom.layers.subnetwork import Subnetwork, interface
@@ -122,7 +122,7 @@ class NetworkCache:
         network, before = project.networks[self.name], self._graph
         if before is None or before[0] is not network:
             reused = (before[0].nodes, cast("Mapping[str, dict[str, Any]]", before[1]["nodes"])) if before else None
-            graph = cast("Graph", wire(project, self.name, reused))
+            graph = cast("Graph", canvas_network(project, self.name, reused))
             self._graph = before = (network, graph)
         return before[1]
 
@@ -176,7 +176,7 @@ def networks(project: Project, visible: str) -> list[NetworkFacts]:
     blank = Subnetwork.model_validate({})
     entries: list[NetworkFacts] = []
     for name in sorted(project.networks, key=lambda name: name != project.main):
-        layer = blank.looking(interface(project.networks[name]))
+        layer = blank.with_interface(interface(project.networks[name]))
         inputs, outputs = _ports(layer.inputs()), _ports(layer.outputs())
         used, fits = bool(table[name]), name in may_stand
         entries.append({"name": name, "used": used, "may_stand": fits, "inputs": inputs, "outputs": outputs})

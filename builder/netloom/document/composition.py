@@ -1,0 +1,37 @@
+"""What edits of several networks share: their error, and the names of networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+
+from netloom.document import network_bundle
+from netloom.document.project import MAX_NETWORKS, Project, is_identifier, misnamed
+
+
+class CompositionError(ValueError):
+    """The edit does not apply; the message is one sentence for people."""
+
+
+def known_network(project: Project, name: object) -> str:
+    if not isinstance(name, str) or name not in project.networks:
+        raise CompositionError(f"There is no network {str(name)[:60]!r} in this project.")
+    return name
+
+
+def new_network_name(project: Project, name: object) -> str:
+    if not isinstance(name, str) or not is_identifier(name):
+        raise CompositionError(misnamed(str(name), network_bundle.NAMES))
+    if name in project.networks:
+        raise CompositionError(f"There is already a network {name}.")
+    return name
+
+
+def require_room(project: Project) -> None:
+    """Refuse one network more than the maximum: the document could be saved, but not be read again."""
+    if len(project.networks) >= MAX_NETWORKS:
+        raise CompositionError(f"A project can have at most {MAX_NETWORKS} networks; delete an unused one.")
+
+
+def free_name(used: Mapping[str, object], base: str) -> str:
+    return next(name for number in count(1) if (name := f"{base[:56]}_{number}") not in used)
