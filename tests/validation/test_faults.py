@@ -107,7 +107,7 @@ PARTS: dict[str, tuple[Any, str]] = {
     "totals": (Context, "_totals"),
     "layers": (Context, "_layers"),
     "bytes": (context_module, "_bytes"),
-    "uses": (context_module.Family, "use"),
+    "uses": (context_module.ContextCache, "use"),
 }
 
 
@@ -186,13 +186,13 @@ def test_a_deep_network_is_measured_from_a_deep_page() -> None:
 
 
 def test_networks_that_stand_in_each_other_unused_are_measured_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    real, looked = Context.look, list[str]()
+    real, looked = Context.measure_all, list[str]()
 
     def look(self: Context) -> None:
         looked.append(self.name)
         real(self)
 
-    monkeypatch.setattr(Context, "look", look)
+    monkeypatch.setattr(Context, "measure_all", look)
     analyse(nested(60, {}, used=False))
     assert len(looked) <= 2 * 61
 

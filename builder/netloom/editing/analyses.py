@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from netloom.data import Schema
 from netloom.document import Project
-from netloom.validation import Analysis, Issue, analyse, unknown
+from netloom.validation import Analysis, Issue, analyse, failed_analysis
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Analyses:
             try:
                 analysis = analyse(request.project, request.schema, before)
             except Exception as error:  # analyse() should not raise, but the whole page depends on it
-                analysis = unknown(request.project, request.schema, before, error)
+                analysis = failed_analysis(request.project, request.schema, before, error)
             self._previous = analysis
             for issue in analysis.issues:
                 if issue.detail:

@@ -47,31 +47,31 @@ class Subnetwork(Layer):
     values: dict[str, Value] = Field(
         default_factory=dict, max_length=64, description="Values for the parameters of the network"
     )
-    _looks: Interface = PrivateAttr(default_factory=Interface)
+    _interface: Interface = PrivateAttr(default_factory=Interface)
 
     @classmethod
     def examples(cls) -> list[Example]:
-        """None: what it does depends on the project around it; see tests/check/test_networks.py."""
+        """None, because what it does depends on the project; see tests/validation/test_networks.py."""
         return []
 
-    def looking(self, outside: Interface) -> Subnetwork:
-        """The same with the ports of the network for which it stands."""
+    def with_interface(self, interface: Interface) -> Subnetwork:
+        """The same layer with the ports of the network that it uses."""
         copy = self.model_copy()
-        copy._looks = outside
+        copy._interface = interface
         return copy
 
     @property
-    def looks(self) -> Interface:
-        """The ports of the network for which it stands."""
-        return self._looks
+    def interface(self) -> Interface:
+        """The ports of the network that it uses."""
+        return self._interface
 
     def inputs(self) -> tuple[Port, ...]:
-        titles = dict(self.looks.titles)
-        return tuple(Port(name, doc=node, label=titles.get(node, "")) for name, node in self.looks.inputs)
+        titles = dict(self.interface.titles)
+        return tuple(Port(name, doc=node, label=titles.get(node, "")) for name, node in self.interface.inputs)
 
     def outputs(self) -> tuple[Port, ...]:
-        titles = dict(self.looks.titles)
-        return tuple(Port(name, doc=node, label=titles.get(node, "")) for name, node in self.looks.outputs)
+        titles = dict(self.interface.titles)
+        return tuple(Port(name, doc=node, label=titles.get(node, "")) for name, node in self.interface.outputs)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         raise ValueError("a subnetwork has no module of its own; netloom.compile builds its layers")

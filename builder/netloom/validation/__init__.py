@@ -1,6 +1,6 @@
 """Validation: what is wrong with a project, what every tensor's shape is, and what training would cost."""
 
-from netloom.validation.analysis import Analysis, analyse, unknown, validate
+from netloom.validation.analysis import Analysis, analyse, failed_analysis, validate
 from netloom.validation.context import Context, NodeFacts, Totals
 from netloom.validation.graph_views import digraph, execution_order
 from netloom.validation.grouping import with_shapes
@@ -16,7 +16,7 @@ __all__ = [
     "analyse",
     "digraph",
     "execution_order",
-    "unknown",
+    "failed_analysis",
     "validate",
     "with_shapes",
 ]

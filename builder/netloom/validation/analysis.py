@@ -1,4 +1,4 @@
-"""All that can be known about a project before it runs: shapes, sizes and issues, from one pass over its graphs."""
+"""The analysis of a project before it runs: shapes, sizes and issues, from one pass over its networks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from netloom.document import Edge, Project
 from netloom.layers import TensorSpec
-from netloom.validation.context import Context, Family, NodeFacts, Totals
+from netloom.validation.context import Context, ContextCache, NodeFacts, Totals
 from netloom.validation.faults import fault
-from netloom.validation.issue import Issue, Severity, order
+from netloom.validation.issue import Issue, Severity, by_severity
 from netloom.validation.rule import Rule, rules, rules_of_every_network
 
 if TYPE_CHECKING:
@@ -43,55 +43,58 @@ class Analysis:
 
 
 def analyse(project: Project, schema: Schema | None = None, before: Analysis | None = None) -> Analysis:
-    """Measure and check the main network and all that it is made of.
+    """Measure and check the main network and the networks that it uses.
 
     With the `schema` of the chosen data, inputs and outputs are checked against it as well. Repeated calls cost only
-    what an edit changed, as each layer is measured once per input shape. What is wrong in a network that main does not
-    use is no more than a warning.
+    what an edit changed, because each layer is measured once per input shape. An error in a network that main does not
+    use is a warning.
 
-    Nothing is raised: what Netloom itself fails at becomes an issue, and what is not known for it is taken from the
-    analysis `before`.
+    Nothing is raised: a failure of Netloom itself becomes an issue, and the analysis `before` fills the gaps.
     """
     try:
         return _analyse(project, schema, before.networks if before else {})
     except Exception as error:
-        return unknown(project, schema, before, error)
+        return failed_analysis(project, schema, before, error)
 
 
 def _analyse(project: Project, schema: Schema | None, before: Mapping[str, Context]) -> Analysis:
-    family = Family(project, schema, before)
-    main = family.use(project.main)
+    cache = ContextCache(project, schema, before)
+    main = cache.use(project.main)
     if main is None:
-        raise AssertionError("a context family must have at least one entry")
-    issues = _found(main, rules())
+        raise AssertionError("the cache must have at least one entry")
+    issues = _apply(main, rules())
     networks = {project.main: main}
-    for context in family.contexts[:-1]:
+    for context in cache.contexts[:-1]:
         networks.setdefault(context.name, context)
-        issues += _found(context, rules_of_every_network())
-    # Those that main does not use share what they use of each other: a chain of them would be measured over and over.
-    families = [family, Family(project, schema, before)]
+        issues += _apply(context, rules_of_every_network())
+    # Networks that main does not use share a cache: otherwise a chain of them would be measured again for each.
+    caches = [cache, ContextCache(project, schema, before)]
     for name in project.networks:
         if name in networks:
             continue
-        alone = families[-1].use(name)
-        if alone is None:  # it is full
-            families.append(Family(project, schema, before))
-            alone = families[-1].use(name)
-        if alone is not None:
-            networks[name] = alone
-            found = _found(alone, rules_of_every_network())
-            issues += [replace(issue, severity="warning") if issue.severity == "error" else issue for issue in found]
-    issues += [issue for each in families for issue in each.settle()]
-    # A network that is used twice may be found wrong twice in the same way, and what is found first weighs most.
-    once: dict[object, Issue] = {}
+        unused = caches[-1].use(name)
+        if unused is None:  # the cache is full
+            caches.append(ContextCache(project, schema, before))
+            unused = caches[-1].use(name)
+        if unused is not None:
+            networks[name] = unused
+            inner_issues = _apply(unused, rules_of_every_network())
+            issues += [
+                replace(issue, severity="warning") if issue.severity == "error" else issue for issue in inner_issues
+            ]
+    issues += [issue for cache in caches for issue in cache.finish()]
+    # A network that is used twice may have the same issue twice; the first is kept, which may be an error.
+    unique: dict[object, Issue] = {}
     for issue in issues:
-        once.setdefault((issue.code, issue.network, issue.node, issue.port, issue.message), issue)
-    return Analysis(order(list(once.values())), main, networks)
+        unique.setdefault((issue.code, issue.network, issue.node, issue.port, issue.message), issue)
+    return Analysis(by_severity(list(unique.values())), main, networks)
 
 
-def _found(context: Context, rules: Sequence[Rule]) -> list[Issue]:
-    """What the rules find. One that fails takes none of the others along; without those that hold in every network,
-    code might be written that means nothing."""
+def _apply(context: Context, rules: Sequence[Rule]) -> list[Issue]:
+    """The issues of some rules. A rule that fails is an issue itself and does not stop the others.
+
+    It is an error if the rule holds in every network, because code could be written from a network that is wrong.
+    """
     issues: list[Issue] = []
     for rule in rules:
         try:
@@ -103,23 +106,23 @@ def _found(context: Context, rules: Sequence[Rule]) -> list[Issue]:
 
 
 def _title(rule: Rule) -> str:
-    """What a rule asks for, in its own words."""
+    """The name of a rule, and the first sentence of its docstring."""
     return f"{type(rule).__name__}, {(type(rule).__doc__ or '').strip().partition('.')[0]}"
 
 
-def unknown(project: Project, schema: Schema | None, before: Analysis | None, error: Exception) -> Analysis:
-    """The analysis where none could be made: the issue that says so, over what was known before."""
-    family, networks = Family(project, schema), dict[str, Context]()
+def failed_analysis(project: Project, schema: Schema | None, before: Analysis | None, error: Exception) -> Analysis:
+    """The analysis where the computation of it failed: the issue of the failure, with the results `before`."""
+    cache, networks = ContextCache(project, schema), dict[str, Context]()
     for name, network in project.networks.items():
-        context = networks[name] = Context(project, name, schema, family, network.parameters)
+        context = networks[name] = Context(project, name, schema, cache, network.parameters)
         old = before.networks.get(name) if before else None
         same = {key for key in network.nodes if old and key in old.network.nodes}
         same = {key for key in same if old and old.network.nodes[key].type == network.nodes[key].type}
         if old:
             context.layers = {key: layer for key, layer in old.layers.items() if key in same}
             context.measured = {key: measured for key, measured in old.measured.items() if key in same}
-        # What these are worked out from is what may have failed.
-        context.__dict__ |= {"order": list(network.nodes), "circling": set()}
+        # The computation of these two may be what failed.
+        context.__dict__ |= {"order": list(network.nodes), "cycle_nodes": set()}
         context.before = old
         _ = context.totals
         context.before = None

@@ -1,4 +1,4 @@
-"""One network as it is used in one place: its layers, what flows along its edges, and its sizes."""
+"""One network as it is used in one place: its layers, the tensors along its edges, and its sizes."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 # Weights, their gradients and Adam's two moments, four bytes each.
 BYTES_PER_WEIGHT = 4
 BYTES_PER_TRAINED_WEIGHT = 16
-# In how many different shapes and values the networks of a project may be used; each is measured.
+# How many different shapes and parameter values the networks of a project may be used with; each is measured.
 MAX_USES = 500
-# How deep they may stand in each other: each is measured within the one around it, on one stack with all of a page.
+# How deep networks may be nested: each is measured within the one around it, on the stack that a page uses as well.
 MAX_DEPTH = 100
 # Counts stop here, the largest that PyTorch, a database and a float can all hold: repetitions multiply without end.
 MOST = 2**63 - 1
@@ -64,18 +64,18 @@ class Totals:
 class Context:
     """A network as the rules see it.
 
-    `values` are those of its parameters, `given` is what comes in at its Inputs by node, where another network says so,
-    `around` are the networks that it stands in, from the outermost. `faults` are what Netloom itself failed at;
-    `before` is this network as it was last looked at, from which comes what could not be found out now.
+    `values` are those of its parameters; `input_specs` are the tensors at its Inputs by node, if another network feeds
+    them; `ancestors` are the networks around it, from the outermost. `faults` are failures of Netloom itself; `before`
+    is the previous context of this network, whose results replace those that failed.
     """
 
     project: Project
     name: str
     schema: Schema | None
-    family: Family
+    cache: ContextCache
     values: Mapping[str, Number]
-    given: Mapping[str, TensorSpec] = field(default_factory=dict)
-    around: tuple[str, ...] = ()
+    input_specs: Mapping[str, TensorSpec] = field(default_factory=dict)
+    ancestors: tuple[str, ...] = ()
     layers: dict[str, Layer] = field(default_factory=dict)
     parameter_errors: dict[str, tuple[FieldError, ...]] = field(default_factory=dict)
     measured: dict[str, Measured] = field(default_factory=dict)
@@ -92,13 +92,13 @@ class Context:
         return digraph(self.network)
 
     @cached_property
-    def circling(self) -> set[str]:
-        """The nodes that feed themselves."""
+    def cycle_nodes(self) -> set[str]:
+        """The nodes on a cycle."""
         return cyclic(self.graph)
 
     @cached_property
     def order(self) -> list[str]:
-        return execution_order(self.graph, self.circling)
+        return execution_order(self.graph, self.cycle_nodes)
 
     @cached_property
     def _all(self) -> list[str]:
@@ -122,7 +122,7 @@ class Context:
                 try:
                     facts[key] = self._facts(key, measured)
                 except Exception as error:
-                    self.fail(error, f"count the weights of {self.label(key)}", key)
+                    self.record_fault(error, f"count the weights of {self.label(key)}", key)
         return facts
 
     @cached_property
@@ -130,7 +130,7 @@ class Context:
         try:
             return self._totals()
         except Exception as error:
-            self.fail(error, f"add up what {self.name} takes")
+            self.record_fault(error, f"add up what {self.name} takes")
             return self.before.totals if self.before else Totals()
 
     def _totals(self) -> Totals:
@@ -156,22 +156,22 @@ class Context:
         return [node for node in self._all if isinstance(self.layers.get(node), layer_class)]
 
     def spec(self, edge: Edge) -> TensorSpec | None:
-        """What flows along an edge, where that is known."""
+        """The tensor along an edge; None if it is unknown."""
         measured = self.measured.get(edge.source_node)
         return measured.outputs.get(edge.source_port) if measured else None
 
     def specs(self, node: str) -> dict[str, TensorSpec]:
-        """What flows into each port of a node, where that is known."""
+        """The tensor at each input port of a node, without those that are unknown."""
         specs = {port: self.spec(edge) for port, edge in self.incoming[node].items()}
         return {port: spec for port, spec in specs.items() if spec is not None}
 
-    def answer(self, output: str) -> TensorSpec | None:
-        """What an Output node receives, where that is known."""
+    def output_spec(self, output: str) -> TensorSpec | None:
+        """The tensor that an Output node receives; None if it is unknown."""
         edge = self.incoming[output].get("in")
         return self.spec(edge) if edge else None
 
-    def tied(self, node: str) -> int:
-        """How many of a node's parameters are those of the node with which it shares."""
+    def count_tied_parameters(self, node: str) -> int:
+        """The number of parameters that a node shares with another."""
         source = self.network.nodes[node].shares
         weights, source_weights = self.measured.get(node), self.measured.get(source or "")
         if weights is None or source_weights is None or source == node:
@@ -180,7 +180,7 @@ class Context:
         return sum(_count(shape) for name, shape in weights.weights if source_shapes.get(name) == shape)
 
     def label(self, node: str) -> str:
-        """How messages name a node: its title, or else what it is and its id; and its network, where it is not main."""
+        """How messages name a node: its title, or its type and id; and its network, unless that is main."""
         text = label(self.network.nodes[node])
         return text if self.name == self.project.main else f"{text} in {self.name}"
 
@@ -188,25 +188,25 @@ class Context:
         values: dict[str, object] = {"severity": "error", **fields}
         return Issue(code=code, message=message, network=self.name, node=node, **values)  # type: ignore[arg-type]
 
-    def fail(self, error: Exception, doing: str, node: str | None = None) -> None:
-        """Note what Netloom itself failed at."""
+    def record_fault(self, error: Exception, doing: str, node: str | None = None) -> None:
+        """Record a failure of Netloom itself as an issue."""
         self.faults.append(fault(error, doing, self.name, node))
 
-    def look(self) -> None:
-        """Read and measure every node. One that Netloom fails at is taken as it was before."""
+    def measure_all(self) -> None:
+        """Read and measure every node. Where Netloom fails, the previous result is used."""
         for key in self.network.nodes:
             try:
                 self._parse(key)
             except Exception as error:
-                self._keep(error, "read", key)
+                self._recover(error, "read", key)
         for key in self.order:
             try:
                 self._measure(key)
             except Exception as error:
-                self._keep(error, "measure", key)
+                self._recover(error, "measure", key)
 
-    def _keep(self, error: Exception, doing: str, key: str) -> None:
-        self.fail(error, f"{doing} {self.label(key)}", key)
+    def _recover(self, error: Exception, doing: str, key: str) -> None:
+        self.record_fault(error, f"{doing} {self.label(key)}", key)
         before = self.before
         if before is None or key not in before.layers or before.network.nodes[key].type != self.network.nodes[key].type:
             return
@@ -224,7 +224,7 @@ class Context:
             self.layers.pop(key, None)
             return
         if isinstance(layer, Subnetwork) and layer.network in self.project.networks:
-            layer = layer.looking(interface(self.project.networks[layer.network]))
+            layer = layer.with_interface(interface(self.project.networks[layer.network]))
         self.layers[key] = layer
 
     def _measure(self, key: str) -> None:
@@ -232,7 +232,7 @@ class Context:
         if layer is None:
             return
         if isinstance(layer, Input):
-            self.measured[key] = Measured({"out": self.given.get(key, layer.spec())})
+            self.measured[key] = Measured({"out": self.input_specs.get(key, layer.spec())})
             return
         specs = self._arriving(key, layer)
         if specs is not None and asks_for_size(self.network.nodes[key]):
@@ -250,26 +250,26 @@ class Context:
             self.measured[key] = measure(layer, tuple(specs.items()))
 
     def _arriving(self, key: str, layer: Layer) -> dict[str, TensorSpec] | None:
-        """What flows into each port that a layer has, or None where something is missing or does not fit."""
+        """The tensor at each input port of a layer; None if one is missing or does not fit."""
         specs, ports = self.specs(key), layer.inputs()
         if any(port.name not in specs or not fits(specs[port.name], port.kinds) for port in ports):
             return None
         return {port.name: specs[port.name] for port in ports}
 
     def _measure_inside(self, key: str, layer: Subnetwork, specs: dict[str, TensorSpec]) -> Measured:
-        """What the network does for which a node stands."""
-        if layer.network not in self.project.networks or layer.network in (*self.around, self.name):
+        """The measurement of the network that a node stands for."""
+        if layer.network not in self.project.networks or layer.network in (*self.ancestors, self.name):
             return Measured()  # see netloom.validation.rules.networks
-        if len(self.around) >= MAX_DEPTH:
+        if len(self.ancestors) >= MAX_DEPTH:
             return Measured(refusal=f"networks are nested more than {MAX_DEPTH} levels deep", code="depth")
-        inputs = {node: specs[port] for port, node in layer.looks.inputs}
-        inner = self.family.use(layer.network, layer.values, inputs, (*self.around, self.name))
+        inputs = {node: specs[port] for port, node in layer.interface.inputs}
+        inner = self.cache.use(layer.network, layer.values, inputs, (*self.ancestors, self.name))
         if inner is None:
             return Measured(
                 refusal=f"the networks of this project are used with more than {MAX_USES} different shapes and values"
             )
         self.inner[key] = inner
-        outputs = {port: inner.answer(node) for port, node in layer.looks.outputs}
+        outputs = {port: inner.output_spec(node) for port, node in layer.interface.outputs}
         specs_by_port = {port: spec for port, spec in outputs.items() if spec is not None}
         if len(specs_by_port) < len(outputs):
             return Measured()  # its own issues say why
@@ -291,7 +291,7 @@ class Context:
         )
 
     def _facts(self, key: str, measured: Measured) -> NodeFacts:
-        parameters = measured.parameters - self.tied(key)
+        parameters = measured.parameters - self.count_tied_parameters(key)
         trainable = 0 if self.network.nodes[key].frozen else max(parameters - measured.frozen, 0)
         return NodeFacts(measured.outputs, parameters, trainable, measured.flops, measured.activation_bytes)
 
@@ -302,8 +302,8 @@ class Context:
         return int(not isinstance(layer, (Input, Output)))
 
 
-class Family:
-    """The networks of a project in each way in which they are used, each looked at once."""
+class ContextCache:
+    """The contexts of a project: one for each network, parameter values and input shapes that are used together."""
 
     def __init__(self, project: Project, schema: Schema | None, before: Mapping[str, Context] | None = None) -> None:
         self.project, self.schema, self.before = project, schema, before or {}
@@ -311,11 +311,11 @@ class Family:
 
     @property
     def contexts(self) -> list[Context]:
-        """All that were looked at, each after those that stand in it."""
+        """All contexts, each after those of the networks in it."""
         return list(self._uses.values())
 
-    def settle(self) -> list[Issue]:
-        """Work out all that is asked for later, and let go of what was before. Returns what Netloom failed at."""
+    def finish(self) -> list[Issue]:
+        """Compute the totals, and release the previous contexts. Returns the failures of Netloom itself."""
         self.before = {}
         for context in self.contexts:
             _ = context.totals
@@ -329,7 +329,7 @@ class Family:
         inputs: Mapping[str, TensorSpec] | None = None,
         around: tuple[str, ...] = (),
     ) -> Context | None:
-        """A network with these values of its parameters and these tensors coming in; None where there are too many."""
+        """The context of a network with these parameter values and input tensors; None if the cache is full."""
         network = self.project.networks[name]
         network_values = {key: (values or {}).get(key, default) for key, default in network.parameters.items()}
         key = (name, tuple(network_values.items()), tuple((inputs or {}).items()))
@@ -340,7 +340,7 @@ class Family:
             context = Context(
                 self.project, name, self.schema, self, network_values, inputs or {}, around, before=before
             )
-            context.look()
+            context.measure_all()
             self._uses[key] = context
         return self._uses[key]
 

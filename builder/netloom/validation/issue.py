@@ -12,7 +12,7 @@ _ORDER = {"error": 0, "warning": 1, "hint": 2}
 
 @dataclass(frozen=True)
 class Fix:
-    """A mend that one click applies: what the button says, and the edit (see netloom.document.edits)."""
+    """An edit that solves an issue with one click, and the text of its button (see netloom.document.edits)."""
 
     title: str
     edit: dict[str, Any]
@@ -48,6 +48,6 @@ class Issue:
         }
 
 
-def order(issues: list[Issue]) -> list[Issue]:
+def by_severity(issues: list[Issue]) -> list[Issue]:
     """Errors first, then warnings, then hints; otherwise as they were found."""
     return sorted(issues, key=lambda issue: _ORDER[issue.severity])

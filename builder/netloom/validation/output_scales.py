@@ -1,7 +1,7 @@
-"""On which scale each answer of a network stands: logits, probabilities or log-probabilities.
+"""The scale of each output of a network: logits, probabilities or log-probabilities.
 
-This is decided once, from the graph, and holds everywhere: in losses, measures, predictions, explanations, attacks and
-exports. All of these work with logits. An answer that is something else becomes logits in one of two ways:
+It is determined once, from the graph, and holds everywhere: in losses, metrics, predictions, explanations, attacks and
+exports. All of these work with logits. Another scale becomes logits in one of two ways:
 
 - Where it is an activation's alone, as `Linear → Softmax → Output`, the activation is left out (`removed`), which is
   exact. Layers that only move numbers (Identity, Dropout, Flatten, Reshape, Permute, Select …), `log` and `exp`, and
@@ -33,14 +33,14 @@ from netloom.layers.probability import Probabilities
 from netloom.layers.subnetwork import Subnetwork
 from netloom.tasks import task
 from netloom.tasks.outputs import LogitSpec
-from netloom.validation.context import Context, Family
+from netloom.validation.context import Context, ContextCache
 
 if TYPE_CHECKING:
     from netloom.data import Schema
 
 
 class OutputScale(StrEnum):
-    """What the numbers of an answer are."""
+    """What the values of an output are."""
 
     LOGITS = "logits"
     PROBABILITIES = "probabilities"
@@ -49,7 +49,7 @@ class OutputScale(StrEnum):
 
 @dataclass(frozen=True)
 class Reading:
-    """How one answer is read.
+    """How the output of a network is read.
 
     `node` gives it; `shared` says that it gives more than that. `removed` are the paths of the modules that are left
     out for logits; where there are none, the answer is converted. `doubt` is what may not be meant so, in a sentence.
@@ -76,18 +76,24 @@ def readings(project: Project, schema: Schema | None = None) -> tuple[Reading | 
     if not any(logit_specs):
         return ()
     if not any(layer is not None and layer.makes_probabilities for layer in _types(project)):
-        return tuple(Reading("") if one else None for one in logit_specs)
-    context = Family(project, schema).use(project.main)
+        return tuple(Reading("") if logits else None for logits in logit_specs)
+    context = ContextCache(project, schema).use(project.main)
     if context is None:
         return ()
-    ends = context.network.ports("Output")
-    return tuple(reading(context, end, one) if one else None for end, one in zip(ends, logit_specs, strict=False))
+    outputs = context.network.ports("Output")
+    return tuple(
+        reading(context, output, logits) if logits else None
+        for output, logits in zip(outputs, logit_specs, strict=False)
+    )
 
 
 def scales(project: Project, schema: Schema | None = None) -> tuple[tuple[str, str] | None, ...]:
-    """Of each answer of the network as it is drawn its scale and its family; None where it is to be read as it is.
-    Empty where all are."""
-    pairs = tuple((str(one.scale), one.family) if one and not one.plain else None for one in readings(project, schema))
+    """The scale and the family of each output of the network; None for an output of logits, or of no probabilities.
+    Empty if there are no others."""
+    pairs = tuple(
+        (str(reading.scale), reading.family) if reading and not reading.plain else None
+        for reading in readings(project, schema)
+    )
     return pairs if any(pairs) else ()
 
 
@@ -99,22 +105,22 @@ def _types(project: Project) -> Iterator[type[Layer] | None]:
 
 
 def reading(context: Context, output: str, logits: LogitSpec) -> Reading:
-    """How the answer at an Output of a main network is read by an objective that makes this of it."""
+    """How the values at an Output of a main network are read by an objective that expects these logits."""
     edge = context.incoming[output].get("in")
     spec = context.spec(edge) if edge is not None else None
     if edge is None or spec is None or len(spec.shape) != logits.dims:
         return Reading("")  # another rule says so, where the data is known
-    place = Place(context)
-    found, source = place.behind(edge), context.layers.get(edge.source_node)
+    tracer = ProbabilityTracer(context)
+    traced, source = tracer.trace(edge), context.layers.get(edge.source_node)
     shared = _readers(context, edge) > 1 or (source is not None and len(source.outputs()) > 1)
-    if found is None:
-        return Reading(edge.source_node, shared=shared, doubt=_doubt(place, edge))
-    probabilities = found.says
+    if traced is None:
+        return Reading(edge.source_node, shared=shared, doubt=_doubt(tracer, edge))
+    probabilities = traced.probabilities
     if probabilities.family == "softmax" and logits.family == "softmax" and probabilities.axis != logits.axis:
         name = context.label(edge.source_node)
         doubt = (
-            f"{name} returns probabilities along axis {probabilities.axis}, but the classes are along axis {logits.axis}, "
-            f"so its output is treated as logits; set its axis to {logits.axis}"
+            f"{name} returns probabilities along axis {probabilities.axis}, but the classes are along axis "
+            f"{logits.axis}, so its output is treated as logits; set its axis to {logits.axis}"
         )
         return Reading(edge.source_node, shared=shared, doubt=doubt, axis=logits.axis)
     removable = probabilities.removable and _readers(context, edge) == 1 and probabilities.family == logits.family
@@ -122,14 +128,14 @@ def reading(context: Context, output: str, logits: LogitSpec) -> Reading:
         edge.source_node,
         OutputScale.LOG_PROBABILITIES if probabilities.log else OutputScale.PROBABILITIES,
         logits.family,
-        found.steps if removable else (),
+        traced.steps if removable else (),
         shared,
         _mismatch(context, edge, probabilities, logits, spec),
     )
 
 
 def _mismatch(context: Context, edge: Edge, probabilities: Probabilities, logits: LogitSpec, spec: TensorSpec) -> str:
-    """Why probabilities are not those that the objective tells; empty where they are."""
+    """Why probabilities are not those that the objective predicts; empty if they are."""
     name = context.label(edge.source_node)
     if probabilities.family == "softmax" and spec.shape[probabilities.axis] == 1:
         return f"{name} over a single value is always 1; replace it with a Sigmoid, or remove it"
@@ -147,99 +153,106 @@ def _mismatch(context: Context, edge: Edge, probabilities: Probabilities, logits
 
 
 @dataclass(frozen=True)
-class Found:
-    """Probabilities, and the paths of the modules that made them what they are."""
+class TracedProbabilities:
+    """Probabilities, and the paths of the modules that compute them from logits."""
 
-    says: Probabilities
+    probabilities: Probabilities
     steps: tuple[str, ...] = ()
 
-    def fixed(self) -> Found:
-        """The same where nothing can be left out."""
-        return replace(self, says=replace(self.says, removable=False))
+    def fixed(self) -> TracedProbabilities:
+        """The same probabilities, where no module can be left out."""
+        return replace(self, probabilities=replace(self.probabilities, removable=False))
 
 
-class Place:
-    """A network in one place of the main one. `around` says what comes in at its Inputs."""
+class ProbabilityTracer:
+    """Follows probabilities through a network, which is in the main one at the module path `prefix`.
 
-    def __init__(self, context: Context, prefix: str = "", around: Callable[[str], Found | None] | None = None) -> None:
-        self.context, self.prefix, self.around = context, prefix, around
-        self._known: dict[tuple[str, str], Found | None] = {}
+    `trace_input` returns the probabilities at an Input, where another network feeds it.
+    """
+
+    def __init__(
+        self, context: Context, prefix: str = "", trace_input: Callable[[str], TracedProbabilities | None] | None = None
+    ) -> None:
+        self.context, self.prefix, self.trace_input = context, prefix, trace_input
+        self._known: dict[tuple[str, str], TracedProbabilities | None] = {}
         self._is_walked = False
 
-    def behind(self, edge: Edge) -> Found | None:
-        """What flows along an edge."""
+    def trace(self, edge: Edge) -> TracedProbabilities | None:
+        """The probabilities that flow along an edge; None where there are none."""
         if not self._is_walked:
             self._is_walked = True
-            # From the Inputs on: from the end, a chain of some hundred layers would be deeper than the stack.
+            # In order of execution: recursion from the end of some hundred layers would be deeper than the stack.
             for node in self.context.order:
                 for port in layer.outputs() if (layer := self.context.layers.get(node)) else ():
                     self._port(node, port.name)
         return self._port(edge.source_node, edge.source_port)
 
-    def _port(self, node: str, port: str) -> Found | None:
-        """What comes out of a port of a node."""
+    def _port(self, node: str, port: str) -> TracedProbabilities | None:
+        """The probabilities at an output port of a node."""
         key = (node, port)
         if key not in self._known:
-            self._known[key] = None  # of a network that feeds itself, nothing is known
-            self._known[key] = self._given_by(*key)
+            self._known[key] = None  # ends the recursion in a cycle
+            self._known[key] = self._compute(*key)
         return self._known[key]
 
-    def _given_by(self, key: str, port: str) -> Found | None:
+    def _compute(self, key: str, port: str) -> TracedProbabilities | None:
         layer = self.context.layers.get(key)
         if isinstance(layer, Input):
-            return self.around(key) if self.around is not None else None
+            return self.trace_input(key) if self.trace_input is not None else None
         if isinstance(layer, Subnetwork):
-            return self._inside(key, layer, port)
+            return self._through_subnetwork(key, layer, port)
         measured = self.context.measured.get(key)
         out = measured.outputs.get("out") if measured is not None and len(measured.outputs) == 1 else None
         if layer is None or out is None:
             return None
-        return self._made(key, layer, out)
+        return self._through_layer(key, layer, out)
 
-    def _made(self, key: str, layer: Layer, out: TensorSpec) -> Found | None:
-        """What a layer makes of what comes in."""
-        sources = {name: one for name, edge in self.context.incoming[key].items() if (one := self.behind(edge))}
-        says = layer.probabilities({name: one.says for name, one in sources.items()}, self.context.specs(key), out)
-        if says is None:
+    def _through_layer(self, key: str, layer: Layer, out: TensorSpec) -> TracedProbabilities | None:
+        """The probabilities that a layer computes from its inputs."""
+        edges = self.context.incoming[key]
+        sources = {name: traced for name, edge in edges.items() if (traced := self.trace(edge))}
+        inputs = {name: traced.probabilities for name, traced in sources.items()}
+        probabilities = layer.probabilities(inputs, self.context.specs(key), out)
+        if probabilities is None:
             return None
         if layer.makes_probabilities or not sources:
-            return Found(says, (f"{self.prefix}{key}",))
-        one = next(iter(sources.values()))
-        steps = tuple(dict.fromkeys(step for other in sources.values() for step in other.steps))
-        if says.log != one.says.log:
+            return TracedProbabilities(probabilities, (f"{self.prefix}{key}",))
+        first = next(iter(sources.values()))
+        steps = tuple(dict.fromkeys(step for traced in sources.values() for step in traced.steps))
+        if probabilities.log != first.probabilities.log:
             steps = (*steps, f"{self.prefix}{key}")
-        result = Found(says, steps)
-        alone = all(_readers(self.context, edge) == 1 for edge in self.context.incoming[key].values())
-        return result if alone else result.fixed()
+        result = TracedProbabilities(probabilities, steps)
+        is_only_reader = all(_readers(self.context, edge) == 1 for edge in edges.values())
+        return result if is_only_reader else result.fixed()
 
-    def _inside(self, key: str, layer: Subnetwork, port: str) -> Found | None:
-        """What a network within this one gives at one of its ports."""
-        inner, ends = self.context.inner.get(key), dict(layer.looks.outputs)
+    def _through_subnetwork(self, key: str, layer: Subnetwork, port: str) -> TracedProbabilities | None:
+        """The probabilities at an output port of a node that stands for another network."""
+        inner, ends = self.context.inner.get(key), dict(layer.interface.outputs)
         edge = inner.incoming[ends[port]].get("in") if inner is not None and port in ends else None
         if inner is None or edge is None:
             return None
-        entries = {node: name for name, node in layer.looks.inputs}
+        entries = {node: name for name, node in layer.interface.inputs}
 
-        def around(node: str) -> Found | None:
+        def trace_outer(node: str) -> TracedProbabilities | None:
             outer = self.context.incoming[key].get(entries.get(node, ""))
-            found = self.behind(outer) if outer is not None and layer.repeat == 1 else None
-            return found if found is None or outer is None or _readers(self.context, outer) == 1 else found.fixed()
+            traced = self.trace(outer) if outer is not None and layer.repeat == 1 else None
+            return traced if traced is None or outer is None or _readers(self.context, outer) == 1 else traced.fixed()
 
-        found = Place(inner, f"{self.prefix}{key}.", around).behind(edge)
-        if found is None or (layer.repeat == 1 and _readers(inner, edge) == 1):
-            return found
-        return found.fixed()
+        traced = ProbabilityTracer(inner, f"{self.prefix}{key}.", trace_outer).trace(edge)
+        if traced is None or (layer.repeat == 1 and _readers(inner, edge) == 1):
+            return traced
+        return traced.fixed()
 
 
 def _readers(context: Context, edge: Edge) -> int:
-    """How many edges carry what this one does."""
+    """The number of edges from the same port."""
     source = (edge.source_node, edge.source_port)
     return sum((other.source_node, other.source_port) == source for other in context.network.edges)
 
 
-def _doubt(place: Place, edge: Edge) -> str:
-    """Why an answer that is made of probabilities is not taken for any; empty where there is no doubt."""
-    context, node = place.context, edge.source_node
+def _doubt(tracer: ProbabilityTracer, edge: Edge) -> str:
+    """Why values computed from probabilities are not read as probabilities; empty if there is no doubt."""
+    context, node = tracer.context, edge.source_node
     if isinstance(context.layers.get(node), Code):
         return ""
     while True:
@@ -247,7 +260,7 @@ def _doubt(place: Place, edge: Edge) -> str:
         learns = measured is None or measured.parameters > 0
         if learns or len(incoming) != 1 or isinstance(context.layers.get(node), (Input, Subnetwork)):
             return ""
-        if place.behind(incoming[0]) is not None:
+        if tracer.trace(incoming[0]) is not None:
             return (
                 f"{context.label(node)} changes the probabilities of {context.label(incoming[0].source_node)}, so "
                 "the output is treated as logits; remove it, or move it before them"

@@ -97,7 +97,7 @@ class GraphBuilder:
         except ParameterError as error:
             raise UnlocatedError(str(error)) from None
         if isinstance(layer, Subnetwork) and layer.network in self.networks:
-            layer = layer.looking(interface(self.networks[layer.network]))
+            layer = layer.with_interface(interface(self.networks[layer.network]))
         return layer
 
     def identifier(self, name: str, base: str) -> str:

@@ -16,9 +16,9 @@ def measured(project: Project) -> Context:
     Raises:
         RuntimeError: never of a network that was trained, of which there is room for one.
     """
-    from netloom.validation.context import Family
+    from netloom.validation.context import ContextCache
 
-    found = Family(project, None).use(project.main)
+    found = ContextCache(project, None).use(project.main)
     if found is None:
         raise RuntimeError("The main network could not be measured.")
     return found

@@ -81,7 +81,7 @@ class Adversarial(Rule):
         return edges[0].source_node if len(edges) == 1 else ""
 
     def _shapes(self, context: Context, picture: str, score: str) -> Iterator[Issue]:
-        spec, logit = context.answer(picture), context.answer(score)
+        spec, logit = context.output_spec(picture), context.output_spec(score)
         if logit is not None and logit.shape != (None, 1):
             message = (
                 f"receives {logit}, but the discriminator needs one score per image; end it with a Linear with 1 unit"

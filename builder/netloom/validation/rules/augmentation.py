@@ -24,17 +24,17 @@ class Augmenting(Rule):
             return
         layers = [context.layers[key] for key in context.of_type(Input)]
         read = [layer.field for layer in layers if isinstance(layer, Input) and layer.field]
-        for position, one in enumerate(declared):
+        for position, augment in enumerate(declared):
             try:
                 if context.schema is None:
-                    parsed(one)
+                    parsed(augment)
                     continue
-                problem = misfit(one, context.schema, read or None)
+                problem = misfit(augment, context.schema, read or None)
             except DataError as error:
                 problem = str(error)
             if problem:
-                others = [other.model_dump(mode="json") for number, other in enumerate(declared) if number != position]
-                declaration = augmentations().get(one.kind)
+                remaining = [item.model_dump(mode="json") for number, item in enumerate(declared) if number != position]
+                declaration = augmentations().get(augment.kind)
                 title = f"Remove {declaration.title.lower()}" if declaration else "Remove it"
-                edit = {"kind": "project", "training": {"augment": others}}
+                edit = {"kind": "project", "training": {"augment": remaining}}
                 yield context.issue("augment", problem, fix=Fix(title, edit))

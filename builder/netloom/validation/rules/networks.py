@@ -72,7 +72,7 @@ class Inside(Rule):
             layer = context.layers[key]
             if not isinstance(layer, Subnetwork) or context.measured[key].outputs or context.measured[key].refusal:
                 continue
-            if layer.looks.outputs:
+            if layer.interface.outputs:
                 shapes = " and ".join(map(str, context.specs(key).values()))
                 fact = f"the network {inner.name} cannot process {shapes}; open it to see the error"
             else:
@@ -101,7 +101,7 @@ class Sharing(Rule):
                     f"{label} shares the weights of {context.label(source)}, which itself shares the "
                     "weights of another layer."
                 )
-            elif key not in context.measured or source not in context.measured or context.tied(key):
+            elif key not in context.measured or source not in context.measured or context.count_tied_parameters(key):
                 continue
             else:
                 message = (

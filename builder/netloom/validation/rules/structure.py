@@ -31,11 +31,11 @@ class Acyclic(Rule):
     stage = Stage.STRUCTURE
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
-        if not context.circling:
+        if not context.cycle_nodes:
             return
         import networkx as nx
 
-        for part in nx.strongly_connected_components(context.graph.subgraph(context.circling)):
+        for part in nx.strongly_connected_components(context.graph.subgraph(context.cycle_nodes)):
             first = min(part, key=natural)
             path = [source for source, _ in nx.find_cycle(context.graph.subgraph(part), first)]
             names = [context.label(node) for node in path]
@@ -118,7 +118,8 @@ class OutputNames(Rule):
         for key in context.of_type(Output):
             layer = context.layers[key]
             if isinstance(layer, Output) and nodes_by_name.setdefault(layer.name, key) != key:
-                message = f"{context.label(key)} and {context.label(nodes_by_name[layer.name])} have the same name {layer.name!r}."
+                other = context.label(nodes_by_name[layer.name])
+                message = f"{context.label(key)} and {other} have the same name {layer.name!r}."
                 fix = fixes.set_params(context.name, key, {"name": key}, f"Rename to {key}")
                 yield context.issue("duplicate_output", message, key, fix=fix)
 
@@ -135,7 +136,7 @@ class Reachable(Rule):
         fed = set(inputs).union(*(nx.descendants(context.graph, node) for node in inputs))
         used = set(outputs).union(*(nx.ancestors(context.graph, node) for node in outputs))
         for key, layer in context.layers.items():
-            if len(context.incoming[key]) < len(layer.inputs()) or key in context.circling:
+            if len(context.incoming[key]) < len(layer.inputs()) or key in context.cycle_nodes:
                 continue  # its own issue says more
             if inputs and key not in fed:
                 yield self._issue(context, "unreachable", f"{context.label(key)} is not reachable from an Input", key)

@@ -94,7 +94,7 @@ class Outputs(Rule):
             yield self._count(context, task.reading(schema), outputs, expected)
             if len(expected) > len(outputs) or task.joins_outputs:
                 return
-        specs = [context.answer(output) for output in outputs[: len(expected)]]
+        specs = [context.output_spec(output) for output in outputs[: len(expected)]]
         for output, spec, expected_output in zip(outputs, specs, expected, strict=False):
             if spec is not None:
                 yield from self._shape(context, output, spec, expected_output)

@@ -164,7 +164,7 @@ class Sheet:
         except ParameterError as error:
             raise self.owner.refuse(f"cannot be imported: {str(error).rstrip('.')}") from None
         if isinstance(layer, Subnetwork):
-            layer = layer.looking(interface(self.job.networks[params["network"]]))
+            layer = layer.with_interface(interface(self.job.networks[params["network"]]))
         ports = layer.inputs()
         if len(ports) != len(given):
             raise self.owner.refuse(f"received {len(given)} tensors, but {len(ports)} are expected")
