@@ -36,10 +36,12 @@ class World:
     def __init__(self, environment: Environment) -> None:
         import gymnasium
 
-        made = gymnasium.make(environment.gymnasium, **environment.settings())
-        self._inner: Any = made.unwrapped
+        simulation = gymnasium.make(environment.gymnasium, **environment.settings())
+        self._inner: Any = simulation.unwrapped
         self._held = environment.held
-        self.limit: int = made.spec.max_episode_steps if made.spec and made.spec.max_episode_steps else 500
+        self.limit: int = (
+            simulation.spec.max_episode_steps if simulation.spec and simulation.spec.max_episode_steps else 500
+        )
         self.elapsed = 0
 
     def reset(self, seed: int | None = None) -> np.ndarray:
@@ -49,9 +51,9 @@ class World:
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool]:
         """What is seen after an action, its reward, and whether the episode ended there or ran out of time."""
-        seen, reward, ended, _, _ = self._inner.step(action)
+        observation, reward, ended, _, _ = self._inner.step(action)
         self.elapsed += 1
-        return np.asarray(seen), float(reward), bool(ended), not ended and self.elapsed >= self.limit
+        return np.asarray(observation), float(reward), bool(ended), not ended and self.elapsed >= self.limit
 
     def state(self) -> dict[str, Any]:
         """Everything that what comes next depends on, as plain JSON."""
@@ -98,7 +100,7 @@ class Environment(Dataset, ABC):
     rows: Rows = Field(2000, description="How many steps of a simple player are shown as examples")
 
     @abstractmethod
-    def rule(self, seen: np.ndarray) -> int:
+    def rule(self, observation: np.ndarray) -> int:
         """A rule of thumb: the action of somebody who knows a little."""
 
     def settings(self) -> dict[str, Any]:
@@ -132,16 +134,16 @@ class Environment(Dataset, ABC):
         world, random = World(self), np.random.default_rng(7)
         rows, actions, groups = list[dict[str, Any]](), list[int](), list[int]()
         episode, over = -1, True
-        seen = np.zeros(0)
+        observation = np.zeros(0)
         while len(rows) < self.rows:
             if over:
                 episode += 1
-                seen = world.reset(EXAMPLE_SEEDS + episode)
-            action = self.rule(seen) if random.random() < 0.5 else int(random.integers(len(self.actions)))
-            rows.append(self.seen(seen))
+                observation = world.reset(EXAMPLE_SEEDS + episode)
+            action = self.rule(observation) if random.random() < 0.5 else int(random.integers(len(self.actions)))
+            rows.append(self.seen(observation))
             actions.append(action)
             groups.append(episode)
-            seen, _, ended, late = world.step(action)
+            observation, _, ended, late = world.step(action)
             over = ended or late or world.elapsed >= LONGEST_EXAMPLE
         return rows, actions, groups
 
@@ -202,9 +204,9 @@ class Senses:
         self._table = field.encode(rows)
         self.width = self._table.shape[1]
 
-    def __call__(self, seen: np.ndarray) -> np.ndarray:
+    def __call__(self, observations: np.ndarray) -> np.ndarray:
         if self._table is not None:
-            found: np.ndarray = self._table[seen]
-            return found
-        scaled: np.ndarray = ((seen.astype(np.float64) - self._mean) / self._std).astype(np.float32)
+            encoded: np.ndarray = self._table[observations]
+            return encoded
+        scaled: np.ndarray = ((observations.astype(np.float64) - self._mean) / self._std).astype(np.float32)
         return scaled

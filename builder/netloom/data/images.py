@@ -29,8 +29,8 @@ def picture(content: bytes, filename: str, side: int) -> np.ndarray:
 
     def read(image: Image.Image) -> np.ndarray:
         image.draft("RGB", (side, side))  # lets a large JPEG be decoded at a fraction of its size
-        own = max(SMALLEST_SIDE, min(side, max(image.size)))
-        return np.asarray(_rgb(ImageOps.exif_transpose(image)).resize((own, own)))
+        own_side = max(SMALLEST_SIDE, min(side, max(image.size)))
+        return np.asarray(_rgb(ImageOps.exif_transpose(image)).resize((own_side, own_side)))
 
     return _opened(content, filename, read)
 
@@ -104,8 +104,8 @@ def resized_mask(mask: np.ndarray, side: int) -> np.ndarray:
     """A mask (H, W) as one (side, side) whose every pixel is one of those that were there."""
     rows = ((np.arange(side) + 0.5) * mask.shape[0] / side).astype(np.int64)
     columns = ((np.arange(side) + 0.5) * mask.shape[1] / side).astype(np.int64)
-    found: np.ndarray = mask[rows][:, columns]
-    return found
+    resized_pixels: np.ndarray = mask[rows][:, columns]
+    return resized_pixels
 
 
 def data_uri(pixels: np.ndarray) -> str:

@@ -122,24 +122,24 @@ class Several(RawDataset):
         return tuple(part.spec(encoder) for part, encoder in zip(self.parts, encoders, strict=True))
 
     def encoded(self, fitted: Sequence[FieldEncoder[Any]], room: Room = in_memory) -> dict[str, np.ndarray]:
-        found: dict[str, np.ndarray] = {}
-        for part, one in zip(self.parts, fitted, strict=True):
-            found |= part.encoded([one], room)
-        return found
+        arrays: dict[str, np.ndarray] = {}
+        for part, encoder in zip(self.parts, fitted, strict=True):
+            arrays |= part.encoded([encoder], room)
+        return arrays
 
     def example(self, index: int, target: str) -> Example:
-        shown = [part.example(index, target) for part in self.parts]
-        first, *others = shown
+        examples = [part.example(index, target) for part in self.parts]
+        first, *rest = examples
         columns = dict(first.columns)
-        for other in others:
-            columns |= other.columns
-            if other.image is not None:
-                first = replace(first, image=other.image if first.image is None else first.image)
-            if other.series is not None:
-                first = replace(first, series=other.series)
-            if other.text:
-                first = replace(first, text=other.text, tokens=other.tokens)
-        images = {part.name: one.image for part, one in zip(self.parts, shown, strict=True) if one.image is not None}
+        for example in rest:
+            columns |= example.columns
+            if example.image is not None:
+                first = replace(first, image=example.image if first.image is None else first.image)
+            if example.series is not None:
+                first = replace(first, series=example.series)
+            if example.text:
+                first = replace(first, text=example.text, tokens=example.tokens)
+        images = {part.name: one.image for part, one in zip(self.parts, examples, strict=True) if one.image is not None}
         texts = {part.name: part.texts[index] for part in self.parts if isinstance(part, Texts)}
         if len(texts) > 1:  # none of them speaks for the others
             first, columns = replace(first, text="", tokens=()), columns | texts

@@ -27,8 +27,8 @@ class CartPole(Environment):
     held = ("state", "steps_beyond_terminated")
     drawing = "cart_pole"
 
-    def rule(self, seen: np.ndarray) -> int:
-        return int(seen[2] + 0.5 * seen[3] > 0)
+    def rule(self, observation: np.ndarray) -> int:
+        return int(observation[2] + 0.5 * observation[3] > 0)
 
 
 class Acrobot(Environment):
@@ -49,8 +49,8 @@ class Acrobot(Environment):
     }
     drawing = "acrobot"
 
-    def rule(self, seen: np.ndarray) -> int:
-        return 2 if seen[4] < 0 else 0
+    def rule(self, observation: np.ndarray) -> int:
+        return 2 if observation[4] < 0 else 0
 
 
 class MountainCar(Environment):
@@ -64,8 +64,8 @@ class MountainCar(Environment):
     columns: ClassVar[dict[str, tuple[float, float]]] = {"position": (-0.3, 0.9), "velocity": (0.0, 0.07)}
     drawing = "mountain_car"
 
-    def rule(self, seen: np.ndarray) -> int:
-        return 2 if seen[1] >= 0 else 0
+    def rule(self, observation: np.ndarray) -> int:
+        return 2 if observation[1] >= 0 else 0
 
 
 class FrozenLake(Environment):
@@ -91,5 +91,5 @@ class FrozenLake(Environment):
     def seen(self, observation: np.ndarray) -> dict[str, Any]:
         return {"square": str(int(observation))}
 
-    def rule(self, seen: np.ndarray) -> int:
-        return 1 if int(seen) % 2 else 2
+    def rule(self, observation: np.ndarray) -> int:
+        return 1 if int(observation) % 2 else 2

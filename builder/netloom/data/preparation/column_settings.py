@@ -44,8 +44,8 @@ class ColumnChoice:
 
     def plain(self) -> dict[str, Any]:
         """What was set, as plain JSON."""
-        given = {"kind": self.kind, "role": self.role}
-        return {name: value for name, value in given.items() if value is not None} | dict(self.settings)
+        named = {"kind": self.kind, "role": self.role}
+        return {name: value for name, value in named.items() if value is not None} | dict(self.settings)
 
 
 @cache
@@ -76,12 +76,12 @@ def column_choices(value: Any, columns: list[str]) -> dict[str, ColumnChoice]:
     Raises:
         DataError: it names no such column, or a setting that there is not.
     """
-    found = {name: _choice(model) for name, model in _each(value, _column_model(), "column").items()}
-    for name in found:
+    choices = {name: _choice(model) for name, model in _each(value, _column_model(), "column").items()}
+    for name in choices:
         if name not in columns:
             listed = ", ".join(repr(column[:40]) for column in columns[:20])
             raise DataError(f"There is no column {name[:80]!r} to set anything for; the table has {listed}.")
-    return found
+    return choices
 
 
 def field_choices(value: Any) -> dict[str, FieldChoice]:

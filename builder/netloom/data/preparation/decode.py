@@ -98,12 +98,12 @@ def tag_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str,
     """A tag for each word and the entities that they mark, from logits (N, T, tags)."""
     names = preprocess["target"]["classes"]
     lengths = (arrays[preprocess["fields"][0]["name"]] != PAD).sum(1).tolist()
-    found = []
+    answers = []
     for line, length in zip(output.argmax(2).tolist(), lengths, strict=True):
         tags = [names[number] for number in line[:length]]
         entities = [{"first": first, "last": last, "kind": kind} for first, last, kind in spans(tags)]
-        found.append({"prediction": tags, "entities": entities})
-    return found
+        answers.append({"prediction": tags, "entities": entities})
+    return answers
 
 
 def class_and_tag_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
@@ -159,10 +159,10 @@ def generated_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mappin
 
 def pair_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
     """Whether two examples are alike, by the distance of their embeddings (N, D)."""
-    one, other = output
+    first, second = output
     names, limit = preprocess["target"]["classes"], preprocess["target"]["threshold"]
     # Clamped like the distance that is explained, whose gradient would be infinite at 0.
-    distances = (one - other).square().sum(1).clamp(min=1e-12).sqrt().tolist()
+    distances = (first - second).square().sum(1).clamp(min=1e-12).sqrt().tolist()
     return [{"prediction": names[int(far < limit)], "distance": far, "threshold": limit} for far in distances]
 
 

@@ -54,14 +54,14 @@ def _bytes(raw: RawDataset, fields: list[FieldState]) -> int:
 def _filled(fields: list[FieldState], raw: RawDataset, room: Any) -> dict[str, np.ndarray]:
     """All rows: column by column where the data can, else a part at a time, as lists of Python numbers take many times
     the memory."""
-    found: dict[str, np.ndarray] = raw.encoded([field_encoder(field) for field in fields], room)
-    others = [field for field in fields if field["name"] not in found]
-    count = len(raw) if others else 0
-    chunk = max(1, min(CHUNK, CHUNK_BYTES // max(1, _bytes(raw, others) // count))) if count else 1
+    arrays: dict[str, np.ndarray] = raw.encoded([field_encoder(field) for field in fields], room)
+    remaining = [field for field in fields if field["name"] not in arrays]
+    count = len(raw) if remaining else 0
+    chunk = max(1, min(CHUNK, CHUNK_BYTES // max(1, _bytes(raw, remaining) // count))) if count else 1
     for start in range(0, count, chunk):
         rows = raw.rows(start, min(start + chunk, count))
-        for name, part in encode_rows({"fields": others}, rows).items():
-            if name not in found:
-                found[name] = room(name, (len(raw), *part.shape[1:]), part.dtype)
-            found[name][start : start + len(part)] = part
-    return {field["name"]: found[field["name"]] for field in fields}
+        for name, part in encode_rows({"fields": remaining}, rows).items():
+            if name not in arrays:
+                arrays[name] = room(name, (len(raw), *part.shape[1:]), part.dtype)
+            arrays[name][start : start + len(part)] = part
+    return {field["name"]: arrays[field["name"]] for field in fields}

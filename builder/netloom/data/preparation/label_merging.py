@@ -34,9 +34,9 @@ def meant(label: str, aliases: Aliases) -> str:
 def merge(names: Sequence[str], aliases: Aliases) -> tuple[tuple[str, ...], np.ndarray]:
     """The labels that are left, in their order, and the place of each of the old ones among them."""
     stand_for = [meant(name, aliases) for name in names]
-    left = [name for name in names if name in set(stand_for)]
-    left += [name for name in dict.fromkeys(stand_for) if name not in left]
-    return tuple(left), np.array([left.index(name) for name in stand_for], dtype=np.int64)
+    remaining = [name for name in names if name in set(stand_for)]
+    remaining += [name for name in dict.fromkeys(stand_for) if name not in remaining]
+    return tuple(remaining), np.array([remaining.index(name) for name in stand_for], dtype=np.int64)
 
 
 def merged_classes(names: Sequence[str], aliases: Aliases, target: str) -> tuple[tuple[str, ...], np.ndarray]:
@@ -53,9 +53,9 @@ def merged_classes(names: Sequence[str], aliases: Aliases, target: str) -> tuple
 
 def aliases_of(settings: Mapping[str, Any]) -> dict[str, Aliases]:
     """The aliases in what a document says of columns, by the column's name."""
-    found = {}
-    for name, said in settings.items():
-        own = said.get("aliases")
-        if own:
-            found[name] = own
-    return found
+    aliases = {}
+    for name, choice in settings.items():
+        merged = choice.get("aliases")
+        if merged:
+            aliases[name] = merged
+    return aliases

@@ -43,11 +43,11 @@ def with_dataset_id(project: Project, home: Path) -> Project:
 
 def datasets(home: Path | None = None) -> list[DatasetInfo]:
     """The built-in datasets, then those that were uploaded."""
-    own = [
+    bundled = [
         DatasetInfo(dataset.name, dataset.title, dataset.kind, dataset.task, dataset.summary)
         for dataset in builtin().values()
     ]
-    return own + uploaded(home or default_home())
+    return bundled + uploaded(home or default_home())
 
 
 def schema(choice: DataChoice, home: Path | None = None) -> Schema | None:
@@ -72,12 +72,12 @@ def prepare(choice: DataChoice, home: Path | None = None) -> Prepared:
 def choice_key(choice: DataChoice, home: Path | None) -> tuple[str, str]:
     """What a choice is remembered by: built-in data is the same in every data folder. An upload may have been removed
     since, by this process or another."""
-    own = choice.dataset not in builtin()
+    is_upload = choice.dataset not in builtin()
     home = home or default_home()
-    if own and choice.dataset:
+    if is_upload and choice.dataset:
         find_upload(choice.dataset, home)
         choice = identified(choice, home)
-    return json.dumps(choice.model_dump(mode="json"), sort_keys=True), str(home) if own else ""
+    return json.dumps(choice.model_dump(mode="json"), sort_keys=True), str(home) if is_upload else ""
 
 
 def remove(name: str, home: Path) -> None:
@@ -87,14 +87,14 @@ def remove(name: str, home: Path) -> None:
         DataError: there is none of this name.
     """
     remove_upload(name, home)
-    for kept in (_schema, _prepare):
-        kept.forget(_is_gone)
+    for cache in (_schema, _prepare):
+        cache.forget(_is_gone)
 
 
 def clear_cache() -> None:
     """Forget what this process has prepared, so that the next call reads the data again."""
-    for kept in (_schema, _prepare):
-        kept.cache_clear()
+    for cache in (_schema, _prepare):
+        cache.cache_clear()
 
 
 def _is_gone(key: str, home: str) -> bool:

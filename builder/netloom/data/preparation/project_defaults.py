@@ -31,17 +31,17 @@ def default_data(name: str, home: Path | None = None) -> dict[str, Any]:
 
 def with_defaults(choice: DataChoice, home: Path | None = None) -> DataChoice:
     """A choice with what new projects take over of its data set, wherever the choice itself says nothing."""
-    kept = default_data(choice.dataset, home) if choice.dataset else {}
-    if not kept:
+    defaults = default_data(choice.dataset, home) if choice.dataset else {}
+    if not defaults:
         return choice
     plain = DataChoice(dataset=choice.dataset).model_dump(mode="json")
-    said = {name: value for name, value in choice.model_dump(mode="json").items() if value != plain[name]}
-    options = {**kept.get("options", {}), **said.get("options", {})}
-    columns = [found.get("options", {}).get(COLUMNS, {}) for found in (kept, said)]
+    chosen = {name: value for name, value in choice.model_dump(mode="json").items() if value != plain[name]}
+    options = {**defaults.get("options", {}), **chosen.get("options", {})}
+    columns = [found.get("options", {}).get(COLUMNS, {}) for found in (defaults, chosen)]
     if any(columns):
         names = dict.fromkeys([*columns[0], *columns[1]])
         options[COLUMNS] = {name: {**columns[0].get(name, {}), **columns[1].get(name, {})} for name in names}
-    return DataChoice.model_validate({**plain, **kept, **said, "options": options})
+    return DataChoice.model_validate({**plain, **defaults, **chosen, "options": options})
 
 
 def default_training(name: str, home: Path | None = None) -> dict[str, Any]:
@@ -56,11 +56,12 @@ def settle(name: str, edit: Mapping[str, Any], home: Path | None = None) -> None
         DataError: there is no such data set.
         ValueError: the edit is none of data and training.
     """
-    kept = _kept(name, home)
-    data = DataChoice.model_validate({"dataset": name, **kept["data"], **edit.get("data", {})}).model_dump(mode="json")
-    known = DataChoice(dataset=name).model_dump(mode="json")
-    changed = {key: value for key, value in data.items() if key not in _OF_A_PROJECT and value != known[key]}
-    training = {**kept["training"], **edit.get("training", {})}
+    defaults = _kept(name, home)
+    choice = DataChoice.model_validate({"dataset": name, **defaults["data"], **edit.get("data", {})})
+    data = choice.model_dump(mode="json")
+    unchanged = DataChoice(dataset=name).model_dump(mode="json")
+    changed = {key: value for key, value in data.items() if key not in _OF_A_PROJECT and value != unchanged[key]}
+    training = {**defaults["training"], **edit.get("training", {})}
     Training.model_validate(training)
     path = _path(name, home)
     path.parent.mkdir(parents=True, exist_ok=True)

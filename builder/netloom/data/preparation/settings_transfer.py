@@ -24,32 +24,32 @@ def carried(choice: DataChoice, dataset: str, home: Path) -> tuple[DataChoice, l
 
     The target comes first, as the other settings depend on it.
     """
-    found = choice.model_copy(update={"dataset": dataset, "options": {}, **_WITHOUT_COLUMNS})
-    whole = choice.model_copy(update={"dataset": dataset})
-    if whole == found:
-        return found, []
+    fitting = choice.model_copy(update={"dataset": dataset, "options": {}, **_WITHOUT_COLUMNS})
+    complete = choice.model_copy(update={"dataset": dataset})
+    if complete == fitting:
+        return fitting, []
     with suppress(DataError):
-        _try(whole, home)
-        return whole, []
+        _try(complete, home)
+        return complete, []
     remarks = []
-    for what, changed in _one_by_one(choice, found):
+    for subject, changed in _one_by_one(choice, fitting):
         try:
-            trial = changed(found)
+            trial = changed(fitting)
             _try(trial, home)
-            found = trial
+            fitting = trial
         except DataError as error:
-            remarks.append(f"{what} does not fit the new data and is left out: {error}")
-    return found, remarks
+            remarks.append(f"{subject} does not fit the new data and is left out: {error}")
+    return fitting, remarks
 
 
 def preprocessing(options: Mapping[str, Any]) -> dict[str, Any]:
     """Of a document's options, those that say how columns and fields are read and scaled, or left out."""
-    found = {name: value for name, value in options.items() if name == FIELDS}
+    chosen = {name: value for name, value in options.items() if name == FIELDS}
     columns = options.get(COLUMNS)
     if isinstance(columns, dict):
         plain = {name: said for name, said in columns.items() if dict(said).get("role", "input") in ("input", "ignore")}
-        found |= {COLUMNS: plain} if plain else {}
-    return found
+        chosen |= {COLUMNS: plain} if plain else {}
+    return chosen
 
 
 def _one_by_one(choice: DataChoice, plain: DataChoice) -> Iterator[tuple[str, Any]]:

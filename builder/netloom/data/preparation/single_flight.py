@@ -35,7 +35,7 @@ class Once(Generic[P, T]):
         if waited_for is not None:
             return waited_for.result()
         try:
-            made = self._function(*args, **kwargs)
+            result = self._function(*args, **kwargs)
         except BaseException as error:
             with self._lock:
                 self._making.pop(args, None)
@@ -45,17 +45,17 @@ class Once(Generic[P, T]):
             # Where it was forgotten meanwhile, it is for those who have asked before, and for nobody else.
             if self._making.get(args) is mine:
                 del self._making[args]
-                self._kept[args] = made
+                self._kept[args] = result
                 while len(self._kept) > self._size:
                     self._kept.popitem(last=False)
-        mine.set_result(made)
-        return made
+        mine.set_result(result)
+        return result
 
-    def forget(self, wanted: Callable[..., bool]) -> None:
+    def forget(self, matches: Callable[..., bool]) -> None:
         """Let go of the results for whose arguments this holds."""
         with self._lock:
             for held in (self._kept, self._making):
-                for args in [args for args in held if wanted(*_as_tuple(args))]:
+                for args in [args for args in held if matches(*_as_tuple(args))]:
                     del held[args]
 
     def cache_clear(self) -> None:

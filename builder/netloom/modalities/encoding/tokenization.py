@@ -33,9 +33,9 @@ def letters(text: Any, lower: bool = False) -> list[str]:
 
 def byte_letters() -> list[str]:
     """A letter for each of the 256 bytes: itself where it is visible, else one from beyond them."""
-    seen = {*range(33, 127), *range(161, 173), *range(174, 256)}
-    others = iter(range(256, 512))
-    return [chr(byte if byte in seen else next(others)) for byte in range(256)]
+    visible = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    invisible = iter(range(256, 512))
+    return [chr(byte if byte in visible else next(invisible)) for byte in range(256)]
 
 
 def unbyte(tokens: list[str]) -> str:
@@ -50,7 +50,7 @@ def byte_pair_merger(field: Mapping[str, Any]) -> Callable[[str], list[str]]:
     Sennrich, Haddow and Birch, https://arxiv.org/abs/1508.07909, over bytes.
     """
     ranks = {(left, right): rank for rank, (left, right) in enumerate(field["merges"])}
-    alphabet, known = byte_letters(), dict[str, list[str]]()
+    alphabet, merged_pieces = byte_letters(), dict[str, list[str]]()
 
     def merged(piece: str) -> list[str]:
         parts = [alphabet[byte] for byte in piece.encode("utf-8", "replace")]
@@ -64,9 +64,9 @@ def byte_pair_merger(field: Mapping[str, Any]) -> Callable[[str], list[str]]:
     def merge(text: str) -> list[str]:
         tokens: list[str] = []
         for piece in _PIECE.findall(text.lower() if field.get("lower") else text):
-            if piece not in known:
-                known[piece] = merged(piece)
-            tokens += known[piece]
+            if piece not in merged_pieces:
+                merged_pieces[piece] = merged(piece)
+            tokens += merged_pieces[piece]
         return tokens
 
     return merge
