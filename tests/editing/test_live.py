@@ -22,7 +22,7 @@ from netloom.store import Store, StoreError, open_store
 from netloom.templates import templates
 from netloom.ui.design.canvas.messages import CanvasData
 from netloom.ui.design.canvas.payload import payload
-from netloom.ui.design.state import Shown
+from netloom.ui.design.state import VisibleNetwork
 from netloom.validation import analyse
 
 # How long a test waits for what takes milliseconds. One that hangs fails then.
@@ -38,7 +38,7 @@ def live(home: Path) -> Live:
 
 
 def drawn(live: Live, client: str = "", shown: str = "main") -> CanvasData:
-    return payload(live, Shown(shown), client, [], 600)
+    return payload(live, VisibleNetwork(shown), client, [], 600)
 
 
 def message(live: Live, client: str, seq: int, **edit: Any) -> dict[str, Any]:
