@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from netloom.document.augmentation_settings import Augment
 from netloom.document.loss_settings import Aiming, ClassWeights
@@ -279,8 +279,8 @@ class Training(Aiming):
         return self
 
 
-def settings(choice: Choice, values: Mapping[str, float | bool]) -> dict[str, Any]:
-    """All settings of an optimizer or a schedule: what is chosen, or else as they are by default."""
+def settings(choice: Choice, values: Mapping[str, float | bool]) -> dict[str, float | bool]:
+    """All settings of an optimizer or a schedule: the values of the document, and the defaults for the rest."""
     return {name: values.get(name, default) for name, default in choice.settings.items()}
 
 
@@ -293,7 +293,7 @@ FIRST_FIELDS = frozenset(
 )
 
 
-def written(values: Mapping[str, Any]) -> dict[str, Any]:
+def written(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """The fields of a training section, as JSON, that a document writes."""
     defaults = Training().model_dump(mode="json")
     return {name: value for name, value in values.items() if name in FIRST_FIELDS or value != defaults[name]}

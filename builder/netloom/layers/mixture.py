@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from netloom.layers.attention.attention import unlike
+from netloom.layers.attention.attention import changed_options
 from netloom.layers.attention.transformer import Middle
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
@@ -49,7 +49,7 @@ class MixtureOfExperts(Layer):
         return (Port("in", ("vector", "sequence")),)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        options = unlike(self, activation="gelu", bias=True, dropout=0.0, balance=0.01, capacity=None)
+        options = changed_options(self, activation="gelu", bias=True, dropout=0.0, balance=0.01, capacity=None)
         return Call("MixtureOfExperts", (specs["in"].size(-1), self.hidden, self.experts, self.top), options)
 
     def brief(self) -> str:

@@ -1,15 +1,15 @@
-"""Edits that mend: insert a layer in an edge, set a parameter, take something away."""
+"""Edits that solve issues: insert a layer into an edge, set a parameter, remove something."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import count
-from typing import Any
 
-from netloom.document import Edge, Network
+from netloom.document import Edge, Edit, Network
 from netloom.layers import registry
 from netloom.validation.issue import Fix
 
-# How far apart the canvas places nodes, in its pixels.
+# Distance between nodes on the canvas, in pixels.
 STEP = 110.0
 
 
@@ -20,12 +20,12 @@ def free_id(network: Network, layer_type: str) -> str:
     return next(name for name in names if name not in network.nodes and name not in network.notes)
 
 
-def insert(name: str, network: Network, edge: Edge, layer_type: str, params: dict[str, Any]) -> Fix:
-    """Put a layer of one input and one output in an edge, where its target stood; what lies below moves down."""
+def insert(name: str, network: Network, edge: Edge, layer_type: str, params: Mapping[str, object]) -> Fix:
+    """Insert a layer with one input and one output into an edge, in the place of its target. Nodes below move down."""
     target = network.nodes[edge.target_node]
     node_id = free_id(network, layer_type)
     below = {key: [node.at[0], node.at[1] + STEP] for key, node in network.nodes.items() if node.at[1] >= target.at[1]}
-    edits: list[dict[str, Any]] = [
+    edits: list[Edit] = [
         {"kind": "add", "nodes": [{"id": node_id, "type": layer_type, "params": params, "at": list(target.at)}]},
         {"kind": "connect", "source": edge.source, "target": node_id},
         {"kind": "connect", "source": node_id, "target": edge.target},
@@ -34,7 +34,7 @@ def insert(name: str, network: Network, edge: Edge, layer_type: str, params: dic
     return Fix(f"Insert {registry()[layer_type].title}", _batch(name, edits))
 
 
-def set_params(name: str, node: str, params: dict[str, Any], title: str) -> Fix:
+def set_params(name: str, node: str, params: Mapping[str, object], title: str) -> Fix:
     return Fix(title, {"kind": "set", "network": name, "node": node, "params": params})
 
 
@@ -42,16 +42,16 @@ def remove(name: str, nodes: list[str], edges: list[str], title: str) -> Fix:
     return Fix(title, {"kind": "remove", "network": name, "nodes": nodes, "edges": edges})
 
 
-def append(name: str, network: Network, source: str, layer_type: str, params: dict[str, Any]) -> Fix:
-    """Put a layer behind a port that nothing reads yet."""
+def append(name: str, network: Network, source: str, layer_type: str, params: Mapping[str, object]) -> Fix:
+    """Add a layer after a port that has no edge yet."""
     at = network.nodes[source.partition(".")[0]].at
     node_id = free_id(network, layer_type)
-    edits: list[dict[str, Any]] = [
+    edits: list[Edit] = [
         {"kind": "add", "nodes": [{"id": node_id, "type": layer_type, "params": params, "at": [at[0], at[1] + STEP]}]},
         {"kind": "connect", "source": source, "target": node_id},
     ]
     return Fix(f"Add {registry()[layer_type].title}", _batch(name, edits))
 
 
-def _batch(name: str, edits: list[dict[str, Any]]) -> dict[str, Any]:
+def _batch(name: str, edits: Sequence[Edit]) -> Edit:
     return {"kind": "batch", "edits": [{**edit, "network": name} for edit in edits]}

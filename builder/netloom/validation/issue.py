@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any, Literal
 
+from netloom.document import Edit
+
 Severity = Literal["error", "warning", "hint"]
 _ORDER = {"error": 0, "warning": 1, "hint": 2}
 
@@ -15,7 +17,7 @@ class Fix:
     """An edit that solves an issue with one click, and the text of its button (see netloom.document.edits)."""
 
     title: str
-    edit: dict[str, Any]
+    edit: Edit
 
 
 @dataclass(frozen=True)

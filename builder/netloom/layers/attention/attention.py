@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
+from netloom.layers.layer import SAMPLES, Call, Example, Layer, Literals, Port, TensorSpec
 
 # What a mask says to attention; its port takes it beside the sequence.
 MASK = "1 for real steps, 0 for padding, (N, S), or one value for each pair of steps, (N, T, S)"
@@ -50,8 +50,8 @@ def check_mask(specs: Mapping[str, TensorSpec], query_port: str, key_port: str) 
         )
 
 
-def unlike(layer: Layer, **defaults: Any) -> dict[str, Any]:
-    """The layer's fields of these names that are not at the module's default."""
+def changed_options(layer: Layer, **defaults: Literals) -> dict[str, Literals]:
+    """The fields of a layer, by name, that differ from these defaults of its module: only they are written as code."""
     return {name: getattr(layer, name) for name, value in defaults.items() if getattr(layer, name) != value}
 
 
@@ -124,10 +124,10 @@ class _SelfAttention(MultiHeadAttention):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         check_mask(specs, "in", "in")
-        shared = unlike(self, bias=True, dropout=0.0, causal=False)
-        return Call("SelfAttention", (specs["in"].size(2), self.heads), {**self._special(), **shared})
+        shared = changed_options(self, bias=True, dropout=0.0, causal=False)
+        return Call("SelfAttention", (specs["in"].size(2), self.heads), {**self._module_options(), **shared})
 
-    def _special(self) -> dict[str, Any]:
+    def _module_options(self) -> dict[str, Literals]:
         raise NotImplementedError
 
 
@@ -178,8 +178,8 @@ class SelfAttention(_SelfAttention):
         parts.append(f"{self.window} steps" if self.window else "")
         return ", ".join([f"{self.heads} heads{shared}", *(part for part in parts if part)])
 
-    def _special(self) -> dict[str, Any]:
-        return unlike(
+    def _module_options(self) -> dict[str, Literals]:
+        return changed_options(
             self, kv_heads=None, head_width=None, window=None, position="none", base=10000.0, buckets=32, reach=128
         )
 
@@ -192,7 +192,7 @@ class MultiQueryAttention(_SelfAttention):
     keywords = ("mqa", "attention", "transformer", "heads", "shared", "palm", "falcon")
     url = "https://arxiv.org/abs/1911.02150"
 
-    def _special(self) -> dict[str, Any]:
+    def _module_options(self) -> dict[str, Literals]:
         return {"kv_heads": 1}
 
 
@@ -209,7 +209,7 @@ class GroupedQueryAttention(_SelfAttention):
 
     kv_heads: int = Field(2, ge=1, le=1_024, description="Number of key and value heads; must divide heads")
 
-    def _special(self) -> dict[str, Any]:
+    def _module_options(self) -> dict[str, Literals]:
         return {"kv_heads": self.kv_heads}
 
     def brief(self) -> str:
@@ -226,7 +226,7 @@ class SlidingWindowAttention(_SelfAttention):
 
     window: int = Field(4, ge=1, le=1_000_000, description="Each step attends to steps less than this distance away")
 
-    def _special(self) -> dict[str, Any]:
+    def _module_options(self) -> dict[str, Literals]:
         return {"window": self.window}
 
     def brief(self) -> str:
@@ -246,8 +246,8 @@ class RotaryAttention(_SelfAttention):
 
     base: float = Field(10000.0, ge=1, le=1e9, description="Base of the frequencies (θ)")
 
-    def _special(self) -> dict[str, Any]:
-        return {"position": "rotary", **unlike(self, base=10000.0)}
+    def _module_options(self) -> dict[str, Literals]:
+        return {"position": "rotary", **changed_options(self, base=10000.0)}
 
 
 class AlibiAttention(_SelfAttention):
@@ -258,7 +258,7 @@ class AlibiAttention(_SelfAttention):
     keywords = ("alibi", "linear bias", "position", "attention", "transformer", "bloom")
     url = "https://arxiv.org/abs/2108.12409"
 
-    def _special(self) -> dict[str, Any]:
+    def _module_options(self) -> dict[str, Literals]:
         return {"position": "alibi"}
 
 
@@ -282,8 +282,8 @@ class RelativeAttention(_SelfAttention):
         table = {"kind": "table", "reach": 3}
         return [*super().examples(), Example(table, {"in": SAMPLES["sequence"]})]
 
-    def _special(self) -> dict[str, Any]:
-        return {"position": self.kind, **unlike(self, buckets=32, reach=128)}
+    def _module_options(self) -> dict[str, Literals]:
+        return {"position": self.kind, **changed_options(self, buckets=32, reach=128)}
 
 
 class LinearAttention(Layer):
@@ -319,7 +319,8 @@ class LinearAttention(Layer):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         check_mask(specs, "in", "in")
-        return Call("LinearAttention", (specs["in"].size(2), self.heads), unlike(self, bias=True, causal=False))
+        options = changed_options(self, bias=True, causal=False)
+        return Call("LinearAttention", (specs["in"].size(2), self.heads), options)
 
     def brief(self) -> str:
         return f"{self.heads} heads{', causal' if self.causal else ''}"

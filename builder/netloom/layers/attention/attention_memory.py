@@ -6,7 +6,15 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from netloom.layers.attention.attention import HeadWidth, KeyValueHeads, check_mask, key_port, mask_port, masks, unlike
+from netloom.layers.attention.attention import (
+    HeadWidth,
+    KeyValueHeads,
+    changed_options,
+    check_mask,
+    key_port,
+    mask_port,
+    masks,
+)
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
 
@@ -43,7 +51,7 @@ class CrossAttention(Layer):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         check_mask(specs, "in", "memory")
-        options = unlike(self, kv_heads=None, head_width=None, bias=True, dropout=0.0)
+        options = changed_options(self, kv_heads=None, head_width=None, bias=True, dropout=0.0)
         return Call("CrossAttention", (specs["in"].size(2), specs["memory"].size(2), self.heads), options)
 
     def brief(self) -> str:
@@ -98,7 +106,7 @@ class DotProductAttention(Layer):
         if self.causal and q.size(1) != k.size(1):
             raise ValueError(f"causal needs the same number of queries and keys, received {q} and {k}; turn causal off")
         check_mask(specs, "q", "k")
-        return Call("DotProductAttention", (self.heads,), unlike(self, dropout=0.0, causal=False))
+        return Call("DotProductAttention", (self.heads,), changed_options(self, dropout=0.0, causal=False))
 
     def brief(self) -> str:
         return f"{self.heads} heads{', causal' if self.causal else ''}"
@@ -132,7 +140,7 @@ class AdditiveAttention(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         check_mask(specs, "in", "memory")
         sizes = (specs["in"].size(2), specs["memory"].size(2), self.hidden)
-        return Call("AdditiveAttention", sizes, unlike(self, dropout=0.0))
+        return Call("AdditiveAttention", sizes, changed_options(self, dropout=0.0))
 
     def brief(self) -> str:
         return f"{self.hidden} wide"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from netloom.layers.attention.attention import unlike
+from netloom.layers.attention.attention import changed_options
 from netloom.layers.layer import Call, Layer, Port, TensorSpec
 
 
@@ -34,7 +34,7 @@ class SinusoidalEncoding(Layer):
         return (Port("out", ("sequence",)),)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        return Call("SinusoidalEncoding", (), unlike(self, base=10000.0, scaled=False))
+        return Call("SinusoidalEncoding", (), changed_options(self, base=10000.0, scaled=False))
 
 
 class RotaryPosition(Layer):
@@ -55,4 +55,4 @@ class RotaryPosition(Layer):
         return (Port("out", ("sequence",)),)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        return Call("RotaryPosition", (), unlike(self, base=10000.0))
+        return Call("RotaryPosition", (), changed_options(self, base=10000.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -12,12 +12,12 @@ from netloom.layers.attention.attention import (
     KeyValueHeads,
     Position,
     TransformerEncoderBlock,
+    changed_options,
     check_mask,
     mask_port,
     masks,
-    unlike,
 )
-from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
+from netloom.layers.layer import SAMPLES, Call, Example, Layer, Literals, Port, TensorSpec
 
 Bend = Literal["gelu", "gelu_tanh", "relu", "silu"]
 Middle = Literal["gelu", "gelu_tanh", "relu", "silu", "swiglu", "geglu"]
@@ -47,7 +47,7 @@ class FeedForward(_FeedForward):
     bias: bool = Field(True, description="Add learned biases")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        options = unlike(self, activation="gelu", bias=True, dropout=0.0)
+        options = changed_options(self, activation="gelu", bias=True, dropout=0.0)
         return Call("FeedForward", (specs["in"].size(-1), self.hidden), options)
 
 
@@ -56,7 +56,7 @@ class _Gated(_FeedForward):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         activation = {"SwiGLU": {}, "GeGLU": {"activation": "gelu"}}[type(self).__name__]
-        options = {**activation, **unlike(self, bias=False, dropout=0.0)}
+        options = {**activation, **changed_options(self, bias=False, dropout=0.0)}
         return Call("GatedFeedForward", (specs["in"].size(-1), self.hidden), options)
 
 
@@ -96,8 +96,8 @@ class _Block(TransformerEncoderBlock):
     epsilon: float = Field(1e-5, gt=0, le=1, description="Added in the norms for numerical stability (ε)")
     masked: bool = Field(False, description="Add a port for a padding mask")
 
-    def _given(self) -> dict[str, Any]:
-        return unlike(
+    def _shared_options(self) -> dict[str, Literals]:
+        return changed_options(
             self,
             kv_heads=None,
             head_width=None,
@@ -155,7 +155,7 @@ class TransformerBlock(_Block):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         check_mask(specs, "in", "in")
-        options = {**self._given(), **unlike(self, causal=False, window=None, base=10000.0)}
+        options = {**self._shared_options(), **changed_options(self, causal=False, window=None, base=10000.0)}
         return Call("TransformerBlock", (specs["in"].size(2), self.heads, self.hidden), options)
 
 
@@ -188,4 +188,4 @@ class TransformerDecoderBlock(_Block):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         check_mask(specs, "in", "memory")
         sizes = (specs["in"].size(2), specs["memory"].size(2), self.heads, self.hidden)
-        return Call("TransformerDecoderBlock", sizes, {**self._given(), **unlike(self, causal=True)})
+        return Call("TransformerDecoderBlock", sizes, {**self._shared_options(), **changed_options(self, causal=True)})

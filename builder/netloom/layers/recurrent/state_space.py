@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from netloom.layers.attention.attention import unlike
+from netloom.layers.attention.attention import changed_options
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
 
@@ -55,7 +55,7 @@ class DiagonalStateSpace(_Diagonal):
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        return Call("DiagonalStateSpace", (specs["in"].size(2),), {**unlike(self, state=64), **self._real()})
+        return Call("DiagonalStateSpace", (specs["in"].size(2),), {**changed_options(self, state=64), **self._real()})
 
 
 class S4D(_Diagonal):
@@ -76,7 +76,11 @@ class S4D(_Diagonal):
         return [Example(inputs={"in": SAMPLES["sequence"]}), Example(both, {"in": SAMPLES["sequence"]})]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        options = {**unlike(self, state=64), **self._real(), **unlike(self, both_ways=False, dropout=0.0)}
+        options = {
+            **changed_options(self, state=64),
+            **self._real(),
+            **changed_options(self, both_ways=False, dropout=0.0),
+        }
         return Call("S4D", (specs["in"].size(2),), options)
 
 
@@ -89,7 +93,7 @@ class _Mamba(_StateSpace):
     )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        options = unlike(self, state=16, kernel_size=4, expand=2, rank=None)
+        options = changed_options(self, state=16, kernel_size=4, expand=2, rank=None)
         return Call(type(self).__name__, (specs["in"].size(2),), options)
 
     def brief(self) -> str:
