@@ -20,7 +20,7 @@ import torch
 from netloom.compile import source
 from netloom.data import prepare
 from netloom.document import DataChoice, Project, Training
-from netloom.runs import processes, refresh, start, worker
+from netloom.runs import processes, refresh, start, supervisor, sweep_trials, worker
 from netloom.runs.execution import Through
 from netloom.runs.limits import RunLimits
 from netloom.runs.run_reporter import RunReporter
@@ -112,7 +112,8 @@ class _Here:
 @contextmanager
 def trained_here(through: Through | None = None) -> Iterator[None]:
     """Whatever run is started meanwhile is trained to its end within this process, as its worker would train it, before
-    the start returns: for tests of runs that are not about processes. `through` is as for a worker."""
+    the start returns, and so are the trials of sweeps: for tests of runs that are not about processes. `through` is as
+    for a worker."""
 
     def tell(child: _Here, message: dict[str, Any]) -> None:
         child.returncode = -signal.SIGKILL  # unless it comes to an end of its own
@@ -121,6 +122,7 @@ def trained_here(through: Through | None = None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(processes, "take", _Here)
         patch.setattr(processes, "tell", tell)
+        patch.setattr(supervisor, "ensure_sweep_process", sweep_trials.advance_sweeps)
         yield
 
 

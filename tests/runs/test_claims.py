@@ -66,8 +66,9 @@ def project() -> Project:
 
 @pytest.fixture
 def idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No worker is started; the queue is moved by hand."""
+    """No worker is started and no sweep process; the queue is moved by hand, and sweeps within this process."""
     monkeypatch.setattr(control, "advance", lambda store: None)
+    monkeypatch.setattr(supervisor, "ensure_sweep_process", sweep_trials.advance_sweeps)
 
 
 @pytest.fixture
@@ -215,9 +216,10 @@ def test_a_trial_whose_workers_die_at_once_is_taken_up_as_often_as_it_may(
         assert len(begun) < 20, "for ever"
         assert store.set_worker(run.id, str(run.claim), GONE)
         control.look(store, store.run(run.id))
-        sweep_trials.go_on(store)
+        sweep_trials.advance_sweeps(store)
 
     monkeypatch.setattr(control, "advance", dies_at_once)
+    monkeypatch.setattr(supervisor, "ensure_sweep_process", sweep_trials.advance_sweeps)
     sweep_id, run_id = swept(store, project)
     assert begun == [run_id] * (1 + sweep_trials.RETRIES)
     assert store.run(run_id).about["retries"] == sweep_trials.RETRIES
@@ -237,7 +239,7 @@ def test_a_trial_that_was_taken_up_meanwhile_is_not_noted_as_failed(
         resume(store, run_id)
 
     monkeypatch.setattr(sweep_trials, "result", resumed)
-    sweep_trials.go_on(store)
+    sweep_trials.advance_sweeps(store)
     assert store.run(run_id).state == "waiting"
     assert [trial.state for trial in store.trials(sweep_id)] == ["running"]
     assert store.sweep(sweep_id).state == "running"
@@ -256,7 +258,7 @@ def test_a_sweep_that_is_stopped_meanwhile_makes_no_more_trials(
         return ask(*known)
 
     monkeypatch.setattr(sweep_trials, "ask", stopped)
-    sweep_trials.go_on(store)
+    sweep_trials.advance_sweeps(store)
     assert len(store.trials(sweep_id)) == 1
     assert len(store.runs()) == 1
     assert len(list((store.home / "runs").iterdir())) == 1, "and leaves no folder"
@@ -316,6 +318,7 @@ def test_two_servers_a_queue_and_kills(store: Store, home: Path, monkeypatch: py
     try:
         kill(alone[0])
         servers[0].kill()
+        until(lambda: bool(store.trials(sweep_id)), 120)
         kill(str(store.trials(sweep_id)[0].run_id))
         until(lambda: store.sweep(sweep_id).state != "running" and all(map(over, alone)), 120)
     finally:

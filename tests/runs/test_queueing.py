@@ -15,7 +15,7 @@ import pytest
 
 from netloom.data import prepare
 from netloom.document import Project
-from netloom.runs import continuation, reproduction, start, stop, sweeps, tend
+from netloom.runs import continuation, reproduction, start, stop, sweeps
 from netloom.runs.capacity import place
 from netloom.runs.comparison import BATCH_LOSSES
 from netloom.runs.control import started_workers
@@ -122,28 +122,25 @@ def test_the_next_begins_once_when_a_worker_is_killed_and_two_servers_look_on(st
             process.stdout.close()
 
 
-def test_a_sweep_goes_on_by_its_workers_alone_and_takes_up_a_killed_trial(store: Store) -> None:
-    """Nothing here looks after the start but at the tables; each worker begins the trial after its own."""
+def test_a_sweep_goes_on_by_itself_and_takes_up_a_killed_trial(store: Store) -> None:
+    """Nothing here looks after the start but at the tables."""
     project = moons(epochs=40)
     project_id = store.create_project(project)
     space = {"main.linear_1.units": {"choices": [8, -1, 16]}}
     sweep_id = sweeps.begin(store, project_id, project, sweeps.plan(project, space, trials=9, sampler="grid"))
+    until(lambda: bool(store.trials(sweep_id)), 120)
     run_id = str(store.trials(sweep_id)[0].run_id)
     until(lambda: max(store.points(run_id).epoch, default=0) >= 1, 120)
     worker = psutil.Process(int(store.run(run_id).pid or 0))
     server = worker.ppid()
     worker.kill()
 
-    def taken_up() -> bool:
-        tend(store)
-        return store.run(run_id).about.get("retries") == 1
-
     def last() -> int | None:
         """The worker of the third trial."""
         found = store.trials(sweep_id)[2:]
         return store.run(str(found[0].run_id)).pid if found and found[0].run_id else None
 
-    until(taken_up, 60)
+    until(lambda: store.run(run_id).about.get("retries") == 1, 60)
     until(lambda: last() is not None, 240)
     assert psutil.Process(int(str(last()))).ppid() == server, "no new interpreter"
     until(lambda: store.sweep(sweep_id).state == "finished", 240)

@@ -158,7 +158,7 @@ def test_trials_of_a_sweep_are_made_by_ray_tune(store: Store) -> None:
     sweep_id = sweeps.begin(store, store.create_project(project), project, made)
 
     def done() -> bool:
-        sweep_trials.go_on(store)
+        sweep_trials.advance_sweeps(store)
         return store.sweep(sweep_id).state != "running"
 
     until(done, WAIT_S)

@@ -20,7 +20,7 @@ from streamlit.testing.v1 import AppTest
 from netloom.cli import main
 from netloom.compile import module, source
 from netloom.document import write
-from netloom.runs import control, start
+from netloom.runs import control, start, supervisor, sweep_trials
 from netloom.runs.capacity import limits
 from netloom.runs.owner import terminal_owner
 from netloom.store import Full, RunArtifacts, Store, open_store
@@ -44,6 +44,7 @@ def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     st.cache_data.clear()
     monkeypatch.setattr("netloom.runs.keep", lambda store: None)
     monkeypatch.setattr(control, "advance", lambda store: None)
+    monkeypatch.setattr(supervisor, "ensure_sweep_process", sweep_trials.advance_sweeps)
     return open_store(home)
 
 

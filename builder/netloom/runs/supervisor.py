@@ -1,16 +1,15 @@
-"""Seeing to all runs: marking those whose worker is gone, moving sweeps on, and starting whoever is next."""
+"""Supervision of all runs: runs whose worker is gone fail, those that wait start, and sweeps have a process."""
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 import weakref
 
-from netloom.core import log
 from netloom.runs import control
 from netloom.runs.control import ACTIVE
-from netloom.runs.sweep_trials import go_on
+from netloom.runs.repeated_errors import RepeatedErrors
+from netloom.runs.sweep_process import ensure_sweep_process
 from netloom.store import Run, Store
 
 # How often the runs are tended.
@@ -18,9 +17,10 @@ KEEP_S = 1.0
 
 
 def tend(store: Store) -> None:
-    """See to all runs: those whose worker is gone are marked as failed, sweeps go on, and whoever is next begins."""
+    """Look after all runs: those whose worker is gone are marked as failed, the next in the queue start, and where
+    sweeps run, so does the process that moves them on."""
     control.look_at_workers(store)
-    go_on(store)
+    ensure_sweep_process(store)
     control.advance(store)
 
 
@@ -32,18 +32,16 @@ def keep(store: Store) -> threading.Thread:
 
 
 def _keep(known: weakref.ref[Store]) -> None:
-    told = ""
+    errors: RepeatedErrors | None = None
     while (store := known()) is not None:
+        errors = errors or RepeatedErrors(store.home, "keep")
         try:
             tend(store)
-            told = ""
+            errors.clear()
         except Exception as error:  # the database may be locked for a moment, or its folder gone
             if not store.home.exists():
                 return
-            if repr(error) != told:  # once, as the same goes on until somebody mends it
-                told = repr(error)
-                with contextlib.suppress(OSError):
-                    log.write(store.home / log.ERRORS, "error", where="keep", problem=told)
+            errors.log(error)
             time.sleep(KEEP_S * 2)
         del store
         time.sleep(KEEP_S)

@@ -31,8 +31,8 @@ RETRIES = 2
 _SPOILT = (CompileError, DataError, StartError, SpaceError, DocumentError)
 
 
-def go_on(store: Store) -> None:
-    """Note what came of trials, and begin the next ones, of all sweeps that run."""
+def advance_sweeps(store: Store) -> None:
+    """Note what came of trials, and start the next ones, of all sweeps that run; finish those that have no more."""
     for sweep in store.sweeps(state="running"):
         _advance(store, sweep)
 

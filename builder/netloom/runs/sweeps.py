@@ -1,7 +1,7 @@
 """Sweeps: many runs of one document with other values, chosen by a grid, by chance, or by the results of earlier ones.
 
-No process of its own drives a sweep. Whoever sees a trial end (its worker, a server, a terminal) asks for the next; the
-store sees to it that each is made once. So a sweep lives as long as its store. Folds of the data and seeds are grids.
+A process of its own moves them on (`sweep_process`), and whoever looks at the runs starts it anew should it be gone, so
+that a sweep lives as long as its store. Folds of the data and seeds are grids.
 """
 
 from __future__ import annotations

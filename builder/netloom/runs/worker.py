@@ -1,5 +1,6 @@
-"""The process that trains one run: `python -m netloom.runs.worker HOME`, which is told its run on standard input.
-Without HOME it is the server of which such processes are forked; each of them is told its data artifacts, too.
+"""The process that trains one run: `python -m netloom.runs.worker HOME`, which is told its run on standard input; or
+that it is to move sweeps on. Without HOME it is the server that such processes are forked from, each of which is told
+its data folder, too.
 
 A thread of its own carries messages to and from the store, so that the loop never waits for a disk. Everything that a
 person should know is in the store; everything that a developer should know is in the run's log.jsonl.
@@ -21,6 +22,7 @@ from typing import Any
 
 from netloom.data import prepare
 from netloom.data.preparation.fitted_state import keep_fitted
+from netloom.runs import sweep_process
 from netloom.runs.cluster import RAY
 from netloom.runs.distillation import teach, within
 from netloom.runs.execution import Through, carry_out, existing, note, reason
@@ -28,6 +30,7 @@ from netloom.runs.forkserver import serve
 from netloom.runs.limits import Reserve, RunLimits, confine, loosen
 from netloom.runs.records import keep_record
 from netloom.runs.run_reporter import clear
+from netloom.runs.supervisor import tend
 from netloom.store import Lost, Missing, Run, RunArtifacts, Store, StoreError, here, open_store
 from netloom.training import checkpoints
 from netloom.training.trainers.registry import build_trainer
@@ -122,9 +125,7 @@ def _train(
 
 
 def _next(home: str) -> None:
-    """Let whoever waits begin, also where no page is open."""
-    from netloom.runs.supervisor import tend
-
+    """Start whoever is next in the queue, and see that sweeps go on, also where no page is open."""
     try:
         tend(open_store(Path(home)))
     except Exception:
@@ -132,7 +133,7 @@ def _next(home: str) -> None:
 
 
 def _work(home: str) -> int:
-    """Train the run that this process is told. Returns the exit code."""
+    """Do what this process is told: train a run, or move sweeps on. Returns the exit code."""
     message = _heard()
     if message is None:
         _hand_back(home)
@@ -145,6 +146,8 @@ def _work(home: str) -> int:
         os.dup2(output, stream)
     if message["gpu"] is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = message["gpu"]
+    if message.get("sweeps"):
+        return sweep_process.main(Path(home))
     limits = RunLimits(**message["limits"])
     confine(limits, gpu=torch.cuda.is_available())
     code = main(home, message["run"], message["claim"], limits)

@@ -140,7 +140,7 @@ def main(home: Path, sweep_id: str) -> int:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         open_store(home).stop_sweep(sweep_id, "failed", f"Ray Tune ended: {first[:400]}")
         return 1
-    sweep_trials.go_on(open_store(home))
+    sweep_trials.advance_sweeps(open_store(home))
     return 0
 
 

@@ -1,0 +1,150 @@
+"""Sweeps run in a process of their own: servers, that process and workers are killed, and each trial runs once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from netloom.runs import sweep_process, sweeps
+from netloom.store import Store, open_store
+from tests.runs.examples import check_curves, moons, until
+from tests.store.states import put_sweep
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes by their open files")
+EPOCHS = 30
+# What a web server does for runs and sweeps, without its pages.
+_SERVER = (
+    "import sys, time\n"
+    "from pathlib import Path\n"
+    "from netloom.store import open_store\n"
+    "from netloom.runs import keep, sweeps\n"
+    "from netloom.document import loads\n"
+    "store = open_store(Path(sys.argv[1]))\n"
+    "thread = keep(store)\n"
+    "if len(sys.argv) > 2:\n"
+    "    project = store.load(sys.argv[2]).project\n"
+    "    space = {'training.seed': {'choices': [1, 2, 3, 4]}}\n"
+    "    sweeps.begin(store, sys.argv[2], project, sweeps.plan(project, space, trials=4, sampler='grid'))\n"
+    "time.sleep(300)\n"
+)
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Store]:
+    """A store whose sweeps and workers end with the test, whoever started them."""
+    opened = open_store(home)
+    yield opened
+    for sweep in opened.sweeps(state="running"):
+        put_sweep(opened, sweep.id, "stopped")
+    until(lambda: not sweep_processes(home), 30)
+    for run in opened.active_runs():
+        if run.pid:
+            kill(run.pid)
+    opened.close()
+
+
+@contextmanager
+def server(store: Store, project_id: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    """A server, which begins a sweep over a project."""
+    command = [sys.executable, "-c", _SERVER, str(store.home), *[project_id] * bool(project_id)]
+    process = subprocess.Popen(command)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def sweep_processes(home: Path) -> list[int]:
+    """The processes that write to the log of sweep processes."""
+    pids = []
+    for process in psutil.process_iter():
+        with suppress(OSError, psutil.Error):
+            if os.readlink(f"/proc/{process.pid}/fd/2") == str((home / sweep_process.LOG_FILE).resolve()):
+                pids.append(process.pid)
+    return pids
+
+
+def kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def kill_sweep_process(store: Store) -> None:
+    pids = sweep_processes(store.home)
+    assert len(pids) == 1
+    kill(pids[0])
+    until(lambda: not sweep_process.is_running(store.home), 10)
+
+
+def has_begun(store: Store, sweep_id: str, number: int) -> bool:
+    """Whether a trial has ended its first epoch."""
+    trials = store.trials(sweep_id)
+    return len(trials) > number and max(store.points(str(trials[number].run_id)).epoch, default=0) >= 1
+
+
+def starts(store: Store, run_id: str) -> int:
+    """How many workers trained a run."""
+    lines = store.artifacts(run_id).local_directory().joinpath("log.jsonl").read_text().splitlines()
+    return sum(json.loads(line)["event"] == "start" for line in lines)
+
+
+def test_a_sweep_outlives_the_server_its_process_and_its_worker(store: Store) -> None:
+    project = moons(epochs=EPOCHS)
+    project_id = store.create_project(project)
+    with server(store, project_id) as begun_by:
+        until(lambda: bool(store.sweeps()), 300)
+        [sweep] = store.sweeps()
+        until(lambda: has_begun(store, sweep.id, 0), 300)
+        # The server suggests and starts nothing itself.
+        assert sweep_processes(store.home)
+        assert begun_by.pid not in sweep_processes(store.home)
+    # The server is gone: the sweep process makes the second trial.
+    until(lambda: has_begun(store, sweep.id, 1), 300)
+    kill_sweep_process(store)
+    # It is gone as well: the worker of the second trial starts another one as it ends, which makes the third trial.
+    until(lambda: has_begun(store, sweep.id, 2), 300)
+    run_id = str(store.trials(sweep.id)[2].run_id)
+    kill_sweep_process(store)
+    kill(int(store.run(run_id).pid or 0))
+    # Nobody is left; the next server that is opened takes the killed trial up again and makes the last one.
+    with server(store):
+        until(lambda: store.run(run_id).about.get("retries") == 1, 300)
+    until(lambda: store.sweep(sweep.id).state == "finished", 300)
+    trials = store.trials(sweep.id)
+    assert [trial.state for trial in trials] == ["complete"] * 4
+    assert [trial.assigned["training.seed"] for trial in trials] == [1, 2, 3, 4]
+    assert sorted(run.id for run in store.runs()) == sorted(str(trial.run_id) for trial in trials)
+    assert [starts(store, str(trial.run_id)) for trial in trials] == [1, 1, 2, 1]
+    for trial in trials:
+        check_curves(store.points(str(trial.run_id)), epochs=EPOCHS)
+    until(lambda: not sweep_processes(store.home), 10)
+
+
+def test_one_process_moves_all_sweeps_of_a_folder_on_and_ends_with_the_last(store: Store) -> None:
+    project = moons(epochs=2)
+    project_id = store.create_project(project)
+    plan = sweeps.plan(project, {"training.seed": {"choices": [1, 2]}}, trials=1, sampler="grid")
+    first, second = (sweeps.begin(store, project_id, project, plan) for _ in range(2))
+    seen: set[int] = set()
+
+    def finished() -> bool:
+        seen.update(sweep_processes(store.home))
+        return all(store.sweep(sweep_id).state == "finished" for sweep_id in (first, second))
+
+    until(finished, 300)
+    assert len(seen) == 1
+    until(lambda: not sweep_process.is_running(store.home), 10)
+    # The next sweep has a process again, at once.
+    third = sweeps.begin(store, project_id, project, plan)
+    until(lambda: store.sweep(third).state == "finished", 300)
+    assert len(store.runs()) == 3
