@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
@@ -14,18 +15,23 @@ from pathlib import Path
 import pytest
 
 from tests import THREADS
+from tests.processes import sweep_processes
 
 TESTS = Path(__file__).parent
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data folder of its own for one test."""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A data folder of its own for one test. A process that moves its sweeps on ends with the test."""
     folder = tmp_path / "home"
     folder.mkdir()
     monkeypatch.setenv("NETLOOM_HOME", str(folder))
     monkeypatch.delenv("NETLOOM_DATABASE_URL", raising=False)
-    return folder
+    yield folder
+    if (folder / "sweeps.log").exists():
+        for pid in sweep_processes(folder):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from netloom.store import Store, open_store
 from netloom.store.runs import NewTrial
 from tests.cli.conftest import Console
 from tests.runs.examples import moons
-from tests.store.states import put
+from tests.store.states import put, put_sweep
 
 
 @pytest.fixture
@@ -104,6 +104,7 @@ def test_last_after_a_sweep_is_its_best_trial_and_says_so(console: Console, stor
     project = moons()
     project_id = store.create_project(project)
     sweep = store.create_sweep(project_id, project, sweeps.plan(project, {"training.seed": {"choices": [1, 2, 3]}}))
+    put_sweep(store, sweep.id, "stopped")  # or a process of its own would train it
     ids = [store.create_run(project_id, project, trial=NewTrial(sweep.id, number, {})).id for number in range(3)]
     said = console("runs", "describe", "last", "--notes", "early")
     assert f"last is run {ids[2][:8]}: the newest trial, as none has a result of the sweep 'Moons'." in said.err

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
 import pytest
 
 from netloom.runs import sweep_process, sweeps
 from netloom.store import Store, open_store
+from tests.processes import sweep_processes
 from tests.runs.examples import check_curves, moons, until
 from tests.store.states import put_sweep
 
@@ -45,7 +45,7 @@ def store(home: Path) -> Iterator[Store]:
     yield opened
     for sweep in opened.sweeps(state="running"):
         put_sweep(opened, sweep.id, "stopped")
-    until(lambda: not sweep_processes(home), 30)
+    until(lambda: not sweep_processes(home), 60)
     for run in opened.active_runs():
         if run.pid:
             kill(run.pid)
@@ -62,16 +62,6 @@ def server(store: Store, project_id: str = "") -> Iterator[subprocess.Popen[byte
     finally:
         process.kill()
         process.wait()
-
-
-def sweep_processes(home: Path) -> list[int]:
-    """The processes that write to the log of sweep processes."""
-    pids = []
-    for process in psutil.process_iter():
-        with suppress(OSError, psutil.Error):
-            if os.readlink(f"/proc/{process.pid}/fd/2") == str((home / sweep_process.LOG_FILE).resolve()):
-                pids.append(process.pid)
-    return pids
 
 
 def kill(pid: int) -> None:
@@ -98,6 +88,7 @@ def starts(store: Store, run_id: str) -> int:
     return sum(json.loads(line)["event"] == "start" for line in lines)
 
 
+@pytest.mark.timeout(900)  # it imports torch five times
 def test_a_sweep_outlives_the_server_its_process_and_its_worker(store: Store) -> None:
     project = moons(epochs=EPOCHS)
     project_id = store.create_project(project)

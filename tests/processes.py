@@ -1,0 +1,19 @@
+"""Processes that tests leave behind or look for."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+
+def sweep_processes(home: Path) -> list[int]:
+    """The processes that move the sweeps of a data folder on: those that write to their log."""
+    log, pids = str((home / "sweeps.log").resolve()), []
+    for process in psutil.process_iter():
+        with suppress(OSError, psutil.Error):
+            if os.readlink(f"/proc/{process.pid}/fd/2") == log:
+                pids.append(process.pid)
+    return pids
