@@ -53,8 +53,8 @@ def _place(number: int) -> str:
 
 def before(store: Store, run: Run) -> str:
     """Why a run waits, as a sentence for whoever started it."""
-    mine = [other for other in store.active_runs() if other.owner == run.owner and other.state != "waiting"]
-    paused = [other for other in mine if other.state == "paused"]
+    mine = [active for active in store.active_runs() if active.owner == run.owner and active.state != "waiting"]
+    paused = [active for active in mine if active.state == "paused"]
     if paused:
         return "A paused run of yours keeps its place; let it go on, or stop it, and this one begins."
     return "It begins by itself when the run before it ends." if mine else "All places to train are taken."

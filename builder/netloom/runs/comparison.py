@@ -52,11 +52,11 @@ class Difference:
 
     def lines(self) -> list[str]:
         """The difference in words, one thing a line."""
-        found = [f"+ {node}" for node in self.added] + [f"- {node}" for node in self.removed]
-        found += [f"+ {edge}" for edge in self.edges_added] + [f"- {edge}" for edge in self.edges_removed]
+        lines = [f"+ {node}" for node in self.added] + [f"- {node}" for node in self.removed]
+        lines += [f"+ {edge}" for edge in self.edges_added] + [f"- {edge}" for edge in self.edges_removed]
         for change in (*self.parameters, *self.training, *self.data):
-            found.append(f"{change.path}: {shown(change.old)} → {shown(change.new)}")
-        return found
+            lines.append(f"{change.path}: {shown(change.old)} → {shown(change.new)}")
+        return lines
 
 
 def document(store: Store, run_id: str) -> Project | None:
@@ -76,29 +76,29 @@ def _project(artifacts: RunArtifacts, stamp: Stamp) -> Project:
 
 def settings(project: Project) -> dict[str, Any]:
     """Every setting of a document by its path: training, data, and the parameters of each node."""
-    found = {f"training.{key}": value for key, value in _flat(project.training.model_dump(mode="json"))}
-    found |= {f"data.{key}": value for key, value in _flat(project.data.model_dump(mode="json"))}
+    values_by_path = {f"training.{key}": value for key, value in _flat(project.training.model_dump(mode="json"))}
+    values_by_path |= {f"data.{key}": value for key, value in _flat(project.data.model_dump(mode="json"))}
     for name, network in project.networks.items():
-        found |= {f"{name}.parameters.{key}": value for key, value in network.parameters.items()}
+        values_by_path |= {f"{name}.parameters.{key}": value for key, value in network.parameters.items()}
         for key, node in network.nodes.items():
-            found[f"{name}.{key}"] = node.type
+            values_by_path[f"{name}.{key}"] = node.type
             if node.frozen:
-                found[f"{name}.{key}.frozen"] = True
-            found |= {f"{name}.{key}.{param}": value for param, value in _flat(node.params)}
-    return found
+                values_by_path[f"{name}.{key}.frozen"] = True
+            values_by_path |= {f"{name}.{key}.{param}": value for param, value in _flat(node.params)}
+    return values_by_path
 
 
 def differing(columns: Sequence[Mapping[str, Any]]) -> list[str]:
     """The paths at which not all of them have the same, in their natural order."""
     paths = dict.fromkeys(path for column in columns for path in column)
     missing = object()
-    found = []
+    differing_paths = []
     for path in paths:
         values = [column.get(path, missing) for column in columns]
         if any(value is not values[0] and value != values[0] for value in values[1:]):
-            found.append(path)
+            differing_paths.append(path)
     order = {"training": 0, "data": 1}
-    return sorted(found, key=lambda path: (order.get(path.partition(".")[0], 2), natural(path)))
+    return sorted(differing_paths, key=lambda path: (order.get(path.partition(".")[0], 2), natural(path)))
 
 
 def difference(old: Project, new: Project) -> Difference:
@@ -107,13 +107,17 @@ def difference(old: Project, new: Project) -> Difference:
     empty = Network()
     added, removed, more, fewer, changes = [], [], [], [], []
     for name in names:
-        one, other = old.networks.get(name, empty), new.networks.get(name, empty)
-        added += [f"{name}.{key} ({other.nodes[key].type})" for key in other.nodes if key not in one.nodes]
-        removed += [f"{name}.{key} ({one.nodes[key].type})" for key in one.nodes if key not in other.nodes]
-        edges, others = set(one.edges), set(other.edges)
-        more += [f"{name}: {edge.source} to {edge.target}" for edge in other.edges if edge not in edges]
-        fewer += [f"{name}: {edge.source} to {edge.target}" for edge in one.edges if edge not in others]
-        changes += _parameters(name, one, other)
+        old_network, new_network = old.networks.get(name, empty), new.networks.get(name, empty)
+        added += [
+            f"{name}.{key} ({new_network.nodes[key].type})" for key in new_network.nodes if key not in old_network.nodes
+        ]
+        removed += [
+            f"{name}.{key} ({old_network.nodes[key].type})" for key in old_network.nodes if key not in new_network.nodes
+        ]
+        old_edges, new_edges = set(old_network.edges), set(new_network.edges)
+        more += [f"{name}: {edge.source} to {edge.target}" for edge in new_network.edges if edge not in old_edges]
+        fewer += [f"{name}: {edge.source} to {edge.target}" for edge in old_network.edges if edge not in new_edges]
+        changes += _parameters(name, old_network, new_network)
     return Difference(
         tuple(added),
         tuple(removed),
@@ -127,7 +131,7 @@ def difference(old: Project, new: Project) -> Difference:
 
 def metrics(run: Run) -> dict[str, float]:
     """What came of a run, as far as its worker has told: the best on validation rows, and measures on test rows."""
-    found = {}
+    values_by_name = {}
     best = run.summary.get("best") or {}
     value = best.get("loss")
     if isinstance(value, (int, float)) and math.isfinite(value):
@@ -137,38 +141,38 @@ def metrics(run: Run) -> dict[str, float]:
             objective is not None and objective.task.environment and measure == "loss"
         ):  # what agents lower is less their return
             measure, value = "return", -value
-        found[f"validation {measure}"] = float(value)
-    return found | {f"test {name}": value for name, value in test(run)}
+        values_by_name[f"validation {measure}"] = float(value)
+    return values_by_name | {f"test {name}": value for name, value in test(run)}
 
 
 def test(run: Run) -> list[tuple[str, float]]:
     """The measures on test rows, as far as they are numbers."""
-    found = (run.summary.get("test") or {}).items()
-    return [(name, float(value)) for name, value in found if isinstance(value, (int, float))]
+    metrics = (run.summary.get("test") or {}).items()
+    return [(name, float(value)) for name, value in metrics if isinstance(value, (int, float))]
 
 
 def table(store: Store, runs: Sequence[Run], baseline: str | None = None) -> list[dict[str, Any]]:
     """One row a run: what is its own, only what differs of the settings, and its measures; against the `baseline`, by
     how much each measure differs."""
     documents = [document(store, run.id) for run in runs]
-    columns = [settings(found) if found else {} for found in documents]
+    columns = [settings(project) if project else {} for project in documents]
     paths = differing(columns)
     measures = [metrics(run) for run in runs]
-    names = list(dict.fromkeys(name for found in measures for name in found))
-    base = next((found for run, found in zip(runs, measures, strict=True) if run.id == baseline), None)
+    names = list(dict.fromkeys(name for metrics_of_run in measures for name in metrics_of_run))
+    base = next((values for run, values in zip(runs, measures, strict=True) if run.id == baseline), None)
     changed, noted = [changes_of(run) for run in runs], [caveats_of(run) for run in runs]
     rows = []
-    for run, column, found in zip(runs, columns, measures, strict=True):
+    for run, column, values in zip(runs, columns, measures, strict=True):
         row: dict[str, Any] = {"run": run.id, "title": run.title, "state": run.state}
         row |= {path: shown(column.get(path)) for path in paths}
         if any(changed):
             row[CHANGED] = "; ".join(change.short + f" at step {change.step:,}" for change in changes_of(run))
         if any(noted):
-            row[CAVEATS] = "; ".join(one.code.replace("_", " ") for one in caveats_of(run))
+            row[CAVEATS] = "; ".join(caveat.code.replace("_", " ") for caveat in caveats_of(run))
         for name in names:
-            row[name] = found.get(name)
+            row[name] = values.get(name)
             if base is not None:
-                row[f"Δ {name}"] = found[name] - base[name] if name in found and name in base else None
+                row[f"Δ {name}"] = values[name] - base[name] if name in values and name in base else None
         rows.append(row)
     return rows
 
@@ -199,11 +203,11 @@ def smoothed(values: Sequence[float], share: float) -> list[float]:
     """A running mean in which `share` of each value comes from those before it (0: none), unbiased at its start."""
     if not 0 < share < 1:
         return list(values)
-    found, mean, weight = [], 0.0, 0.0
+    means, mean, weight = [], 0.0, 0.0
     for value in values:
         mean, weight = share * mean + (1 - share) * value, share * weight + (1 - share)
-        found.append(mean / weight)
-    return found
+        means.append(mean / weight)
+    return means
 
 
 def shown(value: Any) -> str:
@@ -230,41 +234,41 @@ def _epochs(points: Points, chosen: Sequence[int]) -> list[float]:
     return [points.step[place] / each if each else float(points.epoch[place]) for place in chosen]
 
 
-def _parameters(name: str, one: Network, other: Network) -> list[Change]:
-    found = list(_changes(f"{name}.parameters", dict(one.parameters), dict(other.parameters)))
+def _parameters(name: str, old: Network, new: Network) -> list[Change]:
+    changes = list(_changes(f"{name}.parameters", dict(old.parameters), dict(new.parameters)))
     for kind in ("Input", "Output"):
         orders = [
-            [key for key in network.order(kind) if key in one.nodes and key in other.nodes] for network in (one, other)
+            [key for key in network.order(kind) if key in old.nodes and key in new.nodes] for network in (old, new)
         ]
         if orders[0] != orders[1]:
-            found.append(Change(f"{name}.{kind.lower()}s", *(", ".join(order) for order in orders)))
-    for key, node in one.nodes.items():
-        now = other.nodes.get(key)
+            changes.append(Change(f"{name}.{kind.lower()}s", *(", ".join(order) for order in orders)))
+    for key, node in old.nodes.items():
+        now = new.nodes.get(key)
         if now is None or now is node:
             continue
         plain = {"type": node.type, "frozen": node.frozen, "shares": node.shares, **node.params}
-        found += _changes(
+        changes += _changes(
             f"{name}.{key}", plain, {"type": now.type, "frozen": now.frozen, "shares": now.shares, **now.params}
         )
-    return found
+    return changes
 
 
 def _changes(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
-    one, other = dict(_flat(old)), dict(_flat(new))
-    paths = sorted({*one, *other}, key=natural)
-    changed = [path for path in paths if one.get(path) != other.get(path)]
-    return tuple(Change(f"{prefix}.{path}", one.get(path), other.get(path)) for path in changed)
+    old_values, new_values = dict(_flat(old)), dict(_flat(new))
+    paths = sorted({*old_values, *new_values}, key=natural)
+    changed = [path for path in paths if old_values.get(path) != new_values.get(path)]
+    return tuple(Change(f"{prefix}.{path}", old_values.get(path), new_values.get(path)) for path in changed)
 
 
 def _flat(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Values by dotted path; what is nested in mappings is unfolded."""
-    found: list[tuple[str, Any]] = []
+    items: list[tuple[str, Any]] = []
     for key, value in values.items():
         if isinstance(value, Mapping):
-            found += [(f"{key}.{inner}", item) for inner, item in _flat(value)]
+            items += [(f"{key}.{inner}", item) for inner, item in _flat(value)]
         else:
-            found.append((str(key), value))
-    return found
+            items.append((str(key), value))
+    return items
 
 
 def _cell(value: Any) -> Any:

@@ -47,8 +47,10 @@ def spread(name: str, values: Sequence[float]) -> Spread:
 
 def spreads(measures: Sequence[Mapping[str, float]]) -> list[Spread]:
     """The spread of each measure over several runs."""
-    names = dict.fromkeys(name for found in measures for name in found)
-    return [spread(name, [found[name] for found in measures if name in found]) for name in names]
+    names = dict.fromkeys(name for metrics_of_run in measures for name in metrics_of_run)
+    return [
+        spread(name, [metrics_of_run[name] for metrics_of_run in measures if name in metrics_of_run]) for name in names
+    ]
 
 
 def of_sweep(store: Store, sweep: Sweep) -> list[Spread]:

@@ -104,13 +104,13 @@ def _weights(artifacts: RunArtifacts, at: int | str) -> tuple[Path, int | None]:
             return checkpoints.weights_file(artifacts, at), None
         except FileNotFoundError as error:
             raise StartError(str(error)) from None
-    found = {kept.epoch: kept.path for kept in series(artifacts)}
-    if at not in found:
-        there = ", ".join(map(str, found)) or "none"
+    paths_by_epoch = {snapshot.epoch: snapshot.path for snapshot in series(artifacts)}
+    if at not in paths_by_epoch:
+        epochs = ", ".join(map(str, paths_by_epoch)) or "none"
         raise UnknownWeightsError(
-            f"No weights are kept of epoch {at}; there are those of {there}, the best and the last."
+            f"No weights are kept of epoch {at}; there are those of {epochs}, the best and the last."
         )
-    return found[at], at
+    return paths_by_epoch[at], at
 
 
 def _changed(project: Project, training: Mapping[str, Any]) -> Project:

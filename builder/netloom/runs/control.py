@@ -139,10 +139,10 @@ def enter(
     Raises:
         StoreError: as many runs wait as may wait, it goes on already, or it went on and ended since `run` was read.
     """
-    known = RunOrigin({**(about or {})})
+    origin = RunOrigin({**(about or {})})
     if run.about.get("halted"):
-        known["halted"] = False
-    store.enqueue(run, reopen=reopen, owner=owner, about=known, limits=limits(), prepare=prepare)
+        origin["halted"] = False
+    store.enqueue(run, reopen=reopen, owner=owner, about=origin, limits=limits(), prepare=prepare)
     keep_record(store, run.id)
     advance(store)
 
@@ -245,8 +245,8 @@ def _listen(store: Store, run: Run) -> Run:
     """The run as it is, on another machine: its heartbeat is all that is known. Clocks of machines differ, so what
     counts is for how long this process has seen no new beat."""
     word = (run.claim, run.heartbeat_at)
-    known, since = _heard.get(run.id, (None, 0.0))
-    if known != word:
+    last_word, since = _heard.get(run.id, (None, 0.0))
+    if last_word != word:
         _heard[run.id] = (word, time.monotonic())
         return run
     if time.monotonic() - since < SILENCE_S:
@@ -297,12 +297,12 @@ def _spawn(store: Store, run: Run) -> None:
         del _children[run.id]
         processes.forget(child)
         return
-    count = sum(1 for other in store.active_runs() if other.state != "waiting" and other.host in (None, here()))
+    count = sum(1 for active in store.active_runs() if active.state != "waiting" and active.host in (None, here()))
     names = gpus()
     gpu = names[run.gpu] if run.gpu is not None and run.gpu < len(names) else None
     log = str(store.artifacts(run.id).worker_log)
-    told = {"run": run.id, "claim": run.claim, "threads": threads(count), "log": log, "gpu": gpu}
-    processes.tell(child, {**told, "limits": declared().as_json()})
+    message = {"run": run.id, "claim": run.claim, "threads": threads(count), "log": log, "gpu": gpu}
+    processes.tell(child, {**message, "limits": declared().as_json()})
 
 
 def _alive(run: Run) -> bool:

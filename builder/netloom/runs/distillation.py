@@ -35,7 +35,7 @@ class Taught:
     scale: tuple[str, str] | None = None
 
 
-def find(store: Store, project: Project, about: Mapping[str, Any] | None = None) -> Taught | None:
+def find(store: Store, project: Project, origins: Mapping[str, Any] | None = None) -> Taught | None:
     """The teacher that a project names; None where it learns from none.
 
     A run that repeats or branches from another, which `about` says, learns from what was frozen into that one's folder.
@@ -46,8 +46,8 @@ def find(store: Store, project: Project, about: Mapping[str, Any] | None = None)
     training = project.training
     if not task(training.objective).learns_from_teacher or not training.teacher:
         return None
-    for told in (about or {}).values():
-        earlier = told.get("run") if isinstance(told, dict) else told
+    for origin in (origins or {}).values():
+        earlier = origin.get("run") if isinstance(origin, dict) else origin
         frozen = within(store.artifacts(earlier)) if isinstance(earlier, str) else None
         if frozen is not None:
             return frozen
@@ -75,18 +75,22 @@ def _refuse(store: Store, project: Project, teacher: Project) -> None:
     StartError: the teacher tells no classes, or was trained on other data.
     """
     if not can_teach(teacher.training.objective):
-        what = teacher.training.objective.replace("_", " ")
-        raise StartError(f"A teacher gives logits for classes, and the chosen run was trained by {what}.")
+        objective = teacher.training.objective.replace("_", " ")
+        raise StartError(f"A teacher gives logits for classes, and the chosen run was trained by {objective}.")
     if teacher.data != project.data:
         raise StartError(
             "The teacher was trained on other data, or on another split of it, and may have seen this run's test rows; "
             "choose a run of the same data, options and split."
         )
     try:
-        known = schema(project.data, store.home)
+        data_schema = schema(project.data, store.home)
     except DataError:
         return  # whoever starts the run says what is wrong with it
-    unread = [name for name in input_fields(teacher) if known and name not in [field.name for field in known.inputs]]
+    unread = [
+        name
+        for name in input_fields(teacher)
+        if data_schema and name not in [field.name for field in data_schema.inputs]
+    ]
     if unread:
         raise StartError(f"The teacher reads {unread[0]!r}, which the data does not have any more; choose another run.")
     missing = [name for name in input_fields(teacher) if name not in input_fields(project)]
@@ -144,8 +148,8 @@ class Teacher:
         from netloom.nn.probability import logits
 
         with torch.no_grad():
-            found: torch.Tensor = self.model(*[inputs[place] for place in self._places])
-        return logits(found.float(), *self._scale) if self._scale else found.float()
+            outputs: torch.Tensor = self.model(*[inputs[place] for place in self._places])
+        return logits(outputs.float(), *self._scale) if self._scale else outputs.float()
 
 
 def teach(trainer: Trainer, taught: Taught | None) -> Trainer:

@@ -42,15 +42,15 @@ def carry_out(
     run_id, project, text = run.id, artifacts.project(), artifacts.source()
     reporter = RunReporter(store, run, artifacts, Observer(project, artifacts), limits)
     note_machine(artifacts, trainer.data.fingerprint)
-    found = checkpoints.restore(artifacts, partial(reporter.log_event, "damaged"))
-    if found is not None:
-        step, checkpoint = found
+    restored = checkpoints.restore(artifacts, partial(reporter.log_event, "damaged"))
+    if restored is not None:
+        step, checkpoint = restored
         trainer.resume(checkpoint, checkpoints.restored_best(artifacts, partial(reporter.log_event, "damaged")))
         reporter.log("restore", step=step)
-    begun: dict[str, Any] = {"started_at": datetime.now(UTC), "total_steps": trainer.total_steps, "reason": ""}
-    store.change_state(run_id, "running", holding=run.claim, **begun)
+    values: dict[str, Any] = {"started_at": datetime.now(UTC), "total_steps": trainer.total_steps, "reason": ""}
+    store.change_state(run_id, "running", holding=run.claim, **values)
     # One that only measures has its points at step 0: without a checkpoint they go as well.
-    store.drop_points_after(run_id, trainer.step if found else -1, holding=run.claim)
+    store.drop_points_after(run_id, trainer.step if restored else -1, holding=run.claim)
     artifacts.delete_evaluation()  # of the weights as they were before it went on
     reporter.start(trainer)
     try:
@@ -75,16 +75,16 @@ def carry_out(
 def _culprit(error: DivergedError, reporter: RunReporter, project: Project, artifacts: RunArtifacts, text: str) -> str:
     """The reason with who made the first number that is none, and what helps there; it is among the warnings too."""
     data, taught = prepare(project.data, reporter.store.home), within(artifacts)
-    found = nan_tracer.find(
+    non_finite = nan_tracer.find(
         project,
         artifacts,
         lambda: teach(build_trainer(project, text, data, existing(artifacts.start_weights)), taught),
     )
-    if found is None:
+    if non_finite is None:
         return str(error)
-    told = found.notice()
-    reporter.observer.tell(told)
-    return f"{error.what} {found.sentence()} {told.fix}"
+    notice = non_finite.notice()
+    reporter.observer.tell(notice)
+    return f"{error.what} {non_finite.sentence()} {notice.fix}"
 
 
 def reason(error: Exception, limits: RunLimits, artifacts: RunArtifacts) -> str:

@@ -20,7 +20,7 @@ def environment(project: Project, text: str) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **{name: found for name in PACKAGES if (found := _version(name))},
+        **{name: package_version for name in PACKAGES if (package_version := _version(name))},
         "seed": project.training.seed,
         "document": digest(dumps(project)),
         "code": digest(text),

@@ -69,10 +69,10 @@ class Forked:
             ChildProcessError: as above.
             subprocess.TimeoutExpired: it still goes on after so many seconds.
         """
-        found = self._look(timeout)
-        if found is None:
+        exit_code = self._look(timeout)
+        if exit_code is None:
             raise subprocess.TimeoutExpired("a forked process", timeout)
-        return found
+        return exit_code
 
     def _look(self, timeout: float) -> int | None:
         with self._looking:
@@ -88,11 +88,11 @@ class ForkServer:
     """The server as the process sees it that starts it, with `command` and in `environment`."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._asking, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        self._asking, server_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with server_end:
             process = subprocess.Popen(
                 [*command],
-                stdin=theirs.fileno(),
+                stdin=server_end.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=environment,
@@ -149,26 +149,26 @@ def serve(work: Callable[[], int]) -> int:
     """Fork whenever somebody asks for it, until the process on the other end of the standard input is gone. Returns the
     exit code: that of `work` in a child, and 0 in the server itself."""
     global _asking
-    theirs = socket.socket(fileno=os.dup(0))
-    mine, for_children = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    parent_channel = socket.socket(fileno=os.dup(0))
+    child_channel, for_children = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
-    signal.signal(signal.SIGCHLD, lambda *told: None)
-    listening: list[int | socket.socket] = [theirs, mine, woken]
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    listening: list[int | socket.socket] = [parent_channel, child_channel, woken]
     children: list[_Child] = []
     gc.collect()
     gc.freeze()  # children neither look through what is imported nor copy it by doing so
-    theirs.send(b"r")
+    parent_channel.send(b"r")
     while True:
         ready, _, _ = select.select(listening, [], [])
         if woken in ready:
             os.read(woken, 1024)
             children = [child for child in children if not _over(child)]
-        for asked in (theirs, mine):
-            if asked not in ready:
+        for channel in (parent_channel, child_channel):
+            if channel not in ready:
                 continue
-            message, passed, _, _ = socket.recv_fds(asked, 1, 2)
+            message, passed, _, _ = socket.recv_fds(channel, 1, 2)
             if not message:
                 return 0
             stdin, status = passed
@@ -177,8 +177,8 @@ def serve(work: Callable[[], int]) -> int:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 os.dup2(stdin, 0)
-                for known in (theirs, mine):
-                    known.close()
+                for listening_channel in (parent_channel, child_channel):
+                    listening_channel.close()
                 for number in (woken, wake, stdin, status, *(child.status for child in children)):
                     os.close(number)
                 os.setsid()
@@ -208,13 +208,13 @@ def _end(asking: socket.socket, process: subprocess.Popen[bytes], starter: int) 
 
 
 def _ask(asking: socket.socket, channel: socket.socket | None = None) -> Forked:
-    (read, write), (status, told) = os.pipe(), os.pipe()
+    (read, write), (status, status_writer) = os.pipe(), os.pipe()
     try:
         try:
-            socket.send_fds(asking, [b"f"], [read if channel is None else channel.fileno(), told])
+            socket.send_fds(asking, [b"f"], [read if channel is None else channel.fileno(), status_writer])
         finally:
             os.close(read)
-            os.close(told)
+            os.close(status_writer)
         pid = _heard(status) if _readable(status, ANSWER_S) else None
         if pid is None:
             raise GoneError("The server does not answer.")
@@ -232,8 +232,8 @@ def _tell(status: int, number: int) -> None:
 
 def _heard(status: int) -> int | None:
     """The next number that was told; None where nobody is left who could."""
-    said = os.read(status, _NUMBER.size)
-    return int(_NUMBER.unpack(said)[0]) if said else None
+    data = os.read(status, _NUMBER.size)
+    return int(_NUMBER.unpack(data)[0]) if data else None
 
 
 def _readable(stream: int | socket.socket, timeout: float) -> bool:

@@ -205,19 +205,19 @@ def end(processes: list[psutil.Process]) -> None:
 
 def taken(folder: Path) -> int:
     """The bytes of all files in a folder."""
-    found = 0
+    size = 0
     for home, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
-                found += os.lstat(os.path.join(home, name)).st_size
-    return found
+                size += os.lstat(os.path.join(home, name)).st_size
+    return size
 
 
 def no_room(error: BaseException) -> Literal["", "disk", "quota", "size"]:
     """Whether an error, or what led to it, says that there is no room: the "disk" is full, a "quota" is used up, or a
     file has reached the "size" that it may have."""
-    for found in _chain(error):
-        number, words = getattr(found, "errno", None), str(found).lower()
+    for cause in _chain(error):
+        number, words = getattr(cause, "errno", None), str(cause).lower()
         if number == errno.EDQUOT or "disk quota" in words:
             return "quota"
         if number == errno.EFBIG or "file too large" in words:
@@ -232,10 +232,10 @@ def no_memory(error: BaseException | str) -> bool:
     if isinstance(error, str):
         return _NO_MEMORY_WORDS.search(error) is not None
     return any(
-        isinstance(found, MemoryError)
-        or (isinstance(found, OSError) and found.errno == errno.ENOMEM)
-        or _NO_MEMORY_WORDS.search(str(found)) is not None
-        for found in _chain(error)
+        isinstance(cause, MemoryError)
+        or (isinstance(cause, OSError) and cause.errno == errno.ENOMEM)
+        or _NO_MEMORY_WORDS.search(str(cause)) is not None
+        for cause in _chain(error)
     )
 
 
@@ -245,26 +245,26 @@ def size(count: float) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    found: BaseException | None = error
+    cause: BaseException | None = error
     for _ in range(10):
-        if found is None:
+        if cause is None:
             return
-        yield found
-        found = found.__cause__ or found.__context__
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def resident(process: Any) -> int:
     """The memory that a process holds and that the system cannot take back: files that are merely mapped, such as data
     larger than memory, are let go as soon as somebody else needs room."""
     try:
-        found = process.memory_info()
+        memory = process.memory_info()
     except psutil.Error:
         return 0
     try:
-        said = Path(f"/proc/{process.pid}/status").read_text()
+        status = Path(f"/proc/{process.pid}/status").read_text()
         return (
-            1024 * sum(int(size) for size in re.findall(r"^Rss(?:Anon|Shmem):\s*(\d+) kB$", said, re.MULTILINE))
-            or found.rss
+            1024 * sum(int(size) for size in re.findall(r"^Rss(?:Anon|Shmem):\s*(\d+) kB$", status, re.MULTILINE))
+            or memory.rss
         )
     except (OSError, ValueError):  # another system, which does not tell them apart
-        return int(found.rss)
+        return int(memory.rss)

@@ -48,11 +48,11 @@ class Rates:
     @property
     def smooth(self) -> list[float]:
         """Running means of the losses, freed of their pull towards 0."""
-        mean, found = 0.0, list[float]()
+        mean, means = 0.0, list[float]()
         for count, loss in enumerate(self.losses, 1):
             mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
-            found.append(mean / (1 - SMOOTHING**count))
-        return found
+            means.append(mean / (1 - SMOOTHING**count))
+        return means
 
     @property
     def suggested(self) -> float | None:
@@ -113,10 +113,10 @@ def find_rate(
     analysis = analyse(project, data.schema)
     if analysis.errors:
         raise CompileError(analysis.errors)
-    plain = {"schedule": "constant", "schedule_settings": {}, "warmup": 0, "compile": "off", "early_stopping": None}
-    known = {key: value for key, value in plain.items() if key in type(project.training).model_fields}
+    fixed = {"schedule": "constant", "schedule_settings": {}, "warmup": 0, "compile": "off", "early_stopping": None}
+    applicable = {key: value for key, value in fixed.items() if key in type(project.training).model_fields}
     training = project.training.model_copy(
-        update={**known, "learning_rate": LOWEST, "epochs": STEPS, "start": "", "average": None}
+        update={**applicable, "learning_rate": LOWEST, "epochs": STEPS, "start": "", "average": None}
     )
     trainer = build_trainer(project.model_copy(update={"training": training}), source(project, analysis), data)
     rates, losses = list[float](), list[float]()

@@ -17,5 +17,5 @@ def terminal_owner() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container may have no name for its user
         user = str(os.getuid()) if hasattr(os, "getuid") else "user"
-    found = f"{user}@{named(here())}"
-    return found if len(found) <= _MAX else f"{found[:47]} {hashlib.sha256(found.encode()).hexdigest()[:16]}"
+    name = f"{user}@{named(here())}"
+    return name if len(name) <= _MAX else f"{name[:47]} {hashlib.sha256(name.encode()).hexdigest()[:16]}"

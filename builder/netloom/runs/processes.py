@@ -123,18 +123,18 @@ def _forked(home: Path) -> Forked:
 
 def _say(child: Worker, message: Any) -> None:
     with contextlib.suppress(BrokenPipeError):  # a dead one is found by who looks at it
-        told = cast(IO[bytes], child.stdin)
-        told.write(json.dumps(message).encode() + b"\n")
-        told.flush()
+        stdin = cast(IO[bytes], child.stdin)
+        stdin.write(json.dumps(message).encode() + b"\n")
+        stdin.flush()
 
 
 def _server(home: Path) -> ForkServer:
-    found = _servers.get(COMMAND)
-    if found is None or not found.alive():
+    server = _servers.get(COMMAND)
+    if server is None or not server.alive():
         # Without threads of its own, which would not be there in what is forked; torch is told there how many to use.
-        found = _servers[COMMAND] = ForkServer(COMMAND, {**_environment(home), **dict.fromkeys(COUNTS, "1")})
-        _give_way(found.pid)
-    return found
+        server = _servers[COMMAND] = ForkServer(COMMAND, {**_environment(home), **dict.fromkeys(COUNTS, "1")})
+        _give_way(server.pid)
+    return server
 
 
 def _new(home: Path) -> subprocess.Popen[bytes]:

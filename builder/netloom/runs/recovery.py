@@ -38,8 +38,8 @@ class Rebuilt:
     def sentence(self) -> str:
         runs = f"{self.runs:,} run{'s'[: self.runs != 1]}"
         projects = f"{self.projects:,} project{'s'[: self.projects != 1]}"
-        left = f" Left out: {'; '.join(self.left_out)}." if self.left_out else ""
-        return f"{runs} and {projects} are listed again.{left}"
+        remainder = f" Left out: {'; '.join(self.left_out)}." if self.left_out else ""
+        return f"{runs} and {projects} are listed again.{remainder}"
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def lost_runs(store: Store) -> list[RunArtifacts]:
     settled = [artifacts for run_id in store.artifact_store.run_ids() if _settled(artifacts := store.artifacts(run_id))]
     if not settled:
         return []
-    known = store.run_ids()
-    return [artifacts for artifacts in settled if artifacts.run_id not in known]
+    listed_ids = store.run_ids()
+    return [artifacts for artifacts in settled if artifacts.run_id not in listed_ids]
 
 
 def offer(store: Store) -> str:
@@ -74,9 +74,9 @@ def offer(store: Store) -> str:
     count = len(lost_runs(store))
     if not count:
         return ""
-    what = "1 run has its folder" if count == 1 else f"{count:,} runs have their folders"
+    subject = "1 run has its folder" if count == 1 else f"{count:,} runs have their folders"
     return (
-        f"{what} in {store.artifact_store.location}, but the database does not list "
+        f"{subject} in {store.artifact_store.location}, but the database does not list "
         f"{'it' if count == 1 else 'them'}: it was deleted or emptied, or NETLOOM_DATABASE_URL named another one. "
         "The list can be rebuilt from the folders."
     )
@@ -85,26 +85,26 @@ def offer(store: Store) -> str:
 def rebuild(store: Store) -> Rebuilt:
     """List the runs again whose folders are there, each in its project, which is made anew from the document of its
     newest run. Runs that are listed are left as they are."""
-    found, left = [], []
+    folders, left_out = [], []
     for artifacts in lost_runs(store):
         try:
-            found.append(_look(artifacts))
+            folders.append(_look(artifacts))
         except DocumentError as error:
-            left.append(f"{artifacts.run_id} ({str(error).rstrip('.')})")
-    found.sort(key=lambda item: (not item.is_trial, item.created_at), reverse=True)
-    made: dict[str, str] = {}
+            left_out.append(f"{artifacts.run_id} ({str(error).rstrip('.')})")
+    folders.sort(key=lambda item: (not item.is_trial, item.created_at), reverse=True)
+    created_projects: dict[str, str] = {}
     runs = 0
-    for item in found:
+    for item in folders:
         project_id = str(item.record.get("project_id") or "")
         key = project_id or item.project.name
         try:
-            if key not in made and not (project_id and store.has_project(project_id)):
-                made[key] = store.create_project(item.project, project_id=project_id or None)
-            _list(store, item, made.get(key, project_id))
+            if key not in created_projects and not (project_id and store.has_project(project_id)):
+                created_projects[key] = store.create_project(item.project, project_id=project_id or None)
+            _list(store, item, created_projects.get(key, project_id))
             runs += 1
         except StoreError as error:
-            left.append(f"{item.id} ({str(error).rstrip('.')})")
-    return Rebuilt(runs, len(made), tuple(left))
+            left_out.append(f"{item.id} ({str(error).rstrip('.')})")
+    return Rebuilt(runs, len(created_projects), tuple(left_out))
 
 
 def _settled(artifacts: RunArtifacts) -> bool:
@@ -114,34 +114,36 @@ def _settled(artifacts: RunArtifacts) -> bool:
 
 def _look(artifacts: RunArtifacts) -> _Found:
     """Raises: DocumentError: its document cannot be read."""
-    known, project, stamp = record(artifacts), artifacts.project(), artifacts.project_stamp()
-    begun = known.get("created_at") or _events(artifacts).get("start", {}).get("at")
+    run_record, project, stamp = record(artifacts), artifacts.project(), artifacts.project_stamp()
+    started = run_record.get("created_at") or _events(artifacts).get("start", {}).get("at")
     written = datetime.fromtimestamp(stamp.modified_ns / 1e9 if stamp else 0, UTC)
-    return _Found(artifacts, project, known, begun if isinstance(begun, datetime) else moment(begun) or written)
+    return _Found(
+        artifacts, project, run_record, started if isinstance(started, datetime) else moment(started) or written
+    )
 
 
 def _list(store: Store, item: _Found, project_id: str) -> None:
     """Put a run back into the list."""
-    known, events = item.record, _events(item.artifacts)
+    run_record, events = item.record, _events(item.artifacts)
     end = events.get("end", {})
-    state = end.get("state") if end.get("state") in ENDED else known.get("state")
-    reason = str((end if end.get("state") in ENDED else known).get("reason") or "")
+    state = end.get("state") if end.get("state") in ENDED else run_record.get("state")
+    reason = str((end if end.get("state") in ENDED else run_record).get("reason") or "")
     if state not in ENDED:
         state, reason = "failed", _cut_off(item.artifacts)
     step, epoch = _progress(events)
     run = {
-        "title": str(known.get("title") or item.project.name),
-        "owner": str(known.get("owner") or ""),
-        "notes": str(known.get("notes") or ""),
-        "tags": [str(tag) for tag in known.get("tags") or ()],
-        "about": known.get("about") or {},
-        "summary": {**_measured(item.artifacts), **(known.get("summary") or {})},
-        "epoch": max(epoch, int(known.get("epoch") or 0)),
-        "step": max(step, int(known.get("step") or 0)),
-        "total_steps": int(known.get("total_steps") or step),
+        "title": str(run_record.get("title") or item.project.name),
+        "owner": str(run_record.get("owner") or ""),
+        "notes": str(run_record.get("notes") or ""),
+        "tags": [str(tag) for tag in run_record.get("tags") or ()],
+        "about": run_record.get("about") or {},
+        "summary": {**_measured(item.artifacts), **(run_record.get("summary") or {})},
+        "epoch": max(epoch, int(run_record.get("epoch") or 0)),
+        "step": max(step, int(run_record.get("step") or 0)),
+        "total_steps": int(run_record.get("total_steps") or step),
         "created_at": item.created_at,
-        "started_at": known.get("started_at"),
-        "ended_at": known.get("ended_at") or moment(end.get("at")),
+        "started_at": run_record.get("started_at"),
+        "ended_at": run_record.get("ended_at") or moment(end.get("at")),
     }
     store.restore_run(item.id, project_id, item.project, state, reason, **run)
     store.add_points(item.id, curves(item.artifacts))
@@ -150,10 +152,10 @@ def _list(store: Store, item: _Found, project_id: str) -> None:
 
 def _cut_off(artifacts: RunArtifacts) -> str:
     try:
-        whole = checkpoints.weights_file(artifacts, "last").exists()
+        has_checkpoint = checkpoints.weights_file(artifacts, "last").exists()
     except (FileNotFoundError, CheckpointError):
-        whole = False
-    goes_on = "goes on from its last checkpoint" if whole else "begins anew, as it has no checkpoint"
+        has_checkpoint = False
+    goes_on = "goes on from its last checkpoint" if has_checkpoint else "begins anew, as it has no checkpoint"
     return f"The database was lost while this run trained. Resume it: it {goes_on}."
 
 
@@ -165,28 +167,28 @@ def _progress(events: dict[str, dict[str, Any]]) -> tuple[int, int]:
 
 def _measured(artifacts: RunArtifacts) -> RunSummary:
     """What the files tell of how good a run was."""
-    found: RunSummary = {}
+    summary: RunSummary = {}
     with contextlib.suppress(DamagedArtifactError, KeyError):
-        found["test"] = (artifacts.evaluation() or {})["metrics"]
+        summary["test"] = (artifacts.evaluation() or {})["metrics"]
     with contextlib.suppress(ValueError, KeyError, TypeError, StopIteration):
         facts = json.loads(metadata(artifacts.best_weights)["facts"])
         name = next(name for name in facts if name.startswith(_MEASURED))
-        found["best"] = {
+        summary["best"] = {
             "epoch": facts["epoch"],
             "step": facts["step"],
             "loss": facts[name],
             "measure": name.removeprefix(_MEASURED),
         }
-    return found
+    return summary
 
 
 def _events(artifacts: RunArtifacts) -> dict[str, dict[str, Any]]:
     """Of each kind of event in a run's log the last one; an end counts only where nothing was started after it."""
-    found: dict[str, dict[str, Any]] = {}
+    last_events: dict[str, dict[str, Any]] = {}
     for event in artifacts.events():
         kind = str(event.get("event"))
         if kind == "start":
-            found.pop("end", None)
-            event = found.get("start", event)
-        found[kind] = event
-    return found
+            last_events.pop("end", None)
+            event = last_events.get("start", event)
+        last_events[kind] = event
+    return last_events

@@ -11,8 +11,8 @@ from netloom.core import log
 class RepeatedErrors:
     """Logs each error once, as the same one comes back at every turn until somebody mends its cause."""
 
-    def __init__(self, home: Path, where: str) -> None:
-        self._home, self._where = home, where
+    def __init__(self, home: Path, source: str) -> None:
+        self._home, self._where = home, source
         self._last = ""
 
     def log(self, error: Exception) -> None:

@@ -111,37 +111,38 @@ def _unlike(then: Mapping[Key, float], now: Mapping[Key, float]) -> str:
 
 def _around(then: RunArtifacts, now: RunArtifacts) -> list[str]:
     """What the two runs stood on that is not the same."""
-    one, other = then.environment(), now.environment()
-    found = []
-    for name in dict.fromkeys([*one, *other]):
-        if name in _HARMLESS or one.get(name) == other.get(name):
+    old_environment, new_environment = then.environment(), now.environment()
+    differences = []
+    for name in dict.fromkeys([*old_environment, *new_environment]):
+        old, new = old_environment.get(name, "not kept"), new_environment.get(name, "not kept")
+        if name in _HARMLESS or old == new:
             continue
         if name in ("data", "code", "document"):
-            found.append(_WORDS[name])
+            differences.append(_WORDS[name])
         else:
-            found.append(
-                f"{_WORDS.get(name, name)} ({one.get(name, 'not kept')} then, {other.get(name, 'not kept')} now)"
-            )
-    return found
+            differences.append(f"{_WORDS.get(name, name)} ({old} then, {new} now)")
+    return differences
 
 
 def _by_hand(run: Run, artifacts: RunArtifacts) -> list[str]:
     """What was done to the first run on its way, which the second does without."""
-    found = []
+    changes = []
     for line in artifacts.events():
         if line.get("event") == "command" and line.get("kind") in ("learning_rate", "schedule"):
-            what = "learning rate" if line["kind"] == "learning_rate" else "schedule"
-            found.append(f"the {what} was changed by hand at step {line.get('step', 0):,}")
+            setting = "learning rate" if line["kind"] == "learning_rate" else "schedule"
+            changes.append(f"the {setting} was changed by hand at step {line.get('step', 0):,}")
     for extension in run.about.get("extended", ()):
-        found.append(f"it was extended after epoch {extension['at']}")
-    return found
+        changes.append(f"it was extended after epoch {extension['at']}")
+    return changes
 
 
 def _same_weights(then: RunArtifacts, now: RunArtifacts) -> bool | None:
     import torch
 
     try:
-        one, other = checkpoints.weights(then, "last"), checkpoints.weights(now, "last")
+        old_weights, new_weights = checkpoints.weights(then, "last"), checkpoints.weights(now, "last")
     except (OSError, ValueError):
         return None
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    return old_weights.keys() == new_weights.keys() and all(
+        torch.equal(old_weights[name], new_weights[name]) for name in old_weights
+    )

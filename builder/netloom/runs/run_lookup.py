@@ -17,7 +17,7 @@ _ALL = 1_000_000
 _LISTED = 8
 
 
-def find_run(store: Store, wanted: str, note: Callable[[str], object] = lambda sentence: None) -> Run:
+def find_run(store: Store, prefix: str, note: Callable[[str], object] = lambda sentence: None) -> Run:
     """The run whose id begins with `wanted`; "last" is the newest, and where that is a trial the best of its sweep,
     which `note` is told. Its state is looked at afresh.
 
@@ -28,15 +28,15 @@ def find_run(store: Store, wanted: str, note: Callable[[str], object] = lambda s
     if not runs:
         lost = offer(store)
         raise UsageError(f"{lost} {REBUILD}" if lost else "There are no runs yet; start one with netloom train.")
-    if wanted == LAST:
+    if prefix == LAST:
         return refresh(store, _last(store, runs[0], note))
-    found = [run for run in runs if wanted and run.id.startswith(wanted.lower())]
-    if not found:
-        raise UsageError(f"There is no run {wanted[:60]!r}; netloom runs lists them.")
-    if len(found) > 1:
-        ids = ", ".join(run.id for run in found[:_LISTED])
-        raise UsageError(f"{len(found)} runs begin with {wanted[:60]!r}; write more of the id: {ids}.")
-    return refresh(store, found[0].id)
+    matches = [run for run in runs if prefix and run.id.startswith(prefix.lower())]
+    if not matches:
+        raise UsageError(f"There is no run {prefix[:60]!r}; netloom runs lists them.")
+    if len(matches) > 1:
+        ids = ", ".join(run.id for run in matches[:_LISTED])
+        raise UsageError(f"{len(matches)} runs begin with {prefix[:60]!r}; write more of the id: {ids}.")
+    return refresh(store, matches[0].id)
 
 
 def _last(store: Store, newest: Run, note: Callable[[str], object]) -> str:
@@ -52,8 +52,8 @@ def _last(store: Store, newest: Run, note: Callable[[str], object]) -> str:
     run_id = best.run_id if best is not None and best.run_id else newest.id
     if best is not None and run_id == best.run_id:
         result = f"{sweep.plan['metric']} {number(best.value or 0.0)}"
-        which = f"trial {best.number + 1}, the best of {len(trials)} ({result})"
+        description = f"trial {best.number + 1}, the best of {len(trials)} ({result})"
     else:
-        which = "the newest trial, as none has a result"
-    note(f"last is run {run_id[:8]}: {which} of the sweep {plain(sweep.title)!r}.")
+        description = "the newest trial, as none has a result"
+    note(f"last is run {run_id[:8]}: {description} of the sweep {plain(sweep.title)!r}.")
     return run_id

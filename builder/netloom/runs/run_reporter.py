@@ -192,10 +192,10 @@ class RunReporter(Callback):
         if not self._resting:
             self._speed.update(self._step)
         rate = self._speed.steps_per_s
-        left = self._facts["total_steps"] - self._step
+        steps_left = self._facts["total_steps"] - self._step
         self._facts["steps_per_s"] = rate
-        self._facts["eta_s"] = left / rate if rate else None
-        self._facts["eta_range_s"] = self._speed.left(left)
+        self._facts["eta_s"] = steps_left / rate if rate else None
+        self._facts["eta_range_s"] = self._speed.left(steps_left)
         self._facts["speeds"] = self._speed.history
         self._facts["warnings"] = self.observer.notices
         self.store.heartbeat(self.run_id, holding=self._claim, epoch=self._epoch, step=self._step, summary=self.facts)
@@ -258,13 +258,13 @@ class RunReporter(Callback):
         self._facts |= self._changes.facts()
 
     def _serve(self) -> None:
-        flushed = beat = asked = 0.0
+        flushed = beat = polled = 0.0
         while not self._closed.wait(POLL_S):
             try:
                 now = time.monotonic()
-                if now - asked > ASK_S:
+                if now - polled > ASK_S:
                     self.take_commands()
-                    asked = now
+                    polled = now
                 if now - flushed > FLUSH_S and self._write():  # so that the first points wait for nothing
                     flushed = now
                 if now - beat > HEARTBEAT_S:

@@ -50,15 +50,15 @@ class Parameter:
 
 def searchable(project: Project) -> list[Parameter]:
     """All parameters that a sweep can choose, read off the declarations of the document and of its layers."""
-    found = [*_section("training", project.training, Training), *_agent(project.training)]
-    found += _section("data", project.data, DataChoice)
+    parameters = [*_section("training", project.training, Training), *_agent(project.training)]
+    parameters += _section("data", project.data, DataChoice)
     for name, network in project.networks.items():
         for key, value in network.parameters.items():
             title = f"{name}: {key}"
-            found.append(Parameter(f"{name}.parameters.{key}", title, value, _around(value, None)))
+            parameters.append(Parameter(f"{name}.parameters.{key}", title, value, _around(value, None)))
         for key in sorted(network.nodes, key=natural):
-            found += _node(project, name, key)
-    return found
+            parameters += _node(project, name, key)
+    return parameters
 
 
 def checked(project: Project, space: Space) -> dict[str, dict[str, Any]]:
@@ -73,15 +73,15 @@ def checked(project: Project, space: Space) -> dict[str, dict[str, Any]]:
         )
     if len(space) > MAX_PATHS:
         raise SpaceError(f"A sweep searches at most {MAX_PATHS} parameters, received {len(space)}.")
-    found = {}
+    specs = {}
     for path, spec in space.items():
         current = value_of(project, str(path))
         if not isinstance(spec, Mapping):
             raise SpaceError(f"{path} takes an object with low and high, or with choices, received {spec!r:.60}.")
-        found[str(path)] = (
+        specs[str(path)] = (
             _choices(path, spec) if "choices" in spec else _range(path, spec, _is_whole(project, path, current))
         )
-    return found
+    return specs
 
 
 def value_of(project: Project, path: str) -> Any:
@@ -90,21 +90,21 @@ def value_of(project: Project, path: str) -> Any:
     Raises:
         SpaceError: there is no such place.
     """
-    first, _, rest = path.partition(".")
+    first, _, path_in_section = path.partition(".")
     if first in ("training", "data"):
         value: Any = getattr(project, first).model_dump(mode="json")
-        for part in rest.split("."):
+        for part in path_in_section.split("."):
             # What stands within a section may be free settings, which have no value until one is given.
-            if not isinstance(value, dict) or (part not in value and "." not in rest):
+            if not isinstance(value, dict) or (part not in value and "." not in path_in_section):
                 names = ", ".join(getattr(project, first).model_dump())
                 raise SpaceError(f"There is no {path!r} in this document; {first} has {names}.")
             value = value.get(part)
         return value
     if first not in project.networks:
-        known = ", ".join(["training", "data", *project.networks])
-        raise SpaceError(f"There is no {path!r} in this document; a path begins with one of {known}.")
+        sections = ", ".join(["training", "data", *project.networks])
+        raise SpaceError(f"There is no {path!r} in this document; a path begins with one of {sections}.")
     network = project.networks[first]
-    second, _, name = rest.partition(".")
+    second, _, name = path_in_section.partition(".")
     if second == "parameters" and name in network.parameters:
         return network.parameters[name]
     node = network.nodes.get(second)
@@ -133,13 +133,13 @@ def edit(project: Project, assigned: Mapping[str, Any], home: Path | None = None
     exposed: dict[str, dict[str, Any]] = {}
     nodes: list[dict[str, Any]] = []
     for path, value in assigned.items():
-        first, _, rest = path.partition(".")
-        second, _, name = rest.partition(".")
+        first, _, path_in_section = path.partition(".")
+        second, _, name = path_in_section.partition(".")
         if first in ("training", "data"):
             section = sections.setdefault(first, {})
             if name:
-                known = getattr(project, first).model_dump(mode="json")[second]
-                section.setdefault(second, dict(known))[name] = value
+                current = getattr(project, first).model_dump(mode="json")[second]
+                section.setdefault(second, dict(current))[name] = value
             else:
                 section[second] = value
         elif second == "parameters":
@@ -148,10 +148,10 @@ def edit(project: Project, assigned: Mapping[str, Any], home: Path | None = None
             nodes.append({"kind": "set", "network": first, "node": second, "params": {name: value}})
     edits = [{"kind": "project", **sections}] if sections else []
     edits += [{"kind": "parameters", "network": name, "values": values} for name, values in exposed.items()]
-    whole: Edit = {"kind": "batch", "edits": [*edits, *nodes]}
+    batch: Edit = {"kind": "batch", "edits": [*edits, *nodes]}
     if home is None or "data" not in sections:
-        return whole
-    return {"kind": "batch", "edits": [*whole["edits"], *refit_edits(apply(project, whole), home)]}
+        return batch
+    return {"kind": "batch", "edits": [*batch["edits"], *refit_edits(apply(project, batch), home)]}
 
 
 def assign(project: Project, assigned: Mapping[str, Any], home: Path | None = None) -> Project:
@@ -187,18 +187,18 @@ def points(spec: Mapping[str, Any]) -> list[Any]:
     low, high, count = spec["low"], spec["high"], int(spec.get("points", POINTS))
     if spec.get("step"):
         count = min(MAX_CHOICES, int((high - low) / spec["step"] + 1e-9) + 1)
-        found = [low + spec["step"] * place for place in range(count)]
+        values = [low + spec["step"] * place for place in range(count)]
     elif count == 1:
-        found = [low]
+        values = [low]
     elif spec.get("log"):
-        found = [low * (high / low) ** (place / (count - 1)) for place in range(count)]
+        values = [low * (high / low) ** (place / (count - 1)) for place in range(count)]
     else:
-        found = [low + (high - low) * place / (count - 1) for place in range(count)]
-    return list(dict.fromkeys(round(value) for value in found)) if spec.get("whole") else found
+        values = [low + (high - low) * place / (count - 1) for place in range(count)]
+    return list(dict.fromkeys(round(value) for value in values)) if spec.get("whole") else values
 
 
 def _section(name: str, value: Any, declaration: type) -> list[Parameter]:
-    found = []
+    parameters = []
     unread = _unread(value) if isinstance(value, Training) else ()
     for field in form(declaration) if name != "training" else _training_fields():
         if field.name in (*_HIDDEN, *unread) or (field.kind not in _KINDS and field.name not in _NAMED):
@@ -208,8 +208,8 @@ def _section(name: str, value: Any, declaration: type) -> list[Parameter]:
             proposal: dict[str, Any] = {"choices": list(_NAMED[field.name])}
         else:
             proposal = _proposal(field, current)
-        found.append(Parameter(f"{name}.{field.name}", f"{name.capitalize()}: {field.label}", current, proposal))
-    return found
+        parameters.append(Parameter(f"{name}.{field.name}", f"{name.capitalize()}: {field.label}", current, proposal))
+    return parameters
 
 
 def _unread(training: Training) -> set[str]:
@@ -227,20 +227,20 @@ def _unread(training: Training) -> set[str]:
 
 
 def _rl_settings(training: Training) -> tuple[str, ...]:
-    found = tasks().get(training.objective)
-    return found.rl_settings if found else ()
+    task = tasks().get(training.objective)
+    return task.rl_settings if task else ()
 
 
 def _agent(training: Training) -> list[Parameter]:
     """What an agent of the objective reads; nothing where it has none."""
     fields = {field.name: field for field in form(Agent)}
-    found = []
+    parameters = []
     for name in _rl_settings(training):
         value = getattr(training.agent, name)
-        found.append(
+        parameters.append(
             Parameter(f"training.agent.{name}", f"Agent: {fields[name].label}", value, _proposal(fields[name], value))
         )
-    return found
+    return parameters
 
 
 def _training_fields() -> list[FormField]:
@@ -252,9 +252,9 @@ def _one(name: str) -> FormField | None:
     from pydantic import create_model
 
     info = Training.model_fields[name]
-    made = create_model("One", **{name: (info.annotation, info)})  # type: ignore[call-overload]
+    model = create_model("One", **{name: (info.annotation, info)})  # type: ignore[call-overload]
     try:
-        field = form(made)[0]
+        field = form(model)[0]
     except TypeError:
         return None
     # The bounds of one that may be None stand within its annotation.
@@ -274,13 +274,13 @@ def _node(project: Project, network: str, key: str) -> list[Parameter]:
     layer = registry().get(node.type)
     if layer is None or node.type in ("Input", "Output"):
         return []
-    found = []
+    parameters = []
     for field in form(layer):
         value = node.params.get(field.name, field.default)
         if (field.kind in _KINDS and not isinstance(value, str | None)) or field.kind == "choice":
             title = f"{network}: {node.title or key} {field.label.lower()}"
-            found.append(Parameter(f"{network}.{key}.{field.name}", title, value, _proposal(field, value)))
-    return found
+            parameters.append(Parameter(f"{network}.{key}.{field.name}", title, value, _proposal(field, value)))
+    return parameters
 
 
 def _field(kind: str, name: str) -> FormField | None:
@@ -300,14 +300,14 @@ def _around(value: Any, field: FormField | None) -> dict[str, Any]:
     """A range around a number, within what its declaration allows."""
     low_bound = field.minimum if field and field.minimum is not None else -math.inf
     high_bound = field.maximum if field and field.maximum is not None else math.inf
-    whole = field.kind == "int" if field else isinstance(value, int)
+    is_integer = field.kind == "int" if field else isinstance(value, int)
     if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
         small = max(0.0, low_bound)
-        if field and field.exclusive_minimum and not whole:
+        if field and field.exclusive_minimum and not is_integer:
             return {"low": 0.01, "high": min(high_bound, 1.0), "log": True}
-        high = min(high_bound, 10 if whole else 0.5 if high_bound <= 1 else 1.0)
-        return {"low": int(small), "high": int(high), "whole": True} if whole else {"low": small, "high": high}
-    if whole:
+        high = min(high_bound, 10 if is_integer else 0.5 if high_bound <= 1 else 1.0)
+        return {"low": int(small), "high": int(high), "whole": True} if is_integer else {"low": small, "high": high}
+    if is_integer:
         low, high = max(low_bound, 1, value // 4), min(high_bound, value * 4)
         return {"low": int(low), "high": int(high), "log": value >= 8, "whole": True}
     if high_bound <= 1 and value >= 0.01:
@@ -319,15 +319,15 @@ def _around(value: Any, field: FormField | None) -> dict[str, Any]:
 
 
 def _is_whole(project: Project, path: str, current: Any) -> bool:
-    first, _, rest = path.partition(".")
+    first, _, path_in_section = path.partition(".")
     if first in ("training", "data"):
-        of_agent = first == "training" and rest.startswith("agent.")
-        known = form(Agent) if of_agent else _training_fields() if first == "training" else form(DataChoice)
-        return any(item.name == rest.removeprefix("agent.") and item.kind == "int" for item in known)
-    second, _, name = rest.partition(".")
+        of_agent = first == "training" and path_in_section.startswith("agent.")
+        fields = form(Agent) if of_agent else _training_fields() if first == "training" else form(DataChoice)
+        return any(item.name == path_in_section.removeprefix("agent.") and item.kind == "int" for item in fields)
+    second, _, name = path_in_section.partition(".")
     node = project.networks[first].nodes.get(second)
-    found = _field(node.type, name) if node else None
-    return found.kind == "int" if found else isinstance(current, int) and not isinstance(current, bool)
+    field = _field(node.type, name) if node else None
+    return field.kind == "int" if field else isinstance(current, int) and not isinstance(current, bool)
 
 
 def _choices(path: str, spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -341,9 +341,9 @@ def _choices(path: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     return {"choices": [json.loads(text) for text in dict.fromkeys(written)]}
 
 
-def _range(path: str, spec: Mapping[str, Any], whole: bool) -> dict[str, Any]:
-    known = ("low", "high", "log", "step", "points", "whole")
-    unknown = [str(key) for key in spec if key not in known]
+def _range(path: str, spec: Mapping[str, Any], is_integer: bool) -> dict[str, Any]:
+    allowed = ("low", "high", "log", "step", "points", "whole")
+    unknown = [str(key) for key in spec if key not in allowed]
     if unknown:
         raise SpaceError(f"{path}: {unknown[0]!r} is not known; a range has low, high, log, step and points.")
     low, high = spec.get("low"), spec.get("high")
@@ -353,17 +353,17 @@ def _range(path: str, spec: Mapping[str, Any], whole: bool) -> dict[str, Any]:
         raise SpaceError(f"{path}: low is below high, received {low} and {high}.")
     if spec.get("log") and low <= 0:  # type: ignore[operator]
         raise SpaceError(f"{path}: on a logarithmic scale low is above 0, received {low}.")
-    found: dict[str, Any] = {"low": low, "high": high, "log": bool(spec.get("log", False)), "whole": whole}
-    if whole:
-        found |= {"low": round(low), "high": round(high)}  # type: ignore[arg-type]
+    checked_range: dict[str, Any] = {"low": low, "high": high, "log": bool(spec.get("log", False)), "whole": is_integer}
+    if is_integer:
+        checked_range |= {"low": round(low), "high": round(high)}  # type: ignore[arg-type]
     for key in ("step", "points"):
         if spec.get(key) is not None:
             if not _number(spec[key]) or spec[key] <= 0 or (key == "points" and spec[key] > MAX_CHOICES):
                 raise SpaceError(f"{path}: {key} is a number above 0, received {spec[key]!r:.40}.")
-            found[key] = spec[key]
-    if found["log"] and "step" in found:
+            checked_range[key] = spec[key]
+    if checked_range["log"] and "step" in checked_range:
         raise SpaceError(f"{path}: a logarithmic scale has no step; say points for a grid.")
-    return found
+    return checked_range
 
 
 def _number(value: Any) -> bool:

@@ -37,21 +37,21 @@ class Kept:
 
 def series(artifacts: RunArtifacts) -> list[Kept]:
     """What is kept of a run after its epochs, the earliest first."""
-    return [kept for kept in _every(artifacts) if kept.epoch]
+    return [snapshot for snapshot in _every(artifacts) if snapshot.epoch]
 
 
 def beginning(artifacts: RunArtifacts) -> Kept | None:
     """The weights that a run began with, before its first step; None where they were not kept."""
-    return next((kept for kept in _every(artifacts) if not kept.epoch), None)
+    return next((snapshot for snapshot in _every(artifacts) if not snapshot.epoch), None)
 
 
 def _every(artifacts: RunArtifacts) -> list[Kept]:
-    found = []
+    snapshots = []
     for path in artifacts.snapshots.glob("*.safetensors"):
         epoch, _, step = path.stem.partition("-")
         if epoch.isdigit() and step.isdigit():
-            found.append(Kept(int(epoch), int(step), path))
-    return sorted(found, key=lambda kept: (kept.epoch, kept.step))
+            snapshots.append(Kept(int(epoch), int(step), path))
+    return sorted(snapshots, key=lambda snapshot: (snapshot.epoch, snapshot.step))
 
 
 def keep(artifacts: RunArtifacts, epoch: int, step: int, weights: dict[str, torch.Tensor]) -> None:

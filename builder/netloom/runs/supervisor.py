@@ -31,9 +31,9 @@ def keep(store: Store) -> threading.Thread:
     return thread
 
 
-def _keep(known: weakref.ref[Store]) -> None:
+def _keep(store_reference: weakref.ref[Store]) -> None:
     errors: RepeatedErrors | None = None
-    while (store := known()) is not None:
+    while (store := store_reference()) is not None:
         errors = errors or RepeatedErrors(store.home, "keep")
         try:
             tend(store)

@@ -107,8 +107,8 @@ def ask(sweep: Sweep, trials: list[Trial]) -> dict[str, Any]:
     else:
         first = max(4, min(10, sweep.plan["trials"] // 4))
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=first, constant_liar=True, multivariate=True)
-    found = study(sweep, trials, sampler).ask(fixed_distributions=_distributions(space)).params
-    return {path: _value(space[path], found[path]) for path in space}
+    params = study(sweep, trials, sampler).ask(fixed_distributions=_distributions(space)).params
+    return {path: _value(space[path], params[path]) for path in space}
 
 
 def _stride(size: int, plan: dict[str, Any]) -> int:
@@ -131,8 +131,8 @@ def study(sweep: Sweep, trials: Sequence[Trial], sampler: optuna.samplers.BaseSa
     kinds = {"complete": states.COMPLETE, "pruned": states.PRUNED, "failed": states.FAIL, "running": states.RUNNING}
     distributions = _distributions(sweep.plan["space"])
     for trial in trials:
-        known = trial.value is not None
-        state = kinds[trial.state] if known or trial.state in ("failed", "running") else states.FAIL
+        has_value = trial.value is not None
+        state = kinds[trial.state] if has_value or trial.state in ("failed", "running") else states.FAIL
         params = {
             path: json.dumps(value) if "choices" in sweep.plan["space"][path] else value
             for path, value in trial.assigned.items()
@@ -154,21 +154,27 @@ def study(sweep: Sweep, trials: Sequence[Trial], sampler: optuna.samplers.BaseSa
 def _distributions(space: dict[str, dict[str, Any]]) -> dict[str, optuna.distributions.BaseDistribution]:
     import optuna
 
-    made: dict[str, optuna.distributions.BaseDistribution] = {}
+    distributions: dict[str, optuna.distributions.BaseDistribution] = {}
     for path, spec in space.items():
         if "choices" in spec:
-            made[path] = optuna.distributions.CategoricalDistribution([json.dumps(item) for item in spec["choices"]])
+            distributions[path] = optuna.distributions.CategoricalDistribution(
+                [json.dumps(item) for item in spec["choices"]]
+            )
         elif spec["whole"]:
             step = 1 if spec["log"] else int(spec.get("step", 1))
-            made[path] = optuna.distributions.IntDistribution(spec["low"], spec["high"], log=spec["log"], step=step)
+            distributions[path] = optuna.distributions.IntDistribution(
+                spec["low"], spec["high"], log=spec["log"], step=step
+            )
         else:
             low, high = float(spec["low"]), float(spec["high"])
-            made[path] = optuna.distributions.FloatDistribution(low, high, log=spec["log"], step=spec.get("step"))
-    return made
+            distributions[path] = optuna.distributions.FloatDistribution(
+                low, high, log=spec["log"], step=spec.get("step")
+            )
+    return distributions
 
 
-def _value(spec: dict[str, Any], found: Any) -> Any:
-    return json.loads(found) if "choices" in spec else found
+def _value(spec: dict[str, Any], param: Any) -> Any:
+    return json.loads(param) if "choices" in spec else param
 
 
 def _settle(store: Store, sweep: Sweep, trial: Trial) -> None:

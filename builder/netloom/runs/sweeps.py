@@ -45,24 +45,31 @@ def plan(
     Raises:
         SpaceError: the space cannot be searched, or a setting is none.
     """
-    for name, value, known in (("sampler", sampler, SAMPLERS), ("pruner", pruner, PRUNERS), ("kind", kind, KINDS)):
-        if value not in known:
-            raise SpaceError(f"There is no {name} {value!r:.40}; there are {', '.join(known)}.")
+    for name, value, options in (("sampler", sampler, SAMPLERS), ("pruner", pruner, PRUNERS), ("kind", kind, KINDS)):
+        if value not in options:
+            raise SpaceError(f"There is no {name} {value!r:.40}; there are {', '.join(options)}.")
     if not 1 <= trials <= MAX_TRIALS:
         raise SpaceError(f"A sweep makes 1 to {MAX_TRIALS:,} trials, received {trials}.")
     if not 1 <= parallel <= 64:
         raise SpaceError(f"A sweep runs 1 to 64 trials at once, received {parallel}.")
-    found = checked(project, space)
+    search_space = checked(project, space)
     rises = higher_is_better(metric)
     direction = direction or ("maximize" if rises else "minimize")
     if direction not in ("minimize", "maximize"):
         raise SpaceError(f"A measure is to minimize or to maximize, received {direction!r:.40}.")
-    made = {"kind": kind, "space": found, "trials": trials, "sampler": sampler, "pruner": pruner, "metric": metric}
+    plan = {
+        "kind": kind,
+        "space": search_space,
+        "trials": trials,
+        "sampler": sampler,
+        "pruner": pruner,
+        "metric": metric,
+    }
     if sampler == "grid":
-        size = len(grid(found))
-        made |= {"trials": min(trials, size), "spread": trials < size}
+        size = len(grid(search_space))
+        plan |= {"trials": min(trials, size), "spread": trials < size}
     return {
-        **made,
+        **plan,
         "direction": direction,
         "seed": seed,
         "parallel": parallel,
@@ -72,12 +79,12 @@ def plan(
 
 
 def begin(
-    store: Store, project_id: str, project: Project, made: dict[str, Any], *, title: str = "", owner: str = ""
+    store: Store, project_id: str, project: Project, plan: dict[str, Any], *, title: str = "", owner: str = ""
 ) -> str:
     """Start a sweep over a document as `plan` made it, whose trials take turns as runs of `owner`. Returns the sweep's
     id."""
-    title = title or f"{project.name}: {_words(made)}"
-    sweep = store.create_sweep(project_id, project, made, title=title, owner=owner)
+    title = title or f"{project.name}: {_words(plan)}"
+    sweep = store.create_sweep(project_id, project, plan, title=title, owner=owner)
     tend(store)
     return sweep.id
 
@@ -127,8 +134,8 @@ def resume(store: Store, sweep_id: str, *, more: int = 0, owner: str | None = No
         StoreError: there is no such sweep, or someone else changed it at the same moment.
     """
     sweep = store.sweep(sweep_id)
-    made = {**sweep.plan, "trials": sweep.plan["trials"] + min(more, left(sweep))}
-    values = {"plan": made, "state": "running", "reason": "", "ended_at": None}
+    plan = {**sweep.plan, "trials": sweep.plan["trials"] + min(more, left(sweep))}
+    values = {"plan": plan, "state": "running", "reason": "", "ended_at": None}
     if not store.change_sweep(sweep, owner=sweep.owner if owner is None else owner, **values):
         raise StoreError("This sweep was changed by someone else at the same moment; look at it and try again.")
     tend(store)
@@ -174,14 +181,14 @@ def importance(sweep: Sweep, trials: Sequence[Trial]) -> dict[str, float]:
         return {}
     import optuna
 
-    known = study(sweep, done, optuna.samplers.RandomSampler(seed=0))
+    completed_study = study(sweep, done, optuna.samplers.RandomSampler(seed=0))
     evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=32, seed=0)
-    found = optuna.importance.get_param_importances(known, evaluator=evaluator, params=varied)
-    return dict(sorted(((path, float(value)) for path, value in found.items()), key=lambda item: -item[1]))
+    shares = optuna.importance.get_param_importances(completed_study, evaluator=evaluator, params=varied)
+    return dict(sorted(((path, float(value)) for path, value in shares.items()), key=lambda item: -item[1]))
 
 
-def _words(made: dict[str, Any]) -> str:
-    if made["kind"] == "folds":
-        return f"{made['trials']} folds"
-    named = {"tpe": "TPE"}.get(made["sampler"], made["sampler"])
-    return f"{made['trials']} seeds" if made["kind"] == "seeds" else f"{named} sweep"
+def _words(plan: dict[str, Any]) -> str:
+    if plan["kind"] == "folds":
+        return f"{plan['trials']} folds"
+    named = {"tpe": "TPE"}.get(plan["sampler"], plan["sampler"])
+    return f"{plan['trials']} seeds" if plan["kind"] == "seeds" else f"{named} sweep"

@@ -147,10 +147,10 @@ def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
     return TrainedRun(project, text, trainer.best_model(), data)
 
 
-def save_evaluation(artifacts: RunArtifacts, found: Evaluation) -> None:
+def save_evaluation(artifacts: RunArtifacts, evaluation: Evaluation) -> None:
     """Keep how the weights in use did on the test split, with their checksum: it says of which weights that is true."""
-    measured = checkpoints.weights_file(artifacts, checkpoints.chosen(artifacts))
-    artifacts.save_evaluation({**found.as_json(), WEIGHTS: recorded(measured), READS: LOGITS})
+    weights = checkpoints.weights_file(artifacts, checkpoints.chosen(artifacts))
+    artifacts.save_evaluation({**evaluation.as_json(), WEIGHTS: recorded(weights), READS: LOGITS})
 
 
 def evaluation(store: Store, run_id: str) -> Evaluation | None:
@@ -187,14 +187,14 @@ def _measured_again(store: Store, run_id: str, artifacts: RunArtifacts) -> Evalu
     another one applied; None where it has none, or its weights or its data are not there any more."""
     try:
         project = artifacts.project()
-        known = task(project.training.objective).output_probabilities(None, project.training)
-        if not scales(project, None if known else schema(project.data, store.home)):
+        probability_task = task(project.training.objective).output_probabilities(None, project.training)
+        if not scales(project, None if probability_task else schema(project.data, store.home)):
             return None
-        found = evaluate(load_run(store, run_id))
-        save_evaluation(artifacts, found)
+        evaluation = evaluate(load_run(store, run_id))
+        save_evaluation(artifacts, evaluation)
     except (CheckpointError, DataError, DocumentError, FileNotFoundError):
         return None
-    return found
+    return evaluation
 
 
 def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
@@ -202,16 +202,18 @@ def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
     if isinstance(trained.objective, Agent):
         return trained.objective.play(trained.output, trained.data, split)
     output, rows, objective = trained.output_of(split), measured(trained.data, split), trained.objective
-    found = objective.evaluate(output, trained.data, rows, split, trained.calibration)
+    evaluation = objective.evaluate(output, trained.data, rows, split, trained.calibration)
     if isinstance(objective, SequenceToSequence):
         inputs = {name: trained.data.inputs[name][rows] for name in trained.fields}
-        found = objective.compare(found, objective.write(trained.output, trained.data, inputs), trained.data, rows)
+        evaluation = objective.compare(
+            evaluation, objective.write(trained.output, trained.data, inputs), trained.data, rows
+        )
     else:
-        found = objective.further(found, output, trained.output, trained.data, rows)
+        evaluation = objective.further(evaluation, output, trained.output, trained.data, rows)
         drawn = partial(samples, objective, trained.model, trained.data, trained.fields, trained.output)
-        found = replace(found, samples=found.samples or drawn(rows))
-    found = judged(objective, found, output, trained.data, rows, trained.calibration)
-    return replace(found, caveats=caveats(severe(trained.data, trained.project.data)))
+        evaluation = replace(evaluation, samples=evaluation.samples or drawn(rows))
+    evaluation = judged(objective, evaluation, output, trained.data, rows, trained.calibration)
+    return replace(evaluation, caveats=caveats(severe(trained.data, trained.project.data)))
 
 
 def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

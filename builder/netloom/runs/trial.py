@@ -60,17 +60,17 @@ def replayed(
         trial = study.ask()
         if place == number:
             break
-        other = next((item for item in trials if item.number == place), None)
-        curve = curves.get(other.run_id or "", []) if other else []
+        earlier = next((trial_of_number for trial_of_number in trials if trial_of_number.number == place), None)
+        curve = curves.get(earlier.run_id or "", []) if earlier else []
         for epoch, value in curve:
             trial.report(value, epoch)
             trial.should_prune()  # which also notes the rung that it reached
-        if other is None or other.state in ("failed", "running") or not curve:
+        if earlier is None or earlier.state in ("failed", "running") or not curve:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        elif other.state == "pruned":
+        elif earlier.state == "pruned":
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         else:
-            study.tell(trial, other.value)
+            study.tell(trial, earlier.value)
     return trial
 
 

@@ -42,14 +42,14 @@ def samples(
     every, count = len(data.target), most_shown(data.schema.inputs[0].shape)
     chosen = rows[torch.arange(count) % len(rows)]
     names = list(dict.fromkeys([*fields, field.name]))
-    real, other = (take(data, names, at.numpy()) for at in (chosen, (chosen + max(1, every // 2)) % every))
+    real_inputs, other_inputs = (take(data, names, at.numpy()) for at in (chosen, (chosen + max(1, every // 2)) % every))
     answers = []
-    for inputs in (real, other):
+    for inputs in (real_inputs, other_inputs):
         with from_prior(latent):
             answers.append(output(inputs))
     if not torch.equal(*answers):
         return {}
-    return {"Generated from noise": shown(answers[0], field), "From the data": shown(real[field.name], field)}
+    return {"Generated from noise": shown(answers[0], field), "From the data": shown(real_inputs[field.name], field)}
 
 
 @contextmanager
@@ -59,8 +59,8 @@ def from_prior(latent: list[nn.Module]) -> Iterator[None]:
 
     generator = torch.Generator().manual_seed(SEED)
 
-    def drawn(_layer: nn.Module, _inputs: Any, found: torch.Tensor) -> torch.Tensor:
-        return torch.randn(found.shape, generator=generator, dtype=found.dtype)
+    def drawn(_layer: nn.Module, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
+        return torch.randn(output.shape, generator=generator, dtype=output.dtype)
 
     with ExitStack() as stack:
         for layer in latent:

@@ -44,57 +44,62 @@ def moments(artifacts: RunArtifacts) -> list[Moment]:
 
     The best and the last are running means where the run takes one, and so may differ from those kept at their step.
     """
-    along, first = series(artifacts), beginning(artifacts)
-    found = {0: Moment("0", "Before training", 0, 0, first.path)} if first else {}
-    found |= {
-        kept.step: Moment(str(kept.epoch), f"Epoch {kept.epoch}", kept.epoch, kept.step, kept.path) for kept in along
+    snapshots, first = series(artifacts), beginning(artifacts)
+    moments_by_step = {0: Moment("0", "Before training", 0, 0, first.path)} if first else {}
+    moments_by_step |= {
+        snapshot.step: Moment(
+            str(snapshot.epoch), f"Epoch {snapshot.epoch}", snapshot.epoch, snapshot.step, snapshot.path
+        )
+        for snapshot in snapshots
     }
     same = not _averages(artifacts)
     ends = []
     for name, step in (("best", _best_step(artifacts)), ("last", _last_step(artifacts))):
         if step is None:
             continue
-        if same and step in found:
-            found[step] = replace(found[step], label=f"{found[step].label} · {name}")
+        if same and step in moments_by_step:
+            moments_by_step[step] = replace(moments_by_step[step], label=f"{moments_by_step[step].label} · {name}")
             continue
-        epoch = _epoch(along, step)
-        where = f"epoch {epoch}" if epoch is not None else f"step {step:,}"
-        moment = Moment(name, f"{name.capitalize()} · {where}", epoch, step, checkpoints.weights_file(artifacts, name))
+        epoch = _epoch(snapshots, step)
+        position = f"epoch {epoch}" if epoch is not None else f"step {step:,}"
+        moment = Moment(
+            name, f"{name.capitalize()} · {position}", epoch, step, checkpoints.weights_file(artifacts, name)
+        )
         if same:
-            found[step] = moment
+            moments_by_step[step] = moment
         else:
             ends.append(moment)
-    return sorted([*found.values(), *ends], key=lambda moment: moment.step)
+    return sorted([*moments_by_step.values(), *ends], key=lambda moment: moment.step)
 
 
-def find(artifacts: RunArtifacts, wanted: str) -> Path:
+def find(artifacts: RunArtifacts, name: str) -> Path:
     """The file of the weights of a name.
 
     Raises:
         UnknownCheckpointError: there are none of that name.
         FileNotFoundError: the run has not got as far as a checkpoint.
     """
-    if wanted in ("best", "last"):
-        return checkpoints.weights_file(artifacts, wanted)
-    kept = {str(item.epoch): item.path for item in (beginning(artifacts), *series(artifacts)) if item}
-    if wanted not in kept:
-        there = ", ".join(kept) or "none"
+    if name in ("best", "last"):
+        return checkpoints.weights_file(artifacts, name)
+    paths = {str(item.epoch): item.path for item in (beginning(artifacts), *series(artifacts)) if item}
+    if name not in paths:
+        names = ", ".join(paths) or "none"
         raise UnknownCheckpointError(
-            f"This run has no weights named {wanted[:40]!r}; there are best, last, and those after epoch: {there}."
+            f"This run has no weights named {name[:40]!r}; there are best, last, and those after epoch: {names}."
         )
-    return kept[wanted]
+    return paths[name]
 
 
-def weights(artifacts: RunArtifacts, wanted: str) -> dict[str, torch.Tensor]:
+def weights(artifacts: RunArtifacts, name: str) -> dict[str, torch.Tensor]:
     """The weights of a name. Raises: as `find`; also where their file is damaged."""
-    return read_weights(find(artifacts, wanted))
+    return read_weights(find(artifacts, name))
 
 
-def _epoch(along: list[Kept], step: int) -> int | None:
+def _epoch(snapshots: list[Kept], step: int) -> int | None:
     """The last whole epoch at a step, told from those that are kept: all epochs of a run have as many steps."""
-    for kept in along:
-        if kept.epoch and kept.step % kept.epoch == 0:
-            return step // (kept.step // kept.epoch)
+    for snapshot in snapshots:
+        if snapshot.epoch and snapshot.step % snapshot.epoch == 0:
+            return step // (snapshot.step // snapshot.epoch)
     return None
 
 

@@ -68,18 +68,18 @@ RATE = 8_000  # samples a second of a sound that does not say
 _MOST_MENDS = 20
 
 
-def starters(choice: DataChoice, found: Schema) -> list[Template]:
+def starters(choice: DataChoice, schema: Schema) -> list[Template]:
     """Return the templates whose network can be adapted to this data."""
-    kinds = tuple(field.kind for field in found.inputs)
-    names = STARTERS.get((kinds, found.target.kind), ())
-    if _is_sound(found):
-        names = ("spoken_cnn", *names) if found.target.kind == "class" else names
+    kinds = tuple(field.kind for field in schema.inputs)
+    names = STARTERS.get((kinds, schema.target.kind), ())
+    if _is_sound(schema):
+        names = ("spoken_cnn", *names) if schema.target.kind == "class" else names
     return [templates()[name] for name in names if name in templates()]
 
 
-def _is_sound(found: Schema) -> bool:
-    kinds = tuple(field.kind for field in found.inputs)
-    return kinds == ("sequence",) and found.inputs[0].shape[0] >= _LONG and found.inputs[0].shape[1] == 1
+def _is_sound(schema: Schema) -> bool:
+    kinds = tuple(field.kind for field in schema.inputs)
+    return kinds == ("sequence",) and schema.inputs[0].shape[0] >= _LONG and schema.inputs[0].shape[1] == 1
 
 
 def start(template: Template, choice: DataChoice, name: str, home: object = None) -> Project | None:
@@ -91,53 +91,54 @@ def start(template: Template, choice: DataChoice, name: str, home: object = None
     from pathlib import Path
 
     home = home if isinstance(home, Path) else default_home()
-    found = schema(choice, home)
-    if found is None:
+    data_schema = schema(choice, home)
+    if data_schema is None:
         raise DataError("The project has no dataset; choose one first.")
-    if FIELDS in template.project.data.options and _is_sound(found) and FIELDS not in choice.options:
+    if FIELDS in template.project.data.options and _is_sound(data_schema) and FIELDS not in choice.options:
         # The template reads a spectrogram, so that is what the sounds become.
-        read = {FIELDS: {found.inputs[0].name: {"sound": "log-mel"}}}
+        read = {FIELDS: {data_schema.inputs[0].name: {"sound": "log-mel"}}}
         choice = choice.model_copy(update={"options": {**choice.options, **read}})
-        found = schema(choice, home) or found
+        data_schema = schema(choice, home) or data_schema
     # What the data is made of is asked for sounds alone, as others may take long.
-    rate = prepare(choice, home).fields[0].sample_rate or RATE if _is_sound(found) else RATE
+    rate = prepare(choice, home).fields[0].sample_rate or RATE if _is_sound(data_schema) else RATE
     project = template.project
-    objective = found.target.type.usual_task
+    objective = data_schema.target.type.usual_task
     training = {"objective": objective, **default_training(choice.dataset, home)}
     edits: list[Edit] = [
         {"kind": "project", "name": name, "data": choice.model_dump(mode="json"), "training": training},
-        *_renamed(project, found),
+        *_renamed(project, data_schema),
     ]
     try:
         project = apply(project, {"kind": "batch", "edits": edits})
         project = apply(
-            project, {"kind": "batch", "edits": [*reading_edits(project, found), *_audio(project, found, rate)]}
+            project,
+            {"kind": "batch", "edits": [*reading_edits(project, data_schema), *_audio(project, data_schema, rate)]},
         )
-        return _mended(project, found)
+        return _mended(project, data_schema)
     except EditError:
         return None
 
 
-def _renamed(project: Project, found: Schema) -> list[Edit]:
+def _renamed(project: Project, schema: Schema) -> list[Edit]:
     """Return edits that connect the Inputs to the fields, in order."""
     inputs = project.main_network.order("Input")
     return [
         {"kind": "set", "network": project.main, "node": key, "params": field.parameters()}
-        for key, field in zip(inputs, found.inputs, strict=False)
+        for key, field in zip(inputs, schema.inputs, strict=False)
     ]
 
 
-def _audio(project: Project, found: Schema, rate: int) -> list[Edit]:
+def _audio(project: Project, schema: Schema, rate: int) -> list[Edit]:
     """Adapt the reshape of a spectrogram to the length of the sound."""
     nodes = project.main_network.nodes
     spectrum = next((node for node in nodes.values() if node.type == "LogMel"), None)
     picture = next((key for key, node in nodes.items() if node.type == "Reshape"), None)
     if spectrum is None or picture is None:
         return []
-    hop = max(1, found.inputs[0].shape[0] // 40)
+    hop = max(1, schema.inputs[0].shape[0] // 40)
     key = next(key for key, node in nodes.items() if node.type == "LogMel")
     window = 1 << max(5, (2 * hop - 1).bit_length())
-    steps = found.inputs[0].shape[0] // hop + 1
+    steps = schema.inputs[0].shape[0] // hop + 1
     bands = spectrum.params.get("bands", 20)
     return [
         {"kind": "set", "network": project.main, "node": key, "params": {"hop": hop, "window": window, "rate": rate}},
@@ -145,10 +146,10 @@ def _audio(project: Project, found: Schema, rate: int) -> list[Edit]:
     ]
 
 
-def _mended(project: Project, found: Schema) -> Project | None:
+def _mended(project: Project, schema: Schema) -> Project | None:
     """Return the project after applying all fixes for errors and vocabularies; None if errors remain."""
     for _ in range(_MOST_MENDS):
-        issues = analyse(project, found).issues
+        issues = analyse(project, schema).issues
         wrong = [issue for issue in issues if issue.severity == "error" or issue.code == "vocabulary"]
         if not wrong:
             return project

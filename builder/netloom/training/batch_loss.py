@@ -29,7 +29,7 @@ def _weighted_loss(objective: Objective, output: torch.Tensor, targets: Weighted
 
     if isinstance(targets.target, MixedTargets):
         pair = (targets.target.first, targets.target.second)
-        first, second = (_weighted_loss(objective, output, WeightedTargets(one, targets.weights)) for one in pair)
+        first, second = (_weighted_loss(objective, output, WeightedTargets(part, targets.weights)) for part in pair)
         return targets.target.share * first + (1 - targets.target.share) * second
 
     def row(answer: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

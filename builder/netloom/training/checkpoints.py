@@ -82,8 +82,8 @@ def load(artifacts: RunArtifacts) -> tuple[int, Checkpoint] | None:
     Raises:
         CheckpointError: all checkpoints are damaged.
     """
-    found = _newest_whole(artifacts)
-    return found and (found[0][0], found[1])
+    newest = _newest_whole(artifacts)
+    return newest and (newest[0][0], newest[1])
 
 
 def restore(artifacts: RunArtifacts, note: Callable[[str], object]) -> tuple[int, Checkpoint] | None:
@@ -92,13 +92,13 @@ def restore(artifacts: RunArtifacts, note: Callable[[str], object]) -> tuple[int
     Raises:
         CheckpointError: all checkpoints are damaged; nothing was changed.
     """
-    found = _newest_whole(artifacts)
-    if found is None:
+    newest = _newest_whole(artifacts)
+    if newest is None:
         return None
-    name, checkpoint, problem = found
+    name, checkpoint, problem = newest
     if problem is not None:
         artifacts.save_last_checkpoint({"step": name[0], "folder": _text(name)})
-        for newer in [other for other in _names(artifacts) if other > name]:
+        for newer in [name_read for name_read in _names(artifacts) if name_read > name]:
             _remove(artifacts, newer)
         note(f"{problem} The run continues from the checkpoint of step {name[0]:,}.")
     return name[0], checkpoint
@@ -142,8 +142,8 @@ def last_step(artifacts: RunArtifacts) -> int | None:
     Raises:
         CheckpointError: the pointer to it cannot be read.
     """
-    found = _pointed(artifacts)
-    return found and found[0]
+    pointer = _pointed(artifacts)
+    return pointer and pointer[0]
 
 
 def chosen(artifacts: RunArtifacts) -> str:
@@ -166,13 +166,13 @@ def weights_file(artifacts: RunArtifacts, which: str = "best") -> Path:
 
 def separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Copy tensors to the CPU without shared memory, as safetensors requires: shared weights are written twice."""
-    found: dict[str, torch.Tensor] = {}
-    taken: set[int] = set()
+    copies: dict[str, torch.Tensor] = {}
+    storages: set[int] = set()
     for name, tensor in tensors.items():
         plain = tensor.detach().cpu().contiguous()
-        found[name] = plain.clone() if plain.data_ptr() in taken else plain
-        taken.add(plain.data_ptr())
-    return found
+        copies[name] = plain.clone() if plain.data_ptr() in storages else plain
+        storages.add(plain.data_ptr())
+    return copies
 
 
 def _write(home: Path, checkpoint: Checkpoint) -> None:
@@ -288,10 +288,10 @@ def _pointed(artifacts: RunArtifacts) -> Name | None:
 
 
 def _current(artifacts: RunArtifacts) -> Path:
-    found = _pointed(artifacts)
-    if found is None:
+    pointer = _pointed(artifacts)
+    if pointer is None:
         raise FileNotFoundError("This run has no checkpoint yet.")
-    return artifacts.checkpoints / _text(found)
+    return artifacts.checkpoints / _text(pointer)
 
 
 def _names(artifacts: RunArtifacts) -> list[Name]:

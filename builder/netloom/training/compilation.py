@@ -44,18 +44,18 @@ def tried(model: nn.Module, step: Callable[[Callable[..., Any]], Any], steps_lef
             fast = _time(call, step)
         except Exception as error:
             return Trial(model, False, f"torch.compile is off: {_why(error)}")
-    told = f"a step takes {fast * 1000:.3g} ms with and {plain * 1000:.3g} ms without compilation"
+    times = f"a step takes {fast * 1000:.3g} ms with and {plain * 1000:.3g} ms without compilation"
     if fast < plain * MARGIN:
-        return Trial(call, True, f"torch.compile is on: {told}.")
-    return Trial(model, False, f"torch.compile is off: {told}.")
+        return Trial(call, True, f"torch.compile is on: {times}.")
+    return Trial(model, False, f"torch.compile is off: {times}.")
 
 
 def compiled(model: nn.Module) -> Callable[..., Any]:
     """Return the model, compiled at its first call."""
     import torch
 
-    made: Callable[..., Any] = torch.compile(model)
-    return made
+    model_call: Callable[..., Any] = torch.compile(model)
+    return model_call
 
 
 def _time(call: Callable[..., Any], step: Callable[[Callable[..., Any]], Any]) -> float:

@@ -35,8 +35,8 @@ class EMA:
 
     def update(self) -> None:
         """Update the average with the weights after a step."""
-        kept = min(self._decay, (1 + self._steps) / (10 + self._steps))
-        self._moving(kept)(self._mean, self._weights, self._steps)
+        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        self._moving(decay)(self._mean, self._weights, self._steps)
         self._steps += 1
 
     @contextmanager
@@ -46,13 +46,13 @@ class EMA:
             yield
             return
         self._shown = True
-        own = [weight.detach().clone() for weight in self._weights]
+        current_weights = [weight.detach().clone() for weight in self._weights]
         _copy(self._weights, self._mean)
         try:
             yield
         finally:
             self._shown = False
-            _copy(self._weights, own)
+            _copy(self._weights, current_weights)
 
     def state_dict(self) -> dict[str, Any]:
         return {"mean": self._mean, "steps": self._steps}
@@ -62,6 +62,6 @@ class EMA:
         self._steps = state["steps"]
 
 
-def _copy(to: Iterable[torch.Tensor], values: Iterable[torch.Tensor]) -> None:
-    for one, value in zip(to, values, strict=True):
-        one.detach().copy_(value)
+def _copy(targets: Iterable[torch.Tensor], values: Iterable[torch.Tensor]) -> None:
+    for tensor, value in zip(targets, values, strict=True):
+        tensor.detach().copy_(value)

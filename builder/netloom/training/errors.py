@@ -10,6 +10,6 @@ class TrainingError(RuntimeError):
 class DivergedError(TrainingError):
     """The loss is NaN or infinite. `advice` applies if the source is unknown."""
 
-    def __init__(self, what: str, advice: str) -> None:
-        super().__init__(f"{what} {advice}")
-        self.what = what
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(f"{problem} {advice}")
+        self.what = problem

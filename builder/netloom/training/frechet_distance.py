@@ -35,11 +35,13 @@ def frechet(first: torch.Tensor, second: torch.Tensor) -> float:
     if not bool(first.isfinite().all() and second.isfinite().all()):
         return float("nan")
     means = (first.mean(0) - second.mean(0)).square().sum()
-    one, other = (values.T.cov(correction=0).reshape(values.shape[1], -1) for values in (first, second))
-    roots, axes = torch.linalg.eigh(one)
+    first_covariance, second_covariance = (
+        values.T.cov(correction=0).reshape(values.shape[1], -1) for values in (first, second)
+    )
+    roots, axes = torch.linalg.eigh(first_covariance)
     half = axes * roots.clamp(min=0).sqrt() @ axes.T
-    shared = torch.linalg.eigvalsh(half @ other @ half).clamp(min=0).sqrt().sum()
-    return max(0.0, float(means + one.trace() + other.trace() - 2 * shared))
+    shared = torch.linalg.eigvalsh(half @ second_covariance @ half).clamp(min=0).sqrt().sum()
+    return max(0.0, float(means + first_covariance.trace() + second_covariance.trace() - 2 * shared))
 
 
 def shuffled(vectors: torch.Tensor, seed: int = 0) -> torch.Tensor:

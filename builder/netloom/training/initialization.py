@@ -61,7 +61,7 @@ class Fit:
         return text + (f" Unused tensors: {_listed(self.unused)}." if self.unused else "")
 
 
-def adopt(store: Store, found: ImportedModel) -> str:
+def adopt(store: Store, imported: ImportedModel) -> str:
     """Save an import as a project that is initialized with its weights. Returns the id of the project.
 
     The imported version gets a name, so that neither it nor its weights are ever deleted.
@@ -69,11 +69,11 @@ def adopt(store: Store, found: ImportedModel) -> str:
     Raises:
         StoreError: the project cannot be saved.
     """
-    project = found.project
-    if found.weights:
+    project = imported.project
+    if imported.weights:
         from safetensors.torch import save
 
-        digest = weights.keep(store.home, save(checkpoints.separate(found.weights)))
+        digest = weights.keep(store.home, save(checkpoints.separate(imported.weights)))
         project = starting_from(project, f"{WEIGHTS}{digest}")
     project_id = store.create_project(project)
     store.name_version(project_id, 1, "As imported")
@@ -88,8 +88,8 @@ def starting_from(project: Project, start: str) -> Project:
 def brought(store: Store, project_id: str) -> list[str]:
     """Return the weights that were imported with a project: those of its named versions."""
     named = [row.number for row in store.versions(project_id) if row.name]
-    found = [store.version(project_id, number).training.start for number in reversed(named)]
-    return [start for start in dict.fromkeys(found) if start.startswith(WEIGHTS)]
+    starts = [store.version(project_id, number).training.start for number in reversed(named)]
+    return [start for start in dict.fromkeys(starts) if start.startswith(WEIGHTS)]
 
 
 def first_weights(store: Store, start: str) -> Path:
@@ -123,33 +123,42 @@ def _nothing_of(store: Store, run_id: str) -> str:
     return f"The run {title!r} ({run_id[:8]}) has no weights yet, so it cannot initialize another run."
 
 
-def fit(project: Project, model: nn.Module, offered: Shapes) -> Fit:
+def fit(project: Project, model: nn.Module, file_shapes: Shapes) -> Fit:
     """Compare the tensors of a model, which can be on the meta device, with those of a file.
 
     Raises:
         StartError: no layer matches.
     """
-    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    off = {name for name, shape in wanted.items() if offered.get(name) != shape and not name.endswith(_COUNTER)}
+    model_shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    mismatched = {
+        name for name, shape in model_shapes.items() if file_shapes.get(name) != shape and not name.endswith(_COUNTER)
+    }
     # A fresh weight beside a bias that was trained with another one is no use: a module is taken whole or not at all.
-    torn = {name.rpartition(".")[0] for name in off}
-    good, bad = dict[str, list[str]](), dict[str, list[str]]()
-    for name in wanted:
+    incomplete_modules = {name.rpartition(".")[0] for name in mismatched}
+    matching, mismatching = dict[str, list[str]](), dict[str, list[str]]()
+    for name in model_shapes:
         if not name.endswith(_COUNTER):
-            kind = bad if name.rpartition(".")[0] in torn else good
+            kind = mismatching if name.rpartition(".")[0] in incomplete_modules else matching
             kind.setdefault(name.partition(".")[0], []).append(name)
     titles = {key: plain(label(node)) for key, node in project.main_network.nodes.items()}
-    reasons = {key: _difference(names, off, wanted, offered) for key, names in bad.items()}
-    if not good:
-        told = [f"{titles[key]} ({reason})" for key, reason in reasons.items()]
-        raise StartError(f"None of these weights match this network: {_listed(told)}. Choose random initialization.")
-    both = [key for key in bad if key in good]
-    shares = {key: f"{len(good[key])} of its {len(good[key]) + len(bad[key])} tensors match; " for key in both}
+    reasons = {key: _difference(names, mismatched, model_shapes, file_shapes) for key, names in mismatching.items()}
+    if not matching:
+        reasons_by_layer = [f"{titles[key]} ({reason})" for key, reason in reasons.items()]
+        raise StartError(
+            f"None of these weights match this network: {_listed(reasons_by_layer)}. Choose random initialization."
+        )
+    partial = [key for key in mismatching if key in matching]
+    shares = {
+        key: f"{len(matching[key])} of its {len(matching[key]) + len(mismatching[key])} tensors match; "
+        for key in partial
+    }
     return Fit(
-        tuple(name for name in offered if name in wanted and name.rpartition(".")[0] not in torn),
-        tuple(titles[key] for key in good if key not in bad),
+        tuple(
+            name for name in file_shapes if name in model_shapes and name.rpartition(".")[0] not in incomplete_modules
+        ),
+        tuple(titles[key] for key in matching if key not in mismatching),
         tuple(f"{titles[key]} ({shares.get(key, '')}{reason})" for key, reason in reasons.items()),
-        tuple(name for name in offered if name not in wanted),
+        tuple(name for name in file_shapes if name not in model_shapes),
     )
 
 
@@ -213,18 +222,20 @@ def load_first(project: Project, model: nn.Module, file: Path) -> Fit:
         StartError: no layer matches.
     """
     tensors = read_weights(file)
-    found = fit(project, model, {name: tuple(value.shape) for name, value in tensors.items()})
-    model.load_state_dict({name: tensors[name] for name in found.names}, strict=False)
-    return found
+    match = fit(project, model, {name: tuple(value.shape) for name, value in tensors.items()})
+    model.load_state_dict({name: tensors[name] for name in match.names}, strict=False)
+    return match
 
 
-def _difference(names: list[str], off: set[str], wanted: Shapes, offered: Shapes) -> str:
+def _difference(names: list[str], mismatched: set[str], model_shapes: Shapes, file_shapes: Shapes) -> str:
     """Return the problem of the first tensor of a layer that does not match."""
-    name = next(name for name in names if name in off)
+    name = next(name for name in names if name in mismatched)
     short = name.partition(".")[2]
-    if name not in offered:
+    if name not in file_shapes:
         return f"{short} is missing"
-    return f"{short} has the shape {_size(offered[name])} in the file and {_size(wanted[name])} in the network"
+    return (
+        f"{short} has the shape {_size(file_shapes[name])} in the file and {_size(model_shapes[name])} in the network"
+    )
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -17,16 +17,20 @@ def channels_last(model: nn.Module, device: str) -> bool:
 
     Depends only on the model and is not measured, so that a run is reproducible bit for bit.
     """
-    found = _convolutions(model)
-    return device == "cpu" and bool(found) and all(one.weight.numel() <= LARGEST for one in found)
+    convolutions = _convolutions(model)
+    return (
+        device == "cpu"
+        and bool(convolutions)
+        and all(convolution.weight.numel() <= LARGEST for convolution in convolutions)
+    )
 
 
 def set_memory_format(model: nn.Module, last: bool) -> nn.Module:
     """Set the memory format of the weights of 2D convolutions to channels-last or contiguous."""
     import torch
 
-    for one in _convolutions(model):
-        one.to(memory_format=torch.channels_last if last else torch.contiguous_format)  # type: ignore[call-overload]
+    for convolution in _convolutions(model):
+        convolution.to(memory_format=torch.channels_last if last else torch.contiguous_format)  # type: ignore[call-overload]
     return model
 
 

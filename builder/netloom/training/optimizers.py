@@ -31,7 +31,7 @@ class ChainedOptimizer:
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """Return the PyTorch optimizers that it contains."""
-        return [one for part in self.parts.values() for one in optimizers_of(part)]
+        return [optimizer for part in self.parts.values() for optimizer in optimizers_of(part)]
 
     @property
     def param_groups(self) -> list[Group]:
@@ -53,9 +53,9 @@ class ChainedOptimizer:
             part.load_state_dict(state[name])
 
 
-def optimizers_of(one: torch.optim.Optimizer | ChainedOptimizer) -> list[torch.optim.Optimizer]:
+def optimizers_of(optimizer: torch.optim.Optimizer | ChainedOptimizer) -> list[torch.optim.Optimizer]:
     """Return the PyTorch optimizers in an optimizer."""
-    return one.optimizers if isinstance(one, ChainedOptimizer) else [one]
+    return optimizer.optimizers if isinstance(optimizer, ChainedOptimizer) else [optimizer]
 
 
 def optimizer(training: Training, model: nn.Module, prefix: str = "") -> torch.optim.Optimizer | ChainedOptimizer:
@@ -67,10 +67,10 @@ def optimizer(training: Training, model: nn.Module, prefix: str = "") -> torch.o
     chosen = settings(OPTIMIZERS[training.optimizer], training.optimizer_settings)
     common = {"lr": training.learning_rate, "weight_decay": training.weight_decay}
     make: Made = _SPECIAL.get(training.optimizer, _of_torch(training.optimizer))
-    made = make(groups(training, model, prefix), common, chosen)
-    for part in optimizers_of(made):
+    optimizer = make(groups(training, model, prefix), common, chosen)
+    for part in optimizers_of(optimizer):
         step_without_hooks(part)
-    return made
+    return optimizer
 
 
 def step_without_hooks(optimizer: torch.optim.Optimizer) -> None:
@@ -88,14 +88,14 @@ def step_without_hooks(optimizer: torch.optim.Optimizer) -> None:
 def groups(training: Training, model: nn.Module, prefix: str = "") -> list[Group]:
     """Return the parameter groups: a single one, unless the document has different settings for some weights."""
     rates = layer_factors(training, model, prefix)
-    found: dict[tuple[float, bool], Group] = {}
+    groups: dict[tuple[float, bool], Group] = {}
     for name, weight, owner in _weights(model):
         spared = training.decay_matrices_only and spares(owner, weight)
-        group = found.setdefault((rates[name], spared), {"params": [], FACTOR: rates[name]})
+        group = groups.setdefault((rates[name], spared), {"params": [], FACTOR: rates[name]})
         group["params"].append(weight)
         if spared:
             group["weight_decay"] = 0.0
-    return list(found.values())
+    return list(groups.values())
 
 
 def layer_factors(training: Training, model: nn.Module, prefix: str = "") -> dict[str, float]:
@@ -107,13 +107,13 @@ def layer_factors(training: Training, model: nn.Module, prefix: str = "") -> dic
     names = [name for name, _ in model.named_parameters()]
     layers = _layers(names)
     last = max(layers.values(), default=0)
-    found = {}
+    factors = {}
     for name in names:
-        whole = f"{prefix}.{name}" if prefix else name
-        paths = [path for path in training.layer_rates if whole.startswith(f"{path}.")]
-        own = training.layer_rates[max(paths, key=len)] if paths else 1.0
-        found[name] = own * training.layer_rate_decay ** (last - layers[name])
-    return found
+        full_name = f"{prefix}.{name}" if prefix else name
+        paths = [path for path in training.layer_rates if full_name.startswith(f"{path}.")]
+        factor = training.layer_rates[max(paths, key=len)] if paths else 1.0
+        factors[name] = factor * training.layer_rate_decay ** (last - layers[name])
+    return factors
 
 
 def _layers(names: list[str]) -> dict[str, int]:
@@ -145,26 +145,26 @@ def spares(owner: nn.Module, weight: torch.Tensor) -> bool:
 
 def _weights(model: nn.Module) -> Iterator[tuple[str, torch.nn.Parameter, nn.Module]]:
     """Yield each trainable weight once, with its name and module."""
-    seen: set[int] = set()
+    weight_ids: set[int] = set()
     for path, owner in model.named_modules():
         for name, weight in owner.named_parameters(path, recurse=False):
-            if weight.requires_grad and id(weight) not in seen:
-                seen.add(id(weight))
+            if weight.requires_grad and id(weight) not in weight_ids:
+                weight_ids.add(id(weight))
                 yield name, weight, owner
 
 
 def _of_torch(name: str) -> Made:
     """Return a factory for a torch optimizer whose settings are its arguments."""
 
-    def make(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> torch.optim.Optimizer:
+    def make(groups: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> torch.optim.Optimizer:
         from torch import optim
 
         kind: Any = getattr(optim, OPTIMIZERS[name].torch)
         arguments = {**common, **_arguments(chosen)}
         if OPTIMIZERS[name].fused:
             arguments["fused"] = True
-        made: torch.optim.Optimizer = kind(found, **arguments)
-        return made
+        optimizer: torch.optim.Optimizer = kind(groups, **arguments)
+        return optimizer
 
     return make
 
@@ -185,29 +185,29 @@ _NAMES = {
 
 
 def _arguments(chosen: dict[str, Any]) -> dict[str, Any]:
-    found = {_NAMES.get(name, name): value for name, value in chosen.items() if name not in ("beta1", "beta2")}
+    arguments = {_NAMES.get(name, name): value for name, value in chosen.items() if name not in ("beta1", "beta2")}
     if "beta1" in chosen:
-        found["betas"] = (float(chosen["beta1"]), float(chosen["beta2"]))
-    return found
+        arguments["betas"] = (float(chosen["beta1"]), float(chosen["beta2"]))
+    return arguments
 
 
-def _adadelta(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> torch.optim.Optimizer:
+def _adadelta(groups: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> torch.optim.Optimizer:
     from torch import optim
 
-    return optim.Adadelta(found, rho=chosen["smoothing"], eps=chosen["epsilon"], **common)
+    return optim.Adadelta(groups, rho=chosen["smoothing"], eps=chosen["epsilon"], **common)
 
 
-def _rprop(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> torch.optim.Optimizer:
+def _rprop(groups: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> torch.optim.Optimizer:
     from torch import optim
 
     # Its steps do not depend on the gradient's size, so there is nothing that a weight decay could be added to.
     etas, sizes = (chosen["shrink"], chosen["grow"]), (chosen["step_least"], chosen["step_most"])
-    for group in found:
+    for group in groups:
         group.pop("weight_decay", None)
-    return optim.Rprop(found, lr=common["lr"], etas=etas, step_sizes=sizes)
+    return optim.Rprop(groups, lr=common["lr"], etas=etas, step_sizes=sizes)
 
 
-def _muon(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> ChainedOptimizer:
+def _muon(groups: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> ChainedOptimizer:
     """Return Muon for the matrices of hidden layers, and AdamW for the first and last layer and for all other weights.
 
     Muon's updates are scaled to the RMS of AdamW's, so that both use one learning rate:
@@ -215,18 +215,18 @@ def _muon(found: list[Group], common: dict[str, Any], chosen: dict[str, Any]) ->
     """
     from torch import optim
 
-    hidden = _hidden([weight for group in found for weight in group["params"]])
+    hidden = _hidden([weight for group in groups for weight in group["params"]])
     parts: dict[str, torch.optim.Optimizer] = {}
-    inner = _parted(found, lambda weight: id(weight) in hidden)
+    inner = _parted(groups, lambda weight: id(weight) in hidden)
     if inner:
         muon = {name: chosen[name] for name in ("momentum", "nesterov")}
         parts["muon"] = optim.Muon(
             inner, ns_steps=int(chosen["iterations"]), adjust_lr_fn="match_rms_adamw", **muon, **common
         )
-    rest = _parted(found, lambda weight: id(weight) not in hidden)
-    if rest:
+    outer = _parted(groups, lambda weight: id(weight) not in hidden)
+    if outer:
         betas = (chosen["beta1"], chosen["beta2"])
-        parts["adamw"] = optim.AdamW(rest, betas=betas, eps=chosen["epsilon"], fused=True, **common)
+        parts["adamw"] = optim.AdamW(outer, betas=betas, eps=chosen["epsilon"], fused=True, **common)
     return ChainedOptimizer(parts)
 
 
@@ -236,9 +236,9 @@ def _hidden(weights: list[torch.nn.Parameter]) -> set[int]:
     return set(matrices[1:-1] if len(matrices) > 2 else matrices)
 
 
-def _parted(found: list[Group], wanted: Callable[[torch.nn.Parameter], bool]) -> list[Group]:
+def _parted(groups: list[Group], selects: Callable[[torch.nn.Parameter], bool]) -> list[Group]:
     """Return the groups with only the wanted weights, without empty groups."""
-    parted = [{**group, "params": [weight for weight in group["params"] if wanted(weight)]} for group in found]
+    parted = [{**group, "params": [weight for weight in group["params"] if selects(weight)]} for group in groups]
     return [group for group in parted if group["params"]]
 
 

@@ -18,52 +18,52 @@ def preflight_problems(
     training: Training, objective: Objective, schema: Schema | None, weights: Iterable[str], device: str
 ) -> list[str]:
     """Yield the problems as sentences. `weights` are the names of the network's weights, `device` is cpu or cuda."""
-    found = []
+    problems = []
     measures = {"loss": "", **objective.metrics}
     if training.monitor not in measures:
-        found.append(
+        problems.append(
             f"{objective.task.title} has no metric {training.monitor!r} to monitor; choose one of "
             f"{', '.join(measures)}."
         )
     if training.precision == "fp16" and not device.startswith("cuda"):
-        found.append("fp16 needs a GPU, and this run is on the CPU; choose bf16 or float32 as its precision.")
+        problems.append("fp16 needs a GPU, and this run is on the CPU; choose bf16 or float32 as its precision.")
     if objective.task.alternating:
-        found += _turns(training, objective)
+        problems += _turns(training, objective)
     if objective.task.paired_views and training.accumulation > 1:
-        found.append(
+        problems.append(
             f"{objective.task.title} compares all pairs of rows in a batch; set gradient accumulation to 1 and use "
             "a larger batch size."
         )
     if schema is not None:
-        found += _class_weights(training, objective, schema)
+        problems += _class_weights(training, objective, schema)
     names = list(weights)
     for path in training.layer_rates:
         if names and not any(name.startswith(f"{path}.") for name in names):
-            found.append(
+            problems.append(
                 f"A per-layer learning rate is set for {path}, but no layer of this name has weights; remove it."
             )
-    return found
+    return problems
 
 
 def _class_weights(training: Training, objective: Objective, schema: Schema) -> list[str]:
     """Yield the problems of class weights, of one target or of several."""
-    asked = [("", training.class_weights, schema.target)] if "class_weights" in objective.task.settings else []
+    settings = [("", training.class_weights, schema.target)] if "class_weights" in objective.task.settings else []
     if "outputs" in objective.task.settings:
         heads = [(part, training.outputs.get(part.name)) for part in schema.target.parts]
-        asked = [(f" of {part.name!r}", head.class_weights, part) for part, head in heads if head is not None]
-    found = []
-    for of, weights, target in asked:
+        settings = [(f" of {part.name!r}", head.class_weights, part) for part, head in heads if head is not None]
+    problems = []
+    for of, weights, target in settings:
         if not isinstance(weights, tuple) or not target.classes:
             continue
         count, classes = len(weights), len(target.classes)
         if count != classes:
-            whose = f"{of[4:]} has" if of else "the data has"
-            found.append(
-                f"There are {count} class weights{of}, but {whose} {classes} classes; set one weight per class."
+            subject = f"{of[4:]} has" if of else "the data has"
+            problems.append(
+                f"There are {count} class weights{of}, but {subject} {classes} classes; set one weight per class."
             )
         elif not any(weights):
-            found.append(f"All class weights{of} are 0, so nothing would be learned; set a weight above 0.")
-    return found
+            problems.append(f"All class weights{of} are 0, so nothing would be learned; set a weight above 0.")
+    return problems
 
 
 def weight_names(model: nn.Module) -> list[str]:
@@ -72,12 +72,12 @@ def weight_names(model: nn.Module) -> list[str]:
 
 
 def _turns(training: Training, objective: Objective) -> list[str]:
-    found = []
+    problems = []
     if training.accumulation > 1:
-        found.append(
+        problems.append(
             f"{objective.task.title} alternates between its networks, each with a whole batch; set "
             "gradient accumulation to 1."
         )
     if training.precision != "float32":
-        found.append(f"{objective.task.title} supports only float32; set the precision to float32.")
-    return found
+        problems.append(f"{objective.task.title} supports only float32; set the precision to float32.")
+    return problems

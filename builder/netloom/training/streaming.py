@@ -54,9 +54,9 @@ class Stream:
     def sentence(self, validated: int) -> str:
         """Return a sentence on how the data is read, and on the number of validation rows."""
         held = min(self._buffer, len(self.rows))
-        said = f"The data is larger than memory: rows are read from files and shuffled in a buffer of {held:,} rows."
+        text = f"The data is larger than memory: rows are read from files and shuffled in a buffer of {held:,} rows."
         of = len(self.data.split["validation"])
-        return said if validated == of else f"{said} Validation uses {validated:,} of {of:,} rows."
+        return text if validated == of else f"{text} Validation uses {validated:,} of {of:,} rows."
 
     def start_epoch(self, seed: int) -> None:
         """Draw the order of an epoch."""
@@ -91,20 +91,20 @@ class Stream:
         inputs = [torch.cat(values) for values in zip(*(inputs for inputs, _ in parts), strict=True)]
         targets = [target for _, target in parts]
         if isinstance(targets[0], WeightedTargets):
-            held = [one for one in targets if isinstance(one, WeightedTargets)]
-            plain = torch.cat([one.target for one in held])  # type: ignore[misc]
-            return inputs, WeightedTargets(plain, torch.cat([one.weights for one in held]))
+            held = [targets_of_part for targets_of_part in targets if isinstance(targets_of_part, WeightedTargets)]
+            plain = torch.cat([targets_of_part.target for targets_of_part in held])  # type: ignore[misc]
+            return inputs, WeightedTargets(plain, torch.cat([targets_of_part.weights for targets_of_part in held]))
         return inputs, torch.cat(targets)  # type: ignore[arg-type]
 
     def take(self, rows: np.ndarray) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Return rows by index: their inputs in the order of the fields, and their targets."""
-        found = take(self.data, self.fields, rows)
+        inputs = take(self.data, self.fields, rows)
         target = next(
-            (found[name] for name in self.fields if self.data.inputs[name] is self.target), None
+            (inputs[name] for name in self.fields if self.data.inputs[name] is self.target), None
         )  # where an input is to be rebuilt, it is not read twice
         if target is None:
             target = self._target(rows)
-        return [found[name].to(self.device) for name in self.fields], target.to(self.device)
+        return [inputs[name].to(self.device) for name in self.fields], target.to(self.device)
 
     def _target(self, rows: np.ndarray) -> torch.Tensor:
         import torch
@@ -127,9 +127,11 @@ class Stream:
         else:
             together = max(1, self._buffer // self._block)
             blocks = self._drawn[group * together : (group + 1) * together]
-            rows = np.concatenate([self.rows[one * self._block : (one + 1) * self._block] for one in blocks.tolist()])
-            own = (self._seed * 1_000_003 + group + 1) % _MODULUS
-            rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(own)).numpy()]
+            rows = np.concatenate(
+                [self.rows[block * self._block : (block + 1) * self._block] for block in blocks.tolist()]
+            )
+            seed = (self._seed * 1_000_003 + group + 1) % _MODULUS
+            rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).numpy()]
         inputs, target = self.take(rows)
         goal: torch.Tensor | WeightedTargets = target
         if self.weights is not None:
@@ -140,7 +142,7 @@ class Stream:
 
 def row_bytes(data: Prepared) -> int:
     """Return the size of a row in bytes."""
-    return max(1, sum(one.row_bytes for one in data.files.values()))
+    return max(1, sum(file.row_bytes for file in data.files.values()))
 
 
 def measured(data: Prepared, split: str) -> torch.Tensor:
@@ -166,17 +168,17 @@ def take(data: Prepared, fields: Sequence[str], rows: np.ndarray) -> dict[str, t
 def _gathered(file: Mapped, rows: np.ndarray) -> np.ndarray:
     """Read rows of a file in its order, in contiguous ranges, and return them in the requested order."""
     order = np.argsort(rows, kind="stable")
-    wanted = rows[order].astype(np.int64, copy=False)
-    found = np.empty((len(rows), *file.shape[1:]), file.dtype)
+    sorted_rows = rows[order].astype(np.int64, copy=False)
+    gathered = np.empty((len(rows), *file.shape[1:]), file.dtype)
     size = max(1, file.row_bytes)
-    breaks = np.append(np.flatnonzero(np.diff(wanted) > max(1, GAP_BYTES // size)) + 1, len(wanted))
+    breaks = np.append(np.flatnonzero(np.diff(sorted_rows) > max(1, GAP_BYTES // size)) + 1, len(sorted_rows))
     place, at = 0, 0
-    while place < len(wanted):
+    while place < len(sorted_rows):
         while breaks[at] <= place:
             at += 1
-        low = int(wanted[place])
-        end = min(int(breaks[at]), int(np.searchsorted(wanted, low + max(1, READ_BYTES // size))))
-        part = file.read(low, int(wanted[end - 1]) + 1)
-        found[order[place:end]] = part[wanted[place:end] - low]
+        low = int(sorted_rows[place])
+        end = min(int(breaks[at]), int(np.searchsorted(sorted_rows, low + max(1, READ_BYTES // size))))
+        part = file.read(low, int(sorted_rows[end - 1]) + 1)
+        gathered[order[place:end]] = part[sorted_rows[place:end] - low]
         place = end
-    return found
+    return gathered

@@ -61,7 +61,7 @@ def jackknife(
 
     count = len(blocks)
     without = [measure(np.concatenate(blocks[:place] + blocks[place + 1 :])) for place in range(count)]
-    found = {}
+    intervals = {}
     for name, value in metrics.items():
         values = np.array([item.get(name, math.nan) for item in without])
         error = math.sqrt((count - 1) / count * float(((values - values.mean()) ** 2).sum()))
@@ -69,8 +69,8 @@ def jackknife(
             continue
         reach = _t(count - 1) * error
         low, high = metric(name).bounds
-        found[name] = max(low, value - reach), min(high, value + reach)
-    return found
+        intervals[name] = max(low, value - reach), min(high, value + reach)
+    return intervals
 
 
 def blocks_of(data: Prepared, rows: np.ndarray) -> list[np.ndarray]:
@@ -98,7 +98,7 @@ def _t(freedom: int) -> float:
 
 def judged(
     objective: Objective,
-    found: Evaluation,
+    evaluation: Evaluation,
     output: torch.Tensor,
     data: Prepared,
     rows: torch.Tensor,
@@ -109,17 +109,19 @@ def judged(
     `output` (N, …) are the outputs of the network for `rows`, from which the evaluation was computed.
     """
     small = output.numel() <= MAX_NUMBERS
-    reference = objective.reference(data, rows, found.split) if small else None
+    reference = objective.reference(data, rows, evaluation.split) if small else None
     intervals = {}
     blocks = blocks_of(data, rows.numpy()) if small else []
     if len(blocks) >= MIN_UNITS:
 
         def measure(places: np.ndarray) -> Mapping[str, float]:
-            return objective.evaluate(output[places], data, rows[places], found.split, chosen).metrics
+            return objective.evaluate(output[places], data, rows[places], evaluation.split, chosen).metrics
 
-        intervals = jackknife(measure, found.metrics, blocks)
+        intervals = jackknife(measure, evaluation.metrics, blocks)
     if data.raw.groups is None:  # rows of one group depend on each other
-        for name, value in found.metrics.items():
+        for name, value in evaluation.metrics.items():
             if objective.task.is_proportion(name):
                 intervals[name] = wilson(value, len(rows))
-    return replace(found, reference=reference or found.reference, intervals={**found.intervals, **intervals})
+    return replace(
+        evaluation, reference=reference or evaluation.reference, intervals={**evaluation.intervals, **intervals}
+    )

@@ -67,8 +67,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise
     except (SafetensorError, OSError, ValueError) as error:
         raise damaged(path, _why(error)) from error
-    known = recorded(path)
-    if known and digest(tensors) != known:
+    checksum = recorded(path)
+    if checksum and digest(tensors) != checksum:
         raise damaged(path, "its checksum (SHA-256) does not match its content")
     return tensors
 
@@ -80,8 +80,8 @@ def check_weights(path: Path) -> None:
         CheckpointError: it is damaged.
         FileNotFoundError: there is no such file.
     """
-    found = path.stat()
-    stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
+    status = path.stat()
+    stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
     if _whole.get(path) != stamp:
         read_weights(path)
         _whole[path] = stamp
@@ -97,8 +97,8 @@ def metadata(path: Path) -> dict[str, str]:
     try:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(_LENGTH), "little")
-            found = json.loads(file.read(size)) if size < _MAX_HEADER else {}
-        return {str(key): str(value) for key, value in found.get("__metadata__", {}).items()}
+            header = json.loads(file.read(size)) if size < _MAX_HEADER else {}
+        return {str(key): str(value) for key, value in header.get("__metadata__", {}).items()}
     except (OSError, ValueError, AttributeError, MemoryError):
         return {}
 

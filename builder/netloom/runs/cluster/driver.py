@@ -61,12 +61,12 @@ def train(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits) ->
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo", timeout_s=30 * 24 * 3600),
     )
     try:
-        found = cast(Any, trainer.fit()).return_value
+        result = cast(Any, trainer.fit()).return_value
     finally:
         ended.set()
-    if found is None:
+    if result is None:
         return "failed", "The workers ended without a word; their logs are in Ray's folder of this session."
-    return str(found[0]), str(found[1])
+    return str(result[0]), str(result[1])
 
 
 def _order(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, gpu: bool) -> dict[str, Any]:
@@ -88,8 +88,10 @@ def _order(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, g
 
 def worker_environment(store: Store) -> dict[str, str]:
     """What of the environment a worker needs to find the data folder and the database."""
-    found = {name: value for name, value in os.environ.items() if name.startswith(PREFIX) and name != variable("host")}
-    return {**found, variable("home"): str(store.home)}
+    environment = {
+        name: value for name, value in os.environ.items() if name.startswith(PREFIX) and name != variable("host")
+    }
+    return {**environment, variable("home"): str(store.home)}
 
 
 def _with_gpus(project: Project, workers: int) -> bool:

@@ -23,10 +23,10 @@ _idle: dict[str, tuple[object, float]] = {}
 
 def ensure(store: Store, sweep: Sweep, going: int) -> None:
     """Start the process that drives a sweep, where none does."""
-    known = sweep.plan.get("driver") or {}
-    if known and _drives(sweep, known, going):
+    driver_record = sweep.plan.get("driver") or {}
+    if driver_record and _drives(sweep, driver_record, going):
         return
-    count = int(known.get("count", 0)) + 1
+    count = int(driver_record.get("count", 0)) + 1
     if count > MOST:
         reason = f"The process that asks Ray Tune for its trials was lost {MOST} times."
         store.stop_sweep(sweep.id, "failed", reason)
@@ -35,8 +35,8 @@ def ensure(store: Store, sweep: Sweep, going: int) -> None:
     if not store.change_sweep(sweep, plan={**sweep.plan, "driver": driver}):
         return  # another process was faster
     child = _start(store, sweep)
-    taken = store.sweep(sweep.id)
-    store.change_sweep(taken, plan={**taken.plan, "driver": {**driver, "pid": child.pid}})
+    claimed = store.sweep(sweep.id)
+    store.change_sweep(claimed, plan={**claimed.plan, "driver": {**driver, "pid": child.pid}})
 
 
 def drivers() -> dict[str, subprocess.Popen[bytes]]:
@@ -44,21 +44,21 @@ def drivers() -> dict[str, subprocess.Popen[bytes]]:
     return dict(_children)
 
 
-def _drives(sweep: Sweep, known: dict[str, object], going: int) -> bool:
-    if known["host"] != here():
-        word = (known, going)
-        seen, since = _idle.get(sweep.id, (None, 0.0))
-        if seen != word or going:
+def _drives(sweep: Sweep, driver_record: dict[str, object], going: int) -> bool:
+    if driver_record["host"] != here():
+        word = (driver_record, going)
+        last_word, since = _idle.get(sweep.id, (None, 0.0))
+        if last_word != word or going:
             _idle[sweep.id] = (word, time.monotonic())
             return True
         return time.monotonic() - since < SILENCE_S
     child = _children.get(sweep.id)
     if child is not None:
         return child.poll() is None
-    if known["pid"] is None:
-        return time.time() - float(str(known["at"])) < STARTING_S
+    if driver_record["pid"] is None:
+        return time.time() - float(str(driver_record["at"])) < STARTING_S
     try:
-        process = psutil.Process(int(str(known["pid"])))
+        process = psutil.Process(int(str(driver_record["pid"])))
         return process.status() != psutil.STATUS_ZOMBIE and MODULE in process.cmdline()
     except psutil.Error:
         return False

@@ -51,7 +51,7 @@ def work(order: dict[str, Any]) -> tuple[str, str] | None:
     dist.all_gather_object(ranks, {"host": socket.gethostname(), "pid": os.getpid(), "problem": problem})
     if dist.get_rank() == 0:
         note(artifacts, "ranks", ranks=ranks)
-    problems = [f"{one['problem']} (on {one['host']})" for one in ranks if one["problem"]]
+    problems = [f"{rank['problem']} (on {rank['host']})" for rank in ranks if rank["problem"]]
     if problems or trainer is None:
         return ("failed", problems[0]) if dist.get_rank() == 0 else None
     if trainer.rank:

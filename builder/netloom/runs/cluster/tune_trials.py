@@ -69,8 +69,8 @@ def drive(home: Path, sweep_id: str) -> None:
     """Let Tune make the trials of a sweep that are still to be made."""
     store = open_store(home)
     sweep = store.sweep(sweep_id)
-    left = int(sweep.plan["trials"]) - len(store.trials(sweep_id))
-    if sweep.state != "running" or left < 1:
+    remaining = int(sweep.plan["trials"]) - len(store.trials(sweep_id))
+    if sweep.state != "running" or remaining < 1:
         return
     connect()
     from ray import tune
@@ -89,7 +89,7 @@ def drive(home: Path, sweep_id: str) -> None:
         tune.with_resources(attempt, _resources(sweep)),
         tune_config=tune.TuneConfig(
             search_alg=SweepSearcher(home, sweep_id, order, sweep.plan["metric"], mode),
-            num_samples=left,
+            num_samples=remaining,
             max_concurrent_trials=int(sweep.plan["parallel"]),
             metric=sweep.plan["metric"],
             mode=mode,

@@ -96,8 +96,8 @@ class Seen:
     @property
     def first(self) -> float:
         """The loss before training; NaN if it is unknown."""
-        known = self.losses if self.plain else self.train
-        return known[0] if known and not self.trained else float("nan")
+        losses = self.losses if self.plain else self.train
+        return losses[0] if losses and not self.trained else float("nan")
 
     def last(self, measure: str, count: int) -> np.ndarray | None:
         """Return a measure in the last samples (count, layers), or None while there are fewer."""
@@ -106,12 +106,12 @@ class Seen:
         rows = list(self.samples)[-count:]
         return np.stack([row[:, MEASURES.index(measure)] for row in rows])
 
-    def named(self, which: list[int]) -> dict[str, Any]:
+    def named(self, layers: list[int]) -> dict[str, Any]:
         """Return the location fields of a notice: up to three layers, and the path to the first."""
-        more = f" and {len(which) - 3} more" if len(which) > 3 else ""
+        more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
         return {
-            "where": ", ".join(self.places[place].title for place in which[:3]) + more,
-            "nodes": self.places[which[0]].nodes if which else (),
+            "where": ", ".join(self.places[place].title for place in layers[:3]) + more,
+            "nodes": self.places[layers[0]].nodes if layers else (),
         }
 
 
@@ -127,13 +127,13 @@ class Adviser:
     def __init__(
         self,
         rules: dict[str, Rule],
-        seen: Seen,
-        known: list[Notice],
+        observations: Seen,
+        notices: list[Notice],
         share: float,
         refuted: Mapping[str, Refuted] = MappingProxyType({}),
     ) -> None:
-        self._rules, self.seen, self._refuted = rules, seen, refuted
-        self.notices = list(known)
+        self._rules, self.seen, self._refuted = rules, observations, refuted
+        self.notices = list(notices)
         self._budget = Budget(share)
 
     def look(self, *, now: bool = False) -> None:
@@ -149,7 +149,7 @@ class Adviser:
             for notice in self.notices
             if notice.code not in self._refuted or not self._refuted[notice.code](self.seen, notice)
         ]
-        told = {notice.code for notice in self.notices}
+        noted_codes = {notice.code for notice in self.notices}
         for code, rule in self._rules.items():
-            if code not in told and (found := rule(self.seen)) is not None:
-                self.notices.append(found)
+            if code not in noted_codes and (notice_of_rule := rule(self.seen)) is not None:
+                self.notices.append(notice_of_rule)

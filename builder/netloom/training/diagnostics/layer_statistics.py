@@ -95,12 +95,12 @@ class LayerStatistics:
 
     def _add_hooks(self) -> None:
         """Collect statistics of outputs by module path, and squared gradient norms by weight."""
-        seen = self._seen = {}
+        statistics = self._seen = {}
         for place, part in self._parts:
-            self._hooks.append(part.register_forward_hook(_activations(seen, place)))
-        for weight in {id(one): one for weights in self._weights for one in weights}.values():
+            self._hooks.append(part.register_forward_hook(_activations(statistics, place)))
+        for weight in {id(parameter): parameter for weights in self._weights for parameter in weights}.values():
             # As it comes, before it is clipped. A weight that is not used never gets one.
-            self._hooks.append(weight.register_post_accumulate_grad_hook(_gradient(seen)))  # type: ignore[no-untyped-call]
+            self._hooks.append(weight.register_post_accumulate_grad_hook(_gradient(statistics)))  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Remove the hooks of a step."""
@@ -108,24 +108,24 @@ class LayerStatistics:
             hook.remove()
         self._hooks.clear()
 
-    def _numbers(self, seen: dict[Any, torch.Tensor], before: list[list[torch.Tensor]]) -> np.ndarray:
+    def _numbers(self, statistics: dict[Any, torch.Tensor], before: list[list[torch.Tensor]]) -> np.ndarray:
         """Return all statistics as an array (layers, measures), with a single device synchronization."""
         import torch
 
-        where: list[tuple[int, int]] = []
+        cells: list[tuple[int, int]] = []
         values: list[torch.Tensor] = []
         for row, ((place, _), weights, old) in enumerate(zip(self._parts, self._weights, before, strict=True)):
-            squares = [seen[id(weight)] for weight in weights if id(weight) in seen]
-            found = {"gradient": torch.stack(squares).sum().sqrt()} if squares else {}
+            squares = [statistics[id(weight)] for weight in weights if id(weight) in statistics]
+            measures = {"gradient": torch.stack(squares).sum().sqrt()} if squares else {}
             if weights:
-                found["weight"], found["update"] = _lengths(weights, old)
-            if place.path in seen:
-                found |= dict(zip(("mean", "std", "zeros", "dead"), seen[place.path].unbind(), strict=True))
-            where += [(row, MEASURES.index(name)) for name in found]
-            values += found.values()
+                measures["weight"], measures["update"] = _lengths(weights, old)
+            if place.path in statistics:
+                measures |= dict(zip(("mean", "std", "zeros", "dead"), statistics[place.path].unbind(), strict=True))
+            cells += [(row, MEASURES.index(name)) for name in measures]
+            values += measures.values()
         numbers = np.full((len(self._parts), len(MEASURES)), np.nan, np.float32)
         if values:
-            rows, columns = zip(*where, strict=True)
+            rows, columns = zip(*cells, strict=True)
             numbers[rows, columns] = torch.stack([value.float() for value in values]).cpu().numpy()
         return numbers
 
@@ -134,13 +134,13 @@ def _lengths(weights: Sequence[torch.Tensor], before: list[torch.Tensor]) -> tup
     """Return the norm of the weights of a layer, and the relative size of their update."""
     import torch
 
-    whole = torch.stack([weight.detach().square().sum() for weight in weights]).sum().sqrt()
+    norm = torch.stack([weight.detach().square().sum() for weight in weights]).sum().sqrt()
     steps = torch.stack([(_few(weight) - old).square().sum() for weight, old in zip(weights, before, strict=True)])
     length = torch.stack([old.square().sum() for old in before])
-    return whole, (steps.sum() / length.sum()).sqrt()
+    return norm, (steps.sum() / length.sum()).sqrt()
 
 
-def _activations(seen: dict[Any, torch.Tensor], place: Place) -> Callable[..., None]:
+def _activations(statistics: dict[Any, torch.Tensor], place: Place) -> Callable[..., None]:
     import torch
 
     def hook(_: nn.Module, __: Any, answer: Any) -> None:
@@ -151,7 +151,7 @@ def _activations(seen: dict[Any, torch.Tensor], place: Place) -> Callable[..., N
             rows = first.detach()[:MOST_ROWS].float()
             zero = rows == 0
             dead = _dead(zero) if place.type in RECTIFIERS else rows.new_full((), float("nan"))
-            seen[place.path] = torch.stack([rows.mean(), rows.std(correction=0), zero.float().mean(), dead])
+            statistics[place.path] = torch.stack([rows.mean(), rows.std(correction=0), zero.float().mean(), dead])
 
     return hook
 
@@ -167,14 +167,14 @@ def _dead(zero: torch.Tensor) -> torch.Tensor:
         return zero.new_full((), float("nan"), dtype=zero.float().dtype)
     if zero.dim() == 3:
         return max(zero.all(2).all(0).float().mean(), zero.all(1).all(0).float().mean())
-    whole = zero.flatten(2).all(2) if zero.dim() > 2 else zero
-    return whole.all(0).float().mean()
+    zero_units = zero.flatten(2).all(2) if zero.dim() > 2 else zero
+    return zero_units.all(0).float().mean()
 
 
-def _gradient(seen: dict[Any, torch.Tensor]) -> Callable[[torch.Tensor], None]:
+def _gradient(statistics: dict[Any, torch.Tensor]) -> Callable[[torch.Tensor], None]:
     def hook(weight: torch.Tensor) -> None:
         if weight.grad is not None:
-            seen[id(weight)] = weight.grad.detach().float().square().sum()
+            statistics[id(weight)] = weight.grad.detach().float().square().sum()
 
     return hook
 
@@ -208,6 +208,6 @@ def _most_telling(places: list[Place], model: nn.Module) -> list[Place]:
     """Return all layers, or if there are too many, an even selection of those with weights."""
     if len(places) <= MOST_PLACES:
         return places
-    own = [place for place in places if next(model.get_submodule(place.path).parameters(), None) is not None]
-    chosen = np.linspace(0, len(own) - 1, min(MOST_PLACES, len(own))).astype(int)
-    return [own[place] for place in dict.fromkeys(chosen.tolist())]
+    weighted = [place for place in places if next(model.get_submodule(place.path).parameters(), None) is not None]
+    chosen = np.linspace(0, len(weighted) - 1, min(MOST_PLACES, len(weighted))).astype(int)
+    return [weighted[place] for place in dict.fromkeys(chosen.tolist())]

@@ -56,29 +56,29 @@ class NonFinite:
     step: int
 
     def sentence(self) -> str:
-        what = KINDS[self.kind].format(place=self.place.title if self.place else "", value=self.value)
-        return f"First seen in batch {self.batch} of epoch {self.epoch} (step {self.step}): {what}."
+        description = KINDS[self.kind].format(place=self.place.title if self.place else "", value=self.value)
+        return f"First seen in batch {self.batch} of epoch {self.epoch} (step {self.step}): {description}."
 
     def notice(self) -> Notice:
         fix = UNTRAINED if self.kind == "answer" and self.step == 1 else FIXES.get(self.kind, USUAL)
-        where = {"where": self.place.title, "nodes": self.place.nodes} if self.place else {}
-        place: dict[str, Any] = {**where, "step": self.step, "epoch": self.epoch - 1}
+        layer = {"where": self.place.title, "nodes": self.place.nodes} if self.place else {}
+        place: dict[str, Any] = {**layer, "step": self.step, "epoch": self.epoch - 1}
         return Notice("not_a_number", "error", f"The loss became NaN or infinite. {self.sentence()}", fix, **place)
 
 
 def find(
-    project: Project, artifacts: RunArtifacts, again: Callable[[], Trainer], limit_s: float = LIMIT_S
+    project: Project, artifacts: RunArtifacts, create_trainer: Callable[[], Trainer], limit_s: float = LIMIT_S
 ) -> NonFinite | None:
     """Repeat a diverged run from its last checkpoint, or from its start, with the trainer that `again` creates.
 
     Returns None if it takes too long, or does not diverge again, as can happen on a GPU.
     """
-    trainer = again()
-    found = None
+    trainer = create_trainer()
+    checkpoint = None
     with suppress(CheckpointError):  # from its start then
-        found = checkpoints.load(artifacts)
-    if found is not None:
-        trainer.resume(found[1])
+        checkpoint = checkpoints.load(artifacts)
+    if checkpoint is not None:
+        trainer.resume(checkpoint[1])
     witness = _FiniteCheck(trainer, places(project, trainer.model), limit_s)
     try:
         with suppress(DivergedError):  # what is looked for; the witness has seen where it began
@@ -91,7 +91,7 @@ def find(
 class _FiniteCheck(Callback):
     """Records non-finite values in every step, in the order in which they occur."""
 
-    def __init__(self, trainer: Trainer, known: list[Place], limit_s: float) -> None:
+    def __init__(self, trainer: Trainer, layers: list[Place], limit_s: float) -> None:
         self.culprit: NonFinite | None = None
         self._until = time.monotonic() + limit_s
         self._batch = 0
@@ -100,7 +100,7 @@ class _FiniteCheck(Callback):
         self._is_looking = False
         self._hooks: list[Any] = []
         self._weights: list[tuple[Place, nn.Parameter]] = []
-        for place in known:
+        for place in layers:
             part = trainer.model.get_submodule(place.path)
             self._hooks.append(part.register_forward_hook(self._answered(place)))
             for weight in part.parameters():

@@ -57,13 +57,13 @@ class Observer(Callback):
     @property
     def notices(self) -> list[RunNotice]:
         """All notices so far, in the order in which they occurred."""
-        own = self._adviser.notices if self._adviser else []
-        return [notice.as_json() for notice in (*own, *self._told)]
+        rule_notices = self._adviser.notices if self._adviser else []
+        return [notice.as_json() for notice in (*rule_notices, *self._told)]
 
-    def start(self, trainer: Trainer, known: list[RunNotice], points: Points | None = None) -> None:
+    def start(self, trainer: Trainer, earlier_notices: list[RunNotice], points: Points | None = None) -> None:
         """Observe `trainer`. For a resumed run, `known` are its earlier notices and `points` its curves."""
         self._trainer, self.due = trainer, 0.0
-        self._safely("layers", partial(self._begin, trainer, known))
+        self._safely("layers", partial(self._begin, trainer, earlier_notices))
         if trainer.objective.task.explainable_prediction:
             self._safely("samples", partial(self._begin_samples, trainer))
         if points is not None and self._adviser is not None:
@@ -95,11 +95,11 @@ class Observer(Callback):
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         """Record a point of the curves."""
         if self._adviser is not None:
-            seen = self._adviser.seen
-            seen.step, seen.epoch = step, epoch
+            observations = self._adviser.seen
+            observations.step, observations.epoch = step, epoch
             if self._trainer is not None:
-                seen.rate = self._trainer.learning_rate
-            _take(seen, split, values)
+                observations.rate = self._trainer.learning_rate
+            _take(observations, split, values)
             self._safely("warnings", self._adviser.look)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
@@ -110,10 +110,14 @@ class Observer(Callback):
         if self._samples is not None:
             self._safely("samples", partial(self._samples.on_epoch_end, trainer, last=last))
 
-    def _begin(self, trainer: Trainer, known: list[RunNotice]) -> None:
-        found = places(self._project, trainer.model)
-        lens = LayerStatistics(trainer.model, found, self._every_s)
-        kept = [Notice.of(value) for value in known if value["step"] <= trainer.step and value["severity"] != "error"]
+    def _begin(self, trainer: Trainer, earlier_notices: list[RunNotice]) -> None:
+        layers = places(self._project, trainer.model)
+        lens = LayerStatistics(trainer.model, layers, self._every_s)
+        notices = [
+            Notice.of(value)
+            for value in earlier_notices
+            if value["step"] <= trainer.step and value["severity"] != "error"
+        ]
         matrices = [
             any(
                 weight.dim() > 1 and weight.requires_grad
@@ -121,22 +125,22 @@ class Observer(Callback):
             )
             for place in lens.places
         ]
-        turns = trainer.objective.task.environment or trainer.objective.task.alternating
-        counts = {} if turns else _class_counts(trainer)
-        seen = Seen(
+        is_alternating = trainer.objective.task.environment or trainer.objective.task.alternating
+        counts = {} if is_alternating else _class_counts(trainer)
+        observations = Seen(
             trainer.training,
             lens.places,
             lens.sizes,
             matrices,
             trainer.batch_size,
-            turns,
+            is_alternating,
             trainer.objective.lowered == "batch_loss",
             trainer.step > 0 or bool(trainer.training.start),
             counts,
         )
         self._writer = Writer(self._artifacts, lens.places, lens.sizes, trainer.step)
         # Where every step is looked at, every rule is asked every time.
-        self._adviser = Adviser(RULES, seen, kept, ADVICE if self._every_s else 1e9, REFUTED)
+        self._adviser = Adviser(RULES, observations, notices, ADVICE if self._every_s else 1e9, REFUTED)
         self._lens = lens
         self._adviser.look()
 
@@ -150,8 +154,8 @@ class Observer(Callback):
         self._writer.append(step, time.time(), values)
         self._lens.slower = self._writer.every
         self._adviser.seen.samples.append(values)
-        seen = self._adviser.seen
-        seen.step, seen.epoch, seen.rate = step, trainer.epoch, trainer.learning_rate
+        observations = self._adviser.seen
+        observations.step, observations.epoch, observations.rate = step, trainer.epoch, trainer.learning_rate
         self._adviser.look()
 
     def _safely(self, part: str, act: Callable[[], None]) -> None:
@@ -167,15 +171,15 @@ class Observer(Callback):
                 self._adviser = None
 
 
-def _take(seen: Seen, split: str, values: dict[str, float]) -> None:
+def _take(observations: Seen, split: str, values: dict[str, float]) -> None:
     """Add losses to the observations."""
     for name in ("batch_loss", "weighted_loss", "turns_loss"):
         if name in values:
-            seen.losses.append(values[name])
-            if len(seen.losses) > MOST_LOSSES:
-                del seen.losses[1 : MOST_LOSSES // 2]
+            observations.losses.append(values[name])
+            if len(observations.losses) > MOST_LOSSES:
+                del observations.losses[1 : MOST_LOSSES // 2]
     if "loss" in values:
-        (seen.train if split == "train" else seen.validation).append(values["loss"])
+        (observations.train if split == "train" else observations.validation).append(values["loss"])
 
 
 def _class_counts(trainer: Trainer) -> dict[str, int]:

@@ -55,11 +55,11 @@ class PredictionHistory:
     def __init__(self, artifacts: RunArtifacts, trainer: Trainer) -> None:
         self._path = artifacts.predictions
         self._chosen = chosen(trainer.data, trainer.objective.task)
-        known = read_samples(artifacts)
-        kept = [epoch for epoch in known.epochs if epoch["step"] <= trainer.step] if known else []
-        rows = known.rows if known else [self._about(trainer, row) for row in self._chosen.tolist()]
-        self._count, self._apart = len(kept), 1
-        self._write({"rows": rows}, kept)
+        earlier = read_samples(artifacts)
+        epochs = [epoch for epoch in earlier.epochs if epoch["step"] <= trainer.step] if earlier else []
+        rows = earlier.rows if earlier else [self._about(trainer, row) for row in self._chosen.tolist()]
+        self._count, self._apart = len(epochs), 1
+        self._write({"rows": rows}, epochs)
         self._budget = Budget(SHARE)
 
     @staticmethod
@@ -67,10 +67,10 @@ class PredictionHistory:
         # What is made out of noise has nothing to do with the row of the data that lends its number.
         if trainer.objective.task.alternating:
             return {"row": row, "true": ""}
-        found = about(trainer.data, row)
+        description = about(trainer.data, row)
         if trainer.objective.task.scores_items:  # a score is no rating, and is not so much above or below one
-            found.pop("values", None)
-        return found
+            description.pop("values", None)
+        return description
 
     def on_epoch_end(self, trainer: Trainer, *, last: bool) -> None:
         """Predict the rows, unless it exceeds the budget or this epoch is skipped."""
@@ -88,9 +88,9 @@ class PredictionHistory:
 
     def _thin(self) -> None:
         first, *epochs = [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
-        kept = epochs[::2]
-        self._count, self._apart = len(kept), self._apart * 2
-        self._write(first, kept)
+        remaining = epochs[::2]
+        self._count, self._apart = len(remaining), self._apart * 2
+        self._write(first, remaining)
 
     def _write(self, first: dict[str, Any], epochs: list[dict[str, Any]]) -> None:
         lines = [json.dumps(line) for line in (first, *epochs)]
@@ -118,18 +118,18 @@ def chosen(data: Prepared, task: Task) -> torch.Tensor:
 
 def about(data: Prepared, row: int) -> dict[str, Any]:
     """Return a row for display: its input and true target."""
-    found: dict[str, Any] = {"row": row, **_input(data.example(row)), "true": ""}
+    description: dict[str, Any] = {"row": row, **_input(data.example(row)), "true": ""}
     target = data.schema.target
     if (
         not target.type.continues_text and not target.type.is_action
     ):  # a text has no one right end, and what was done was not right
-        found["true"] = data.target_text(row)[:LETTERS]
+        description["true"] = data.target_text(row)[:LETTERS]
     if target.type.is_number:
         values = data.restore(data.target[row]).flatten().tolist()
-        found["values"] = values[:POINTS]
+        description["values"] = values[:POINTS]
     elif target.type.is_per_pixel:
-        found["truth"] = {"classes": packed(data.target[row].numpy()), "names": list(target.classes)}
-    return found
+        description["truth"] = {"classes": packed(data.target[row].numpy()), "names": list(target.classes)}
+    return description
 
 
 def said(trainer: Trainer, rows: torch.Tensor) -> list[dict[str, Any]]:
@@ -138,18 +138,21 @@ def said(trainer: Trainer, rows: torch.Tensor) -> list[dict[str, Any]]:
     inputs = {name: data.inputs[name][rows] for name in trainer.fields}
     with _undisturbed(trainer):
 
-        def answer(given: Mapping[str, torch.Tensor]) -> torch.Tensor:
-            return joined(trainer.model(*[given[name].to(trainer.device) for name in trainer.fields])).float().cpu()
+        def answer(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+            return joined(trainer.model(*[batch[name].to(trainer.device) for name in trainer.fields])).float().cpu()
 
         if data.schema.target.type.continues_text:
             (name,) = trainer.fields[:1]
-            return [{"text": text} for text in _written_on(data, inputs[name], lambda so: answer({**inputs, name: so}))]
+            return [
+                {"text": text}
+                for text in _written_on(data, inputs[name], lambda tokens: answer({**inputs, name: tokens}))
+            ]
         if isinstance(objective, SequenceToSequence):
             return [{"text": text[:LETTERS]} for text in objective.write(answer, data, inputs)]
         answers = objective.answers(answer(inputs), data, inputs)
         if objective.task.scores_items:
-            return [{"text": f"score {one['prediction']:.3g}"} for one in answers]
-        return [_shown(one, data) for one in answers]
+            return [{"text": f"score {prediction['prediction']:.3g}"} for prediction in answers]
+        return [_shown(prediction, data) for prediction in answers]
 
 
 @contextmanager
@@ -230,15 +233,17 @@ def _input(example: Example) -> dict[str, Any]:
 
 
 def _columns(values: Mapping[str, Any]) -> str:
-    told = [f"{name}: {f'{value:.4g}' if isinstance(value, float) else value}" for name, value in values.items()]
-    return ", ".join(told)[:LETTERS]
+    values_by_name = [
+        f"{name}: {f'{value:.4g}' if isinstance(value, float) else value}" for name, value in values.items()
+    ]
+    return ", ".join(values_by_name)[:LETTERS]
 
 
 def picture(values: np.ndarray) -> dict[str, Any]:
     """Pack an image (H, W) or (H, W, 1 or 3) with values from 0 to 1 as (H, W, channels) with at most `SIDE` pixels
     per side."""
-    whole = values[:, :, None] if values.ndim == 2 else values
-    return packed((np.nan_to_num(whole).clip(0, 1) * 255).round())
+    image = values[:, :, None] if values.ndim == 2 else values
+    return packed((np.nan_to_num(image).clip(0, 1) * 255).round())
 
 
 def packed(values: np.ndarray) -> dict[str, Any]:

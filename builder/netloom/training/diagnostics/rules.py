@@ -43,9 +43,9 @@ PLATEAU_EPOCHS, PLATEAU_GAIN, PLATEAU_REST = 5, 0.995, 0.7
 IMBALANCE = 10
 
 
-def exploding_gradients(seen: Seen) -> Notice | None:
-    gradients = seen.last("gradient", max(2, len(seen.samples)))
-    if gradients is None or seen.training.gradient_clip is not None:
+def exploding_gradients(observations: Seen) -> Notice | None:
+    gradients = observations.last("gradient", max(2, len(observations.samples)))
+    if gradients is None or observations.training.gradient_clip is not None:
         return None
     lengths = np.sqrt(np.nansum(np.square(gradients, dtype=np.float64), axis=1))
     # All samples that are remembered: rules are asked now and then, and what exploded may have died since.
@@ -57,10 +57,10 @@ def exploding_gradients(seen: Seen) -> Notice | None:
         then = f", {lengths[late] / usual:,.0f} times its usual value" if np.isfinite(usual) and usual > 0 else ""
         scale = "" if then else " Standardizing the inputs helps, too."
         return _notice(
-            seen,
+            observations,
             "exploding_gradients",
             f"The gradient norm {'rose to' if then else 'is'} {lengths[late]:.3g}{then}; it is greatest in "
-            f"{seen.places[most].title}.",
+            f"{observations.places[most].title}.",
             "Clip the gradient (norm 1 is typical), lower the learning rate, or add a normalization layer before "
             "that layer." + scale,
             [most],
@@ -68,92 +68,99 @@ def exploding_gradients(seen: Seen) -> Notice | None:
     return None
 
 
-def vanishing_gradients(seen: Seen) -> Notice | None:
-    gradients = seen.last("gradient", IN_A_ROW)
-    if gradients is None or _dead(seen):  # behind units that are dead nothing arrives, and they are told of
+def vanishing_gradients(observations: Seen) -> Notice | None:
+    gradients = observations.last("gradient", IN_A_ROW)
+    if gradients is None or _dead(observations):  # behind units that are dead nothing arrives, and they are told of
         return None
-    learned = np.flatnonzero(np.array(seen.matrices) & np.isfinite(gradients).all(0))
+    learned = np.flatnonzero(np.array(observations.matrices) & np.isfinite(gradients).all(0))
     if len(learned) < 3:
         return None
-    strength = gradients[:, learned] / np.sqrt(np.array(seen.sizes))[learned]  # of one weight, in the square mean
+    strength = (
+        gradients[:, learned] / np.sqrt(np.array(observations.sizes))[learned]
+    )  # of one weight, in the square mean
     most = strength.max(axis=1, keepdims=True)
     low = (strength < VANISHES * most).all(0) & (most > 0).all()
     if not low.any():
         return None
-    which = learned[low].tolist()
+    layers = learned[low].tolist()
     share = float(most[-1, 0] / max(strength[-1, low].min(), 1e-30))
-    much = f"{share:,.0f} times" if share < 1e9 else "more than a billion times"
-    flat = any(place.type in SATURATING for place in seen.places)
+    ratio = f"{share:,.0f} times" if share < 1e9 else "more than a billion times"
+    flat = any(place.type in SATURATING for place in observations.places)
     first = "Use ReLU or GELU instead of sigmoid or tanh, add" if flat else "Add"
     return _notice(
-        seen,
+        observations,
         "vanishing_gradients",
-        f"The gradients of {seen.named(which)['where']} vanish: they are {much} smaller than the largest, so these "
-        "weights hardly change.",
+        f"The gradients of {observations.named(layers)['where']} vanish: they are {ratio} smaller than the largest, so "
+        "these weights hardly change.",
         f"{first} normalization layers or residual connections, or remove layers.",
-        which,
+        layers,
     )
 
 
-def dead_units(seen: Seen) -> Notice | None:
-    which = _dead(seen)
-    if not which:
+def dead_units(observations: Seen) -> Notice | None:
+    layers = _dead(observations)
+    if not layers:
         return None
-    shares = seen.samples[-1][which, MEASURES.index("dead")]
+    shares = observations.samples[-1][layers, MEASURES.index("dead")]
     return _notice(
-        seen,
+        observations,
         "dead_units",
-        f"{shares[0]:.0%} of the units of {seen.places[which[0]].title} are 0 for every row of a batch"
-        + (f", as in {len(which) - 1} more layer{'s' if len(which) > 2 else ''}" if len(which) > 1 else "")
+        f"{shares[0]:.0%} of the units of {observations.places[layers[0]].title} are 0 for every row of a batch"
+        + (f", as in {len(layers) - 1} more layer{'s' if len(layers) > 2 else ''}" if len(layers) > 1 else "")
         + ". Dead units do not learn.",
         "Lower the learning rate, use Leaky ReLU or GELU, or add a normalization layer before it.",
-        which,
+        layers,
     )
 
 
-def learning_rate_high(seen: Seen) -> Notice | None:
-    if seen.turns or len(seen.losses) < 3 or not seen.losses[0] > 0:
+def learning_rate_high(observations: Seen) -> Notice | None:
+    if observations.turns or len(observations.losses) < 3 or not observations.losses[0] > 0:
         return None
-    first, last = seen.losses[0], seen.losses[-2:]
-    rate = seen.rate
-    if _jumped(seen) and min(last) > MOVED_HIGH * first:
-        highest = max(seen.losses)
-        said = f"The loss jumped to {highest:.3g}; before training it was {first:.3g}."
+    first, last = observations.losses[0], observations.losses[-2:]
+    rate = observations.rate
+    if _jumped(observations) and min(last) > MOVED_HIGH * first:
+        highest = max(observations.losses)
+        problem = f"The loss jumped to {highest:.3g}; before training it was {first:.3g}."
     else:
-        steps = _step_size(seen)
-        if steps is None or steps < LARGE_STEP or seen.step < STEPS_TO_MOVE or min(last) < MOVED_HIGH * first:
+        steps = _step_size(observations)
+        if steps is None or steps < LARGE_STEP or observations.step < STEPS_TO_MOVE or min(last) < MOVED_HIGH * first:
             return None
-        said = f"Every step changes the weights by {steps:.0%} of their norm, and the loss does not decrease."
+        problem = f"Every step changes the weights by {steps:.0%} of their norm, and the loss does not decrease."
     return _notice(
-        seen,
+        observations,
         "learning_rate_high",
-        said,
+        problem,
         f"Lower the learning rate, for example from {rate:g} to {rate / 10:g}, or run the LR range test.",
     )
 
 
-def learning_rate_low(seen: Seen) -> Notice | None:
-    if seen.turns or len(seen.train) < 2 or seen.step < STEPS_TO_MOVE or not seen.first > 0:
+def learning_rate_low(observations: Seen) -> Notice | None:
+    if (
+        observations.turns
+        or len(observations.train) < 2
+        or observations.step < STEPS_TO_MOVE
+        or not observations.first > 0
+    ):
         return None
-    if _dead(seen) or _jumped(seen) or seen.rate >= HIGHEST_RATE:
+    if _dead(observations) or _jumped(observations) or observations.rate >= HIGHEST_RATE:
         return None  # small steps come from something else
-    steps = _step_size(seen)
-    if steps is None or steps > SMALL_STEP or seen.train[-1] < MOVED_LOW * seen.first:
+    steps = _step_size(observations)
+    if steps is None or steps > SMALL_STEP or observations.train[-1] < MOVED_LOW * observations.first:
         return None
-    rate = seen.rate
+    rate = observations.rate
     return _notice(
-        seen,
+        observations,
         "learning_rate_low",
-        f"The loss has hardly changed in {len(seen.train)} epochs: a step changes the weights by {steps:.1g} of "
-        "their norm; 0.001 is typical.",
+        f"The loss has hardly changed in {len(observations.train)} epochs: a step changes the weights by {steps:.1g} "
+        "of their norm; 0.001 is typical.",
         f"Raise the learning rate, for example from {rate:g} to {min(HIGHEST_RATE, rate * 10):g}, or run the LR "
         "range test.",
     )
 
 
-def overfitting(seen: Seen) -> Notice | None:
-    validation = seen.validation
-    if seen.turns or len(validation) <= EPOCHS:
+def overfitting(observations: Seen) -> Notice | None:
+    validation = observations.validation
+    if observations.turns or len(validation) <= EPOCHS:
         return None
     best = int(np.argmin(validation))
     late = validation[-EPOCHS:]
@@ -162,53 +169,54 @@ def overfitting(seen: Seen) -> Notice | None:
     risen = min(late) - validation[best]
     if risen <= (RISES - 1) * abs(validation[best]) or risen <= RISEN_OF_ALL * (max(validation) - validation[best]):
         return None
-    if not seen.train[-1] < seen.train[best]:
+    if not observations.train[-1] < observations.train[best]:
         return None
     return _notice(
-        seen,
+        observations,
         "overfitting",
         f"The validation loss was lowest in epoch {best + 1} ({validation[best]:.3g}) and has risen to "
-        f"{validation[-1]:.3g}, while the training loss still decreases ({seen.train[best]:.3g} to "
-        f"{seen.train[-1]:.3g}): the network is overfitting.",
-        ("The best weights are saved. " if seen.training.keep == "best" else "")
+        f"{validation[-1]:.3g}, while the training loss still decreases ({observations.train[best]:.3g} to "
+        f"{observations.train[-1]:.3g}): the network is overfitting.",
+        ("The best weights are saved. " if observations.training.keep == "best" else "")
         + "Stop the run or turn on early stopping. More data, augmentation, dropout, weight decay "
         "or a smaller network reduce overfitting.",
     )
 
 
-def fell_again(seen: Seen, notice: Notice) -> bool:
+def fell_again(observations: Seen, notice: Notice) -> bool:
     """Return whether the validation loss has reached a new minimum since the warning that it rises."""
-    return len(seen.validation) > 0 and int(np.argmin(seen.validation)) >= notice.epoch
+    return len(observations.validation) > 0 and int(np.argmin(observations.validation)) >= notice.epoch
 
 
-def underfitting(seen: Seen) -> Notice | None:
-    train = seen.train
-    if seen.turns or len(train) < PLATEAU_EPOCHS + EPOCHS or not seen.first > 0:
+def underfitting(observations: Seen) -> Notice | None:
+    train = observations.train
+    if observations.turns or len(train) < PLATEAU_EPOCHS + EPOCHS or not observations.first > 0:
         return None
-    if _dead(seen) or _jumped(seen):  # which is told already, and says what to do
+    if _dead(observations) or _jumped(observations):  # which is told already, and says what to do
         return None
     before, late = min(train[:-PLATEAU_EPOCHS]), min(train[-PLATEAU_EPOCHS:])
-    steps = _step_size(seen)
+    steps = _step_size(observations)
     if steps is not None and steps <= SMALL_STEP:
         return None  # it is the rate that is too low
-    if late < PLATEAU_GAIN * before or late < PLATEAU_REST * seen.first:
+    if late < PLATEAU_GAIN * before or late < PLATEAU_REST * observations.first:
         return None
     return _notice(
-        seen,
+        observations,
         "underfitting",
-        f"The training loss stays at {late:.3g}; before training it was {seen.first:.3g}. The network is underfitting.",
+        f"The training loss stays at {late:.3g}; before training it was {observations.first:.3g}. The network is "
+        "underfitting.",
         "Try a larger network or another learning rate, and check on the Data page that the inputs are related to "
         "the target.",
     )
 
 
-def class_imbalance(seen: Seen) -> Notice | None:
-    counts = seen.class_counts
+def class_imbalance(observations: Seen) -> Notice | None:
+    counts = observations.class_counts
     if len(counts) < 2 or not min(counts.values()) * IMBALANCE < max(counts.values()):
         return None
     few, many = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     return _notice(
-        seen,
+        observations,
         "class_imbalance",
         f"In the training rows, {counts[few]:,} are {few[:60]!r} and {counts[many]:,} are {many[:60]!r}: a network "
         f"that never predicts {few[:60]!r} is almost as accurate as a good one.",
@@ -216,40 +224,43 @@ def class_imbalance(seen: Seen) -> Notice | None:
     )
 
 
-def _dead(seen: Seen) -> list[int]:
+def _dead(observations: Seen) -> list[int]:
     """Return the layers in which at least half of the units were 0 for every row in the last samples."""
-    dead = seen.last("dead", IN_A_ROW)
+    dead = observations.last("dead", IN_A_ROW)
     return [] if dead is None else np.flatnonzero((np.nan_to_num(dead, nan=0.0) >= DEAD).all(0)).tolist()
 
 
-def _jumped(seen: Seen) -> bool:
+def _jumped(observations: Seen) -> bool:
     """Return whether the loss was ever greater than before training, twice in a row, as rules are checked only from
     time to time. Does not apply to weights that were trained before."""
-    if seen.trained:
+    if observations.trained:
         return False
-    pairs = zip(seen.losses, seen.losses[1:], strict=False)
-    return bool(seen.losses) and max(map(min, pairs), default=0.0) > WORSE_THAN_NOTHING * seen.losses[0] > 0
+    pairs = zip(observations.losses, observations.losses[1:], strict=False)
+    return (
+        bool(observations.losses)
+        and max(map(min, pairs), default=0.0) > WORSE_THAN_NOTHING * observations.losses[0] > 0
+    )
 
 
-def _step_size(seen: Seen) -> float | None:
+def _step_size(observations: Seen) -> float | None:
     """Return the relative size of an update: the median over layers and the last samples."""
-    updates = seen.last("update", IN_A_ROW)
+    updates = observations.last("update", IN_A_ROW)
     if updates is None:
         return None
-    known = updates[:, np.array(seen.matrices)]
-    return float(np.nanmedian(known)) if np.isfinite(known).any() else None
+    matrix_updates = updates[:, np.array(observations.matrices)]
+    return float(np.nanmedian(matrix_updates)) if np.isfinite(matrix_updates).any() else None
 
 
-def _notice(seen: Seen, code: str, message: str, fix: str, which: list[int] | None = None) -> Notice:
+def _notice(observations: Seen, code: str, message: str, fix: str, layers: list[int] | None = None) -> Notice:
     severity = "info" if code in ("class_imbalance", "learning_rate_low", "underfitting") else "warning"
     return Notice(
         code,
         severity,  # type: ignore[arg-type]
         message,
         fix,
-        step=seen.step,
-        epoch=seen.epoch,
-        **(seen.named(which) if which else {}),
+        step=observations.step,
+        epoch=observations.epoch,
+        **(observations.named(layers) if layers else {}),
     )
 
 

@@ -38,8 +38,8 @@ class History:
 
     def of(self, measure: str) -> np.ndarray:
         """Return a measure, (records, layers)."""
-        found: np.ndarray = self.values[:, :, MEASURES.index(measure)]
-        return found
+        values: np.ndarray = self.values[:, :, MEASURES.index(measure)]
+        return values
 
 
 class Writer:
@@ -52,10 +52,10 @@ class Writer:
         text = json.dumps(about).encode()
         is_same_network = artifacts.layer_statistics_header() == text
         old = _read(self._path, self._type) if is_same_network else np.empty(0, self._type)
-        kept = old[old["step"] <= step]
-        write_bytes(self._path, kept.tobytes())
+        records = old[old["step"] <= step]
+        write_bytes(self._path, records.tobytes())
         artifacts.save_layer_statistics_header(text)
-        self._count = len(kept)
+        self._count = len(records)
         self.every = 1.0  # how many times as rare records have to become
 
     def append(self, step: int, at: float, values: np.ndarray) -> None:
@@ -66,9 +66,9 @@ class Writer:
             file.write(record.tobytes())
         self._count += 1
         if self._count >= MOST:
-            kept = _read(self._path, self._type)[::2]
-            write_bytes(self._path, kept.tobytes())
-            self._count, self.every = len(kept), self.every * 2
+            records = _read(self._path, self._type)[::2]
+            write_bytes(self._path, records.tobytes())
+            self._count, self.every = len(records), self.every * 2
 
 
 def read_history(artifacts: RunArtifacts) -> History | None:
@@ -87,10 +87,10 @@ def read_history(artifacts: RunArtifacts) -> History | None:
 def stamp(artifacts: RunArtifacts) -> tuple[int, int]:
     """Return a value that changes with the history."""
     try:
-        found = artifacts.layer_statistics.stat()
+        status = artifacts.layer_statistics.stat()
     except FileNotFoundError:
         return (0, 0)
-    return (found.st_mtime_ns, found.st_size)
+    return (status.st_mtime_ns, status.st_size)
 
 
 def _record(count: int) -> np.dtype[Any]:

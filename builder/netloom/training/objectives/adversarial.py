@@ -48,23 +48,30 @@ class Adversarial(Objective):
     ) -> Evaluation:
         from netloom.training.frechet_distance import features, frechet, shuffled
 
-        every = self.target(data)
-        made, real, known = output[:, :-1].reshape(-1, *every.shape[1:]), every[rows], every[data.split["train"]]
-        wanted = features(real)
-        found, least = frechet(features(made), wanted), frechet(features(known), wanted)
-        most = frechet(shuffled(features(known)), wanted)
+        images = self.target(data)
+        generated, real, train_images = (
+            output[:, :-1].reshape(-1, *images.shape[1:]),
+            images[rows],
+            images[data.split["train"]],
+        )
+        real_features = features(real)
+        distance, real_distance = (
+            frechet(features(generated), real_features),
+            frechet(features(train_images), real_features),
+        )
+        shuffled_distance = frechet(shuffled(features(train_images)), real_features)
         return Evaluation(
             split=split,
             rows=len(rows),
             metrics={
                 # 1 where generated pictures are as near as can be, 0 where no pixel goes with any other, or farther.
-                "likeness": max(0.0, 1 - found / most) if most > 0 else float("nan"),
-                "frechet": found,
-                "frechet_real": least,
+                "likeness": max(0.0, 1 - distance / shuffled_distance) if shuffled_distance > 0 else float("nan"),
+                "frechet": distance,
+                "frechet_real": real_distance,
                 "taken_for_real": float((output[:, -1] > 0).double().mean()),
             },
             samples={
-                "Generated": shown(made, picture(data)),
+                "Generated": shown(generated, picture(data)),
                 "From the data": shown(real, picture(data)),
             },
         )
@@ -76,10 +83,10 @@ class Adversarial(Objective):
         inputs: Mapping[str, torch.Tensor] = NOTHING,
         chosen: Settings = NOTHING,
     ) -> list[dict[str, Any]]:
-        made = output[:, :-1].reshape(-1, *self.target(data).shape[1:])
+        generated = output[:, :-1].reshape(-1, *self.target(data).shape[1:])
         shares = output[:, -1].sigmoid().tolist()
-        restored = picture(data).restore(made.numpy())
-        return [{"prediction": one, "real": share} for one, share in zip(restored, shares, strict=True)]
+        restored = picture(data).restore(generated.numpy())
+        return [{"prediction": image, "real": share} for image, share in zip(restored, shares, strict=True)]
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
         return {"kind": "generated", "field": picture(data).field}
@@ -101,5 +108,5 @@ def shown(pictures: torch.Tensor, field: ImageEncoder) -> list[Any]:
 
     few = pictures[: most_shown(pictures.shape[1:])]
     plain = np.array(field.restore(few.numpy())) * field.scale
-    found: list[Any] = plain.clip(0, 1).round(3).tolist()
-    return found
+    values: list[Any] = plain.clip(0, 1).round(3).tolist()
+    return values

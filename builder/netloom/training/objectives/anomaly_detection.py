@@ -55,8 +55,8 @@ class AnomalyDetection(Reconstruction):
         """Return the distance from the mean of the normal training rows."""
         train = data.split["train"]
         usual = train[data.target[train] == usual_class(data)]
-        found = reference_predictors.mean_of(data.inputs[data.schema.inputs[0].name], usual, rows)
-        return Trivial("Distance from the mean", found.output)
+        mean = reference_predictors.mean_of(data.inputs[data.schema.inputs[0].name], usual, rows)
+        return Trivial("Distance from the mean", mean.output)
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
@@ -65,12 +65,12 @@ class AnomalyDetection(Reconstruction):
 
         error, unusual = _told(output, data, rows)
         threshold = chosen.get("threshold", float("inf"))
-        found = error > threshold
-        truth, guess = unusual.numpy(), found.numpy()
+        predicted = error > threshold
+        truth, guess = unusual.numpy(), predicted.numpy()
         precision, recall, f1, _ = precision_recall_fscore_support(truth, guess, average="binary", zero_division=0)
         both = bool(unusual.any()) and not bool(unusual.all())
         false, true, _ = roc_curve(truth, error.numpy()) if both else ([], [], [])
-        worst = _wrongness(error, threshold, found != unusual).argsort(descending=True)[:WORST].tolist()
+        worst = _wrongness(error, threshold, predicted != unusual).argsort(descending=True)[:WORST].tolist()
         return Evaluation(
             split=split,
             rows=len(rows),
@@ -82,7 +82,7 @@ class AnomalyDetection(Reconstruction):
                 "threshold": threshold,
             },
             worst=[
-                Worst(int(rows[i]), float(error[i]), data.target_text(int(rows[i])), _word(bool(found[i])), None)
+                Worst(int(rows[i]), float(error[i]), data.target_text(int(rows[i])), _word(bool(predicted[i])), None)
                 for i in worst
             ],
             panels=side_by_side(output, data, rows, error),
@@ -134,8 +134,8 @@ def best_threshold(error: torch.Tensor, unusual: torch.Tensor) -> float:
 
 def _told(output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the error of each row, and whether it is anomalous, (N,)."""
-    given = data.inputs[data.schema.inputs[0].name][rows]
-    return row_errors(output, given), data.target[rows] != usual_class(data)
+    inputs = data.inputs[data.schema.inputs[0].name][rows]
+    return row_errors(output, inputs), data.target[rows] != usual_class(data)
 
 
 def _wrongness(error: torch.Tensor, threshold: float, wrong: torch.Tensor) -> torch.Tensor:

@@ -55,14 +55,14 @@ class BinaryClassification(Objective):
         counts = confusion(truth, guess, 2)
         scores = class_scores(counts)
         precision, recall, f1, _ = scores
-        told = {"truth": truth, "scores": shares.double().numpy()}
+        predictions = {"truth": truth, "scores": shares.double().numpy()}
         return Evaluation(
             split=split,
             rows=len(rows),
             metrics={
                 "accuracy": float((truth == guess).mean()),
                 "loss": float(losses.mean()),
-                **areas(told["truth"], told["scores"]),
+                **areas(predictions["truth"], predictions["scores"]),
                 "f1": float(f1[1]),
                 "precision": float(precision[1]),
                 "recall": float(recall[1]),
@@ -77,7 +77,7 @@ class BinaryClassification(Objective):
                 "threshold": threshold,
                 "names": list(classes),
                 "score": f"Probability of {classes[1]}",
-                **curves(told["truth"], told["scores"]),
+                **curves(predictions["truth"], predictions["scores"]),
             },
             worst=[
                 Worst(int(rows[i]), float(losses[i]), classes[truth[i]], classes[guess[i]], _sure(float(shares[i])))

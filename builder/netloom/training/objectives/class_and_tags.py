@@ -50,7 +50,7 @@ class ClassAndTags(Objective):
         from torch.nn import functional
 
         classes, tags = _parts(output, target)
-        known = target[:, 2:] != IGNORE
+        mask = target[:, 2:] != IGNORE
         words = functional.cross_entropy(
             tags.flatten(0, 1), target[:, 2:].flatten(), ignore_index=IGNORE, reduction="sum"
         )
@@ -59,7 +59,7 @@ class ClassAndTags(Objective):
             "accuracy": (classes.argmax(1) == target[:, 1]).sum(),
             "tag": words,
             "right": (tags.argmax(2) == target[:, 2:]).sum(),
-            "words": known.sum(),
+            "words": mask.sum(),
         }
         return Scores(sums, len(target))
 
@@ -89,7 +89,7 @@ class ClassAndTags(Objective):
         first = _CLASS.evaluate(classes, of_classes, rows, split)
         second = _TAGS.evaluate(tags, of_tags, rows, split)
         wrong = {item.row: item for item in first.worst if item.target != item.predicted}
-        rest = [item for item in second.worst if item.row not in wrong]
+        other_worst = [item for item in second.worst if item.row not in wrong]
         return replace(
             first,
             metrics={
@@ -99,7 +99,7 @@ class ClassAndTags(Objective):
                 "word_accuracy": second.metrics["accuracy"],
                 "loss": CLASS_WEIGHT * first.metrics["loss"] + TAG_WEIGHT * second.metrics["loss"],
             },
-            worst=[*wrong.values(), *rest][:WORST],
+            worst=[*wrong.values(), *other_worst][:WORST],
             panels=second.panels,
             parts_report=second.report,
         )

@@ -19,19 +19,19 @@ ClassScores = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 def confusion(truth: np.ndarray, guess: np.ndarray, classes: int) -> np.ndarray:
     """Return the confusion matrix (true class, predicted class) from class indices (N,)."""
-    found: np.ndarray = np.bincount(truth * classes + guess, minlength=classes * classes).reshape(classes, classes)
-    return found
+    matrix: np.ndarray = np.bincount(truth * classes + guess, minlength=classes * classes).reshape(classes, classes)
+    return matrix
 
 
 def class_scores(counts: np.ndarray) -> ClassScores:
     """Return the scores of each class from its `confusion`; 0 for 0/0."""
-    right, told, there = counts.diagonal(), counts.sum(0), counts.sum(1)
-    return _share(right, told), _share(right, there), _share(2 * right, told + there), there
+    right, predicted, actual = counts.diagonal(), counts.sum(0), counts.sum(1)
+    return _share(right, predicted), _share(right, actual), _share(2 * right, predicted + actual), actual
 
 
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    found: np.ndarray = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
-    return found
+def _share(part: np.ndarray, total: np.ndarray) -> np.ndarray:
+    share: np.ndarray = np.divide(part, total, out=np.zeros(len(part)), where=total > 0)
+    return share
 
 
 def roc_auc(positive: np.ndarray, scores: np.ndarray) -> float:
@@ -50,6 +50,6 @@ def by_class(classes: Sequence[str], scores: Any) -> list[ScoreRow]:
     """Return a row per class from its `class_scores`, or from the result of scikit-learn's
     `precision_recall_fscore_support`."""
     return [
-        {"class": name, "precision": float(exact), "recall": float(found), "f1": float(f1), "examples": int(count)}
-        for name, exact, found, f1, count in zip(classes, *scores, strict=True)
+        {"class": name, "precision": float(precision), "recall": float(recall), "f1": float(f1), "examples": int(count)}
+        for name, precision, recall, f1, count in zip(classes, *scores, strict=True)
     ]

@@ -36,9 +36,9 @@ class Contrastive(Objective):
     temperature, neighbours = 0.5, 5
 
     def described(self, training: Training, schema: Schema) -> Self:
-        made = copy.copy(self)
-        made.temperature, made.neighbours = training.contrastive_temperature, training.neighbours
-        return made
+        described = copy.copy(self)
+        described.temperature, described.neighbours = training.contrastive_temperature, training.neighbours
+        return described
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:
         return self.described(training, data.schema)
@@ -55,8 +55,8 @@ class Contrastive(Objective):
         """Return two augmented views of each row, in consecutive rows."""
         if self.change is None:
             return [value.repeat_interleave(2, 0) for value in inputs], target.repeat_interleave(2)
-        one, other = (self.change.view(inputs, target, (*seed, view)) for view in (0, 1))
-        return [interleaved(a, b) for a, b in zip(one, other, strict=True)], target.repeat_interleave(2)
+        first_view, second_view = (self.change.view(inputs, target, (*seed, view)) for view in (0, 1))
+        return [interleaved(a, b) for a, b in zip(first_view, second_view, strict=True)], target.repeat_interleave(2)
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return nt_xent(output, self.temperature).mean()
@@ -89,7 +89,7 @@ class Contrastive(Objective):
 
     def further(
         self,
-        found: Evaluation,
+        evaluation: Evaluation,
         output: torch.Tensor,
         ask: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
         data: Prepared,
@@ -99,16 +99,16 @@ class Contrastive(Objective):
 
         classes = data.schema.target.classes
         if not data.schema.target.type.is_class:
-            return replace(found, embedding=mapped(output, ["all"] * len(output)))
-        known = data.split["train"][:KNOWN]
-        bank = ask({name: values[known] for name, values in data.inputs.items()})
-        raw = [torch.cat([v[at].flatten(1).float() for v in data.inputs.values()], dim=1) for at in (known, rows)]
-        labels, truth = data.target[known], data.target[rows]
+            return replace(evaluation, embedding=mapped(output, ["all"] * len(output)))
+        train_rows = data.split["train"][:KNOWN]
+        bank = ask({name: values[train_rows] for name, values in data.inputs.items()})
+        raw = [torch.cat([v[at].flatten(1).float() for v in data.inputs.values()], dim=1) for at in (train_rows, rows)]
+        labels, truth = data.target[train_rows], data.target[rows]
         chance = float(labels.bincount(minlength=len(classes)).max()) / len(labels)
         voted = knn(output, bank, labels, len(classes), self.neighbours)
         probed = probe(bank, labels, output)
         return replace(
-            found,
+            evaluation,
             metrics={
                 "knn_accuracy": float((voted == truth).float().mean()),
                 "probe_accuracy": float((probed == truth).float().mean()),
@@ -116,7 +116,7 @@ class Contrastive(Objective):
                     (knn(raw[1], raw[0], labels, len(classes), self.neighbours) == truth).float().mean()
                 ),
                 "chance": chance,
-                **found.metrics,
+                **evaluation.metrics,
             },
             classes=classes,
             embedding=mapped(output, [classes[number] for number in truth.tolist()]),
@@ -126,11 +126,11 @@ class Contrastive(Objective):
         return {"kind": "embedding"}
 
 
-def interleaved(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+def interleaved(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Interleave the rows of two tensors (N, …), (2·N, …)."""
     import torch
 
-    return torch.stack([one, other], dim=1).flatten(0, 1)
+    return torch.stack([first, second], dim=1).flatten(0, 1)
 
 
 def similarities(output: torch.Tensor) -> torch.Tensor:
@@ -139,8 +139,8 @@ def similarities(output: torch.Tensor) -> torch.Tensor:
     from torch.nn import functional
 
     unit = functional.normalize(output.float(), dim=1)
-    own = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
-    return (unit @ unit.T).masked_fill(own, -1e9)
+    diagonal = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
+    return (unit @ unit.T).masked_fill(diagonal, -1e9)
 
 
 def nt_xent(output: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -165,7 +165,7 @@ def spread(output: torch.Tensor) -> float:
     return float(entropy.exp() / output.shape[1])
 
 
-def knn(asked: torch.Tensor, bank: torch.Tensor, labels: torch.Tensor, classes: int, count: int) -> torch.Tensor:
+def knn(queries: torch.Tensor, bank: torch.Tensor, labels: torch.Tensor, classes: int, count: int) -> torch.Tensor:
     """Return the majority class (N,) of the `count` nearest rows of the bank, by cosine; the nearer one in ties.
 
     scikit-learn breaks ties by the order of classes, and takes twice as long.
@@ -173,28 +173,28 @@ def knn(asked: torch.Tensor, bank: torch.Tensor, labels: torch.Tensor, classes: 
     import torch
     from torch.nn import functional
 
-    known, found = functional.normalize(bank.float(), dim=1), []
-    for part in functional.normalize(asked.float(), dim=1).split(1_024):  # type: ignore[no-untyped-call]
-        near, places = (part @ known.T).topk(min(count, len(known)), dim=1)
+    bank_unit, predictions = functional.normalize(bank.float(), dim=1), []
+    for part in functional.normalize(queries.float(), dim=1).split(1_024):  # type: ignore[no-untyped-call]
+        near, places = (part @ bank_unit.T).topk(min(count, len(bank_unit)), dim=1)
         votes = functional.one_hot(labels[places], classes).float()
         # Similarity decides between classes with as many votes, and never outweighs a vote.
-        found.append((votes * (1 + near.unsqueeze(2) / (4 * count))).sum(1).argmax(1))
-    return torch.cat(found)
+        predictions.append((votes * (1 + near.unsqueeze(2) / (4 * count))).sum(1).argmax(1))
+    return torch.cat(predictions)
 
 
-def probe(bank: torch.Tensor, labels: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
+def probe(bank: torch.Tensor, labels: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
     """Return the classes (N,) predicted by a linear classifier, trained on the embeddings of the bank;
     deterministic."""
     import torch
     from sklearn.linear_model import LogisticRegression
 
     if len(labels.unique()) == 1:  # type: ignore[no-untyped-call]
-        return labels[:1].expand(len(asked))
+        return labels[:1].expand(len(queries))
     middle, scale = bank.mean(0), bank.std(0).clamp(min=1e-6)
     # The mean of the cross-entropy, and 0.001 times the squared weights.
     model = LogisticRegression(C=500 / len(bank), max_iter=_PROBE_STEPS)
     model.fit(((bank - middle) / scale).numpy(), labels.numpy())
-    return torch.from_numpy(model.predict(((asked - middle) / scale).numpy()))
+    return torch.from_numpy(model.predict(((queries - middle) / scale).numpy()))
 
 
 def mapped(output: torch.Tensor, names: list[str]) -> Embedding:

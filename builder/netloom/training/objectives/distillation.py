@@ -34,9 +34,9 @@ class Distillation(Classification):
     teacher: Callable[[list[torch.Tensor]], torch.Tensor] | None = None
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:
-        made = copy.copy(super().configured(training, data, device))
-        made.temperature, made.share = training.temperature, training.teacher_share
-        return made
+        configured = copy.copy(super().configured(training, data, device))
+        configured.temperature, configured.share = training.temperature, training.teacher_share
+        return configured
 
     @property
     def lowered(self) -> str:
@@ -50,8 +50,8 @@ class Distillation(Classification):
 
         if self.teacher is None:
             return inputs, target
-        said = self.teacher(inputs)
-        return inputs, torch.cat([target.unsqueeze(1).to(said.dtype), said], dim=1)
+        teacher_logits = self.teacher(inputs)
+        return inputs, torch.cat([target.unsqueeze(1).to(teacher_logits.dtype), teacher_logits], dim=1)
 
     def batch(
         self, inputs: list[torch.Tensor], target: Targets, seed: tuple[int, int, int]
@@ -62,7 +62,7 @@ class Distillation(Classification):
         goal = target
         if self.change is not None:
             inputs, goal = self.change(inputs, cast("torch.Tensor", target), seed[1], seed[2])
-        return inputs, map_targets(goal, lambda one: self.drawn(inputs, one, seed)[1])
+        return inputs, map_targets(goal, lambda targets: self.drawn(inputs, targets, seed)[1])
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional

@@ -93,14 +93,14 @@ def pricing(training: Training, takes: tuple[str, ...], targets: torch.Tensor, c
     )
 
 
-def positive_weight(asked: str | float, targets: torch.Tensor) -> torch.Tensor:
+def positive_weight(setting: str | float, targets: torch.Tensor) -> torch.Tensor:
     """Return the positive weight per label (labels,): as set, or negatives divided by positives in the 0/1 `targets`
     (R,) or (R, labels). It is 1 for a label that applies to no row, or to all."""
     import torch
 
     table = targets.reshape(len(targets), -1).double()
-    if not isinstance(asked, str):
-        return torch.full((table.shape[1],), float(asked), dtype=torch.float64)
+    if not isinstance(setting, str):
+        return torch.full((table.shape[1],), float(setting), dtype=torch.float64)
     applies = table.sum(0)
     lacks = len(table) - applies
     return torch.where((applies > 0) & (lacks > 0), lacks / applies.clamp(min=1), torch.ones_like(applies))
@@ -111,9 +111,9 @@ def balanced(targets: torch.Tensor, classes: int) -> torch.Tensor:
 
     Ignores targets below 0.
     """
-    known = targets.flatten()
-    counts = known[known >= 0].bincount(minlength=classes).double()
-    met = counts > 0
+    flat_targets = targets.flatten()
+    counts = flat_targets[flat_targets >= 0].bincount(minlength=classes).double()
+    present = counts > 0
     weights = counts.new_zeros(classes)
-    weights[met] = counts.sum() / (met.sum() * counts[met])
+    weights[present] = counts.sum() / (present.sum() * counts[present])
     return weights

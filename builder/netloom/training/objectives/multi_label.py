@@ -33,20 +33,20 @@ class MultiLabel(Objective):
         from torch.nn import functional
 
         labels = target.shape[1]
-        said, true = output > 0, target > HALF
-        right = said == true
+        predicted, true = output > 0, target > HALF
+        right = predicted == true
         sums = {
             "loss": functional.binary_cross_entropy_with_logits(output, target, reduction="sum") / labels,
             "accuracy": right.sum() / labels,
             "subset_accuracy": right.all(1).sum(),
-            "hits": (said & true).sum(),
-            "called": said.sum() + true.sum(),
+            "hits": (predicted & true).sum(),
+            "called": predicted.sum() + true.sum(),
         }
         return Scores(sums, len(target))
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
-        found = {name: means[name] for name in ("loss", "accuracy", "subset_accuracy")}
-        return {**found, "micro_f1": 2 * means["hits"] / means["called"] if means["called"] else 0.0}
+        metrics = {name: means[name] for name in ("loss", "accuracy", "subset_accuracy")}
+        return {**metrics, "micro_f1": 2 * means["hits"] / means["called"] if means["called"] else 0.0}
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
         """Choose the threshold of each label with the best F1; by label index."""
@@ -66,20 +66,20 @@ class MultiLabel(Objective):
         classes, target = data.schema.target.classes, data.target[rows]
         limits = thresholds(chosen, len(classes))
         shares, true = output.sigmoid().double().numpy(), (target > HALF).numpy()
-        said = shares > np.array(limits)
+        predicted = shares > np.array(limits)
         losses = functional.binary_cross_entropy_with_logits(output, target, reduction="none").mean(1)
-        scores = precision_recall_fscore_support(true, said, zero_division=0)
+        scores = precision_recall_fscore_support(true, predicted, zero_division=0)
         both = [areas(true[:, label], shares[:, label]) for label in range(len(classes))]
         means = [area["pr_auc"] for area in both if area["pr_auc"] == area["pr_auc"]]
         return Evaluation(
             split=split,
             rows=len(rows),
             metrics={
-                "subset_accuracy": float((said == true).all(1).mean()),
-                "micro_f1": float(f1_score(true, said, average="micro", zero_division=0)),
+                "subset_accuracy": float((predicted == true).all(1).mean()),
+                "micro_f1": float(f1_score(true, predicted, average="micro", zero_division=0)),
                 "macro_f1": float(scores[2].mean()),
                 "mean_average_precision": float(np.mean(means)) if means else float("nan"),
-                "hamming_loss": float((said != true).mean()),
+                "hamming_loss": float((predicted != true).mean()),
                 "loss": float(losses.mean()),
             },
             classes=classes,
@@ -88,7 +88,7 @@ class MultiLabel(Objective):
                 for row, area, limit in zip(by_class(classes, scores), both, limits, strict=True)
             ],
             worst=[
-                Worst(int(rows[i]), float(losses[i]), listed(classes, true[i]), listed(classes, said[i]), None)
+                Worst(int(rows[i]), float(losses[i]), listed(classes, true[i]), listed(classes, predicted[i]), None)
                 for i in losses.argsort(descending=True)[:WORST].tolist()
             ],
         )

@@ -91,14 +91,14 @@ class Objective(ABC):
 
     def further(
         self,
-        found: Evaluation,
+        evaluation: Evaluation,
         output: torch.Tensor,
         ask: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
         data: Prepared,
         rows: torch.Tensor,
     ) -> Evaluation:
         """Add results to an evaluation that need predictions for other rows, which `ask` returns."""
-        return found
+        return evaluation
 
     def target(self, data: Prepared) -> torch.Tensor:
         """Return the targets of the loss for all rows of the data, (R, …)."""
@@ -113,10 +113,10 @@ class Objective(ABC):
         if not self.task.settings:
             return self
         targets = self.class_targets(data)[data.split["train"]]
-        found = pricing(training, self.task.settings, targets, len(data.schema.target.classes), device)
-        made = copy.copy(self)
-        made.pricing = found
-        return made
+        loss_weights = pricing(training, self.task.settings, targets, len(data.schema.target.classes), device)
+        configured = copy.copy(self)
+        configured.pricing = loss_weights
+        return configured
 
     def class_targets(self, data: Prepared) -> torch.Tensor:
         """Return the classes for class weights, (R, …); below 0 if there is none."""
@@ -145,12 +145,12 @@ class Objective(ABC):
         network is."""
         from netloom.training.streaming import measured
 
-        found, validation = self.trivial(data, rows), measured(data, "validation")
-        if found is None:
+        baseline, validation = self.trivial(data, rows), measured(data, "validation")
+        if baseline is None:
             return None
         tuned = self.trivial(data, validation) if self.task.tunes_threshold else None
         chosen = self.calibrate(tuned.output, data, validation) if tuned else NOTHING
-        return Reference(found.title, self.evaluate(found.output, data, rows, split, chosen).metrics)
+        return Reference(baseline.title, self.evaluate(baseline.output, data, rows, split, chosen).metrics)
 
     def titles(self, training: Training) -> Mapping[str, str]:
         """Return the titles of the metrics with the settings of a document."""

@@ -41,21 +41,25 @@ class OrdinalClassification(Classification):
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
-        found, target, classes = super().evaluate(output, data, rows, split, chosen), data.target[rows], output.shape[1]
+        evaluation, target, classes = (
+            super().evaluate(output, data, rows, split, chosen),
+            data.target[rows],
+            output.shape[1],
+        )
         losses, (confidence, predicted) = ranked_probability(output, target), output.softmax(1).max(1)
         names = data.schema.target.classes
         metrics = {
-            "accuracy": found.metrics["accuracy"],
+            "accuracy": evaluation.metrics["accuracy"],
             "rank_error": float((predicted - target).abs().float().mean()),
             "kappa": weighted_kappa(target, predicted, classes),
             "loss": float(losses.mean()),
-            "macro_f1": found.metrics["macro_f1"],
+            "macro_f1": evaluation.metrics["macro_f1"],
         }
         worst = [
             Worst(int(rows[i]), float(losses[i]), names[int(target[i])], names[int(predicted[i])], float(confidence[i]))
             for i in losses.argsort(descending=True)[:WORST].tolist()
         ]
-        return replace(found, metrics=metrics, worst=worst)
+        return replace(evaluation, metrics=metrics, worst=worst)
 
 
 def ranked_probability(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -41,17 +41,18 @@ class Ranking(Objective):
     _items = 0
 
     def described(self, training: Training, schema: Schema) -> Self:
-        made = copy.copy(self)
-        made.liked_from, made.top_k = training.liked_from, training.top_k
-        return made
+        described = copy.copy(self)
+        described.liked_from, described.top_k = training.liked_from, training.top_k
+        return described
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:
-        made = self.described(training, data.schema)
+        configured = self.described(training, data.schema)
         user, item = (spec.name for spec in data.schema.inputs[:2])
-        made._item, made._items = item, data.schema.inputs[1].vocabulary or 2
-        rows = data.split["train"][made.liked(data)[data.split["train"]]]
-        made._known = (data.inputs[user][rows, 0] * made._items + data.inputs[item][rows, 0]).unique().to(device)  # type: ignore[no-untyped-call]
-        return made
+        configured._item, configured._items = item, data.schema.inputs[1].vocabulary or 2
+        rows = data.split["train"][configured.liked(data)[data.split["train"]]]
+        pairs = data.inputs[user][rows, 0] * configured._items + data.inputs[item][rows, 0]  # one number per pair, (R,)
+        configured._known = pairs.unique().to(device)  # type: ignore[no-untyped-call]
+        return configured
 
     def liked(self, data: Prepared) -> torch.Tensor:
         """Return which rows of the data (R,) have a liked item."""
@@ -83,14 +84,14 @@ class Ranking(Objective):
         def draw(count: int) -> torch.Tensor:
             return torch.randint(1, self._items, (count, 1), generator=chance).to(items.device)
 
-        others = draw(len(items))
+        sampled = draw(len(items))
         for _ in range(REDRAWS):
-            wrong = self._is_known(users, others) | (others == items)[:, 0]
+            wrong = self._is_known(users, sampled) | (sampled == items)[:, 0]
             if not bool(wrong.any()):
                 break
-            others[wrong] = draw(int(wrong.sum()))
+            sampled[wrong] = draw(int(wrong.sum()))
         doubled = [value.repeat_interleave(2, 0) for value in inputs]
-        doubled[place][1::2] = others
+        doubled[place][1::2] = sampled
         return doubled, target.repeat_interleave(2, 0)
 
     def _is_known(self, users: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
@@ -121,7 +122,7 @@ class Ranking(Objective):
 
     def further(
         self,
-        found: Evaluation,
+        evaluation: Evaluation,
         output: torch.Tensor,
         ask: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
         data: Prepared,
@@ -135,7 +136,7 @@ class Ranking(Objective):
 
         (user, item), liked = (spec.name for spec in data.schema.inputs[:2]), self.liked(data)
         count = data.schema.inputs[1].vocabulary or 2
-        asked, mine = set(rows.tolist()), torch.zeros(len(liked), dtype=torch.bool)
+        requested, mine = set(rows.tolist()), torch.zeros(len(liked), dtype=torch.bool)
         mine[rows] = True
         people = data.inputs[user][:, 0]
         bought = data.inputs[item][:, 0]
@@ -145,34 +146,37 @@ class Ranking(Objective):
         scored: list[dict[str, float]] = []
         popularity: list[dict[str, float]] = []
         every = torch.arange(1, count).unsqueeze(1)
-        for one in users.tolist():
-            own = people == one
-            wanted = bought[own & mine & liked].unique()  # type: ignore[no-untyped-call]
-            wanted = wanted[wanted > 0]
-            if not len(wanted) or not asked:
+        for user_id in users.tolist():
+            rows_of_user = people == user_id
+            relevant = bought[rows_of_user & mine & liked].unique()  # type: ignore[no-untyped-call]
+            relevant = relevant[relevant > 0]
+            if not len(relevant) or not requested:
                 continue
-            scores = ask({user: torch.full_like(every, one), item: every}).flatten().double()
-            hidden = bought[own & ~mine].unique()  # type: ignore[no-untyped-call]
-            known = hidden[(hidden > 0) & ~torch.isin(hidden, wanted)] - 1
-            scores[known] = -float("inf")
-            taken = popular[1:].clone()
-            taken[known] = -float("inf")
-            told, base = ranked(scores, wanted - 1, self.top_k), ranked(taken, wanted - 1, self.top_k)
-            scored.append(self._measures(told))
-            popularity.append(self._measures(base))
-            lines.append({"user": one, "told": told, "wanted": wanted.tolist()})
+            scores = ask({user: torch.full_like(every, user_id), item: every}).flatten().double()
+            hidden = bought[rows_of_user & ~mine].unique()  # type: ignore[no-untyped-call]
+            excluded = hidden[(hidden > 0) & ~torch.isin(hidden, relevant)] - 1
+            scores[excluded] = -float("inf")
+            popular_scores = popular[1:].clone()
+            popular_scores[excluded] = -float("inf")
+            ranking, baseline_ranking = (
+                ranked(scores, relevant - 1, self.top_k),
+                ranked(popular_scores, relevant - 1, self.top_k),
+            )
+            scored.append(self._measures(ranking))
+            popularity.append(self._measures(baseline_ranking))
+            lines.append({"user": user_id, "told": ranking, "wanted": relevant.tolist()})
         measures, reference = _means(scored), _means(popularity)
-        ranges = {name: mean_interval(np.array([one[name] for one in scored])) for name in measures}
+        ranges = {name: mean_interval(np.array([metrics[name] for metrics in scored])) for name in measures}
         named = [names_of(data, place) for place in (0, 1)]
         return replace(
-            found,
+            evaluation,
             metrics={
                 **measures,
                 f"popular_ndcg@{self.top_k}": reference.get(f"ndcg@{self.top_k}", 0.0),
                 "users": float(len(lines)),
             },
             reference=Reference("Popularity", reference) if reference else None,
-            intervals={name: found for name, found in ranges.items() if found is not None},
+            intervals={name: interval for name, interval in ranges.items() if interval is not None},
             report=[
                 {
                     "user": named[0](line["user"]),
@@ -184,10 +188,10 @@ class Ranking(Objective):
             ],
         )
 
-    def _measures(self, found: Mapping[str, float]) -> dict[str, float]:
+    def _measures(self, ranking: Mapping[str, float]) -> dict[str, float]:
         """Return the metrics of a user by name."""
         at = self.top_k
-        return {f"recall@{at}": found["recall"], f"ndcg@{at}": found["ndcg"], "mrr": found["mrr"]}
+        return {f"recall@{at}": ranking["recall"], f"ndcg@{at}": ranking["ndcg"], "mrr": ranking["mrr"]}
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
         return {"kind": "score"}
@@ -196,7 +200,7 @@ class Ranking(Objective):
 def _means(values: list[dict[str, float]]) -> dict[str, float]:
     """Return the mean of each metric over users."""
     names = values[0] if values else {}
-    return {name: sum(one[name] for one in values) / len(values) for name in names}
+    return {name: sum(metrics[name] for metrics in values) / len(values) for name in names}
 
 
 def bpr(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -208,7 +212,7 @@ def bpr(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch
     return -functional.logsigmoid(ahead), target[0::2], (ahead > 0).float()
 
 
-def ranked(scores: torch.Tensor, wanted: torch.Tensor, length: int) -> dict[str, Any]:
+def ranked(scores: torch.Tensor, relevant: torch.Tensor, length: int) -> dict[str, Any]:
     """Return the ranking metrics of a user's items (I,): recall and NDCG of the first `length`, and the reciprocal rank
     of the first of `wanted`.
 
@@ -218,13 +222,13 @@ def ranked(scores: torch.Tensor, wanted: torch.Tensor, length: int) -> dict[str,
     import torch
 
     order = scores.argsort(descending=True, stable=True)
-    hits = torch.isin(order, wanted)
+    hits = torch.isin(order, relevant)
     places = hits.nonzero().flatten()
     top = hits[:length].double()
     discount = 1 / torch.arange(2, length + 2, dtype=torch.float64).log2()
-    ideal = float(discount[: min(length, len(wanted))].sum())
+    ideal = float(discount[: min(length, len(relevant))].sum())
     return {
-        "recall": float(top.sum()) / len(wanted),
+        "recall": float(top.sum()) / len(relevant),
         "ndcg": float((top * discount[: len(top)]).sum()) / ideal,
         "mrr": 1 / (int(places[0]) + 1) if len(places) else 0.0,
         "order": order[:length].tolist(),

@@ -35,11 +35,11 @@ class Reconstruction(SquaredLoss):
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
-        given = self.target(data)
-        target = given[rows]
+        all_targets = self.target(data)
+        target = all_targets[rows]
         error = row_errors(output, target)
         # Of how much each number strays from its own mean over the training rows.
-        spread = (target - given[data.split["train"]].mean(0)).square().sum()
+        spread = (target - all_targets[data.split["train"]].mean(0)).square().sum()
         order = error.argsort(descending=True).tolist()
         return Evaluation(
             split=split,
@@ -85,8 +85,8 @@ def side_by_side(output: torch.Tensor, data: Prepared, rows: torch.Tensor, error
 def _parts(output: torch.Tensor, data: Prepared, row: int) -> list[PanelPart]:
     """Return an example and its reconstruction, in the units of the data."""
     field = data.fields[0]
-    given = data.inputs[field.name][row : row + 1].numpy()
-    (before,), (after,) = field.restore(given), field.restore(output.unsqueeze(0).numpy())
+    inputs = data.inputs[field.name][row : row + 1].numpy()
+    (before,), (after,) = field.restore(inputs), field.restore(output.unsqueeze(0).numpy())
     spec = data.schema.inputs[0]
     if not isinstance(field, ImageEncoder):
         title = "Input and reconstruction"

@@ -41,8 +41,8 @@ def log_frequencies(labels: torch.Tensor, classes: int) -> torch.Tensor:
 
 def majority(data: Prepared, rows: torch.Tensor) -> Trivial:
     """Return class frequencies as logits (N, classes); the argmax is the majority class."""
-    found = log_frequencies(data.target[data.split["train"]], len(data.schema.target.classes))
-    return Trivial("Majority class", found.expand(len(rows), -1))
+    logits = log_frequencies(data.target[data.split["train"]], len(data.schema.target.classes))
+    return Trivial("Majority class", logits.expand(len(rows), -1))
 
 
 def base_rates(data: Prepared, rows: torch.Tensor) -> Trivial:
@@ -55,8 +55,8 @@ def base_rates(data: Prepared, rows: torch.Tensor) -> Trivial:
 def pixel_majority(data: Prepared, rows: torch.Tensor) -> Trivial:
     """Return class frequencies as logits (N, classes, H, W) of every pixel."""
     train = _some(data.split["train"], NUMBERS // data.target[0].numel())
-    found = log_frequencies(data.target[train].long(), len(data.schema.target.classes))
-    return Trivial("Majority class", found[:, None, None].expand(len(rows), -1, *data.target.shape[1:]))
+    logits = log_frequencies(data.target[train].long(), len(data.schema.target.classes))
+    return Trivial("Majority class", logits[:, None, None].expand(len(rows), -1, *data.target.shape[1:]))
 
 
 def tag_of_word(data: Prepared, rows: torch.Tensor) -> Trivial:
@@ -66,9 +66,9 @@ def tag_of_word(data: Prepared, rows: torch.Tensor) -> Trivial:
     tags, train = len(data.schema.target.classes), _some(data.split["train"], INPUT_ROWS)
     spec = data.schema.inputs[0]
     target, words = data.target[train], data.inputs[spec.name][train]
-    known = target != IGNORE
-    shares = log_frequencies(target[known], tags)
-    places = words[known].long() * tags + target[known]
+    mask = target != IGNORE
+    shares = log_frequencies(target[mask], tags)
+    places = words[mask].long() * tags + target[mask]
     counts = torch.bincount(places, minlength=(spec.vocabulary or 0) * tags).float().reshape(-1, tags)
     # The shares of all tags count as one more occurrence of each word.
     smoothed = counts + shares.exp()
@@ -85,11 +85,11 @@ def next_token(data: Prepared, rows: torch.Tensor) -> Trivial:
 
     spec, train = data.schema.inputs[0], _some(data.split["train"], INPUT_ROWS)
     size = spec.vocabulary or int(data.target.max()) + 1
-    target, given = data.target[train].flatten(), data.inputs[spec.name][train].flatten().long()
+    target, tokens = data.target[train].flatten(), data.inputs[spec.name][train].flatten().long()
     shares = log_frequencies(target, size)
     if size > BIGRAM_VOCABULARY:
         return Trivial("Unigram", shares.expand(len(rows), data.target.shape[1], -1))
-    counts = torch.bincount(given * size + target, minlength=size * size).float().reshape(size, size) + shares.exp()
+    counts = torch.bincount(tokens * size + target, minlength=size * size).float().reshape(size, size) + shares.exp()
     table = (counts / counts.sum(1, keepdim=True)).log()
     return Trivial("Bigram", table[data.inputs[spec.name][rows].long()])
 
@@ -109,14 +109,14 @@ def mean(data: Prepared, rows: torch.Tensor, quantile: float | None = None) -> T
     target = data.target[data.split["train"]].float()
     if quantile is None:
         return Trivial("Training mean", target.mean(0).expand(len(rows), *target.shape[1:]))
-    found = target.quantile(quantile, dim=0)
-    return Trivial("Training quantile", found.expand(len(rows), *target.shape[1:]))
+    quantiles = target.quantile(quantile, dim=0)
+    return Trivial("Training quantile", quantiles.expand(len(rows), *target.shape[1:]))
 
 
 def mean_of(values: torch.Tensor, train: torch.Tensor, rows: torch.Tensor) -> Trivial:
     """Return the mean (N, …) of `values` (R, …) over the training rows `train`."""
-    found = values[_some(train, min(INPUT_ROWS, NUMBERS // values[0].numel()))].mean(0)
-    return Trivial("Training mean", found.expand(len(rows), *found.shape))
+    mean = values[_some(train, min(INPUT_ROWS, NUMBERS // values[0].numel()))].mean(0)
+    return Trivial("Training mean", mean.expand(len(rows), *mean.shape))
 
 
 def forecast(data: Prepared, rows: torch.Tensor) -> Trivial | None:
@@ -140,8 +140,8 @@ def forecast(data: Prepared, rows: torch.Tensor) -> Trivial | None:
 
     def repeated(places: np.ndarray, season: int) -> np.ndarray:
         steps = width - season + np.arange(horizon) % season
-        found: np.ndarray = raw.windows[places][:, steps, channel]
-        return found
+        values: np.ndarray = raw.windows[places][:, steps, channel]
+        return values
 
     errors = {season: np.abs(repeated(some, season) - target[some]).mean() for season in range(1, width + 1)}
     best = min(errors, key=lambda season: (errors[season], season))

@@ -11,11 +11,11 @@ from netloom.training.objectives.objective import Objective
 @cache
 def objectives() -> dict[str, Objective]:
     """Return all objectives in the order of tasks."""
-    found = discover(
+    classes = discover(
         Objective,
         "netloom.training.objectives",
         declared_by="task",
         name=lambda kind: kind.task.name,
         order=lambda kind: kind.task.order,
     )
-    return {name: kind() for name, kind in found.items()}
+    return {name: kind() for name, kind in classes.items()}

@@ -36,9 +36,9 @@ class Regression(SquaredLoss):
     quantile: float | None = None
 
     def described(self, training: Training, schema: Schema) -> Self:
-        made = copy.copy(self)
-        made.quantile = training.quantile if training.regression_loss == "quantile" else None
-        return made
+        described = copy.copy(self)
+        described.quantile = training.quantile if training.regression_loss == "quantile" else None
+        return described
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return self.pricing.error(output, target)

@@ -55,9 +55,9 @@ class Agent(Objective):
         environment = environment_of(data)
         senses, count = Senses(data.field(FIELD), environment), len(environment.actions)
 
-        def scores(seen: np.ndarray) -> np.ndarray:
-            found: np.ndarray = answer({FIELD: torch.from_numpy(seen)})[:, :count].numpy()
-            return found
+        def scores(observations: np.ndarray) -> np.ndarray:
+            scores: np.ndarray = answer({FIELD: torch.from_numpy(observations)})[:, :count].numpy()
+            return scores
 
         seeds = seeds_of(split, EPISODES)
         episodes, random = play(scores, environment, senses, seeds), by_chance(environment, senses, seeds)
@@ -75,7 +75,7 @@ class Agent(Objective):
             },
             classes=environment.actions,
             reference=Reference("Random actions", {"return": float(chance.mean())}),
-            intervals={name: found for name, found in intervals.items() if found is not None},
+            intervals={name: interval for name, interval in intervals.items() if interval is not None},
             episodes={
                 "drawing": environment.drawing,
                 "actions": list(environment.actions),

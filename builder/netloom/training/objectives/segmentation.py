@@ -36,12 +36,12 @@ class Segmentation(Objective):
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         from torch.nn import functional
 
-        said, target = output.argmax(1), target.long()
+        predicted, target = output.argmax(1), target.long()
         sums = {
             "loss": functional.cross_entropy(output, target, reduction="sum"),
-            "accuracy": (said == target).sum(),
+            "accuracy": (predicted == target).sum(),
         }
-        for name, counts in _overlaps(said, target, output.shape[1]).items():
+        for name, counts in _overlaps(predicted, target, output.shape[1]).items():
             sums |= {f"{name} {place}": count for place, count in enumerate(counts)}
         return Scores(sums, target.numel())
 
@@ -61,10 +61,10 @@ class Segmentation(Objective):
 
         classes, target = data.schema.target.classes, data.target[rows].long()
         losses = functional.cross_entropy(output, target, reduction="none").flatten(1).mean(1)
-        said = output.argmax(1)
-        right = (said == target).flatten(1).float().mean(1)
-        found = _overlaps(said, target, len(classes))
-        counts = {name: value.tolist() for name, value in found.items()}
+        predicted = output.argmax(1)
+        right = (predicted == target).flatten(1).float().mean(1)
+        overlaps = _overlaps(predicted, target, len(classes))
+        counts = {name: value.tolist() for name, value in overlaps.items()}
         dice, iou = _shares(counts)
         order = losses.argsort(descending=True).tolist()
         return Evaluation(
@@ -92,16 +92,16 @@ class Segmentation(Objective):
                 )
                 for i in order[:WORST]
             ],
-            panels=_panels(said, right, data, rows, order),
+            panels=_panels(predicted, right, data, rows, order),
         )
 
 
-def _overlaps(said: torch.Tensor, true: torch.Tensor, classes: int) -> dict[str, torch.Tensor]:
+def _overlaps(predicted: torch.Tensor, true: torch.Tensor, classes: int) -> dict[str, torch.Tensor]:
     """Return pixel counts per class (classes,): intersection, predicted, and true."""
-    same = said[said == true]
+    same = predicted[predicted == true]
     return {
         name: value.flatten().bincount(minlength=classes).double()
-        for name, value in (("both", same), ("said", said), ("true", true))
+        for name, value in (("both", same), ("said", predicted), ("true", true))
     }
 
 
@@ -109,20 +109,20 @@ def _shares(counts: dict[str, list[float]]) -> tuple[list[float | None], list[fl
     """Return Dice and IoU per class; None for a class that is neither true nor predicted."""
     dice: list[float | None] = []
     iou: list[float | None] = []
-    for both, said, true in zip(counts["both"], counts["said"], counts["true"], strict=True):
-        met = said + true > 0
-        dice.append(2 * both / (said + true) if met else None)
-        iou.append(both / (said + true - both) if met else None)
+    for both, predicted, true in zip(counts["both"], counts["said"], counts["true"], strict=True):
+        met = predicted + true > 0
+        dice.append(2 * both / (predicted + true) if met else None)
+        iou.append(both / (predicted + true - both) if met else None)
     return dice, iou
 
 
 def _mean(values: list[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else float("nan")
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) / len(numbers) if numbers else float("nan")
 
 
 def _panels(
-    said: torch.Tensor, right: torch.Tensor, data: Prepared, rows: torch.Tensor, order: list[int]
+    predicted: torch.Tensor, right: torch.Tensor, data: Prepared, rows: torch.Tensor, order: list[int]
 ) -> list[Panel]:
     """Return image, mask and prediction of the worst rows, then of some median ones."""
     middle = [place for place in order[len(order) // 2 :] if place not in order[:SHOWN]][:SHOWN]
@@ -132,11 +132,11 @@ def _panels(
             row = int(rows[place])
             picture = data.raw.example(row, "").image
             # One grey channel (1, H, W), or three.
-            shown = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
+            image = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
             parts: list[PanelPart] = [
-                {"title": "Image", "kind": "picture", "values": shown.round(4).tolist()},
+                {"title": "Image", "kind": "picture", "values": image.round(4).tolist()},
                 {"title": "True", "kind": "classes", "values": data.target[row].tolist()},
-                {"title": "Predicted", "kind": "classes", "values": said[place].tolist()},
+                {"title": "Predicted", "kind": "classes", "values": predicted[place].tolist()},
             ]
             caption = f"{data.target_text(row)} · {float(right[place]):.1%} of pixels correct"
             panels.append({"row": row, "group": group, "caption": caption, "parts": parts})

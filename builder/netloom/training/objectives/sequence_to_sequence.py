@@ -37,12 +37,12 @@ class SequenceToSequence(StepCrossEntropy):
 
     def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
         """Add the share of rows whose target is the most frequent one of the training rows."""
-        found = super().reference(data, rows, split)
-        if found is None:
+        reference = super().reference(data, rows, split)
+        if reference is None:
             return None
         answers, counts = data.target[data.split["train"]].unique(dim=0, return_counts=True)  # type: ignore[no-untyped-call]
         exact = (data.target[rows] == answers[counts.argmax()]).all(1).float().mean()
-        return replace(found, metrics={"exact_match": float(exact), **found.metrics})
+        return replace(reference, metrics={"exact_match": float(exact), **reference.metrics})
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
@@ -52,26 +52,26 @@ class SequenceToSequence(StepCrossEntropy):
 
         target = data.target[rows]
         losses = functional.cross_entropy(output.transpose(1, 2), target, ignore_index=IGNORE, reduction="none")
-        known = target != IGNORE
-        by_row = losses.sum(1) / known.sum(1)
+        mask = target != IGNORE
+        by_row = losses.sum(1) / mask.sum(1)
         answers = _texts(output.argmax(2), data)
         worst = by_row.argsort(descending=True)[:WORST].tolist()
         return Evaluation(
             split=split,
             rows=len(rows),
             metrics={
-                "token_accuracy": float((output.argmax(2) == target)[known].float().mean()),
-                "loss": float(losses.sum() / known.sum()),
+                "token_accuracy": float((output.argmax(2) == target)[mask].float().mean()),
+                "loss": float(losses.sum() / mask.sum()),
             },
             worst=[
                 Worst(int(rows[i]), float(by_row[i]), data.target_text(int(rows[i])), answers[i], None) for i in worst
             ],
         )
 
-    def compare(self, found: Evaluation, answers: list[str], data: Prepared, rows: torch.Tensor) -> Evaluation:
+    def compare(self, evaluation: Evaluation, answers: list[str], data: Prepared, rows: torch.Tensor) -> Evaluation:
         """Add the texts generated for `rows` to the result of `evaluate`."""
         numbers = rows.tolist()
-        said = dict(zip(numbers, answers, strict=True))
+        generated = dict(zip(numbers, answers, strict=True))
         lines = [
             {
                 "row": row,
@@ -80,14 +80,14 @@ class SequenceToSequence(StepCrossEntropy):
                 "answered": answer,
                 "exact": data.target_text(row) == answer,
             }
-            for row, answer in said.items()
+            for row, answer in generated.items()
         ]
         exact = sum(bool(line["exact"]) for line in lines) / len(lines)
         return replace(
-            found,
-            metrics={"exact_match": exact, **found.metrics},
+            evaluation,
+            metrics={"exact_match": exact, **evaluation.metrics},
             report=sorted(lines, key=lambda line: bool(line["exact"]))[:SHOWN],
-            worst=[replace(item, predicted=said[item.row]) for item in found.worst],
+            worst=[replace(item, predicted=generated[item.row]) for item in evaluation.worst],
         )
 
     def write(

@@ -57,31 +57,31 @@ class SeveralOutputs(Objective):
         return self.titled or self.task.metrics
 
     def described(self, training: Training, schema: Schema) -> Self:
-        made, found, start = copy.copy(self), list[Part](), 0
+        described, parts, start = copy.copy(self), list[Part](), 0
         for spec in schema.target.parts:
             head, task = training.outputs.get(spec.name), head_of(spec, training)
             width = head_width(spec, task)
-            found.append(Part(spec.name, objectives()[task.name], head.weight if head else 1.0, start, width))
+            parts.append(Part(spec.name, objectives()[task.name], head.weight if head else 1.0, start, width))
             start += width
-        made.parts = tuple(found)
+        described.parts = tuple(parts)
         # What is measured is named by the data; those who ask for names find them here as with all others.
-        made.titled = {
+        described.titled = {
             **self.task.metrics,
             **{
                 part.called(measure): f"{title}: {part.name}"
-                for part in found
+                for part in parts
                 for measure, title in part.objective.metrics.items()
             },
         }
-        return made
+        return described
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:
-        made = self.described(training, data.schema)
-        made.parts = tuple(
+        configured = self.described(training, data.schema)
+        configured.parts = tuple(
             replace(part, objective=part.objective.configured(_own(training, part), view(data, place), device))
-            for place, part in enumerate(made.parts)
+            for place, part in enumerate(configured.parts)
         )
-        return made
+        return configured
 
     @property
     def batched(self) -> bool:
@@ -108,8 +108,8 @@ class SeveralOutputs(Objective):
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         sums: dict[str, torch.Tensor] = {}
         for place, part in enumerate(self.parts):
-            found = part.objective.scores(part.answer(output), aimed(part, target[:, place]))
-            sums |= {part.called(name): value for name, value in found.sums.items()}
+            scores = part.objective.scores(part.answer(output), aimed(part, target[:, place]))
+            sums |= {part.called(name): value for name, value in scores.sums.items()}
         return Scores(sums, len(target))
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
@@ -132,17 +132,17 @@ class SeveralOutputs(Objective):
     def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
         import torch
 
-        found = [part.objective.trivial(view(data, place), rows) for place, part in enumerate(self.parts)]
-        known = [one for one in found if one is not None]
-        if len(known) < len(found):
+        baselines = [part.objective.trivial(view(data, place), rows) for place, part in enumerate(self.parts)]
+        available = [baseline for baseline in baselines if baseline is not None]
+        if len(available) < len(baselines):
             return None
-        titles = dict.fromkeys(one.title for one in known)
-        return Trivial(", ".join(titles), torch.cat([one.output for one in known], dim=1))
+        titles = dict.fromkeys(baseline.title for baseline in available)
+        return Trivial(", ".join(titles), torch.cat([baseline.output for baseline in available], dim=1))
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
-        each = [
+        evaluations = [
             part.objective.evaluate(part.answer(output), view(data, place), rows, split, own(chosen, place))
             for place, part in enumerate(self.parts)
         ]
@@ -155,8 +155,8 @@ class SeveralOutputs(Objective):
                 "loss": losses["loss"],
                 **{
                     part.called(name): value
-                    for part, found in zip(self.parts, each, strict=True)
-                    for name, value in found.metrics.items()
+                    for part, evaluation in zip(self.parts, evaluations, strict=True)
+                    for name, value in evaluation.metrics.items()
                 },
             },
             outputs=[
@@ -164,33 +164,33 @@ class SeveralOutputs(Objective):
                     "name": part.name,
                     "objective": part.objective.task.title,
                     "weight": part.weight,
-                    "metrics": found.metrics,
-                    "classes": found.classes,
-                    "confusion": found.confusion,
-                    "report": found.report,
-                    "residuals": found.residuals,
-                    "separation": found.separation,
+                    "metrics": evaluation.metrics,
+                    "classes": evaluation.classes,
+                    "confusion": evaluation.confusion,
+                    "report": evaluation.report,
+                    "residuals": evaluation.residuals,
+                    "separation": evaluation.separation,
                 }
-                for part, found in zip(self.parts, each, strict=True)
+                for part, evaluation in zip(self.parts, evaluations, strict=True)
             ],
-            worst=self._worst([found.worst for found in each]),
+            worst=self._worst([evaluation.worst for evaluation in evaluations]),
         )
 
-    def _worst(self, each: list[list[Worst]]) -> list[Worst]:
+    def _worst(self, worst_by_part: list[list[Worst]]) -> list[Worst]:
         """Return the worst rows of the outputs alternately, each row once."""
         turns = [
             replace(item, target=f"{part.name} {item.target}", predicted=f"{part.name} {item.predicted}")
             for place in range(WORST)
-            for part, found in zip(self.parts, each, strict=True)
-            for item in found[place : place + 1]
+            for part, rows in zip(self.parts, worst_by_part, strict=True)
+            for item in rows[place : place + 1]
         ]
         return list({item.row: item for item in reversed(turns)}.values())[::-1][:WORST]
 
     def decoding(self, data: Prepared, chosen: Settings) -> dict[str, Any]:
-        found = [
+        parts = [
             part.objective.decoding(view(data, place), own(chosen, place)) for place, part in enumerate(self.parts)
         ]
-        return {**data.fitted_target.to_json(), "parts": found}
+        return {**data.fitted_target.to_json(), "parts": parts}
 
     def parted(self, output: torch.Tensor, data: Prepared) -> torch.Tensor | tuple[torch.Tensor, ...]:
         return tuple(part.answer(output) for part in self.parts)

@@ -36,9 +36,9 @@ class Siamese(Objective):
     margin = 1.0
 
     def described(self, training: Training, schema: Schema) -> Self:
-        made = copy.copy(self)
-        made.margin = training.margin
-        return made
+        described = copy.copy(self)
+        described.margin = training.margin
+        return described
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:
         return self.described(training, data.schema)
@@ -137,6 +137,6 @@ def distance(output: torch.Tensor) -> torch.Tensor:
 
     For equal embeddings, the gradient is 0 instead of infinite.
     """
-    one, other = output.chunk(2, dim=1)
-    square = (one - other).square().sum(1)
+    first, second = output.chunk(2, dim=1)
+    square = (first - second).square().sum(1)
     return square.clamp(min=1e-12).sqrt()

@@ -42,28 +42,30 @@ class Tagging(StepCrossEntropy):
         """Return this objective with the names of the tags, so that it computes entity metrics, too."""
         import torch
 
-        made = copy.copy(self)
+        marked = copy.copy(self)
         marks = [tag.partition("-") for tag in tags]
         kinds = {kind: number for number, kind in enumerate(dict.fromkeys(kind for _, _, kind in marks), 1)}
-        made._kinds = torch.tensor([kinds[kind] if mark in ("B", "I") else 0 for mark, _, kind in marks], device=device)
-        made._begins = torch.tensor([mark == "B" for mark, _, _ in marks], device=device)
-        return made
+        marked._kinds = torch.tensor(
+            [kinds[kind] if mark in ("B", "I") else 0 for mark, _, kind in marks], device=device
+        )
+        marked._begins = torch.tensor([mark == "B" for mark, _, _ in marks], device=device)
+        return marked
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
-        found = super().scores(output, target)
+        scores = super().scores(output, target)
         if self._kinds is None or self._begins is None:
-            return found
-        true, said = (
+            return scores
+        true, predicted = (
             entities(tags, target != IGNORE, self._kinds, self._begins) for tags in (target, output.argmax(2))
         )
-        hits = ((true == said) & (true > 0)).sum()
-        return Scores({**found.sums, "hits": hits, "called": (true > 0).sum() + (said > 0).sum()}, found.count)
+        hits = ((true == predicted) & (true > 0)).sum()
+        return Scores({**scores.sums, "hits": hits, "called": (true > 0).sum() + (predicted > 0).sum()}, scores.count)
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
-        found = {name: means[name] for name in ("loss", "accuracy")}
+        metrics = {name: means[name] for name in ("loss", "accuracy")}
         if "called" in means:
-            found["entity_f1"] = 2 * means["hits"] / means["called"] if means["called"] else 0.0
-        return found
+            metrics["entity_f1"] = 2 * means["hits"] / means["called"] if means["called"] else 0.0
+        return metrics
 
     def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
         return reference_predictors.tag_of_word(data, rows)
@@ -75,13 +77,13 @@ class Tagging(StepCrossEntropy):
 
         classes, target = data.schema.target.classes, data.target[rows]
         losses = functional.cross_entropy(output.transpose(1, 2), target, ignore_index=IGNORE, reduction="none")
-        known = target != IGNORE
-        by_row = losses.sum(1) / known.sum(1).clamp(min=1)
-        said = output.argmax(2)
-        true_tags = [_names(line[mask].tolist(), classes) for line, mask in zip(target, known, strict=True)]
-        said_tags = [_names(line[mask].tolist(), classes) for line, mask in zip(said, known, strict=True)]
-        true, found = [spans(tags) for tags in true_tags], [spans(tags) for tags in said_tags]
-        precision, recall, f1 = entity_scores(true, found)
+        is_tagged = target != IGNORE
+        by_row = losses.sum(1) / is_tagged.sum(1).clamp(min=1)
+        predicted = output.argmax(2)
+        true_tags = [_names(line[mask].tolist(), classes) for line, mask in zip(target, is_tagged, strict=True)]
+        predicted_tags = [_names(line[mask].tolist(), classes) for line, mask in zip(predicted, is_tagged, strict=True)]
+        true_spans, predicted_spans = [spans(tags) for tags in true_tags], [spans(tags) for tags in predicted_tags]
+        precision, recall, f1 = entity_scores(true_spans, predicted_spans)
         worst = by_row.argsort(descending=True)[:WORST].tolist()
         return Evaluation(
             split=split,
@@ -90,13 +92,13 @@ class Tagging(StepCrossEntropy):
                 "entity_f1": f1,
                 "entity_precision": precision,
                 "entity_recall": recall,
-                "accuracy": float((said == target)[known].float().mean()),
-                "loss": float(losses.sum() / known.sum()),
+                "accuracy": float((predicted == target)[is_tagged].float().mean()),
+                "loss": float(losses.sum() / is_tagged.sum()),
             },
             classes=classes,
-            report=_report(true, found),
+            report=_report(true_spans, predicted_spans),
             worst=[
-                Worst(int(rows[i]), float(by_row[i]), " ".join(true_tags[i]), " ".join(said_tags[i]), None)
+                Worst(int(rows[i]), float(by_row[i]), " ".join(true_tags[i]), " ".join(predicted_tags[i]), None)
                 for i in worst
             ],
             panels=[
@@ -111,7 +113,7 @@ class Tagging(StepCrossEntropy):
                             "words": list(data.example(int(rows[i])).tokens[: len(tags[i])]),
                             "values": tags[i],
                         }
-                        for title, tags in (("True", true_tags), ("Predicted", said_tags))
+                        for title, tags in (("True", true_tags), ("Predicted", predicted_tags))
                     ],
                 }
                 for i in worst[:8]
@@ -119,15 +121,15 @@ class Tagging(StepCrossEntropy):
         )
 
 
-def entities(tags: torch.Tensor, known: torch.Tensor, kinds: torch.Tensor, begins: torch.Tensor) -> torch.Tensor:
+def entities(tags: torch.Tensor, mask: torch.Tensor, kinds: torch.Tensor, begins: torch.Tensor) -> torch.Tensor:
     """Return a number above 0 for each position (N, T) at which an entity begins, which encodes its type and end,
     and 0 elsewhere; two taggings agree on an entity if these numbers are equal. As
     `netloom.modalities.encoding.tags.spans`."""
     import torch
     from torch.nn import functional
 
-    tags = tags.where(known, torch.zeros_like(tags))
-    kind = kinds[tags] * known
+    tags = tags.where(mask, torch.zeros_like(tags))
+    kind = kinds[tags] * mask
     goes_on = (kind > 0) & ~begins[tags] & (kind == functional.pad(kind, (1, 0))[:, :-1])
     width = kind.shape[1]
     places = torch.arange(width, device=tags.device).expand_as(kind)
@@ -136,24 +138,28 @@ def entities(tags: torch.Tensor, known: torch.Tensor, kinds: torch.Tensor, begin
     return ((kind - 1) * width + last + 1) * ((kind > 0) & ~goes_on)
 
 
-def entity_scores(true: Sequence[Spans | list[Any]], found: Sequence[Spans | list[Any]]) -> tuple[float, float, float]:
+def entity_scores(
+    true: Sequence[Spans | list[Any]], predicted: Sequence[Spans | list[Any]]
+) -> tuple[float, float, float]:
     """Return precision, recall and F1 of entities (first, last, type) over all rows."""
-    right = sum(len(set(one) & set(other)) for one, other in zip(true, found, strict=True))
-    said, there = sum(map(len, found)), sum(map(len, true))
-    precision, recall = right / said if said else 0.0, right / there if there else 0.0
-    return precision, recall, 2 * right / (said + there) if said + there else 0.0
+    right = sum(
+        len(set(true_spans) & set(predicted_spans)) for true_spans, predicted_spans in zip(true, predicted, strict=True)
+    )
+    predicted_count, true_count = sum(map(len, predicted)), sum(map(len, true))
+    precision, recall = right / predicted_count if predicted_count else 0.0, right / true_count if true_count else 0.0
+    return precision, recall, 2 * right / (predicted_count + true_count) if predicted_count + true_count else 0.0
 
 
-def _report(true: Sequence[Any], found: Sequence[Any]) -> list[ScoreRow]:
+def _report(true: Sequence[Any], predicted: Sequence[Any]) -> list[ScoreRow]:
     """Return the scores of each type of entity."""
-    kinds = sorted({kind for row in (*true, *found) for _, _, kind in row})
+    kinds = sorted({kind for row in (*true, *predicted) for _, _, kind in row})
     lines: list[ScoreRow] = []
     for kind in kinds:
-        mine = [[span for span in row if span[2] == kind] for row in true]
-        said = [[span for span in row if span[2] == kind] for row in found]
-        precision, recall, f1 = entity_scores(mine, said)
+        true_of_kind = [[span for span in row if span[2] == kind] for row in true]
+        predicted_of_kind = [[span for span in row if span[2] == kind] for row in predicted]
+        precision, recall, f1 = entity_scores(true_of_kind, predicted_of_kind)
         lines.append(
-            {"class": kind, "precision": precision, "recall": recall, "f1": f1, "examples": sum(map(len, mine))}
+            {"class": kind, "precision": precision, "recall": recall, "f1": f1, "examples": sum(map(len, true_of_kind))}
         )
     return lines
 

@@ -28,19 +28,19 @@ def document(folder: Folder, name: str) -> Project:
     Raises:
         UnreadableModelError: the configuration is incomplete, or no layer of Netloom supports it.
     """
-    made = {"bert": _bert, "distilbert": _distilbert, "gpt2": _gpt2, "vit": _vit}
+    builders = {"bert": _bert, "distilbert": _distilbert, "gpt2": _gpt2, "vit": _vit}
     kind = str(folder.config.get("model_type", ""))
     if kind == "resnet":
         raise UnreadableModelError(
             "To use a ResNet, start from the published architecture ResNet-18 or ResNet-50 and load its weights: "
             "netloom train PROJECT --from FOLDER."
         )
-    if kind not in made:
+    if kind not in builders:
         raise UnreadableModelError(
             f"config.json names {plain(kind)[:60]!r} as the kind of network; BERT, DistilBERT, GPT-2 and ViT can be "
             "imported; the weights of ResNet can initialize an existing network."
         )
-    main, block = made[kind](_Config(folder.config), folder)
+    main, block = builders[kind](_Config(folder.config), folder)
     return Project(name=plain(name)[:200] or "Imported", networks={"main": main, BLOCK: block})
 
 
@@ -141,8 +141,8 @@ def _gpt2(config: _Config, folder: Folder) -> tuple[Network, Network]:
         ("norm", "LayerNorm", {"epsilon": epsilon}),
         ("head", "Linear", {"units": words, "bias": False}),
     ]
-    own = "lm_head.weight" in folder.shapes
-    main = _network(nodes, shares={} if own else {"head": "embedding_1"})
+    has_head = "lm_head.weight" in folder.shapes
+    main = _network(nodes, shares={} if has_head else {"head": "embedding_1"})
     hidden, bend = config.count("n_inner", 4 * dim), config.bend("activation_function")
     return main, _block(steps, dim, config.count("n_head"), hidden, bend, epsilon, causal=True)
 
@@ -183,13 +183,13 @@ def _network(
     """Return a network of nodes in a chain that ends with an Output; the chain `beside` ends in the second port of
     `joined`."""
     nodes = [*nodes, ("output_1", "Output", {})]
-    made, edges = {}, []
+    nodes_by_key, edges = {}, []
     for column, part in enumerate((nodes, beside or [])):
         for row, (key, kind, params) in enumerate(part):
             at = (260.0 * column, 110.0 * row)
-            made[key] = Node(id=key, type=kind, params=params, at=at, shares=(shares or {}).get(key))
+            nodes_by_key[key] = Node(id=key, type=kind, params=params, at=at, shares=(shares or {}).get(key))
         for (before, _, _), (key, _, _) in pairwise(part):
             edges.append(Edge(source=before, target=f"{key}.a" if key == joined else key))
     if beside:
         edges.append(Edge(source=beside[-1][0], target=f"{joined}.b"))
-    return Network(nodes=made, edges=tuple(edges))
+    return Network(nodes=nodes_by_key, edges=tuple(edges))

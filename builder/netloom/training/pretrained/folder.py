@@ -41,10 +41,10 @@ class Folder:
 
         try:
             with safe_open(self.files[name], framework="pt") as opened:
-                found: torch.Tensor = opened.get_tensor(self._own[name]).float()
+                tensor: torch.Tensor = opened.get_tensor(self._own[name]).float()
         except (SafetensorError, OSError) as error:
             raise UnreadableModelError(f"{self.files[name].name} cannot be read: {str(error)[:200]}.") from None
-        return found
+        return tensor
 
     def processor(self) -> dict[str, Any] | None:
         """Return the image preprocessing; None if the folder does not define it.
@@ -70,18 +70,18 @@ def open_folder(path: str | Path) -> Folder:
     config = _json(folder, CONFIG)
     shapes: dict[str, tuple[int, ...]] = {}
     files: dict[str, Path] = {}
-    own: dict[str, str] = {}
+    stored_names: dict[str, str] = {}
     for file in _parts(folder):
         try:
-            found = weights.shapes(file)
+            shapes_of_file = weights.shapes(file)
         except (StoreError, OSError) as error:
             raise UnreadableModelError(f"{file.name}: {error}") from None
-        for name, shape in found.items():
+        for name, shape in shapes_of_file.items():
             called = name
             for old, new in _OLD.items():
                 called = called.removesuffix(old) + new if called.endswith(old) else called
-            shapes[called], files[called], own[called] = shape, file, name
-    return Folder(folder, config, shapes, files, own)
+            shapes[called], files[called], stored_names[called] = shape, file, name
+    return Folder(folder, config, shapes, files, stored_names)
 
 
 def _parts(folder: Path) -> list[Path]:
@@ -100,11 +100,11 @@ def _parts(folder: Path) -> list[Path]:
             if not (folder / name).is_file():
                 raise UnreadableModelError(f"{name[:100]} is missing, but {INDEX} lists it; download the folder again.")
         return [folder / name for name in parts]
-    others = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth"), *folder.glob("*.h5")]
-    if others:
+    unsafe_files = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth"), *folder.glob("*.h5")]
+    if unsafe_files:
         raise UnreadableModelError(
-            f"The weights are in {plain(others[0].name)[:100]}, which can contain code, so it is not opened. Save "
-            "them as safetensors: model.save_pretrained(folder, safe_serialization=True)."
+            f"The weights are in {plain(unsafe_files[0].name)[:100]}, which can contain code, so it is not opened. "
+            "Save them as safetensors: model.save_pretrained(folder, safe_serialization=True)."
         )
     raise UnreadableModelError(
         f"There are no weights in {plain(str(folder))[:200]}: neither {ONE} nor {INDEX} is there."
@@ -115,11 +115,11 @@ def _json(folder: Path, name: str) -> dict[str, Any]:
     try:
         if (folder / name).stat().st_size > _MAX_JSON:
             raise UnreadableModelError(f"{name} has more than {_MAX_JSON // 2**20} MiB, the limit for such a file.")
-        found = json.loads((folder / name).read_text(encoding="utf-8"))
+        content = json.loads((folder / name).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UnreadableModelError(f"There is no {name} in {plain(str(folder))[:200]}.") from None
     except (OSError, ValueError, RecursionError) as error:
         raise UnreadableModelError(f"{name} cannot be read ({type(error).__name__}).") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise UnreadableModelError(f"{name} does not contain a JSON object.")
-    return found
+    return content

@@ -25,8 +25,8 @@ def residual_names(project: Project, model: nn.Module, folder: Folder, prefix: s
 
     In a block, the convolution on the shortcut is the one whose normalization is added to the output of the others.
     """
-    theirs = _files(folder, prefix)
-    for name, (convolution, norm) in zip(theirs, _drawn(project, model), strict=False):
+    layers = _files(folder, prefix)
+    for name, (convolution, norm) in zip(layers, _drawn(project, model), strict=False):
         yield f"{convolution}.weight", Source(f"{name}.convolution.weight")
         for part in _NORM:
             yield f"{norm}.{part}", Source(f"{name}.normalization.{part}")
@@ -34,14 +34,14 @@ def residual_names(project: Project, model: nn.Module, folder: Folder, prefix: s
 
 def _files(folder: Folder, prefix: str) -> list[str]:
     """Return the layers of the file in the order of execution, the shortcut of a block last."""
-    found = []
+    layers = []
     for name in folder.shapes:
         match = _LAYER.fullmatch(name.removeprefix(prefix))
         if match:
             stage, layer, place = match.groups()
-            own = name.removeprefix(prefix).removesuffix(".convolution.weight")
-            found.append((int(stage), int(layer), int(place) if place else 1_000, own))
-    return [STEM, *(own for *_, own in sorted(found))]
+            short_name = name.removeprefix(prefix).removesuffix(".convolution.weight")
+            layers.append((int(stage), int(layer), int(place) if place else 1_000, short_name))
+    return [STEM, *(own for *_, own in sorted(layers))]
 
 
 def _drawn(project: Project, model: nn.Module) -> Iterator[tuple[str, str]]:
@@ -50,8 +50,8 @@ def _drawn(project: Project, model: nn.Module) -> Iterator[tuple[str, str]]:
     for place in places(project, model):
         if place.type == "Conv2d":
             blocks[place.path.rpartition(".")[0]].append(place)
-    for around, found in blocks.items():
-        for place in sorted(found, key=lambda one: _on_shortcut(project, one)):
+    for around, convolutions in blocks.items():
+        for place in sorted(convolutions, key=lambda convolution: _on_shortcut(project, convolution)):
             norm = _behind(project, place)
             if norm:
                 yield place.path, f"{around}.{norm}" if around else norm
@@ -64,8 +64,8 @@ def _on_shortcut(project: Project, place: Place) -> bool:
     reads = [edge.source for edge in network.edges if edge.target.partition(".")[0] == key]
     norm = _behind(project, place)
     then = [edge.target.partition(".")[0] for edge in network.edges if edge.source.partition(".")[0] == norm]
-    return any(network.nodes[one.partition(".")[0]].type == "Input" for one in reads) and any(
-        network.nodes[one].type == "Add" for one in then
+    return any(network.nodes[source.partition(".")[0]].type == "Input" for source in reads) and any(
+        network.nodes[source].type == "Add" for source in then
     )
 
 

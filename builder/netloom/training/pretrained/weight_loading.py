@@ -48,10 +48,10 @@ def read_folder(path: str | Path, name: str = "", prepare: Preparation | None = 
     """
     folder = open_folder(path)
     project = document(folder, name or folder.path.resolve().name)
-    taken = take(project, folder)
-    remarks = list(taken.remarks)
-    if not taken.fit.complete:
-        remarks.insert(0, taken.fit.sentence())
+    loaded = take(project, folder)
+    remarks = list(loaded.remarks)
+    if not loaded.fit.complete:
+        remarks.insert(0, loaded.fit.sentence())
     rates = {
         key: value for key, value in folder.config.items() if _DROPS.search(key) and type(value) is float and value
     }
@@ -60,9 +60,9 @@ def read_folder(path: str | Path, name: str = "", prepare: Preparation | None = 
         remarks.append(
             f"Dropout in training ({listed}) is not imported; set it in the layers before you train further."
         )
-    said = folder.processor()
+    processor = folder.processor()
     return with_preparation(
-        ImportedModel(project, taken.weights, tuple(remarks), None if said is None else parse_image_processor(said)),
+        ImportedModel(project, loaded.weights, tuple(remarks), None if processor is None else parse_image_processor(processor)),
         prepare,
     )
 
@@ -77,30 +77,33 @@ def take(project: Project, folder: Folder) -> Taken:
     """
     import torch
 
-    known = family(folder)
+    architecture = family(folder)
     text = source(project)
     with torch.device("meta"):
         model = module(text)
-    wanted = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    prefix = next((one for one in known.prefixes if any(name.startswith(one) for name in folder.shapes)), "")
-    found: dict[str, torch.Tensor] = {}
+    model_shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    prefix = next(
+        (candidate for candidate in architecture.prefixes if any(name.startswith(candidate) for name in folder.shapes)),
+        "",
+    )
+    tensors: dict[str, torch.Tensor] = {}
     used: set[str] = set()
     remarks: list[str] = []
-    for target, asked in _asked(project, model, known, folder, prefix):
-        name = _name(asked, folder, prefix)
-        if name is None or target not in wanted:
+    for target, source_tensor in _asked(project, model, architecture, folder, prefix):
+        name = _name(source_tensor, folder, prefix)
+        if name is None or target not in model_shapes:
             continue
         used.add(name)
-        tensor = _read(folder, name, asked, wanted[target])
-        if asked.rows and tensor.shape != folder.shapes[name]:
+        tensor = _read(folder, name, source_tensor, model_shapes[target])
+        if source_tensor.rows and tensor.shape != folder.shapes[name]:
             remarks.append(f"Only the first {len(tensor):,} of {folder.shapes[name][0]:,} positions were loaded.")
-        found[target] = tensor.contiguous()
-    told = fit(project, model, {name: tuple(value.shape) for name, value in found.items()})
+        tensors[target] = tensor.contiguous()
+    match = fit(project, model, {name: tuple(value.shape) for name, value in tensors.items()})
     spare = sorted(name for name in folder.shapes if name not in used and not name.endswith(COUNTED))
     if spare:
         more = f" and {len(spare) - _LISTED} more" if len(spare) > _LISTED else ""
         remarks.append(f"Unused tensors: {plain(', '.join(spare[:_LISTED]))}{more}.")
-    return Taken({name: found[name] for name in told.names}, told, tuple(dict.fromkeys(remarks)))
+    return Taken({name: tensors[name] for name in match.names}, match, tuple(dict.fromkeys(remarks)))
 
 
 def family(folder: Folder) -> Family:
@@ -111,14 +114,16 @@ def family(folder: Folder) -> Family:
     """
     kind = str(folder.config.get("model_type", ""))
     if kind not in FAMILIES:
-        known = ", ".join(one.title for one in FAMILIES.values())
-        said = f"of the kind {plain(kind)[:60]!r}" if kind else "of an unknown kind (config.json has no model_type)"
-        raise UnreadableModelError(f"This network is {said}; supported are {known}.")
+        supported = ", ".join(architecture.title for architecture in FAMILIES.values())
+        description = (
+            f"of the kind {plain(kind)[:60]!r}" if kind else "of an unknown kind (config.json has no model_type)"
+        )
+        raise UnreadableModelError(f"This network is {description}; supported are {supported}.")
     return FAMILIES[kind]
 
 
 def _asked(
-    project: Project, model: nn.Module, known: Family, folder: Folder, prefix: str
+    project: Project, model: nn.Module, architecture: Family, folder: Folder, prefix: str
 ) -> Iterator[tuple[str, Source]]:
     """Yield the tensors of the network with their source in the folder."""
     by_type: dict[str, list[Place]] = defaultdict(list)
@@ -127,46 +132,53 @@ def _asked(
         by_type[place.type].append(place)
         if place.type in BLOCKS:
             blocks.append(place)
-    for layer in known.layers:
-        there = by_type[layer.type]
+    for layer in architecture.layers:
+        candidates = by_type[layer.type]
         # Of two tables side by side neither is the first to act; their sizes tell them apart.
-        fitting = [place for place in there if _fits(model, place, layer, folder, prefix)] or there
+        fitting = [place for place in candidates if _fits(model, place, layer, folder, prefix)] or candidates
         if -len(fitting) <= layer.place < len(fitting) or len(fitting) == 1:
             path = fitting[layer.place if len(fitting) > 1 else 0].path
             yield from ((f"{path}.{name}", asked) for name, asked in layer.tensors.items())
     for number, place in enumerate(blocks):
-        for part, own in BLOCKS[place.type].items():
-            for name, asked in known.block.get(part, {}).items():
-                called = Source(asked.name.format(number), asked.transposed, asked.part, asked.parts)
-                yield f"{place.path}.{own}.{name}", called
-    if known.residual:
+        for part, path_in_block in BLOCKS[place.type].items():
+            for name, tensor_source in architecture.block.get(part, {}).items():
+                called = Source(
+                    tensor_source.name.format(number), tensor_source.transposed, tensor_source.part, tensor_source.parts
+                )
+                yield f"{place.path}.{path_in_block}.{name}", called
+    if architecture.residual:
         yield from residual_names(project, model, folder, prefix)
 
 
 def _fits(model: nn.Module, place: Place, layer: Layer, folder: Folder, prefix: str) -> bool:
     """Return whether all tensors of a file for a layer have the shapes of the network's."""
-    own = {name: tuple(value.shape) for name, value in model.get_submodule(place.path).state_dict().items()}
-    for name, asked in layer.tensors.items():
-        found = _name(asked, folder, prefix)
-        if found is not None and not asked.rows and own.get(name) != folder.shapes[found]:
+    model_shapes = {name: tuple(value.shape) for name, value in model.get_submodule(place.path).state_dict().items()}
+    for name, tensor_source in layer.tensors.items():
+        stored_name = _name(tensor_source, folder, prefix)
+        if stored_name is not None and not tensor_source.rows and model_shapes.get(name) != folder.shapes[stored_name]:
             return False
     return True
 
 
-def _name(asked: Source, folder: Folder, prefix: str) -> str | None:
+def _name(tensor_source: Source, folder: Folder, prefix: str) -> str | None:
     """Return the name of a tensor in the folder, or None. The prefix does not apply to heads."""
-    names = [called for one in (asked.name, asked.otherwise) if one for called in (prefix + one, one)]
+    names = [
+        called
+        for candidate in (tensor_source.name, tensor_source.otherwise)
+        if candidate
+        for called in (prefix + candidate, candidate)
+    ]
     return next((name for name in names if name in folder.shapes), None)
 
 
-def _read(folder: Folder, name: str, asked: Source, wanted: tuple[int, ...]) -> torch.Tensor:
+def _read(folder: Folder, name: str, tensor_source: Source, shape: tuple[int, ...]) -> torch.Tensor:
     tensor = folder.tensor(name)
-    if asked.transposed:
+    if tensor_source.transposed:
         tensor = tensor.T
-    if asked.parts > 1 and len(tensor) % asked.parts == 0:
-        tensor = tensor.chunk(asked.parts)[asked.part]
-    if tensor.ndim == len(wanted) + 1 and len(tensor) == 1:
+    if tensor_source.parts > 1 and len(tensor) % tensor_source.parts == 0:
+        tensor = tensor.chunk(tensor_source.parts)[tensor_source.part]
+    if tensor.ndim == len(shape) + 1 and len(tensor) == 1:
         tensor = tensor[0]
-    if asked.rows and tensor.ndim == len(wanted) and len(tensor) > wanted[0]:
-        tensor = tensor[: wanted[0]]
+    if tensor_source.rows and tensor.ndim == len(shape) and len(tensor) > shape[0]:
+        tensor = tensor[: shape[0]]
     return tensor

@@ -22,8 +22,8 @@ _TARGET, _MEMORY = "target.", "memory."
 class DQNTrainer(ReinforcementTrainer):
     """Trains with one environment, a replay buffer, and a target network that is updated periodically."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.memory = ReplayBuffer(self.agent.buffer_size, self.senses.width)
         self.target = deepcopy(self.model).requires_grad_(False)
 
@@ -35,13 +35,13 @@ class DQNTrainer(ReinforcementTrainer):
 
     def _act(self) -> None:
         player, agent, epsilon = self.players[0], self.agent, self.epsilon()
-        seen = player.seen
+        observation = player.seen
         if self.random.random() < epsilon:
             action = int(self.random.integers(len(self.environment.actions)))
         else:
-            action = int(self.action_scores(seen[None])[0].argmax())
+            action = int(self.action_scores(observation[None])[0].argmax())
         reward, following, ended, over = self._take_step(player, action)
-        self.memory.add(seen, action, reward, following, ended, over)
+        self.memory.add(observation, action, reward, following, ended, over)
         self.sums.add(epsilon=epsilon)
         if self.step >= agent.warm_up and self.step % agent.learn_every == 0:
             self.model.train()
@@ -63,9 +63,9 @@ class DQNTrainer(ReinforcementTrainer):
         with torch.no_grad():
             following = self._call_with(self.target, steps["following"])
             chooser = self._scores(steps["following"]) if self.agent.double else following
-            wanted = bellman(steps["reward"], steps["ended"], following, chooser.argmax(1), self.agent.discount)
-        told = self._scores(steps["seen"]).gather(1, steps["action"].unsqueeze(1)).squeeze(1)
-        return functional.smooth_l1_loss(told, wanted), {}
+            targets = bellman(steps["reward"], steps["ended"], following, chooser.argmax(1), self.agent.discount)
+        values = self._scores(steps["seen"]).gather(1, steps["action"].unsqueeze(1)).squeeze(1)
+        return functional.smooth_l1_loss(values, targets), {}
 
     def _own_state(self) -> dict[str, torch.Tensor]:
         target = {_TARGET + name: value for name, value in self.target.state_dict().items()}

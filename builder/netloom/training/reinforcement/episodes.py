@@ -39,17 +39,17 @@ def play(scores: Scores, environment: Environment, senses: Senses, seeds: Iterab
     """Play an episode for each seed in parallel; takes the action with the highest score."""
     episodes = [Episode(seed) for seed in seeds]
     worlds = [World(environment) for _ in episodes]
-    seen = [world.reset(episode.seed) for world, episode in zip(worlds, episodes, strict=True)]
+    observations = [world.reset(episode.seed) for world, episode in zip(worlds, episodes, strict=True)]
     going = list(range(len(episodes)))
     while going:
-        found = scores(senses(np.stack([seen[place] for place in going])))
+        scores_of_worlds = scores(senses(np.stack([observations[place] for place in going])))
         still = []
-        for place, row in zip(going, found, strict=True):
+        for place, row in zip(going, scores_of_worlds, strict=True):
             episode, action = episodes[place], int(row.argmax())
-            episode.seen.append(seen[place])
+            episode.seen.append(observations[place])
             episode.actions.append(action)
             episode.scores.append(row)
-            seen[place], reward, episode.ended, late = worlds[place].step(action)
+            observations[place], reward, episode.ended, late = worlds[place].step(action)
             episode.total += reward
             if not episode.ended and not late:
                 still.append(place)
@@ -61,7 +61,7 @@ def by_chance(environment: Environment, senses: Senses, seeds: Iterable[int]) ->
     """Play episodes with random actions, as a baseline."""
     random = np.random.default_rng(0)
     count = len(environment.actions)
-    return play(lambda seen: random.random((len(seen), count)), environment, senses, seeds)
+    return play(lambda observations: random.random((len(observations), count)), environment, senses, seeds)
 
 
 def seeds_of(split: str, count: int) -> list[int]:

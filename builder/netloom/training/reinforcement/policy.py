@@ -20,12 +20,12 @@ class PolicyTrainer(ReinforcementTrainer):
 
     def _gather(self) -> bool:
         """Collect a step in each environment. Returns whether the episode of the last one is over."""
-        seen = np.stack([player.seen for player in self.players])
-        actions = draw(self.action_scores(seen), self.random.random(len(seen)))
+        observations = np.stack([player.seen for player in self.players])
+        actions = draw(self.action_scores(observations), self.random.random(len(observations)))
         over = False
-        for player, before, action in zip(self.players, seen, actions.tolist(), strict=True):
+        for player, observation, action in zip(self.players, observations, actions.tolist(), strict=True):
             reward, following, ended, over = self._take_step(player, action)
-            self.memory.add(before, action, reward, following, ended, over)
+            self.memory.add(observation, action, reward, following, ended, over)
         return over
 
     def _own_state(self) -> dict[str, torch.Tensor]:
@@ -39,8 +39,8 @@ def draw(scores: np.ndarray, chance: np.ndarray) -> np.ndarray:
     """Sample an action for each row of logits (N, actions); `chance` (N,) is uniform from 0 to 1."""
     shares = np.exp(scores.astype(np.float64) - scores.max(1, keepdims=True))
     bounds = shares.cumsum(1)
-    found: np.ndarray = (chance[:, None] * bounds[:, -1:] >= bounds).sum(1)
-    return found.clip(max=scores.shape[1] - 1)
+    actions: np.ndarray = (chance[:, None] * bounds[:, -1:] >= bounds).sum(1)
+    return actions.clip(max=scores.shape[1] - 1)
 
 
 def chances(scores: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -21,8 +21,8 @@ Steps = dict[str, "torch.Tensor"]
 class PPOTrainer(PolicyTrainer):
     """Several environments side by side."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         count = len(self.players)
         self.memory = ReplayBuffer(-(-self.agent.rollout // count) * count, self.senses.width)
 
@@ -83,7 +83,7 @@ class PPOTrainer(PolicyTrainer):
         entropy = entropies.mean()
         return -gained + agent.value_weight * off - agent.entropy * entropy, {"entropy": entropy}
 
-    def _both(self, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _both(self, observations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the logits (N, actions) and the values (N,)."""
-        scores, values = self._call_with(self.model, seen)
+        scores, values = self._call_with(self.model, observations)
         return scores, values.squeeze(1)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class ReinforceTrainer(PolicyTrainer):
     """Trains with one environment: an optimizer step on all collected steps, at the end of an episode."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.memory = ReplayBuffer(self.agent.rollout + self.players[0].world.limit, self.senses.width)
 
     def _act(self) -> None:
@@ -30,7 +30,7 @@ class ReinforceTrainer(PolicyTrainer):
 
     def loss(self, steps: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """−Σ log π(a|s) Â / T − β H, and H, over T steps; Â is the discounted return, standardized over all steps."""
-        got = returns(steps["reward"].cpu(), steps["over"].cpu(), self.agent.discount).to(self.device)
+        discounted_returns = returns(steps["reward"].cpu(), steps["over"].cpu(), self.agent.discount).to(self.device)
         logs, entropies = chances(self._scores(steps["seen"]), steps["action"])
         entropy = entropies.mean()
-        return -(logs * standard(got)).mean() - self.agent.entropy * entropy, {"entropy": entropy}
+        return -(logs * standard(discounted_returns)).mean() - self.agent.entropy * entropy, {"entropy": entropy}

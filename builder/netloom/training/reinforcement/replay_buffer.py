@@ -37,13 +37,15 @@ class ReplayBuffer:
     def __len__(self) -> int:
         return min(self.written, self.capacity)
 
-    def add(self, seen: np.ndarray, action: int, reward: float, following: np.ndarray, ended: bool, over: bool) -> None:
+    def add(
+        self, observation: np.ndarray, action: int, reward: float, next_observation: np.ndarray, ended: bool, over: bool
+    ) -> None:
         place = self.written % self.capacity
         columns = self.columns
-        columns["seen"][place] = seen
+        columns["seen"][place] = observation
         columns["action"][place] = action
         columns["reward"][place] = reward
-        columns["following"][place] = following
+        columns["following"][place] = next_observation
         columns["ended"][place] = ended
         columns["over"][place] = over
         self.written += 1

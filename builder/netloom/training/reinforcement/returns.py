@@ -12,11 +12,11 @@ def returns(rewards: torch.Tensor, over: torch.Tensor, discount: float) -> torch
     """Return the discounted return Σ γᵏ r of each step, (T,); `over` marks the last step of each episode."""
     import torch
 
-    found, ahead = torch.empty_like(rewards), torch.zeros((), dtype=rewards.dtype)
+    discounted, ahead = torch.empty_like(rewards), torch.zeros((), dtype=rewards.dtype)
     for place in range(len(rewards) - 1, -1, -1):
         ahead = rewards[place] + discount * ahead * (~over[place])
-        found[place] = ahead
-    return found
+        discounted[place] = ahead
+    return discounted
 
 
 def advantages(
@@ -37,11 +37,11 @@ def advantages(
     import torch
 
     surprise = rewards + discount * following * (~ended) - values
-    found, ahead = torch.empty_like(rewards), torch.zeros_like(rewards[0])
+    estimates, ahead = torch.empty_like(rewards), torch.zeros_like(rewards[0])
     for place in range(len(rewards) - 1, -1, -1):
         ahead = surprise[place] + discount * trace * ahead * (~over[place])
-        found[place] = ahead
-    return found
+        estimates[place] = ahead
+    return estimates
 
 
 def bellman(

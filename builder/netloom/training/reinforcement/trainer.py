@@ -51,15 +51,15 @@ class Sums:
 
     def add(self, **values: float) -> None:
         for name, value in values.items():
-            known = self.values.setdefault(name, [0.0, 0.0])
-            known[0] += value
-            known[1] += 1
+            sum_and_count = self.values.setdefault(name, [0.0, 0.0])
+            sum_and_count[0] += value
+            sum_and_count[1] += 1
 
     def take(self) -> dict[str, float]:
         """Return the means and reset them."""
-        found = {name: total / count for name, (total, count) in self.values.items()}
+        means = {name: total / count for name, (total, count) in self.values.items()}
         self.values = {}
-        return found
+        return means
 
 
 class ReinforcementTrainer(Trainer):
@@ -152,14 +152,14 @@ class ReinforcementTrainer(Trainer):
         """Return the complete state, also in the middle of an episode."""
         import torch
 
-        seen = {"seen_now": torch.from_numpy(np.stack([player.seen for player in self.players]))}
-        return Checkpoint(dict(self.model.state_dict()), self.state_dict(), seen | self._own_state())
+        observations = {"seen_now": torch.from_numpy(np.stack([player.seen for player in self.players]))}
+        return Checkpoint(dict(self.model.state_dict()), self.state_dict(), observations | self._own_state())
 
     def resume(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
         super().resume(checkpoint, best)
         memory = dict(checkpoint.memory)
-        for player, seen in zip(self.players, memory.pop("seen_now").numpy(), strict=True):
-            player.seen = seen.copy()
+        for player, observation in zip(self.players, memory.pop("seen_now").numpy(), strict=True):
+            player.seen = observation.copy()
         self._restore_own(memory)
 
     def state_dict(self) -> dict[str, Any]:
@@ -189,8 +189,8 @@ class ReinforcementTrainer(Trainer):
         return [Player(world, self._sense(world.reset(seed))) for world, seed in zip(worlds, seeds, strict=True)]
 
     def _sense(self, observation: np.ndarray) -> np.ndarray:
-        found: np.ndarray = self.senses(observation[None])[0]
-        return found
+        features: np.ndarray = self.senses(observation[None])[0]
+        return features
 
     def _take_step(self, player: Player, action: int) -> tuple[float, np.ndarray, bool, bool]:
         """Return the reward, the next observation, whether the state is terminal, and whether the episode is over.
@@ -207,36 +207,36 @@ class ReinforcementTrainer(Trainer):
             player.total, player.length = 0.0, 0
         return reward, following, ended, ended or late
 
-    def action_scores(self, seen: np.ndarray) -> np.ndarray:
+    def action_scores(self, observations: np.ndarray) -> np.ndarray:
         """Return the scores (N, actions) for observations (N, F)."""
         import torch
 
         with torch.no_grad():
-            found: np.ndarray = self._scores(torch.from_numpy(seen).to(self.device)).cpu().numpy()
-        return found
+            scores: np.ndarray = self._scores(torch.from_numpy(observations).to(self.device)).cpu().numpy()
+        return scores
 
-    def _scores(self, seen: torch.Tensor) -> torch.Tensor:
+    def _scores(self, observations: torch.Tensor) -> torch.Tensor:
         """Return the first output of the network, (N, actions)."""
-        output = self._call_with(self.model, seen)
+        output = self._call_with(self.model, observations)
         first: torch.Tensor = output[0] if isinstance(output, tuple) else output
         return first
 
-    def _call_with(self, model: nn.Module, seen: torch.Tensor) -> Any:
+    def _call_with(self, model: nn.Module, observations: torch.Tensor) -> Any:
         """Return the output of a network whose Inputs all read the observations (N, F)."""
-        return self.precision.forward(model, [seen] * len(self.fields))
+        return self.precision.forward(model, [observations] * len(self.fields))
 
     def _learn_from(self, steps: dict[str, torch.Tensor]) -> None:
         """Take an optimizer step on these steps of the agent: forward, loss, backward, clip, step."""
         self.set_learning_rate(self.current_learning_rate)
         self.callbacks.on_step_start(self, [], None)
-        loss, others = self.loss(steps)
+        loss, terms = self.loss(steps)
         self.zero_grad()
         self.precision.backward(self.auxiliary_losses.add_to(loss))
         self.clip_gradients()
         self.precision.step(self.optimizer)
         if self.ema is not None:
             self.ema.update()
-        self.sums.add(**{self.objective.lowered: loss.item()}, **{name: value.item() for name, value in others.items()})
+        self.sums.add(**{self.objective.lowered: loss.item()}, **{name: value.item() for name, value in terms.items()})
         self.callbacks.on_step_end(self, loss.detach())
 
     def _log_means(self) -> None:

@@ -140,22 +140,22 @@ def _outputs(network: nn.Module, rows: torch.Tensor) -> torch.Tensor:
 
 def _part(model: nn.Module, name: str) -> nn.Module:
     """Return the only submodule of a compiled model that comes from the network of this name."""
-    found = [part for part in model.children() if type(part).__name__.lower() == name]
-    if len(found) != 1:
+    submodules = [part for part in model.children() if type(part).__name__.lower() == name]
+    if len(submodules) != 1:
         raise ValueError(
-            f"A GAN needs one network named generator and one named discriminator; this project has {len(found)} "
+            f"A GAN needs one network named generator and one named discriminator; this project has {len(submodules)} "
             f"named {name}."
         )
-    return found[0]
+    return submodules[0]
 
 
 def _optimizer(training: Training, part: nn.Module, name: str) -> torch.optim.Optimizer | ChainedOptimizer:
     if not any(weight.requires_grad for weight in part.parameters()):
         raise ValueError(f"The {type(part).__name__.lower()} has no trainable weights; unfreeze some of its layers.")
-    made = make_optimizer(training, part, name)
+    optimizer = make_optimizer(training, part, name)
     chosen = training.optimizer_settings
-    for group in made.param_groups:
+    for group in optimizer.param_groups:
         if "betas" in group:
             # With 0.9, the mean of past gradients lags behind the other network.
             group["betas"] = (chosen.get("beta1", BETAS[0]), chosen.get("beta2", BETAS[1]))
-    return made
+    return optimizer

@@ -89,9 +89,9 @@ class DistributedTrainer(SupervisedTrainer):
                 dist.broadcast(buffer, src=0)
         size = max(LEAST_EVALUATED, min(EVALUATION_BATCH, -(-len(targets) // self.world)))
         mine = range(self.rank * size, len(targets), self.world * size)
-        found: list[Any] = [None] * self.world
-        dist.all_gather_object(found, metric_sums(self.model, self.objective, inputs, targets, mine, size))
-        return self.objective.finish(mean_metrics(found))
+        sums: list[Any] = [None] * self.world
+        dist.all_gather_object(sums, metric_sums(self.model, self.objective, inputs, targets, mine, size))
+        return self.objective.finish(mean_metrics(sums))
 
     def mean_auxiliary_loss(self) -> dict[str, float]:
         return {}  # each rank knows of its own rows alone
@@ -108,9 +108,9 @@ class DistributedTrainer(SupervisedTrainer):
     def _share_state(self) -> None:
         """Synchronize with the state of rank 0, and sum gradients from here on."""
         checkpoint = self.checkpoint() if self.rank == 0 else None
-        found, has_best = self.from_first((_on_cpu(checkpoint), bool(self.best.weights)))
-        if self.rank and found is not None:
-            self.resume(found, found.weights if has_best else None)
+        shared, has_best = self.from_first((_on_cpu(checkpoint), bool(self.best.weights)))
+        if self.rank and shared is not None:
+            self.resume(shared, shared.weights if has_best else None)
         if any(weight.requires_grad for weight in self.model.parameters()):
             from torch.nn.parallel import DistributedDataParallel
 
@@ -172,7 +172,7 @@ class DistributedTrainer(SupervisedTrainer):
         self.model.eval()
         with torch.no_grad():
             answer = joined(self.model(*inputs))
-            whole = batch_loss(self.objective, answer, targets)
+            batch_mean = batch_loss(self.objective, answer, targets)
             parts = sum(
                 batch_loss(self.objective, answer[start:end], targets[start:end])
                 * batch_mass(self.objective, targets[start:end])
@@ -180,7 +180,7 @@ class DistributedTrainer(SupervisedTrainer):
                 if end > start
             ) / batch_mass(self.objective, targets)
         self.model.train()
-        off = float((whole - parts).abs() / whole.abs().clamp(min=1e-6))
+        off = float((batch_mean - parts).abs() / batch_mean.abs().clamp(min=1e-6))
         if off > TOLERANCE:
             raise TrainingError(
                 f"{self.objective.task.title} computes its loss over all rows of a batch, so the batch cannot be "
