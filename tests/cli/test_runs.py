@@ -104,8 +104,8 @@ def test_last_after_a_sweep_is_its_best_trial_and_says_so(console: Console, stor
     project = moons()
     project_id = store.create_project(project)
     sweep = store.create_sweep(project_id, project, sweeps.plan(project, {"training.seed": {"choices": [1, 2, 3]}}))
-    put_sweep(store, sweep.id, "stopped")  # or a process of its own would train it
     ids = [store.create_run(project_id, project, trial=NewTrial(sweep.id, number, {})).id for number in range(3)]
+    put_sweep(store, sweep.id, "stopped")  # or a process of its own would train it
     said = console("runs", "describe", "last", "--notes", "early")
     assert f"last is run {ids[2][:8]}: the newest trial, as none has a result of the sweep 'Moons'." in said.err
     for number, (run_id, loss) in enumerate(zip(ids, (0.5, 0.125, 0.25), strict=True)):

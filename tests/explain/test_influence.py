@@ -15,7 +15,7 @@ from netloom.document import Training
 from netloom.explain import ExplainError
 from netloom.explain.influence.influence import Influence, influence, suspects
 from netloom.runs import TrainedRun, fit_here
-from netloom.runs.snapshots import keep
+from netloom.runs.snapshots import save_snapshot
 from netloom.store import RunArtifacts
 from netloom.training.trainer import Callback
 from netloom.training.trainers.registry import build_trainer
@@ -37,7 +37,7 @@ def walked(run: TrainedRun, folder: Path) -> list[tuple[float, dict[str, torch.T
     for epoch in (1, 2, 3):
         torch.manual_seed(epoch)
         weights = {name: value + 0.3 * torch.randn_like(value) for name, value in run.model.state_dict().items()}
-        keep(RunArtifacts.in_directory(folder), epoch, epoch * steps, weights)
+        save_snapshot(RunArtifacts.in_directory(folder), epoch, epoch * steps, weights)
         rate = training.learning_rate * float(np.mean(factors[(epoch - 1) * steps : epoch * steps]))
         found.append((rate, weights))
     return found
@@ -88,7 +88,7 @@ class Keeping(Callback):
         self.folder = folder
 
     def on_epoch_end(self, loop: Any) -> None:
-        keep(RunArtifacts.in_directory(self.folder), loop.epoch, loop.step, dict(loop.model.state_dict()))
+        save_snapshot(RunArtifacts.in_directory(self.folder), loop.epoch, loop.step, dict(loop.model.state_dict()))
 
 
 def test_labels_that_were_flipped_stand_first(tmp_path: Path) -> None:

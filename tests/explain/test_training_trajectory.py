@@ -15,9 +15,9 @@ from netloom.explain import ExplainError, explain
 from netloom.explain.core.cache import FOLDER
 from netloom.explain.dataset.training_trajectory import scrub
 from netloom.runs import TrainedRun
-from netloom.runs.snapshots import keep, series
+from netloom.runs.snapshots import epoch_snapshots, save_snapshot
 from netloom.runs.trained_run import with_weights
-from netloom.runs.weight_history import find, moments
+from netloom.runs.weight_history import saved_weights, weights_path
 from netloom.store import RunArtifacts
 from netloom.training.checkpoints import Checkpoint, save, save_best
 from netloom.training.weight_files import CheckpointError
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
     run = trained("table")
     (tmp_path / "project.json").write_text(dumps(run.project))
     for epoch in range(1, EPOCHS + 1):
-        keep(RunArtifacts.in_directory(tmp_path), epoch, epoch * STEPS, weights(run, epoch / EPOCHS))
+        save_snapshot(RunArtifacts.in_directory(tmp_path), epoch, epoch * STEPS, weights(run, epoch / EPOCHS))
     save_best(RunArtifacts.in_directory(tmp_path), weights(run, 3 / EPOCHS), {"epoch": 3, "step": 3 * STEPS})
     save(RunArtifacts.in_directory(tmp_path), EPOCHS * STEPS, Checkpoint(weights(run, 1.0), {"epoch": EPOCHS}))
     return tmp_path
@@ -43,19 +43,19 @@ def weights(run: TrainedRun, share: float) -> dict[str, torch.Tensor]:
 
 
 def test_all_weights_are_listed_once_in_their_order(folder: Path) -> None:
-    found = moments(RunArtifacts.in_directory(folder))
+    found = saved_weights(RunArtifacts.in_directory(folder))
     assert [(moment.name, moment.epoch, moment.step) for moment in found] == [
         ("1", 1, 25), ("2", 2, 50), ("3", 3, 75), ("4", 4, 100)
     ]  # fmt: skip
     assert [moment.label for moment in found] == ["Epoch 1", "Epoch 2", "Epoch 3 · best", "Epoch 4 · last"]
     for moment in found:
-        assert find(RunArtifacts.in_directory(folder), moment.name) == moment.path
-    assert find(RunArtifacts.in_directory(folder), "best").name == "best.safetensors"
+        assert weights_path(RunArtifacts.in_directory(folder), moment.name) == moment.path
+    assert weights_path(RunArtifacts.in_directory(folder), "best").name == "best.safetensors"
 
 
 def test_a_checkpoint_within_an_epoch_has_its_own_place(folder: Path) -> None:
     save(RunArtifacts.in_directory(folder), 110, Checkpoint(weights(trained("table"), 1.1), {}))
-    found = moments(RunArtifacts.in_directory(folder))
+    found = saved_weights(RunArtifacts.in_directory(folder))
     assert [moment.name for moment in found] == ["1", "2", "3", "4", "last"]
     assert found[-1].label == "Last · epoch 4"
     assert found[-1].step == 110
@@ -63,12 +63,12 @@ def test_a_checkpoint_within_an_epoch_has_its_own_place(folder: Path) -> None:
 
 def test_what_a_run_began_with_is_the_first_of_its_weights(folder: Path) -> None:
     run = trained("table")
-    keep(RunArtifacts.in_directory(folder), 0, 0, weights(run, 0.0))
-    keep(RunArtifacts.in_directory(folder), EPOCHS + 1, (EPOCHS + 1) * STEPS, weights(run, 1.2))
-    found = moments(RunArtifacts.in_directory(folder))
+    save_snapshot(RunArtifacts.in_directory(folder), 0, 0, weights(run, 0.0))
+    save_snapshot(RunArtifacts.in_directory(folder), EPOCHS + 1, (EPOCHS + 1) * STEPS, weights(run, 1.2))
+    found = saved_weights(RunArtifacts.in_directory(folder))
     assert (found[0].name, found[0].label, found[0].epoch, found[0].step) == ("0", "Before training", 0, 0)
-    assert find(RunArtifacts.in_directory(folder), "0") == found[0].path
-    assert [kept.epoch for kept in series(RunArtifacts.in_directory(folder))] == [1, 2, 3, 4, 5], (
+    assert weights_path(RunArtifacts.in_directory(folder), "0") == found[0].path
+    assert [kept.epoch for kept in epoch_snapshots(RunArtifacts.in_directory(folder))] == [1, 2, 3, 4, 5], (
         "to branch off from are those of epochs"
     )
     frames = scrub(run, folder, "saliency", 3).frames
@@ -80,7 +80,7 @@ def test_running_means_are_weights_of_their_own(folder: Path) -> None:
     document = json.loads((folder / "project.json").read_text())
     document["training"]["average"] = 0.99
     (folder / "project.json").write_text(json.dumps(document))
-    assert [moment.name for moment in moments(RunArtifacts.in_directory(folder))] == [
+    assert [moment.name for moment in saved_weights(RunArtifacts.in_directory(folder))] == [
         "1",
         "2",
         "3",
@@ -94,14 +94,14 @@ def test_weights_that_are_not_there_get_a_sentence(folder: Path, tmp_path: Path)
     with pytest.raises(
         CheckpointError, match="no weights named '7'; there are best, last, and those after epoch: 1, 2"
     ):
-        find(RunArtifacts.in_directory(folder), "7")
+        weights_path(RunArtifacts.in_directory(folder), "7")
     with pytest.raises(CheckpointError, match="no weights named"):
-        find(RunArtifacts.in_directory(folder), "../best")
-    assert moments(RunArtifacts.in_directory(tmp_path / "nowhere")) == []
+        weights_path(RunArtifacts.in_directory(folder), "../best")
+    assert saved_weights(RunArtifacts.in_directory(tmp_path / "nowhere")) == []
     with pytest.raises(FileNotFoundError):
-        find(RunArtifacts.in_directory(tmp_path / "nowhere"), "last")
+        weights_path(RunArtifacts.in_directory(tmp_path / "nowhere"), "last")
     (folder / "best.safetensors").write_bytes(b"\xff" * 40)
-    assert "best" not in " ".join(moment.label for moment in moments(RunArtifacts.in_directory(folder)))
+    assert "best" not in " ".join(moment.label for moment in saved_weights(RunArtifacts.in_directory(folder)))
 
 
 def test_each_frame_is_the_explanation_with_those_weights(folder: Path) -> None:
@@ -145,7 +145,9 @@ def test_a_second_look_is_taken_from_the_folder(folder: Path) -> None:
 
 def test_one_set_of_weights_is_too_few(folder: Path) -> None:
     with pytest.raises(ExplainError, match="This run has only one checkpoint"):
-        scrub(trained("table"), folder, "saliency", 3, found_moments=moments(RunArtifacts.in_directory(folder))[:1])
+        scrub(
+            trained("table"), folder, "saliency", 3, found_moments=saved_weights(RunArtifacts.in_directory(folder))[:1]
+        )
 
 
 def test_the_trained_network_is_left_as_it_was(folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from netloom.runs import run_reporter, start
-from netloom.runs.checkpoint_interval import Spacing
+from netloom.runs.checkpoint_interval import CheckpointInterval
 from netloom.store import open_store
 from netloom.training import checkpoints
 from tests.runs.examples import moons, trained_here
@@ -28,7 +28,7 @@ from tests.runs.examples import moons, trained_here
 )
 def test_writing_takes_a_twentieth_of_the_time_within_bounds(write_s: float, between_s: float, share: float) -> None:
     now = [0.0]
-    spacing = Spacing(
+    spacing = CheckpointInterval(
         run_reporter.CHECKPOINT_EVERY_S,
         run_reporter.CHECKPOINT_AT_LAST_S,
         run_reporter.CHECKPOINT_SHARE,
@@ -51,7 +51,7 @@ def test_writing_takes_a_twentieth_of_the_time_within_bounds(write_s: float, bet
 
 def test_what_is_kept_along_the_way_counts_as_well() -> None:
     now = [0.0]
-    spacing = Spacing(5.0, 600.0, 0.05, lambda: now[0])
+    spacing = CheckpointInterval(5.0, 600.0, 0.05, lambda: now[0])
     for _ in range(3):
         with spacing.writing():
             now[0] += 1.0

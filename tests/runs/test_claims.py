@@ -198,7 +198,7 @@ def swept(store: Store, project: Project, trials: int = 1) -> tuple[str, str]:
     project_id = store.create_project(project)
     space = {"training.seed": {"choices": list(range(trials))}}
     plan = sweeps.plan(project, space, trials=trials, sampler="grid")
-    sweep_id = sweeps.begin(store, project_id, project, plan)
+    sweep_id = sweeps.start(store, project_id, project, plan)
     return sweep_id, str(store.trials(sweep_id)[0].run_id)
 
 
@@ -251,13 +251,13 @@ def test_a_sweep_that_is_stopped_meanwhile_makes_no_more_trials(
     sweep_id, run_id = swept(store, project, trials=3)
     run = taken(store, run_id)
     store.change_state(run_id, "failed", holding=run.claim, reason="The loss became nan.")
-    ask = sweep_trials.ask
+    ask = sweep_trials.suggest
 
     def stopped(*known: Any) -> Any:
         store.stop_sweep(sweep_id)
         return ask(*known)
 
-    monkeypatch.setattr(sweep_trials, "ask", stopped)
+    monkeypatch.setattr(sweep_trials, "suggest", stopped)
     sweep_trials.advance_sweeps(store)
     assert len(store.trials(sweep_id)) == 1
     assert len(store.runs()) == 1
@@ -312,7 +312,7 @@ def test_two_servers_a_queue_and_kills(store: Store, home: Path, monkeypatch: py
     space = {"training.seed": {"choices": [1, 2]}}
     plan = sweeps.plan(project, space, trials=2, sampler="grid", parallel=2)
     alone = [start(store, project_id, project) for _ in range(2)]
-    sweep_id = sweeps.begin(store, project_id, project, plan)
+    sweep_id = sweeps.start(store, project_id, project, plan)
     kills: Counter[str] = Counter()
     servers = [subprocess.Popen([sys.executable, "-c", KEEPER, str(home)]) for _ in range(2)]
     try:

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from netloom.document import Project, apply, write
-from netloom.runs.comparison import as_csv, curve, difference, differing, metrics, settings, smoothed, table
+from netloom.runs.comparison import as_csv, curve, difference, differing_paths, metrics, settings, smoothed, table
 from netloom.runs.confidence_interval import spread
-from netloom.runs.reproduction import compared
-from netloom.runs.snapshots import keep, series, spacing
+from netloom.runs.reproduction import compare_runs
+from netloom.runs.snapshots import epoch_snapshots, save_snapshot, spacing
 from netloom.store import Points, Run, RunArtifacts, Store, open_store
 from tests.runs.examples import moons
 from tests.store.states import put
@@ -83,10 +83,10 @@ def test_paths_that_differ_come_in_a_natural_order() -> None:
         {"main.b_10.x": 1, "main.b_2.x": 1, "training.seed": 1, "same": 0},
         {"main.b_2.x": None, "same": 0},
     ]
-    assert differing(columns) == ["training.seed", "main.b_2.x", "main.b_10.x"]
+    assert differing_paths(columns) == ["training.seed", "main.b_2.x", "main.b_10.x"]
     assert "main.linear_1.units" in settings(moons())
     frozen = apply(moons(), {"kind": "update", "node": "linear_1", "frozen": True})
-    assert differing([settings(moons()), settings(frozen)]) == ["main.linear_1.frozen"]
+    assert differing_paths([settings(moons()), settings(frozen)]) == ["main.linear_1.frozen"]
 
 
 def test_a_spreadsheet_takes_no_cell_for_a_formula() -> None:
@@ -141,20 +141,20 @@ def test_the_series_of_weights_is_thin_even_and_capped(tmp_path: Path, monkeypat
 
     weights = {"weight": torch.zeros(250)}  # 1,000 bytes
     for epoch in range(1, 25):
-        keep(RunArtifacts.in_directory(tmp_path), epoch, epoch * 3, weights)
-        epochs = [item.epoch for item in series(RunArtifacts.in_directory(tmp_path))]
+        save_snapshot(RunArtifacts.in_directory(tmp_path), epoch, epoch * 3, weights)
+        epochs = [item.epoch for item in epoch_snapshots(RunArtifacts.in_directory(tmp_path))]
         assert len(epochs) <= 10
         steps = {later - earlier for earlier, later in pairwise(epochs)}
         assert len(steps) <= 1, "evenly spaced"
-    assert [item.epoch for item in series(RunArtifacts.in_directory(tmp_path))] == [4, 8, 12, 16, 20, 24]
-    assert [item.step for item in series(RunArtifacts.in_directory(tmp_path))][:2] == [12, 24]
+    assert [item.epoch for item in epoch_snapshots(RunArtifacts.in_directory(tmp_path))] == [4, 8, 12, 16, 20, 24]
+    assert [item.step for item in epoch_snapshots(RunArtifacts.in_directory(tmp_path))][:2] == [12, 24]
     monkeypatch.setenv("NETLOOM_KEPT_BYTES", "3500")
     for epoch in range(25, 33):
-        keep(RunArtifacts.in_directory(tmp_path), epoch, epoch, weights)
-    assert [item.epoch for item in series(RunArtifacts.in_directory(tmp_path))] == [16, 32]
+        save_snapshot(RunArtifacts.in_directory(tmp_path), epoch, epoch, weights)
+    assert [item.epoch for item in epoch_snapshots(RunArtifacts.in_directory(tmp_path))] == [16, 32]
     monkeypatch.setenv("NETLOOM_KEPT_BYTES", "10")
-    keep(RunArtifacts.in_directory(tmp_path), 64, 64, weights)
-    assert [item.epoch for item in series(RunArtifacts.in_directory(tmp_path))] == [16, 32]
+    save_snapshot(RunArtifacts.in_directory(tmp_path), 64, 64, weights)
+    assert [item.epoch for item in epoch_snapshots(RunArtifacts.in_directory(tmp_path))] == [16, 32]
     assert spacing(5, 0) == 0
 
 
@@ -175,6 +175,6 @@ def test_a_run_that_is_done_again_is_not_blamed_for_its_clock(home: Path, name: 
     runs = [ended(store, moons(), "Run", 0.2) for _ in "ab"]
     for number, run in enumerate(runs):
         store.add_points(run.id, [(10 + number, 0, "train", name, 0.5, 1.0), (20, 0, "validation", "loss", 0.2, 2.0)])
-    found = compared(store, *runs)
+    found = compare_runs(store, *runs)
     assert (found.points, found.equal) == (1, 1)
     assert "length of the curves" not in " ".join(found.causes)

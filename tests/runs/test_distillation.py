@@ -59,7 +59,7 @@ def teacher(store: Store) -> str:
 
 def taught(store: Store, project: Project, home: Path) -> SupervisedTrainer:
     made = supervised(project, home)
-    distillation.teach(made, distillation.find(store, project))
+    distillation.attach_teacher(made, distillation.find_teacher(store, project))
     return made
 
 
@@ -106,19 +106,19 @@ def test_a_frozen_teacher_outlives_its_run_and_a_resumed_run_ends_the_same(
     store: Store, teacher: str, home: Path, tmp_path: Path
 ) -> None:
     project = student(teacher)
-    found = distillation.find(store, project)
+    found = distillation.find_teacher(store, project)
     assert found is not None
-    distillation.freeze(found, RunArtifacts.in_directory(tmp_path))
+    distillation.freeze_teacher(found, RunArtifacts.in_directory(tmp_path))
     shutil.rmtree(store.artifacts(teacher.removeprefix("run:")).local_directory())
-    frozen = distillation.within(RunArtifacts.in_directory(tmp_path))
+    frozen = distillation.frozen_teacher(RunArtifacts.in_directory(tmp_path))
     assert frozen is not None
     assert frozen.fields == ("image",)
-    whole = distillation.teach(loop(project, home), frozen)
+    whole = distillation.attach_teacher(loop(project, home), frozen)
     whole.fit(Recorder())
-    first = distillation.teach(loop(project, home), frozen)
+    first = distillation.attach_teacher(loop(project, home), frozen)
     first.fit(Recorder(stop_at=7))
     kept = first.checkpoint()
-    second = distillation.teach(loop(project, home), frozen)
+    second = distillation.attach_teacher(loop(project, home), frozen)
     second.resume(kept, first.best.weights)
     second.fit(Recorder())
     assert all(torch.equal(value, second.model.state_dict()[key]) for key, value in whole.model.state_dict().items())
@@ -126,18 +126,20 @@ def test_a_frozen_teacher_outlives_its_run_and_a_resumed_run_ends_the_same(
     plain.fit(Recorder())
     assert any(not torch.equal(value, plain.model.state_dict()[key]) for key, value in whole.model.state_dict().items())
     with pytest.raises(StartError, match="not there any more"):
-        distillation.find(store, project)
+        distillation.find_teacher(store, project)
 
 
 def test_a_teacher_of_other_rows_is_refused(store: Store, teacher: str) -> None:
     project = student(teacher)
     other = project.model_copy(update={"data": DataChoice(dataset="digits", seed=3)})
     with pytest.raises(StartError, match="may have seen this run's test rows"):
-        distillation.find(store, other)
+        distillation.find_teacher(store, other)
 
 
 def test_only_a_student_looks_for_a_teacher(store: Store) -> None:
-    assert distillation.find(store, digits_mlp(teacher="run:" + "1" * 8 + "-1111-1111-1111-" + "1" * 12)) is None
+    assert (
+        distillation.find_teacher(store, digits_mlp(teacher="run:" + "1" * 8 + "-1111-1111-1111-" + "1" * 12)) is None
+    )
     with pytest.raises(ValueError, match="written run:ID"):
         Training(teacher="weights:abc")
     assert "teacher" in OBJECTIVES["distillation"].task.settings

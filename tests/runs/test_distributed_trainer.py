@@ -18,7 +18,7 @@ from netloom.compile import input_fields, module, source
 from netloom.document import Project, write
 from netloom.runs import distillation
 from netloom.runs.cluster import check
-from netloom.runs.distillation import Taught
+from netloom.runs.distillation import TeacherFiles
 from netloom.store import RunArtifacts
 from netloom.training.evaluation import mean_metrics, metric_sums
 from netloom.training.initialization import StartError
@@ -52,13 +52,13 @@ def taught() -> Project:
     )
 
 
-def teacher(folder: Path) -> Taught:
+def teacher(folder: Path) -> TeacherFiles:
     """A network with weights of its own, as it lies in the folder of a run that learns from it."""
     project = digits_mlp()
     torch.manual_seed(5)
     save_file(module(source(project)).state_dict(), folder / "first.safetensors")
     (folder / "first.py").write_text(source(project))
-    return Taught(folder / "first.safetensors", folder / "first.py", tuple(input_fields(project)))
+    return TeacherFiles(folder / "first.safetensors", folder / "first.py", tuple(input_fields(project)))
 
 
 def documents() -> dict[str, tuple[Project, dict[str, Any]]]:
@@ -81,7 +81,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Found]:
         write(folder / f"{name}.json", project)
         (folder / f"{name}.py").write_text(source(project))
     (folder / "taught").mkdir()
-    distillation.freeze(teacher(folder), RunArtifacts.in_directory(folder / "taught"))
+    distillation.freeze_teacher(teacher(folder), RunArtifacts.in_directory(folder / "taught"))
     (folder / "orders.json").write_text(json.dumps({name: order for name, (_, order) in made.items()}))
     subprocess.run([sys.executable, "-m", "tests.runs.ranks", str(folder), "3"], check=True, timeout=280)
 
@@ -121,7 +121,7 @@ def test_the_curve_is_that_of_one_process(name: str, home: Path, trained: Callab
 
 
 def test_every_rank_loads_the_teacher(home: Path, tmp_path: Path, trained: Callable[[str], Found]) -> None:
-    alone, recorder = distillation.teach(loop(taught(), home), teacher(tmp_path)), Recorder()
+    alone, recorder = distillation.attach_teacher(loop(taught(), home), teacher(tmp_path)), Recorder()
     alone.fit(recorder)
     ranks = trained("taught")
     expected = recorder.curve("validation", "loss")

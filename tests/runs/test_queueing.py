@@ -19,7 +19,7 @@ from netloom.runs import continuation, reproduction, start, stop, sweeps
 from netloom.runs.capacity import place
 from netloom.runs.comparison import BATCH_LOSSES
 from netloom.runs.control import started_workers
-from netloom.runs.snapshots import series
+from netloom.runs.snapshots import epoch_snapshots
 from netloom.store import Full, Run, RunArtifacts, Store, open_store
 from netloom.training.trainers.registry import build_trainer
 from tests.runs.examples import Recorder, check_curves, moons, store_in, trained_here, until
@@ -127,7 +127,7 @@ def test_a_sweep_goes_on_by_itself_and_takes_up_a_killed_trial(store: Store) -> 
     project = moons(epochs=40)
     project_id = store.create_project(project)
     space = {"main.linear_1.units": {"choices": [8, -1, 16]}}
-    sweep_id = sweeps.begin(store, project_id, project, sweeps.plan(project, space, trials=9, sampler="grid"))
+    sweep_id = sweeps.start(store, project_id, project, sweeps.plan(project, space, trials=9, sampler="grid"))
     until(lambda: bool(store.trials(sweep_id)), 120)
     run_id = str(store.trials(sweep_id)[0].run_id)
     until(lambda: max(store.points(run_id).epoch, default=0) >= 1, 120)
@@ -170,16 +170,16 @@ def test_extended_branched_and_done_again(home: Path, store: Store) -> None:
     folder = store.artifacts(run_id).local_directory()
     text = (folder / "model.py").read_text()
     assert measures(store, run_id) == straight(project, home, text)
-    assert [item.epoch for item in series(RunArtifacts.in_directory(folder))] == [1, 2, 3, 4]
+    assert [item.epoch for item in epoch_snapshots(RunArtifacts.in_directory(folder))] == [1, 2, 3, 4]
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["data"] == prepare(project.data, home).fingerprint
     assert environment["threads"] >= 1
     assert store.run(run_id).summary["cpu_s"] > 0
 
     with trained_here():
-        again = reproduction.again(store, run_id)
+        again = reproduction.repeat(store, run_id)
     assert store.run(again).state == "finished"
-    found = reproduction.compared(store, store.run(run_id), store.run(again))
+    found = reproduction.compare_runs(store, store.run(run_id), store.run(again))
     assert found.same, found.sentence()
     assert found.points == len(measures(store, run_id))
     assert found.sentence().startswith(f"All {found.points} points of the curves are the same, bit for bit")
@@ -187,7 +187,7 @@ def test_extended_branched_and_done_again(home: Path, store: Store) -> None:
     (store.artifacts(again).local_directory() / "environment.json").write_text(changed)
     with store.db.writing() as connection:
         connection.exec_driver_sql(f"UPDATE points SET value = value + 0.5 WHERE run_id = '{again}' AND epoch = 2")
-    found = reproduction.compared(store, store.run(run_id), store.run(again))
+    found = reproduction.compare_runs(store, store.run(run_id), store.run(again))
     assert (found.same, found.causes) == (
         False,
         (f"torch ({environment['torch']} then, 1.0 now)", "the data (its fingerprint)"),
@@ -208,7 +208,7 @@ def test_extended_branched_and_done_again(home: Path, store: Store) -> None:
     then = {
         row[1:3]: row[3]
         for row in measures(store, run_id)
-        if row[0] == series(RunArtifacts.in_directory(folder))[1].step
+        if row[0] == epoch_snapshots(RunArtifacts.in_directory(folder))[1].step
     }
     now = {row[1:3]: row[3] for row in measures(store, branch)}
     assert now == pytest.approx(then), "the weights are those after epoch 2"

@@ -155,7 +155,7 @@ def test_trials_of_a_sweep_are_made_by_ray_tune(store: Store) -> None:
     project = digits_mlp(epochs=3, device="cpu")
     space = {"training.learning_rate": {"choices": [0.001, 0.003, 0.01, 0.03]}}
     made = sweeps.plan(project, space, trials=4, sampler="grid", parallel=2, backend="ray")
-    sweep_id = sweeps.begin(store, store.create_project(project), project, made)
+    sweep_id = sweeps.start(store, store.create_project(project), project, made)
 
     def done() -> bool:
         sweep_trials.advance_sweeps(store)

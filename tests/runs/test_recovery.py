@@ -58,7 +58,7 @@ def filled(home: Path) -> tuple[Path, dict[str, str]]:
         other = other.model_copy(update={"name": "Other"})
         plan = sweeps.plan(other, {"training.seed": {"choices": [1, 2]}}, trials=2, sampler="grid")
         second = store.create_project(other)
-        sweeps.begin(store, second, other, plan)
+        sweeps.start(store, second, other, plan)
         supervisor.tend(store)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(control, "advance", lambda known: None)
@@ -74,7 +74,7 @@ def test_runs_and_projects_are_listed_again(
     home, ids = filled
     before = open_store(home)
     was, points = before.run(ids["done"]), before.points(ids["done"])
-    assert recovery.offer(before) == ""
+    assert recovery.rebuild_offer(before) == ""
     lose(before, how)
     for words in (("runs",), ("evaluate", "last")):
         code = main(["--home", str(home), *words])
@@ -86,7 +86,7 @@ def test_runs_and_projects_are_listed_again(
     assert main(["--home", str(home), "runs", "rebuild"]) == 0
     assert "4 runs and 2 projects are listed again." in capsys.readouterr().out
     store = open_store(home)
-    assert recovery.offer(store) == ""
+    assert recovery.rebuild_offer(store) == ""
     assert {row.id: row.name for row in store.list_projects()} == {ids["first"]: "Moons", ids["second"]: "Other"}
     assert store.load(ids["second"]).project.main_network == moons().main_network
     now = store.run(ids["done"])

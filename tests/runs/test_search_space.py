@@ -9,9 +9,10 @@ import pytest
 
 from netloom.document import Project, apply, dumps
 from netloom.runs import sweep_trials, sweeps
-from netloom.runs.search_space import SpaceError, assign, checked, edit, grid, searchable, value_of
-from netloom.runs.trial import replayed
+from netloom.runs.search_space import SpaceError, assign, check_space, edit, grid, searchable, value_of
+from netloom.runs.trial import replay_trial
 from netloom.store import Sweep, Trial
+from netloom.store.sweeps import SweepPlan
 from tests.networks import network, networks
 from tests.runs.examples import moons
 
@@ -25,7 +26,7 @@ def test_everything_declared_can_be_searched() -> None:
     assert found["main.linear_1.units"].proposal == {"low": 4, "high": 64, "log": True, "whole": True}
     assert found["main.dropout_1.rate"].proposal["high"] <= 1
     for item in found.values():
-        space = checked(project, {item.path: item.proposal})
+        space = check_space(project, {item.path: item.proposal})
         for combination in grid(space)[:2]:
             changed = assign(project, combination)
             assert value_of(changed, item.path) == combination[item.path]
@@ -72,7 +73,7 @@ def test_values_are_put_in_by_one_edit_that_can_be_undone() -> None:
 )
 def test_what_cannot_be_searched_gets_a_sentence(space: Any, sentence: str) -> None:
     with pytest.raises(SpaceError) as caught:
-        checked(moons(), space)
+        check_space(moons(), space)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -85,7 +86,7 @@ def test_values_that_cannot_stand_there_are_refused() -> None:
 
 
 def test_a_grid_has_every_combination_once() -> None:
-    space = checked(
+    space = check_space(
         moons(),
         {
             "training.learning_rate": {"low": 0.001, "high": 0.1, "log": True, "points": 3},
@@ -109,7 +110,7 @@ def sweep(project: Project, space: Any, **settings: Any) -> Sweep:
 def asked(found: Sweep, count: int, judge: Any) -> list[Trial]:
     trials: list[Trial] = []
     for number in range(count):
-        values = sweep_trials.ask(found, trials)
+        values = sweep_trials.suggest(found, trials)
         trials.append(Trial(number, None, "complete", values, judge(values), ""))
     return trials
 
@@ -178,7 +179,7 @@ def test_a_hopeless_trial_is_pruned_and_the_best_is_not(pruner: str) -> None:
     trials = [Trial(number, str(number), "complete", {}, curves[str(number)][-1][1], "") for number in range(12)]
 
     def ends(offset: float) -> int | None:
-        mine = replayed("study", plan, trials, curves, 12)
+        mine = replay_trial("study", plan, trials, curves, 12)
         for epoch in range(20):
             mine.report(offset - epoch / 40, epoch)
             if mine.should_prune():
@@ -213,18 +214,18 @@ def test_a_part_of_a_grid_lies_everywhere_in_it_and_goes_on_to_the_end() -> None
     }
     made = sweeps.plan(moons(), space, trials=10, sampler="grid")
     sweep = _sweep(made)
-    asked = [sweep_trials.ask(sweep, [None] * number) for number in range(24)]  # type: ignore[list-item]
+    asked = [sweep_trials.suggest(sweep, [None] * number) for number in range(24)]  # type: ignore[list-item]
     assert len({tuple(item.values()) for item in asked}) == 24, "each combination once"
     assert {tuple(item.values()) for item in asked} == {tuple(item.values()) for item in grid(made["space"])}
     for path, spec in space.items():
         assert {item[path] for item in asked[:10]} == set(spec["choices"]), path
-    assert sweeps.left(sweep) == 14
+    assert sweeps.remaining_trials(sweep) == 14
     whole = _sweep(sweeps.plan(moons(), space, trials=100, sampler="grid"))
-    assert sweeps.left(whole) == 0
-    assert [sweep_trials.ask(whole, [None] * number) for number in range(24)] == grid(made["space"])  # type: ignore[list-item]
+    assert sweeps.remaining_trials(whole) == 0
+    assert [sweep_trials.suggest(whole, [None] * number) for number in range(24)] == grid(made["space"])  # type: ignore[list-item]
 
 
-def _sweep(made: dict[str, Any]) -> Sweep:
+def _sweep(made: SweepPlan) -> Sweep:
     return Sweep("1", "2", "A sweep", "", "running", "", dumps(moons()), made, datetime.now(UTC), None)
 
 
@@ -242,7 +243,7 @@ def test_what_the_objective_does_not_read_is_not_offered() -> None:
     agent = offered(moons(objective="ppo"))
     assert {"agent.clip", "agent.rollout", "agent.discount"} <= agent
     assert not agent & {"agent.epsilon_start", "accumulation"}
-    found = checked(moons(objective="ppo"), {"training.agent.rollout": {"low": 64, "high": 512}})
+    found = check_space(moons(objective="ppo"), {"training.agent.rollout": {"low": 64, "high": 512}})
     assert found["training.agent.rollout"]["whole"] is True
     assert assign(moons(objective="ppo"), {"training.agent.rollout": 128}).training.agent.rollout == 128
 

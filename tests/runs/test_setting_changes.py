@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from netloom.runs.comparison import CHANGED, table
-from netloom.runs.setting_changes import ChangeLog, changes_of
+from netloom.runs.setting_changes import ChangeLog, change_sentence, changes_of
 from netloom.store import Run, Store, open_store
 from tests.runs.examples import moons
 
@@ -29,7 +28,7 @@ def test_changes_are_named_in_a_comparison(home: Path) -> None:
         "",
         "learning rate 0.01 → 0.001 at step 1,200; learning-rate schedule constant → cosine at step 1,300",
     ]
-    sentence = changes_of(store.run(other.id))[0].sentence()
+    sentence = change_sentence(changes_of(store.run(other.id))[0])
     assert sentence == "The learning rate was changed from 0.01 to 0.001 during the run, at step 1,200 (epoch 5)."
 
 
@@ -41,4 +40,4 @@ def test_a_resume_forgets_what_came_after_its_checkpoint(home: Path) -> None:
     log.add("learning_rate", 0.1, 0.2, 200, 1)
     store.update_run(run.id, summary=log.facts())
     resumed = ChangeLog(store.run(run.id), 150)
-    assert resumed.facts()["changes"] == [asdict(changes_of(store.run(run.id))[0])]
+    assert resumed.facts()["changes"] == [changes_of(store.run(run.id))[0]]

@@ -19,7 +19,7 @@ from netloom.data import prepare
 from netloom.document import Project, Training, dumps, loads
 from netloom.runs import TrainedRun
 from netloom.store import Missing, Store, open_store, weights
-from netloom.training import StartError, adopt, brought, looked_at, starting_from
+from netloom.training import StartError, check_start, imported_weights, save_import, starting_from
 from netloom.training.initialization import fit
 from netloom.training.trainer import Callback
 from netloom.training.trainers.registry import build_trainer
@@ -243,23 +243,23 @@ def test_a_run_starts_from_a_run_and_outlives_it(store: Store, monkeypatch: pyte
 
 
 def test_an_import_becomes_a_project_that_remembers_its_weights(store: Store, trained: TrainedRun) -> None:
-    project_id = adopt(store, ImportedModel(moons(), dict(trained.model.state_dict())))
+    project_id = save_import(store, ImportedModel(moons(), dict(trained.model.state_dict())))
     project = store.load(project_id).project
-    found = looked_at(store, project, source(project))
+    found = check_start(store, project, source(project))
     assert found is not None
     assert found.complete
-    assert brought(store, project_id) == [project.training.start]
+    assert imported_weights(store, project_id) == [project.training.start]
     saved = store.load(project_id)
     store.save(project_id, starting_from(project, ""), saved.epoch, 1, {}, saved.stamp)
-    assert brought(store, project_id) == [project.training.start]
+    assert imported_weights(store, project_id) == [project.training.start]
     weights.path(store.home, project.training.start.removeprefix("weights:")).unlink()
     with pytest.raises(StartError, match="not on this machine"):
-        looked_at(store, project, source(project))
+        check_start(store, project, source(project))
 
 
 def test_an_import_without_weights_starts_fresh(store: Store) -> None:
-    project_id = adopt(store, ImportedModel(moons()))
+    project_id = save_import(store, ImportedModel(moons()))
     assert store.load(project_id).project.training.start == ""
-    assert brought(store, project_id) == []
+    assert imported_weights(store, project_id) == []
     with pytest.raises(Missing):
         weights.path(store.home, "")

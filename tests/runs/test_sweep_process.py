@@ -33,7 +33,7 @@ _SERVER = (
     "if len(sys.argv) > 2:\n"
     "    project = store.load(sys.argv[2]).project\n"
     "    space = {'training.seed': {'choices': [1, 2, 3, 4]}}\n"
-    "    sweeps.begin(store, sys.argv[2], project, sweeps.plan(project, space, trials=4, sampler='grid'))\n"
+    "    sweeps.start(store, sys.argv[2], project, sweeps.plan(project, space, trials=4, sampler='grid'))\n"
     "time.sleep(300)\n"
 )
 
@@ -73,7 +73,7 @@ def kill_sweep_process(store: Store) -> None:
     pids = sweep_processes(store.home)
     assert len(pids) == 1
     kill(pids[0])
-    until(lambda: not sweep_process.is_running(store.home), 10)
+    until(lambda: not sweep_process.is_running(store.home), 60)
 
 
 def has_begun(store: Store, sweep_id: str, number: int) -> bool:
@@ -118,14 +118,15 @@ def test_a_sweep_outlives_the_server_its_process_and_its_worker(store: Store) ->
     assert [starts(store, str(trial.run_id)) for trial in trials] == [1, 1, 2, 1]
     for trial in trials:
         check_curves(store.points(str(trial.run_id)), epochs=EPOCHS)
-    until(lambda: not sweep_processes(store.home), 10)
+    until(lambda: not sweep_processes(store.home), 60)
 
 
+@pytest.mark.timeout(900)
 def test_one_process_moves_all_sweeps_of_a_folder_on_and_ends_with_the_last(store: Store) -> None:
     project = moons(epochs=2)
     project_id = store.create_project(project)
     plan = sweeps.plan(project, {"training.seed": {"choices": [1, 2]}}, trials=1, sampler="grid")
-    first, second = (sweeps.begin(store, project_id, project, plan) for _ in range(2))
+    first, second = (sweeps.start(store, project_id, project, plan) for _ in range(2))
     seen: set[int] = set()
 
     def finished() -> bool:
@@ -134,8 +135,8 @@ def test_one_process_moves_all_sweeps_of_a_folder_on_and_ends_with_the_last(stor
 
     until(finished, 300)
     assert len(seen) == 1
-    until(lambda: not sweep_process.is_running(store.home), 10)
+    until(lambda: not sweep_process.is_running(store.home), 60)
     # The next sweep has a process again, at once.
-    third = sweeps.begin(store, project_id, project, plan)
+    third = sweeps.start(store, project_id, project, plan)
     until(lambda: store.sweep(third).state == "finished", 300)
     assert len(store.runs()) == 3

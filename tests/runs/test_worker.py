@@ -177,7 +177,7 @@ def test_paused_steered_killed_resumed_without_gap_or_double_point_and_stopped(s
     )
     check_curves(store.points(run_id))
     [change] = changes_of(refresh(store, run_id))  # the resume kept it
-    assert (change.setting, change.old, change.new) == ("learning_rate", 0.01, 1e-9)
+    assert (change["setting"], change["old"], change["new"]) == ("learning_rate", 0.01, 1e-9)
     for value in (0, -1, 11, float("nan")):
         with pytest.raises(ValueError, match="above 0 and at most 10"):
             set_learning_rate(store, run_id, value)

@@ -136,7 +136,7 @@ def test_weights_of_a_folder_are_the_same_here_and_there(tmp_path: Path, monkeyp
     monkeypatch.setenv("NETLOOM_UPLOAD_MEMORY_GB", ENOUGH_FOR_FOLDERS)
     store, project = open_store(tmp_path / "home"), small_bert(4)
     folder = written(tmp_path / "tiny", BERT, bert_weights())
-    expected = pretrained.take(project, pretrained.open_folder(folder))
+    expected = pretrained.load_tensors(project, pretrained.open_folder(folder))
     start, remarks = keep_folder(store, project, folder)
     assert remarks == expected.remarks
     found = load_file(weights.path(store.home, start.removeprefix("weights:")))

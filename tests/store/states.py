@@ -8,6 +8,24 @@ from sqlalchemy import update
 
 from netloom.store import Store
 from netloom.store.schema import runs, sweeps
+from netloom.store.sweeps import SweepPlan
+
+
+def sweep_plan(trials: int) -> SweepPlan:
+    """A plan that searches over seeds."""
+    return {
+        "kind": "search",
+        "space": {"training.seed": {"choices": list(range(trials))}},
+        "trials": trials,
+        "sampler": "grid",
+        "pruner": "none",
+        "metric": "loss",
+        "direction": "minimize",
+        "seed": 0,
+        "parallel": 1,
+        "epochs": 1,
+        "backend": "",
+    }
 
 
 def put(store: Store, run_id: str, state: str, **values: Any) -> None:

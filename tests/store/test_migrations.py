@@ -18,7 +18,7 @@ import netloom.store
 from netloom.document import Project, blank, dumps
 from netloom.store import Command, Store, StoreError, database_url, open_store, schema
 from tests.store.processes import Child, die_migrating
-from tests.store.states import put
+from tests.store.states import put, sweep_plan
 
 SCRIPTS = str(Path(netloom.store.__file__).parent / "migrations")
 
@@ -147,7 +147,7 @@ def test_a_database_of_an_older_netloom_goes_on(place: Path, revision: str) -> N
     assert newer.take_commands("r") == [Command("learning_rate", 0.25)]
     newer.enqueue(newer.run("r"))
     assert [waiting.id for waiting in newer.line()] == ["r"]
-    newer.create_sweep("p", saved.project, {"trials": 1})
+    newer.create_sweep("p", saved.project, sweep_plan(1))
     with newer.db.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
     newer.close()

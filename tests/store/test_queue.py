@@ -8,7 +8,7 @@ from netloom.document import Project, Training
 from netloom.store import Full, Limits, Missing, Run, Store, StoreError
 from netloom.store.runs import NewTrial
 from tests.store.processes import claim, together
-from tests.store.states import put
+from tests.store.states import put, sweep_plan
 
 MANY = Limits(workers=100, each=100)
 
@@ -137,7 +137,7 @@ def test_tags_notes_and_where_it_comes_from(store: Store, project: Project, proj
 
 
 def test_a_trial_of_a_number_is_made_once_and_with_its_run(store: Store, project: Project, project_id: str) -> None:
-    sweep = store.create_sweep(project_id, project, {"trials": 3})
+    sweep = store.create_sweep(project_id, project, sweep_plan(3))
     run = store.create_run(project_id, project, trial=NewTrial(sweep.id, 0, {"training.seed": 1}))
     assert run.sweep_id == sweep.id
     with pytest.raises(Missing):

@@ -14,7 +14,7 @@ from netloom.document import DataChoice, Project, Training
 from netloom.store import RunArtifacts
 from netloom.store.run_summary import RunNotice
 from netloom.training.diagnostics import MEASURES, Place, nan_tracer
-from netloom.training.diagnostics.alerts import Adviser, Seen
+from netloom.training.diagnostics.alerts import Adviser, Observations
 from netloom.training.diagnostics.rules import REFUTED, RULES
 from netloom.training.errors import DivergedError
 from tests.networks import chain, digits_mlp
@@ -99,14 +99,16 @@ def test_learning_rate_too_high(home: Path, tmp_path: Path) -> None:
     assert "from 10 to 1" in found["learning_rate_high"]["fix"]
 
 
-def seen(losses: list[float], train: list[float], dead: float = 0.0) -> Seen:
+def seen(losses: list[float], train: list[float], dead: float = 0.0) -> Observations:
     """What is known of a run whose rules are asked for the first time near its end; its steps are tiny by now."""
     layers = [Place("linear_1", ("linear_1",), "Linear", "Linear", "linear_1")]
     layers += [Place("relu_1", ("relu_1",), "ReLU", "ReLU", "relu_1")]
     sample = np.full((2, len(MEASURES)), np.nan)
     sample[0, :3] = 1e-9, 1.0, 1e-6
     sample[1, MEASURES.index("dead")] = dead
-    known = Seen(Training(learning_rate=1.0), layers, [32, 0], [True, False], 64, losses=losses, train=train, step=500)
+    known = Observations(
+        Training(learning_rate=1.0), layers, [32, 0], [True, False], 64, losses=losses, train=train, step=500
+    )
     known.samples.extend([sample] * 5)
     return known
 
@@ -176,7 +178,7 @@ def test_overfitting_is_taken_back_where_the_loss_falls_to_its_least_after_all()
     """As it does under a learning rate that falls at last, and stands where the loss does not."""
     codes = []
     for end in (0.5, 0.9):
-        seen = Seen(Training(), [], [], [], 8)
+        seen = Observations(Training(), [], [], [], 8)
         adviser = Adviser(RULES, seen, [], 1e9, REFUTED)
         for epoch, loss in enumerate([1.0, 0.7, 0.8, 0.8, 0.9, end]):
             seen.train.append(1 - epoch / 10)
@@ -229,7 +231,7 @@ def find(project: Project, home: Path, folder: Path, change: Any = None) -> nan_
 
     with pytest.raises(DivergedError):
         again().fit(Watched(project, again(), folder))
-    return nan_tracer.find(project, RunArtifacts.in_directory(folder), again)
+    return nan_tracer.trace_nan(project, RunArtifacts.in_directory(folder), again)
 
 
 def test_the_layer_that_gave_the_first_number_that_is_none(home: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from netloom.training import OBJECTIVES
 from netloom.training.batch_loss import batch_loss
 from netloom.training.objectives.contrastive import Contrastive, knn, nt_xent, probe, spread
 from netloom.training.objectives.loss_weights import positive_weight
-from netloom.training.objectives.ranking import Ranking, ranked
+from netloom.training.objectives.ranking import Ranking, ranking_metrics
 from netloom.training.objectives.several_outputs import SeveralOutputs
 from netloom.training.objectives.thresholds import best_threshold
 from netloom.training.preflight import preflight_problems
@@ -329,7 +329,7 @@ def test_rankings_equal_scikit_learn() -> None:
         wanted = torch.randperm(30, generator=chance)[:4]
         relevant = np.zeros((1, 30))
         relevant[0, wanted] = 1
-        found = ranked(scores, wanted, 10)
+        found = ranking_metrics(scores, wanted, 10)
         assert found["ndcg"] == pytest.approx(metrics.ndcg_score(relevant, scores.numpy()[None], k=10))
         order = (-scores.numpy()).argsort()
         assert found["recall"] == len(set(order[:10]) & set(wanted.tolist())) / 4

@@ -25,7 +25,7 @@ from netloom.explain.core.prediction import answered
 from netloom.explain.influence.influence import influence
 from netloom.explain.robustness.robustness import robustness
 from netloom.runs import TrainedRun, evaluate, evaluation, fit_here, predict
-from netloom.runs.distillation import Teacher, freeze, within
+from netloom.runs.distillation import Teacher, freeze_teacher, frozen_teacher
 from netloom.store import RunArtifacts, open_store
 from netloom.templates import templates
 from netloom.training import checkpoints
@@ -328,16 +328,16 @@ def test_attacks_and_influence_are_equal(name: str) -> None:
     assert (told[1].answer, told[1].looked_by) == (told[0].answer, told[0].looked_by)
 
 
-def frozen_teacher(folder: Path, run: TrainedRun) -> Any:
+def teacher_files(folder: Path, run: TrainedRun) -> Any:
     from safetensors.torch import save_file
 
-    from netloom.runs.distillation import Taught
+    from netloom.runs.distillation import TeacherFiles
     from netloom.validation.output_scales import scales
 
     save_file(run.model.state_dict(), folder / "weights.safetensors")
     (folder / "model.py").write_text(run.source, encoding="utf-8")
     scale = next(iter(scales(run.project)), None)
-    return Taught(folder / "weights.safetensors", folder / "model.py", tuple(run.fields), scale)
+    return TeacherFiles(folder / "weights.safetensors", folder / "model.py", tuple(run.fields), scale)
 
 
 def test_a_teacher_that_ends_in_a_softmax_teaches_the_same(tmp_path: Path) -> None:
@@ -348,8 +348,8 @@ def test_a_teacher_that_ends_in_a_softmax_teaches_the_same(tmp_path: Path) -> No
         folder, kept = tmp_path / str(place), tmp_path / f"kept {place}"
         folder.mkdir()
         kept.mkdir()
-        freeze(frozen_teacher(folder, run), RunArtifacts.in_directory(kept))
-        taught = within(RunArtifacts.in_directory(kept))
+        freeze_teacher(teacher_files(folder, run), RunArtifacts.in_directory(kept))
+        taught = frozen_teacher(RunArtifacts.in_directory(kept))
         assert taught is not None
         rows = run.data.split["train"][:ROWS]
         inputs, training = [run.data.inputs[field][rows] for field in run.fields], Training(objective="distillation")
@@ -366,7 +366,7 @@ def test_a_teacher_that_was_frozen_before_scales_were_is_read_from_its_run(tmp_p
     kept, teacher = tmp_path / "student", tmp_path / TEACHER
     kept.mkdir()
     teacher.mkdir()
-    freeze(frozen_teacher(teacher, run), RunArtifacts.in_directory(kept))
+    freeze_teacher(teacher_files(teacher, run), RunArtifacts.in_directory(kept))
     told = json.loads((kept / "teacher.json").read_text())
     assert told.pop("scale") == ["probabilities", "softmax"]
     (kept / "teacher.json").write_text(json.dumps(told))
@@ -375,7 +375,7 @@ def test_a_teacher_that_was_frozen_before_scales_were_is_read_from_its_run(tmp_p
     for there, scale in ((False, None), (True, ("probabilities", "softmax"))):
         if there:
             write(teacher / "project.json", run.project)
-        taught = within(RunArtifacts.in_directory(kept))
+        taught = frozen_teacher(RunArtifacts.in_directory(kept))
         assert taught is not None
         assert taught.scale == scale
 

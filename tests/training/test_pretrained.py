@@ -20,9 +20,9 @@ from netloom.document import Moments, Project, apply
 from netloom.sandbox import keep_folder
 from netloom.store import open_store
 from netloom.templates import architectures
-from netloom.training import StartError, looked_at, starting_from
-from netloom.training.initialization import first_weights, load_first
-from netloom.training.pretrained import open_folder, read_folder, take
+from netloom.training import StartError, check_start, starting_from
+from netloom.training.initialization import first_weights, load_start
+from netloom.training.pretrained import load_tensors, open_folder, read_folder
 from tests.cli.conftest import Console
 from tests.cli.conftest import console as console
 
@@ -224,7 +224,7 @@ def small_bert(places: int) -> Project:
 def test_a_drawn_network_takes_what_fits_and_says_what_does_not(tmp_path: Path) -> None:
     weights = bert_weights()
     project = small_bert(4)
-    taken = take(project, open_folder(written(tmp_path / "tiny", BERT, weights)))
+    taken = load_tensors(project, open_folder(written(tmp_path / "tiny", BERT, weights)))
     own = module(source(project)).state_dict()
     assert torch.equal(taken.weights["place.weight"], weights["bert.embeddings.position_embeddings.weight"][:4])
     for name, value in taken.weights.items():
@@ -239,7 +239,7 @@ def test_a_drawn_network_takes_what_fits_and_says_what_does_not(tmp_path: Path) 
 def test_resnet_takes_each_convolution_and_its_normalisation(tmp_path: Path) -> None:
     project = architectures()["resnet18"].project
     names = residual_files()
-    taken = take(project, open_folder(written(tmp_path, {"model_type": "resnet"}, drawn(names))))
+    taken = load_tensors(project, open_folder(written(tmp_path, {"model_type": "resnet"}, drawn(names))))
     theirs = drawn(names)
     for ours, name in (
         ("conv_1.weight", "resnet.embedder.embedder.convolution.weight"),
@@ -323,7 +323,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, damage: Callable[[Path], An
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     folder = open_folder(written(tmp_path, GPT2, gpt2_weights()))
     with pytest.raises(StartError, match="None of these weights match"):
-        take(architectures()["lenet5"].project, folder)
+        load_tensors(architectures()["lenet5"].project, folder)
 
 
 def test_the_command_line_imports_a_folder(tmp_path: Path, console: Console) -> None:
@@ -339,11 +339,11 @@ def test_a_run_starts_from_a_folder(tmp_path: Path, capsys: pytest.CaptureFixtur
     start, remarks = keep_folder(store, project, folder)
     assert any("Only the first 4 of 5 positions were loaded." in remark for remark in remarks)
     begun = starting_from(project, start)
-    found = looked_at(store, begun, source(begun))
+    found = check_start(store, begun, source(begun))
     assert found is not None
     assert found.fresh == ("Linear (pooler) (weight is missing)",)
     model = module(source(begun))
-    load_first(begun, model, first_weights(store, start))
+    load_start(begun, model, first_weights(store, start))
     assert torch.equal(model.state_dict()["words.weight"], weights["bert.embeddings.word_embeddings.weight"])
 
 

@@ -29,12 +29,12 @@ from netloom.tasks import tasks
 from netloom.training import TrainingError
 from netloom.training.checkpoints import load, save
 from netloom.training.reinforcement.dqn import DQNTrainer
-from netloom.training.reinforcement.episodes import SEEDS, by_chance, play, seeds_of
-from netloom.training.reinforcement.policy import draw
+from netloom.training.reinforcement.episodes import SEEDS, play, play_randomly, seeds_of
+from netloom.training.reinforcement.policy import sample_actions
 from netloom.training.reinforcement.ppo import PPOTrainer
 from netloom.training.reinforcement.reinforce import ReinforceTrainer
 from netloom.training.reinforcement.replay_buffer import ReplayBuffer
-from netloom.training.reinforcement.returns import advantages, bellman, returns
+from netloom.training.reinforcement.returns import advantages, bellman_targets, returns
 from netloom.training.reinforcement.trainer import ReinforcementTrainer
 from netloom.training.trainer import Callback
 from netloom.training.trainers.registry import build_trainer
@@ -125,7 +125,7 @@ def test_with_full_trust_the_advantage_is_the_return_less_the_value() -> None:
 
 
 def test_bellmans_target_by_hand() -> None:
-    found = bellman(
+    found = bellman_targets(
         rewards=torch.tensor([1.0, 2.0, 3.0]),
         ended=torch.tensor([False, True, False]),
         following=torch.tensor([[10.0, 20.0], [30.0, 40.0], [50.0, 60.0]]),
@@ -220,10 +220,10 @@ def test_proximal_loss_as_it_is_written(home: Path) -> None:
 
 def test_actions_are_drawn_by_their_probabilities() -> None:
     scores = np.array([[0.0, 1.0, -1.0]], dtype=np.float32).repeat(30_000, 0)
-    drawn = draw(scores, np.random.default_rng(0).random(30_000))
+    drawn = sample_actions(scores, np.random.default_rng(0).random(30_000))
     shares = np.exp(scores[0]) / np.exp(scores[0]).sum()
     assert np.bincount(drawn, minlength=3) / 30_000 == pytest.approx(shares, abs=0.01)
-    assert draw(scores[:2], np.array([0.0, 1.0])).tolist() == [0, 2]
+    assert sample_actions(scores[:2], np.array([0.0, 1.0])).tolist() == [0, 2]
 
 
 # Environments.
@@ -363,7 +363,7 @@ def test_an_agent_learns(home: Path) -> None:
     made = small_loop("reinforce", home, hidden=64, settings=settings, epochs=3, learning_rate=5e-3)
     made.fit(Callback())
     assert -made.best.value > 80
-    random = by_chance(made.environment, made.senses, seeds_of("validation", 5))
+    random = play_randomly(made.environment, made.senses, seeds_of("validation", 5))
     assert np.mean([episode.total for episode in random]) < 40
 
 

@@ -22,7 +22,7 @@ from netloom.store import RunArtifacts
 from netloom.training import streaming
 from netloom.training.checkpoints import load, save
 from netloom.training.loop import SupervisedTrainer
-from netloom.training.streaming import Stream, measured, take
+from netloom.training.streaming import Stream, evaluation_rows, take
 from netloom.training.trainer import Trainer
 from netloom.training.trainers.registry import build_trainer
 from tests.networks import chain
@@ -184,8 +184,8 @@ def test_measures_take_as_many_rows_as_a_buffer_holds(
     data = prepare(streamed.data, home)
     monkeypatch.setattr(streaming, "BUFFER_BYTES", 100 * WIDTH * 4)
     assert len(data.split["validation"]) == 300
-    assert len(measured(data, "validation")) == 100
-    assert torch.equal(measured(data, "validation"), data.split["validation"][::3])
+    assert len(evaluation_rows(data, "validation")) == 100
+    assert torch.equal(evaluation_rows(data, "validation"), data.split["validation"][::3])
     loop = fresh(streamed, home)
     said: list[str] = []
     monkeypatch.setattr(Recorder, "log_event", lambda self, kind, sentence: said.append(sentence))

@@ -19,7 +19,7 @@ from netloom.compile.importers import ImportedModel
 from netloom.data import schema
 from netloom.document import DataChoice, Project, dumps
 from netloom.store import Store, open_store, weights
-from netloom.training import adopt
+from netloom.training import save_import
 from netloom.training.pretrained import folder as folders
 from tests.networks import digits_mlp
 from tests.runs.examples import trained_here
@@ -78,7 +78,7 @@ def imported(store: Store, **rest: Any) -> str:
     network = main.model_copy(update={"nodes": {**main.nodes, "input_1": bare}})
     project = drawn.with_network("main", network).model_copy(update={"data": DataChoice(), **rest})
     torch.manual_seed(1)
-    return adopt(store, ImportedModel(project, dict(module(digits_mlp()).state_dict())))
+    return save_import(store, ImportedModel(project, dict(module(digits_mlp()).state_dict())))
 
 
 def test_home_asks_for_a_file() -> None:
@@ -146,7 +146,7 @@ def test_an_onnx_file_brings_its_weights(store: Store) -> None:
     assert "its 6 weights are saved" in shown.success[0].value
     project_id = store.list_projects()[0].id
     project = store.load(project_id).project
-    assert training.brought(store, project_id) == [project.training.start]
+    assert training.imported_weights(store, project_id) == [project.training.start]
     drawn = module(project)
     drawn.load_state_dict(load_file(weights.path(store.home, project.training.start.removeprefix("weights:"))))
     assert drawn(torch.tensor([[1.0, 10.0, 100.0]])).tolist() == [[531.0, 642.0]]

@@ -12,7 +12,7 @@ from netloom.store import Store, open_store
 from netloom.store.runs import NewTrial
 from netloom.ui.shell.state import TabState
 from tests.runs.examples import moons
-from tests.store.states import put, put_sweep
+from tests.store.states import put, put_sweep, sweep_plan
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,7 +49,7 @@ def test_every_page_is_told_of_what_ends(page: str, store: Store) -> None:
 
 def test_a_sweep_is_told_once_and_not_with_every_trial(store: Store) -> None:
     project_id = store.create_project(moons())
-    sweep = store.create_sweep(project_id, moons(), {"kind": "search", "trials": 2})
+    sweep = store.create_sweep(project_id, moons(), sweep_plan(2))
     trial = store.create_run(project_id, moons(), "Trial 1", trial=NewTrial(sweep.id, 0, {}))
     gone = store.create_run(project_id, moons(), "Deleted while it is watched")
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()

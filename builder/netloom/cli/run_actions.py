@@ -60,15 +60,15 @@ def _compare(store: Store, arguments: Namespace, context: Context) -> int:
 def _reproduce(store: Store, arguments: Namespace, context: Context) -> int:
     from netloom.cli.run_progress import follow
     from netloom.runs.owner import terminal_owner
-    from netloom.runs.reproduction import again, compared
+    from netloom.runs.reproduction import compare_runs, repeat
 
     run = find_run(store, arguments.run)
-    repeated, interrupted = follow(store, again(store, run.id, owner=terminal_owner()), context)
+    repeated, interrupted = follow(store, repeat(store, run.id, owner=terminal_owner()), context)
     if interrupted:
         return INTERRUPTED
     if repeated.state != "finished":
         raise Failure(f"The repetition {repeated.id} {repeated.state}: {plain(repeated.reason)}")
-    comparison = compared(store, store.run(run.id), repeated)
+    comparison = compare_runs(store, store.run(run.id), repeated)
     context.answer({**comparison.as_json(), "sentence": comparison.sentence()}, comparison.sentence())
     return 0 if comparison.same else FAILED
 

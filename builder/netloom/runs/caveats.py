@@ -17,6 +17,6 @@ def caveats_of(run: Run) -> list[Caveat]:
     return [Caveat(**item) for item in run.summary.get("caveats", [])]
 
 
-def noted(caveats: Sequence[Caveat]) -> list[NotedCaveat]:
+def as_summary(caveats: Sequence[Caveat]) -> list[NotedCaveat]:
     """The caveats as the summary of a run holds them."""
     return [{"code": caveat.code, "message": caveat.message} for caveat in caveats]

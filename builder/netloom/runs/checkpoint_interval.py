@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-class Spacing:
+class CheckpointInterval:
     """When the next checkpoint is due, so that writing takes at most a `share` of a run's time.
 
     However fast the disk, `least_s` seconds lie between two checkpoints, and however slow, not more than `most_s`: so

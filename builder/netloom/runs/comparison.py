@@ -13,7 +13,7 @@ from typing import Any
 from netloom.core.text import natural
 from netloom.document import DocumentError, Network, Project
 from netloom.runs.caveats import caveats_of
-from netloom.runs.setting_changes import changes_of
+from netloom.runs.setting_changes import change_label, changes_of
 from netloom.store import Points, Run, RunArtifacts, Store
 from netloom.store.artifacts import Stamp
 from netloom.training.initialization import RUN
@@ -88,17 +88,17 @@ def settings(project: Project) -> dict[str, Any]:
     return values_by_path
 
 
-def differing(columns: Sequence[Mapping[str, Any]]) -> list[str]:
+def differing_paths(columns: Sequence[Mapping[str, Any]]) -> list[str]:
     """The paths at which not all of them have the same, in their natural order."""
     paths = dict.fromkeys(path for column in columns for path in column)
     missing = object()
-    differing_paths = []
+    different = []
     for path in paths:
         values = [column.get(path, missing) for column in columns]
         if any(value is not values[0] and value != values[0] for value in values[1:]):
-            differing_paths.append(path)
+            different.append(path)
     order = {"training": 0, "data": 1}
-    return sorted(differing_paths, key=lambda path: (order.get(path.partition(".")[0], 2), natural(path)))
+    return sorted(different, key=lambda path: (order.get(path.partition(".")[0], 2), natural(path)))
 
 
 def difference(old: Project, new: Project) -> Difference:
@@ -142,10 +142,10 @@ def metrics(run: Run) -> dict[str, float]:
         ):  # what agents lower is less their return
             measure, value = "return", -value
         values_by_name[f"validation {measure}"] = float(value)
-    return values_by_name | {f"test {name}": value for name, value in test(run)}
+    return values_by_name | {f"test {name}": value for name, value in test_metrics(run)}
 
 
-def test(run: Run) -> list[tuple[str, float]]:
+def test_metrics(run: Run) -> list[tuple[str, float]]:
     """The measures on test rows, as far as they are numbers."""
     metrics = (run.summary.get("test") or {}).items()
     return [(name, float(value)) for name, value in metrics if isinstance(value, (int, float))]
@@ -156,7 +156,7 @@ def table(store: Store, runs: Sequence[Run], baseline: str | None = None) -> lis
     how much each measure differs."""
     documents = [document(store, run.id) for run in runs]
     columns = [settings(project) if project else {} for project in documents]
-    paths = differing(columns)
+    paths = differing_paths(columns)
     measures = [metrics(run) for run in runs]
     names = list(dict.fromkeys(name for metrics_of_run in measures for name in metrics_of_run))
     base = next((values for run, values in zip(runs, measures, strict=True) if run.id == baseline), None)
@@ -166,7 +166,7 @@ def table(store: Store, runs: Sequence[Run], baseline: str | None = None) -> lis
         row: dict[str, Any] = {"run": run.id, "title": run.title, "state": run.state}
         row |= {path: shown(column.get(path)) for path in paths}
         if any(changed):
-            row[CHANGED] = "; ".join(change.short + f" at step {change.step:,}" for change in changes_of(run))
+            row[CHANGED] = "; ".join(f"{change_label(change)} at step {change['step']:,}" for change in changes_of(run))
         if any(noted):
             row[CAVEATS] = "; ".join(caveat.code.replace("_", " ") for caveat in caveats_of(run))
         for name in names:

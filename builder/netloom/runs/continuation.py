@@ -11,7 +11,7 @@ from netloom.core.errors import UsageError
 from netloom.core.text import plain
 from netloom.document import Project, updated
 from netloom.runs.control import ACTIVE, enter, start
-from netloom.runs.snapshots import series
+from netloom.runs.snapshots import epoch_snapshots
 from netloom.runs.supervisor import refresh
 from netloom.store import RunArtifacts, Store, StoreError
 from netloom.store.run_summary import RunOrigin
@@ -104,7 +104,7 @@ def _weights(artifacts: RunArtifacts, at: int | str) -> tuple[Path, int | None]:
             return checkpoints.weights_file(artifacts, at), None
         except FileNotFoundError as error:
             raise StartError(str(error)) from None
-    paths_by_epoch = {snapshot.epoch: snapshot.path for snapshot in series(artifacts)}
+    paths_by_epoch = {snapshot.epoch: snapshot.path for snapshot in epoch_snapshots(artifacts)}
     if at not in paths_by_epoch:
         epochs = ", ".join(map(str, paths_by_epoch)) or "none"
         raise UnknownWeightsError(

@@ -29,7 +29,7 @@ from netloom.store.run_summary import RunOrigin
 from netloom.store.runs import NewTrial
 from netloom.store.states import WITH_WORKER
 from netloom.training.device import threads
-from netloom.training.initialization import StartError, freeze, looked_at, verified, whole
+from netloom.training.initialization import StartError, check_intact, check_start, freeze_start, verified_weights
 from netloom.validation import Analysis, analyse
 
 ACTIVE = ("waiting", *WITH_WORKER)
@@ -86,8 +86,11 @@ def start(
         raise CompileError(analysis.errors)
     text = source(project, analysis)
     if not weights:  # which need not be there any more, where a run that started from them is repeated
-        looked_at(store, project, text)
-    first, taught = whole(weights) if weights else verified(store, project), distillation.find(store, project, about)
+        check_start(store, project, text)
+    first, taught = (
+        check_intact(weights) if weights else verified_weights(store, project),
+        distillation.find_teacher(store, project, about),
+    )
     if not place:
         store.room(owner, limits())  # before anything is written; create_run has the last word
     run_id = str(uuid.uuid4())
@@ -97,9 +100,9 @@ def start(
         artifacts.save_project(project)
         artifacts.save_source(text)
         if first:
-            freeze(first, artifacts)
+            freeze_start(first, artifacts)
         if taught:
-            distillation.freeze(taught, artifacts)
+            distillation.freeze_teacher(taught, artifacts)
         artifacts.save_environment(environment(project, text))
         store.create_run(
             project_id,

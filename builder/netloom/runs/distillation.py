@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Taught:
+class TeacherFiles:
     """The files of a teacher, the fields that its network reads, in order, and on which scale and of which family its
     answer is, where that is no logits."""
 
@@ -35,7 +35,7 @@ class Taught:
     scale: tuple[str, str] | None = None
 
 
-def find(store: Store, project: Project, origins: Mapping[str, Any] | None = None) -> Taught | None:
+def find_teacher(store: Store, project: Project, origins: Mapping[str, Any] | None = None) -> TeacherFiles | None:
     """The teacher that a project names; None where it learns from none.
 
     A run that repeats or branches from another, which `about` says, learns from what was frozen into that one's folder.
@@ -48,7 +48,7 @@ def find(store: Store, project: Project, origins: Mapping[str, Any] | None = Non
         return None
     for origin in (origins or {}).values():
         earlier = origin.get("run") if isinstance(origin, dict) else origin
-        frozen = within(store.artifacts(earlier)) if isinstance(earlier, str) else None
+        frozen = frozen_teacher(store.artifacts(earlier)) if isinstance(earlier, str) else None
         if frozen is not None:
             return frozen
     run_id = training.teacher.removeprefix(RUN)
@@ -67,7 +67,7 @@ def find(store: Store, project: Project, origins: Mapping[str, Any] | None = Non
         raise StartError(f"{error} Nothing can learn from it.") from None
     _refuse(store, project, teacher)
     scale = next(iter(output_scales(teacher)), None)
-    return Taught(weights, artifacts.source_file, tuple(input_fields(teacher)), scale)
+    return TeacherFiles(weights, artifacts.source_file, tuple(input_fields(teacher)), scale)
 
 
 def _refuse(store: Store, project: Project, teacher: Project) -> None:
@@ -98,20 +98,20 @@ def _refuse(store: Store, project: Project, teacher: Project) -> None:
         raise StartError(f"The teacher reads {missing[0]!r}, so this network needs an Input of that field as well.")
 
 
-def freeze(taught: Taught, artifacts: RunArtifacts) -> None:
+def freeze_teacher(taught: TeacherFiles, artifacts: RunArtifacts) -> None:
     """Copy a teacher to a run's files, so that nothing that happens to the earlier run reaches this one."""
     shutil.copyfile(taught.weights, artifacts.teacher_weights)
     shutil.copyfile(taught.source, artifacts.teacher_source)
     artifacts.save_teacher({"fields": taught.fields, "scale": taught.scale})
 
 
-def within(artifacts: RunArtifacts) -> Taught | None:
+def frozen_teacher(artifacts: RunArtifacts) -> TeacherFiles | None:
     """The teacher that is frozen into a run's files."""
     if not artifacts.teacher_weights.exists():
         return None
     about = artifacts.teacher()
     scale = about["scale"] if "scale" in about else _scale_of_before(artifacts)
-    return Taught(
+    return TeacherFiles(
         artifacts.teacher_weights,
         artifacts.teacher_source,
         tuple(about["fields"]),
@@ -135,7 +135,7 @@ class Teacher:
     """A network in evaluation mode that never learns: the logits (N, classes) of a batch whose inputs come in the order
     of `fields`."""
 
-    def __init__(self, taught: Taught, fields: list[str], device: str) -> None:
+    def __init__(self, taught: TeacherFiles, fields: list[str], device: str) -> None:
         self.model = module(taught.source.read_text(encoding="utf-8"))
         self.model.load_state_dict(read_weights(taught.weights))
         self.model.to(device).eval().requires_grad_(False)
@@ -152,7 +152,7 @@ class Teacher:
         return logits(outputs.float(), *self._scale) if self._scale else outputs.float()
 
 
-def teach(trainer: Trainer, taught: Taught | None) -> Trainer:
+def attach_teacher(trainer: Trainer, taught: TeacherFiles | None) -> Trainer:
     """A loop whose objective asks the teacher about each batch."""
     if taught is not None:
         trainer.objective.teacher = Teacher(taught, trainer.fields, trainer.device)  # type: ignore[attr-defined]

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 from netloom.data import prepare
 from netloom.data.quality.dataset_card import save_card
 from netloom.document import Project
-from netloom.runs.caveats import noted
-from netloom.runs.distillation import teach, within
+from netloom.runs.caveats import as_summary
+from netloom.runs.distillation import attach_teacher, frozen_teacher
 from netloom.runs.fingerprint import note_machine
 from netloom.runs.limits import FULL, RunLimits, no_memory, no_room
 from netloom.runs.run_reporter import RunReporter
@@ -32,7 +32,7 @@ Through: TypeAlias = Callable[[RunReporter], Callback]
 RESUME = "Resume, or netloom runs resume"
 
 
-def carry_out(
+def train_run(
     store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, trainer: Trainer, through: Through | None = None
 ) -> tuple[str, str]:
     """Train with a loop at its beginning, from the run's last checkpoint on. Returns the run's state and the reason.
@@ -64,21 +64,23 @@ def carry_out(
         save_card(artifacts, trainer.data, project.data, store.home)
         reporter.tell({"test": measured.metrics})
         if measured.caveats:
-            reporter.tell({"caveats": noted(measured.caveats)})
+            reporter.tell({"caveats": as_summary(measured.caveats)})
     except DivergedError as error:
-        raise TrainingError(_culprit(error, reporter, project, artifacts, text)) from None
+        raise TrainingError(_trace_divergence(error, reporter, project, artifacts, text)) from None
     finally:
         reporter.close()
     return ("finished" if done else "stopped"), "" if done else reporter.ending
 
 
-def _culprit(error: DivergedError, reporter: RunReporter, project: Project, artifacts: RunArtifacts, text: str) -> str:
+def _trace_divergence(
+    error: DivergedError, reporter: RunReporter, project: Project, artifacts: RunArtifacts, text: str
+) -> str:
     """The reason with who made the first number that is none, and what helps there; it is among the warnings too."""
-    data, taught = prepare(project.data, reporter.store.home), within(artifacts)
-    non_finite = nan_tracer.find(
+    data, taught = prepare(project.data, reporter.store.home), frozen_teacher(artifacts)
+    non_finite = nan_tracer.trace_nan(
         project,
         artifacts,
-        lambda: teach(build_trainer(project, text, data, existing(artifacts.start_weights)), taught),
+        lambda: attach_teacher(build_trainer(project, text, data, existing(artifacts.start_weights)), taught),
     )
     if non_finite is None:
         return str(error)

@@ -43,7 +43,7 @@ class Rebuilt:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _RunFolder:
     """What a folder tells of its run."""
 
     artifacts: RunArtifacts
@@ -69,7 +69,7 @@ def lost_runs(store: Store) -> list[RunArtifacts]:
     return [artifacts for artifacts in settled if artifacts.run_id not in listed_ids]
 
 
-def offer(store: Store) -> str:
+def rebuild_offer(store: Store) -> str:
     """A sentence where there are folders of runs that the database does not list; else nothing."""
     count = len(lost_runs(store))
     if not count:
@@ -88,7 +88,7 @@ def rebuild(store: Store) -> Rebuilt:
     folders, left_out = [], []
     for artifacts in lost_runs(store):
         try:
-            folders.append(_look(artifacts))
+            folders.append(_read_folder(artifacts))
         except DocumentError as error:
             left_out.append(f"{artifacts.run_id} ({str(error).rstrip('.')})")
     folders.sort(key=lambda item: (not item.is_trial, item.created_at), reverse=True)
@@ -100,7 +100,7 @@ def rebuild(store: Store) -> Rebuilt:
         try:
             if key not in created_projects and not (project_id and store.has_project(project_id)):
                 created_projects[key] = store.create_project(item.project, project_id=project_id or None)
-            _list(store, item, created_projects.get(key, project_id))
+            _restore(store, item, created_projects.get(key, project_id))
             runs += 1
         except StoreError as error:
             left_out.append(f"{item.id} ({str(error).rstrip('.')})")
@@ -112,17 +112,17 @@ def _settled(artifacts: RunArtifacts) -> bool:
     return stamp is not None and time.time() - stamp.modified_ns / 1e9 >= SETTLED_S
 
 
-def _look(artifacts: RunArtifacts) -> _Found:
+def _read_folder(artifacts: RunArtifacts) -> _RunFolder:
     """Raises: DocumentError: its document cannot be read."""
     run_record, project, stamp = record(artifacts), artifacts.project(), artifacts.project_stamp()
     started = run_record.get("created_at") or _events(artifacts).get("start", {}).get("at")
     written = datetime.fromtimestamp(stamp.modified_ns / 1e9 if stamp else 0, UTC)
-    return _Found(
+    return _RunFolder(
         artifacts, project, run_record, started if isinstance(started, datetime) else moment(started) or written
     )
 
 
-def _list(store: Store, item: _Found, project_id: str) -> None:
+def _restore(store: Store, item: _RunFolder, project_id: str) -> None:
     """Put a run back into the list."""
     run_record, events = item.record, _events(item.artifacts)
     end = events.get("end", {})

@@ -65,7 +65,7 @@ class Repetition:
         return f"{text} What differs: {why}." if why else f"{text} Nothing that Netloom knows of differs."
 
 
-def again(store: Store, run_id: str, *, owner: str | None = None) -> str:
+def repeat(store: Store, run_id: str, *, owner: str | None = None) -> str:
     """Start a run that was, once more, from its folder. Returns the new run's id.
 
     Raises:
@@ -83,7 +83,7 @@ def again(store: Store, run_id: str, *, owner: str | None = None) -> str:
     return start(store, run.project_id, artifacts.project(), title=title, owner=owner, about=about, weights=weights)
 
 
-def compared(store: Store, original: Run, repeated: Run) -> Repetition:
+def compare_runs(store: Store, original: Run, repeated: Run) -> Repetition:
     """The curves of two runs, point by point, and their last weights; batches' losses are left out, because the clock
     decides over how many steps each is a mean."""
     then, now = _values(store.points(original.id)), _values(store.points(repeated.id))
@@ -96,7 +96,11 @@ def compared(store: Store, original: Run, repeated: Run) -> Repetition:
     artifacts = store.artifacts(original.id), store.artifacts(repeated.id)
     complete = len(then) == len(now)
     weights = _same_weights(*artifacts) if complete else None
-    causes = (*_around(*artifacts), *_by_hand(original, artifacts[0]), *([] if complete else [_unlike(then, now)]))
+    causes = (
+        *_environment_differences(*artifacts),
+        *_manual_changes(original, artifacts[0]),
+        *([] if complete else [_unlike(then, now)]),
+    )
     return Repetition(original.id, repeated.id, len(keys), len(keys) - len(off), first, weights, causes)
 
 
@@ -109,7 +113,7 @@ def _unlike(then: Mapping[Key, float], now: Mapping[Key, float]) -> str:
     return f"the length of the curves ({len(then):,} points then, {len(now):,} now)"
 
 
-def _around(then: RunArtifacts, now: RunArtifacts) -> list[str]:
+def _environment_differences(then: RunArtifacts, now: RunArtifacts) -> list[str]:
     """What the two runs stood on that is not the same."""
     old_environment, new_environment = then.environment(), now.environment()
     differences = []
@@ -124,7 +128,7 @@ def _around(then: RunArtifacts, now: RunArtifacts) -> list[str]:
     return differences
 
 
-def _by_hand(run: Run, artifacts: RunArtifacts) -> list[str]:
+def _manual_changes(run: Run, artifacts: RunArtifacts) -> list[str]:
     """What was done to the first run on its way, which the second does without."""
     changes = []
     for line in artifacts.events():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from netloom.core.errors import UsageError
 from netloom.core.text import number, plain
 from netloom.runs import sweeps
-from netloom.runs.recovery import offer
+from netloom.runs.recovery import rebuild_offer
 from netloom.runs.supervisor import refresh
 from netloom.store import Missing, Run, Store
 
@@ -26,7 +26,7 @@ def find_run(store: Store, prefix: str, note: Callable[[str], object] = lambda s
     """
     runs = store.runs(limit=_ALL)
     if not runs:
-        lost = offer(store)
+        lost = rebuild_offer(store)
         raise UsageError(f"{lost} {REBUILD}" if lost else "There are no runs yet; start one with netloom train.")
     if prefix == LAST:
         return refresh(store, _last(store, runs[0], note))

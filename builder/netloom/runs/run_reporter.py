@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from netloom.runs.checkpoint_interval import Spacing
+from netloom.runs.checkpoint_interval import CheckpointInterval
 from netloom.runs.energy import Meter
 from netloom.runs.limits import Guard, RunLimits, resident
 from netloom.runs.setting_changes import ChangeLog
-from netloom.runs.snapshots import due, keep
+from netloom.runs.snapshots import is_due, save_snapshot
 from netloom.runs.trial import TrialPruner
 from netloom.store import Lost, Missing, Run, RunArtifacts, Store, StoreError
 from netloom.store.run_summary import RunSummary
@@ -58,7 +58,7 @@ class RunReporter(Callback):
         self._closed = threading.Event()
         self._facts: RunSummary = {}
         self._epoch, self._step = 0, 0
-        self._spacing = Spacing(CHECKPOINT_EVERY_S, CHECKPOINT_AT_LAST_S, CHECKPOINT_SHARE)
+        self._spacing = CheckpointInterval(CHECKPOINT_EVERY_S, CHECKPOINT_AT_LAST_S, CHECKPOINT_SHARE)
         self._best_step = -1
         self._speed = Throughput()
         self._resting = False
@@ -87,7 +87,7 @@ class RunReporter(Callback):
         self.observer.start(trainer, run.summary.get("warnings", []), self.store.points(self.run_id))
         if trainer.step == 0:
             with self._spacing.writing():
-                keep(self.artifacts, 0, 0, trainer.model.state_dict())
+                save_snapshot(self.artifacts, 0, 0, trainer.model.state_dict())
         self._thread.start()
 
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
@@ -119,9 +119,9 @@ class RunReporter(Callback):
         self._epoch, self._step = trainer.epoch, trainer.step
         self._facts["rate"] = trainer.current_learning_rate
         self._note_best(trainer)
-        if due(trainer.epoch):
+        if is_due(trainer.epoch):
             with self._spacing.writing():
-                keep(self.artifacts, trainer.epoch, trainer.step, trainer.model.state_dict())
+                save_snapshot(self.artifacts, trainer.epoch, trainer.step, trainer.model.state_dict())
 
     def _note_best(self, trainer: Trainer) -> None:
         self._facts["best"] = {

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 import annotated_types
 
@@ -22,6 +22,7 @@ from netloom.document.loss_settings import Aiming
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 from netloom.document.rl_settings import Agent
 from netloom.layers import FormField, ParameterError, form, registry
+from netloom.store.sweeps import ParameterSpace
 from netloom.tasks import tasks
 from netloom.validation.project_check import refit_edits
 
@@ -31,7 +32,10 @@ POINTS = 5
 _NAMED = {"optimizer": tuple(OPTIMIZERS), "schedule": tuple(SCHEDULES)}
 _HIDDEN = ("start", "objective", "device", "dataset", "options", "compile", "folds", "fold", "split", "epochs")
 _KINDS = ("int", "float", "bool", "choice")
-Space = Mapping[str, Mapping[str, Any]]
+# A search space as a person writes it, before it is checked.
+Space: TypeAlias = Mapping[str, Mapping[str, Any]]
+# The values that a trial tries, by path.
+Assignment: TypeAlias = dict[str, Any]
 
 
 class SpaceError(ValueError):
@@ -45,7 +49,7 @@ class Parameter:
     path: str
     title: str
     value: Any
-    proposal: dict[str, Any]
+    proposal: ParameterSpace
 
 
 def searchable(project: Project) -> list[Parameter]:
@@ -61,7 +65,7 @@ def searchable(project: Project) -> list[Parameter]:
     return parameters
 
 
-def checked(project: Project, space: Space) -> dict[str, dict[str, Any]]:
+def check_space(project: Project, space: Space) -> dict[str, ParameterSpace]:
     """A search space as it is kept.
 
     Raises:
@@ -73,7 +77,7 @@ def checked(project: Project, space: Space) -> dict[str, dict[str, Any]]:
         )
     if len(space) > MAX_PATHS:
         raise SpaceError(f"A sweep searches at most {MAX_PATHS} parameters, received {len(space)}.")
-    specs = {}
+    specs: dict[str, ParameterSpace] = {}
     for path, spec in space.items():
         current = value_of(project, str(path))
         if not isinstance(spec, Mapping):
@@ -117,7 +121,7 @@ def value_of(project: Project, path: str) -> Any:
     return node.params.get(name, field.default)
 
 
-def edit(project: Project, assigned: Mapping[str, Any], home: Path | None = None) -> Edit:
+def edit(project: Project, assigned: Assignment, home: Path | None = None) -> Edit:
     """The one edit that puts values into a document.
 
     Args:
@@ -154,7 +158,7 @@ def edit(project: Project, assigned: Mapping[str, Any], home: Path | None = None
     return {"kind": "batch", "edits": [*batch["edits"], *refit_edits(apply(project, batch), home)]}
 
 
-def assign(project: Project, assigned: Mapping[str, Any], home: Path | None = None) -> Project:
+def assign(project: Project, assigned: Assignment, home: Path | None = None) -> Project:
     """The document with values put in, as `edit` does.
 
     Raises:
@@ -167,7 +171,7 @@ def assign(project: Project, assigned: Mapping[str, Any], home: Path | None = No
         raise SpaceError(str(error)) from None
 
 
-def grid(space: Space) -> list[dict[str, Any]]:
+def grid(space: Mapping[str, ParameterSpace]) -> list[Assignment]:
     """Every combination, the last parameter changing fastest; of a range, `points` (else 5) values.
 
     Raises:
@@ -180,7 +184,7 @@ def grid(space: Space) -> list[dict[str, Any]]:
     return [dict(zip(space, values, strict=True)) for values in product(*axes)]
 
 
-def points(spec: Mapping[str, Any]) -> list[Any]:
+def points(spec: ParameterSpace) -> list[Any]:
     """The values of one parameter that a grid tries."""
     if "choices" in spec:
         return list(spec["choices"])
@@ -205,7 +209,7 @@ def _section(name: str, value: Any, declaration: type) -> list[Parameter]:
             continue
         current = getattr(value, field.name)
         if field.name in _NAMED:
-            proposal: dict[str, Any] = {"choices": list(_NAMED[field.name])}
+            proposal: ParameterSpace = {"choices": list(_NAMED[field.name])}
         else:
             proposal = _proposal(field, current)
         parameters.append(Parameter(f"{name}.{field.name}", f"{name.capitalize()}: {field.label}", current, proposal))
@@ -288,7 +292,7 @@ def _field(kind: str, name: str) -> FormField | None:
     return next((item for item in form(layer) if item.name == name), None) if layer else None
 
 
-def _proposal(field: FormField, value: Any) -> dict[str, Any]:
+def _proposal(field: FormField, value: Any) -> ParameterSpace:
     if field.kind == "bool":
         return {"choices": [False, True]}
     if field.kind == "choice":
@@ -296,7 +300,7 @@ def _proposal(field: FormField, value: Any) -> dict[str, Any]:
     return _around(value, field)
 
 
-def _around(value: Any, field: FormField | None) -> dict[str, Any]:
+def _around(value: Any, field: FormField | None) -> ParameterSpace:
     """A range around a number, within what its declaration allows."""
     low_bound = field.minimum if field and field.minimum is not None else -math.inf
     high_bound = field.maximum if field and field.maximum is not None else math.inf
@@ -330,7 +334,7 @@ def _is_whole(project: Project, path: str, current: Any) -> bool:
     return field.kind == "int" if field else isinstance(current, int) and not isinstance(current, bool)
 
 
-def _choices(path: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+def _choices(path: str, spec: Mapping[str, Any]) -> ParameterSpace:
     choices = spec["choices"]
     if not isinstance(choices, (list, tuple)) or not 0 < len(choices) <= MAX_CHOICES:
         raise SpaceError(f"{path}: choices are a list of 1 to {MAX_CHOICES:,} values, received {choices!r:.60}.")
@@ -341,21 +345,22 @@ def _choices(path: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     return {"choices": [json.loads(text) for text in dict.fromkeys(written)]}
 
 
-def _range(path: str, spec: Mapping[str, Any], is_integer: bool) -> dict[str, Any]:
+def _range(path: str, spec: Mapping[str, Any], is_integer: bool) -> ParameterSpace:
     allowed = ("low", "high", "log", "step", "points", "whole")
     unknown = [str(key) for key in spec if key not in allowed]
     if unknown:
         raise SpaceError(f"{path}: {unknown[0]!r} is not known; a range has low, high, log, step and points.")
-    low, high = spec.get("low"), spec.get("high")
+    low: Any = spec.get("low")
+    high: Any = spec.get("high")
     if not _number(low) or not _number(high):
         raise SpaceError(f"{path} takes low and high as numbers, or choices, received {dict(spec)!r:.80}.")
-    if not low < high:  # type: ignore[operator]
+    if not low < high:
         raise SpaceError(f"{path}: low is below high, received {low} and {high}.")
-    if spec.get("log") and low <= 0:  # type: ignore[operator]
+    if spec.get("log") and low <= 0:
         raise SpaceError(f"{path}: on a logarithmic scale low is above 0, received {low}.")
-    checked_range: dict[str, Any] = {"low": low, "high": high, "log": bool(spec.get("log", False)), "whole": is_integer}
+    checked_range: ParameterSpace = {"low": low, "high": high, "log": bool(spec.get("log", False)), "whole": is_integer}
     if is_integer:
-        checked_range |= {"low": round(low), "high": round(high)}  # type: ignore[arg-type]
+        checked_range |= {"low": round(low), "high": round(high)}
     for key in ("step", "points"):
         if spec.get(key) is not None:
             if not _number(spec[key]) or spec[key] <= 0 or (key == "points" and spec[key] > MAX_CHOICES):

@@ -23,7 +23,7 @@ KEEP = 10
 
 
 @dataclass(frozen=True)
-class Kept:
+class Snapshot:
     """The weights as they were after so many epochs and steps."""
 
     epoch: int
@@ -35,26 +35,26 @@ class Kept:
         return self.path.stat().st_size
 
 
-def series(artifacts: RunArtifacts) -> list[Kept]:
+def epoch_snapshots(artifacts: RunArtifacts) -> list[Snapshot]:
     """What is kept of a run after its epochs, the earliest first."""
     return [snapshot for snapshot in _every(artifacts) if snapshot.epoch]
 
 
-def beginning(artifacts: RunArtifacts) -> Kept | None:
+def initial_snapshot(artifacts: RunArtifacts) -> Snapshot | None:
     """The weights that a run began with, before its first step; None where they were not kept."""
     return next((snapshot for snapshot in _every(artifacts) if not snapshot.epoch), None)
 
 
-def _every(artifacts: RunArtifacts) -> list[Kept]:
+def _every(artifacts: RunArtifacts) -> list[Snapshot]:
     snapshots = []
     for path in artifacts.snapshots.glob("*.safetensors"):
         epoch, _, step = path.stem.partition("-")
         if epoch.isdigit() and step.isdigit():
-            snapshots.append(Kept(int(epoch), int(step), path))
+            snapshots.append(Snapshot(int(epoch), int(step), path))
     return sorted(snapshots, key=lambda snapshot: (snapshot.epoch, snapshot.step))
 
 
-def keep(artifacts: RunArtifacts, epoch: int, step: int, weights: dict[str, torch.Tensor]) -> None:
+def save_snapshot(artifacts: RunArtifacts, epoch: int, step: int, weights: dict[str, torch.Tensor]) -> None:
     """Keep the weights after epoch number `epoch` (1, 2, …) if it belongs to the series, and drop what does not; with
     0, those that a run begins with, which stay.
 
@@ -67,12 +67,12 @@ def keep(artifacts: RunArtifacts, epoch: int, step: int, weights: dict[str, torc
     if every and epoch % every == 0:
         artifacts.snapshots.mkdir(exist_ok=True)
         save_weights(artifacts.snapshots / f"{epoch}-{step}.safetensors", separate(weights))
-        for old in series(artifacts):
+        for old in epoch_snapshots(artifacts):
             if old.epoch % every:
                 old.path.unlink(missing_ok=True)
 
 
-def due(epoch: int) -> bool:
+def is_due(epoch: int) -> bool:
     """Whether `keep` may have something to do after an epoch; it is asked after each, however short they are."""
     return epoch % spacing(epoch, KEEP) == 0
 

@@ -10,6 +10,7 @@ for a moment, or one on each of several machines, the store still makes each tri
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -22,6 +23,8 @@ from netloom.runs.sweep_trials import advance_sweeps
 from netloom.store import Store, open_store
 
 LOCK_FILE, LOG_FILE = "sweeps.lock", "sweeps.log"
+# The process that had the lock last.
+PID_FILE = "sweeps.pid"
 # A trial that ends is followed by the next within this time; each look takes some milliseconds.
 POLL_S = 0.25
 # How long after a sweep process failed this process starts no other: what ended it will mostly end the next one, too.
@@ -37,7 +40,7 @@ def ensure_sweep_process(store: Store) -> None:
     if not store.sweeps(state="running"):
         return
     with _starting:
-        if not _may_start(store.home) or is_running(store.home):
+        if is_running(store.home) or not _may_start(store.home):
             return
         child = processes.take(store.home)
         _started[store.home] = (child, time.monotonic())
@@ -60,6 +63,7 @@ def main(home: Path) -> int:
     while _sweeps_run(store):
         try:
             with _lock(home).acquire(timeout=1):  # longer than somebody holds it who only asks whether one runs
+                (home / PID_FILE).write_text(str(os.getpid()))
                 _advance_until_finished(store)
         except Timeout:
             return 0
@@ -94,15 +98,25 @@ def _sweeps_run(store: Store) -> bool:
 
 
 def _may_start(home: Path) -> bool:
-    """Whether the last one that this process started has ended, and not by an error a moment ago."""
+    """Whether the last one that this process started, which has no lock, is not just about to take it, and did not fail
+    a moment ago."""
     if home not in _started:
         return True
     child, started_at = _started[home]
     try:
         code = child.poll()
     except ChildProcessError:  # the server that it was forked from is gone, and with it its exit code
-        return not is_running(home)
-    return code == 0 or (code is not None and time.monotonic() - started_at > RESTART_S)
+        return True
+    if code is None:  # it had the lock and is ending, or it still imports what it needs
+        return _had_lock(home, child.pid)
+    return code == 0 or time.monotonic() - started_at > RESTART_S
+
+
+def _had_lock(home: Path, pid: int) -> bool:
+    try:
+        return (home / PID_FILE).read_text() == str(pid)
+    except OSError:
+        return False
 
 
 def _lock(home: Path) -> FileLock:

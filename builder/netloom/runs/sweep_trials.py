@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,11 @@ from netloom.document import DocumentError, loads
 from netloom.runs import cluster, control
 from netloom.runs.capacity import limits
 from netloom.runs.cluster import drivers
-from netloom.runs.search_space import SpaceError, assign, grid
+from netloom.runs.search_space import Assignment, SpaceError, assign, grid
 from netloom.runs.trial import PRUNED
 from netloom.store import Full, Missing, Run, Store, StoreError, Sweep, Trial
 from netloom.store.runs import NewTrial
+from netloom.store.sweeps import ParameterSpace, SweepPlan
 from netloom.training.initialization import StartError
 from netloom.validation.issue import Issue
 
@@ -37,17 +38,17 @@ def advance_sweeps(store: Store) -> None:
         _advance(store, sweep)
 
 
-def note_ends(store: Store, sweep_id: str) -> list[Trial]:
+def record_ended_trials(store: Store, sweep_id: str) -> list[Trial]:
     """Note what came of those trials that have ended. Returns all trials."""
     sweep = store.sweep(sweep_id)
     for trial in store.trials(sweep_id):
         if trial.state == "running":
-            _settle(store, sweep, trial)
+            _record_end(store, sweep, trial)
     return store.trials(sweep_id)
 
 
 def _advance(store: Store, sweep: Sweep) -> None:
-    trials = note_ends(store, sweep.id)
+    trials = record_ended_trials(store, sweep.id)
     going = sum(trial.state == "running" for trial in trials)
     if sweep.plan.get("backend") == cluster.RAY and (going or len(trials) < sweep.plan["trials"]):
         drivers.ensure(store, sweep, going)
@@ -57,7 +58,7 @@ def _advance(store: Store, sweep: Sweep) -> None:
             return
         try:
             store.room(sweep.owner, limits())
-            begun = make(store, sweep, trials) is not None
+            begun = start_trial(store, sweep, trials) is not None
         except (Full, Missing):  # no room, or another process was faster
             return
         going += begun
@@ -66,13 +67,13 @@ def _advance(store: Store, sweep: Sweep) -> None:
         store.change_sweep(sweep, state="finished", ended_at=datetime.now(UTC))
 
 
-def make(store: Store, sweep: Sweep, trials: list[Trial], place: str = "") -> str | None:
+def start_trial(store: Store, sweep: Sweep, trials: list[Trial], place: str = "") -> str | None:
     """Begin the next trial. Returns its run, or None where its document cannot be trained, as is noted then.
 
     With a `place`, its worker is started there by somebody else, and it takes no turn in the queue.
     """
     number = len(trials)
-    assigned = ask(sweep, trials)
+    assigned = suggest(sweep, trials)
     document = loads(sweep.document)
     try:
         project = assign(document, assigned, store.home)
@@ -89,11 +90,11 @@ def make(store: Store, sweep: Sweep, trials: list[Trial], place: str = "") -> st
             place=place,
         )
     except _SPOILT as error:
-        store.fail_trial(sweep.id, number, assigned, _why(error))
+        store.fail_trial(sweep.id, number, assigned, _reason(error))
         return None
 
 
-def ask(sweep: Sweep, trials: list[Trial]) -> dict[str, Any]:
+def suggest(sweep: Sweep, trials: list[Trial]) -> Assignment:
     """The values of the next trial, after those that are there."""
     space = sweep.plan["space"]
     if sweep.plan["sampler"] == "grid":
@@ -101,17 +102,20 @@ def ask(sweep: Sweep, trials: list[Trial]) -> dict[str, Any]:
         return combinations[len(trials) * _stride(len(combinations), sweep.plan) % len(combinations)]
     import optuna
 
+    # The seed depends on the number of the trial alone, so that it draws the same numbers in whichever process.
     seed = (sweep.plan["seed"] * 1_000_003 + len(trials)) % 2**31
     if sweep.plan["sampler"] == "random":
         sampler: optuna.samplers.BaseSampler = optuna.samplers.RandomSampler(seed=seed)
     else:
         first = max(4, min(10, sweep.plan["trials"] // 4))
+        # `constant_liar` counts running trials as bad ones, or parallel trials would try nearly the same values:
+        # https://optuna.readthedocs.io/en/stable/reference/samplers/generated/optuna.samplers.TPESampler.html
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=first, constant_liar=True, multivariate=True)
     params = study(sweep, trials, sampler).ask(fixed_distributions=_distributions(space)).params
     return {path: _value(space[path], params[path]) for path in space}
 
 
-def _stride(size: int, plan: dict[str, Any]) -> int:
+def _stride(size: int, plan: SweepPlan) -> int:
     """How far a grid goes at each trial: from one combination to the next, or where not all of them are tried by the
     golden section of all, so that those which are tried lie everywhere and none comes twice."""
     if not plan.get("spread"):
@@ -151,7 +155,7 @@ def study(sweep: Sweep, trials: Sequence[Trial], sampler: optuna.samplers.BaseSa
     return study
 
 
-def _distributions(space: dict[str, dict[str, Any]]) -> dict[str, optuna.distributions.BaseDistribution]:
+def _distributions(space: Mapping[str, ParameterSpace]) -> dict[str, optuna.distributions.BaseDistribution]:
     import optuna
 
     distributions: dict[str, optuna.distributions.BaseDistribution] = {}
@@ -163,7 +167,7 @@ def _distributions(space: dict[str, dict[str, Any]]) -> dict[str, optuna.distrib
         elif spec["whole"]:
             step = 1 if spec["log"] else int(spec.get("step", 1))
             distributions[path] = optuna.distributions.IntDistribution(
-                spec["low"], spec["high"], log=spec["log"], step=step
+                int(spec["low"]), int(spec["high"]), log=spec["log"], step=step
             )
         else:
             low, high = float(spec["low"]), float(spec["high"])
@@ -173,11 +177,11 @@ def _distributions(space: dict[str, dict[str, Any]]) -> dict[str, optuna.distrib
     return distributions
 
 
-def _value(spec: dict[str, Any], param: Any) -> Any:
+def _value(spec: ParameterSpace, param: Any) -> Any:
     return json.loads(param) if "choices" in spec else param
 
 
-def _settle(store: Store, sweep: Sweep, trial: Trial) -> None:
+def _record_end(store: Store, sweep: Sweep, trial: Trial) -> None:
     """Note what came of a trial that was going on, if it has ended."""
     try:
         run = store.run(str(trial.run_id))
@@ -192,13 +196,13 @@ def _settle(store: Store, sweep: Sweep, trial: Trial) -> None:
         store.end_trial(sweep.id, trial, state, value, reason, run=run)
     elif run.reason.startswith(PRUNED):
         store.end_trial(sweep.id, trial, "pruned", value, run.reason, run=run)
-    elif _goes_on(store, sweep, run):
+    elif _retry(store, sweep, run):
         return
     else:
         store.end_trial(sweep.id, trial, "failed", None, run.reason or "It was stopped.", run=run)
 
 
-def _goes_on(store: Store, sweep: Sweep, run: Run) -> bool:
+def _retry(store: Store, sweep: Sweep, run: Run) -> bool:
     """Take up a trial that was cut off: its worker was killed, or its sweep was stopped with it. It is counted in the
     step that puts it back, or a worker that dies at once would be found before that, and taken up for ever."""
     tries = int(run.about.get("retries", 0))
@@ -219,6 +223,6 @@ def result(store: Store, sweep: Sweep, run: Run) -> float | None:
     return pick(values, default=None)
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     issues: Sequence[Issue] = getattr(error, "issues", ())
     return issues[0].message if issues else str(error)

@@ -14,11 +14,12 @@ from typing import Any
 
 from netloom.document import Edit, Project
 from netloom.runs import control
-from netloom.runs.search_space import SpaceError, assign, checked, edit, grid
+from netloom.runs.search_space import SpaceError, assign, check_space, edit, grid
 from netloom.runs.supervisor import tend
 from netloom.runs.sweep_trials import study
 from netloom.runs.trial import PRUNERS
 from netloom.store import Missing, Store, StoreError, Sweep, Trial
+from netloom.store.sweeps import SweepPlan
 from netloom.tasks import higher_is_better
 
 SAMPLERS = ("tpe", "random", "grid")
@@ -39,7 +40,7 @@ def plan(
     parallel: int = 1,
     kind: str = "search",
     backend: str = "",
-) -> dict[str, Any]:
+) -> SweepPlan:
     """What a sweep is to do, checked.
 
     Raises:
@@ -52,44 +53,39 @@ def plan(
         raise SpaceError(f"A sweep makes 1 to {MAX_TRIALS:,} trials, received {trials}.")
     if not 1 <= parallel <= 64:
         raise SpaceError(f"A sweep runs 1 to 64 trials at once, received {parallel}.")
-    search_space = checked(project, space)
+    search_space = check_space(project, space)
     rises = higher_is_better(metric)
-    direction = direction or ("maximize" if rises else "minimize")
-    if direction not in ("minimize", "maximize"):
+    if direction not in ("", "minimize", "maximize"):
         raise SpaceError(f"A measure is to minimize or to maximize, received {direction!r:.40}.")
-    plan = {
+    sweep_plan: SweepPlan = {
         "kind": kind,
         "space": search_space,
         "trials": trials,
         "sampler": sampler,
         "pruner": pruner,
         "metric": metric,
-    }
-    if sampler == "grid":
-        size = len(grid(search_space))
-        plan |= {"trials": min(trials, size), "spread": trials < size}
-    return {
-        **plan,
-        "direction": direction,
+        "direction": "maximize" if direction == "maximize" or (rises and not direction) else "minimize",
         "seed": seed,
         "parallel": parallel,
         "epochs": project.training.epochs,
         "backend": backend,
     }
+    if sampler == "grid":
+        size = len(grid(search_space))
+        sweep_plan |= {"trials": min(trials, size), "spread": trials < size}
+    return sweep_plan
 
 
-def begin(
-    store: Store, project_id: str, project: Project, plan: dict[str, Any], *, title: str = "", owner: str = ""
-) -> str:
+def start(store: Store, project_id: str, project: Project, plan: SweepPlan, *, title: str = "", owner: str = "") -> str:
     """Start a sweep over a document as `plan` made it, whose trials take turns as runs of `owner`. Returns the sweep's
     id."""
-    title = title or f"{project.name}: {_words(plan)}"
+    title = title or f"{project.name}: {_description(plan)}"
     sweep = store.create_sweep(project_id, project, plan, title=title, owner=owner)
     tend(store)
     return sweep.id
 
 
-def folds(project: Project, count: int, **more: Any) -> tuple[Project, dict[str, Any]]:
+def folds(project: Project, count: int, **more: Any) -> tuple[Project, SweepPlan]:
     """Cross-validation: every row is tested once, by a network that was not trained on it.
 
     Raises:
@@ -102,7 +98,7 @@ def folds(project: Project, count: int, **more: Any) -> tuple[Project, dict[str,
     return parted, plan(parted, space, trials=count, sampler="grid", kind="folds", **more)
 
 
-def seeds(project: Project, count: int, **more: Any) -> tuple[Project, dict[str, Any]]:
+def seeds(project: Project, count: int, **more: Any) -> tuple[Project, SweepPlan]:
     """The same run over again from other first weights and in other orders: how much of a result is chance.
 
     Raises:
@@ -134,14 +130,14 @@ def resume(store: Store, sweep_id: str, *, more: int = 0, owner: str | None = No
         StoreError: there is no such sweep, or someone else changed it at the same moment.
     """
     sweep = store.sweep(sweep_id)
-    plan = {**sweep.plan, "trials": sweep.plan["trials"] + min(more, left(sweep))}
-    values = {"plan": plan, "state": "running", "reason": "", "ended_at": None}
-    if not store.change_sweep(sweep, owner=sweep.owner if owner is None else owner, **values):
+    plan: SweepPlan = {**sweep.plan, "trials": sweep.plan["trials"] + min(more, remaining_trials(sweep))}
+    owner = sweep.owner if owner is None else owner
+    if not store.change_sweep(sweep, owner=owner, plan=plan, state="running", reason="", ended_at=None):
         raise StoreError("This sweep was changed by someone else at the same moment; look at it and try again.")
     tend(store)
 
 
-def left(sweep: Sweep) -> int:
+def remaining_trials(sweep: Sweep) -> int:
     """How many trials more there could be: a grid has an end."""
     most = len(grid(sweep.plan["space"])) if sweep.plan["sampler"] == "grid" else MAX_TRIALS
     return max(0, min(MAX_TRIALS, most) - int(sweep.plan["trials"]))
@@ -161,7 +157,7 @@ def best_edit(sweep: Sweep, project: Project, trial: Trial, home: Path) -> Edit:
         DataError: the data cannot be read.
         SpaceError: the project has changed so far that they have no place in it any more.
     """
-    checked(project, {path: {"choices": [value]} for path, value in trial.assigned.items()})
+    check_space(project, {path: {"choices": [value]} for path, value in trial.assigned.items()})
     return edit(project, trial.assigned, home)
 
 
@@ -187,7 +183,7 @@ def importance(sweep: Sweep, trials: Sequence[Trial]) -> dict[str, float]:
     return dict(sorted(((path, float(value)) for path, value in shares.items()), key=lambda item: -item[1]))
 
 
-def _words(plan: dict[str, Any]) -> str:
+def _description(plan: SweepPlan) -> str:
     if plan["kind"] == "folds":
         return f"{plan['trials']} folds"
     named = {"tpe": "TPE"}.get(plan["sampler"], plan["sampler"])

@@ -17,19 +17,19 @@ from netloom.data.tables.row_file import reported, unknown_categories
 from netloom.document import DocumentError, Project
 from netloom.modalities.encoding.tokenization import last_places
 from netloom.runs import weight_history
-from netloom.runs.distillation import find, teach
-from netloom.runs.vae_sampling import samples
+from netloom.runs.distillation import attach_teacher, find_teacher
+from netloom.runs.vae_sampling import sample_images
 from netloom.store import DamagedArtifactError, RunArtifacts, Store, open_store
 from netloom.tasks import task
 from netloom.training import checkpoints
-from netloom.training.initialization import verified
+from netloom.training.initialization import verified_weights
 from netloom.training.objectives import EVALUATION_BATCH, OBJECTIVES, Evaluation, Objective, Settings
 from netloom.training.objectives.objective import joined
 from netloom.training.objectives.reinforcement import Agent
 from netloom.training.objectives.sequence_to_sequence import SequenceToSequence
-from netloom.training.streaming import measured, take
+from netloom.training.streaming import evaluation_rows, take
 from netloom.training.trainers.registry import build_trainer
-from netloom.training.uncertainty import judged
+from netloom.training.uncertainty import with_uncertainty
 from netloom.training.weight_files import CheckpointError, check_weights, recorded
 from netloom.validation.output_scales import scales
 
@@ -74,7 +74,9 @@ class TrainedRun:
         """What the objective chose on the validation rows, such as the threshold of what is unusual."""
         if not self.objective.task.tunes_threshold:
             return {}
-        return self.objective.calibrate(self.output_of("validation"), self.data, measured(self.data, "validation"))
+        return self.objective.calibrate(
+            self.output_of("validation"), self.data, evaluation_rows(self.data, "validation")
+        )
 
     @property
     def decoding(self) -> dict[str, Any]:
@@ -103,7 +105,7 @@ class TrainedRun:
 
     def output_of(self, split: str) -> torch.Tensor:
         """The network's answers to the rows of a split that measures are taken on, (N, …)."""
-        return self.output(take(self.data, self.fields, measured(self.data, split).numpy()))
+        return self.output(take(self.data, self.fields, evaluation_rows(self.data, split).numpy()))
 
 
 def load_run(store: Store, run_id: str, checkpoint: str = "") -> TrainedRun:
@@ -140,9 +142,9 @@ def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
         TrainingError: the loss is no number any more.
     """
     data, text = prepare(project.data, home), source(project)
-    first = verified(open_store(home), project) if project.training.start else None
-    taught = find(open_store(home), project) if project.training.teacher else None
-    trainer = teach(build_trainer(project, text, data, first), taught)
+    first = verified_weights(open_store(home), project) if project.training.start else None
+    taught = find_teacher(open_store(home), project) if project.training.teacher else None
+    trainer = attach_teacher(build_trainer(project, text, data, first), taught)
     trainer.fit()
     return TrainedRun(project, text, trainer.best_model(), data)
 
@@ -201,7 +203,7 @@ def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
     """Measure a trained network on a split that it was not trained on (or, to compare, on "train")."""
     if isinstance(trained.objective, Agent):
         return trained.objective.play(trained.output, trained.data, split)
-    output, rows, objective = trained.output_of(split), measured(trained.data, split), trained.objective
+    output, rows, objective = trained.output_of(split), evaluation_rows(trained.data, split), trained.objective
     evaluation = objective.evaluate(output, trained.data, rows, split, trained.calibration)
     if isinstance(objective, SequenceToSequence):
         inputs = {name: trained.data.inputs[name][rows] for name in trained.fields}
@@ -210,9 +212,9 @@ def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
         )
     else:
         evaluation = objective.further(evaluation, output, trained.output, trained.data, rows)
-        drawn = partial(samples, objective, trained.model, trained.data, trained.fields, trained.output)
+        drawn = partial(sample_images, objective, trained.model, trained.data, trained.fields, trained.output)
         evaluation = replace(evaluation, samples=evaluation.samples or drawn(rows))
-    evaluation = judged(objective, evaluation, output, trained.data, rows, trained.calibration)
+    evaluation = with_uncertainty(objective, evaluation, output, trained.data, rows, trained.calibration)
     return replace(evaluation, caveats=caveats(severe(trained.data, trained.project.data)))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netloom.store import Run, Store, Trial
+from netloom.store.sweeps import SweepPlan
 
 if TYPE_CHECKING:
     import optuna
@@ -31,7 +32,7 @@ class TrialPruner:
         mine = next((trial for trial in trials if trial.run_id == run.id), None)
         if mine is not None:
             curves = store.curves([trial.run_id for trial in trials if trial.run_id], self._metric)
-            self._trial = replayed(sweep.id, sweep.plan, trials, curves, mine.number)
+            self._trial = replay_trial(sweep.id, sweep.plan, trials, curves, mine.number)
 
     def take(self, epoch: int, values: dict[str, float]) -> None:
         """The measures on the validation rows after an epoch, counted from 0."""
@@ -43,8 +44,8 @@ class TrialPruner:
             self.pruned = f"{PRUNED}after epoch {epoch + 1} its {self._metric} of {value:.4g} was not promising."
 
 
-def replayed(
-    name: str, plan: dict[str, Any], trials: list[Trial], curves: dict[str, list[tuple[int, float]]], number: int
+def replay_trial(
+    name: str, plan: SweepPlan, trials: list[Trial], curves: dict[str, list[tuple[int, float]]], number: int
 ) -> optuna.Trial:
     """Trial `number` in a study that has seen all the others before it, in their order, as their curves tell."""
     import optuna
@@ -74,7 +75,7 @@ def replayed(
     return trial
 
 
-def _pruner(plan: dict[str, Any]) -> optuna.pruners.BasePruner:
+def _pruner(plan: SweepPlan) -> optuna.pruners.BasePruner:
     import optuna
 
     epochs = max(1, int(plan.get("epochs", 1)))

@@ -23,7 +23,7 @@ LATENT = "Reparameterise"
 SEED = 0
 
 
-def samples(
+def sample_images(
     objective: Objective,
     model: nn.Module,
     data: Prepared,
@@ -42,7 +42,9 @@ def samples(
     every, count = len(data.target), most_shown(data.schema.inputs[0].shape)
     chosen = rows[torch.arange(count) % len(rows)]
     names = list(dict.fromkeys([*fields, field.name]))
-    real_inputs, other_inputs = (take(data, names, at.numpy()) for at in (chosen, (chosen + max(1, every // 2)) % every))
+    real_inputs, other_inputs = (
+        take(data, names, at.numpy()) for at in (chosen, (chosen + max(1, every // 2)) % every)
+    )
     answers = []
     for inputs in (real_inputs, other_inputs):
         with from_prior(latent):

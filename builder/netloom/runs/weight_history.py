@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netloom.core.errors import UsageError
-from netloom.runs.snapshots import Kept, beginning, series
+from netloom.runs.snapshots import Snapshot, epoch_snapshots, initial_snapshot
 from netloom.store import RunArtifacts
 from netloom.training import checkpoints
 from netloom.training.weight_files import CheckpointError, metadata, read_weights
@@ -26,7 +26,7 @@ class UnknownCheckpointError(CheckpointError, UsageError):
 
 
 @dataclass(frozen=True)
-class Moment:
+class SavedWeights:
     """The weights as they were after `step` steps. `epoch` is the last that was whole by then, None where unknown.
 
     `name` is what `load_run` takes, `label` what people read.
@@ -39,15 +39,15 @@ class Moment:
     path: Path
 
 
-def moments(artifacts: RunArtifacts) -> list[Moment]:
+def saved_weights(artifacts: RunArtifacts) -> list[SavedWeights]:
     """All weights of a run, the earliest first; weights that have two names are listed once.
 
     The best and the last are running means where the run takes one, and so may differ from those kept at their step.
     """
-    snapshots, first = series(artifacts), beginning(artifacts)
-    moments_by_step = {0: Moment("0", "Before training", 0, 0, first.path)} if first else {}
+    snapshots, first = epoch_snapshots(artifacts), initial_snapshot(artifacts)
+    moments_by_step = {0: SavedWeights("0", "Before training", 0, 0, first.path)} if first else {}
     moments_by_step |= {
-        snapshot.step: Moment(
+        snapshot.step: SavedWeights(
             str(snapshot.epoch), f"Epoch {snapshot.epoch}", snapshot.epoch, snapshot.step, snapshot.path
         )
         for snapshot in snapshots
@@ -62,7 +62,7 @@ def moments(artifacts: RunArtifacts) -> list[Moment]:
             continue
         epoch = _epoch(snapshots, step)
         position = f"epoch {epoch}" if epoch is not None else f"step {step:,}"
-        moment = Moment(
+        moment = SavedWeights(
             name, f"{name.capitalize()} · {position}", epoch, step, checkpoints.weights_file(artifacts, name)
         )
         if same:
@@ -72,7 +72,7 @@ def moments(artifacts: RunArtifacts) -> list[Moment]:
     return sorted([*moments_by_step.values(), *ends], key=lambda moment: moment.step)
 
 
-def find(artifacts: RunArtifacts, name: str) -> Path:
+def weights_path(artifacts: RunArtifacts, name: str) -> Path:
     """The file of the weights of a name.
 
     Raises:
@@ -81,7 +81,7 @@ def find(artifacts: RunArtifacts, name: str) -> Path:
     """
     if name in ("best", "last"):
         return checkpoints.weights_file(artifacts, name)
-    paths = {str(item.epoch): item.path for item in (beginning(artifacts), *series(artifacts)) if item}
+    paths = {str(item.epoch): item.path for item in (initial_snapshot(artifacts), *epoch_snapshots(artifacts)) if item}
     if name not in paths:
         names = ", ".join(paths) or "none"
         raise UnknownCheckpointError(
@@ -92,10 +92,10 @@ def find(artifacts: RunArtifacts, name: str) -> Path:
 
 def weights(artifacts: RunArtifacts, name: str) -> dict[str, torch.Tensor]:
     """The weights of a name. Raises: as `find`; also where their file is damaged."""
-    return read_weights(find(artifacts, name))
+    return read_weights(weights_path(artifacts, name))
 
 
-def _epoch(snapshots: list[Kept], step: int) -> int | None:
+def _epoch(snapshots: list[Snapshot], step: int) -> int | None:
     """The last whole epoch at a step, told from those that are kept: all epochs of a run have as many steps."""
     for snapshot in snapshots:
         if snapshot.epoch and snapshot.step % snapshot.epoch == 0:

@@ -24,8 +24,8 @@ from netloom.data import prepare
 from netloom.data.preparation.fitted_state import keep_fitted
 from netloom.runs import sweep_process
 from netloom.runs.cluster import RAY
-from netloom.runs.distillation import teach, within
-from netloom.runs.execution import Through, carry_out, existing, note, reason
+from netloom.runs.distillation import attach_teacher, frozen_teacher
+from netloom.runs.execution import Through, existing, note, reason, train_run
 from netloom.runs.forkserver import serve
 from netloom.runs.limits import Reserve, RunLimits, confine, loosen
 from netloom.runs.records import keep_record
@@ -120,8 +120,10 @@ def _train(
         return driver.train(store, run, artifacts, limits)
     project, source = artifacts.project(), artifacts.source()
     data = keep_fitted(prepare(project.data, store.home), artifacts)
-    trainer = teach(build_trainer(project, source, data, existing(artifacts.start_weights)), within(artifacts))
-    return carry_out(store, run, artifacts, limits, trainer, through)
+    trainer = attach_teacher(
+        build_trainer(project, source, data, existing(artifacts.start_weights)), frozen_teacher(artifacts)
+    )
+    return train_run(store, run, artifacts, limits, trainer, through)
 
 
 def _next(home: str) -> None:

@@ -110,7 +110,7 @@ def take_into(project: str, path: Path, weights: Path) -> dict[str, Any]:
     from netloom.training import pretrained
     from netloom.training.checkpoints import separate
 
-    taken = pretrained.take(loads(project.encode()), pretrained.open_folder(path))
+    taken = pretrained.load_tensors(loads(project.encode()), pretrained.open_folder(path))
     save_file(separate(taken.weights), weights)
     return {"remarks": list(taken.remarks)}
 

@@ -30,8 +30,9 @@ class RunNotice(TypedDict):
     epoch: int
 
 
-class ChangedSetting(TypedDict):
-    """A setting that was changed while the run trained, at `at` seconds since 1970."""
+class SettingChange(TypedDict):
+    """A setting that was changed while the run trained: after `step` steps, in epoch `epoch` (counted from 0), at `at`
+    seconds since 1970."""
 
     setting: str
     old: float | str
@@ -66,7 +67,7 @@ class RunSummary(TypedDict, total=False):
     # The metrics on the test rows.
     test: dict[str, float]
     caveats: list[NotedCaveat]
-    changes: list[ChangedSetting]
+    changes: list[SettingChange]
     warnings: list[RunNotice]
     # Sentences on how training is carried out, such as whether the network was compiled.
     notes: list[str]

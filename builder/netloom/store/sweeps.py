@@ -6,7 +6,7 @@ import json
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict
 
 from sqlalchemy import delete, insert, select, update
 
@@ -19,9 +19,50 @@ SWEEP_STATES = ("running", "stopped", "finished", "failed")
 TRIAL_STATES = ("running", "complete", "pruned", "failed")
 
 
+class ParameterSpace(TypedDict, total=False):
+    """The values that a sweep tries for one parameter: `choices`, or a range from `low` to `high` of integers
+    (`whole`) or real numbers, on a linear or a logarithmic scale. A grid takes `points` of it."""
+
+    choices: list[Any]
+    low: float
+    high: float
+    log: bool
+    whole: bool
+    step: float
+    points: int
+
+
+class SweepDriver(TypedDict):
+    """The process that runs the trials of a sweep on a cluster: how many were started, and the last, at `at` seconds
+    since 1970. `pid` is None until it has started."""
+
+    host: str
+    pid: int | None
+    at: float
+    count: int
+
+
+class SweepPlan(TypedDict):
+    """What a sweep searches and how. `spread` says that a grid tries only a part of its combinations."""
+
+    kind: str
+    space: dict[str, ParameterSpace]
+    trials: int
+    sampler: str
+    pruner: str
+    metric: str
+    direction: Literal["minimize", "maximize"]
+    seed: int
+    parallel: int
+    epochs: int
+    backend: str
+    spread: NotRequired[bool]
+    driver: NotRequired[SweepDriver]
+
+
 @dataclass(frozen=True)
 class Sweep:
-    """A search over parameters of a document. `plan` says what is searched and how, as JSON."""
+    """A search over parameters of a document. Plans of older versions may lack keys, which are read by `get`."""
 
     id: str
     project_id: str
@@ -30,7 +71,7 @@ class Sweep:
     state: str
     reason: str
     document: str
-    plan: dict[str, Any]
+    plan: SweepPlan
     created_at: datetime
     ended_at: datetime | None
 
@@ -53,7 +94,7 @@ class Sweeps:
     db: Database
 
     def create_sweep(
-        self, project_id: str, project: Project, plan: dict[str, Any], *, title: str = "", owner: str = ""
+        self, project_id: str, project: Project, plan: SweepPlan, *, title: str = "", owner: str = ""
     ) -> Sweep:
         """Note a new sweep over a document as it is now."""
         sweep_id = str(uuid.uuid4())

@@ -106,20 +106,23 @@ def start(template: Template, choice: DataChoice, name: str, home: object = None
     training = {"objective": objective, **default_training(choice.dataset, home)}
     edits: list[Edit] = [
         {"kind": "project", "name": name, "data": choice.model_dump(mode="json"), "training": training},
-        *_renamed(project, data_schema),
+        *_input_edits(project, data_schema),
     ]
     try:
         project = apply(project, {"kind": "batch", "edits": edits})
         project = apply(
             project,
-            {"kind": "batch", "edits": [*reading_edits(project, data_schema), *_audio(project, data_schema, rate)]},
+            {
+                "kind": "batch",
+                "edits": [*reading_edits(project, data_schema), *_spectrogram_edits(project, data_schema, rate)],
+            },
         )
-        return _mended(project, data_schema)
+        return _apply_fixes(project, data_schema)
     except EditError:
         return None
 
 
-def _renamed(project: Project, schema: Schema) -> list[Edit]:
+def _input_edits(project: Project, schema: Schema) -> list[Edit]:
     """Return edits that connect the Inputs to the fields, in order."""
     inputs = project.main_network.order("Input")
     return [
@@ -128,7 +131,7 @@ def _renamed(project: Project, schema: Schema) -> list[Edit]:
     ]
 
 
-def _audio(project: Project, schema: Schema, rate: int) -> list[Edit]:
+def _spectrogram_edits(project: Project, schema: Schema, rate: int) -> list[Edit]:
     """Adapt the reshape of a spectrogram to the length of the sound."""
     nodes = project.main_network.nodes
     spectrum = next((node for node in nodes.values() if node.type == "LogMel"), None)
@@ -146,7 +149,7 @@ def _audio(project: Project, schema: Schema, rate: int) -> list[Edit]:
     ]
 
 
-def _mended(project: Project, schema: Schema) -> Project | None:
+def _apply_fixes(project: Project, schema: Schema) -> Project | None:
     """Return the project after applying all fixes for errors and vocabularies; None if errors remain."""
     for _ in range(_MOST_MENDS):
         issues = analyse(project, schema).issues

@@ -2,7 +2,7 @@
 
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 from netloom.training.errors import TrainingError
-from netloom.training.initialization import Fit, StartError, adopt, brought, looked_at, starting_from
+from netloom.training.initialization import Fit, StartError, check_start, imported_weights, save_import, starting_from
 from netloom.training.objectives import OBJECTIVES, Evaluation, Objective, Reference, Worst
 from netloom.training.weight_files import CheckpointError
 
@@ -18,8 +18,8 @@ __all__ = [
     "StartError",
     "TrainingError",
     "Worst",
-    "adopt",
-    "brought",
-    "looked_at",
+    "check_start",
+    "imported_weights",
+    "save_import",
     "starting_from",
 ]

@@ -44,7 +44,12 @@ def _weighted_loss(objective: Objective, output: torch.Tensor, targets: Weighted
 
 
 def batch_mass(objective: Objective, targets: Targets) -> torch.Tensor | float:
-    """Return the weight of these rows in the mean loss of a larger batch; for mixed targets, by their share."""
+    """Return the weight of these rows in the mean loss of a larger batch; for mixed targets, by their share.
+
+    It is the number of rows, unless the loss of the objective is a mean over something else, such as the words of
+    texts or the weights of classes. Batches that are split, for gradient accumulation or among ranks, add up by it to
+    the loss of the whole batch.
+    """
     if isinstance(targets, WeightedTargets):
         return batch_mass(objective, targets.target)
     if isinstance(targets, MixedTargets):

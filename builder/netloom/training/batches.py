@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from netloom.training.batch_augmentation import BatchAugmentation
-from netloom.training.streaming import Stream, measured
+from netloom.training.streaming import Stream, evaluation_rows
 from netloom.training.targets import Targets, WeightedTargets
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class BatchLoader:
         rows = data.split["train"]
         step_rows = training.batch_size * training.accumulation
         self.train = self._load(rows[: max(TRAIN_SAMPLE, step_rows)] if data.files else rows)
-        self.validation = self._load(measured(data, "validation"))
+        self.validation = self._load(evaluation_rows(data, "validation"))
         self.augmentation: BatchAugmentation | None = None
         if training.augment:
             self.augmentation = BatchAugmentation(training, data, fields, self._target)

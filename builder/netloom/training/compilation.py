@@ -30,7 +30,7 @@ class Trial:
     sentence: str
 
 
-def tried(model: nn.Module, step: Callable[[Callable[..., Any]], Any], steps_left: int) -> Trial:
+def time_compilation(model: nn.Module, step: Callable[[Callable[..., Any]], Any], steps_left: int) -> Trial:
     """Time forward and backward with and without compilation. `step(call)` runs both with `call` as the model,
     without an optimizer step. Weights, buffers, gradients and random numbers are restored."""
     with _untouched(model):

@@ -61,7 +61,7 @@ class Fit:
         return text + (f" Unused tensors: {_listed(self.unused)}." if self.unused else "")
 
 
-def adopt(store: Store, imported: ImportedModel) -> str:
+def save_import(store: Store, imported: ImportedModel) -> str:
     """Save an import as a project that is initialized with its weights. Returns the id of the project.
 
     The imported version gets a name, so that neither it nor its weights are ever deleted.
@@ -85,7 +85,7 @@ def starting_from(project: Project, start: str) -> Project:
     return project.model_copy(update={"training": project.training.model_copy(update={"start": start})})
 
 
-def brought(store: Store, project_id: str) -> list[str]:
+def imported_weights(store: Store, project_id: str) -> list[str]:
     """Return the weights that were imported with a project: those of its named versions."""
     named = [row.number for row in store.versions(project_id) if row.name]
     starts = [store.version(project_id, number).training.start for number in reversed(named)]
@@ -162,7 +162,7 @@ def fit(project: Project, model: nn.Module, file_shapes: Shapes) -> Fit:
     )
 
 
-def looked_at(store: Store, project: Project, text: str) -> Fit | None:
+def check_start(store: Store, project: Project, text: str) -> Fit | None:
     """Return the match of a project's initial weights; None for random initialization.
 
     Raises:
@@ -176,10 +176,10 @@ def looked_at(store: Store, project: Project, text: str) -> Fit | None:
     with torch.device("meta"):
         model = module(text)
     file = first_weights(store, project.training.start)
-    return fit(project, model, weights.shapes(whole(file) if project.training.start.startswith(RUN) else file))
+    return fit(project, model, weights.shapes(check_intact(file) if project.training.start.startswith(RUN) else file))
 
 
-def verified(store: Store, project: Project) -> Path | None:
+def verified_weights(store: Store, project: Project) -> Path | None:
     """Return the verified file of a project's initial weights; None for random initialization.
 
     Raises:
@@ -190,10 +190,10 @@ def verified(store: Store, project: Project) -> Path | None:
     if start.startswith(WEIGHTS):
         first_weights(store, start)
         return weights.verified(store.home, start.removeprefix(WEIGHTS))
-    return whole(first_weights(store, start)) if start else None
+    return check_intact(first_weights(store, start)) if start else None
 
 
-def whole(file: Path) -> Path:
+def check_intact(file: Path) -> Path:
     """Return the file of a run's weights after verifying its checksum.
 
     Raises:
@@ -206,7 +206,7 @@ def whole(file: Path) -> Path:
     return file
 
 
-def freeze(first: Path, artifacts: RunArtifacts) -> None:
+def freeze_start(first: Path, artifacts: RunArtifacts) -> None:
     """Copy the initial weights into the folder of a run, so that later changes of their file do not affect it."""
     try:
         # Such a file is only ever exchanged as a whole, so a second name for it is as good as a copy.
@@ -215,7 +215,7 @@ def freeze(first: Path, artifacts: RunArtifacts) -> None:
         shutil.copyfile(first, artifacts.start_weights)
 
 
-def load_first(project: Project, model: nn.Module, file: Path) -> Fit:
+def load_start(project: Project, model: nn.Module, file: Path) -> Fit:
     """Load the matching weights of a file into a model on the CPU.
 
     Raises:

@@ -1,7 +1,13 @@
 """The training loop: data → batches → forward → loss → backward → clip → step → schedule → callbacks.
 
 Read `fit`, `train_epoch`, `train_step` and `compute_gradients`, in this order. `trainer` has the base class of all
-trainers with the optimizer and checkpoints; `trainers` has adversarial and distributed training.
+trainers with the optimizer, the checkpoints and the events of callbacks; `trainers` has adversarial and distributed
+training.
+
+A batch has N rows: `inputs` is a list with one tensor (N, …) for each field of the network, `targets` is a tensor
+(N, …), or one with weights or with a second target to mix (`targets`). `self.objective` turns outputs and targets into
+a loss and into metrics. `self.epoch`, `self.step` and `self.row` say how far training is; together with the seed they
+determine the next batch, so that a resumed run takes the steps that an uninterrupted one takes.
 """
 
 from __future__ import annotations
@@ -13,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from netloom.training.batch_loss import batch_loss, batch_mass
 from netloom.training.batches import BatchLoader, batch_bounds
 from netloom.training.callbacks import CallbackList
-from netloom.training.compilation import compiled, tried
+from netloom.training.compilation import compiled, time_compilation
 from netloom.training.errors import DivergedError, TrainingError
 from netloom.training.evaluation import compute_metrics
 from netloom.training.objectives.objective import joined
@@ -47,13 +53,13 @@ class SupervisedTrainer(Trainer):
     def fit(self, *callbacks: Callback) -> bool:
         self.callbacks = CallbackList(callbacks)
         self.callbacks.on_fit_start(self)
-        self._start()
+        self.prepare_first_step()
         while not self.is_done:
             self.callbacks.on_epoch_start(self)
             if not self.train_epoch():
                 return False
-            metrics = self.evaluate_epoch()  # of the validation rows
-            self.schedule.on_epoch_end(metrics["loss"])  # which only a plateau schedule heeds
+            metrics = self.evaluate_epoch()  # on the validation rows
+            self.schedule.on_epoch_end(metrics["loss"])  # only a plateau schedule reacts to it
             self.epoch, self.row, self.auxiliary_losses.sum = self.epoch + 1, 0, 0.0
             self.callbacks.on_epoch_end(self)
             if not self.is_done and not self.callbacks.should_continue(self):
@@ -165,8 +171,8 @@ class SupervisedTrainer(Trainer):
     def flush(self) -> None:
         self.log_running_loss()
 
-    def _start(self) -> None:
-        """Prepare the first step."""
+    def prepare_first_step(self) -> None:
+        """Evaluate weights that are not to be trained; otherwise decide whether to compile the model."""
         if self.training.epochs == 0 and not self.best.weights:
             self.evaluate_epoch()
             if not self.best.weights:
@@ -189,7 +195,7 @@ class SupervisedTrainer(Trainer):
             batch = self.loader.first_batch(min(self.training.batch_size, self.loader.rows), self.epoch)
             steps_left = self.training.accumulation * (self.total_steps - self.step)
             self.model.train()
-            trial = tried(self.model, lambda forward: self.compute_gradients(forward, *batch), steps_left)
+            trial = time_compilation(self.model, lambda forward: self.compute_gradients(forward, *batch), steps_left)
             self.forward, self.compiled, self.auxiliary_losses.sum = trial.call, trial.compiled, 0.0
             self.callbacks.log_event("compile", trial.sentence)
         elif self.compiled:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from netloom.document.optimizer_settings import OPTIMIZERS
 from netloom.document.training_settings import settings
@@ -16,10 +17,36 @@ if TYPE_CHECKING:
 
     from netloom.document import Training
 
-# What a group's learning rate is multiplied by, kept in the group itself.
+# What the learning rate of a group is multiplied by. It is stored in the group, so that checkpoints hold it.
 FACTOR = "rate_factor"
-Group = dict[str, Any]
-Made = Callable[[list[Group], dict[str, Any], dict[str, Any]], "torch.optim.Optimizer | ChainedOptimizer"]
+# A parameter group of torch.optim: its weights under "params", and the settings in which it differs from the others.
+Group: TypeAlias = dict[str, Any]
+
+
+class CommonArguments(TypedDict):
+    """Keyword arguments of every optimizer of torch."""
+
+    lr: float
+    weight_decay: float
+
+
+@dataclass(frozen=True)
+class OptimizerArguments:
+    """What an optimizer is built from: parameter groups, what all optimizers share, and its own settings by the names
+    that documents have for them."""
+
+    groups: list[Group]
+    learning_rate: float
+    weight_decay: float
+    settings: Mapping[str, Any]
+
+    @property
+    def common(self) -> CommonArguments:
+        """The arguments that all optimizers of torch share."""
+        return {"lr": self.learning_rate, "weight_decay": self.weight_decay}
+
+
+Builder: TypeAlias = Callable[[OptimizerArguments], "torch.optim.Optimizer | ChainedOptimizer"]
 
 
 class ChainedOptimizer:
@@ -64,10 +91,14 @@ def optimizer(training: Training, model: nn.Module, prefix: str = "") -> torch.o
 
     `prefix` is the path of `model` in the whole network.
     """
-    chosen = settings(OPTIMIZERS[training.optimizer], training.optimizer_settings)
-    common = {"lr": training.learning_rate, "weight_decay": training.weight_decay}
-    make: Made = _SPECIAL.get(training.optimizer, _of_torch(training.optimizer))
-    optimizer = make(groups(training, model, prefix), common, chosen)
+    arguments = OptimizerArguments(
+        groups(training, model, prefix),
+        training.learning_rate,
+        training.weight_decay,
+        settings(OPTIMIZERS[training.optimizer], training.optimizer_settings),
+    )
+    build: Builder = _SPECIAL.get(training.optimizer, _of_torch(training.optimizer))
+    optimizer = build(arguments)
     for part in optimizers_of(optimizer):
         step_without_hooks(part)
     return optimizer
@@ -101,6 +132,8 @@ def groups(training: Training, model: nn.Module, prefix: str = "") -> list[Group
 def layer_factors(training: Training, model: nn.Module, prefix: str = "") -> dict[str, float]:
     """Return the learning rate factor of each weight by its name.
 
+    With layer-wise decay, layers near the input learn more slowly than those near the output, as their features are
+    more general: https://arxiv.org/abs/1801.06146.
     Depth is counted backward over the nodes with weights; if the main network is a single subnetwork, over its nodes.
     The longest path that matches a layer applies.
     """
@@ -128,7 +161,7 @@ def _layers(names: list[str]) -> dict[str, int]:
 
 
 def clip_gradient(weights: list[torch.nn.Parameter], length: float | None, value: float | None) -> None:
-    """Clip each gradient element to `value`, then the total norm to `length`."""
+    """Clip each gradient element to `value`, then the total norm to `length`: https://arxiv.org/abs/1211.5063."""
     import torch
 
     if value is not None:
@@ -153,20 +186,20 @@ def _weights(model: nn.Module) -> Iterator[tuple[str, torch.nn.Parameter, nn.Mod
                 yield name, weight, owner
 
 
-def _of_torch(name: str) -> Made:
-    """Return a factory for a torch optimizer whose settings are its arguments."""
+def _of_torch(name: str) -> Builder:
+    """Return a builder for a torch optimizer whose settings are its arguments."""
 
-    def make(groups: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> torch.optim.Optimizer:
+    def build(arguments: OptimizerArguments) -> torch.optim.Optimizer:
         from torch import optim
 
         kind: Any = getattr(optim, OPTIMIZERS[name].torch)
-        arguments = {**common, **_arguments(chosen)}
+        keywords = {**arguments.common, **_keywords(arguments.settings)}
         if OPTIMIZERS[name].fused:
-            arguments["fused"] = True
-        optimizer: torch.optim.Optimizer = kind(groups, **arguments)
+            keywords["fused"] = True
+        optimizer: torch.optim.Optimizer = kind(arguments.groups, **keywords)
         return optimizer
 
-    return make
+    return build
 
 
 # What torch calls a setting, where that is another name.
@@ -184,30 +217,33 @@ _NAMES = {
 }
 
 
-def _arguments(chosen: dict[str, Any]) -> dict[str, Any]:
-    arguments = {_NAMES.get(name, name): value for name, value in chosen.items() if name not in ("beta1", "beta2")}
+def _keywords(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a document as keyword arguments of torch."""
+    keywords = {_NAMES.get(name, name): value for name, value in chosen.items() if name not in ("beta1", "beta2")}
     if "beta1" in chosen:
-        arguments["betas"] = (float(chosen["beta1"]), float(chosen["beta2"]))
-    return arguments
+        keywords["betas"] = (float(chosen["beta1"]), float(chosen["beta2"]))
+    return keywords
 
 
-def _adadelta(groups: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> torch.optim.Optimizer:
+def _adadelta(arguments: OptimizerArguments) -> torch.optim.Optimizer:
     from torch import optim
 
-    return optim.Adadelta(groups, rho=chosen["smoothing"], eps=chosen["epsilon"], **common)
+    chosen = arguments.settings
+    return optim.Adadelta(arguments.groups, rho=chosen["smoothing"], eps=chosen["epsilon"], **arguments.common)
 
 
-def _rprop(groups: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> torch.optim.Optimizer:
+def _rprop(arguments: OptimizerArguments) -> torch.optim.Optimizer:
     from torch import optim
 
     # Its steps do not depend on the gradient's size, so there is nothing that a weight decay could be added to.
+    chosen = arguments.settings
     etas, sizes = (chosen["shrink"], chosen["grow"]), (chosen["step_least"], chosen["step_most"])
-    for group in groups:
+    for group in arguments.groups:
         group.pop("weight_decay", None)
-    return optim.Rprop(groups, lr=common["lr"], etas=etas, step_sizes=sizes)
+    return optim.Rprop(arguments.groups, lr=arguments.learning_rate, etas=etas, step_sizes=sizes)
 
 
-def _muon(groups: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -> ChainedOptimizer:
+def _muon(arguments: OptimizerArguments) -> ChainedOptimizer:
     """Return Muon for the matrices of hidden layers, and AdamW for the first and last layer and for all other weights.
 
     Muon's updates are scaled to the RMS of AdamW's, so that both use one learning rate:
@@ -215,6 +251,7 @@ def _muon(groups: list[Group], common: dict[str, Any], chosen: dict[str, Any]) -
     """
     from torch import optim
 
+    groups, chosen, common = arguments.groups, arguments.settings, arguments.common
     hidden = _hidden([weight for group in groups for weight in group["params"]])
     parts: dict[str, torch.optim.Optimizer] = {}
     inner = _parted(groups, lambda weight: id(weight) in hidden)
@@ -242,4 +279,4 @@ def _parted(groups: list[Group], selects: Callable[[torch.nn.Parameter], bool]) 
     return [group for group in parted if group["params"]]
 
 
-_SPECIAL: dict[str, Made] = {"adadelta": _adadelta, "rprop": _rprop, "muon": _muon}
+_SPECIAL: dict[str, Builder] = {"adadelta": _adadelta, "rprop": _rprop, "muon": _muon}

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Precision:
     """Runs forward, backward and the optimizer step in a precision: `name` is float32, bf16 or fp16.
 
-    fp16 has a small range of exponents, so the loss is scaled up before backward and the gradient down before the step.
+    fp16 has a small range of exponents, in which small gradients become 0, so the loss is scaled up before backward and
+    the gradient down before the step: https://arxiv.org/abs/1710.03740. bf16 has the range of float32.
 
     Raises:
         ValueError: fp16 was requested without a GPU.

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Schedule:
     """The factor of the learning rate before each step.
 
-    A linear warmup comes first; the schedule covers the remaining steps and counts epochs from the end of the warmup.
+    A linear warmup comes first (https://arxiv.org/abs/1706.02677); the schedule covers the remaining steps and counts
+    epochs from the end of the warmup.
     All schedules but `plateau` depend only on the step.
     """
 

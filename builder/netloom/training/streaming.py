@@ -145,7 +145,7 @@ def row_bytes(data: Prepared) -> int:
     return max(1, sum(file.row_bytes for file in data.files.values()))
 
 
-def measured(data: Prepared, split: str) -> torch.Tensor:
+def evaluation_rows(data: Prepared, split: str) -> torch.Tensor:
     """Return the rows of a split for metrics: all, or for data larger than memory, an even selection that fits into
     a buffer."""
     rows = data.split[split]
@@ -158,14 +158,14 @@ def take(data: Prepared, fields: Sequence[str], rows: np.ndarray) -> dict[str, t
     import torch
 
     return {
-        name: torch.from_numpy(_gathered(data.files[name], rows))
+        name: torch.from_numpy(_read_rows(data.files[name], rows))
         if name in data.files
         else data.inputs[name][torch.from_numpy(rows.astype(np.int64, copy=False))]
         for name in fields
     }
 
 
-def _gathered(file: Mapped, rows: np.ndarray) -> np.ndarray:
+def _read_rows(file: Mapped, rows: np.ndarray) -> np.ndarray:
     """Read rows of a file in its order, in contiguous ranges, and return them in the requested order."""
     order = np.argsort(rows, kind="stable")
     sorted_rows = rows[order].astype(np.int64, copy=False)

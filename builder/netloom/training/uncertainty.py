@@ -96,7 +96,7 @@ def _t(freedom: int) -> float:
     return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
 
 
-def judged(
+def with_uncertainty(
     objective: Objective,
     evaluation: Evaluation,
     output: torch.Tensor,

@@ -72,10 +72,10 @@ class Import(Command):
                 text = f"Wrote {document} and its weights, {weights}, for netloom train --from."
         else:
             from netloom.store import open_store
-            from netloom.training import adopt
+            from netloom.training import save_import
 
             store = open_store(context.home)
-            project = adopt(store, imported)
+            project = save_import(store, imported)
             value |= {"project": project, "start": store.load(project).project.training.start}
             start = (
                 f"it is initialized with the {len(imported.weights):,} tensors of the model"

@@ -34,7 +34,7 @@ class Runs(Command):
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.runs import ACTIVE, refresh
-        from netloom.runs.recovery import offer
+        from netloom.runs.recovery import rebuild_offer
         from netloom.runs.run_lookup import REBUILD
         from netloom.store import open_store
 
@@ -47,7 +47,7 @@ class Runs(Command):
             (run.id[:_ID_SHOWN], format_time(run.created_at), run.state, _steps(run), _best(run), short(run.title, 40))
             for run in runs
         ]
-        unlisted = offer(store)
+        unlisted = rebuild_offer(store)
         empty = "No runs are listed." if unlisted else "No runs yet; start one with netloom train."
         text = table(header, rows, right=("best loss",)) if rows else empty
         if unlisted:
@@ -80,11 +80,11 @@ class Evaluate(Command):
 
 
 def evaluation_lines(run: Run, result: Evaluation) -> list[str]:
-    from netloom.runs.setting_changes import changes_of
+    from netloom.runs.setting_changes import change_sentence, changes_of
 
     lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} {result.split} rows", metrics_table(result)]
     lines += [f"! {plain(caveat.message)}" for caveat in result.caveats]
-    lines += [change.sentence() for change in changes_of(run)]
+    lines += [change_sentence(change) for change in changes_of(run)]
     if result.report:
         by_class = "precision" in result.report[0]
         header = ("class", "precision", "recall", "f1", "examples") if by_class else tuple(result.report[0])

@@ -147,7 +147,7 @@ def _start(store: Store, project: Project, arguments: Namespace) -> str:
             plan = sweeps.plan(project, _space(arguments.space), **search, **common)
     except SpaceError as error:
         raise UsageError(str(error)) from None
-    return sweeps.begin(store, project_id, project, plan, owner=terminal_owner())
+    return sweeps.start(store, project_id, project, plan, owner=terminal_owner())
 
 
 def _space(name: str) -> Any:

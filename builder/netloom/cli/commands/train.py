@@ -229,10 +229,10 @@ def _note_initialization(store: Store, project: Project, context: Context) -> No
     from netloom.compile import CompileError, source
     from netloom.data import schema
     from netloom.data.preparation.default_preprocessing import preparation_sentence, quantities_of
-    from netloom.training import looked_at
+    from netloom.training import check_start
 
     try:
-        initialization = looked_at(store, project, source(project)) if project.training.start else None
+        initialization = check_start(store, project, source(project)) if project.training.start else None
     except CompileError:
         return
     if initialization is not None:

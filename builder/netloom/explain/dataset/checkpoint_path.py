@@ -39,20 +39,20 @@ class Stage:
 
 def kept_of(folder: Path | None) -> list[str]:
     """What is kept of the way, as it is part of the question."""
-    from netloom.runs.snapshots import series
+    from netloom.runs.snapshots import epoch_snapshots
 
-    return [one.path.stem for one in series(RunArtifacts.in_directory(folder))] if folder else []
+    return [one.path.stem for one in epoch_snapshots(RunArtifacts.in_directory(folder))] if folder else []
 
 
 def way(trained: Trained, folder: Path | None, checkpoint: str) -> list[tuple[Stage, Path | None]]:
     """The checkpoints that led to the weights in use, at most so many, evenly spread; without any, those weights."""
-    from netloom.runs.snapshots import series
+    from netloom.runs.snapshots import epoch_snapshots
     from netloom.training.batches import batch_bounds
     from netloom.training.schedules import Schedule
 
     training = trained.project.training
     limit = _step_in_use(folder, checkpoint or training.keep)
-    kept = series(RunArtifacts.in_directory(folder)) if folder else []
+    kept = epoch_snapshots(RunArtifacts.in_directory(folder)) if folder else []
     known = [one for one in kept if limit is None or one.step <= limit]
     if not known:
         return [(Stage(0, limit or 0, training.learning_rate), None)]

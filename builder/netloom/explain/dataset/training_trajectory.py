@@ -17,7 +17,7 @@ from netloom.store import RunArtifacts
 
 if TYPE_CHECKING:
     from netloom.runs import TrainedRun
-    from netloom.runs.weight_history import Moment
+    from netloom.runs.weight_history import SavedWeights
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def scrub(
     target: Asked = None,
     seed: int = 0,
     progress: Progress | None = None,
-    found_moments: Sequence[Moment] | None = None,
+    found_moments: Sequence[SavedWeights] | None = None,
     **options: Any,
 ) -> Scrubbed:
     """Explain an example with each of a run's weights; all explain one number, what the last weights answer if nothing
@@ -87,9 +87,9 @@ def scrub(
         ExplainError: there are not two moments, or the method does not fit the network.
     """
     from netloom.runs.trained_run import with_weights
-    from netloom.runs.weight_history import moments
+    from netloom.runs.weight_history import saved_weights
 
-    listed = list(moments(RunArtifacts.in_directory(folder)) if found_moments is None else found_moments)
+    listed = list(saved_weights(RunArtifacts.in_directory(folder)) if found_moments is None else found_moments)
     if len(listed) < 2:
         raise ExplainError(
             "This run has only one checkpoint, so there is nothing to compare. Train for two epochs or more; "

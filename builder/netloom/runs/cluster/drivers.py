@@ -11,6 +11,7 @@ import psutil
 
 from netloom.core.settings import variable
 from netloom.store import Store, Sweep, here
+from netloom.store.sweeps import SweepDriver
 
 MODULE = "netloom.runs.cluster.tune_trials"
 # How often a driver that was killed is replaced, and how long a new one has to show itself.
@@ -23,15 +24,15 @@ _idle: dict[str, tuple[object, float]] = {}
 
 def ensure(store: Store, sweep: Sweep, going: int) -> None:
     """Start the process that drives a sweep, where none does."""
-    driver_record = sweep.plan.get("driver") or {}
-    if driver_record and _drives(sweep, driver_record, going):
+    last_driver = sweep.plan.get("driver")
+    if last_driver and _drives(sweep, last_driver, going):
         return
-    count = int(driver_record.get("count", 0)) + 1
+    count = last_driver["count"] + 1 if last_driver else 1
     if count > MOST:
         reason = f"The process that asks Ray Tune for its trials was lost {MOST} times."
         store.stop_sweep(sweep.id, "failed", reason)
         return
-    driver = {"host": here(), "pid": None, "at": time.time(), "count": count}
+    driver: SweepDriver = {"host": here(), "pid": None, "at": time.time(), "count": count}
     if not store.change_sweep(sweep, plan={**sweep.plan, "driver": driver}):
         return  # another process was faster
     child = _start(store, sweep)
@@ -44,9 +45,9 @@ def drivers() -> dict[str, subprocess.Popen[bytes]]:
     return dict(_children)
 
 
-def _drives(sweep: Sweep, driver_record: dict[str, object], going: int) -> bool:
-    if driver_record["host"] != here():
-        word = (driver_record, going)
+def _drives(sweep: Sweep, driver: SweepDriver, going: int) -> bool:
+    if driver["host"] != here():
+        word = (driver, going)
         last_word, since = _idle.get(sweep.id, (None, 0.0))
         if last_word != word or going:
             _idle[sweep.id] = (word, time.monotonic())
@@ -55,10 +56,10 @@ def _drives(sweep: Sweep, driver_record: dict[str, object], going: int) -> bool:
     child = _children.get(sweep.id)
     if child is not None:
         return child.poll() is None
-    if driver_record["pid"] is None:
-        return time.time() - float(str(driver_record["at"])) < STARTING_S
+    if driver["pid"] is None:
+        return time.time() - driver["at"] < STARTING_S
     try:
-        process = psutil.Process(int(str(driver_record["pid"])))
+        process = psutil.Process(driver["pid"])
         return process.status() != psutil.STATUS_ZOMBIE and MODULE in process.cmdline()
     except psutil.Error:
         return False

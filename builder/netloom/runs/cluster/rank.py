@@ -12,8 +12,8 @@ from netloom.data import prepare
 from netloom.data.preparation.fitted_state import keep_fitted
 from netloom.document import loads
 from netloom.runs.cluster.synchronization import RankSynchronizer
-from netloom.runs.distillation import teach, within
-from netloom.runs.execution import carry_out, existing, note, reason
+from netloom.runs.distillation import attach_teacher, frozen_teacher
+from netloom.runs.execution import existing, note, reason, train_run
 from netloom.runs.limits import Reserve, RunLimits
 from netloom.store import RunArtifacts, open_store
 from netloom.store.local_artifacts import run_files
@@ -69,7 +69,7 @@ def build_rank_trainer(order: dict[str, Any], home: Path, artifacts: RunArtifact
         data = keep_fitted(data, artifacts)
     weights = existing(artifacts.start_weights)
     trainer = cast(DistributedTrainer, build_trainer(project, order["source"], data, weights, is_distributed=True))
-    teach(trainer, within(artifacts))
+    attach_teacher(trainer, frozen_teacher(artifacts))
     trainer.check()
     return trainer
 
@@ -89,7 +89,7 @@ def _lead(
     store, reserve = open_store(home), Reserve(artifacts)
     reserve.take()
     try:
-        return carry_out(store, store.held(run_id, claim), artifacts, limits, trainer, RankSynchronizer)
+        return train_run(store, store.held(run_id, claim), artifacts, limits, trainer, RankSynchronizer)
     except Exception as error:
         if trainer.running:
             raise

@@ -33,7 +33,7 @@ class SweepSearcher(Searcher):
         return Searcher.FINISHED if run_id is None else {"run": run_id, "order": self._order}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        sweep_trials.note_ends(self._store, self._sweep_id)
+        sweep_trials.record_ended_trials(self._store, self._sweep_id)
 
     def save(self, checkpoint_path: str) -> None:
         """The store has everything."""
@@ -49,7 +49,7 @@ def _next(store: Store, sweep_id: str) -> str | None:
         if sweep.state != "running" or len(trials) >= sweep.plan["trials"]:
             return None
         try:
-            run_id = sweep_trials.make(store, sweep, trials, place="waiting for Ray")
+            run_id = sweep_trials.start_trial(store, sweep, trials, place="waiting for Ray")
         except Missing:  # another process made this one
             continue
         if run_id is not None:  # else its document cannot be trained, which is noted

@@ -63,7 +63,7 @@ class Notice:
 
 
 @dataclass
-class Seen:
+class Observations:
     """The observations of a run so far, which the rules read.
 
     `samples` are the latest layer statistics (layers, measures). `losses` are mean losses of a few steps each, `train`
@@ -115,9 +115,9 @@ class Seen:
         }
 
 
-Rule = Callable[[Seen], Notice | None]
+Rule = Callable[[Observations], Notice | None]
 # Whether what was told has turned out otherwise since.
-Refuted = Callable[[Seen, Notice], bool]
+Refuted = Callable[[Observations, Notice], bool]
 
 
 class Adviser:
@@ -127,12 +127,12 @@ class Adviser:
     def __init__(
         self,
         rules: dict[str, Rule],
-        observations: Seen,
+        observations: Observations,
         notices: list[Notice],
         share: float,
         refuted: Mapping[str, Refuted] = MappingProxyType({}),
     ) -> None:
-        self._rules, self.seen, self._refuted = rules, observations, refuted
+        self._rules, self.observations, self._refuted = rules, observations, refuted
         self.notices = list(notices)
         self._budget = Budget(share)
 
@@ -147,9 +147,9 @@ class Adviser:
         self.notices = [
             notice
             for notice in self.notices
-            if notice.code not in self._refuted or not self._refuted[notice.code](self.seen, notice)
+            if notice.code not in self._refuted or not self._refuted[notice.code](self.observations, notice)
         ]
         noted_codes = {notice.code for notice in self.notices}
         for code, rule in self._rules.items():
-            if code not in noted_codes and (notice_of_rule := rule(self.seen)) is not None:
+            if code not in noted_codes and (notice_of_rule := rule(self.observations)) is not None:
                 self.notices.append(notice_of_rule)

@@ -66,7 +66,7 @@ class NonFinite:
         return Notice("not_a_number", "error", f"The loss became NaN or infinite. {self.sentence()}", fix, **place)
 
 
-def find(
+def trace_nan(
     project: Project, artifacts: RunArtifacts, create_trainer: Callable[[], Trainer], limit_s: float = LIMIT_S
 ) -> NonFinite | None:
     """Repeat a diverged run from its last checkpoint, or from its start, with the trainer that `again` creates.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netloom.training.diagnostics.alerts import Adviser, Notice, Seen
+from netloom.training.diagnostics.alerts import Adviser, Notice, Observations
 from netloom.training.diagnostics.layer_statistics import EVERY_S, LayerStatistics, forward_uncompiled
 from netloom.training.diagnostics.node_modules import places
 from netloom.training.diagnostics.prediction_history import PredictionHistory
@@ -49,7 +49,7 @@ class Observer(Callback):
         self._writer: Writer | None = None
         self._samples: PredictionHistory | None = None
         self._adviser: Adviser | None = None
-        self._told: list[Notice] = []
+        self._added_notices: list[Notice] = []
         self.due = 0.0  # no step is looked at before then, by `time.monotonic`
         self._inputs: list[torch.Tensor] = []
         self._is_looking = False
@@ -58,7 +58,7 @@ class Observer(Callback):
     def notices(self) -> list[RunNotice]:
         """All notices so far, in the order in which they occurred."""
         rule_notices = self._adviser.notices if self._adviser else []
-        return [notice.as_json() for notice in (*rule_notices, *self._told)]
+        return [notice.as_json() for notice in (*rule_notices, *self._added_notices)]
 
     def start(self, trainer: Trainer, earlier_notices: list[RunNotice], points: Points | None = None) -> None:
         """Observe `trainer`. For a resumed run, `known` are its earlier notices and `points` its curves."""
@@ -68,11 +68,11 @@ class Observer(Callback):
             self._safely("samples", partial(self._begin_samples, trainer))
         if points is not None and self._adviser is not None:
             for split, name, value in zip(points.split, points.name, points.value, strict=True):
-                _take(self._adviser.seen, split, {name: value})
+                _add_losses(self._adviser.observations, split, {name: value})
 
     def tell(self, notice: Notice) -> None:
         """Add a notice from another source."""
-        self._told.append(notice)
+        self._added_notices.append(notice)
 
     def on_step_start(self, trainer: Trainer, inputs: list[torch.Tensor], targets: Targets | None) -> None:
         if time.monotonic() < self.due:  # on short steps each call counts
@@ -95,11 +95,11 @@ class Observer(Callback):
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         """Record a point of the curves."""
         if self._adviser is not None:
-            observations = self._adviser.seen
+            observations = self._adviser.observations
             observations.step, observations.epoch = step, epoch
             if self._trainer is not None:
                 observations.rate = self._trainer.learning_rate
-            _take(observations, split, values)
+            _add_losses(observations, split, values)
             self._safely("warnings", self._adviser.look)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
@@ -127,7 +127,7 @@ class Observer(Callback):
         ]
         is_alternating = trainer.objective.task.environment or trainer.objective.task.alternating
         counts = {} if is_alternating else _class_counts(trainer)
-        observations = Seen(
+        observations = Observations(
             trainer.training,
             lens.places,
             lens.sizes,
@@ -153,8 +153,8 @@ class Observer(Callback):
         step = trainer.step
         self._writer.append(step, time.time(), values)
         self._lens.slower = self._writer.every
-        self._adviser.seen.samples.append(values)
-        observations = self._adviser.seen
+        self._adviser.observations.samples.append(values)
+        observations = self._adviser.observations
         observations.step, observations.epoch, observations.rate = step, trainer.epoch, trainer.learning_rate
         self._adviser.look()
 
@@ -171,7 +171,7 @@ class Observer(Callback):
                 self._adviser = None
 
 
-def _take(observations: Seen, split: str, values: dict[str, float]) -> None:
+def _add_losses(observations: Observations, split: str, values: dict[str, float]) -> None:
     """Add losses to the observations."""
     for name in ("batch_loss", "weighted_loss", "turns_loss"):
         if name in values:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, Required, TypedDict, cast
 
 import numpy as np
 
@@ -41,12 +41,59 @@ SIDE, LETTERS, POINTS = 64, 200, 200
 WRITTEN, WRITING_S, TEMPERATURE = 100, 0.4, 0.7
 
 
+class PackedImage(TypedDict):
+    """Integers from 0 to 255 (H, W) or (H, W, channels): `shape`, and the bytes in base64."""
+
+    shape: list[int]
+    data: str
+
+
+class ClassMask(TypedDict):
+    """A mask (H, W) of class numbers, and the names of the classes."""
+
+    classes: PackedImage
+    names: list[str]
+
+
+class Card(TypedDict, total=False):
+    """What a page can draw of an input or of a prediction: a text, numbers, an image or a series (T, channels)."""
+
+    text: str
+    values: list[float]
+    picture: PackedImage
+    series: list[Any]
+
+
+class RowCard(Card):
+    """A row of the validation split: its number, its input and its true target, as text or as a mask."""
+
+    row: Required[int]
+    true: Required[str]
+    truth: NotRequired[ClassMask]
+
+
+class PredictionCard(Card, total=False):
+    """A prediction for a row. `share` is the probability of the predicted class; `classes` and `names` are a mask."""
+
+    share: float
+    classes: PackedImage
+    names: list[str]
+
+
+class EpochPredictions(TypedDict):
+    """The predictions for all rows after an epoch; "said" is their key in the files of all versions."""
+
+    step: int
+    epoch: int
+    said: list[PredictionCard]
+
+
 @dataclass(frozen=True)
 class Predictions:
     """`rows` are the examples, each with its input and true target; `epochs` the predictions after each epoch."""
 
-    rows: list[dict[str, Any]]
-    epochs: list[dict[str, Any]]
+    rows: list[RowCard]
+    epochs: list[EpochPredictions]
 
 
 class PredictionHistory:
@@ -54,20 +101,20 @@ class PredictionHistory:
 
     def __init__(self, artifacts: RunArtifacts, trainer: Trainer) -> None:
         self._path = artifacts.predictions
-        self._chosen = chosen(trainer.data, trainer.objective.task)
+        self._chosen = choose_rows(trainer.data, trainer.objective.task)
         earlier = read_samples(artifacts)
         epochs = [epoch for epoch in earlier.epochs if epoch["step"] <= trainer.step] if earlier else []
-        rows = earlier.rows if earlier else [self._about(trainer, row) for row in self._chosen.tolist()]
+        rows = earlier.rows if earlier else [self._describe(trainer, row) for row in self._chosen.tolist()]
         self._count, self._apart = len(epochs), 1
-        self._write({"rows": rows}, epochs)
+        self._write(rows, epochs)
         self._budget = Budget(SHARE)
 
     @staticmethod
-    def _about(trainer: Trainer, row: int) -> dict[str, Any]:
+    def _describe(trainer: Trainer, row: int) -> RowCard:
         # What is made out of noise has nothing to do with the row of the data that lends its number.
         if trainer.objective.task.alternating:
             return {"row": row, "true": ""}
-        description = about(trainer.data, row)
+        description = describe_row(trainer.data, row)
         if trainer.objective.task.scores_items:  # a score is no rating, and is not so much above or below one
             description.pop("values", None)
         return description
@@ -78,7 +125,11 @@ class PredictionHistory:
         dear = self._count >= FREE and not self._budget.left()
         if not last and (dear or trainer.epoch % self._apart):
             return
-        line = {"step": trainer.step, "epoch": trainer.epoch, "said": said(trainer, self._chosen)}
+        line: EpochPredictions = {
+            "step": trainer.step,
+            "epoch": trainer.epoch,
+            "said": predict_rows(trainer, self._chosen),
+        }
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self._count += 1
@@ -90,10 +141,10 @@ class PredictionHistory:
         first, *epochs = [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
         remaining = epochs[::2]
         self._count, self._apart = len(remaining), self._apart * 2
-        self._write(first, remaining)
+        self._write(first["rows"], remaining)
 
-    def _write(self, first: dict[str, Any], epochs: list[dict[str, Any]]) -> None:
-        lines = [json.dumps(line) for line in (first, *epochs)]
+    def _write(self, rows: list[RowCard], epochs: list[EpochPredictions]) -> None:
+        lines = [json.dumps(line) for line in ({"rows": rows}, *epochs)]
         write_bytes(self._path, ("\n".join(lines) + "\n").encode())
 
 
@@ -107,7 +158,7 @@ def read_samples(artifacts: RunArtifacts) -> Predictions | None:
     return Predictions(json.loads(first)["rows"], [json.loads(line) for line in lines]) if first else None
 
 
-def chosen(data: Prepared, task: Task) -> torch.Tensor:
+def choose_rows(data: Prepared, task: Task) -> torch.Tensor:
     """Return the rows to predict: evenly spread over the validation split, and equal in every run of the same data."""
     import torch
 
@@ -116,9 +167,9 @@ def chosen(data: Prepared, task: Task) -> torch.Tensor:
     return rows[torch.linspace(0, len(rows) - 1, min(count, len(rows))).long()]
 
 
-def about(data: Prepared, row: int) -> dict[str, Any]:
+def describe_row(data: Prepared, row: int) -> RowCard:
     """Return a row for display: its input and true target."""
-    description: dict[str, Any] = {"row": row, **_input(data.example(row)), "true": ""}
+    description = cast(RowCard, {"row": row, **_input(data.example(row)), "true": ""})
     target = data.schema.target
     if (
         not target.type.continues_text and not target.type.is_action
@@ -132,7 +183,7 @@ def about(data: Prepared, row: int) -> dict[str, Any]:
     return description
 
 
-def said(trainer: Trainer, rows: torch.Tensor) -> list[dict[str, Any]]:
+def predict_rows(trainer: Trainer, rows: torch.Tensor) -> list[PredictionCard]:
     """Return the predictions of the network for these rows. Leaves the network and the random numbers unchanged."""
     data, objective = trainer.data, trainer.objective
     inputs = {name: data.inputs[name][rows] for name in trainer.fields}
@@ -152,7 +203,7 @@ def said(trainer: Trainer, rows: torch.Tensor) -> list[dict[str, Any]]:
         answers = objective.answers(answer(inputs), data, inputs)
         if objective.task.scores_items:
             return [{"text": f"score {prediction['prediction']:.3g}"} for prediction in answers]
-        return [_shown(prediction, data) for prediction in answers]
+        return [_card(prediction, data) for prediction in answers]
 
 
 @contextmanager
@@ -174,7 +225,7 @@ def _undisturbed(trainer: Trainer) -> Iterator[None]:
             torch.cuda.set_rng_state_all(gpu)
 
 
-def _written_on(data: Prepared, begun: torch.Tensor, answer: Any) -> list[str]:
+def _written_on(data: Prepared, begun: torch.Tensor, answer: Callable[[torch.Tensor], torch.Tensor]) -> list[str]:
     """Continue rows of tokens (N, T), token by token, by sampling from the network."""
     import torch
 
@@ -195,14 +246,15 @@ def _written_on(data: Prepared, begun: torch.Tensor, answer: Any) -> list[str]:
     return [data.decode(torch.tensor(text[start:])) for text, start in zip(texts, starts, strict=True)]
 
 
-def _shown(answer: dict[str, Any], data: Prepared) -> dict[str, Any]:
+def _card(answer: Mapping[str, Any], data: Prepared) -> PredictionCard:
     """Return a prediction in the form that the page draws: a text with its probability, numbers, an image or a
     series."""
     prediction = answer["prediction"]
     if isinstance(prediction, str):
         share = answer.get("probabilities", {}).get(prediction)
         error = f" · error {answer['error']:.3g}" if "error" in answer else ""
-        return {"text": f"{prediction[:LETTERS]}{error}", **({"share": share} if share is not None else {})}
+        text = f"{prediction[:LETTERS]}{error}"
+        return {"text": text} if share is None else {"text": text, "share": share}
     if isinstance(prediction, dict):
         return {"text": _columns(prediction)}
     if isinstance(prediction, list) and not prediction:
@@ -221,7 +273,7 @@ def _shown(answer: dict[str, Any], data: Prepared) -> dict[str, Any]:
     return {"values": values.flatten()[:POINTS].tolist()}
 
 
-def _input(example: Example) -> dict[str, Any]:
+def _input(example: Example) -> Card:
     """Return the input in a form that fits on a small card."""
     if example.image is not None:
         return {"picture": picture(np.asarray(example.image, dtype=np.float64))}
@@ -239,21 +291,21 @@ def _columns(values: Mapping[str, Any]) -> str:
     return ", ".join(values_by_name)[:LETTERS]
 
 
-def picture(values: np.ndarray) -> dict[str, Any]:
+def picture(values: np.ndarray) -> PackedImage:
     """Pack an image (H, W) or (H, W, 1 or 3) with values from 0 to 1 as (H, W, channels) with at most `SIDE` pixels
     per side."""
     image = values[:, :, None] if values.ndim == 2 else values
     return packed((np.nan_to_num(image).clip(0, 1) * 255).round())
 
 
-def packed(values: np.ndarray) -> dict[str, Any]:
+def packed(values: np.ndarray) -> PackedImage:
     """Encode integers from 0 to 255 as text, subsampled if a side has more than `SIDE`."""
     apart = -(-max(values.shape[:2]) // SIDE)
     few = np.ascontiguousarray(values[::apart, ::apart].clip(0, 255).astype(np.uint8))
     return {"shape": list(few.shape), "data": base64.b64encode(few.tobytes()).decode()}
 
 
-def unpacked(value: Mapping[str, Any]) -> np.ndarray:
+def unpacked(value: PackedImage) -> np.ndarray:
     """Decode the text of `packed`.
 
     Raises:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from netloom.training.diagnostics.alerts import Notice, Refuted, Rule, Seen
+from netloom.training.diagnostics.alerts import Notice, Observations, Refuted, Rule
 from netloom.training.diagnostics.statistics_file import MEASURES
 
 # Samples in a row in which something has to be so: one may be the luck of a batch.
@@ -43,7 +43,7 @@ PLATEAU_EPOCHS, PLATEAU_GAIN, PLATEAU_REST = 5, 0.995, 0.7
 IMBALANCE = 10
 
 
-def exploding_gradients(observations: Seen) -> Notice | None:
+def exploding_gradients(observations: Observations) -> Notice | None:
     gradients = observations.last("gradient", max(2, len(observations.samples)))
     if gradients is None or observations.training.gradient_clip is not None:
         return None
@@ -68,7 +68,7 @@ def exploding_gradients(observations: Seen) -> Notice | None:
     return None
 
 
-def vanishing_gradients(observations: Seen) -> Notice | None:
+def vanishing_gradients(observations: Observations) -> Notice | None:
     gradients = observations.last("gradient", IN_A_ROW)
     if gradients is None or _dead(observations):  # behind units that are dead nothing arrives, and they are told of
         return None
@@ -97,7 +97,7 @@ def vanishing_gradients(observations: Seen) -> Notice | None:
     )
 
 
-def dead_units(observations: Seen) -> Notice | None:
+def dead_units(observations: Observations) -> Notice | None:
     layers = _dead(observations)
     if not layers:
         return None
@@ -113,7 +113,7 @@ def dead_units(observations: Seen) -> Notice | None:
     )
 
 
-def learning_rate_high(observations: Seen) -> Notice | None:
+def learning_rate_high(observations: Observations) -> Notice | None:
     if observations.turns or len(observations.losses) < 3 or not observations.losses[0] > 0:
         return None
     first, last = observations.losses[0], observations.losses[-2:]
@@ -134,7 +134,7 @@ def learning_rate_high(observations: Seen) -> Notice | None:
     )
 
 
-def learning_rate_low(observations: Seen) -> Notice | None:
+def learning_rate_low(observations: Observations) -> Notice | None:
     if (
         observations.turns
         or len(observations.train) < 2
@@ -158,7 +158,7 @@ def learning_rate_low(observations: Seen) -> Notice | None:
     )
 
 
-def overfitting(observations: Seen) -> Notice | None:
+def overfitting(observations: Observations) -> Notice | None:
     validation = observations.validation
     if observations.turns or len(validation) <= EPOCHS:
         return None
@@ -183,12 +183,12 @@ def overfitting(observations: Seen) -> Notice | None:
     )
 
 
-def fell_again(observations: Seen, notice: Notice) -> bool:
+def fell_again(observations: Observations, notice: Notice) -> bool:
     """Return whether the validation loss has reached a new minimum since the warning that it rises."""
     return len(observations.validation) > 0 and int(np.argmin(observations.validation)) >= notice.epoch
 
 
-def underfitting(observations: Seen) -> Notice | None:
+def underfitting(observations: Observations) -> Notice | None:
     train = observations.train
     if observations.turns or len(train) < PLATEAU_EPOCHS + EPOCHS or not observations.first > 0:
         return None
@@ -210,7 +210,7 @@ def underfitting(observations: Seen) -> Notice | None:
     )
 
 
-def class_imbalance(observations: Seen) -> Notice | None:
+def class_imbalance(observations: Observations) -> Notice | None:
     counts = observations.class_counts
     if len(counts) < 2 or not min(counts.values()) * IMBALANCE < max(counts.values()):
         return None
@@ -224,13 +224,13 @@ def class_imbalance(observations: Seen) -> Notice | None:
     )
 
 
-def _dead(observations: Seen) -> list[int]:
+def _dead(observations: Observations) -> list[int]:
     """Return the layers in which at least half of the units were 0 for every row in the last samples."""
     dead = observations.last("dead", IN_A_ROW)
     return [] if dead is None else np.flatnonzero((np.nan_to_num(dead, nan=0.0) >= DEAD).all(0)).tolist()
 
 
-def _jumped(observations: Seen) -> bool:
+def _jumped(observations: Observations) -> bool:
     """Return whether the loss was ever greater than before training, twice in a row, as rules are checked only from
     time to time. Does not apply to weights that were trained before."""
     if observations.trained:
@@ -242,7 +242,7 @@ def _jumped(observations: Seen) -> bool:
     )
 
 
-def _step_size(observations: Seen) -> float | None:
+def _step_size(observations: Observations) -> float | None:
     """Return the relative size of an update: the median over layers and the last samples."""
     updates = observations.last("update", IN_A_ROW)
     if updates is None:
@@ -251,7 +251,7 @@ def _step_size(observations: Seen) -> float | None:
     return float(np.nanmedian(matrix_updates)) if np.isfinite(matrix_updates).any() else None
 
 
-def _notice(observations: Seen, code: str, message: str, fix: str, layers: list[int] | None = None) -> Notice:
+def _notice(observations: Observations, code: str, message: str, fix: str, layers: list[int] | None = None) -> Notice:
     severity = "info" if code in ("class_imbalance", "learning_rate_low", "underfitting") else "warning"
     return Notice(
         code,

@@ -11,7 +11,7 @@ from netloom.training.objectives.classification_report import roc_auc
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Scores, Settings
 from netloom.training.objectives.reconstruction import Reconstruction, row_errors, side_by_side
-from netloom.training.objectives.reference_predictors import Trivial
+from netloom.training.objectives.reference_predictors import BaselinePrediction
 
 if TYPE_CHECKING:
     import torch
@@ -49,21 +49,21 @@ class AnomalyDetection(Reconstruction):
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:
         """Choose the threshold with the best F1 for anomalous rows."""
-        return {"threshold": best_threshold(*_told(output, data, rows))}
+        return {"threshold": best_threshold(*_errors_and_labels(output, data, rows))}
 
-    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         """Return the distance from the mean of the normal training rows."""
         train = data.split["train"]
         usual = train[data.target[train] == usual_class(data)]
         mean = reference_predictors.mean_of(data.inputs[data.schema.inputs[0].name], usual, rows)
-        return Trivial("Distance from the mean", mean.output)
+        return BaselinePrediction("Distance from the mean", mean.output)
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
         from sklearn.metrics import precision_recall_fscore_support, roc_curve
 
-        error, unusual = _told(output, data, rows)
+        error, unusual = _errors_and_labels(output, data, rows)
         threshold = chosen.get("threshold", float("inf"))
         predicted = error > threshold
         truth, guess = unusual.numpy(), predicted.numpy()
@@ -132,7 +132,7 @@ def best_threshold(error: torch.Tensor, unusual: torch.Tensor) -> float:
     return float((ordered[best] + ordered[best + 1]) / 2)
 
 
-def _told(output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _errors_and_labels(output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the error of each row, and whether it is anomalous, (N,)."""
     inputs = data.inputs[data.schema.inputs[0].name][rows]
     return row_errors(output, inputs), data.target[rows] != usual_class(data)

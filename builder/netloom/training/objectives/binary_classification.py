@@ -9,7 +9,7 @@ from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.classification_report import by_class, class_scores, confusion
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
-from netloom.training.objectives.reference_predictors import Trivial
+from netloom.training.objectives.reference_predictors import BaselinePrediction
 from netloom.training.objectives.thresholds import HALF, areas, best_threshold, curves
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class BinaryClassification(Objective):
         """Choose the probability threshold with the best F1."""
         return {"threshold": best_threshold(output[:, 0].sigmoid(), data.target[rows] == 1)}
 
-    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         return reference_predictors.base_rates(data, rows)
 
     def evaluate(

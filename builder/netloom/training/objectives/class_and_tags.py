@@ -10,7 +10,7 @@ from netloom.tasks import class_and_tags
 from netloom.training.objectives.classification import Classification
 from netloom.training.objectives.evaluation import Evaluation
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
-from netloom.training.objectives.reference_predictors import Trivial
+from netloom.training.objectives.reference_predictors import BaselinePrediction
 from netloom.training.objectives.tagging import Tagging
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class ClassAndTags(Objective):
             "word_accuracy": means["right"] / words,
         }
 
-    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         import torch
 
         of_classes, of_tags = _views(data)
@@ -79,7 +79,7 @@ class ClassAndTags(Objective):
         if first is None or second is None:
             return None
         title = f"{first.title}, {second.title[0].lower()}{second.title[1:]}"
-        return Trivial(title, torch.cat([first.output, second.output.flatten(1)], dim=1))
+        return BaselinePrediction(title, torch.cat([first.output, second.output.flatten(1)], dim=1))
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

@@ -9,7 +9,7 @@ from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.classification_report import by_class, class_scores, confusion, roc_auc
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
-from netloom.training.objectives.reference_predictors import Trivial
+from netloom.training.objectives.reference_predictors import BaselinePrediction
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ class Classification(Objective):
         loss = functional.cross_entropy(output, target, reduction="sum")
         return Scores({"loss": loss, "accuracy": (output.argmax(1) == target).sum()}, len(target))
 
-    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         return reference_predictors.majority(data, rows)
 
     def evaluate(

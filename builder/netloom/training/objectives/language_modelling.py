@@ -9,7 +9,7 @@ from netloom.tasks import language_modelling
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
-from netloom.training.objectives.reference_predictors import Trivial
+from netloom.training.objectives.reference_predictors import BaselinePrediction
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ class LanguageModelling(Objective):
     def finish(self, means: dict[str, float]) -> dict[str, float]:
         return {**means, "perplexity": math.exp(min(means["loss"], 50.0))}
 
-    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         return reference_predictors.next_token(data, rows)
 
     def evaluate(

@@ -107,7 +107,8 @@ def positive_weight(setting: str | float, targets: torch.Tensor) -> torch.Tensor
 
 
 def balanced(targets: torch.Tensor, classes: int) -> torch.Tensor:
-    """Return weights (classes,) that balance all classes that occur, with the mean 1 over rows.
+    """Return weights (classes,) that balance all classes that occur, with the mean 1 over rows: rows / (classes that
+    occur · rows of the class), as scikit-learn's `class_weight="balanced"`.
 
     Ignores targets below 0.
     """

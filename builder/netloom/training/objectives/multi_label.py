@@ -9,7 +9,7 @@ from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.classification_report import by_class
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
-from netloom.training.objectives.reference_predictors import Trivial
+from netloom.training.objectives.reference_predictors import BaselinePrediction
 from netloom.training.objectives.thresholds import HALF, areas, best_threshold
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class MultiLabel(Objective):
         shares, true = output.sigmoid(), data.target[rows] > HALF
         return {str(label): best_threshold(shares[:, label], true[:, label]) for label in range(shares.shape[1])}
 
-    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         return reference_predictors.base_rates(data, rows)
 
     def evaluate(

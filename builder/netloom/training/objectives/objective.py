@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from netloom.document import Training
     from netloom.tasks import Task
     from netloom.training.batch_augmentation import BatchAugmentation
-    from netloom.training.objectives.reference_predictors import Trivial
+    from netloom.training.objectives.reference_predictors import BaselinePrediction
     from netloom.training.targets import Targets
 
 # How many rows go through a network at once when it is measured, and how many of the worst are kept.
@@ -136,16 +136,16 @@ class Objective(ABC):
         """Whether a metric is a share of rows, each of which is right or wrong as a whole."""
         return self.task.is_proportion(metric)
 
-    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         """Return the outputs of a baseline predictor; None if there is none."""
         return None
 
     def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
         """Return the metrics of the baseline predictor on `rows`. It is calibrated on the validation rows, as a
         network is."""
-        from netloom.training.streaming import measured
+        from netloom.training.streaming import evaluation_rows
 
-        baseline, validation = self.trivial(data, rows), measured(data, "validation")
+        baseline, validation = self.trivial(data, rows), evaluation_rows(data, "validation")
         if baseline is None:
             return None
         tuned = self.trivial(data, validation) if self.task.tunes_threshold else None

@@ -159,8 +159,8 @@ class Ranking(Objective):
             popular_scores = popular[1:].clone()
             popular_scores[excluded] = -float("inf")
             ranking, baseline_ranking = (
-                ranked(scores, relevant - 1, self.top_k),
-                ranked(popular_scores, relevant - 1, self.top_k),
+                ranking_metrics(scores, relevant - 1, self.top_k),
+                ranking_metrics(popular_scores, relevant - 1, self.top_k),
             )
             scored.append(self._measures(ranking))
             popularity.append(self._measures(baseline_ranking))
@@ -212,7 +212,7 @@ def bpr(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch
     return -functional.logsigmoid(ahead), target[0::2], (ahead > 0).float()
 
 
-def ranked(scores: torch.Tensor, relevant: torch.Tensor, length: int) -> dict[str, Any]:
+def ranking_metrics(scores: torch.Tensor, relevant: torch.Tensor, length: int) -> dict[str, Any]:
     """Return the ranking metrics of a user's items (I,): recall and NDCG of the first `length`, and the reciprocal rank
     of the first of `wanted`.
 

@@ -10,7 +10,7 @@ from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.evaluation import Evaluation, Panel, PanelPart, Worst
 from netloom.training.objectives.losses import SquaredLoss
 from netloom.training.objectives.objective import NOTHING, WORST, Settings
-from netloom.training.objectives.reference_predictors import Trivial
+from netloom.training.objectives.reference_predictors import BaselinePrediction
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ class Reconstruction(SquaredLoss):
     def target(self, data: Prepared) -> torch.Tensor:
         return data.inputs[data.schema.inputs[0].name]
 
-    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         return reference_predictors.mean_of(self.target(data), data.split["train"], rows)
 
     def evaluate(

@@ -26,7 +26,7 @@ NUMBERS = 20_000_000
 
 
 @dataclass(frozen=True)
-class Trivial:
+class BaselinePrediction:
     """Outputs (N, …) of a baseline predictor for some rows; `title` is its name."""
 
     title: str
@@ -39,27 +39,27 @@ def log_frequencies(labels: torch.Tensor, classes: int) -> torch.Tensor:
     return (counts / counts.sum()).log()
 
 
-def majority(data: Prepared, rows: torch.Tensor) -> Trivial:
+def majority(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
     """Return class frequencies as logits (N, classes); the argmax is the majority class."""
     logits = log_frequencies(data.target[data.split["train"]], len(data.schema.target.classes))
-    return Trivial("Majority class", logits.expand(len(rows), -1))
+    return BaselinePrediction("Majority class", logits.expand(len(rows), -1))
 
 
-def base_rates(data: Prepared, rows: torch.Tensor) -> Trivial:
+def base_rates(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
     """Return the log-odds (N, labels) of the frequency of each label in the training rows."""
     target = data.target[data.split["train"]].float()
     rates = (target.reshape(len(target), -1).sum(0) + 1) / (len(target) + 2)
-    return Trivial("Base rate", (rates / (1 - rates)).log().expand(len(rows), -1))
+    return BaselinePrediction("Base rate", (rates / (1 - rates)).log().expand(len(rows), -1))
 
 
-def pixel_majority(data: Prepared, rows: torch.Tensor) -> Trivial:
+def pixel_majority(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
     """Return class frequencies as logits (N, classes, H, W) of every pixel."""
     train = _some(data.split["train"], NUMBERS // data.target[0].numel())
     logits = log_frequencies(data.target[train].long(), len(data.schema.target.classes))
-    return Trivial("Majority class", logits[:, None, None].expand(len(rows), -1, *data.target.shape[1:]))
+    return BaselinePrediction("Majority class", logits[:, None, None].expand(len(rows), -1, *data.target.shape[1:]))
 
 
-def tag_of_word(data: Prepared, rows: torch.Tensor) -> Trivial:
+def tag_of_word(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
     """Return the tag frequencies of each word as logits (N, T, tags); unknown words get the overall frequencies."""
     import torch
 
@@ -73,10 +73,10 @@ def tag_of_word(data: Prepared, rows: torch.Tensor) -> Trivial:
     # The shares of all tags count as one more occurrence of each word.
     smoothed = counts + shares.exp()
     table = (smoothed / smoothed.sum(1, keepdim=True)).log()
-    return Trivial("Most frequent tag of each word", table[data.inputs[spec.name][rows].long()])
+    return BaselinePrediction("Most frequent tag of each word", table[data.inputs[spec.name][rows].long()])
 
 
-def next_token(data: Prepared, rows: torch.Tensor) -> Trivial:
+def next_token(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
     """Return bigram frequencies as logits (N, T, vocabulary).
 
     The unigram frequencies count as one more occurrence (a Dirichlet prior: https://doi.org/10.1017/S1351324900000218).
@@ -88,38 +88,38 @@ def next_token(data: Prepared, rows: torch.Tensor) -> Trivial:
     target, tokens = data.target[train].flatten(), data.inputs[spec.name][train].flatten().long()
     shares = log_frequencies(target, size)
     if size > BIGRAM_VOCABULARY:
-        return Trivial("Unigram", shares.expand(len(rows), data.target.shape[1], -1))
+        return BaselinePrediction("Unigram", shares.expand(len(rows), data.target.shape[1], -1))
     counts = torch.bincount(tokens * size + target, minlength=size * size).float().reshape(size, size) + shares.exp()
     table = (counts / counts.sum(1, keepdim=True)).log()
-    return Trivial("Bigram", table[data.inputs[spec.name][rows].long()])
+    return BaselinePrediction("Bigram", table[data.inputs[spec.name][rows].long()])
 
 
-def token_by_place(data: Prepared, rows: torch.Tensor) -> Trivial:
+def token_by_place(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
     """Return token frequencies at each position of the training targets as logits (N, T, vocabulary)."""
     import torch
 
     target = data.target[data.split["train"]]
     size = data.schema.inputs[-1].vocabulary or int(data.target.max()) + 1
     places = [log_frequencies(column[column != IGNORE], size) for column in target.unbind(1)]
-    return Trivial("Most frequent token", torch.stack(places).expand(len(rows), -1, -1))
+    return BaselinePrediction("Most frequent token", torch.stack(places).expand(len(rows), -1, -1))
 
 
-def mean(data: Prepared, rows: torch.Tensor, quantile: float | None = None) -> Trivial:
+def mean(data: Prepared, rows: torch.Tensor, quantile: float | None = None) -> BaselinePrediction:
     """Return the mean (N, k) of the training targets, or a quantile of each."""
     target = data.target[data.split["train"]].float()
     if quantile is None:
-        return Trivial("Training mean", target.mean(0).expand(len(rows), *target.shape[1:]))
+        return BaselinePrediction("Training mean", target.mean(0).expand(len(rows), *target.shape[1:]))
     quantiles = target.quantile(quantile, dim=0)
-    return Trivial("Training quantile", quantiles.expand(len(rows), *target.shape[1:]))
+    return BaselinePrediction("Training quantile", quantiles.expand(len(rows), *target.shape[1:]))
 
 
-def mean_of(values: torch.Tensor, train: torch.Tensor, rows: torch.Tensor) -> Trivial:
+def mean_of(values: torch.Tensor, train: torch.Tensor, rows: torch.Tensor) -> BaselinePrediction:
     """Return the mean (N, …) of `values` (R, …) over the training rows `train`."""
     mean = values[_some(train, min(INPUT_ROWS, NUMBERS // values[0].numel()))].mean(0)
-    return Trivial("Training mean", mean.expand(len(rows), *mean.shape))
+    return BaselinePrediction("Training mean", mean.expand(len(rows), *mean.shape))
 
 
-def forecast(data: Prepared, rows: torch.Tensor) -> Trivial | None:
+def forecast(data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
     """Return a forecast (N, horizon) that repeats the last value, or the last season if that has a lower training
     error.
 
@@ -148,7 +148,7 @@ def forecast(data: Prepared, rows: torch.Tensor) -> Trivial | None:
     predicted = torch.from_numpy(repeated(rows.numpy(), best)).float()
     numbers = data.fitted_numbers
     output = (predicted - torch.tensor(numbers.mean)) / torch.tensor(numbers.std)
-    return Trivial("Last value" if best == 1 else f"Seasonal naive, period {best}", output)
+    return BaselinePrediction("Last value" if best == 1 else f"Seasonal naive, period {best}", output)
 
 
 def _some(rows: torch.Tensor, most: int) -> torch.Tensor:

@@ -11,7 +11,7 @@ from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.evaluation import Evaluation, ScoreRow, Worst
 from netloom.training.objectives.losses import SquaredLoss
 from netloom.training.objectives.objective import NOTHING, WORST, Scores, Settings
-from netloom.training.objectives.reference_predictors import Trivial
+from netloom.training.objectives.reference_predictors import BaselinePrediction
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +50,7 @@ class Regression(SquaredLoss):
     def titles(self, training: Training) -> dict[str, str]:
         return {**self.metrics, "loss": LOSSES[training.regression_loss]}
 
-    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         return reference_predictors.forecast(data, rows) or reference_predictors.mean(data, rows, self.quantile)
 
     def evaluate(

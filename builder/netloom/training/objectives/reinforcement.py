@@ -49,7 +49,7 @@ class Agent(Objective):
         import torch
 
         from netloom.data.environment import Senses
-        from netloom.training.reinforcement.episodes import by_chance, environment_of, play, seeds_of
+        from netloom.training.reinforcement.episodes import environment_of, play, play_randomly, seeds_of
         from netloom.training.uncertainty import mean_interval
 
         environment = environment_of(data)
@@ -60,7 +60,7 @@ class Agent(Objective):
             return scores
 
         seeds = seeds_of(split, EPISODES)
-        episodes, random = play(scores, environment, senses, seeds), by_chance(environment, senses, seeds)
+        episodes, random = play(scores, environment, senses, seeds), play_randomly(environment, senses, seeds)
         totals, chance = (np.array([episode.total for episode in some]) for some in (episodes, random))
         lengths = np.array([len(episode) for episode in episodes])
         intervals = {"return": mean_interval(totals), "length": mean_interval(lengths)}

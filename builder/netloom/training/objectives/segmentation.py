@@ -8,7 +8,7 @@ from netloom.tasks import segmentation
 from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.evaluation import Evaluation, Panel, PanelPart, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
-from netloom.training.objectives.reference_predictors import Trivial
+from netloom.training.objectives.reference_predictors import BaselinePrediction
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +51,7 @@ class Segmentation(Objective):
         dice, iou = _shares(counts)
         return {"loss": means["loss"], "accuracy": means["accuracy"], "dice": _mean(dice[1:]), "iou": _mean(iou[1:])}
 
-    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         return reference_predictors.pixel_majority(data, rows)
 
     def evaluate(

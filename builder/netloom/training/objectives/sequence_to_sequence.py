@@ -13,7 +13,7 @@ from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.evaluation import Evaluation, Reference, Worst
 from netloom.training.objectives.losses import StepCrossEntropy
 from netloom.training.objectives.objective import NOTHING, WORST, Settings
-from netloom.training.objectives.reference_predictors import Trivial
+from netloom.training.objectives.reference_predictors import BaselinePrediction
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,7 @@ class SequenceToSequence(StepCrossEntropy):
 
     task = seq2seq.SequenceToSequence()
 
-    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         return reference_predictors.token_by_place(data, rows)
 
     def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:

@@ -11,7 +11,7 @@ from netloom.tasks import several_outputs
 from netloom.tasks.several_outputs import head_of, head_width
 from netloom.training.objectives.evaluation import Evaluation, Worst
 from netloom.training.objectives.objective import NOTHING, WORST, Objective, Scores, Settings
-from netloom.training.objectives.reference_predictors import Trivial
+from netloom.training.objectives.reference_predictors import BaselinePrediction
 from netloom.training.objectives.registry import objectives
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class SeveralOutputs(Objective):
         name, _, _ = measure.partition(" (")
         return any(part.called(name) == measure and part.objective.task.is_proportion(name) for part in self.parts)
 
-    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         import torch
 
         baselines = [part.objective.trivial(view(data, place), rows) for place, part in enumerate(self.parts)]
@@ -137,7 +137,7 @@ class SeveralOutputs(Objective):
         if len(available) < len(baselines):
             return None
         titles = dict.fromkeys(baseline.title for baseline in available)
-        return Trivial(", ".join(titles), torch.cat([baseline.output for baseline in available], dim=1))
+        return BaselinePrediction(", ".join(titles), torch.cat([baseline.output for baseline in available], dim=1))
 
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING

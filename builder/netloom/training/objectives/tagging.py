@@ -12,7 +12,7 @@ from netloom.training.objectives import reference_predictors
 from netloom.training.objectives.evaluation import Evaluation, ScoreRow, Worst
 from netloom.training.objectives.losses import StepCrossEntropy
 from netloom.training.objectives.objective import NOTHING, WORST, Scores, Settings
-from netloom.training.objectives.reference_predictors import Trivial
+from netloom.training.objectives.reference_predictors import BaselinePrediction
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +67,7 @@ class Tagging(StepCrossEntropy):
             metrics["entity_f1"] = 2 * means["hits"] / means["called"] if means["called"] else 0.0
         return metrics
 
-    def trivial(self, data: Prepared, rows: torch.Tensor) -> Trivial | None:
+    def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
         return reference_predictors.tag_of_word(data, rows)
 
     def evaluate(

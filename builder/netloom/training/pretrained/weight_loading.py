@@ -31,7 +31,7 @@ _LISTED = 6
 
 
 @dataclass(frozen=True)
-class Taken:
+class LoadedTensors:
     """`weights` by the names of the network's tensors, their `fit`, and remarks on unused ones."""
 
     weights: dict[str, torch.Tensor]
@@ -48,7 +48,7 @@ def read_folder(path: str | Path, name: str = "", prepare: Preparation | None = 
     """
     folder = open_folder(path)
     project = document(folder, name or folder.path.resolve().name)
-    loaded = take(project, folder)
+    loaded = load_tensors(project, folder)
     remarks = list(loaded.remarks)
     if not loaded.fit.complete:
         remarks.insert(0, loaded.fit.sentence())
@@ -62,12 +62,14 @@ def read_folder(path: str | Path, name: str = "", prepare: Preparation | None = 
         )
     processor = folder.processor()
     return with_preparation(
-        ImportedModel(project, loaded.weights, tuple(remarks), None if processor is None else parse_image_processor(processor)),
+        ImportedModel(
+            project, loaded.weights, tuple(remarks), None if processor is None else parse_image_processor(processor)
+        ),
         prepare,
     )
 
 
-def take(project: Project, folder: Folder) -> Taken:
+def load_tensors(project: Project, folder: Folder) -> LoadedTensors:
     """Load the weights of a folder into a network of the same architecture.
 
     Raises:
@@ -89,7 +91,7 @@ def take(project: Project, folder: Folder) -> Taken:
     tensors: dict[str, torch.Tensor] = {}
     used: set[str] = set()
     remarks: list[str] = []
-    for target, source_tensor in _asked(project, model, architecture, folder, prefix):
+    for target, source_tensor in _tensor_sources(project, model, architecture, folder, prefix):
         name = _name(source_tensor, folder, prefix)
         if name is None or target not in model_shapes:
             continue
@@ -103,7 +105,7 @@ def take(project: Project, folder: Folder) -> Taken:
     if spare:
         more = f" and {len(spare) - _LISTED} more" if len(spare) > _LISTED else ""
         remarks.append(f"Unused tensors: {plain(', '.join(spare[:_LISTED]))}{more}.")
-    return Taken({name: tensors[name] for name in match.names}, match, tuple(dict.fromkeys(remarks)))
+    return LoadedTensors({name: tensors[name] for name in match.names}, match, tuple(dict.fromkeys(remarks)))
 
 
 def family(folder: Folder) -> Family:
@@ -122,7 +124,7 @@ def family(folder: Folder) -> Family:
     return FAMILIES[kind]
 
 
-def _asked(
+def _tensor_sources(
     project: Project, model: nn.Module, architecture: Family, folder: Folder, prefix: str
 ) -> Iterator[tuple[str, Source]]:
     """Yield the tensors of the network with their source in the folder."""

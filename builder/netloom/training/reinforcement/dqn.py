@@ -10,7 +10,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from netloom.training.reinforcement.replay_buffer import ReplayBuffer
-from netloom.training.reinforcement.returns import bellman
+from netloom.training.reinforcement.returns import bellman_targets
 from netloom.training.reinforcement.trainer import ReinforcementTrainer
 
 if TYPE_CHECKING:
@@ -61,9 +61,13 @@ class DQNTrainer(ReinforcementTrainer):
         from torch.nn import functional
 
         with torch.no_grad():
-            following = self._call_with(self.target, steps["following"])
+            following = self._call_with(self.target, steps["following"])  # values of the next actions, (N, actions)
+            # The network chooses the next action and the target network rates it. Were both one, the greatest of noisy
+            # values would be chosen and believed, and values would grow too large.
             chooser = self._scores(steps["following"]) if self.agent.double else following
-            targets = bellman(steps["reward"], steps["ended"], following, chooser.argmax(1), self.agent.discount)
+            targets = bellman_targets(
+                steps["reward"], steps["ended"], following, chooser.argmax(1), self.agent.discount
+            )
         values = self._scores(steps["seen"]).gather(1, steps["action"].unsqueeze(1)).squeeze(1)
         return functional.smooth_l1_loss(values, targets), {}
 

@@ -57,7 +57,7 @@ def play(scores: Scores, environment: Environment, senses: Senses, seeds: Iterab
     return episodes
 
 
-def by_chance(environment: Environment, senses: Senses, seeds: Iterable[int]) -> list[Episode]:
+def play_randomly(environment: Environment, senses: Senses, seeds: Iterable[int]) -> list[Episode]:
     """Play episodes with random actions, as a baseline."""
     random = np.random.default_rng(0)
     count = len(environment.actions)

@@ -21,7 +21,7 @@ class PolicyTrainer(ReinforcementTrainer):
     def _gather(self) -> bool:
         """Collect a step in each environment. Returns whether the episode of the last one is over."""
         observations = np.stack([player.seen for player in self.players])
-        actions = draw(self.action_scores(observations), self.random.random(len(observations)))
+        actions = sample_actions(self.action_scores(observations), self.random.random(len(observations)))
         over = False
         for player, observation, action in zip(self.players, observations, actions.tolist(), strict=True):
             reward, following, ended, over = self._take_step(player, action)
@@ -35,20 +35,24 @@ class PolicyTrainer(ReinforcementTrainer):
         self.memory.load_state_dict(state)
 
 
-def draw(scores: np.ndarray, chance: np.ndarray) -> np.ndarray:
-    """Sample an action for each row of logits (N, actions); `chance` (N,) is uniform from 0 to 1."""
+def sample_actions(scores: np.ndarray, chance: np.ndarray) -> np.ndarray:
+    """Sample an action for each row of logits (N, actions) by the inverse of the cumulative distribution.
+
+    `chance` (N,) is uniform from 0 to 1. It comes from the generator of the trainer, whose state a checkpoint holds, so
+    that a resumed run samples the same actions.
+    """
     shares = np.exp(scores.astype(np.float64) - scores.max(1, keepdims=True))
     bounds = shares.cumsum(1)
     actions: np.ndarray = (chance[:, None] * bounds[:, -1:] >= bounds).sum(1)
     return actions.clip(max=scores.shape[1] - 1)
 
 
-def chances(scores: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def log_probabilities(scores: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the log probability of each action (N,) and the entropy of each row (N,), from logits (N, actions)."""
     logs = scores.log_softmax(1)
     return logs.gather(1, actions.unsqueeze(1)).squeeze(1), -(logs.exp() * logs).sum(1)
 
 
-def standard(values: torch.Tensor) -> torch.Tensor:
+def standardize(values: torch.Tensor) -> torch.Tensor:
     """Standardize values, so that the scale of rewards does not change the size of a step."""
     return (values - values.mean()) / (values.std(unbiased=False) + 1e-8)

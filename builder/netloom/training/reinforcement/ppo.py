@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from netloom.training.reinforcement.policy import PolicyTrainer, chances, standard
+from netloom.training.reinforcement.policy import PolicyTrainer, log_probabilities, standardize
 from netloom.training.reinforcement.replay_buffer import ReplayBuffer
 from netloom.training.reinforcement.returns import advantages
 
@@ -49,7 +49,7 @@ class PPOTrainer(PolicyTrainer):
         with torch.no_grad():
             scores, values = self._both(steps["seen"])
             following = self._both(steps["following"])[1]
-            logs, _ = chances(scores, steps["action"])
+            logs, _ = log_probabilities(scores, steps["action"])
         side = {
             "rewards": steps["reward"],
             "values": values,
@@ -76,8 +76,8 @@ class PPOTrainer(PolicyTrainer):
 
         agent = self.agent
         scores, values = self._both(steps["seen"])
-        logs, entropies = chances(scores, steps["action"])
-        ratio, better = (logs - steps["logs"]).exp(), standard(steps["advantage"])
+        logs, entropies = log_probabilities(scores, steps["action"])
+        ratio, better = (logs - steps["logs"]).exp(), standardize(steps["advantage"])
         gained = torch.minimum(ratio * better, ratio.clamp(1 - agent.clip, 1 + agent.clip) * better).mean()
         off = 0.5 * (values - steps["wanted"]).square().mean()
         entropy = entropies.mean()

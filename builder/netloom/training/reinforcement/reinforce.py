@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from netloom.training.reinforcement.policy import PolicyTrainer, chances, standard
+from netloom.training.reinforcement.policy import PolicyTrainer, log_probabilities, standardize
 from netloom.training.reinforcement.replay_buffer import ReplayBuffer
 from netloom.training.reinforcement.returns import returns
 
@@ -31,6 +31,6 @@ class ReinforceTrainer(PolicyTrainer):
     def loss(self, steps: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """−Σ log π(a|s) Â / T − β H, and H, over T steps; Â is the discounted return, standardized over all steps."""
         discounted_returns = returns(steps["reward"].cpu(), steps["over"].cpu(), self.agent.discount).to(self.device)
-        logs, entropies = chances(self._scores(steps["seen"]), steps["action"])
+        logs, entropies = log_probabilities(self._scores(steps["seen"]), steps["action"])
         entropy = entropies.mean()
-        return -(logs * standard(discounted_returns)).mean() - self.agent.entropy * entropy, {"entropy": entropy}
+        return -(logs * standardize(discounted_returns)).mean() - self.agent.entropy * entropy, {"entropy": entropy}

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-# What is kept of a step, by name: its type, and whether it is as wide as what is seen.
+# The columns of a step: their types, and whether they are as wide as an observation. Checkpoints hold these names.
 COLUMNS: dict[str, tuple[type, bool]] = {
     "seen": (np.float32, True),
     "action": (np.int64, False),

@@ -44,7 +44,7 @@ def advantages(
     return estimates
 
 
-def bellman(
+def bellman_targets(
     rewards: torch.Tensor, ended: torch.Tensor, following: torch.Tensor, chosen: torch.Tensor, discount: float
 ) -> torch.Tensor:
     """Return Bellman targets r + γ Q(s', a'), (B,): `following` (B, A) are the values of s', `chosen` (B,) the

@@ -203,6 +203,7 @@ class ReinforcementTrainer(Trainer):
         self.step += 1
         if ended or late:
             self.sums.add(**{"return": player.total, "length": float(player.length)})
+            # `following` stays the last observation of the episode: its value is not that of the next episode's first.
             player.seen = self._sense(player.world.reset())
             player.total, player.length = 0.0, 0
         return reward, following, ended, ended or late

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from netloom.compile import input_fields, module
 from netloom.training.device import choose
 from netloom.training.errors import TrainingError
-from netloom.training.initialization import load_first
+from netloom.training.initialization import load_start
 from netloom.training.loop import SupervisedTrainer
 from netloom.training.objectives import OBJECTIVES, Objective
 from netloom.training.trainer import Trainer
@@ -100,7 +100,7 @@ def build_trainer(
     torch.manual_seed(training.seed)
     objective, model = OBJECTIVES[training.objective], module(source)
     if initial_weights is not None:
-        load_first(project, model, initial_weights)
+        load_start(project, model, initial_weights)
     model = with_logits(project, model, data.schema)
     kind = trainer_for(objective, is_distributed=is_distributed)
     return kind(model, objective, data, input_fields(project), training, choose(training.device))

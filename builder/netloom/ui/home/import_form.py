@@ -96,12 +96,12 @@ def bring(store: Store, filename: str, content: bytes) -> ImportResult:
 
 def _saved(store: Store, imported: ImportedModel, is_document: bool) -> ImportResult:
     """What was read as a project of this store."""
-    from netloom.training import adopt
+    from netloom.training import save_import
 
     if is_document:
         project = with_dataset_id(imported.project, store.home)
         return ImportResult(store.create_project(project), f"{escape(project.name)} is now one of your projects.")
-    return ImportResult(adopt(store, imported), _sentence(imported), imported.remarks)
+    return ImportResult(save_import(store, imported), _sentence(imported), imported.remarks)
 
 
 def _sentence(imported: ImportedModel) -> str:

@@ -16,7 +16,7 @@ from netloom.runs.comparison import (
     BATCH_LOSSES,
     as_csv,
     curve,
-    differing,
+    differing_paths,
     document,
     metrics,
     settings,
@@ -235,7 +235,7 @@ def _parallel(store: Store, runs: list[Run]) -> None:
     measures = [metrics(run) for run in runs]
     axes: dict[str, list[Any]] = {}
     name = _datasets(store)
-    for path in differing(columns)[:8]:
+    for path in differing_paths(columns)[:8]:
         values = [name(path, column.get(path)) for column in columns]
         axes[path] = [as_text(value) for value in values] if None in values else values
     names = list(dict.fromkeys(name for found in measures for name in found))

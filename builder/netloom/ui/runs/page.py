@@ -12,7 +12,7 @@ from netloom.core.text import size
 from netloom.editing.live import Live
 from netloom.runs import ACTIVE, continuation, records, reproduction, snapshots
 from netloom.runs.capacity import places
-from netloom.runs.comparison import document, metrics, test
+from netloom.runs.comparison import document, metrics, test_metrics
 from netloom.runs.energy import sentence
 from netloom.store import Run, Store, StoreError
 from netloom.ui.components.page_state import value_of
@@ -177,7 +177,7 @@ def _best(run: Run) -> float | None:
 
 
 def _test(run: Run) -> str:
-    return " · ".join(f"{name} {text}" for name, text in (measured(*item, run) for item in test(run)[:2]))
+    return " · ".join(f"{name} {text}" for name, text in (measured(*item, run) for item in test_metrics(run)[:2]))
 
 
 def _selected_run(live: Live, run: Run) -> None:
@@ -198,7 +198,9 @@ def _selected_run(live: Live, run: Run) -> None:
     if again.button(
         "Reproduce run", icon=":material/replay:", width="stretch", key=Key.AGAIN.of(run.id), disabled=not ended
     ):
-        ask(lambda: reproduction.again(store, run.id, owner=identity.owner()), "The run started again from its folder.")
+        ask(
+            lambda: reproduction.repeat(store, run.id, owner=identity.owner()), "The run started again from its folder."
+        )
     with names.popover("Name", icon=":material/edit:", width="stretch"):
         _describe(store, run)
     with away.popover("Delete", icon=":material/delete:", width="stretch"):
@@ -208,7 +210,7 @@ def _selected_run(live: Live, run: Run) -> None:
 
 
 def _branch(store: Store, run: Run) -> None:
-    checkpoints = snapshots.series(store.artifacts(run.id))
+    checkpoints = snapshots.epoch_snapshots(store.artifacts(run.id))
     options: list[int | str] = ["best", "last", *(item.epoch for item in checkpoints)]
     total, most = size(sum(item.size_bytes for item in checkpoints)), size(snapshots.max_bytes())
     st.caption(
@@ -249,7 +251,7 @@ def _repeated(store: Store, run: Run) -> None:
     if not original or run.state in ACTIVE:
         return
     try:
-        reproduced = reproduction.compared(store, store.run(str(original)), run)
+        reproduced = reproduction.compare_runs(store, store.run(str(original)), run)
     except StoreError:
         st.caption("Reproduces a run that was deleted.")
         return

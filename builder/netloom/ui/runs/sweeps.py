@@ -15,7 +15,7 @@ from netloom.editing.live import Live
 from netloom.runs import cluster, sweeps
 from netloom.runs.comparison import shown
 from netloom.runs.confidence_interval import of_sweep
-from netloom.runs.search_space import MAX_CHOICES, POINTS, Parameter, SpaceError, checked, grid, searchable
+from netloom.runs.search_space import MAX_CHOICES, POINTS, Parameter, SpaceError, check_space, grid, searchable
 from netloom.runs.trial import PRUNERS
 from netloom.store import Store, StoreError, Sweep, Trial
 from netloom.tasks import task
@@ -90,8 +90,8 @@ def _new(live: Live) -> None:
             else:
                 settings |= {"metric": metric, "backend": backend}
                 project, plan = live.project, sweeps.plan(live.project, space, **settings)
-            begin = partial(sweeps.begin, live.store, live.id, project, plan, owner=identity.owner())
-            started = in_background(begin, "Starting …")  # which suggests and compiles the first trials
+            start = partial(sweeps.start, live.store, live.id, project, plan, owner=identity.owner())
+            started = in_background(start, "Starting …")
             RunsState.current().sweep = started
         except (SpaceError, StoreError) as error:
             show_error(error)
@@ -104,7 +104,7 @@ def _trials(live: Live, space: dict[str, Any], sampler: str) -> int:
     if sampler != "grid" or not space:
         return int(st.number_input("Trials", 1, sweeps.MAX_TRIALS, 20, key=Key.TRIALS))
     try:
-        size = len(grid(checked(live.project, space)))
+        size = len(grid(check_space(live.project, space)))
     except SpaceError:  # which starting it says in words
         size = 1
     largest = min(size, sweeps.MAX_TRIALS)
@@ -244,7 +244,7 @@ def _controls(live: Live, sweep: Sweep) -> None:
             args=(store, sweep.id),
         )
     elif sweep.plan["kind"] == "search":
-        count = min(10, sweeps.left(sweep))
+        count = min(10, sweeps.remaining_trials(sweep))
         more: dict[str, Any] = {"on_click": _resume, "args": (store, sweep.id), "kwargs": {"more": count}}
         title = f"{count} more trials" if count else "All grid combinations were tried"
         first_column.button(

@@ -13,7 +13,7 @@ from typing import Any
 
 import streamlit as st
 
-from netloom.runs.comparison import test
+from netloom.runs.comparison import test_metrics
 from netloom.store import Run, Store, StoreError, Sweep
 from netloom.ui.shell.errors import guard
 from netloom.ui.shell.state import Key, Notice, Notices, TabState
@@ -125,7 +125,7 @@ def _run_or_sweep(store: Store, key: str) -> Run | Sweep | None:
 def _notice(row: Run | Sweep) -> Notice:
     """How it ended: why, or how well."""
     run, words = row if isinstance(row, Run) else None, row.state.capitalize()
-    well = " · ".join(" ".join(measured(*item, run)) for item in (test(run)[:2] if run else ()))
+    well = " · ".join(" ".join(measured(*item, run)) for item in (test_metrics(run)[:2] if run else ()))
     title = f"{'Sweep: ' * isinstance(row, Sweep)}{row.title[:80]}"
     return {"id": row.id, "title": title, "words": shorten(f"{words}. {row.reason or well}", 200, placeholder=" …")}
 

@@ -17,7 +17,7 @@ def offer_recovery(store: Store) -> bool:
     if tab.rebuilt:
         st.success(escape(tab.rebuilt))
         tab.rebuilt = ""
-    sentence = recovery.offer(store)
+    sentence = recovery.rebuild_offer(store)
     if not sentence:
         return False
     with st.container(border=True):

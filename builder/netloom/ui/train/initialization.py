@@ -73,7 +73,7 @@ def options(store: Store, project_id: str, chosen: str) -> dict[str, str]:
     """What can be started from, and what it is called; what has no weights says so."""
     names = {"": "Random initialization"}
     for start in dict.fromkeys(
-        [*training.brought(store, project_id), *([chosen] if chosen.startswith(WEIGHTS) else [])]
+        [*training.imported_weights(store, project_id), *([chosen] if chosen.startswith(WEIGHTS) else [])]
     ):
         names[start] = f"Imported weights ({_tensors(store, start)})"
     for run in store.runs(project_id, limit=SHOWN_RUNS):
@@ -89,7 +89,7 @@ def fits(live: Live, analysis: Analysis) -> bool:
     if not project.training.start or analysis.errors:
         return True
     try:
-        weight_match = training.looked_at(live.store, project, source(project, analysis))
+        weight_match = training.check_start(live.store, project, source(project, analysis))
     except (CompileError, training.StartError, StoreError) as error:
         show_error(error)
         return False

@@ -209,7 +209,7 @@ def _fits(live: Live, run: Run) -> bool:
         return False
     training = live.project.training.model_copy(update={"teacher": f"{RUN}{run.id}"})
     try:
-        return distillation.find(live.store, live.project.model_copy(update={"training": training})) is not None
+        return distillation.find_teacher(live.store, live.project.model_copy(update={"training": training})) is not None
     except StartError:
         return False
 
@@ -229,6 +229,6 @@ def _teacher(live: Live) -> None:
         **bound(live, "training/teacher", chosen, lambda new: {"kind": "project", "training": {"teacher": new}}),
     )
     try:
-        distillation.find(live.store, live.project)
+        distillation.find_teacher(live.store, live.project)
     except StartError as error:
         show_error(error)

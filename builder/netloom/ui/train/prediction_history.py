@@ -13,7 +13,7 @@ import streamlit as st
 
 from netloom.store import RunArtifacts
 from netloom.training.diagnostics import Predictions, read_samples
-from netloom.training.diagnostics.prediction_history import unpacked
+from netloom.training.diagnostics.prediction_history import PackedImage, unpacked
 from netloom.ui.components.charts import TRAIN, VALIDATION
 from netloom.ui.components.curves.curve import drawing
 from netloom.ui.components.example_panels import colour
@@ -115,7 +115,7 @@ def _numbers(true: Sequence[float], predicted: Sequence[float]) -> str:
     return "".join(lines)
 
 
-def _picture(value: Mapping[str, Any], title: str) -> str:
+def _picture(value: PackedImage, title: str) -> str:
     return _image(unpacked(value), title)
 
 

@@ -15,7 +15,7 @@ from netloom.data import DataError, Example, Prepared, prepare
 from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.exports import Export
-from netloom.runs.setting_changes import changes_of
+from netloom.runs.setting_changes import change_sentence, changes_of
 from netloom.store import Run
 from netloom.tasks import metric
 from netloom.training import Evaluation, Reference
@@ -63,7 +63,7 @@ def results(live: Live, run: Run) -> None:
     _metrics(evaluation, run)
     score_caveats(evaluation.caveats)
     for change in changes_of(run):
-        st.caption(change.sentence())
+        st.caption(change_sentence(change))
     if evaluation.episodes:
         _acted(live, run, evaluation, evaluation.episodes)
         return

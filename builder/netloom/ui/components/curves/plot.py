@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from netloom.runs.setting_changes import SettingChange
+from netloom.runs.setting_changes import change_label
+from netloom.store.run_summary import SettingChange
 from netloom.ui.components.charts import thin
 from netloom.ui.components.component_loader import component
 from netloom.ui.components.curves.curve import Curve, Curves
@@ -44,7 +45,9 @@ def plot(
         "epochs": next((_name(key) for key in curves if key[0] == "validation"), ""),
         "view": {"x": view.x, "smoothing": view.smoothing, "log_x": view.log_x, "log_y": view.log_y},
         "message": message,
-        "changes": [{"text": change.short, "step": change.step, "at": round(change.at, 2)} for change in changes],
+        "changes": [
+            {"text": change_label(change), "step": change["step"], "at": round(change["at"], 2)} for change in changes
+        ],
         **unsent(curves, run),
     }
     _component()(key=Key.CURVES, data=data, height="content", on_missing_change=send_again)

@@ -14,7 +14,7 @@ from netloom.explain.evidence.comparison import Comparison, real
 from netloom.explain.plots.shared_scale import pictures
 from netloom.jobs import RunWeights
 from netloom.jobs.explanations import ComparedSide, ExplanationComparison
-from netloom.runs.weight_history import moments
+from netloom.runs.weight_history import saved_weights
 from netloom.store import RunArtifacts
 from netloom.ui.components.figure_export import PICTURE, exports
 from netloom.ui.components.words import at, escape, unique_labels
@@ -50,7 +50,7 @@ def comparison_view(context: ViewContext) -> None:
 def _second(context: ViewContext) -> tuple[tuple[ComparedSide, ComparedSide], tuple[str, str]] | None:
     """What is compared with what, and what each is called; None where there is nothing yet."""
     kinds = [METHOD]
-    if len(moments(RunArtifacts.in_directory(context.folder))) > 1:
+    if len(saved_weights(RunArtifacts.in_directory(context.folder))) > 1:
         kinds.append(WEIGHTS)
     other_runs = _other_runs(context)
     if other_runs:
@@ -72,7 +72,7 @@ def _second(context: ViewContext) -> tuple[tuple[ComparedSide, ComparedSide], tu
             side = ComparedSide(context.weights, second_method, context.options_of(second_method))
             return (this_side, side), (titles[method], titles[second_method])
         if kind == WEIGHTS:
-            listed = {moment.name: moment.label for moment in moments(RunArtifacts.in_directory(context.folder))}
+            listed = {moment.name: moment.label for moment in saved_weights(RunArtifacts.in_directory(context.folder))}
             name = str(
                 st.selectbox(
                     "Second checkpoint", list(listed), format_func=listed.__getitem__, key=Key.COMPARE_CHECKPOINT

@@ -13,7 +13,7 @@ from netloom.explain.dataset.training_trajectory import Frame, Scrubbed
 from netloom.explain.evidence.comparison import shown
 from netloom.explain.plots.shared_scale import lines, pictures
 from netloom.jobs.explanations import TrainingTrajectory
-from netloom.runs.weight_history import moments
+from netloom.runs.weight_history import saved_weights
 from netloom.store import RunArtifacts
 from netloom.ui.components.figure_export import PICTURE, chart, exports
 from netloom.ui.components.page_state import set_value, value_of
@@ -35,7 +35,7 @@ PROBABILITY = "Probability"
 
 def obstacle(context: ViewContext) -> str:
     """Why there is nothing to go through; empty where there is."""
-    if len(moments(RunArtifacts.in_directory(context.folder))) < 2:
+    if len(saved_weights(RunArtifacts.in_directory(context.folder))) < 2:
         return (
             "This run has only one checkpoint, so there is nothing to compare. Train for two epochs or more; "
             "checkpoints are then kept during training."
