@@ -21,7 +21,7 @@ from netloom.data import Prepared, add_file, prepare
 from netloom.data.sequence_pairs import BEGUN
 from netloom.data.tables.dialect import MISSING_MARKS, FileError, has_no_header
 from netloom.data.tables.readers import read_table
-from netloom.data.tables.row_file import RowFile, read_rows, reported, summary, unknown_categories
+from netloom.data.tables.row_file import RowFile, read_rows, summarize_warnings, unknown_categories, with_warnings
 from netloom.document import DataChoice
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.coercion import date_forms, moment, number
@@ -341,12 +341,14 @@ def test_what_training_never_saw_and_what_cannot_be_read_is_reported(home: Path)
     unknown = unknown_categories(data.preprocess, found.rows)
     assert unknown[2:4] == [{"color": "blue"}, {"color": "blue", "code": "7"}]
     assert not any(unknown[:2] + unknown[4:])
-    answers = reported([{"prediction": place} for place in range(10)], unknown=unknown, unreadable=found.unreadable)
+    answers = with_warnings(
+        [{"prediction": place} for place in range(10)], unknown=unknown, unreadable=found.unreadable
+    )
     assert answers[0] == {"prediction": 0}
     assert answers[3] == {
         "prediction": 3, "unknown": {"color": "blue", "code": "7"}, "unreadable": {"size": "abc"},
     }  # fmt: skip
-    told = summary(answers)
+    told = summarize_warnings(answers)
     assert any(line.startswith("Column 'color': 2 of 10 rows") and "'blue' (2)" in line for line in told)
     assert any(line.startswith("Column 'size': 1 of 10 rows") and "'abc'" in line for line in told)
     assert len(told) == 4

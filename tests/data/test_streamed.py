@@ -77,8 +77,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     def limit(mib: float) -> None:
         monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", str(mib))
-        monkeypatch.setattr("netloom.data.tables.streaming_import._rows_at_once", lambda columns: 512)
-        monkeypatch.setattr("netloom.data.tables.streaming_import._CELLS", 8 * 512 * 10)
+        monkeypatch.setattr(
+            "netloom.data.tables.streamed_table.StreamedTable.rows_per_chunk", staticmethod(lambda columns: 512)
+        )
+        monkeypatch.setattr("netloom.data.tables.streamed_table._MAX_CELLS", 8 * 512 * 10)
 
     return limit
 
@@ -191,7 +193,7 @@ def test_progress_is_told(tmp_path: Path, small: Callable[[float], None]) -> Non
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     assert len(set(shares)) > 8
-    assert any(what == "Keeping row 1,024 of 3,000" for _, what in told)
+    assert any(what == "Storing row 1,024 of 3,000" for _, what in told)
 
 
 def test_a_file_of_this_machine_is_not_read_whole(tmp_path: Path, small: Callable[[float], None]) -> None:
@@ -242,11 +244,11 @@ def test_what_cannot_be_is_said(
     small(0.01)
     with pytest.raises(DataError, match="larger than fits into memory, and only tables can be"):
         add_file(as_csv(table(600)), "a.csv", tmp_path, kind="series")
-    with pytest.raises(DataError, match="is no JSON record"):
+    with pytest.raises(DataError, match="is not a JSON record"):
         add_file(as_lines(table(600)) + b"[1, 2]\n", "a.jsonl", tmp_path)
     with pytest.raises(DataError, match="line 602 has 11 cells where 10 were expected"):
         add_file(as_csv(table(600)) + b"1,2,3,4,5,6,7,8,9,10,11\n", "a.csv", tmp_path)
-    with pytest.raises(DataError, match="no Parquet file that can be read"):
+    with pytest.raises(DataError, match="is not a readable Parquet file"):
         add_file(as_parquet(table(600))[:-100], "a.parquet", tmp_path)
     monkeypatch.setattr("netloom.data.limits.MAX_STREAMED_ROWS", 500)
     with pytest.raises(DataError, match="more than 500 rows"):

@@ -317,7 +317,7 @@ def test_a_bad_csv_gets_a_sentence(home: Path, name: str) -> None:
 
 @pytest.mark.parametrize("content", [b"PAR1", b"PAR1" + bytes(100) + b"PAR1", parquet(columns())[:-40]])
 def test_a_bad_parquet_gets_a_sentence(home: Path, content: bytes) -> None:
-    with pytest.raises(DataError, match="no Parquet file"):
+    with pytest.raises(DataError, match="not a readable Parquet file"):
         add_file(content, "data.parquet", home)
 
 

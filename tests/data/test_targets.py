@@ -51,7 +51,7 @@ def test_columns_of_yes_and_no_are_labels() -> None:
             {"target": "kind", "task": "multi_label", "columns": {"cheap": TARGET, "kind": TARGET}},
             "takes yes or no",
         ),
-        ({"target": "topics", "task": "multi_label", "separator": ""}, "what stands between labels"),
+        ({"target": "topics", "task": "multi_label", "separator": ""}, "1 to 10 characters between labels"),
         ({"target": "kind", "task": "several_outputs"}, "need several targets"),
         ({"target": "kind", "task": "labelling"}, "The option task is"),
     ],

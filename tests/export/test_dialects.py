@@ -16,7 +16,7 @@ import pytest
 from netloom import export
 from netloom.cli.rows import read_rows
 from netloom.data import add_file, schema
-from netloom.data.tables.row_file import reported
+from netloom.data.tables.row_file import with_warnings
 from netloom.document import DataChoice, Training
 from netloom.export.archive import python, sources
 from netloom.runs import TrainedRun, fit_here, predict
@@ -70,10 +70,10 @@ def test_both_report_what_training_never_saw_and_what_cannot_be_read(
         {}, {"color": "blue"}, {"color": "blue", "half": "99.5"},
     ]  # fmt: skip
     assert [answer.get("unreadable", {}) for answer in answers[:3]] == [{}, {"size": "abc"}, {}]
-    assert "Column 'color': 2 of 6 rows hold a category that training did not have: 'blue' (2)." in done.stderr
+    assert "Column 'color': 2 of 6 rows hold a category that the training data did not have: 'blue' (2)." in done.stderr
     assert "Column 'size': 1 of 6 rows" in done.stderr
     read = read_rows(str(folder / "new.csv"), run.data.preprocess)
-    ours = reported(predict(run, read.rows), unreadable=read.unreadable)
+    ours = with_warnings(predict(run, read.rows), unreadable=read.unreadable)
     assert [answer.keys() for answer in ours] == [answer.keys() for answer in answers]
     for mine, other in zip(ours, answers, strict=True):
         assert {**mine, "probabilities": None} == {**other, "probabilities": None}

@@ -40,7 +40,7 @@ def read_row(path: str, preprocess: Mapping[str, Any]) -> dict[str, Any]:
         Failure: the file cannot be read.
         UsageError: the file has more or less than one row.
     """
-    from netloom.data.tables.row_file import reported, summary, unknown_categories
+    from netloom.data.tables.row_file import summarize_warnings, unknown_categories, with_warnings
 
     file = read_rows(path, preprocess)
     if len(file.rows) != 1:
@@ -48,7 +48,7 @@ def read_row(path: str, preprocess: Mapping[str, Any]) -> dict[str, Any]:
             f"{path[:80]!r} holds {len(file.rows):,} rows, but explain takes one row at a time; leave one row in it."
         )
     unknown = unknown_categories(preprocess, file.rows)
-    for remark in (*file.notes, *summary(reported([{}], unknown=unknown, unreadable=file.unreadable))):
+    for remark in (*file.notes, *summarize_warnings(with_warnings([{}], unknown=unknown, unreadable=file.unreadable))):
         print(plain(remark), file=sys.stderr, flush=True)
     return file.rows[0]
 

@@ -1,5 +1,4 @@
-"""How much a file holds once it is decoded, which a few bytes of a file can say of gigabytes. What holds too much is
-refused before it is in memory."""
+"""How much memory a decoded file takes: a few bytes can stand for gigabytes, and are refused before decoding."""
 
 from __future__ import annotations
 
@@ -12,47 +11,49 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import parquet
 
-MAX_LINE_BYTES = 2**24  # of a table, which has at most some thousand columns
-_PROBED, _MOST_ROWS = 256, 65_536
-_AT_ONCE_BYTES = 2**26
+MAX_LINE_BYTES = 2**24  # of a table; more than any row of `limits.MAX_COLUMNS` cells needs
+_PROBED_ROWS, _MAX_BATCH_ROWS = 256, 65_536
+_BATCH_BYTES = 2**26
 
 
 def row_bytes(file: parquet.ParquetFile) -> float:
-    """What a row takes in memory, by the first rows: at least what numbers would take."""
+    """The estimated bytes of a decoded row: the mean over the first rows, and at least 8 bytes per column."""
     numbers = 8.0 * int(file.metadata.num_columns)
-    batch = next(file.iter_batches(batch_size=_PROBED, use_threads=False), None)
+    batch = next(file.iter_batches(batch_size=_PROBED_ROWS, use_threads=False), None)
     return max(numbers, decoded_bytes(batch) / batch.num_rows) if batch is not None and batch.num_rows else numbers
 
 
-def whole_table(file: parquet.ParquetFile, size: int, filename: str) -> pa.Table:
-    """The table of a file of so many bytes.
+def read_parquet_table(file: parquet.ParquetFile, size: int, filename: str) -> pa.Table:
+    """The table of a Parquet file of `size` bytes.
 
     Raises:
-        DataError: it takes more memory than it may.
+        DataError: The decoded table exceeds the memory limit.
     """
     import pyarrow as pa
 
     most = min(limits.MAX_UNPACKED_BYTES, max(limits.in_memory(), limits.MAX_RATIO * size))
-    rows = max(_PROBED, min(_MOST_ROWS, int(_AT_ONCE_BYTES // max(1.0, row_bytes(file)))))
-    if _least(file) > most:
-        raise _too_much(most, filename)
+    rows = max(_PROBED_ROWS, min(_MAX_BATCH_ROWS, int(_BATCH_BYTES // max(1.0, row_bytes(file)))))
+    if _fixed_width_bytes(file) > most:
+        raise _too_large(most, filename)
     taken, batches = 0, []
     for batch in file.iter_batches(batch_size=rows, use_threads=False):
         taken += decoded_bytes(batch)
         if taken > most:
-            raise _too_much(most, filename)
+            raise _too_large(most, filename)
         batches.append(batch)
     return pa.Table.from_batches(batches, file.schema_arrow)
 
 
 def decoded_bytes(batch: pa.RecordBatch) -> int:
-    """What a stretch of rows takes once each cell has a value of its own: a dictionary holds long texts once."""
+    """The bytes of a batch in which each cell holds its own value: a dictionary column stores long texts once."""
     return sum(map(_decoded, batch.columns))
 
 
 def refuse_long_lines(text: str, filename: str) -> None:
-    """Raises:
-    DataError: a line is longer than the line of a table can be.
+    """Refuse a text with a line that is too long for a row of a table.
+
+    Raises:
+        DataError: A line exceeds `MAX_LINE_BYTES`.
     """
     place = 0
     while len(text) - place > MAX_LINE_BYTES:
@@ -63,7 +64,7 @@ def refuse_long_lines(text: str, filename: str) -> None:
 
 
 def refuse_long_lines_in(file: IO[bytes], filename: str) -> None:
-    """The same, of a file that is too large to be read at once."""
+    """`refuse_long_lines` for a file that is read in blocks."""
     since = 0
     while block := file.read(MAX_LINE_BYTES // 4):
         end = max(block.rfind(b"\n"), block.rfind(b"\r"))
@@ -72,26 +73,26 @@ def refuse_long_lines_in(file: IO[bytes], filename: str) -> None:
             raise _too_long(filename)
 
 
-def _least(file: parquet.ParquetFile) -> int:
-    """What the columns of numbers take in any case."""
+def _fixed_width_bytes(file: parquet.ParquetFile) -> int:
+    """The bytes of the columns with fixed-width types, a lower bound that is known without decoding."""
     import pyarrow as pa
 
     bits = sum(kind.bit_width for kind in file.schema_arrow.types if pa.types.is_primitive(kind))
     return int(file.metadata.num_rows * bits // 8)
 
 
-def _too_much(most: int, filename: str) -> DataError:
+def _too_large(most: int, filename: str) -> DataError:
     return DataError(
         f"{filename[:100]!r} would unpack to more than {most / 2**20:,.0f} MiB; at most {limits.MAX_RATIO} times its "
-        f"size or {limits.in_memory() / 2**20:,.0f} MiB are allowed; bring a part of it, or raise "
+        f"size or {limits.in_memory() / 2**20:,.0f} MiB are allowed; upload a part of it, or raise "
         "NETLOOM_DATA_MEMORY_MB."
     )
 
 
 def _too_long(filename: str) -> DataError:
     return DataError(
-        f"{filename[:100]!r} has a line of more than {MAX_LINE_BYTES / 2**20:,.0f} MiB, which no table has; save it "
-        "with one row in each line."
+        f"{filename[:100]!r} has a line of more than {MAX_LINE_BYTES / 2**20:,.0f} MiB; save the table with one row "
+        "per line."
     )
 
 

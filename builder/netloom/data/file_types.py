@@ -1,4 +1,4 @@
-"""What a file is by its first bytes; its name is never believed."""
+"""The type of a file, inferred from its first bytes; its name is not trusted."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ PICTURE, SOUND, TEXT, NPY, IDX, PARQUET, EXCEL = "picture", "sound", "text", "np
 ZIP, GZIP, EMPTY = "zip", "gzip", "empty"
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
-_KNOWN = (
+_MAGIC_NUMBERS = (
     (b"PK\x03\x04", ZIP), (b"PK\x05\x06", ZIP), (b"\x1f\x8b", GZIP), (b"PAR1", PARQUET), (b"\x93NUMPY", NPY),
     (b"\x89PNG\r\n\x1a\n", PICTURE), (b"\xff\xd8\xff", PICTURE), (b"GIF87a", PICTURE), (b"GIF89a", PICTURE),
     (b"II*\x00", PICTURE), (b"MM\x00*", PICTURE), (b"fLaC", SOUND),
 )  # fmt: skip
-# What cannot be read, and what to do about it.
-_OTHERS = (
+# Types that cannot be read, each as the end of a sentence that says what to do.
+_UNREADABLE = (
     (b"%PDF", "a PDF document; take its table or text out of it, and save that as CSV or text"),
     (b"%!PS", "a PostScript document; save it as a PNG picture"),
     (b"\xd0\xcf\x11\xe0", "an old Office document, or one with a password; save it as .xlsx without one, or as CSV"),
@@ -41,11 +41,11 @@ _OTHERS = (
 )  # fmt: skip
 
 
-def form_of(head: bytes) -> str:
-    """The form of a file that begins with these bytes, at most `HEAD_BYTES` of them; "" where it is not known."""
+def file_type(head: bytes) -> str:
+    """The type of a file that begins with these bytes, at most `HEAD_BYTES` of them; "" if it is unknown."""
     if not head:
         return EMPTY
-    for magic, form in _KNOWN:
+    for magic, form in _MAGIC_NUMBERS:
         if head.startswith(magic):
             return form
     if head[:4] == b"RIFF":
@@ -58,8 +58,8 @@ def form_of(head: bytes) -> str:
 
 
 def refusal(head: bytes) -> str:
-    """What such a file is and how to mend it, as the end of a sentence; "" where that is not known."""
-    for magic, words in _OTHERS:
+    """What an unreadable file is and what to do, as the end of a sentence; "" if that is unknown."""
+    for magic, words in _UNREADABLE:
         if head.startswith(magic) and not (magic.isalnum() and _is_text(head[:64])):
             return words
     if head[4:8] == b"ftyp":
@@ -81,7 +81,7 @@ def _is_idx(head: bytes) -> bool:
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether bytes look like text in UTF-8, UTF-16 or an encoding of one byte per letter."""
+    """Whether bytes look like text in UTF-8, UTF-16 or an encoding of one byte per character."""
     if encoding_of(head).startswith("utf-16"):
         return True
     odd = sum(byte < 32 and byte not in b"\t\n\r\f\x1a\x1b" for byte in head)

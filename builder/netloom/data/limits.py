@@ -1,4 +1,4 @@
-"""How much an upload may ask of the machine."""
+"""Limits on the memory, disk space and number of files of an upload."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_ROWS = 1_000_000
 MAX_COLUMNS = 2_000
 MAX_SHEET_CELLS = 5_000_000  # a spreadsheet is read cell by cell, a hundred times slower than a CSV file
 MAX_MEMBERS = 10_000
-MAX_PICTURES = 100_000  # well-known sets have 60,000 or 70,000; each is bounded by itself, and all by MAX_STORED_BYTES
+MAX_PICTURES = 100_000  # MNIST has 70,000; the size of all images together is bounded by MAX_STORED_BYTES
 MAX_UNPACKED_BYTES = 2 * 2**30
 MAX_STORED_BYTES = 2**30
 MAX_RATIO = 100
@@ -23,6 +23,5 @@ MAX_STREAMED_ROWS = 200_000_000
 
 
 def in_memory() -> int:
-    """Up to how many bytes a table is kept in memory; beyond that it is kept in files that are mapped.
-    NETLOOM_DATA_MEMORY_MB says otherwise."""
+    """The size in bytes up to which a table is in memory (NETLOOM_DATA_MEMORY_MB); larger ones are memory-mapped."""
     return int(settings.data_memory_mb * 2**20)

@@ -20,7 +20,7 @@ from encoding.text_fields import write, written  # type: ignore[import-not-found
 from encoding.tokenization import last_places  # type: ignore[import-not-found]
 from model import Main  # type: ignore[import-not-found]
 from probability import logits  # type: ignore[import-not-found]
-from row_file import FileError, read_rows, reported, summary, unknown_categories  # type: ignore[import-not-found]
+from row_file import FileError, read_rows, summarize_warnings, unknown_categories, with_warnings  # type: ignore[import-not-found]
 from safetensors.torch import load_file
 
 HERE = Path(__file__).resolve().parent
@@ -48,7 +48,7 @@ def predict(network: torch.nn.Module, preprocess: dict[str, Any], rows: list[dic
             places = last_places(arrays[preprocess["arguments"][0]])
             output = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)
         answers += decode(preprocess, output, arrays)
-    return reported(answers, unknown=unknown_categories(preprocess, rows))  # type: ignore[no-any-return]
+    return with_warnings(answers, unknown=unknown_categories(preprocess, rows))  # type: ignore[no-any-return]
 
 
 def outputs(network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[str, Any]) -> Any:
@@ -76,22 +76,22 @@ def texts(network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[str
 def read(path: Path, preprocess: dict[str, Any]) -> Any:
     """The rows of a JSON or CSV file, or the row of a JSON file that holds one by itself. In CSV, the cell of an image
     or a series holds a list, written as JSON."""
-    found = read_rows(path.read_bytes(), path.name, preprocess)
-    return found.rows[0] if found.one else found.rows
+    file = read_rows(path.read_bytes(), path.name, preprocess)
+    return file.rows[0] if file.is_single else file.rows
 
 
 def main() -> int:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "example.json"
     try:
         network, preprocess = load()
-        found = read_rows(path.read_bytes(), path.name, preprocess)
-        answers = reported(predict(network, preprocess, found.rows), unreadable=found.unreadable)
+        file = read_rows(path.read_bytes(), path.name, preprocess)
+        answers = with_warnings(predict(network, preprocess, file.rows), unreadable=file.unreadable)
     except (EncodeError, FileError, OSError, ValueError) as error:
         print(f"{path}: {error}", file=sys.stderr)
         return 1
-    for remark in (*found.notes, *summary(answers)):
+    for remark in (*file.notes, *summarize_warnings(answers)):
         print(remark, file=sys.stderr)
-    print(json.dumps(answers[0] if found.one else answers, indent=1, ensure_ascii=False))
+    print(json.dumps(answers[0] if file.is_single else answers, indent=1, ensure_ascii=False))
     return 0
 
 

@@ -13,7 +13,7 @@ from netloom.compile import input_fields, module, source
 from netloom.data import DataError, Prepared, prepare, schema
 from netloom.data.preparation.fitted_state import as_kept
 from netloom.data.quality.severe_findings import caveats, severe
-from netloom.data.tables.row_file import reported, unknown_categories
+from netloom.data.tables.row_file import unknown_categories, with_warnings
 from netloom.document import DocumentError, Project
 from netloom.modalities.encoding.tokenization import last_places
 from netloom.runs import weight_history
@@ -229,7 +229,7 @@ def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict
     encoded = [trained.data.encode(row, trained.fields) for row in rows]
     if not encoded:
         return []
-    return reported(_answers(trained, encoded), unknown=unknown_categories(read_fields(trained), rows))
+    return with_warnings(_answers(trained, encoded), unknown=unknown_categories(read_fields(trained), rows))
 
 
 def read_fields(trained: TrainedRun) -> dict[str, Any]:

@@ -30,14 +30,14 @@ class Predict(Command):
         )
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.data.tables.row_file import reported, summary
+        from netloom.data.tables.row_file import summarize_warnings, with_warnings
         from netloom.runs.trained_run import read_fields
         from netloom.store import open_store
 
         trained = load_trained_run(open_store(context.home), arguments.run)
         file = read_rows(arguments.file, read_fields(trained))
-        predictions = reported(_predict(trained, file.rows), unreadable=file.unreadable)
-        for remark in (*file.notes, *summary(predictions)):
+        predictions = with_warnings(_predict(trained, file.rows), unreadable=file.unreadable)
+        for remark in (*file.notes, *summarize_warnings(predictions)):
             context.note(plain(remark))
         rows = [
             (place, _prediction_text(answer), _probability_text(answer)) for place, answer in enumerate(predictions, 1)

@@ -19,8 +19,8 @@ from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, Role
 from netloom.data.preparation.memmap_cache import remembered
 from netloom.data.preparation.prepare import read
 from netloom.data.raw_dataset import RawDataset, Table
-from netloom.data.tables.arrow_table import ARROW, StoredTable
-from netloom.data.tables.column_inference import Plan, few, plans, targets_of
+from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
+from netloom.data.tables.column_inference import ColumnPlan, column_plans, look_like_classes, targets_of
 from netloom.data.uploads import find_upload, options_of
 from netloom.data.uploads.tabular import TABLE, kept_table
 from netloom.document import DataChoice
@@ -85,7 +85,7 @@ def table_options(folder: Path, choice: DataChoice) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     reader = meta.get("reader") or ("table" if meta.get("kind") in ("table", "text") else "")
-    if reader != "table" or not any((folder / name).exists() for name in (TABLE, ARROW)):
+    if reader != "table" or not any((folder / name).exists() for name in (TABLE, ARROW_FILE)):
         return None
     return options_of(meta["options"], choice)
 
@@ -93,7 +93,7 @@ def table_options(folder: Path, choice: DataChoice) -> dict[str, Any] | None:
 def _planned(table: pd.DataFrame, options: Mapping[str, Any], facts: Mapping[str, Column]) -> list[Column]:
     choices = column_choices(options.get(COLUMNS), list(facts))
     targets = targets_of(table, options, choices)
-    found = plans(table[_known(table, targets)], options, choices, targets)
+    found = column_plans(table[_known(table, targets)], options, choices, targets)
     return [
         replace(
             _read(table, facts[name], plan),
@@ -106,7 +106,7 @@ def _planned(table: pd.DataFrame, options: Mapping[str, Any], facts: Mapping[str
     ]
 
 
-def _read(table: Any, facts: Column, plan: Plan) -> Column:
+def _read(table: Any, facts: Column, plan: ColumnPlan) -> Column:
     """What is counted of a column; of texts that are read as numbers, what is counted of these."""
     chosen = plan.choice.kind
     if not chosen or not column_kind(chosen).is_number or facts.low or isinstance(table, StoredTable):
@@ -120,7 +120,7 @@ def _read(table: Any, facts: Column, plan: Plan) -> Column:
     return facts if found is None else _counted(plan.name, pd.Series(found))
 
 
-def _kind(table: pd.DataFrame, plan: Plan, options: Mapping[str, Any]) -> str:
+def _kind(table: pd.DataFrame, plan: ColumnPlan, options: Mapping[str, Any]) -> str:
     """A target of few whole numbers is classes, if nothing else is said."""
     if (
         plan.role != "target"
@@ -129,14 +129,16 @@ def _kind(table: pd.DataFrame, plan: Plan, options: Mapping[str, Any]) -> str:
         or options.get("task") == "regression"
     ):
         return plan.kind
-    classes = options.get("task") == "classification" or few(table[plan.name].dropna().to_numpy(dtype=np.float64))
+    classes = options.get("task") == "classification" or look_like_classes(
+        table[plan.name].dropna().to_numpy(dtype=np.float64)
+    )
     return Category.name if classes else plan.kind
 
 
 def _known(table: pd.DataFrame, names: list[str]) -> Any:
     """Which rows lack none of these columns."""
     stored: Any = table
-    return stored.all_known(names) if isinstance(stored, StoredTable) else table[names].notna().all(axis=1)
+    return stored.complete_rows(names) if isinstance(stored, StoredTable) else table[names].notna().all(axis=1)
 
 
 @lru_cache(maxsize=2)

@@ -113,7 +113,7 @@ def given_of(values: pd.Series, name: str) -> np.ndarray:
 
 def _seen(table: Any, name: Any) -> pd.Series:
     """A column; of a table in a file, none of its numbers, as their type says that they are none of these words."""
-    found: pd.Series = table.typed(name) if hasattr(table, "typed") else table[name]
+    found: pd.Series = table.for_inference(name) if hasattr(table, "typed") else table[name]
     return found
 
 

@@ -14,12 +14,12 @@ from netloom.modalities.columns import conversion
 if TYPE_CHECKING:
     import pandas as pd
 
-    from netloom.data.tables.column_inference import Plan
+    from netloom.data.tables.column_inference import ColumnPlan
 
 _ONE_EACH = ("group", "weight", "time", "split")
 
 
-def column_roles(table: pd.DataFrame, plans: Mapping[str, Plan]) -> dict[str, Any]:
+def column_roles(table: pd.DataFrame, plans: Mapping[str, ColumnPlan]) -> dict[str, Any]:
     """Groups, moments, weights and given parts (R,), as far as columns have these roles.
 
     Raises:

@@ -13,41 +13,41 @@ from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS
 if TYPE_CHECKING:
     import pandas as pd
 
-_DEEPEST = 3
-BEGIN = re.compile(r'\s*(\{\s*["}]|\[\s*[\[{])')
+_MAX_DEPTH = 3
+JSON_START = re.compile(r'\s*(\{\s*["}]|\[\s*[\[{])')
 
 
-def records(text: str, filename: str) -> pd.DataFrame | None:
-    """The table in a JSON text; None where it is none. What is nested becomes columns such as `address.city`.
+def json_table(text: str, filename: str) -> pd.DataFrame | None:
+    """The table in a JSON text; None if the text is not JSON. Nested objects become columns such as `address.city`.
 
     Raises:
-        DataError: it is JSON, but no table.
+        DataError: The text is JSON, but not a table, or is broken.
     """
-    if not BEGIN.match(text):
+    if not JSON_START.match(text):
         return None
-    found = _lines(text)
-    if found is None:
+    parsed = _parse_lines(text)
+    if parsed is None:
         try:
-            found = _rows(json.loads(text, parse_constant=refuse_constant), filename)
+            parsed = _records_of(json.loads(text, parse_constant=refuse_constant), filename)
         except (ValueError, RecursionError) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(
-                f"{filename[:100]!r} begins like JSON, but cannot be read as such: {_broken(text, error)}; mend it "
+                f"{filename[:100]!r} begins like JSON, but cannot be parsed: {_syntax_error(text, error)}; fix it "
                 "there, or save it again."
             ) from None
-    if len(found) > MAX_ROWS:
-        raise DataError(f"{filename[:100]!r} has {len(found):,} records; at most {MAX_ROWS:,} can be read.")
-    return _table(found, filename)
+    if len(parsed) > MAX_ROWS:
+        raise DataError(f"{filename[:100]!r} has {len(parsed):,} records; at most {MAX_ROWS:,} can be read.")
+    return _table(parsed, filename)
 
 
 def refuse_constant(name: str) -> None:
-    """Infinity and NaN, which JSON does not have, are missing values."""
+    """Read Infinity and NaN, which JSON does not have, as missing values."""
 
 
-def _lines(text: str) -> list[Any] | None:
-    """The records of a text with one of them per line; None where it is none."""
-    found = []
+def _parse_lines(text: str) -> list[Any] | None:
+    """The records of JSON Lines; None if the text is something else."""
+    parsed = []
     for line in text.splitlines():
         if not line.strip():
             continue
@@ -57,26 +57,26 @@ def _lines(text: str) -> list[Any] | None:
             return None
         if not isinstance(value, dict):
             return None
-        found.append(value)
-    return found if len(found) > 1 else None
+        parsed.append(value)
+    return parsed if len(parsed) > 1 else None
 
 
-def _broken(text: str, error: Exception) -> str:
-    """Where a text that is no JSON goes wrong: where the first line is a record, each should be one."""
+def _syntax_error(text: str, error: Exception) -> str:
+    """Where a text stops being JSON: the first broken line if the first line is a record, else the parser's reason."""
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-    for place, (number, line) in enumerate(lines):
+    for index, (number, line) in enumerate(lines):
         try:
-            whole = isinstance(json.loads(line, parse_constant=refuse_constant), dict)
+            is_record = isinstance(json.loads(line, parse_constant=refuse_constant), dict)
         except (ValueError, RecursionError):
-            whole = False
-        if not whole:
-            if not place:
+            is_record = False
+        if not is_record:
+            if not index:
                 break
-            return f"line {number:,} is no whole record, {line[:60]!r}"
+            return f"line {number:,} is not a complete record, {line[:60]!r}"
     return no_json(error)
 
 
-def _rows(value: Any, filename: str) -> list[Any]:
+def _records_of(value: Any, filename: str) -> list[Any]:
     """The records of a JSON value: a list of records, such a list under some name, or columns by name."""
     if isinstance(value, list):
         if value and isinstance(value[0], list):
@@ -91,35 +91,37 @@ def _rows(value: Any, filename: str) -> list[Any]:
         if value and all(isinstance(item, dict) for item in value.values()):
             return list(value.values())
     raise DataError(
-        f"{filename[:100]!r} is JSON, but no table; it takes one record per line, or a list of records such as "
+        f"{filename[:100]!r} is JSON, but not a table; expected one record per line, or a list of records such as "
         '[{"height": 1.5, "kind": "a"}, …].'
     )
 
 
-def _table(found: list[Any], filename: str) -> pd.DataFrame:
+def _table(parsed: list[Any], filename: str) -> pd.DataFrame:
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
     names: dict[str, None] = {}
-    for place, record in enumerate(found, 1):
+    for number, record in enumerate(parsed, 1):
         if not isinstance(record, dict):
             raise DataError(
-                f"Record {place:,} of {filename[:100]!r} is no object with names and values, but {str(record)[:40]!r}."
+                f"Record {number:,} of {filename[:100]!r} is not an object with names and values, but "
+                f"{str(record)[:40]!r}."
             )
-        row = dict(flattened(record))
+        row = dict(flatten(record))
         names.update(dict.fromkeys(row))
         rows.append(row)
-        if len(names) > MAX_COLUMNS or len(names) * len(found) > MAX_CELLS:
+        if len(names) > MAX_COLUMNS or len(names) * len(parsed) > MAX_CELLS:
             raise DataError(f"{filename[:100]!r} has more than {MAX_COLUMNS:,} different names in its records.")
     return pd.DataFrame({name: [row.get(name) for row in rows] for name in names})
 
 
-def flattened(record: dict[Any, Any], before: str = "", depth: int = 1) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+def flatten(record: dict[Any, Any], prefix: str = "", depth: int = 1) -> list[tuple[str, Any]]:
+    """The names and cells of a record; nested objects are joined with dots, lists are written as JSON."""
+    cells: list[tuple[str, Any]] = []
     for name, value in record.items():
-        whole = f"{before}{name}"[:200]
-        if isinstance(value, dict) and value and depth < _DEEPEST:
-            found += flattened(value, f"{whole}.", depth + 1)
+        path = f"{prefix}{name}"[:200]
+        if isinstance(value, dict) and value and depth < _MAX_DEPTH:
+            cells += flatten(value, f"{path}.", depth + 1)
         else:
-            found.append((whole, json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value))
-    return found
+            cells.append((path, json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else value))
+    return cells

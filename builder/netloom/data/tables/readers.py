@@ -1,4 +1,4 @@
-"""From the bytes of a file to a table of plain columns: numbers, booleans, dates or texts."""
+"""Read a table from the bytes of a file: each column becomes numbers, booleans, dates or texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.decoded_size import refuse_long_lines, whole_table
+from netloom.data.decoded_size import read_parquet_table, refuse_long_lines
 from netloom.data.limits import MAX_CELLS, MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES
 from netloom.data.tables import dialect
 from netloom.data.tables.dialect import (
@@ -21,14 +21,14 @@ from netloom.data.tables.dialect import (
     Dialect,
     FileError,
     column_names,
-    dialect_of,
     has_no_header,
+    infer_dialect,
     numbered_names,
     refuse_empty,
-    sample,
+    sample_records,
 )
-from netloom.data.tables.json_records import records
-from netloom.data.tables.spreadsheets import spreadsheet
+from netloom.data.tables.json_records import json_table
+from netloom.data.tables.spreadsheets import read_spreadsheet
 from netloom.modalities.columns.conversion import dated
 from netloom.modalities.encoding.coercion import GROUPED, ISO, ISO_DATE, are_grouped, date_forms, number
 
@@ -36,24 +36,29 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLE_FORMS = ("text", "parquet", "excel")
+LATIN_NOTE = "The file is not UTF-8 and was read as Windows-1252; check its accented letters."
+HEADLESS_NOTE = "The first line looks like data, not like column names, so the columns were numbered."
 
 
 def read_table(data: bytes, form: str, filename: str, sheet: str = "") -> tuple[pd.DataFrame, list[str]]:
-    """A table from the bytes of a file of one of the `TABLE_FORMS`, and what had to be assumed while reading it.
-    `sheet` is for spreadsheets: the name of one, else the first that holds something.
+    """The table in the bytes of a file, and notes on what had to be assumed.
+
+    Args:
+        form: One of `TABLE_FORMS`.
+        sheet: The name of a sheet of a spreadsheet; "" chooses the first that is not empty.
 
     Raises:
-        DataError: it cannot be read, or has no rows.
+        DataError: The file cannot be read, or has no rows.
     """
     notes: list[str] = []
     if form == "parquet":
         table = _parquet(data, filename)
     elif form == "excel":
-        table = plain_table(spreadsheet(data, filename, sheet, notes))
+        table = plain_table(read_spreadsheet(data, filename, sheet, notes))
     else:
-        text = _decode(data, filename, notes)
-        found = records(text, filename)
-        table = _csv(text, filename, notes) if found is None else plain_table(found)
+        text = _decode_noting(data, filename, notes)
+        frame = json_table(text, filename)
+        table = _csv(text, filename, notes) if frame is None else plain_table(frame)
     if table.shape[1] < 2:
         raise DataError(
             f"{filename[:100]!r} has one column; a table needs a column to predict and others to learn from, with "
@@ -85,41 +90,40 @@ def _parquet(data: bytes, filename: str) -> pd.DataFrame:
                 f"{filename[:100]!r} would unpack to more than {MAX_UNPACKED_BYTES / 2**20:,.0f} MiB; "
                 "upload a part of it."
             )
-        # What pandas once wrote beside the columns (an index, types of its own) is not to be trusted, nor needed.
-        table = whole_table(file, len(data), filename).replace_schema_metadata(None)
+        # The metadata of pandas (an index, extension types) is not trusted, and not needed.
+        table = read_parquet_table(file, len(data), filename).replace_schema_metadata(None)
         table.validate(full=True)
         return plain_table(table.to_pandas())
     except (DataError, MemoryError):
         raise
     except Exception as error:
-        # Arrow raises many kinds of errors on damaged files; each means the same to a person.
-        raise no_parquet(error, filename) from None
+        # Arrow raises many kinds of errors on damaged files; the remedy is the same.
+        raise parquet_error(error, filename) from None
 
 
-def no_parquet(error: Exception, filename: str) -> DataError:
-    """What Arrow says of a damaged file, in words that say how to mend it."""
+def parquet_error(error: Exception, filename: str) -> DataError:
+    """The error for a Parquet file that Arrow cannot read."""
     reason = " ".join(str(error).split()).partition(". ")[0][:100].rstrip(". ")
     return DataError(
-        f"{filename[:100]!r} is no Parquet file that can be read ({reason}): it is damaged, or was not copied to its "
-        "end; copy it again."
+        f"{filename[:100]!r} is not a readable Parquet file ({reason}): it is damaged or incomplete; copy it again."
     )
 
 
-def parser_reason(said: str) -> str:
-    """What pandas says of a broken line, in words that say how to mend it.
+def parser_reason(message: str) -> str:
+    """The reason of a parser error of pandas, with its remedy.
 
     Raises:
-        MemoryError: it says that there is no memory, which is no fault of the file's form.
+        MemoryError: pandas ran out of memory, which is not a fault of the file.
     """
-    if "out of memory" in said:
-        raise MemoryError(said)
-    found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", said)
-    if not found:
-        return said.removeprefix("Error tokenizing data. C error: ")
-    expected, line, saw = found.groups()
+    if "out of memory" in message:
+        raise MemoryError(message)
+    match = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message)
+    if not match:
+        return message.removeprefix("Error tokenizing data. C error: ")
+    expected, line, received = match.groups()
     return (
-        f"line {line} has {saw} cells where {expected} were expected; put quotes around text that holds the separator, "
-        "or take the surplus cell away"
+        f"line {line} has {received} cells where {expected} were expected; put quotes around text that holds the "
+        "separator, or remove the extra cell"
     )
 
 
@@ -127,41 +131,43 @@ def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
     import pandas as pd
 
     refuse_long_lines(text, filename)
-    found = dialect_of(text)
-    rows = sample(text, found)
-    if (columns := max(map(len, rows), default=0)) > MAX_COLUMNS:  # in any line: pandas takes minutes for a wide one
+    dialect = infer_dialect(text)
+    rows = sample_records(text, dialect)
+    if (
+        columns := max(map(len, rows), default=0)
+    ) > MAX_COLUMNS:  # checked first: pandas takes minutes for a very wide line
         raise DataError(f"{filename[:100]!r} has {columns:,} columns; at most {MAX_COLUMNS:,} can be read.")
     headless = has_no_header(rows)
-    names = named(rows, headless)
+    names = header_names(rows, headless)
     try:
-        table = pd.read_csv(io.BytesIO(text.encode()), names=names, **csv_options(found, headless))
-        table = without_last(table, names)
+        table = pd.read_csv(io.BytesIO(text.encode()), names=names, **csv_options(dialect, headless))
+        table = drop_unnamed_last(table, names)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError, OverflowError) as error:
         reason = parser_reason(" ".join(str(error).split())[:150].rstrip(". "))
         raise DataError(f"{filename[:100]!r} cannot be read as CSV: {reason}.") from None
     if not isinstance(table.index, pd.RangeIndex):
         raise DataError(f"{filename[:100]!r} has rows with more fields than there are column names.")
     if headless:
-        notes.append("The first line looks like data, not like column names, so the columns were numbered.")
-    return plain_table(table, found.decimal, written=True)
+        notes.append(HEADLESS_NOTE)
+    return plain_table(table, dialect.decimal, written=True)
 
 
-def named(rows: list[list[str]], headless: bool) -> list[str] | None:
-    """What the columns of a file are called, by its first lines; None where these cannot be parsed."""
+def header_names(rows: list[list[str]], headless: bool) -> list[str] | None:
+    """The column names of a file, from its first records; None if there are none."""
     if not rows:
         return None
     return numbered_names(max(map(len, rows))) if headless else column_names(rows[0])
 
 
 def csv_options(dialect: Dialect, headless: bool) -> dict[str, Any]:
-    """What pandas needs to know to read cells as `netloom.data.tables.row_file` does, to the same bits."""
+    """The arguments with which `pandas.read_csv` reads cells to the same bits as `netloom.data.tables.row_file`."""
     return {
         "sep": dialect.separator,
         "header": None if headless else 0,
         "decimal": dialect.decimal,
         "quoting": dialect.quoting,
         "skipinitialspace": True,
-        "low_memory": False,  # in parts, a column may become numbers here and texts there
+        "low_memory": False,  # read in parts, one column may get numbers in some rows and texts in others
         "na_values": sorted(MISSING_MARKS),
         "keep_default_na": False,
         **_exact_floats(),
@@ -169,16 +175,18 @@ def csv_options(dialect: Dialect, headless: bool) -> dict[str, Any]:
 
 
 def _exact_floats() -> dict[str, Any]:
-    """What makes pandas read the number that Python does, not one that is off in its last bit: since 3.1 it always
-    does, and deprecates the option."""
+    """The argument with which pandas rounds numbers as Python does, instead of with an error in the last bit.
+
+    From release 3.1 on pandas always does, and deprecates the argument.
+    """
     import pandas as pd
 
     release = tuple(int(part) for part in pd.__version__.split(".")[:2])
     return {"float_precision": "round_trip"} if release < (3, 1) else {}
 
 
-def without_last(table: pd.DataFrame, names: list[str] | None) -> pd.DataFrame:
-    """The table without the empty column behind a separator at the end of each line, which the header does not name."""
+def drop_unnamed_last(table: pd.DataFrame, names: list[str] | None) -> pd.DataFrame:
+    """The table without the unnamed empty column that a separator at the end of each line makes."""
     import pandas as pd
 
     if names is None or isinstance(table.index, pd.RangeIndex) or table.index.nlevels > 1:
@@ -190,10 +198,10 @@ def without_last(table: pd.DataFrame, names: list[str] | None) -> pd.DataFrame:
     return table
 
 
-def _decode(data: bytes, filename: str, notes: list[str]) -> str:
-    text, encoding = decoded(data, filename)
+def _decode_noting(data: bytes, filename: str, notes: list[str]) -> str:
+    text, encoding = decode_text(data, filename)
     if encoding == LATIN:
-        notes.append("The file is not UTF-8 and was read as Windows-1252; look whether its accents are right.")
+        notes.append(LATIN_NOTE)
     try:
         refuse_empty(text, filename)
     except FileError as error:
@@ -201,20 +209,20 @@ def _decode(data: bytes, filename: str, notes: list[str]) -> str:
     return text
 
 
-def decoded(data: bytes, filename: str) -> tuple[str, str]:
-    """The text in a file, and the encoding that it is in.
+def decode_text(data: bytes, filename: str) -> tuple[str, str]:
+    """The text of a file and its encoding.
 
     Raises:
-        DataError: it is none.
+        DataError: The file is not text.
     """
     try:
-        return dialect.decoded(data, filename)
+        return dialect.decode_text(data, filename)
     except FileError as error:
         raise DataError(str(error)) from None
 
 
 def unique_names(columns: Any) -> list[str]:
-    """Column names as text, each once."""
+    """Column names as unique texts."""
     names: list[str] = []
     for position, column in enumerate(columns, 1):
         name = str(column).strip()[:200] or f"column {position}"
@@ -225,64 +233,71 @@ def unique_names(columns: Any) -> list[str]:
 
 
 def plain_table(table: pd.DataFrame, decimal: str = ".", *, written: bool = False) -> pd.DataFrame:
-    """The table with nothing in it but numbers, booleans, dates and texts, so that it can be counted and stored.
+    """The table with columns of numbers, booleans, dates and texts only.
 
-    Where the cells were `written` by people, blanks around them do not count. How dates and grouped numbers were
-    written is kept in `attrs["written"]`, by column, for the rows that are predicted for.
+    `attrs["written"]` holds, by column, the format of dates and grouped numbers, so that prediction reads the cells of
+    new rows in the same way.
+
+    Args:
+        written: Whether the cells come from a text file, so that blanks around them are dropped.
     """
     import pandas as pd
 
     names = unique_names(table.columns)
     columns = [table.iloc[:, place] for place in range(len(names))]
     if written:
-        columns = [stripped(values, decimal) for values in columns]
-    found = [inferred_column(values, decimal) for values in columns]
-    plain = pd.DataFrame(dict(zip(names, found, strict=True)))
-    forms = {name: form for name, values in zip(names, found, strict=True) if (form := values.attrs.get("written"))}
+        columns = [strip_cells(values, decimal) for values in columns]
+    inferred = [infer_column(values, decimal) for values in columns]
+    plain = pd.DataFrame(dict(zip(names, inferred, strict=True)))
+    forms = {name: form for name, values in zip(names, inferred, strict=True) if (form := values.attrs.get("written"))}
     for name in names:
         plain[name].attrs.clear()
     plain.attrs = {**({"written": forms} if forms else {}), **({"decimal": decimal} if decimal != "." else {})}
     return plain
 
 
-def stripped(values: pd.Series, decimal: str = ".", *, as_texts: bool = False) -> pd.Series:
-    """A column of texts without blanks around its cells, which kept pandas from seeing numbers and marks in them; it
-    stays one of texts where that is settled."""
+def strip_cells(values: pd.Series, decimal: str = ".", *, as_texts: bool = False) -> pd.Series:
+    """A text column with stripped cells, parsed again: blanks hide numbers and missing marks from pandas.
+
+    Args:
+        as_texts: Whether the column stays text even if its cells are numbers.
+    """
     import pandas as pd
 
     if not pd.api.types.is_string_dtype(values) or pd.api.types.is_numeric_dtype(values):
         return values
-    held = distinct(values)
-    # Beside whole numbers beyond 64 bits, pandas itself takes a mark for a text.
-    if all(text == text.strip() and text not in MISSING_MARKS for text in held):
+    cells = distinct_texts(values)
+    # In a column with integers beyond 64 bits, pandas reads missing marks as texts too.
+    if all(text == text.strip() and text not in MISSING_MARKS for text in cells):
         return values
-    texts = {text: text.strip() for text in held}
-    known = {plain for plain in texts.values() if plain not in MISSING_MARKS}
-    meanings: dict[str, Any] = {text: plain if plain in known else None for text, plain in texts.items()}
-    if not as_texts and all(number(plain, decimal) is not None and plain not in BOOLEANS for plain in known):
-        return as_numbers(values, decimal)
-    if not as_texts and known <= set(BOOLEANS):
-        found = [BOOLEANS.get(str(meanings[text])) if isinstance(text, str) else None for text in values]
-        return pd.Series(found, index=values.index)
-    return values.map(meanings.get, na_action="ignore").astype("string")
+    texts = {text: text.strip() for text in cells}
+    present = {plain for plain in texts.values() if plain not in MISSING_MARKS}
+    parsed: dict[str, Any] = {text: plain if plain in present else None for text, plain in texts.items()}
+    if not as_texts and all(number(plain, decimal) is not None and plain not in BOOLEANS for plain in present):
+        return to_numbers(values, decimal)
+    if not as_texts and present <= set(BOOLEANS):
+        booleans = [BOOLEANS.get(str(parsed[text])) if isinstance(text, str) else None for text in values]
+        return pd.Series(booleans, index=values.index)
+    return values.map(parsed.get, na_action="ignore").astype("string")
 
 
-def distinct(values: pd.Series) -> list[str]:
-    """The texts in a column, each once."""
+def distinct_texts(values: pd.Series) -> list[str]:
+    """The distinct texts in a column."""
     return [text for text in np.asarray(values.dropna().unique(), dtype=object).tolist() if isinstance(text, str)]
 
 
-def as_numbers(values: pd.Series, decimal: str = ".", *, grouped: bool = False) -> pd.Series:
-    """A column of texts as numbers; not a number where one is missing or is none."""
+def to_numbers(values: pd.Series, decimal: str = ".", *, grouped: bool = False) -> pd.Series:
+    """A text column as float64; NaN where a cell is missing or is not a number. Each distinct text is parsed once."""
     import pandas as pd
 
     codes, texts = pd.factorize(values)
-    meanings = [number(text, decimal, grouped) for text in pd.Index(texts).to_numpy(dtype=object).tolist()]
-    found = np.array([*(np.nan if one is None else one for one in meanings), np.nan])[codes]
-    return pd.Series(found, index=values.index)
+    parsed = [number(text, decimal, grouped) for text in pd.Index(texts).to_numpy(dtype=object).tolist()]
+    numbers = np.array([*(np.nan if number is None else number for number in parsed), np.nan])[codes]
+    return pd.Series(numbers, index=values.index)
 
 
-def inferred_column(values: pd.Series, decimal: str = ".") -> pd.Series:
+def infer_column(values: pd.Series, decimal: str = ".") -> pd.Series:
+    """A column as numbers, booleans, UTC dates or texts, whichever fits all of its cells."""
     import pandas as pd
 
     kinds = pd.api.types
@@ -296,54 +311,55 @@ def inferred_column(values: pd.Series, decimal: str = ".") -> pd.Series:
         return pd.to_datetime(values, utc=True)
     if kinds.is_numeric_dtype(values):
         return values
-    known = values.dropna()
-    if len(known) and kinds.infer_dtype(known, skipna=True) in ("decimal", "integer", "mixed-integer-float"):
-        with suppress(OverflowError):  # whole numbers of more digits than any float has stay texts
+    present = values.dropna()
+    if len(present) and kinds.infer_dtype(present, skipna=True) in ("decimal", "integer", "mixed-integer-float"):
+        with suppress(OverflowError):  # integers beyond the range of a float stay texts
             return pd.Series([np.nan if pd.isna(value) else float(value) for value in values], dtype=np.float64)
-    return _dates(_numbers(to_texts(values), decimal))
+    return _single_format_dates(_grouped_numbers(to_texts(values), decimal))
 
 
 def to_texts(values: pd.Series) -> pd.Series:
+    """A column as texts; missing cells stay missing."""
     import pandas as pd
 
     if isinstance(values.dtype, pd.StringDtype):
         return values.astype("string")
-    return values.map(_text, na_action="ignore").astype("string")
+    return values.map(_to_text, na_action="ignore").astype("string")
 
 
-def _text(value: Any) -> str:
+def _to_text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _numbers(values: pd.Series, decimal: str) -> pd.Series:
-    """Texts that are numbers in groups of three digits, as numbers, where no cell can be meant otherwise."""
-    known = values.dropna()
-    if not are_grouped(known.head(100).tolist(), decimal, surely=False):
+def _grouped_numbers(values: pd.Series, decimal: str) -> pd.Series:
+    """Texts with grouped digits such as 1,234 as numbers, if each cell can only be read that way."""
+    present = values.dropna()
+    if not are_grouped(present.head(100).tolist(), decimal, surely=False):
         return values
-    if not are_grouped(distinct(values), decimal):
+    if not are_grouped(distinct_texts(values), decimal):
         return values
-    return _noted(as_numbers(values, decimal, grouped=True), GROUPED)
+    return _with_format(to_numbers(values, decimal, grouped=True), GROUPED)
 
 
-def _dates(values: pd.Series) -> pd.Series:
-    """Texts that are dates as dates: in ISO form, or in one that each cell can be read by and that no other can be."""
+def _single_format_dates(values: pd.Series) -> pd.Series:
+    """Texts as UTC dates, if all are in ISO format, or if exactly one date format reads each cell."""
     import pandas as pd
 
-    if not pd.api.types.is_string_dtype(values):  # but numbers were made of it
+    if not pd.api.types.is_string_dtype(values):  # `_numbers` converted it
         return values
-    known = values.dropna()
-    likely = date_forms(known.head(100).tolist())
+    present = values.dropna()
+    likely = date_forms(present.head(100).tolist())
     if not likely:
         return values
-    texts = distinct(values)
+    texts = distinct_texts(values)
     forms = likely if likely == [ISO] and all(map(re.compile(ISO_DATE).fullmatch, texts)) else date_forms(texts)
     if len(forms) != 1:
         return values
-    found = dated(values, forms[0])
-    return values if int(found.notna().sum()) < len(known) else _noted(found, forms[0])
+    dates = dated(values, forms[0])
+    return values if int(dates.notna().sum()) < len(present) else _with_format(dates, forms[0])
 
 
-def _noted(values: pd.Series, form: str) -> pd.Series:
-    """A column that says how it was written."""
+def _with_format(values: pd.Series, form: str) -> pd.Series:
+    """The column, with its format in `attrs`."""
     values.attrs["written"] = form
     return values

@@ -1,6 +1,6 @@
-"""Rows to predict for, from a CSV or JSON file, with each cell read as the import of the training data read it.
+"""Rows for prediction, from a CSV or JSON file, whose cells are read as the training data was.
 
-It travels with an exported network. The encoders of the fitted fields read the cells.
+This module is copied into exported networks. The encoders of the fitted fields read the cells.
 """
 
 import csv
@@ -16,79 +16,83 @@ from netloom.data.tables.dialect import (
     SAMPLE_LINES,
     FileError,
     column_names,
-    decoded,
-    dialect_of,
+    decode_text,
     has_no_header,
+    infer_dialect,
     looks_like_number,
     numbered_names,
-    records,
+    read_records,
     refuse_empty,
 )
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.column_encoder import CellReader, CsvColumn
 from netloom.modalities.encoding.field_encoder import field_encoder, refuse_constant
 
-_NUMBERED = re.compile(r"column \d+")
-_SHOWN = 5
-_DEEPEST = 3
+_NUMBERED_NAME = re.compile(r"column \d+")
+_MAX_EXAMPLES = 5
+_MAX_DEPTH = 3
 
 
 @dataclass
 class RowFile:
-    """The rows of a file. `unreadable` says of each row which cells hold no value of their column's kind, and are taken
-    as missing; `notes` are sentences on what had to be assumed. `one` tells whether the file is a row, not a list."""
+    """The rows of a file.
+
+    Attributes:
+        rows: For each row, the values by column.
+        unreadable: For each row, the cells that cannot be read as their column's kind and count as missing, by column.
+        notes: Sentences on what had to be assumed.
+        is_single: Whether the file holds a single row instead of a list.
+    """
 
     rows: list[dict[str, Any]]
     unreadable: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    one: bool = False
+    is_single: bool = False
 
 
 def read_rows(data: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
-    """The rows of a file: CSV with a header, or JSON, which is one row, a list of rows or a row on each line.
+    """Read the rows of a file: CSV with a header, or JSON with one row, a list of rows or a row per line.
 
-    In CSV, the cell of an image, a series or a sound holds a list, written as JSON.
+    In CSV, the cell of an image, a series or a sound holds a JSON list.
 
     Raises:
-        FileError: it cannot be read; the message is one sentence.
-        EncodeError: a column that is needed is not there, or a cell holds what import refuses.
+        FileError: The file cannot be read; the message is one sentence.
+        EncodeError: A required column is missing, or a cell holds what the import refuses.
     """
-    text, encoding = decoded(data, name)
+    text, encoding = decode_text(data, name)
     refuse_empty(text, name)
     lowered = name.lower()
     as_csv = not lowered.endswith((".json", ".jsonl")) and text.lstrip()[:1] not in "[{"
-    found = (
-        _csv_rows(text, name, preprocess) if as_csv or lowered.endswith((".csv", ".tsv")) else _json_rows(text, name)
-    )
+    rows = _csv_rows(text, name, preprocess) if as_csv or lowered.endswith((".csv", ".tsv")) else _json_rows(text, name)
     if encoding == LATIN:
-        found.notes.append(f"{name[:100]!r} is not UTF-8 and was read as Windows-1252.")
-    if not found.rows:
+        rows.notes.append(f"{name[:100]!r} is not UTF-8 and was read as Windows-1252.")
+    if not rows.rows:
         raise FileError(f"{name[:100]!r} has no rows.")
-    found.unreadable = found.unreadable or [{} for _ in found.rows]
-    return found
+    rows.unreadable = rows.unreadable or [{} for _ in rows.rows]
+    return rows
 
 
 def unknown_categories(preprocess: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The categories of each row that training did not have, by column. The network sees them all alike."""
+    """For each row, the categories that the training data did not have, by column. They share one encoding."""
     columns = [column for field in preprocess["fields"] for column in field_encoder(field).columns]
     each = [{column.name: column.unknown(row.get(column.name)) for column in columns} for row in rows]
     return [{name: text for name, text in unknown.items() if text} for unknown in each]
 
 
-def reported(answers: list[dict[str, Any]], **about: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
-    """The answers, each with what is odd about its row, by the kind of oddity."""
+def with_warnings(answers: list[dict[str, Any]], **about: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+    """The predictions, each with the warnings about its row, such as `unknown` or `unreadable` cells by column."""
     return [
         {**answer, **{kind: dict(rows[place]) for kind, rows in about.items() if rows[place]}}
         for place, answer in enumerate(answers)
     ]
 
 
-def summary(answers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What is odd about the rows, in a sentence for each column."""
-    found = []
-    for kind, told in (
-        ("unknown", "a category that training did not have"),
-        ("unreadable", "a cell that cannot be read as the training data was, and is taken as missing"),
+def summarize_warnings(answers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The warnings of all rows, as one sentence per column and kind of warning."""
+    sentences = []
+    for kind, reason in (
+        ("unknown", "a category that the training data did not have"),
+        ("unreadable", "a cell that cannot be read like the training data, and counts as missing"),
     ):
         columns: dict[str, dict[str, int]] = {}
         for answer in answers:
@@ -96,43 +100,45 @@ def summary(answers: Sequence[Mapping[str, Any]]) -> list[str]:
                 counts = columns.setdefault(name, {})
                 counts[cell] = counts.get(cell, 0) + 1
         for name, counts in columns.items():
-            shown = [f"{cell[:60]!r} ({count:,})" for cell, count in sorted(counts.items(), key=lambda one: -one[1])]
-            more = f" and {len(shown) - _SHOWN:,} more" if len(shown) > _SHOWN else ""
-            found.append(
-                f"Column {name!r}: {sum(counts.values()):,} of {len(answers):,} rows hold {told}: "
-                f"{', '.join(shown[:_SHOWN])}{more}."
+            examples = [
+                f"{cell[:60]!r} ({count:,})" for cell, count in sorted(counts.items(), key=lambda item: -item[1])
+            ]
+            more = f" and {len(examples) - _MAX_EXAMPLES:,} more" if len(examples) > _MAX_EXAMPLES else ""
+            sentences.append(
+                f"Column {name!r}: {sum(counts.values()):,} of {len(answers):,} rows hold {reason}: "
+                f"{', '.join(examples[:_MAX_EXAMPLES])}{more}."
             )
-    return found
+    return sentences
 
 
 def _json_rows(text: str, name: str) -> RowFile:
     try:
         value = json.loads(text, parse_constant=refuse_constant)
     except (ValueError, RecursionError) as error:
-        found = _json_lines(text)
-        if found is None:
+        json_lines = _json_lines(text)
+        if json_lines is None:
             raise FileError(f"{name[:100]!r} is not valid JSON: {_json_error(error)}.") from None
-        value = found
+        value = json_lines
     rows = value if isinstance(value, list) else [value]
-    for place, row in enumerate(rows, 1):
+    for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             raise FileError(
-                f"A row is an object with a value for each column; row {place} of {name[:100]!r} is not one."
+                f"A row is an object with a value for each column; row {number} of {name[:100]!r} is not one."
             )
-    return RowFile([{**row, **_flattened(row)} for row in rows], one=not isinstance(value, list))
+    return RowFile([{**row, **_flatten(row)} for row in rows], is_single=not isinstance(value, list))
 
 
 def _json_lines(text: str) -> list[Any] | None:
-    """The records of a text with one of them per line; None where it is none."""
+    """The records of JSON Lines; None if the text is something else."""
     try:
-        found = [json.loads(line, parse_constant=refuse_constant) for line in text.splitlines() if line.strip()]
+        parsed = [json.loads(line, parse_constant=refuse_constant) for line in text.splitlines() if line.strip()]
     except (ValueError, RecursionError):
         return None
-    return found if len(found) > 1 and all(isinstance(row, dict) for row in found) else None
+    return parsed if len(parsed) > 1 and all(isinstance(row, dict) for row in parsed) else None
 
 
 def _json_error(error: Exception) -> str:
-    """Where a text is no JSON."""
+    """Where and why a text is not JSON."""
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at line {error.lineno}, column {error.colno}"
     if "set_int_max_str_digits" in str(error):
@@ -140,25 +146,25 @@ def _json_error(error: Exception) -> str:
     return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:150]
 
 
-def _flattened(record: Mapping[str, Any], before: str = "", depth: int = 1) -> dict[str, Any]:
-    """What is nested in a record, as columns such as `address.city`."""
-    found: dict[str, Any] = {}
+def _flatten(record: Mapping[str, Any], prefix: str = "", depth: int = 1) -> dict[str, Any]:
+    """The nested values of a record, as columns such as `address.city`."""
+    cells: dict[str, Any] = {}
     for name, value in record.items():
-        whole = f"{before}{name}"[:200]
-        if isinstance(value, dict) and value and depth < _DEEPEST:
-            found |= _flattened(value, f"{whole}.", depth + 1)
-        elif before:
-            found[whole] = value
-    return found
+        path = f"{prefix}{name}"[:200]
+        if isinstance(value, dict) and value and depth < _MAX_DEPTH:
+            cells |= _flatten(value, f"{path}.", depth + 1)
+        elif prefix:
+            cells[path] = value
+    return cells
 
 
 def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
-    dialect, wanted = dialect_of(text), _wanted_columns(preprocess)
+    dialect, required = infer_dialect(text), _required_columns(preprocess)
     try:
-        lines = list(records(text, dialect))
+        lines = list(read_records(text, dialect))
     except csv.Error as error:
         raise FileError(f"{name[:100]!r} cannot be read as CSV: {error}.") from None
-    names = _header(lines, wanted)
+    names = _header(lines, required)
     body = lines if names == numbered_names(len(names)) and column_names(lines[0][1]) != names else lines[1:]
     for line, cells in body:
         if any(map(str.strip, cells[len(names) :])):
@@ -168,45 +174,49 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
             )
     places = {column: place for place, column in enumerate(names)}
     cells_of = {
-        column: [_cell_at(cells, places[column]) for _, cells in body] for column in wanted.given(places, name, body)
+        column: [_cell_at(cells, places[column]) for _, cells in body] for column in required.given(places, name, body)
     }
-    found = RowFile([{} for _ in body], [{} for _ in body])
+    rows = RowFile([{} for _ in body], [{} for _ in body])
     for column, written in cells_of.items():
-        held = CsvColumn(column, list(map(_stripped, written)), written, dialect.decimal, found.unreadable)
-        for place, value in enumerate(wanted.readers[column].read(held)):
-            found.rows[place][column] = value
-    return found
+        held = CsvColumn(column, list(map(_strip_cell, written)), written, dialect.decimal, rows.unreadable)
+        for place, value in enumerate(required.readers[column].read(held)):
+            rows.rows[place][column] = value
+    return rows
 
 
-def _stripped(cell: str | None) -> str | None:
-    """A cell without the blanks around it; None where it is missing."""
+def _strip_cell(cell: str | None) -> str | None:
+    """A cell without surrounding blanks; None if it is missing."""
     return None if cell is None or (plain := cell.strip()) in MISSING_MARKS else plain
 
 
 def _cell_at(cells: Sequence[str], place: int) -> str | None:
-    """A cell of a record; None where the record ends before."""
+    """A cell of a record; None if the record is shorter."""
     return cells[place] if place < len(cells) else None
 
 
 @dataclass
-class _Wanted:
-    """The columns that the fields are made of: how the cells of each name that a file may give are read, and the groups
-    of names one of which has to be there."""
+class _RequiredColumns:
+    """The columns that the fitted fields need.
+
+    Attributes:
+        readers: The reader of the cells of each column that a file may have.
+        alternatives: Groups of column names; the file needs one column of each group.
+    """
 
     readers: dict[str, CellReader] = field(default_factory=dict)
-    any_of: list[tuple[str, ...]] = field(default_factory=list)
+    alternatives: list[tuple[str, ...]] = field(default_factory=list)
 
     def numbered(self) -> bool:
-        """Whether the file of the training data named no columns, so that numbers stand for them."""
-        return all(any(map(_NUMBERED.fullmatch, names)) for names in self.any_of)
+        """Whether the training file had no header, so that its columns are numbered."""
+        return all(any(map(_NUMBERED_NAME.fullmatch, names)) for names in self.alternatives)
 
     def given(self, places: Mapping[str, int], name: str, body: Sequence[Any]) -> list[str]:
-        """Those that a file has.
+        """The needed columns that a file has.
 
         Raises:
-            EncodeError: one is not there.
+            EncodeError: A required column is missing.
         """
-        missing = [names[-1] for names in self.any_of if not any(one in places for one in names)]
+        missing = [names[-1] for names in self.alternatives if not places.keys() & names]
         if missing and body:
             listed = ", ".join(map(repr, dict.fromkeys(missing)))
             held = ", ".join(map(repr, list(places)[:20]))
@@ -214,23 +224,23 @@ class _Wanted:
         return [column for column in self.readers if column in places]
 
 
-def _wanted_columns(preprocess: Mapping[str, Any]) -> _Wanted:
-    wanted = _Wanted()
+def _required_columns(preprocess: Mapping[str, Any]) -> _RequiredColumns:
+    required = _RequiredColumns()
     for encoder in map(field_encoder, preprocess["fields"]):
         for readers in encoder.cell_readers:
-            wanted.readers |= readers
+            required.readers |= readers
             if encoder.is_required:
-                wanted.any_of.append(tuple(readers))
-    return wanted
+                required.alternatives.append(tuple(readers))
+    return required
 
 
-def _header(lines: Sequence[tuple[int, list[str]]], wanted: _Wanted) -> list[str]:
-    """The names of a file's columns: those of its first line, or numbers where that is data, as in import."""
+def _header(lines: Sequence[tuple[int, list[str]]], required: _RequiredColumns) -> list[str]:
+    """The column names of a file: its first line, or numbers if that line is data, as in the training file."""
     first = [cell.strip() for cell in lines[0][1]]
     names = column_names(first)
     while names and not any(cells[len(names) - 1].strip() for _, cells in lines if len(cells) >= len(names)):
-        names.pop()  # behind the last separator of each line there is nothing
-    if any(name in wanted.readers for name in names) or not wanted.numbered():
+        names.pop()  # each line ends with a separator
+    if any(name in required.readers for name in names) or not required.numbered():
         return names
     head = [[cell.strip() for cell in cells] for _, cells in lines[:SAMPLE_LINES]]
     data = has_no_header(head) or any(map(looks_like_number, first))

@@ -1,4 +1,4 @@
-"""Tables from Excel files. What a formula gave when the file was saved is read; no formula and no macro is ever run."""
+"""Tables from Excel files. Formulas have the values that were saved with the file; no formula or macro is run."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def sheets(data: bytes, filename: str) -> list[str]:
+def sheet_names(data: bytes, filename: str) -> list[str]:
     """The names of a file's sheets.
 
     Raises:
-        DataError: it is no spreadsheet that can be read.
+        DataError: The spreadsheet cannot be read.
     """
-    with _opened(data, filename) as book:
+    with _open_workbook(data, filename) as book:
         return [str(name) for name in book.sheetnames]
 
 
-def spreadsheet(data: bytes, filename: str, sheet: str, notes: list[str]) -> pd.DataFrame:
-    """A sheet as a table: its first row that is not empty names the columns, which end with the last that has a name.
+def read_spreadsheet(data: bytes, filename: str, sheet: str, notes: list[str]) -> pd.DataFrame:
+    """A sheet as a table. Its first row that is not empty holds the column names; columns after the last name are cut.
 
     Raises:
-        DataError: it cannot be read, is too large, or has no such sheet.
+        DataError: The file cannot be read, is too large, or has no such sheet.
     """
     import pandas as pd
 
     rows: list[tuple[Any, ...]] = []
-    hollow = 0
-    with _opened(data, filename) as book:
+    empty_rows = 0
+    with _open_workbook(data, filename) as book:
         names = [str(name) for name in book.sheetnames]
         if sheet and sheet not in names:
-            known = ", ".join(repr(name[:40]) for name in names[:20])
-            raise DataError(f"{filename[:100]!r} has no sheet {sheet[:60]!r}; it has {known}.")
+            listed = ", ".join(repr(name[:40]) for name in names[:20])
+            raise DataError(f"{filename[:100]!r} has no sheet {sheet[:60]!r}; it has {listed}.")
         for name in [sheet] if sheet else names:
-            rows, hollow = _rows(book[name], filename)
+            rows, empty_rows = _rows(book[name], filename)
             if rows:
                 break
         if not sheet and len(names) > 1:
             notes.append(f"Of {len(names)} sheets, {name!r} was read.")
     if not rows:
-        raise DataError(f"{filename[:100]!r} has nothing in {'that sheet' if sheet else 'any sheet'}.")
+        raise DataError(f"{filename[:100]!r} has no cells in {'that sheet' if sheet else 'any sheet'}.")
     head, *body = rows
     width = max((place for place, cell in enumerate(head, 1) if cell is not None), default=0)
     if width > MAX_COLUMNS:
         raise DataError(f"{filename[:100]!r} has {width:,} columns; at most {MAX_COLUMNS:,} can be read.")
-    if hollow > len(body):
+    if empty_rows > len(body):
         raise DataError(
             f"{filename[:100]!r} has formulas whose results were never saved; open it in Excel, save it, and try again."
         )
@@ -63,15 +63,15 @@ def spreadsheet(data: bytes, filename: str, sheet: str, notes: list[str]) -> pd.
 
 
 def _rows(sheet: Any, filename: str) -> tuple[list[tuple[Any, ...]], int]:
-    """The rows that hold something, where errors such as #N/A are missing, and how many hold cells of nothing."""
+    """The rows with values, and the number of rows with empty cells only. Errors such as #N/A count as missing."""
     if not hasattr(sheet, "reset_dimensions"):
         return [], 0  # a sheet of charts
-    sheet.reset_dimensions()  # what the sheet says of its size may be a lie
-    found: list[tuple[Any, ...]] = []
-    cells = hollow = 0
+    sheet.reset_dimensions()  # the size that a sheet declares may be wrong
+    filled: list[tuple[Any, ...]] = []
+    cells = empty_rows = 0
     for row in sheet.iter_rows(values_only=True):
         cells += len(row) + 1
-        if cells > MAX_SHEET_CELLS or len(found) > MAX_ROWS:
+        if cells > MAX_SHEET_CELLS or len(filled) > MAX_ROWS:
             raise DataError(
                 f"{filename[:100]!r} has a sheet of more than {MAX_SHEET_CELLS:,} cells; save it as CSV or Parquet."
             )
@@ -79,28 +79,28 @@ def _rows(sheet: Any, filename: str) -> tuple[list[tuple[Any, ...]], int]:
             None if isinstance(cell, str) and cell[:1] == "#" and cell[-1:] in "!?A" else cell for cell in row
         )
         if any(cell is not None for cell in values):
-            found.append(values)
+            filled.append(values)
         elif values:
-            hollow += 1
-    return found, hollow
+            empty_rows += 1
+    return filled, empty_rows
 
 
 @contextmanager
-def _opened(data: bytes, filename: str) -> Iterator[Any]:
+def _open_workbook(data: bytes, filename: str) -> Iterator[Any]:
     from openpyxl import load_workbook
 
     book = None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of styles and extensions that it cannot read, which nobody needs
+            warnings.simplefilter("ignore")  # about unsupported styles and extensions, which hold no data
             book = load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False, keep_vba=False)
             yield book
     except DataError:
         raise
     except Exception as error:
-        # openpyxl and the XML parser raise many kinds of errors on damaged files; each means the same to a person.
+        # openpyxl and the XML parser raise many kinds of errors on damaged files; the remedy is the same.
         reason = " ".join(str(error).split())[:100].rstrip(". ") or type(error).__name__
-        raise DataError(f"{filename[:100]!r} is no Excel file that can be read: {reason}.") from None
+        raise DataError(f"{filename[:100]!r} is not a readable Excel file: {reason}.") from None
     finally:
         if book is not None:
             book.close()

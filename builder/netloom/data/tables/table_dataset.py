@@ -15,7 +15,7 @@ from netloom.data.preparation.label_merging import aliases_of
 from netloom.data.raw_dataset import RawDataset, Table, Texts
 from netloom.data.splits.roles import column_roles
 from netloom.data.tables import arrow_table
-from netloom.data.tables.column_inference import Plan, choices_of, few, plans, targets_of
+from netloom.data.tables.column_inference import ColumnPlan, choices_of, column_plans, look_like_classes, targets_of
 from netloom.data.tables.column_inference import default_target as default_target
 from netloom.data.tables.targets import LABELS, SEVERAL, labels_target, several_target
 from netloom.data.targets import target_of
@@ -56,7 +56,7 @@ def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Ra
     timed = [name for name in choices if choices[name].role == "time" and name in table.columns]
     alone = options.get("task") == LABELS and len(targets) == 1  # there, an empty cell is one without labels
     known = _with_values(table, timed if alone else [*targets, *timed], warnings)
-    found = plans(known, options, choices, targets)
+    found = column_plans(known, options, choices, targets)
     rest = {**_target(known, [found[name] for name in targets], options), **column_roles(known, found)}
     warnings += [plan.reason for plan in found.values() if "only names the rows" in plan.reason]
     warnings += [plan.reason for plan in found.values() if plan.reason and plan.reason not in warnings]
@@ -92,7 +92,7 @@ def _with_values(table: pd.DataFrame, names: list[str], warnings: list[str]) -> 
     return table
 
 
-def _target(known: pd.DataFrame, targets: list[Plan], options: Mapping[str, Any]) -> dict[str, Any]:
+def _target(known: pd.DataFrame, targets: list[ColumnPlan], options: Mapping[str, Any]) -> dict[str, Any]:
     """What is to be predicted: classes, a number, several numbers side by side, labels, or several targets."""
     task = options.get("task")
     if task is not None and task not in TASKS:
@@ -114,7 +114,7 @@ def _target(known: pd.DataFrame, targets: list[Plan], options: Mapping[str, Any]
     return {"target": np.concatenate(columns, axis=1), "target_kind": "number", "target_name": name}
 
 
-def _one_target(values: pd.Series, plan: Plan, task: Any) -> dict[str, Any]:
+def _one_target(values: pd.Series, plan: ColumnPlan, task: Any) -> dict[str, Any]:
     import pandas as pd
 
     name, chosen = plan.name, column_kind(plan.choice.kind) if plan.choice.kind else None
@@ -126,7 +126,7 @@ def _one_target(values: pd.Series, plan: Plan, task: Any) -> dict[str, Any]:
     if chosen is not None and chosen.is_number:
         return _number_target(_as_numbers(values, name), name)
     if chosen is None and (
-        task == "regression" or (task is None and numeric and not few(values.to_numpy(dtype=np.float64)))
+        task == "regression" or (task is None and numeric and not look_like_classes(values.to_numpy(dtype=np.float64)))
     ):
         return _number_target(values.to_numpy(dtype=np.float64), name)
     return _class_target(values, name, bool(numeric))
@@ -169,7 +169,9 @@ def _number_target(numbers: np.ndarray, name: str) -> dict[str, Any]:
     return {"target": numbers[:, None], "target_kind": "number", "target_name": name}
 
 
-def _parts(known: pd.DataFrame, inputs: list[Plan], warnings: list[str], rest: Mapping[str, Any]) -> list[RawDataset]:
+def _parts(
+    known: pd.DataFrame, inputs: list[ColumnPlan], warnings: list[str], rest: Mapping[str, Any]
+) -> list[RawDataset]:
     """The fields that columns become: one of features, one of numbers for an embedding, one of each text."""
     table = Table(name="features", written=dict(known.attrs.get("written", {})), **rest)
     embedded: dict[str, Labels] = {}
@@ -227,16 +229,16 @@ class TableColumn(ColumnSource):
         return self.table[self.name]
 
     def stored_numbers(self) -> np.ndarray | None:
-        return arrow_table.sound(self.table, self.name)
+        return arrow_table.stored_numbers(self.table, self.name)
 
     def keep_numbers(self, numbers: np.ndarray, conversion: str = "") -> np.ndarray:
-        return arrow_table.numbers(self.table, self.name, numbers, conversion)
+        return arrow_table.keep_numbers(self.table, self.name, numbers, conversion)
 
     def keep_labels(self, labels: Labels) -> Labels:
-        return arrow_table.labels(self.table, self.name, labels)
+        return arrow_table.keep_labels(self.table, self.name, labels)
 
     def texts(self) -> Sequence[str]:
-        return arrow_table.texts(self.table, self.name, self.values)
+        return arrow_table.keep_texts(self.table, self.name, self.values)
 
 
 def _label(value: Any) -> str:

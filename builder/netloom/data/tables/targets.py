@@ -1,4 +1,4 @@
-"""Targets of a table that are more than one class or number: several labels in a cell, several columns side by side."""
+"""Targets of a table that are more than one class or number: several labels per cell, or several target columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.schema import TargetSpec
-from netloom.data.tables.column_inference import Plan
+from netloom.data.tables.column_inference import ColumnPlan
 from netloom.modalities.columns import conversion
 from netloom.modalities.labels import Labels
 
@@ -17,49 +17,50 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LABELS, SEVERAL = "multi_label", "several_outputs"
-# What parts the labels of a cell, where a document does not say; the one that stands in most cells is taken.
+# Separators of the labels in a cell; unless the document sets one, the one in most cells is used.
 SEPARATORS = (";", "|", ",")
 MAX_LABELS = 1_000
-One = Callable[["pd.Series", Plan, Any], dict[str, Any]]
+TargetReader = Callable[["pd.Series", ColumnPlan, Any], dict[str, Any]]
 
 
-def labels_target(known: pd.DataFrame, targets: Sequence[Plan], separator: Any) -> dict[str, Any]:
-    """Which labels apply to each row: (R, labels) of 0 and 1, from cells such as a;b;c or from columns of yes and no.
+def labels_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], separator: Any) -> dict[str, Any]:
+    """A multi-hot target (R, labels), from cells such as a;b;c or from several columns of yes and no.
 
     Raises:
-        DataError: there are fewer than two labels, or far too many.
+        DataError: There are fewer than two labels, or more than `MAX_LABELS`.
     """
     if separator is not None and (not isinstance(separator, str) or not 0 < len(separator) <= 10):
-        raise DataError(f"The option separator is what stands between labels, received {str(separator)[:40]!r}.")
+        raise DataError(
+            f"The option separator has to be a text of 1 to 10 characters between labels, received "
+            f"{str(separator)[:40]!r}."
+        )
     if len(targets) > 1:
-        columns = [conversion.yes_and_no(known[plan.name], plan.name) for plan in targets]
+        columns = [conversion.yes_and_no(table[plan.name], plan.name) for plan in targets]
         for plan, column in zip(targets, columns, strict=True):
             if np.isnan(column).any():
-                raise DataError(f"The column {plan.name!r} lacks a yes or no in some rows; fill these in.")
+                raise DataError(f"The column {plan.name!r} has no yes or no in some rows; fill these cells.")
         applies, names = np.stack(columns, axis=1), [plan.name for plan in targets]
-        return _labels(applies, names, "labels")
+        return _multi_label(applies, names, "labels")
     name = targets[0].name
-    cell_labels = Labels.of_column(known[name])
-    found = separator or _separator(cell_labels)
-    parted = [_parted(text, found) for text in cell_labels.names]
-    names = sorted({label for labels in parted for label in labels})
+    cell_labels = Labels.of_column(table[name])
+    mark = separator or _most_frequent_separator(cell_labels)
+    labels_of_cell = [_split_labels(text, mark) for text in cell_labels.names]
+    names = sorted({label for labels in labels_of_cell for label in labels})
     if len(names) > MAX_LABELS:
         raise DataError(
-            f"The column {name!r} has {len(names):,} different labels with {found!r} between them, more than "
-            f"{MAX_LABELS:,}; say in the option separator what stands between labels, or choose another target."
+            f"The column {name!r} has {len(names):,} different labels with {mark!r} between them, more than "
+            f"{MAX_LABELS:,}; set the option separator to the mark between labels, or choose another target."
         )
-    places = {label: place for place, label in enumerate(names)}
-    each = np.zeros((len(parted), len(names)), dtype=np.uint8)
-    for row, labels in enumerate(parted):
-        each[row, [places[label] for label in labels]] = 1
-    return _labels(each[cell_labels.codes], names, name)
+    index_of = {label: place for place, label in enumerate(names)}
+    multi_hot = np.zeros((len(labels_of_cell), len(names)), dtype=np.uint8)
+    for row, labels in enumerate(labels_of_cell):
+        multi_hot[row, [index_of[label] for label in labels]] = 1
+    return _multi_label(multi_hot[cell_labels.codes], names, name)
 
 
-def _labels(applies: np.ndarray, names: Sequence[str], title: str) -> dict[str, Any]:
+def _multi_label(applies: np.ndarray, names: Sequence[str], title: str) -> dict[str, Any]:
     if len(names) < 2:
-        raise DataError(
-            f"{title!r} has fewer than two labels, which leaves nothing to tell apart; choose another target."
-        )
+        raise DataError(f"{title!r} has fewer than two labels; choose another target.")
     return {
         "target": applies.astype(np.uint8),
         "target_kind": "labels",
@@ -68,33 +69,38 @@ def _labels(applies: np.ndarray, names: Sequence[str], title: str) -> dict[str, 
     }
 
 
-def _separator(texts: Labels) -> str:
-    """The mark that stands in most of the cells."""
+def _most_frequent_separator(texts: Labels) -> str:
+    """The separator that most cells hold."""
     counts = np.bincount(texts.codes, minlength=len(texts.names))
-    found = [
+    counts_of_mark = [
         sum(int(count) for text, count in zip(texts.names, counts, strict=True) if mark in text) for mark in SEPARATORS
     ]
-    return SEPARATORS[int(np.argmax(found))]
+    return SEPARATORS[int(np.argmax(counts_of_mark))]
 
 
-def _parted(text: str, separator: str) -> list[str]:
+def _split_labels(text: str, separator: str) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in text.split(separator) if part.strip()))
 
 
-def several_target(known: pd.DataFrame, targets: Sequence[Plan], one: One) -> dict[str, Any]:
-    """Several targets side by side, (R, targets): the number of a class, or a number. `one` reads a single target.
+def several_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], read_target: TargetReader) -> dict[str, Any]:
+    """Several targets side by side (R, targets): class indices and numbers.
+
+    Args:
+        one: Reads a single target.
 
     Raises:
-        DataError: there is one alone, or one of them can be no target.
+        DataError: There is only one target, or a column cannot be a target.
     """
     if len(targets) < 2:
-        raise DataError("Several outputs need several targets; give another column the role target, or keep one task.")
-    found = [one(known[plan.name], plan, None) for plan in targets]
+        raise DataError(
+            "Several outputs need several targets; give another column the role target, or choose another task."
+        )
+    parts = [read_target(table[plan.name], plan, None) for plan in targets]
     return {
-        "target": np.concatenate([part["target"].reshape(len(known), -1).astype(np.float64) for part in found], axis=1),
+        "target": np.concatenate([part["target"].reshape(len(table), -1).astype(np.float64) for part in parts], axis=1),
         "target_kind": "several",
         "target_name": ", ".join(plan.name for plan in targets),
         "target_parts": tuple(
-            TargetSpec(part["target_kind"], part["target_name"], part.get("classes", ())) for part in found
+            TargetSpec(part["target_kind"], part["target_name"], part.get("classes", ())) for part in parts
         ),
     }

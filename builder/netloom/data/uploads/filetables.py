@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.splits.given_splits import FileParts, file_parts, given_of, is_split, part_of, path_of, split_column
-from netloom.data.tables.readers import decoded
+from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.joining import PART, below_each_other, tables_in_parts
 from netloom.data.uploads.source import Source
 
@@ -114,7 +114,7 @@ def _listed(source: Source, files: Sequence[str]) -> dict[str, int]:
         return {}
     known, found = places(files), dict[str, int]()
     for name, part in told.items():
-        text, _ = decoded(source.members.read(name), name)
+        text, _ = decode_text(source.members.read(name), name)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         meant_here = [known.get("/".join(path_of(line.split()[0])).removeprefix("./")) for line in lines]
         if sum(file is not None for file in meant_here) < len(lines) / 2:

@@ -37,7 +37,7 @@ class Members:
     def head(self, name: str) -> bytes:
         """The first bytes of a file."""
         head = self._raw(name, file_types.HEAD_BYTES)
-        if file_types.form_of(head) != file_types.GZIP:
+        if file_types.file_type(head) != file_types.GZIP:
             return head
         try:
             return zlib.decompressobj(31).decompress(head, file_types.HEAD_BYTES)
@@ -47,7 +47,7 @@ class Members:
     def form(self, name: str) -> str:
         """What a file is, by its first bytes."""
         if name not in self._forms:
-            self._forms[name] = file_types.form_of(self.head(name))
+            self._forms[name] = file_types.file_type(self.head(name))
         return self._forms[name]
 
     def of(self, *wanted: str) -> list[str]:
@@ -61,7 +61,7 @@ class Members:
             DataError: it is damaged, or larger than is allowed.
         """
         content = self._raw(name, limit + 1)
-        if len(content) <= limit and file_types.form_of(content[: file_types.HEAD_BYTES]) == file_types.GZIP:
+        if len(content) <= limit and file_types.file_type(content[: file_types.HEAD_BYTES]) == file_types.GZIP:
             content = gunzip(content, name, limit)
         if len(content) > limit:
             raise DataError(f"{name[:100]!r} is larger than is allowed; at most {limit / 2**20:,.0f} MiB can be read.")
@@ -145,7 +145,7 @@ def gunzip(data: bytes, name: str, limit: int) -> bytes:
         )
     if not stream.eof:
         raise DataError(f"{name[:100]!r} is packed with gzip, but cut short; pack it again.")
-    if file_types.form_of(content[: file_types.HEAD_BYTES]) in (file_types.ZIP, file_types.GZIP):
+    if file_types.file_type(content[: file_types.HEAD_BYTES]) in (file_types.ZIP, file_types.GZIP):
         raise DataError(f"{name[:100]!r} is an archive in an archive, which is refused; unpack the outer one first.")
     return content
 

@@ -11,8 +11,9 @@ from netloom.core.errors import DataError
 from netloom.data import file_types
 from netloom.data.limits import MAX_FILE_BYTES, MAX_MEMBERS, MAX_PICTURES, MAX_UNPACKED_BYTES
 from netloom.data.tables.readers import TABLE_FORMS, read_table
-from netloom.data.tables.spreadsheets import sheets
-from netloom.data.tables.streaming_import import Incoming, incoming
+from netloom.data.tables.spreadsheets import sheet_names
+from netloom.data.tables.streamed_table import StreamedTable
+from netloom.data.tables.streaming_import import streamed_table
 from netloom.data.uploads.joining import PART, joined
 from netloom.data.uploads.members import PICTURE_SUFFIXES, Files, Members, Zip, gunzip
 
@@ -25,7 +26,7 @@ Content = bytes | Path | Mapping[str, bytes]
 class Source:
     """A file, several files, a folder or a zip. `names` are the files in it."""
 
-    def __init__(self, members: Members, filename: str, large: Incoming | None = None) -> None:
+    def __init__(self, members: Members, filename: str, large: StreamedTable | None = None) -> None:
         self.members, self.filename, self.large = members, filename, large
         self.names = members.names
         self._tables: dict[tuple[str, str], tuple[pd.DataFrame, list[str]]] = {}
@@ -95,7 +96,7 @@ class Source:
         """The names of a spreadsheet's sheets; none for other files."""
         if self.form() != file_types.EXCEL:
             return []
-        return sheets(self.members.read(self.names[0], MAX_FILE_BYTES), self.filename)
+        return sheet_names(self.members.read(self.names[0], MAX_FILE_BYTES), self.filename)
 
     def _shown(self, name: str) -> str:
         return self.filename if self.alone else name
@@ -120,9 +121,9 @@ def open_source(content: Content, filename: str) -> Source:
     data = _bytes(content)
     if not data.strip():
         raise DataError(f"{filename[:100]!r} is empty; choose the file that holds the data.")
-    if file_types.form_of(data[: file_types.HEAD_BYTES]) == file_types.GZIP:
+    if file_types.file_type(data[: file_types.HEAD_BYTES]) == file_types.GZIP:
         data = gunzip(data, filename, MAX_FILE_BYTES)
-    form = file_types.form_of(data[: file_types.HEAD_BYTES])
+    form = file_types.file_type(data[: file_types.HEAD_BYTES])
     if form == file_types.ZIP:
         members = Zip(data, filename)
         if not _is_office(members.names):
@@ -143,7 +144,7 @@ def _large(content: bytes | Path, filename: str) -> Source | None:
                 head = file.read(file_types.HEAD_BYTES)
         else:
             head = content[: file_types.HEAD_BYTES]
-        found = incoming(content, file_types.form_of(head), filename)
+        found = streamed_table(content, file_types.file_type(head), filename)
     except OSError as error:
         raise DataError(
             f"{content if isinstance(content, Path) else filename} cannot be read: {error.strerror}."

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 from netloom.core.errors import DataError
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import given_of, split_column
-from netloom.data.tables.arrow_table import ARROW, StoredTable
-from netloom.data.tables.streaming_import import Incoming
+from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
+from netloom.data.tables.streamed_table import StreamedTable
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import (
     PREVIEWED,
@@ -117,9 +117,9 @@ class Tabular(Reader):
         summary = f"{len(table):,} rows, {len(table.columns)} columns; {self.said(answers)}"
         return Kept(len(table), summary, list(map(str, table.columns)), notes)
 
-    def _keep_large(self, source: Source, large: Incoming, answers: Answers, folder: Path, tell: Tell) -> Kept:
-        rows = large.keep(folder / ARROW, tell)
-        columns = StoredTable.open(folder / ARROW).columns
+    def _keep_large(self, source: Source, large: StreamedTable, answers: Answers, folder: Path, tell: Tell) -> Kept:
+        rows = large.write_arrow(folder / ARROW_FILE, tell)
+        columns = StoredTable.open(folder / ARROW_FILE).columns
         summary = f"{rows:,} rows, {len(columns)} columns; {self.said(answers)}"
         return Kept(rows, summary, columns, list(large.notes))
 
@@ -178,8 +178,10 @@ def kept_table(folder: Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    if (folder / ARROW).exists():
-        return cast("pd.DataFrame", StoredTable.open(folder / ARROW))  # which is used like one, as far as is needed
+    if (folder / ARROW_FILE).exists():
+        return cast(
+            "pd.DataFrame", StoredTable.open(folder / ARROW_FILE)
+        )  # which is used like one, as far as is needed
     return pd.read_parquet(folder / TABLE)
 
 

@@ -14,7 +14,7 @@ from netloom.data import file_types
 from netloom.data.images import data_uri, mask, resized_mask
 from netloom.data.raw_dataset import Images, RawDataset
 from netloom.data.splits.given_splits import part_in, path_of
-from netloom.data.tables.readers import decoded
+from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.filetables import stated_parts
 from netloom.data.uploads.images import (
     GREY,
@@ -216,7 +216,7 @@ def _class_names(source: Source, values: list[int], notes: list[str]) -> list[st
     """The names of the classes: from a text file with one by line, where there is one, else from the values."""
     file = next((name for name in source.names if parts_of(name)[-1].lower() in _NAMES), None)
     if file is not None:
-        text, _ = decoded(source.members.read(file), file)
+        text, _ = decode_text(source.members.read(file), file)
         names = [line.strip()[:100] for line in text.splitlines() if line.strip()]
         if len(names) > max(values):
             return [names[value] for value in values]

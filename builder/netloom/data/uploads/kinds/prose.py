@@ -13,7 +13,7 @@ from netloom.data import file_types
 from netloom.data.limits import MAX_FILE_BYTES
 from netloom.data.raw_dataset import Characters, RawDataset
 from netloom.data.splits.given_splits import NO_PART, file_parts
-from netloom.data.tables.readers import decoded
+from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options
 
@@ -39,7 +39,7 @@ class Prose(Reader):
         files = _files(source)
         if not files:
             return 0.0
-        text, _ = decoded(source.members.read(files[0], MAX_FILE_BYTES), files[0])
+        text, _ = decode_text(source.members.read(files[0], MAX_FILE_BYTES), files[0])
         return 0.2 if len(text) >= FEWEST and _reads_like_prose(text[:20_000]) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
@@ -100,7 +100,7 @@ def _files(source: Source) -> list[str]:
 
 
 def _plain(source: Source, name: str) -> str:
-    text, _ = decoded(source.members.read(name, MAX_FILE_BYTES), name)
+    text, _ = decode_text(source.members.read(name, MAX_FILE_BYTES), name)
     return text.replace("\r\n", "\n").replace("\0", " ").strip()
 
 
@@ -149,7 +149,7 @@ def _stretches(ends: Sequence[Sequence[int]]) -> Iterator[tuple[Sequence[int], i
 def _nothing(source: Source) -> list[str]:
     """What has to be said of characters that stand for nothing."""
     for name in _files(source):
-        text, _ = decoded(source.members.read(name, MAX_FILE_BYTES), name)
+        text, _ = decode_text(source.members.read(name, MAX_FILE_BYTES), name)
         count = text.count("\0")
         if count:
             line = text.count("\n", 0, text.index("\0")) + 1

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from netloom.data.preparation.column_settings import COLUMNS
 from netloom.data.raw_dataset import RawDataset, Texts
 from netloom.data.splits.split import refuse_few
-from netloom.data.tables.arrow_table import ARROW, StoredTable
-from netloom.data.tables.streaming_import import SAMPLE
+from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
+from netloom.data.tables.streamed_table import SAMPLE_ROWS
 from netloom.data.tables.table_dataset import OPTIONS, default_target, settled_kinds, table_to_raw
 from netloom.data.uploads.images import set_given
 from netloom.data.uploads.joining import PART
@@ -107,11 +107,11 @@ class Table(Tabular):
 
     def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         raw = table_to_raw(kept_table(folder), options, str(meta["title"]))
-        raw.large = (folder / ARROW).exists()
+        raw.large = (folder / ARROW_FILE).exists()
         return raw
 
     def _partly(self, table: pd.DataFrame) -> bool:
-        return isinstance(table, StoredTable) or len(table) == SAMPLE
+        return isinstance(table, StoredTable) or len(table) == SAMPLE_ROWS
 
     def noted(self, source: Source, answers: Answers) -> list[str]:
         found = super().noted(source, answers)

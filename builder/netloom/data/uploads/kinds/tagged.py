@@ -15,7 +15,7 @@ from netloom.data import file_types
 from netloom.data.limits import MAX_FILE_BYTES, MAX_ROWS
 from netloom.data.raw_dataset import RawDataset, TaggedTexts
 from netloom.data.splits.given_splits import file_parts
-from netloom.data.tables.readers import decoded
+from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.images import set_given
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import (
@@ -164,7 +164,7 @@ def _read(source: Source, name: str, answers: Answers, most: int | None) -> list
     Raises:
         DataError: a line has no tag.
     """
-    text, _ = decoded(source.members.read(name, MAX_FILE_BYTES), name)
+    text, _ = decode_text(source.members.read(name, MAX_FILE_BYTES), name)
     column = int(answers.get("column", 0) or 0)
     found: list[Sentence] = []
     begun: Sentence = ([], [])

@@ -12,7 +12,7 @@ from netloom.data.limits import MAX_ROWS
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.raw_dataset import Texts as RawTexts
 from netloom.data.splits.given_splits import FileParts, refuse_as_classes
-from netloom.data.tables.readers import decoded
+from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.filetables import stated_parts
 from netloom.data.uploads.images import set_given
 from netloom.data.uploads.source import Source
@@ -154,7 +154,7 @@ def _class(told: FileParts, name: str, answers: Answers) -> str:
 
 
 def _texts(source: Source, name: str, answers: Answers) -> list[str]:
-    text, _ = decoded(source.members.read(name), name)
+    text, _ = decode_text(source.members.read(name), name)
     text = text.replace("\0", " ")
     if answers["form"] == FORMS[0]:
         return [" ".join(text.split())] if text.strip() else []

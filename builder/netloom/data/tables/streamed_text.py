@@ -1,0 +1,125 @@
+"""Delimited text and JSON Lines that are too large to be read at once."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback
+from netloom.data import file_types
+from netloom.data.decoded_size import refuse_long_lines_in
+from netloom.data.tables import json_records, readers
+from netloom.data.tables.dialect import LATIN, has_no_header, infer_dialect, sample_records
+from netloom.data.tables.streamed_table import StreamedTable, Types, max_record_cells, phase_of
+from netloom.data.tables.streamed_types import TEXT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_HEAD_BYTES = 2**20  # from which the dialect is inferred
+
+
+class StreamedText(StreamedTable):
+    """CSV, or one JSON record per line, in UTF-8 or Windows-1252."""
+
+    def __init__(self, content: bytes | Path, filename: str) -> None:
+        super().__init__(content, filename)
+        with self._open() as file:
+            self._head = file.read(_HEAD_BYTES)
+        self._encoding = file_types.encoding_of(self._head)
+        if self._encoding == "utf-8-sig":
+            self._encoding = self._utf8_or_latin()
+        self._is_json = json_records.JSON_START.match(self._head.decode(self._encoding, "replace")) is not None
+        with self._open() as file:
+            refuse_long_lines_in(file, filename)
+
+    def _utf8_or_latin(self) -> str:
+        """UTF-8 if the whole file decodes, else Windows-1252: the first accent may be gigabytes into the file."""
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        with self._open() as file:
+            try:
+                while block := file.read(2**22):
+                    decoder.decode(block)
+            except UnicodeDecodeError:
+                self.notes.append(readers.LATIN_NOTE)
+                return LATIN
+        return "utf-8-sig"
+
+    def chunks(self, types: Types | None, progress: ProgressCallback) -> Iterator[pd.DataFrame]:
+        with self._open() as file:
+            rows = 0
+            for chunk in self._json_chunks(file, types) if self._is_json else self._csv_chunks(file, types):
+                rows += len(chunk)
+                progress(min(1.0, file.tell() / max(1, self.size)), phase_of(types, rows))
+                yield chunk
+
+    def _csv_chunks(self, file: IO[bytes], types: Types | None) -> Iterator[pd.DataFrame]:
+        import pandas as pd
+
+        head = self._head.decode(self._encoding, "replace")
+        head = head[: head.rfind("\n") + 1] or head  # complete lines
+        dialect = infer_dialect(head)
+        self.decimal = dialect.decimal
+        rows = sample_records(head, dialect)
+        headless = has_no_header(rows)
+        if headless and not self.notes:
+            self.notes.append(readers.HEADLESS_NOTE)
+        names = readers.header_names(rows, headless)
+        if names is None:
+            raise DataError(f"{self.filename[:100]!r} cannot be read as CSV: its first line has no column names.")
+        texts = [name for name in names if types and name in types and types[name].is_read_as_text]
+        chunks = pd.read_csv(
+            file,
+            encoding=self._encoding,
+            names=names,
+            dtype=dict.fromkeys(texts, str) or None,
+            chunksize=self.rows_per_chunk(len(names)),
+            **readers.csv_options(dialect, headless),
+        )
+        with chunks:
+            for chunk in chunks:
+                chunk = readers.drop_unnamed_last(chunk, names)
+                if not isinstance(chunk.index, pd.RangeIndex):
+                    raise DataError(f"{self.filename[:100]!r} has rows with more fields than there are column names.")
+                columns = {
+                    name: readers.strip_cells(chunk[name], dialect.decimal, as_texts=name in texts) for name in names
+                }
+                yield pd.DataFrame(columns).reset_index(drop=True)
+
+    def _json_chunks(self, file: IO[bytes], types: Types | None) -> Iterator[pd.DataFrame]:
+        names: dict[str, None] = dict.fromkeys(types or {})
+        lines = io.TextIOWrapper(file, self._encoding)
+        rows: list[dict[str, Any]] = []
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line, parse_constant=json_records.refuse_constant)
+            except (ValueError, RecursionError):
+                record = None
+            if not isinstance(record, dict):
+                raise DataError(
+                    f"Line {number:,} of {self.filename[:100]!r} is not a JSON record; a large file needs one record "
+                    "per line."
+                )
+            rows.append(dict(json_records.flatten(record)))
+            names.update(dict.fromkeys(rows[-1]))
+            if len(rows) * max(1, len(names)) >= max_record_cells():
+                yield _frame(rows, names, types)
+                rows = []
+        if rows:
+            yield _frame(rows, names, types)
+        lines.detach()  # the caller closes the file
+
+
+def _frame(rows: list[dict[str, Any]], names: Iterable[str], types: Types | None) -> pd.DataFrame:
+    import pandas as pd
+
+    # In a column that also holds texts, pandas would make 1 a float among missing cells, and write it as "1.0".
+    dtypes = {name: object if types and types[name].content == TEXT else None for name in names}
+    return pd.DataFrame({name: pd.Series([row.get(name) for row in rows], dtype=dtypes[name]) for name in names})
