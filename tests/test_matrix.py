@@ -39,6 +39,7 @@ BUILT_IN: dict[str, dict[str, Any]] = {
 CELLS: dict[str, str] = {
     "people.xlsx": "classification binary_classification reconstruction anomaly_detection",
     "people.jsonl": "classification binary_classification reconstruction anomaly_detection",
+    "films.csv": "classification binary_classification reconstruction anomaly_detection",
     "bars.npz": "classification ordinal_classification binary_classification reconstruction contrastive",
     "mnist.zip": "classification ordinal_classification binary_classification reconstruction contrastive",
     "bright.zip": "classification binary_classification contrastive",

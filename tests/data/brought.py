@@ -266,9 +266,20 @@ def jsonl() -> bytes:
 
 
 # Of every kind a file, with the kind that it is taken for.
+def films() -> bytes:
+    """A table whose genres are sets of values; comedies are liked."""
+    random = np.random.default_rng(3)
+    genres = ["Action", "Comedy", "Crime", "Drama", "Horror"]
+    cells = ["|".join(random.choice(genres, random.integers(1, 4), replace=False)) for _ in range(90)]
+    years = random.integers(1950, 2020, len(cells))
+    rows = (f"{year},{cell},{'yes' if 'Comedy' in cell else 'no'}" for year, cell in zip(years, cells, strict=True))
+    return lines("year,genres,liked", rows)
+
+
 BROUGHT: dict[str, tuple[Callable[[], bytes], str]] = {
     "people.xlsx": (lambda: excel({"People": people()}), "table"),
     "people.jsonl": (jsonl, "table"),
+    "films.csv": (films, "table"),
     "bars.npz": (lambda: npz(x=bars(80)[0], y=bars(80)[1]), "arrays"),
     "mnist.zip": (idx_zip, "arrays"),
     "bright.zip": (labelled_pictures, "labelled_pictures"),

@@ -13,12 +13,12 @@ import torch
 
 from netloom.data import DataError, Prepared, add_file, bigram_entropy, prepare, statistics
 from netloom.data.builtin_registry import builtin
-from netloom.data.quality import CHECKS, Finding, Report, report, without_repeats
-from netloom.data.quality.columns import by_order, purity, told
-from netloom.data.quality.drift import chi_squared, ks
-from netloom.data.quality.labels import doubts
+from netloom.data.quality import Finding, Report, quality_checks, report, without_repeats
+from netloom.data.quality.association import explained_variance, purity, rank_association
+from netloom.data.quality.checks.label_noise import doubts
+from netloom.data.quality.checks.outliers import outliers
+from netloom.data.quality.checks.split_drift import chi_squared, kolmogorov_smirnov
 from netloom.data.quality.near_duplicates import near_texts
-from netloom.data.quality.outliers import far_out
 from netloom.document import DataChoice, Project, apply, blank
 from tests.data.brought import npz
 from tests.data.samples import ROWS, columns, csv, pack, picture, read, whole
@@ -55,7 +55,7 @@ def only(made: Report, code: str) -> Finding:
 def test_nothing_is_found_in_a_clean_table(home: Path) -> None:
     made = looked(clean(), home)
     assert [finding.message for finding in made.findings] == []
-    assert len(made.checked) == len(CHECKS)
+    assert len(made.checked) == len(quality_checks())
     assert (made.rows, made.looked_at) == (COUNT, COUNT)
 
 
@@ -183,12 +183,12 @@ def test_what_a_column_tells_is_what_scikit_learn_says() -> None:
     values, label = RANDOM.normal(size=200), RANDOM.integers(0, 3, 200)
     values += label
     f, _ = f_classif(values[:, None], label)
-    assert told(values, label, 3) == pytest.approx(2 * f[0] / (2 * f[0] + 197))
+    assert explained_variance(values, label, 3) == pytest.approx(2 * f[0] / (2 * f[0] + 197))
     other = RANDOM.normal(size=200) + values
-    assert told(values, other, 0) == pytest.approx(r_regression(values[:, None], other)[0] ** 2)
-    assert by_order(np.exp(5 * values), values, 0) == pytest.approx(1), "no line, but the same order"
-    assert by_order(np.exp(5 * values), -values, 0) == pytest.approx(1)
-    assert by_order(RANDOM.normal(size=200), values, 0) < 0.1
+    assert explained_variance(values, other, 0) == pytest.approx(r_regression(values[:, None], other)[0] ** 2)
+    assert rank_association(np.exp(5 * values), values, 0) == pytest.approx(1), "no line, but the same order"
+    assert rank_association(np.exp(5 * values), -values, 0) == pytest.approx(1)
+    assert rank_association(RANDOM.normal(size=200), values, 0) < 0.1
     assert purity(["a", "b"] * 50, [0, 1] * 50) == 1
     assert purity(["a"] * 100, [0] * 90 + [1] * 10) == 0
 
@@ -208,11 +208,11 @@ def test_uneven_and_small_classes_are_counted(home: Path) -> None:
 
 def test_many_values_far_out_do_not_hide_each_other() -> None:
     values = np.random.default_rng(0).normal(size=400)
-    assert not far_out(values).any()
+    assert not outliers(values).any()
     values[:20] = 1000.0  # their standard deviation is above 200
-    assert np.flatnonzero(far_out(values)).tolist() == list(range(20))
+    assert np.flatnonzero(outliers(values)).tolist() == list(range(20))
     values[20:22] = 9.0, 12.0  # about 10 deviations are allowed
-    assert far_out(values)[20:22].tolist() == [False, True]
+    assert outliers(values)[20:22].tolist() == [False, True]
 
 
 def test_values_far_out_are_named_and_skewed_ones_are_not(home: Path) -> None:
@@ -287,9 +287,9 @@ def test_parts_that_differ_are_found(home: Path) -> None:
 
 def test_drift_is_as_rare_as_its_p_value_says() -> None:
     random = np.random.default_rng(0)
-    alike = [ks(*random.normal(size=(2, 300))) for _ in range(200)]
+    alike = [kolmogorov_smirnov(*random.normal(size=(2, 300))) for _ in range(200)]
     assert 0.01 <= np.mean(np.array(alike) <= 0.05) <= 0.09
-    assert ks(random.normal(size=300), random.normal(0.5, size=300)) < 1e-4
+    assert kolmogorov_smirnov(random.normal(size=300), random.normal(0.5, size=300)) < 1e-4
     shares = np.array([0.5, 0.3, 0.2])
     alike = [chi_squared(random.multinomial(300, shares, size=2)) for _ in range(200)]
     assert 0.01 <= np.mean(np.array(alike) <= 0.05) <= 0.09

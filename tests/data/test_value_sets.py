@@ -19,6 +19,7 @@ from streamlit.testing.v1 import AppTest
 from netloom import export
 from netloom.cli.rows import read_rows
 from netloom.data import DataError, add_file, prepare, schema
+from netloom.data.quality import Finding, report
 from netloom.data.quality.overview import columns
 from netloom.document import DataChoice, Training
 from netloom.explain import explain
@@ -171,3 +172,74 @@ def test_the_example_editor_offers_the_values_of_training() -> None:
     assert found.value == ["Comedy", "Martian"]
     found.set_value(["Action", "Comedy"]).run()
     assert app.session_state["now"] == "Action|Comedy"
+
+
+def faulty(home: Path, genres: list[str]) -> tuple[DataChoice, dict[str, Finding]]:
+    """The findings about a column of sets."""
+    dice = random.Random(2)
+    rows = [f"{dice.randint(1950, 2020)},{text},{'yes' if dice.random() < 0.5 else 'no'}" for text in genres]
+    content = "\n".join(["year,genres,liked", *rows]).encode()
+    choice = DataChoice(dataset=add_file(content, "faulty.csv", home, target="liked").name)
+    return choice, findings(choice, home)
+
+
+def findings(choice: DataChoice, home: Path) -> dict[str, Finding]:
+    made = report(prepare(choice, home), choice, home, heavy=False)
+    return {finding.code: finding for finding in made.findings if "genres" in finding.columns}
+
+
+def test_nothing_is_found_in_sets_without_faults(tmp_path: Path) -> None:
+    assert faulty(tmp_path, cells())[1] == {}
+
+
+def test_empty_sets_are_found_and_are_not_missing_values(tmp_path: Path) -> None:
+    _, found = faulty(tmp_path, [*cells(), "", " | ", ""])
+    assert set(found) == {"empty_sets"}
+    assert found["empty_sets"].count == 3
+    assert found["empty_sets"].rows == (200, 201, 202)
+    assert found["empty_sets"].severity == "hint"
+
+
+def test_a_value_in_nearly_all_sets_is_found(tmp_path: Path) -> None:
+    _, found = faulty(tmp_path, [f"{text}|Movie" if row else text for row, text in enumerate(cells())])
+    assert set(found) == {"common_set_values"}
+    assert "'Movie'" in found["common_set_values"].message
+
+
+def test_rare_values_are_found_and_can_be_left_out(tmp_path: Path) -> None:
+    choice, found = faulty(tmp_path, [f"{text}|Western" if row < 3 else text for row, text in enumerate(cells())])
+    rare = found["rare_set_values"]
+    assert "1 value of 'genres' is in fewer than 5 rows: 'Western'" in rare.message
+    assert rare.fix is not None
+    after = DataChoice.model_validate({**choice.model_dump(mode="json"), **rare.fix.edit["data"]})
+    assert findings(after, tmp_path) == {}
+    assert prepare(after, tmp_path).schema.inputs[0].columns[1:] == tuple(f"genres: {value}" for value in GENRES)
+
+
+def test_spellings_of_one_value_are_found(tmp_path: Path) -> None:
+    _, found = faulty(
+        tmp_path, [text.replace("Sci-Fi", "sci fi") if row % 2 else text for row, text in enumerate(cells())]
+    )
+    assert set(found) == {"similar_set_values"}
+    assert all(repr(value) in found["similar_set_values"].message for value in ("Sci-Fi", "sci fi"))
+
+
+def test_sets_larger_than_memory_become_the_same_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    genres = [*cells(count=2_400), "", *["Comedy|Musical"] * 40]  # the last chunk has a value that no other has
+    rows = [f"{1950 + row % 70},{text},{'yes' if row % 3 else 'no'}" for row, text in enumerate(genres)]
+    content = "\n".join(["year,genres,liked", *rows]).encode()
+    prepared = []
+    for mib in (1_000.0, 0.01):
+        monkeypatch.setenv("NETLOOM_DATA_MEMORY_MB", str(mib))
+        info = add_file(content, "movies.csv", tmp_path, target="liked")
+        prepared.append(prepare(DataChoice(dataset=info.name), tmp_path))
+    small, large = prepared
+    assert large.raw.large
+    assert not small.raw.large
+    assert large.schema == small.schema
+    assert large.preprocess == small.preprocess
+    assert "genres: Musical" in large.schema.inputs[0].columns
+    assert torch.equal(large.inputs["features"], small.inputs["features"])
+    assert large.row(2_400) == small.row(2_400)
+    remarks = [report(data, DataChoice(dataset=data.raw.name), tmp_path, heavy=False).findings for data in prepared]
+    assert remarks[0] == remarks[1]

@@ -1,8 +1,13 @@
-"""What one should know about data before training on it: one check per class, each of which yields findings."""
+"""Problems in data that a person should know of before training: one check per class, each of which yields findings."""
 
+from netloom.data.quality.check import QualityCheck
 from netloom.data.quality.deduplication import without_repeats
 from netloom.data.quality.finding import Finding, Fix, Plot, Report
-from netloom.data.quality.report import CHECKS, report
+from netloom.data.quality.registry import quality_checks
+from netloom.data.quality.report import report
 from netloom.data.quality.summary import Quality, statistics
 
-__all__ = ["CHECKS", "Finding", "Fix", "Plot", "Quality", "Report", "report", "statistics", "without_repeats"]
+__all__ = [
+    "Finding", "Fix", "Plot", "Quality", "QualityCheck", "Report", "quality_checks", "report", "statistics",
+    "without_repeats",
+]  # fmt: skip

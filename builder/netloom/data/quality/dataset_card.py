@@ -1,4 +1,4 @@
-"""The dataset card: what a dataset is, in one page that can be taken along."""
+"""The dataset card: a description of a dataset in one page, as JSON or Markdown."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ _SPLIT = {
     "auto": "as the data asks", "random": "by chance", "stratified": "by chance within each class", "group": "by group",
     "time": "by time", "given": "as given",
 }  # fmt: skip
-CLASSES = 50  # that are counted one by one
+MAX_CLASSES = 50  # in the table of classes
 
 
 def summary(info: DatasetInfo, data: Prepared, choice: DataChoice) -> str:
-    """What a dataset is in a line, with the target that a document chose."""
+    """The one-line summary of a dataset, with the target that the document chose."""
     head, mark, _ = info.summary.partition("; predicts ")
     return f"{head}{mark}{data.schema.target.name}" if mark and choice.options else info.summary
 
 
-def card(info: DatasetInfo, data: Prepared, choice: DataChoice, found: Sequence[str] | None = None) -> dict[str, Any]:
-    """Everything that the card says, as plain JSON. `found` is what the quality report says, where there is one."""
+def card(
+    info: DatasetInfo, data: Prepared, choice: DataChoice, findings: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """The card as plain JSON. `findings` are those of a quality report, if one was made."""
     target, schema = data.schema.target, data.schema
     return {
         "name": info.title,
@@ -64,50 +66,51 @@ def card(info: DatasetInfo, data: Prepared, choice: DataChoice, found: Sequence[
         "preprocessing": [_preprocessing(encoder) for encoder in data.fields],
         "fingerprint": data.fingerprint,
         "options": choice.options,
-        "findings": None if found is None else list(found),
+        "findings": None if findings is None else list(findings),
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
-def markdown(made: Mapping[str, Any]) -> str:
-    """A card as Markdown. What people wrote is not read as markup."""
-    lines = [f"# {_text(made['name'])}", "", f"{_text(made['summary'])}", ""]
-    lines += [f"- **Source**: {_text(made['source'])}", f"- **Rows**: {made['rows']:,}"]
-    splits = ", ".join(f"{count:,} {name}" for name, count in made["splits"].items())
+def markdown(card_data: Mapping[str, Any]) -> str:
+    """A card as Markdown. Names from the data are escaped, so that they are not read as markup."""
+    lines = [f"# {_text(card_data['name'])}", "", f"{_text(card_data['summary'])}", ""]
+    lines += [f"- **Source**: {_text(card_data['source'])}", f"- **Rows**: {card_data['rows']:,}"]
+    splits = ", ".join(f"{count:,} {name}" for name, count in card_data["splits"].items())
+    method = _SPLIT.get(card_data["split_by"], _text(card_data["split_by"]))
+    lines.append(f"- **Splits**: {splits} ({method}, seed {card_data['seed']})")
+    if card_data["repeats_left_out"]:
+        lines.append(f"- **Left out**: {card_data['repeats_left_out']:,} rows that repeat another")
     lines.append(
-        f"- **Splits**: {splits} ({_SPLIT.get(made['split_by'], _text(made['split_by']))}, seed {made['seed']})"
+        f"- **To predict**: {_text(card_data['target']['name'])} ({card_data['target']['kind'].replace('_', ' ')})"
     )
-    if made["repeats_left_out"]:
-        lines.append(f"- **Left out**: {made['repeats_left_out']:,} rows that repeat another")
-    lines.append(f"- **To predict**: {_text(made['target']['name'])} ({made['target']['kind'].replace('_', ' ')})")
-    lines.append(f"- **Fingerprint** (SHA-256): `{made['fingerprint']}`")
-    lines += [f"- **Note**: {_text(note)}" for note in made["notes"]]
+    lines.append(f"- **Fingerprint** (SHA-256): `{card_data['fingerprint']}`")
+    lines += [f"- **Note**: {_text(note)}" for note in card_data["notes"]]
     lines += ["", "## Fields", "", "| Field | Kind | Shape | Preprocessing |", "| --- | --- | --- | --- |"]
-    for field, how in zip(made["fields"], made["preprocessing"], strict=False):
+    for field, how in zip(card_data["fields"], card_data["preprocessing"], strict=False):
         size = f", {field['vocabulary']:,} tokens" if field["vocabulary"] else ""
         shape = " × ".join(map(str, field["shape"]))
         lines.append(f"| {_text(field['name'])} | {field['kind']}{size} | {shape} | {_text(how['how'])} |")
-    if made["classes"]:
+    if card_data["classes"]:
         lines += ["", "## Classes", "", "| Class | Rows |", "| --- | ---: |"]
-        lines += [f"| {_text(name)} | {count:,} |" for name, count in list(made["classes"].items())[:CLASSES]]
-        rest = len(made["classes"]) - CLASSES
-        lines += [f"| and {rest:,} more | |"] if rest > 0 else []
-    if made["findings"] is not None:
+        lines += [f"| {_text(name)} | {count:,} |" for name, count in list(card_data["classes"].items())[:MAX_CLASSES]]
+        more = len(card_data["classes"]) - MAX_CLASSES
+        lines += [f"| and {more:,} more | |"] if more > 0 else []
+    if card_data["findings"] is not None:
         lines += ["", "## Quality", ""]
-        lines += [f"- {_text(finding)}" for finding in made["findings"]] or ["Nothing was found."]
-    return "\n".join([*lines, "", f"Made by Netloom, {made['made_at']}.", ""])
+        lines += [f"- {_text(finding)}" for finding in card_data["findings"]] or ["Nothing was found."]
+    return "\n".join([*lines, "", f"Made by Netloom, {card_data['made_at']}.", ""])
 
 
-def findings(found: Report) -> list[str]:
-    """A quality report in short."""
-    return [f"{one.severity}: {one.message}" for one in found.findings]
+def findings(report: Report) -> list[str]:
+    """The severity and message of each finding."""
+    return [f"{finding.severity}: {finding.message}" for finding in report.findings]
 
 
 def save_card(artifacts: RunArtifacts, data: Prepared, choice: DataChoice, home: Path) -> None:
-    """Put the card of the data beside a run, with what is found at a glance.
+    """Save the card of the data of a run, with the findings of the quick checks.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: The card cannot be written.
     """
     choice = choice if choice.dataset in builtin() else identified(choice, home)
     unnamed = DatasetInfo(choice.dataset, choice.dataset, "", "", "", builtin=False)
@@ -120,7 +123,7 @@ def _classes(data: Prepared) -> dict[str, int]:
         return {}
     import torch
 
-    used = torch.cat(list(data.split.values()))  # without rows that repeat another
+    used = torch.cat(list(data.split.values()))  # without duplicates, if they are dropped
     counts = data.target[used].bincount(minlength=len(data.schema.target.classes)).tolist()
     return dict(zip(data.schema.target.classes, counts, strict=False))
 
@@ -137,6 +140,6 @@ def _preprocessing(encoder: FieldEncoder[Any]) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    """One line that is safe within Markdown and its tables."""
+    """A value on one line, escaped for Markdown and its tables."""
     special = "\\`*_[]<>|#"
     return "".join(f"\\{letter}" if letter in special else letter for letter in plain(str(value)))

@@ -1,4 +1,4 @@
-"""The split without rows that stand in the data more than once."""
+"""A split without duplicate rows."""
 
 from __future__ import annotations
 
@@ -7,30 +7,33 @@ from collections.abc import Mapping
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.quality.quality_view import alike
+from netloom.data.quality.quality_view import row_codes
 
 
 def without_repeats(
     parts: Mapping[str, np.ndarray], inputs: Mapping[str, np.ndarray], target: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The row numbers of each part, one of each of the rows that are alike in their inputs and their target. It is the
-    one in the part that comes first: a row that training sees is not measured on.
+    """The row numbers of each part, with one of each group of rows that are equal in inputs and target.
+
+    The row in the part that comes first is kept, so that training rows are removed from validation and test.
 
     Raises:
-        DataError: nothing is left of a part.
+        DataError: A part becomes empty.
     """
-    columns = [alike(np.asarray(values)) for values in (*inputs.values(), target)]
-    whole = alike(np.column_stack(columns))
-    every = np.concatenate(list(parts.values()))
-    _, first = np.unique(whole[every], return_index=True)
-    kept = np.zeros(len(every), dtype=bool)
-    kept[first] = True
-    bounds = np.cumsum([len(rows) for rows in parts.values()])[:-1]
-    found = {name: rows[keep] for (name, rows), keep in zip(parts.items(), np.split(kept, bounds), strict=True)}
-    for name, rows in found.items():
-        if not len(rows):
+    columns = [row_codes(np.asarray(values)) for values in (*inputs.values(), target)]
+    codes = row_codes(np.column_stack(columns))
+    rows = np.concatenate(list(parts.values()))
+    _, first = np.unique(codes[rows], return_index=True)
+    is_first = np.zeros(len(rows), dtype=bool)
+    is_first[first] = True
+    bounds = np.cumsum([len(part) for part in parts.values()])[:-1]
+    unique_parts = {
+        name: part[keep] for (name, part), keep in zip(parts.items(), np.split(is_first, bounds), strict=True)
+    }
+    for name, part in unique_parts.items():
+        if not len(part):
             raise DataError(
-                f"Every {name} row stands in another part just the same, so none is left without duplicates; keep "
-                "them, or bring rows that differ."
+                f"Every {name} row is a copy of a row in another part, so none is left without duplicates; keep the "
+                "duplicates, or add rows that differ."
             )
-    return found
+    return unique_parts

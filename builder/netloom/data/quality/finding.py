@@ -1,4 +1,4 @@
-"""What is remarkable about data, as data."""
+"""Findings of quality checks, as data that pages, the command line and dataset cards show."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Severity = Literal["error", "warning", "hint"]
-SHOWN = 24  # rows, or pairs of rows, that a finding names to be looked at
+MAX_EXAMPLES = 24  # rows, or pairs of rows, that a finding lists
 _ORDER = {"error": 0, "warning": 1, "hint": 2}
 
 
 @dataclass(frozen=True)
 class Fix:
-    """A mend that one click applies: what the button says, and the edit (see netloom.document.edits)."""
+    """An edit of the document (see `netloom.document.edits`) that a button applies; `title` is its label."""
 
     title: str
     edit: dict[str, Any]
@@ -21,8 +21,8 @@ class Fix:
 
 @dataclass(frozen=True)
 class Plot:
-    """Numbers to draw: `bars` over names, a `histogram` over the edges of its bins in one or two `series`, or a
-    `matrix` whose rows and columns are `names`, with values from 0 to 1."""
+    """Values to draw: `bars` over `names`, a `histogram` over the `edges` of its bins in one or two `series`, or a
+    `matrix` with `names` as rows and columns and values from 0 to 1."""
 
     kind: Literal["bars", "histogram", "matrix"]
     names: tuple[str, ...] = ()
@@ -33,11 +33,17 @@ class Plot:
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding. `rows` are to be looked at, `pairs` belong together, `count` is how many there are altogether.
+    """One problem.
 
-    An error makes what is measured on the test rows untrue, a warning harms training, a hint is good to know.
-    `method` says how it was found, where that has limits. It is `exact` where all rows were looked at, even of data of
-    which checks see a sample.
+    Attributes:
+        code: A stable identifier of the kind of problem.
+        severity: An error invalidates test scores, a warning harms training, a hint is good to know.
+        rows: Examples, by row number, at most `MAX_EXAMPLES`.
+        pairs: Pairs of row numbers that belong together, such as duplicates.
+        notes: A remark for each of `rows` or `pairs`.
+        count: The number of affected rows, classes or values, beyond the examples.
+        method: How the problem was detected, if the method has limits.
+        exact: Whether all rows were checked, even if checks of this data see a sample.
     """
 
     code: str
@@ -47,7 +53,7 @@ class Finding:
     columns: tuple[str, ...] = ()
     rows: tuple[int, ...] = ()
     pairs: tuple[tuple[int, int], ...] = ()
-    notes: tuple[str, ...] = ()  # a word beside each row
+    notes: tuple[str, ...] = ()
     count: int = 0
     plot: Plot | None = None
     fix: Fix | None = None
@@ -60,7 +66,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found in data, and what was looked for. `looked_at` is how many of its rows were: all, or a sample."""
+    """The findings of a quality report and the titles of its checks. `looked_at` of `rows` rows were checked."""
 
     rows: int
     looked_at: int
@@ -72,20 +78,20 @@ class Report:
         return asdict(self)
 
 
-def order(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Errors first, then warnings, then hints; otherwise as they were found."""
+def by_severity(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Errors first, then warnings, then hints; the order within each is kept."""
     return tuple(sorted(findings, key=lambda finding: _ORDER[finding.severity]))
 
 
-def named(names: Sequence[str], most: int = 4) -> str:
-    """Some names in a sentence."""
-    shown = [repr(name[:60]) for name in names[:most]]
-    rest = len(names) - len(shown)
-    if rest:
-        return f"{', '.join(shown)} and {rest:,} more"
-    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+def quoted(names: Sequence[str], most: int = 4) -> str:
+    """Names as an enumeration in a sentence: 'a', 'b' and 'c'; beyond `most` the others are counted."""
+    listed = [repr(name[:60]) for name in names[:most]]
+    more = len(names) - len(listed)
+    if more:
+        return f"{', '.join(listed)} and {more:,} more"
+    return " and ".join(filter(None, [", ".join(listed[:-1]), listed[-1]]))
 
 
-def are(count: int, one: str, many: str = "") -> str:
+def counted(count: int, singular: str, plural: str = "") -> str:
     """A count with its noun: 1 row, 2 rows."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"

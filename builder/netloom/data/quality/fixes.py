@@ -1,73 +1,80 @@
-"""Mends of data, as edits of the document."""
+"""Fixes of problems in data, as edits of the document."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from netloom.data.quality.finding import Fix, named
-from netloom.data.quality.quality_view import Look
+from netloom.data.quality.finding import Fix, quoted
+from netloom.data.quality.quality_view import QualityView
 
 
-def ignore(look: Look, names: Sequence[str]) -> Fix | None:
-    """Leave columns out, where the data lets a document say so."""
-    columns = [name for name in names if name in look.removable]
-    if not columns or len(columns) >= look.width:
+def ignore(view: QualityView, names: Sequence[str]) -> Fix | None:
+    """Leave columns out, if the document can and others remain."""
+    columns = [name for name in names if name in view.removable_columns]
+    if not columns or len(columns) >= view.column_count:
         return None
-    return _set(look, columns, {"role": "ignore"}, f"Leave out {named(columns, 2)}")
+    return _set_columns(view, columns, {"role": "ignore"}, f"Leave out {quoted(columns, 2)}")
 
 
-def mark_missing(look: Look, names: Sequence[str]) -> Fix | None:
-    """Have a number of its own say of each of these columns whether its value was missing."""
-    columns = [name for name in names if name in look.removable and name in look.numbers]
-    columns = [name for name in columns if not look.said(name).get("indicator")]
-    return _set(look, columns, {"indicator": True}, "Mark what is missing")
+def add_missing_indicators(view: QualityView, names: Sequence[str]) -> Fix | None:
+    """Add to each numeric column among these a feature that says whether its value was missing."""
+    columns = [name for name in names if name in view.removable_columns and name in view.numbers]
+    columns = [name for name in columns if not view.column_settings(name).get("indicator")]
+    return _set_columns(view, columns, {"indicator": True}, "Add missing indicators")
 
 
-def scale_by_quantiles(look: Look, name: str) -> Fix | None:
-    """Have only the order of a column's values count, so that none is far from the others."""
-    columns = [name] if name in look.removable else []
-    return _set(look, columns, {"scale": "quantile"}, "Scale by quantiles")
+def scale_by_quantiles(view: QualityView, name: str) -> Fix | None:
+    """Scale a column by the ranks of its values, so that none is far from the others."""
+    columns = [name] if name in view.removable_columns else []
+    return _set_columns(view, columns, {"scale": "quantile"}, "Scale by quantiles")
 
 
-def read_as(look: Look, name: str, kind: str) -> Fix | None:
-    """Read a column of texts as numbers or dates; the cells that are none are taken as missing."""
-    return _set(look, [name], {"kind": kind}, f"Read as {kind}s")
+def read_as(view: QualityView, name: str, kind: str) -> Fix | None:
+    """Read a text column as numbers or dates; cells that are not become missing."""
+    return _set_columns(view, [name], {"kind": kind}, f"Read as {kind}s")
 
 
-def treat_as_same(look: Look, name: str, aliases: Mapping[str, str]) -> Fix | None:
-    """Take labels as others that mean the same."""
-    known = look.said(name).get("aliases")
-    both = {**(known if isinstance(known, dict) else {}), **aliases}
-    (first, other), more = next(iter(aliases.items())), len(aliases) - 1
-    title = f"Treat {first[:30]!r} as {other[:30]!r}" + (f" and {more:,} more" if more else "")
-    return _set(look, [name], {"aliases": both}, title)
+def limit_set_values(view: QualityView, name: str, count: int) -> Fix | None:
+    """Encode only the most frequent values of a column of sets."""
+    columns = [name] if name in view.removable_columns and count > 0 else []
+    return _set_columns(view, columns, {"values": count}, f"Use the {count:,} most frequent values")
 
 
-def _set(look: Look, names: Sequence[str], settings: dict[str, Any], title: str) -> Fix | None:
-    """Say the same of some columns, beside what a document says of them."""
-    if not names or look.choice is None:
+def treat_as_same(view: QualityView, name: str, aliases: Mapping[str, str]) -> Fix | None:
+    """Replace labels by others with the same meaning, in addition to the aliases of the document."""
+    previous = view.column_settings(name).get("aliases")
+    merged = {**(previous if isinstance(previous, dict) else {}), **aliases}
+    (label, replacement), more = next(iter(aliases.items())), len(aliases) - 1
+    title = f"Treat {label[:30]!r} as {replacement[:30]!r}" + (f" and {more:,} more" if more else "")
+    return _set_columns(view, [name], {"aliases": merged}, title)
+
+
+def _set_columns(view: QualityView, names: Sequence[str], settings: dict[str, Any], title: str) -> Fix | None:
+    """Change the same settings of several columns; their other settings stay."""
+    if not names or view.choice is None:
         return None
-    options = look.choice.options
-    known = options.get("columns")
-    said = {**(known if isinstance(known, dict) else {}), **{name: {**look.said(name), **settings} for name in names}}
-    return Fix(title, {"kind": "project", "data": {"options": {**options, "columns": said}}})
+    options = view.choice.options
+    previous = options.get("columns")
+    changed = {name: {**view.column_settings(name), **settings} for name in names}
+    columns = {**(previous if isinstance(previous, dict) else {}), **changed}
+    return Fix(title, {"kind": "project", "data": {"options": {**options, "columns": columns}}})
 
 
-def drop_repeats(look: Look) -> Fix | None:
-    """Keep one of the rows that are alike."""
-    if look.choice is None or look.choice.duplicates == "drop":
+def drop_duplicates(view: QualityView) -> Fix | None:
+    """Keep one of each group of equal rows."""
+    if view.choice is None or view.choice.duplicates == "drop":
         return None
     return Fix("Keep one of each", {"kind": "project", "data": {"duplicates": "drop"}})
 
 
-def weigh_classes() -> Fix:
-    """Have rare classes count as much as frequent ones."""
+def balance_class_weights() -> Fix:
+    """Let rare classes count as much as frequent ones."""
     return Fix("Weigh the classes", {"kind": "project", "training": {"class_weights": "balanced"}})
 
 
-def split_by(look: Look, how: str, title: str) -> Fix | None:
-    """Part the rows another way."""
-    if look.choice is None or look.choice.split == how:
+def split_by(view: QualityView, method: str, title: str) -> Fix | None:
+    """Change how rows are split."""
+    if view.choice is None or view.choice.split == method:
         return None
-    return Fix(title, {"kind": "project", "data": {"split": how}})
+    return Fix(title, {"kind": "project", "data": {"split": method}})

@@ -1,4 +1,4 @@
-"""The columns of data as people see them: kind, role, what is missing, from where to where they go."""
+"""The columns of data as the data page lists them: kind, role, missing values and range."""
 
 from __future__ import annotations
 
@@ -32,17 +32,23 @@ from netloom.modalities.columns.registry import column_kind, inferred_kind
 if TYPE_CHECKING:
     import pandas as pd
 
-_NOTHING = ColumnChoice()
-COUNTED = 2_000_000  # in about how many rows at most, evenly spread, it is counted how many values differ
-_SHOWN = 3  # how many of a column's values are shown where it has no range
+_NO_CHOICE = ColumnChoice()
+MAX_COUNTED_ROWS = 2_000_000  # evenly spaced rows in which distinct values are counted
+_MAX_EXAMPLES = 3  # values of a column without a range
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `kind` and `role` are those that hold, `choice` what the document says, which may be nothing.
+    """One column.
 
-    `distinct` is counted in two million rows at most.
-    `values` are a few of its values, the commonest first; `remark` says why it is left out, where its looks decided.
+    Attributes:
+        kind: The kind in effect, chosen or inferred; likewise `role`.
+        distinct: The number of distinct values in at most `MAX_COUNTED_ROWS` rows.
+        low: The smallest number or date, as text; "" for other kinds. Likewise `high`.
+        values: The most frequent values, for kinds without a range.
+        remark: Why inference ignores the column.
+        choice: The settings of the document.
+        settled: Whether the data fixes kind and role, so that a document can only ignore the column.
     """
 
     name: str
@@ -55,31 +61,31 @@ class Column:
     high: str = ""
     values: tuple[str, ...] = ()
     remark: str = ""
-    choice: ColumnChoice = _NOTHING
-    settled: bool = False  # whether kind and role belong to the data; it can be ignored, all the same
+    choice: ColumnChoice = _NO_CHOICE
+    settled: bool = False
 
 
 def columns(choice: DataChoice, home: Path | None = None) -> list[Column]:
-    """The columns of a table, or of the tables within data that comes with Netloom; none where there are none.
+    """The columns of an uploaded table, or of the tables in a built-in dataset; [] for other data.
 
     Raises:
-        DataError: what the document says of columns cannot be, or the data cannot be read.
+        DataError: The settings of a column are invalid, or the data cannot be read.
     """
     home = home or default_home()
     if not choice.dataset:
         return []
     if choice.dataset in builtin():
-        return _of_raw(choice, home)
+        return _builtin_columns(choice, home)
     folder = find_upload(choice.dataset, home)
     options = table_options(folder, choice)
     if options is None:
         return []
     facts = _facts(str(folder))
-    return _planned(_table(str(folder)), options, facts)
+    return _table_columns(_table(str(folder)), options, facts)
 
 
 def table_options(folder: Path, choice: DataChoice) -> dict[str, Any] | None:
-    """The options that hold for an upload that is a plain table; None where it is something else."""
+    """The options in effect for an upload that is a plain table; None if it is something else."""
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -90,38 +96,38 @@ def table_options(folder: Path, choice: DataChoice) -> dict[str, Any] | None:
     return options_of(meta["options"], choice)
 
 
-def _planned(table: pd.DataFrame, options: Mapping[str, Any], facts: Mapping[str, Column]) -> list[Column]:
+def _table_columns(table: pd.DataFrame, options: Mapping[str, Any], facts: Mapping[str, Column]) -> list[Column]:
     choices = column_choices(options.get(COLUMNS), list(facts))
     targets = targets_of(table, options, choices)
-    found = column_plans(table[_known(table, targets)], options, choices, targets)
+    plans = column_plans(table[_complete_rows(table, targets)], options, choices, targets)
     return [
         replace(
-            _read(table, facts[name], plan),
+            _column_facts(table, facts[name], plan),
             kind=_kind(table, plan, options),
             role=plan.role,
             choice=plan.choice,
             remark=plan.reason,
         )
-        for name, plan in found.items()
+        for name, plan in plans.items()
     ]
 
 
-def _read(table: Any, facts: Column, plan: ColumnPlan) -> Column:
-    """What is counted of a column; of texts that are read as numbers, what is counted of these."""
+def _column_facts(table: Any, facts: Column, plan: ColumnPlan) -> Column:
+    """The facts of a column; those of the numbers if the document reads a text column as numbers."""
     chosen = plan.choice.kind
     if not chosen or not column_kind(chosen).is_number or facts.low or isinstance(table, StoredTable):
         return facts
     import pandas as pd
 
     try:
-        found = numbers(table[plan.name], plan.name, [])
+        parsed = numbers(table[plan.name], plan.name, [])
     except DataError:
-        return facts  # whoever reads the data is told
-    return facts if found is None else _counted(plan.name, pd.Series(found))
+        return facts  # the error is reported when the data is prepared
+    return facts if parsed is None else _counted(plan.name, pd.Series(parsed))
 
 
 def _kind(table: pd.DataFrame, plan: ColumnPlan, options: Mapping[str, Any]) -> str:
-    """A target of few whole numbers is classes, if nothing else is said."""
+    """The kind of a column; a target of a few whole numbers is classes unless the document says otherwise."""
     if (
         plan.role != "target"
         or not plan.column_kind.is_number
@@ -135,8 +141,8 @@ def _kind(table: pd.DataFrame, plan: ColumnPlan, options: Mapping[str, Any]) -> 
     return Category.name if classes else plan.kind
 
 
-def _known(table: pd.DataFrame, names: list[str]) -> Any:
-    """Which rows lack none of these columns."""
+def _complete_rows(table: pd.DataFrame, names: list[str]) -> Any:
+    """The rows that have a value in each of these columns, as a mask (R,)."""
     stored: Any = table
     return stored.complete_rows(names) if isinstance(stored, StoredTable) else table[names].notna().all(axis=1)
 
@@ -148,51 +154,53 @@ def _table(path: str) -> pd.DataFrame:
     try:
         return kept_table(Path(path))
     except (OSError, ValueError, ArrowException):
-        raise DataError("What was kept of this upload is damaged; remove it, and upload the file again.") from None
+        raise DataError("The stored copy of this upload is damaged; remove it, and upload the file again.") from None
 
 
 @lru_cache(maxsize=16)
 def _facts(path: str) -> dict[str, Column]:
-    """What can be counted, by column, whatever a document says. Of a table larger than memory it is counted once."""
+    """The facts of each column, which do not depend on a document. Those of a table larger than memory are stored."""
     table: Any = _table(path)
     if not isinstance(table, StoredTable):
         return {str(name): _counted(str(name), values) for name, values in table.items()}
-    found = remembered(
-        Path(path), "columns", lambda: [_plain(_counted(name, values)) for name, values in table.items()]
+    stored = remembered(
+        Path(path), "columns", lambda: [_as_json(_counted(name, values)) for name, values in table.items()]
     )
-    return {one["name"]: Column(**{**one, "values": tuple(one["values"]), "choice": _NOTHING}) for one in found}
+    return {
+        facts["name"]: Column(**{**facts, "values": tuple(facts["values"]), "choice": _NO_CHOICE}) for facts in stored
+    }
 
 
-def _plain(found: Column) -> dict[str, Any]:
-    return asdict(replace(found, choice=_NOTHING)) | {"choice": None}
+def _as_json(column: Column) -> dict[str, Any]:
+    return asdict(replace(column, choice=_NO_CHOICE)) | {"choice": None}
 
 
 def _counted(name: str, values: pd.Series) -> Column:
     import pandas as pd
 
-    known = values.dropna()
-    # How many differ costs the most by far, and is of interest where they are few.
-    some = known.iloc[:: 1 + len(known) // COUNTED]
-    found = Column(
-        name, inferred_kind(values).name, "input", len(values), len(values) - len(known), int(some.nunique())
+    present = values.dropna()
+    # Counting distinct values costs the most by far, and only a small number of them is of interest.
+    sampled = present.iloc[:: 1 + len(present) // MAX_COUNTED_ROWS]
+    column = Column(
+        name, inferred_kind(values).name, "input", len(values), len(values) - len(present), int(sampled.nunique())
     )
-    if not len(known):
-        return found
-    if pd.api.types.is_datetime64_any_dtype(known):
-        return replace(found, low=str(known.min())[:10], high=str(known.max())[:10])
-    if pd.api.types.is_numeric_dtype(known) and not pd.api.types.is_bool_dtype(known):
-        return replace(found, low=f"{known.min():.6g}", high=f"{known.max():.6g}")
-    return replace(found, values=tuple(str(value)[:40] for value in some.value_counts().index[:_SHOWN]))
+    if not len(present):
+        return column
+    if pd.api.types.is_datetime64_any_dtype(present):
+        return replace(column, low=str(present.min())[:10], high=str(present.max())[:10])
+    if pd.api.types.is_numeric_dtype(present) and not pd.api.types.is_bool_dtype(present):
+        return replace(column, low=f"{present.min():.6g}", high=f"{present.max():.6g}")
+    return replace(column, values=tuple(str(value)[:40] for value in sampled.value_counts().index[:_MAX_EXAMPLES]))
 
 
-def _of_raw(choice: DataChoice, home: Path) -> list[Column]:
-    """The columns of data whose kinds and roles are settled."""
+def _builtin_columns(choice: DataChoice, home: Path) -> list[Column]:
+    """The columns of a built-in dataset."""
     options = {name: value for name, value in choice.options.items() if name != COLUMNS}
     raw = read(choice.model_copy(update={"options": options}), home)
-    found = [column for part in _tables(raw) for column in _columns_of(part)]
-    choices = column_choices(choice.options.get(COLUMNS), [*(column.name for column in found), raw.target_name])
-    said = ((column, choices.get(column.name, _NOTHING)) for column in found)
-    return [replace(column, choice=one, role=one.role or "input") for column, one in said]
+    table_columns = [column for part in _tables(raw) for column in _columns_of(part)]
+    choices = column_choices(choice.options.get(COLUMNS), [*(column.name for column in table_columns), raw.target_name])
+    choice_of = ((column, choices.get(column.name, _NO_CHOICE)) for column in table_columns)
+    return [replace(column, choice=settings, role=settings.role or "input") for column, settings in choice_of]
 
 
 def _tables(raw: RawDataset) -> list[Table | Categories]:
@@ -203,14 +211,16 @@ def _tables(raw: RawDataset) -> list[Table | Categories]:
 def _columns_of(part: Table | Categories) -> list[Column]:
     import pandas as pd
 
-    found = []
+    table_columns = []
     texts = part.categories if isinstance(part, Table) else part.columns
     for name, values in (part.numbers if isinstance(part, Table) else {}).items():
-        known = values[~np.isnan(values)]
-        low, high = (f"{known.min():.6g}", f"{known.max():.6g}") if len(known) else ("", "")
-        missing, distinct = len(values) - len(known), len(np.unique(known))
-        found.append(Column(name, Number.name, "input", len(values), missing, distinct, low, high, settled=True))
+        present = values[~np.isnan(values)]
+        low, high = (f"{present.min():.6g}", f"{present.max():.6g}") if len(present) else ("", "")
+        missing, distinct = len(values) - len(present), len(np.unique(present))
+        table_columns.append(
+            Column(name, Number.name, "input", len(values), missing, distinct, low, high, settled=True)
+        )
     for name, names in texts.items():
         column = _counted(name, pd.Series([value or None for value in names], dtype="string"))
-        found.append(replace(column, kind=Category.name, settled=True))
-    return found
+        table_columns.append(replace(column, kind=Category.name, settled=True))
+    return table_columns

@@ -1,4 +1,4 @@
-"""Data as checks see it: a sample where it is large, with what several checks need worked out once."""
+"""The view of data that quality checks share: a sample of large data, with the properties that several checks need."""
 
 from __future__ import annotations
 
@@ -14,125 +14,167 @@ from netloom.data.multi_field import Categories, Several
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.raw_dataset import Characters, Images, RawDataset, Series, Table, Texts
 from netloom.modalities.columns.registry import column_kind
+from netloom.modalities.encoding.column_encoder import column_encoder
+from netloom.modalities.encoding.set_column import SetEncoder
 from netloom.modalities.labels import Labels
 
 if TYPE_CHECKING:
     from netloom.document import DataChoice
 
-SAMPLE = 10_000
-PIXELS = 4_000_000  # of pictures and series, how many numbers are looked at altogether
-HASHED_BYTES = 2**29  # of data, up to which all of its rows are compared
-LARGEST_TABLE = 200 * 2**20  # bytes of an upload that is read once more
-NAMES = ("train", "validation", "test")
+MAX_ROWS = 10_000
+MAX_VALUES = 4_000_000  # encoded numbers of all rows of the view, which bounds the rows of images and series
+MAX_HASHED_BYTES = 2**29  # of encoded data, up to which all of its rows are compared
+MAX_TABLE_BYTES = 200 * 2**20  # of an upload that is read again for its unread columns
+SPLITS = ("train", "validation", "test")
 
 
-class Look:
-    """`rows` are the numbers of the rows that are looked at, in order; everything else is by their places in it."""
+class QualityView:
+    """A sample of the rows of data, and properties of them.
+
+    A *row* is a row number of the data; a *position* is an index into the sample, in which arrays have the length n.
+
+    Attributes:
+        used_rows: The rows of all splits, in ascending order. Dropped duplicates are in no split.
+        rows: The rows of the sample (n,), in ascending order.
+    """
 
     def __init__(
-        self, data: Prepared, choice: DataChoice | None = None, home: Path | None = None, sample: int = SAMPLE
+        self, data: Prepared, choice: DataChoice | None = None, home: Path | None = None, sample: int = MAX_ROWS
     ) -> None:
         self.data, self.choice, self.home = data, choice, home
-        size = sum(int(np.prod(values.shape[1:])) for values in data.inputs.values())
-        most = max(1_000, min(sample, PIXELS // max(size, 1)))
-        # Rows that are in no part, such as dropped duplicates, are nobody's business.
-        self.used = np.sort(np.concatenate([data.split[name].numpy() for name in NAMES]))
-        self.rows = self.used
-        if len(self.used) > most:
-            self.rows = np.sort(np.random.default_rng(0).choice(self.used, most, replace=False))
+        row_size = sum(int(np.prod(values.shape[1:])) for values in data.inputs.values())
+        max_rows = max(1_000, min(sample, MAX_VALUES // max(row_size, 1)))
+        self.used_rows = np.sort(np.concatenate([data.split[name].numpy() for name in SPLITS]))
+        self.rows = self.used_rows
+        if len(self.used_rows) > max_rows:
+            self.rows = np.sort(np.random.default_rng(0).choice(self.used_rows, max_rows, replace=False))
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def is_sample(self) -> bool:
+        """Whether some of the used rows are not in the view."""
+        return len(self.rows) < len(self.used_rows)
+
     @cached_property
-    def raws(self) -> tuple[RawDataset, ...]:
-        """The fields as they were read."""
+    def fields(self) -> tuple[RawDataset, ...]:
+        """The raw fields."""
         raw = self.data.raw
         return raw.parts if isinstance(raw, Several) else (raw,)
 
     @cached_property
-    def part(self) -> np.ndarray:
-        """The part of the split that each row is in, as its place in `NAMES`; -1 for those that were left out."""
-        found = np.full(len(self.data.target), -1)
-        for place, name in enumerate(NAMES):
-            found[self.data.split[name].numpy()] = place
-        return np.asarray(found[self.rows])
+    def split_index(self) -> np.ndarray:
+        """The split of each row (n,), as an index of `SPLITS`."""
+        split_index = np.full(len(self.data.target), -1)
+        for index, name in enumerate(SPLITS):
+            split_index[self.data.split[name].numpy()] = index
+        return np.asarray(split_index[self.rows])
 
     @cached_property
     def numbers(self) -> dict[str, np.ndarray]:
-        """The columns of numbers; not a number where one is missing."""
+        """The numeric columns (n,); NaN where a value is missing."""
         return {
             name: np.asarray(values[self.rows], dtype=np.float64)
-            for raw in self.raws
-            if isinstance(raw, Table) and raw.name != "noise"
-            for name, values in raw.numbers.items()
+            for field in self.fields
+            if isinstance(field, Table) and field.name != "noise"
+            for name, values in field.numbers.items()
         }
 
     @cached_property
     def categories(self) -> dict[str, np.ndarray]:
-        """The columns of categories, as objects; empty where one is missing."""
-        found: dict[str, np.ndarray] = {}
-        for raw in self.raws:
-            columns = raw.categories if isinstance(raw, Table) else raw.columns if isinstance(raw, Categories) else {}
-            for name, values in columns.items():
-                found[name] = np.array(list(Labels.of(values).at(self.rows)), dtype=object)
-        return found
+        """The columns of categories and sets (n,), as objects; "" where a value is missing."""
+        return {
+            name: np.array(list(Labels.of(values).at(self.rows)), dtype=object)
+            for field in self.fields
+            for name, values in _label_columns(field).items()
+        }
 
     @cached_property
     def single_valued(self) -> dict[str, np.ndarray]:
-        """The columns of categories whose cells hold one value each."""
-        several = {
+        """The columns of `categories` whose cells hold one value each."""
+        multi_valued = {
             name
-            for raw in self.raws
-            if isinstance(raw, Table)
-            for name in raw.categories
-            if not column_kind(raw.kind_of(name)).has_one_value
+            for field in self.fields
+            if isinstance(field, Table)
+            for name in field.categories
+            if not column_kind(field.kind_of(name)).has_one_value
         }
-        return {name: values for name, values in self.categories.items() if name not in several}
+        return {name: values for name, values in self.categories.items() if name not in multi_valued}
 
     @cached_property
-    def coded(self) -> dict[str, np.ndarray]:
-        """The columns of categories as whole numbers, the same for the same text."""
+    def set_encoders(self) -> dict[str, SetEncoder]:
+        """The fitted encoders of the columns whose cells hold sets of values."""
+        encoders = [
+            column_encoder(column)
+            for field in self.data.preprocess["fields"]
+            if field["encoding"] == "table"
+            for column in field["columns"]
+        ]
+        return {
+            encoder.name: encoder
+            for encoder in encoders
+            if isinstance(encoder, SetEncoder) and encoder.name in self.categories
+        }
+
+    @cached_property
+    def value_sets(self) -> dict[str, list[list[str]]]:
+        """The values of each cell of each column of sets."""
+        return {
+            name: [encoder.members(cell) for cell in self.categories[name].tolist()]
+            for name, encoder in self.set_encoders.items()
+        }
+
+    @cached_property
+    def category_codes(self) -> dict[str, np.ndarray]:
+        """The columns of `categories` as codes (n,), numbered in the order of their texts."""
         return {name: np.unique(values.astype(str), return_inverse=True)[1] for name, values in self.categories.items()}
 
     @cached_property
-    def width(self) -> int:
-        """How many columns there are."""
+    def constant_columns(self) -> tuple[str, ...]:
+        """The columns with one value, or with none."""
+        numbers = [name for name, values in self.numbers.items() if len(np.unique(values[~np.isnan(values)])) < 2]
+        return (*numbers, *(name for name, codes in self.category_codes.items() if codes.max() == 0))
+
+    @cached_property
+    def column_count(self) -> int:
         return len(self.numbers) + len(self.categories)
 
     @cached_property
-    def removable(self) -> frozenset[str]:
-        """The columns that a document can leave out: those of tables, by their own names."""
+    def removable_columns(self) -> frozenset[str]:
+        """The columns that the document can leave out by name; the parts of a date have other names than its column."""
         if self.choice is None:
             return frozenset()
-        tables = [raw for raw in self.raws if isinstance(raw, Table)]
-        dated = {name for raw in tables for name in getattr(raw, "dates", {})}
-        return frozenset(name for raw in tables for name in (*raw.numbers, *raw.categories) if name not in dated)
+        tables = [field for field in self.fields if isinstance(field, Table)]
+        date_parts = {name for field in tables for name in field.dates}
+        return frozenset(
+            name for field in tables for name in (*field.numbers, *field.categories) if name not in date_parts
+        )
 
-    def said(self, name: str) -> dict[str, Any]:
-        """What the document says of a column."""
-        known = self.choice.options.get("columns") if self.choice is not None else None
-        one = known.get(name) if isinstance(known, dict) else None
-        return dict(one) if isinstance(one, dict) else {}
+    def column_settings(self, name: str) -> dict[str, Any]:
+        """The settings of the document for a column."""
+        columns = self.choice.options.get("columns") if self.choice is not None else None
+        settings = columns.get(name) if isinstance(columns, dict) else None
+        return dict(settings) if isinstance(settings, dict) else {}
 
     @cached_property
     def texts(self) -> list[str]:
-        """The texts, where there are any."""
-        for raw in self.raws:
-            if isinstance(raw, Texts):
-                return [str(raw.texts[row]) for row in self.rows.tolist()]
+        """The texts of the first text field; [] if there is none."""
+        for field in self.fields:
+            if isinstance(field, Texts):
+                return [str(field.texts[row]) for row in self.rows.tolist()]
         return []
 
     @cached_property
     def labels(self) -> np.ndarray | None:
-        """The class of each row, where classes are to be told."""
+        """The class index of each row (n,); None if the target is not a class."""
         if self.data.schema.target.type.is_class:
             return np.asarray(self.data.target[self.rows].numpy())
         return None
 
     @cached_property
     def target(self) -> np.ndarray | None:
-        """The class or the number of each row, where one is to be told."""
+        """The class index or the number of each row (n,), as float64; None for other targets."""
         if self.data.schema.target.type.is_single_value:
             values = self.data.target[self.rows].numpy().reshape(len(self.rows), -1)
             return np.asarray(values[:, 0], dtype=np.float64)
@@ -143,137 +185,155 @@ class Look:
         return self.data.schema.target.classes
 
     @cached_property
-    def left_out(self) -> dict[str, np.ndarray]:
-        """Columns of text that stand in an upload's table and are not read, as objects; empty where one is missing. Its
-        rows are all of the table's, which may be more than are used."""
+    def class_counts(self) -> dict[str, int]:
+        """The number of used rows of each class, whether or not they are in the view; {} for other targets."""
+        if not self.data.schema.target.type.is_class:
+            return {}
+        counts = np.bincount(self.data.target.numpy()[self.used_rows], minlength=len(self.classes))
+        return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
+
+    @cached_property
+    def unread_columns(self) -> dict[str, np.ndarray]:
+        """Text columns of an uploaded table that are not part of the data, as objects; "" where a value is missing.
+
+        They have all rows of the table, which may be more than the rows of the data.
+        """
         from netloom.data.builtin_registry import builtin
         from netloom.data.uploads import find_upload
 
         if self.home is None or self.choice is None or self.choice.dataset in builtin():
             return {}
-        # Of a table larger than memory, columns that are not read stay unread.
+        # A table larger than memory is an Arrow file instead; its unread columns are not worth another pass.
         path = find_upload(self.choice.dataset, self.home) / "table.parquet"
-        if not path.is_file() or path.stat().st_size > LARGEST_TABLE:
+        if not path.is_file() or path.stat().st_size > MAX_TABLE_BYTES:
             return {}
         import pandas as pd
 
         table = pd.read_parquet(path)
-        dropped = {name for name in table.columns if self.said(str(name)).get("role") == "ignore"}
-        read = {*self.numbers, *self.categories, *dropped, self.data.schema.target.name}
+        ignored = {name for name in table.columns if self.column_settings(str(name)).get("role") == "ignore"}
+        excluded = {*self.numbers, *self.categories, *ignored, self.data.schema.target.name}
         return {
             str(name): values.astype("string").fillna("").to_numpy(dtype=object)
             for name, values in table.items()
-            if str(name) not in read and pd.api.types.is_string_dtype(values)
+            if str(name) not in excluded and pd.api.types.is_string_dtype(values)
         }
 
     @cached_property
-    def complete(self) -> np.ndarray:
-        """Which rows lack no number."""
-        found = np.ones(len(self), dtype=bool)
+    def is_complete(self) -> np.ndarray:
+        """Which rows have no missing number (n,)."""
+        is_complete = np.ones(len(self), dtype=bool)
         for values in self.numbers.values():
-            found &= ~np.isnan(values)
-        return found
+            is_complete &= ~np.isnan(values)
+        return is_complete
 
-    def dense(self, kind: str) -> Iterator[tuple[str, np.ndarray]]:
-        """The fields of a kind as the network gets them, (n, …)."""
+    def fields_of_kind(self, kind: str) -> Iterator[tuple[str, np.ndarray]]:
+        """The names and encoded values (n, …) of the fields of a kind."""
         for field in self.data.schema.inputs:
             if field.kind == kind:
                 yield field.name, self.data.inputs[field.name][self.rows].numpy()
 
     @property
-    def overlapping(self) -> bool:
-        """Whether rows are pieces of one text or series, so that some are alike by nature."""
+    def has_overlapping_rows(self) -> bool:
+        """Whether rows are windows of one text or series, so that equal rows are expected."""
         return isinstance(self.data.raw, Characters) or bool(self.data.raw.contiguous)
 
     @cached_property
-    def contents(self) -> np.ndarray:
-        """What each row holds besides its target, as a number that is the same for the same content, (n,)."""
+    def content_codes(self) -> np.ndarray:
+        """A code for the inputs of each row (n,), equal for equal inputs."""
         parts: list[np.ndarray] = []
-        for raw in self.raws:
-            if isinstance(raw, Texts):
-                texts = [str(raw.texts[row]) for row in self.rows.tolist()]
+        for field in self.fields:
+            if isinstance(field, Texts):
+                texts = [str(field.texts[row]) for row in self.rows.tolist()]
                 parts.append(np.unique(np.array(texts, dtype=object).astype(str), return_inverse=True)[1])
-            elif isinstance(raw, (Images, Series)):
-                parts.append(alike(np.ascontiguousarray(_values(raw)[self.rows])))
-            elif not isinstance(raw, (Table, Categories)):
-                parts += [alike(self.data.inputs[raw.name][self.rows].numpy())] if raw.name in self.data.inputs else []
-        parts += [alike(values[:, None]) for values in self.numbers.values()]
-        parts += list(self.coded.values())
-        return alike(np.column_stack(parts)) if parts else np.arange(len(self))
-
-    @property
-    def sampled(self) -> bool:
-        """Whether some of the rows that are used are not looked at."""
-        return len(self.rows) < len(self.used)
+            elif isinstance(field, (Images, Series)):
+                parts.append(row_codes(np.ascontiguousarray(_raw_values(field)[self.rows])))
+            elif not isinstance(field, (Table, Categories)) and field.name in self.data.inputs:
+                parts.append(row_codes(self.data.inputs[field.name][self.rows].numpy()))
+        parts += [row_codes(values[:, None]) for values in self.numbers.values()]
+        parts += list(self.category_codes.values())
+        return row_codes(np.column_stack(parts)) if parts else np.arange(len(self))
 
     @cached_property
-    def hashes(self) -> np.ndarray | None:
-        """What each of the rows that are `used` holds besides its target, as 64 bits that are the same for the same
-        content; None where it would take too long to read all of it."""
+    def row_hashes(self) -> np.ndarray | None:
+        """A 64-bit hash of the inputs of each used row (used,); None if the data is too large to read all of it.
+
+        With n rows, the probability of any collision is about n² / 2⁶⁵: one in thirty million for a million rows.
+        """
         import pandas as pd
 
-        size = sum(values.element_size() * int(np.prod(values.shape[1:])) for values in self.data.inputs.values())
-        if self.data.raw.large or size * len(self.used) > HASHED_BYTES:
+        row_bytes = sum(values.element_size() * int(np.prod(values.shape[1:])) for values in self.data.inputs.values())
+        if self.data.raw.large or row_bytes * len(self.used_rows) > MAX_HASHED_BYTES:
             return None
-        found = np.zeros(len(self.used), dtype=np.uint64)
-        for values in self._whole():
-            hashed = pd.util.hash_array(values, categorize=False) if values.ndim == 1 else _hashed(values)
-            found = found * np.uint64(1_000_003) + hashed
-        return found
+        hashes = np.zeros(len(self.used_rows), dtype=np.uint64)
+        for values in self._used_inputs():
+            hashed = pd.util.hash_array(values, categorize=False) if values.ndim == 1 else _hash_rows(values)
+            hashes = hashes * np.uint64(1_000_003) + hashed
+        return hashes
 
-    def _whole(self) -> Iterator[np.ndarray]:
-        """All that rows hold besides their targets, of all that are used: (used,) or (used, …)."""
-        for raw in self.raws:
-            if isinstance(raw, Texts):
-                yield np.array([str(raw.texts[row]) for row in self.used.tolist()], dtype=object)
-            elif isinstance(raw, (Images, Series)):
-                yield _values(raw)[self.used]
-            elif isinstance(raw, (Table, Categories)):
-                for values in (raw.numbers if isinstance(raw, Table) else {}).values():
-                    yield _plain(np.asarray(values, dtype=np.float64)[self.used])
-                for labels in (raw.categories if isinstance(raw, Table) else raw.columns).values():
-                    yield Labels.of(labels).at(self.used).codes.astype(np.int64)
-            elif raw.name in self.data.inputs:
-                yield self.data.inputs[raw.name][self.used].numpy()
+    def _used_inputs(self) -> Iterator[np.ndarray]:
+        """The inputs of all used rows, by column or field: (used,) or (used, …)."""
+        for field in self.fields:
+            if isinstance(field, Texts):
+                yield np.array([str(field.texts[row]) for row in self.used_rows.tolist()], dtype=object)
+            elif isinstance(field, (Images, Series)):
+                yield _raw_values(field)[self.used_rows]
+            elif isinstance(field, (Table, Categories)):
+                for values in (field.numbers if isinstance(field, Table) else {}).values():
+                    yield _normalized(np.asarray(values, dtype=np.float64)[self.used_rows])
+                for labels in _label_columns(field).values():
+                    yield Labels.of(labels).at(self.used_rows).codes.astype(np.int64)
+            elif field.name in self.data.inputs:
+                yield self.data.inputs[field.name][self.used_rows].numpy()
 
     @cached_property
-    def by_chance(self) -> float:
-        """How many pairs of rows would hold the same if columns had nothing to do with each other: the product over
-        columns of how likely two cells are the same. None are expected of texts, pictures and series."""
-        if any(not isinstance(raw, (Table, Categories)) for raw in self.raws):
+    def expected_pairs(self) -> float:
+        """The number of pairs of equal rows that chance alone would make, if columns were independent.
+
+        It is the number of pairs times the product, over columns, of the probability that two cells are equal; 0 for
+        texts, images and series.
+        """
+        if any(not isinstance(field, (Table, Categories)) for field in self.fields):
             return 0.0
-        same = 1.0
-        for values in (*(alike(one[:, None]) for one in self.numbers.values()), *self.coded.values()):
-            counts = np.bincount(values).astype(np.float64)  # no row makes a pair with itself
-            same *= float((counts * (counts - 1)).sum() / max(1, len(values) * (len(values) - 1)))
-        return same * len(self) * (len(self) - 1) / 2
+        probability = 1.0
+        codes_of_columns = [row_codes(values[:, None]) for values in self.numbers.values()]
+        for codes in (*codes_of_columns, *self.category_codes.values()):
+            counts = np.bincount(codes).astype(np.float64)  # a row does not make a pair with itself
+            probability *= float((counts * (counts - 1)).sum() / max(1, len(codes) * (len(codes) - 1)))
+        return probability * len(self) * (len(self) - 1) / 2
 
-    def named(self, places: Any) -> tuple[int, ...]:
-        """The numbers of the rows at some places."""
-        return tuple(int(row) for row in self.rows[np.asarray(places, dtype=np.int64)])
-
-
-def _values(raw: Images | Series) -> np.ndarray:
-    return raw.pixels if isinstance(raw, Images) else raw.windows
+    def row_numbers(self, positions: Any) -> tuple[int, ...]:
+        """The row numbers at positions."""
+        return tuple(int(row) for row in self.rows[np.asarray(positions, dtype=np.int64)])
 
 
-def _plain(values: np.ndarray) -> np.ndarray:
-    """Numbers, all that are missing written in one way, and 0 as -0."""
-    return np.where(np.isnan(values), np.nan, values + 0.0)
+def _label_columns(field: RawDataset) -> dict[str, Any]:
+    """The columns of a field that hold texts from a vocabulary."""
+    if isinstance(field, Table):
+        return dict(field.categories)
+    return dict(field.columns) if isinstance(field, Categories) else {}
 
 
-def _hashed(values: np.ndarray) -> np.ndarray:
-    """64 bits for each row of (n, …)."""
+def _raw_values(field: Images | Series) -> np.ndarray:
+    return field.pixels if isinstance(field, Images) else field.windows
+
+
+def _normalized(values: np.ndarray) -> np.ndarray:
+    """Floats with one bit pattern for NaN, and 0 instead of −0, so that equal numbers have equal bytes."""
+    return np.asarray(np.where(np.isnan(values), values.dtype.type(np.nan), values + values.dtype.type(0)))
+
+
+def _hash_rows(values: np.ndarray) -> np.ndarray:
+    """A 64-bit hash of each row of (n, …)."""
     if values.dtype.kind == "f":
-        values = _plain(values).astype(values.dtype)
-    rows = (np.ascontiguousarray(one).tobytes() for one in values)
-    return np.array([int.from_bytes(blake2b(one, digest_size=8).digest(), "little") for one in rows], dtype=np.uint64)
+        values = _normalized(values)
+    digests = (blake2b(np.ascontiguousarray(row).tobytes(), digest_size=8).digest() for row in values)
+    return np.array([int.from_bytes(digest, "little") for digest in digests], dtype=np.uint64)
 
 
-def alike(values: np.ndarray) -> np.ndarray:
-    """A number for each row of (n, …), the same for rows that are: missing numbers are alike, and so are 0 and -0."""
+def row_codes(values: np.ndarray) -> np.ndarray:
+    """A code for each row of (n, …), equal for equal rows: NaN equals NaN, and 0 equals −0."""
     if values.dtype.kind == "f":
-        values = np.where(np.isnan(values), values.dtype.type(np.nan), values + values.dtype.type(0))
+        values = _normalized(values)
     flat = np.ascontiguousarray(values).reshape(len(values), -1)
-    whole = flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).ravel()
-    return np.unique(whole, return_inverse=True)[1].ravel()
+    rows = flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).ravel()
+    return np.unique(rows, return_inverse=True)[1].ravel()

@@ -1,4 +1,4 @@
-"""Findings of severity high: those that make results untrue. They follow the data to every page."""
+"""Errors in data that invalidate test scores; they are shown beside every score."""
 
 from __future__ import annotations
 
@@ -13,53 +13,54 @@ from netloom.data.preparation.memmap_cache import key, remembered
 from netloom.data.preparation.prepare import choice_key, prepare
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.quality.finding import Finding, Fix
-from netloom.data.quality.quality_view import Look
-from netloom.data.quality.report import AT_ONCE, looked
+from netloom.data.quality.quality_view import QualityView
+from netloom.data.quality.registry import quality_checks
 from netloom.document import DataChoice
-
-HIGH = "error"
 
 
 @dataclass(frozen=True)
 class Caveat:
-    """What has to be known beside a score on this data, in a sentence."""
+    """A sentence that belongs beside a score on this data, and the code of its finding."""
 
     code: str
     message: str
 
 
 def high_findings(choice: DataChoice, home: Path | None = None) -> tuple[Finding, ...]:
-    """The findings of severity high of the chosen data, worked out once; none where it cannot be read."""
+    """The severe findings of the chosen data, cached; () if it cannot be read."""
     if not choice.dataset:
         return ()
     try:
-        return _high(*choice_key(choice, home))
+        return _high_findings(*choice_key(choice, home))
     except DataError:
         return ()
 
 
 def severe(data: Prepared, choice: DataChoice) -> tuple[Finding, ...]:
-    """The findings of severity high of data that is prepared."""
-    look = Look(data, choice)
-    found = [one for check in AT_ONCE if check.severe for one in looked(check, look) if one.severity == HIGH]
-    return tuple(replace(one, plot=None) for one in found)
+    """The severe findings of prepared data, without plots."""
+    view = QualityView(data, choice)
+    checks = [check for check in quality_checks() if check.invalidates_results]
+    findings = [finding for check in checks for finding in check.findings(view) if finding.severity == "error"]
+    return tuple(replace(finding, plot=None) for finding in findings)
 
 
 def caveats(findings: Sequence[Finding]) -> list[Caveat]:
-    """What is said of findings beside a score."""
-    return [Caveat(one.code, one.message) for one in findings]
+    """The caveats of a score on data with these findings."""
+    return [Caveat(finding.code, finding.message) for finding in findings]
 
 
 @lru_cache(maxsize=256)
-def _high(chosen: str, home: str) -> tuple[Finding, ...]:
+def _high_findings(chosen: str, home: str) -> tuple[Finding, ...]:
     choice = DataChoice.model_validate_json(chosen)
     data = prepare(choice, Path(home) if home else None)
-    kept = data.raw.folder if data.raw.large else None  # of what does not fit into memory it takes long
-    plain = remembered(kept, f"high-{key(chosen)}", lambda: [one.as_json() for one in severe(data, choice)])
-    return tuple(_finding(one) for one in plain)
+    # The checks of data larger than memory take long, so that their findings are stored beside it.
+    folder = data.raw.folder if data.raw.large else None
+    stored = remembered(folder, f"high-{key(chosen)}", lambda: [finding.as_json() for finding in severe(data, choice)])
+    return tuple(_finding_of(finding) for finding in stored)
 
 
-def _finding(plain: dict[str, Any]) -> Finding:
-    lists = {name: tuple(plain[name]) for name in ("columns", "rows", "notes")}
-    pairs = tuple((int(one), int(other)) for one, other in plain["pairs"])
-    return Finding(**{**plain, **lists, "pairs": pairs, "fix": Fix(**plain["fix"]) if plain["fix"] else None})
+def _finding_of(stored: dict[str, Any]) -> Finding:
+    sequences = {name: tuple(stored[name]) for name in ("columns", "rows", "notes")}
+    pairs = tuple((int(first), int(second)) for first, second in stored["pairs"])
+    fix = Fix(**stored["fix"]) if stored["fix"] else None
+    return Finding(**{**stored, **sequences, "pairs": pairs, "fix": fix})

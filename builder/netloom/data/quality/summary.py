@@ -1,4 +1,4 @@
-"""Counts and ranges, and what is remarkable at once."""
+"""The overview of data: counts, ranges and the findings of quick checks."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 
 from netloom.data.multi_field import Several
 from netloom.data.preparation.prepared_data import Prepared
-from netloom.data.quality.finding import order
-from netloom.data.quality.quality_view import Look
-from netloom.data.quality.report import AT_ONCE, looked
+from netloom.data.quality.finding import by_severity
+from netloom.data.quality.quality_view import QualityView
+from netloom.data.quality.registry import quality_checks
 from netloom.data.raw_dataset import Table
 from netloom.modalities.labels import Labels
 
 if TYPE_CHECKING:
     from netloom.document import DataChoice
 
-COUNTED = 1_000_000  # of how many rows, evenly spread, it is counted how many numbers differ
+MAX_COUNTED_ROWS = 1_000_000  # evenly spaced rows in which distinct numbers are counted, as that sorts them
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Counts and ranges, and what is remarkable about them, in sentences."""
+    """Counts and ranges. `remarks` are warnings of the data and the messages of findings."""
 
     rows: int
     splits: dict[str, int]
@@ -34,37 +34,40 @@ class Quality:
 
 
 def statistics(data: Prepared, choice: DataChoice | None = None) -> Quality:
-    """A look at the data: sizes, classes, columns, and what may spoil training. What `choice` has mended is no more."""
-    look = Look(data, choice)
-    remarks = [finding.message for finding in order([one for check in AT_ONCE for one in looked(check, look)])]
+    """The overview of data. Findings take the settings of `choice` into account, which may have fixed them."""
+    view = QualityView(data, choice)
+    checks = [check for check in quality_checks() if check.is_in_overview]
+    findings = by_severity([finding for check in checks for finding in check.findings(view)])
+    remarks = [finding.message for finding in findings]
     classes: dict[str, int] = {}
     if data.schema.target.type.is_one_of:
-        counts = data.target[look.used].bincount(minlength=len(data.schema.target.classes)).tolist()
+        counts = data.target[view.used_rows].bincount(minlength=len(data.schema.target.classes)).tolist()
         classes = dict(zip(data.schema.target.classes, counts, strict=True))
     splits = {name: len(rows) for name, rows in data.split.items()}
     return Quality(len(data.target), splits, classes, list(_columns(data)), [*data.warnings, *remarks])
 
 
 def _columns(data: Prepared) -> Iterator[dict[str, Any]]:
-    raws = data.raw.parts if isinstance(data.raw, Several) else (data.raw,)
-    for raw in raws:
-        if not isinstance(raw, Table) or raw.name == "noise":
+    fields = data.raw.parts if isinstance(data.raw, Several) else (data.raw,)
+    for field_data in fields:
+        if not isinstance(field_data, Table) or field_data.name == "noise":
             continue
-        for name, values in raw.numbers.items():
-            whole = np.asarray(values)
-            known = ~np.isnan(whole)
-            yield {"column": name, "type": "number", **_range(whole[known]), "missing": int((~known).sum())}
-        for name, texts in raw.categories.items():
+        for name, values in field_data.numbers.items():
+            numbers = np.asarray(values)
+            present = ~np.isnan(numbers)
+            yield {"column": name, "type": "number", **_range(numbers[present]), "missing": int((~present).sum())}
+        for name, texts in field_data.categories.items():
             counts = dict(Labels.of(texts).counts(np.arange(len(texts))))
-            yield {"column": name, "type": raw.kind_of(name), "missing": counts.get("", 0), "distinct": len(counts)}
+            kind = field_data.kind_of(name)
+            yield {"column": name, "type": kind, "missing": counts.get("", 0), "distinct": len(counts)}
 
 
-def _range(known: np.ndarray) -> dict[str, Any]:
-    if not len(known):
+def _range(numbers: np.ndarray) -> dict[str, Any]:
+    if not len(numbers):
         return {"distinct": 0}
     return {
-        "distinct": len(np.unique(known[:: 1 + len(known) // COUNTED])),
-        "minimum": float(known.min()),
-        "mean": float(known.mean()),
-        "maximum": float(known.max()),
+        "distinct": len(np.unique(numbers[:: 1 + len(numbers) // MAX_COUNTED_ROWS])),
+        "minimum": float(numbers.min()),
+        "mean": float(numbers.mean()),
+        "maximum": float(numbers.max()),
     }

@@ -140,8 +140,8 @@ def _told(found: Evaluation, trivial: str) -> str:
 
 def _leaking(data: Prepared, fields: list[str]) -> list[str]:
     """The columns among the inputs that give the target away, as the report on the data finds them."""
-    from netloom.data.quality.columns import GivesAway
-    from netloom.data.quality.quality_view import Look
+    from netloom.data.quality.checks.target_leakage import TargetLeakage
+    from netloom.data.quality.quality_view import QualityView
 
     read = {
         column.date_column or column.name: column.name
@@ -152,4 +152,4 @@ def _leaking(data: Prepared, fields: list[str]) -> list[str]:
     known = {*read, *read.values()}
     if not known:
         return []
-    return [name for finding in GivesAway().check(Look(data)) for name in finding.columns if name in known]
+    return [name for finding in TargetLeakage().check(QualityView(data)) for name in finding.columns if name in known]

@@ -1,0 +1,79 @@
+"""Validation and test rows that are copies of training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from netloom.data.quality import fixes
+from netloom.data.quality.check import QualityCheck
+from netloom.data.quality.duplicate_groups import CHANCE_FACTOR, duplicate_groups
+from netloom.data.quality.finding import MAX_EXAMPLES, Finding, counted
+from netloom.data.quality.quality_view import SPLITS, QualityView
+
+
+class SplitLeakage(QualityCheck):
+    """Validation and test rows whose inputs are equal to those of a training row."""
+
+    title = "Test rows that training also has"
+    order = 10
+    is_in_overview = True
+    invalidates_results = True
+
+    def check(self, view: QualityView) -> Iterator[Finding]:
+        if view.has_overlapping_rows:
+            return
+        pairs = _copies_in_all_rows(view)
+        if pairs is None:
+            pairs, held_out = _copies_in_sample(view), int((view.split_index > 0).sum())
+        else:
+            held_out = sum(len(view.data.split[part]) for part in ("validation", "test"))
+        if not pairs:
+            return
+        yield Finding(
+            "leakage",
+            "error",
+            f"{counted(len(pairs), 'row')} of the {held_out:,} validation and test rows "
+            f"{'is an exact copy' if len(pairs) == 1 else 'are exact copies'} of training rows.",
+            "The network can memorize them, so test scores are too high; keep one of each, or split by the group that "
+            "they belong to.",
+            pairs=tuple(pairs[:MAX_EXAMPLES]),
+            count=len(pairs),
+            fix=fixes.drop_duplicates(view),
+            exact=view.row_hashes is not None,
+        )
+
+
+def _copies_in_all_rows(view: QualityView) -> list[tuple[int, int]] | None:
+    """Each held-out row that is equal to a training row, with the first such row; [] if chance explains so many.
+
+    None if the data is too large to compare all rows.
+    """
+    hashes = view.row_hashes
+    if hashes is None:
+        return None
+    _, group, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    pairs = float((counts * (counts - 1) / 2).sum())
+    # `expected_pairs` is that of the sample; the number of pairs grows with the square of the number of rows.
+    if not pairs or pairs <= CHANCE_FACTOR * view.expected_pairs * (len(hashes) / max(1, len(view))) ** 2:
+        return []
+    split_index = np.full(len(view.data.target), -1)
+    for index, name in enumerate(SPLITS):
+        split_index[view.data.split[name].numpy()] = index
+    is_train = split_index[view.used_rows] == 0
+    first_train_row = np.full(len(counts), -1)
+    first_train_row[group[is_train][::-1]] = view.used_rows[is_train][::-1]  # reversed: the first is written last
+    copies = np.flatnonzero(~is_train & (first_train_row[group] >= 0))
+    return list(zip(view.used_rows[copies].tolist(), first_train_row[group[copies]].tolist(), strict=True))
+
+
+def _copies_in_sample(view: QualityView) -> list[tuple[int, int]]:
+    """The same among the rows of the sample."""
+    pairs = list[tuple[int, int]]()
+    for group in duplicate_groups(view):
+        parts = view.split_index[group]
+        train = group[parts == 0]
+        if len(train):
+            pairs += [(int(view.rows[position]), int(view.rows[train[0]])) for position in group[parts > 0]]
+    return pairs
