@@ -60,7 +60,7 @@ def test_a_folder_that_is_not_ours_is_passed_over(home: Path, content: bytes) ->
     meta = find_upload(info.name, home) / "meta.json"
     meta.write_bytes(content)
     assert all(found.builtin for found in datasets(home))
-    with pytest.raises(DataError, match="damaged or gone"):
+    with pytest.raises(DataError, match="damaged or missing"):
         prepare(DataChoice(dataset=info.name), home)
 
 
@@ -75,7 +75,7 @@ def test_what_was_kept_may_be_damaged(home: Path, kept: str, content: bytes | No
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DataError, match="damaged or gone"):
+    with pytest.raises(DataError, match="damaged or missing"):
         prepare(DataChoice(dataset=info.name), home)
     remove(info.name, home)
 

@@ -283,7 +283,7 @@ def test_windows_of_a_series_lie_within_their_part(home: Path, way: str) -> None
         ]
         seen[name] = {int(value) for part in values for value in np.ravel(part)}
     assert seen == {"train": set(range(120)), "validation": set(range(120, 160)), "test": set(range(160, 200))}
-    assert any("12 windows that reach from one part of the split into another" in note for note in data.warnings)
+    assert any("12 windows that span two parts of the split" in note for note in data.warnings)
     # Of two parts alone, validation is the end of training, and shares no value with it.
     data = _add(made(way, [0] * 160 + [2] * 40), home, kind="series", window=5, horizon=2)
     last = max(int(np.asarray(data.row(row)["series"]).max()) for row in data.split["train"].tolist())
@@ -317,7 +317,7 @@ SAID = [f"I am sentence number {row} of all,{'pq'[row % 2]}" for row in range(40
     ("files", "said"),
     [
         ({"train.csv": lines(HEAD, SAID), "test.csv": "\n".join(SAID).encode()}, "same first line"),
-        ({"train.csv": lines("n,m", ["1,2"] * 20), "test.csv": b"1,2\n" * 20}, "no line with column names"),
+        ({"train.csv": lines("n,m", ["1,2"] * 20), "test.csv": b"1,2\n" * 20}, "no line of column names"),
         ({"train.csv": lines(HEAD, SAID), "test.csv": lines("text,id", SAID)}, "lacks the columns 'label'"),
         ({"train.csv": lines(HEAD, SAID), "test.csv": lines("text,label,more", (f"{s},1" for s in SAID))}, "'more'"),
         ({f"{part}/{i}.png": _picture(i) for part in NAMES for i in range(8)}, "parts of a split"),
@@ -375,7 +375,7 @@ def test_what_was_added_before_is_split_as_it_was_and_says_so(home: Path) -> Non
     meta.write_text(json.dumps(content))
     data = prepare(DataChoice(dataset=info.name), home)
     assert data.raw.given is None
-    assert any("'split' says how rows are split, and is not used" in note for note in data.warnings)
+    assert any("'split' looks like a split of the rows and is not used" in note for note in data.warnings)
     again = prepare(DataChoice(dataset=info.name, options={"split": "split"}), home)
     assert again.raw.given is not None
 
@@ -384,7 +384,7 @@ def test_classes_of_before_that_are_parts_say_so(home: Path) -> None:
     """Data that was added before parts were known, and data whose parts somebody wants to predict."""
     table = lines("n,set", (f"{row},{('train', 'test')[row % 2]}" for row in range(60)))
     data = _add((table, "a.csv"), home, target="set", split=None)
-    assert any("rather the parts of a split" in note for note in data.warnings)
+    assert any("look like the parts of a split" in note for note in data.warnings)
 
 
 def test_rows_of_no_part_are_counted(home: Path) -> None:
@@ -396,7 +396,7 @@ def test_rows_of_no_part_are_counted(home: Path) -> None:
 
 def test_a_target_that_a_kind_does_not_have_is_refused(home: Path) -> None:
     content = packed({f"{name}/{i}.png": _picture(i) for name in "ab" for i in range(12)})
-    with pytest.raises(DataError, match="has no column to predict, so the target 'kind' cannot be taken"):
+    with pytest.raises(DataError, match="has no column to predict, so the target 'kind' cannot be used"):
         add_file(content, "a.zip", home, target="kind")
 
 

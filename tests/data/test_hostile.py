@@ -265,11 +265,11 @@ ZEROS = b"\0" * 2**20
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (lambda: b"PK\x03\x04" + b"\0" * 100, "no zip"),
-        (lambda: packed(folders())[:2000], "no zip"),
-        (lambda: packed({}), "no pictures"),
+        (lambda: b"PK\x03\x04" + b"\0" * 100, "not a readable zip"),
+        (lambda: packed(folders())[:2000], "not a readable zip"),
+        (lambda: packed({}), "no images"),
         (lambda: packed({"a/readme.txt": b"x"}), "one column"),
-        (lambda: packed({"1.png": noise(1), "2.png": noise(2)}), "no pictures"),
+        (lambda: packed({"1.png": noise(1), "2.png": noise(2)}), "no images"),
         (lambda: packed({f"a/{i}.png": noise(i) for i in range(20)}), "two folders"),
         (lambda: packed(dict(list(folders().items())[:4])), "4 usable rows"),
         (lambda: packed({**folders(), "set/cats/bomb.png": ZEROS * 40}, zipfile.ZIP_DEFLATED), "times"),

@@ -118,7 +118,7 @@ def test_members_that_share_their_bytes_do_not_hide_the_ratio(home: Path) -> Non
 def test_bytes_are_counted_while_they_are_unpacked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     members = pictures()
     monkeypatch.setattr(Members.read, "__defaults__", (len(members["dogs/3.png"]) - 1,))
-    with pytest.raises(DataError, match="larger than is allowed"):
+    with pytest.raises(DataError, match="is too large"):
         add_file(pack(members), "x.zip", home)
 
 

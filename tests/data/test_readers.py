@@ -212,7 +212,7 @@ def test_a_table_may_name_files_by_stem_or_path_and_lack_some(home: Path) -> Non
     rows = [f"{i if i % 2 else f'b/{i}.png'},{'uv'[i % 2]}" for i in range(32)]
     data = _add(packed({**pictures, "t.csv": lines("id,y", rows)}), home, kind="labelled_pictures")
     assert [int(data.row(i)["image"].mean()) for i in range(30)] == [i * 5 for i in range(30)]
-    assert any("2 rows name files that are not there" in warning for warning in data.warnings)
+    assert any("2 rows name missing files" in warning for warning in data.warnings)
 
 
 @pytest.mark.parametrize("form", ["index", "palette", "colours"])

@@ -71,7 +71,7 @@ def test_times_that_stand_twice_for_no_reason_are_told_before_the_file_is_added(
     reader = fitting(source)[0]
     assert reader.name == "table"
     (said,) = reader.noted(source, {})
-    assert "Each time in 'day' stands there twice, and no column tells these rows apart" in said
+    assert "Each time in 'day' occurs twice, and no column distinguishes these rows" in said
     named = open_source(_stores(), "stores.csv")
     assert (fitting(named)[0].name, fitting(named)[0].noted(named, {})) == ("series", [])
 
@@ -91,7 +91,7 @@ def test_orders_of_customers_are_no_series(home: Path) -> None:
 
 
 def test_a_series_cannot_be_told_by_what_is_forecast(home: Path) -> None:
-    with pytest.raises(DataError, match="tells the series apart"):
+    with pytest.raises(DataError, match="is the series ID"):
         add_file(_stores(), "x.csv", home, kind="series", options={"series": "sales", "target": "sales"})
 
 

@@ -158,9 +158,7 @@ def test_what_a_class_lacks_is_told_as_it_is(home: Path) -> None:
     choice = DataChoice(dataset=add_file(lines("n,y,split", rows), "a.csv", home).name)
     data = prepare(choice, home)
     found = {one.code: one.message for one in report(data, choice, home, heavy=False).findings}["unmeasured_classes"]
-    assert found == (
-        "'b' stands in no test row. 'c' stands in no validation row. 'd' stands in no validation and no test row."
-    )
+    assert found == ("'b' has no test rows. 'c' has no validation rows. 'd' has no validation rows and no test rows.")
 
 
 def test_copies_are_counted_over_all_rows_and_samples_say_so(home: Path) -> None:

@@ -242,7 +242,7 @@ def test_what_cannot_be_is_said(
     tmp_path: Path, small: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small(0.01)
-    with pytest.raises(DataError, match="larger than fits into memory, and only tables can be"):
+    with pytest.raises(DataError, match="does not fit into memory, which only tables may"):
         add_file(as_csv(table(600)), "a.csv", tmp_path, kind="series")
     with pytest.raises(DataError, match="is not a JSON record"):
         add_file(as_lines(table(600)) + b"[1, 2]\n", "a.jsonl", tmp_path)

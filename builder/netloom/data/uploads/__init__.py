@@ -1,6 +1,7 @@
-"""Data that people bring, each kind of it one file in `kinds/`. It is data, never code.
+"""Uploaded datasets; each kind of upload is one module in `kinds/`. An upload is data, never code.
 
-An upload is read once, brought into a form of ours, and kept under a UUID; the name that people gave it is only text.
+An upload is read once, converted to a format of Netloom, and stored under a UUID. Its title is text that is never part
+of a path.
 """
 
 from __future__ import annotations
@@ -45,15 +46,19 @@ def add_file(
     options: Mapping[str, Any] | None = None,
     tell: Tell = silent,
 ) -> DatasetInfo:
-    """Read an upload and keep it: the bytes of a file, a file or folder of this machine, or several files by name.
+    """Read and store an upload.
 
-    `kind` is one of `readers()`, else the likeliest; `target` names what to predict and `options` answer the kind's
-    other questions; without them they are guessed. `tell` hears how far it is.
+    Args:
+        content: The bytes of a file, the path of a file or folder, or the bytes of several files by name.
+        name: The title; by default the name of the file.
+        target: The column to predict; by default it is inferred.
+        kind: The name of a reader; by default the most likely one.
+        options: Answers to the other questions of the reader, which are inferred by default.
 
     Raises:
-        DataError: the file cannot be read, or there is nothing in it to learn from.
+        DataError: The file cannot be read, or it has nothing to learn from.
     """
-    tell(0.0, "Looking at the file")
+    tell(0.0, "Inspecting the file")
     source = open_source(content, filename)
     return add_source(source, home, name=name, target=target, kind=kind, options=options, tell=tell)
 
@@ -68,30 +73,31 @@ def add_source(
     options: Mapping[str, Any] | None = None,
     tell: Tell = silent,
 ) -> DatasetInfo:
-    """Keep what was opened, as `add_file` does.
+    """Read and store an opened source; see `add_file`.
 
     Raises:
-        DataError: it cannot be read, or there is nothing in it to learn from.
+        DataError: The source cannot be read, or it has nothing to learn from.
     """
     reader = reader_for(source, kind, target)
-    given = with_target(reader, options or {}, target)
-    answers = reader.answered(source, given)
+    options_with_target = with_target(reader, options or {}, target)
+    answers = reader.answered(source, options_with_target)
     title = title_for(source.filename, name, home)
     with _new_folder(home) as folder:
-        kept = reader.keep(source, answers, folder, tell)
-        refuse_few(kept.rows)
+        stored = reader.keep(source, answers, folder, tell)
+        refuse_few(stored.rows)
         meta: dict[str, Any] = {
             "reader": reader.name,
             "kind": reader.kind,
-            "rows": kept.rows,
-            "columns": [str(column) for column in kept.columns],
+            "rows": stored.rows,
+            "columns": [str(column) for column in stored.columns],
             "options": stored_options(reader, source, answers),
-            "notes": kept.notes,
-            "summary": kept.summary,
-            **kept.extra,
+            "notes": stored.notes,
+            "summary": stored.summary,
+            **stored.extra,
         }
-        tell(0.95, "Reading it as training will")
-        raw = reader.raw(folder, {"title": title, **meta}, dict(meta["options"]))  # refuses now what would be later
+        tell(0.95, "Checking the stored data")
+        # Training reads it in the same way, so that what it would refuse is refused now.
+        raw = reader.raw(folder, {"title": title, **meta}, dict(meta["options"]))
         _refuse_unsplit(source, reader, raw, answers)
         refuse_few(len(raw))
         meta["task"] = raw.target_type.usual_task
@@ -101,31 +107,33 @@ def add_source(
 
 
 def with_target(reader: Reader, options: Mapping[str, Any], target: str | None) -> dict[str, Any]:
-    """The options, and what is to be predicted among them where it is named.
+    """The options with the target, if one is named.
 
     Raises:
-        DataError: this kind of data has no column to predict.
+        DataError: This kind of data has no column to predict.
     """
     if target is None:
         return dict(options)
     if not reader.target_question:
         raise DataError(
-            f"{reader.title!r} has no column to predict, so the target {target[:60]!r} cannot be taken; leave it out, "
+            f"{reader.title!r} has no column to predict, so the target {target[:60]!r} cannot be used; leave it out, "
             "or choose another kind of data."
         )
     return {reader.target_question: target, **options}
 
 
 def _refuse_unsplit(source: Source, reader: Reader, raw: RawDataset, answers: Mapping[str, Any]) -> None:
-    """Raises:
-    DataError: files or folders say how rows are split, but this kind of data does not take it over.
+    """Refuse to ignore a split.
+
+    Raises:
+        DataError: Files or folders are named after the parts of a split, but this kind of data cannot use that.
     """
     if raw.given is not None or source.alone or ("split" in answers and answers["split"] is None):
         return
     if _agree(source.names):
         raise DataError(
-            f"The files say that they are parts of a split, such as {source.names[0][:60]!r}, but {reader.title!r} "
-            "cannot be split by files or folders; bring one file, with a column that says train, validation or test."
+            f"The files are named after parts of a split, such as {source.names[0][:60]!r}, but {reader.title!r} "
+            "cannot be split by files or folders; upload one file with a column of train, validation and test."
         )
 
 
@@ -137,46 +145,46 @@ def _agree(names: Sequence[str]) -> bool:
 
 
 def reader_for(source: Source, kind: str = "", target: str | None = None) -> Reader:
-    """The reader of this name, else the likeliest.
+    """The reader of a name, or the most likely one.
 
     Raises:
-        DataError: there is none of this name, or none fits.
+        DataError: There is no such reader, or none fits.
     """
     if kind:
         if kind not in readers():
-            known = ", ".join(readers())
-            raise DataError(f"There is no kind of data {kind[:60]!r}; there is {known}.{nearest(kind, readers())}")
+            listed = ", ".join(readers())
+            raise DataError(f"There is no kind of data {kind[:60]!r}; there is {listed}.{nearest(kind, readers())}")
         if source.large is not None and not readers()[kind].takes_large:
             raise DataError(
-                f"{source.filename[:100]!r} is larger than fits into memory, and only tables can be; bring a part of "
-                f"it, or raise NETLOOM_DATA_MEMORY_MB, to read it as {kind!r}."
+                f"{source.filename[:100]!r} does not fit into memory, which only tables may; upload a part of it, or "
+                f"raise NETLOOM_DATA_MEMORY_MB, to read it as {kind!r}."
             )
         return readers()[kind]
-    found = fitting(source)
-    if target is not None:  # a table whose column to predict is named is a table
-        found = [reader for reader in found if reader.name == "table"] or found
-    if not found:
+    candidates = fitting(source)
+    if target is not None:  # a named column implies a plain table, whatever else it looks like
+        candidates = [reader for reader in candidates if reader.name == "table"] or candidates
+    if not candidates:
         raise DataError(_nothing_fits(source))
-    return found[0]
+    return candidates[0]
 
 
 def uploaded(home: Path) -> list[DatasetInfo]:
-    """The uploads, the newest first."""
-    found = []
+    """All uploads, the newest first."""
+    dated = []
     for meta in (home / "data").glob("*/meta.json"):
         try:
             content = json.loads(meta.read_text(encoding="utf-8"))
-            found.append((str(content["created_at"]), _info(content)))
+            dated.append((str(content["created_at"]), _info(content)))
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # being written or removed at this moment, or no file of ours
-    return [info for _, info in sorted(found, key=lambda item: item[0], reverse=True)]
+            continue  # another process is writing or removing it, or it is not an upload
+    return [info for _, info in sorted(dated, key=lambda item: item[0], reverse=True)]
 
 
 def remove(name: str, home: Path) -> None:
-    """Forget an upload.
+    """Delete an upload.
 
     Raises:
-        DataError: there is none of this name.
+        DataError: There is no such upload.
     """
     folder = find_upload(name, home)
     (home / "data" / DEFAULTS / f"{folder.name}.json").unlink(missing_ok=True)
@@ -184,10 +192,10 @@ def remove(name: str, home: Path) -> None:
 
 
 def read_upload(choice: DataChoice, home: Path) -> RawDataset:
-    """An upload with the options of a document.
+    """Read an upload with the options of a document.
 
     Raises:
-        DataError: there is none of this name, or its options are wrong.
+        DataError: There is no such upload, or an option is invalid.
     """
     from pyarrow import ArrowException
 
@@ -195,59 +203,65 @@ def read_upload(choice: DataChoice, home: Path) -> RawDataset:
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         options = options_of(meta["options"], choice)
-        known = meta.get("reader") or {"image": "picture_folders"}.get(meta["kind"], "table")
-        columns = options.pop(COLUMNS, None) if known != "table" else None
-        raw = readers()[known].raw(folder, meta, options)
+        reader_name = meta.get("reader") or {"image": "picture_folders"}.get(meta["kind"], "table")
+        columns = options.pop(COLUMNS, None) if reader_name != "table" else None
+        raw = readers()[reader_name].raw(folder, meta, options)
         raw = raw if columns is None else with_columns(raw, columns)
         raw.warnings[:0] = meta.get("notes", [])
         if raw.given is None and raw.target_kind == "class" and is_split(map(part_of, raw.classes)):
             raw.warnings.append(
-                f"The classes are {', '.join(map(repr, raw.classes))}, which are rather the parts of a split; if they "
+                f"The classes are {', '.join(map(repr, raw.classes))}, which look like the parts of a split; if they "
                 "are, add the files again."
             )
-        if raw.given is not None and not raw.contiguous and (none := int((raw.given == NO_PART).sum())):
-            raw.warnings.append(f"{none:,} rows are in no part of the split that is given, and are left out.")
+        if raw.given is not None and not raw.contiguous and (unassigned := int((raw.given == NO_PART).sum())):
+            raw.warnings.append(f"{unassigned:,} rows are in no part of the given split and were left out.")
         raw.folder, raw.identity = folder, memmap_cache.key(folder.name, options, columns)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ArrowException) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
-            "What was kept of this upload is damaged or gone; remove it, and upload the file again."
+            "The stored copy of this upload is damaged or missing; remove it, and upload the file again."
         ) from None
     return raw
 
 
-def options_of(kept: Mapping[str, Any], choice: DataChoice) -> dict[str, Any]:
-    """The options of a document, over those that were settled as the data was added; of columns, setting by setting."""
-    options, said, before = {**kept, **choice.options}, choice.options.get(COLUMNS), kept.get(COLUMNS)
-    if isinstance(said, dict) and isinstance(before, dict):
-        both = {**before, **said}
-        options[COLUMNS] = {name: _over(before.get(name), one) for name, one in both.items()}
+def options_of(stored_options: Mapping[str, Any], choice: DataChoice) -> dict[str, Any]:
+    """The options of an upload, overridden by those of a document; the settings of columns are merged one by one."""
+    options, columns, stored_columns = (
+        {**stored_options, **choice.options},
+        choice.options.get(COLUMNS),
+        stored_options.get(COLUMNS),
+    )
+    if isinstance(columns, dict) and isinstance(stored_columns, dict):
+        merged = {**stored_columns, **columns}
+        options[COLUMNS] = {name: _over(stored_columns.get(name), settings) for name, settings in merged.items()}
     return options
 
 
-def _over(before: Any, said: Any) -> Any:
-    return {**before, **said} if isinstance(before, dict) and isinstance(said, dict) else said
+def _over(stored: Any, settings: Any) -> Any:
+    return {**stored, **settings} if isinstance(stored, dict) and isinstance(settings, dict) else settings
 
 
 def find_upload(name: str, home: Path) -> Path:
-    """The folder of an upload, by its id, or by its title where no other has that.
+    """The folder of an upload, by its id or its unique title.
 
     Raises:
-        DataError: there is none of this name, or several are called so.
+        DataError: There is no such upload, or several have the title.
     """
     try:
         folder = home / "data" / str(uuid.UUID(name))
     except ValueError:
         folder = home / "data" / _id_of(name, home)
     if not (folder / "meta.json").exists():
-        raise DataError("This upload is not there any more; upload it again, or choose other data.")
+        raise DataError("This upload does not exist any more; upload it again, or choose other data.")
     return folder
 
 
 def identified(choice: DataChoice, home: Path) -> DataChoice:
-    """The choice with the id of an upload that it calls by its title, which another may have tomorrow; as it is where
-    there is none such."""
+    """The choice with the id of its upload instead of its title, which another upload may get later.
+
+    A choice of anything else is returned unchanged.
+    """
     if not choice.dataset:
         return choice
     try:
@@ -261,18 +275,18 @@ def _id_of(title: str, home: Path) -> str:
     """The id of the only upload with this title.
 
     Raises:
-        DataError: there is none, or there are several.
+        DataError: There is none, or there are several.
     """
     ids = [info.name for info in uploaded(home) if info.title == title]
     if not ids:
         raise DataError(f"There is no dataset {title[:80]!r}.")
     if len(ids) > 1:
-        raise DataError(f"{len(ids)} datasets are called {title[:80]!r}; write one of their ids: {', '.join(ids[:8])}.")
+        raise DataError(f"{len(ids)} datasets are called {title[:80]!r}; use one of their ids: {', '.join(ids[:8])}.")
     return ids[0]
 
 
 def has_upload(name: str, home: Path) -> bool:
-    """Whether there is an upload of this name."""
+    """Whether there is an upload with this id or unique title."""
     try:
         find_upload(name, home)
     except DataError:
@@ -281,67 +295,66 @@ def has_upload(name: str, home: Path) -> bool:
 
 
 def _nothing_fits(source: Source) -> str:
-    found: dict[str, int] = {}
+    """Why no reader fits."""
+    counts: dict[str, int] = {}
     for name in source.names:
         form = source.members.form(name) or "unknown"
-        found[form] = found.get(form, 0) + 1
-    told = tables_in_parts(source.tables())
-    if any(reads(source, name) for name in told.parts):
+        counts[form] = counts.get(form, 0) + 1
+    split_tables = tables_in_parts(source.tables())
+    if any(reads(source, name) for name in split_tables.parts):
         try:
             source.together()
         except DataError as error:
             return str(error)
     if _agree(source.names):
         return (
-            f"The files are parts of a split, such as {source.names[0][:60]!r}, but nothing says what is to be learned "
-            "from them: put pictures, sounds and texts into one folder per class within each part (train/yes/1.txt), "
-            "or bring a table beside them."
+            f"The files are parts of a split, such as {source.names[0][:60]!r}, but they have no labels: put images, "
+            "sounds and texts into one folder per class within each part (train/yes/1.txt), or add a table of labels."
         )
     if source.alone and source.form() in TABLE_FORMS:
-        # What is wrong with it as a table tells the most.
+        # The error of the table reader is the most specific.
         try:
             source.table()
         except DataError as error:
             return str(error)
-    held = ", ".join(f"{count:,} {form}" for form, count in sorted(found.items(), key=lambda item: -item[1]))
-    if source.alone and "picture" in found:
+    held = ", ".join(f"{count:,} {form}" for form, count in sorted(counts.items(), key=lambda item: -item[1]))
+    if source.alone and "picture" in counts:
         return (
-            f"{source.filename[:100]!r} is a single picture; bring a zip of pictures, in one folder per class, or "
-            "with a table or masks beside them."
+            f"{source.filename[:100]!r} is a single image; upload a zip of images, in one folder per class, or with a "
+            "table of labels or masks."
         )
-    if source.alone and "sound" in found:
+    if source.alone and "sound" in counts:
         return (
-            f"{source.filename[:100]!r} is a single sound; bring a zip of sounds, in one folder per class or with a "
-            "table."
+            f"{source.filename[:100]!r} is a single sound; upload a zip of sounds, in one folder per class or with a "
+            "table of labels."
         )
     return (
-        f"{source.filename[:100]!r} holds no pictures, sounds, texts, arrays or table in a form that can be learned "
-        f"from (found: {held or 'nothing'}); pictures, sounds and texts lie in one folder per class, or have "
-        "a table beside them."
+        f"{source.filename[:100]!r} has no images, sounds, texts, arrays or table that can be learned from (found: "
+        f"{held or 'nothing'}); put images, sounds and texts into one folder per class, or add a table of labels."
     )
 
 
 def title_for(filename: str, name: str, home: Path) -> str:
-    """What an upload is called: as it is said, else as its file, numbered where that is taken."""
+    """The title of an upload: the given name, or the name of the file, numbered if another upload has it."""
     title = _title(filename, name)
     return title if name else _unused(title, {info.title for info in uploaded(home)})
 
 
 def _title(filename: str, name: str) -> str:
-    # What a file system calls a name need not be Unicode, but what is stored must be.
+    # File names may hold bytes that are not Unicode; metadata must not.
     stem = Path(filename.replace("\\", "/")).stem
     return (name or stem or "data")[:200].encode(errors="replace").decode()
 
 
 def _unused(title: str, taken: Set[str]) -> str:
-    """The title, numbered where the same file was added before: two of one name cannot be told apart in a list."""
+    """The title, numbered if it is taken, so that a list of uploads has unique titles."""
     numbered = (f"{title} ({number})" for number in itertools.count(2))
-    return title if title not in taken else next(other for other in numbered if other not in taken)
+    return title if title not in taken else next(candidate for candidate in numbered if candidate not in taken)
 
 
 @contextmanager
 def _new_folder(home: Path) -> Iterator[Path]:
-    """A folder for an upload, gone again if it cannot be filled."""
+    """A new folder for an upload, which is removed if filling it fails."""
     folder = home / "data" / str(uuid.uuid4())
     folder.mkdir(parents=True)
     try:

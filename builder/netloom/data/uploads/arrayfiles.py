@@ -1,4 +1,4 @@
-"""Arrays from NPY and IDX files: their headers are checked before anything is read, and nothing is ever unpickled."""
+"""Arrays from NPY and IDX files. Headers are checked before data is read, and nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MAX_AXES = 5
 
 
 def read_array(source: Source, name: str) -> np.ndarray:
-    """A file as an array of numbers or texts.
+    """Read a file as an array of numbers or texts.
 
     Raises:
-        DataError: it is damaged, holds Python objects, or is too large.
+        DataError: The file is damaged, holds Python objects, or is too large.
     """
     limit = min(MAX_STORED_BYTES, MAX_FILE_BYTES * 2)
     content = source.members.read(name, limit)
@@ -29,10 +29,10 @@ def read_array(source: Source, name: str) -> np.ndarray:
 
 
 def shape_of(source: Source, name: str) -> tuple[tuple[int, ...], str]:
-    """The shape and the type of an array, from its header alone.
+    """The shape and dtype of an array, from its header.
 
     Raises:
-        DataError: it is damaged.
+        DataError: The header is damaged.
     """
     head = source.members.head(name)
     if source.members.form(name) == file_types.IDX:
@@ -49,17 +49,17 @@ def _idx_shape(content: bytes, name: str) -> tuple[int, ...]:
 
 
 def _idx(content: bytes, name: str) -> np.ndarray:
-    """http://yann.lecun.com/exdb/mnist/ describes the form."""
+    """Read an IDX file; http://yann.lecun.com/exdb/mnist/ describes the format."""
     shape = _idx_shape(content, name)
     dtype = np.dtype(file_types.IDX_TYPES[content[2]])
-    start, wanted = 4 + 4 * len(shape), math.prod(shape) * dtype.itemsize
-    if len(content) - start != wanted:
+    start, data_bytes = 4 + 4 * len(shape), math.prod(shape) * dtype.itemsize
+    if len(content) - start != data_bytes:
         raise DataError(
-            f"{name[:100]!r} is an IDX file of shape {_shown(shape)}, which takes {wanted:,} bytes, but has "
+            f"{name[:100]!r} is an IDX file of shape {_shown(shape)}, which takes {data_bytes:,} bytes, but has "
             f"{len(content) - start:,}; it is cut short or damaged; copy it again."
         )
-    found = np.frombuffer(content, dtype, offset=start).reshape(shape)
-    return found.astype(dtype.newbyteorder("="), copy=False)
+    array = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    return array.astype(dtype.newbyteorder("="), copy=False)
 
 
 def _npy_header(stream: io.BytesIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -68,9 +68,9 @@ def _npy_header(stream: io.BytesIO, name: str) -> tuple[tuple[int, ...], bool, n
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(stream, max_header_size=10_000)
     except Exception:
-        # A damaged header raises many kinds of errors; each means the same to a person.
+        # NumPy raises many kinds of errors on damaged headers; the remedy is the same.
         raise DataError(
-            f"{name[:100]!r} is no NPY array that can be read: its header is damaged; save it again with numpy.save."
+            f"{name[:100]!r} is not a readable NPY array: its header is damaged; save it again with numpy.save."
         ) from None
     if dtype.hasobject:
         raise DataError(
@@ -87,16 +87,16 @@ def _npy_header(stream: io.BytesIO, name: str) -> tuple[tuple[int, ...], bool, n
 def _npy(content: bytes, name: str) -> np.ndarray:
     stream = io.BytesIO(content)
     shape, fortran, dtype = _npy_header(stream, name)
-    start, wanted = stream.tell(), math.prod(shape) * dtype.itemsize
-    if len(content) - start != wanted:
+    start, data_bytes = stream.tell(), math.prod(shape) * dtype.itemsize
+    if len(content) - start != data_bytes:
         raise DataError(
-            f"{name[:100]!r} is an array of shape {_shown(shape)}, which takes {wanted:,} bytes, but has "
+            f"{name[:100]!r} is an array of shape {_shown(shape)}, which takes {data_bytes:,} bytes, but has "
             f"{len(content) - start:,}; it is cut short or damaged; copy it again."
         )
-    if not wanted:
+    if not data_bytes:
         return np.zeros(shape, dtype)
-    found = np.frombuffer(content, dtype, offset=start).reshape(shape[::-1] if fortran else shape)
-    return found.T if fortran else found
+    array = np.frombuffer(content, dtype, offset=start).reshape(shape[::-1] if fortran else shape)
+    return array.T if fortran else array
 
 
 def _shown(shape: tuple[int, ...]) -> str:
@@ -104,7 +104,7 @@ def _shown(shape: tuple[int, ...]) -> str:
 
 
 def as_column(values: np.ndarray) -> Any:
-    """An array (R,) as the column of a table, texts as texts."""
+    """An array (R,) as the column of a table; bytes are decoded."""
     import pandas as pd
 
     texts = np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values

@@ -1,4 +1,4 @@
-"""What all kinds of data with pictures have in common."""
+"""Questions, reading and loading that all kinds of uploads with images share."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from netloom.data.uploads.source import Source
 from netloom.data.uploads.upload_kind import Question, Tell
 
 IMAGE_SIDE = 32
-_MAPPED_BYTES = 64 * 2**20  # an array of more stays in its file
-SIZE = Question("size", "Size", "whole", "Height and width that pictures are brought to", low=SMALLEST_SIDE,
+_MAPPED_BYTES = 64 * 2**20  # larger arrays are memory-mapped
+SIZE = Question("size", "Size", "whole", "Images are resized to this height and width", low=SMALLEST_SIDE,
                 high=STORED_SIDE, optional=True, empty=f"their own, at most {IMAGE_SIDE}")  # fmt: skip
-GREY = Question("grey", "Grey", "switch", "Without colours", optional=True, empty="as they are")
+GREY = Question("grey", "Grayscale", "switch", "Convert images to gray", optional=True, empty="as they are")
 
 
 def read_pictures(source: Source, names: Sequence[str], tell: Tell) -> np.ndarray:
-    """Pictures (R, S, S, 3) as uint8, S at most `STORED_SIDE`.
+    """Read images (R, S, S, 3) as uint8, with S at most `STORED_SIDE`.
 
     Raises:
-        DataError: one cannot be read.
+        DataError: An image cannot be read.
     """
     side = min(STORED_SIDE, int((MAX_STORED_BYTES / (3 * max(1, len(names)))) ** 0.5))
-    found = np.empty((len(names), side, side, 3), dtype=np.uint8)  # of which what is not filled takes no memory
+    pixels = np.empty((len(names), side, side, 3), dtype=np.uint8)  # unwritten pages take no memory
     sides = np.zeros(len(names), dtype=np.int64)
-    for place, name in enumerate(names):
-        if place % 64 == 0:
-            tell(0.05 + 0.8 * place / len(names), f"Reading picture {place + 1:,} of {len(names):,}")
-        one = picture(source.members.read(name), name, side)
-        sides[place] = len(one)
-        found[place, : len(one), : len(one)] = one
-    return equal(found, sides)
+    for index, name in enumerate(names):
+        if index % 64 == 0:
+            tell(0.05 + 0.8 * index / len(names), f"Reading image {index + 1:,} of {len(names):,}")
+        image = picture(source.members.read(name), name, side)
+        sides[index] = len(image)
+        pixels[index, : len(image), : len(image)] = image
+    return equal(pixels, sides)
 
 
 def brought_to(pixels: np.ndarray, size: int | None, grey: bool | None) -> np.ndarray:
-    """Kept pictures (R, S, S, 3) as the network sees them, (R, C, size, size); grey ones have one channel."""
+    """Resize stored images (R, S, S, 3) to those of the network, (R, C, size, size); gray ones have one channel."""
     size = size or min(IMAGE_SIDE, pixels.shape[1])
     if grey is None:
         grey = is_grey(pixels)
@@ -50,30 +50,30 @@ def brought_to(pixels: np.ndarray, size: int | None, grey: bool | None) -> np.nd
         return np.ascontiguousarray(pixels[..., 0])[:, None]
     if pixels.shape[1] == size and not grey:
         return pixels.transpose(0, 3, 1, 2)
-    found = np.empty((len(pixels), size, size) if grey else (len(pixels), size, size, 3), dtype=np.uint8)
-    for place, one in enumerate(pixels):
-        found[place] = resized(one, size, "L" if grey else "RGB")
-    return found[:, None] if grey else found.transpose(0, 3, 1, 2)
+    resized_pixels = np.empty((len(pixels), size, size) if grey else (len(pixels), size, size, 3), dtype=np.uint8)
+    for index, image in enumerate(pixels):
+        resized_pixels[index] = resized(image, size, "L" if grey else "RGB")
+    return resized_pixels[:, None] if grey else resized_pixels.transpose(0, 3, 1, 2)
 
 
 def is_grey(pixels: np.ndarray) -> bool:
-    """Whether pictures (R, S, S, 3) have no colours."""
+    """Whether all images (R, S, S, 3) are gray."""
     return all(bool((part == part[..., :1]).all()) for part in np.array_split(pixels, max(1, len(pixels) // 1_000)))
 
 
 def thumbnails(source: Source, names: Sequence[str], side: int = 64) -> list[str]:
-    """Some pictures, as a page can show them; what cannot be read shows nothing."""
-    found = []
+    """Images as data URIs; "" for one that cannot be read."""
+    uris = []
     for name in names:
         try:
-            found.append(data_uri(picture(source.members.read(name), name, side)))
+            uris.append(data_uri(picture(source.members.read(name), name, side)))
         except DataError:
-            found.append("")
-    return found
+            uris.append("")
+    return uris
 
 
 def load_arrays(folder: Path, file: str = "images.npz") -> dict[str, Any]:
-    """The arrays in a file of an upload; large ones stay in it, and are read as they are looked at."""
+    """The arrays in a file of an upload; large uncompressed ones are memory-mapped."""
     with (folder / file).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         large = {info.filename.removesuffix(".npy"): info for info in arrays.zip.infolist() if _mapped(info)}
         return {
@@ -87,10 +87,10 @@ def _mapped(info: zipfile.ZipInfo) -> bool:
 
 
 def _in_file(path: Path, stream: IO[bytes], info: zipfile.ZipInfo) -> np.ndarray:
-    """An array that lies in an NPZ file as it is.
+    """Memory-map an uncompressed array of an NPZ file, which NumPy does not support.
 
     Raises:
-        ValueError: the file is damaged.
+        ValueError: The file is damaged.
     """
     stream.seek(info.header_offset)
     head = stream.read(30)
@@ -106,16 +106,16 @@ def _in_file(path: Path, stream: IO[bytes], info: zipfile.ZipInfo) -> np.ndarray
 
 
 def set_given(raw: Any, parts: Any) -> None:
-    """Let data say how it is split, where it does."""
+    """Set the given split of data, if there is one."""
     if parts is not None:
         raw.given = np.asarray(parts)
 
 
 def refuse_unknown_names(missing: list[str], column: str) -> None:
-    """Raises:
-    DataError: a table names files that are not there.
+    """Refuse a table that names missing files.
+
+    Raises:
+        DataError: A file is missing.
     """
     if missing:
-        raise DataError(
-            f"The column {column!r} names {len(missing):,} files that are not there, such as {missing[0][:80]!r}."
-        )
+        raise DataError(f"The column {column!r} names {len(missing):,} missing files, such as {missing[0][:80]!r}.")

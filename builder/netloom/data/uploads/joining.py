@@ -1,4 +1,4 @@
-"""Tables in several files, such as train.csv and test.csv, as one table that says of which part each row is."""
+"""Tables in several files, such as train.csv and test.csv, as one table with a column for the part of the split."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from netloom.data.splits.given_splits import NAMES, FileParts, file_parts, is_sp
 if TYPE_CHECKING:
     import pandas as pd
 
-PART = "part of the split"  # the column of the part, in a table of several files
+PART = "part of the split"  # the name of the added column
 MOST_FILES = 200
 _NUMBERED = re.compile(r"column \d+")
 
 
 class Tables(Protocol):
-    """What tables are read from."""
+    """A source of tables."""
 
     def tables(self) -> list[str]: ...
 
@@ -27,44 +27,44 @@ class Tables(Protocol):
 
 
 def joined(source: Tables) -> tuple[pd.DataFrame, list[str]]:
-    """The tables called train, validation and test as one, with the column `PART`, and what has to be said of them.
+    """The tables named train, validation and test, concatenated with the column `PART`, and notes.
 
     Raises:
-        DataError: there are none, one cannot be read, or they do not have the same columns.
+        DataError: There are none, one cannot be read, or their columns differ.
     """
     names = source.tables()
-    told = tables_in_parts(names)
-    if not told.parts:
+    in_parts = tables_in_parts(names)
+    if not in_parts.parts:
         raise DataError(
-            "None of these files are tables whose names say train and test; bring a single table, or call the tables "
-            "after their part of the split, such as train.csv and test.csv."
+            "None of these files are tables named train and test; upload a single table, or name the tables after "
+            "their part of the split, such as train.csv and test.csv."
         )
-    found, notes = [], list[str]()
-    ordered = sorted(told.parts, key=lambda name: (told.parts[name], name))
+    tables, notes = [], list[str]()
+    ordered = sorted(in_parts.parts, key=lambda name: (in_parts.parts[name], name))
     for name in ordered:
-        table, said = source.table(name)
-        found.append(table)
-        notes += said
-    one = below_each_other(found, ordered, [told.parts[name] for name in ordered])
-    others = [name for name in names[:MOST_FILES] if name not in told.parts and reads(source, name)]
-    if others:
+        table, table_notes = source.table(name)
+        tables.append(table)
+        notes += table_notes
+    joined_table = below_each_other(tables, ordered, [in_parts.parts[name] for name in ordered])
+    unused = [name for name in names[:MOST_FILES] if name not in in_parts.parts and reads(source, name)]
+    if unused:
         notes.append(
-            f"{len(others):,} tables, such as {others[0][:60]!r}, are in no part of the split and were left out."
+            f"{len(unused):,} tables, such as {unused[0][:60]!r}, are not part of the split and were left out."
         )
-    return one, notes
+    return joined_table, notes
 
 
 def tables_in_parts(names: Sequence[str]) -> FileParts:
-    """The part of each of the files that say one; none where these are no split."""
+    """The part of each file that is named after one; none if these are not a split."""
     with suppress(DataError):  # some of the files may be in no part
-        every = file_parts(names)
-        if every.parts and len(names) <= MOST_FILES:
-            return every
-    named = {name: _part(name) for name in names}
-    told = [name for name, part in named.items() if part is not None]
-    if not is_split(named[name] for name in told) or len(told) > MOST_FILES:
+        all_parts = file_parts(names)
+        if all_parts.parts and len(names) <= MOST_FILES:
+            return all_parts
+    part_of = {name: _part(name) for name in names}
+    in_parts = [name for name, part in part_of.items() if part is not None]
+    if not is_split(part_of[name] for name in in_parts) or len(in_parts) > MOST_FILES:
         return FileParts()
-    return file_parts(told)
+    return file_parts(in_parts)
 
 
 def _part(name: str) -> int | None:
@@ -74,57 +74,64 @@ def _part(name: str) -> int | None:
 
 
 def below_each_other(tables: Sequence[pd.DataFrame], names: Sequence[str], parts: Sequence[int]) -> pd.DataFrame:
-    """Tables of the same columns as one, with the column `PART`.
+    """Concatenate tables of the same columns, and add the column `PART`.
 
     Raises:
-        DataError: they do not have the same columns.
+        DataError: Their columns differ.
     """
     import pandas as pd
 
     first = tables[0]
     for table, name in zip(tables[1:], names[1:], strict=True):
         _refuse_others(first, names[0], table, name)
-    kinds = {
+    is_uniform = {
         column: all(pd.api.types.is_string_dtype(table[column]) for table in tables)
         or not any(pd.api.types.is_string_dtype(table[column]) for table in tables)
         for column in first.columns
     }
-    texts = [column for column, alike in kinds.items() if not alike]  # numbers in one file and texts in another
-    made = [
+    texts = [column for column, alike in is_uniform.items() if not alike]  # numbers in one file and texts in another
+    converted = [
         table[list(first.columns)].astype(dict.fromkeys(texts, "string")).assign(**{PART: NAMES[part]})
         for table, part in zip(tables, parts, strict=True)
     ]
-    return pd.concat(made, ignore_index=True)
+    return pd.concat(converted, ignore_index=True)
 
 
-def _refuse_others(first: pd.DataFrame, name: str, table: pd.DataFrame, other: str) -> None:
-    mine, theirs = list(map(str, first.columns)), list(map(str, table.columns))
-    if set(mine) == set(theirs):
+def _refuse_others(first: pd.DataFrame, name: str, table: pd.DataFrame, other_name: str) -> None:
+    first_columns, other_columns = list(map(str, first.columns)), list(map(str, table.columns))
+    if set(first_columns) == set(other_columns):
         return
-    headless = [all(map(_NUMBERED.fullmatch, columns)) for columns in (mine, theirs)]
-    if len(mine) == len(theirs) and not set(mine) & set(theirs) and headless[0] == headless[1]:
+    is_numbered = [all(map(_NUMBERED.fullmatch, columns)) for columns in (first_columns, other_columns)]
+    if (
+        len(first_columns) == len(other_columns)
+        and not set(first_columns) & set(other_columns)
+        and is_numbered[0] == is_numbered[1]
+    ):
         raise DataError(
-            f"The first line of {other[:80]!r} names the columns {', '.join(repr(one[:40]) for one in theirs[:6])}, "
-            f"but that of {name[:80]!r} names {', '.join(repr(one[:40]) for one in mine[:6])}; write the same first "
-            "line into both files, as one of them may have none."
+            f"The first line of {other_name[:80]!r} has the column names {_listed(other_columns)}, but that of "
+            f"{name[:80]!r} has {_listed(first_columns)}; write the same first line into both files, as one of them "
+            "may have no header."
         )
-    if headless[0] != headless[1]:
-        without, having = (name, other) if headless[0] else (other, name)
-        named = theirs if headless[0] else mine
+    if is_numbered[0] != is_numbered[1]:
+        without, having = (name, other_name) if is_numbered[0] else (other_name, name)
+        named = other_columns if is_numbered[0] else first_columns
         raise DataError(
-            f"{without[:80]!r} has no line with column names, and {having[:80]!r} has "
-            f"({', '.join(map(repr, named[:6]))}), so their columns cannot be matched; write the same first line into "
-            "both files."
+            f"{without[:80]!r} has no line of column names, but {having[:80]!r} has one "
+            f"({', '.join(map(repr, named[:6]))}), so that their columns cannot be matched; write the same first line "
+            "into both files."
         )
-    missing = [column for column in mine if column not in theirs]
-    extra = [column for column in theirs if column not in mine]
-    lacking, having, columns = (other, name, missing) if missing else (name, other, extra)
+    missing = [column for column in first_columns if column not in other_columns]
+    extra = [column for column in other_columns if column not in first_columns]
+    lacking, having, columns = (other_name, name, missing) if missing else (name, other_name, extra)
     listed = ", ".join(repr(column[:40]) for column in columns[:6])
     raise DataError(
-        f"{lacking[:80]!r} lacks the columns {listed} of {having[:80]!r}; the parts of a split have the same columns, "
-        "what is to be predicted among them. Add these columns, or bring only the file that has them all, which is "
-        "split then."
+        f"{lacking[:80]!r} lacks the columns {listed} of {having[:80]!r}; the parts of a split need the same columns, "
+        "including the target. Add these columns, or upload only the file that has them all, which is then split."
     )
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(repr(column[:40]) for column in columns[:6])
 
 
 def reads(source: Tables, name: str) -> bool:

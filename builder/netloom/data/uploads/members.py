@@ -1,4 +1,4 @@
-"""The files that were brought: one, several, or those in a zip, which is opened with care."""
+"""The files of an upload: one, several, or the members of a zip, which are checked before they are unpacked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFErro
 
 
 class Members:
-    """Files by name, in the order of their names; what is packed with gzip is unpacked while it is read."""
+    """Files by name, in alphabetical order; gzip is unpacked while a file is read."""
 
     names: tuple[str, ...]
 
@@ -27,15 +27,15 @@ class Members:
         self._forms: dict[str, str] = {}
 
     def _raw(self, name: str, limit: int) -> bytes:
-        """The first `limit` bytes of a file.
+        """The first `limit` bytes of a file, as stored.
 
         Raises:
-            DataError: it is damaged.
+            DataError: The file is damaged.
         """
         raise NotImplementedError
 
     def head(self, name: str) -> bytes:
-        """The first bytes of a file."""
+        """The first bytes of a file, unpacked."""
         head = self._raw(name, file_types.HEAD_BYTES)
         if file_types.file_type(head) != file_types.GZIP:
             return head
@@ -45,31 +45,31 @@ class Members:
             raise DataError(f"{name[:100]!r} is packed with gzip, but damaged; pack it again.") from None
 
     def form(self, name: str) -> str:
-        """What a file is, by its first bytes."""
+        """The type of a file, by its first bytes."""
         if name not in self._forms:
             self._forms[name] = file_types.file_type(self.head(name))
         return self._forms[name]
 
-    def of(self, *wanted: str) -> list[str]:
-        """The names of all files of these forms."""
-        return [name for name in self.names if self.form(name) in wanted]
+    def of(self, *types: str) -> list[str]:
+        """The names of all files of these types."""
+        return [name for name in self.names if self.form(name) in types]
 
     def read(self, name: str, limit: int = MAX_MEMBER_BYTES) -> bytes:
         """The bytes of a file.
 
         Raises:
-            DataError: it is damaged, or larger than is allowed.
+            DataError: The file is damaged, or larger than the limit.
         """
         content = self._raw(name, limit + 1)
         if len(content) <= limit and file_types.file_type(content[: file_types.HEAD_BYTES]) == file_types.GZIP:
             content = gunzip(content, name, limit)
         if len(content) > limit:
-            raise DataError(f"{name[:100]!r} is larger than is allowed; at most {limit / 2**20:,.0f} MiB can be read.")
+            raise DataError(f"{name[:100]!r} is too large; at most {limit / 2**20:,.0f} MiB can be read.")
         return content
 
 
 class Files(Members):
-    """Files as they were brought, in memory or on disk."""
+    """Plain files, in memory or on disk."""
 
     def __init__(self, files: Mapping[str, bytes | Path]) -> None:
         super().__init__()
@@ -88,10 +88,10 @@ class Files(Members):
 
 
 class Zip(Members):
-    """The files in a zip, after each was looked at.
+    """The files in a zip.
 
     Raises:
-        DataError: it is no zip, or one that means harm.
+        DataError: The zip is damaged or malicious.
     """
 
     def __init__(self, data: bytes, filename: str) -> None:
@@ -100,19 +100,19 @@ class Zip(Members):
             self._archive = zipfile.ZipFile(io.BytesIO(data))
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
             raise DataError(
-                f"{filename[:100]!r} is no zip and no spreadsheet that can be opened: it is damaged, or was not copied "
-                "to its end; copy or save it again."
+                f"{filename[:100]!r} is not a readable zip or spreadsheet: it is damaged or incomplete; copy or save "
+                "it again."
             ) from None
         self._infos = {info.filename: info for info in _checked(self._archive, len(data))}
         self.names = tuple(sorted(self._infos))
         many = len(self.names) > MAX_MEMBERS
         for name in self.names:
             suffix = PurePosixPath(name).suffix.lower()
-            if many:  # to look into each would take longer than to read them
+            if many:  # a read per member to find its type takes as long as reading all of them
                 self._forms[name] = file_types.PICTURE if suffix in PICTURE_SUFFIXES else file_types.TEXT
 
     def _raw(self, name: str, limit: int) -> bytes:
-        # The bytes are counted while they are unpacked, as what the archive says of itself may be a lie.
+        # Bytes are counted while they are unpacked, as the sizes that an archive declares may be wrong.
         try:
             with self._archive.open(self._infos[name]) as file:
                 return file.read(limit)
@@ -127,10 +127,10 @@ def parts_of(name: str) -> tuple[str, ...]:
 
 
 def gunzip(data: bytes, name: str, limit: int) -> bytes:
-    """What was packed with gzip.
+    """Unpack gzip.
 
     Raises:
-        DataError: it is damaged, unpacks to too much, or holds an archive again.
+        DataError: The data is damaged, unpacks to too much, or is an archive within an archive.
     """
     limit = min(limit, len(data) * MAX_RATIO)
     try:
@@ -141,7 +141,7 @@ def gunzip(data: bytes, name: str, limit: int) -> bytes:
     if len(content) > limit:
         raise DataError(
             f"{name[:100]!r} would unpack to more than {limit / 2**20:,.0f} MiB; at most {MAX_RATIO} times its size "
-            f"and {MAX_FILE_BYTES / 2**20:,.0f} MiB are allowed; bring it unpacked, or a part of it."
+            f"and {MAX_FILE_BYTES / 2**20:,.0f} MiB are allowed; upload it unpacked, or a part of it."
         )
     if not stream.eof:
         raise DataError(f"{name[:100]!r} is packed with gzip, but cut short; pack it again.")
@@ -151,30 +151,34 @@ def gunzip(data: bytes, name: str, limit: int) -> bytes:
 
 
 def _checked(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
-    """The files in an archive of `size` bytes that are no rubbish of some system, after every member was looked at."""
-    every = archive.infolist()
-    pictures = sum(info.filename.lower().endswith(PICTURE_SUFFIXES) for info in every)
-    if len(every) - pictures > MAX_MEMBERS or pictures > MAX_PICTURES:
+    """The members of an archive of `size` bytes, without hidden files and files of operating systems; all are checked.
+
+    Raises:
+        DataError: The archive is too large, or a member is not allowed.
+    """
+    members = archive.infolist()
+    pictures = sum(info.filename.lower().endswith(PICTURE_SUFFIXES) for info in members)
+    if len(members) - pictures > MAX_MEMBERS or pictures > MAX_PICTURES:
         raise DataError(
-            f"The zip has {len(every):,} members; at most {MAX_MEMBERS:,} can be read, or {MAX_PICTURES:,} pictures."
+            f"The zip has {len(members):,} members; at most {MAX_MEMBERS:,} can be read, or {MAX_PICTURES:,} images."
         )
-    total = sum(info.file_size for info in every)
-    # Members that share their bytes would make the archive seem larger than it is.
-    packed = min(sum(info.compress_size for info in every), size)
+    total = sum(info.file_size for info in members)
+    # Members of a zip bomb may share their bytes, so that their packed sizes add up to more than the archive.
+    packed = min(sum(info.compress_size for info in members), size)
     if total > MAX_BYTES or total > max(packed, 1) * MAX_RATIO:
         raise DataError(
             f"The zip would unpack to {total / 2**20:,.0f} MiB, {total / max(packed, 1):,.0f} times its size; "
-            f"at most {MAX_BYTES / 2**20:,.0f} MiB and {MAX_RATIO} times are allowed; bring "
+            f"at most {MAX_BYTES / 2**20:,.0f} MiB and {MAX_RATIO} times are allowed; upload "
             "a part of it, or its files without a zip."
         )
-    return [info for info in every if _wanted(info)]
+    return [info for info in members if _wanted(info)]
 
 
 def _wanted(info: zipfile.ZipInfo) -> bool:
-    """Whether a member is a file that people put there.
+    """Whether a member is a visible file.
 
     Raises:
-        DataError: it is none that may be opened.
+        DataError: The member is not allowed.
     """
     path = PurePosixPath(info.filename.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in str(path).partition("/")[0]:
@@ -190,5 +194,5 @@ def _wanted(info: zipfile.ZipInfo) -> bool:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataError("The zip is packed in an unusual way; pack it as a plain zip (deflate).")
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    # In this order, as a member without any name cannot be asked whether it is a folder.
+    # `is_dir` fails on an empty name, so that the name is tested first.
     return not hidden and bool(path.parts) and not info.is_dir()

@@ -1,4 +1,4 @@
-"""What to call several files that were brought together."""
+"""The title of an upload of several files."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from itertools import takewhile
 
 from netloom.data.splits.given_splits import WORDS
 
-# What says of which part of the split or of which form a file is, and nothing of what it is about.
+# Words that name a part of a split or a file format, and say nothing about the content.
 _SAYS_NOTHING = re.compile(r"(?i)idx\d|ubyte|gz|npy|npz|csv|tsv|txt|png|jpe?g|wav|conll|parquet|jsonl?|t10k|\d+")
 MOST = 3
 
 
 def called(names: Sequence[str], folder: str = "") -> str:
-    """What the names of the files begin with, as emnist-letters of emnist-letters-train-images and -labels; else the
-    folder that they lie in; else what tells them apart, as images and labels of MNIST's four files."""
+    """The common prefix of file names, such as emnist-letters of emnist-letters-train-images and -labels.
+
+    Without one it is the folder, or else the words that distinguish the files, such as "images and labels" of the four
+    files of MNIST.
+    """
     stems = [re.split(r"[\\/]", name)[-1] for name in names]
     same = takewhile(lambda letters: len(set(letters)) == 1, zip(*stems, strict=False))
     common = _trimmed("".join(letters[0] for letters in same))
@@ -29,11 +32,11 @@ def called(names: Sequence[str], folder: str = "") -> str:
 
 
 def _trimmed(common: str) -> str:
-    """The whole words that names begin with; none that merely names a part of the split."""
-    found = re.match(r"(.*\w)[-_. ]+", common)
-    return found[1] if found and _words(found[1]) else ""
+    """The complete words of a common prefix; "" if they only name a part of a split."""
+    match = re.match(r"(.*\w)[-_. ]+", common)
+    return match[1] if match and _words(match[1]) else ""
 
 
 def _words(stem: str) -> list[str]:
-    found = [word for word in re.split(r"[-_. ]+", stem) if word]
-    return [word for word in found if word.lower() not in WORDS and not _SAYS_NOTHING.fullmatch(word)]
+    words = [word for word in re.split(r"[-_. ]+", stem) if word]
+    return [word for word in words if word.lower() not in WORDS and not _SAYS_NOTHING.fullmatch(word)]

@@ -1,4 +1,4 @@
-"""What was brought, as readers see it: files whose forms are known, and the tables among them."""
+"""The source of an upload: its files with their types, and the tables among them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ Content = bytes | Path | Mapping[str, bytes]
 
 
 class Source:
-    """A file, several files, a folder or a zip. `names` are the files in it."""
+    """A file, several files, a folder or a zip.
+
+    Attributes:
+        names: The names of the files.
+        large: The table of the only file, if it is too large to be read at once.
+    """
 
     def __init__(self, members: Members, filename: str, large: StreamedTable | None = None) -> None:
         self.members, self.filename, self.large = members, filename, large
@@ -35,11 +40,11 @@ class Source:
 
     @property
     def alone(self) -> bool:
-        """Whether it is a single file."""
+        """Whether there is a single file."""
         return len(self.names) == 1
 
     def form(self) -> str:
-        """The form of the only file; "" where there are several."""
+        """The type of the only file; "" if there are several."""
         return self.members.form(self.names[0]) if self.alone else ""
 
     def tables(self) -> list[str]:
@@ -47,11 +52,10 @@ class Source:
         return self.members.of(*TABLE_FORMS)
 
     def table(self, name: str = "", sheet: str = "") -> tuple[pd.DataFrame, list[str]]:
-        """A file as a table, and what had to be assumed while reading it. It is read once. Of a `large` file, these are
-        the first rows.
+        """A file as a table, and notes on what had to be assumed; cached. A `large` file returns its first rows.
 
         Raises:
-            DataError: it is no table.
+            DataError: The file is not a table.
         """
         name = name or self.names[0]
         key = (name, sheet)
@@ -69,11 +73,10 @@ class Source:
         return self._tables[key]
 
     def together(self) -> tuple[pd.DataFrame, list[str]]:
-        """The tables whose names or folders say of which part of the split they are, below each other, with the column
-        `PART`; and what has to be said of them. They are joined once.
+        """The tables that are named after parts of a split, concatenated with the column `PART`, and notes; cached.
 
         Raises:
-            DataError: there are none, one cannot be read, or they do not have the same columns.
+            DataError: There are none, one cannot be read, or their columns differ.
         """
         key = ("", PART)
         if key in self._refused:
@@ -87,13 +90,13 @@ class Source:
         return self._tables[key]
 
     def once(self, key: Hashable, work_out: Callable[[], Any]) -> Any:
-        """What is worked out of these files a single time."""
+        """The result of `work_out`, cached under a key."""
         if key not in self._once:
             self._once[key] = work_out()
         return self._once[key]
 
     def sheets(self) -> list[str]:
-        """The names of a spreadsheet's sheets; none for other files."""
+        """The names of the sheets of a spreadsheet; [] for other files."""
         if self.form() != file_types.EXCEL:
             return []
         return sheet_names(self.members.read(self.names[0], MAX_FILE_BYTES), self.filename)
@@ -103,10 +106,10 @@ class Source:
 
 
 def open_source(content: Content, filename: str) -> Source:
-    """Look at what was brought.
+    """Open an upload.
 
     Raises:
-        DataError: it is empty, too large, means harm, or is nothing that can be read.
+        DataError: It is empty, too large, malicious, or of an unknown type.
     """
     if isinstance(content, Path) and content.is_dir():
         return Source(_folder(content), filename)
@@ -115,9 +118,9 @@ def open_source(content: Content, filename: str) -> Source:
             return Source(_several(content), filename)
         ((filename, only),) = content.items()
         return open_source(only, filename)
-    found = _large(content, filename)
-    if found is not None:
-        return found
+    large = _large(content, filename)
+    if large is not None:
+        return large
     data = _bytes(content)
     if not data.strip():
         raise DataError(f"{filename[:100]!r} is empty; choose the file that holds the data.")
@@ -130,31 +133,33 @@ def open_source(content: Content, filename: str) -> Source:
             _refuse_nested(members)
             return Source(members, filename)
     refuse_unknown(form, data, filename)
-    one = Files({filename: data})
+    files = Files({filename: data})
     if form == file_types.ZIP:
-        one._forms[filename] = _office(members.names, filename)
-    return Source(one, filename)
+        files._forms[filename] = _office(members.names, filename)
+    return Source(files, filename)
 
 
 def _large(content: bytes | Path, filename: str) -> Source | None:
-    """A file that is a table too large to be read at once."""
+    """The source of a table that is too large to be read at once; None for other files."""
     try:
         if isinstance(content, Path):
             with content.open("rb") as file:
                 head = file.read(file_types.HEAD_BYTES)
         else:
             head = content[: file_types.HEAD_BYTES]
-        found = streamed_table(content, file_types.file_type(head), filename)
+        table = streamed_table(content, file_types.file_type(head), filename)
     except OSError as error:
         raise DataError(
             f"{content if isinstance(content, Path) else filename} cannot be read: {error.strerror}."
         ) from None
-    return None if found is None else Source(Files({filename: content}), filename, found)
+    return None if table is None else Source(Files({filename: content}), filename, table)
 
 
 def refuse_unknown(form: str, data: bytes, filename: str) -> None:
-    """Raises:
-    DataError: the file is none that can be read.
+    """Refuse a file of an unknown type.
+
+    Raises:
+        DataError: The type is unknown.
     """
     if form:
         return
@@ -162,8 +167,8 @@ def refuse_unknown(form: str, data: bytes, filename: str) -> None:
     if words:
         raise DataError(f"{filename[:100]!r} is {words}.")
     raise DataError(
-        f"{filename[:100]!r} is none of the files that can be read: tables (CSV, Parquet, JSON, Excel), arrays (NPZ, "
-        "NPY, IDX), text, pictures or sounds in a zip; what it holds is not known."
+        f"{filename[:100]!r} has an unknown type; tables (CSV, Parquet, JSON, Excel), arrays (NPZ, NPY, IDX), text, "
+        "and images or sounds in a zip can be read."
     )
 
 
@@ -174,8 +179,10 @@ def _is_office(names: tuple[str, ...]) -> bool:
 def _office(names: tuple[str, ...], filename: str) -> str:
     if "xl/workbook.xml" in names:
         return file_types.EXCEL
-    what = "a Word document" if "word/document.xml" in names else "an Office document that is no spreadsheet"
-    raise DataError(f"{filename[:100]!r} is {what}; save its table as .xlsx or CSV, or its text as a plain text file.")
+    description = "a Word document" if "word/document.xml" in names else "an Office document that is not a spreadsheet"
+    raise DataError(
+        f"{filename[:100]!r} is {description}; save its table as .xlsx or CSV, or its text as a plain text file."
+    )
 
 
 def _refuse_nested(members: Members) -> None:
@@ -200,7 +207,7 @@ def _several(files: Mapping[str, bytes]) -> Members:
 
 
 def _folder(folder: Path) -> Members:
-    """The files in a folder of this machine; links and hidden files are passed over."""
+    """The files in a local folder, without links and hidden files."""
     files: dict[str, bytes | Path] = {}
     total = 0
     for place, _, names in os.walk(folder):
@@ -215,7 +222,7 @@ def _folder(folder: Path) -> Members:
     if len(files) - pictures > MAX_MEMBERS or pictures > MAX_PICTURES or total > MAX_UNPACKED_BYTES:
         raise DataError(
             f"The folder holds {len(files):,} files of {total / 2**20:,.0f} MiB; at most {MAX_MEMBERS:,} files, or "
-            f"{MAX_PICTURES:,} pictures, of {MAX_UNPACKED_BYTES / 2**20:,.0f} MiB can be read."
+            f"{MAX_PICTURES:,} images, of {MAX_UNPACKED_BYTES / 2**20:,.0f} MiB can be read."
         )
     if not files:
         raise DataError(f"The folder {folder.name[:100]!r} is empty; choose the one that holds the data.")
@@ -227,7 +234,7 @@ def _folder(folder: Path) -> Members:
 
 
 def _bytes(content: bytes | Path) -> bytes:
-    """The bytes of an upload, of which no more than is allowed are ever read."""
+    """The bytes of an upload; never more than the limit is read."""
     if isinstance(content, Path):
         path = content
         try:

@@ -1,4 +1,4 @@
-"""What all kinds of data have in common that are one table."""
+"""The base of all readers whose data is one table."""
 
 from __future__ import annotations
 
@@ -40,28 +40,35 @@ TABLE = "table.parquet"
 
 
 class Tabular(Reader):
-    """A kind of data that is one table, in any of the forms that tables come in."""
+    """A kind of upload that is one table, in any file format of tables.
+
+    Attributes:
+        asked: The questions, beside those for the sheet and the split column.
+    """
 
     asked: tuple[Question, ...] = ()
     split_question = SPLIT
 
     @abstractmethod
     def suits(self, table: pd.DataFrame) -> float:
-        """How likely a table is meant as this kind, from 0 to 1."""
+        """How likely a table is of this kind, from 0 to 1."""
 
     @abstractmethod
     def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
-        """A guess for every question that has no default of its own, where `answers` holds what was answered."""
+        """Inferred defaults of questions, which may depend on `answers` to other questions."""
 
     @abstractmethod
     def from_table(
         self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
     ) -> RawDataset:
-        """The rows that can be used, of a table without its split column. `parts` (R,) is the part of each row of the
-        table, which the data takes over as `given`; None where none are named.
+        """The usable rows of a table.
+
+        Args:
+            table: The table (R rows), without its split column.
+            parts: The part of the split of each row (R,), which becomes `given`; None without a split column.
 
         Raises:
-            DataError: an option is wrong, or there is nothing to learn from.
+            DataError: An option is invalid, or there is nothing to learn from.
         """
 
     def likely(self, source: Source) -> float:
@@ -72,25 +79,30 @@ class Tabular(Reader):
             return 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
-        found = []
+        questions = []
         sheets = source.sheets()
         if len(sheets) > 1:
-            found.append(with_default(SHEET, None, sheets))
+            questions.append(with_default(SHEET, None, sheets))
         table = self._table(source, answers)
-        return found + self.of_table(table, answers)
+        return questions + self.of_table(table, answers)
 
     def of_table(self, table: pd.DataFrame, answers: Answers) -> list[Question]:
-        """The questions that a table answers, each with its guess."""
-        every = [str(column) for column in table.columns]
-        said = [value for name, value in answers.items() if name != "split"]
-        taken = {one for value in said for one in (value if isinstance(value, list) else [value]) if type(one) is str}
-        free = table[[column for column in table.columns if str(column) not in taken]]
-        split = split_column(free, partly=self._partly(table))
-        used = answers.get("split", split)  # which may be none
-        rest = without(table, used if used in every else None)
-        columns = [str(column) for column in rest.columns]
-        guesses = self.guesses(rest, answers)
-        found = [
+        """The questions about a table, with inferred defaults."""
+        all_columns = [str(column) for column in table.columns]
+        chosen_values = [value for name, value in answers.items() if name != "split"]
+        used_columns = {
+            item
+            for value in chosen_values
+            for item in (value if isinstance(value, list) else [value])
+            if type(item) is str
+        }
+        unused = table[[column for column in table.columns if str(column) not in used_columns]]
+        split = split_column(unused, partly=self._partly(table))
+        used = answers.get("split", split)  # None is an answer: no split column
+        remaining = without(table, used if used in all_columns else None)
+        columns = [str(column) for column in remaining.columns]
+        guesses = self.guesses(remaining, answers)
+        questions = [
             with_default(
                 question,
                 guesses.get(question.name, question.default),
@@ -98,10 +110,10 @@ class Tabular(Reader):
             )
             for question in self.asked
         ]
-        return [*found, with_default(self.split_question, split, every)]
+        return [*questions, with_default(self.split_question, split, all_columns)]
 
     def _partly(self, table: pd.DataFrame) -> bool:
-        """Whether a table is but the beginning of a larger one."""
+        """Whether a table may be the beginning of a larger one."""
         return False
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
@@ -124,23 +136,23 @@ class Tabular(Reader):
         return Kept(rows, summary, columns, list(large.notes))
 
     def said(self, answers: Answers) -> str:
-        """What is predicted, as the end of a summary."""
+        """What is predicted, as the last phrase of the summary."""
         return f"predicts {answers.get(self.target_question, '')}"
 
     def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         table, title = kept_table(folder), str(meta["title"])
-        # What was added before this was asked is split as it was, or the rows of its runs would be others.
+        # Uploads from before this question keep their split, so that runs can be reproduced.
         options.setdefault("split", None) if "split" not in meta["options"] else None
         chosen = check_options(options, self.of_table(table, options), title, repr(title[:60]))
         split = chosen.pop("split")
         parts = None if split is None else given_of(table[split], split)
         raw = self.from_table(without(table, split), chosen, title, parts)
-        if parts is not None and raw.given is None:  # rather than to split by chance in silence
+        if parts is not None and raw.given is None:  # never silently replace a chosen split with a random one
             raise DataError(f"{self.title!r} cannot be split by a column; choose no split column.")
         if split is None and "split" not in meta["options"] and (name := split_column(table)):
             raw.warnings.append(
-                f"The column {name!r} says how rows are split, and is not used; add the file again, or set the option "
-                f"split to {name!r}."
+                f"The column {name!r} looks like a split of the rows and is not used; add the file again, or set the "
+                f"option split to {name!r}."
             )
         return raw
 
@@ -151,37 +163,36 @@ class Tabular(Reader):
         return list(self._read(source, answers)[1])
 
     def _read(self, source: Source, answers: Answers) -> tuple[pd.DataFrame, list[str]]:
-        """The table, and what had to be assumed; of several files, the parts of the split below each other."""
+        """The table and notes; several files are the parts of a split, concatenated."""
         return source.table(source.names[0], _sheet(answers)) if source.alone else source.together()
 
 
 def without(table: pd.DataFrame, column: str | None) -> pd.DataFrame:
-    """The table without its split column, where it has one."""
+    """The table without a column; None means all columns."""
     return table if column is None else table[[name for name in table.columns if str(name) != column]]
 
 
-def parts_of_rows(parts: np.ndarray | None, known: pd.DataFrame) -> np.ndarray | None:
-    """The parts of the rows that are left of a table whose rows are numbered."""
-    return None if parts is None else parts[known.index.to_numpy()]
+def parts_of_rows(parts: np.ndarray | None, rows: pd.DataFrame) -> np.ndarray | None:
+    """The parts (R,) of the remaining rows of a table, whose index holds their original numbers."""
+    return None if parts is None else parts[rows.index.to_numpy()]
 
 
-def parts_said(known: pd.DataFrame, split: str | None, otherwise: np.ndarray | None) -> np.ndarray | None:
-    """The parts of some rows by their split column; where none is chosen, those that files and folders say."""
-    return otherwise if split is None else given_of(known[split], split)
+def parts_said(rows: pd.DataFrame, split: str | None, default: np.ndarray | None) -> np.ndarray | None:
+    """The parts of rows by the split column, or, if none is chosen, those of the names of files and folders."""
+    return default if split is None else given_of(rows[split], split)
 
 
 def kept_table(folder: Path) -> pd.DataFrame:
-    """The table of an upload; one that is larger than memory stays in its file.
+    """The stored table of an upload; one larger than memory is memory-mapped.
 
     Raises:
-        DataError: it is damaged.
+        DataError: The file is damaged.
     """
     import pandas as pd
 
     if (folder / ARROW_FILE).exists():
-        return cast(
-            "pd.DataFrame", StoredTable.open(folder / ARROW_FILE)
-        )  # which is used like one, as far as is needed
+        # A StoredTable has the part of the interface of DataFrame that readers of large tables use.
+        return cast("pd.DataFrame", StoredTable.open(folder / ARROW_FILE))
     return pd.read_parquet(folder / TABLE)
 
 
@@ -191,7 +202,7 @@ def _sheet(answers: Answers) -> str:
 
 
 def numeric(table: pd.DataFrame) -> list[str]:
-    """The columns of numbers."""
+    """The names of the numeric columns."""
     import pandas as pd
 
     kinds = pd.api.types
@@ -203,39 +214,39 @@ def numeric(table: pd.DataFrame) -> list[str]:
 
 
 def no_number(values: pd.Series, otherwise: str) -> DataError:
-    """That a column is none of numbers: the cell because of which, where most of it are, else a sentence."""
+    """The error for a column that is not numeric: it names the odd cell if most cells are numbers."""
     odd = odd_one(values, ("number",), 0.5)
     return DataError(f"The column {str(values.name)!r} is not all numbers{odd}." if odd else otherwise)
 
 
 def textual(table: pd.DataFrame) -> list[str]:
-    """The columns of texts."""
+    """The names of the text columns."""
     import pandas as pd
 
     return [str(name) for name, values in table.items() if pd.api.types.is_string_dtype(values)]
 
 
 def known_rows(table: pd.DataFrame, columns: list[str], warnings: list[str]) -> pd.DataFrame:
-    """The rows that hold something in each of these columns.
+    """The rows that have a value in each of these columns.
 
     Raises:
-        DataError: there is none.
+        DataError: There are none.
     """
-    known = table[table[columns].notna().all(axis=1)]
-    if not len(known):
-        raise DataError(f"No row holds something in each of {', '.join(map(repr, columns))}.")
-    if len(known) < len(table):
+    complete = table[table[columns].notna().all(axis=1)]
+    if not len(complete):
+        raise DataError(f"No row has a value in each of the columns {', '.join(map(repr, columns))}.")
+    if len(complete) < len(table):
         warnings.append(
-            f"{len(table) - len(known):,} rows that lack one of {', '.join(map(repr, columns))} were left out."
+            f"{len(table) - len(complete):,} rows without a value in {', '.join(map(repr, columns))} were left out."
         )
-    return known
+    return complete
 
 
 def target_of(values: pd.Series, task: str | None, title: str) -> dict[str, Any]:
-    """The target of a Raw, from a column without missing values: classes or numbers, as in a table.
+    """The target of a dataset, from a column without missing values, inferred as for a plain table.
 
     Raises:
-        DataError: they are no classes and no numbers.
+        DataError: The column cannot be a target.
     """
     import numpy as np
     import pandas as pd
@@ -243,8 +254,8 @@ def target_of(values: pd.Series, task: str | None, title: str) -> dict[str, Any]
     from netloom.data.tables.table_dataset import table_to_raw
 
     name = str(values.name)
-    other = "place" if name != "place" else "order"
-    table = pd.DataFrame({other: np.arange(len(values), dtype=np.float64), name: values.reset_index(drop=True)})
+    order_column = "place" if name != "place" else "order"
+    table = pd.DataFrame({order_column: np.arange(len(values), dtype=np.float64), name: values.reset_index(drop=True)})
     raw = table_to_raw(table, {"target": name, **({"task": task} if task else {})}, title)
     return {
         "target": raw.target,

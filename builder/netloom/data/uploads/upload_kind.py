@@ -1,4 +1,4 @@
-"""What a kind of data is: one class, which says what fits it, what it asks, how it is kept and how it is read again."""
+"""The declaration of a kind of upload: which files fit, what it asks, how it is stored and read."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 Answers = Mapping[str, Any]
 Tell = Callable[[float, str], None]  # how far an import is, from 0 to 1, and what is being done
-PREVIEWED = 8
-DEFAULTS = "defaults"  # the folder beside uploads of what new projects take over of data sets
-_REFUSED = 0.005
+PREVIEWED = 8  # rows
+DEFAULTS = "defaults"  # the folder, beside those of uploads, with the settings that new projects take over
+_REFUSED = 0.005  # the likelihood of a reader that can only say what is wrong
 
 
 def silent(share: float, what: str) -> None:
@@ -32,9 +32,14 @@ def silent(share: float, what: str) -> None:
 
 @dataclass(frozen=True)
 class Question:
-    """Something that a kind of data has to know. `choices` are the names of columns, sheets or the like.
+    """A setting of a kind of upload that a person chooses.
 
-    What is asked `when_added` is settled then; all else may be set in a project, too.
+    Attributes:
+        choices: The names of columns, sheets or the like, of which one or `several` are chosen.
+        low: The smallest number; likewise `high`.
+        default: The inferred answer.
+        optional: Whether the answer may be None, which `empty` describes.
+        when_added: Whether the answer is final when the file is added; others may be changed in a project.
     """
 
     name: str
@@ -47,45 +52,52 @@ class Question:
     default: Any = None
     optional: bool = False
     when_added: bool = False
-    empty: str = "none"  # what the absence of an answer means
+    empty: str = "none"
 
     def check(self, value: Any, title: str) -> Any:
-        """The value, if it is an answer.
+        """The value, if it is a valid answer.
 
         Raises:
-            DataError: it is none.
+            DataError: It is not.
         """
         if value is None and self.optional:
             return None
-        said = f"received {str(value)[:40]!r}."
+        received = f"received {str(value)[:40]!r}."
         if self.kind == "whole":
             if not (type(value) is int and self.low <= value <= self.high):
-                raise DataError(
-                    f"The option {self.name} is a whole number from {self.low:,.0f} to {self.high:,.0f}, {said}"
-                )
+                limits = f"from {self.low:,.0f} to {self.high:,.0f}"
+                raise DataError(f"The option {self.name} has to be a whole number {limits}, {received}")
         elif self.kind == "number":
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not self.low <= value <= self.high:
-                raise DataError(f"The option {self.name} is a number from {self.low:g} to {self.high:g}, {said}")
+                raise DataError(
+                    f"The option {self.name} has to be a number from {self.low:g} to {self.high:g}, {received}"
+                )
         elif self.kind == "switch":
             if not isinstance(value, bool):
-                raise DataError(f"The option {self.name} is true or false, {said}")
+                raise DataError(f"The option {self.name} has to be true or false, {received}")
         else:
             self._chosen(value, title)
         return value
 
     def _chosen(self, value: Any, title: str) -> None:
         values = value if self.kind == "several" and isinstance(value, (list, tuple)) else [value]
-        known = ", ".join(repr(choice[:40]) for choice in self.choices[:20])
+        listed = ", ".join(repr(choice[:40]) for choice in self.choices[:20])
         if not values:
-            raise DataError(f"The option {self.name} needs at least one of {known}.")
-        for one in values:
-            if not isinstance(one, str) or one not in self.choices:
-                raise DataError(f"{title[:60]!r} has no {self.label.lower()} {str(one)[:80]!r}; there is {known}.")
+            raise DataError(f"The option {self.name} needs at least one of {listed}.")
+        for item in values:
+            if not isinstance(item, str) or item not in self.choices:
+                raise DataError(f"{title[:60]!r} has no {self.label.lower()} {str(item)[:80]!r}; there is {listed}.")
 
 
 @dataclass
 class Kept:
-    """What was written into an upload's folder."""
+    """What a reader stored in the folder of an upload.
+
+    Attributes:
+        summary: A phrase for lists of datasets.
+        notes: Sentences on what had to be assumed or left out.
+        extra: Metadata that `Reader.raw` needs.
+    """
 
     rows: int
     summary: str
@@ -95,61 +107,68 @@ class Kept:
 
 
 class Reader(ABC):
-    """A kind of data that people bring."""
+    """A kind of upload.
+
+    Attributes:
+        about: What files of this kind look like, in a sentence.
+        kind: The kind of data, as in `DatasetInfo`.
+        takes_large: Whether tables larger than memory can be read.
+        target_question: The name of the question that asks for the target; "" if there is none.
+    """
 
     name: ClassVar[str]
     title: ClassVar[str]
-    about: ClassVar[str]  # what a file of this kind looks like, in a sentence
-    kind: ClassVar[str]  # as in DatasetInfo
-    takes_large: ClassVar[bool] = False  # whether it reads tables that are larger than memory
-    target_question: ClassVar[str] = ""  # the question whose answer is what is to be predicted
+    about: ClassVar[str]
+    kind: ClassVar[str]
+    takes_large: ClassVar[bool] = False
+    target_question: ClassVar[str] = ""
 
     @abstractmethod
     def likely(self, source: Source) -> float:
-        """How likely these files are meant as this kind, from 0 (they cannot be) to 1."""
+        """How likely the files are of this kind, from 0 (impossible) to 1."""
 
     @abstractmethod
     def questions(self, source: Source, answers: Answers) -> list[Question]:
-        """What has to be known, each with a guess as its default; later ones may depend on earlier answers."""
+        """The questions, with inferred defaults, which may depend on `answers` to earlier questions."""
 
     @abstractmethod
     def learned(self, source: Source, answers: Answers) -> str:
-        """What a network will learn from this, in one sentence."""
+        """What a network learns from this data, in one sentence."""
 
     @abstractmethod
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
-        """The first rows; columns of pictures hold data URIs."""
+        """The first rows; cells of images hold data URIs."""
 
     def noted(self, source: Source, answers: Answers) -> list[str]:
-        """What is odd about the files, and what had to be assumed while reading them, in sentences."""
+        """Sentences on what is unusual about the files and what had to be assumed."""
         return []
 
     @abstractmethod
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
-        """Bring the files into a form of ours.
+        """Convert the files and store them in the folder.
 
         Raises:
-            DataError: they cannot be read.
+            DataError: The files cannot be read.
         """
 
     @abstractmethod
     def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
-        """What was kept, with the options of a document.
+        """Read the stored data with the options of a document.
 
         Raises:
-            DataError: an option is wrong, or there is nothing to learn from.
+            DataError: An option is invalid, or there is nothing to learn from.
         """
 
     def answered(self, source: Source, given: Answers) -> dict[str, Any]:
-        """An answer to every question: what was given, else the guess.
+        """An answer to every question: the given one, or the default.
 
         Raises:
-            DataError: there is no such question, or what was given is no answer to it.
+            DataError: There is no such question, or an answer is invalid.
         """
         answers: dict[str, Any] = dict(given)
-        asked = {question.name: question for question in self.questions(source, answers)}
-        refuse_unknown(given, asked, repr(self.title))
-        for name, question in asked.items():
+        questions = {question.name: question for question in self.questions(source, answers)}
+        refuse_unknown(given, questions, repr(self.title))
+        for name, question in questions.items():
             answers[name] = question.check(given[name], source.filename) if name in given else question.default
         return answers
 
@@ -160,42 +179,44 @@ def stored_options(reader: Reader, source: Source, answers: Answers) -> dict[str
     return {name: value for name, value in answers.items() if name not in settled}
 
 
-def check_options(options: dict[str, Any], questions: Sequence[Question], title: str, what: str) -> dict[str, Any]:
-    """The options of a document, with the defaults of what it does not say.
+def check_options(
+    options: dict[str, Any], questions: Sequence[Question], title: str, description: str
+) -> dict[str, Any]:
+    """The options of a document, completed with defaults.
 
     Raises:
-        DataError: one is unknown or wrong.
+        DataError: An option is unknown or invalid.
     """
-    asked = {question.name: question for question in questions}
-    refuse_unknown(options, asked, what)
+    by_name = {question.name: question for question in questions}
+    refuse_unknown(options, by_name, description)
     return {
         name: question.check(options[name], title) if name in options else question.default
-        for name, question in asked.items()
+        for name, question in by_name.items()
     }
 
 
 def with_default(question: Question, default: Any, choices: Sequence[str] | None = None) -> Question:
-    """A question with its guess."""
+    """The question with an inferred default, and with other choices if these are given."""
     chosen = question.choices if choices is None else tuple(choices)
     return dataclasses.replace(question, default=default, choices=chosen)
 
 
 @cache
 def readers() -> dict[str, Reader]:
-    """Every kind of data by name; a new file in `kinds/` registers itself by its classes."""
+    """All readers by name; the classes in the modules of `kinds/` are discovered."""
     kinds = discover(Reader, "netloom.data.uploads.kinds", order=lambda reader: reader.title)
     return {name: reader() for name, reader in kinds.items()}
 
 
 def fitting(source: Source) -> list[Reader]:
-    """The kinds that these files can be, the likeliest first."""
+    """The readers that the files fit, the most likely first."""
     able = [reader for reader in readers().values() if source.large is None or reader.takes_large]
     scored = [(_likely(reader, source), reader) for reader in able]
     return [reader for score, reader in sorted(scored, key=lambda item: -item[0]) if score > 0]
 
 
 def _likely(reader: Reader, source: Source) -> float:
-    """How likely files are meant as a kind. One that can say what is wrong with them is asked where no other fits."""
+    """The likelihood of a reader. One that raises an error still wins if no other fits, so that its error is shown."""
     try:
         return reader.likely(source)
     except DataError:

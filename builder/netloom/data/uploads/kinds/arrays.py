@@ -1,4 +1,4 @@
-"""Arrays of numbers in NPZ, NPY or IDX files, as MNIST is kept."""
+"""Arrays of numbers in NPZ, NPY or IDX files, such as those of MNIST."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 _SPLIT = re.compile(r"(?i)(split|subset|partition|set|part)s?|is[ _-]?[a-z]+")
 _TARGET = re.compile(r"(?i)(^|[^a-z])(y|labels?|targets?|classes|class|masks?)([^a-z]|$)")
 _INPUT = re.compile(r"(?i)(^|[^a-z])(x|images?|data|features?|inputs?|pixels?|series)([^a-z]|$)")
-_ENDING = re.compile(r"(?i)([-.]idx\d-ubyte)?(\.npy)?(\.gz)?$")  # of what form a file is, its content says
+_ENDING = re.compile(
+    r"(?i)([-.]idx\d-ubyte)?(\.npy)?(\.gz)?$"
+)  # suffixes of file types, which are not part of an array's name
 INPUT = Question(
     "input", "Input array", "choice", "Array of the input features; its test part is included", when_added=True
 )
@@ -51,20 +53,20 @@ VIEW = Question(
 
 
 class Arrays(Reader):
-    """An array of inputs and one of targets, each perhaps with a part for the test."""
+    """An array of inputs and an array of targets, each optionally with a test part."""
 
     name = "arrays"
     title = "Arrays"
     about = (
         "NPZ, NPY or IDX (also gzipped) with an array of inputs and one of targets, such as x_train and y_train; "
-        "x_test and y_test beside them are kept as the test."
+        "x_test and y_test beside them become the test split."
     )
     kind = "array"
     target_question = "target"
 
     def likely(self, source: Source) -> float:
-        found = source.members.of(file_types.NPY, file_types.IDX)
-        return 0.9 if found and len(found) >= len(source.names) - 2 else 0.0
+        arrays = source.members.of(file_types.NPY, file_types.IDX)
+        return 0.9 if arrays and len(arrays) >= len(source.names) - 2 else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         names = _names(source)
@@ -100,56 +102,57 @@ class Arrays(Reader):
         names = _names(source)
         inputs = read_array(source, names[answers["input"]])[:PREVIEWED]
         targets = read_array(source, names[answers["target"]])[:PREVIEWED]
-        shown: dict[str, list[Any]] = {"target": [_cell(row) for row in targets]}
+        columns: dict[str, list[Any]] = {"target": [_cell(row) for row in targets]}
         if answers["view"] == "picture":
             pixels, top = _as_pictures(inputs)
-            shown = {"picture": [data_uri(_shown(one, top)) for one in pixels], **shown}
+            columns = {"picture": [data_uri(_shown(image, top)) for image in pixels], **columns}
         else:
-            shown["input"] = [_cell(row.ravel()[:12]) for row in inputs]
-        return pd.DataFrame(shown)
+            columns["input"] = [_cell(row.ravel()[:12]) for row in inputs]
+        return pd.DataFrame(columns)
 
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
         names = _names(source)
         parts: list[int] = []
         inputs: list[np.ndarray] = []
         targets: list[np.ndarray] = []
-        for place, (one, other, number) in enumerate(_parts(names, answers)):
-            tell(0.1 + 0.2 * place, f"Reading {one}")
-            first, second = read_array(source, names[one]), read_array(source, names[other])
-            if not first.ndim or not second.ndim or len(first) != len(second):
+        for place, (input_name, target_name, part) in enumerate(_parts(names, answers)):
+            tell(0.1 + 0.2 * place, f"Reading {input_name}")
+            input_part, target_part = read_array(source, names[input_name]), read_array(source, names[target_name])
+            input_count, target_count = (len(array) if array.ndim else 0 for array in (input_part, target_part))
+            if not input_part.ndim or not target_part.ndim or input_count != target_count:
                 raise DataError(
-                    f"{one[:60]!r} has {len(first) if first.ndim else 0:,} rows and {other[:60]!r} "
-                    f"{len(second) if second.ndim else 0:,}; there has to be one target for each row, so choose "
-                    "others, or save them again."
+                    f"{input_name[:60]!r} has {input_count:,} rows and {target_name[:60]!r} {target_count:,}; there has "
+                    "to be one target for each row, so choose other arrays, or save them again."
                 )
-            inputs.append(first)
-            targets.append(second)
-            parts += [number] * len(first)
+            inputs.append(input_part)
+            targets.append(target_part)
+            parts += [part] * len(input_part)
         tell(0.7, "Keeping them")
-        whole, wanted = _joined(inputs, answers["input"]), _joined(targets, answers["target"])
-        _refuse_odd(whole, answers["input"])
+        input_rows, target_rows = _joined(inputs, answers["input"]), _joined(targets, answers["target"])
+        _refuse_odd(input_rows, answers["input"])
         if answers.get("split") is not None:
-            parts = _said(source, names, str(answers["split"]), len(whole))
-        np.save(folder / "input.npy", whole, allow_pickle=False)
-        np.save(folder / "target.npy", wanted, allow_pickle=False)
+            parts = _said(source, names, str(answers["split"]), len(input_rows))
+        np.save(folder / "input.npy", input_rows, allow_pickle=False)
+        np.save(folder / "target.npy", target_rows, allow_pickle=False)
         np.save(folder / "parts.npy", np.array(parts, dtype=np.int8), allow_pickle=False)
         kind = {"picture": "image", "series": "series"}.get(str(answers["view"]), "table")
-        summary = f"{len(whole):,} rows of {' × '.join(map(str, whole.shape[1:]))}; predicts {answers['target']}" + (
-            ", with a part for the test" if len(set(parts)) > 1 else ""
+        summary = (
+            f"{len(input_rows):,} rows of {' × '.join(map(str, input_rows.shape[1:]))}; predicts {answers['target']}"
+            + (", with a test part" if len(set(parts)) > 1 else "")
         )
         notes = _unread(names, answers)
-        return Kept(len(whole), summary, notes=notes, extra={"kind": kind, "target": str(answers["target"])})
+        return Kept(len(input_rows), summary, notes=notes, extra={"kind": kind, "target": str(answers["target"])})
 
     def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         view = with_default(VIEW, meta["options"]["view"])
         chosen = check_options(options, [view, TASK], str(meta["title"]), "Arrays")
-        # As plain arrays, as a row of a memmap takes long to make.
+        # Viewed as plain arrays: indexing a row of a memmap creates a memmap, which is slow.
         inputs, target, parts = (
             np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False).view(np.ndarray)
             for name in ("input", "target", "parts")
         )
-        rest = _target(target, chosen["task"], str(meta["target"]), str(meta["title"]), inputs)
-        raw = _viewed(inputs, chosen["view"], rest)
+        target_fields = _target(target, chosen["task"], str(meta["target"]), str(meta["title"]), inputs)
+        raw = _viewed(inputs, chosen["view"], target_fields)
         set_given(raw, parts if len(np.unique(parts)) > 1 else None)
         return raw
 
@@ -160,16 +163,18 @@ def _names(source: Source) -> dict[str, str]:
     files = source.members.of(file_types.NPY, file_types.IDX)
     plain = {file: _ENDING.sub("", PurePosixPath(file).name)[:100] for file in files}
     often = Counter(plain.values())
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for file, name in plain.items():
-        whole = "/".join((*path_of(file)[:-1], name))[-100:]
-        named = whole if often[name] > 1 or (part_in(name) is None and any(map(part_in, path_of(file)[:-1]))) else name
-        found[named if named not in found else file] = file
-    return found
+        full_name = "/".join((*path_of(file)[:-1], name))[-100:]
+        named = (
+            full_name if often[name] > 1 or (part_in(name) is None and any(map(part_in, path_of(file)[:-1]))) else name
+        )
+        names[named if named not in names else file] = file
+    return names
 
 
 def _is_splitter(source: Source, names: Mapping[str, str], name: str) -> bool:
-    """Whether an array says for each row the part of the split that it is in."""
+    """Whether an array names the part of the split of each row."""
     shape, _ = shape_of(source, names[name])
     if len(shape) != 1 or not _SPLIT.fullmatch(name.rpartition("/")[2]):
         return False
@@ -179,26 +184,26 @@ def _is_splitter(source: Source, names: Mapping[str, str], name: str) -> bool:
 
 
 def _said(source: Source, names: Mapping[str, str], name: str, rows: int) -> list[int]:
-    """The part of each row, as an array says it."""
+    """The part of each row, from the split array."""
     import pandas as pd
 
     values = read_array(source, names[name])
     if values.shape != (rows,):
         raise DataError(
-            f"The split {name[:60]!r} is of shape {values.shape}, but there are {rows:,} rows, each in one part."
+            f"The split {name[:60]!r} has shape {values.shape}, but expected ({rows},): one part for each row."
         )
     parts: list[int] = given_of(pd.Series(as_column(values)), name).tolist()
     return parts
 
 
 def _unread(names: Mapping[str, str], answers: Answers) -> list[str]:
-    """What has to be said of arrays that are called as a part of the split and are not read."""
-    read = {name for one, other, _ in _parts(names, answers) for name in (one, other)}
-    rest = [name for name in names if part_in(name) in (VALIDATION, TEST) and name not in read]
-    if not rest:
+    """A note on arrays that are named after a part of the split but are not read."""
+    read = {name for input_name, target_name, _ in _parts(names, answers) for name in (input_name, target_name)}
+    unread = [name for name in names if part_in(name) in (VALIDATION, TEST) and name not in read]
+    if not unread:
         return []
-    listed = ", ".join(repr(name[:60]) for name in rest[:4])
-    return [f"{listed}: left out, as no inputs and targets of the same name and part stand beside each other."]
+    listed = ", ".join(repr(name[:60]) for name in unread[:4])
+    return [f"{listed}: left out, as a part needs an array of inputs and one of targets with matching names."]
 
 
 def _guess_input(names: list[str], shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -209,47 +214,49 @@ def _guess_input(names: list[str], shapes: Mapping[str, tuple[int, ...]]) -> str
 
 
 def _guess_target(names: list[str], shapes: Mapping[str, tuple[int, ...]], source: str) -> str:
-    rest = [name for name in names if name != source]
-    if not rest:
+    candidates = [name for name in names if name != source]
+    if not candidates:
         raise DataError(
-            f"{source[:60]!r} is the only array; another is needed that says what is to be predicted, such as y or "
-            "labels. Bring both files together, or in one zip."
+            f"{source[:60]!r} is the only array; an array of targets is needed too, such as y or labels. Upload both "
+            "files together, or in one zip."
         )
     rows = shapes.get(source, (0,))[:1]
-    return max(rest, key=lambda name: (shapes[name][:1] == rows, bool(_TARGET.search(name)), -len(shapes[name])))
+    return max(candidates, key=lambda name: (shapes[name][:1] == rows, bool(_TARGET.search(name)), -len(shapes[name])))
 
 
 def _parts(names: Mapping[str, str], answers: Answers) -> list[tuple[str, str, int]]:
     """The input and target of each part of the split, as (input, target, part)."""
-    found = [(str(answers["input"]), str(answers["target"]), 0)]
-    for number in (VALIDATION, TEST):
-        others = [name for name in names if part_in(name) == number]
-        pair = tuple(next((name for name in others if _same(name, wanted)), "") for wanted in found[0][:2])
-        if all(pair) and pair[0] != pair[1] and not set(pair) & set(found[0][:2]):
-            found.append((pair[0], pair[1], number))
-    return found
+    parts = [(str(answers["input"]), str(answers["target"]), 0)]
+    for part in (VALIDATION, TEST):
+        part_names = [name for name in names if part_in(name) == part]
+        pair = tuple(
+            next((name for name in part_names if _same(name, training_name)), "") for training_name in parts[0][:2]
+        )
+        if all(pair) and pair[0] != pair[1] and not set(pair) & set(parts[0][:2]):
+            parts.append((pair[0], pair[1], part))
+    return parts
 
 
-def _same(name: str, other: str) -> bool:
-    """Whether two names differ in the part of the split alone: x_test and x_train, or x_test and x."""
+def _same(first: str, second: str) -> bool:
+    """Whether two names differ only in the part of the split: x_test and x_train, or x_test and x."""
 
     def core(text: str) -> str:
         pieces = re.split(r"[^a-z0-9]+", text.lower())
         return "".join(piece for piece in pieces if part_in(piece) is None)
 
-    return core(name) == core(other)
+    return core(first) == core(second)
 
 
 def _joined(arrays: list[np.ndarray], name: str) -> np.ndarray:
     if len({array.shape[1:] for array in arrays}) > 1:
         shapes = ", ".join(str(array.shape) for array in arrays)
-        raise DataError(f"The parts of {name[:60]!r} are of different shapes: {shapes}.")
+        raise DataError(f"The parts of {name[:60]!r} have different shapes: {shapes}.")
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _refuse_odd(array: np.ndarray, name: str) -> None:
     if array.dtype.kind not in "biuf":
-        raise DataError(f"{name[:60]!r} holds {array.dtype}; an input array holds numbers.")
+        raise DataError(f"{name[:60]!r} has the dtype {array.dtype}; an input array needs numbers.")
     if array.dtype.kind == "f" and not all(np.isfinite(part).all() for part in np.array_split(array, 64)):
         raise DataError(f"{name[:60]!r} holds numbers that are missing or infinite; replace them and save it again.")
 
@@ -263,43 +270,45 @@ def _view(shape: tuple[int, ...], dtype: str) -> str:
     return "columns"
 
 
-def _viewed(inputs: np.ndarray, view: str, rest: dict[str, Any]) -> RawDataset:
-    """Arrays of rows as pictures, series or columns.
+def _viewed(inputs: np.ndarray, view: str, target_fields: dict[str, Any]) -> RawDataset:
+    """Arrays of rows as images, series or columns.
 
     Raises:
-        DataError: they have the wrong number of axes.
+        DataError: The arrays have the wrong number of axes.
     """
     if view == "picture":
         pixels, top = _as_pictures(inputs)
-        return Images(name="image", pixels=pixels, top=top, **rest)
+        return Images(name="image", pixels=pixels, top=top, **target_fields)
     if view == "series":
         if inputs.ndim not in (2, 3):
-            raise DataError(f"Series have steps and channels; these rows are {inputs.shape[1:]}.")
+            raise DataError(f"Series need steps and channels; these rows have the shape {inputs.shape[1:]}.")
         windows = inputs if inputs.ndim == 3 else inputs[:, :, None]
         channels = tuple(f"channel {place}" for place in range(1, windows.shape[2] + 1))
-        return Series(name="series", windows=np.asarray(windows, dtype=np.float32), channels=channels, **rest)
+        return Series(name="series", windows=np.asarray(windows, dtype=np.float32), channels=channels, **target_fields)
     flat = inputs.reshape(len(inputs), -1)
     if flat.shape[1] > MAX_COLUMNS:
         raise DataError(
-            f"These rows have {flat.shape[1]:,} numbers, too many for columns; take them as a picture or series."
+            f"These rows have {flat.shape[1]:,} numbers, too many for columns; read them as images or series."
         )
     columns = {f"x{place}": np.asarray(flat[:, place - 1], dtype=np.float64) for place in range(1, flat.shape[1] + 1)}
-    return Table(name="features", numbers=columns, **rest)
+    return Table(name="features", numbers=columns, **target_fields)
 
 
 def _as_pictures(inputs: np.ndarray) -> tuple[np.ndarray, float]:
-    """Pictures (R, C, H, W), and the value that is white."""
+    """Images (R, C, H, W), and the value that is white."""
     if inputs.ndim == 2:
         side = round(inputs.shape[1] ** 0.5)
         if side * side != inputs.shape[1]:
-            raise DataError(f"Rows of {inputs.shape[1]:,} numbers are no square pictures; take them as columns.")
+            raise DataError(f"Rows of {inputs.shape[1]:,} numbers are not square images; read them as columns.")
         inputs = inputs.reshape(len(inputs), side, side)
     if inputs.ndim == 3:
         inputs = inputs[:, None]
     elif inputs.ndim == 4 and inputs.shape[3] in (1, 3, 4) and inputs.shape[1] not in (1, 3):
         inputs = inputs.transpose(0, 3, 1, 2)
     if inputs.ndim != 4 or not inputs.size:
-        raise DataError(f"Pictures have a height, a width and perhaps channels; these rows are {inputs.shape[1:]}.")
+        raise DataError(
+            f"Images need a height, a width and optionally channels; these rows have the shape {inputs.shape[1:]}."
+        )
     top = float(inputs.max())
     if inputs.dtype == np.uint8 or 1 < top <= 255:
         return inputs, 255.0
@@ -316,41 +325,39 @@ def _cell(row: Any) -> str:
 
 
 def _target(array: np.ndarray, task: str | None, name: str, title: str, inputs: np.ndarray) -> dict[str, Any]:
-    """The target of a Raw, from an array (R,), (R, k) of numbers or of one-hot classes, or (R, H, W) of masks."""
+    """The target of a dataset, from an array (R,), (R, k) of numbers or one-hot classes, or (R, H, W) of masks."""
     import pandas as pd
 
-    found = np.asarray(array)
-    if found.ndim > 1 and found.shape[1:] == (1,) * (found.ndim - 1):
-        found = found.reshape(len(found))
-    if found.dtype.kind == "S":
-        found = np.char.decode(found, "utf-8", "replace")
-    if found.ndim == 1:
-        if found.dtype.kind == "f" and not np.isfinite(found).all():
+    target = np.asarray(array)
+    if target.ndim > 1 and target.shape[1:] == (1,) * (target.ndim - 1):
+        target = target.reshape(len(target))
+    if target.dtype.kind == "S":
+        target = np.char.decode(target, "utf-8", "replace")
+    if target.ndim == 1:
+        if target.dtype.kind == "f" and not np.isfinite(target).all():
             raise DataError(
                 f"{name[:60]!r} holds numbers that are missing or infinite; replace them and save it again."
             )
-        values = pd.Series([str(one) for one in found], name=name, dtype="string") if found.dtype.kind == "U" else (
-            pd.Series(found, name=name)
+        values = pd.Series([str(one) for one in target], name=name, dtype="string") if target.dtype.kind == "U" else (
+            pd.Series(target, name=name)
         )  # fmt: skip
-        if task is None and found.dtype.kind in "iu" and len(np.unique(found)) <= len(found) // 5:
+        if task is None and target.dtype.kind in "iu" and len(np.unique(target)) <= len(target) // 5:
             task = "classification"
         return target_of(values, task, title)
-    if found.dtype.kind not in "biuf":
-        raise DataError(f"{name[:60]!r} holds texts of shape {found.shape[1:]}; one text for each row is a class.")
-    if found.ndim == 2 and task != "regression" and _one_hot(found):
-        return target_of(pd.Series(found.argmax(1), name=name), "classification", title)
-    if found.ndim == 3 and found.dtype.kind in "biu" and set(found.shape[1:]) <= set(inputs.shape[1:]):
-        values_found = np.unique(found)
+    if target.dtype.kind not in "biuf":
+        raise DataError(f"{name[:60]!r} has several texts per row; a class is one text per row.")
+    if target.ndim == 2 and task != "regression" and _one_hot(target):
+        return target_of(pd.Series(target.argmax(1), name=name), "classification", title)
+    if target.ndim == 3 and target.dtype.kind in "biu" and set(target.shape[1:]) <= set(inputs.shape[1:]):
+        values_found = np.unique(target)
         if len(values_found) > 64:
-            raise DataError(
-                f"{name[:60]!r} holds masks of {len(values_found):,} classes; at most 64 can be told apart."
-            )
+            raise DataError(f"{name[:60]!r} holds masks of {len(values_found):,} classes; at most 64 are supported.")
         classes = tuple(f"class {value}" for value in values_found)
-        masks = np.searchsorted(values_found, found).astype(np.uint8)
+        masks = np.searchsorted(values_found, target).astype(np.uint8)
         return {"target": masks, "target_kind": "mask", "target_name": name, "classes": classes}
-    if found.ndim != 2:
-        raise DataError(f"{name[:60]!r} has rows of shape {found.shape[1:]}; a target is a class, numbers, or a mask.")
-    numbers = found.astype(np.float64)
+    if target.ndim != 2:
+        raise DataError(f"{name[:60]!r} has rows of shape {target.shape[1:]}; a target is a class, numbers or a mask.")
+    numbers = target.astype(np.float64)
     if not np.isfinite(numbers).all():
         raise DataError(f"{name[:60]!r} holds numbers that are missing or infinite; replace them and save it again.")
     return {"target": numbers, "target_kind": "number", "target_name": name, "classes": ()}

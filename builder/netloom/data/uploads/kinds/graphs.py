@@ -1,4 +1,4 @@
-"""Graphs in tables: their nodes with features, their edges, and a label for each graph."""
+"""Graphs in tables of nodes with features, of edges, and of labels."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ TARGET = Question("target", "Column to predict", "choice", "The target of a grap
 
 
 class Graphs(Reader):
-    """Many graphs with a label each."""
+    """Many graphs with one label each, as tables."""
 
     name = "graphs"
     title = "Graphs"
     about = (
-        "A zip of tables: nodes (graph, node, features …), edges (graph, source, target) and, unless the label stands "
-        "with the nodes, graphs (graph, label)."
+        "A zip of tables: nodes (graph, node, features …), edges (graph, source, target) and, unless the label is a "
+        "column of the nodes, graphs (graph, label)."
     )
     kind = "graph"
     target_question = "target"
@@ -86,40 +86,48 @@ class Graphs(Reader):
 
         labels = pd.read_parquet(folder / "labels.parquet")
         columns = list(labels.columns)
-        asked = [with_default(TARGET, meta["options"]["target"], columns), TASK]
-        asked.append(with_default(SPLIT, meta["options"].get("split"), columns))
-        chosen = check_options(options, asked, str(meta["title"]), "Graphs")
+        questions = [with_default(TARGET, meta["options"]["target"], columns), TASK]
+        questions.append(with_default(SPLIT, meta["options"].get("split"), columns))
+        chosen = check_options(options, questions, str(meta["title"]), "Graphs")
         warnings: list[str] = []
-        known = known_rows(labels, [chosen["target"]], warnings)
-        target = target_of(known[chosen["target"]], chosen["task"], str(meta["title"]))
+        labelled = known_rows(labels, [chosen["target"]], warnings)
+        target = target_of(labelled[chosen["target"]], chosen["task"], str(meta["title"]))
         arrays = load_arrays(folder, "graphs.npz")
-        rows = known.index.to_numpy()
+        rows = labelled.index.to_numpy()
         nodes, bonds = arrays["nodes"][rows].astype(np.float64), arrays["bonds"][rows].astype(np.float64)
-        rest = {"target": target["target"], "target_kind": target["target_kind"]}
-        said = tuple(f"{int((abs(one).sum(1) > 0).sum())} nodes" for one in nodes)
-        joined = tuple(", ".join(f"{a}–{b}" for a, b in np.argwhere(np.triu(one))[:200]) for one in bonds)
+        target_fields = {"target": target["target"], "target_kind": target["target_kind"]}
+        node_counts = tuple(f"{int((abs(matrix).sum(1) > 0).sum())} nodes" for matrix in nodes)
+        edge_lists = tuple(", ".join(f"{a}–{b}" for a, b in np.argwhere(np.triu(matrix))[:200]) for matrix in bonds)
         parts = (
-            Matrices(name="nodes", values=nodes, words=said, **rest),
-            Matrices(name="edges", values=bonds, words=joined, **rest),
+            Matrices(name="nodes", values=nodes, words=node_counts, **target_fields),
+            Matrices(name="edges", values=bonds, words=edge_lists, **target_fields),
         )
-        given = parts_said(known, chosen["split"], None)
-        return Several(name="", parts=parts, warnings=warnings, given=given, **target)
+        split = parts_said(labelled, chosen["split"], None)
+        return Several(name="", parts=parts, warnings=warnings, given=split, **target)
 
 
 def asked_of(labels: pd.DataFrame) -> list[Question]:
-    """What is asked of a table with what may be predicted of each graph."""
+    """The questions about the table of possible targets of graphs."""
     columns, split = list(map(str, labels.columns)), split_column(labels)
-    rest = [name for name in columns if name != split]
-    if not rest:
-        raise DataError("Nothing but a split is said of each graph; bring what is to be predicted of it, too.")
-    return [with_default(TARGET, rest[-1], columns), TASK, with_default(SPLIT, split, columns)]
+    candidates = [name for name in columns if name != split]
+    if not candidates:
+        raise DataError("The graphs have a split column, but no other to predict; add one.")
+    return [with_default(TARGET, candidates[-1], columns), TASK, with_default(SPLIT, split, columns)]
 
 
 def _tables(source: Source, quiet: bool = False) -> dict[str, pd.DataFrame]:
-    """The tables of nodes and edges, and of graphs where there is one; none where `quiet`, rather than an error. Those
-    of the parts of a split, such as train/nodes.csv and test/nodes.csv, are one, whose graphs have the column `PART`.
+    """The tables of nodes and edges, and of graphs if there is one.
+
+    Tables of the parts of a split, such as train/nodes.csv and test/nodes.csv, are concatenated; their graphs have the
+    column `PART`.
+
+    Args:
+        quiet: Whether to return {} instead of an error if a table is missing.
+
+    Raises:
+        DataError: A table is missing.
     """
-    found: dict[str, list[tuple[str, pd.DataFrame]]] = {}
+    tables: dict[str, list[tuple[str, pd.DataFrame]]] = {}
     for name in source.tables()[:MOST_TABLES]:
         try:
             table, _ = source.table(name)
@@ -130,51 +138,59 @@ def _tables(source: Source, quiet: bool = False) -> dict[str, pd.DataFrame]:
         if graph is None:
             continue
         table = table.rename(columns={graph: "graph"})
-        one, two = _ends(table)
-        if one and two:
-            found.setdefault("edges", []).append((name, table.rename(columns={one: "source", two: "target"})))
+        source_column, target_column = _ends(table)
+        if source_column and target_column:
+            tables.setdefault("edges", []).append(
+                (name, table.rename(columns={source_column: "source", target_column: "target"}))
+            )
         else:
-            found.setdefault("graphs" if table["graph"].is_unique else "nodes", []).append((name, table))
-    if {"nodes", "edges"} <= set(found):
-        return _of_parts(found)
+            tables.setdefault("graphs" if table["graph"].is_unique else "nodes", []).append((name, table))
+    if {"nodes", "edges"} <= set(tables):
+        return _of_parts(tables)
     if quiet:
         return {}
     raise DataError(
-        "Graphs need two tables that have a column called graph: nodes (graph, node, and features) and edges (graph, "
-        "source, target); the label stands with the nodes, or in a third table (graph, label)."
+        "Graphs need two tables with a column named graph: nodes (graph, node, and features) and edges (graph, source, "
+        "target); the label is a column of the nodes, or of a third table (graph, label)."
     )
 
 
-def _of_parts(found: Mapping[str, list[tuple[str, pd.DataFrame]]]) -> dict[str, pd.DataFrame]:
-    """A table of each kind: the first, or those of all parts of a split as one, in which a graph is named with its part
-    where two parts call a graph alike."""
-    told = tables_in_parts([name for tables in found.values() for name, _ in tables]).parts
-    if not told:
-        return {what: tables[0][1] for what, tables in found.items()}
-    whole: dict[str, pd.DataFrame] = {}
-    for what, tables in found.items():
-        ours = [(name, table) for name, table in tables if name in told]
-        if what != "graphs" and {told[name] for name, _ in ours} != set(told.values()):
+def _of_parts(tables_of_kind: Mapping[str, list[tuple[str, pd.DataFrame]]]) -> dict[str, pd.DataFrame]:
+    """A table of each kind: the first, or those of all parts of a split, concatenated.
+
+    If graphs of two parts have the same name, the names are prefixed with the parts.
+    """
+    part_of = tables_in_parts([name for tables in tables_of_kind.values() for name, _ in tables]).parts
+    if not part_of:
+        return {what: tables[0][1] for what, tables in tables_of_kind.items()}
+    joined_tables: dict[str, pd.DataFrame] = {}
+    for kind, tables in tables_of_kind.items():
+        in_parts = [(name, table) for name, table in tables if name in part_of]
+        if kind != "graphs" and {part_of[name] for name, _ in in_parts} != set(part_of.values()):
             raise DataError(
-                f"Each part of the split needs a table of {what}; some of train, validation and test lack it."
+                f"Each part of the split needs a table of {kind}; some of train, validation and test lack it."
             )
-        if ours:
-            names = [name for name, _ in ours]
-            whole[what] = below_each_other([table for _, table in ours], names, [told[name] for name in names])
-    nodes = whole["nodes"]
+        if in_parts:
+            names = [name for name, _ in in_parts]
+            joined_tables[kind] = below_each_other(
+                [table for _, table in in_parts], names, [part_of[name] for name in names]
+            )
+    nodes = joined_tables["nodes"]
     if (nodes.groupby("graph")[PART].nunique() > 1).any():
-        for table in whole.values():
+        for table in joined_tables.values():
             table["graph"] = table[PART].astype(str) + " " + table["graph"].astype(str)
-    if "graphs" in whole:
-        whole["nodes"] = nodes.drop(columns=PART)
-    whole["edges"] = whole["edges"].drop(columns=PART)
-    return whole
+    if "graphs" in joined_tables:
+        joined_tables["nodes"] = nodes.drop(columns=PART)
+    joined_tables["edges"] = joined_tables["edges"].drop(columns=PART)
+    return joined_tables
 
 
 def _ends(table: pd.DataFrame) -> tuple[str | None, str | None]:
-    one = next((column for column in table.columns if _FROM.fullmatch(column)), None)
-    two = next((column for column in table.columns if _TO.fullmatch(column) and column != one), None)
-    return one, two
+    source_column = next((column for column in table.columns if _FROM.fullmatch(column)), None)
+    target_column = next(
+        (column for column in table.columns if _TO.fullmatch(column) and column != source_column), None
+    )
+    return source_column, target_column
 
 
 def _node_column(nodes: pd.DataFrame) -> str | None:
@@ -182,9 +198,9 @@ def _node_column(nodes: pd.DataFrame) -> str | None:
 
 
 def _labels(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """What may be predicted of each graph, by its name."""
+    """The possible targets, indexed by the name of the graph: columns of its table, or constant ones of its nodes."""
     if "graphs" in tables:
-        found = tables["graphs"].dropna(subset=["graph"]).set_index("graph")
+        labels = tables["graphs"].dropna(subset=["graph"]).set_index("graph")
     else:
         nodes = tables["nodes"]
         grouped = nodes.groupby("graph", sort=True)
@@ -192,19 +208,19 @@ def _labels(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             name for name in nodes.columns if name != "graph" and (grouped[name].nunique(dropna=False) == 1).all()
         ]
         constant = [name for name in constant if nodes[name].nunique() > 1]
-        found = grouped[constant].first()
-    if not len(found.columns):
+        labels = grouped[constant].first()
+    if not len(labels.columns):
         raise DataError(
-            "Nothing says what is to be predicted of a graph: bring a table (graph, label), or a column of the nodes "
-            "that is the same for all nodes of a graph."
+            "Graphs need a target: add a table (graph, label), or a column of the nodes that is equal for all nodes of "
+            "a graph."
         )
-    return found
+    return labels
 
 
 def _matrices(
     tables: Mapping[str, pd.DataFrame], labels: pd.DataFrame, answers: Answers, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Features (R, V, D) and adjacencies (R, V, V); graphs with fewer nodes are filled with nodes of nothing."""
+    """Features (R, V, D), adjacencies (R, V, V), feature names; smaller graphs are padded with isolated nodes."""
     import pandas as pd
 
     nodes = tables["nodes"]
@@ -212,66 +228,68 @@ def _matrices(
     sizes = nodes.groupby("graph").size().reindex(labels.index).fillna(0).astype(int)
     most = int(sizes.max())
     if most > MOST_NODES or (sizes == 0).any():
-        wrong = f"has {most:,} nodes; at most {MOST_NODES} can be read" if most > MOST_NODES else "has no nodes"
+        problem = f"has {most:,} nodes; at most {MOST_NODES} can be read" if most > MOST_NODES else "has no nodes"
         name = sizes.idxmax() if most > MOST_NODES else sizes.idxmin()
-        raise DataError(f"The graph {str(name)[:60]!r} {wrong}.")
+        raise DataError(f"The graph {str(name)[:60]!r} {problem}.")
     key = _node_column(nodes)
     columns = [name for name in nodes.columns if name not in ("graph", key) and name not in labels.columns]
     features, names = _features(nodes, columns)
     width = features.shape[1]
     if len(labels) * most * (width + most) > MAX_CELLS:
-        raise DataError(f"{len(labels):,} graphs of {most} nodes do not fit into memory; bring a part of them.")
-    place = nodes.groupby("graph").cumcount().to_numpy()
+        raise DataError(f"{len(labels):,} graphs of {most} nodes do not fit into memory; upload a part of them.")
+    index = nodes.groupby("graph").cumcount().to_numpy()
     graph = labels.index.get_indexer(pd.Index(nodes["graph"]))
     filled = np.zeros((len(labels), most, width), dtype=np.float32)
-    filled[graph, place] = features
+    filled[graph, index] = features
     names_of = nodes[key] if key else nodes.groupby("graph").cumcount()
-    where = {(g, str(n)): p for g, n, p in zip(graph.tolist(), names_of.tolist(), place.tolist(), strict=True)}
-    bonds = _bonds(tables["edges"], labels, where, most)
+    index_of = {(g, str(n)): p for g, n, p in zip(graph.tolist(), names_of.tolist(), index.tolist(), strict=True)}
+    bonds = _bonds(tables["edges"], labels, index_of, most)
     if (sizes < most).any():
-        notes.append(f"Graphs with fewer than {most} nodes are filled up with nodes that are joined to nothing.")
+        notes.append(f"Graphs with fewer than {most} nodes are padded with isolated nodes.")
     return filled, bonds, names
 
 
 def _features(nodes: pd.DataFrame, columns: list[str]) -> tuple[np.ndarray, list[str]]:
-    """Numbers as they are, and a place for each category."""
+    """Features of nodes (N, D) with their names: numbers as they are, categories one-hot."""
     import pandas as pd
 
-    found: list[np.ndarray] = []
+    features: list[np.ndarray] = []
     names: list[str] = []
     for name in columns:
         values = nodes[name]
         if pd.api.types.is_numeric_dtype(values):
-            found.append(values.fillna(0).to_numpy(dtype=np.float32).clip(-1e30, 1e30))
+            features.append(values.fillna(0).to_numpy(dtype=np.float32).clip(-1e30, 1e30))
             names.append(name)
             continue
         texts = values.fillna("").astype(str)
         kinds = sorted(texts.unique())
         if len(kinds) > CATEGORY_LIMIT:
             raise DataError(f"The nodes' column {name!r} has {len(kinds):,} different values, too many for categories.")
-        found += [(texts == kind).to_numpy(dtype=np.float32) for kind in kinds]
+        features += [(texts == kind).to_numpy(dtype=np.float32) for kind in kinds]
         names += [f"{name} = {kind}" for kind in kinds]
-    if not found:
+    if not features:
         return np.ones((len(nodes), 1), dtype=np.float32), ["node"]
-    return np.column_stack(found), names
+    return np.column_stack(features), names
 
 
-def _bonds(edges: pd.DataFrame, labels: pd.DataFrame, where: Mapping[tuple[int, str], int], most: int) -> np.ndarray:
+def _bonds(edges: pd.DataFrame, labels: pd.DataFrame, index_of: Mapping[tuple[int, str], int], most: int) -> np.ndarray:
     import pandas as pd
 
     weight = next((column for column in edges.columns if _WEIGHT.fullmatch(column)), None)
     bonds = np.zeros((len(labels), most, most), dtype=np.float32)
     graph = labels.index.get_indexer(pd.Index(edges["graph"]))
     weights = edges[weight].fillna(0).to_numpy(dtype=np.float32) if weight else np.ones(len(edges), dtype=np.float32)
-    for row, (number, one, two) in enumerate(zip(graph.tolist(), edges["source"], edges["target"], strict=True)):
-        if number < 0:
+    for row, (graph_index, source_name, target_name) in enumerate(
+        zip(graph.tolist(), edges["source"], edges["target"], strict=True)
+    ):
+        if graph_index < 0:
             continue
-        first, second = where.get((number, str(one))), where.get((number, str(two)))
+        first, second = index_of.get((graph_index, str(source_name))), index_of.get((graph_index, str(target_name)))
         if first is None or second is None:
-            missing = one if first is None else two
+            missing = source_name if first is None else target_name
             raise DataError(
-                f"An edge of the graph {str(labels.index[number])[:60]!r} names a node {str(missing)[:40]!r}, "
-                "which is not there; add it to the nodes, or remove the edge."
+                f"An edge of the graph {str(labels.index[graph_index])[:60]!r} names a node {str(missing)[:40]!r} that "
+                "does not exist; add it to the nodes, or remove the edge."
             )
-        bonds[number, first, second] = bonds[number, second, first] = weights[row]
+        bonds[graph_index, first, second] = bonds[graph_index, second, first] = weights[row]
     return bonds

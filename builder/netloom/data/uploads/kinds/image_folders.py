@@ -1,4 +1,4 @@
-"""Pictures in folders: the folder that a picture lies in is its class."""
+"""Images in folders, whose class is the name of the folder."""
 
 from __future__ import annotations
 
@@ -26,15 +26,17 @@ class PictureFolders(Reader):
     """One folder per class."""
 
     name = "picture_folders"
-    title = "Pictures in folders"
-    about = "A zip of pictures: the folder that a picture lies in is its class, such as cats/1.png and dogs/1.png."
+    title = "Images in folders"
+    about = "A zip of images: the folder of an image is its class, such as cats/1.png and dogs/1.png."
     kind = "image"
 
     def likely(self, source: Source) -> float:
-        found = _pictures(source)
-        if len(set(_told(source, found)[0])) > 1:
+        images = _pictures(source)
+        if len(set(_told(source, images)[0])) > 1:
             return 0.7
-        return 0.01 if source.members.of(file_types.PICTURE) and not source.alone else 0.0  # to say what is wrong
+        return (
+            0.01 if source.members.of(file_types.PICTURE) and not source.alone else 0.0
+        )  # low, but chosen if nothing else fits: `keep` explains what is missing
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         return [SIZE, GREY]
@@ -61,12 +63,12 @@ class PictureFolders(Reader):
         classes = sorted(set(labels))
         if not names:
             raise DataError(
-                "The zip holds no pictures (PNG, JPEG, BMP, GIF, WebP or TIFF) in folders, one folder per class."
+                "The zip has no images (PNG, JPEG, BMP, GIF, WebP or TIFF) in folders, one folder per class."
             )
         refuse_as_classes([parts_of(name)[-2] for name in names] if len(classes) < 2 else classes, "picture")
         if len(classes) < 2:
             raise DataError(
-                "The zip needs pictures in at least two folders, one per class, such as cats/1.png and dogs/1.png."
+                "The zip needs images in at least two folders, one per class, such as cats/1.png and dogs/1.png."
             )
         pixels = read_pictures(source, names, tell)
         numbers = {name: number for number, name in enumerate(classes)}
@@ -75,7 +77,7 @@ class PictureFolders(Reader):
             arrays["parts"] = parts
         tell(0.88, "Keeping them")
         np.savez(folder / "images.npz", **arrays)
-        summary = f"{len(names):,} pictures of {len(classes)} classes"
+        summary = f"{len(names):,} images of {len(classes)} classes"
         return Kept(len(names), summary, extra={"classes": classes, "side": pixels.shape[1]})
 
     def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
@@ -94,7 +96,7 @@ class PictureFolders(Reader):
 
 
 def _pictures(source: Source) -> list[str]:
-    """The pictures in folders. One by its name alone counts, too, as reading it then says what is wrong with it."""
+    """The images in folders. A file that is only named like an image counts, so that reading it reports the damage."""
     return [
         name
         for name in source.names
@@ -104,12 +106,12 @@ def _pictures(source: Source) -> list[str]:
 
 
 def _told(source: Source, names: Sequence[str]) -> tuple[list[str], np.ndarray | None]:
-    """The class of each picture, the innermost folder that is no part of a split, and its part where one is said."""
-    told = stated_parts(source, names)
-    return [(told.rest(name)[-2:-1] or ("",))[0][:100] for name in names], told.of(names)
+    """The class of each image, its innermost folder that is not a part of a split, and the parts (R,), if any."""
+    parts = stated_parts(source, names)
+    return [(parts.rest(name)[-2:-1] or ("",))[0][:100] for name in names], parts.of(names)
 
 
 def spread(names: Sequence[str], count: int) -> list[str]:
-    """Some of many names, from all over."""
+    """At most `count` names, evenly spaced."""
     step = max(1, len(names) // count)
     return list(names[::step])[:count]

@@ -1,4 +1,4 @@
-"""Pairs of pictures with a label, such as same and different, for networks with twins."""
+"""Pairs of images with a label, such as same and different, for Siamese networks."""
 
 from __future__ import annotations
 
@@ -37,38 +37,38 @@ TARGET = Question("target", "Column to predict", "choice", "The target of the pa
 
 
 class PicturePairs(Reader):
-    """Two pictures by row of a table."""
+    """A table whose rows name two images each."""
 
     name = "picture_pairs"
-    title = "Pairs of pictures"
-    about = "A zip of pictures and a table whose rows name two of them and say whether they belong together."
+    title = "Pairs of images"
+    about = "A zip of images and a table whose rows name two of them and say whether they belong together."
     kind = "image"
     target_question = "target"
 
     def likely(self, source: Source) -> float:
         pictures = source.members.of(file_types.PICTURE)
-        found = naming_table(source, pictures) if pictures else None
-        return 0.9 if found is not None and len(found.columns) == 2 and found.labels(*found.columns) else 0.0
+        naming = naming_table(source, pictures) if pictures else None
+        return 0.9 if naming is not None and len(naming.columns) == 2 and naming.labels(*naming.columns) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
-        found = _naming(source)
-        naming = found.columns
-        first = str(answers.get("first", naming[0]))
-        second = next((column for column in naming if column != first), naming[-1])
+        table_of_pairs = _naming(source)
+        columns = table_of_pairs.columns
+        first = str(answers.get("first", columns[0]))
+        second = next((column for column in columns if column != first), columns[-1])
         named = (first, str(answers.get("second", second)))
-        labels, every = found.labels(*named), label_columns(found.table, named)
+        labels, every = table_of_pairs.labels(*named), label_columns(table_of_pairs.table, named)
         if not labels:
             raise DataError(
-                f"{found.name[:100]!r} names two files by row, but has no other column that says what they are."
+                f"{table_of_pairs.name[:100]!r} names two files per row, but has no other column to predict."
             )
         return [
-            with_default(FIRST, naming[0], naming),
-            with_default(SECOND, second, naming),
+            with_default(FIRST, columns[0], columns),
+            with_default(SECOND, second, columns),
             with_default(TARGET, labels[-1], every),
             TASK,
             SIZE,
             GREY,
-            with_default(SPLIT, found.split, every),
+            with_default(SPLIT, table_of_pairs.split, every),
         ]
 
     def learned(self, source: Source, answers: Answers) -> str:
@@ -90,62 +90,67 @@ class PicturePairs(Reader):
         pairs = table[[answers["first"], answers["second"]]].to_numpy()
         names = sorted({str(name) for name in pairs.ravel()})
         pixels = read_pictures(source, names, tell)
-        place = {name: number for number, name in enumerate(names)}
+        index_of = {name: number for number, name in enumerate(names)}
         tell(0.88, "Keeping them")
-        numbers = np.array([[place[str(name)] for name in row] for row in pairs])
-        arrays: dict[str, Any] = {"pixels": pixels, "pairs": numbers}
-        said = file_parts(names).of(names)
-        if said is not None:
-            arrays["parts"] = _of_both(said[numbers], notes)
+        pair_indices = np.array([[index_of[str(name)] for name in row] for row in pairs])
+        arrays: dict[str, Any] = {"pixels": pixels, "pairs": pair_indices}
+        parts_of_images = file_parts(names).of(names)
+        if parts_of_images is not None:
+            arrays["parts"] = _of_both(parts_of_images[pair_indices], notes)
         np.savez(folder / "images.npz", **arrays)
         labels = label_columns(table, [answers["first"], answers["second"]])
         table[labels].to_parquet(folder / "labels.parquet")
-        summary = f"{len(table):,} pairs of {len(names):,} pictures; predicts {answers['target']}"
+        summary = f"{len(table):,} pairs of {len(names):,} images; predicts {answers['target']}"
         return Kept(len(table), summary, labels, notes, {"side": pixels.shape[1]})
 
     def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         import pandas as pd
 
         table = pd.read_parquet(folder / "labels.parquet")
-        asked = [
+        questions = [
             with_default(TARGET, meta["options"]["target"], list(table.columns)),
             TASK,
             SIZE,
             GREY,
             with_default(SPLIT, meta["options"].get("split"), list(table.columns)),
         ]
-        chosen = check_options(options, asked, str(meta["title"]), "Pairs of pictures")
+        chosen = check_options(options, questions, str(meta["title"]), "Pairs of images")
         warnings: list[str] = []
-        known = known_rows(table, [chosen["target"]], warnings)
+        labelled = known_rows(table, [chosen["target"]], warnings)
         arrays = load_arrays(folder)
         pixels = brought_to(arrays["pixels"], chosen["size"], chosen["grey"])
-        rows = known.index.to_numpy()
+        rows = labelled.index.to_numpy()
         pairs = arrays["pairs"][rows]
-        target = target_of(known[chosen["target"]], chosen["task"], str(meta["title"]))
-        rest = {"target": target["target"], "target_kind": target["target_kind"]}
+        target = target_of(labelled[chosen["target"]], chosen["task"], str(meta["title"]))
+        target_fields = {"target": target["target"], "target_kind": target["target_kind"]}
         parts = tuple(
-            Images(name=name, pixels=pixels[pairs[:, place]], **rest) for place, name in enumerate(("first", "second"))
+            Images(name=name, pixels=pixels[pairs[:, place]], **target_fields)
+            for place, name in enumerate(("first", "second"))
         )
-        given = parts_said(known, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None)
-        return Twins(name="", parts=parts, warnings=warnings, given=given, **target)
+        split = parts_said(labelled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None)
+        return Twins(name="", parts=parts, warnings=warnings, given=split, **target)
 
     def _rows(self, source: Source, answers: Answers, notes: list[str]) -> pd.DataFrame:
-        found = _naming(source)
-        notes += found.notes
-        return rows_of(found.table, [answers["first"], answers["second"]], source.members.of(file_types.PICTURE), notes)
+        naming = _naming(source)
+        notes += naming.notes
+        return rows_of(
+            naming.table, [answers["first"], answers["second"]], source.members.of(file_types.PICTURE), notes
+        )
 
 
 def _naming(source: Source) -> NamingTable:
-    found = naming_table(source, source.members.of(file_types.PICTURE))
-    if found is None or len(found.columns) < 2:
-        raise DataError("No table beside the pictures names two of them by row, each in a column of its own.")
-    return found
+    naming = naming_table(source, source.members.of(file_types.PICTURE))
+    if naming is None or len(naming.columns) < 2:
+        raise DataError("No table beside the images has two columns with the names of image files.")
+    return naming
 
 
 def _of_both(parts: np.ndarray, notes: list[str]) -> np.ndarray:
-    """The part of each pair (R,) of pictures in parts (R, 2); a pair from two parts is in none, as training would see a
-    picture that is measured on."""
+    """The part of each pair (R,), from those of its images (R, 2).
+
+    A pair of images from two parts is in none: training would see an image of the test.
+    """
     same = parts[:, 0] == parts[:, 1]
     if not same.all():
-        notes.append(f"{int((~same).sum()):,} pairs of pictures from two parts of the split were left out.")
+        notes.append(f"{int((~same).sum()):,} pairs of images from two parts of the split were left out.")
     return np.where(same, parts[:, 0], NO_PART)

@@ -1,4 +1,4 @@
-"""Pictures with a table beside them that says a class or a number for each."""
+"""Images with a table of labels."""
 
 from __future__ import annotations
 
@@ -36,33 +36,33 @@ TARGET = Question("target", "Column to predict", "choice", "The target of an ima
 
 
 class LabelledPictures(Reader):
-    """Pictures and a table of labels: classes, or numbers for regression."""
+    """Images and a table with a class or a number for each."""
 
     name = "labelled_pictures"
-    title = "Pictures and a table"
-    about = "A zip of pictures and a table (CSV, JSON, Parquet) that names each file and says its class or number."
+    title = "Images and a table"
+    about = "A zip of images and a table (CSV, JSON, Parquet) with the name and the class or number of each file."
     kind = "image"
     target_question = "target"
 
     def likely(self, source: Source) -> float:
         pictures = source.members.of(file_types.PICTURE)
-        found = naming_table(source, pictures) if pictures else None
-        return 0.8 if found is not None and found.labels(*found.columns[:1]) else 0.0
+        naming = naming_table(source, pictures) if pictures else None
+        return 0.8 if naming is not None and naming.labels(*naming.columns[:1]) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
-        found = self._naming(source)
-        file, table = str(answers.get("file", found.columns[0])), found.table
-        labels = found.labels(file)
+        naming = self._naming(source)
+        file, table = str(answers.get("file", naming.columns[0])), naming.table
+        labels = naming.labels(file)
         if not labels:
-            raise DataError(f"{found.name[:100]!r} names files, but has no other column that says what they are.")
+            raise DataError(f"{naming.name[:100]!r} names files, but has no other column to predict.")
         guess = default_target(table[labels])
         return [
-            with_default(FILE, found.columns[0], found.columns),
+            with_default(FILE, naming.columns[0], naming.columns),
             with_default(TARGET, guess, label_columns(table, [file])),
             TASK,
             SIZE,
             GREY,
-            with_default(SPLIT, found.split, label_columns(table, [file])),
+            with_default(SPLIT, naming.split, label_columns(table, [file])),
         ]
 
     def learned(self, source: Source, answers: Answers) -> str:
@@ -89,43 +89,41 @@ class LabelledPictures(Reader):
         np.savez(folder / "images.npz", **arrays)
         table.drop(columns=answers["file"]).to_parquet(folder / "labels.parquet")
         labels = label_columns(table, [answers["file"]])
-        summary = f"{len(names):,} pictures; predicts {answers['target']}"
+        summary = f"{len(names):,} images; predicts {answers['target']}"
         return Kept(len(names), summary, labels, notes, {"side": pixels.shape[1]})
 
     def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         import pandas as pd
 
         table = pd.read_parquet(folder / "labels.parquet")
-        asked = [
+        questions = [
             with_default(TARGET, meta["options"]["target"], list(table.columns)),
             TASK,
             SIZE,
             GREY,
             with_default(SPLIT, meta["options"].get("split"), list(table.columns)),
         ]
-        chosen = check_options(options, asked, str(meta["title"]), "Pictures")
+        chosen = check_options(options, questions, str(meta["title"]), "Pictures")
         warnings: list[str] = []
-        known = known_rows(table, [chosen["target"]], warnings)
+        labelled = known_rows(table, [chosen["target"]], warnings)
         arrays = load_arrays(folder)
-        rows = known.index.to_numpy()
+        rows = labelled.index.to_numpy()
         raw = Images(
             name="image",
             warnings=warnings,
             pixels=brought_to(arrays["pixels"][rows], chosen["size"], chosen["grey"]),
-            **target_of(known[chosen["target"]], chosen["task"], str(meta["title"])),
+            **target_of(labelled[chosen["target"]], chosen["task"], str(meta["title"])),
         )
-        set_given(raw, parts_said(known, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None))
+        set_given(raw, parts_said(labelled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None))
         return raw
 
     def _naming(self, source: Source) -> NamingTable:
-        found = naming_table(source, source.members.of(file_types.PICTURE))
-        if found is None:
-            raise DataError(
-                "No table beside the pictures names them; it needs a column with the files' names, such as cat1.png."
-            )
-        return found
+        naming = naming_table(source, source.members.of(file_types.PICTURE))
+        if naming is None:
+            raise DataError("No table beside the images names them; it needs a column of file names, such as cat1.png.")
+        return naming
 
     def _rows(self, source: Source, answers: Answers, notes: list[str]) -> pd.DataFrame:
-        found = self._naming(source)
-        notes += found.notes
-        return rows_of(found.table, [answers["file"]], source.members.of(file_types.PICTURE), notes)
+        naming = self._naming(source)
+        notes += naming.notes
+        return rows_of(naming.table, [answers["file"]], source.members.of(file_types.PICTURE), notes)

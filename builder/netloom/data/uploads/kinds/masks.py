@@ -1,4 +1,4 @@
-"""Pictures with a mask each: a class for every pixel."""
+"""Images with a mask each: a class for every pixel."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ _NAMES = ("classes.txt", "labels.txt", "names.txt", "class_names.txt")
 
 
 class Masks(Reader):
-    """Pictures and masks by the same name."""
+    """Images and masks of the same names."""
 
     name = "masks"
-    title = "Pictures and masks"
+    title = "Images and masks"
     about = (
-        "A zip of pictures and PNG masks of the same names, in folders such as images and masks, or with _mask behind "
-        "the name; a mask holds class numbers, grey values or colours."
+        "A zip of images and PNG masks of the same names, in folders such as images and masks, or with _mask after the "
+        "name; the values of a mask are class indices, gray values or colors."
     )
     kind = "image"
 
@@ -68,15 +68,15 @@ class Masks(Reader):
         pairs = _pairs(source)[:PREVIEWED]
         masks = []
         for _, name in pairs:
-            found = mask(source.members.read(name), name)
-            shades = np.unique(found, return_inverse=True)[1].reshape(found.shape)
+            mask_values = mask(source.members.read(name), name)
+            shades = np.unique(mask_values, return_inverse=True)[1].reshape(mask_values.shape)
             masks.append(data_uri((shades * 255 // max(1, int(shades.max()))).astype(np.uint8)))
         return pd.DataFrame(
             {
-                "picture": thumbnails(source, [one for one, _ in pairs]),
+                "picture": thumbnails(source, [image_name for image_name, _ in pairs]),
                 "picture of mask": masks,
-                "file": [one for one, _ in pairs],
-                "mask": [other for _, other in pairs],
+                "file": [image_name for image_name, _ in pairs],
+                "mask": [mask_name for _, mask_name in pairs],
             }
         )
 
@@ -85,23 +85,23 @@ class Masks(Reader):
         pixels = read_pictures(source, [one for one, _ in pairs], tell)
         side = pixels.shape[1]
         notes = _left_out(source, pairs)
-        found = np.empty((len(pairs), side, side), dtype=np.int32)
+        resized = np.empty((len(pairs), side, side), dtype=np.int32)
         values: set[int] = set()
-        for place, (one, other) in enumerate(pairs):
-            if place % 64 == 0:
-                tell(0.85 + 0.1 * place / len(pairs), f"Reading mask {place + 1:,} of {len(pairs):,}")
-            painted = mask(source.members.read(other), other)
-            values.update(np.unique(painted).tolist())
-            _refuse_many(values, other)
-            _refuse_shape(source, one, other, painted)
-            found[place] = resized_mask(painted, side)
+        for index, (image_name, mask_name) in enumerate(pairs):
+            if index % 64 == 0:
+                tell(0.85 + 0.1 * index / len(pairs), f"Reading mask {index + 1:,} of {len(pairs):,}")
+            mask_values = mask(source.members.read(mask_name), mask_name)
+            values.update(np.unique(mask_values).tolist())
+            _refuse_many(values, mask_name)
+            _refuse_shape(source, image_name, mask_name, mask_values)
+            resized[index] = resized_mask(mask_values, side)
         order = sorted(values)
         if len(order) < 2:
-            raise DataError("All masks hold the same single value, so there is nothing to tell apart.")
+            raise DataError("All masks have the same single value; at least two classes are needed.")
         classes = _class_names(source, order, notes)
-        numbered = np.empty(found.shape, dtype=np.uint8)
-        for place, painted in enumerate(found):
-            numbered[place] = np.searchsorted(order, painted)
+        numbered = np.empty(resized.shape, dtype=np.uint8)
+        for index, mask_values in enumerate(resized):
+            numbered[index] = np.searchsorted(order, mask_values)
         arrays: dict[str, Any] = {"pixels": pixels, "masks": numbered}
         names = [one for one, _ in pairs]
         parts = stated_parts(source, names).of(names)
@@ -117,7 +117,7 @@ class Masks(Reader):
         size = chosen["size"] or min(IMAGE_SIDE, int(meta["side"]))
         raw = Images(
             name="image",
-            target=np.stack([resized_mask(one, size) for one in arrays["masks"]]),
+            target=np.stack([resized_mask(mask_values, size) for mask_values in arrays["masks"]]),
             target_kind="mask",
             target_name="mask",
             classes=tuple(meta["classes"]),
@@ -128,27 +128,29 @@ class Masks(Reader):
 
 
 def paired(names: list[str]) -> list[tuple[str, str]]:
-    """Pictures and their masks, by name."""
+    """Pairs of an image and its mask, by name."""
     masks = {name for name in names if _is_mask(name)}
     by_key: dict[str, list[str]] = {}
     for name in sorted(masks):
         by_key.setdefault(_key(name), []).append(name)
-    found = ((name, _nearest(name, by_key.get(_key(name), []))) for name in names if name not in masks)
-    return [(name, mask) for name, mask in found if mask]
+    pairs = ((name, _nearest(name, by_key.get(_key(name), []))) for name in names if name not in masks)
+    return [(name, mask) for name, mask in pairs if mask]
 
 
 def _nearest(name: str, masks: list[str]) -> str:
-    """Of masks of one name, such as train/masks/1.png and test/masks/1.png, the one in the folders of the picture; none
-    that belongs to another part of the split."""
-    own, part = parts_of(name)[:-1], _part(name)
-    able = [mask for mask in masks if not part or _part(mask) in (None, part)]
-    return max(able, key=lambda mask: sum(one in own for one in parts_of(mask)[:-1]), default="")
+    """Of masks of one name, such as train/masks/1.png and test/masks/1.png, the one with the most folders of the image.
+
+    "" if all belong to other parts of the split.
+    """
+    folders, part = parts_of(name)[:-1], _part(name)
+    candidates = [mask for mask in masks if not part or _part(mask) in (None, part)]
+    return max(candidates, key=lambda mask: sum(folder in folders for folder in parts_of(mask)[:-1]), default="")
 
 
 def _part(name: str) -> set[int] | None:
-    """The parts of the split that the folders of a file name."""
-    found = {part_in(folder) for folder in path_of(name)[:-1]} - {None}
-    return {part for part in found if part is not None} or None
+    """The parts of the split that the folders of a file name; None if there are none."""
+    parts = {part_in(folder) for folder in path_of(name)[:-1]} - {None}
+    return {part for part in parts if part is not None} or None
 
 
 def _is_mask(name: str) -> bool:
@@ -162,45 +164,49 @@ def _key(name: str) -> str:
 
 
 def _pairs(source: Source) -> list[tuple[str, str]]:
-    found = paired(source.members.of(file_types.PICTURE))
-    if not found:
+    pairs = paired(source.members.of(file_types.PICTURE))
+    if not pairs:
         raise DataError(
-            "No picture has a mask of the same name; put them into folders called images and masks, such as "
-            "images/1.png and masks/1.png."
+            "No image has a mask of the same name; put them into folders named images and masks, such as images/1.png "
+            "and masks/1.png."
         )
-    return found
+    return pairs
 
 
 def _left_out(source: Source, pairs: list[tuple[str, str]]) -> list[str]:
-    """What has to be said of pictures without masks, and of masks without pictures."""
+    """A note on images without masks, and masks without images."""
     used = {name for pair in pairs for name in pair}
-    rest = [name for name in source.members.of(file_types.PICTURE) if name not in used]
-    if not rest:
+    unpaired = [name for name in source.members.of(file_types.PICTURE) if name not in used]
+    if not unpaired:
         return []
-    many = f"{len(rest):,} files without their picture or mask were" if len(rest) > 1 else "A file without its mask was"
-    return [f"{many} left out: {', '.join(repr(name[:60]) for name in rest[:3])}{', …' if len(rest) > 3 else '.'}"]
+    many = (
+        f"{len(unpaired):,} files without an image or mask were" if len(unpaired) > 1 else "A file without a mask was"
+    )
+    return [
+        f"{many} left out: {', '.join(repr(name[:60]) for name in unpaired[:3])}{', …' if len(unpaired) > 3 else '.'}"
+    ]
 
 
 def _refuse_many(values: set[int], name: str) -> None:
     if len(values) > MAX_CLASSES:
         raise DataError(
-            f"The masks hold more than {MAX_CLASSES} different values (up to {name[:80]!r}), too many for classes; a "
-            "mask has one plain value or colour for each class, and no smooth edges."
+            f"The masks have more than {MAX_CLASSES} different values (up to {name[:80]!r}), too many for classes; a "
+            "mask needs one value or color per class, without antialiasing."
         )
 
 
-def _refuse_shape(source: Source, one: str, other: str, painted: np.ndarray) -> None:
-    found = picture_size(source.members.read(one), one)
-    height, width = painted.shape
-    if found != (width, height) and found != (height, width):
+def _refuse_shape(source: Source, image_name: str, mask_name: str, mask_values: np.ndarray) -> None:
+    image_size = picture_size(source.members.read(image_name), image_name)
+    height, width = mask_values.shape
+    if image_size != (width, height) and image_size != (height, width):
         raise DataError(
-            f"{one[:80]!r} is {found[0]} × {found[1]} pixels, but its mask {other[:80]!r} {width} × {height}; "
-            "both have to be of the same size; save the mask again, or remove both."
+            f"{image_name[:80]!r} has {image_size[0]} × {image_size[1]} pixels, but its mask {mask_name[:80]!r} has "
+            f"{width} × {height}; both need the same size; save the mask again, or remove both."
         )
 
 
 def picture_size(content: bytes, name: str) -> tuple[int, int]:
-    """Width and height of a picture."""
+    """The width and height of an image."""
     import io
 
     from PIL import Image
@@ -209,11 +215,11 @@ def picture_size(content: bytes, name: str) -> tuple[int, int]:
         with Image.open(io.BytesIO(content)) as image:
             return image.size
     except Exception:
-        raise DataError(f"{name[:100]!r} is no picture that can be read; remove it from the zip.") from None
+        raise DataError(f"{name[:100]!r} is not a readable image; remove it from the zip.") from None
 
 
 def _class_names(source: Source, values: list[int], notes: list[str]) -> list[str]:
-    """The names of the classes: from a text file with one by line, where there is one, else from the values."""
+    """The names of the classes: from a text file with one per line, or else from the values."""
     file = next((name for name in source.names if parts_of(name)[-1].lower() in _NAMES), None)
     if file is not None:
         text, _ = decode_text(source.members.read(file), file)

@@ -1,4 +1,4 @@
-"""Graphs as matrices: for each its adjacency and the features of its nodes, in arrays or in records."""
+"""Graphs as adjacency and feature matrices, in arrays or in records."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SUFFIX = ".npy"
 
 
 class GraphMatrices(Graphs):
-    """Many graphs with a label each."""
+    """Many graphs with one label each, as matrices."""
 
     name = "graph_matrices"
     title = "Graphs as matrices"
@@ -47,11 +47,13 @@ class GraphMatrices(Graphs):
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         labels = _labels(source).head(PREVIEWED)
-        adjacency = [_matrix(one, "adjacency", row) for row, one in enumerate(_of(source, "adjacency")[:PREVIEWED], 1)]
-        found = labels.assign(
-            nodes=[len(one) for one in adjacency], joined=[int((one != 0).sum()) for one in adjacency]
+        adjacency = [
+            _matrix(value, "adjacency", row) for row, value in enumerate(_of(source, "adjacency")[:PREVIEWED], 1)
+        ]
+        preview = labels.assign(
+            nodes=[len(value) for value in adjacency], joined=[int((value != 0).sum()) for value in adjacency]
         )
-        return found[["nodes", "joined", *labels.columns]]
+        return preview[["nodes", "joined", *labels.columns]]
 
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
         tell(0.1, "Reading the graphs")
@@ -67,23 +69,25 @@ class GraphMatrices(Graphs):
 
 
 def _named(source: Source) -> dict[str, str]:
-    """What holds the adjacency and the features: the names of arrays or of columns; nothing where one is missing."""
-    found: dict[str, str] = {}
+    """The arrays or columns that hold the adjacency and the features; {} if one is missing."""
+    names: dict[str, str] = {}
     for name in _candidates(source):
-        for what, pattern in (("adjacency", _ADJACENCY), ("features", _FEATURES)):
+        for role, pattern in (("adjacency", _ADJACENCY), ("features", _FEATURES)):
             if pattern.fullmatch(PurePosixPath(name).name.removesuffix(_SUFFIX)):
-                found.setdefault(what, name)
-    return found if len(found) == 2 else {}
+                names.setdefault(role, name)
+    return names if len(names) == 2 else {}
 
 
 def _holds_matrices(source: Source) -> bool:
-    """Whether what is called so is a matrix for each graph, as columns of a table may be called a and x as well."""
+    """Whether the named columns hold a matrix per graph: columns of any table may be named a and x."""
     named = _named(source)
     if not named:
         return False
     if source.members.of(file_types.NPY):
         shape, _ = shape_of(source, named["adjacency"])
-        return len(shape) == 3 or (len(shape) == 2 and shape[0] == shape[1])  # of a single graph it is said why not
+        return len(shape) == 3 or (
+            len(shape) == 2 and shape[0] == shape[1]
+        )  # a single graph: `_of` explains why it is refused
     first = str(next(iter(_records(source)[named["adjacency"]].dropna()), ""))
     return first.replace(" ", "").startswith("[[")
 
@@ -104,106 +108,105 @@ def _candidates(source: Source) -> list[str]:
 
 
 def _records(source: Source) -> pd.DataFrame:
-    """A row for each graph; those of train.json and test.json are below each other."""
+    """The table with a row per graph; those of train.json and test.json are concatenated."""
     return source.table()[0] if source.alone else source.together()[0]
 
 
-def _of(source: Source, what: str) -> Any:
-    """The matrices of all graphs, as an array or as texts in JSON."""
+def _of(source: Source, role: str) -> Any:
+    """The matrices of all graphs, as an array or as JSON texts."""
     named = _named(source)
     if not named:
         raise DataError(
-            "Graphs as matrices need an array or a name of each record called adjacency, and one called features."
+            "Graphs as matrices need an array, or a key of each record, named adjacency, and one named features."
         )
     if source.members.of(file_types.NPY):
-        found = read_array(source, named[what])
-        if found.ndim != 3:
-            shape = " × ".join(f"{length:,}" for length in found.shape) or "a single number"
+        array = read_array(source, named[role])
+        if array.ndim != 3:
+            shape = " × ".join(f"{length:,}" for length in array.shape) or "a single number"
             raise DataError(
-                f"The {what} of graphs is of shape graphs × nodes × {'nodes' if what == 'adjacency' else 'features'}, "
-                f"received {shape}; bring many graphs, or choose to read the file as arrays."
+                f"The {role} of graphs is of shape graphs × nodes × {'nodes' if role == 'adjacency' else 'features'}, "
+                f"received {shape}; upload many graphs, or choose to read the file as arrays."
             )
-        return found
-    return list(_records(source)[named[what]])
+        return array
+    return list(_records(source)[named[role]])
 
 
 def _labels(source: Source) -> pd.DataFrame:
-    """What may be predicted of each graph."""
+    """The possible targets of the graphs."""
     import pandas as pd
 
     named = set(_named(source).values())
     if not source.members.of(file_types.NPY):
         table = _records(source)
-        found = table[[column for column in table.columns if str(column) not in named]]
+        labels = table[[column for column in table.columns if str(column) not in named]]
     else:
         adjacency = _of(source, "adjacency")
-        rest = {name: read_array(source, name) for name in source.members.of(file_types.NPY) if name not in named}
-        found = pd.DataFrame(
+        arrays = {name: read_array(source, name) for name in source.members.of(file_types.NPY) if name not in named}
+        labels = pd.DataFrame(
             {
                 PurePosixPath(name).name.removesuffix(_SUFFIX): as_column(array)
-                for name, array in rest.items()
+                for name, array in arrays.items()
                 if array.ndim == 1 and adjacency.ndim and len(array) == len(adjacency)
             }
         )
-    if not len(found.columns):
-        raise DataError(
-            "Nothing says what is to be predicted of each graph: bring labels beside adjacency and features, one for "
-            "each graph."
-        )
-    return found
+    if not len(labels.columns):
+        raise DataError("Graphs need a target: add labels beside adjacency and features, one for each graph.")
+    return labels
 
 
-def _matrix(value: Any, what: str, number: int) -> np.ndarray:
-    """A matrix of a graph.
+def _matrix(value: Any, role: str, number: int) -> np.ndarray:
+    """A matrix of one graph, parsed.
 
     Raises:
-        DataError: it is none.
+        DataError: It is not a matrix of finite numbers.
     """
-    found: np.ndarray
+    matrix: np.ndarray
     try:
-        found = np.array(json.loads(value) if isinstance(value, str) else value, dtype=np.float32)
+        matrix = np.array(json.loads(value) if isinstance(value, str) else value, dtype=np.float32)
     except (ValueError, TypeError, RecursionError, OverflowError):
-        found = np.zeros(0)
-    found = found[:, None] if what == "features" and found.ndim == 1 and len(found) else found
-    if found.ndim != 2 or not found.size:
+        matrix = np.zeros(0)
+    matrix = matrix[:, None] if role == "features" and matrix.ndim == 1 and len(matrix) else matrix
+    if matrix.ndim != 2 or not matrix.size:
         raise DataError(
-            f"The {what} of graph {number:,} is no matrix of numbers; each graph has a row for each of its nodes, all "
-            "of the same length."
+            f"The {role} of graph {number:,} is not a matrix of numbers; a graph needs one row per node, all of the "
+            "same length."
         )
-    if not np.isfinite(found).all() or abs(found).max() > 1e30:
-        raise DataError(f"The {what} of graph {number:,} holds missing, infinite or far too large numbers; mend them.")
-    if what == "adjacency" and found.shape[0] != found.shape[1]:
+    if not np.isfinite(matrix).all() or abs(matrix).max() > 1e30:
+        raise DataError(f"The {role} of graph {number:,} holds missing, infinite or far too large numbers; fix them.")
+    if role == "adjacency" and matrix.shape[0] != matrix.shape[1]:
         raise DataError(
-            f"The adjacency of graph {number:,} has {found.shape[0]} rows and {found.shape[1]} columns, but is square: "
-            "a row and a column for each node; mend it, or save it again."
+            f"The adjacency of graph {number:,} has {matrix.shape[0]} rows and {matrix.shape[1]} columns, but has to "
+            "be square: a row and a column for each node; fix it, or save it again."
         )
-    return found
+    return matrix
 
 
 def _filled(adjacency: Any, features: Any, labels: pd.DataFrame, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Features (R, V, D) and adjacencies (R, V, V); graphs with fewer nodes are filled with nodes of nothing."""
+    """Features (R, V, D) and adjacencies (R, V, V); smaller graphs are padded with isolated nodes."""
     if len(adjacency) != len(features) or len(adjacency) != len(labels):
         raise DataError(
             f"There are {len(adjacency):,} adjacencies, {len(features):,} features and {len(labels):,} labels; there "
             "has to be one of each for every graph."
         )
-    bonds: list[np.ndarray] = []
-    nodes: list[np.ndarray] = []
-    for number, (one, two) in enumerate(zip(adjacency, features, strict=True), 1):
-        bonds.append(_matrix(one, "adjacency", number))
-        nodes.append(_matrix(two, "features", number))
-        _refuse_shapes(bonds[-1], nodes[-1], nodes[0], number)
-    most, width = max(map(len, bonds)), nodes[0].shape[1]
-    if len(bonds) * most * (width + most) > MAX_CELLS:
-        raise DataError(f"{len(bonds):,} graphs of {most} nodes do not fit into memory; bring a part of them.")
-    filled = np.zeros((len(nodes), most, width), dtype=np.float32)
-    joined = np.zeros((len(nodes), most, most), dtype=np.float32)
-    for place, (one, two) in enumerate(zip(nodes, bonds, strict=True)):
-        filled[place, : len(one)] = one
-        joined[place, : len(two), : len(two)] = two
-    if min(map(len, bonds)) < most:
-        notes.append(f"Graphs with fewer than {most} nodes are filled up with nodes that are joined to nothing.")
-    return filled, joined
+    adjacencies: list[np.ndarray] = []
+    feature_matrices: list[np.ndarray] = []
+    for number, (adjacency_value, feature_value) in enumerate(zip(adjacency, features, strict=True), 1):
+        adjacencies.append(_matrix(adjacency_value, "adjacency", number))
+        feature_matrices.append(_matrix(feature_value, "features", number))
+        _refuse_shapes(adjacencies[-1], feature_matrices[-1], feature_matrices[0], number)
+    max_nodes, width = max(map(len, adjacencies)), feature_matrices[0].shape[1]
+    if len(adjacencies) * max_nodes * (width + max_nodes) > MAX_CELLS:
+        raise DataError(
+            f"{len(adjacencies):,} graphs of {max_nodes} nodes do not fit into memory; upload a part of them."
+        )
+    padded_features = np.zeros((len(feature_matrices), max_nodes, width), dtype=np.float32)
+    padded_adjacency = np.zeros((len(feature_matrices), max_nodes, max_nodes), dtype=np.float32)
+    for place, (adjacency_value, feature_value) in enumerate(zip(feature_matrices, adjacencies, strict=True)):
+        padded_features[place, : len(adjacency_value)] = adjacency_value
+        padded_adjacency[place, : len(feature_value), : len(feature_value)] = feature_value
+    if min(map(len, adjacencies)) < max_nodes:
+        notes.append(f"Graphs with fewer than {max_nodes} nodes are padded with isolated nodes.")
+    return padded_features, padded_adjacency
 
 
 def _refuse_shapes(bonds: np.ndarray, nodes: np.ndarray, first: np.ndarray, number: int) -> None:
@@ -211,11 +214,11 @@ def _refuse_shapes(bonds: np.ndarray, nodes: np.ndarray, first: np.ndarray, numb
         raise DataError(f"Graph {number:,} has {len(bonds):,} nodes; at most {MOST_NODES} can be read.")
     if len(nodes) != len(bonds):
         raise DataError(
-            f"Graph {number:,} has features of {len(nodes):,} nodes and an adjacency of {len(bonds):,}; both have a "
-            "row for each node."
+            f"Graph {number:,} has features of {len(nodes):,} nodes and an adjacency of {len(bonds):,}; both need one "
+            "row per node."
         )
     if nodes.shape[1] != first.shape[1]:
         raise DataError(
-            f"Graph {number:,} has {nodes.shape[1]:,} features for each node where the first has {first.shape[1]:,}; "
-            "all graphs have the same."
+            f"Graph {number:,} has {nodes.shape[1]:,} features per node, but the first graph has "
+            f"{first.shape[1]:,}; all graphs need the same number."
         )

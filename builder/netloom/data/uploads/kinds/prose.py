@@ -1,4 +1,4 @@
-"""One long text, to be learned letter by letter."""
+"""One long text, for language models of characters."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ MOST_FILES = 200
 
 
 class Prose(Reader):
-    """A text, or texts one by line, without labels: each next character is to be told."""
+    """A text, or one text per line, without labels: the next character is predicted."""
 
     name = "prose"
     title = "Text to continue"
-    about = "A plain text, or many with one on each line: the network learns to continue it, letter by letter."
+    about = "A plain text, or one text per line: the network learns to continue it, character by character."
     kind = "text"
 
     def likely(self, source: Source) -> float:
@@ -71,10 +71,10 @@ class Prose(Reader):
     def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
         length = check_options(options, [LENGTH], str(meta["title"]), "Texts to continue")["length"]
         text = (folder / "text.txt").read_bytes().decode("utf-8")
-        given, warnings = _given(meta.get("ends") or [], len(text), length)
+        split, warnings = _given(meta.get("ends") or [], len(text), length)
         return Characters(
             name="text",
-            given=given,
+            given=split,
             warnings=warnings,
             target=np.arange((len(text) - 1) // length),
             target_kind="next_token",
@@ -86,17 +86,17 @@ class Prose(Reader):
 
 
 def _files(source: Source) -> list[str]:
-    """The only text, or those that are the parts of a split, in the order of these."""
+    """The only text, or the texts of the parts of a split, in their order."""
     if source.alone:
         return list(source.names) if source.form() == file_types.TEXT else []
     texts = source.members.of(file_types.TEXT)
     if len(texts) < len(source.names) or len(texts) > MOST_FILES:
         return []
     try:
-        told = file_parts(texts).parts
+        part_of = file_parts(texts).parts
     except DataError:
         return []
-    return sorted(told, key=lambda name: (told[name], name))
+    return sorted(part_of, key=lambda name: (part_of[name], name))
 
 
 def _plain(source: Source, name: str) -> str:
@@ -107,23 +107,25 @@ def _plain(source: Source, name: str) -> str:
 def _text(source: Source) -> str:
     files = _files(source)
     if not files:
-        raise DataError("A text to continue is a plain text file, or one for each part of a split, such as train.txt.")
+        raise DataError("A text to continue is a plain text file, or one per part of a split, such as train.txt.")
     return "\n".join(_plain(source, name) for name in files)
 
 
 def _ends(source: Source) -> list[tuple[int, int]]:
-    """Where each file ends in the text, with the part of the split that it is; nothing of a single one."""
+    """The position where each file ends in the joined text, and its part of the split; [] for a single file."""
     files = _files(source)
-    told, found, end = file_parts(files).parts if len(files) > 1 else {}, list[tuple[int, int]](), -1
-    for name in files if told else ():
+    part_of, ends, end = file_parts(files).parts if len(files) > 1 else {}, list[tuple[int, int]](), -1
+    for name in files if part_of else ():
         end += 1 + len(_plain(source, name))
-        found.append((end, told[name]))
-    return found
+        ends.append((end, part_of[name]))
+    return ends
 
 
 def _given(ends: Sequence[Sequence[int]], characters: int, length: int) -> tuple[np.ndarray | None, list[str]]:
-    """The part of each block with the character behind it; one that reaches over two files is in none. With a remark on
-    those."""
+    """The part of each block and of the character after it, and a warning about blocks that span two parts.
+
+    Such a block is in no part: training would see characters of the test.
+    """
     if not ends:
         return None, []
     parts = np.concatenate([np.full(end - begin, part) for (end, part), begin in _stretches(ends)])
@@ -131,14 +133,14 @@ def _given(ends: Sequence[Sequence[int]], characters: int, length: int) -> tuple
     rows = (characters - 1) // length
     firsts = np.arange(rows) * length
     changes = np.concatenate([[0], np.cumsum(parts[1:] != parts[:-1])])
-    whole = changes[firsts] == changes[np.minimum(firsts + length, characters - 1)]
-    over = int((~whole).sum())
-    said = [f"{over:,} blocks that reach from one part of the split into another were left out."] if over else []
-    return np.where(whole, parts[firsts], NO_PART), said
+    is_within_part = changes[firsts] == changes[np.minimum(firsts + length, characters - 1)]
+    spanning = int((~is_within_part).sum())
+    warnings = [f"{spanning:,} blocks that span two parts of the split were left out."] if spanning else []
+    return np.where(is_within_part, parts[firsts], NO_PART), warnings
 
 
 def _stretches(ends: Sequence[Sequence[int]]) -> Iterator[tuple[Sequence[int], int]]:
-    """Each end with the place where its file begins: the line break between two belongs to the first."""
+    """The end of each file, with its start; the line break between two files belongs to the first."""
     begin = 0
     for number, (end, part) in enumerate(ends):
         last = number == len(ends) - 1
@@ -147,18 +149,18 @@ def _stretches(ends: Sequence[Sequence[int]]) -> Iterator[tuple[Sequence[int], i
 
 
 def _nothing(source: Source) -> list[str]:
-    """What has to be said of characters that stand for nothing."""
+    """A note on NUL characters."""
     for name in _files(source):
         text, _ = decode_text(source.members.read(name, MAX_FILE_BYTES), name)
         count = text.count("\0")
         if count:
             line = text.count("\n", 0, text.index("\0")) + 1
-            return [f"{count:,} NUL characters, the first in line {line:,}, are read as blanks; is the file damaged?"]
+            return [f"{count:,} NUL characters, the first in line {line:,}, are read as spaces; is the file damaged?"]
     return []
 
 
 def _reads_like_prose(text: str) -> bool:
-    """Whether lines have no columns in common: no separator stands equally often on most of them."""
+    """Whether a text is not a table: no separator occurs equally often in most lines."""
     lines = [line for line in text.splitlines() if line.strip()]
     if text.lstrip()[:1] in ("{", "[", "<"):
         return False

@@ -1,4 +1,4 @@
-"""Who rated what, and how: rows of a user, an item and a rating."""
+"""Ratings: rows of a user, an item and a number, for recommender systems."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Ratings(Tabular):
 
     name = "ratings"
     title = "Ratings"
-    about = "One rating on each row: a column of users, one of items such as films, and one with the rating."
+    about = "One rating per row: a column of users, one of items such as films, and one of ratings."
     kind = "table"
     target_question = "rating"
     asked = (
@@ -39,21 +39,25 @@ class Ratings(Tabular):
     )
 
     def suits(self, table: pd.DataFrame) -> float:
-        found = [
+        matches = [
             any(pattern.fullmatch(str(name).strip()) for name in table.columns) for pattern in (_USER, _ITEM, _RATING)
         ]
-        return 0.9 if all(found) and table.shape[1] <= 6 else 0.0
+        return 0.9 if all(matches) and table.shape[1] <= 6 else 0.0
 
     def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        guesses: dict[str, Any] = {}
         columns = [str(name) for name in table.columns]
         for place, (name, pattern) in enumerate((("user", _USER), ("item", _ITEM), ("rating", _RATING))):
-            named = [column for column in columns if pattern.fullmatch(column.strip()) and column not in found.values()]
-            rest = [column for column in columns if column not in found.values()] or columns
+            named = [
+                column for column in columns if pattern.fullmatch(column.strip()) and column not in guesses.values()
+            ]
+            candidates = [column for column in columns if column not in guesses.values()] or columns
             if name == "rating":
-                rest = [column for column in numeric(table) if column in rest] or rest
-            found[name] = answers.get(name) or (named or rest[min(0 if place < 2 else -1, len(rest) - 1) :])[0]
-        return found
+                candidates = [column for column in numeric(table) if column in candidates] or candidates
+            guesses[name] = (
+                answers.get(name) or (named or candidates[min(0 if place < 2 else -1, len(candidates) - 1) :])[0]
+            )
+        return guesses
 
     def learned(self, source: Source, answers: Answers) -> str:
         return (
@@ -73,28 +77,30 @@ class Ratings(Tabular):
         if chosen["rating"] not in numeric(table):
             raise no_number(
                 table[chosen["rating"]],
-                f"{chosen['rating']!r} holds no numbers, so it is no rating; choose the column of ratings.",
+                f"{chosen['rating']!r} is not numeric, so it is not a rating; choose the column of ratings.",
             )
         warnings: list[str] = []
-        known = known_rows(table, columns, warnings)
-        ratings = known[chosen["rating"]].to_numpy(dtype=np.float64)
+        rated = known_rows(table, columns, warnings)
+        ratings = rated[chosen["rating"]].to_numpy(dtype=np.float64)
         if not np.isfinite(ratings).all() or abs(ratings).max() > 1e100:
             raise DataError(
                 f"The column {chosen['rating']!r} holds infinite or far too large numbers; remove those rows."
             )
         if ratings.min() == ratings.max():
             raise DataError(f"Every rating is {ratings[0]:g}, so there is nothing to predict.")
-        given = parts_of_rows(parts, known)
-        twice = int(known.duplicated([chosen["user"], chosen["item"]]).sum())
-        if twice:
-            warnings.append(f"{twice:,} rows rate what the same user rated before; both ratings are used.")
-        rest: dict[str, Any] = {"target": ratings[:, None], "target_kind": "number"}
-        fields = tuple(_named(name, chosen[name], known[chosen[name]], rest) for name in ("user", "item"))
-        return Several(name="", target_name=chosen["rating"], parts=fields, warnings=warnings, given=given, **rest)
+        split = parts_of_rows(parts, rated)
+        repeated = int(rated.duplicated([chosen["user"], chosen["item"]]).sum())
+        if repeated:
+            warnings.append(f"{repeated:,} rows rate an item that the same user rated before; both ratings are used.")
+        target_fields: dict[str, Any] = {"target": ratings[:, None], "target_kind": "number"}
+        fields = tuple(_named(name, chosen[name], rated[chosen[name]], target_fields) for name in ("user", "item"))
+        return Several(
+            name="", target_name=chosen["rating"], parts=fields, warnings=warnings, given=split, **target_fields
+        )
 
 
-def _named(field: str, column: str, values: pd.Series, rest: dict[str, Any]) -> Categories:
-    """Users or items as categories; those that are numbers are named in one way, however a file writes them."""
+def _named(field: str, column: str, values: pd.Series, target_fields: dict[str, Any]) -> Categories:
+    """Users or items as categories; numeric ids are normalized, so that 1 and 1.0 are the same."""
     labels, numeric = conversion.labels(values, column)
     settings = {column: {"numeric": True}} if numeric else {}
-    return Categories(name=field, columns={column: labels}, settings=settings, **rest)
+    return Categories(name=field, columns={column: labels}, settings=settings, **target_fields)

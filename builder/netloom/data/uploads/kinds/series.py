@@ -1,4 +1,4 @@
-"""Measurements over time: what comes next is told from a window of what came before."""
+"""Time series: the next values are forecast from a window of past values."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ UNITS = (
     (1, "second"),
 )
 MOST_CHANNELS = 64
-FLAGS = 5  # so few different numbers rather mark something
-FEWEST, REGULAR = 20, 0.9  # rows of each of several series, and how many of their steps in time are the usual one
+FLAGS = 5  # a column with at most so many distinct numbers is more likely a flag than a measurement
+FEWEST, REGULAR = 20, 0.9  # rows per series, and the share of equal time steps, to infer several series
 
 
 class Series(Tabular):
-    """A column of times and columns of numbers."""
+    """A column of times and numeric columns."""
 
     name = "series"
     title = "Series over time"
-    about = "A column of times and one or several of numbers: the next values are told from a window of those before."
+    about = "A column of times and numeric columns: the next values are forecast from a window of past values."
     kind = "series"
     target_question = "target"
     asked = (
@@ -65,14 +65,14 @@ class Series(Tabular):
             return 0.7
         if len(numbers) + 1 < table.shape[1] or any(table[name].nunique() <= FLAGS for name in numbers[-1:]):
             return 0.0
-        return 0.2 if _twice(table, times[0]) else 0.7  # rows of one time are of several things, and rather a table
+        return 0.2 if _twice(table, times[0]) else 0.7  # several rows per time are more likely a table
 
     def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
         time = answers["time"] if "time" in answers else next(iter(_dated(table)), None)
         several = answers["series"] if "series" in answers else _several(table, time)
         names = [name for name in numeric(table) if name not in (time, several)]
         numbers = names or [str(table.columns[-1])]
-        varied = [name for name in names if table[name].nunique() > FLAGS]  # what is forecast is rarely a flag
+        varied = [name for name in names if table[name].nunique() > FLAGS]  # a flag is rarely forecast
         target = answers.get("target") or (varied or numbers)[-1]
         rows = len(table) // (table[several].nunique() or 1) if several in table.columns else len(table)
         return {
@@ -86,7 +86,7 @@ class Series(Tabular):
     def learned(self, source: Source, answers: Answers) -> str:
         horizon, window = answers.get("horizon"), answers.get("window")
         ahead = "value" if horizon == 1 else f"{horizon} values"
-        each = f", in each of the series that {answers['series']!r} names" if answers.get("series") else ""
+        each = f", for each series of {answers['series']!r}" if answers.get("series") else ""
         return f"Forecast the next {ahead} of {answers.get('target')!r} from the {window} steps before{each}."
 
     def said(self, answers: Answers) -> str:
@@ -100,17 +100,17 @@ class Series(Tabular):
         target, window, horizon = chosen["target"], chosen["window"], chosen["horizon"]
         _refuse(table, [*names, target], chosen["time"], chosen["series"])
         warnings: list[str] = []
-        table, place = _ordered(table, chosen["time"], chosen["series"], warnings)
-        whose = None if chosen["series"] is None else _numbered(table[chosen["series"]])
+        table, row_numbers = _ordered(table, chosen["time"], chosen["series"], warnings)
+        series_index = None if chosen["series"] is None else _numbered(table[chosen["series"]])
         channels = list(dict.fromkeys([target, *names] if target not in names else names))
-        values = np.column_stack([_filled(table[name], name, whose, warnings) for name in channels])
-        wanted = values[:, channels.index(target)]
-        starts = _starts(len(values), whose, window + horizon, warnings)
+        values = np.column_stack([_filled(table[name], name, series_index, warnings) for name in channels])
+        target_values = values[:, channels.index(target)]
+        starts = _starts(len(values), series_index, window + horizon, warnings)
         count = len(starts)
         if count < 1:
             raise DataError(
-                f"{len(values):,} rows are too few for {window} steps back and {horizon} ahead; choose a shorter "
-                "window."
+                f"{len(values):,} rows are too few for a window of {window} and a horizon of {horizon}; choose a "
+                "shorter window."
             )
         if count * window * len(channels) > MAX_CELLS:
             raise DataError(
@@ -119,15 +119,17 @@ class Series(Tabular):
             )
         view = np.lib.stride_tricks.sliding_window_view
         windows = view(values[: len(values) - horizon], window, axis=0).transpose(0, 2, 1)
-        answers = view(wanted[window:], horizon)
-        gap = window + horizon - 1  # windows of two parts of the split share no value
-        if whose is not None:
-            moments = np.arange(len(whose)) - np.searchsorted(whose, whose)  # the number of each row in its series
+        answers = view(target_values[window:], horizon)
+        gap = window + horizon - 1  # so that windows of two parts of the split share no value
+        if series_index is not None:
+            moments = np.arange(len(series_index)) - np.searchsorted(
+                series_index, series_index
+            )  # the position of each row in its series
             if chosen["time"] is not None:
                 moments = table[chosen["time"]].to_numpy()
             starts = starts[np.argsort(moments[starts + window], kind="stable")]
-            windows, answers, gap = windows[starts], answers[starts], _apart(starts, whose[starts], gap)
-        given = None if parts is None else _within(parts[place], starts, window + horizon, warnings)
+            windows, answers, gap = windows[starts], answers[starts], _apart(starts, series_index[starts], gap)
+        split = None if parts is None else _within(parts[row_numbers], starts, window + horizon, warnings)
         return RawSeries(
             name="series",
             target=np.ascontiguousarray(answers),
@@ -136,28 +138,30 @@ class Series(Tabular):
             windows=windows,
             channels=tuple(channels),
             contiguous=True,
-            given=given,
+            given=split,
             gap=gap,
-            groups=None if whose is None else whose[starts],
+            groups=None if series_index is None else series_index[starts],
             warnings=warnings,
         )
 
 
 def _dated(table: pd.DataFrame) -> list[str]:
-    """The columns of times."""
+    """The names of the date columns."""
     import pandas as pd
 
     return [str(name) for name, values in table.items() if pd.api.types.is_datetime64_any_dtype(values)]
 
 
 def _twice(table: pd.DataFrame, time: str) -> bool:
-    """Whether many rows have a time that others have as well."""
+    """Whether many rows share their time with others."""
     return bool(table[time].dropna().nunique() < 0.98 * len(table))
 
 
 def _several(table: pd.DataFrame, time: Any) -> str | None:
-    """The column that tells series apart which stand in one table: each time is there once for each of its values, at
-    most, and within each of them the times go on evenly."""
+    """The column that identifies the series of a row, if a table holds several; None if it does not.
+
+    Within each of its values, times are unique and evenly spaced.
+    """
     import pandas as pd
 
     if time not in table.columns or not _twice(table, time):
@@ -169,16 +173,16 @@ def _several(table: pd.DataFrame, time: Any) -> str | None:
             continue
         if table.duplicated([name, time]).mean() > 0.02:
             continue
-        known = table[[name, time]].dropna().sort_values([name, time])
-        steps = known.groupby(name, observed=True)[time].diff().dropna()
-        usual = steps.groupby(known[name], observed=True).transform("median")
+        sorted_rows = table[[name, time]].dropna().sort_values([name, time])
+        steps = sorted_rows.groupby(name, observed=True)[time].diff().dropna()
+        usual = steps.groupby(sorted_rows[name], observed=True).transform("median")
         if len(steps) and float((abs(steps - usual) <= 0.15 * usual).mean()) >= REGULAR:
             return name
     return None
 
 
 def untold(table: pd.DataFrame) -> str:
-    """Of rows that look like several series which nothing tells apart, that in a sentence; "" for other tables."""
+    """A note on a table that looks like several series without a column that identifies them; "" for others."""
     times = _dated(table)
     if len(times) != 1 or not numeric(table) or not _twice(table, times[0]) or _several(table, times[0]):
         return ""
@@ -187,65 +191,68 @@ def untold(table: pd.DataFrame) -> str:
         return ""
     often = {2: "twice", 3: "three times"}.get(int(counts.iloc[0]), f"{counts.iloc[0]:,} times")
     return (
-        f"Each time in {times[0]!r} stands there {often}, and no column tells these rows apart, so they are read as a "
-        "table without order; to forecast, add a column that says which series a row belongs to, or keep one row for "
-        "each time."
+        f"Each time in {times[0]!r} occurs {often}, and no column distinguishes these rows, so they are read as a "
+        "table without order; to forecast, add a column that identifies the series of a row, or keep one row per time."
     )
 
 
 def _numbered(values: pd.Series) -> np.ndarray:
-    """The number of the series that each row belongs to; rows of one stand together, in the order of the numbers."""
+    """The index of the series of each row (R,), ascending, as the rows are sorted by series."""
     import pandas as pd
 
     return pd.factorize(values)[0].astype(np.int64)
 
 
-def _starts(rows: int, whose: np.ndarray | None, needed: int, warnings: list[str]) -> np.ndarray:
-    """The rows at which windows begin that end, with what is to be forecast, within their series."""
+def _starts(rows: int, series_index: np.ndarray | None, needed: int, warnings: list[str]) -> np.ndarray:
+    """The first rows of the windows that, with their forecast values, end within their series."""
     starts = np.arange(max(0, rows - needed + 1))
-    if whose is None:
+    if series_index is None:
         return starts
-    short = int((np.bincount(whose) < needed).sum())
+    short = int((np.bincount(series_index) < needed).sum())
     if short:
         warnings.append(f"{short:,} series of fewer than {needed:,} rows were left out.")
-    whole: np.ndarray = starts[whose[starts] == whose[starts + needed - 1]]
-    return whole
+    starts_within: np.ndarray = starts[series_index[starts] == series_index[starts + needed - 1]]
+    return starts_within
 
 
 def _within(parts: np.ndarray, starts: np.ndarray, span: int, warnings: list[str]) -> np.ndarray:
-    """The part of each window with what is to be forecast from it: that of all its rows. A window that reaches over two
-    parts is in none, as training would see what is measured on."""
+    """The part of each window and its forecast values.
+
+    A window that spans two parts is in none: training would see values of the test.
+    """
     changes = np.concatenate([[0], np.cumsum(parts[1:] != parts[:-1])])
-    whole = changes[starts] == changes[starts + span - 1]
-    over = int((~whole).sum())
-    if over:
-        warnings.append(f"{over:,} windows that reach from one part of the split into another were left out.")
-    found: np.ndarray = np.where(whole, parts[starts], NO_PART)
-    return found
+    is_within_part = changes[starts] == changes[starts + span - 1]
+    spanning = int((~is_within_part).sum())
+    if spanning:
+        warnings.append(f"{spanning:,} windows that span two parts of the split were left out.")
+    window_parts: np.ndarray = np.where(is_within_part, parts[starts], NO_PART)
+    return window_parts
 
 
-def _apart(starts: np.ndarray, whose: np.ndarray, reach: int) -> int:
-    """How many windows lie between two that share a value, at most: `reach` of each series, with those of all others
-    that are of the same times."""
-    most = 0
-    for number in np.unique(whose):
-        places = np.flatnonzero(whose == number)
-        last = np.minimum(np.arange(len(places)) + reach, len(places) - 1)
-        most = max(most, int((places[last] - places).max()))
-    return most
+def _apart(starts: np.ndarray, series_index: np.ndarray, reach: int) -> int:
+    """The largest distance, in windows sorted by time, of two windows of one series that share a value.
+
+    Windows of other series lie between them, so that it is a multiple of `reach`, the distance within one series.
+    """
+    largest = 0
+    for series in np.unique(series_index):
+        positions = np.flatnonzero(series_index == series)
+        last = np.minimum(np.arange(len(positions)) + reach, len(positions) - 1)
+        largest = max(largest, int((positions[last] - positions).max()))
+    return largest
 
 
 def _refuse(table: pd.DataFrame, names: list[str], time: str | None, several: str | None) -> None:
     numbers = numeric(table)
     if several is not None and several in (time, *names):
-        raise DataError(f"{several!r} tells the series apart; choose other columns as time, to see and to forecast.")
+        raise DataError(f"{several!r} is the series ID; choose other columns as time, inputs and target.")
     for name in names:
         if name not in numbers:
             raise no_number(
-                table[name], f"The column {name!r} holds no numbers, so it is no series; choose columns of numbers."
+                table[name], f"The column {name!r} is not numeric, so it is not a series; choose numeric columns."
             )
         if name == time:
-            raise DataError(f"{name!r} is the time; choose other columns to see and to forecast.")
+            raise DataError(f"{name!r} is the time; choose other columns as inputs and target.")
     if len(set(names)) > MOST_CHANNELS:
         raise DataError(f"A window holds at most {MOST_CHANNELS} columns; {len(set(names))} were chosen.")
 
@@ -253,56 +260,56 @@ def _refuse(table: pd.DataFrame, names: list[str], time: str | None, several: st
 def _ordered(
     table: pd.DataFrame, time: str | None, several: str | None, warnings: list[str]
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """The rows in the order of their times, of each series by itself, with their numbers in the table (R,); in words
-    what is odd about them."""
+    """The rows sorted by series and time, and their original row numbers (R,); warnings are added for odd times."""
     import pandas as pd
 
     if time is not None and not (
         pd.api.types.is_datetime64_any_dtype(table[time]) or pd.api.types.is_numeric_dtype(table[time])
     ):
         raise DataError(
-            f"The column {time!r} holds no times that can be read, such as {str(table[time].iloc[0])[:40]!r}; write "
+            f"The column {time!r} has no readable times, but values such as {str(table[time].iloc[0])[:40]!r}; write "
             "them as 2024-05-31 or 2024-05-31 14:00, or as numbers."
         )
-    known = table
-    for name, what in ((time, "a time"), (several, "a name")):
-        if name is not None and (missing := int(known[name].isna().sum())):
-            warnings.append(f"{missing:,} rows without {what} in {name!r} were left out.")
-            known = known[known[name].notna()]
+    rows = table
+    for name, reason in ((time, "a time"), (several, "a name")):
+        if name is not None and (missing := int(rows[name].isna().sum())):
+            warnings.append(f"{missing:,} rows without {reason} in {name!r} were left out.")
+            rows = rows[rows[name].notna()]
     if several is not None:
-        known = known.sort_values([several, *([time] if time is not None else [])], kind="stable")
-    elif time is not None and not known[time].is_monotonic_increasing:
-        known = known.sort_values(time, kind="stable")
+        rows = rows.sort_values([several, *([time] if time is not None else [])], kind="stable")
+    elif time is not None and not rows[time].is_monotonic_increasing:
+        rows = rows.sort_values(time, kind="stable")
         warnings.append(f"The rows were put in the order of {time!r}.")
     if time is None:
-        return known.reset_index(drop=True), known.index.to_numpy()
-    again = known.duplicated([time] if several is None else [several, time], keep="last")
-    if again.any():
-        known = known[~again]
-        of = "" if several is None else f" of the same {several!r}"
+        return rows.reset_index(drop=True), rows.index.to_numpy()
+    is_repeated = rows.duplicated([time] if several is None else [several, time], keep="last")
+    if is_repeated.any():
+        rows = rows[~is_repeated]
+        same_series = "" if several is None else f" of the same {several!r}"
         warnings.append(
-            f"{int(again.sum()):,} rows have a time that another{of} has as well; the last of each was kept."
+            f"{int(is_repeated.sum()):,} rows have the same time as another{same_series}; the last of each was kept."
         )
     if several is None:
-        _say_irregular(known[time], warnings)
+        _say_irregular(rows[time], warnings)
     else:
-        _say_irregular_of(known, time, several, warnings)
-    return known.reset_index(drop=True), known.index.to_numpy()
+        _say_irregular_of(rows, time, several, warnings)
+    return rows.reset_index(drop=True), rows.index.to_numpy()
 
 
-def _say_irregular_of(known: pd.DataFrame, time: str, several: str, warnings: list[str]) -> None:
-    """What is odd about the times of several series: of the first one where something is, and of how many more."""
-    found: list[tuple[str, str]] = []
-    for name, rows in known.groupby(several, observed=True):
-        said: list[str] = []
-        _say_irregular(rows[time].reset_index(drop=True), said)
-        found += [(str(name), one) for one in said]
-    if found:
-        more = f" So are those of {len(found) - 1:,} more series." if len(found) > 1 else ""
-        warnings.append(f"In the series {found[0][0][:60]!r}: {found[0][1]}{more}")
+def _say_irregular_of(table: pd.DataFrame, time: str, several: str, warnings: list[str]) -> None:
+    """Warn about irregular times: for the first such series, with the number of others."""
+    irregular: list[tuple[str, str]] = []
+    for name, rows in table.groupby(several, observed=True):
+        messages: list[str] = []
+        _say_irregular(rows[time].reset_index(drop=True), messages)
+        irregular += [(str(name), message) for message in messages]
+    if irregular:
+        more = f" So are those of {len(irregular) - 1:,} more series." if len(irregular) > 1 else ""
+        warnings.append(f"In the series {irregular[0][0][:60]!r}: {irregular[0][1]}{more}")
 
 
 def _say_irregular(times: pd.Series, warnings: list[str]) -> None:
+    """Warn about irregular times of one series."""
     import pandas as pd
 
     if len(times) < 3:
@@ -315,7 +322,7 @@ def _say_irregular(times: pd.Series, warnings: list[str]) -> None:
             and times.dt.day.nunique() == 1
             and months.nunique() > 1
         ):
-            return  # months are of different lengths and yet regular
+            return  # months have different lengths, but are regular
         steps = times.diff().iloc[1:].dt.total_seconds().to_numpy()
     else:
         steps = np.diff(times.to_numpy(dtype=np.float64))
@@ -341,19 +348,19 @@ def _span(seconds: float) -> str:
     return f"{seconds:.3g} seconds"
 
 
-def _filled(values: pd.Series, name: str, whose: np.ndarray | None, warnings: list[str]) -> np.ndarray:
-    """A column of finite numbers; what is missing is as the last value before it, as none after it may be known."""
+def _filled(values: pd.Series, name: str, series_index: np.ndarray | None, warnings: list[str]) -> np.ndarray:
+    """A column of finite numbers. A missing value is that before it: later ones are unknown at the time."""
     column = values.to_numpy(dtype=np.float64, na_value=np.nan)
     column = np.where(abs(column) > 1e100, np.nan, column)
     missing = int(np.isnan(column).sum())
     if missing == len(column):
-        raise DataError(f"The column {name!r} holds no number.")
+        raise DataError(f"The column {name!r} has no numbers.")
     if missing:
         import pandas as pd
 
         warnings.append(f"{missing:,} missing values in {name!r} were filled with the last value before each.")
-        parts = pd.Series(column).groupby(np.zeros(len(column)) if whose is None else whose)
-        column = parts.transform(lambda one: one.ffill().bfill()).to_numpy()
+        parts = pd.Series(column).groupby(np.zeros(len(column)) if series_index is None else series_index)
+        column = parts.transform(lambda group: group.ffill().bfill()).to_numpy()
         if np.isnan(column).any():
-            raise DataError(f"A series holds no number in {name!r}; leave its rows or that column out.")
+            raise DataError(f"A series has no numbers in {name!r}; leave out its rows or that column.")
     return column

@@ -1,4 +1,4 @@
-"""Sounds: each one's class is its folder, the begin of its name, or stands in a table."""
+"""Sounds whose class is the name of their folder, the beginning of their name, or a column of a table."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ RATE = Question("rate", "Sample rate (Hz)", "whole", "All sounds are resampled t
 SECONDS = Question("seconds", "Seconds", "number", "Sounds are cropped or padded with silence to this length", low=0.05,
                    high=60.0, default=1.0)  # fmt: skip
 COLUMN = Question("target", "Column to predict", "choice", "The target column", optional=True)
-MOST_SAMPLES = 10 * MAX_CELLS  # of all sounds together; beyond MAX_CELLS they lie in a file
+MOST_SAMPLES = 10 * MAX_CELLS  # of all sounds together; beyond MAX_CELLS they are memory-mapped
 _BEGIN = re.compile(r"([^_\-. ]+)[_\-. ].*")
 
 
@@ -55,34 +55,34 @@ class Sounds(Reader):
     name = "sounds"
     title = "Sounds"
     about = (
-        "A zip of WAV or FLAC files: a sound's class is its folder (yes/1.wav), the begin of its name (yes_1.wav), or "
-        "stands in a table beside them."
+        "A zip of WAV or FLAC files: the class of a sound is its folder (yes/1.wav), the beginning of its name "
+        "(yes_1.wav), or a column of a table."
     )
     kind = "audio"
     target_question = "target"
 
     def likely(self, source: Source) -> float:
-        found = source.members.of(file_types.SOUND)
-        return 0.85 if len(found) > 1 and _ways(source, found) else 0.0
+        sounds = source.members.of(file_types.SOUND)
+        return 0.85 if len(sounds) > 1 and _ways(source, sounds) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         names = _sounds(source)
-        ways = _ways(source, names)
-        if not ways:
+        label_sources = _ways(source, names)
+        if not label_sources:
             raise DataError(
-                "Nothing says what class a sound is: put each into a folder of its class, begin its name with the "
-                "class (yes_1.wav), or bring a table that names the files."
+                "The sounds have no classes: put each into a folder of its class, begin its name with the class "
+                "(yes_1.wav), or add a table that names the files."
             )
-        label = answers.get("label") or ways[0]
-        found = [with_default(LABEL, ways[0], ways)]
+        label = answers.get("label") or label_sources[0]
+        questions = [with_default(LABEL, label_sources[0], label_sources)]
         if label == TABLE:
-            beside = _naming(source, names)
-            labels = beside.labels(*beside.columns[:1])
-            every = label_columns(beside.table, beside.columns[:1])
-            found += [with_default(COLUMN, default_target(beside.table[labels]), every), TASK]
-            found += [with_default(SPLIT, beside.split, every)]
+            naming = _naming(source, names)
+            labels = naming.labels(*naming.columns[:1])
+            every = label_columns(naming.table, naming.columns[:1])
+            questions += [with_default(COLUMN, default_target(naming.table[labels]), every), TASK]
+            questions += [with_default(SPLIT, naming.split, every)]
         rate = min(8_000, own_rate(source.members.read(names[0]), names[0]))
-        return [*found, with_default(RATE, max(1_000, rate)), with_default(SECONDS, _seconds(source, names))]
+        return [*questions, with_default(RATE, max(1_000, rate)), with_default(SECONDS, _seconds(source, names))]
 
     def learned(self, source: Source, answers: Answers) -> str:
         if answers.get("label") == TABLE:
@@ -100,11 +100,11 @@ class Sounds(Reader):
         rows = []
         for place in range(0, len(names), max(1, len(names) // PREVIEWED)):
             content = source.members.read(names[place])
-            rate = own_rate(content, names[place])  # at a lower one high tones would be silent
+            rate = own_rate(content, names[place])  # at a lower rate, high tones would be silent
             sound = read_sound(content, names[place], rate)
             peaks = [float(abs(part).max()) for part in np.array_split(sound, min(60, len(sound)))]
-            said = {str(name): value for name, value in table.iloc[place].items()}
-            rows.append({"file": names[place], "seconds": round(len(sound) / rate, 2), **said, "loudness": peaks})
+            labels = {str(name): value for name, value in table.iloc[place].items()}
+            rows.append({"file": names[place], "seconds": round(len(sound) / rate, 2), **labels, "loudness": peaks})
         return pd.DataFrame(rows[:PREVIEWED])
 
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
@@ -112,7 +112,7 @@ class Sounds(Reader):
         names, table = self._rows(source, answers, notes)
         rate = int(answers["rate"])
         cut: list[str] = []
-        with tempfile.TemporaryFile(dir=folder) as file:  # all of them may not fit into memory beside the upload
+        with tempfile.TemporaryFile(dir=folder) as file:  # beside the upload, all samples may not fit into memory
             lengths = _written(source, names, rate, file, cut, tell)
             samples = np.memmap(file, np.int16, "r")
             arrays: dict[str, Any] = {"samples": samples, "lengths": np.array(lengths)}
@@ -124,8 +124,8 @@ class Sounds(Reader):
         table.to_parquet(folder / "labels.parquet")
         if cut:
             notes.append(
-                f"{len(cut):,} sound{'s end' if len(cut) > 1 else ' ends'} too early, {cut[0][:80]!r} for one; what "
-                "there is was taken."
+                f"{len(cut):,} sound{'s are' if len(cut) > 1 else ' is'} cut short, such as {cut[0][:80]!r}; the "
+                "samples that exist were read."
             )
         target = str(answers.get("target") or table.columns[0])
         summary = f"{len(names):,} sounds at {rate:,} Hz; predicts {target}"
@@ -137,105 +137,111 @@ class Sounds(Reader):
         table = pd.read_parquet(folder / "labels.parquet")
         columns = list(table.columns)
         split = with_default(SPLIT, meta["options"].get("split"), columns)
-        asked = [with_default(COLUMN, meta["target"], columns), TASK, split, SECONDS]
-        chosen = check_options(options, asked, str(meta["title"]), "Sounds")
+        questions = [with_default(COLUMN, meta["target"], columns), TASK, split, SECONDS]
+        chosen = check_options(options, questions, str(meta["title"]), "Sounds")
         target = chosen["target"] or meta["target"]
         warnings: list[str] = []
-        known = known_rows(table, [target], warnings)
+        labelled = known_rows(table, [target], warnings)
         length = max(2, round(float(chosen["seconds"]) * int(meta["rate"])))
-        if len(known) * length > MOST_SAMPLES:
-            raise DataError(f"{len(known):,} sounds of {length:,} samples are too much; choose fewer seconds.")
+        if len(labelled) * length > MOST_SAMPLES:
+            raise DataError(f"{len(labelled):,} sounds of {length:,} samples are too many; choose fewer seconds.")
         arrays = load_arrays(folder, "sounds.npz")
-        rows = known.index.to_numpy()
-        made = (arrays["samples"], arrays["lengths"], rows, length)
+        rows = labelled.index.to_numpy()
+        arguments = (arrays["samples"], arrays["lengths"], rows, length)
         shape = (len(rows), length, 1)
         if math.prod(shape) > MAX_CELLS:
-            windows = memmap_cache.filled(folder, ["sounds", target, length], shape, lambda room: _fill(room, *made))
+            windows = memmap_cache.filled(
+                folder, ["sounds", target, length], shape, lambda room: _fill(room, *arguments)
+            )
         else:
-            windows = _fill(np.zeros(shape, np.float32), *made)
+            windows = _fill(np.zeros(shape, np.float32), *arguments)
         raw = Series(
             name="sound",
             windows=windows,
             channels=("sound",),
             rate=int(meta["rate"]),
             warnings=warnings,
-            **target_of(known[target], chosen["task"], str(meta["title"])),
+            **target_of(labelled[target], chosen["task"], str(meta["title"])),
         )
-        set_given(raw, parts_said(known, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None))
+        set_given(raw, parts_said(labelled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None))
         return raw
 
     def _rows(self, source: Source, answers: Answers, notes: list[str]) -> tuple[list[str], pd.DataFrame]:
-        """The files, and a table with what is said of each."""
+        """The files, and a table with the labels of each."""
         import pandas as pd
 
         names = _sounds(source)
         if answers["label"] != TABLE:
             classes = _classes(stated_parts(source, names), names, str(answers["label"]))
             return names, pd.DataFrame({"class": classes}).astype("string")
-        beside = _naming(source, names)
-        notes += beside.notes
-        table = rows_of(beside.table, beside.columns[:1], names, notes)
-        return [str(file) for file in table[beside.columns[0]]], table.drop(columns=beside.columns[:1])
+        naming = _naming(source, names)
+        notes += naming.notes
+        table = rows_of(naming.table, naming.columns[:1], names, notes)
+        return [str(file) for file in table[naming.columns[0]]], table.drop(columns=naming.columns[:1])
 
 
 def _sounds(source: Source) -> list[str]:
-    found = source.members.of(file_types.SOUND)
-    if not found:
+    sounds = source.members.of(file_types.SOUND)
+    if not sounds:
         raise DataError("There are no WAV or FLAC sounds in these files.")
-    return found
+    return sounds
 
 
 def _naming(source: Source, names: list[str]) -> NamingTable:
-    found = naming_table(source, names)
-    if found is None:
-        raise DataError("No table beside the sounds names them; it needs a column with the files' names.")
-    return found
+    naming = naming_table(source, names)
+    if naming is None:
+        raise DataError("No table beside the sounds names them; it needs a column of file names.")
+    return naming
 
 
 def _ways(source: Source, names: list[str]) -> list[str]:
-    """Where the classes of sounds may stand, the likeliest first."""
-    beside = naming_table(source, names)
-    ways = [TABLE] if beside is not None and beside.labels(*beside.columns[:1]) else []
-    told = stated_parts(source, names)
-    for way in (FOLDER, NAME):
-        classes = _classes(told, names, way)
+    """The possible sources of the classes, the most likely first."""
+    naming = naming_table(source, names)
+    label_sources = [TABLE] if naming is not None and naming.labels(*naming.columns[:1]) else []
+    parts = stated_parts(source, names)
+    for label_source in (FOLDER, NAME):
+        classes = _classes(parts, names, label_source)
         named = 1 < len(set(classes)) <= max(2, len(names) // 2)
-        if "" not in classes and named and not is_split(part_of(one) for one in set(classes)):
-            ways.append(way)
-    return ways
+        if "" not in classes and named and not is_split(part_of(name_of_class) for name_of_class in set(classes)):
+            label_sources.append(label_source)
+    return label_sources
 
 
-def _classes(told: FileParts, names: list[str], way: str) -> list[str]:
-    """The class of each sound, by what its path says besides the part of the split."""
-    found = []
+def _classes(parts: FileParts, names: list[str], label_source: str) -> list[str]:
+    """The class of each sound, from its path without the part of the split."""
+    classes = []
     for name in names:
-        *folders, stem = told.rest(name)
-        if way == FOLDER:
-            found.append(folders[-1][:100] if folders else "")
+        *folders, stem = parts.rest(name)
+        if label_source == FOLDER:
+            classes.append(folders[-1][:100] if folders else "")
         else:
             begin = _BEGIN.fullmatch(stem)
-            found.append(begin.group(1)[:100] if begin else "")
-    return found
+            classes.append(begin.group(1)[:100] if begin else "")
+    return classes
 
 
 def _seconds(source: Source, names: list[str]) -> float:
-    """A length that nearly all sounds have room in, from some of them."""
+    """The 90% quantile of the lengths of a sample of sounds, in seconds."""
     import io
 
     import soundfile
 
-    found = []
+    durations = []
     for name in names[:: max(1, len(names) // 100)]:
         try:
             info = soundfile.info(io.BytesIO(source.members.read(name)))
-            found.append(min(60.0, float(info.frames / info.samplerate)))
+            durations.append(min(60.0, float(info.frames / info.samplerate)))
         except (soundfile.SoundFileError, RuntimeError, ZeroDivisionError, DataError):
-            continue  # reading it will say what is wrong
-    return float(max(0.1, round(float(np.quantile(found, 0.9)), 2))) if found else 1.0
+            continue  # reading it later reports the error
+    return float(max(0.1, round(float(np.quantile(durations, 0.9)), 2))) if durations else 1.0
 
 
 def _written(source: Source, names: list[str], rate: int, file: IO[bytes], cut: list[str], tell: Tell) -> list[int]:
-    """How long each sound is, behind each other in a file as int16; those that end too early are added to `cut`."""
+    """Write all sounds to a file, one after the other, as int16; names of incomplete ones are added to `cut`.
+
+    Returns:
+        The length of each sound in samples.
+    """
     lengths: list[int] = []
     for place, name in enumerate(names):
         if place % 32 == 0:
@@ -247,17 +253,17 @@ def _written(source: Source, names: list[str], rate: int, file: IO[bytes], cut: 
         lengths.append(len(sound))
         if file.tell() > MAX_STORED_BYTES:
             raise DataError(
-                f"These sounds take more than {MAX_STORED_BYTES / 2**20:,.0f} MiB at {rate:,} samples a second; "
-                "choose a lower rate, or bring a part of them."
+                f"These sounds take more than {MAX_STORED_BYTES / 2**20:,.0f} MiB at {rate:,} Hz; choose a lower rate, "
+                "or upload a part of them."
             )
     file.flush()
     return lengths
 
 
-def _fill(found: np.ndarray, samples: np.ndarray, lengths: np.ndarray, rows: np.ndarray, length: int) -> np.ndarray:
-    """Some sounds (R, length, 1), cut or filled with silence behind, in an array of zeros."""
+def _fill(windows: np.ndarray, samples: np.ndarray, lengths: np.ndarray, rows: np.ndarray, length: int) -> np.ndarray:
+    """Fill an array of zeros with sounds (R, length, 1), which are cut or padded with silence at the end."""
     ends = np.cumsum(lengths)
-    for place, row in enumerate(rows.tolist()):
-        kept = samples[ends[row] - lengths[row] : ends[row]][:length]
-        found[place, : len(kept), 0] = kept / np.float32(32_767)
-    return found
+    for index, row in enumerate(rows.tolist()):
+        sound = samples[ends[row] - lengths[row] : ends[row]][:length]
+        windows[index, : len(sound), 0] = sound / np.float32(32_767)
+    return windows

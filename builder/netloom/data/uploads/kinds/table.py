@@ -1,4 +1,4 @@
-"""A table: one column is told from the others."""
+"""A table of which one column is predicted from the others."""
 
 from __future__ import annotations
 
@@ -54,49 +54,53 @@ class Table(Tabular):
         return {"target": default_target(table)}
 
     def answered(self, source: Source, given: Answers) -> dict[str, Any]:
-        # The table's own checks know more about these than the question does, and are those of a document as well.
-        own = set(OPTIONS)
-        answers = super().answered(source, {name: value for name, value in given.items() if name not in own})
+        # `table_to_raw` checks these options, with messages that know the table; it does so for documents, too.
+        table_options = set(OPTIONS)
+        answers = super().answered(source, {name: value for name, value in given.items() if name not in table_options})
         answers = {name: value for name, value in answers.items() if value is not None or name == "split"}
         answers |= {name: given[name] for name in OPTIONS if given.get(name) is not None}
-        split, said = answers.get("split"), answers.get(COLUMNS, {})
+        split, columns = answers.get("split"), answers.get(COLUMNS, {})
         if split in (answers.get("target"), answers.get("text")):
-            split = answers.pop("split", None) if "split" in given else None  # whoever asks for it predicts it
-        if split and isinstance(said, dict) and split not in said and not _names_split(said):
-            answers[COLUMNS] = {**said, split: {"role": "split"}}
-        elif not split and not source.alone and isinstance(said, dict):
-            answers[COLUMNS] = {PART: {"role": "ignore"}, **said}
+            split = (
+                answers.pop("split", None) if "split" in given else None
+            )  # an explicit split column that is also the target is predicted
+        if split and isinstance(columns, dict) and split not in columns and not _names_split(columns):
+            answers[COLUMNS] = {**columns, split: {"role": "split"}}
+        elif not split and not source.alone and isinstance(columns, dict):
+            answers[COLUMNS] = {PART: {"role": "ignore"}, **columns}
         return self._with_kinds(source, answers)
 
     def _with_kinds(self, source: Source, answers: dict[str, Any]) -> dict[str, Any]:
-        """The answers with the kinds of columns that are settled now, unless something else is said of a column."""
+        """The answers with the kinds of columns that are settled on import, for columns without other settings."""
         columns = answers.get(COLUMNS, {})
         if not isinstance(columns, dict) or answers.get("text"):
             return answers
-        others = {*columns, answers.get("target")}
+        excluded = {*columns, answers.get("target")}
         kinds = settled_kinds(self._table(source, answers))
-        settled = {name: {"kind": kind} for name, kind in kinds.items() if name not in others}
+        settled = {name: {"kind": kind} for name, kind in kinds.items() if name not in excluded}
         return {**answers, COLUMNS: {**settled, **columns}} if settled else answers
 
     def learned(self, source: Source, answers: Answers) -> str:
         table = self._table(source, answers)
         if answers.get("text"):
             return f"Predict {answers.get('target')!r} from the text in {answers['text']!r}."
-        split = next((name for name, said in answers.get(COLUMNS, {}).items() if said.get("role") == "split"), None)
-        rest = [str(name) for name in table.columns if str(name) not in (answers.get("target"), split)]
-        parted = f" Split into training, validation and test as {split!r} says." if split not in (None, PART) else ""
+        split = next(
+            (name for name, settings in answers.get(COLUMNS, {}).items() if settings.get("role") == "split"), None
+        )
+        inputs = [str(name) for name in table.columns if str(name) not in (answers.get("target"), split)]
+        split_phrase = f" Split into training, validation and test by {split!r}." if split not in (None, PART) else ""
         if split == PART:
-            parted = " Split into training, validation and test as the files are called."
-        return f"Predict {answers.get('target')!r} from {_listed(rest)}{parted}"
+            split_phrase = " Split into training, validation and test by the names of the files."
+        return f"Predict {answers.get('target')!r} from {_listed(inputs)}{split_phrase}"
 
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
-        kept = super().keep(source, answers, folder, tell)
-        refuse_few(kept.rows)  # which says more than what else is wrong with so few
+        stored = super().keep(source, answers, folder, tell)
+        refuse_few(stored.rows)  # first: other errors of a tiny table are less helpful
         options = {name: answers[name] for name in OPTIONS if name in answers}
         table = self._table(source, answers) if source.large is None else kept_table(folder)
         if isinstance(table_to_raw(table, options, source.filename), Texts):
-            kept.extra["kind"] = "text"
-        return kept
+            stored.extra["kind"] = "text"
+        return stored
 
     def from_table(
         self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
@@ -114,12 +118,12 @@ class Table(Tabular):
         return isinstance(table, StoredTable) or len(table) == SAMPLE_ROWS
 
     def noted(self, source: Source, answers: Answers) -> list[str]:
-        found = super().noted(source, answers)
-        return [*found, *filter(None, [untold(self._table(source, answers))])] if source.alone else found
+        notes = super().noted(source, answers)
+        return [*notes, *filter(None, [untold(self._table(source, answers))])] if source.alone else notes
 
 
-def _names_split(said: Mapping[str, Any]) -> bool:
-    return any(isinstance(one, dict) and one.get("role") == "split" for one in said.values())
+def _names_split(columns: Mapping[str, Any]) -> bool:
+    return any(isinstance(settings, dict) and settings.get("role") == "split" for settings in columns.values())
 
 
 def _listed(names: list[str]) -> str:

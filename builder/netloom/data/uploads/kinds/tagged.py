@@ -1,4 +1,4 @@
-"""Words in columns with a tag each, as CoNLL's tasks have them: a word by line, an empty line between sentences."""
+"""Tagged words in the CoNLL format: one word with its tag per line, and an empty line between sentences."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _TAG = re.compile(r"O|[BIESLUM]-\S{1,80}")
 _SAMPLE_LINES = 400
-_MOST_ODD = 0.1  # of the lines of a sample; reading them says what is wrong with those
+_MOST_ODD = 0.1  # share of the lines of a sample; reading the file reports what is wrong with them
 MAX_TAGS = 400
 COLUMN = Question("column", "Tag column", "whole", "Number of the column with the tags; 0: the last column", low=0,
                   high=30, default=0, when_added=True)  # fmt: skip
@@ -44,14 +44,14 @@ Sentence = tuple[list[str], list[str]]
 
 
 class Tagged(Reader):
-    """Sentences whose words are tagged."""
+    """Sentences with one tag per word."""
 
     name = "tagged"
     title = "Tagged words (CoNLL)"
     about = (
-        "A word on each line with its tag behind it, and an empty line between sentences, as in CoNLL's tasks; tags of "
-        "entities are O, B-kind and I-kind. The words stay as they are, none is split. Several files (train, dev, "
-        "test) in a zip are kept apart."
+        "One word with its tag per line, and an empty line between sentences, as in the CoNLL tasks; tags of entities "
+        "are O, B-kind and I-kind. Words are not split further. Several files (train, dev, test) in a zip are the "
+        "parts of the split."
     )
     kind = "text"
 
@@ -71,14 +71,14 @@ class Tagged(Reader):
 
         rows = _sentences(source, answers, PREVIEWED)
         return pd.DataFrame(
-            {"words": [" ".join(found) for found, _ in rows], "tags": [" ".join(tags) for _, tags in rows]}
+            {"words": [" ".join(words) for words, _ in rows], "tags": [" ".join(tags) for _, tags in rows]}
         )
 
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
         import pandas as pd
 
         files = _files(source) or source.members.of(file_types.TEXT)
-        told = file_parts(files)
+        parts_of_files = file_parts(files)
         notes: list[str] = []
         texts: list[list[str]] = []
         tags: list[str] = []
@@ -86,25 +86,25 @@ class Tagged(Reader):
         mended = Counter[str]()
         for place, name in enumerate(files):
             tell(0.1 + 0.7 * place / len(files), f"Reading {name}")
-            for found, marked in _read(source, name, answers, None):
-                texts.append(found)
-                tags.append(" ".join(_bio(marked, mended)))
+            for words, word_tags in _read(source, name, answers, None):
+                texts.append(words)
+                tags.append(" ".join(_bio(word_tags, mended)))
                 origin.append(name)
             if len(texts) > MAX_ROWS:
-                raise DataError(f"These files hold more than {MAX_ROWS:,} sentences; bring a part of them.")
+                raise DataError(f"These files have more than {MAX_ROWS:,} sentences; upload a part of them.")
         if not texts:
             raise DataError(f"{source.filename[:100]!r} has no sentences of words with tags.")
-        notes += [f"{count:,} tags {what}." for what, count in mended.items()]
+        notes += [f"{count:,} tags {change}." for change, count in mended.items()]
         table = pd.DataFrame({"words": texts, "tags": tags})
-        parts = told.of(origin)
+        parts = parts_of_files.of(origin)
         if parts is not None:
             table["part"] = parts
         names = _tag_names(tags)
         table.to_parquet(folder / "tagged.parquet")
         kinds = sum(name != "O" for name in names)
-        cut = sum(len(found) > LENGTH_LIMIT for found in texts)
+        cut = sum(len(sentence_words) > LENGTH_LIMIT for sentence_words in texts)
         if cut:
-            notes.append(f"{cut:,} sentences have more than {LENGTH_LIMIT} words; those behind are not read.")
+            notes.append(f"{cut:,} sentences have more than {LENGTH_LIMIT} words; the words after that are cut.")
         return Kept(len(table), f"{len(table):,} sentences, {kinds} tags besides O", ("text", "tags"), notes)
 
     def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
@@ -115,10 +115,10 @@ class Tagged(Reader):
         names = _tag_names(list(table["tags"]))
         if len(names) < 2:
             raise DataError(
-                f"Every word has the same tag, {names[0] if names else 'none'!r}, so there is nothing to tell."
+                f"Every word has the same tag, {names[0] if names else 'none'!r}, so there is nothing to predict."
             )
-        # Of what was brought once, words were split as those of other texts are, and that is what networks learned.
-        parted = [list(found) for found in table["words"]] if "words" in table else []
+        # Older uploads store texts, which are split into words like those of other datasets; their runs depend on it.
+        parted = [list(words) for words in table["words"]] if "words" in table else []
         raw = TaggedTexts(
             name="text",
             target=np.arange(len(table)),
@@ -126,7 +126,7 @@ class Tagged(Reader):
             target_name="tags",
             classes=names,
             tag_names=names,
-            texts=[" ".join(found) for found in parted] or list(table["text"]),
+            texts=[" ".join(words) for words in parted] or list(table["text"]),
             parted=parted,
             tags=[text.split() for text in table["tags"]],
         )
@@ -135,7 +135,7 @@ class Tagged(Reader):
 
 
 def _files(source: Source) -> list[str]:
-    """The files that look like words with tags."""
+    """The files that look like tagged words."""
     return [name for name in source.members.of(file_types.TEXT) if _looks_tagged(source, name)]
 
 
@@ -145,7 +145,7 @@ def _looks_tagged(source: Source, name: str) -> bool:
     except DataError:
         return False
     lines = [line.split() for line in text.splitlines()[:_SAMPLE_LINES]]
-    lines = lines[:-1] or lines  # the last may be cut
+    lines = lines[:-1] or lines  # the last line may be incomplete
     full = [line for line in lines if line and not line[0].startswith("#")]
     odd = sum(len(line) < 2 or not _TAG.fullmatch(line[-1]) for line in full)
     return len(full) >= 3 and odd <= _MOST_ODD * len(full)
@@ -154,79 +154,79 @@ def _looks_tagged(source: Source, name: str) -> bool:
 def _sentences(source: Source, answers: Answers, count: int) -> list[Sentence]:
     files = _files(source) or source.members.of(file_types.TEXT)
     if not files:
-        raise DataError("Tagged words are a plain text, with a word and its tag on every line.")
+        raise DataError("Tagged words need a plain text file, with one word and its tag per line.")
     return _read(source, files[0], answers, count)
 
 
 def _read(source: Source, name: str, answers: Answers, most: int | None) -> list[Sentence]:
-    """The sentences of a file, at most so many.
+    """The sentences of a file, at most `most`.
 
     Raises:
-        DataError: a line has no tag.
+        DataError: A line has no tag, or another number of columns than the line before.
     """
     text, _ = decode_text(source.members.read(name, MAX_FILE_BYTES), name)
     column = int(answers.get("column", 0) or 0)
-    found: list[Sentence] = []
-    begun: Sentence = ([], [])
+    sentences: list[Sentence] = []
+    sentence: Sentence = ([], [])
     width = 0  # of the lines of a sentence
     for number, line in enumerate([*text.replace("\0", " ").splitlines(), ""], 1):
         cells = line.split("\t") if "\t" in line else line.split()
         cells = [cell.strip() for cell in cells]
         if not any(cells) or cells[0] == "-DOCSTART-" or _is_comment(line, cells):
-            if begun[0]:
-                found.append(begun)
-                begun = ([], [])
-            if most is not None and len(found) >= most:
+            if sentence[0]:
+                sentences.append(sentence)
+                sentence = ([], [])
+            if most is not None and len(sentences) >= most:
                 break
             continue
         if len(cells) < 2 or column > len(cells) or not cells[column - 1]:
             raise DataError(
-                f"Line {number:,} of {name[:80]!r} has no tag behind its word: {line[:60]!r}; each line has a word and "
-                "a tag with a tab or a blank between them."
+                f"Line {number:,} of {name[:80]!r} has no tag after its word: {line[:60]!r}; each line needs a word "
+                "and a tag, with a tab or a space between them."
             )
-        if begun[0] and len(cells) != width:
+        if sentence[0] and len(cells) != width:
             raise DataError(
                 f"Line {number:,} of {name[:80]!r} has {len(cells)} columns where the line before has {width}: "
-                f"{line[:60]!r}; each line of a sentence has as many."
+                f"{line[:60]!r}; all lines of a sentence need the same number."
             )
         width = len(cells)
-        begun[0].append((cells[0] if column != 1 else cells[1]) or UNKNOWN_TOKENS[1])
-        begun[1].append(cells[column - 1])
-    return found
+        sentence[0].append((cells[0] if column != 1 else cells[1]) or UNKNOWN_TOKENS[1])
+        sentence[1].append(cells[column - 1])
+    return sentences
 
 
 def _is_comment(line: str, cells: list[str]) -> bool:
-    """Whether a line is a remark, and no tagged #."""
+    """Whether a line is a comment, not a tagged #."""
     return line.startswith("#") and (len(cells) == 1 or ("\t" not in line and not _TAG.fullmatch(cells[-1])))
 
 
-def _bio(tags: list[str], mended: Counter[str]) -> list[str]:
-    """Tags of entities in BIO; other tags, such as parts of speech, are left as they are."""
+def _bio(tags: list[str], changes: Counter[str]) -> list[str]:
+    """Convert tags of entities to BIO; other tags, such as parts of speech, stay. `mended` counts the changes."""
     if not all(_TAG.fullmatch(tag) for tag in tags):
         return [re.sub(r"\s", "_", tag)[:80] for tag in tags]
-    found: list[str] = []
-    before = "O"
+    converted: list[str] = []
+    previous = "O"
     for tag in tags:
         mark, _, kind = tag.partition("-")
         if mark in "SU" and kind:
-            mended["of single words (S- or U-) are taken as B-"] += 1
+            changes["of single words (S- or U-) are taken as B-"] += 1
             tag = f"B-{kind}"
         elif mark in "ELM" and kind:
-            mended["within or at the end of an entity (E-, L- or M-) are taken as I-"] += 1
+            changes["within or at the end of an entity (E-, L- or M-) are taken as I-"] += 1
             tag = f"I-{kind}"
-        if tag.startswith("I-") and before.partition("-")[2] != kind:
-            mended["that go on with no entity (I- after another kind or O) are taken as its begin, B-"] += 1
+        if tag.startswith("I-") and previous.partition("-")[2] != kind:
+            changes["that go on with no entity (I- after another kind or O) are taken as its begin, B-"] += 1
             tag = f"B-{kind}"
-        found.append(tag)
-        before = tag
-    return found
+        converted.append(tag)
+        previous = tag
+    return converted
 
 
 def _tag_names(tags: list[str]) -> tuple[str, ...]:
-    """All tags, O before the others."""
-    found = {tag for line in tags for tag in line.split()}
-    # An entity of several words may be met in training alone as one of a single word.
-    found |= {f"I-{tag[2:]}" for tag in found if tag.startswith("B-")}
-    if len(found) > MAX_TAGS:
-        raise DataError(f"There are {len(found):,} different tags; at most {MAX_TAGS} can be told apart.")
-    return tuple(sorted(found, key=lambda tag: (tag != "O", tag[2:] if tag[1:2] == "-" else tag, tag)))
+    """All tags, with O first."""
+    names = {tag for line in tags for tag in line.split()}
+    # The training rows may have an entity only as a single word, where prediction needs I- as well.
+    names |= {f"I-{tag[2:]}" for tag in names if tag.startswith("B-")}
+    if len(names) > MAX_TAGS:
+        raise DataError(f"There are {len(names):,} different tags; at most {MAX_TAGS} are supported.")
+    return tuple(sorted(names, key=lambda tag: (tag != "O", tag[2:] if tag[1:2] == "-" else tag, tag)))

@@ -1,4 +1,4 @@
-"""Pairs of texts with a label, such as questions that mean the same, for networks with twins."""
+"""Pairs of texts with a label, such as questions that mean the same, for Siamese networks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FIELDS = ("first", "second")
 
 
 class TextPairs(Tabular):
-    """Two texts by row and whether they belong together."""
+    """Two texts per row, and whether they belong together."""
 
     name = "text_pairs"
     title = "Pairs of texts"
@@ -37,20 +37,24 @@ class TextPairs(Tabular):
     )
 
     def suits(self, table: pd.DataFrame) -> float:
-        wide = _sentences(table)
-        rest = [str(name) for name in table.columns if str(name) not in wide]
-        if len(wide) != 2 or not rest or len(rest) > 3:
+        texts = _sentences(table)
+        others_columns = [str(name) for name in table.columns if str(name) not in texts]
+        if len(texts) != 2 or not others_columns or len(others_columns) > 3:
             return 0.0
-        few = any(1 < table[name].nunique() <= 20 for name in rest)
-        return (0.6 if all(map(_PAIRED.fullmatch, wide)) else 0.3) if few else 0.0
+        has_few_values = any(1 < table[name].nunique() <= 20 for name in others_columns)
+        return (0.6 if all(map(_PAIRED.fullmatch, texts)) else 0.3) if has_few_values else 0.0
 
     def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
         texts = _sentences(table) or textual(table) or [str(table.columns[0])]
         first = answers.get("first") or texts[0]
         second = answers.get("second") or next((name for name in texts if name != first), str(table.columns[-1]))
-        rest = [str(name) for name in table.columns if str(name) not in (first, second)]
-        few = [name for name in rest if 1 < table[name].nunique() <= 20]
-        return {"first": first, "second": second, "target": (few[-1:] or rest[-1:] or [str(table.columns[-1])])[0]}
+        candidates = [str(name) for name in table.columns if str(name) not in (first, second)]
+        with_few_values = [name for name in candidates if 1 < table[name].nunique() <= 20]
+        return {
+            "first": first,
+            "second": second,
+            "target": (with_few_values[-1:] or candidates[-1:] or [str(table.columns[-1])])[0],
+        }
 
     def learned(self, source: Source, answers: Answers) -> str:
         return f"Predict {answers.get('target')!r} from two texts, with one shared encoder."
@@ -61,29 +65,29 @@ class TextPairs(Tabular):
         chosen = options
         columns = [chosen["first"], chosen["second"], chosen["target"]]
         if len(set(columns)) < 3:
-            raise DataError("The two texts and what is to be predicted are three different columns.")
+            raise DataError("The two texts and the target have to be three different columns.")
         warnings: list[str] = []
-        known = known_rows(table, columns, warnings)
-        target = target_of(known[chosen["target"]], chosen["task"], title)
-        rest = {"target": target["target"], "target_kind": target["target_kind"]}
+        labelled = known_rows(table, columns, warnings)
+        target = target_of(labelled[chosen["target"]], chosen["task"], title)
+        target_fields = {"target": target["target"], "target_kind": target["target_kind"]}
         fields = tuple(
-            # A column that is called like the other field would be read for it.
+            # A column with the name of the other field would be read in its place.
             Texts(
                 name=name,
                 column="" if chosen[name] in _FIELDS else chosen[name],
-                texts=[str(value) for value in known[chosen[name]]],
-                **rest,
+                texts=[str(value) for value in labelled[chosen[name]]],
+                **target_fields,
             )
             for name in _FIELDS
         )
-        return Twins(name="", parts=fields, warnings=warnings, given=parts_of_rows(parts, known), **target)
+        return Twins(name="", parts=fields, warnings=warnings, given=parts_of_rows(parts, labelled), **target)
 
 
 def _sentences(table: pd.DataFrame) -> list[str]:
-    """The columns of texts with several words, most of them different."""
-    found = []
+    """The text columns with several words per cell and many distinct cells."""
+    columns = []
     for name in textual(table):
-        known = table[name].dropna().head(1_000)
-        if len(known) and known.nunique() > 0.3 * len(known) and known.str.count(" ").mean() >= 1.0:
-            found.append(name)
-    return found
+        cells = table[name].dropna().head(1_000)
+        if len(cells) and cells.nunique() > 0.3 * len(cells) and cells.str.count(" ").mean() >= 1.0:
+            columns.append(name)
+    return columns

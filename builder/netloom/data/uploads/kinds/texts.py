@@ -1,4 +1,4 @@
-"""Text files: one folder per class, or one file per class with a text on every line."""
+"""Text files: one folder per class, or one file per class with one text per line."""
 
 from __future__ import annotations
 
@@ -42,79 +42,79 @@ _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".conll", ".bio", ".xml", ".html",
 
 
 class TextFiles(Reader):
-    """Texts whose folder or file is their class."""
+    """Texts whose class is the name of their folder or file."""
 
     name = "text_files"
     title = "Text files"
     about = (
-        "A zip of text files: whole texts in one folder per class (good/1.txt), or one file per class with a text on "
-        "every line (good.txt, bad.txt)."
+        "A zip of text files: one text per file in one folder per class (good/1.txt), or one file per class with one "
+        "text per line (good.txt, bad.txt)."
     )
     kind = "text"
 
     def likely(self, source: Source) -> float:
-        found = _files(source)
-        if len(found) < 2 or len(found) < 0.8 * len(source.names):
+        files = _files(source)
+        if len(files) < 2 or len(files) < 0.8 * len(source.names):
             return 0.0
-        told = stated_parts(source, found)
-        forms_of = FORMS if _has_lines(source, found) else FORMS[:1]
-        classes = [{_class(told, name, {"form": form}) for name in found} for form in forms_of]
-        if told.parts and max(map(len, classes)) < 2:
-            return 0.0  # the files are parts of a split alone, and say no class
-        suffixes = Counter(PurePosixPath(name).suffix.lower() for name in found)
+        parts = stated_parts(source, files)
+        forms_of = FORMS if _has_lines(source, files) else FORMS[:1]
+        classes = [{_class(parts, name, {"form": form}) for name in files} for form in forms_of]
+        if parts.parts and max(map(len, classes)) < 2:
+            return 0.0  # the files are parts of a split, without classes
+        suffixes = Counter(PurePosixPath(name).suffix.lower() for name in files)
         if any(suffix in _TABLES for suffix in suffixes):
             return 0.05
         return 0.6
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         files = _files(source)
-        told = stated_parts(source, files)
-        folders = Counter((told.rest(name)[-2:-1] or ("",))[0] for name in files)
+        parts = stated_parts(source, files)
+        folders = Counter((parts.rest(name)[-2:-1] or ("",))[0] for name in files)
         several = len(folders) > 1 and "" not in folders and max(folders.values()) > 1
         return [with_default(FORM, FORMS[0] if several else FORMS[1])]
 
     def learned(self, source: Source, answers: Answers) -> str:
         files = _files(source)
-        told = stated_parts(source, files)
-        classes = sorted({_class(told, name, answers) for name in files})
+        parts = stated_parts(source, files)
+        classes = sorted({_class(parts, name, answers) for name in files})
         return f"Predict the class of a text out of {len(classes)} classes: {', '.join(classes[:6])}."
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         import pandas as pd
 
         files = _files(source)
-        told = stated_parts(source, files)
+        parts = stated_parts(source, files)
         rows = []
         for name in files[:: max(1, len(files) // PREVIEWED)][:PREVIEWED]:
             texts = _texts(source, name, answers)
-            rows += [{"text": text[:300], "class": _class(told, name, answers)} for text in texts[:3]]
+            rows += [{"text": text[:300], "class": _class(parts, name, answers)} for text in texts[:3]]
         return pd.DataFrame(rows[:PREVIEWED])
 
     def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
         import pandas as pd
 
         files = _files(source)
-        told = stated_parts(source, files)
+        stated = stated_parts(source, files)
         texts: list[str] = []
         classes: list[str] = []
         origin: list[str] = []
-        for place, name in enumerate(files):
-            if place % 100 == 0:
-                tell(0.05 + 0.8 * place / len(files), f"Reading text {place + 1:,} of {len(files):,}")
-            found = _texts(source, name, answers)
-            texts += found
-            classes += [_class(told, name, answers)] * len(found)
-            origin += [name] * len(found)
+        for index, name in enumerate(files):
+            if index % 100 == 0:
+                tell(0.05 + 0.8 * index / len(files), f"Reading text {index + 1:,} of {len(files):,}")
+            lines = _texts(source, name, answers)
+            texts += lines
+            classes += [_class(stated, name, answers)] * len(lines)
+            origin += [name] * len(lines)
             if len(texts) > MAX_ROWS:
-                raise DataError(f"These files hold more than {MAX_ROWS:,} texts; bring a part of them.")
+                raise DataError(f"These files have more than {MAX_ROWS:,} texts; upload a part of them.")
         refuse_as_classes(classes, "text")
         if len(set(classes)) < 2:
             raise DataError(
-                "The texts lie in one folder or file alone; at least two are needed, one per class, such as good/1.txt "
-                "and bad/1.txt, or good.txt and bad.txt with a text on every line."
+                "All texts are in one folder or file; at least two are needed, one per class, such as good/1.txt and "
+                "bad/1.txt, or good.txt and bad.txt with one text per line."
             )
         table = pd.DataFrame({"text": texts, "class": classes}).astype("string")
-        parts = told.of(origin)
+        parts = stated.of(origin)
         if parts is not None:
             table["part"] = parts
         table.to_parquet(folder / "texts.parquet")
@@ -132,21 +132,21 @@ class TextFiles(Reader):
 
 
 def _files(source: Source) -> list[str]:
-    found = [name for name in source.members.of(file_types.TEXT) if PurePosixPath(name).stem.lower() not in _OTHER]
-    plain = [name for name in found if not name.lower().endswith(_TABLES)]
-    found = plain if len(plain) > 0.8 * len(found) else found  # the others say something of these
-    return found if len(found) > 1 else []
+    files = [name for name in source.members.of(file_types.TEXT) if PurePosixPath(name).stem.lower() not in _OTHER]
+    plain = [name for name in files if not name.lower().endswith(_TABLES)]
+    files = plain if len(plain) > 0.8 * len(files) else files  # the others probably describe these
+    return files if len(files) > 1 else []
 
 
 def _has_lines(source: Source, files: list[str]) -> bool:
-    """Whether files, of which some are looked at, hold several lines."""
+    """Whether most files of a sample have several lines."""
     some = files[:: max(1, len(files) // 10)]
     return sum(source.members.head(name).strip().count(b"\n") > 0 for name in some) > len(some) / 2
 
 
-def _class(told: FileParts, name: str, answers: Answers) -> str:
-    """The class that a file's path says, besides the part of the split."""
-    *folders, stem = told.rest(name)
+def _class(parts: FileParts, name: str, answers: Answers) -> str:
+    """The class of a file, from its path without the part of the split."""
+    *folders, stem = parts.rest(name)
     folder = (folders or [""])[-1][:100]
     if answers["form"] == FORMS[0]:
         return folder or "(no folder)"

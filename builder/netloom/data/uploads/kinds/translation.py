@@ -1,4 +1,4 @@
-"""Texts that are answered by texts, such as sentences and their translations."""
+"""Pairs of a text and its answer, such as sentences and their translations."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class Translation(Tabular):
-    """Two columns of texts: the second is written from the first."""
+    """Two text columns: the second is generated from the first."""
 
     name = "translation"
     title = "Texts and answers"
     about = (
-        "Two columns of text, or two texts on each line with a tab between them: the second is written from the first."
+        "Two columns of text, or two texts per line with a tab between them: the second is generated from the first."
     )
     kind = "text"
     target_question = "answer"
@@ -43,8 +43,8 @@ class Translation(Tabular):
     def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
         texts = textual(table)
         text = answers.get("text") or (texts or [str(table.columns[0])])[0]
-        others = [name for name in texts if name != text] or [str(table.columns[-1])]
-        return {"text": text, "answer": others[0]}
+        candidates = [name for name in texts if name != text] or [str(table.columns[-1])]
+        return {"text": text, "answer": candidates[0]}
 
     def learned(self, source: Source, answers: Answers) -> str:
         return f"Generate {answers.get('answer')!r} from {answers.get('text')!r}, character by character."
@@ -58,25 +58,25 @@ class Translation(Tabular):
         chosen = options
         text, answer = chosen["text"], chosen["answer"]
         if text == answer:
-            raise DataError(f"{text!r} is both the text and its answer; choose two columns.")
+            raise DataError(f"{text!r} is both the text and the answer; choose two different columns.")
         warnings: list[str] = []
-        known = known_rows(table, [text, answer], warnings)
-        answered = [" ".join(str(value).split()) for value in known[answer]]
+        rows = known_rows(table, [text, answer], warnings)
+        answered = [" ".join(str(value).split()) for value in rows[answer]]
         long = sum(len(value) >= LENGTH_LIMIT for value in answered)
         if long:
             warnings.append(f"{long:,} answers are longer than {LENGTH_LIMIT - 1} characters and are cut.")
-        texts = [str(value) for value in known[text]]
-        # All rows of one text are in one part of the split, so that no text of the test was seen in training.
+        texts = [str(value) for value in rows[text]]
+        # All rows with one text are in the same part of the split, so that training does not see texts of the test.
         groups = np.unique(np.array(texts, dtype=object).astype(str), return_inverse=True)[1]
         return Pairs(
             name="text",
             column=text,
-            target=np.arange(len(known)),
+            target=np.arange(len(rows)),
             target_kind="sequence",
             target_name=answer,
             texts=texts,
             answers=answered,
             groups=groups,
-            given=parts_of_rows(parts, known),
+            given=parts_of_rows(parts, rows),
             warnings=warnings,
         )
