@@ -154,7 +154,7 @@ def test_folds_are_cut_out_of_the_rows_that_are_not_given_as_the_test() -> None:
     found = [split(raw, DataChoice(folds=4, fold=fold)) for fold in range(4)]
     assert sorted(row for one in found for row in one["test"].tolist()) == list(range(80))
     assert all(set().union(*parts(one)) == set(range(80)) for one in found)
-    assert "the 20 test rows are in none of them" in raw.warnings[0]
+    assert "the 20 test rows are in no fold" in raw.warnings[0]
     # Whoever asks for another way of splitting gets it.
     found = [split(raw, DataChoice(folds=4, fold=fold, split="random")) for fold in range(4)]
     assert sorted(row for one in found for row in one["test"].tolist()) == list(range(100))

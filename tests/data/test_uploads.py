@@ -253,7 +253,7 @@ def test_a_column_that_says_how_rows_are_split_is_no_target_but_the_split(home: 
         assert sorted(data.split[name]) == [row for row in range(60) if row % 5 in places]
     asked = _add(table, home, target="split")  # whoever says so predicts it all the same
     assert asked.schema.target.name == "split"
-    with pytest.raises(DataError, match="'split' says 'boat'; a split is train, validation or test"):
+    with pytest.raises(DataError, match="'split' has the value 'boat'; expected train, validation or test"):
         _add(table.replace(b"dev", b"boat"), home)
     other = _add(table.replace(b"dev", b"boat").replace(b"split", b"by"), home)  # ways to travel, say
     assert other.schema.target.name == "by"

@@ -1,4 +1,4 @@
-"""Columns that are not learned from: which rows belong together, what came before what, how much a row counts."""
+"""Columns with roles other than input and target: groups, times, sample weights and given splits."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ if TYPE_CHECKING:
 
     from netloom.data.tables.column_inference import ColumnPlan
 
-_ONE_EACH = ("group", "weight", "time", "split")
+_ROLES = ("group", "weight", "time", "split")
 
 
 def column_roles(table: pd.DataFrame, plans: Mapping[str, ColumnPlan]) -> dict[str, Any]:
-    """Groups, moments, weights and given parts (R,), as far as columns have these roles.
+    """The groups, times, weights and given parts (R,), by the name of the attribute of `RawDataset`.
 
     Raises:
-        DataError: two columns have one of them, or a column cannot have its role.
+        DataError: Two columns have the same role, or a column does not fit its role.
     """
-    found: dict[str, Any] = {}
-    for role in _ONE_EACH:
+    roles: dict[str, Any] = {}
+    for role in _ROLES:
         names = [name for name, plan in plans.items() if plan.role == role]
         if len(names) > 1:
             raise DataError(f"The columns {names[0]!r} and {names[1]!r} both have the role {role}; one can have it.")
         if names:
             name = names[0]
-            place, read = {
+            attribute, read = {
                 "group": ("groups", _groups),
                 "weight": ("weights", _weights),
-                "time": ("times", _moments),
+                "time": ("times", _times),
                 "split": ("given", given_of),
             }[role]
-            found[place] = read(table[name], name)
-    return found
+            roles[attribute] = read(table[name], name)
+    return roles
 
 
 def _groups(values: pd.Series, name: str) -> np.ndarray:
-    """A number for each group; a row of which no group is known is one of its own."""
+    """Group indices (R,); a row without a group is a group of its own."""
     import pandas as pd
 
     codes = pd.factorize(values)[0].astype(np.int64)
-    alone = codes < 0
-    codes[alone] = codes.max(initial=-1) + 1 + np.arange(int(alone.sum()))
+    is_ungrouped = codes < 0
+    codes[is_ungrouped] = codes.max(initial=-1) + 1 + np.arange(int(is_ungrouped.sum()))
     if len(np.unique(codes)) < 3:
         raise DataError(f"The column {name!r} has fewer than three groups, so they cannot be split; ignore it.")
     return codes
@@ -58,23 +58,23 @@ def _weights(values: pd.Series, name: str) -> np.ndarray:
     import pandas as pd
 
     if not pd.api.types.is_numeric_dtype(values):
-        raise DataError(f"The weights in {name!r} are no numbers; give the column another role.")
-    found = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    if not np.isfinite(found).all() or (found < 0).any() or not found.any():
-        raise DataError(f"The weights in {name!r} are missing, negative or all zero in some rows; mend these.")
-    return found
+        raise DataError(f"The weights in {name!r} are not numbers; give the column another role.")
+    weights = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise DataError(f"The weights in {name!r} are missing or negative in some rows, or all zero; fix them.")
+    return weights
 
 
-def _moments(values: pd.Series, name: str) -> np.ndarray:
-    """Days since 1970, or the numbers that say what came before what."""
+def _times(values: pd.Series, name: str) -> np.ndarray:
+    """The times (R,): days since 1970-01-01, or the numbers of a numeric column."""
     import pandas as pd
 
     if pd.api.types.is_numeric_dtype(values):
-        found = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        if not np.isfinite(found).all():
-            raise DataError(f"The moments in {name!r} are infinite in some rows; mend these.")
-        return found
+        times = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        if not np.isfinite(times).all():
+            raise DataError(f"The times in {name!r} are infinite in some rows; fix them.")
+        return times
     days = conversion.days(conversion.dates(values, name, [])).to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isnan(days).any():
-        raise DataError(f"The column {name!r} holds cells that are no dates such as 2024-05-31; mend them.")
+        raise DataError(f"The column {name!r} has cells that are not dates such as 2024-05-31; fix them.")
     return days

@@ -121,8 +121,8 @@ class Arrays(Reader):
             input_count, target_count = (len(array) if array.ndim else 0 for array in (input_part, target_part))
             if not input_part.ndim or not target_part.ndim or input_count != target_count:
                 raise DataError(
-                    f"{input_name[:60]!r} has {input_count:,} rows and {target_name[:60]!r} {target_count:,}; there has "
-                    "to be one target for each row, so choose other arrays, or save them again."
+                    f"{input_name[:60]!r} has {input_count:,} rows and {target_name[:60]!r} {target_count:,}; there "
+                    "has to be one target for each row, so choose other arrays, or save them again."
                 )
             inputs.append(input_part)
             targets.append(target_part)
