@@ -50,7 +50,7 @@ def test_removed_data_is_gone_though_it_was_remembered(home: Path) -> None:
     schema(choice, home)
     remove(info.name, home)
     for use in (prepare, schema):
-        with pytest.raises(DataError, match="not there any more"):
+        with pytest.raises(DataError, match="does not exist any more"):
             use(choice, home)
 
 

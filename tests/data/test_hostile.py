@@ -71,7 +71,7 @@ def _rows(cell: str, other: str = "1") -> bytes:
         (plain().decode().encode("utf-16") + b"x", "not UTF-16 text at byte"),
         (b"a,b\n1,2\n" + b"1,2,3,4\n" * 30, "CSV"),
         (b'a,b\n"1,2\n' + b"1,2\n" * 30, ""),
-        (b"\x00" * 5000, "none of the files"),
+        (b"\x00" * 5000, "has an unknown type"),
         (bytes(range(256)) * 40, ""),
         (b"%PDF-1.7\n" + b"\x93\x8c" * 500, "a PDF document"),
         (b"," * 3000 + b"\n" + b"," * 3000 + b"\n", "columns"),

@@ -73,7 +73,7 @@ def test_an_upload_that_was_removed_is_gone(home: Path) -> None:
     assert all(found.builtin for found in datasets(home))
     assert list((home / "data").iterdir()) == []
     for attempt in (lambda: prepare(choice, home), lambda: remove(info.name, home)):
-        with pytest.raises(DataError, match="not there any more"):
+        with pytest.raises(DataError, match="does not exist any more"):
             attempt()
     with pytest.raises(DataError, match="no dataset"):
         remove("../..", home)

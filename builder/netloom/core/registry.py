@@ -55,10 +55,10 @@ def unique(declarations: list[T], name: Callable[[T], str]) -> dict[str, T]:
     """
     by_name: dict[str, T] = {}
     for declaration in declarations:
-        other = by_name.setdefault(name(declaration), declaration)
-        if other is not declaration:
+        first = by_name.setdefault(name(declaration), declaration)
+        if first is not declaration:
             raise ImportError(
-                f"{_place(other)} and {_place(declaration)} have the same name {name(declaration)!r}; rename one."
+                f"{_place(first)} and {_place(declaration)} have the same name {name(declaration)!r}; rename one."
             )
     return by_name
 

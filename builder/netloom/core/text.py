@@ -18,8 +18,8 @@ def no_json(error: Exception) -> str:
         return f"{error.msg} in line {error.lineno:,}, at character {error.colno:,}"
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    said = plain(str(error))
-    return "an integer in it has too many digits" if "set_int_max_str_digits" in said else said.rstrip(". ")
+    message = plain(str(error))
+    return "an integer in it has too many digits" if "set_int_max_str_digits" in message else message.rstrip(". ")
 
 
 @lru_cache(maxsize=16_384)
@@ -49,7 +49,7 @@ def between(low: float, high: float) -> str:
 
 def duration(seconds: float) -> str:
     """A length of time, such as 1 h 05 min, 3 min 20 s, or 12 s."""
-    whole = round(seconds)
-    if whole >= 3_600:
-        return f"{whole // 3_600} h {whole % 3_600 // 60:02d} min"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
+    total = round(seconds)
+    if total >= 3_600:
+        return f"{total // 3_600} h {total % 3_600 // 60:02d} min"
+    return f"{total // 60} min {total % 60:02d} s" if total >= 60 else f"{total} s"

@@ -39,10 +39,10 @@ def family(operation: Any) -> Any:
 
 def shallow_copy(module: nn.Module) -> nn.Module:
     """A module of its own with the same parameters, buffers and parts, which copy.copy would let both change."""
-    made = copy.copy(module)
+    copied = copy.copy(module)
     for name in ("_modules", "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called"):
-        made.__dict__[name] = copy.copy(module.__dict__[name])
-    return made
+        copied.__dict__[name] = copy.copy(module.__dict__[name])
+    return copied
 
 
 def changes_its_input(operation: Any) -> bool:

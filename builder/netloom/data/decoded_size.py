@@ -31,15 +31,15 @@ def read_parquet_table(file: parquet.ParquetFile, size: int, filename: str) -> p
     """
     import pyarrow as pa
 
-    most = min(limits.MAX_UNPACKED_BYTES, max(limits.in_memory(), limits.MAX_RATIO * size))
+    max_bytes = min(limits.MAX_UNPACKED_BYTES, max(limits.in_memory(), limits.MAX_RATIO * size))
     rows = max(_PROBED_ROWS, min(_MAX_BATCH_ROWS, int(_BATCH_BYTES // max(1.0, row_bytes(file)))))
-    if _fixed_width_bytes(file) > most:
-        raise _too_large(most, filename)
-    taken, batches = 0, []
+    if _fixed_width_bytes(file) > max_bytes:
+        raise _too_large(max_bytes, filename)
+    memory_bytes, batches = 0, []
     for batch in file.iter_batches(batch_size=rows, use_threads=False):
-        taken += decoded_bytes(batch)
-        if taken > most:
-            raise _too_large(most, filename)
+        memory_bytes += decoded_bytes(batch)
+        if memory_bytes > max_bytes:
+            raise _too_large(max_bytes, filename)
         batches.append(batch)
     return pa.Table.from_batches(batches, file.schema_arrow)
 

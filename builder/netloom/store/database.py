@@ -87,22 +87,22 @@ class Database:
         with self.writing() as connection:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            found = self._version(connection)  # another process may have been faster
-            if found is None:
+            current = self._version(connection)  # another process may have been faster
+            if current is None:
                 _create(connection)
-            elif found != HEAD:
+            elif current != HEAD:
                 _upgrade(connection)
 
     def _version(self, connection: Connection) -> str | None:
         if not self.engine.dialect.has_table(connection, version.name):
             return None
-        found: str | None = connection.execute(select(version.c.version_num)).scalar()
-        if found is not None and found > HEAD:
+        current: str | None = connection.execute(select(version.c.version_num)).scalar()
+        if current is not None and current > HEAD:
             raise StoreError(
-                f"The database {self._where} was made by a newer Netloom (its version is {found}, this one knows "
+                f"The database {self._where} was made by a newer Netloom (its version is {current}, this one knows "
                 f"{HEAD}); upgrade Netloom, or choose another data folder."
             )
-        return found
+        return current
 
     @property
     def _where(self) -> str:
@@ -122,13 +122,13 @@ class Database:
         except UnicodeEncodeError as error:
             raise StoreError("This text holds half a character, which cannot be stored; type it anew.") from error
 
-    def _sentence(self, found: str) -> str:
-        if "not a database" in found or "malformed" in found:
+    def _sentence(self, reason: str) -> str:
+        if "not a database" in reason or "malformed" in reason:
             return (
                 f"The database {self._where} is damaged; stop Netloom and put a backup in its place. Without one, move "
                 "it away: Netloom then makes a new one, and offers to rebuild the list of runs from their folders."
             )
-        line = (found.splitlines() or ["unknown error"])[0].rstrip(".")
+        line = (reason.splitlines() or ["unknown error"])[0].rstrip(".")
         hint = next((hint for words, hint in _HINTS.items() if words in line), "")
         return f"The database {self._where} cannot be used: {line}{'; ' if hint else ''}{hint}."
 

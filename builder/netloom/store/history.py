@@ -90,14 +90,14 @@ def outdated(rows: Iterable[tuple[int, datetime]], now: datetime) -> list[int]:
 
     Hours and days are those of the calendar, so that the same ones stay however often this is asked.
     """
-    kept: set[tuple[str, int]] = set()
-    gone: list[int] = []
-    for place, (number, at) in enumerate(rows):
+    spans: set[tuple[str, int]] = set()
+    outdated_numbers: list[int] = []
+    for position, (number, at) in enumerate(rows):
         age, seconds = now - at, int(at.timestamp())
-        if age <= ALL_FOR or place < ALWAYS:
+        if age <= ALL_FOR or position < ALWAYS:
             continue
         span = ("hour", seconds // 3_600) if age <= HOURLY_FOR else ("day", seconds // 86_400)
-        if age > DAILY_FOR or span in kept:
-            gone.append(number)
-        kept.add(span)
-    return gone
+        if age > DAILY_FOR or span in spans:
+            outdated_numbers.append(number)
+        spans.add(span)
+    return outdated_numbers

@@ -53,12 +53,12 @@ class Library:
         values = {"document": dumps(bundle), "summary": json.dumps(dict(summary)), "updated_at": now}
         mine = library.c.name == bundle.main
         with _one_name(bundle.main), self.db.writing() as connection:
-            found = connection.execute(select(library).where(mine).with_for_update()).first()
-            if found is not None and not replace:
+            published = connection.execute(select(library).where(mine).with_for_update()).first()
+            if published is not None and not replace:
                 raise Taken(_TAKEN.format(bundle.main))
-            if found is not None:
-                _keep(connection, found)
-                connection.execute(update(library).where(mine).values(**values, number=found.number + 1))
+            if published is not None:
+                _keep(connection, published)
+                connection.execute(update(library).where(mine).values(**values, number=published.number + 1))
             else:
                 connection.execute(insert(library).values(**values, name=bundle.main, number=1, created_at=now))
         return self.published(bundle.main)
@@ -105,8 +105,8 @@ class Library:
         Raises:
             StoreError: there is none of this name or number, or it cannot be read.
         """
-        told = next((row.summary for row in self.earlier(name) if row.number == number), {})
-        return self.publish(self.bundle(name, number), told, replace=True)
+        summary = next((row.summary for row in self.earlier(name) if row.number == number), {})
+        return self.publish(self.bundle(name, number), summary, replace=True)
 
     def rename_published(self, name: str, to: str) -> None:
         """Call a network in the library something else.
@@ -163,8 +163,8 @@ def _bundle(connection: Connection, name: str) -> Project:
 def _earlier(connection: Connection, name: str, number: int) -> Project:
     """An earlier version, by the name that it has now: it may have had another one then."""
     query = select(library_versions.c.document).join_from(library, library_versions)
-    found = query.where(library.c.name == name, library_versions.c.number == number)
-    text = connection.execute(found).scalar()
+    query_of_version = query.where(library.c.name == name, library_versions.c.number == number)
+    text = connection.execute(query_of_version).scalar()
     if text is None:
         raise Missing(_NO_VERSION.format(number, name[:60], KEPT))
     try:

@@ -35,14 +35,14 @@ def room(connection: Connection, owner: str, limits: Limits) -> int:
         Full: none.
     """
     active = select(func.count()).where(runs.c.owner == owner, runs.c.state.in_(("waiting", *WITH_WORKER)))
-    found = int(connection.execute(active).scalar_one())
-    left = limits.each + limits.waiting_each - found
-    if left <= 0:
+    active_count = int(connection.execute(active).scalar_one())
+    free_slots = limits.each + limits.waiting_each - active_count
+    if free_slots <= 0:
         raise Full(
-            f"You have {found} runs that train or wait; at most {limits.each} can train and "
+            f"You have {active_count} runs that train or wait; at most {limits.each} can train and "
             f"{limits.waiting_each} wait. Let one end, or stop one, and start this again."
         )
-    return left
+    return free_slots
 
 
 def check_room(connection: Connection, owner: str, limits: Limits) -> None:

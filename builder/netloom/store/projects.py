@@ -143,24 +143,24 @@ class Projects:
         now, text = utc_now(), compact(project)
         values = {"name": project.name, "document": text, "epoch": epoch, "revision": revision}
         with self.db.writing() as connection:
-            found = connection.execute(
+            stored = connection.execute(
                 select(projects.c.stamp, projects.c.document, projects.c.updated_at)
                 .where(projects.c.id == project_id)
                 .with_for_update()
             ).first()
-            if found is None:
+            if stored is None:
                 raise StoreError("This project was deleted meanwhile; save it under another name.")
-            if len(text) > MAX_BYTES and len(text) > len(found.document):
+            if len(text) > MAX_BYTES and len(text) > len(stored.document):
                 raise StoreError(f"This project would have more than {MAX_BYTES:,} bytes; remove some of its notes.")
-            if found.stamp != stamp:
+            if stored.stamp != stamp:
                 raise Conflict("This project was changed by another Netloom meanwhile; nothing was overwritten.")
             connection.execute(
                 update(projects)
                 .where(projects.c.id == project_id)
                 .values(**values, acks=json.dumps(acks), stamp=stamp + 1, updated_at=now)
             )
-            if found.document != text:
-                record(connection, project_id, text, now, change, Saved(found.document, found.updated_at))
+            if stored.document != text:
+                record(connection, project_id, text, now, change, Saved(stored.document, stored.updated_at))
         return stamp + 1
 
     def versions(self, project_id: str) -> list[VersionRow]:
@@ -197,10 +197,10 @@ class Projects:
         name, now = self.version(project_id, number).name, utc_now()
         mine = versions.c.project_id == project_id
         with self.db.writing() as connection:
-            found = connection.execute(select(projects).where(projects.c.id == project_id).with_for_update()).one()
+            stored = connection.execute(select(projects).where(projects.c.id == project_id).with_for_update()).one()
             text = connection.execute(select(versions.c.document).where(mine, versions.c.number == number)).scalar()
             last = connection.execute(select(func.max(versions.c.number)).where(mine)).scalar() or 0
-            append(connection, project_id, last + 1, found.document, now, name="Could not be opened")
+            append(connection, project_id, last + 1, stored.document, now, name="Could not be opened")
             connection.execute(
                 update(projects)
                 .where(projects.c.id == project_id)
@@ -208,9 +208,9 @@ class Projects:
                     name=name,
                     document=text,
                     epoch=uuid.uuid4().hex,  # what browsers still hold belongs to another document
-                    revision=found.revision + 1,
+                    revision=stored.revision + 1,
                     acks="{}",
-                    stamp=found.stamp + 1,
+                    stamp=stored.stamp + 1,
                     updated_at=now,
                 )
             )

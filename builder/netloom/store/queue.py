@@ -92,10 +92,10 @@ class Queue:
                 return None
         with self.db.writing() as connection:
             exclude(connection)
-            found = _choose(connection, limits)
-            if found is None:
+            candidate = _choose(connection, limits)
+            if candidate is None:
                 return None
-            run, gpu = found
+            run, gpu = candidate
             now, claim = datetime.now(UTC), str(uuid.uuid4())
             values: dict[str, Any] = {"claimed_at": now, "gpu": gpu, "pid": None, "host": here(), "heartbeat_at": None}
             change_state(connection, run.id, "queued", holding=run.claim, claim=claim, **values)
@@ -145,19 +145,19 @@ class Queue:
 def _choose(connection: Connection, limits: Limits) -> tuple[Run, int | None] | None:
     """The first in the line for whom there is room, and its GPU."""
     query = select(runs.c.owner, runs.c.gpu, runs.c.host).where(runs.c.state.in_(WITH_WORKER))
-    going = connection.execute(query).all()
-    busy = [row for row in going if row.host in (None, here())]
+    active_rows = connection.execute(query).all()
+    busy = [row for row in active_rows if row.host in (None, here())]
     if len(busy) >= limits.workers:
         return None
-    owners = Counter(row.owner for row in going)
+    owners = Counter(row.owner for row in active_rows)
     for run in _line(connection):
         if owners[run.owner] >= limits.each:
             continue
         if run.device == "cpu" or not limits.gpus:
             return run, None
-        taken = Counter(row.gpu for row in busy if row.gpu is not None)
-        gpu = min(range(limits.gpus), key=lambda number: taken[number])
-        if taken[gpu] < limits.per_gpu:
+        runs_per_gpu = Counter(row.gpu for row in busy if row.gpu is not None)
+        gpu = min(range(limits.gpus), key=lambda number: runs_per_gpu[number])
+        if runs_per_gpu[gpu] < limits.per_gpu:
             return run, gpu
     return None
 

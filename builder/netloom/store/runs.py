@@ -231,10 +231,10 @@ class Runs:
         """
         mine = runs.c.id == run_id
         with self.db.writing() as connection:
-            known = connection.execute(select(runs.c.about).where(mine).with_for_update()).scalar()
-            if known is None:
+            stored = connection.execute(select(runs.c.about).where(mine).with_for_update()).scalar()
+            if stored is None:
                 raise Missing("There is no such run; it may have been deleted.")
-            connection.execute(update(runs).where(mine).values(about=json.dumps({**json.loads(known), **facts})))
+            connection.execute(update(runs).where(mine).values(about=json.dumps({**json.loads(stored), **facts})))
 
     def heartbeat(self, run_id: str, *, holding: str | None = None, **values: Any) -> None:
         """Note that a run's worker is alive, and how far it is: its epoch, step and summary.
@@ -310,15 +310,15 @@ class Runs:
         self, run_ids: Sequence[str], name: str, split: str = "validation"
     ) -> dict[str, list[tuple[int, float]]]:
         """Epochs and values of one measure, of several runs at once."""
-        found: dict[str, list[tuple[int, float]]] = {run_id: [] for run_id in run_ids}
+        curves_by_run: dict[str, list[tuple[int, float]]] = {run_id: [] for run_id in run_ids}
         with self.db.reading() as connection:
             for start in range(0, len(run_ids), _IDS_AT_ONCE):
                 part = list(run_ids[start : start + _IDS_AT_ONCE])
                 query = select(points.c.run_id, points.c.epoch, points.c.value).order_by(points.c.id)
                 query = query.where(points.c.run_id.in_(part), points.c.split == split, points.c.name == name)
                 for row in connection.execute(query):
-                    found[row.run_id].append((row.epoch, row.value))
-        return found
+                    curves_by_run[row.run_id].append((row.epoch, row.value))
+        return curves_by_run
 
     def drop_points_after(self, run_id: str, step: int, *, holding: str | None = None) -> None:
         """Forget the points behind `step`, so that a resumed run writes them anew and no curve has a double point.
@@ -399,10 +399,10 @@ def cleaned(tags: Sequence[str]) -> list[str]:
     Raises:
         StoreError: there are too many, or one is too long.
     """
-    found = list(dict.fromkeys(word for tag in tags if (word := plain(tag))))
-    if len(found) > MAX_TAGS:
-        raise StoreError(f"A run has at most {MAX_TAGS} tags, received {len(found)}.")
-    for tag in found:
+    unique_tags = list(dict.fromkeys(word for tag in tags if (word := plain(tag))))
+    if len(unique_tags) > MAX_TAGS:
+        raise StoreError(f"A run has at most {MAX_TAGS} tags, received {len(unique_tags)}.")
+    for tag in unique_tags:
         if len(tag) > MAX_TAG:
             raise StoreError(f"A tag has at most {MAX_TAG} letters; {tag[:20]!r}… has {len(tag)}.")
-    return found
+    return unique_tags

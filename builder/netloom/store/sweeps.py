@@ -178,10 +178,10 @@ class Sweeps:
         where it was noted before, or the run has been started again since it was read."""
         mine = (trials.c.sweep_id == sweep_id, trials.c.number == trial.number, trials.c.state == trial.state)
         with self.db.writing() as connection:
-            found = connection.execute(
+            current = connection.execute(
                 select(runs.c.claim, runs.c.state).where(runs.c.id == trial.run_id).with_for_update()
             ).first()
-            if (found and tuple(found)) != (run and (run.claim, run.state)):
+            if (current and tuple(current)) != (run and (run.claim, run.state)):
                 return False
             change = update(trials).where(*mine).values(state=state, value=value, reason=reason)
             return bool(connection.execute(change).rowcount)

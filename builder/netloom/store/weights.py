@@ -57,10 +57,10 @@ def path(home: Path, digest: str) -> Path:
     Raises:
         Missing: there are none of this digest in the data folder.
     """
-    found = home / FOLDER / f"{digest}.safetensors"
-    if not _DIGEST.fullmatch(digest) or not found.is_file():
+    file = home / FOLDER / f"{digest}.safetensors"
+    if not _DIGEST.fullmatch(digest) or not file.is_file():
         raise Missing("These weights are not in the data folder; import the model again.")
-    return found
+    return file
 
 
 def verified(home: Path, digest: str) -> Path:
@@ -70,13 +70,15 @@ def verified(home: Path, digest: str) -> Path:
         Missing: there are none of this digest in the data folder.
         StoreError: the file was changed since.
     """
-    found, summed = path(home, digest), hashlib.sha256()
-    with found.open("rb") as file:
+    file_path, digester = path(home, digest), hashlib.sha256()
+    with file_path.open("rb") as file:
         while part := file.read(_CHUNK):
-            summed.update(part)
-    if summed.hexdigest() != digest:
-        raise StoreError(f"The weights in {found} were changed or damaged; delete that file, import the model again.")
-    return found
+            digester.update(part)
+    if digester.hexdigest() != digest:
+        raise StoreError(
+            f"The weights in {file_path} were changed or damaged; delete that file, import the model again."
+        )
+    return file_path
 
 
 def shapes(file: Path) -> dict[str, tuple[int, ...]]:

@@ -116,8 +116,8 @@ class Batch:
 
     def moved(self, move: Move) -> torch.Tensor:
         """The target after the field that it follows was moved."""
-        found: torch.Tensor = target_of(self.kind).moved(self.target, move) if self.kind else move(self.target, False)
-        return found
+        moved: torch.Tensor = target_of(self.kind).moved(self.target, move) if self.kind else move(self.target, False)
+        return moved
 
 
 class Augmentation(BaseModel):

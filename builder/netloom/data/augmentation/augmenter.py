@@ -53,17 +53,21 @@ class Augmenter:
             self._add(one)
 
     def _add(self, declared: Augment) -> None:
-        found = parsed(declared)
+        augmentations = parsed(declared)
         places = [
             place
             for place, facts in enumerate(self.fields)
-            if declared.field in ("", facts.spec.name) and found.suits(facts)
+            if declared.field in ("", facts.spec.name) and augmentations.suits(facts)
         ]
         if not places:
-            raise DataError(f"{found.title} fits no field that the network reads; take it out of the augmentations.")
-        if isinstance(found, Mixing) and len(places) < len(self.fields):
-            raise DataError(f"{found.title} blends whole examples, but not every field can be blended; take it out.")
-        (self._mixing if isinstance(found, Mixing) else self._steps).append((found, places))
+            raise DataError(
+                f"{augmentations.title} fits no field that the network reads; take it out of the augmentations."
+            )
+        if isinstance(augmentations, Mixing) and len(places) < len(self.fields):
+            raise DataError(
+                f"{augmentations.title} blends whole examples, but not every field can be blended; take it out."
+            )
+        (self._mixing if isinstance(augmentations, Mixing) else self._steps).append((augmentations, places))
 
     def __call__(
         self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]

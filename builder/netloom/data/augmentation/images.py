@@ -54,9 +54,9 @@ class Crop(_Picture):
 
         rows, _, height, width = values.shape
         down, right = (max(1, round(self.padding * side)) for side in (height, width))
-        top, left = random.whole((rows, 1), -down, down), random.whole((rows, 1), -right, right)
+        top, column_offset = random.whole((rows, 1), -down, down), random.whole((rows, 1), -right, right)
         lines = (top + torch.arange(height, device=values.device)).clamp(0, height - 1)
-        columns = (left + torch.arange(width, device=values.device)).clamp(0, width - 1)
+        columns = (column_offset + torch.arange(width, device=values.device)).clamp(0, width - 1)
 
         def move(found: torch.Tensor, exact: bool) -> torch.Tensor:
             tall = found.gather(2, lines[:, None, :, None].expand_as(found))

@@ -93,6 +93,6 @@ def _rectangle(height: int, width: int, side: float, middle: tuple[float, float]
     import torch
 
     inside = torch.zeros(height, width, dtype=torch.bool, device=like.device)
-    (top, bottom), (left, right) = _bounds(height, side, middle[0]), _bounds(width, side, middle[1])
-    inside[top:bottom, left:right] = True
+    (top, bottom), (column_start, right) = _bounds(height, side, middle[0]), _bounds(width, side, middle[1])
+    inside[top:bottom, column_start:right] = True
     return inside

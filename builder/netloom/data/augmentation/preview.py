@@ -35,22 +35,22 @@ def previewed(
 
     augmenter = Augmenter(declared, data, names)
     train = data.split["train"]
-    others = train[np.random.default_rng((seed, row)).integers(len(train), size=count).tolist()].tolist()
-    found = []
-    for version, other in enumerate(others):
-        rows = torch.tensor([row, other])
+    mixed_rows = train[np.random.default_rng((seed, row)).integers(len(train), size=count).tolist()].tolist()
+    previews = []
+    for version, mixed_row in enumerate(mixed_rows):
+        rows = torch.tensor([row, mixed_row])
         inputs = [data.inputs[name][rows] for name in names]
         values, target, mixed = augmenter(inputs, data.target[rows], (seed, version, 0))
         note = ""
         if mixed is not None:
-            note = f"{mixed.share:.0%} {data.target_text(row)}, {1 - mixed.share:.0%} {data.target_text(other)}"
+            note = f"{mixed.share:.0%} {data.target_text(row)}, {1 - mixed.share:.0%} {data.target_text(mixed_row)}"
         example = data.example(row)
         for name, value in zip(names, values, strict=True):
             example = _shown(example, data, name, value[0])
         if data.schema.target.type.is_per_pixel:
             example = replace(example, mask=target[0].numpy())
-        found.append((example, note))
-    return found
+        previews.append((example, note))
+    return previews
 
 
 def _shown(example: Example, data: Prepared, name: str, value: torch.Tensor) -> Example:

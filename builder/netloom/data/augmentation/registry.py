@@ -48,29 +48,29 @@ def misfit(declared: Augment, schema: Schema, fields: list[str] | None = None) -
     Raises:
         DataError: it is not well declared.
     """
-    found = parsed(declared)
+    augmentation = parsed(declared)
     read = [field for field in schema.inputs if fields is None or field.name in fields]
     if declared.field and all(field.name != declared.field for field in read):
-        return f"{found.title} is meant for the field {declared.field!r}, which the network does not read."
-    wanted = [field for field in read if declared.field in ("", field.name)]
-    suited = [field for field in wanted if found.changes(field)]
-    kinds = "pictures in colour" if found.channels else " or ".join(_KINDS[kind] for kind in found.kinds)
+        return f"{augmentation.title} is meant for the field {declared.field!r}, which the network does not read."
+    candidates = [field for field in read if declared.field in ("", field.name)]
+    suited = [field for field in candidates if augmentation.changes(field)]
+    kinds = "pictures in colour" if augmentation.channels else " or ".join(_KINDS[kind] for kind in augmentation.kinds)
     if not suited:
-        return f"{found.title} is for {kinds}, and the network reads none."
-    if schema.target.kind in found.spoils:
-        return f"{found.title} would part the words from what is to be told of each; take it away."
-    if _mixes(found) and len(suited) < len(read):
-        return f"{found.title} blends whole examples, so every field has to be {kinds}; take it away."
+        return f"{augmentation.title} is for {kinds}, and the network reads none."
+    if schema.target.kind in augmentation.spoils:
+        return f"{augmentation.title} would part the words from what is to be told of each; take it away."
+    if _mixes(augmentation) and len(suited) < len(read):
+        return f"{augmentation.title} blends whole examples, so every field has to be {kinds}; take it away."
     return ""
 
 
 _KINDS = {"image": "pictures", "sequence": "series", "tokens": "texts", "vector": "tables"}
 
 
-def _mixes(found: Augmentation) -> bool:
+def _mixes(augmentation: Augmentation) -> bool:
     from netloom.data.augmentation.mixing import Mixing
 
-    return isinstance(found, Mixing)
+    return isinstance(augmentation, Mixing)
 
 
 def suited(field: FieldSpec, encoder: FieldEncoder[Any]) -> list[type[Augmentation]]:

@@ -30,8 +30,8 @@ class TokenDropout(Change):
         if self.become == "unknown":
             return values.masked_fill(hit, UNKNOWN)
         largest = (facts.spec.vocabulary or UNKNOWN + 1) - 1
-        other = random.whole(shape, min(UNKNOWN + 1, largest), largest).to(values.dtype)
-        return other.where(hit, values)
+        replacement = random.whole(shape, min(UNKNOWN + 1, largest), largest).to(values.dtype)
+        return replacement.where(hit, values)
 
 
 class WordSwap(Motion):

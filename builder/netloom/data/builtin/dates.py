@@ -54,18 +54,18 @@ class Dates(Dataset):
         random = np.random.default_rng(7)
         start = date(self.first, 1, 1).toordinal()
         days = date(self.first + self.years, 1, 1).toordinal() - start
-        made: dict[str, date] = {}
-        while len(made) < self.rows:
+        day_of_text: dict[str, date] = {}
+        while len(day_of_text) < self.rows:
             day = date.fromordinal(start + int(random.integers(days)))
-            made.setdefault(said(day, FORMS[int(random.integers(len(FORMS)))]), day)
+            day_of_text.setdefault(said(day, FORMS[int(random.integers(len(FORMS)))]), day)
         return Pairs(
             name="text",
             target=np.arange(self.rows),
             target_kind="sequence",
             target_name="date",
-            texts=list(made),
-            answers=[day.isoformat() for day in made.values()],
-            groups=np.array([day.toordinal() for day in made.values()]),
+            texts=list(day_of_text),
+            answers=[day.isoformat() for day in day_of_text.values()],
+            groups=np.array([day.toordinal() for day in day_of_text.values()]),
         )
 
 
@@ -73,8 +73,8 @@ def said(day: date, form: str) -> str:
     """A day in one of the forms."""
     month = _MONTHS[day.month - 1]
     ending = "th" if day.day in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th")
-    tens, ones = divmod(day.day, 10)
-    late = ("thirtieth" if not ones else "thirty-first") if tens == 3 else f"twenty-{_ORDINALS[ones]}"
+    tens, units = divmod(day.day, 10)
+    late = ("thirtieth" if not units else "thirty-first") if tens == 3 else f"twenty-{_ORDINALS[units]}"
     return form.format(
         day=day.day,
         nth=f"{day.day}{ending}",
@@ -89,12 +89,12 @@ def said(day: date, form: str) -> str:
 
 
 def _spoken(year: int) -> str:
-    century, rest = divmod(year, 100)
+    century, remainder = divmod(year, 100)
     begins = "nineteen" if century == 19 else "twenty"
-    if rest == 0:
+    if remainder == 0:
         return f"{begins} hundred" if century == 19 else "two thousand"
-    if rest < 10:
-        return f"{begins} oh {_ONES[rest]}"
-    tens, ones = divmod(rest, 10)
+    if remainder < 10:
+        return f"{begins} oh {_ONES[remainder]}"
+    tens, units = divmod(remainder, 10)
     names = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-    return f"{begins} {_TEENS[ones]}" if tens == 1 else f"{begins} {names[tens]} {_ONES[ones]}".strip()
+    return f"{begins} {_TEENS[units]}" if tens == 1 else f"{begins} {names[tens]} {_ONES[units]}".strip()

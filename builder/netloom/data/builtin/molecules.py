@@ -30,29 +30,29 @@ class Molecules(Dataset):
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         target = np.arange(self.rows) % 2
-        kinds, bonds = zip(*(self._molecule(bool(wanted), random) for wanted in target), strict=True)
-        what, joined = np.stack(kinds), np.stack(bonds).astype(np.float64)
-        names = tuple(" ".join(f"{place} {_ATOMS[kind]}" for place, kind in enumerate(row)) for row in what)
-        edges = tuple(", ".join(f"{a}–{b}" for a, b in np.argwhere(np.triu(row))) for row in joined)
-        rest: dict[str, Any] = {"target": target, "target_kind": "class", "classes": ("stable", "reactive")}
+        kinds, bonds = zip(*(self._molecule(bool(label), random) for label in target), strict=True)
+        elements, adjacency = np.stack(kinds), np.stack(bonds).astype(np.float64)
+        names = tuple(" ".join(f"{place} {_ATOMS[kind]}" for place, kind in enumerate(row)) for row in elements)
+        edges = tuple(", ".join(f"{a}–{b}" for a, b in np.argwhere(np.triu(row))) for row in adjacency)
+        target_fields: dict[str, Any] = {"target": target, "target_kind": "class", "classes": ("stable", "reactive")}
         parts = (
-            Matrices(name="atoms", values=np.eye(len(_ATOMS))[what], words=names, **rest),
-            Matrices(name="bonds", values=joined, words=edges, **rest),
+            Matrices(name="atoms", values=np.eye(len(_ATOMS))[elements], words=names, **target_fields),
+            Matrices(name="bonds", values=adjacency, words=edges, **target_fields),
         )
-        return Several(name="", target_name="what it is", parts=parts, **rest)
+        return Several(name="", target_name="what it is", parts=parts, **target_fields)
 
-    def _molecule(self, wanted: bool, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _molecule(self, is_reactive: bool, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Kinds (V,) and bonds (V, V): a tree with two bonds more; an N and an O meet only where that is wanted."""
         while True:
-            others = random.choice([_C, _S], self.atoms - 4)
-            kinds = random.permutation([_N, _N, _O, _O, *others])
+            fillers = random.choice([_C, _S], self.atoms - 4)
+            kinds = random.permutation([_N, _N, _O, _O, *fillers])
             bonds = np.zeros((self.atoms, self.atoms), dtype=bool)
-            for place in range(1, self.atoms):
-                bonds[place, random.integers(place)] = True
+            for index in range(1, self.atoms):
+                bonds[index, random.integers(index)] = True
             for _ in range(2):
-                one, other = random.choice(self.atoms, 2, replace=False)
-                bonds[one, other] = True
+                atom, neighbor = random.choice(self.atoms, 2, replace=False)
+                bonds[atom, neighbor] = True
             bonds |= bonds.T
             meets = bool(bonds[np.ix_(kinds == _N, kinds == _O)].any())
-            if meets == wanted:
+            if meets == is_reactive:
                 return kinds, bonds

@@ -70,17 +70,20 @@ class Paraphrases(Dataset):
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)
-        made: dict[frozenset[str], tuple[str, str, int]] = {}
-        while len(made) < self.rows:
-            same = len(made) % 2
+        pairs: dict[frozenset[str], tuple[str, str, int]] = {}
+        while len(pairs) < self.rows:
+            same = len(pairs) % 2
             first, second = _pair(bool(same), random)
-            made.setdefault(frozenset((first, second)), (first, second, same))
-        target = np.array([same for _, _, same in made.values()])
+            pairs.setdefault(frozenset((first, second)), (first, second, same))
+        target = np.array([same for _, _, same in pairs.values()])
         texts = {
-            "first": [first for first, _, _ in made.values()],
-            "second": [second for _, second, _ in made.values()],
+            "first": [first for first, _, _ in pairs.values()],
+            "second": [second for _, second, _ in pairs.values()],
         }
-        parts = tuple(Texts(name=name, target=target, target_kind="class", texts=own) for name, own in texts.items())
+        parts = tuple(
+            Texts(name=name, target=target, target_kind="class", texts=field_texts)
+            for name, field_texts in texts.items()
+        )
         return Twins(
             name="",
             parts=parts,
@@ -94,19 +97,19 @@ class Paraphrases(Dataset):
 def _pair(same: bool, random: np.random.Generator) -> tuple[str, str]:
     """Two requests that ask for the same, or nearly."""
     meaning = int(random.integers(len(MEANINGS)))
-    one, other = random.choice(len(MEANINGS[meaning]), 2, replace=False)
-    values = {kind: str(random.choice(known)) for kind, known in VALUES.items()}
+    first_frame, second_frame = random.choice(len(MEANINGS[meaning]), 2, replace=False)
+    values = {kind: str(random.choice(choices)) for kind, choices in VALUES.items()}
     values["goal"] = str(random.choice([place for place in VALUES["place"] if place != values["place"]]))
-    first, second, changed = MEANINGS[meaning][one], MEANINGS[meaning][other], dict(values)
+    first, second, changed = MEANINGS[meaning][first_frame], MEANINGS[meaning][second_frame], dict(values)
     if same:
         return first.format(**values), second.format(**values)
-    named = [kind for kind in values if f"{{{kind}}}" in first]
-    if "goal" in named and random.random() < 0.3:  # there and back are two journeys
+    kinds = [kind for kind in values if f"{{{kind}}}" in first]
+    if "goal" in kinds and random.random() < 0.3:  # there and back are two journeys
         changed["place"], changed["goal"] = values["goal"], values["place"]
     elif random.random() < 0.5:
-        kind = named[int(random.integers(len(named)))]
+        kind = kinds[int(random.integers(len(kinds)))]
         changed[kind] = str(random.choice([value for value in _KINDS[kind] if value != values[kind]]))
     else:
-        others = [place for place in range(len(MEANINGS)) if place != meaning]
-        second = str(random.choice(MEANINGS[int(random.choice(others))]))
+        other_meanings = [place for place in range(len(MEANINGS)) if place != meaning]
+        second = str(random.choice(MEANINGS[int(random.choice(other_meanings))]))
     return first.format(**values), second.format(**changed)

@@ -33,14 +33,14 @@ class Ratings(Dataset):
         # No pair twice, so that no rating of the test was seen; where there are fewer pairs than rows, all of them.
         pairs = random.permutation(self.users * self.films)[: self.rows]
         rows, user, film = len(pairs), pairs // self.films, pairs % self.films
-        taste, made = random.normal(size=(self.users, _FACTORS)), random.normal(size=(self.films, _FACTORS))
-        mild, good = random.normal(0, 0.4, self.users), random.normal(0, 0.4, self.films)
-        stars = 3.2 + mild[user] + good[film] + 0.5 * (taste[user] * made[film]).sum(1)
+        taste, traits = random.normal(size=(self.users, _FACTORS)), random.normal(size=(self.films, _FACTORS))
+        user_bias, film_bias = random.normal(0, 0.4, self.users), random.normal(0, 0.4, self.films)
+        stars = 3.2 + user_bias[user] + film_bias[film] + 0.5 * (taste[user] * traits[film]).sum(1)
         stars = (stars + random.normal(0, self.noise, rows)).clip(1, 5).round(1)
-        rest: dict[str, Any] = {"target": stars[:, None], "target_kind": "number"}
-        users = Categories(name="user", columns={"user": [f"user {number:03}" for number in user]}, **rest)
-        films = Categories(name="film", columns={"film": [f"film {number:03}" for number in film]}, **rest)
-        return Several(name="", target_name="stars", parts=(users, films), **rest)
+        target_fields: dict[str, Any] = {"target": stars[:, None], "target_kind": "number"}
+        users = Categories(name="user", columns={"user": [f"user {number:03}" for number in user]}, **target_fields)
+        films = Categories(name="film", columns={"film": [f"film {number:03}" for number in film]}, **target_fields)
+        return Several(name="", target_name="stars", parts=(users, films), **target_fields)
 
 
 _COLUMNS = {

@@ -97,15 +97,17 @@ class Requests(Dataset):
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)
-        frames = [(frame, intent) for intent, found in enumerate(FRAMES.values()) for frame in found]
-        made: dict[str, tuple[list[str], int]] = {}
-        while len(made) < self.rows:
+        frames = [
+            (frame, intent) for intent, texts_of_intent in enumerate(FRAMES.values()) for frame in texts_of_intent
+        ]
+        frame_of_text: dict[str, tuple[list[str], int]] = {}
+        while len(frame_of_text) < self.rows:
             frame = int(random.integers(len(frames)))
             text, tags = compose(frames[frame][0], random)
-            made.setdefault(text, (tags, frame))
+            frame_of_text.setdefault(text, (tags, frame))
         kinds = sorted(VALUES)
         names = ("O", *(f"{mark}-{kind}" for kind in kinds for mark in "BI"))
-        intents = np.array([frames[frame][1] for _, frame in made.values()])
+        intents = np.array([frames[frame][1] for _, frame in frame_of_text.values()])
         both = self.target_kind == "class_and_tags"
         return TaggedTexts(
             name="text",
@@ -114,9 +116,9 @@ class Requests(Dataset):
             target_name="intent and entities" if both else "entities",
             classes=tuple(FRAMES) if both else names,
             tag_names=names,
-            texts=list(made),
-            tags=[tags for tags, _ in made.values()],
-            groups=np.array([frame for _, frame in made.values()]),
+            texts=list(frame_of_text),
+            tags=[tags for tags, _ in frame_of_text.values()],
+            groups=np.array([frame for _, frame in frame_of_text.values()]),
         )
 
 

@@ -59,27 +59,27 @@ class Reviews(Dataset):
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)
-        things = list(THINGS)
-        made: dict[str, tuple[int, int]] = {}
-        while len(made) < self.rows:
-            group, side = int(random.integers(len(things))), int(random.integers(2))
-            made.setdefault(_review(things[group], side, random), (side, group))
+        topics = list(THINGS)
+        label_of_text: dict[str, tuple[int, int]] = {}
+        while len(label_of_text) < self.rows:
+            group, side = int(random.integers(len(topics))), int(random.integers(2))
+            label_of_text.setdefault(_review(topics[group], side, random), (side, group))
         return Texts(
             name="text",
-            target=np.array([side for side, _ in made.values()]),
+            target=np.array([side for side, _ in label_of_text.values()]),
             target_kind="class",
             target_name="opinion",
             classes=("against", "for"),
-            texts=list(made),
-            groups=np.array([group for _, group in made.values()]),
+            texts=list(label_of_text),
+            groups=np.array([group for _, group in label_of_text.values()]),
         )
 
 
-def _review(thing: str, side: int, random: np.random.Generator) -> str:
+def _review(topic: str, side: int, random: np.random.Generator) -> str:
     """A review of a thing; `side` is 1 where it is for it."""
-    first, second = random.choice(THINGS[thing].split(), 2, replace=False)
+    first, second = random.choice(THINGS[topic].split(), 2, replace=False)
     same, contrary = (GOOD, BAD) if side else (BAD, GOOD)
-    text = str(random.choice(FRAMES)).replace("{thing}", thing).replace("{a}", first).replace("{b}", second)
+    text = str(random.choice(FRAMES)).replace("{thing}", topic).replace("{a}", first).replace("{b}", second)
     while "{x}" in text:
         text = text.replace("{x}", str(random.choice(same)), 1)
     return text.replace("{y}", str(random.choice(contrary)))

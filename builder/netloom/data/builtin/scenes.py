@@ -31,10 +31,10 @@ class Scenes(Shapes):
         pixels = np.empty((self.rows, 1, self.size, self.size), dtype=np.float32)
         for row in range(self.rows):
             picture = random.normal(0.3, self.noise, (self.size, self.size))
-            shown = random.permutation(len(CLASSES))[: random.choice(4, p=[0.1, 0.3, 0.35, 0.25])]
-            for number in shown:
+            present = random.permutation(len(CLASSES))[: random.choice(4, p=[0.1, 0.3, 0.35, 0.25])]
+            for number in present:
                 picture[self._shape(CLASSES[number], random)] += random.uniform(0.35, 0.6)
-            labels[row, shown] = 1
+            labels[row, present] = 1
             pixels[row, 0] = picture.clip(0, 1)
         return Images(
             name="image",

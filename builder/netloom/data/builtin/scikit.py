@@ -69,8 +69,8 @@ class BreastCancer(Dataset):
 
     def read(self) -> RawDataset:
         values = _numbers("breast_cancer.csv", skip=1)
-        names = [f"{which} {what}".strip() for which in ("mean", "", "worst") for what in _CELL]
-        names[10:20] = [f"{what} error" for what in _CELL]
+        names = [f"{statistic} {measure}".strip() for statistic in ("mean", "", "worst") for measure in _CELL]
+        names[10:20] = [f"{measure} error" for measure in _CELL]
         return Table(
             name="features",
             target=values[:, -1].astype(np.int64),

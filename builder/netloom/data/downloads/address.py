@@ -86,13 +86,13 @@ def resolve(host: str, port: int, *, private: bool) -> list[tuple[int, str]]:
         FetchError: the name is not known, or one of its addresses lies within this machine's own network.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise FetchError(
             f"There is no machine {plain(host)[:100]!r}, or this one has no network; look at the address, or fetch the "
             "file elsewhere and add it."
         ) from None
-    numbers = [(int(family), str(where[0])) for family, _, _, _, where in found]
+    numbers = [(int(family), str(socket_address[0])) for family, _, _, _, socket_address in infos]
     if not private:
         for _, number in numbers:
             if not public(number):
@@ -105,11 +105,11 @@ def resolve(host: str, port: int, *, private: bool) -> list[tuple[int, str]]:
 
 def public(number: str) -> bool:
     """Whether an address is one of the open internet."""
-    found = ipaddress.ip_address(number.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        within = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
-        if found in _NAT64:
-            within = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+    address = ipaddress.ip_address(number.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        within = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if address in _NAT64:
+            within = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if within is not None:
             return public(str(within))
-    return found.is_global and not found.is_multicast
+    return address.is_global and not address.is_multicast

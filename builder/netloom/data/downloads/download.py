@@ -97,13 +97,13 @@ def _asked(connection: http.client.HTTPConnection, parts: SplitResult) -> http.c
 
 def _next(parts: SplitResult, response: http.client.HTTPResponse) -> SplitResult:
     """Where a machine sends one on to."""
-    where = response.getheader("Location")
-    if not where:
+    location = response.getheader("Location")
+    if not location:
         raise FetchError(f"{_shown(parts)} sends one on, but does not say where to.")
-    found = split(urljoin(parts.geturl(), where))
-    if parts.scheme.lower() == "https" and found.scheme.lower() != "https":
+    target = split(urljoin(parts.geturl(), location))
+    if parts.scheme.lower() == "https" and target.scheme.lower() != "https":
         raise FetchError(f"{_shown(parts)} sends one on to an address that is not encrypted, which is refused.")
-    return found
+    return target
 
 
 def _kept(
@@ -113,9 +113,9 @@ def _kept(
         raise FetchError(
             f"{_shown(parts)} answers {response.status} {plain(response.reason)[:60]}; look at the address."
         )
-    said = response.getheader("Content-Length", "")
-    whole = int(said) if said.isdecimal() and len(said) < 19 else 0
-    if whole > limit:
+    declared = response.getheader("Content-Length", "")
+    declared_bytes = int(declared) if declared.isdecimal() and len(declared) < 19 else 0
+    if declared_bytes > limit:
         raise _too_large(parts, limit)
     path = folder / _name(parts)
     count = 0
@@ -132,9 +132,12 @@ def _kept(
                         f"{_shown(parts)} was not here after {WHOLE_S / 60:g} minutes, so it was given up."
                     )
                 file.write(part)
-                tell(min(count / whole, 1.0) if whole else 0.0, f"Fetching, {count / 2**20:,.0f} MiB so far")
-        if whole and count < whole:
-            raise FetchError(f"{_shown(parts)} broke off after {count:,} of {whole:,} bytes; try again.")
+                tell(
+                    min(count / declared_bytes, 1.0) if declared_bytes else 0.0,
+                    f"Fetching, {count / 2**20:,.0f} MiB so far",
+                )
+        if declared_bytes and count < declared_bytes:
+            raise FetchError(f"{_shown(parts)} broke off after {count:,} of {declared_bytes:,} bytes; try again.")
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -143,9 +146,11 @@ def _kept(
 
 def _name(parts: SplitResult) -> str:
     """What to call the file: its own name without anything that a path could be made of."""
-    own = unquote(parts.path.rstrip("/").rpartition("/")[2])
-    kept = "".join(letter for letter in plain(own) if letter.isalnum() or letter in "._- ()")[-100:].lstrip(". ")
-    return kept or "data"
+    url_name = unquote(parts.path.rstrip("/").rpartition("/")[2])
+    letters = "".join(letter for letter in plain(url_name) if letter.isalnum() or letter in "._- ()")[-100:].lstrip(
+        ". "
+    )
+    return letters or "data"
 
 
 def _too_large(parts: SplitResult, limit: int) -> FetchError:

@@ -47,13 +47,13 @@ def fetch_dataset(name: str, folder: Path, tell: Tell, *, server: bool) -> Path:
     _quiet()  # once more, as the libraries choose anew what they log
 
     try:
-        found = datasets.load_dataset(owner, configuration or None, split=part or "train")
+        files = datasets.load_dataset(owner, configuration or None, split=part or "train")
     except Exception as error:  # the library's own, of its HTTP client, and of the many forms that it reads
         raise fetch_error(owner, error) from None
-    return keep(found, folder, tell)
+    return keep(files, folder, tell)
 
 
-def keep(found: Any, folder: Path, tell: Tell) -> Path:
+def keep(files: Any, folder: Path, tell: Tell) -> Path:
     """A data set of the hub as a file or a folder that is read like any other.
 
     Raises:
@@ -61,41 +61,41 @@ def keep(found: Any, folder: Path, tell: Tell) -> Path:
     """
     import datasets
 
-    if len(found) > MAX_ROWS:
-        raise FetchError(f"It has {len(found):,} rows; at most {MAX_ROWS:,} are fetched from the hub.")
-    kinds = found.features
+    if len(files) > MAX_ROWS:
+        raise FetchError(f"It has {len(files):,} rows; at most {MAX_ROWS:,} are fetched from the hub.")
+    kinds = files.features
     pictures = [name for name, kind in kinds.items() if isinstance(kind, datasets.Image)]
     classes = [name for name, kind in kinds.items() if isinstance(kind, datasets.ClassLabel)]
     if pictures:
         if len(classes) != 1:
             raise FetchError("Pictures can be read where one column names their class; this has none, or several.")
-        return _by_class(found, pictures[0], classes[0], folder, tell)
+        return _by_class(files, pictures[0], classes[0], folder, tell)
     for name in classes:
         kind = kinds[name]
-        names = [None if number is None or number < 0 else kind.int2str(number) for number in found[name]]
-        found = found.remove_columns(name).add_column(name, names)
+        names = [None if number is None or number < 0 else kind.int2str(number) for number in files[name]]
+        files = files.remove_columns(name).add_column(name, names)
     path = folder / "data.parquet"
     tell(0.5, "Keeping its rows")
-    found.to_parquet(str(path))
+    files.to_parquet(str(path))
     return path
 
 
-def _by_class(found: Any, picture: str, label: str, folder: Path, tell: Tell) -> Path:
+def _by_class(by_class: Any, picture: str, label: str, folder: Path, tell: Tell) -> Path:
     import datasets
 
-    if len(found) > MAX_PICTURES:
-        raise FetchError(f"It has {len(found):,} pictures; at most {MAX_PICTURES:,} are fetched from the hub.")
-    names, target = found.features[label], folder / "pictures"
-    found = found.cast_column(picture, datasets.Image(decode=False))
-    for number, row in enumerate(found):
-        own = re.sub(r"[^\w .-]", "_", names.int2str(row[label])).strip(". ") or "class"
-        (target / own).mkdir(parents=True, exist_ok=True)
+    if len(by_class) > MAX_PICTURES:
+        raise FetchError(f"It has {len(by_class):,} pictures; at most {MAX_PICTURES:,} are fetched from the hub.")
+    names, target = by_class.features[label], folder / "pictures"
+    by_class = by_class.cast_column(picture, datasets.Image(decode=False))
+    for number, row in enumerate(by_class):
+        class_names = re.sub(r"[^\w .-]", "_", names.int2str(row[label])).strip(". ") or "class"
+        (target / class_names).mkdir(parents=True, exist_ok=True)
         content = row[picture]["bytes"]
         if content is None:
             raise FetchError("Its pictures are addresses of files elsewhere, which are not fetched.")
-        (target / own / f"{number:06}").with_suffix(".img").write_bytes(content)
+        (target / class_names / f"{number:06}").with_suffix(".img").write_bytes(content)
         if number % 500 == 0:
-            tell(number / len(found), "Keeping its pictures")
+            tell(number / len(by_class), "Keeping its pictures")
     return target
 
 

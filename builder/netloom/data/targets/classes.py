@@ -39,8 +39,8 @@ class ClassTarget(ActionTarget):
         yield Labels(spec.name, spec.classes, values)
 
     def merged(self, raw: RawDataset, aliases: Mapping[str, Aliases]) -> RawDataset:
-        own = aliases.get(raw.target_name)
-        if not own:
+        target_aliases = aliases.get(raw.target_name)
+        if not target_aliases:
             return raw
-        classes, number = merged_classes(raw.classes, own, raw.target_name)
+        classes, number = merged_classes(raw.classes, target_aliases, raw.target_name)
         return replace(raw, target=number[raw.target], classes=classes)

@@ -31,10 +31,10 @@ class LabelsTarget(LabeledTarget):
         yield Labels(spec.name, spec.classes, np.where(values > 0, np.arange(len(spec.classes)), IGNORE))
 
     def merged(self, raw: RawDataset, aliases: Mapping[str, Aliases]) -> RawDataset:
-        own = aliases.get(raw.target_name)
-        if not own:
+        target_aliases = aliases.get(raw.target_name)
+        if not target_aliases:
             return raw
-        classes, number = merged_classes(raw.classes, own, raw.target_name)
+        classes, number = merged_classes(raw.classes, target_aliases, raw.target_name)
         target = np.zeros((len(raw), len(classes)), dtype=raw.target.dtype)
         for old, new in enumerate(number.tolist()):
             np.maximum(target[:, new], raw.target[:, old], out=target[:, new])

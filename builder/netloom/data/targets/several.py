@@ -61,9 +61,9 @@ class SeveralTarget(Target[FittedTargets]):
     def merged(self, raw: RawDataset, aliases: Mapping[str, Aliases]) -> RawDataset:
         target, parts = raw.target.copy(), list(raw.target_parts)
         for column, part in enumerate(parts):
-            own = aliases.get(part.name)
-            if own and part.type.is_class:
-                classes, number = merge(part.classes, own)
+            part_aliases = aliases.get(part.name)
+            if part_aliases and part.type.is_class:
+                classes, number = merge(part.classes, part_aliases)
                 target[:, column] = number[target[:, column].astype(np.int64)]
                 parts[column] = replace(part, classes=classes)
         return replace(raw, target=target, target_parts=tuple(parts))

@@ -35,11 +35,11 @@ class TagsTarget(LabeledTarget):
         yield Labels(spec.name, spec.classes, values)
 
     def merged(self, raw: RawDataset, aliases: Mapping[str, Aliases]) -> RawDataset:
-        own = aliases.get(raw.target_name)
-        if not own:
+        target_aliases = aliases.get(raw.target_name)
+        if not target_aliases:
             return raw
-        classes, _ = merged_classes(raw.classes, own, raw.target_name)
-        tags = [[meant(tag, own) for tag in line] for line in _tagged(raw).tags]
+        classes, _ = merged_classes(raw.classes, target_aliases, raw.target_name)
+        tags = [[meant(tag, target_aliases) for tag in line] for line in _tagged(raw).tags]
         return replace(_tagged(raw), tags=tags, tag_names=classes, classes=classes)
 
     def moved(self, values: Any, move: Move) -> Any:

@@ -214,7 +214,7 @@ def read_upload(choice: DataChoice, home: Path) -> RawDataset:
                 "are, add the files again."
             )
         if raw.given is not None and not raw.contiguous and (unassigned := int((raw.given == NO_PART).sum())):
-            raw.warnings.append(f"{unassigned:,} rows are in no part of the given split and were left out.")
+            raw.warnings.append(f"{unassigned:,} rows are in no part of the split and were left out.")
         raw.folder, raw.identity = folder, memmap_cache.key(folder.name, options, columns)
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ArrowException) as error:
         if isinstance(error, DataError):
