@@ -14,7 +14,6 @@ from netloom.data.multi_field import Categories, Several
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.raw_dataset import Characters, Images, RawDataset, Series, Table, Texts
 from netloom.modalities.columns.registry import column_kind
-from netloom.modalities.encoding.column_encoder import column_encoder
 from netloom.modalities.encoding.set_column import SetEncoder
 from netloom.modalities.labels import Labels
 
@@ -105,12 +104,7 @@ class QualityView:
     @cached_property
     def set_encoders(self) -> dict[str, SetEncoder]:
         """The fitted encoders of the columns whose cells hold sets of values."""
-        encoders = [
-            column_encoder(column)
-            for field in self.data.preprocess["fields"]
-            if field["encoding"] == "table"
-            for column in field["columns"]
-        ]
+        encoders = [column for field in self.data.fields for column in field.columns]
         return {
             encoder.name: encoder
             for encoder in encoders
