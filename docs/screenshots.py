@@ -99,8 +99,9 @@ def settled(page: Page, seconds: float = 2.0) -> None:
     """Wait until the app has drawn the page."""
     page.wait_for_timeout(500)
     page.wait_for_function("!document.querySelector('[data-test-script-state=running]')", timeout=300_000)
-    # On a busy machine, elements are placeholders for a while after the script has ended.
+    # On a busy machine, placeholders remain for a while after the script has ended, and jobs show a Cancel button.
     page.wait_for_function("!document.querySelector('[data-testid=stSkeleton]')", timeout=300_000)
+    page.get_by_role("button", name="Cancel", exact=True).first.wait_for(state="hidden", timeout=300_000)
     page.wait_for_timeout(1000 * seconds)
 
 
