@@ -164,7 +164,7 @@ def networks_in_networks() -> Project:
 
 def test_networks_within_networks_are_drawn_beside() -> None:
     made = networks_in_networks()
-    assert [drawn.name for drawn in graph_layout.drawings(made)] == ["main", "block", "inner"]
+    assert [diagram.name for diagram in graph_layout.diagrams(made)] == ["main", "block", "inner"]
     assert {"Test", "block", "inner"} <= set(texts(draw(made)))
     text = flowchart(made)
     assert re.findall(r'subgraph s\d\["(.*)"\]', text) == ["Test", "block", "inner"]
@@ -189,12 +189,12 @@ def random_graphs() -> Iterator[Project]:
 
 def assert_sound(made: Project) -> None:
     """No two boxes touch, no arrow runs through a box, arrows run downwards, and all lies within the picture."""
-    for drawn in graph_layout.drawings(made):
-        assert_placed(drawn, made.networks[drawn.name])
+    for diagram in graph_layout.diagrams(made):
+        assert_placed(diagram, made.networks[diagram.name])
 
 
-def assert_placed(drawn: graph_layout.Drawing, network: Network) -> None:
-    placed = graph_layout.layout(drawn)
+def assert_placed(diagram: graph_layout.Diagram, network: Network) -> None:
+    placed = graph_layout.layout(diagram)
     places = placed.places
     assert places.keys() == network.nodes.keys()
     for (x1, y1), (x2, y2) in combinations(places.values(), 2):
@@ -202,7 +202,7 @@ def assert_placed(drawn: graph_layout.Drawing, network: Network) -> None:
     for x, y in places.values():
         assert graph_layout.WIDTH / 2 <= x <= placed.width - graph_layout.WIDTH / 2
         assert graph_layout.HEIGHT / 2 <= y <= placed.height - graph_layout.HEIGHT / 2
-    for arrow, way in zip(drawn.arrows, placed.ways, strict=True):
+    for arrow, way in zip(diagram.arrows, placed.routes, strict=True):
         assert way[0] == (places[arrow.source][0], places[arrow.source][1] + graph_layout.HEIGHT / 2)
         assert way[-1] == (places[arrow.target][0], places[arrow.target][1] - graph_layout.HEIGHT / 2)
         if cyclic(digraph(network)):
@@ -224,20 +224,20 @@ def test_the_templates_are_drawn(name: str) -> None:
     made = templates()[name].project
     assert_sound(made)
     assert draw(made) == draw(made)
-    count = sum(len(drawn.boxes) for drawn in graph_layout.drawings(made))
+    count = sum(len(diagram.boxes) for diagram in graph_layout.diagrams(made))
     assert len(re.findall("<rect", draw(made))) == 2 * count + 1
 
 
 def test_a_chain_is_straight() -> None:
     made = chain(IMAGE, ("Flatten", {}), ("Linear", {"units": 64}), ("ReLU", {}), ("Linear", {"units": 10}))
-    (drawn,) = graph_layout.drawings(made)
-    xs = {round(x, 3) for x, _ in graph_layout.layout(drawn).places.values()}
+    (diagram,) = graph_layout.diagrams(made)
+    xs = {round(x, 3) for x, _ in graph_layout.layout(diagram).places.values()}
     assert len(xs) == 1
 
 
 def test_a_residual_network_is_all_but_straight() -> None:
-    (drawn,) = graph_layout.drawings(templates()["shapes_residual"].project)
-    placed = graph_layout.layout(drawn)
+    (diagram,) = graph_layout.diagrams(templates()["shapes_residual"].project)
+    placed = graph_layout.layout(diagram)
     xs = [x for x, _ in placed.places.values()]
     assert max(xs) - min(xs) < 1
-    assert sum(len(way) > 2 for way in placed.ways) == 1, "the way around"
+    assert sum(len(way) > 2 for way in placed.routes) == 1, "the way around"

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from netloom.export.onnx_decompositions import spelled
+from netloom.export.onnx_decompositions import decompose
 from netloom.export.tracing import quiet
 from netloom.nn.arithmetic import CumMax, CumProd
 from netloom.nn.reduction import Sort
@@ -31,7 +31,7 @@ def test_answers_are_those_of_pytorch(name: str) -> None:
     rows = torch.randint(-3, 4, (3, 7, 4), generator=torch.Generator().manual_seed(1)).float() / 2
     with quiet(), torch.no_grad():
         shapes: Any = ({0: torch.export.Dim.DYNAMIC},)
-        program = spelled(torch.export.export(network, (rows,), dynamic_shapes=shapes))
+        program = decompose(torch.export.export(network, (rows,), dynamic_shapes=shapes))
         written = torch.onnx.export(program, dynamo=True, verbose=False, dynamic_shapes=({0: "batch"},))
         assert written is not None
         answers = network(rows[:2])
@@ -50,5 +50,5 @@ def test_places_of_equal_numbers_are_those_of_pytorch() -> None:
 
     rows = torch.tensor([[2.0, 1.0, 2.0, 3.0, 1.0, 3.0]])
     with quiet():
-        program = spelled(torch.export.export(Places(), (rows,)))
+        program = decompose(torch.export.export(Places(), (rows,)))
         assert torch.equal(program.module()(rows)[1], torch.tensor([[0, 0, 2, 3, 3, 5]]))

@@ -31,7 +31,9 @@ def weights(model: nn.Module) -> bytes:
     return save({name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()})
 
 
-_OWN_IMPORT = re.compile(r"^from netloom\.(?:data|modalities)\.\w+\.(\w+) import (?:\([^)]*\)|[^(\n]*)\n", re.MULTILINE)
+_NETLOOM_IMPORT = re.compile(
+    r"^from netloom\.(?:data|modalities)\.\w+\.(\w+) import (?:\([^)]*\)|[^(\n]*)\n", re.MULTILINE
+)
 _PACKAGE = re.compile(r"netloom\.(?:data\.\w+|modalities)\.")
 # The package that encodes rows travels as a whole.
 _ENCODING, _INIT = "netloom.modalities.encoding", "__init__.py"
@@ -39,23 +41,29 @@ _ENCODING, _INIT = "netloom.modalities.encoding", "__init__.py"
 
 def preprocess(trained: Trained) -> dict[str, Any]:
     """What the encoders need, and which field each argument of the network reads."""
-    found: dict[str, Any] = {**trained.data.preprocess, "target": trained.decoding, "arguments": trained.fields}
+    preprocessing: dict[str, Any] = {
+        **trained.data.preprocess,
+        "target": trained.decoding,
+        "arguments": trained.fields,
+    }
     # Where an answer is of probabilities or their logarithms: what it is, of each that the network gives.
-    if known := scales(trained.project, trained.data.schema):
-        found["scales"] = known
+    if output_scales := scales(trained.project, trained.data.schema):
+        preprocessing["scales"] = output_scales
     # What the network does not read is not asked for: another column, or real pictures where it makes them.
-    rebuilt = {found["fields"][0]["name"]} if trained.decoding["kind"] == "input" else set()
-    found["fields"] = [field for field in found["fields"] if field["name"] in {*trained.fields, *rebuilt}]
-    return found
+    rebuilt = {preprocessing["fields"][0]["name"]} if trained.decoding["kind"] == "input" else set()
+    preprocessing["fields"] = [
+        field for field in preprocessing["fields"] if field["name"] in {*trained.fields, *rebuilt}
+    ]
+    return preprocessing
 
 
 def rows(trained: Trained, count: int) -> list[dict[str, Any]]:
     """The first rows that the network was not trained on, as plain JSON values."""
-    found = [_plain(trained.data.row(int(row))) for row in trained.data.split["test"][:count]]
+    examples = [_plain(trained.data.row(int(row))) for row in trained.data.split["test"][:count]]
     if trained.decoding["kind"] == "generated":
         unread = trained.decoding["field"]["name"]
-        return [{name: value for name, value in row.items() if name != unread} for row in found]
-    return found
+        return [{name: value for name, value in row.items() if name != unread} for row in examples]
+    return examples
 
 
 def as_json(value: Any) -> bytes:
@@ -80,14 +88,14 @@ class Source:
 def sources() -> list[Source]:
     """The modules that read files, encode rows and decode outputs, each after those that it imports."""
     names = sorted(file.name for file in files(_ENCODING).iterdir() if file.name.endswith(".py") and file.name != _INIT)
-    travelling = [
+    bundled = [
         *(Source(_ENCODING, name, f"encoding/{name}") for name in names),
         Source("netloom.data.preparation", "decode.py", "decode.py"),
         Source("netloom.data.tables", "dialect.py", "dialect.py"),
         Source("netloom.data.tables", "row_file.py", "row_file.py"),
     ]
-    modules = {source.module: source for source in travelling}
-    imports = {source.module: _OWN_IMPORT.findall(_text(source.package, source.name)) for source in travelling}
+    modules = {source.module: source for source in bundled}
+    imports = {source.module: _NETLOOM_IMPORT.findall(_text(source.package, source.name)) for source in bundled}
     return [modules[name] for name in TopologicalSorter(imports).static_order()]
 
 
@@ -96,13 +104,13 @@ def packages() -> list[Source]:
     return [Source(_ENCODING, _INIT, f"encoding/{_INIT}")]
 
 
-def python(package: str, name: str, *, alone: bool = False) -> str:
+def python(package: str, name: str, *, standalone: bool = False) -> str:
     """A source file of Netloom's own, without the remarks that its type checker needs here. What it imports of its
     neighbours stands beside it, or before it where it is to be run `alone`."""
     text = _text(package, name)
     text = "".join(line.partition("  # type: ignore")[0].rstrip() + "\n" for line in text.splitlines())
-    if alone:
-        return re.sub(r"\n{4,}", "\n\n\n", _OWN_IMPORT.sub("", text))
+    if standalone:
+        return re.sub(r"\n{4,}", "\n\n\n", _NETLOOM_IMPORT.sub("", text))
     return _PACKAGE.sub("", text)
 
 

@@ -20,7 +20,7 @@ def content(trained: Trained, name: str) -> bytes:
     Raises:
         ExportError: there is no such format, it cannot hold this network, or its answers differ from the app's.
     """
-    return _made(trained, _format(name))[0]
+    return _written(trained, _format(name))[0]
 
 
 def export(trained: Trained, name: str, path: str | Path) -> Report:
@@ -34,8 +34,8 @@ def export(trained: Trained, name: str, path: str | Path) -> Report:
     kind, path = _format(name), destination(trained, name, path)
     if not path.parent.is_dir():
         raise ExportError(f"There is no folder {str(path.parent)[:200]!r} to write to; create it first.")
-    made, difference = _made(trained, kind)
-    write_bytes(path, made)
+    content, difference = _written(trained, kind)
+    write_bytes(path, content)
     part = GENERATOR if kind.tolerance is not None and trained.objective.task.generates_input else ""
     return Report(path, difference, kind.tolerance, part)
 
@@ -46,20 +46,20 @@ def destination(trained: Trained, name: str, path: str | Path) -> Path:
     return path / filename(trained, name) if path.is_dir() else path
 
 
-def _made(trained: Trained, kind: Format) -> tuple[bytes, float | None]:
+def _written(trained: Trained, kind: Format) -> tuple[bytes, float | None]:
     """The file, and how far its answers are from the app's."""
     if kind.tolerance is not None:
         trained = generator(trained) or trained
-    made = kind.content(trained)
+    content = kind.content(trained)
     if kind.tolerance is None:
-        return made, None
-    found = difference(kind, trained, made)
-    if not found <= kind.tolerance:
+        return content, None
+    error = difference(kind, trained, content)
+    if not error <= kind.tolerance:
         raise ExportError(
-            f"{kind.title}: the outputs of the file differ from the app's by {found:.2g}, but at most "
+            f"{kind.title}: the outputs of the file differ from the app's by {error:.2g}, but at most "
             f"{kind.tolerance:g} is allowed, so the file was discarded."
         )
-    return made, found
+    return content, error
 
 
 def filename(trained: Trained, name: str) -> str:
@@ -70,7 +70,7 @@ def filename(trained: Trained, name: str) -> str:
 
 
 def _format(name: str) -> Format:
-    found = registry().get(name)
-    if found is None:
+    error = registry().get(name)
+    if error is None:
         raise ExportError(f"There is no export format {name[:60]!r}; choose one of {', '.join(registry())}.")
-    return found
+    return error

@@ -67,10 +67,8 @@ class Report:
             return "The file contains no weights, so there are no outputs to compare."
         if self.difference == 0:
             return "Verified: the outputs of the loaded file match the app's bit for bit."
-        found, allowed = f"{self.difference:.1e}", f"{self.tolerance:g}"
-        return (
-            f"Verified: the outputs of the loaded file differ from the app's by at most {found}; {allowed} is allowed."
-        )
+        deviation, allowed = f"{self.difference:.1e}", f"{self.tolerance:g}"
+        return f"Verified: the outputs of the loaded file differ from the app's by at most {deviation}; {allowed} is allowed."
 
 
 class Format(ABC):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Part:
+class NetworkPart:
     """A part of a trained network, as what exporters need of one."""
 
     project: Project
@@ -28,29 +28,36 @@ class Part:
     objective: Objective
     fields: list[str]
     decoding: dict[str, Any]
-    whole: Project
+    full_project: Project
 
 
-def generator(trained: Trained) -> Part | None:
+def generator(trained: Trained) -> NetworkPart | None:
     """The part of a GAN that makes the pictures, its first output; None where a network is no GAN."""
     if not trained.objective.task.generates_input:
         return None
-    project = _until(trained.project, output_nodes(trained.project)[0])
+    project = _subproject(trained.project, output_nodes(trained.project)[0])
     text = source(project)
     model = module(text).eval()
     state = trained.model.state_dict()
     model.load_state_dict({name: state[name] for name in model.state_dict()})
-    return Part(
-        project, text, model, trained.data, trained.objective, input_fields(project), trained.decoding, whole(trained)
+    return NetworkPart(
+        project,
+        text,
+        model,
+        trained.data,
+        trained.objective,
+        input_fields(project),
+        trained.decoding,
+        full_project(trained),
     )
 
 
-def whole(trained: Trained) -> Project:
+def full_project(trained: Trained) -> Project:
     """The document that a network, or the network of which it is a part, was made from."""
-    return trained.whole if isinstance(trained, Part) else trained.project
+    return trained.full_project if isinstance(trained, NetworkPart) else trained.project
 
 
-def _until(project: Project, output: str) -> Project:
+def _subproject(project: Project, output: str) -> Project:
     """The project with what one output needs, and nothing else."""
     main = project.main_network
     needed, waiting = set[str](), [output]
@@ -63,16 +70,16 @@ def _until(project: Project, output: str) -> Project:
     nodes = {key: node for key, node in main.nodes.items() if key in needed}
     edges = tuple(edge for edge in main.edges if edge.target_node in needed)
     networks = {**project.networks, project.main: main.with_nodes(nodes, edges)}
-    used, open_ = {project.main}, [project.main]
-    while open_:
-        inner = _inside(networks[open_.pop()]) - used
-        used |= inner
-        open_ += inner
-    kept = {name: network for name, network in networks.items() if name in used}
+    used_names, pending = {project.main}, [project.main]
+    while pending:
+        inner = _inner_networks(networks[pending.pop()]) - used_names
+        used_names |= inner
+        pending += inner
+    used_networks = {name: network for name, network in networks.items() if name in used_names}
     # What is asked of a whole GAN, such as a discriminator, is not asked of a part.
     plain = {"training": Training(), "data": DataChoice()}
-    return project.model_copy(update={"networks": kept, **plain})
+    return project.model_copy(update={"networks": used_networks, **plain})
 
 
-def _inside(network: Network) -> set[str]:
+def _inner_networks(network: Network) -> set[str]:
     return {str(node.params.get("network")) for node in network.nodes.values() if node.type == SUBNETWORK}

@@ -41,7 +41,7 @@ class Arrow:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class Diagram:
     """A network's boxes by node, in the order in which they are carried out, and its arrows."""
 
     name: str
@@ -49,18 +49,18 @@ class Drawing:
     arrows: list[Arrow]
 
 
-def drawings(project: Project) -> list[Drawing]:
+def diagrams(project: Project) -> list[Diagram]:
     """The main network, and then each network that it is made of, once. They may have errors."""
-    found: dict[str, Context] = {}
-    waiting = [analyse(project).context]
-    while waiting:
-        context = waiting.pop(0)
-        if found.setdefault(context.name, context) is context:
-            waiting += [context.inner[key] for key in context.network.nodes if key in context.inner]
-    return [_drawing(context) for context in found.values()]
+    contexts: dict[str, Context] = {}
+    pending = [analyse(project).context]
+    while pending:
+        context = pending.pop(0)
+        if contexts.setdefault(context.name, context) is context:
+            pending += [context.inner[key] for key in context.network.nodes if key in context.inner]
+    return [_diagram(context) for context in contexts.values()]
 
 
-def _drawing(context: Context) -> Drawing:
+def _diagram(context: Context) -> Diagram:
     network, order = context.network, context.order
     boxes = {}
     for key in (*order, *sorted(set(network.nodes) - set(order), key=natural)):
@@ -73,7 +73,7 @@ def _drawing(context: Context) -> Drawing:
         port = edge.source_port if edge.source_port != "out" else ""
         shape = " ".join(filter(None, [port, str(context.spec(edge) or "")]))
         arrows.append(Arrow(edge.source_node, edge.target_node, shape))
-    return Drawing(context.name, boxes, arrows)
+    return Diagram(context.name, boxes, arrows)
 
 
 def _colour(layer: Layer | None) -> str:
@@ -88,61 +88,61 @@ class Layout:
     """Where the middle of each box lies, the points between which each arrow runs, and the size of all."""
 
     places: dict[str, Point]
-    ways: list[list[Point]]
+    routes: list[list[Point]]
     width: float
     height: float
 
 
-def layout(drawn: Drawing) -> Layout:
+def layout(diagram: Diagram) -> Layout:
     """Rows by the longest way from the top; an arrow over several rows bends around the boxes between.
 
     Rows are ordered by the mean place of their neighbours, as in Sugiyama, Tagawa and Toda, 1981,
     https://doi.org/10.1109/TSMC.1981.4308636
     """
-    level = _levels(drawn)
+    level = _levels(diagram)
     rows: list[list[str]] = [[] for _ in range(max(level.values(), default=-1) + 1)]
-    for key in drawn.boxes:
+    for key in diagram.boxes:
         rows[level[key]].append(key)
     links: list[list[str]] = []
-    for number, arrow in enumerate(drawn.arrows):
+    for number, arrow in enumerate(diagram.arrows):
         between = range(level[arrow.source] + 1, level[arrow.target])
         bends = [f"{number}:{row}" for row in between]  # no id holds a colon
         for row, bend in zip(between, bends, strict=True):
             rows[row].append(bend)
         links.append([arrow.source, *bends, arrow.target])
-    x = _across(rows, links, set(drawn.boxes))
-    half = {key: WIDTH / 2 if key in drawn.boxes else GAP_X for key in x}
-    left = min((x[key] - half[key] for key in x), default=0.0) - GAP_X
-    right = max((x[key] + half[key] for key in x), default=WIDTH) + GAP_X
+    x = _horizontal_positions(rows, links, set(diagram.boxes))
+    half = {key: WIDTH / 2 if key in diagram.boxes else GAP_X for key in x}
+    left_edge = min((x[key] - half[key] for key in x), default=0.0) - GAP_X
+    right_edge = max((x[key] + half[key] for key in x), default=WIDTH) + GAP_X
     spots = {
-        key: (x[key] - left, row * (HEIGHT + GAP_Y) + (HEIGHT + GAP_Y) / 2)
+        key: (x[key] - left_edge, row * (HEIGHT + GAP_Y) + (HEIGHT + GAP_Y) / 2)
         for row, keys in enumerate(rows)
         for key in keys
     }
-    ways: list[list[Point]] = []
+    polylines: list[list[Point]] = []
     for first, *bends, last in links:
-        way = [(spots[first][0], spots[first][1] + HEIGHT / 2)]
-        way += [(spots[key][0], spots[key][1] + side * HEIGHT / 2) for key in bends for side in (-1, 1)]
-        ways.append([*way, (spots[last][0], spots[last][1] - HEIGHT / 2)])
-    places = {key: spots[key] for key in drawn.boxes}
-    return Layout(places, ways, right - left, max(1, len(rows)) * (HEIGHT + GAP_Y))
+        polyline = [(spots[first][0], spots[first][1] + HEIGHT / 2)]
+        polyline += [(spots[key][0], spots[key][1] + side * HEIGHT / 2) for key in bends for side in (-1, 1)]
+        polylines.append([*polyline, (spots[last][0], spots[last][1] - HEIGHT / 2)])
+    places = {key: spots[key] for key in diagram.boxes}
+    return Layout(places, polylines, right_edge - left_edge, max(1, len(rows)) * (HEIGHT + GAP_Y))
 
 
-def _levels(drawn: Drawing) -> dict[str, int]:
+def _levels(diagram: Diagram) -> dict[str, int]:
     """The row of each node. What lies on a cycle, which only an unfinished network has, stands below the rest."""
     graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from(drawn.boxes)
-    graph.add_edges_from((arrow.source, arrow.target) for arrow in drawn.arrows)
+    graph.add_nodes_from(diagram.boxes)
+    graph.add_edges_from((arrow.source, arrow.target) for arrow in diagram.arrows)
     level: dict[str, int] = {}
     for key in execution_order(graph):
         level[key] = max((level[before] + 1 for before in graph.predecessors(key)), default=0)
-    for key in drawn.boxes:
+    for key in diagram.boxes:
         if key not in level:
             level[key] = max(level.values(), default=-1) + 1
     return level
 
 
-def _across(rows: list[list[str]], links: list[list[str]], boxes: set[str]) -> dict[str, float]:
+def _horizontal_positions(rows: list[list[str]], links: list[list[str]], boxes: set[str]) -> dict[str, float]:
     """Where each box and bend lies from left to right."""
     above: dict[str, list[str]] = {}
     below: dict[str, list[str]] = {}
@@ -150,11 +150,11 @@ def _across(rows: list[list[str]], links: list[list[str]], boxes: set[str]) -> d
         for upper, lower in pairwise(link):
             below.setdefault(upper, []).append(lower)
             above.setdefault(lower, []).append(upper)
-    wide = {key: WIDTH if key in boxes else GAP_X for row in rows for key in row}
+    widths = {key: WIDTH if key in boxes else GAP_X for row in rows for key in row}
     pull = {key: PULL if key in boxes else 1.0 for row in rows for key in row}
     x: dict[str, float] = {}
     for row in rows:
-        _settle(row, {}, x, wide, pull)
+        _place_row(row, {}, x, widths, pull)
     for sweep in range(2 * SWEEPS):
         down = sweep % 2 == 0
         near = above if down else below
@@ -162,7 +162,7 @@ def _across(rows: list[list[str]], links: list[list[str]], boxes: set[str]) -> d
             mean = {key: _mean([(x[other], pull[other]) for other in near[key]]) for key in row if near.get(key)}
             if sweep < SWEEPS:
                 row.sort(key=lambda key, mean=mean: mean.get(key, x[key]))  # type: ignore[misc]
-            _settle(row, mean, x, wide, pull)
+            _place_row(row, mean, x, widths, pull)
     return x
 
 
@@ -170,27 +170,27 @@ def _mean(weighted: list[tuple[float, float]]) -> float:
     return sum(value * weight for value, weight in weighted) / sum(weight for _, weight in weighted)
 
 
-def _settle(
+def _place_row(
     row: list[str],
-    wanted: Mapping[str, float],
+    targets: Mapping[str, float],
     x: dict[str, float],
-    wide: Mapping[str, float],
+    widths: Mapping[str, float],
     pull: Mapping[str, float],
 ) -> None:
     """Place a row in its order, without overlaps, as near to what is wanted as least squares can: pool neighbours that
     want to pass each other. https://doi.org/10.1214/aoms/1177728423"""
     offsets = [0.0]
     for before, key in pairwise(row):
-        offsets.append(offsets[-1] + (wide[before] + wide[key]) / 2 + GAP_X)
+        offsets.append(offsets[-1] + (widths[before] + widths[key]) / 2 + GAP_X)
     middle = offsets[-1] / 2
     pools: list[tuple[float, float, int]] = []  # the mean that a pool wants, its weight, how many it holds
-    for key, place in zip(row, offsets, strict=True):
-        pool = (wanted.get(key, x.get(key, place - middle)) - place, pull[key], 1)
+    for key, offset in zip(row, offsets, strict=True):
+        pool = (targets.get(key, x.get(key, offset - middle)) - offset, pull[key], 1)
         while pools and pools[-1][0] > pool[0]:
             mean, weight, count = pools.pop()
             total = weight + pool[1]
             pool = ((mean * weight + pool[0] * pool[1]) / total, total, count + pool[2])
         pools.append(pool)
     starts = [mean for mean, _, count in pools for _ in range(count)]
-    for key, start, place in zip(row, starts, offsets, strict=True):
-        x[key] = start + place
+    for key, start, offset in zip(row, starts, offsets, strict=True):
+        x[key] = start + offset

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 
-def spelled(program: ExportedProgram) -> ExportedProgram:
+def decompose(program: ExportedProgram) -> ExportedProgram:
     """The program without operations that ONNX lacks; one without any of them stays what it is."""
     used = {node.target for node in program.graph.nodes}
     table = {operation: function for operation, function in _table().items() if operation in used}
@@ -35,8 +35,8 @@ def _sort(
     x: torch.Tensor, *, stable: bool | None = None, dim: int = -1, descending: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """All numbers as the greatest or least, which come in order; ONNX leaves equal ones in theirs."""
-    found: tuple[torch.Tensor, torch.Tensor] = x.topk(x.shape[dim], dim=dim, largest=descending, sorted=True)
-    return found
+    ordered: tuple[torch.Tensor, torch.Tensor] = x.topk(x.shape[dim], dim=dim, largest=descending, sorted=True)
+    return ordered
 
 
 def _running(x: torch.Tensor, dim: int, largest: bool) -> tuple[torch.Tensor, torch.Tensor]:
@@ -53,18 +53,18 @@ def _running(x: torch.Tensor, dim: int, largest: bool) -> tuple[torch.Tensor, to
 
 
 def _product(x: torch.Tensor, dim: int, *, dtype: torch.dtype | None = None) -> torch.Tensor:
-    found = _square(x if dtype is None else x.to(dtype), dim, 1.0).prod(-1)
-    return found.movedim(-1, dim)
+    products = _square(x if dtype is None else x.to(dtype), dim, 1.0).prod(-1)
+    return products.movedim(-1, dim)
 
 
-def _square(x: torch.Tensor, dim: int, rest: float) -> torch.Tensor:
+def _square(x: torch.Tensor, dim: int, fill: float) -> torch.Tensor:
     """(…, T, T): in row t the first t + 1 numbers of the axis, and `rest` behind them."""
     import torch
 
     moved = x.movedim(dim, -1)
     steps = torch.arange(moved.shape[-1], device=x.device)
-    seen = steps.unsqueeze(0) <= steps.unsqueeze(1)
-    return torch.where(seen, moved.unsqueeze(-2), torch.full_like(moved[..., :1].unsqueeze(-1), rest))
+    is_prefix = steps.unsqueeze(0) <= steps.unsqueeze(1)
+    return torch.where(is_prefix, moved.unsqueeze(-2), torch.full_like(moved[..., :1].unsqueeze(-1), fill))
 
 
 def _rrelu(
@@ -76,4 +76,4 @@ def _rrelu(
     return functional.leaky_relu(x, (lower + upper) / 2)
 
 
-__all__ = ["spelled"]
+__all__ = ["decompose"]

@@ -55,22 +55,22 @@ def outputs(network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[s
     """What the network gives, a tensor or several, as logits where it tells classes: it may end in a softmax."""
     with torch.no_grad():
         output = network(*[torch.from_numpy(arrays[name]) for name in preprocess["arguments"]])
-    known = preprocess.get("scales") or [None]
+    scales = preprocess.get("scales") or [None]
     if not isinstance(output, tuple):
-        return logits(output, *known[0]) if known[0] else output
-    return tuple(logits(one, *how) if how else one for one, how in zip_longest(output, known))
+        return logits(output, *scales[0]) if scales[0] else output
+    return tuple(logits(tensor, *scale) if scale else tensor for tensor, scale in zip_longest(output, scales))
 
 
 def texts(network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[str, Any]) -> list[str]:
     """The answers that a network writes, each token the likeliest after those that it has written before."""
-    begun = preprocess["fields"][-1]
+    decoder_field = preprocess["fields"][-1]
 
     def scores(so_far: Any) -> Any:
-        given = {**arrays, begun["name"]: so_far.copy()}
-        return outputs(network, preprocess, given).numpy()
+        decoder_arrays = {**arrays, decoder_field["name"]: so_far.copy()}
+        return outputs(network, preprocess, decoder_arrays).numpy()
 
-    tokens = write(begun["length"], len(arrays[begun["name"]]), scores)
-    return [written(begun, line) for line in tokens.tolist()]
+    tokens = write(decoder_field["length"], len(arrays[decoder_field["name"]]), scores)
+    return [written(decoder_field, line) for line in tokens.tolist()]
 
 
 def read(path: Path, preprocess: dict[str, Any]) -> Any:

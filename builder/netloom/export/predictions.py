@@ -24,12 +24,12 @@ def _reconstruction(decoding: Decoding, data: Prepared) -> str:
 
 def _tags(decoding: Decoding, data: Prepared) -> str:
     words = isinstance(data.row(0).get(data.schema.inputs[0].name), list)
-    given = (
+    text_hint = (
         " A text is a string, which is split into words and punctuation marks, or a list of words as in the data."
         if words
         else ""
     )
-    return f"The prediction is a tag for each word and the entities that the tags mark.{given}"
+    return f"The prediction is a tag for each word and the entities that the tags mark.{text_hint}"
 
 
 def _text(decoding: Decoding, data: Prepared) -> str:

@@ -66,13 +66,15 @@ def names(project: Project) -> tuple[list[str], list[str]]:
     An id stands where these are empty or taken.
     """
     nodes = project.main_network.nodes
-    taken: set[str] = set()
+    used_names: set[str] = set()
 
     def name(key: str, parameter: str, default: str) -> str:
-        wanted = re.sub(r"\W+", "_", str(nodes[key].params.get(parameter, default)), flags=re.ASCII).strip("_")
-        found = wanted if wanted and not wanted[0].isdigit() and wanted not in {*taken, *nodes} else key
-        taken.add(found)
-        return found
+        requested = re.sub(r"\W+", "_", str(nodes[key].params.get(parameter, default)), flags=re.ASCII).strip("_")
+        result = (
+            requested if requested and not requested[0].isdigit() and requested not in {*used_names, *nodes} else key
+        )
+        used_names.add(result)
+        return result
 
     inputs = [name(key, "field", "") for key in input_nodes(project)]
     return inputs, [name(key, "name", "output") for key in output_nodes(project)]

@@ -103,8 +103,8 @@ def write_mlflow(store: Store, run: Run, folder: Path, *, address: str = "") -> 
     )
     (place / "artifacts").mkdir(parents=True, exist_ok=True)
     _write_measures(store, run, place)
-    found = document(store, run.id)
-    for path, value in (settings(found) if found else {}).items():
+    run_document = document(store, run.id)
+    for path, value in (settings(run_document) if run_document else {}).items():
         _text(place / "params" / path, value if isinstance(value, str) else json.dumps(value))
     tags = {"mlflow.runName": plain(run.title), "mlflow.note.content": run.notes, "netloom.tags": ", ".join(run.tags)}
     for name, value in tags.items():
@@ -129,8 +129,8 @@ def _write_measures(store: Store, run: Run, place: Path) -> None:
         # The best on validation rows is no point of their curve.
         title = name.replace("validation ", "best_validation_").replace(" ", "_")
         lines.setdefault(title, []).append(f"{_ms(end)} {value!r} {run.step}\n")
-    for name, found in lines.items():
-        _write(place / "metrics" / name, "".join(found).encode())
+    for name, points_ in lines.items():
+        _write(place / "metrics" / name, "".join(points_).encode())
 
 
 def _yaml(path: Path, **values: object) -> None:
@@ -170,12 +170,12 @@ def crc32c(data: bytes) -> int:
 
 @cache
 def _table() -> list[int]:
-    found = []
+    table = []
     for number in range(256):
         for _ in range(8):
             number = number >> 1 ^ (_CASTAGNOLI if number & 1 else 0)
-        found.append(number)
-    return found
+        table.append(number)
+    return table
 
 
 def _key(field: int, wire: int) -> bytes:
@@ -199,8 +199,8 @@ def _bytes(field: int, value: bytes) -> bytes:
 
 
 def _plain_varint(value: int) -> bytes:
-    found = bytearray()
+    encoded = bytearray()
     while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
+        encoded.append(value & 0x7F | 0x80)
         value >>= 7
-    return bytes([*found, value])
+    return bytes([*encoded, value])

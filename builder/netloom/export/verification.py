@@ -38,7 +38,11 @@ def difference(kind: Format, trained: Trained, content: bytes) -> float:
     except Exception as error:  # whatever a foreign runtime raises, the file is of no use
         raise ExportError(f"{kind.title}: the file was written, but it does not run: {cause(error)}.") from error
     pairs = zip(expected, answers, strict=True)
-    return max(distance(got, wanted) for one, other in pairs for wanted, got in zip_longest(one, other))
+    return max(
+        distance(actual, expected_tensor)
+        for expected_batch, output_batch in pairs
+        for expected_tensor, actual in zip_longest(expected_batch, output_batch)
+    )
 
 
 def sample(trained: Trained, count: int) -> Batch:
@@ -53,8 +57,8 @@ def run(network: nn.Module, batches: list[Batch]) -> list[Batch]:
     import torch
 
     with torch.no_grad():
-        found = [network(*batch) for batch in batches]
-    return [tuple(answer) if isinstance(answer, (tuple, list)) else (answer,) for answer in found]
+        outputs = [network(*batch) for batch in batches]
+    return [tuple(answer) if isinstance(answer, (tuple, list)) else (answer,) for answer in outputs]
 
 
 def cause(error: BaseException) -> str:
@@ -68,12 +72,12 @@ def cause(error: BaseException) -> str:
     return (text if len(text) <= 240 else text[:239] + "…").rstrip(".")
 
 
-def distance(got: torch.Tensor | None, wanted: torch.Tensor | None) -> float:
+def distance(actual: torch.Tensor | None, expected: torch.Tensor | None) -> float:
     """The largest distance; infinite where shapes differ or only one of both is a number."""
-    if got is None or wanted is None or got.shape != wanted.shape:
+    if actual is None or expected is None or actual.shape != expected.shape:
         return math.inf
-    got, wanted = got.detach().double(), wanted.detach().double()
-    same = (got == wanted) | (got.isnan() & wanted.isnan())
-    apart = (got - wanted).abs().masked_fill(same, 0.0).nan_to_num(nan=math.inf, posinf=math.inf)
-    finite = wanted[wanted.isfinite()].abs()
-    return float(apart.max()) / max(1.0, float(finite.max()) if len(finite) else 1.0) if len(apart) else 0.0
+    actual, expected = actual.detach().double(), expected.detach().double()
+    is_equal = (actual == expected) | (actual.isnan() & expected.isnan())
+    differences = (actual - expected).abs().masked_fill(is_equal, 0.0).nan_to_num(nan=math.inf, posinf=math.inf)
+    finite = expected[expected.isfinite()].abs()
+    return float(differences.max()) / max(1.0, float(finite.max()) if len(finite) else 1.0) if len(differences) else 0.0

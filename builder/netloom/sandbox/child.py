@@ -49,14 +49,14 @@ def work() -> int:
     limit = int(first["memory"])
     isolate(limit)
     warnings.simplefilter("ignore")
-    asked = Asked(lambda share, what: messages.send(channel, {"progress": [share, what]}))
+    requests = RequestHandler(lambda share, step: messages.send(channel, {"progress": [share, step]}))
     while True:
         try:
             request, blobs = messages.receive(channel, most=None)
         except messages.ClosedError:
             return 0
         try:
-            answer = {"value": asked.answer(request, blobs)}
+            answer = {"value": requests.answer(request, blobs)}
         except Exception as error:
             answer = _refusal(error, limit)
         try:
@@ -78,7 +78,7 @@ def _refusal(error: Exception, limit: int) -> dict[str, Any]:
     return {"fault": "".join(traceback.format_exception(error))[-20_000:]}
 
 
-class Asked:
+class RequestHandler:
     """Answers requests about the files that are open."""
 
     def __init__(self, tell: Callable[[float, str], None]) -> None:
@@ -116,7 +116,7 @@ class Asked:
         from netloom.data.uploads import readers
         from netloom.sandbox.serialization import as_json
 
-        return [as_json(one) for one in readers()[request["kind"]].questions(self._source, request["given"])]
+        return [as_json(question) for question in readers()[request["kind"]].questions(self._source, request["given"])]
 
     def answer_describe(self, request: messages.Message, blobs: list[bytes]) -> Any:
         """Everything that is shown of it."""
@@ -127,7 +127,7 @@ class Asked:
         answers = reader.answered(self._source, request["given"])
         return {
             "answers": answers,
-            "questions": [as_json(one) for one in reader.questions(self._source, answers)],
+            "questions": [as_json(question) for question in reader.questions(self._source, answers)],
             "learned": reader.learned(self._source, answers),
             "notes": reader.noted(self._source, answers),
             "preview": columns_as_json(reader.preview(self._source, answers)) if request["preview"] else [],

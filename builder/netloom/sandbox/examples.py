@@ -21,11 +21,11 @@ def read_picture(content: bytes, filename: str, side: int) -> np.ndarray:
     Raises:
         DataError: it cannot be read, or takes too much memory or time.
     """
-    answer = _asked({"do": "picture", "filename": filename, "side": side}, content, filename)
+    answer = _request({"do": "picture", "filename": filename, "side": side}, content, filename)
     pixels = from_json(answer, np.dtype(np.uint8), filename)
     largest = max(side, SMALLEST_SIDE)
     if pixels.ndim != 3 or pixels.shape != (len(pixels), len(pixels), 3) or not 1 <= len(pixels) <= largest:
-        raise _unusable(filename)
+        raise _invalid(filename)
     return pixels
 
 
@@ -35,10 +35,10 @@ def read_sound(content: bytes, filename: str, rate: int, most: int) -> np.ndarra
     Raises:
         DataError: it cannot be read, or takes too much memory or time.
     """
-    answer = _asked({"do": "sound", "filename": filename, "rate": rate, "most": most}, content, filename)
+    answer = _request({"do": "sound", "filename": filename, "rate": rate, "most": most}, content, filename)
     samples = from_json(answer, np.dtype(np.float32), filename)
     if samples.ndim != 1 or not 1 <= len(samples) <= most or not np.isfinite(samples).all():
-        raise _unusable(filename)
+        raise _invalid(filename)
     return samples
 
 
@@ -60,13 +60,13 @@ def from_json(answer: Any, dtype: np.dtype[Any], filename: str) -> np.ndarray:
         content = base64.b64decode(answer["bytes"], validate=True)
         named = answer["dtype"]
     except (KeyError, TypeError, OverflowError, ValueError) as error:
-        raise _unusable(filename) from error
+        raise _invalid(filename) from error
     if named != dtype.str or min(shape, default=0) < 0 or prod(shape) * dtype.itemsize != len(content):
-        raise _unusable(filename)
+        raise _invalid(filename)
     return np.frombuffer(content, dtype).reshape(shape)
 
 
-def _asked(request: Mapping[str, Any], content: bytes, filename: str) -> Any:
+def _request(request: Mapping[str, Any], content: bytes, filename: str) -> Any:
     try:
         process = Process(len(content))
         try:
@@ -79,5 +79,5 @@ def _asked(request: Mapping[str, Any], content: bytes, filename: str) -> Any:
         raise DataError(f"{filename[:100]!r} cannot be read: {error}; use a smaller file.") from None
 
 
-def _unusable(filename: str) -> DataError:
+def _invalid(filename: str) -> DataError:
     return DataError(f"{filename[:100]!r} cannot be read: the decoded data does not have the expected size.")

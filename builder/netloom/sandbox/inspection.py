@@ -83,18 +83,20 @@ class Look:
         """The kind of this name, else the likeliest."""
         return readers()[self._ask({"do": "reader", "kind": kind, "target": target})]
 
-    def questions(self, reader: Reader, given: Mapping[str, Any]) -> list[Question]:
+    def questions(self, reader: Reader, answers: Mapping[str, Any]) -> list[Question]:
         """What a kind of data asks of them."""
         return list(
-            map(serialization.question, self._ask({"do": "questions", "kind": reader.name, "given": dict(given)}))
+            map(serialization.question, self._ask({"do": "questions", "kind": reader.name, "given": dict(answers)}))
         )
 
-    def described(self, reader: Reader, given: Mapping[str, Any], *, preview: bool = True) -> Description:
+    def described(self, reader: Reader, answers: Mapping[str, Any], *, preview: bool = True) -> Description:
         """Everything that is shown of them."""
-        request = {"do": "describe", "kind": reader.name, "given": dict(given), "preview": preview}
-        found = self._ask(request)
-        asked = list(map(serialization.question, found["questions"]))
-        return Description(found["answers"], asked, found["learned"], found["notes"], found["preview"])
+        request = {"do": "describe", "kind": reader.name, "given": dict(answers), "preview": preview}
+        description = self._ask(request)
+        questions = list(map(serialization.question, description["questions"]))
+        return Description(
+            description["answers"], questions, description["learned"], description["notes"], description["preview"]
+        )
 
     def add(
         self,
@@ -114,11 +116,11 @@ class Look:
         title = title_for(self.filename, name, home)
         request = {"do": "add", "home": str(staging), "name": title, "target": target, "kind": kind}
         try:
-            found = serialization.info(self._ask({**request, "options": dict(options or {})}, tell))
-            os.replace(staging / "data" / str(uuid.UUID(found.name)), home / "data" / found.name)
+            info = serialization.info(self._ask({**request, "options": dict(options or {})}, tell))
+            os.replace(staging / "data" / str(uuid.UUID(info.name)), home / "data" / info.name)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
-        return found
+        return info
 
     def close(self) -> None:
         """End the process; it is started again where something is asked."""
@@ -132,7 +134,7 @@ class Look:
     def _ask(self, request: Mapping[str, Any], tell: Tell | None = None) -> Any:
         with self._busy:
             process = self._running()
-            _was_asked(self)
+            _mark_used(self)
             try:
                 return self._answer(process, request, (), tell)
             finally:
@@ -182,19 +184,19 @@ def _bytes(content: Mapping[str, bytes] | Path) -> int:
     return total
 
 
-def _was_asked(look: Look) -> None:
+def _mark_used(look: Look) -> None:
     """Note that it was, and end the process of whichever was asked longest ago, where there are too many."""
     with _lock:
-        others = [known for known in _open if (found := known()) is not None and found is not look]
-        _open[:] = [*others, weakref.ref(look)]
-        many = others[: max(0, len(others) + 1 - OPEN_AT_ONCE)]
-    for known in many:
-        _close(known)
+        other_references = [known for known in _open if (referent := known()) is not None and referent is not look]
+        _open[:] = [*other_references, weakref.ref(look)]
+        surplus = other_references[: max(0, len(other_references) + 1 - OPEN_AT_ONCE)]
+    for reference in surplus:
+        _close(reference)
 
 
-def _close(known: weakref.ref[Look]) -> None:
+def _close(reference: weakref.ref[Look]) -> None:
     """End the process of one that is still there and is not being asked."""
-    look = known()
+    look = reference()
     if look is not None and look._busy.acquire(blocking=False):
         try:
             look.close()

@@ -43,8 +43,8 @@ def receive(
         TimeoutError: nothing has come until then.
     """
     length, count = _HEAD.unpack(_exactly(channel, _HEAD.size, until))
-    left = most
-    if left is not None and (length > left or count):
+    limit = most
+    if limit is not None and (length > limit or count):
         raise ClosedError("The answer exceeds the size limit.")
     try:
         message = json.loads(_exactly(channel, length, until))
@@ -57,14 +57,14 @@ def receive(
 
 
 def _exactly(channel: socket.socket, size: int, until: float | None) -> bytes:
-    found = bytearray(size)
-    view = memoryview(found)
+    buffer = bytearray(size)
+    view = memoryview(buffer)
     while view:
         if until is not None:
-            left = until - time.monotonic()
-            if left <= 0:
+            remaining_s = until - time.monotonic()
+            if remaining_s <= 0:
                 raise TimeoutError
-            channel.settimeout(left)
+            channel.settimeout(remaining_s)
         try:
             count = channel.recv_into(view)
         except TimeoutError:
@@ -74,4 +74,4 @@ def _exactly(channel: socket.socket, size: int, until: float | None) -> bytes:
         if not count:
             raise ClosedError("The other process closed the connection.")
         view = view[count:]
-    return bytes(found)
+    return bytes(buffer)

@@ -46,18 +46,18 @@ def read_models(path: Path, name: str = "", prepare: Preparation | None = None) 
         request = {"do": "model", "path": str(path.absolute()), "name": name, "weights": str(weights)}
         request |= {"prepare": prepare} if prepare else {}
         try:
-            answer = _asked(request, path)
+            answer = _request(request, path)
             tensors = load_file(weights) if weights.exists() else {}
             # The file goes with its folder, so each tensor needs memory of its own.
-            kept = {key: tensor.clone() for key, tensor in tensors.items()}
+            weights_by_name = {key: tensor.clone() for key, tensor in tensors.items()}
         except RefusedError as error:
             raise _REFUSALS.get(error.kind, UnreadableModelError)(str(error)) from None
         except SafetensorError:
             raise UnreadableModelError("The weights of this model cannot be stored.") from None
-    others: dict[str, Any] = {
+    fields_: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in answer["others"].items()
     }
-    return ImportedModel(loads(answer["project"].encode()), kept, **others), bool(answer["document"])
+    return ImportedModel(loads(answer["project"].encode()), weights_by_name, **fields_), bool(answer["document"])
 
 
 def keep_folder(store: Store, project: Project, path: Path) -> tuple[str, tuple[str, ...]]:
@@ -71,30 +71,30 @@ def keep_folder(store: Store, project: Project, path: Path) -> tuple[str, tuple[
         StoreError: the weights cannot be kept.
     """
     with TemporaryDirectory(prefix="netloom-") as folder:
-        taken = Path(folder) / "weights.safetensors"
-        request = {"do": "take", "path": str(path.absolute()), "project": dumps(project), "weights": str(taken)}
+        weights_path = Path(folder) / "weights.safetensors"
+        request = {"do": "take", "path": str(path.absolute()), "project": dumps(project), "weights": str(weights_path)}
         try:
-            answer = _asked(request, path)
+            answer = _request(request, path)
         except RefusedError as error:
             if error.kind == "CompileError":
                 source(project)  # says the same with the issues themselves, which no sentence carries
             raise _REFUSALS.get(error.kind, UnreadableModelError)(str(error)) from None
-        if not taken.is_file() or taken.stat().st_size > kept_weights.MAX_BYTES:
+        if not weights_path.is_file() or weights_path.stat().st_size > kept_weights.MAX_BYTES:
             raise UnreadableModelError("The weights of this folder cannot be stored.")
-        digest = kept_weights.keep(store.home, taken.read_bytes())
+        digest = kept_weights.keep(store.home, weights_path.read_bytes())
     return f"{WEIGHTS}{digest}", tuple(str(remark) for remark in answer["remarks"])
 
 
-def _asked(request: Mapping[str, Any], path: Path) -> Any:
+def _request(request: Mapping[str, Any], path: Path) -> Any:
     """What a confined process of their own answers about a file or a folder.
 
     Raises:
         RefusedError: it says why not.
         UnreadableModelError: it took too much memory or time, or has crashed.
     """
-    files = [path] if path.is_file() else [found for found in path.rglob("*") if found.is_file()]
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     try:
-        process = Process(_TORCH_BYTES + sum(found.stat().st_size for found in files), MODELS)
+        process = Process(_TORCH_BYTES + sum(file.stat().st_size for file in files), MODELS)
         try:
             return process.ask(request)
         finally:
@@ -118,20 +118,24 @@ def take_into(project: str, path: Path, weights: Path) -> dict[str, Any]:
 def read_into(path: Path, name: str, weights: Path, prepare: Preparation | None = None) -> dict[str, Any]:
     """In the confined process: the document as text, and the weights in a file where there are any."""
     document = _document(path) if path.suffix.lower() == ".json" else None
-    found = _model(path, name, prepare) if document is None else ImportedModel(document)
+    imported = _model(path, name, prepare) if document is None else ImportedModel(document)
     if document is not None and prepare:
         data = document.data.model_copy(update={"prepare": prepare})
-        found = ImportedModel(document.model_copy(update={"data": data}))
-    if found.weights:
+        imported = ImportedModel(document.model_copy(update={"data": data}))
+    if imported.weights:
         from safetensors.torch import save_file
 
         from netloom.training.checkpoints import separate
 
-        save_file(separate(found.weights), weights)
-    others = {one.name: getattr(found, one.name) for one in fields(found) if one.name not in ("project", "weights")}
+        save_file(separate(imported.weights), weights)
+    extra_fields = {
+        field.name: getattr(imported, field.name)
+        for field in fields(imported)
+        if field.name not in ("project", "weights")
+    }
     return {
-        "project": dumps(found.project),
-        "others": json.loads(json.dumps(others)),
+        "project": dumps(imported.project),
+        "others": json.loads(json.dumps(extra_fields)),
         "document": document is not None,
     }
 

@@ -42,7 +42,7 @@ Tell = Callable[[float, str], None]
 
 _lock = threading.Lock()
 _servers: dict[str, ForkServer] = {}
-_ending: threading.Timer | None = None
+_model_server_timer: threading.Timer | None = None
 
 
 class EndedError(Exception):
@@ -57,7 +57,7 @@ def warm() -> None:
     """Have everything imported for the next confined process, in a process that waits."""
     if possible():
         with _lock:
-            _running(DATA)
+            _server(DATA)
 
 
 def memory_limit(file_bytes: int) -> int:
@@ -77,7 +77,7 @@ class Process:
 
     def __init__(self, file_bytes: int, reads: str = DATA) -> None:
         self.memory_bytes, self.seconds = memory_limit(file_bytes), time_limit(file_bytes)
-        self._channel, self._child = _started(reads)
+        self._channel, self._child = _start(reads)
         self.pid = self._child.pid
         with contextlib.suppress(psutil.Error):
             psutil.Process(self.pid).nice(NICENESS)
@@ -109,8 +109,8 @@ class Process:
                 if "progress" not in answer:
                     break
                 if tell is not None:
-                    share, what = answer["progress"]
-                    tell(float(share), str(what))
+                    share, step = answer["progress"]
+                    tell(float(share), str(step))
         except TimeoutError:
             self.close()
             raise EndedError(f"reading took longer than {self.seconds:,.0f} seconds") from None
@@ -128,10 +128,10 @@ class Process:
         with contextlib.suppress(ChildProcessError, subprocess.TimeoutExpired):
             code = self._child.wait(5)
         self.close()
-        much = f"more than {size(self.memory_bytes)} of memory"
+        memory = f"more than {size(self.memory_bytes)} of memory"
         if code in (-signal.SIGKILL, -signal.SIGABRT, -signal.SIGTRAP):
-            return f"reading needs {much}"
-        return f"the reader crashed; the file may be damaged, or reading it needs {much}"
+            return f"reading needs {memory}"
+        return f"the reader crashed; the file may be damaged, or reading it needs {memory}"
 
 
 class RefusedError(Exception):
@@ -142,49 +142,51 @@ class RefusedError(Exception):
         self.kind = kind
 
 
-def _started(reads: str) -> tuple[socket.socket, Forked | subprocess.Popen[bytes]]:
-    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    with theirs:
+def _start(reads: str) -> tuple[socket.socket, Forked | subprocess.Popen[bytes]]:
+    own_end, child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with child_end:
         if possible():
             with contextlib.suppress(GoneError), _lock:
-                server = _running(reads)
+                server = _server(reads)
                 if server.ready(READY_S):
-                    forked = server.fork(theirs)
+                    forked = server.fork(child_end)
                     forked.stdin.close()  # it is told everything through the channel
-                    return mine, forked
+                    return own_end, forked
         child = subprocess.Popen(
             [*COMMAND, "--alone"],
-            stdin=theirs.fileno(),
+            stdin=child_end.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=_environment(),
             start_new_session=True,
         )
-    return mine, child
+    return own_end, child
 
 
-def _running(reads: str) -> ForkServer:
-    global _ending
-    found = _servers.get(reads)
-    if found is None or not found.alive():
-        found = _servers[reads] = ForkServer([*COMMAND, reads], _environment())
+def _server(reads: str) -> ForkServer:
+    global _model_server_timer
+    server = _servers.get(reads)
+    if server is None or not server.alive():
+        server = _servers[reads] = ForkServer([*COMMAND, reads], _environment())
         with contextlib.suppress(psutil.Error):
-            psutil.Process(found.pid).nice(NICENESS)
+            psutil.Process(server.pid).nice(NICENESS)
     if reads == MODELS:  # which somebody may want never again
-        if _ending is not None:
-            _ending.cancel()
-        _ending = threading.Timer(MODELS_KEPT_S, _servers.pop, (MODELS, None))
-        _ending.daemon = True
-        _ending.start()
-    return found
+        if _model_server_timer is not None:
+            _model_server_timer.cancel()
+        _model_server_timer = threading.Timer(MODELS_KEPT_S, _servers.pop, (MODELS, None))
+        _model_server_timer.daemon = True
+        _model_server_timer.start()
+    return server
 
 
 def _environment() -> dict[str, str]:
     # A process is told the limits of data when it is asked to read some, as they may be others by then.
     left_out = (*_SECRET, _LIMITS)
-    found = {name: text for name, text in os.environ.items() if not any(part in name.upper() for part in left_out)}
+    environment = {
+        name: text for name, text in os.environ.items() if not any(part in name.upper() for part in left_out)
+    }
     # One thread each, as threads would not be there in what is forked.
-    return {**found, **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")}
+    return {**environment, **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")}
 
 
 def _end(channel: socket.socket, child: Forked | subprocess.Popen[bytes]) -> None:

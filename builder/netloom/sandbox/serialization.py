@@ -40,14 +40,16 @@ def table_of(columns: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """The preview whose columns these are."""
     import pandas as pd
 
-    found = {}
+    columns_by_name = {}
     for column in columns:
         values = list(column["values"])
         if column["kind"] == "datetime":
-            found[str(column["name"])] = pd.to_datetime(pd.Series(values, dtype="string"), utc=True, errors="coerce")
+            columns_by_name[str(column["name"])] = pd.to_datetime(
+                pd.Series(values, dtype="string"), utc=True, errors="coerce"
+            )
         else:
-            found[str(column["name"])] = pd.Series(values, dtype=column["kind"])
-    return pd.DataFrame(found)
+            columns_by_name[str(column["name"])] = pd.Series(values, dtype=column["kind"])
+    return pd.DataFrame(columns_by_name)
 
 
 def _column(values: pd.Series) -> dict[str, Any]:
@@ -73,7 +75,7 @@ def _cell(value: Any) -> Any:
         return value[: _LONGEST if value.startswith("data:image/") else _SHOWN]
     if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
         plain = value.tolist() if hasattr(value, "tolist") else list(value)
-        return _cell(plain) if not isinstance(plain, list) else [_cell(one) for one in plain[:10_000]]
+        return _cell(plain) if not isinstance(plain, list) else [_cell(item) for item in plain[:10_000]]
     if value is None or value != value or type(value).__name__ in ("NAType", "NaTType"):
         return None
     return value if isinstance(value, (bool, int, float)) and abs(value) != float("inf") else str(value)[:_SHOWN]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from netloom.core.text import plain
 from netloom.document import Moments, Preparation, Project
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ ONNX_EVALUATION = (
     "are missing, and position embeddings may be cut to the exported length. Add what you need before you train "
     "further."
 )
+
+
+def quoted(text: object) -> str:
+    """A name from a file in quotation marks, short and on one line, as messages show it."""
+    return f"“{plain(str(text)[:200])[:60]}”"
 
 
 @dataclass(frozen=True)

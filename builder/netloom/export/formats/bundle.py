@@ -9,7 +9,7 @@ from typing import Any
 from netloom.document import dumps
 from netloom.export.archive import as_json, pack, packages, preprocess, python, rows, sources, weights
 from netloom.export.format import Batch, Format, Trained
-from netloom.export.gan_generator import whole
+from netloom.export.gan_generator import full_project
 from netloom.export.predictions import describe
 from netloom.export.verification import run
 from netloom.validation.output_scales import scales
@@ -29,13 +29,13 @@ class Bundle(Format):
         (example,) = rows(trained, 1)
         members = {
             "README.md": _readme(trained, example).encode(),
-            **{one.path: python(one.package, one.name).encode() for one in (*packages(), *sources())},
+            **{source.path: python(source.package, source.name).encode() for source in (*packages(), *sources())},
             "example.json": as_json(example),
             "model.py": trained.source.encode(),
             "predict.py": python("netloom.export", "predict.py").encode(),
             "preprocess.json": as_json(preprocess(trained)),
             "probability.py": python("netloom.nn", "probability.py").encode(),
-            "project.json": dumps(whole(trained)).encode(),
+            "project.json": dumps(full_project(trained)).encode(),
             "weights.safetensors": weights(trained.model),
         }
         return pack(dict(sorted(members.items())))
@@ -91,8 +91,10 @@ Made and checked with {_versions()}.
 
 def _scale(trained: Trained) -> str:
     """What the network itself gives, where that is not logits."""
-    known = [how[0].replace("_", "-") for how in scales(trained.project, trained.data.schema) if how]
-    return f" The network itself, in `model.py`, gives {' and '.join(dict.fromkeys(known))}." if known else ""
+    scale_names = [how[0].replace("_", "-") for how in scales(trained.project, trained.data.schema) if how]
+    return (
+        f" The network itself, in `model.py`, gives {' and '.join(dict.fromkeys(scale_names))}." if scale_names else ""
+    )
 
 
 def _versions() -> str:

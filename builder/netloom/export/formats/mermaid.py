@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from netloom.core.text import plain
 from netloom.export.format import Format, Trained
-from netloom.export.graph_layout import Drawing, drawings
+from netloom.export.graph_layout import Diagram, diagrams
 
 if TYPE_CHECKING:
     from netloom.document import Project
@@ -33,32 +33,32 @@ class Mermaid(Format):
 
 def flowchart(project: Project) -> str:
     """A project's main network as a Mermaid flowchart, and those that it is made of; they may have errors."""
-    parts = drawings(project)
+    parts = diagrams(project)
     # Mermaid takes some words, such as "end", for its own, so nodes are numbered.
-    ids = {(drawn.name, key): f"n{place}" for place, (drawn, key) in enumerate(_keys(parts), 1)}
+    ids = {(diagram.name, key): f"n{place}" for place, (diagram, key) in enumerate(_keys(parts), 1)}
     lines = ["flowchart TD"]
-    for number, drawn in enumerate(parts, 1):
+    for number, diagram in enumerate(parts, 1):
         if len(parts) > 1:
-            lines.append(f'    subgraph s{number}["{_safe(project.name if number == 1 else drawn.name)}"]')
-        for key, box in drawn.boxes.items():
+            lines.append(f'    subgraph s{number}["{_safe(project.name if number == 1 else diagram.name)}"]')
+        for key, box in diagram.boxes.items():
             brief = f"<br/>{_safe(box.brief)}" if box.brief else ""
-            lines.append(f'    {ids[drawn.name, key]}["{_safe(box.title)}{brief}"]')
-        for arrow in drawn.arrows:
+            lines.append(f'    {ids[diagram.name, key]}["{_safe(box.title)}{brief}"]')
+        for arrow in diagram.arrows:
             shape = f'|"{_safe(arrow.shape)}"| ' if arrow.shape else ""
-            lines.append(f"    {ids[drawn.name, arrow.source]} --> {shape}{ids[drawn.name, arrow.target]}")
+            lines.append(f"    {ids[diagram.name, arrow.source]} --> {shape}{ids[diagram.name, arrow.target]}")
         if len(parts) > 1:
             lines.append("    end")
     colours: dict[str, list[str]] = {}
-    for drawn, key in _keys(parts):
-        colours.setdefault(drawn.boxes[key].colour, []).append(ids[drawn.name, key])
+    for diagram, key in _keys(parts):
+        colours.setdefault(diagram.boxes[key].colour, []).append(ids[diagram.name, key])
     for number, (colour, members) in enumerate(colours.items(), 1):
         lines.append(f"    classDef c{number} fill:#f8fafc,stroke:{colour},color:#0f172a")
         lines.append(f"    class {','.join(members)} c{number}")
     return "\n".join(lines) + "\n"
 
 
-def _keys(parts: list[Drawing]) -> list[tuple[Drawing, str]]:
-    return [(drawn, key) for drawn in parts for key in drawn.boxes]
+def _keys(parts: list[Diagram]) -> list[tuple[Diagram, str]]:
+    return [(diagram, key) for diagram in parts for key in diagram.boxes]
 
 
 def _safe(text: str) -> str:

@@ -69,7 +69,7 @@ def _notebook(trained: Trained) -> dict[str, Any]:
             "## From a file or raw rows to tensors",
             "Reads rows as the training data was read, with the preprocessing that was fitted on it.",
         ),
-        *(_code(python(one.package, one.name, alone=True)) for one in sources()),
+        *(_code(python(source.package, source.name, standalone=True)) for source in sources()),
         _code(python("netloom.nn", "probability.py")),
         _code(f"preprocess = {_literal(preprocess(trained))}"),
         _text("## The trained weights"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from netloom.export.archive import as_json, preprocess
 from netloom.export.format import Batch, ExportError, Format, Trained
-from netloom.export.onnx_decompositions import spelled
+from netloom.export.onnx_decompositions import decompose
 from netloom.export.tracing import names, quiet, record
 from netloom.export.verification import cause
 
@@ -43,16 +43,16 @@ class Onnx(Format):
             # Recorded by torch.onnx itself, an LSTM would become a slow loop over its steps, not ONNX's own LSTM.
             program = record(trained)
             try:
-                program = spelled(program)
-                made = torch.onnx.export(
+                program = decompose(program)
+                exported = torch.onnx.export(
                     program, dynamo=True, verbose=False, input_names=ins, output_names=outs,
                     dynamic_shapes=tuple({0: "batch"} for _ in ins),
                 )  # fmt: skip
             except Exception as error:  # the exporter raises whatever its parts raise
                 raise ExportError(f"PyTorch cannot write this network as ONNX: {cause(error)}.") from error
-            if made is None:
+            if exported is None:
                 raise ExportError("PyTorch returned no ONNX program for this network.")
-            return _clean(made, as_json(preprocess(trained)).decode())
+            return _clean(exported, as_json(preprocess(trained)).decode())
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
         import onnxruntime  # type: ignore[import-untyped]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from netloom.core.text import plain
 from netloom.export.format import Format, Trained
-from netloom.export.graph_layout import HEIGHT, WIDTH, Box, Point, drawings, layout
+from netloom.export.graph_layout import HEIGHT, WIDTH, Box, Point, diagrams, layout
 
 if TYPE_CHECKING:
     from netloom.document import Project
@@ -34,7 +34,7 @@ class Svg(Format):
 
 def draw(project: Project) -> str:
     """A project's main network as SVG, with the networks that it is made of beside it; they may have errors."""
-    parts = [(drawn, layout(drawn)) for drawn in drawings(project)]
+    parts = [(diagram, layout(diagram)) for diagram in diagrams(project)]
     width = max(sum(placed.width for _, placed in parts), WIDTH + 60)
     height = max(placed.height for _, placed in parts) + HEAD
     lines = [
@@ -45,31 +45,31 @@ def draw(project: Project) -> str:
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
         '<path d="M0 0L8 4L0 8z" fill="#64748b"/></marker></defs>',
     ]
-    left = 0.0
-    for number, (drawn, placed) in enumerate(parts):
-        name = project.name if number == 0 else drawn.name
-        lines.append(f'<g transform="translate({left:.1f} {HEAD:.0f})">')
+    offset_x = 0.0
+    for number, (diagram, placed) in enumerate(parts):
+        name = project.name if number == 0 else diagram.name
+        lines.append(f'<g transform="translate({offset_x:.1f} {HEAD:.0f})">')
         lines.append(_text(16, -10, 15, "#0f172a", _fit(name, int(placed.width / 10)), 'font-weight="600"'))
-        lines += [_way(points) for points in placed.ways]
-        lines += [_box(place, drawn.boxes[key]) for key, place in placed.places.items()]
-        ways = list(zip(placed.ways, drawn.arrows, strict=True))
-        said = {(arrow.source, arrow.shape) for points, arrow in ways if len(points) == 2}
+        lines += [_way(points) for points in placed.routes]
+        lines += [_box(place, diagram.boxes[key]) for key, place in placed.places.items()]
+        routes = list(zip(placed.routes, diagram.arrows, strict=True))
+        labelled = {(arrow.source, arrow.shape) for points, arrow in routes if len(points) == 2}
         lines += [
             _shape(points, arrow.shape)
-            for points, arrow in ways
-            if arrow.shape and (len(points) == 2 or (arrow.source, arrow.shape) not in said)
+            for points, arrow in routes
+            if arrow.shape and (len(points) == 2 or (arrow.source, arrow.shape) not in labelled)
         ]  # what bends around others is the same tensor that a straight arrow beside it names
         lines.append("</g>")
-        left += placed.width
+        offset_x += placed.width
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
 def _box(middle: Point, box: Box) -> str:
     x, y = middle[0] - WIDTH / 2, middle[1] - HEIGHT / 2
-    whole = f"{box.title}: {box.brief}" if box.brief else box.title
+    tooltip = f"{box.title}: {box.brief}" if box.brief else box.title
     title_y = middle[1] - 4 if box.brief else middle[1] + 5
     parts = [
-        f"<g><title>{_safe(whole)}</title>",
+        f"<g><title>{_safe(tooltip)}</title>",
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{WIDTH:.0f}" height="{HEIGHT:.0f}" rx="8" fill="#f8fafc" '
         f'stroke="{box.colour}" stroke-width="1.5"/>',
         f'<rect x="{x + 6:.1f}" y="{y + 8:.1f}" width="4" height="{HEIGHT - 16:.0f}" rx="2" fill="{box.colour}"/>',

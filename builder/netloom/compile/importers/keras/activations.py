@@ -6,9 +6,9 @@ import math
 from dataclasses import replace
 from typing import Any
 
+from netloom.compile.importers.imported_model import quoted
 from netloom.compile.importers.keras.config import LayerConfig
-from netloom.compile.importers.keras.container import named
-from netloom.compile.importers.keras.graph_builder import Use, Value
+from netloom.compile.importers.keras.graph_builder import KerasTensor, LayerCall
 from netloom.compile.importers.keras.operator_table import handles, operation
 
 # Activations by Keras's name: the type, and its parameters.
@@ -40,104 +40,115 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "softmax": ("Softmax", {}),
     "log_softmax": ("LogSoftmax", {}),
 }
-SHARES = ("Softmax", "LogSoftmax")
+NORMALIZED = ("Softmax", "LogSoftmax")
 
 
-def activate(use: Use, value: Value, main: bool = False) -> Value:
+def activate(use: LayerCall, value: KerasTensor, main: bool = False) -> KerasTensor:
     """The activation that a layer's settings name, as a layer of its own."""
-    given = use.layer.config.get("activation")
-    if isinstance(given, dict):
+    activation = use.layer.config.get("activation")
+    if isinstance(activation, dict):
         if (
-            given.get("class_name") in ("ReLU", "LeakyReLU", "ELU", "Softmax", "PReLU")
-            and given["class_name"] != "PReLU"
+            activation.get("class_name") in ("ReLU", "LeakyReLU", "ELU", "Softmax", "PReLU")
+            and activation["class_name"] != "PReLU"
         ):
-            inner = given.get("config")
-            layer = replace(use.layer, kind=given["class_name"], config=inner if isinstance(inner, dict) else {})
+            inner = activation.get("config")
+            layer = replace(use.layer, kind=activation["class_name"], config=inner if isinstance(inner, dict) else {})
             return _ACTIVATION_LAYERS[layer.kind](replace(use, layer=layer, args=[value]))
         raise use.refuse(
-            f"uses {named(given.get('registered_name') or given.get('config'))}, custom code, which is not run"
+            f"uses {quoted(activation.get('registered_name') or activation.get('config'))}, custom code, which is not run"
         )
-    if given is None or given == "linear":
-        return use.like("Identity", {}, value) if main else value
-    if not isinstance(given, str) or given not in ACTIVATIONS:
-        raise use.refuse(f"uses the activation {named(given)}, which is not supported; custom functions are not run")
-    if given == "hard_sigmoid" and use.layer.old:  # Keras 2 had another line
-        scaled = use.add("ScaleShift", {"scale": 0.2, "shift": 0.5}, value, first=value.first)
-        return replace(use.add("Clamp", {"low": 0.0, "high": 1.0}, scaled, first=value.first), order=value.order)
-    kind, params = ACTIVATIONS[given]
-    if kind in SHARES:
+    if activation is None or activation == "linear":
+        return use.add_like("Identity", {}, value) if main else value
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
+        raise use.refuse(
+            f"uses the activation {quoted(activation)}, which is not supported; custom functions are not run"
+        )
+    if activation == "hard_sigmoid" and use.layer.is_keras_2:  # Keras 2 had another line
+        scaled = use.add("ScaleShift", {"scale": 0.2, "shift": 0.5}, value, is_channels_first=value.is_channels_first)
+        return replace(
+            use.add("Clamp", {"low": 0.0, "high": 1.0}, scaled, is_channels_first=value.is_channels_first),
+            order=value.order,
+        )
+    kind, params = ACTIVATIONS[activation]
+    if kind in NORMALIZED:
         return _softmax(use, value, kind, -1)
     if main:
-        return use.like(kind, params, value)
-    made = use.add(kind, params, value, first=value.first)
-    return replace(made, order=value.order)
+        return use.add_like(kind, params, value)
+    layer_output = use.add(kind, params, value, is_channels_first=value.is_channels_first)
+    return replace(layer_output, order=value.order)
 
 
-def _softmax(use: Use, value: Value, kind: str, keras: int) -> Value:
+def _softmax(use: LayerCall, value: KerasTensor, kind: str, keras: int) -> KerasTensor:
     axis = value.axis(keras)
     if not axis:
         raise use.refuse("uses an axis that its tensor does not have")
-    return use.add(kind, {} if axis == value.rank - 1 else {"axis": axis}, value, first=value.first)
+    return use.add(
+        kind, {} if axis == value.rank - 1 else {"axis": axis}, value, is_channels_first=value.is_channels_first
+    )
 
 
 @handles("Activation")
-def _activation(use: Use) -> Value:
+def _activation(use: LayerCall) -> KerasTensor:
     return activate(use, use.value, main=True)
 
 
 @handles("Dense")
-def _dense(use: Use) -> Value:
-    value = use.sheet.last(use.value)
+def _dense(use: LayerCall) -> KerasTensor:
+    value = use.builder.channels_last(use.value)
     if use.layer.config.get("quantization_config") or use.layer.config.get("lora_rank"):
         raise use.refuse("is quantized or has LoRA weights, which cannot be imported; save it without them")
     bias = use.layer.flag("use_bias", True)
-    made = use.add("Linear", {"units": use.layer.whole("units"), "bias": bias}, value, main=True)
+    dense = use.add("Linear", {"units": use.layer.integer("units"), "bias": bias}, value, main=True)
     arrays = use.arrays(count=1 + bias)
     if arrays:
         kernel = arrays[0]
         if value.order is not None and len(kernel) == len(value.order):
             kernel = kernel[value.order]
-        use.keep(made, weight=kernel.T, **({"bias": arrays[1]} if bias else {}))
-    return activate(use, made)
+        use.set_weights(dense, weight=kernel.T, **({"bias": arrays[1]} if bias else {}))
+    return activate(use, dense)
 
 
 @handles("ReLU")
-def _relu(use: Use) -> Value:
+def _relu(use: LayerCall) -> KerasTensor:
     config = use.layer.config
     slope = use.layer.number("negative_slope", 0.0) if config.get("negative_slope") is not None else 0.0
     threshold = use.layer.number("threshold", 0.0) if config.get("threshold") is not None else 0.0
     high = config.get("max_value")
     value = use.value
     if threshold and not slope and high is None:
-        return use.like("Threshold", {"threshold": threshold, "value": 0.0}, value)
+        return use.add_like("Threshold", {"threshold": threshold, "value": 0.0}, value)
     if threshold or (slope and high is not None):
         raise use.refuse("combines a threshold, a slope and a maximum in a way that no layer of Netloom supports")
     if slope:
-        return use.like("LeakyReLU", {"slope": slope}, value)
+        return use.add_like("LeakyReLU", {"slope": slope}, value)
     if high is not None:
-        top = use.layer.number("max_value")
-        return use.like("ReLU6", {}, value) if top == 6 else use.like("Hardtanh", {"low": 0.0, "high": top}, value)
-    return use.like("ReLU", {}, value)
+        maximum = use.layer.number("max_value")
+        return (
+            use.add_like("ReLU6", {}, value)
+            if maximum == 6
+            else use.add_like("Hardtanh", {"low": 0.0, "high": maximum}, value)
+        )
+    return use.add_like("ReLU", {}, value)
 
 
 @handles("LeakyReLU")
-def _leaky(use: Use) -> Value:
+def _leaky(use: LayerCall) -> KerasTensor:
     name = "alpha" if "alpha" in use.layer.config else "negative_slope"
-    return use.like("LeakyReLU", {"slope": use.layer.number(name, 0.3)}, use.value)
+    return use.add_like("LeakyReLU", {"slope": use.layer.number(name, 0.3)}, use.value)
 
 
 @handles("ThresholdedReLU")
-def _thresholded(use: Use) -> Value:
-    return use.like("Threshold", {"threshold": use.layer.number("theta", 1.0), "value": 0.0}, use.value)
+def _thresholded(use: LayerCall) -> KerasTensor:
+    return use.add_like("Threshold", {"threshold": use.layer.number("theta", 1.0), "value": 0.0}, use.value)
 
 
 @handles("ELU")
-def _elu(use: Use) -> Value:
-    return use.like("ELU", {"alpha": use.layer.number("alpha", 1.0)}, use.value)
+def _elu(use: LayerCall) -> KerasTensor:
+    return use.add_like("ELU", {"alpha": use.layer.number("alpha", 1.0)}, use.value)
 
 
 @handles("Softmax")
-def _softmax_layer(use: Use) -> Value:
+def _softmax_layer(use: LayerCall) -> KerasTensor:
     axis = use.layer.config.get("axis", -1)
     if type(axis) is not int:
         raise use.refuse("uses several axes, but Netloom's softmax uses one")
@@ -148,32 +159,32 @@ _ACTIVATION_LAYERS = {"ReLU": _relu, "LeakyReLU": _leaky, "ELU": _elu, "Softmax"
 
 
 @handles("PReLU")
-def _prelu(use: Use) -> Value:
+def _prelu(use: LayerCall) -> KerasTensor:
     value = use.value
     shared = use.layer.config.get("shared_axes") or []
     if not isinstance(shared, list) or not all(type(axis) is int and 1 <= axis < value.rank for axis in shared):
         raise use.refuse("shares its slopes along axes that its tensor does not have")
-    lengths = [1 if axis in shared else length for axis, length in enumerate(value.keras, 1)]
+    lengths = [1 if axis in shared else length for axis, length in enumerate(value.keras_shape, 1)]
     arrays = use.arrays(count=1)
     if math.prod(lengths) == 1 or lengths[:-1] == [1] * (len(lengths) - 1):
-        single = math.prod(lengths) == 1
-        moved = value if single else use.sheet.first(value)
-        made = use.like("PReLU", {} if single else {"per_channel": True}, moved)
+        is_single = math.prod(lengths) == 1
+        channels_first = value if is_single else use.builder.channels_first(value)
+        prelu = use.add_like("PReLU", {} if is_single else {"per_channel": True}, channels_first)
         if arrays:
-            use.keep(made, weight=arrays[0].reshape(-1))
-        return made
+            use.set_weights(prelu, weight=arrays[0].reshape(-1))
+        return prelu
     # A slope for each place: max(x, 0) − a·max(−x, 0).
-    value = use.sheet.last(value)
+    value = use.builder.channels_last(value)
     slopes = use.add("Learned", {"shape": lengths, "start": "zeros"}, value)
     if arrays:
-        use.keep(slopes, weight=arrays[0])
-    above = use.add("ReLU", {}, value)
-    below = use.add("ReLU", {}, use.add("ScaleShift", {"scale": -1.0}, value))
-    return use.add("Subtract", {}, above, use.add("Multiply", {}, slopes, below), main=True)
+        use.set_weights(slopes, weight=arrays[0])
+    positive = use.add("ReLU", {}, value)
+    negative = use.add("ReLU", {}, use.add("ScaleShift", {"scale": -1.0}, value))
+    return use.add("Subtract", {}, positive, use.add("Multiply", {}, slopes, negative), main=True)
 
 
 @operation("Relu", "Sigmoid", "Tanh", "Softplus", "Silu", "Elu", "Selu", "Exp", "Relu6", "Mish")
-def _function(use: Use) -> Value:
+def _function(use: LayerCall) -> KerasTensor:
     config = {"activation": use.layer.kind.lower()}
     layer: LayerConfig = replace(use.layer, config=config)
     return activate(replace(use, layer=layer), use.value, main=True)

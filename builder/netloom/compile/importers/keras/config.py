@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from netloom.compile.importers.imported_model import UnreadableModelError
-from netloom.compile.importers.keras.container import named
+from netloom.compile.importers.imported_model import UnreadableModelError, quoted
 
 MODELS = ("Sequential", "Functional", "Model")
 MAX_CALLS = 2_000
@@ -17,7 +16,7 @@ MAX_DEPTH = 16
 
 
 @dataclass(frozen=True)
-class Ref:
+class TensorRef:
     """A tensor: which output of which call of which layer."""
 
     layer: str
@@ -32,9 +31,9 @@ class Call:
     args: tuple[Any, ...]
     kwargs: dict[str, Any] = field(default_factory=dict)
 
-    def refs(self) -> list[Ref]:
+    def refs(self) -> list[TensorRef]:
         """All tensors, in order."""
-        return list(_refs([*self.args, *self.kwargs.values()]))
+        return list(_iterate_references([*self.args, *self.kwargs.values()]))
 
 
 @dataclass(eq=False)
@@ -47,7 +46,7 @@ class LayerConfig:
     config: dict[str, Any]
     calls: list[Call] = field(default_factory=list)
     model: ModelConfig | None = None
-    old: bool = False
+    is_keras_2: bool = False
 
     @property
     def is_operation(self) -> bool:
@@ -56,17 +55,17 @@ class LayerConfig:
 
     @property
     def label(self) -> str:
-        return f"The layer {named(self.name)} ({named(self.kind)[1:-1]})"
+        return f"The layer {quoted(self.name)} ({quoted(self.kind)[1:-1]})"
 
     def refuse(self, why: str) -> UnreadableModelError:
         return UnreadableModelError(f"{self.label} {why}.")
 
-    def whole(self, name: str, default: int | None = None) -> int:
+    def integer(self, name: str, default: int | None = None) -> int:
         value = self.config.get(name, default)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if type(value) is not int or abs(value) > 10**9:
-            raise self.refuse(f"needs an integer for {name}, received {named(value)}")
+            raise self.refuse(f"needs an integer for {name}, received {quoted(value)}")
         return value
 
     def number(self, name: str, default: float | None = None) -> float:
@@ -76,25 +75,25 @@ class LayerConfig:
         if isinstance(value, dict):  # a serialised array of one number
             value = value.get("config", {}).get("value") if isinstance(value.get("config"), dict) else None
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise self.refuse(f"needs a number for {name}, received {named(value)}")
+            raise self.refuse(f"needs a number for {name}, received {quoted(value)}")
         return float(value)
 
     def flag(self, name: str, default: bool) -> bool:
         return bool(self.config.get(name, default))
 
-    def wholes(self, name: str, rank: int, default: int | None = None) -> tuple[int, ...]:
+    def integers(self, name: str, rank: int, default: int | None = None) -> tuple[int, ...]:
         """A number for each axis, where one may stand for all."""
         value = self.config.get(name)
         value = default if value is None else value
-        found = (value,) * rank if type(value) is int else tuple(value) if isinstance(value, list) else ()
-        if len(found) != rank or any(type(part) is not int or not 0 <= part <= 10**6 for part in found):
-            raise self.refuse(f"needs {rank} integer{'s' if rank > 1 else ''} for {name}, received {named(value)}")
-        return found
+        lengths = (value,) * rank if type(value) is int else tuple(value) if isinstance(value, list) else ()
+        if len(lengths) != rank or any(type(part) is not int or not 0 <= part <= 10**6 for part in lengths):
+            raise self.refuse(f"needs {rank} integer{'s' if rank > 1 else ''} for {name}, received {quoted(value)}")
+        return lengths
 
-    def choice(self, name: str, default: str, *known: str) -> str:
+    def choice(self, name: str, default: str, *allowed: str) -> str:
         value = self.config.get(name, default)
-        if value not in known:
-            raise self.refuse(f"has {name}={named(value)}, which is not among {', '.join(known)}")
+        if value not in allowed:
+            raise self.refuse(f"has {name}={quoted(value)}, which is not among {', '.join(allowed)}")
         return str(value)
 
 
@@ -104,16 +103,16 @@ class ModelConfig:
 
     name: str
     layers: dict[str, LayerConfig]
-    inputs: list[Ref]
-    outputs: list[Ref]
+    inputs: list[TensorRef]
+    outputs: list[TensorRef]
 
-    def consumers(self, ref: Ref) -> list[tuple[LayerConfig, Call]]:
+    def consumers(self, ref: TensorRef) -> list[tuple[LayerConfig, Call]]:
         """The uses of a tensor."""
-        found = ((layer, call) for layer in self.layers.values() for call in layer.calls)
-        return [(layer, call) for layer, call in found if ref in call.refs()]
+        calls = ((layer, call) for layer in self.layers.values() for call in layer.calls)
+        return [(layer, call) for layer, call in calls if ref in call.refs()]
 
 
-def model(raw: Any, depth: int = 0, old: bool | None = None) -> ModelConfig:
+def parse_model(raw: Any, depth: int = 0, is_keras_2: bool | None = None) -> ModelConfig:
     """The model that a configuration describes.
 
     Raises:
@@ -128,21 +127,21 @@ def model(raw: Any, depth: int = 0, old: bool | None = None) -> ModelConfig:
     kind, config = raw["class_name"], raw["config"]
     if kind not in MODELS:
         raise UnreadableModelError(
-            f"The model is of the class {named(kind)}, whose code is not in the file; "
+            f"The model is of the class {quoted(kind)}, whose code is not in the file; "
             "only Sequential and Functional models can be imported."
         )
     if isinstance(config, list):  # a Sequential as Keras 2.1 wrote it
         config = {"layers": config}
     if not isinstance(config, dict) or not isinstance(config.get("layers"), list):
-        raise UnreadableModelError(f"The model {named(raw.get('name', kind))} has no list of layers; save it again.")
-    if old is None:
-        old = "module" not in raw and str(raw.get("keras_version", "2")).startswith(("1", "2"))
+        raise UnreadableModelError(f"The model {quoted(raw.get('name', kind))} has no list of layers; save it again.")
+    if is_keras_2 is None:
+        is_keras_2 = "module" not in raw and str(raw.get("keras_version", "2")).startswith(("1", "2"))
     layers: dict[str, LayerConfig] = {}
     for number, entry in enumerate(config["layers"]):
-        layer = _layer(entry, number, depth, old)
+        layer = _layer(entry, number, depth, is_keras_2)
         if layer.name in layers:
             raise UnreadableModelError(
-                f"Two layers have the name {named(layer.name)}; names must be unique within a model."
+                f"Two layers have the name {quoted(layer.name)}; names must be unique within a model."
             )
         layers[layer.name] = layer
     if sum(len(layer.calls) for layer in layers.values()) + len(layers) > 2 * MAX_CALLS:
@@ -150,72 +149,76 @@ def model(raw: Any, depth: int = 0, old: bool | None = None) -> ModelConfig:
     name = str(config.get("name") or kind.lower())
     if kind == "Sequential":
         return _sequential(name, layers, config)
-    inputs, outputs = _ends(config.get("input_layers")), _ends(config.get("output_layers"))
+    inputs, outputs = _references(config.get("input_layers")), _references(config.get("output_layers"))
     if not inputs or not outputs:
         raise UnreadableModelError(
-            f"The model {named(name)} does not define its input and output tensors; save it again."
+            f"The model {quoted(name)} does not define its input and output tensors; save it again."
         )
-    outputs = _counted(layers, outputs, old)
+    outputs = _from_zero(layers, outputs, is_keras_2)
     for ref in outputs:
         if ref.layer not in layers:
             raise UnreadableModelError(
-                f"The model {named(name)} has the output layer {named(ref.layer)}, which does not exist in it."
+                f"The model {quoted(name)} has the output layer {quoted(ref.layer)}, which does not exist in it."
             )
     for ref in inputs:
         if ref.layer not in layers or layers[ref.layer].kind != "InputLayer":
             raise UnreadableModelError(
-                f"The model {named(name)} has the input {named(ref.layer)}, which is not one of its InputLayers."
+                f"The model {quoted(name)} has the input {quoted(ref.layer)}, which is not one of its InputLayers."
             )
     return ModelConfig(name, layers, inputs, outputs)
 
 
-def _counted(layers: dict[str, LayerConfig], outputs: list[Ref], old: bool) -> list[Ref]:
+def _from_zero(layers: dict[str, LayerConfig], outputs: list[TensorRef], is_keras_2: bool) -> list[TensorRef]:
     """The outputs, with the uses of inner models counted from 0.
 
     Keras counts the making of an inner model as its first use: Keras 3 where outputs name a Functional, Keras 2 in all
     places.
     """
-    made = {name for name, layer in layers.items() if layer.model is not None and layer.kind != "Sequential"}
-    if old:
+    offset_models = {name for name, layer in layers.items() if layer.model is not None and layer.kind != "Sequential"}
+    if is_keras_2:
         named_uses: dict[str, int] = {}
         for ref in [*outputs, *(ref for layer in layers.values() for call in layer.calls for ref in call.refs())]:
             named_uses[ref.layer] = max(named_uses.get(ref.layer, 0), ref.call)
         inner = [layer for layer in layers.values() if layer.model is not None]
-        made = {layer.name for layer in inner if named_uses.get(layer.name, 0) == len(layer.calls)}
+        offset_models = {layer.name for layer in inner if named_uses.get(layer.name, 0) == len(layer.calls)}
 
-    def moved(part: Any) -> Any:
-        if isinstance(part, Ref):
-            return Ref(part.layer, part.call - 1, part.output) if part.layer in made and part.call else part
-        return [moved(each) for each in part] if isinstance(part, list) else part
+    def shifted(part: Any) -> Any:
+        if isinstance(part, TensorRef):
+            return (
+                TensorRef(part.layer, part.call - 1, part.output) if part.layer in offset_models and part.call else part
+            )
+        return [shifted(each) for each in part] if isinstance(part, list) else part
 
-    if old and made:
+    if is_keras_2 and offset_models:
         for layer in layers.values():
             layer.calls = [
-                Call(tuple(moved(arg) for arg in call.args), {key: moved(arg) for key, arg in call.kwargs.items()})
+                Call(tuple(shifted(arg) for arg in call.args), {key: shifted(arg) for key, arg in call.kwargs.items()})
                 for call in layer.calls
             ]
-    return [moved(ref) for ref in outputs]
+    return [shifted(ref) for ref in outputs]
 
 
-def _layer(entry: Any, number: int, depth: int, old: bool) -> LayerConfig:
+def _layer(entry: Any, number: int, depth: int, is_keras_2: bool) -> LayerConfig:
     if not isinstance(entry, dict) or not isinstance(entry.get("class_name"), str):
         raise UnreadableModelError(f"Layer {number + 1} of the configuration has no class; save the model again.")
     config = entry.get("config")
     kind, module = entry["class_name"], str(entry.get("module") or "")
     if kind in MODELS:
-        inner = model(entry, depth + 1, old)
+        inner = parse_model(entry, depth + 1, is_keras_2)
         name = str(entry.get("name") or inner.name)
-        found = LayerConfig(kind, name, module, config if isinstance(config, dict) else {}, model=inner, old=old)
+        layer = LayerConfig(
+            kind, name, module, config if isinstance(config, dict) else {}, model=inner, is_keras_2=is_keras_2
+        )
     else:
         if not isinstance(config, dict):
-            raise UnreadableModelError(f"Layer {number + 1} ({named(kind)}) has no settings; save the model again.")
+            raise UnreadableModelError(f"Layer {number + 1} ({quoted(kind)}) has no settings; save the model again.")
         name = str(entry.get("name") or config.get("name") or f"layer_{number + 1}")
-        found = LayerConfig(kind, name, module, config, old=old)
+        layer = LayerConfig(kind, name, module, config, is_keras_2=is_keras_2)
     nodes = entry.get("inbound_nodes", [])
     if not isinstance(nodes, list):
-        raise found.refuse("does not define its inputs")
-    found.calls = [_call(node) for node in nodes]
-    return found
+        raise layer.refuse("does not define its inputs")
+    layer.calls = [_call(node) for node in nodes]
+    return layer
 
 
 def _call(node: Any) -> Call:
@@ -223,20 +226,23 @@ def _call(node: Any) -> Call:
         args, kwargs = node.get("args", []), node.get("kwargs", {})
         if not isinstance(args, list) or not isinstance(kwargs, dict):
             raise UnreadableModelError("The inputs of a layer do not have the format of Keras; save the model again.")
-        return Call(tuple(_tensors(part) for part in args), {key: _tensors(part) for key, part in kwargs.items()})
+        return Call(
+            tuple(_resolve_tensors(part) for part in args),
+            {key: _resolve_tensors(part) for key, part in kwargs.items()},
+        )
     if isinstance(node, list) and node and isinstance(node[0], str):
         node = [node]
-    if not isinstance(node, list) or not node or not all(_is_ref(part) for part in node):
+    if not isinstance(node, list) or not node or not all(_is_reference(part) for part in node):
         raise UnreadableModelError("The inputs of a layer do not have the format of Keras; save the model again.")
-    refs = [Ref(part[0], part[1], part[2]) for part in node]
+    refs = [TensorRef(part[0], part[1], part[2]) for part in node]
     kwargs = {}
     for part in node:
-        given = part[3] if len(part) > 3 and isinstance(part[3], dict) else {}
-        kwargs |= {key: Ref(*value[:3]) if _is_ref(value) else value for key, value in given.items()}
+        call_kwargs = part[3] if len(part) > 3 and isinstance(part[3], dict) else {}
+        kwargs |= {key: TensorRef(*value[:3]) if _is_reference(value) else value for key, value in call_kwargs.items()}
     return Call((refs[0] if len(refs) == 1 else refs,), kwargs)
 
 
-def _is_ref(value: Any) -> bool:
+def _is_reference(value: Any) -> bool:
     return (
         isinstance(value, list)
         and len(value) >= 3
@@ -246,57 +252,57 @@ def _is_ref(value: Any) -> bool:
     )
 
 
-def _tensors(part: Any) -> Any:
+def _resolve_tensors(part: Any) -> Any:
     if isinstance(part, list):
-        return [_tensors(each) for each in part]
+        return [_resolve_tensors(each) for each in part]
     if isinstance(part, dict) and part.get("class_name") == "__keras_tensor__":
         inner = part.get("config")
         history = inner.get("keras_history") if isinstance(inner, dict) else None
-        if history is None or not _is_ref(history):
+        if history is None or not _is_reference(history):
             raise UnreadableModelError("A tensor has no source layer; save the model again.")
-        return Ref(*history[:3])
+        return TensorRef(*history[:3])
     return part
 
 
-def _refs(parts: Any) -> Iterator[Ref]:
+def _iterate_references(parts: Any) -> Iterator[TensorRef]:
     for part in parts:
-        if isinstance(part, Ref):
+        if isinstance(part, TensorRef):
             yield part
         elif isinstance(part, list):
-            yield from _refs(part)
+            yield from _iterate_references(part)
         elif isinstance(part, dict):
-            yield from _refs(part.values())
+            yield from _iterate_references(part.values())
 
 
-def _ends(raw: Any) -> list[Ref]:
-    if _is_ref(raw):
-        return [Ref(*raw[:3])]
+def _references(raw: Any) -> list[TensorRef]:
+    if _is_reference(raw):
+        return [TensorRef(*raw[:3])]
     if isinstance(raw, dict):
         raw = list(raw.values())
-    return [ref for part in raw for ref in _ends(part)] if isinstance(raw, list) else []
+    return [ref for part in raw for ref in _references(part)] if isinstance(raw, list) else []
 
 
 def _sequential(name: str, layers: dict[str, LayerConfig], config: dict[str, Any]) -> ModelConfig:
     if not layers:
-        raise UnreadableModelError(f"The Sequential model {named(name)} has no layers.")
+        raise UnreadableModelError(f"The Sequential model {quoted(name)} has no layers.")
     first = next(iter(layers.values()))
     if first.kind != "InputLayer":
         inner = first.model.layers[first.model.inputs[0].layer].config if first.model else first.config
         shape = next(
             (
-                found
-                for found in (
+                shape
+                for shape in (
                     inner.get("batch_input_shape"),
                     inner.get("batch_shape"),
                     config.get("build_input_shape"),
                 )
-                if isinstance(found, list)
+                if isinstance(shape, list)
             ),
             None,
         )
         if shape is None:
             raise UnreadableModelError(
-                f"The Sequential model {named(name)} does not define the shape of its input; add an Input first, or "
+                f"The Sequential model {quoted(name)} does not define the shape of its input; add an Input first, or "
                 "call the model once, and save it again."
             )
         key = "input"
@@ -306,5 +312,5 @@ def _sequential(name: str, layers: dict[str, LayerConfig], config: dict[str, Any
         layers = {key: entry, **layers}
     chain = list(layers.values())
     for before, layer in pairwise(chain):
-        layer.calls = [Call((Ref(before.name),))]
-    return ModelConfig(name, layers, [Ref(chain[0].name)], [Ref(chain[-1].name)])
+        layer.calls = [Call((TensorRef(before.name),))]
+    return ModelConfig(name, layers, [TensorRef(chain[0].name)], [TensorRef(chain[-1].name)])

@@ -18,7 +18,7 @@ from typing import IO, Any
 import h5py  # type: ignore[import-untyped]
 import numpy as np
 
-from netloom.compile.importers.imported_model import UnreadableModelError
+from netloom.compile.importers.imported_model import UnreadableModelError, quoted
 from netloom.core.text import plain
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
@@ -38,11 +38,6 @@ _DAMAGED = (
 )
 
 
-def named(text: object) -> str:
-    """A name out of a file, as a message may show it."""
-    return f"“{plain(str(text)[:200])[:60]}”"
-
-
 def is_zip(path: Path) -> bool:
     """Whether a file begins as a zip does."""
     with path.open("rb") as file:
@@ -50,7 +45,7 @@ def is_zip(path: Path) -> bool:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[Any, Weights | None]]:
+def open_model(path: Path) -> Iterator[tuple[Any, Weights | None]]:
     """The configuration of a Keras file, and its weights where it has any.
 
     Raises:
@@ -59,15 +54,15 @@ def opened(path: Path) -> Iterator[tuple[Any, Weights | None]]:
     try:
         if not is_zip(path):
             with path.open("rb") as file:
-                yield parsed(file.read(MAX_CONFIG_BYTES + 1)), None
+                yield parse_json(file.read(MAX_CONFIG_BYTES + 1)), None
             return
         with zipfile.ZipFile(path) as archive, TemporaryFile() as space:
             members = _members(archive)
             if CONFIG not in members:
                 raise UnreadableModelError(
-                    f"The zip has no {CONFIG}, so it is not a .keras file; save the model with model.save()."
+                    f"The zip has no {CONFIG}, so it is not a .keras_shape file; save the model with model.save()."
                 )
-            config = parsed(_text(archive, members[CONFIG]))
+            config = parse_json(_text(archive, members[CONFIG]))
             if WEIGHTS not in members:
                 yield config, None
                 return
@@ -86,15 +81,17 @@ def opened(path: Path) -> Iterator[tuple[Any, Weights | None]]:
         ) from None
 
 
-def parsed(data: bytes) -> Any:
+def parse_json(data: bytes) -> Any:
     """JSON as data, within bounds."""
     if len(data) > MAX_CONFIG_BYTES:
         raise UnreadableModelError(
             f"The configuration is larger than {MAX_CONFIG_BYTES // 2**20} MiB, the limit for a model."
         )
     try:
-        found = json.loads(data.decode("utf-8"))
-        return json.loads(found) if isinstance(found, str) else found  # some save the text of to_json() as JSON again
+        content = json.loads(data.decode("utf-8"))
+        return (
+            json.loads(content) if isinstance(content, str) else content
+        )  # some save the text of to_json() as JSON again
     except RecursionError:
         raise UnreadableModelError("The configuration is nested too deeply to be a model.") from None
     except ValueError:
@@ -107,26 +104,26 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     infos = archive.infolist()
     if len(infos) > MAX_MEMBERS:
         raise UnreadableModelError(f"The zip has {len(infos):,} members; the limit is {MAX_MEMBERS:,}.")
-    found: dict[str, zipfile.ZipInfo] = {}
+    members: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
         if stat.S_ISLNK(info.external_attr >> 16):
             raise UnreadableModelError(
-                f"The zip contains the link {named(info.filename)}; only regular files are allowed."
+                f"The zip contains the link {quoted(info.filename)}; only regular files are allowed."
             )
         if info.filename.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", info.filename):
             raise UnreadableModelError(
-                f"The zip contains {named(info.filename)}, a path outside the archive, which is not allowed."
+                f"The zip contains {quoted(info.filename)}, a path outside the archive, which is not allowed."
             )
-        if info.filename in found:
-            raise UnreadableModelError(f"The zip contains {named(info.filename)} twice; save the model again.")
+        if info.filename in members:
+            raise UnreadableModelError(f"The zip contains {quoted(info.filename)} twice; save the model again.")
         if info.flag_bits & 1:
-            raise UnreadableModelError(f"{named(info.filename)} is encrypted; save the model without a password.")
+            raise UnreadableModelError(f"{quoted(info.filename)} is encrypted; save the model without a password.")
         if info.file_size > max(HARMLESS_BYTES, MAX_RATIO * info.compress_size):
             raise UnreadableModelError(
-                f"{named(info.filename)} would unpack to more than {MAX_RATIO} times its size, which is not allowed."
+                f"{quoted(info.filename)} would unpack to more than {MAX_RATIO} times its size, which is not allowed."
             )
-        found[info.filename] = info
-    return found
+        members[info.filename] = info
+    return members
 
 
 def _text(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -139,11 +136,11 @@ def _copy(archive: zipfile.ZipFile, info: zipfile.ZipInfo, space: IO[bytes]) -> 
         raise UnreadableModelError(
             f"The weights take more than {MAX_WEIGHTS_BYTES // 2**30} GiB, the limit of an import."
         )
-    left = info.file_size
+    remaining_bytes = info.file_size
     with archive.open(info) as file:
         while chunk := file.read(_CHUNK):
-            left -= len(chunk)
-            if left < 0:
+            remaining_bytes -= len(chunk)
+            if remaining_bytes < 0:
                 raise UnreadableModelError("The zip contains more data than it declares; save the model again.")
             space.write(chunk)
 
@@ -160,67 +157,67 @@ def _hdf5(space: IO[bytes]) -> h5py.File:
 class Weights:
     """The weights in an HDF5 file. Only plain arrays within it are read; links out of it are refused."""
 
-    def __init__(self, group: h5py.Group, room: int, known: dict[int, np.ndarray] | None = None) -> None:
+    def __init__(self, group: h5py.Group, room: int, arrays_by_address: dict[int, np.ndarray] | None = None) -> None:
         self._group = group
         # All arrays together, each read once, take little more than the file: Keras does not compress them.
         self._room = room
-        self._known: dict[int, np.ndarray] = {} if known is None else known
+        self._known: dict[int, np.ndarray] = {} if arrays_by_address is None else arrays_by_address
 
-    def inside(self, *names: str) -> Weights | None:
+    def group(self, *names: str) -> Weights | None:
         """What lies under a path, if anything does."""
         group = self._group
         for name in names:
-            found = self._member(group, name)
-            if not isinstance(found, h5py.Group):
+            member = self._member(group, name)
+            if not isinstance(member, h5py.Group):
                 return None
-            group = found
+            group = member
         return Weights(group, self._room, self._known)
 
     def __len__(self) -> int:
         """How many variables lie here."""
-        holder = self.inside("vars")
+        holder = self.group("vars")
         return 0 if holder is None else len(holder._group)
 
     def arrays(self) -> list[np.ndarray]:
         """The variables that lie here, in Keras's order."""
-        holder = self.inside("vars")
+        holder = self.group("vars")
         return [] if holder is None else [holder._array(str(number)) for number in range(len(self))]
 
     def _array(self, name: str) -> np.ndarray:
-        found = self._member(self._group, name)
+        member = self._member(self._group, name)
         try:
-            return self._read(found, name)
+            return self._read(member, name)
         except UnreadableModelError:
             raise
         except (OSError, RuntimeError, ValueError, TypeError, KeyError, MemoryError):
             raise UnreadableModelError("The weights are damaged; save the model again with model.save().") from None
 
-    def _read(self, found: Any, name: str) -> np.ndarray:
-        if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+    def _read(self, dataset: Any, name: str) -> np.ndarray:
+        if not isinstance(dataset, h5py.Dataset) or dataset.is_virtual or dataset.external:
             raise UnreadableModelError(
-                f"The weights contain {named(name)}, which is not a plain array; save the model again."
+                f"The weights contain {quoted(name)}, which is not a plain array; save the model again."
             )
-        if found.dtype.kind not in "fiu":
+        if dataset.dtype.kind not in "fiu":
             raise UnreadableModelError(
-                f"Weights of the type {named(found.dtype)} are not supported; save the model as float32."
+                f"Weights of the type {quoted(dataset.dtype)} are not supported; save the model as float32."
             )
-        address = h5py.h5o.get_info(found.id).addr
+        address = h5py.h5o.get_info(dataset.id).addr
         if address not in self._known:
-            taken = sum(array.nbytes for array in self._known.values())
-            if taken + int(found.size or 0) * 4 > self._room:
+            bytes_read = sum(array.nbytes for array in self._known.values())
+            if bytes_read + int(dataset.size or 0) * 4 > self._room:
                 raise UnreadableModelError(
                     "The weights would unpack to much more than the size of their file; save them again."
                 )
-            self._known[address] = np.asarray(found[()], dtype=np.float32)
+            self._known[address] = np.asarray(dataset[()], dtype=np.float32)
         return self._known[address]
 
     @staticmethod
     def _member(group: h5py.Group, name: str) -> Any:
         try:
             link = group.get(name, getlink=True)
-            found = group[name] if isinstance(link, h5py.HardLink) else None
+            member = group[name] if isinstance(link, h5py.HardLink) else None
         except (OSError, RuntimeError, KeyError, ValueError, TypeError):
             raise UnreadableModelError("The weights are damaged; save the model again with model.save().") from None
-        if link is not None and found is None:
-            raise UnreadableModelError(f"The weights contain the link {named(name)}; only plain arrays are allowed.")
-        return found
+        if link is not None and member is None:
+            raise UnreadableModelError(f"The weights contain the link {quoted(name)}; only plain arrays are allowed.")
+        return member

@@ -8,45 +8,47 @@ from collections.abc import Sequence
 import numpy as np
 
 from netloom.compile.importers.keras.activations import activate
-from netloom.compile.importers.keras.graph_builder import Use, Value
+from netloom.compile.importers.keras.graph_builder import KerasTensor, LayerCall
 from netloom.compile.importers.keras.operator_table import handles
 
 Borders = list[tuple[int, int]]
 # Lower than anything that a network computes, and within the bounds of a padding's value.
-LOWEST = -1e6
+PAD_VALUE = -1e6
 
 
-def _rank(use: Use) -> int:
+def _spatial_rank(use: LayerCall) -> int:
     """How many axes of places a layer such as Conv2D has, by its name."""
     return next(rank for rank in (1, 2, 3) if f"{rank}D" in use.layer.kind)
 
 
-def _placed(use: Use) -> Value:
+def _spatial_input(use: LayerCall) -> KerasTensor:
     """The tensor with channels first, if the layer takes them last."""
     if use.layer.config.get("data_format") == "channels_first":
         raise use.refuse("has its channels first, which the import does not support; save it with channels last")
     value = use.value
-    if value.rank != _rank(use) + 2:
-        raise use.refuse(f"takes {_rank(use)} spatial axes, received {value.spec}")
-    return use.sheet.first(value)
+    if value.rank != _spatial_rank(use) + 2:
+        raise use.refuse(f"takes {_spatial_rank(use)} spatial axes, received {value.spec}")
+    return use.builder.channels_first(value)
 
 
-def _same(lengths: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Borders:
+def _same_padding(
+    lengths: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> Borders:
     """What Keras adds before and after each axis, more at the end."""
-    found = []
+    borders = []
     for length, size, step, spread in zip(lengths, kernel, stride, dilation, strict=True):
         total = max((math.ceil(length / step) - 1) * step + (size - 1) * spread + 1 - length, 0)
-        found.append((total // 2, total - total // 2))
-    return found
+        borders.append((total // 2, total - total // 2))
+    return borders
 
 
-def _sides(borders: Borders) -> list[int]:
+def _pad_sides(borders: Borders) -> list[int]:
     """Borders as PyTorch takes them: the last axis first."""
     return [side for pair in reversed(borders) for side in pair]
 
 
-def _pad(use: Use, value: Value, borders: Borders) -> Value:
-    return use.add(f"ZeroPad{len(borders)}d", {"sides": _sides(borders)}, value, first=True)
+def _pad(use: LayerCall, value: KerasTensor, borders: Borders) -> KerasTensor:
+    return use.add(f"ZeroPad{len(borders)}d", {"sides": _pad_sides(borders)}, value, is_channels_first=True)
 
 
 def _kernel(kernel: tuple[int, ...]) -> dict[str, object]:
@@ -57,124 +59,132 @@ def _kernel(kernel: tuple[int, ...]) -> dict[str, object]:
 
 
 def _convolve(
-    use: Use, value: Value, filters: int, groups: int, weights: list[np.ndarray], bias: bool, depthwise: int = 0
-) -> Value:
-    layer, rank = use.layer, _rank(use)
-    kernel, stride = layer.wholes("kernel_size", rank), layer.wholes("strides", rank, 1)
-    dilation = layer.wholes("dilation_rate", rank, 1)
+    use: LayerCall,
+    value: KerasTensor,
+    filters: int,
+    groups: int,
+    weights: list[np.ndarray],
+    bias: bool,
+    depthwise: int = 0,
+) -> KerasTensor:
+    layer, rank = use.layer, _spatial_rank(use)
+    kernel, stride = layer.integers("kernel_size", rank), layer.integers("strides", rank, 1)
+    dilation = layer.integers("dilation_rate", rank, 1)
     if not all((*kernel, *stride, *dilation)):
         raise use.refuse("has a filter, a stride or a dilation of 0")
-    if len({one for one, size in zip(dilation, kernel, strict=True) if size > 1}) > 1:
+    if len({part for part, size in zip(dilation, kernel, strict=True) if size > 1}) > 1:
         raise use.refuse(f"has the dilations {dilation}, but Netloom's layer has one value for all axes")
     spread = max(dilation)
     padding = layer.choice("padding", "valid", "valid", "same", "causal")
     borders: Borders = [(0, 0)] * rank
     if padding == "same":
-        borders = _same(value.shape[1:], kernel, stride, (spread,) * rank)
+        borders = _same_padding(value.shape[1:], kernel, stride, (spread,) * rank)
     elif padding == "causal":
         borders = [((size - 1) * spread, 0) for size in kernel]
     step = stride[0] if len(set(stride)) == 1 else 1
     params: dict[str, object] = {"stride": step, "dilation": spread, "bias": bias, "padding": 0}
-    even = all(before == after for before, after in borders)
-    whole = all((size - 1) * spread == before + after for size, (before, after) in zip(kernel, borders, strict=True))
-    own = depthwise and rank == 2 and len(set(kernel)) == 1
-    if even and len(set(borders)) == 1:
+    is_symmetric = all(before == after for before, after in borders)
+    is_same = all((size - 1) * spread == before + after for size, (before, after) in zip(kernel, borders, strict=True))
+    is_depthwise = depthwise and rank == 2 and len(set(kernel)) == 1
+    if is_symmetric and len(set(borders)) == 1:
         params["padding"] = borders[0][0]
-    elif even and whole and not own:
+    elif is_symmetric and is_same and not is_depthwise:
         params["same"] = True
     else:
         value = _pad(use, value, borders)
-    if own:
-        made = use.add(
+    if is_depthwise:
+        convolution = use.add(
             "DepthwiseConv2d",
             {**params, "kernel_size": kernel[0], "multiplier": depthwise},
             value,
             main=True,
-            first=True,
+            is_channels_first=True,
         )
     else:
         named = {**params, **_kernel(kernel), "filters": filters, "groups": groups}
-        made = use.add(f"Conv{rank}d", named, value, main=True, first=True)
+        convolution = use.add(f"Conv{rank}d", named, value, main=True, is_channels_first=True)
     if weights:
         array = weights[0]
         if depthwise:  # (…, in, multiplier) to (in · multiplier, 1, …)
-            turned = np.moveaxis(array, (-2, -1), (0, 1))
-            array = turned.reshape(-1, 1, *turned.shape[2:])
+            channels_first = np.moveaxis(array, (-2, -1), (0, 1))
+            array = channels_first.reshape(-1, 1, *channels_first.shape[2:])
         else:  # (…, in, out) to (out, in, …)
             array = np.moveaxis(array, (-1, -2), (0, 1))
-        use.keep(made, weight=array, **({"bias": weights[1]} if bias else {}))
+        use.set_weights(convolution, weight=array, **({"bias": weights[1]} if bias else {}))
     if step == 1 and len(set(stride)) > 1:
         for axis, jump in enumerate(stride, 2):
             if jump > 1:
-                made = use.add("Slice", {"axis": axis, "step": jump}, made, first=True)
-    return made
+                convolution = use.add("Slice", {"axis": axis, "step": jump}, convolution, is_channels_first=True)
+    return convolution
 
 
 @handles("Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "Convolution3D")
-def _convolution(use: Use) -> Value:
+def _convolution(use: LayerCall) -> KerasTensor:
     bias = use.layer.flag("use_bias", True)
     weights = use.arrays(count=1 + bias)
-    filters, groups = use.layer.whole("filters"), use.layer.whole("groups", 1)
-    return activate(use, _convolve(use, _placed(use), filters, groups, weights, bias))
+    filters, groups = use.layer.integer("filters"), use.layer.integer("groups", 1)
+    return activate(use, _convolve(use, _spatial_input(use), filters, groups, weights, bias))
 
 
 @handles("DepthwiseConv1D", "DepthwiseConv2D")
-def _depthwise(use: Use) -> Value:
-    value, bias = _placed(use), use.layer.flag("use_bias", True)
-    multiplier, channels = use.layer.whole("depth_multiplier", 1), value.shape[0]
+def _depthwise(use: LayerCall) -> KerasTensor:
+    value, bias = _spatial_input(use), use.layer.flag("use_bias", True)
+    multiplier, channels = use.layer.integer("depth_multiplier", 1), value.shape[0]
     weights = use.arrays(count=1 + bias)
     return activate(use, _convolve(use, value, channels * multiplier, channels, weights, bias, multiplier))
 
 
 @handles("SeparableConv1D", "SeparableConv2D")
-def _separable(use: Use) -> Value:
-    value, bias = _placed(use), use.layer.flag("use_bias", True)
-    multiplier, channels = use.layer.whole("depth_multiplier", 1), value.shape[0]
+def _separable(use: LayerCall) -> KerasTensor:
+    value, bias = _spatial_input(use), use.layer.flag("use_bias", True)
+    multiplier, channels = use.layer.integer("depth_multiplier", 1), value.shape[0]
     weights = use.arrays(count=2 + bias)
-    each = _convolve(use, value, channels * multiplier, channels, weights[:1], False, multiplier)
-    params = {"filters": use.layer.whole("filters"), "kernel_size": 1, "padding": 0, "bias": bias}
-    made = use.sheet.add(f"Conv{_rank(use)}d", params, each, key=f"{use.layer.name}_pointwise", first=True)
+    depthwise = _convolve(use, value, channels * multiplier, channels, weights[:1], False, multiplier)
+    params = {"filters": use.layer.integer("filters"), "kernel_size": 1, "padding": 0, "bias": bias}
+    pointwise = use.builder.add(
+        f"Conv{_spatial_rank(use)}d", params, depthwise, key=f"{use.layer.name}_pointwise", is_channels_first=True
+    )
     if weights:
         array = np.moveaxis(weights[1], (-1, -2), (0, 1))
-        use.keep(made, weight=array, **({"bias": weights[2]} if bias else {}))
-    return activate(use, made)
+        use.set_weights(pointwise, weight=array, **({"bias": weights[2]} if bias else {}))
+    return activate(use, pointwise)
 
 
 @handles("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
-def _transposed(use: Use) -> Value:
-    layer, value, rank = use.layer, _placed(use), _rank(use)
-    kernel, stride = layer.wholes("kernel_size", rank), layer.wholes("strides", rank, 1)
+def _conv_transpose(use: LayerCall) -> KerasTensor:
+    layer, value, rank = use.layer, _spatial_input(use), _spatial_rank(use)
+    kernel, stride = layer.integers("kernel_size", rank), layer.integers("strides", rank, 1)
     if len(set(stride)) > 1 or not all((*kernel, *stride)):
         raise use.refuse(f"has the strides {stride}, but Netloom's layer has one value for all axes")
     if (
-        any(one != 1 for one in layer.wholes("dilation_rate", rank, 1))
+        any(part != 1 for part in layer.integers("dilation_rate", rank, 1))
         or layer.config.get("output_padding") is not None
     ):
         raise use.refuse("has a dilation or an output_padding, which the import does not support")
     step, bias = stride[0], layer.flag("use_bias", True)
     same = layer.choice("padding", "valid", "valid", "same") == "same"
-    more = [max(step - size, 0) for size in kernel]
+    output_padding = [max(step - size, 0) for size in kernel]
     cuts = [(max(size - step, 0) // 2, -(-max(size - step, 0) // 2)) if same else (0, 0) for size in kernel]
-    if len(set(more)) > 1:
+    if len(set(output_padding)) > 1:
         raise use.refuse(f"has a filter of {kernel} with a stride of {step}, which no layer of Netloom supports")
-    even = len(set(cuts)) == 1 and cuts[0][0] == cuts[0][1]
+    is_symmetric = len(set(cuts)) == 1 and cuts[0][0] == cuts[0][1]
     params = {
         **_kernel(kernel),
-        "filters": layer.whole("filters"),
+        "filters": layer.integer("filters"),
         "stride": step,
-        "padding": cuts[0][0] if even else 0,
-        "output_padding": more[0],
+        "padding": cuts[0][0] if is_symmetric else 0,
+        "output_padding": output_padding[0],
         "bias": bias,
     }
-    made = use.add(f"ConvTranspose{rank}d", params, value, main=True, first=True)
+    convolution = use.add(f"ConvTranspose{rank}d", params, value, main=True, is_channels_first=True)
     weights = use.arrays(count=1 + bias)
     if weights:  # (…, out, in) to (in, out, …)
         array = np.moveaxis(weights[0], (-1, -2), (0, 1))
-        use.keep(made, weight=array, **({"bias": weights[1]} if bias else {}))
-    return activate(use, made if even else _cut(use, made, cuts))
+        use.set_weights(convolution, weight=array, **({"bias": weights[1]} if bias else {}))
+    return activate(use, convolution if is_symmetric else _crop(use, convolution, cuts))
 
 
-def _cut(use: Use, value: Value, cuts: Borders) -> Value:
+def _crop(use: LayerCall, value: KerasTensor, cuts: Borders) -> KerasTensor:
     """Without some places at the ends of each axis; `value` has its channels first or not."""
     for number, (before, after) in enumerate(cuts, 1):
         axis = value.axis(number)
@@ -183,7 +193,7 @@ def _cut(use: Use, value: Value, cuts: Borders) -> Value:
             raise use.refuse(f"would remove the whole length {length}")
         if before or after:
             params = {"axis": axis, "start": before, "end": length - after if after else None}
-            value = use.add("Slice", params, value, first=value.first)
+            value = use.add("Slice", params, value, is_channels_first=value.is_channels_first)
     return value
 
 
@@ -191,49 +201,49 @@ def _cut(use: Use, value: Value, cuts: Borders) -> Value:
     *("MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D"),
     *("MaxPool1D", "MaxPool2D", "MaxPool3D", "AvgPool1D", "AvgPool2D", "AvgPool3D"),
 )
-def _pooling(use: Use) -> Value:
-    value, rank = _placed(use), _rank(use)
-    kernel = use.layer.wholes("pool_size", rank, 2)
-    stride = kernel if use.layer.config.get("strides") is None else use.layer.wholes("strides", rank)
+def _pooling(use: LayerCall) -> KerasTensor:
+    value, rank = _spatial_input(use), _spatial_rank(use)
+    kernel = use.layer.integers("pool_size", rank, 2)
+    stride = kernel if use.layer.config.get("strides") is None else use.layer.integers("strides", rank)
     if not all((*kernel, *stride)):
         raise use.refuse("has a window or a stride of 0")
     same = use.layer.choice("padding", "valid", "valid", "same") == "same"
-    borders = _same(value.shape[1:], kernel, stride, (1,) * rank) if same else [(0, 0)] * rank
+    borders = _same_padding(value.shape[1:], kernel, stride, (1,) * rank) if same else [(0, 0)] * rank
     maximum = use.layer.kind.startswith("Max")
     kind = f"{'Max' if maximum else 'Avg'}Pool{rank}d"
-    square = len(set(kernel)) == len(set(stride)) == 1
-    if square:
+    is_uniform = len(set(kernel)) == len(set(stride)) == 1
+    if is_uniform:
         params = {"kernel_size": kernel[0], "stride": stride[0]}
         if not any(side for pair in borders for side in pair):
-            return use.add(kind, params, value, main=True, first=True)
-        before = borders[0][0]
-        if (maximum or not before) and _ceiled(value.shape[1:], kernel[0], stride[0], borders):
-            more = {"padding": before} if before else {}
-            return use.add(kind, {**params, **more, "ceil_mode": True}, value, main=True, first=True)
+            return use.add(kind, params, value, main=True, is_channels_first=True)
+        left_border = borders[0][0]
+        if (maximum or not left_border) and _matches_ceil_mode(value.shape[1:], kernel[0], stride[0], borders):
+            padding = {"padding": left_border} if left_border else {}
+            return use.add(kind, {**params, **padding, "ceil_mode": True}, value, main=True, is_channels_first=True)
     if maximum:
         padded = value
         if any(side for pair in borders for side in pair):
-            sides = {"sides": _sides(borders), "value": LOWEST}
-            padded = use.add(f"ConstantPad{rank}d", sides, value, first=True)
-        return _windows(use, padded, kernel, stride, kind, square)
+            sides = {"sides": _pad_sides(borders), "value": PAD_VALUE}
+            padded = use.add(f"ConstantPad{rank}d", sides, value, is_channels_first=True)
+        return _windows(use, padded, kernel, stride, kind, is_uniform)
     if not any(side for pair in borders for side in pair):
-        return _windows(use, value, kernel, stride, kind, square)
+        return _windows(use, value, kernel, stride, kind, is_uniform)
     # Keras does not count what it adds: the mean with zeros, divided by the mean of ones with zeros.
-    ones = use.add("Constant", {"values": "1", "shape": [1, *value.shape[1:]]}, value, first=True)
-    parts = [_windows(use, _pad(use, part, borders), kernel, stride, kind, square) for part in (value, ones)]
-    return use.add("Divide", {}, *parts, main=True, first=True)
+    ones = use.add("Constant", {"values": "1", "shape": [1, *value.shape[1:]]}, value, is_channels_first=True)
+    parts = [_windows(use, _pad(use, part, borders), kernel, stride, kind, is_uniform) for part in (value, ones)]
+    return use.add("Divide", {}, *parts, main=True, is_channels_first=True)
 
 
-def _ceiled(lengths: Sequence[int], size: int, step: int, borders: Borders) -> bool:
+def _matches_ceil_mode(lengths: Sequence[int], size: int, step: int, borders: Borders) -> bool:
     """Whether PyTorch's windows that are cut off by the border are those of Keras."""
-    before = borders[0][0]
-    if 2 * before > size or any(pair[0] != before for pair in borders):
+    left_border = borders[0][0]
+    if 2 * left_border > size or any(pair[0] != left_border for pair in borders):
         return False
     for length in lengths:
-        if length + 2 * before < size:
+        if length + 2 * left_border < size:
             return False
-        count = math.ceil((length + 2 * before - size) / step) + 1
-        if (count - 1) * step >= length + before:
+        count = math.ceil((length + 2 * left_border - size) / step) + 1
+        if (count - 1) * step >= length + left_border:
             count -= 1
         if count != math.ceil(length / step):
             return False
@@ -241,16 +251,18 @@ def _ceiled(lengths: Sequence[int], size: int, step: int, borders: Borders) -> b
 
 
 def _windows(
-    use: Use, value: Value, kernel: tuple[int, ...], stride: tuple[int, ...], kind: str, square: bool
-) -> Value:
+    use: LayerCall, value: KerasTensor, kernel: tuple[int, ...], stride: tuple[int, ...], kind: str, square: bool
+) -> KerasTensor:
     if square:
-        return use.add(kind, {"kernel_size": kernel[0], "stride": stride[0]}, value, first=True)
+        return use.add(kind, {"kernel_size": kernel[0], "stride": stride[0]}, value, is_channels_first=True)
     for axis, (size, step) in enumerate(zip(kernel, stride, strict=True), 2):
         if size > 1:
             cut = use.add("SlidingWindow", {"axis": axis, "size": size, "step": step}, value)
-            value = use.add("Max" if kind.startswith("Max") else "Mean", {"axis": axis + 1}, cut, first=True)
+            value = use.add(
+                "Max" if kind.startswith("Max") else "Mean", {"axis": axis + 1}, cut, is_channels_first=True
+            )
         elif step > 1:
-            value = use.add("Slice", {"axis": axis, "step": step}, value, first=True)
+            value = use.add("Slice", {"axis": axis, "step": step}, value, is_channels_first=True)
     return value
 
 
@@ -259,22 +271,22 @@ def _windows(
     *("GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalAvgPool1D"),
     *("GlobalMaxPool3D", "GlobalAvgPool2D", "GlobalAvgPool3D"),
 )
-def _global(use: Use) -> Value:
+def _global(use: LayerCall) -> KerasTensor:
     value, maximum = use.value, "Max" in use.layer.kind
     if use.layer.config.get("data_format") == "channels_first":
         raise use.refuse("has its channels first, which the import does not support; save it with channels last")
-    if value.rank == 3 and not value.first:
-        made = use.add("Max" if maximum else "Mean", {"axis": 1}, value, main=True)
+    if value.rank == 3 and not value.is_channels_first:
+        pooled = use.add("Max" if maximum else "Mean", {"axis": 1}, value, main=True)
     else:
-        made = use.add("GlobalMaxPool" if maximum else "GlobalAvgPool", {}, _placed(use), main=True)
+        pooled = use.add("GlobalMaxPool" if maximum else "GlobalAvgPool", {}, _spatial_input(use), main=True)
     if use.layer.flag("keepdims", False):
-        made = use.add("Reshape", {"shape": [*[1] * (value.rank - 2), made.shape[0]]}, made)
-    return made
+        pooled = use.add("Reshape", {"shape": [*[1] * (value.rank - 2), pooled.shape[0]]}, pooled)
+    return pooled
 
 
-def _borders(use: Use, name: str) -> Borders:
+def _borders(use: LayerCall, name: str) -> Borders:
     """What is added or cut at each border, in one of Keras's three ways to say it."""
-    raw, rank = use.layer.config.get(name, 1), _rank(use)
+    raw, rank = use.layer.config.get(name, 1), _spatial_rank(use)
     if rank == 1 and isinstance(raw, list) and all(type(part) is int for part in raw):
         raw = [raw]
     if type(raw) is int:
@@ -291,34 +303,34 @@ def _borders(use: Use, name: str) -> Borders:
 
 
 @handles("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
-def _zero_padding(use: Use) -> Value:
+def _zero_padding(use: LayerCall) -> KerasTensor:
     borders, value = _borders(use, "padding"), use.value
-    if value.rank == 3 and not value.first:
+    if value.rank == 3 and not value.is_channels_first:
         return use.add("Pad", {"axis": 1, "before": borders[0][0], "after": borders[0][1]}, value, main=True)
-    params = {"sides": _sides(borders)}
-    return use.add(f"ZeroPad{len(borders)}d", params, _placed(use), main=True, first=True)
+    params = {"sides": _pad_sides(borders)}
+    return use.add(f"ZeroPad{len(borders)}d", params, _spatial_input(use), main=True, is_channels_first=True)
 
 
 @handles("Cropping1D", "Cropping2D", "Cropping3D")
-def _cropping(use: Use) -> Value:
-    value = use.value if use.value.rank == 3 else _placed(use)
-    if value.rank != _rank(use) + 2:
-        raise use.refuse(f"takes {_rank(use)} spatial axes, received {value.spec}")
-    return _cut(use, value, _borders(use, "cropping"))
+def _cropping(use: LayerCall) -> KerasTensor:
+    value = use.value if use.value.rank == 3 else _spatial_input(use)
+    if value.rank != _spatial_rank(use) + 2:
+        raise use.refuse(f"takes {_spatial_rank(use)} spatial axes, received {value.spec}")
+    return _crop(use, value, _borders(use, "cropping"))
 
 
 @handles("UpSampling1D", "UpSampling2D", "UpSampling3D")
-def _upsampling(use: Use) -> Value:
-    rank = _rank(use)
+def _upsampling(use: LayerCall) -> KerasTensor:
+    rank = _spatial_rank(use)
     if rank == 1:
         value = use.value
-        params = {"axis": value.axis(1), "times": use.layer.wholes("size", 1, 2)[0], "each": True}
-        return use.add("Repeat", params, value, main=True, first=value.first)
-    value = _placed(use)
-    size = use.layer.wholes("size", rank, 2)
+        params = {"axis": value.axis(1), "times": use.layer.integers("size", 1, 2)[0], "each": True}
+        return use.add("Repeat", params, value, main=True, is_channels_first=value.is_channels_first)
+    value = _spatial_input(use)
+    size = use.layer.integers("size", rank, 2)
     mode = use.layer.choice("interpolation", "nearest", "nearest", "bilinear")
     mode = "linear" if mode == "bilinear" else mode
     if len(set(size)) == 1:
-        return use.add("Upsample", {"scale": float(size[0]), "mode": mode}, value, main=True, first=True)
+        return use.add("Upsample", {"scale": float(size[0]), "mode": mode}, value, main=True, is_channels_first=True)
     lengths = [length * times for length, times in zip(value.shape[1:], size, strict=True)]
-    return use.add("Upsample", {"size": lengths, "mode": mode}, value, main=True, first=True)
+    return use.add("Upsample", {"size": lengths, "mode": mode}, value, main=True, is_channels_first=True)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from netloom.compile.importers.keras.container import named
-from netloom.compile.importers.keras.graph_builder import Use, Value
+from netloom.compile.importers.imported_model import quoted
+from netloom.compile.importers.keras.graph_builder import KerasTensor, LayerCall
 from netloom.compile.importers.keras.operator_table import handles
 
 
 @handles("BatchNormalization")
-def _batch_norm(use: Use) -> Value:
+def _batch_norm(use: LayerCall) -> KerasTensor:
     layer, value = use.layer, use.value
     axis = layer.config.get("axis", -1)
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
     if type(axis) is not int or not value.axis(axis):
-        raise use.refuse(f"needs one axis of its tensor, received {named(axis)}")
+        raise use.refuse(f"needs one axis of its tensor, received {quoted(axis)}")
     keras = axis % value.rank
     if keras == value.rank - 1:
-        value = use.sheet.first(value)
+        value = use.builder.channels_first(value)
     elif keras == 1 and value.rank < 5:
-        value = use.sheet.last(value)
+        value = use.builder.channels_last(value)
     else:
         raise use.refuse("normalizes along an axis in the middle, which no layer of Netloom supports")
     center, scale = layer.flag("center", True), layer.flag("scale", True)
@@ -31,7 +31,7 @@ def _batch_norm(use: Use) -> Value:
         "affine": center or scale,
     }
     dimensions = max(1, value.rank - 2)
-    made = use.like(f"BatchNorm{dimensions}d", params, value)
+    batch_norm = use.add_like(f"BatchNorm{dimensions}d", params, value)
     arrays = use.arrays(count=2 + center + scale)
     if arrays:
         mean, variance = arrays[-2:]
@@ -40,21 +40,21 @@ def _batch_norm(use: Use) -> Value:
         if value.order is not None and len(mean) == len(value.order):
             mean, variance, weight, bias = (array[value.order] for array in (mean, variance, weight, bias))
         affine = {"weight": weight, "bias": bias} if center or scale else {}
-        use.keep(made, running_mean=mean, running_var=variance, **affine)
+        use.set_weights(batch_norm, running_mean=mean, running_var=variance, **affine)
     if center != scale:
         use.remark(
             f"has no {'factor' if center else 'constant'} in Keras; after the import, it starts at {int(center)}."
         )
-    return made
+    return batch_norm
 
 
 @handles("LayerNormalization", "RMSNormalization")
-def _layer_norm(use: Use) -> Value:
-    layer, value = use.layer, use.sheet.last(use.value)
+def _layer_norm(use: LayerCall) -> KerasTensor:
+    layer, value = use.layer, use.builder.channels_last(use.value)
     raw = layer.config.get("axis", -1)
     axes = sorted(value.axis(axis) for axis in (raw if isinstance(raw, list) else [raw]) if type(axis) is int)
     if not axes or axes != list(range(value.rank - len(axes), value.rank)):
-        raise use.refuse(f"normalizes over {named(raw)}, but only trailing axes are supported")
+        raise use.refuse(f"normalizes over {quoted(raw)}, but only trailing axes are supported")
     if layer.config.get("rms_scaling"):
         raise use.refuse("scales by the mean square in a way that no layer of Netloom supports")
     root = layer.kind == "RMSNormalization"
@@ -64,56 +64,56 @@ def _layer_norm(use: Use) -> Value:
         "axes": len(axes),
         "affine": center or scale,
     }
-    made = use.add("RMSNorm" if root else "LayerNorm", params, value, main=True)
+    layer_norm = use.add("RMSNorm" if root else "LayerNorm", params, value, main=True)
     arrays = use.arrays(count=center + scale)
     if arrays:
         lengths = tuple(value.spec.size(axis) for axis in axes)
         weight = arrays[0] if scale else np.ones(lengths)
         bias = arrays[scale] if center else np.zeros(lengths)
-        use.keep(made, weight=weight, **({} if root else {"bias": bias}))
-    return made
+        use.set_weights(layer_norm, weight=weight, **({} if root else {"bias": bias}))
+    return layer_norm
 
 
 @handles("GroupNormalization")
-def _group_norm(use: Use) -> Value:
+def _group_norm(use: LayerCall) -> KerasTensor:
     layer, value = use.layer, use.value
     axis = layer.config.get("axis", -1)
     if type(axis) is not int or value.axis(axis) != value.axis(-1):
         raise use.refuse("groups along an axis other than the last")
-    value = use.sheet.first(value)
-    groups = layer.whole("groups", 32)
+    value = use.builder.channels_first(value)
+    groups = layer.integer("groups", 32)
     center, scale = layer.flag("center", True), layer.flag("scale", True)
     params = {
         "groups": value.shape[0] if groups == -1 else groups,
         "epsilon": layer.number("epsilon", 1e-3),
         "affine": center or scale,
     }
-    made = use.like("GroupNorm", params, value)
+    group_norm = use.add_like("GroupNorm", params, value)
     arrays = use.arrays(count=center + scale)
     if arrays:
         channels = value.shape[0]
         weight = arrays[0] if scale else np.ones(channels)
-        use.keep(made, weight=weight, bias=arrays[scale] if center else np.zeros(channels))
-    return made
+        use.set_weights(group_norm, weight=weight, bias=arrays[scale] if center else np.zeros(channels))
+    return group_norm
 
 
 @handles("UnitNormalization")
-def _unit(use: Use) -> Value:
+def _unit(use: LayerCall) -> KerasTensor:
     raw = use.layer.config.get("axis", -1)
     axes = raw if isinstance(raw, list) else [raw]
     if len(axes) != 1 or type(axes[0]) is not int or not use.value.axis(axes[0]):
         raise use.refuse("normalizes over several axes, but only one is supported")
-    return use.like("Normalize", {"axis": use.value.axis(axes[0])}, use.value)
+    return use.add_like("Normalize", {"axis": use.value.axis(axes[0])}, use.value)
 
 
 @handles("Rescaling")
-def _rescaling(use: Use) -> Value:
+def _rescaling(use: LayerCall) -> KerasTensor:
     scale, offset = (_numbers(use, name, default) for name, default in (("scale", 1.0), ("offset", 0.0)))
     return _affine(use, use.value, scale, offset)
 
 
 @handles("Normalization")
-def _normalization(use: Use) -> Value:
+def _normalization(use: LayerCall) -> KerasTensor:
     layer, value = use.layer, use.value
     axis = layer.config.get("axis", -1)
     axes = [] if axis is None else axis if isinstance(axis, list) else [axis]
@@ -125,7 +125,7 @@ def _normalization(use: Use) -> Value:
         arrays = use.arrays(count=(3, 2))
         if not arrays:
             raise use.refuse(
-                "has statistics from its data, which the JSON file does not contain; import the .keras file"
+                "has statistics from its data, which the JSON file does not contain; import the .keras_shape file"
             )
         mean, variance = arrays[0].reshape(-1).astype(np.float64), arrays[1].reshape(-1).astype(np.float64)
     spread = np.maximum(np.sqrt(np.maximum(variance, 0)), 1e-7)
@@ -134,38 +134,40 @@ def _normalization(use: Use) -> Value:
     return _affine(use, value, 1 / spread, -mean / spread)
 
 
-def _numbers(use: Use, name: str, default: float) -> np.ndarray:
-    found = use.layer.config.get(name, default)
-    if isinstance(found, dict):
-        inner = found.get("config")
-        found = inner.get("value") if isinstance(inner, dict) else None
-    while isinstance(found, list) and len(found) == 1:
-        found = found[0]
-    return np.array([use.layer.real(part, name) for part in (found if isinstance(found, list) else [found])])
+def _numbers(use: LayerCall, name: str, default: float) -> np.ndarray:
+    numbers = use.layer.config.get(name, default)
+    if isinstance(numbers, dict):
+        inner = numbers.get("config")
+        numbers = inner.get("value") if isinstance(inner, dict) else None
+    while isinstance(numbers, list) and len(numbers) == 1:
+        numbers = numbers[0]
+    return np.array([use.layer.real(part, name) for part in (numbers if isinstance(numbers, list) else [numbers])])
 
 
-def _affine(use: Use, value: Value, scale: np.ndarray, offset: np.ndarray) -> Value:
+def _affine(use: LayerCall, value: KerasTensor, scale: np.ndarray, offset: np.ndarray) -> KerasTensor:
     """x·scale + offset, one number for all or one for each channel."""
     if scale.size > 1 and np.all(scale == scale[0]):
         scale = scale[:1]
     if offset.size > 1 and np.all(offset == offset[0]):
         offset = offset[:1]
     if scale.size == offset.size == 1:
-        return use.like("ScaleShift", {"scale": float(scale[0]), "shift": float(offset[0])}, value)
+        return use.add_like("ScaleShift", {"scale": float(scale[0]), "shift": float(offset[0])}, value)
     if value.order is not None:
         raise use.refuse("follows a Flatten in a way that the import does not support")
-    made = value
+    layer_output = value
     for kind, numbers, neutral in (("Multiply", scale, 1), ("Add", offset, 0)):
         if numbers.size == 1 and numbers[0] == neutral:
             continue
-        count = value.keras[-1]
+        count = value.keras_shape[-1]
         if numbers.size not in (1, count):
             raise use.refuse(f"has {numbers.size} numbers for {count} channels")
         if numbers.size > 1_000:
             raise use.refuse("has numbers for more than 1,000 channels, the limit of a layer")
         shape = [1] * (value.rank - 1)
-        shape[0 if value.first else -1] = numbers.size
+        shape[0 if value.is_channels_first else -1] = numbers.size
         text = ", ".join(repr(float(number)) for number in numbers)
         constant = use.add("Constant", {"values": text, "shape": shape}, value)
-        made = use.add(kind, {}, made, constant, main=kind == "Add", first=value.first)
-    return made
+        layer_output = use.add(
+            kind, {}, layer_output, constant, main=kind == "Add", is_channels_first=value.is_channels_first
+        )
+    return layer_output

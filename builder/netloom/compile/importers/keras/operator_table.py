@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from netloom.compile.importers.keras.graph_builder import Use, Value
+from netloom.compile.importers.keras.graph_builder import KerasTensor, LayerCall
 
-Handler = Callable[[Use], Value]
+Handler = Callable[[LayerCall], KerasTensor]
 LAYERS: dict[str, Handler] = {}
 OPERATIONS: dict[str, Handler] = {}
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from netloom.compile.importers.imported_model import ImportedModel, UnreadableModelError
+from netloom.compile.importers.imported_model import ImportedModel, UnreadableModelError, quoted
 from netloom.compile.importers.keras import (
     activations,
     convolution,
@@ -18,11 +18,19 @@ from netloom.compile.importers.keras import (
     reshaping,
     sequences,
 )
-from netloom.compile.importers.keras.config import MODELS, Call, LayerConfig, ModelConfig, Ref, model
-from netloom.compile.importers.keras.container import CONFIG, MAX_CONFIG_BYTES, Weights, is_zip, named, opened
-from netloom.compile.importers.keras.graph_builder import Job, Sheet, Use, Value, fits, free, is_value
+from netloom.compile.importers.keras.config import MODELS, Call, LayerConfig, ModelConfig, TensorRef, parse_model
+from netloom.compile.importers.keras.container import CONFIG, MAX_CONFIG_BYTES, Weights, is_zip, open_model
+from netloom.compile.importers.keras.graph_builder import (
+    ImportState,
+    KerasTensor,
+    LayerCall,
+    NetworkBuilder,
+    check_weights,
+    is_tensor,
+    unused_id,
+)
 from netloom.compile.importers.keras.operator_table import LAYERS, OPERATIONS
-from netloom.compile.importers.keras.shared_models import merged
+from netloom.compile.importers.keras.shared_models import merge_shared
 from netloom.compile.importers.repeats import group_repeats
 from netloom.core.text import plain
 from netloom.document import Preparation, Project
@@ -36,12 +44,14 @@ FAMILIES = (activations, merging, normalization, regularization, convolution, re
 OPEN_LENGTH = 64
 KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
 # What training alone asks of a layer.
-_ASIDE = ("kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint",
+_TRAINING_SETTINGS = ("kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint",
           "embeddings_regularizer", "gamma_regularizer", "beta_regularizer")  # fmt: skip
 # Layers that do not mind in which order the numbers of a flattened image come, and hand them on.
-_PASSING = frozenset({"Dropout", "ReLU", "LeakyReLU", "ELU", "GaussianNoise", "BatchNormalization", "Activation"})
+_ORDER_AGNOSTIC = frozenset(
+    {"Dropout", "ReLU", "LeakyReLU", "ELU", "GaussianNoise", "BatchNormalization", "Activation"}
+)
 # Where Keras keeps the layers of a model: now, and in its first versions of the format.
-_HOLDERS = ("layers", "_layer_checkpoint_dependencies")
+_LAYER_GROUPS = ("layers", "_layer_checkpoint_dependencies")
 _BUGS = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, ArithmeticError, RuntimeError)
 
 
@@ -58,8 +68,8 @@ def looks_like_keras(path: Path) -> bool:
             head = file.read(4_096)
             if not head.lstrip(b'\xef\xbb\xbf \t\r\n"').startswith(b"{"):
                 return False
-            whole = head + file.read(MAX_CONFIG_BYTES)
-        return b"class_name" in whole and any(kind.encode() in whole for kind in MODELS)
+            content = head + file.read(MAX_CONFIG_BYTES)
+        return b"class_name" in content and any(kind.encode() in content for kind in MODELS)
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
         return False
 
@@ -70,7 +80,7 @@ def read_keras(path: Path) -> ImportedModel:
     Raises:
         UnreadableModelError: the file is damaged, is none of Keras, or holds what has no layer here; it says which.
     """
-    with opened(path) as (raw, weights):
+    with open_model(path) as (raw, weights):
         try:
             return _imported(raw, weights)
         except UnreadableModelError:
@@ -82,40 +92,40 @@ def read_keras(path: Path) -> ImportedModel:
 
 
 def _imported(raw: Any, weights: Weights | None) -> ImportedModel:
-    config = model(raw)
-    job = Job(weights is not None)
-    sheet = _drawn(config, job, weights)
-    networks = {"main": sheet.network(), **job.networks}
+    config = parse_model(raw)
+    state = ImportState(weights is not None)
+    builder = _build_network(config, state, weights)
+    networks = {"main": builder.network(), **state.networks}
     project = Project(name=plain(config.name)[:200] or "Keras", networks=networks)
-    project = _thawed(project, job)
+    project = _unfreeze(project, state)
     analysis = analyse(project)
     if analysis.errors:
         raise UnreadableModelError(f"The model cannot be imported: {plain(analysis.errors[0].message)}")
-    project, tensors = merged(project, sheet.weights)
-    for remark in _training(config):
-        job.remark(remark)
+    project, tensors = merge_shared(project, builder.weights)
+    for remark in _training_remarks(config):
+        state.remark(remark)
     if weights is None:
-        job.remark("The file contains no weights, so they are initialized randomly.")
+        state.remark("The file contains no weights, so they are initialized randomly.")
     else:
-        fits(project, tensors)
-    prepare: Preparation | None = "none" if _prepares(config) else None
-    return group_repeats(ImportedModel(project, tensors, tuple(job.remarks), prepare))
+        check_weights(project, tensors)
+    prepare: Preparation | None = "none" if _prepares_inputs(config) else None
+    return group_repeats(ImportedModel(project, tensors, tuple(state.remarks), prepare))
 
 
-def _prepares(config: ModelConfig) -> bool:
+def _prepares_inputs(config: ModelConfig) -> bool:
     """Whether the model itself begins by scaling all that comes in, so that it takes numbers and pixels as they are."""
-    first = [layer for ref in config.inputs for layer, _ in config.consumers(Ref(ref.layer))]
+    first = [layer for ref in config.inputs for layer, _ in config.consumers(TensorRef(ref.layer))]
     return bool(first) and all(layer.kind in ("Rescaling", "Normalization") for layer in first)
 
 
-def _training(config: ModelConfig) -> list[str]:
+def _training_remarks(config: ModelConfig) -> list[str]:
     """What the configuration says of training that has no place in a document, each once."""
     counts: Counter[str] = Counter()
-    waiting = [config]
-    while waiting:
-        for layer in waiting.pop().layers.values():
-            counts.update(name for name in _ASIDE if layer.config.get(name))
-            waiting += [layer.model] if layer.model is not None else []
+    pending = [config]
+    while pending:
+        for layer in pending.pop().layers.values():
+            counts.update(name for name in _TRAINING_SETTINGS if layer.config.get(name))
+            pending += [layer.model] if layer.model is not None else []
     return [
         f"{name.replace('_', ' ').capitalize()} of {count} layer{'s'[: count != 1]} is not imported; the "
         "predictions are the same, but further training runs without it."
@@ -123,12 +133,12 @@ def _training(config: ModelConfig) -> list[str]:
     ]
 
 
-def _thawed(project: Project, job: Job) -> Project:
+def _unfreeze(project: Project, state: ImportState) -> Project:
     """The project with its layers trainable where Keras has all of them frozen, as nothing could learn then."""
     nodes = [node for network in project.networks.values() for node in network.nodes.values()]
     if not any(node.frozen for node in nodes) or not analyse(project).errors:
         return project
-    job.remark("All layers are frozen in the file (trainable is false); after the import, all of them are trainable.")
+    state.remark("All layers are frozen in the file (trainable is false); after the import, all of them are trainable.")
     networks = {
         name: network.with_nodes(
             {key: node.model_copy(update={"frozen": False}) for key, node in network.nodes.items()}
@@ -138,74 +148,76 @@ def _thawed(project: Project, job: Job) -> Project:
     return project.model_copy(update={"networks": networks})
 
 
-def _drawn(config: ModelConfig, job: Job, weights: Weights | None) -> Sheet:
+def _build_network(config: ModelConfig, state: ImportState, weights: Weights | None) -> NetworkBuilder:
     """A model as a network."""
-    sheet = Sheet(job)
-    places = _places(config)
-    inner: dict[str, tuple[str, Sheet]] = {}
-    known: dict[tuple[str, int], list[Value]] = {}
+    builder = NetworkBuilder(state)
+    weight_paths = _weight_paths(config)
+    inner: dict[str, tuple[str, NetworkBuilder]] = {}
+    values: dict[tuple[str, int], list[KerasTensor]] = {}
     entries = list(config.inputs)
     for number, ref in enumerate(entries, 1):
         layer = config.layers[ref.layer]
-        sheet.begin(layer)
-        known[ref.layer, 0] = [sheet.input(number, _input(config, layer, job))]
-    waiting = [
+        builder.start_layer(layer)
+        values[ref.layer, 0] = [builder.input(number, _input(config, layer, state))]
+    pending = [
         (layer, number, call)
         for layer in config.layers.values()
         if layer.kind != "InputLayer"
         for number, call in enumerate(layer.calls)
     ]
-    while waiting:
-        left = []
-        for layer, number, call in waiting:
-            if any((ref.layer, ref.call) not in known for ref in call.refs()):
-                left.append((layer, number, call))
+    while pending:
+        remaining = []
+        for layer, number, call in pending:
+            if any((ref.layer, ref.call) not in values for ref in call.refs()):
+                remaining.append((layer, number, call))
                 continue
             if not call.refs():
                 raise layer.refuse("has no input tensor")
-            sheet.begin(layer)
-            known[layer.name, number] = _use(config, sheet, layer, call, known, places, weights, inner)
-        if len(left) == len(waiting):
-            raise left[0][0].refuse("needs a tensor that no layer computes, or its own output")
-        waiting = left
+            builder.start_layer(layer)
+            values[layer.name, number] = _convert_call(
+                config, builder, layer, call, values, weight_paths, weights, inner
+            )
+        if len(remaining) == len(pending):
+            raise remaining[0][0].refuse("needs a tensor that no layer computes, or its own output")
+        pending = remaining
     for number, ref in enumerate(config.outputs, 1):
-        sheet.begin(config.layers[ref.layer])
-        sheet.output(number, _value(known, ref, config), ref.layer)
-    return sheet
+        builder.start_layer(config.layers[ref.layer])
+        builder.output(number, _value(values, ref, config), ref.layer)
+    return builder
 
 
-def _use(
+def _convert_call(
     config: ModelConfig,
-    sheet: Sheet,
+    builder: NetworkBuilder,
     layer: LayerConfig,
     call: Call,
-    known: dict[tuple[str, int], list[Value]],
-    places: dict[str, tuple[str, ...]],
+    values: dict[tuple[str, int], list[KerasTensor]],
+    weight_paths: dict[str, tuple[str, ...]],
     weights: Weights | None,
-    inner: dict[str, tuple[str, Sheet]],
-) -> list[Value]:
-    def filled(part: Any) -> Any:
-        if isinstance(part, Ref):
-            return _value(known, part, config)
-        return [filled(each) for each in part] if isinstance(part, list) else part
+    inner: dict[str, tuple[str, NetworkBuilder]],
+) -> list[KerasTensor]:
+    def resolve(part: Any) -> Any:
+        if isinstance(part, TensorRef):
+            return _value(values, part, config)
+        return [resolve(each) for each in part] if isinstance(part, list) else part
 
-    args, kwargs = [filled(arg) for arg in call.args], {key: filled(arg) for key, arg in call.kwargs.items()}
-    holder = _found(weights, places.get(layer.name))
+    args, kwargs = [resolve(arg) for arg in call.args], {key: resolve(arg) for key, arg in call.kwargs.items()}
+    holder = _weights_at(weights, weight_paths.get(layer.name))
     if layer.model is not None:
-        given = [value for arg in [*args, *kwargs.values()] for value in (arg if isinstance(arg, list) else [arg])]
-        return _nested(sheet, layer, [value for value in given if is_value(value)], holder, inner)
+        inputs = [value for arg in [*args, *kwargs.values()] for value in (arg if isinstance(arg, list) else [arg])]
+        return _build_nested(builder, layer, [value for value in inputs if is_tensor(value)], holder, inner)
     if layer.kind == "Lambda":
         raise layer.refuse("contains Python code, which is never run; replace it with layers and save the model again")
     handler = (OPERATIONS if layer.is_operation else LAYERS).get(layer.kind)
     if handler is None:
-        own = layer.module and not layer.module.startswith("keras")
-        why = "is of a custom class, whose code is never run" if own else "has no counterpart in Netloom"
+        is_custom = layer.module and not layer.module.startswith("keras")
+        why = "is of a custom class, whose code is never run" if is_custom else "has no counterpart in Netloom"
         raise layer.refuse(f"{why}; replace it with layers of Keras that have one")
-    if is_value(kwargs.get("mask")):
+    if is_tensor(kwargs.get("mask")):
         raise layer.refuse("has a mask, which the import does not support")
     if layer.is_operation:
-        kwargs = {key: value for key, value in kwargs.items() if is_value(value) or isinstance(value, (int, float))}
-    use = Use(sheet, layer, args, kwargs, holder, _flat(config, layer))
+        kwargs = {key: value for key, value in kwargs.items() if is_tensor(value) or isinstance(value, (int, float))}
+    use = LayerCall(builder, layer, args, kwargs, holder, _accepts_reordering(config, layer))
     try:
         return [handler(use)]
     except UnreadableModelError:
@@ -214,52 +226,56 @@ def _use(
         raise layer.refuse(f"has settings or weights that cannot be read ({plain(str(error))[:100]})") from None
 
 
-def _value(known: dict[tuple[str, int], list[Value]], ref: Ref, config: ModelConfig) -> Value:
-    found = known.get((ref.layer, ref.call), [])
-    if not 0 <= ref.output < len(found):
+def _value(values: dict[tuple[str, int], list[KerasTensor]], ref: TensorRef, config: ModelConfig) -> KerasTensor:
+    outputs = values.get((ref.layer, ref.call), [])
+    if not 0 <= ref.output < len(outputs):
         raise UnreadableModelError(
-            f"The layer {named(ref.layer)} of {named(config.name)} has no output {ref.output + 1}."
+            f"The layer {quoted(ref.layer)} of {quoted(config.name)} has no output {ref.output + 1}."
         )
-    return found[ref.output]
+    return outputs[ref.output]
 
 
-def _nested(
-    sheet: Sheet, layer: LayerConfig, given: list[Value], weights: Weights | None, inner: dict[str, tuple[str, Sheet]]
-) -> list[Value]:
+def _build_nested(
+    builder: NetworkBuilder,
+    layer: LayerConfig,
+    inputs: list[KerasTensor],
+    weights: Weights | None,
+    inner: dict[str, tuple[str, NetworkBuilder]],
+) -> list[KerasTensor]:
     """A model within a model: a network of its own, and a node that stands for it."""
-    job = sheet.job
+    state = builder.state
     if layer.model is None:
         raise AssertionError("only models can be nested")
     if layer.name not in inner:
-        name = job.name(layer.name)
-        drawn = _drawn(layer.model, job, weights)
-        job.networks[name] = drawn.network()
-        inner[layer.name] = (name, drawn)
-    name, drawn = inner[layer.name]
-    looks = interface(job.networks[name])
-    if len(looks.inputs) != len(given):
-        raise layer.refuse(f"received {len(given)} tensors, but {len(looks.inputs)} are expected")
-    taken = []
-    for value, (_, node) in zip(given, looks.inputs, strict=True):
-        wanted = drawn.values[node]
-        value = sheet.natural(value)
-        if wanted.spec.dtype == "int" and value.spec.dtype != "int":
-            value = sheet.add("Cast", {"to": "int"}, value)
-        if wanted.spec != value.spec:
+        name = state.name(layer.name)
+        inner_network = _build_network(layer.model, state, weights)
+        state.networks[name] = inner_network.network()
+        inner[layer.name] = (name, inner_network)
+    name, inner_network = inner[layer.name]
+    ports = interface(state.networks[name])
+    if len(ports.inputs) != len(inputs):
+        raise layer.refuse(f"received {len(inputs)} tensors, but {len(ports.inputs)} are expected")
+    converted = []
+    for value, (_, node) in zip(inputs, ports.inputs, strict=True):
+        expected = inner_network.values[node]
+        value = builder.native_layout(value)
+        if expected.spec.dtype == "int" and value.spec.dtype != "int":
+            value = builder.add("Cast", {"to": "int"}, value)
+        if expected.spec != value.spec:
             raise layer.refuse(
-                f"received {value.spec.beside(wanted.spec)}, but its Input takes {wanted.spec.beside(value.spec)}"
+                f"received {value.spec.beside(expected.spec)}, but its Input takes {expected.spec.beside(value.spec)}"
             )
-        taken.append(value)
-    key = free(layer.name, sheet.nodes)
-    sheet.several(SUBNETWORK, {"network": name}, *taken, key=key)
-    if drawn.learns:
-        sheet.tie(key)
-    for path, tensor in drawn.weights.items():
-        sheet.weights[f"{key}.{path}"] = tensor
-    return [replace(drawn.values[node], node=key, port=port) for port, node in looks.outputs]
+        converted.append(value)
+    key = unused_id(layer.name, builder.nodes)
+    builder.add_node(SUBNETWORK, {"network": name}, *converted, key=key)
+    if inner_network.has_weights:
+        builder.share_weights(key)
+    for path, tensor in inner_network.weights.items():
+        builder.weights[f"{key}.{path}"] = tensor
+    return [replace(inner_network.values[node], node=key, port=port) for port, node in ports.outputs]
 
 
-def _input(config: ModelConfig, layer: LayerConfig, job: Job) -> dict[str, Any]:
+def _input(config: ModelConfig, layer: LayerConfig, state: ImportState) -> dict[str, Any]:
     """The parameters of an Input: tokens where all that follows is an embedding, else what the shape says."""
     raw = layer.config.get("batch_shape", layer.config.get("batch_input_shape"))
     if (
@@ -267,16 +283,16 @@ def _input(config: ModelConfig, layer: LayerConfig, job: Job) -> dict[str, Any]:
         or len(raw) < 2
         or any(length is not None and (type(length) is not int or not 1 <= length <= 1_000_000) for length in raw[1:])
     ):
-        raise layer.refuse(f"has the input shape {named(raw)}, which is not a shape of one to four axes")
+        raise layer.refuse(f"has the input shape {quoted(raw)}, which is not a shape of one to four axes")
     shape = [OPEN_LENGTH if length is None else length for length in raw[1:]]
     if None in raw[1:]:
-        job.remark(
-            f"{named(layer.name)}: a length that is open in Keras is set to {OPEN_LENGTH}; change it in the Input."
+        state.remark(
+            f"{quoted(layer.name)}: a length that is open in Keras is set to {OPEN_LENGTH}; change it in the Input."
         )
     if len(shape) not in KINDS:
         raise layer.refuse(f"has an input with {len(shape)} axes, but an Input of Netloom has one to four")
     field = plain(layer.name)[:200]
-    vocabulary = _vocabulary(config, Ref(layer.name)) if len(shape) == 1 else None
+    vocabulary = _vocabulary(config, TensorRef(layer.name)) if len(shape) == 1 else None
     if vocabulary is not None:
         return {"field": field, "kind": "tokens", "shape": shape, "vocabulary": vocabulary}
     if len(shape) > 2:
@@ -284,69 +300,69 @@ def _input(config: ModelConfig, layer: LayerConfig, job: Job) -> dict[str, Any]:
     return {"field": field, "kind": KINDS[len(shape)], "shape": shape}
 
 
-def _vocabulary(config: ModelConfig, ref: Ref) -> int | None:
+def _vocabulary(config: ModelConfig, ref: TensorRef) -> int | None:
     """How many tokens there are, where a tensor goes to embeddings alone."""
-    found: list[int] = []
+    sizes: list[int] = []
     for layer, call in config.consumers(ref):
         if layer.model is not None:
-            places = [place for place, other in enumerate(call.refs()) if other == ref]
-            for place in places:
-                if place >= len(layer.model.inputs):
+            positions = [place for place, other in enumerate(call.refs()) if other == ref]
+            for position in positions:
+                if position >= len(layer.model.inputs):
                     return None
-                inner = _vocabulary(layer.model, layer.model.inputs[place])
+                inner = _vocabulary(layer.model, layer.model.inputs[position])
                 if inner is None:
                     return None
-                found.append(inner)
+                sizes.append(inner)
         elif layer.kind == "Embedding":
-            found.append(layer.whole("input_dim"))
+            sizes.append(layer.integer("input_dim"))
         else:
             return None
-    return min(found) if found and ref not in config.outputs else None
+    return min(sizes) if sizes and ref not in config.outputs else None
 
 
-def _flat(config: ModelConfig, layer: LayerConfig) -> bool:
+def _accepts_reordering(config: ModelConfig, layer: LayerConfig) -> bool:
     """Whether all that a Flatten feeds can take its numbers in another order: in the end, a dense layer of its own."""
     if layer.kind != "Flatten":
         return False
-    ready, seen = [layer], set()
-    while ready:
-        one = ready.pop()
-        if one.name in seen:
+    pending, visited = [layer], set()
+    while pending:
+        current = pending.pop()
+        if current.name in visited:
             continue
-        seen.add(one.name)
-        if len(one.calls) != 1 or Ref(one.name) in config.outputs:
+        visited.add(current.name)
+        if len(current.calls) != 1 or TensorRef(current.name) in config.outputs:
             return False
-        following = config.consumers(Ref(one.name))
-        if not following:
+        readers = config.consumers(TensorRef(current.name))
+        if not readers:
             return False
-        for other, _ in following:
-            if other.kind == "Dense" and len(other.calls) == 1 and not other.is_operation:
+        for reader, _ in readers:
+            if reader.kind == "Dense" and len(reader.calls) == 1 and not reader.is_operation:
                 continue
-            shares = other.kind == "Activation" and other.config.get("activation") in ("softmax", "log_softmax")
-            if other.kind not in _PASSING or other.is_operation or shares:
+            is_softmax = reader.kind == "Activation" and reader.config.get("activation") in ("softmax", "log_softmax")
+            if reader.kind not in _ORDER_AGNOSTIC or reader.is_operation or is_softmax:
                 return False
-            ready.append(other)
+            pending.append(reader)
     return True
 
 
-def _places(config: ModelConfig) -> dict[str, tuple[str, ...]]:
+def _weight_paths(config: ModelConfig) -> dict[str, tuple[str, ...]]:
     """Where each layer's weights lie in the file: Keras counts the layers of each class."""
     counts: dict[str, int] = {}
-    found: dict[str, tuple[str, ...]] = {}
+    paths: dict[str, tuple[str, ...]] = {}
     for layer in config.layers.values():
         if layer.is_operation:
             continue
         base = _snake(layer.kind)
         number = counts.get(base, 0)
         counts[base] = number + 1
-        found[layer.name] = (f"{base}_{number}" if number else base,)
-    return found
+        paths[layer.name] = (f"{base}_{number}" if number else base,)
+    return paths
 
 
-def _found(weights: Weights | None, place: tuple[str, ...] | None) -> Weights | None:
+def _weights_at(weights: Weights | None, place: tuple[str, ...] | None) -> Weights | None:
     if weights is None or place is None:
         return None
-    inside = (weights.inside(holder, *place) for holder in _HOLDERS)
+    inside = (weights.group(holder, *place) for holder in _LAYER_GROUPS)
     return next((found for found in inside if found is not None), None)
 
 

@@ -7,41 +7,41 @@ from dataclasses import replace
 
 import numpy as np
 
-from netloom.compile.importers.keras.container import named
-from netloom.compile.importers.keras.graph_builder import Use, Value
+from netloom.compile.importers.imported_model import quoted
+from netloom.compile.importers.keras.graph_builder import KerasTensor, LayerCall
 from netloom.compile.importers.keras.operator_table import handles
 
 
 @handles("Flatten")
-def _flatten(use: Use) -> Value:
+def _flatten(use: LayerCall) -> KerasTensor:
     value = use.value
-    if value.first and min(value.shape[0], math.prod(value.shape[1:])) > 1:
-        if not use.flat:
-            return use.add("Flatten", {}, use.sheet.last(value), main=True)
-        lengths = value.keras
+    if value.is_channels_first and min(value.shape[0], math.prod(value.shape[1:])) > 1:
+        if not use.accepts_reordering:
+            return use.add("Flatten", {}, use.builder.channels_last(value), main=True)
+        lengths = value.keras_shape
         order = np.moveaxis(np.arange(math.prod(lengths)).reshape(lengths), -1, 0).reshape(-1)
         return replace(use.add("Flatten", {}, value, main=True), order=order)
     return use.add("Flatten", {}, value, main=True)
 
 
 @handles("Reshape")
-def _reshape(use: Use) -> Value:
+def _reshape(use: LayerCall) -> KerasTensor:
     shape = use.layer.config.get("target_shape")
     if not isinstance(shape, list) or not all(type(length) is int for length in shape):
-        raise use.refuse(f"needs a shape, received {named(shape)}")
-    value = use.sheet.last(use.value)
+        raise use.refuse(f"needs a shape, received {quoted(shape)}")
+    value = use.builder.channels_last(use.value)
     return use.add("Reshape", {"shape": list(shape)}, value, main=True)
 
 
 @handles("Permute")
-def _permute(use: Use) -> Value:
+def _permute(use: LayerCall) -> KerasTensor:
     order = use.layer.config.get("dims")
     if not isinstance(order, list) or not all(type(axis) is int for axis in order):
-        raise use.refuse(f"needs an order of axes, received {named(order)}")
-    return use.add("Permute", {"order": list(order)}, use.sheet.last(use.value), main=True)
+        raise use.refuse(f"needs an order of axes, received {quoted(order)}")
+    return use.add("Permute", {"order": list(order)}, use.builder.channels_last(use.value), main=True)
 
 
 @handles("RepeatVector")
-def _repeat(use: Use) -> Value:
+def _repeat(use: LayerCall) -> KerasTensor:
     spread = use.add("Unsqueeze", {"axis": 1}, use.value)
-    return use.add("Expand", {"axis": 1, "length": use.layer.whole("n")}, spread, main=True)
+    return use.add("Expand", {"axis": 1, "length": use.layer.integer("n")}, spread, main=True)

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from netloom.compile.importers.imported_model import quoted
 from netloom.compile.importers.keras.config import LayerConfig
-from netloom.compile.importers.keras.container import named
-from netloom.compile.importers.keras.graph_builder import Use, Value, is_value
+from netloom.compile.importers.keras.graph_builder import KerasTensor, LayerCall, is_tensor
 from netloom.compile.importers.keras.operator_table import LAYERS, handles
 
 RECURRENT = {"LSTM": "LSTM", "GRU": "GRU", "SimpleRNN": "RNN"}
-MERGED = {"sum": "Add", "mul": "Multiply", "ave": "Average"}
+MERGE_MODES = {"sum": "Add", "mul": "Multiply", "ave": "Average"}
 
 
 @handles("Embedding")
-def _embedding(use: Use) -> Value:
+def _embedding(use: LayerCall) -> KerasTensor:
     value = use.value
     if value.spec.dtype != "int":
         value = use.add("Cast", {"to": "int"}, value)
@@ -25,69 +25,69 @@ def _embedding(use: Use) -> Value:
         use.remark("masks are not imported; steps with the token 0 are processed like the others.")
     if use.layer.config.get("quantization_config") or use.layer.config.get("lora_rank"):
         raise use.refuse("is quantized or has LoRA weights, which cannot be imported; save it without them")
-    params = {"vocabulary": use.layer.whole("input_dim"), "dim": use.layer.whole("output_dim")}
-    made = use.add("Embedding", params, value, main=True)
+    params = {"vocabulary": use.layer.integer("input_dim"), "dim": use.layer.integer("output_dim")}
+    embedding = use.add("Embedding", params, value, main=True)
     arrays = use.arrays(count=1)
     if arrays:
-        use.keep(made, weight=arrays[0])
-    return made
+        use.set_weights(embedding, weight=arrays[0])
+    return embedding
 
 
 @handles(*RECURRENT)
-def _recurrent(use: Use) -> Value:
+def _recurrent(use: LayerCall) -> KerasTensor:
     layer = use.layer
-    value = use.sheet.last(_only(use))
+    value = use.builder.channels_last(_single_input(use))
     if layer.flag("go_backwards", False):
         value = use.add("Flip", {"axes": [1]}, value)
-    params = _settings(use, layer)
-    out, state = use.sheet.several(RECURRENT[layer.kind], params, value, key=layer.name)
+    params = _recurrent_params(use, layer)
+    out, state = use.builder.add_node(RECURRENT[layer.kind], params, value, key=layer.name)
     arrays = use.arrays("cell", count=2 + layer.flag("use_bias", True))
     if arrays:
-        use.keep(out, **_gates(use, layer, arrays, ""))
+        use.set_weights(out, **_gate_weights(use, layer, arrays, ""))
     return out if layer.flag("return_sequences", False) else state
 
 
 @handles("Bidirectional")
-def _bidirectional(use: Use) -> Value:
-    inner = _inner(use, "layer")
-    back = _inner(use, "backward_layer") if isinstance(use.layer.config.get("backward_layer"), dict) else inner
+def _bidirectional(use: LayerCall) -> KerasTensor:
+    inner = _wrapped_layer(use, "layer")
+    back = _wrapped_layer(use, "backward_layer") if isinstance(use.layer.config.get("backward_layer"), dict) else inner
     if inner.kind not in RECURRENT or back.kind != inner.kind:
-        raise use.refuse(f"wraps {named(inner.kind)}, but only LSTM, GRU and SimpleRNN can be bidirectional")
-    same = ("units", "activation", "recurrent_activation", "use_bias", "return_sequences", "reset_after")
-    if any(inner.config.get(name) != back.config.get(name) for name in same) or inner.flag("go_backwards", False):
+        raise use.refuse(f"wraps {quoted(inner.kind)}, but only LSTM, GRU and SimpleRNN can be bidirectional")
+    compared = ("units", "activation", "recurrent_activation", "use_bias", "return_sequences", "reset_after")
+    if any(inner.config.get(name) != back.config.get(name) for name in compared) or inner.flag("go_backwards", False):
         raise use.refuse("has different layers in its two directions, which no layer of Netloom supports")
-    value = use.sheet.last(_only(use))
-    params = {**_settings(use, inner), "bidirectional": True}
-    out, state = use.sheet.several(RECURRENT[inner.kind], params, value, key=use.layer.name)
+    value = use.builder.channels_last(_single_input(use))
+    params = {**_recurrent_params(use, inner), "bidirectional": True}
+    out, state = use.builder.add_node(RECURRENT[inner.kind], params, value, key=use.layer.name)
     for part, suffix in (("forward_layer", ""), ("backward_layer", "_reverse")):
         arrays = use.arrays(part, "cell", count=2 + inner.flag("use_bias", True))
         if arrays:
-            use.keep(out, **_gates(use, inner, arrays, suffix))
-    made = out if inner.flag("return_sequences", False) else state
+            use.set_weights(out, **_gate_weights(use, inner, arrays, suffix))
+    result = out if inner.flag("return_sequences", False) else state
     mode = use.layer.config.get("merge_mode", "concat")
     if mode == "concat":
-        return made
-    if mode not in MERGED:
+        return result
+    if mode not in MERGE_MODES:
         raise use.refuse("returns its two directions separately, but Netloom's layer concatenates them")
-    halves = use.sheet.several("Chunk", {"axis": -1, "count": 2}, made, key=f"{use.layer.name}_chunk")
-    return use.add(MERGED[mode], {}, *halves)
+    halves = use.builder.add_node("Chunk", {"axis": -1, "count": 2}, result, key=f"{use.layer.name}_chunk")
+    return use.add(MERGE_MODES[mode], {}, *halves)
 
 
-def _only(use: Use) -> Value:
+def _single_input(use: LayerCall) -> KerasTensor:
     """The sequence, if nothing else is given."""
-    if use.layer.flag("return_state", False) or len(use.values) != 1 or any(map(is_value, use.kwargs.values())):
+    if use.layer.flag("return_state", False) or len(use.values) != 1 or any(map(is_tensor, use.kwargs.values())):
         raise use.refuse("reads or returns its state, which Netloom's recurrent layers do not expose")
     return use.value
 
 
-def _settings(use: Use, layer: LayerConfig) -> dict[str, Any]:
+def _recurrent_params(use: LayerCall, layer: LayerConfig) -> dict[str, Any]:
     kind = layer.kind
     activation = layer.config.get("activation", "tanh")
     if activation != "tanh" and not (kind == "SimpleRNN" and activation == "relu"):
-        raise use.refuse(f"has the activation {named(activation)}, but Netloom's recurrent layers use tanh")
+        raise use.refuse(f"has the activation {quoted(activation)}, but Netloom's recurrent layers use tanh")
     if kind != "SimpleRNN" and layer.config.get("recurrent_activation", "sigmoid") != "sigmoid":
         raise use.refuse(
-            f"has gates with {named(layer.config['recurrent_activation'])}, but Netloom's recurrent layers use sigmoid"
+            f"has gates with {quoted(layer.config['recurrent_activation'])}, but Netloom's recurrent layers use sigmoid"
         )
     if kind == "GRU" and not layer.flag("reset_after", True):
         raise use.refuse("resets its state before the product (reset_after=False), but Netloom's GRU does so after it")
@@ -97,32 +97,32 @@ def _settings(use: Use, layer: LayerConfig) -> dict[str, Any]:
         use.remark("dropout inside a recurrent layer is not imported; the predictions are the same.")
     if layer.flag("stateful", False):
         use.remark("the state is not kept between batches; it starts at zero.")
-    params: dict[str, Any] = {"hidden_size": layer.whole("units")}
+    params: dict[str, Any] = {"hidden_size": layer.integer("units")}
     return params | ({"nonlinearity": "relu"} if activation == "relu" else {})
 
 
-def _gates(use: Use, layer: LayerConfig, arrays: list[np.ndarray], suffix: str) -> dict[str, np.ndarray]:
+def _gate_weights(use: LayerCall, layer: LayerConfig, arrays: list[np.ndarray], suffix: str) -> dict[str, np.ndarray]:
     """The weights of one direction, with the gates in PyTorch's order."""
-    units = layer.whole("units")
+    units = layer.integer("units")
     order = {"LSTM": (0, 1, 2, 3), "GRU": (1, 0, 2), "SimpleRNN": (0,)}[layer.kind]
 
-    def turned(array: np.ndarray) -> np.ndarray:
+    def reorder(array: np.ndarray) -> np.ndarray:
         if array.shape[-1] != units * len(order):
             raise use.refuse(f"has weights of the shape {array.shape}, which do not fit {units} units")
         return np.concatenate([array[..., units * gate : units * (gate + 1)] for gate in order], axis=-1)
 
-    kernel, recurrent = turned(arrays[0]), turned(arrays[1])
-    bias = turned(arrays[2]) if len(arrays) > 2 else np.zeros(units * len(order), np.float32)
-    one, other = (bias[0], bias[1]) if bias.ndim == 2 else (bias, np.zeros_like(bias))
+    kernel, recurrent = reorder(arrays[0]), reorder(arrays[1])
+    bias = reorder(arrays[2]) if len(arrays) > 2 else np.zeros(units * len(order), np.float32)
+    input_bias, recurrent_bias = (bias[0], bias[1]) if bias.ndim == 2 else (bias, np.zeros_like(bias))
     return {
         f"weight_ih_l0{suffix}": kernel.T,
         f"weight_hh_l0{suffix}": recurrent.T,
-        f"bias_ih_l0{suffix}": one,
-        f"bias_hh_l0{suffix}": other,
+        f"bias_ih_l0{suffix}": input_bias,
+        f"bias_hh_l0{suffix}": recurrent_bias,
     }
 
 
-def _inner(use: Use, name: str) -> LayerConfig:
+def _wrapped_layer(use: LayerCall, name: str) -> LayerConfig:
     """The layer that a wrapper holds."""
     raw = use.layer.config.get(name)
     raw = raw if isinstance(raw, dict) else {}
@@ -133,41 +133,41 @@ def _inner(use: Use, name: str) -> LayerConfig:
 
 
 # Layers that do the same to each step whether they are wrapped or not.
-_EACH = (
+_STEPWISE = (
     *("Dense", "Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "Dropout", "LayerNormalization", "Rescaling"),
     *("BatchNormalization", "Identity"),
 )
 
 
 @handles("TimeDistributed")
-def _time_distributed(use: Use) -> Value:
-    inner = _inner(use, "layer")
-    weights = use.weights.inside("layer") if use.weights is not None else None
-    value = use.sheet.last(use.value)
+def _time_distributed(use: LayerCall) -> KerasTensor:
+    inner = _wrapped_layer(use, "layer")
+    weights = use.weights.group("layer") if use.weights is not None else None
+    value = use.builder.channels_last(use.value)
     if inner.kind == "Flatten":
         return use.add("Reshape", {"shape": [value.shape[0], -1]}, value, main=True)
     axis = inner.config.get("axis", -1)
-    if inner.kind not in _EACH or axis not in (-1, [-1]):
-        raise use.refuse(f"applies {named(inner.kind)} to each step; only layers such as Dense are supported")
+    if inner.kind not in _STEPWISE or axis not in (-1, [-1]):
+        raise use.refuse(f"applies {quoted(inner.kind)} to each step; only layers such as Dense are supported")
     return LAYERS[inner.kind](replace(use, layer=inner, args=[value], weights=weights))
 
 
 @handles("MultiHeadAttention")
-def _attention(use: Use) -> Value:
+def _attention(use: LayerCall) -> KerasTensor:
     layer = use.layer
-    given = [arg for arg in use.args if is_value(arg)]
-    by_name = {name: value for name, value in use.kwargs.items() if is_value(value)}
+    positional = [arg for arg in use.args if is_tensor(arg)]
+    by_name = {name: value for name, value in use.kwargs.items() if is_tensor(value)}
     names = ["query", "value", "key"]
-    tensors = dict(zip(names, given, strict=False)) | by_name
+    tensors = dict(zip(names, positional, strict=False)) | by_name
     if not {"query", "value"} <= set(tensors) or set(tensors) - set(names):
         raise use.refuse("has a mask, or tensors in an order that the import does not support")
-    turned = {name: use.sheet.last(value) for name, value in tensors.items()}
-    query, value = turned["query"], turned["value"]
-    if turned.get("key", value).reference != value.reference:
+    channels_last = {name: use.builder.channels_last(value) for name, value in tensors.items()}
+    query, value = channels_last["query"], channels_last["value"]
+    if channels_last.get("key", value).reference != value.reference:
         raise use.refuse("has keys that differ from its values, which no layer of Netloom supports")
-    heads, width = layer.whole("num_heads"), layer.whole("key_dim")
+    heads, width = layer.integer("num_heads"), layer.integer("key_dim")
     axes = layer.config.get("attention_axes")
-    plain = (
+    is_standard = (
         query.rank == value.rank == 3
         and layer.config.get("value_dim") in (None, width)
         and layer.config.get("output_shape") in (None, [query.shape[-1]], query.shape[-1])
@@ -175,7 +175,7 @@ def _attention(use: Use) -> Value:
         and not layer.config.get("use_gate")
         and layer.config.get("sliding_window") is None
     )
-    if not plain:
+    if not is_standard:
         raise use.refuse("has widths, axes, gates or a window that Netloom's attention does not support")
     if use.kwargs.get("return_attention_scores"):
         raise use.refuse("returns its weights, which Netloom's attention does not expose")
@@ -184,33 +184,37 @@ def _attention(use: Use) -> Value:
     if heads * width != query.shape[-1]:
         params["head_width"] = width
     if query.reference == value.reference:
-        made = use.add("SelfAttention", {**params, "causal": causal}, query, main=True)
+        attention = use.add("SelfAttention", {**params, "causal": causal}, query, main=True)
     elif causal:
         raise use.refuse("is causal over another sequence, which no layer of Netloom supports")
     else:
-        made = use.add("CrossAttention", params, query, value, main=True)
+        attention = use.add("CrossAttention", params, query, value, main=True)
     for path, name in (("query_dense", "q"), ("key_dense", "k"), ("value_dense", "v"), ("output_dense", "out")):
         arrays = use.arrays(path, count=1 + bias)
         if arrays:
             kernel = arrays[0]
             matrix = kernel.reshape(-1, kernel.shape[-1]) if name == "out" else kernel.reshape(kernel.shape[0], -1)
             named_arrays = {f"{name}.weight": matrix.T, **({f"{name}.bias": arrays[1].reshape(-1)} if bias else {})}
-            use.keep(made, **named_arrays)
-    return made
+            use.set_weights(attention, **named_arrays)
+    return attention
 
 
 @handles("Attention")
-def _dot_product(use: Use) -> Value:
+def _dot_product(use: LayerCall) -> KerasTensor:
     if use.layer.flag("use_scale", False) or use.layer.config.get("score_mode", "dot") != "dot":
         raise use.refuse(
             "learns a scale or uses a score other than the dot product, which no layer of Netloom supports"
         )
-    values = [use.sheet.last(value) for value in use.values]
-    if not 2 <= len(values) <= 3 or any(value.rank != 3 for value in values) or any(map(is_value, use.kwargs.values())):
+    values = [use.builder.channels_last(value) for value in use.values]
+    if (
+        not 2 <= len(values) <= 3
+        or any(value.rank != 3 for value in values)
+        or any(map(is_tensor, use.kwargs.values()))
+    ):
         raise use.refuse("needs a query, a value and optionally a key, each a sequence")
     if use.kwargs.get("use_causal_mask") or use.layer.flag("causal", False):
         raise use.refuse("is causal, which the import does not support")
     query, value, key = values[0], values[1], values[-1]
     scores = use.add("MatMul", {"transpose_b": True}, query, key)
-    shares = use.add("Softmax", {}, scores)
-    return use.add("MatMul", {}, shares, value, main=True)
+    attention_weights = use.add("Softmax", {}, scores)
+    return use.add("MatMul", {}, attention_weights, value, main=True)

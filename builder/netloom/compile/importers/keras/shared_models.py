@@ -20,62 +20,66 @@ _NAMES = {"Input": "field", "Output": "name"}
 
 
 @dataclass
-class Moves:
+class RenamedNodes:
     """Where nodes went: by network and node, its id now, and which repetition of that it is."""
 
     nodes: dict[tuple[str, str], tuple[str, int | None]] = field(default_factory=dict)
-    gone: set[tuple[str, str]] = field(default_factory=set)
+    removed: set[tuple[str, str]] = field(default_factory=set)
 
     def name(self, networks: Mapping[str, Network], path: str) -> str:
         """What weights are called now; nothing where they are others' once more."""
-        network, found, parts = "main", list[str](), path.split(".")
+        network, names, parts = "main", list[str](), path.split(".")
         for place, part in enumerate(parts):
             node = networks[network].nodes.get(part)
-            if (network, part) in self.gone:
+            if (network, part) in self.removed:
                 return ""
             key, repetition = self.nodes.get((network, part), (part, None))
-            found += [key] if repetition is None else [key, str(repetition)]
+            names += [key] if repetition is None else [key, str(repetition)]
             if node is None or node.type != SUBNETWORK:
-                return ".".join([*found, *parts[place + 1 :]])
+                return ".".join([*names, *parts[place + 1 :]])
             network = str(node.params["network"])
-        return ".".join(found)
+        return ".".join(names)
 
 
-def merged(project: Project, weights: Weights) -> tuple[Project, dict[str, torch.Tensor]]:
+def merge_shared(project: Project, weights: Weights) -> tuple[Project, dict[str, torch.Tensor]]:
     """The same networks with equal ones once, and with `repeat` where they follow each other."""
-    moves = Moves()
-    networks = _once(dict(project.networks), moves)
-    chained = {name: _chained(name, network, moves) for name, network in networks.items()}
-    found = project.model_copy(update={"networks": chained})
-    if analyse(found).errors:
-        moves = Moves()
-        found = project.model_copy(update={"networks": _once(dict(project.networks), moves)})
-    names = {path: moves.name(project.networks, path) for path in weights}
-    return found, {new: weights[old] for old, new in names.items() if new}
+    renamed = RenamedNodes()
+    networks = _deduplicate(dict(project.networks), renamed)
+    chained = {name: _merge_chains(name, network, renamed) for name, network in networks.items()}
+    merged_project = project.model_copy(update={"networks": chained})
+    if analyse(merged_project).errors:
+        renamed = RenamedNodes()
+        merged_project = project.model_copy(update={"networks": _deduplicate(dict(project.networks), renamed)})
+    names = {path: renamed.name(project.networks, path) for path in weights}
+    return merged_project, {new: weights[is_keras_2] for is_keras_2, new in names.items() if new}
 
 
-def _once(networks: dict[str, Network], moves: Moves) -> dict[str, Network]:
+def _deduplicate(networks: dict[str, Network], renamed: RenamedNodes) -> dict[str, Network]:
     """Only the first of networks that are built alike; the innermost are compared first."""
-    kept: dict[str, str] = {}
+    replaced: dict[str, str] = {}
     while True:
-        looks: dict[str, str] = {}
-        pairs = [(name, looks.setdefault(_looks(network), name)) for name, network in networks.items()]
-        same = {name: first for name, first in pairs if name != first and "main" not in (name, first)}
-        if not same:
+        first_by_signature: dict[str, str] = {}
+        pairs = [(name, first_by_signature.setdefault(_signature(network), name)) for name, network in networks.items()]
+        duplicates = {name: first for name, first in pairs if name != first and "main" not in (name, first)}
+        if not duplicates:
             return networks
-        for name, first in same.items():
+        for name, first in duplicates.items():
             ids = dict(zip(networks[name].nodes, networks[first].nodes, strict=True))
-            before = {now: own for (network, own), (now, _) in moves.nodes.items() if network == name}
-            moves.nodes |= {(name, before.get(old, old)): (new, None) for old, new in ids.items()}
-        kept |= same
+            original_ids = {now: old_id for (network, old_id), (now, _) in renamed.nodes.items() if network == name}
+            renamed.nodes |= {
+                (name, original_ids.get(is_keras_2, is_keras_2)): (new, None) for is_keras_2, new in ids.items()
+            }
+        replaced |= duplicates
         networks = {
-            name: network.model_copy(update={"nodes": {key: _calls(node, same) for key, node in network.nodes.items()}})
+            name: network.model_copy(
+                update={"nodes": {key: _redirect(node, duplicates) for key, node in network.nodes.items()}}
+            )
             for name, network in networks.items()
-            if name not in same
+            if name not in duplicates
         }
 
 
-def _looks(network: Network) -> str:
+def _signature(network: Network) -> str:
     """What is equal for networks that differ in names alone."""
     place = {key: number for number, key in enumerate(network.nodes)}
     nodes = [
@@ -89,7 +93,7 @@ def _looks(network: Network) -> str:
     return json.dumps([nodes, edges, network.parameters], sort_keys=True)
 
 
-def _calls(node: Node, same: Mapping[str, str]) -> Node:
+def _redirect(node: Node, same: Mapping[str, str]) -> Node:
     """A node that stands for the network that is left."""
     name = str(node.params.get("network", ""))
     if node.type != SUBNETWORK or name not in same:
@@ -97,28 +101,28 @@ def _calls(node: Node, same: Mapping[str, str]) -> Node:
     return node.model_copy(update={"params": {**node.params, "network": same[name]}})
 
 
-def _chained(name: str, network: Network, moves: Moves) -> Network:
+def _merge_chains(name: str, network: Network, renamed: RenamedNodes) -> Network:
     """A network in which each row of the same network, one fed by the other, is one node with `repeat`."""
-    following = {key: _next(network, key) for key in network.nodes}
-    inside = set(filter(None, following.values()))
-    for start in [key for key in network.nodes if following[key] and key not in inside]:
-        row, key = [start], following[start]
+    next_node = {key: _successor(network, key) for key in network.nodes}
+    continued = set(filter(None, next_node.values()))
+    for start in [key for key in network.nodes if next_node[key] and key not in continued]:
+        chain, key = [start], next_node[start]
         while key:
-            row.append(key)
-            key = following[key]
-        shares = {network.nodes[other].shares for other in row[1:]}
+            chain.append(key)
+            key = next_node[key]
+        shares = {network.nodes[other].shares for other in chain[1:]}
         tied = shares == {start}
-        if (not tied and shares != {None}) or any(node.shares in row[1:] for node in network.nodes.values()):
+        if (not tied and shares != {None}) or any(node.shares in chain[1:] for node in network.nodes.values()):
             continue
-        network = _row(network, row, tied)
-        for number, key in enumerate(row):
-            moves.nodes[name, key] = (start, number)
+        network = _collapse(network, chain, tied)
+        for number, key in enumerate(chain):
+            renamed.nodes[name, key] = (start, number)
             if tied and number:
-                moves.gone.add((name, key))
+                renamed.removed.add((name, key))
     return network
 
 
-def _next(network: Network, key: str) -> str:
+def _successor(network: Network, key: str) -> str:
     """The node of the same network that alone reads this one, and reads nothing else; empty where there is none."""
     node = network.nodes[key]
     readers = [edge for edge in network.edges if edge.source_node == key]
@@ -126,23 +130,27 @@ def _next(network: Network, key: str) -> str:
         return ""
     other = network.nodes[readers[0].target_node]
     reads = [edge for edge in network.edges if edge.target_node == other.id]
-    alike = other.type == SUBNETWORK and other.params == node.params and len(reads) == 1 and other.frozen == node.frozen
-    return other.id if alike else ""
+    is_same = (
+        other.type == SUBNETWORK and other.params == node.params and len(reads) == 1 and other.frozen == node.frozen
+    )
+    return other.id if is_same else ""
 
 
-def _row(network: Network, row: list[str], tied: bool) -> Network:
+def _collapse(network: Network, chain: list[str], tied: bool) -> Network:
     """The first node of a row in the place of all."""
-    start, gone = row[0], set(row[1:])
-    params = {**network.nodes[start].params, "repeat": len(row)} | ({"shared": True} if tied else {})
-    nodes = {key: node for key, node in network.nodes.items() if key not in gone}
+    start, removed = chain[0], set(chain[1:])
+    params = {**network.nodes[start].params, "repeat": len(chain)} | ({"shared": True} if tied else {})
+    nodes = {key: node for key, node in network.nodes.items() if key not in removed}
     nodes[start] = nodes[start].model_copy(update={"params": params})
     edges = [
-        Edge(source=_source(edge, row), target=edge.target) for edge in network.edges if edge.target_node not in gone
+        Edge(source=_source(edge, chain), target=edge.target)
+        for edge in network.edges
+        if edge.target_node not in removed
     ]
     return network.with_nodes(nodes, edges)
 
 
-def _source(edge: Edge, row: list[str]) -> str:
-    if edge.source_node != row[-1]:
+def _source(edge: Edge, chain: list[str]) -> str:
+    if edge.source_node != chain[-1]:
         return edge.source
-    return edge.source.replace(row[-1], row[0], 1)
+    return edge.source.replace(chain[-1], chain[0], 1)

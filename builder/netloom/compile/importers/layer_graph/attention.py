@@ -65,7 +65,7 @@ def add_attention(builder: GraphBuilder, heads: Heads, like: Tensor, name: str) 
     """
     parts = head_axes(heads.q)
     sizes = [heads.q.size(part) for part in parts]
-    inputs_qkv = [merge_heads(builder, one) for one in (heads.q, heads.k, heads.v)]
+    inputs_qkv = [merge_heads(builder, tensor) for tensor in (heads.q, heads.k, heads.v)]
     width = heads.q.length(-1)
     factor = heads.scale * math.sqrt(width)
     if abs(factor - 1) > 1e-6:

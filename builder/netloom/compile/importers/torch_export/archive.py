@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from netloom.compile.importers.imported_model import UnreadableModelError
+from netloom.compile.importers.imported_model import UnreadableModelError, quoted
 from netloom.core.text import plain
 from netloom.data.limits import MAX_RATIO
 
@@ -58,11 +58,6 @@ class Archive:
     places: dict[str, str]
     refused: dict[str, str] = field(default_factory=dict)
     preprocess: str = ""
-
-
-def named(text: object) -> str:
-    """A name out of a file, as a message may show it."""
-    return f"“{plain(str(text)[:200])[:60]}”"
 
 
 def looks_like_pt2(path: Path) -> bool:
@@ -139,7 +134,7 @@ def _described(name: str) -> Iterator[None]:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, MemoryError):
         raise UnreadableModelError(
-            f"The tensor {named(name)} does not have the format of torch.export; {_AGAIN}."
+            f"The tensor {quoted(name)} does not have the format of torch.export; {_AGAIN}."
         ) from None
 
 
@@ -148,7 +143,7 @@ def _tensor(data: bytes, meta: dict[str, Any], name: str, order: str) -> Array:
     kind = meta["dtype"]
     if kind not in KINDS:
         raise UnreadableModelError(
-            f"The tensor {named(name)} has a data type that is not supported; save it as float32."
+            f"The tensor {quoted(name)} has a data type that is not supported; save it as float32."
         )
     sizes, strides = [whole(size) for size in meta["sizes"]], [whole(step) for step in meta["strides"]]
     offset = whole(meta["storage_offset"])
@@ -158,11 +153,11 @@ def _tensor(data: bytes, meta: dict[str, Any], name: str, order: str) -> Array:
     count = math.prod(sizes)
     if len(sizes) > MAX_AXES or min([0, offset, *sizes, *strides]) < 0 or count > max(len(merge_heads), 1):
         raise UnreadableModelError(
-            f"The tensor {named(name)} has an impossible shape; the file is damaged, so {_AGAIN}."
+            f"The tensor {quoted(name)} has an impossible shape; the file is damaged, so {_AGAIN}."
         )
     if count and not 0 <= reach < len(merge_heads):
         raise UnreadableModelError(
-            f"The tensor {named(name)} has a different number of values than its shape; {_AGAIN}."
+            f"The tensor {quoted(name)} has a different number of values than its shape; {_AGAIN}."
         )
     if not count:
         return np.zeros(sizes, np.float32)
@@ -205,7 +200,7 @@ class _Members:
             _check(info)
             name = info.filename.removeprefix(root)
             if name in self._infos:
-                raise UnreadableModelError(f"The archive contains {named(name)} twice; {_AGAIN}.")
+                raise UnreadableModelError(f"The archive contains {quoted(name)} twice; {_AGAIN}.")
             self._infos[name] = info
         if sum(info.file_size for info in self._infos.values()) > MAX_WEIGHTS_BYTES:
             size = MAX_WEIGHTS_BYTES // 2**30
@@ -217,13 +212,13 @@ class _Members:
     def raw(self, name: str) -> bytes:
         """A member as it is; one that several names share is read once."""
         if name not in self._infos:
-            raise UnreadableModelError(f"The archive has no {named(name)}, which its list of weights names; {_AGAIN}.")
+            raise UnreadableModelError(f"The archive has no {quoted(name)}, which its list of weights names; {_AGAIN}.")
         if name not in self._known:
             info = self._infos[name]
             with self._archive.open(info) as file:
                 data = file.read(info.file_size + 1)
             if len(data) != info.file_size:
-                raise UnreadableModelError(f"{named(name)} is shorter than it declares; {_AGAIN}.")
+                raise UnreadableModelError(f"{quoted(name)} is shorter than it declares; {_AGAIN}.")
             self._known[name] = data
         return self._known[name]
 
@@ -235,25 +230,25 @@ class _Members:
     def json(self, name: str) -> dict[str, Any]:
         if self._infos[name].file_size > MAX_JSON_BYTES:
             raise UnreadableModelError(
-                f"{named(name)} is larger than {MAX_JSON_BYTES // 2**20} MiB, the limit for a program."
+                f"{quoted(name)} is larger than {MAX_JSON_BYTES // 2**20} MiB, the limit for a program."
             )
         try:
             content = json.loads(self.raw(name))
         except RecursionError:
-            raise UnreadableModelError(f"{named(name)} is nested too deeply to be a program.") from None
+            raise UnreadableModelError(f"{quoted(name)} is nested too deeply to be a program.") from None
         except ValueError:
-            raise UnreadableModelError(f"{named(name)} is not JSON; the file is damaged, so {_AGAIN}.") from None
+            raise UnreadableModelError(f"{quoted(name)} is not JSON; the file is damaged, so {_AGAIN}.") from None
         if not isinstance(content, dict):
-            raise UnreadableModelError(f"{named(name)} does not have the format of torch.export; {_AGAIN}.")
+            raise UnreadableModelError(f"{quoted(name)} does not have the format of torch.export; {_AGAIN}.")
         return content
 
 
 def _check(info: zipfile.ZipInfo) -> None:
     if stat.S_ISLNK(info.external_attr >> 16):
         raise UnreadableModelError(
-            f"The archive contains the link {named(info.filename)}; only regular files are allowed."
+            f"The archive contains the link {quoted(info.filename)}; only regular files are allowed."
         )
     if info.flag_bits & 1:
-        raise UnreadableModelError(f"{named(info.filename)} is encrypted; save the program without a password.")
+        raise UnreadableModelError(f"{quoted(info.filename)} is encrypted; save the program without a password.")
     if info.file_size > max(HARMLESS_BYTES, MAX_RATIO * info.compress_size):
-        raise UnreadableModelError(f"{named(info.filename)} would unpack to more than {MAX_RATIO} times its size.")
+        raise UnreadableModelError(f"{quoted(info.filename)} would unpack to more than {MAX_RATIO} times its size.")

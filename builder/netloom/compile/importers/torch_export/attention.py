@@ -16,13 +16,13 @@ def _attention(op: AtenCall) -> Any:
     q, k, v = op.value("query"), op.value("key"), op.value("value")
     mask, causal = op.args.get("attn_mask"), op.flag("is_causal")
     if op.flag("enable_gqa"):
-        k, v = (repeat_heads(op.builder, one, q.shape[-3]) for one in (k, v))
+        k, v = (repeat_heads(op.builder, tensor, q.shape[-3]) for tensor in (k, v))
     if isinstance(mask, Constant) and is_causal(mask.array):
         mask, causal = None, True
     width = (q.shape if isinstance(q, Tensor) else op.tensor("query").shape)[-1]
     scale = op.number("scale", 1 / math.sqrt(width))
     rate = round(op.number("dropout_p", 0.0), 9)
-    if mask is None and all(isinstance(one, Tensor) and _headed(one) for one in (q, k, v)):
+    if mask is None and all(isinstance(tensor, Tensor) and _headed(tensor) for tensor in (q, k, v)):
         heads = Heads(q, k, v, scale, causal, rate)  # type: ignore[arg-type]
         return [add_attention(op.builder, heads, op.tensor("query"), op.name)]
     if rate:

@@ -154,9 +154,9 @@ def _pair(op: AtenCall) -> Any:
     try:
         return op.apply(kind, a, b)
     except UnsupportedOperatorError:
-        if kind == "Div" or not all(_is_whole(one) for one in (a, b)):
+        if kind == "Div" or not all(_is_whole(tensor) for tensor in (a, b)):
             raise
-    sums = op.apply(kind, *(_as_float(op, one) for one in (a, b)))[0]
+    sums = op.apply(kind, *(_as_float(op, tensor) for tensor in (a, b)))[0]
     return op.apply("Cast", sums, to=7)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from netloom.compile.importers.imported_model import UnreadableModelError
-from netloom.compile.importers.torch_export.archive import Archive, named, whole
+from netloom.compile.importers.imported_model import UnreadableModelError, quoted
+from netloom.compile.importers.torch_export.archive import Archive, whole
 
 MAX_NODES = 20_000
 MAX_INPUTS = 16
@@ -140,7 +140,7 @@ def _program(archive: Archive) -> Program:
             kind
         )
         if key is None:
-            raise UnreadableModelError(f"The program contains a Python object ({named(kind)}), which is never loaded.")
+            raise UnreadableModelError(f"The program contains a Python object ({quoted(kind)}), which is never loaded.")
         name, weight_name = str(body["arg"]["name"]), str(body[key])
         weights[name] = weight_name
         if kind != "parameter":
@@ -178,7 +178,7 @@ def _ordered(operators: tuple[Operator, ...], constant_values: set[str]) -> None
         for name in item.names():
             if name in constant_values:
                 raise UnreadableModelError(
-                    f"The program computes {named(name)} twice; the file is damaged, so {_AGAIN}."
+                    f"The program computes {quoted(name)} twice; the file is damaged, so {_AGAIN}."
                 )
             constant_values.add(name)
     available = constant_values - {name for item in operators for name in item.names()}
@@ -186,7 +186,7 @@ def _ordered(operators: tuple[Operator, ...], constant_values: set[str]) -> None
         for name in item.reads():
             if name not in available:
                 raise UnreadableModelError(
-                    f"{named(item.name)} reads {named(name)}, which no earlier operator computes; {_AGAIN}."
+                    f"{quoted(item.name)} reads {quoted(name)}, which no earlier operator computes; {_AGAIN}."
                 )
         available.update(item.names())
 
@@ -199,14 +199,14 @@ def _entry(name: str, graph: dict[str, Any]) -> InputInfo:
         unused_name.append(expression is not None)
         shape.append(whole((expression or {}).get("hint") or 0) if expression is not None else whole(size))
     if meta["dtype"] not in WHOLE | FLOATS:
-        raise UnreadableModelError(f"The input {named(name)} has a data type that is not supported.")
+        raise UnreadableModelError(f"The input {quoted(name)} has a data type that is not supported.")
     if not 2 <= len(shape) <= 6:
         raise UnreadableModelError(
-            f"The input {named(name)} has {len(shape)} axes; the batch axis and one to five more are supported."
+            f"The input {quoted(name)} has {len(shape)} axes; the batch axis and one to five more are supported."
         )
     if any(not 1 <= size <= MAX_LENGTH for size, is_free in zip(shape, unused_name, strict=True) if not is_free):
         raise UnreadableModelError(
-            f"The input {named(name)} has an axis of an impossible length; 1 to {MAX_LENGTH:,} are supported."
+            f"The input {quoted(name)} has an axis of an impossible length; 1 to {MAX_LENGTH:,} are supported."
         )
     return InputInfo(name, tuple(shape), tuple(unused_name), meta["dtype"] in WHOLE)
 

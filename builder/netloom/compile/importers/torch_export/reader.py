@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from netloom.compile.importers.imported_model import TrainingFacts, UnreadableModelError
+from netloom.compile.importers.imported_model import TrainingFacts, UnreadableModelError, quoted
 from netloom.compile.importers.layer_graph.attention_projections import merge_projections
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.values import BATCH, Constant, Tensor, UnsupportedOperatorError
@@ -18,7 +18,7 @@ from netloom.compile.importers.torch_export import (  # noqa: F401  (they fill t
     signals,
     weighted_operators,
 )
-from netloom.compile.importers.torch_export.archive import Archive, named
+from netloom.compile.importers.torch_export.archive import Archive
 from netloom.compile.importers.torch_export.constant_folding import FOLDED, arithmetic, fold_constant
 from netloom.compile.importers.torch_export.operator_table import OPERATORS, AtenCall, Spectrum, States
 from netloom.compile.importers.torch_export.program import InputInfo, Module, Operator, Program, Reference
@@ -88,7 +88,7 @@ class Reader:
             return 0
         sizes = {entry.shape[0] for entry in entries if not entry.dynamic[entry.batch]}
         if len(sizes) > 1 or any(entry.dynamic[entry.batch] for entry in entries):
-            names = ", ".join(named(entry.name) for entry in entries)
+            names = ", ".join(quoted(entry.name) for entry in entries)
             raise UnreadableModelError(
                 f"The inputs {names} differ in the length of their first axis, which must be the batch axis; export "
                 "the program with a batch axis in front of every input."
@@ -148,7 +148,7 @@ class Reader:
                     and created_at.get(name, -1) < position
                 ):
                     raise UnreadableModelError(
-                        f"The operator {named(item.name)} ({item.type}) writes into a part of a tensor, which is "
+                        f"The operator {quoted(item.name)} ({item.type}) writes into a part of a tensor, which is "
                         "not supported; use torch.cat or torch.where instead."
                     )
 
@@ -160,7 +160,7 @@ class Reader:
             length = size or STEPS
             if is_open:
                 self.builder.remark(
-                    f"Axis {axis} of the input {named(entry.name)} has a dynamic length in the program; it is set "
+                    f"Axis {axis} of the input {quoted(entry.name)} has a dynamic length in the program; it is set "
                     f"to {length} here."
                 )
             shape.append(length)
@@ -178,11 +178,11 @@ class Reader:
                 "Input", None, "input" if len(self.program.inputs) == 1 else entry.name, **params
             )
         except UnsupportedOperatorError as error:
-            raise UnreadableModelError(f"The input {named(entry.name)} cannot be imported: {error}.") from None
+            raise UnreadableModelError(f"The input {quoted(entry.name)} cannot be imported: {error}.") from None
         tensor = self.builder.output(key)
         if entry.batch:
             self.builder.remark(
-                f"The batch is axis {entry.batch + 1} of the input {named(entry.name)} in the program and axis 1 here."
+                f"The batch is axis {entry.batch + 1} of the input {quoted(entry.name)} in the program and axis 1 here."
             )
             axes = [(axis,) for axis in range(1, len(entry.shape))]
             axes.insert(entry.batch, (0,))
@@ -297,13 +297,13 @@ class Reader:
             return self.values[value.name]
         weight_name = self.program.weights.get(value.name)
         if weight_name is None:
-            raise UnsupportedOperatorError(f"it reads {named(value.name)}, which no earlier operator computes")
+            raise UnsupportedOperatorError(f"it reads {quoted(value.name)}, which no earlier operator computes")
         if weight_name in self.archive.refused:
             raise UnsupportedOperatorError(
-                f"its weights {named(weight_name)} are a pickled object, which is never loaded"
+                f"its weights {quoted(weight_name)} are a pickled object, which is never loaded"
             )
         if weight_name not in self.archive.tensors:
-            raise UnsupportedOperatorError(f"its weights {named(weight_name)} are not in the file")
+            raise UnsupportedOperatorError(f"its weights {quoted(weight_name)} are not in the file")
         array = self.archive.tensors[weight_name]
         if value.name in self.program.buffers:
             return Constant(array)
@@ -314,12 +314,12 @@ class Reader:
     def _output(self, name: str, number: int) -> None:
         value = self.values.get(name)
         if not isinstance(value, Tensor):
-            self.builder.remark(f"The output {named(name)} does not depend on the input, so it was left out.")
+            self.builder.remark(f"The output {quoted(name)} does not depend on the input, so it was left out.")
             return
         try:
             if value.axes[value.batch] == (0,) and value.batch != 0:
                 self.builder.remark(
-                    f"The output {named(name)} has the batch as axis {value.batch + 1} in the program and as axis 1 "
+                    f"The output {quoted(name)} has the batch as axis {value.batch + 1} in the program and as axis 1 "
                     "here."
                 )
                 value = replace(value, axes=((0,), *(group for group in value.axes if group != (0,))))
@@ -328,7 +328,7 @@ class Reader:
                 "Output", batch_first, "output", name="output" if number == 0 else f"output {number + 1}"
             )
         except UnsupportedOperatorError as error:
-            raise UnreadableModelError(f"The output {named(name)} cannot be imported: {error}.") from None
+            raise UnreadableModelError(f"The output {quoted(name)} cannot be imported: {error}.") from None
         for new in self.builder.nodes:
             self.owners.setdefault(new, ())
         self.owners[key] = ()
