@@ -68,7 +68,10 @@ class Report:
         if self.difference == 0:
             return "Verified: the outputs of the loaded file match the app's bit for bit."
         deviation, allowed = f"{self.difference:.1e}", f"{self.tolerance:g}"
-        return f"Verified: the outputs of the loaded file differ from the app's by at most {deviation}; {allowed} is allowed."
+        return (
+            f"Verified: the outputs of the loaded file differ from the app's by at most {deviation}; "
+            f"{allowed} is allowed."
+        )
 
 
 class Format(ABC):

@@ -1,4 +1,4 @@
-"""Keras models as documents: from the JSON of `to_json()` and from `.keras_shape` files, which are read as data only."""
+"""Keras models as documents: from the JSON of `to_json()` and from `.keras` files, which are read as data only."""
 
 from netloom.compile.importers.keras.reader import looks_like_keras, read_keras
 

@@ -55,7 +55,8 @@ def activate(use: LayerCall, value: KerasTensor, main: bool = False) -> KerasTen
             layer = replace(use.layer, kind=activation["class_name"], config=inner if isinstance(inner, dict) else {})
             return _ACTIVATION_LAYERS[layer.kind](replace(use, layer=layer, args=[value]))
         raise use.refuse(
-            f"uses {quoted(activation.get('registered_name') or activation.get('config'))}, custom code, which is not run"
+            f"uses {quoted(activation.get('registered_name') or activation.get('config'))}, custom code, "
+            "which is not run"
         )
     if activation is None or activation == "linear":
         return use.add_like("Identity", {}, value) if main else value

@@ -60,7 +60,7 @@ def open_model(path: Path) -> Iterator[tuple[Any, Weights | None]]:
             members = _members(archive)
             if CONFIG not in members:
                 raise UnreadableModelError(
-                    f"The zip has no {CONFIG}, so it is not a .keras_shape file; save the model with model.save()."
+                    f"The zip has no {CONFIG}, so it is not a .keras file; save the model with model.save()."
                 )
             config = parse_json(_text(archive, members[CONFIG]))
             if WEIGHTS not in members:

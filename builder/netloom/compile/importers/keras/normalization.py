@@ -125,7 +125,7 @@ def _normalization(use: LayerCall) -> KerasTensor:
         arrays = use.arrays(count=(3, 2))
         if not arrays:
             raise use.refuse(
-                "has statistics from its data, which the JSON file does not contain; import the .keras_shape file"
+                "has statistics from its data, which the JSON file does not contain; import the .keras file"
             )
         mean, variance = arrays[0].reshape(-1).astype(np.float64), arrays[1].reshape(-1).astype(np.float64)
     spread = np.maximum(np.sqrt(np.maximum(variance, 0)), 1e-7)

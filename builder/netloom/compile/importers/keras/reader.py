@@ -43,8 +43,9 @@ FAMILIES = (activations, merging, normalization, regularization, convolution, re
 # What an axis gets whose length Keras leaves open.
 OPEN_LENGTH = 64
 KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
-# What training alone asks of a layer.
-_TRAINING_SETTINGS = ("kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint",
+# Settings of a layer that matter in training only.
+_TRAINING_SETTINGS = ("kernel_regularizer", "bias_regularizer", "activity_regularizer",
+                      "kernel_constraint", "bias_constraint",
           "embeddings_regularizer", "gamma_regularizer", "beta_regularizer")  # fmt: skip
 # Layers that do not mind in which order the numbers of a flattened image come, and hand them on.
 _ORDER_AGNOSTIC = frozenset(

@@ -1,1 +1,1 @@
-"""The layers of a document while an importer adds them, for formats whose axes PyTorch or ONNX orders."""
+"""The graph of layers that the ONNX and torch.export importers build, with the passes that both run over it."""

@@ -1,6 +1,6 @@
-"""Arrays of a file that are views of one another: which numbers they are, and which part of a table.
+"""Arrays of a file that are views of each other: which values they contain, and which part of a table they are.
 
-All is told from where the numbers lie in memory. So what only moves numbers has to hand on a view of them, not a copy.
+Views are recognized by their addresses in memory. Hence operators that only move values must return views, not copies.
 """
 
 from __future__ import annotations
@@ -15,16 +15,13 @@ MemoryKey = tuple[int, tuple[tuple[int, int], ...]]
 
 
 def memory_key(array: Array) -> MemoryKey:
-    """Which numbers these are: where they begin, and how each axis goes on from there."""
+    """A key that is equal for arrays of the same memory: the address, and the length and stride of each axis."""
     steps = zip(array.shape, array.strides, strict=True)
     return _address(array), tuple((size, step) for size, step in steps if size > 1)
 
 
 def slice_of(base: Array, part: Array) -> list[tuple[int, int]] | None:
-    """The first place, and the number of places, along each axis of `base` of which `part` is a view.
-
-    None where it is all of it, or none of its stretches.
-    """
+    """The start and length along each axis of `base` of which `part` is a view; None where it is no proper slice."""
     if part.size >= base.size or not part.size or not base.flags.c_contiguous or part.dtype != base.dtype:
         return None
     offset, remainder = divmod(_address(part) - _address(base), base.itemsize)
@@ -42,7 +39,7 @@ def slice_of(base: Array, part: Array) -> list[tuple[int, int]] | None:
 
 
 def contiguous_rows(table: Array, indices: Array, axis: int = 0) -> Array | None:
-    """Some places of a table along one axis as a view of it, where they follow each other; None where they do not."""
+    """Consecutive indices of a table along one axis as a view of it; None where they are not consecutive."""
     positions = indices.reshape(-1)
     if positions.size < 1 or positions[0] < 0 or positions[-1] >= table.shape[axis] or np.any(np.diff(positions) != 1):
         return None
@@ -56,7 +53,7 @@ def contiguous_rows(table: Array, indices: Array, axis: int = 0) -> Array | None
 
 
 def owner(tables: Mapping[str, Array], array: Array) -> str:
-    """The name of the table in whose memory some numbers lie; empty for others."""
+    """The name of the table whose memory contains an array, or ""."""
     if array.dtype != np.float32 or array.size < 2:
         return ""
     begin = _address(array)
@@ -67,7 +64,7 @@ def owner(tables: Mapping[str, Array], array: Array) -> str:
 
 
 def as_transposed_views(tables: Mapping[str, Array]) -> dict[str, Array]:
-    """Tables of which one is another transposed, as exporters write tied weights, as two views of one."""
+    """The tables, with each that is another one transposed as a view of it: exporters write tied weights twice."""
     views = dict(tables)
     by_shape: dict[tuple[int, ...], list[str]] = {}
     for name, table in tables.items():
@@ -88,7 +85,7 @@ def as_transposed_views(tables: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def _is_ambiguous(table: Array) -> bool:
-    """Whether a matrix says nothing by itself: all numbers alike, as of fresh layers, or the same when it is turned."""
+    """Whether equality with a transposed matrix proves nothing: all values are equal, or the matrix is symmetric."""
     return bool((table == table.flat[0]).all()) or (table.shape[0] == table.shape[1] and np.array_equal(table, table.T))
 
 

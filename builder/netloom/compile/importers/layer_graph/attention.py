@@ -1,4 +1,7 @@
-"""Attention that a file spells out as products and a softmax, as the one layer that it is."""
+"""Fusion of attention: MatMul, Softmax and MatMul become one DotProductAttention layer.
+
+Attention Is All You Need, https://arxiv.org/abs/1706.03762: softmax(Q Kᵀ / sqrt(d)) V.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,13 @@ from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 from netloom.compile.importers.layer_graph.values import Array, Tensor, UnsupportedOperatorError
 from netloom.document import Node
 
-# From here on down, a number that is added to a score hides the step.
+# Masks add a number at most this large to the scores of hidden steps; the softmax of such a score is 0 in float32.
 HIDDEN_SCORE = -1e4
 
 
 @dataclass(frozen=True)
 class Mask:
-    """What a mask does to the scores: `add` adds to them, `keep` leaves them where it is 1, `hide` where it is 0."""
+    """A mask and its effect: "add" adds it to the scores, "keep" keeps scores where it is 1, "hide" where it is 0."""
 
     ref: str
     how: str
@@ -27,7 +30,7 @@ class Mask:
 
 @dataclass(frozen=True)
 class Scores:
-    """How scores came about: queries times turned keys, times a number, with masks."""
+    """The factors of attention scores: queries times transposed keys, times a number, with masks."""
 
     q: Tensor
     transposed_k: Tensor
@@ -37,7 +40,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Heads:
-    """What attention works with: (N, heads, T, width) each, the heads perhaps as several axes or as none."""
+    """The inputs of attention: (N, heads, T, width) each; the heads may be several axes or none."""
 
     q: Tensor
     k: Tensor
@@ -49,19 +52,19 @@ class Heads:
 
 
 def match_attention(builder: GraphBuilder, weights: Tensor, values: Tensor, name: str) -> Tensor | None:
-    """The layer for a product of weights and values, or None where this is no attention that a layer stands for."""
+    """The attention layer for a product of weights and values, or None where the product is not such an attention."""
     try:
         heads = _heads(builder, weights, values)
         return None if heads is None else add_attention(builder, heads, weights, name)
     except UnsupportedOperatorError:
-        return None  # what was drawn for it leads nowhere, and goes
+        return None  # nodes that were added for it are not read, so that pruning removes them
 
 
 def add_attention(builder: GraphBuilder, heads: Heads, like: Tensor, name: str) -> Tensor:
-    """Attention as a layer; what comes out has the axes of `like`, the last of which is as wide as the values.
+    """Attention as a layer; its result has the axes of `like`, with the width of the values as the last.
 
     Raises:
-        Refusal: its axes do not match those of attention.
+        UnsupportedOperatorError: its axes do not match those of attention.
     """
     parts = head_axes(heads.q)
     sizes = [heads.q.size(part) for part in parts]
@@ -87,7 +90,7 @@ def add_attention(builder: GraphBuilder, heads: Heads, like: Tensor, name: str) 
 
 
 def head_axes(tensor: Tensor) -> list[int]:
-    """The port's axes before the last two of the file, without the batch."""
+    """The port's axes in all but the last two axes of the file, without the batch."""
     return [part for group in tensor.axes[:-2] for part in group if part != 0]
 
 
@@ -95,7 +98,7 @@ def merge_heads(builder: GraphBuilder, tensor: Tensor) -> Tensor:
     """(N, heads, T, width) as (N, T, heads·width).
 
     Raises:
-        Refusal: its steps or features are not an axis of their own, or are no real numbers.
+        UnsupportedOperatorError: its steps or features are not single axes, or it does not hold floats.
     """
     row, column = tensor.axes[-2:]
     if len(row) != 1 or len(column) != 1 or tensor.spec.dtype != "float":
@@ -108,7 +111,7 @@ def merge_heads(builder: GraphBuilder, tensor: Tensor) -> Tensor:
 
 
 def is_causal(mask: Array) -> bool:
-    """Whether a mask hides what comes later and nothing else."""
+    """Whether a mask hides all later steps and nothing else."""
     rows = mask.reshape(-1, *mask.shape[-2:]) if mask.ndim >= 2 else mask[None, None]
     if rows.shape[-1] != rows.shape[-2] or rows.shape[-1] < 2:
         return False
@@ -121,7 +124,7 @@ def is_causal(mask: Array) -> bool:
 
 
 def _heads(builder: GraphBuilder, weights: Tensor, values: Tensor) -> Heads | None:
-    """What went into the weights; None where they are no attention."""
+    """The inputs from which attention weights were computed; None where they are not attention weights."""
     last = len(weights.spec.shape) - 1
     if weights.axes[-2:] != ((last - 1,), (last,)):
         return None
@@ -145,7 +148,7 @@ def _heads(builder: GraphBuilder, weights: Tensor, values: Tensor) -> Heads | No
 
 
 def _has_same_layout(weights: Tensor, heads: Heads) -> bool:
-    """Whether batch and heads lie alike in all that attention works with."""
+    """Whether batch and heads have the same axes in weights, queries, keys and values."""
 
     def front(tensor: Tensor) -> list[int]:
         return [tensor.size(part) for group in tensor.axes[:-2] for part in group]
@@ -156,7 +159,7 @@ def _has_same_layout(weights: Tensor, heads: Heads) -> bool:
 
 
 def _masked(builder: GraphBuilder, heads: Heads, masks: Sequence[Mask], last: int) -> Heads | None:
-    """The heads with what the masks hide; None where that cannot be said to a layer."""
+    """The heads with the masks; None where the layer cannot express them."""
     steps, key_steps = heads.q.length(-2), heads.k.length(-2)
     remaining = []
     for mask in masks:
@@ -177,7 +180,7 @@ def _masked(builder: GraphBuilder, heads: Heads, masks: Sequence[Mask], last: in
 
 
 def _visibility_mask(builder: GraphBuilder, mask: Mask, steps: int, key_steps: int) -> Tensor:
-    """A mask as attention takes it, (N, S) or (N, T, S): 1 where a step is seen, 0 where not."""
+    """A mask in the form that attention takes, (N, S) or (N, T, S): 1 where a step is visible, 0 where it is hidden."""
     spec = builder.specs[mask.ref]
     tensor = Tensor(mask.ref, spec, tuple((axis,) for axis in range(len(spec.shape))))
     sizes = [spec.size(axis) for axis in range(1, len(spec.shape))]
@@ -189,13 +192,13 @@ def _visibility_mask(builder: GraphBuilder, mask: Mask, steps: int, key_steps: i
         root = builder.sources[root]["in"]
     sizes_after = [key_steps] if rows == 1 else [steps, key_steps]
     cache_key = (root, mask.how, *sizes_after)
-    if cache_key not in builder.attention_masks:  # once for all layers
+    if cache_key not in builder.attention_masks:  # the layers of a network share their mask
         builder.attention_masks[cache_key] = _as_visibility(builder, builder.reshape(tensor, sizes_after), mask.how)
     return builder.attention_masks[cache_key]
 
 
 def _as_visibility(builder: GraphBuilder, tensor: Tensor, how: str) -> Tensor:
-    """1 where a step is seen, as real numbers."""
+    """A mask as floats: 1 where a step is visible."""
     if tensor.spec.dtype == "int":
         tensor = builder.add_layer("Cast", tensor, "cast", to="float")
     if how == "keep":
@@ -206,7 +209,7 @@ def _as_visibility(builder: GraphBuilder, tensor: Tensor, how: str) -> Tensor:
 
 
 def _scores(builder: GraphBuilder, ref: str) -> Scores | None:
-    """The product from which scores were made, and how."""
+    """The product from which scores were computed, with its scale and masks; None where there is none."""
     if ref in builder.products:
         return Scores(*builder.products[ref])
     node, ports = _node(builder, ref), builder.sources[ref.partition(".")[0]]
@@ -229,7 +232,7 @@ def _scores(builder: GraphBuilder, ref: str) -> Scores | None:
 
 
 def _without_nan_guard(builder: GraphBuilder, ref: str) -> str:
-    """What stands behind a guard that puts 0 where a number is none."""
+    """The tensor behind a guard that replaces NaN by 0: exporters write it for rows in which all steps are hidden."""
     ports = builder.sources[ref.partition(".")[0]]
     if _node(builder, ref).type != "Where":
         return ref
@@ -252,7 +255,7 @@ def _without_dropout(builder: GraphBuilder, ref: str) -> tuple[str, float]:
 
 
 def _without_scale(builder: GraphBuilder, tensor: Tensor) -> tuple[Tensor, float]:
-    """A tensor before it was multiplied by a number, and the number."""
+    """A tensor before its multiplication by a number, and the number."""
     node = _node(builder, tensor.ref)
     if node.type != "ScaleShift" or node.params.get("shift", 0):
         return tensor, 1.0
@@ -269,7 +272,7 @@ def _number(node: Node, name: str, default: float) -> float:
 
 
 def constant_values(builder: GraphBuilder, ref: str) -> Array | None:
-    """The fixed numbers that a port gives each example, without the batch; None where they are computed."""
+    """The constant values of a port, equal for all examples, without the batch; None where they depend on inputs."""
     key = ref.partition(".")[0]
     node = builder.nodes[key]
     sizes = [builder.specs[ref].size(axis) for axis in range(1, len(builder.specs[ref].shape))]

@@ -1,4 +1,4 @@
-"""Attention between linear layers as one layer with weights of its own, drawn in the place of the last of them."""
+"""Fusion of attention with the linear layers around it into one layer, in place of the output projection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from netloom.compile.importers.layer_graph.values import Array
 from netloom.document import Edge, Node
 
 _LETTERS = "abcdefghijklmnop"
-# Layers that put the same numbers elsewhere.
+# Layers that only move values.
 _MOVES = frozenset(
     "Reshape Flatten Unsqueeze Squeeze Permute Transpose Select Slice Chunk Split IndexSelect Repeat Expand".split()
 )
@@ -24,7 +24,7 @@ _MOVES = frozenset(
 
 @dataclass(frozen=True)
 class Projection:
-    """Rows of a linear layer's weights, one for each feature of what attention gets, times a number."""
+    """The rows of a Linear's weight that produce each feature of an attention's input, times a number."""
 
     linear: str
     rows: Array
@@ -33,7 +33,7 @@ class Projection:
 
 @dataclass(frozen=True)
 class AttentionBlock:
-    """An attention with the linear layers around it, whose inputs are `source`, and `memory` if that is another."""
+    """Attention with the linear layers around it: `source` is the input of the queries, `memory` of keys and values."""
 
     key: str
     out: str
@@ -48,10 +48,10 @@ class AttentionBlock:
 
 
 def merge_projections(builder: GraphBuilder, untie: bool = False) -> dict[str, str]:
-    """Each attention between linear layers becomes one layer, which keeps the id of the last of them.
+    """Merge each attention and its projections into one layer, which keeps the id of the output projection.
 
-    Nodes that lead nowhere have to be gone before. With `untie`, linear layers may stop sharing weights with layers
-    elsewhere. Returns for each attention what its linear layers are called together.
+    Prune first: unused readers would prevent the fusion. With `untie`, linear layers may stop sharing weights with
+    layers elsewhere. Returns, for each attention, the common module path of its linear layers.
     """
     matches = [_match_block(builder, key) for key, node in builder.nodes.items() if node.type == "DotProductAttention"]
     blocks = [whole for whole in matches if whole is not None]
@@ -74,12 +74,12 @@ def merge_projections(builder: GraphBuilder, untie: bool = False) -> dict[str, s
 
 
 def _weight_owner(builder: GraphBuilder, linear: str) -> str:
-    """The layer whose weights a linear layer uses."""
+    """The node that owns the weights of a linear layer."""
     return builder.nodes[linear].shares or linear
 
 
 def _weight_signature(builder: GraphBuilder, block: AttentionBlock) -> tuple[object, ...]:
-    """What is equal for attentions that share all their weights, and for them alone."""
+    """A key that is equal only for attentions that share all their weights."""
     rows = [(_weight_owner(builder, part.linear), part.rows.tobytes(), part.factor) for part in block.parts]
     node = builder.nodes[block.key]
     out_owner = _weight_owner(builder, block.out)
@@ -87,14 +87,14 @@ def _weight_signature(builder: GraphBuilder, block: AttentionBlock) -> tuple[obj
 
 
 def _owns_weights(builder: GraphBuilder, group: list[AttentionBlock]) -> bool:
-    """Whether nothing but these attentions uses the weights of their linear layers."""
+    """Whether only these attentions use the weights of their linear layers."""
     members = {linear for whole in group for linear in whole.linears}
     owners = {_weight_owner(builder, linear) for linear in members}
     return all(key in members for key, node in builder.nodes.items() if key in owners or node.shares in owners)
 
 
 def _match_block(builder: GraphBuilder, key: str) -> AttentionBlock | None:
-    """The linear layers around an attention; None where there is anything else, or they are used elsewhere too."""
+    """The linear layers around an attention; None where other layers are between, or other nodes read them."""
     ports = builder.sources[key]
     parts = [_projection(builder, ports[port]) for port in "qkv"]
     projections = tuple(part for part in parts if part is not None)
@@ -110,7 +110,7 @@ def _match_block(builder: GraphBuilder, key: str) -> AttentionBlock | None:
 
 
 def _replace(builder: GraphBuilder, block: AttentionBlock, shares: str | None) -> bool:
-    """Draw the layer in the place of the last linear layer, with weights of another; whether there is one for it."""
+    """Replace the block by one layer, which may share the weights of another; whether a layer can express it."""
     node = builder.nodes[block.key]
     heads = int(node.params.get("heads", 1))  # type: ignore[arg-type]
     input_spec, inner_width = builder.specs[block.source], builder.specs[block.key].size(2)
@@ -154,14 +154,14 @@ def _replace(builder: GraphBuilder, block: AttentionBlock, shares: str | None) -
 
 
 def _pass_on_weights(builder: GraphBuilder, linear: str) -> None:
-    """The first of those that use the weights of a layer that is gone has them from now on."""
+    """Make the first node that shared the weights of a removed layer their owner."""
     first, *others = [key for key, node in builder.nodes.items() if node.shares == linear] or [""]
     for key in filter(None, [first, *others]):
         builder.nodes[key] = builder.nodes[key].model_copy(update={"shares": None if key == first else first})
 
 
 def _weights(builder: GraphBuilder, block: AttentionBlock, heads: int, kv_heads: int) -> dict[str, Array]:
-    """The layer's weights: of heads that several queries share, those of the first of each group."""
+    """The layer's weights; one copy of heads that several query heads share (grouped-query attention)."""
     weights: dict[str, Array] = {}
     for name, part in zip("qkv", block.parts, strict=True):
         rows = part.rows
@@ -173,14 +173,14 @@ def _weights(builder: GraphBuilder, block: AttentionBlock, heads: int, kv_heads:
 
 
 def _with_bias(builder: GraphBuilder, linear: str, biased: bool) -> dict[str, Array]:
-    """The weights of a linear layer; files leave out a bias of zeros."""
+    """The weights of a linear layer, with a bias of zeros where it has none and the attention layer needs one."""
     weights = builder.weights[linear]
     zeros = {"bias": np.zeros(len(weights["weight"]), weights["weight"].dtype)} if biased else {}
     return zeros | weights
 
 
 def _kv_heads(rows: Array, heads: int) -> int | None:
-    """How many heads there are of which each has rows of its own; None where they do not stand in equal groups."""
+    """The number of heads with distinct rows; None where they are not repeated in equal groups."""
     if len(rows) % heads:
         return None
     rows_per_head = rows.reshape(heads, -1)
@@ -194,7 +194,7 @@ def _kv_heads(rows: Array, heads: int) -> int | None:
 
 
 def _projection(builder: GraphBuilder, ref: str) -> Projection | None:
-    """The rows of a linear layer that a port gives, through what only moves its answer."""
+    """The rows of a linear layer whose outputs a port gives, through layers that only move values."""
     origin = _trace(builder, ref)
     if origin is None:
         return None
@@ -203,12 +203,12 @@ def _projection(builder: GraphBuilder, ref: str) -> Projection | None:
     steps = np.arange(len(positions)).reshape(-1, 1) * width
     rows = positions[0] if positions.ndim == 2 else np.zeros(0, np.int64)
     if len(positions) != builder.specs[linear].size(1) or not np.array_equal(positions, steps + rows):
-        return None  # the steps do not stay where they are
+        return None  # the steps are moved, which no projection does
     return Projection(linear, rows, factor)
 
 
 def _trace(builder: GraphBuilder, ref: str) -> tuple[str, Array, float] | None:
-    """A linear layer, where in its answer each number of a port comes from, and the number that it is multiplied by."""
+    """A linear layer, the position in its output from which each value of a port comes, and a common factor."""
     key, _, port = ref.partition(".")
     node = builder.nodes[key]
     sizes = [builder.specs[ref].size(axis) for axis in range(1, len(builder.specs[ref].shape))]
@@ -238,7 +238,7 @@ def _trace(builder: GraphBuilder, ref: str) -> tuple[str, Array, float] | None:
 
 
 def _apply_move(node: Node, positions: Array, port: str, sizes: list[int]) -> Array:
-    """Numbers after one layer that only moves them."""
+    """Positions after one layer that only moves values."""
     params: Mapping[str, Any] = node.params
     axis = _without_batch(params.get("axis", 1))
     result: Array
@@ -260,12 +260,12 @@ def _apply_move(node: Node, positions: Array, port: str, sizes: list[int]) -> Ar
 
 
 def _without_batch(axis: int) -> int:
-    """An axis of a tensor as one of an example's numbers, which have no batch in front."""
+    """An axis of a tensor as an axis of one example, without the batch."""
     return axis - 1 if axis > 0 else axis
 
 
 def _selected_indices(node: Node, length: int, port: str) -> int | list[int]:
-    """What a layer takes of an axis, by place."""
+    """The indices of an axis that a layer selects."""
     params: Mapping[str, Any] = node.params
     if node.type == "Select":
         return int(params.get("index", 0))
@@ -282,7 +282,7 @@ def _selected_indices(node: Node, length: int, port: str) -> int | list[int]:
 
 
 def _feeds_only(builder: GraphBuilder, linear: str, attention: str) -> bool:
-    """Whether all that a linear layer gives goes into one attention, through what moves it alone."""
+    """Whether one attention is the only consumer of a linear layer, through layers that only move values."""
     for edge in builder.edges:
         if edge.source_node == linear and edge.target_node != attention:
             moves = builder.nodes[edge.target_node].type in {*_MOVES, "ScaleShift", "Multiply"}
@@ -292,7 +292,7 @@ def _feeds_only(builder: GraphBuilder, linear: str, attention: str) -> bool:
 
 
 def _common_module(titles: list[str]) -> str:
-    """What modules such as h.0.attn.query and h.0.attn.value are called together; nothing where they have no names."""
+    """The common path of modules such as h.0.attn.query and h.0.attn.value, or "" where they have no paths."""
     paths = [title.removesuffix(".weight").strip("/").replace("/", ".").split(".") for title in titles if title]
     if len(paths) != len(titles) or not paths:
         return ""

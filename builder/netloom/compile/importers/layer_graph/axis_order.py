@@ -10,10 +10,10 @@ from netloom.compile.importers.layer_graph.values import Tensor, UnsupportedOper
 
 
 class AxisOrder(NodeGraph):
-    """DOC"""
+    """Adds Permute, Transpose and Reshape layers, as few as possible, where a layer needs axes in a certain order."""
 
     def reorder(self, tensor: Tensor, order: Sequence[int | None]) -> Tensor:
-        """The port's axes after the batch in another order; None stands for a new axis of length 1."""
+        """The port's axes after the batch in another order; None is a new axis of length 1."""
         existing = [axis for axis in order if axis is not None]
         if sorted(existing) != list(range(1, len(tensor.spec.shape))):
             raise UnsupportedOperatorError("its axes cannot be distinguished")
@@ -37,11 +37,11 @@ class AxisOrder(NodeGraph):
         return self.add_layer("Permute", tensor, "permute", order=order)
 
     def reshape(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
-        """The port's numbers in another shape (without the batch)."""
+        """The port's values in another shape, given without the batch."""
         shape = list(shape)
         source = tensor.ref
         while self.nodes[source.partition(".")[0]].type in ("Reshape", "Flatten", "Unsqueeze", "Squeeze"):
-            source = self.sources[source]["in"]  # one reshape after another is one
+            source = self.sources[source]["in"]  # consecutive reshapes are one reshape
         spec = self.specs[source]
         original = Tensor(source, spec, tuple((axis,) for axis in range(len(spec.shape))))
         if list(spec.shape[1:]) == shape:
@@ -58,7 +58,7 @@ class AxisOrder(NodeGraph):
         """The tensor with each axis of the file as one axis of the port, in order, the batch first.
 
         Raises:
-            Refusal: the batch is not the first axis of the file's tensor, or not alone there.
+            UnsupportedOperatorError: the first axis of the file's tensor is not the batch, or contains more than it.
         """
         if not tensor.axes or tensor.axes[0] != (0,):
             raise UnsupportedOperatorError("the batch axis must be the first axis")
@@ -69,7 +69,7 @@ class AxisOrder(NodeGraph):
         """The tensor with its last axes of the file as the last axes of the port, one by one.
 
         Raises:
-            Refusal: the batch is among them.
+            UnsupportedOperatorError: the batch is among them.
         """
         groups = tensor.axes[-count:]
         if any(0 in group for group in groups) or count > tensor.rank:
@@ -86,10 +86,10 @@ class AxisOrder(NodeGraph):
         return Tensor(result.ref, result.spec, tuple(axes), tensor.boolean)
 
     def single_axis(self, tensor: Tensor, axis: int) -> int:
-        """The port's axis that one axis of the file is.
+        """The port's axis that is an axis of the file.
 
         Raises:
-            Refusal: it is the batch, or made of several.
+            UnsupportedOperatorError: it is the batch, or consists of several axes.
         """
         group = tensor.axes[axis]
         if 0 in group:

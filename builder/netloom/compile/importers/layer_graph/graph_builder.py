@@ -1,4 +1,4 @@
-"""DOC"""
+"""The builder of an imported network: node graph and axis order, with constants and broadcasting."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from netloom.compile.importers.layer_graph.values import (
     pad_rank,
 )
 
-# Up to so many numbers are written into the document; more are kept as weights.
+# Constants with at most this many values are written into the document as literals; larger ones become weights.
 MAX_LITERALS = 32
 
 
 class GraphBuilder(AxisOrder):
-    """DOC"""
+    """Adds layers for the operators of a program; turns constants into nodes and aligns inputs for broadcasting."""
 
     def add_constant(self, value: Constant, like: Tensor, name: str = "", *, integer: bool = False) -> Tensor:
-        """Numbers as a node, with axes that fit those of `like`."""
+        """A constant as a node, with axes that can be broadcast against those of `like`."""
         shape = (*(1,) * (like.rank - len(value.shape)), *value.shape)
         batch = like.batch + len(shape) - like.rank
         sizes_left: list[int] = []
@@ -36,7 +36,7 @@ class GraphBuilder(AxisOrder):
         first_example = tuple(slice(0, 1) if size % BATCH == 0 else slice(None) for size in shape)
         numbers = value.array[(None,) * (len(shape) - value.array.ndim)][
             first_example
-        ]  # a view, however often it is repeated
+        ]  # a view: a constant may repeat its values BATCH times
         for place, size in enumerate(shape):
             example_size = size // BATCH if size % BATCH == 0 and size else size
             if place == batch:
@@ -97,7 +97,7 @@ class GraphBuilder(AxisOrder):
     def _add_slice(
         self, weight: str, ranges: list[tuple[int, int]], like: Tensor, name: str, sizes: list[int]
     ) -> Tensor:
-        """The whole of a table of the file, such as that of all positions, and behind it what is used of it."""
+        """A complete table of the file, such as position embeddings, followed by Slices to the part that is used."""
         base = self.weight_tables[weight]
         parts = [(size, *one) for size, one in zip(base.shape, ranges, strict=True) if size > 1]
         result = self._add_learned(
@@ -112,10 +112,10 @@ class GraphBuilder(AxisOrder):
         return result if list(result.spec.shape[1:]) == sizes else self.reshape(result, sizes)
 
     def align(self, values: Sequence[Value]) -> tuple[list[Tensor], tuple[tuple[int, ...], ...]]:
-        """Several tensors with their axes side by side, ready for a layer, and the axes of what comes out.
+        """Tensors with corresponding axes at equal positions, as broadcasting layers need, and the axes of the result.
 
         Raises:
-            Refusal: the batch is not in the same place of all of them.
+            UnsupportedOperatorError: the batch is not in the same place of all of them.
         """
         first = max((value for value in values if isinstance(value, Tensor)), key=lambda value: value.rank)
         rank = max(first.rank, *(len(value.shape) for value in values))
@@ -129,7 +129,7 @@ class GraphBuilder(AxisOrder):
             raise UnsupportedOperatorError("the batch axis differs between its inputs")
         if len({(tensor.axes, len(tensor.spec.shape)) for tensor in tensors}) == 1:
             return tensors, tensors[0].axes
-        # Each part of an axis of the file: the batch, or a place in the group.
+        # The parts of all axes of the file without the batch, as (axis, position in its group).
         parts: list[tuple[int, int]] = []
         for axis in range(rank):
             width = max((sum(inner != 0 for inner in tensor.axes[axis]) for tensor in tensors), default=0)

@@ -20,7 +20,7 @@ from netloom.validation.measure import measure
 
 @dataclass
 class NodeGraph:
-    """Nodes, edges and weights, and what has to be said about them."""
+    """Nodes, edges and weights of the network, measured as they are added, and the remarks of the import."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
@@ -29,17 +29,21 @@ class NodeGraph:
     weights: dict[str, dict[str, Array]] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     shared_weights: dict[tuple[str, str], str] = field(default_factory=dict)
-    products: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)  # by the port that gives each
-    weight_tables: dict[str, Array] = field(default_factory=dict)  # the file's own tensors that are learned, whole
-    attention_masks: dict[tuple[object, ...], Tensor] = field(default_factory=dict)  # masks as attention takes them
+    products: dict[str, tuple[Tensor, Tensor]] = field(
+        default_factory=dict
+    )  # the operands of each MatMul, by its output
+    weight_tables: dict[str, Array] = field(default_factory=dict)  # trainable tensors of the file, complete
+    attention_masks: dict[tuple[object, ...], Tensor] = field(
+        default_factory=dict
+    )  # masks in the form that attention takes
 
     def remark(self, text: str) -> None:
-        """Say something once."""
+        """Add a remark, once."""
         if text not in self.remarks:
             self.remarks.append(text)
 
     def reachable_nodes(self) -> set[str]:
-        """The nodes that an output reads, directly or not, those whose weights these use, and all inputs.
+        """The nodes on which an output depends, the nodes whose weights they share, and all inputs.
 
         Raises:
             UnreadableModelError: no output depends on an input.
@@ -60,7 +64,7 @@ class NodeGraph:
         return reached
 
     def prune(self) -> None:
-        """Take away the nodes on which no output depends."""
+        """Remove the nodes on which no output depends."""
         reached = self.reachable_nodes()
         for key in [key for key in self.nodes if key not in reached]:
             del self.nodes[key]
@@ -68,7 +72,7 @@ class NodeGraph:
         self.edges[:] = [edge for edge in self.edges if edge.target_node in reached]
 
     def rename(self, key: str, name: str) -> None:
-        """Call a node with one output otherwise; it stays in its place."""
+        """Rename a node with one output; its position in the order does not change."""
         new = self._identifier(name, self.nodes[key].type)
         title = "" if name == new else plain(name)[:200]
         renamed = self.nodes[key].model_copy(update={"id": new, "title": title})
@@ -98,10 +102,10 @@ class NodeGraph:
         frozen: bool = False,
         **params: Any,
     ) -> str:
-        """Draw one layer; returns its id. `weight` is the name of its main weights in the file.
+        """Add a node with its edges and weights; returns its id. `weight` is the name of its main weights in the file.
 
         Raises:
-            Refusal: the layer does not take what comes in.
+            UnsupportedOperatorError: the layer does not take what comes in.
         """
         tensors = {"in": inputs} if isinstance(inputs, Tensor) else dict(inputs or {})
         key = self._identifier(name or kind, kind)
@@ -139,21 +143,21 @@ class NodeGraph:
         return key
 
     def add_layer(self, kind: str, inputs: Mapping[str, Tensor] | Tensor, name: str = "", /, **params: Any) -> Tensor:
-        """Draw a layer with one output; its axes are those of what the layer gives, one by one."""
+        """Add a layer with one output; each axis of the result is one axis of the port."""
         return self.output(self.add_node(kind, inputs, name, **params))
 
     def output(self, key: str, port: str = "out") -> Tensor:
-        """What a port of a node gives, axis by axis."""
+        """The output of a port, each of whose axes is one axis of the port."""
         ref = key if port == "out" else f"{key}.{port}"
         spec = self.specs[ref]
         return Tensor(ref, spec, tuple((axis,) for axis in range(len(spec.shape))))
 
     def ports(self, key: str) -> list[str]:
-        """What a node's outputs are called, in the order of the layer."""
+        """The names of a node's outputs, in the order of the layer."""
         return [port.name for port in parse(self.nodes[key]).outputs()]
 
     def with_axes_of(self, result: Tensor, old: Tensor, boolean: bool = False) -> Tensor:
-        """A result of the same shape with the axes of what went in."""
+        """A result of the same shape as `old`, with its axes: for layers that keep the shape."""
         return Tensor(result.ref, result.spec, old.axes, boolean)
 
     def _identifier(self, name: str, kind: str) -> str:

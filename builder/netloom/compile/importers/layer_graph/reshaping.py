@@ -12,13 +12,13 @@ from netloom.compile.importers.layer_graph.values import BATCH, Constant, Tensor
 
 
 def reshape(builder: GraphBuilder, tensor: Tensor, requested: Sequence[int], allow_zero: bool) -> Tensor:
-    """The tensor in another shape of the file; axes that nothing happens to stay as they are.
+    """The tensor in another shape of the file; axes that the reshape does not change keep their port axes.
 
     Raises:
-        Refusal: the batch would be torn apart.
+        UnsupportedOperatorError: it would split the batch.
     """
     shape_after = _resolve_shape(tensor, list(requested), allow_zero)
-    # Blocks of axes that hold equally many numbers before and after.
+    # The smallest groups of consecutive axes with equally many values before and after; each is reshaped by itself.
     shape = tensor.shape
     blocks: list[tuple[list[int], list[int]]] = []
     old_axis = new_axis = 0
@@ -44,7 +44,7 @@ def reshape(builder: GraphBuilder, tensor: Tensor, requested: Sequence[int], all
         inner = [part for axis in old_block for part in tensor.axes[axis]]
         nonempty_groups = [tensor.axes[axis] for axis in old_block if tensor.axes[axis]]
         if old_block and nonempty_groups == [tensor.axes[old_block[0]]] and len(new_block) == 1:
-            # One axis stays one axis, perhaps without others of length 1.
+            # The axis stays, possibly without neighbors of length 1.
             numbers = {}
             for part in inner:
                 if part:
@@ -65,7 +65,7 @@ def reshape(builder: GraphBuilder, tensor: Tensor, requested: Sequence[int], all
                 sizes.append(shape_after[axis])
                 axes.append((len(sizes),))
     if not sizes and len(tensor.spec.shape) > 1:
-        # Only axes of length 1 are left beside the batch; one of them is kept as it is.
+        # Only axes of length 1 remain besides the batch; one of them stays, as layers need at least one axis.
         free_axis = next((place for place, group in enumerate(axes) if group == ()), None)
         if free_axis is not None:
             sizes.append(1)
@@ -77,7 +77,7 @@ def reshape(builder: GraphBuilder, tensor: Tensor, requested: Sequence[int], all
 
 
 def _with_batch(lengths: list[int], front: int, sizes: list[int]) -> list[tuple[int, ...]]:
-    """The new axes of a block with the batch in it; `front` is how many numbers stand before the batch."""
+    """The new axes of a block that contains the batch; `front` is the product of the lengths before the batch."""
     axes: list[tuple[int, ...]] = []
 
     def axis(length: int) -> tuple[int, ...]:
@@ -102,7 +102,10 @@ def _with_batch(lengths: list[int], front: int, sizes: list[int]) -> list[tuple[
 
 
 def _resolve_shape(tensor: Tensor, requested: list[int], allow_zero: bool) -> list[int]:
-    """The new shape with all lengths known, and with the batch where the file says 1 or its own fixed batch."""
+    """The new shape with -1 and 0 resolved, and with BATCH where the file has the length 1 of its one example.
+
+    https://onnx.ai/onnx/operators/onnx__Reshape.html
+    """
     total = math.prod(tensor.shape)
     shape = [
         tensor.shape[place] if size == 0 and not allow_zero and place < tensor.rank else size
@@ -113,7 +116,7 @@ def _resolve_shape(tensor: Tensor, requested: list[int], allow_zero: bool) -> li
     product = math.prod(size for size in shape if size != -1)
     if -1 in shape and total % product == 0:
         inferred = total // product
-        # A file of one example says 1 where the batch is; then -1 would swallow the batch.
+        # A file that was exported with one example has 1 where the batch is; -1 must not absorb the batch then.
         if not (
             inferred > BATCH
             and inferred % BATCH == 0
@@ -159,7 +162,7 @@ def _batch_position(tensor: Tensor, shape: list[int]) -> int | None:
 
 
 def broadcast_to(builder: GraphBuilder, tensor: Tensor, target: list[int], name: str) -> Tensor:
-    """The tensor repeated along axes of length 1."""
+    """The tensor broadcast along axes of length 1, https://onnx.ai/onnx/operators/onnx__Expand.html."""
     rank = max(tensor.rank, len(target))
     shape = [*(1,) * (rank - len(target)), *target]
     current = [*(1,) * (rank - tensor.rank), *tensor.shape]
@@ -180,7 +183,7 @@ def broadcast_to(builder: GraphBuilder, tensor: Tensor, target: list[int], name:
 
 
 def _expand_new_axis(builder: GraphBuilder, tensor: Tensor, file_axis: int, length: int) -> Tensor:
-    """An axis of length 1, which the port does not have yet, repeated; it comes right behind the file's axis before."""
+    """The tensor with an axis of length 1 expanded that the port does not have; it follows the axis before it."""
     behind = max(tensor.axes[file_axis - 1], default=len(tensor.spec.shape) - 1)
     new_axis = behind + 1
     unsqueezed = builder.add_layer("Unsqueeze", tensor, "unsqueeze", axis=new_axis)

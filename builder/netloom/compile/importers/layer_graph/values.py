@@ -1,6 +1,8 @@
 """Values of an imported program: constants, and tensors with the axes that the file gives them.
 
-DOC
+In a document the batch is the first axis of every tensor; in a file it may be any axis, also a part of one (batch times
+heads). So a tensor of the file is represented by an output port, together with the port's axes that each axis of the
+file consists of. Moving axes then adds no layers until a layer needs them in order.
 """
 
 from __future__ import annotations
@@ -19,12 +21,12 @@ Array = np.ndarray[Any, Any]
 
 
 class UnsupportedOperatorError(ValueError):
-    """An operator that cannot be drawn; the message says why."""
+    """An operator that no layer can express; the message is the reason, as the end of a sentence."""
 
 
 @dataclass(frozen=True)
 class Constant:
-    """Numbers that are known. `weight` is the name of the file's own tensor, where it is one that was not changed."""
+    """A constant array. `weight` is the name of the tensor in the file whose values it has, unchanged."""
 
     array: Array
     weight: str = ""
@@ -35,12 +37,12 @@ class Constant:
 
     @property
     def has_nonzero(self) -> bool:
-        """Whether any number is not 0; what is repeated for each example is looked at once."""
+        """Whether any value is not 0; axes of stride 0, which repeat a value, are read once."""
         return bool(np.any(self.array[tuple(slice(None) if step else slice(0, 1) for step in self.array.strides)]))
 
     @property
     def scalar(self) -> float | None:
-        """The one number of which all of it is made."""
+        """The value of all elements, or None where they differ."""
         if self.array.size == 0:
             return None
         if self.array.size > 1 and any(self.array.strides):
@@ -50,7 +52,11 @@ class Constant:
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a port gives. `axes` says which of the port's axes each axis of the file is made of; 0 is the batch."""
+    """The output of a port. `axes` lists for each axis of the file the port's axes that it consists of; 0 is the batch.
+
+    A transposed (N, heads, T, width) may have the axes ((0,), (2,), (1,), (3,)), and (N·heads, T, width) the axes
+    ((0, 1), (2,), (3,)).
+    """
 
     ref: str
     spec: TensorSpec
@@ -58,11 +64,11 @@ class Tensor:
     boolean: bool = False
 
     def length(self, axis: int) -> int:
-        """The length of one axis of the file, in which the batch counts as BATCH."""
+        """The length of an axis of the file, in which the batch counts as BATCH."""
         return math.prod(self.size(inner) for inner in self.axes[axis])
 
     def size(self, inner: int) -> int:
-        """The length of one axis of what the port gives."""
+        """The length of an axis of the port."""
         return BATCH if inner == 0 else self.spec.size(inner)
 
     @property
@@ -71,7 +77,7 @@ class Tensor:
 
     @property
     def batch(self) -> int:
-        """The axis of the file in which the batch is."""
+        """The axis of the file that contains the batch."""
         return next(place for place, group in enumerate(self.axes) if 0 in group)
 
     @property

@@ -1,4 +1,4 @@
-"""Weights that are the same numbers in a file: which node uses those of another."""
+"""Weight tying: nodes whose weights are the same array in the file share them in the document."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from netloom.compile.importers.layer_graph.array_views import Array, MemoryKey, memory_key
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 
-# Numbers that no one learns: they say what came in at a node's own place.
+# Statistics of a node's own inputs, which are never shared.
 _STATISTICS = ("running_", "num_batches")
-# From so many numbers on, a matrix that is another one turned is no chance.
+# With at least this many values, a matrix does not equal a transposed one by chance.
 _MIN_SIZE = 4
 
 
 def tie_weights(builder: GraphBuilder) -> None:
-    """Let nodes that use the very same weights share them, also where one uses them transposed."""
+    """Let nodes with the same weights share them, also where one uses them transposed."""
     owners: dict[tuple[str, MemoryKey], str] = {}
     for key, parts in builder.weights.items():
         learned = {part: array for part, array in parts.items() if not part.startswith(_STATISTICS)}
@@ -40,7 +40,7 @@ def tie_weights(builder: GraphBuilder) -> None:
 def _transpose_tied(
     builder: GraphBuilder, key: str, learned: Mapping[str, Array], owners: Mapping[tuple[str, MemoryKey], str]
 ) -> bool:
-    """Make a linear layer whose weights are those of another node transposed one that multiplies by the very same."""
+    """Turn a Linear whose weight is that of another node transposed into a TransposedLinear with the same weight."""
     weight = learned.get("weight")
     if builder.nodes[key].type != "Linear" or weight is None or weight.size < _MIN_SIZE or min(weight.shape) < 2:
         return False
@@ -48,7 +48,7 @@ def _transpose_tied(
     if other is None or ("weight", memory_key(weight)) in owners:
         return False
     if "bias" in learned and _same_shape(builder.weights[other].get("bias"), learned["bias"]):
-        # Sharing goes by names, and would take the other's bias, too.
+        # Nodes share all parameters of equal names and shapes, hence the bias as well.
         builder.remark(f"{key} has the transposed weights of {other} in the file; after the import, each has its own.")
         return False
     builder.nodes[key] = builder.nodes[key].model_copy(update={"type": "TransposedLinear"})

@@ -51,7 +51,7 @@ def fold_constant(kind: str, args: Mapping[str, Any]) -> list[Any]:
     """What an operator makes of known numbers. Shapes with the batch in them are those of one example.
 
     Raises:
-        Refusal: it cannot be computed, or would be too large.
+        UnsupportedOperatorError: it cannot be computed, or would be too large.
     """
     import torch
 

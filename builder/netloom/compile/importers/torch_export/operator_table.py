@@ -170,7 +170,7 @@ class States:
         """Where a state is among those of the last layer.
 
         Raises:
-            Refusal: it is of another layer.
+            UnsupportedOperatorError: it is of another layer.
         """
         directions = self.last.length(0)
         position = index - self.count + directions if index >= 0 else index + directions

@@ -54,7 +54,7 @@ def repeat_heads(builder: GraphBuilder, value: Value, heads: int) -> Value:
     """Keys or values with each head repeated for the queries that share it.
 
     Raises:
-        Refusal: they cannot be shared evenly.
+        UnsupportedOperatorError: they cannot be shared evenly.
     """
     repeats, remainder = divmod(heads, value.shape[-3])
     if remainder:
