@@ -1,4 +1,4 @@
-"""What several formats are made of: weights, rows and sources as bytes, and zips that never change without a reason."""
+"""Parts that several formats share: weights, example rows and sources as bytes, and reproducible zips."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from netloom.export.format import Trained
 
-# Zip knows no earlier time; one that never changes makes equal networks equal files.
+# The earliest time of the zip format; a constant one gives equal networks equal files.
 TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
@@ -49,7 +49,7 @@ def preprocess(trained: Trained) -> dict[str, Any]:
     # Where an answer is of probabilities or their logarithms: what it is, of each that the network gives.
     if output_scales := scales(trained.project, trained.data.schema):
         preprocessing["scales"] = output_scales
-    # What the network does not read is not asked for: another column, or real pictures where it makes them.
+    # Rows need only the fields that the network reads: not other columns, and no images where it generates them.
     rebuilt = {preprocessing["fields"][0]["name"]} if trained.decoding["kind"] == "input" else set()
     preprocessing["fields"] = [
         field for field in preprocessing["fields"] if field["name"] in {*trained.fields, *rebuilt}
@@ -73,7 +73,7 @@ def as_json(value: Any) -> bytes:
 
 @dataclass(frozen=True)
 class Source:
-    """A module of Netloom that travels: where it is found, and its path in a bundle."""
+    """A module of Netloom that bundles contain: its package and name, and its path in a bundle."""
 
     package: str
     name: str
@@ -105,8 +105,8 @@ def packages() -> list[Source]:
 
 
 def python(package: str, name: str, *, standalone: bool = False) -> str:
-    """A source file of Netloom's own, without the remarks that its type checker needs here. What it imports of its
-    neighbours stands beside it, or before it where it is to be run `alone`."""
+    """A source file of Netloom without the comments of the type checker. Imports from Netloom become imports of files
+    in the bundle; with `standalone` they are removed, as a notebook defines these names in earlier cells."""
     text = _text(package, name)
     text = "".join(line.partition("  # type: ignore")[0].rstrip() + "\n" for line in text.splitlines())
     if standalone:

@@ -1,4 +1,4 @@
-"""Files for people: written in a format, loaded again and compared with the app before they are handed out."""
+"""Exported files: written in a format, loaded again and compared with the app before anyone receives them."""
 
 from __future__ import annotations
 

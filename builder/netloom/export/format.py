@@ -23,11 +23,11 @@ Batch = tuple["torch.Tensor", ...]
 
 
 class ExportError(ValueError):
-    """What was asked for cannot be exported; the message is one sentence."""
+    """The network cannot be exported in this format; the message is one sentence."""
 
 
 class Trained(Protocol):
-    """What is needed of a trained network."""
+    """The parts of a trained network that formats need."""
 
     @property
     def project(self) -> Project: ...
@@ -59,7 +59,7 @@ class Report:
     part: str = ""
 
     def verdict(self) -> str:
-        """What was found, in words."""
+        """The result of the comparison, as a sentence."""
         return f"{self.part} {self._compared()}".lstrip()
 
     def _compared(self) -> str:
@@ -75,10 +75,10 @@ class Report:
 
 
 class Format(ABC):
-    """One way to take a trained network away. Equal networks give equal bytes.
+    """An export format for trained networks. Equal networks give equal bytes.
 
-    A `tolerance` says that the file holds a network, and how far its answers may be from the app's. Before people get
-    such a file, `answers` loads it again and both are compared.
+    Files of a format with a `tolerance` contain a network whose outputs may differ from the app's by that much: each
+    file is loaded again by `answers` and compared before it is written.
     """
 
     name: ClassVar[str]
@@ -97,7 +97,7 @@ class Format(ABC):
         """
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
-        """What the network in the file answers to each batch of inputs, which are in the order of its arguments."""
+        """The outputs of the network in the file for batches of inputs, in the order of its arguments."""
         raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""What is taken away of a GAN: the generator, as the discriminator is there for training alone."""
+"""The exported part of a GAN: the generator, as the discriminator is needed in training only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NetworkPart:
-    """A part of a trained network, as what exporters need of one."""
+    """A part of a trained network, as a `Trained` for exporters."""
 
     project: Project
     source: str
@@ -32,7 +32,7 @@ class NetworkPart:
 
 
 def generator(trained: Trained) -> NetworkPart | None:
-    """The part of a GAN that makes the pictures, its first output; None where a network is no GAN."""
+    """The part of a GAN that computes its first output, the images; None where a network is not a GAN."""
     if not trained.objective.task.generates_input:
         return None
     project = _subproject(trained.project, output_nodes(trained.project)[0])
@@ -53,7 +53,7 @@ def generator(trained: Trained) -> NetworkPart | None:
 
 
 def full_project(trained: Trained) -> Project:
-    """The document that a network, or the network of which it is a part, was made from."""
+    """The document of the complete network, also for a part of it."""
     return trained.full_project if isinstance(trained, NetworkPart) else trained.project
 
 
@@ -76,7 +76,7 @@ def _subproject(project: Project, output: str) -> Project:
         used_names |= inner
         pending += inner
     used_networks = {name: network for name, network in networks.items() if name in used_names}
-    # What is asked of a whole GAN, such as a discriminator, is not asked of a part.
+    # The objective of a GAN requires a discriminator, which the part does not have.
     plain = {"training": Training(), "data": DataChoice()}
     return project.model_copy(update={"networks": used_networks, **plain})
 

@@ -1,4 +1,4 @@
-"""A network recorded as a torch.export program, which the formats without Python source are made of."""
+"""Recording of a network as a torch.export program, for the formats without Python source."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def record(trained: Trained) -> ExportedProgram:
 
 
 def names(project: Project) -> tuple[list[str], list[str]]:
-    """What a file calls the network's inputs and outputs: the field and the name that people gave.
+    """The names of the network's inputs and outputs in a file: the field, and the name of the Output.
 
-    An id stands where these are empty or taken.
+    A node's id replaces a name that is empty or used already.
     """
     nodes = project.main_network.nodes
     used_names: set[str] = set()

@@ -1,5 +1,5 @@
-"""What runs in a confined process: `python -m netloom.sandbox.child` is the server of which such processes are forked,
-and with --alone one such process itself. It answers what it is asked over its standard input, which is a socket."""
+"""The child's side of a confined process: `python -m netloom.sandbox.child` is the server that forks such processes,
+and with --alone one such process itself. It answers requests over its standard input, which is a socket."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from netloom.sandbox.isolation import isolate
 from netloom.sandbox.process import MODELS
 
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG: with the server that has forked it, a process ends
-# What is refused in words by what reads the files; the asking side raises the same.
+# Errors whose message is a sentence for people; the parent raises an error of the same class.
 SENTENCES = (
     "UsageError",
     "DocumentError",
@@ -39,7 +39,7 @@ OUT_OF_MEMORY = (
 
 
 def work() -> int:
-    """Answer until nobody asks any more."""
+    """Answer requests until the parent closes the connection."""
     disown()
     channel = socket.socket(fileno=os.dup(0))
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -66,7 +66,7 @@ def work() -> int:
 
 
 def _refusal(error: Exception, limit: int) -> dict[str, Any]:
-    """What went wrong, as a sentence where it is one."""
+    """An error as an answer: a refusal with its sentence, or a fault with its traceback."""
     if no_memory(error):
         loosen()
         return {"refusal": OUT_OF_MEMORY.format(limit=size(limit)), "kind": "DataError"}

@@ -1,4 +1,4 @@
-"""Files that were brought, as whoever asks for data sees them. They are open in a confined process, never here."""
+"""Inspection of uploaded files. A confined process opens them, never this one."""
 
 from __future__ import annotations
 

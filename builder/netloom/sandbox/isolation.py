@@ -1,4 +1,4 @@
-"""What a process gives up before it reads a file of somebody else: memory, the network, and other programs."""
+"""Isolation of a process before it reads a file from outside: limited memory, no network, no other programs."""
 
 from __future__ import annotations
 

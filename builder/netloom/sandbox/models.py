@@ -1,5 +1,5 @@
-"""Models and documents of other people, read in a confined process: the document comes back as JSON, which is checked
-once more, and the weights as safetensors."""
+"""Models and documents from outside, read in a confined process: the document returns as JSON, which is validated
+again, and the weights as safetensors."""
 
 from __future__ import annotations
 

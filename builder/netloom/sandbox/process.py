@@ -1,5 +1,5 @@
-"""A confined process as the one sees it that asks: it is forked from one that has imported what readers need, is asked
-one thing after the other, and is killed where it takes too long."""
+"""The parent's side of a confined process: it is forked from a server that has imported what readers need, answers one
+request after the other, and is killed where it takes too long."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _model_server_timer: threading.Timer | None = None
 
 
 class EndedError(Exception):
-    """The process has ended amid what it was asked; the message says why, as the end of a sentence."""
+    """The process ended before it answered; the message is the reason, as the end of a sentence."""
 
 
 class FaultError(RuntimeError):
@@ -54,7 +54,7 @@ class FaultError(RuntimeError):
 
 
 def warm() -> None:
-    """Have everything imported for the next confined process, in a process that waits."""
+    """Start the server from which the next confined process is forked, so that its imports are done by then."""
     if possible():
         with _lock:
             _server(DATA)
@@ -170,7 +170,7 @@ def _server(reads: str) -> ForkServer:
         server = _servers[reads] = ForkServer([*COMMAND, reads], _environment())
         with contextlib.suppress(psutil.Error):
             psutil.Process(server.pid).nice(NICENESS)
-    if reads == MODELS:  # which somebody may want never again
+    if reads == MODELS:  # it keeps torch in memory, and may not be needed again
         if _model_server_timer is not None:
             _model_server_timer.cancel()
         _model_server_timer = threading.Timer(MODELS_KEPT_S, _servers.pop, (MODELS, None))
@@ -180,12 +180,12 @@ def _server(reads: str) -> ForkServer:
 
 
 def _environment() -> dict[str, str]:
-    # A process is told the limits of data when it is asked to read some, as they may be others by then.
+    # The limits of data are sent with the first message instead, as they may change while the server runs.
     left_out = (*_SECRET, _LIMITS)
     environment = {
         name: text for name, text in os.environ.items() if not any(part in name.upper() for part in left_out)
     }
-    # One thread each, as threads would not be there in what is forked.
+    # One thread each: a fork does not copy the threads of a pool.
     return {**environment, **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")}
 
 

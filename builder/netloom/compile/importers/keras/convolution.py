@@ -1,4 +1,4 @@
-"""Layers over places: convolutions, pooling, padding, cropping and resizing."""
+"""Spatial layers: convolution, pooling, padding, cropping and resizing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netloom.compile.importers.keras.graph_builder import KerasTensor, LayerCall
 from netloom.compile.importers.keras.operator_table import handles
 
 Borders = list[tuple[int, int]]
-# Lower than anything that a network computes, and within the bounds of a padding's value.
+# Padding for max pooling: below all activations in practice, and within the limits of the layer's parameter.
 PAD_VALUE = -1e6
 
 
@@ -34,7 +34,10 @@ def _spatial_input(use: LayerCall) -> KerasTensor:
 def _same_padding(
     lengths: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> Borders:
-    """What Keras adds before and after each axis, more at the end."""
+    """Padding "same" of Keras, before and after each axis: where it is odd, more at the end.
+
+    PyTorch pads both sides equally, so that the difference needs a layer of its own.
+    """
     borders = []
     for length, size, step, spread in zip(lengths, kernel, stride, dilation, strict=True):
         total = max((math.ceil(length / step) - 1) * step + (size - 1) * spread + 1 - length, 0)

@@ -1,4 +1,4 @@
-"""The document in the making: nodes are added one by one and measured at once, so that shapes are known."""
+"""The builder of a Keras import: nodes are measured as they are added, so that shapes are known."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from netloom.validation.measure import Weights as Weighted
 from netloom.validation.measure import measure
 
 MAX_PARAMETERS = 4 * 10**9
-# The first axis of places in Keras's order and in PyTorch's.
+# The axis of the channels in PyTorch's order.
 CHANNELS = 1
 
 
 @dataclass(frozen=True)
 class KerasTensor:
-    """A tensor on its way: where it comes from, its shape, and how its axes lie.
+    """A tensor of the model: the port that gives it, its shape, and the order of its axes.
 
-    `first` says that the channels, which Keras has last, are the first axis after the batch. `order` is set for a
-    flattened image: place j holds the number that Keras has at place order[j].
+    `is_channels_first`: the channels, which Keras has last, are the first axis after the batch. `order` is set for a
+    flattened image: position j holds the value that Keras has at position order[j].
     """
 
     node: str
@@ -63,7 +63,7 @@ class KerasTensor:
         return (*self.shape[1:], self.shape[0]) if self.is_channels_first else self.shape
 
     def axis(self, keras: int) -> int:
-        """Where an axis of Keras lies, counted from 1 after the batch; 0 for the batch or none."""
+        """The port's axis for an axis of Keras, counted from 1 after the batch; 0 for the batch or an invalid axis."""
         axis = keras + self.rank if keras < 0 else keras
         if not 1 <= axis < self.rank:
             return 0
@@ -74,7 +74,7 @@ class KerasTensor:
 
 @dataclass
 class ImportState:
-    """What one import gathers over all its networks."""
+    """The state of one import that all its networks share."""
 
     weights: bool
     networks: dict[str, Network] = field(default_factory=dict)
@@ -112,7 +112,7 @@ def unused_id(wanted: str, existing: Any) -> str:
 
 
 class NetworkBuilder:
-    """One network in the making."""
+    """The nodes, edges and weights of one network."""
 
     def __init__(self, state: ImportState) -> None:
         self.state = state
@@ -130,7 +130,7 @@ class NetworkBuilder:
         self._node_count = 0
 
     def start_layer(self, layer: LayerConfig) -> None:
-        """From now on, nodes belong to a use of this layer."""
+        """Start a call of this layer, to which nodes belong from now on."""
         self._owner, self._node_count = layer, 0
         is_reused = layer.name in self._nodes_of
         self._first_nodes = self._nodes_of[layer.name] if is_reused else None
@@ -193,13 +193,13 @@ class NetworkBuilder:
         return [KerasTensor(key, port.name, measured.outputs[port.name], **value_fields) for port in layer.outputs()]
 
     def count(self, parameters: int) -> None:
-        """Keep the whole within what can be held."""
+        """Add to the total number of parameters, which is limited."""
         self.state.parameters += parameters
         if self.state.parameters > MAX_PARAMETERS:
             raise self.owner.refuse(f"makes the model larger than {MAX_PARAMETERS:,} parameters")
 
     def share_weights(self, key: str, weights: Weighted = ()) -> None:
-        """Share a node's weights with the node that the layer's first use made in its place."""
+        """Share a node's weights with the corresponding node of the layer's first call."""
         if self._first_nodes is None:
             self._nodes_of[self.owner.name].append(key)
             self._shapes[key] = weights
@@ -236,19 +236,19 @@ class NetworkBuilder:
         self.values[key] = value
 
     def channels_first(self, value: KerasTensor) -> KerasTensor:
-        """With the channels first, as images and what convolutions take."""
+        """The tensor with the channels first, as convolutions take it."""
         if value.is_channels_first or value.rank < 3:
             return value
         return self._permute(value, (value.rank - 1, *range(1, value.rank - 1)), is_channels_first=True)
 
     def channels_last(self, value: KerasTensor) -> KerasTensor:
-        """With the channels last, as Keras has them."""
+        """The tensor with the channels last, as in Keras."""
         if not value.is_channels_first:
             return value
         return self._permute(value, (*range(2, value.rank), 1), is_channels_first=False)
 
     def native_layout(self, value: KerasTensor) -> KerasTensor:
-        """As it passes between networks: channels first in images and volumes, last in sequences."""
+        """The layout between networks: channels first in images and volumes, last in sequences."""
         return self.channels_first(value) if value.rank > 3 else self.channels_last(value)
 
     def _permute(self, value: KerasTensor, order: tuple[int, ...], is_channels_first: bool) -> KerasTensor:
@@ -260,7 +260,7 @@ class NetworkBuilder:
         return permuted
 
     def network(self) -> Network:
-        """What was drawn, laid out from top to bottom."""
+        """The network, with positions for its nodes."""
         try:
             network = Network(nodes=self.nodes, edges=tuple(self.edges)).ordered(self.nodes, self.nodes)
         except ValidationError as error:
@@ -270,7 +270,7 @@ class NetworkBuilder:
 
 @dataclass
 class LayerCall:
-    """One use of a layer: what an entry of the catalogue of Keras gets to do its work."""
+    """A call of a layer: the argument of the functions that convert Keras layers."""
 
     builder: NetworkBuilder
     layer: LayerConfig

@@ -1,4 +1,4 @@
-"""Layers and functions that join branches."""
+"""Layers and operations that merge branches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Normalisation, and fixed factors and constants."""
+"""Normalization and rescaling."""
 
 from __future__ import annotations
 

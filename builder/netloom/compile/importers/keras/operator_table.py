@@ -1,4 +1,4 @@
-"""What is known of Keras: for each class, the function that draws a use of it."""
+"""The registry of the functions that convert Keras layers and operations, by class name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OPERATIONS: dict[str, Handler] = {}
 
 
 def handles(*kinds: str) -> Callable[[Handler], Handler]:
-    """Marks what draws layers of these classes."""
+    """Register the converter of layers of these classes."""
 
     def mark(handler: Handler) -> Handler:
         LAYERS.update(dict.fromkeys(kinds, handler))
@@ -22,7 +22,7 @@ def handles(*kinds: str) -> Callable[[Handler], Handler]:
 
 
 def operation(*kinds: str) -> Callable[[Handler], Handler]:
-    """Marks what draws functions of tensors, which Keras keeps beside layers."""
+    """Register the converter of operations (keras.ops), which Keras records as layers of their own."""
 
     def mark(handler: Handler) -> Handler:
         OPERATIONS.update(dict.fromkeys(kinds, handler))

@@ -1,4 +1,4 @@
-"""Layers that act while training only, or not at all."""
+"""Layers that are active in training only, and layers without effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers that arrange the same numbers in another way."""
+"""Layers that change the shape of a tensor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models within a model that are built alike, as one network, and those that follow each other as one node."""
+"""Deduplication of nested models: equal ones become one network, consecutive calls one repeated node."""
 
 from __future__ import annotations
 

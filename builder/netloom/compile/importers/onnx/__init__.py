@@ -1,4 +1,4 @@
-"""ONNX files as documents: each operator becomes the layers that compute the same. Nothing of a file is executed."""
+"""Import of ONNX files: each operator becomes layers that compute the same. No code of a file is executed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from netloom.document import Network, Project
 from netloom.document.project import MAX_NODES
 from netloom.validation import analyse
 
-# What an axis without a fixed length becomes, as a document's inputs have fixed lengths.
+# The lengths of dynamic axes, as a document's inputs have fixed lengths.
 IMAGE_SIDE, STEPS = 224, 64
 _ERRORS = (ValueError, TypeError, KeyError, IndexError, OverflowError, ZeroDivisionError, AttributeError, MemoryError)
 
@@ -58,7 +58,7 @@ def import_bytes(content: bytes, name: str = "") -> ImportedModel:
 
 
 class _OnnxImporter:
-    """One file on its way to a document."""
+    """The import of one file."""
 
     def __init__(self, graph: Graph, name: str) -> None:
         self.graph = graph
@@ -107,7 +107,7 @@ class _OnnxImporter:
             raise UnreadableModelError(f"No layer corresponds to these operators of the file: {names}{others}.")
 
     def _unused_operators(self, patterns: dict[str, Any]) -> set[int]:
-        """The operators on which no output depends, or for which an activation stands."""
+        """The operators on which no output depends, or which an activation layer replaces."""
         producers = {key: item for item in self.graph.operators for key in item.outputs if key}
         needed, pending = set(), list(self.graph.outputs)
         while pending:
@@ -195,7 +195,8 @@ class _OnnxImporter:
                 self.values[key] = value
 
     def _fuse_bias(self, operator: Operator, inputs: tuple[Value | None, ...]) -> tuple[Call, Operator] | None:
-        """A product with fixed weights and the constant that is added to it right after, as one linear layer."""
+        """A MatMul with constant weights followed by an Add of a constant, as one linear layer: so torch.onnx writes
+        nn.Linear on inputs of more than two axes."""
         readers = self.readers.get(operator.outputs[0], [])
         if (
             operator.type != "MatMul"
@@ -246,7 +247,7 @@ class _OnnxImporter:
             raise UnreadableModelError(f"The output {short(key)!r} cannot be imported: {error}.") from None
 
     def _finished(self) -> ImportedModel:
-        """The document without the nodes that lead nowhere, checked, and its weights as tensors."""
+        """The validated document without unused nodes, and its weights as tensors."""
         import torch
 
         tie_weights(self.builder)

@@ -1,4 +1,4 @@
-"""Operators whose inputs are all known, computed while the file is read: mostly arithmetic on shapes."""
+"""Constant folding: operators with constant inputs are computed during the import, mostly arithmetic on shapes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def fold_constant(operator: Operator, arrays: list[Array | None]) -> list[Array] | None:
-    """What an operator makes of known numbers; None where it is not one of those that are computed here."""
+    """The outputs of an operator on constant inputs; None where this module does not compute the operator."""
     kind, get = operator.type, operator.attributes.get
     if kind == "Constant":
         return [_constant(operator)]
@@ -60,12 +60,12 @@ def _checked(result: Array, x: Array) -> Array:
     if math.prod(result.shape) > MAX_SIZE:
         raise UnsupportedOperatorError("its result is too large")
     if result.dtype.kind == "f":
-        return result.astype(np.float32, copy=False)  # a view stays one: see tying.py
+        return result.astype(np.float32, copy=False)  # copy=False keeps views, by which weight tying recognizes weights
     return result if result.dtype == bool else result.astype(np.int64, copy=False)
 
 
 def _fold_batched(call: ConstantCall) -> list[Array] | None:
-    """What can be done with numbers that are the same for each example of any batch."""
+    """The outputs on a constant that repeats its values for BATCH examples: only operators that copy no values."""
     if call.operator.type in ("Identity", "Cast"):
         return [call.x]
     if call.operator.type in ("Transpose", "Slice", "Squeeze", "Unsqueeze", "Shape"):  # these copy no numbers
@@ -88,7 +88,7 @@ def _constant(operator: Operator) -> Array:
 
 @dataclass(frozen=True)
 class ConstantCall:
-    """An operator with the numbers that go in; `x` is the first of them."""
+    """An operator with its constant inputs; `x` is the first of them."""
 
     operator: Operator
     arrays: list[Array | None]
@@ -98,7 +98,7 @@ class ConstantCall:
         return self.operator.attributes.get(name)
 
     def array(self, index: int) -> Array:
-        """An input that has to be there."""
+        """A required input."""
         array = self.arrays[index] if index < len(self.arrays) else None
         if array is None:
             raise UnsupportedOperatorError(f"input {index + 1} is missing")
@@ -109,7 +109,7 @@ class ConstantCall:
         return float(self.array(index).reshape(-1)[0])
 
     def integers(self, index: int, name: str) -> list[int] | None:
-        """Whole numbers that are an attribute in older files and an input in newer ones."""
+        """Integers that are an attribute in older opsets and an input in newer ones, as `axes` of Squeeze."""
         value = self.get(name)
         if value is None and index < len(self.arrays) and self.arrays[index] is not None:
             value = [int(number) for number in self.array(index).reshape(-1)]
@@ -120,7 +120,7 @@ class ConstantCall:
 
 
 def _evaluate(call: ConstantCall) -> Any:
-    """What comes out, as one array or several; None for operators that are not computed here."""
+    """The result, one array or several; None for operators that this module does not compute."""
     kind, x, arrays = call.operator.type, call.x, call.arrays
     if kind in _UNARY:
         return _UNARY[kind](x)

@@ -1,4 +1,4 @@
-"""From bytes to an ONNX graph that is safe to walk: sizes are limited, nothing outside the file is read or executed."""
+"""Parsing of an ONNX file into a graph of plain values: sizes are limited, other files are not read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_OPERATORS = 20_000
 MAX_INPUTS = 16
 MAX_AXES = 8
 MAX_LENGTH = 1_000_000
-# The names of ONNX's own operators, written in either way.
+# The standard operator domain, which a file may write in either way.
 DOMAINS = ("", "ai.onnx")
 _FLOATS = {
     onnx.TensorProto.FLOAT,
@@ -46,7 +46,7 @@ class Operator:
 
 @dataclass(frozen=True)
 class InputInfo:
-    """An input of the file: None stands for an axis whose length is not fixed."""
+    """An input of the file; None is the length of a dynamic axis."""
 
     name: str
     shape: tuple[int | None, ...]
@@ -55,7 +55,7 @@ class InputInfo:
 
 @dataclass(frozen=True)
 class Graph:
-    """What a file holds."""
+    """The graph of a file with its constant tensors by name."""
 
     opset: int
     name: str
@@ -67,12 +67,12 @@ class Graph:
 
 
 def text(value: str | bytes) -> str:
-    """A name from the file; one that is damaged comes as bytes."""
+    """A name from the file; protobuf returns invalid UTF-8 as bytes."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def short(name: str) -> str:
-    """A name from the file as it may stand in a sentence."""
+    """A name from the file, short and on one line for a message."""
     return plain(text(name))[:60]
 
 
@@ -86,7 +86,7 @@ def read(content: bytes) -> Graph:
         raise UnreadableModelError("The file is larger than 2 GiB, the limit of ONNX.")
     try:
         model = onnx.ModelProto.FromString(content)
-    except Exception:  # what the protocol buffers raise has no class of its own
+    except Exception:  # the exception classes of protobuf differ between its implementations
         raise UnreadableModelError("This is not an ONNX file, or it is damaged; export it again.") from None
     graph = model.graph
     if not graph.node and not graph.output:

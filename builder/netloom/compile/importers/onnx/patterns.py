@@ -1,7 +1,8 @@
-"""Activations that a file spells out, such as GELU by an error function, found by what they compute.
+"""Activations that exporters decompose, such as GELU into Erf, Mul and Add, recognized by the values they compute.
 
-The operators between one tensor and a result, with nothing but single numbers beside it, are one function of one
-number. Where it agrees everywhere with an activation of the catalogue, that layer stands for all of them.
+The operators between one tensor and a result, with scalar constants as other inputs, are a function of one number.
+Where it agrees with an activation of the catalogue at many points, that layer replaces all of them. Comparing values
+instead of graph patterns covers all orders in which exporters write the same formula.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _ENDS = frozenset({"Mul", "Div", "Log", "Add", "Sub"})
 _POINTS = np.concatenate([np.linspace(-9, 9, 181), np.array([-3.0, 3.0, 0.013, -0.37])]).astype(np.float32)
 _DEPTH = 16
 
-# Untyped, as to check the types of such formulas of arrays takes several seconds.
+# Untyped, because mypy takes several seconds to check these formulas on arrays.
 Curve = Callable[[Any], Any]
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 _tanh_gelu: Curve = lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))  # noqa: E731
@@ -43,7 +44,7 @@ ACTIVATIONS: list[tuple[str, dict[str, Any], Curve]] = [
 def find_activations(
     operators: tuple[Operator, ...], numbers: Mapping[str, Array], opset: int, outputs: tuple[str, ...]
 ) -> dict[str, tuple[str, dict[str, Any], str]]:
-    """By the name of a result: the layer that stands for it, its parameters, and the name of what goes in."""
+    """By the name of a result: the layer that replaces its operators, its parameters, and the name of its input."""
     producers = {name: item for item in operators for name in item.outputs if name}
     order = {name: place for place, name in enumerate(producers)}
     readers: dict[str, int] = dict.fromkeys(outputs, 1)
@@ -63,7 +64,7 @@ def find_activations(
         names = {operator.outputs[0] for operator in cone_operators} - {item.outputs[0]}
         reads = [name for operator in cone_operators for name in operator.inputs]
         if any(readers.get(name, 0) != reads.count(name) for name in names):
-            continue  # something else reads a part of it
+            continue  # another operator reads an intermediate result
         values = _evaluate(cone_operators[::-1], source, numbers, operators, opset)
         if values is None:
             continue
@@ -77,9 +78,9 @@ def find_activations(
 def _scalar_cone(
     end: Operator, producers: Mapping[str, Operator], order: Mapping[str, int], fixed: set[str]
 ) -> tuple[list[Operator], str] | None:
-    """The operators of one function of one number that ends here, in order from the back, and what goes in.
+    """The operators of a function of one number that ends here, from the last to the first, and the name of its input.
 
-    Several tensors may be what goes in; the nearest one to all that is outside is taken.
+    Grows backwards from `end` until all other inputs are constants; the smallest such set of operators is returned.
     """
     for depth in range(2, _DEPTH):
         operators, sources = [end], {name for name in end.inputs if name and name not in fixed}

@@ -1,4 +1,4 @@
-"""Programs that torch.export wrote (.pt2) as documents. Nothing of a file is executed or unpickled."""
+"""Import of torch.export programs (.pt2). Nothing in a file is executed or unpickled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Operators whose inputs are all known, computed while the file is read. What may be computed is listed here."""
+"""Constant folding: operators with constant inputs are computed by PyTorch during the import.
+
+Only the operators listed here may run, so that a file cannot call others.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operators that work number by number, and such as bring several tensors together place by place."""
+"""Elementwise operators of one or several tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a drawing to a document: modules that occur repeatedly become networks, weights get their names."""
+"""From a layer graph to a document: repeated modules become networks, and weights get their names."""
 
 from __future__ import annotations
 

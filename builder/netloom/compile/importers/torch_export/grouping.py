@@ -1,7 +1,8 @@
-"""Modules that occur repeatedly as networks: what the source wrote once is drawn once.
+"""Grouping by modules: calls of one nn.Module class become one network, as in the source of the program.
 
-Modules are taken from the innermost to the outermost. Uses of one class that differ only in numbers become one network,
-whose parameters are those numbers; uses one after the other become a repetition.
+Unlike `importers.repeats`, which compares structure, this follows the `nn_module_stack` that torch.export records. It
+goes from the innermost modules to the outermost. Calls that differ in numbers only become one network with these as
+parameters; consecutive calls become a repetition.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from netloom.document.project import MAX_NETWORKS, SUBNETWORK, Network
 from netloom.layers import TensorSpec
 
 KINDS = {1: "vector", 2: "sequence", 3: "image", 4: "volume"}
-# Modules of PyTorch that are made of several layers; all others of it are one layer.
+# Modules of PyTorch that consist of several layers; all others are one layer.
 _COMPOSITE = frozenset({"TransformerEncoderLayer", "TransformerDecoderLayer"})
 _CONTAINERS = frozenset({"Sequential", "ModuleList", "TransformerEncoder", "TransformerDecoder", "Transformer"})
 
 
 @dataclass
 class GroupedNode:
-    """A node on its way into a network: what it reads by port, its weights, and the modules that it is part of."""
+    """A node before grouping: its inputs by port, its weights, and the stack of modules to which it belongs."""
 
     node: Node
     label: str
@@ -43,7 +44,7 @@ class GroupedNode:
 
 @dataclass
 class Group:
-    """One use of a module: its nodes, what comes in, what goes out."""
+    """One call of a module: its nodes, the tensors that it reads, and those that others read from it."""
 
     module: Module
     items: dict[str, GroupedNode]
@@ -64,7 +65,7 @@ class Grouping:
         self.blocked = self._blocked()
 
     def group_modules(self) -> None:
-        """Put modules together until there is no more to put together."""
+        """Group modules by height, so that a network contains only networks that exist already."""
         module_calls = self._module_calls()
         heights = self._heights(module_calls)
         for height in sorted(set(heights.values())):
@@ -80,7 +81,7 @@ class Grouping:
         merge_repetitions(self.items, self.specs)
 
     def _module_calls(self) -> dict[str, Module]:
-        """The uses of modules that become networks: of a class that is used twice, or a holder of several such."""
+        """The module calls that become networks: of classes with several calls, and containers of several of those."""
         calls: dict[str, Module] = {}
         for item in self.items.values():
             for module in item.stack:
@@ -121,7 +122,7 @@ class Grouping:
         return blocked
 
     def _group(self, call: str, module: Module) -> Group | None:
-        """The nodes of one use of a module, where they can stand for themselves."""
+        """The nodes of one module call; None where they cannot be a network."""
         members = {key: item for key, item in self.items.items() if call in {part.call for part in item.stack}}
         if not members:
             return None
@@ -150,7 +151,7 @@ class Grouping:
         return group
 
     def _is_convex(self, members: Mapping[str, GroupedNode]) -> bool:
-        """Whether no way leads out of these nodes and back into them."""
+        """Whether no path leads out of these nodes and back: otherwise a network of them would create a cycle."""
         downstream: set[str] = set()
         for key, item in self.items.items():
             sources = {_source_node(ref) for ref in item.reads.values()}
@@ -162,7 +163,7 @@ class Grouping:
         return True
 
     def _signature(self, group: Group) -> tuple[tuple[Any, ...], list[Any]]:
-        """What a group is but for its numbers, and these numbers."""
+        """A key that is equal for groups that differ in numbers only, and these numbers."""
         places = {key: f"#{place}" for place, key in enumerate(group.items)}
         places |= {ref: f"<{place}" for place, ref in enumerate(group.inputs)}
         numbers: list[Any] = []

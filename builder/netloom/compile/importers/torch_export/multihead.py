@@ -1,4 +1,4 @@
-"""nn.MultiheadAttention, which torch.export spells out in two dozen operators, as the one layer that it is."""
+"""nn.MultiheadAttention, which torch.export decomposes into two dozen operators, as one layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""One operator as it is drawn, and the table of those that can be."""
+"""A call of an ATen operator, and the registry of the functions that convert operators.
+
+Most converters apply ONNX operators, whose conversion into layers exists already.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,15 @@ from netloom.compile.importers.layer_graph.values import (
 from netloom.compile.importers.onnx.operators import OPERATORS as LAYERS
 from netloom.compile.importers.onnx.operators import Call
 
-# The opset whose operators do what PyTorch's do.
+# The opset in which the ONNX operators that converters apply are written.
 OPSET = 20
 
 
 @dataclass(frozen=True)
 class AtenCall:
-    """One operator: its arguments by name, what it is called, and how many examples it was recorded with.
+    """A call of an operator: its arguments by name, its name, and the batch size of the exported program.
 
-    `batch` is 0 where the program leaves the number of examples open.
+    `batch` is 0 where the batch axis of the program is dynamic.
     """
 
     type: str
@@ -46,7 +49,7 @@ class AtenCall:
         return default if value is None else value
 
     def value(self, name: str = "self") -> Value:
-        """An argument that is a tensor, known or not."""
+        """A tensor argument, constant or computed."""
         argument = self.args.get(name)
         if isinstance(argument, bool | int | float):
             return Constant(np.asarray(argument, np.float32 if isinstance(argument, float) else np.int64))
@@ -61,7 +64,7 @@ class AtenCall:
         return argument
 
     def constant_array(self, name: str) -> Array | None:
-        """Numbers that the file holds, or None where the argument is left out."""
+        """A constant tensor argument, or None where it is missing."""
         argument = self.args.get(name)
         if isinstance(argument, Tensor):
             raise UnsupportedOperatorError(f"its argument {name} must be a constant in the file")
@@ -88,7 +91,7 @@ class AtenCall:
         return argument
 
     def per_axis(self, name: str, axes: int, default: Sequence[int] = ()) -> list[int]:
-        """One number for each axis, which may be written once for all."""
+        """One integer per axis; a single one applies to all axes."""
         values = self.integers(name, default) or list(default)
         values = values * axes if len(values) == 1 else values
         if len(values) != axes:
@@ -103,7 +106,7 @@ class AtenCall:
         return bool(self.argument(name, default))
 
     def apply(self, kind: str, *inputs: Value | None, **attributes: Any) -> Sequence[Value | None]:
-        """What an operator of ONNX that computes the same is drawn as."""
+        """The outputs of an ONNX operator that computes the same."""
         attributes = {key: value for key, value in attributes.items() if value is not None}
         used_outputs = attributes.pop("wanted", (True,))
         reader_types = attributes.pop("feeds", frozenset())
@@ -111,11 +114,11 @@ class AtenCall:
         return LAYERS[kind](Call(kind, self.name, values, attributes, self.builder, OPSET, used_outputs, reader_types))
 
     def as_onnx(self, kind: str, *inputs: Value | None) -> Call:
-        """This operator as one of ONNX."""
+        """This call as a call of an ONNX operator."""
         return Call(kind, self.name, inputs, {}, self.builder, OPSET)
 
     def without_recorded_batch(self, inputs: Sequence[Value | None]) -> list[Value | None]:
-        """Fixed numbers that were repeated for each of the recorded examples, once."""
+        """The inputs, with constants that repeat their values for each example of the exported batch reduced to one."""
         first = max((one for one in inputs if isinstance(one, Tensor)), key=lambda one: one.rank, default=None)
         if first is None or self.batch < 2:
             return list(inputs)
@@ -133,12 +136,12 @@ class AtenCall:
         )
 
     def elementwise(self, kind: str, tensor: Tensor | None = None, **params: Any) -> list[Value]:
-        """A layer that keeps the shape."""
+        """A layer that keeps the shape of its input."""
         tensor = self.tensor() if tensor is None else tensor
         return [self.builder.with_axes_of(self.builder.add_layer(kind, tensor, self.name, **params), tensor)]
 
     def with_batch(self, tensor: Tensor, requested: Sequence[int]) -> list[int]:
-        """A shape of the file with BATCH where it says how many examples it was recorded with."""
+        """A shape in the program with BATCH in place of the batch size with which it was exported."""
         shape = list(requested)
         if self.batch < 2 or any(size % BATCH == 0 for size in shape if size > 0):
             return shape
@@ -161,13 +164,13 @@ class AtenCall:
 
 @dataclass(frozen=True)
 class States:
-    """The last states of stacked recurrent layers, of which a layer of the catalogue gives those of the last."""
+    """The final states of stacked recurrent layers; layers of the catalogue return only those of the last layer."""
 
     last: Tensor
     count: int
 
     def place(self, index: int) -> int:
-        """Where a state is among those of the last layer.
+        """The index of a state among those of the last layer.
 
         Raises:
             UnsupportedOperatorError: it is of another layer.
@@ -194,7 +197,7 @@ OPERATORS: dict[str, Converter] = {}
 
 
 def aten(*names: str) -> Callable[[Converter], Converter]:
-    """Enter what draws some operators in the table."""
+    """Register the converter of some operators."""
 
     def register(convert: Converter) -> Converter:
         OPERATORS.update(dict.fromkeys(names, convert))

@@ -1,4 +1,4 @@
-"""From a program to the drawing of its network: each operator becomes the layers that compute the same."""
+"""Conversion of a program into a layer graph: each operator becomes layers that compute the same."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _ALIASES = {"_to_copy": "to", "special_erf": "erf", "arctan": "atan", "silu_": "
 
 
 class Reader:
-    """One program on its way to a drawing. `owners` says which modules were at work for each node."""
+    """The conversion of one program. `owners` is the module stack of each node."""
 
     def __init__(self, archive: Archive, program: Program, facts: TrainingFacts | None = None) -> None:
         self.archive, self.program, self.facts = archive, program, facts

@@ -1,4 +1,4 @@
-"""Operators that move numbers about: shapes, parts, and parts put together."""
+"""Operators that change shapes, select parts of tensors and concatenate them."""
 
 from __future__ import annotations
 

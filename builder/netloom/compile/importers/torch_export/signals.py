@@ -1,4 +1,4 @@
-"""Operators on signals: windows, the Fourier transform, the greatest numbers, and numbers put at places."""
+"""Operators on signals: sliding windows, Fourier transform, top-k and scatter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a program holds that its document does not: parameters that nothing reads, and what acts in training alone."""
+"""Remarks on what a program contains but its document does not: unused parameters, and what is active in training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operators with weights, windows and sums: what networks are mostly made of."""
+"""Linear, convolution, pooling, normalization, reduction, embedding and recurrent operators."""
 
 from __future__ import annotations
 

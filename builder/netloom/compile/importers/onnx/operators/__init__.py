@@ -1,4 +1,4 @@
-"""Which layers each operator of ONNX becomes: one entry of the table each, by families."""
+"""The conversion of ONNX operators into layers, by families. https://onnx.ai/onnx/operators/"""
 
 from netloom.compile.importers.onnx.operators import (
     activation,
@@ -16,7 +16,7 @@ from netloom.compile.importers.onnx.operators import (
 )
 from netloom.compile.importers.onnx.operators.operator import KINDS, OPERATORS, Call, elementwise
 
-# Each family enters its operators in the table when it is imported.
+# Importing a family registers its operators.
 FAMILIES = (
     *(activation, arithmetic, attention, convolution, indexing, normalization),
     *(product, recurrent, reduction, resizing, shape, spectrum),

@@ -1,4 +1,4 @@
-"""Operators that treat one number at a time."""
+"""Activations and other elementwise functions of one input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netloom.compile.importers.onnx.operators.operator import OPERATORS, Call, C
 
 
 def _activation(kind: str, **fields: tuple[str, Any]) -> Converter:
-    """A layer that keeps the shape; `fields` are its parameters with ONNX's attribute and its default."""
+    """A converter to an elementwise layer; `fields` maps its parameters to ONNX's attribute and default."""
 
     def convert(call: Call) -> list[Value]:
         params = {name: call.attribute(attribute, default) for name, (attribute, default) in fields.items()}
@@ -106,7 +106,7 @@ def _same(call: Call) -> list[Value | None]:
 
 @operator("Dropout")
 def _dropout(call: Call) -> list[Value | None]:
-    """Dropout, which does nothing while it answers, and is kept as a network is to be trained further."""
+    """Dropout: the identity in evaluation mode, imported for further training."""
     if call.used_outputs[1:] and any(call.used_outputs[1:]):
         raise UnsupportedOperatorError("the mask of a dropout is random")
     value, rate = call.inputs[0], call.scalar(1)

@@ -1,4 +1,4 @@
-"""Operators that join tensors place by place."""
+"""Elementwise operators of several inputs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _is_literal(number: float | None) -> bool:
 
 
 def _broadcasts_up(call: Call, tensor: Tensor, index: int) -> bool:
-    """Whether the constant makes the result larger than the tensor."""
+    """Whether broadcasting with the constant gives the result another shape than the tensor's."""
     other = call.inputs[index]
     if not isinstance(other, Constant):
         return True
@@ -141,7 +141,7 @@ def _compare(call: Call) -> list[Value]:
 
 @operator("IsNaN")
 def _is_nan(call: Call) -> list[Value]:
-    """A number that is none is unequal to itself."""
+    """NaN is the only value that differs from itself (IEEE 754)."""
     tensor = call.tensor()
     result = call.builder.add_layer("Compare", {"a": tensor, "b": tensor}, call.name, relation="!=")
     return [replace(call.builder.with_axes_of(result, tensor), boolean=True)]

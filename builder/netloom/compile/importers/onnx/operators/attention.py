@@ -1,4 +1,4 @@
-"""Attention as one operator, and what it is made of."""
+"""The Attention operator, and its decomposition. https://onnx.ai/onnx/operators/onnx__Attention.html"""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _split_heads(call: Call, tensor: Tensor, heads: int) -> Tensor:
 
 
 def repeat_heads(builder: GraphBuilder, value: Value, heads: int) -> Value:
-    """Keys or values with each head repeated for the queries that share it.
+    """Keys or values with each head repeated for the query heads that share it (grouped-query attention).
 
     Raises:
         UnsupportedOperatorError: they cannot be shared evenly.
@@ -72,7 +72,7 @@ def repeat_heads(builder: GraphBuilder, value: Value, heads: int) -> Value:
 def decompose_attention(
     layer: Layer, q: Value, k: Value, v: Value, mask: Value | None, scale: float, causal: bool
 ) -> Sequence[Value | None]:
-    """Attention as products, a sum with the mask, and a softmax; `layer` draws an operator."""
+    """Attention as MatMul, masks, Softmax and MatMul; `layer` converts an operator."""
     rank = len(k.shape)
     order = [*range(rank - 2), rank - 1, rank - 2]
     transposed = (

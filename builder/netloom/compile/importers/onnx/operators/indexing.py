@@ -1,4 +1,4 @@
-"""Operators that take some of the numbers."""
+"""Operators that select values: split, slice, gather, top-k and scatter."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _gather(call: Call) -> list[Value]:
         return [_embedding(call, data, indices)]
     tensor, positions = call.tensor(), call.required_array(1)
     axis = call.axis(0)
-    if not tensor.axes[axis]:  # an axis of length 1 that stands nowhere yet
+    if not tensor.axes[axis]:  # an axis of length 1 that no axis of the port represents
         if positions.ndim == 0:
             return [replace(tensor, axes=(*tensor.axes[:axis], *tensor.axes[axis + 1 :]))]
         raise UnsupportedOperatorError("it repeats an axis of length 1")

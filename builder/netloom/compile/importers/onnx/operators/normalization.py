@@ -1,4 +1,4 @@
-"""Normalisation."""
+"""Normalization."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from netloom.compile.importers.onnx.operators.operator import KINDS, Call, eleme
 
 
 def momentum(momentum_: float) -> dict[str, float]:
-    """How fast running statistics follow, as a layer's parameter where it is not the usual one.
+    """The update rate of running statistics, as a layer's parameter where it differs from the default.
 
     A share of 0 stands for the mean of all batches, which no layer keeps.
     """
-    value = round(momentum_, 7)  # files hold it as float32
+    value = round(momentum_, 7)  # float32 in the file: 1 - 0.9 is 0.10000002
     return {"momentum": value} if 0 < value <= 1 and value != 0.1 else {}
 
 

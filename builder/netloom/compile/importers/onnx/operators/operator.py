@@ -1,4 +1,4 @@
-"""One operator on its way to layers, and the table in which each operator has its entry."""
+"""A call of an ONNX operator, and the registry of the functions that convert operators."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAR = 2**31
 
 @dataclass(frozen=True)
 class Call:
-    """One operator as it is drawn: what goes in, what it is called, and its attributes."""
+    """A call of an operator: its inputs, its name and its attributes, with the builder that receives the layers."""
 
     type: str
     name: str
@@ -56,11 +56,11 @@ class Call:
         return array
 
     def apply(self, kind: str, *inputs: Value | None, **attributes: Any) -> Sequence[Value | None]:
-        """What another operator is drawn as, of which this one is made."""
+        """The outputs of another operator, for operators that are compositions."""
         return OPERATORS[kind](Call(kind, self.name, inputs, attributes, self.builder, self.opset))
 
     def scalar(self, place: int) -> float | None:
-        """A fixed number, or None where there is none."""
+        """A constant scalar input, or None."""
         value = self.inputs[place] if place < len(self.inputs) else None
         return value.scalar if isinstance(value, Constant) else None
 
@@ -69,7 +69,7 @@ class Call:
         return default if value is None else value
 
     def integers(self, place: int, attribute: str) -> list[int] | None:
-        """Whole numbers that are an input in newer files and an attribute in older ones."""
+        """Integers that are an input in newer opsets and an attribute in older ones."""
         if attribute in self.attributes:
             value = self.attributes[attribute]
             return [value] if isinstance(value, int) else list(value)
@@ -81,7 +81,7 @@ class Call:
         return normalize_axis(int(self.attribute("axis", default)), rank)
 
     def module_name(self, place: int) -> str:
-        """The name of the module whose weights these are, such as layer1.0.conv1."""
+        """The path of the module to which the weights belong, such as layer1.0.conv1."""
         value = self.inputs[place] if place < len(self.inputs) else None
         name = value.weight if isinstance(value, Constant) else ""
         if name.endswith((".weight", ".bias")) and not name.startswith("onnx::"):

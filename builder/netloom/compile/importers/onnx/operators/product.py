@@ -1,4 +1,4 @@
-"""Weights, or tensors, times what comes in."""
+"""Products: Gemm, MatMul and Einsum."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from netloom.compile.importers.onnx.operators.operator import Call, operator
 
 
 def linear(call: Call, tensor: Tensor, weight: Array, bias: Array | None, name: str, origin: str = "") -> Tensor:
-    """`weight` is (units, features), as PyTorch keeps it."""
+    """A Linear layer along the last axis; `weight` is (units, features), as in nn.Linear."""
     tensor = call.builder.move_last(tensor)
     if tensor.spec.kind not in ("vector", "sequence", "image"):
         raise UnsupportedOperatorError(f"a linear layer does not accept {tensor.spec}")
@@ -62,12 +62,12 @@ def _matmul(call: Call) -> list[Value]:
 
 
 def _is_per_matrix(a: Tensor, b: Constant) -> bool:
-    """Whether rows of all examples stand side by side and are multiplied by several fixed matrices, one each."""
+    """Whether several constant matrices multiply the rows of the whole batch: (E or 1, N·T, D) @ (E, D, F)."""
     return a.rank == 3 == len(b.shape) and 0 in a.axes[1] and len(a.axes[0]) < 2 and len(a.axes[2]) == 1
 
 
 def _multiply_each(call: Call, a: Tensor, b: Constant) -> Tensor:
-    """(E or 1, N·T, D) times E matrices, drawn as (N, E or 1, T, D) times them."""
+    """(E or 1, N·T, D) @ (E, D, F) as (N, E or 1, T, D) @ (E, D, F): layers need the batch as the first axis."""
     leading, row, column = a.axes
     others = [part for part in row if part != 0]
     if len(others) > 1 or b.array.dtype != np.float32:
@@ -91,7 +91,7 @@ def _required_constant(value: Value | None) -> Constant:
 
 
 def product(call: Call, a: Tensor, b: Tensor) -> Tensor:
-    """The matrices of two tensors multiplied."""
+    """The MatMul of two tensors, with transpose flags instead of Transpose layers where possible."""
     rank = max(a.rank, b.rank)
     if min(a.rank, b.rank) < 2:
         raise UnsupportedOperatorError("a product with a single row is not supported")
@@ -144,6 +144,6 @@ def _einsum(call: Call) -> list[Value]:
 
 @operator("BiasedMatMul")
 def _biased(call: Call) -> list[Value]:
-    """A product and what is added to it; files know no operator of this name, the importer makes it."""
+    """A MatMul with a bias. ONNX has no such operator; the importer fuses MatMul and Add into it."""
     name = call.module_name(1) if call.module_name(1) != call.name else call.module_name(2)
     return [linear(call, call.tensor(), call.required_array(1).T, call.required_array(2), name)]

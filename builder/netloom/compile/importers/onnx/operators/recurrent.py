@@ -1,4 +1,4 @@
-"""Sequences, step by step."""
+"""Recurrent layers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 from netloom.compile.importers.layer_graph.values import Array, Tensor, UnsupportedOperatorError, Value
 from netloom.compile.importers.onnx.operators.operator import Call, operator
 
+# The order of PyTorch's gates in ONNX's: LSTM has i, o, f, c (PyTorch i, f, g, o), GRU has z, r, h (PyTorch r, z, n).
+# https://onnx.ai/onnx/operators/onnx__LSTM.html, https://docs.pytorch.org/docs/stable/generated/torch.nn.LSTM.html
 _GATES = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
 
 

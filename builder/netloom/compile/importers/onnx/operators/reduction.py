@@ -1,4 +1,4 @@
-"""Operators along whole axes."""
+"""Reductions, arg max and cumulative sums along axes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Borders, and images that become larger or smaller."""
+"""Padding and resizing."""
 
 from __future__ import annotations
 

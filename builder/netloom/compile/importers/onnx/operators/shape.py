@@ -1,4 +1,4 @@
-"""Operators that arrange the same numbers in another way."""
+"""Operators that change the shape of a tensor or concatenate tensors."""
 
 from __future__ import annotations
 

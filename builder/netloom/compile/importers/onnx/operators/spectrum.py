@@ -1,4 +1,4 @@
-"""The Fourier transform along the last axis, as a product with fixed waves."""
+"""The discrete Fourier transform along the last axis, as a product with a constant matrix."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from netloom.compile.importers.onnx.operators.operator import Call, operator
 
 
 def dft_matrices(length: int) -> tuple[Array, Array]:
-    """Cosines and sines with a minus, (length // 2 + 1, length) each, for the real and the imaginary part."""
+    """Cosines and negative sines, (length // 2 + 1, length) each: the matrices of the real and the imaginary part."""
     angles = 2 * np.pi * (np.outer(np.arange(length // 2 + 1), np.arange(length)) % length) / length
     return np.cos(angles).astype(np.float32), (-np.sin(angles)).astype(np.float32)
 
 
 def multiply_frozen(call: Call, tensor: Tensor, weight: Array) -> Tensor:
-    """The last axis times fixed numbers, (units, length), that training leaves as they are."""
+    """The product of the last axis with a constant matrix (units, length), as a frozen Linear layer."""
     ready = call.builder.move_last(tensor)
     result = call.builder.add_layer(
         *("Linear", ready, call.name), units=len(weight), bias=False, weights={"weight": weight}, frozen=True
@@ -32,7 +32,7 @@ def multiply_frozen(call: Call, tensor: Tensor, weight: Array) -> Tensor:
 
 @operator("DFT")
 def _dft(call: Call) -> list[Value]:
-    """Real numbers, (…, length, 1), to frequencies from 0 up, (…, length // 2 + 1, 2)."""
+    """The one-sided transform of real values, (…, length, 1) to (…, length // 2 + 1, 2)."""
     tensor = call.tensor()
     requested = call.scalar(2) if len(call.inputs) > 2 else call.attribute("axis", -2)
     axis = normalize_axis(int(-2 if requested is None else requested), tensor.rank)
