@@ -231,7 +231,7 @@ def taken_over(evaluating: None) -> Iterator[Process]:
 PROBE = """
 import sys
 from netloom.sandbox import child
-child.Asked.answer_probe = lambda self, request, blobs: eval(request["code"])
+child.RequestHandler.answer_probe = lambda self, request, blobs: eval(request["code"])
 sys.exit(child.main(sys.argv[1:]))
 """
 
