@@ -7,7 +7,7 @@ import pytest
 from netloom.cli.bench.methods import ROW, MethodCost, captum_call, image_network, measure_method, untrained_run
 from netloom.explain import methods
 from netloom.explain.core.explainer import registry
-from netloom.explain.core.run import Question, subject_of
+from netloom.explain.core.run import ExplanationRequest, build_context
 from netloom.runs import TrainedRun
 
 
@@ -34,8 +34,8 @@ def test_captum_is_called_on_all_that_it_has(run: TrainedRun) -> None:
     for method in methods(run):
         if not method.available or method.name in ("shapley_sampling", "kernel_shap", "lime"):
             continue  # these take long
-        subject, *_ = subject_of(run.project, run.model, run.data, Question("", ROW))
+        context, *_ = build_context(run.project, run.model, run.data, ExplanationRequest("", ROW))
         explainer = registry()[method.name].model_validate({"groups": 3} if method.name == "shapley" else {})
-        if captum_call(run, subject, method.name, explainer.run(subject)) is None:
+        if captum_call(run, context, method.name, explainer.run(context)) is None:
             without.append(method.name)
     assert not without

@@ -15,8 +15,8 @@ from streamlit.testing.v1 import AppTest
 
 from netloom.data import Prepared, add_file, prepare
 from netloom.document import DataChoice, Training
-from netloom.explain.concepts.concepts import Wanted, rows_of
-from netloom.explain.core.examples import labels, read
+from netloom.explain.concepts.concepts import ConceptDefinition, concept_rows
+from netloom.explain.core.examples import labels, read_example
 from netloom.modalities.encoding.rows import encode_rows
 from netloom.modalities.encoding.tags import IGNORE
 from netloom.modalities.encoding.tokenization import UNKNOWN
@@ -157,13 +157,13 @@ def test_answers_and_explanations_are_by_word(home: Path) -> None:
     assert len(by_row["prediction"]) == len(words)
     assert given == by_row
     assert len(string["prediction"]) == 3  # a string is split as any text: @, paulwalk and is
-    inputs, example = read(data, {"text": words})
+    inputs, example = read_example(data, {"text": words})
     assert torch.equal(inputs["text"][0], data.inputs["text"][row])
     assert example.tokens == data.example(row).tokens
     assert [label for label in labels(data, example)["text"] if label] == [word.lower() for word in words]
     plain = next(word for word in words if word in PLAIN)
-    assert row in rows_of(data, Wanted("word", text=plain))
-    assert row not in rows_of(data, Wanted("word", text="elsewhere"))
+    assert row in concept_rows(data, ConceptDefinition("word", text=plain))
+    assert row not in concept_rows(data, ConceptDefinition("word", text="elsewhere"))
 
 
 def test_what_was_brought_before_is_split_as_it_was(home: Path) -> None:

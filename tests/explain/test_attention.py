@@ -16,13 +16,13 @@ from netloom.compile import module
 from netloom.data import Prepared, prepare
 from netloom.document import DataChoice, Project
 from netloom.explain import AttentionLayer, AttentionMaps, ExplainError, explain, explain_model, methods
-from netloom.explain.attention.head_patterns import about, figures
+from netloom.explain.attention.head_patterns import describe_pattern, head_figures
 from netloom.explain.attention.rollout import rollout, spearman
-from netloom.explain.core.attention_capture import readable
-from netloom.explain.core.context import Subject
+from netloom.explain.core.attention_capture import trace_attention
+from netloom.explain.core.context import ExplanationContext
 from netloom.explain.core.explanation import Stream
 from netloom.explain.core.targets import choose
-from netloom.explain.plots.attention import left_out, lines, patches
+from netloom.explain.plots.attention import attention_lines, hidden_lines_note, patches
 from netloom.runs import TrainedRun
 from tests.explain.models import network, source, trained
 from tests.networks import chain, project
@@ -115,16 +115,18 @@ def test_weights_that_have_a_gradient_change_nothing(name: str) -> None:
     """The answer by way of readable weights is the answer, and these are the weights that capture gives."""
     run = trained(name)
     inputs = {key: value[3:4] for key, value in run.data.inputs.items()}
-    subject = Subject(run.project, run.model, run.data, inputs, choose(None, run.output(inputs), run.data, inputs))
-    with torch.no_grad(), readable(subject.model) as kept:
-        found = subject.forward(inputs)
+    context = ExplanationContext(
+        run.project, run.model, run.data, inputs, choose(None, run.output(inputs), run.data, inputs)
+    )
+    with torch.no_grad(), trace_attention(context.model) as kept:
+        found = context.forward(inputs)
     torch.testing.assert_close(found, run.output(inputs), atol=1e-5, rtol=1e-5)
     maps = explain(run, "attention", 3).attention
     assert maps is not None
     assert [layer.name for layer in maps.layers] == list(kept)
     for layer in maps.layers:
         np.testing.assert_allclose(kept[layer.name][0].numpy(), layer.weights, atol=1e-6)
-    assert "forward" not in vars(subject.model.get_submodule(maps.layers[0].name))
+    assert "forward" not in vars(context.model.get_submodule(maps.layers[0].name))
 
 
 def linear_attention_only(run: TrainedRun) -> tuple[Project, nn.Module]:
@@ -270,7 +272,7 @@ def test_what_a_head_is_about_in_numbers() -> None:
     maps = AttentionMaps(
         (layer,), ("⟨class⟩", "b", "c", "d"), None, "", None, (Stream("x", tuple("abcd"), (), 0, effects),)
     )
-    itself, before, alike = figures(maps, layer)
+    itself, before, alike = head_figures(maps, layer)
     assert (itself.itself, itself.distance, itself.entropy, itself.before) == (1.0, 0.0, 0.0, 0.0)
     assert itself.special == pytest.approx(0.25)
     assert before.before == pytest.approx(1.0)
@@ -280,7 +282,7 @@ def test_what_a_head_is_about_in_numbers() -> None:
     assert before.agreement == pytest.approx(float(spearmanr([2, 1, 1, 0], [0.1, 0.4, 0.3, 0.2]).statistic))
     assert alike.entropy == pytest.approx(1.0)
     assert alike.agreement is None
-    assert [about(head) for head in (itself, before, alike)] == [
+    assert [describe_pattern(head) for head in (itself, before, alike)] == [
         "attends to its own position (100%)",
         "attends to the previous position (100%)",
         "attends to all positions equally",
@@ -289,7 +291,7 @@ def test_what_a_head_is_about_in_numbers() -> None:
 
 def test_lines_join_the_steps_and_hold_no_markup_of_people() -> None:
     weights = np.array([[0.5, 0.5, 0.0], [-1.0, 0.01, 0.2], [0.3, 0.3, 0.4]])
-    drawing = ElementTree.fromstring(lines(weights, ["<script>", "b", ""], ["a & b", "c", "d"]))
+    drawing = ElementTree.fromstring(attention_lines(weights, ["<script>", "b", ""], ["a & b", "c", "d"]))
     found = {
         (int(line.get("data-row", "")), int(line.get("data-column", ""))): line for line in drawing.iter(f"{SVG}line")
     }
@@ -304,7 +306,7 @@ def test_of_many_lines_each_step_shows_its_strongest_and_it_is_said_what_is_left
     size = 32
     weights = np.random.default_rng(3).dirichlet(np.full(size, 0.7), size)
     names = [str(place) for place in range(size)]
-    drawing = ElementTree.fromstring(lines(weights, names, names))
+    drawing = ElementTree.fromstring(attention_lines(weights, names, names))
     seen: dict[int, list[int]] = {}
     for line in drawing.iter(f"{SVG}line"):
         if line.get("display") is None:
@@ -313,13 +315,13 @@ def test_of_many_lines_each_step_shows_its_strongest_and_it_is_said_what_is_left
         row: set(np.argsort(weights[row])[-3:].tolist()) for row in range(size)
     }
     held = np.sort(weights, axis=1)[:, -3:].sum() / weights.sum()
-    said = left_out(weights, names, names)
+    said = hidden_lines_note(weights, names, names)
     assert f"Each query shows its 3 strongest of 32 lines, which have {held:.0%} of the total weight" in said
     drawn = len(list(drawing.iter(f"{SVG}line")))
     assert drawn == (weights >= 0.02 * weights.max()).sum() < weights.size
     assert said.endswith("Lines below 2% of the strongest are omitted.")
-    assert left_out(np.ones((4, 4)), names[:4], names[:4]) == ""
-    assert left_out(np.ones((50, 50)), ["a"] * 50, ["a"] * 50).endswith(
+    assert hidden_lines_note(np.ones((4, 4)), names[:4], names[:4]) == ""
+    assert hidden_lines_note(np.ones((50, 50)), ["a"] * 50, ["a"] * 50).endswith(
         "Only the 30 strongest lines of each query are drawn."
     )
 
@@ -327,7 +329,7 @@ def test_of_many_lines_each_step_shows_its_strongest_and_it_is_said_what_is_left
 @pytest.mark.parametrize(("steps", "low", "high"), [(3, 0.85, 1.0), (32, 0.15, 0.3)])
 def test_a_step_that_looks_at_all_alike_has_no_strong_line_among_many(steps: int, low: float, high: float) -> None:
     names = [str(place) for place in range(steps)]
-    drawing = ElementTree.fromstring(lines(np.full((steps, steps), 1 / steps), names, names))
+    drawing = ElementTree.fromstring(attention_lines(np.full((steps, steps), 1 / steps), names, names))
     assert all(low < float(str(line.get("stroke-opacity"))) < high for line in drawing.iter(f"{SVG}line"))
 
 

@@ -11,11 +11,11 @@ from torch import nn
 
 from netloom.compile import module
 from netloom.explain import applicable, explain_model
-from netloom.explain.attention.attention_maps import look
-from netloom.explain.attention.head_ablation import without_heads
+from netloom.explain.attention.attention_maps import record_attention
+from netloom.explain.attention.head_ablation import scores_without_heads
 from netloom.explain.attention.rollout import rollout
-from netloom.explain.core.attention_capture import captured, readable
-from netloom.explain.core.run import Question, subject_of
+from netloom.explain.core.attention_capture import capture_attention, trace_attention
+from netloom.explain.core.run import ExplanationRequest, build_context
 from netloom.layers import Example, registry
 from tests.explain.models import source, trained
 from tests.layers.test_catalogue import Case, tensors
@@ -68,9 +68,9 @@ def test_reading_the_weights_changes_nothing(name: str, example: Example) -> Non
     """Not a bit where they are captured; with a gradient, what they make is the layer's own output."""
     model, rows = alone(name, example)
     plain = model(*rows)
-    with captured(model) as kept:
+    with capture_attention(model) as kept:
         assert torch.equal(model(*rows), plain)
-    with readable(model) as read:
+    with trace_attention(model) as read:
         torch.testing.assert_close(model(*rows), plain, atol=1e-5, rtol=1e-5)
     assert kept
     assert list(kept) == list(read)
@@ -88,7 +88,7 @@ def test_reading_the_weights_changes_nothing(name: str, example: Example) -> Non
 def test_heads_are_taken_away_one_by_one(name: str, example: Example) -> None:
     """Without all heads the output is what it is without each, added up, as it is linear in the weights."""
     model, rows = alone(name, example)
-    with captured(model) as kept:
+    with capture_attention(model) as kept:
         plain = model(*rows)
     ((path, weights),) = kept.items()
     heads = weights.shape[1]
@@ -96,7 +96,7 @@ def test_heads_are_taken_away_one_by_one(name: str, example: Example) -> None:
     def without(*gone: int) -> torch.Tensor:
         gate = torch.ones(len(weights), heads)
         gate[:, list(gone)] = 0.0
-        with readable(model, {path: gate}):
+        with trace_attention(model, {path: gate}):
             found: torch.Tensor = model(*rows)
         return found
 
@@ -119,7 +119,7 @@ def test_a_map_of_windows_shows_what_each_place_depends_on(shift: bool) -> None:
     kind, params = "Input", {"kind": "image", "shape": [2, 4, 8]}
     built = module(chain((kind, params), ("WindowAttention", {"heads": 2, "window": 4, "shift": shift}))).eval()
     x = torch.randn(1, 2, 4, 8)
-    with captured(built) as kept:
+    with capture_attention(built) as kept:
         built(x)
     (weights,) = kept.values()
     differentiate: Any = torch.autograd.functional.jacobian
@@ -200,8 +200,8 @@ def test_rollout_over_two_sequences_reproduces_the_output_too(dates: Any) -> Non
     torch.manual_seed(4)
     model = module(made).eval()
     plain_attention(model)
-    subject, *_ = subject_of(made, model, data, Question("attention", 3, {"position": 4}))
-    looked = look(subject)
+    context, *_ = build_context(made, model, data, ExplanationRequest("attention", 3, {"position": 4}))
+    looked = record_attention(context)
     assert looked.reason == ""
     total = rollout(looked.joined(layer.weights for layer in looked.layers))
     maps, parts = looked.through(total)
@@ -210,12 +210,12 @@ def test_rollout_over_two_sequences_reproduces_the_output_too(dates: Any) -> Non
     with torch.no_grad():
         vectors = np.concatenate(
             [
-                getattr(subject.model, key)(subject.inputs[stream.field])[0].double().numpy()
+                getattr(context.model, key)(context.inputs[stream.field])[0].double().numpy()
                 for stream in maps.streams
                 for key in ("source_embed" if stream.field == fields[0].name else "begun_embed",)
             ]
         )
-        answer = subject.forward(subject.inputs)[0].double().numpy()
+        answer = context.forward(context.inputs)[0].double().numpy()
     (row,) = maps.read
     np.testing.assert_allclose(total[row] @ vectors, answer[4], atol=1e-5)
     np.testing.assert_allclose(total.sum(axis=1), 1.0, atol=1e-6)
@@ -267,13 +267,13 @@ def test_the_heads_of_a_network_that_is_linear_in_them_add_up_to_the_answer(laye
 def test_taking_heads_away_is_the_same_as_weights_of_zero() -> None:
     """Against the same network whose output projection reads nothing of that head."""
     run = trained("transformer")
-    subject, *_ = subject_of(run.project, run.model, run.data, Question("attention_heads", 3))
-    looked = look(subject)
+    context, *_ = build_context(run.project, run.model, run.data, ExplanationRequest("attention_heads", 3))
+    looked = record_attention(context)
     gone = np.zeros((2, 4), dtype=bool)
     gone[1, 3] = True  # the second head of the second layer
-    whole, without = without_heads(subject, looked, gone)
-    assert whole == pytest.approx(float(subject.score(subject.inputs)), abs=1e-5)
-    last: Any = subject.model.get_submodule(looked.layers[1].name)
+    whole, without = scores_without_heads(context, looked, gone)
+    assert whole == pytest.approx(float(context.score(context.inputs)), abs=1e-5)
+    last: Any = context.model.get_submodule(looked.layers[1].name)
     last.out.weight.data[:, 8:] = 0.0
-    assert without == pytest.approx(float(subject.score(subject.inputs)), abs=1e-5)
+    assert without == pytest.approx(float(context.score(context.inputs)), abs=1e-5)
     assert abs(whole - without) > 1e-3

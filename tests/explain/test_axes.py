@@ -11,13 +11,13 @@ import pytest
 from netloom.data import Example, Prepared, prepare
 from netloom.document import DataChoice
 from netloom.explain import Explanation
-from netloom.explain.core.axes import LEGIBLE, Axes, axes_of
+from netloom.explain.core.axes import MAX_DRAWN_STEPS, Axes, axes_of
 from netloom.explain.core.explanation import Prediction, Proofs, Target, Verdict
-from netloom.explain.dataset.aggregation import parts_of, strongest
-from netloom.explain.evidence.comparison import bounds
+from netloom.explain.dataset.aggregation import strongest_features, summarize_features
+from netloom.explain.evidence.comparison import color_bounds
 from netloom.explain.plots import global_plots
 from netloom.explain.plots.colors import FOR, rgb
-from netloom.explain.plots.explanation_plots import along, drawn
+from netloom.explain.plots.explanation_plots import explanation_plots, series_table
 from netloom.explain.plots.text import as_html
 
 
@@ -59,21 +59,21 @@ def test_a_graph_has_nodes_and_a_sound_has_seconds() -> None:
 def test_parts_of_two_inputs_are_told_apart() -> None:
     made, rows, random = data("molecules", rows=60), [0, 1, 2, 3], np.random.default_rng(0)
     values = {spec.name: random.normal(size=(4, *spec.shape)) for spec in made.schema.inputs}
-    listed = parts_of(made, values, rows, ["a", "a", "b", "b"])
+    listed = summarize_features(made, values, rows, ["a", "a", "b", "b"])
     assert len({part.name for part in listed}) == len(listed) == 4 + 10
     pairs = data("paraphrases", rows=60)
     random_too = {spec.name: random.normal(size=(40, *spec.shape)) for spec in pairs.schema.inputs}
-    words = parts_of(pairs, random_too, range(40), ["a"] * 40)
+    words = summarize_features(pairs, random_too, range(40), ["a"] * 40)
     assert len({part.name for part in words}) == len(words)
     assert {part.name for part in words} >= {"to (first)", "to (second)"}
-    told = {name.rpartition(" ")[0] for tops in strongest(pairs, random_too, range(40)) for name in tops}
+    told = {name.rpartition(" ")[0] for tops in strongest_features(pairs, random_too, range(40)) for name in tops}
     assert any(name.endswith((" (first)", " (second)")) for name in told)
 
 
 def test_a_long_series_is_drawn_in_pieces_that_add_up_and_the_table_has_them() -> None:
     values = np.random.default_rng(1).normal(size=(1200, 1))
     axes = Axes(rate=4000.0)
-    (one,) = drawn(explained(values, axes, np.zeros((1200, 1))))
+    (one,) = explanation_plots(explained(values, axes, np.zeros((1200, 1))))
     assert one.figure is not None
     heat, line = one.figure.data
     assert heat.z.sum() == pytest.approx(values.sum())
@@ -85,20 +85,20 @@ def test_a_long_series_is_drawn_in_pieces_that_add_up_and_the_table_has_them() -
     assert table["attribution"] == values.ravel().tolist()
     first = [place for place, piece in enumerate(table["segment"]) if piece == table["segment"][0]]
     assert table["segment sum"][0] == pytest.approx(values[first].sum()) == pytest.approx(heat.z[0, 0])
-    assert bounds([{"x": values}], {"x": axes}) == {"x": pytest.approx(np.abs(heat.z).max())}
+    assert color_bounds([{"x": values}], {"x": axes}) == {"x": pytest.approx(np.abs(heat.z).max())}
 
 
 def test_a_short_series_is_drawn_step_by_step() -> None:
-    values = np.random.default_rng(1).normal(size=(LEGIBLE, 2))
-    assert Axes().pieces(LEGIBLE) is None
+    values = np.random.default_rng(1).normal(size=(MAX_DRAWN_STEPS, 2))
+    assert Axes().pieces(MAX_DRAWN_STEPS) is None
     np.testing.assert_array_equal(Axes().drawn(values), values)
-    table = along(values, Axes(), ("wind", "rain"))
+    table = series_table(values, Axes(), ("wind", "rain"))
     assert list(table) == ["step", "channel", "attribution"]
     assert table["channel"][:2] == ["wind", "rain"]
 
 
 def test_the_map_of_a_graph_names_its_nodes() -> None:
-    (one,) = drawn(explained(np.eye(10), Axes("node", "joined to", of_nodes=True)))
+    (one,) = explanation_plots(explained(np.eye(10), Axes("node", "joined to", of_nodes=True)))
     assert one.figure is not None
     layout = one.figure.layout
     assert (layout.xaxis.title.text, layout.yaxis.ticktext[0]) == ("Node", "node 0")
@@ -108,7 +108,7 @@ def test_the_map_of_a_graph_names_its_nodes() -> None:
 def test_a_size_is_not_drawn_in_the_colour_that_means_against() -> None:
     made = data("molecules", rows=60)
     values = {spec.name: np.ones((2, *spec.shape)) for spec in made.schema.inputs}
-    (bar,) = global_plots.bars(parts_of(made, values, [0, 1], ["a", "b"])).data
+    (bar,) = global_plots.bars(summarize_features(made, values, [0, 1], ["a", "b"])).data
     assert bar.marker.color == rgb(FOR)
 
 
@@ -121,13 +121,13 @@ def test_several_texts_share_one_scale() -> None:
         labels=words,
         example=Example(0, "", words=words),
     )
-    text, bars, other, other_bars = drawn(one)
+    text, bars, other, other_bars = explanation_plots(one)
     assert text.figure is None
     assert other.html == as_html(words["second"], np.array([0.0, -0.4]), end=4.0) != as_html(*_second(one))
     assert bars.figure is not None
     assert other_bars.figure is not None
     assert bars.figure.layout.xaxis.range == other_bars.figure.layout.xaxis.range == pytest.approx((-0.424, 4.24))
-    assert bounds([one.attributions]) == {"first": 4.0, "second": 4.0}
+    assert color_bounds([one.attributions]) == {"first": 4.0, "second": 4.0}
 
 
 def _second(found: Explanation) -> tuple[tuple[str, ...], np.ndarray]:

@@ -18,8 +18,8 @@ from netloom.document import DataChoice
 from netloom.explain import ExplainError, explain, inner_nodes, methods
 from netloom.explain.core.baselines import BASELINES, TYPICAL, choose, offered, typical_row
 from netloom.explain.core.cache import FOLDER
-from netloom.explain.core.explainer import Comparing, Integrating, registry
-from netloom.explain.dataset.global_attribution import overall
+from netloom.explain.core.explainer import BaselineExplainer, PathExplainer, registry
+from netloom.explain.dataset.global_attribution import global_attribution
 from netloom.explain.flow.attribution_flow import flow
 from netloom.explain.plots.page import html
 from netloom.runs import TrainedRun
@@ -122,9 +122,11 @@ def test_methods_obey_a_baseline_and_steps_or_refuse_them_in_words(name: str) ->
     options: dict[str, Any] = {"baseline": "row:7", "n_steps": 5}
     for method, (option, value) in product([one.name for one in methods(run) if one.available], options.items()):
         quick, kind = QUICK.get(method, {}), registry()[method]
-        if kind.layered and issubclass(kind, Comparing):  # behind the last bend, the whole path has one gradient
+        if kind.explains_layer and issubclass(
+            kind, BaselineExplainer
+        ):  # behind the last bend, the whole path has one gradient
             quick = quick | {"node": inner_nodes(run.project, run.model)[0].path}
-        if not issubclass(kind, Comparing if option == "baseline" else Integrating):
+        if not issubclass(kind, BaselineExplainer if option == "baseline" else PathExplainer):
             name = "baseline" if option == "baseline" else "number of"
             with pytest.raises(ExplainError, match=f"does not take a {name}"):
                 explain(run, method, 3, proofs=False, **quick, **{option: value})
@@ -165,12 +167,12 @@ def test_the_flow_on_the_graph_begins_at_the_chosen_baseline() -> None:
 
 def test_many_rows_are_compared_with_the_chosen_baseline() -> None:
     run = trained("table")
-    many = overall(run, rows=6, baseline="row:7")
+    many = global_attribution(run, rows=6, baseline="row:7")
     assert "compared with row 7 of the data" in many.sentence
-    steps = overall(run, rows=6, baseline="row:7", n_steps=300)
+    steps = global_attribution(run, rows=6, baseline="row:7", n_steps=300)
     for one, other in zip(sorted(many.table(), key=str), sorted(steps.table(), key=str), strict=True):
         assert one["mean"] == pytest.approx(other["mean"], abs=2e-2)
-    blurred = overall(trained("image"), rows=4, baseline="blur")
+    blurred = global_attribution(trained("image"), rows=4, baseline="blur")
     alone = [
         explain(trained("image"), "integrated_gradients", row.row, baseline="blur", n_steps=256, proofs=False)
         for row in blurred.rows
@@ -185,10 +187,10 @@ def test_many_rows_are_compared_with_the_chosen_baseline() -> None:
 def test_layers_and_neurons_over_many_rows_are_the_means_of_each(name: str) -> None:
     run = trained(name)
     for method in methods(run):
-        if not method.layered or not method.available:
+        if not method.explains_layer or not method.available:
             continue
         quick = QUICK.get(method.name, {})
-        many = overall(run, rows=3, method=method.name, **quick)
+        many = global_attribution(run, rows=3, method=method.name, **quick)
         assert many.about, method.name
         assert many.about in many.sentence
         assert many.parts or many.maps

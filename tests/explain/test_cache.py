@@ -15,8 +15,8 @@ import torch
 
 from netloom.explain import ExplainError, explain, explain_model, inner_nodes, methods
 from netloom.explain.core.cache import FOLDER, weights_hash
-from netloom.explain.core.explainer import Comparing, registry
-from netloom.explain.evidence.randomization_test import shuffled
+from netloom.explain.core.explainer import BaselineExplainer, registry
+from netloom.explain.evidence.randomization_test import shuffle_weights
 from netloom.runs import fit_here
 from netloom.templates import templates
 from tests.explain.models import QUICK, trained
@@ -41,7 +41,7 @@ def test_what_is_kept_is_what_was_found(name: str, method: str, tmp_path: Path) 
         key: value.dtype for key, value in first.attributions.items()
     }
     assert list((tmp_path / FOLDER).glob("*.npz")) == files
-    other: dict[str, Any] = {"baseline": "zero"} if issubclass(registry()[method], Comparing) else {"seed": 2}
+    other: dict[str, Any] = {"baseline": "zero"} if issubclass(registry()[method], BaselineExplainer) else {"seed": 2}
     others: list[dict[str, Any]] = [{"seed": 1}, other, {"randomise": True}]
     for asked in others:
         explain(run, method, 3, folder=tmp_path, **asked)
@@ -51,9 +51,9 @@ def test_what_is_kept_is_what_was_found(name: str, method: str, tmp_path: Path) 
 
 def test_other_weights_have_another_hash_and_are_explained_anew(tmp_path: Path) -> None:
     run = trained("table")
-    other = replace(run, model=shuffled(run.model, 1))
+    other = replace(run, model=shuffle_weights(run.model, 1))
     assert weights_hash(other.model) != weights_hash(run.model)
-    assert weights_hash(shuffled(run.model, 1)) == weights_hash(other.model)
+    assert weights_hash(shuffle_weights(run.model, 1)) == weights_hash(other.model)
     found = [explain(one, "saliency", 3, folder=tmp_path) for one in (run, other)]
     assert found[0].weights == weights_hash(run.model)
     assert len({each.weights for each in found}) == 2
@@ -112,7 +112,7 @@ def test_a_map_of_what_was_learned_goes_when_the_network_forgets() -> None:
         assert proof.passed, (method, proof)
         assert abs(proof.spearman) <= 0.5
     with torch.no_grad():
-        flat = explain_model(run.project, shuffled(run.model, 0), run.data, "saliency", 5)
+        flat = explain_model(run.project, shuffle_weights(run.model, 0), run.data, "saliency", 5)
     assert flat.proofs.randomised is None
 
 
@@ -142,7 +142,7 @@ def test_a_map_that_stays_when_the_network_forgets_is_found_out() -> None:
     with torch.no_grad():
         for parameter in run.model.parameters():
             assert parameter.ndim in (1, 2)
-    same_weights = replace(run, model=shuffled(run.model, 0))
+    same_weights = replace(run, model=shuffle_weights(run.model, 0))
     with torch.no_grad():
         for parameter in same_weights.model.parameters():
             parameter.fill_(0.1 if parameter.ndim == 2 else 0.0)

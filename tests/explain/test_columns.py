@@ -13,12 +13,12 @@ from netloom.data import prepare
 from netloom.data.uploads import add_file
 from netloom.document import DataChoice, Training
 from netloom.explain import explain, methods
-from netloom.explain.core.columns import by_column, column_names, column_places
+from netloom.explain.core.columns import by_column, column_indices, column_names
 from netloom.explain.core.explainer import registry
-from netloom.explain.core.run import Question, subject_of
-from netloom.explain.dataset.global_attribution import overall
-from netloom.explain.evidence.comparison import Side, side_by_side
-from netloom.explain.plots.explanation_plots import drawn
+from netloom.explain.core.run import ExplanationRequest, build_context
+from netloom.explain.dataset.global_attribution import global_attribution
+from netloom.explain.evidence.comparison import Side, explain_and_compare
+from netloom.explain.plots.explanation_plots import explanation_plots
 from netloom.explain.plots.page import write_html
 from netloom.explain.robustness.what_if import what_if
 from netloom.runs import TrainedRun, fit_here
@@ -56,7 +56,7 @@ def test_the_numbers_of_a_column_are_named_by_it(mixed: TrainedRun) -> None:
     spec = mixed.data.schema.inputs[0]
     assert set(column_names(mixed.data, spec)) == set(COLUMNS)
     assert len(spec.columns) > len(COLUMNS) + 3, "a date, a category and what is missing take several numbers"
-    owners = dict(zip(spec.columns, column_places(mixed.data, spec).tolist(), strict=True))
+    owners = dict(zip(spec.columns, column_indices(mixed.data, spec).tolist(), strict=True))
     names = column_names(mixed.data, spec)
     for cell, place in owners.items():
         assert cell.startswith(names[place]), f"{cell} stands for {names[place]}"
@@ -65,22 +65,22 @@ def test_the_numbers_of_a_column_are_named_by_it(mixed: TrainedRun) -> None:
 def test_every_method_gives_each_column_one_part(mixed: TrainedRun) -> None:
     spec = mixed.data.schema.inputs[0]
     for method in methods(mixed):
-        if not method.available or method.layered:
+        if not method.available or method.explains_layer:
             continue
         found = explain(mixed, method.name, 3, **QUICK.get(method.name, {}))
         assert found.labels[spec.name] == column_names(mixed.data, spec), method.name
         assert found.attributions[spec.name].shape == (4,), method.name
         assert found.proofs.faithfulness is None or found.proofs.faithfulness.units == 4
-        (picture,) = drawn(found)
+        (picture,) = explanation_plots(found)
         assert len(picture.table["column"]) == 4
 
 
 def test_a_column_is_the_sum_of_its_numbers(mixed: TrainedRun) -> None:
-    subject = subject_of(mixed.project, mixed.model, mixed.data, Question("", 3))[0]
-    cells = registry()["integrated_gradients"].model_validate({}).run(subject).attributions
+    context = build_context(mixed.project, mixed.model, mixed.data, ExplanationRequest("", 3))[0]
+    cells = registry()["integrated_gradients"].model_validate({}).run(context).attributions
     name = mixed.data.schema.inputs[0].name
     found = explain(mixed, "integrated_gradients", 3)
-    places = subject.units(name)
+    places = context.feature_mask(name)
     for column in range(4):
         assert found.attributions[name][column] == pytest.approx(cells[name][places == column].sum(), abs=1e-6)
     completeness = found.proofs.completeness
@@ -92,14 +92,14 @@ def test_a_column_is_the_sum_of_its_numbers(mixed: TrainedRun) -> None:
 
 def test_every_other_view_and_export_has_the_same_columns(mixed: TrainedRun, tmp_path: Path) -> None:
     name = mixed.data.schema.inputs[0].name
-    many = overall(mixed, rows=8)
+    many = global_attribution(mixed, rows=8)
     assert {part.name for part in many.parts} == set(COLUMNS)
     assert many.maps[name].shape == (1, 4)
     assert all(top.split()[0] in COLUMNS for row in many.rows for top in row.tops)
-    one_by_one = overall(mixed, rows=4, method="occlusion")
+    one_by_one = global_attribution(mixed, rows=4, method="occlusion")
     assert {part.name for part in one_by_one.parts} == set(COLUMNS)
     sides = [Side(mixed, method) for method in ("integrated_gradients", "occlusion")]
-    compared = side_by_side(sides[0], sides[1], 3)
+    compared = explain_and_compare(sides[0], sides[1], 3)
     assert compared.agreement.parts <= 4
     assert compared.differences[name].shape == (4,)
     changed = {**mixed.data.row(3), "colour": "green"}

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from netloom.explain import ExplainError, explain
-from netloom.explain.evidence.comparison import Side, agreement, bounds, compare, side_by_side
-from netloom.explain.evidence.randomization_test import shuffled
+from netloom.explain.evidence.comparison import Side, color_bounds, compare, explain_and_compare, rank_agreement
+from netloom.explain.evidence.randomization_test import shuffle_weights
 from tests.explain.models import fresh, trained
 
 
@@ -19,7 +19,7 @@ def test_the_strongest_parts_overlap_by_chance_as_counting_says() -> None:
     one = np.arange(30.0) + 1
     other = one.copy()
     other[[29, 28]] = 0.1  # of the six strongest, four remain
-    found = agreement(one, other)
+    found = rank_agreement(one, other)
     assert (found.parts, found.top, found.overlap) == (30, 6, 4)
     assert found.top_chance == pytest.approx(
         sum(comb(6, same) * comb(24, 6 - same) for same in (4, 5, 6)) / comb(30, 6)
@@ -35,13 +35,13 @@ def test_the_strongest_parts_overlap_by_chance_as_counting_says() -> None:
 def test_chance_is_what_it_says() -> None:
     """Of two rankings that have nothing to do with each other, 1 in 20 looks as rare as 1 in 20."""
     random = np.random.default_rng(0)
-    drawn = [agreement(*random.normal(size=(2, 12)), seed=place).chance or 0.0 for place in range(120)]
+    drawn = [rank_agreement(*random.normal(size=(2, 12)), seed=place).chance or 0.0 for place in range(120)]
     assert 0.0 < np.mean(np.array(drawn) <= 0.05) <= 0.1
     assert np.mean(drawn) == pytest.approx(0.5, abs=0.07)
     same = np.arange(1.0, 13.0)
-    assert agreement(same, same).chance == pytest.approx(1 / 1000)
-    assert agreement(same[:5], same[:5]).chance == pytest.approx(1 / 120), "all 120 orders are tried"
-    turned = agreement(same, -same)
+    assert rank_agreement(same, same).chance == pytest.approx(1 / 1000)
+    assert rank_agreement(same[:5], same[:5]).chance == pytest.approx(1 / 120), "all 120 orders are tried"
+    turned = rank_agreement(same, -same)
     assert turned.spearman == pytest.approx(-1.0)
     assert turned.chance == pytest.approx(1.0)
     assert turned.overlap == turned.top, "the sizes are the same"
@@ -53,8 +53,8 @@ def test_neighbours_are_no_proof() -> None:
     naive, turned = [], []
     for _ in range(60):
         one, other = (np.convolve(random.normal(size=100), np.ones(25), "valid") for _ in range(2))
-        naive.append((agreement(one, other).chance or 0) <= 0.05)
-        turned.append((agreement(one, other, along=True).chance or 0) <= 0.05)
+        naive.append((rank_agreement(one, other).chance or 0) <= 0.05)
+        turned.append((rank_agreement(one, other, is_spatial=True).chance or 0) <= 0.05)
     assert np.mean(naive) > 0.25
     assert np.mean(turned) < 0.17
 
@@ -62,15 +62,15 @@ def test_neighbours_are_no_proof() -> None:
 def test_parts_that_are_nothing_to_both_do_not_count() -> None:
     one, other = np.array([3.0, -1.0, 2.0, 0.5]), np.array([2.0, -3.0, 1.0, 0.7])
     empty = np.zeros(50)
-    alone, padded = agreement(one, other), agreement(np.append(one, empty), np.append(other, empty))
+    alone, padded = rank_agreement(one, other), rank_agreement(np.append(one, empty), np.append(other, empty))
     assert (padded.spearman, padded.parts) == (alone.spearman, 4)
-    assert agreement(empty, empty).spearman is None
-    assert "too few" in agreement(one[:2], other[:2]).sentence
+    assert rank_agreement(empty, empty).spearman is None
+    assert "too few" in rank_agreement(one[:2], other[:2]).sentence
 
 
 def test_two_methods_on_one_scale() -> None:
     side = Side(trained("table"), "integrated_gradients")
-    found = side_by_side(side, replace(side, method="saliency"), 3)
+    found = explain_and_compare(side, replace(side, method="saliency"), 3)
     assert found.scaled
     assert not found.agreement.signed
     assert "gives no signs" in found.agreement.sentence
@@ -86,9 +86,9 @@ def test_two_methods_on_one_scale() -> None:
 def test_two_networks_explain_the_same_number() -> None:
     """Also where the second answers otherwise; the difference is in the units of the answer."""
     run = trained("table")
-    other = replace(run, model=shuffled(run.model, 1))
+    other = replace(run, model=shuffle_weights(run.model, 1))
     rows = run.data.split["test"].tolist()
-    found = [side_by_side(Side(run, "saliency"), Side(other, "saliency"), int(row)) for row in rows[:12]]
+    found = [explain_and_compare(Side(run, "saliency"), Side(other, "saliency"), int(row)) for row in rows[:12]]
     assert any(one.first.prediction.text != one.second.prediction.text for one in found)
     for one in found:
         assert one.first.target == one.second.target
@@ -97,7 +97,7 @@ def test_two_networks_explain_the_same_number() -> None:
         np.testing.assert_allclose(
             one.differences["features"], one.second.attributions["features"] - one.first.attributions["features"]
         )
-    summed = bounds([{"image": np.array([[[1.0]], [[-3.0]]])}])
+    summed = color_bounds([{"image": np.array([[[1.0]], [[-3.0]]])}])
     assert summed == {"image": 2.0}, "a pixel is drawn with all its channels"
 
 
@@ -113,7 +113,7 @@ def test_the_same_twice_agrees_wholly() -> None:
 def test_what_cannot_be_compared_is_refused_in_a_sentence() -> None:
     table, image = trained("table"), fresh("image")
     with pytest.raises(ExplainError, match="have different targets: one predicts"):
-        side_by_side(Side(table, "saliency"), Side(image, "saliency"), 3)
+        explain_and_compare(Side(table, "saliency"), Side(image, "saliency"), 3)
     first = explain(table, "saliency", 3)
     with pytest.raises(ExplainError, match="The inputs differ: the explanations are of different examples"):
         compare(first, explain(table, "saliency", 4, target=first.target))

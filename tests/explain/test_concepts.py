@@ -12,8 +12,8 @@ import pytest
 from netloom.data import add_file, prepare
 from netloom.document import DataChoice
 from netloom.explain import ExplainError
-from netloom.explain.concepts.concept_activation_vectors import direction_of
-from netloom.explain.concepts.concepts import Concepts, Wanted, concepts, numbers, rows_of
+from netloom.explain.concepts.concept_activation_vectors import concept_direction
+from netloom.explain.concepts.concepts import ConceptDefinition, Concepts, concept_rows, concepts, parse_row_numbers
 from netloom.runs import TrainedRun
 from tests.explain.models import trained, without_maxima
 from tests.explain.test_conformance import state
@@ -49,7 +49,7 @@ Marked = tuple[TrainedRun, dict[str, tuple[int, ...]]]
 def look(marked: Marked, name: str, *nodes: str, folder: Path | None = None) -> Concepts:
     """A concept of the marked rows, for class 1."""
     run, rows = marked
-    wanted = Wanted("rows", rows=rows[name])
+    wanted = ConceptDefinition("rows", rows=rows[name])
     return concepts(run, wanted, nodes=nodes or ("conv2d_2", "relu_2"), targets=("1",), repeats=12, folder=folder)
 
 
@@ -78,7 +78,7 @@ def test_random_rows_are_no_concept(marked: Marked) -> None:
 def test_the_other_class_sees_the_opposite_and_the_answer_is_kept(marked: Marked, tmp_path: Path) -> None:
     run, rows = marked
     before, shares = state(run), list[float]()
-    wanted = Wanted("rows", rows=rows["stripes"])
+    wanted = ConceptDefinition("rows", rows=rows["stripes"])
     asked: dict[str, Any] = {"nodes": ["relu_2"], "targets": ["0", "1"], "folder": tmp_path}
     found = concepts(run, wanted, progress=shares.append, **asked)
     assert [score.word for score in found.scores] == ["against", "for"]
@@ -97,7 +97,7 @@ def test_accuracy_is_that_of_rows_that_were_held_out(accuracy: float) -> None:
     random = np.random.default_rng(0)
     gap = 4.0 if accuracy > 0.5 else 0.0
     sides = [random.normal(shift, 1.0, (90, 200)) for shift in (gap, 0.0)]
-    direction, found, apart = direction_of(sides[0], sides[1], random)
+    direction, found, apart = concept_direction(sides[0], sides[1], random)
     assert np.linalg.norm(direction) == pytest.approx(1.0)
     if gap:
         assert found == 1.0
@@ -112,18 +112,24 @@ def test_rows_are_chosen_by_class_column_word_and_number() -> None:
     column = table.schema.inputs[0].columns[0]
     values = np.array([table.row(row)[column] for row in range(table.schema.rows)])
     low, high = float(np.median(values)), float(values.max())
-    assert rows_of(table, Wanted("column", name=column, low=low)).tolist() == np.flatnonzero(values >= low).tolist()
-    assert rows_of(table, Wanted("column", name=column, low=low, high=low)).tolist() == (
+    assert (
+        concept_rows(table, ConceptDefinition("column", name=column, low=low)).tolist()
+        == np.flatnonzero(values >= low).tolist()
+    )
+    assert concept_rows(table, ConceptDefinition("column", name=column, low=low, high=low)).tolist() == (
         np.flatnonzero(values == low).tolist()
     )
-    assert not len(rows_of(table, Wanted("column", name=column, low=high + 1)))
+    assert not len(concept_rows(table, ConceptDefinition("column", name=column, low=high + 1)))
     name = table.schema.target.classes[1]
-    assert rows_of(table, Wanted("class", name=name)).tolist() == np.flatnonzero(table.target == 1).tolist()
-    said = rows_of(texts, Wanted("word", text="Play"))
+    assert (
+        concept_rows(table, ConceptDefinition("class", name=name)).tolist()
+        == np.flatnonzero(table.target == 1).tolist()
+    )
+    said = concept_rows(texts, ConceptDefinition("word", text="Play"))
     expected = [row for row in range(texts.schema.rows) if "play" in texts.example(row).text.lower().split()]
     assert set(expected) <= set(said.tolist())
     assert len(said) < 0.5 * texts.schema.rows
-    assert numbers(" 3, 8,20-22;3") == (3, 8, 20, 21, 22)
+    assert parse_row_numbers(" 3, 8,20-22;3") == (3, 8, 20, 21, 22)
 
 
 def fit_words() -> Any:
@@ -133,14 +139,14 @@ def fit_words() -> Any:
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        (Wanted("rows", rows=(1, 2, 3)), "Only 3 rows have"),
-        (Wanted("rows", rows=tuple(range(560))), "Only 9 rows lack"),
-        (Wanted("rows", rows=(10**6,)), "no row 1000000"),
-        (Wanted("class", name="elephant"), "no class 'elephant'"),
-        (Wanted("column", name="elephant", low=1.0), "no column 'elephant'"),
+        (ConceptDefinition("rows", rows=(1, 2, 3)), "Only 3 rows have"),
+        (ConceptDefinition("rows", rows=tuple(range(560))), "Only 9 rows lack"),
+        (ConceptDefinition("rows", rows=(10**6,)), "no row 1000000"),
+        (ConceptDefinition("class", name="elephant"), "no class 'elephant'"),
+        (ConceptDefinition("column", name="elephant", low=1.0), "no column 'elephant'"),
     ],
 )
-def test_what_is_no_concept_of_these_data_is_refused_in_words(wanted: Wanted, said: str) -> None:
+def test_what_is_no_concept_of_these_data_is_refused_in_words(wanted: ConceptDefinition, said: str) -> None:
     with pytest.raises(ExplainError, match=said):
         concepts(trained("table"), wanted)
 
@@ -148,4 +154,4 @@ def test_what_is_no_concept_of_these_data_is_refused_in_words(wanted: Wanted, sa
 @pytest.mark.parametrize("text", ["a", "3-", "1-9999999", "1.5"])
 def test_row_numbers_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(ExplainError):
-        numbers(text)
+        parse_row_numbers(text)

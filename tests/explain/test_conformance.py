@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from netloom.explain import ExplainError, Explanation, explain, methods
-from netloom.explain.core.context import Subject
+from netloom.explain.core.context import ExplanationContext
 from netloom.explain.core.targets import choose
 from netloom.runs import TrainedRun
 from tests.explain.models import PROJECTS, QUICK, trained
@@ -147,20 +147,20 @@ def test_tokens_get_what_captums_layer_integrated_gradients_gives(name: str) -> 
 
     run = trained(name)
     found = explain(run, "integrated_gradients", 6)
-    subject = Subject(run.project, run.model, run.data, {"text": run.data.inputs["text"][6:7]}, found.target)
-    layer = subject.model.get_submodule("embedding_1")
+    context = ExplanationContext(run.project, run.model, run.data, {"text": run.data.inputs["text"][6:7]}, found.target)
+    layer = context.model.get_submodule("embedding_1")
     proof = found.proofs.completeness
     assert proof is not None
 
     def score(tokens: torch.Tensor) -> torch.Tensor:
-        output: torch.Tensor = subject.model(tokens)
+        output: torch.Tensor = context.model(tokens)
         position, index = found.target.position, found.target.index
         return output[:, index] if position is None else output[:, position, index]
 
     # Captum feeds the layer by its hook; the tokens themselves only have to be tokens.
-    subject.model.requires_grad_(True)
+    context.model.requires_grad_(True)
     expected = LayerIntegratedGradients(score, layer).attribute(
-        subject.inputs["text"], baselines=subject.baseline["text"], n_steps=proof.steps
+        context.inputs["text"], baselines=context.baseline["text"], n_steps=proof.steps
     )
     np.testing.assert_allclose(found.attributions["text"], expected[0].sum(1).detach().numpy(), rtol=1e-3, atol=1e-4)
 
@@ -193,10 +193,10 @@ def test_the_copy_is_private() -> None:
     run = trained("table")
     inputs = {"features": run.data.inputs["features"][:1]}
     target = choose(None, run.output(inputs), run.data, inputs)
-    subject = Subject(run.project, run.model, run.data, inputs, target)
+    context = ExplanationContext(run.project, run.model, run.data, inputs, target)
     with torch.no_grad():
-        next(subject.model.parameters()).fill_(0.0)
-        subject.inputs["features"].fill_(0.0)
+        next(context.model.parameters()).fill_(0.0)
+        context.inputs["features"].fill_(0.0)
     assert next(run.model.parameters()).abs().sum() > 0
     assert run.data.inputs["features"][0].abs().sum() > 0
 

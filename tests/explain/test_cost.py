@@ -11,12 +11,12 @@ import torch
 
 from netloom.compile.logit_network import with_logits
 from netloom.explain import explain
-from netloom.explain.attribution.adaptive_integrated_gradients import SPANS, STEPS, integrated
-from netloom.explain.core.context import Subject
-from netloom.explain.core.run import Question, subject_of
-from netloom.explain.dataset.global_attribution import overall
+from netloom.explain.attribution.adaptive_integrated_gradients import SPANS, STEPS, integrate_rows
+from netloom.explain.core.context import ExplanationContext
+from netloom.explain.core.run import ExplanationRequest, build_context
+from netloom.explain.dataset.global_attribution import global_attribution
 from netloom.explain.evidence.faithfulness import faithfulness
-from netloom.explain.influence.per_sample_gradients import Rows
+from netloom.explain.influence.per_sample_gradients import PerSampleGradients
 from netloom.runs import TrainedRun
 from netloom.ui.shell.session import HEAVY
 from tests.explain.models import begun, fresh, network, trained
@@ -24,26 +24,26 @@ from tests.explain.models import begun, fresh, network, trained
 
 @pytest.fixture
 def passed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The rows of each pass through the network of a subject."""
+    """The rows of each pass through the network of a context."""
     counted: list[int] = []
-    forward = Subject.forward
+    forward = ExplanationContext.forward
 
-    def counting(self: Subject, inputs: Any) -> torch.Tensor:
+    def counting(self: ExplanationContext, inputs: Any) -> torch.Tensor:
         counted.append(len(next(iter(inputs.values()))))
         return forward(self, inputs)
 
-    monkeypatch.setattr(Subject, "forward", counting)
+    monkeypatch.setattr(ExplanationContext, "forward", counting)
     return counted
 
 
-def subject(run: TrainedRun, row: int) -> Subject:
-    return subject_of(run.project, run.model, run.data, Question("", row))[0]
+def context(run: TrainedRun, row: int) -> ExplanationContext:
+    return build_context(run.project, run.model, run.data, ExplanationRequest("", row))[0]
 
 
 def test_what_lies_between_is_scored_once_however_many_orders_meet_it(passed: list[int]) -> None:
     run = fresh("transformer")
     row = next(row for row in run.data.split["test"].tolist() if int((run.data.inputs["text"][row] != 0).sum()) == 4)
-    asked = subject(run, row)
+    asked = context(run, row)
     values = {"text": np.random.default_rng(0).normal(size=run.data.inputs["text"].shape[1:])}
     passed.clear()
     found = faithfulness(asked, values, signed=True, seed=0)
@@ -65,7 +65,7 @@ def test_what_lies_between_is_scored_once_however_many_orders_meet_it(passed: li
 def test_only_what_is_off_on_the_way_is_gone_over_again(passed: list[int]) -> None:
     run = trained("recurrent")
     rows = run.data.split["test"][:6].tolist()
-    found = overall(run, "test", rows=6)
+    found = global_attribution(run, "test", rows=6)
     assert found.converged == 1.0
     taken = sum(passed)
     # Captum's way is gone over as a whole, in 32, 64, … steps, until its parts add up.
@@ -73,8 +73,8 @@ def test_only_what_is_off_on_the_way_is_gone_over_again(passed: list[int]) -> No
     doubled = sum(2 * (single.steps or 0) - 32 for single in singles if single)
     assert 6 * SPANS * STEPS <= taken < doubled / 1.5
     # Against very many steps on the whole way.
-    asked = subject(run, rows[0])
-    ours, errors = integrated(asked)
+    asked = context(run, rows[0])
+    ours, errors = integrate_rows(asked)
     point = asked.points[0]
     shares = (torch.arange(2048) + 0.5) / 2048
     total = torch.zeros_like(point.value)
@@ -90,7 +90,7 @@ def test_only_what_is_off_on_the_way_is_gone_over_again(passed: list[int]) -> No
 def test_rows_that_explain_numbers_of_their_own_go_together(passed: list[int]) -> None:
     options = {"rows": 60}
     masks = begun(network("shape_masks", ("Conv2d", {"filters": 5}), options=options, objective="segmentation"))
-    found = overall(masks, "test", rows=6)
+    found = global_attribution(masks, "test", rows=6)
     assert max(passed) > STEPS, "as many rows at once as there is room for"
     assert len(passed) < 6 * SPANS
     for place, row in enumerate(found.rows):
@@ -99,11 +99,11 @@ def test_rows_that_explain_numbers_of_their_own_go_together(passed: list[int]) -
         np.testing.assert_allclose(found.each["image"][place], single.attributions["image"], atol=1e-4)
 
 
-def begun_on(name: str) -> tuple[Rows, np.ndarray, list[torch.Tensor], torch.Tensor]:
+def begun_on(name: str) -> tuple[PerSampleGradients, np.ndarray, list[torch.Tensor], torch.Tensor]:
     run = fresh(name)
     objective = run.objective.configured(run.project.training, run.data, "cpu")
     scorer = with_logits(run.project, run.model, run.data.schema)
-    work, rows = Rows(scorer, objective, run.data, run.fields, None), run.data.split["train"].numpy()
+    work, rows = PerSampleGradients(scorer, objective, run.data, run.fields, None), run.data.split["train"].numpy()
     one = run.data.split["test"][:1].numpy()
     return work, rows[:40], work.inputs(one), work.targets(one)
 

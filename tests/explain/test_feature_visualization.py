@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from netloom.explain import ExplainError, inner_nodes
-from netloom.explain.concepts.feature_visualization import refusal, visualised, widths
+from netloom.explain.concepts.feature_visualization import unavailable_reason, unit_counts, visualize_unit
 from tests.explain.models import trained
 from tests.explain.test_conformance import state
 
 
 def test_a_linear_network_is_raised_to_the_ends_of_the_training_rows() -> None:
     run = trained("regression")
-    found = visualised(run)
+    found = visualize_unit(run)
     rows = run.data.inputs["features"][run.data.split["train"]]
     (weights, bias) = run.model.state_dict().values()
     std, mean = (float(run.data.preprocess["target"][name][0]) for name in ("std", "mean"))
@@ -39,7 +39,7 @@ def test_a_linear_network_is_raised_to_the_ends_of_the_training_rows() -> None:
 def test_what_was_made_does_what_is_said_of_it(name: str, path: str) -> None:
     run = trained(name)
     before = state(run)
-    found = visualised(run, path, 1 if path else 0, seeds=2)
+    found = visualize_unit(run, path, 1 if path else 0, seeds=2)
     spec, field = run.data.schema.inputs[0], run.data.preprocess["fields"][0]
     made = torch.tensor(found.made[spec.name], dtype=torch.float32)
     if spec.kind == "image":
@@ -66,39 +66,39 @@ def test_what_was_made_does_what_is_said_of_it(name: str, path: str) -> None:
 
 def test_every_node_has_its_numbers_and_others_are_refused() -> None:
     run = trained("strided")
-    known = widths(run)
+    known = unit_counts(run)
     assert known[""] == 4
     assert known["conv2d_1"] == 12
     assert known.keys() - {""} == {node.path for node in inner_nodes(run.project, run.model)}
     with pytest.raises(ExplainError, match="no unit 12"):
-        visualised(run, "conv2d_1", 12)
+        visualize_unit(run, "conv2d_1", 12)
     with pytest.raises(ExplainError, match="no layer"):
-        visualised(run, "conv9")
-    assert "tokens" in refusal(trained("transformer"))
+        visualize_unit(run, "conv9")
+    assert "tokens" in unavailable_reason(trained("transformer"))
     with pytest.raises(ExplainError, match="tokens"):
-        visualised(trained("transformer"))
+        visualize_unit(trained("transformer"))
 
 
 def test_a_unit_that_is_shut_at_the_mean_is_found_from_further_out() -> None:
     run = trained("table")
     for unit in range(4):
-        found = visualised(run, "relu_1", unit, steps=40)
+        found = visualize_unit(run, "relu_1", unit, steps=40)
         assert min(found.reached) > 0 or found.highest <= 0
 
 
 def test_it_is_kept_told_how_far_it_is_and_can_be_ended(tmp_path: Path) -> None:
     run = trained("table")
     shares: list[float] = []
-    first = visualised(run, steps=20, folder=tmp_path, progress=shares.append)
-    again = visualised(run, steps=20, folder=tmp_path)
+    first = visualize_unit(run, steps=20, folder=tmp_path, progress=shares.append)
+    again = visualize_unit(run, steps=20, folder=tmp_path)
     assert (again.seconds, again.reached, again.made) == (first.seconds, first.reached, first.made)
     assert shares == sorted(shares)
     assert 0 <= shares[0] <= shares[-1] <= 1
-    assert visualised(run, steps=20, seed=3, folder=tmp_path).made != first.made
-    assert visualised(run, steps=20).made == first.made
+    assert visualize_unit(run, steps=20, seed=3, folder=tmp_path).made != first.made
+    assert visualize_unit(run, steps=20).made == first.made
 
     def stop(share: float) -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        visualised(run, steps=20, progress=stop)
+        visualize_unit(run, steps=20, progress=stop)

@@ -18,12 +18,12 @@ from netloom.compile import module, source
 from netloom.data import prepare
 from netloom.document import DataChoice, Project, Training
 from netloom.explain import ExplainError, explain, inner_nodes
-from netloom.explain.core.activation_hook import tap
+from netloom.explain.core.activation_hook import hook_layer
 from netloom.explain.core.cache import FOLDER
 from netloom.explain.core.explainer import registry
-from netloom.explain.core.run import Question, subject_of
-from netloom.explain.flow.attribution_flow import Flow, flow, flow_obstacle
-from netloom.explain.plots.flow import BOTH, context_at, drawn, numbers, shown
+from netloom.explain.core.run import ExplanationRequest, build_context
+from netloom.explain.flow.attribution_flow import Flow, flow, unavailable_reason
+from netloom.explain.plots.flow import BOTH, analysis_at, flow_csv, flow_svg, flow_values
 from netloom.runs import TrainedRun
 from netloom.templates import templates
 from tests.explain.models import trained
@@ -110,9 +110,9 @@ def test_each_node_gets_what_captum_finds_for_it_alone(name: str) -> None:
     run = fresh(residual()) if name == "residual" else trained(name)
     values = through(flow(run, 3, tolerance=1e-4, max_steps=4096))
     for node in inner_nodes(run.project, run.model):
-        subject, _, _ = subject_of(run.project, run.model, run.data, Question("flow", 3))
-        method = LayerConductance(subject.point_score, tap(subject, node).place)
-        points = subject.points
+        context, _, _ = build_context(run.project, run.model, run.data, ExplanationRequest("flow", 3))
+        method = LayerConductance(context.point_score, hook_layer(context, node).identity)
+        points = context.points
         value, baseline = tuple(point.value for point in points), tuple(point.baseline for point in points)
         few, many = (
             float(method.attribute(value, baseline, n_steps=steps, method="riemann_trapezoid").detach().sum())
@@ -133,15 +133,15 @@ def test_one_output_is_told_apart_by_who_reads_it() -> None:
 
 def test_where_there_are_other_ways_steps_are_doubled_until_the_sum_stays() -> None:
     run = fresh(residual())
-    subject, _, _ = subject_of(run.project, run.model, run.data, Question("layer_conductance", 3))
+    context, _, _ = build_context(run.project, run.model, run.data, ExplanationRequest("layer_conductance", 3))
     method = registry()["layer_conductance"]
-    found = method.model_validate({"node": "gelu_1"}).run(subject)
+    found = method.model_validate({"node": "gelu_1"}).run(context)
     assert found.steps is not None
     assert found.steps >= 64, "one sum alone cannot stay"
-    before = method.model_validate({"node": "gelu_1", "n_steps": found.steps // 2}).run(subject)
+    before = method.model_validate({"node": "gelu_1", "n_steps": found.steps // 2}).run(context)
     assert before.steps == found.steps // 2
     assert before.total == pytest.approx(found.total, rel=0.011)
-    assert not found.whole
+    assert not found.covers_score
 
 
 def two_branches() -> Project:
@@ -234,7 +234,7 @@ def test_networks_in_networks_are_followed_through_each_repetition(shared: bool)
     ways = [values["linear_1"] for values in inner]
     assert len({round(value or 0.0, 5) for value in ways}) == 3, "each has its own part beside the way around"
     assert {cut.path for cut in found.cuts} == {"", "block_1.0", "block_1.1", "block_1.2"}
-    mean = shown(found, "block_1")
+    mean = flow_values(found, "block_1")
     assert mean.uses == 3
     assert mean.nodes["linear_1"] == pytest.approx(sum(value or 0.0 for value in ways) / 3)
     again = flow(fresh_like(run, shared=not shared), 3, tolerance=1e-4)
@@ -284,7 +284,7 @@ def test_jumps_on_the_way_are_told_as_unreliable() -> None:
 
 def test_what_has_no_gradient_is_refused_with_a_reason() -> None:
     run = fresh(templates()["digits_gan"].project)
-    assert flow_obstacle(run).endswith(".")
+    assert unavailable_reason(run).endswith(".")
     with pytest.raises(ExplainError, match="Attribution flow does not support this network"):
         flow(run, 1)
 
@@ -330,13 +330,13 @@ def test_the_graph_is_drawn_with_every_edge_and_the_numbers_are_those_of_the_flo
     )
     found = flow(fresh(made), 1, max_steps=16)
     for path in ("", "basic_1", "basic_1.1", "down_1"):
-        tree = ElementTree.fromstring(drawn(made, found, path))
+        tree = ElementTree.fromstring(flow_svg(made, found, path))
         groups = [group.get("class") for group in tree.iter("{http://www.w3.org/2000/svg}g")]
-        context = context_at(made, path)
-        assert groups.count("flow-edge") == len(context.network.edges), path
-        assert sum("flow-node" in (name or "") for name in groups) == len(context.network.nodes), path
-        assert "light-dark" in drawn(made, found, path, BOTH)
-    rows = list(csv.DictReader(io.StringIO(numbers(found))))
+        analysis = analysis_at(made, path)
+        assert groups.count("flow-edge") == len(analysis.network.edges), path
+        assert sum("flow-node" in (name or "") for name in groups) == len(analysis.network.nodes), path
+        assert "light-dark" in flow_svg(made, found, path, BOTH)
+    rows = list(csv.DictReader(io.StringIO(flow_csv(found))))
     assert len(rows) == len(found.edges) + len(found.nodes) + len(found.cuts)
     sums = [float(row["flow"]) for row in rows if row["kind"] == "cut" and not row["path"]]
     assert sums == [cut.sum for cut in found.cuts if not cut.path]

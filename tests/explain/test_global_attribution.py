@@ -13,9 +13,9 @@ import torch
 from scipy.stats import spearmanr
 
 from netloom.explain import ExplainError, explain
-from netloom.explain.dataset.aggregation import FEWEST_TIMES
-from netloom.explain.dataset.global_attribution import ROWS, ROWS_ALONE, overall, usual_rows
-from netloom.explain.dataset.sample_attributions import BATCHED
+from netloom.explain.dataset.aggregation import MIN_TOKEN_COUNT
+from netloom.explain.dataset.global_attribution import ROWS, ROWS_ONE_BY_ONE, default_row_count, global_attribution
+from netloom.explain.dataset.sample_attributions import BATCHED_METHOD
 from netloom.runs import evaluate
 from tests.explain.models import begun, fresh, network, trained
 
@@ -32,7 +32,7 @@ def linear(rows: list[int]) -> np.ndarray:
 
 def test_a_linear_model_goes_by_its_weights() -> None:
     run = trained("regression")
-    found = overall(run, "test")
+    found = global_attribution(run, "test")
     rows = [row.row for row in found.rows]
     assert rows == run.data.split["test"].tolist()
     parts = linear(rows)
@@ -53,9 +53,9 @@ def test_a_linear_model_goes_by_its_weights() -> None:
 @pytest.mark.parametrize("name", ["table", "image", "series", "transformer", "recurrent"])
 def test_many_at_once_are_as_one_by_one(name: str) -> None:
     run = trained(name) if name == "table" else fresh(name)
-    found = overall(run, "test", rows=4, seed=1)
+    found = global_attribution(run, "test", rows=4, seed=1)
     for place, row in enumerate(found.rows):
-        single = explain(run, BATCHED, row.row, proofs=False)
+        single = explain(run, BATCHED_METHOD, row.row, proofs=False)
         assert row.explained == single.target.name
         completeness = single.proofs.completeness
         assert completeness is not None
@@ -68,10 +68,10 @@ def test_many_at_once_are_as_one_by_one(name: str) -> None:
         means = {part.name: part.mean for part in found.parts}
         met: dict[str, list[float]] = {}
         for row in found.rows:
-            single = explain(run, BATCHED, row.row, proofs=False)
+            single = explain(run, BATCHED_METHOD, row.row, proofs=False)
             for word, value in zip(single.labels["text"], single.attributions["text"], strict=True):
                 met.setdefault(word.lower(), []).append(abs(float(value)))
-        often = {word: sizes for word, sizes in met.items() if len(sizes) >= FEWEST_TIMES and word in means}
+        often = {word: sizes for word, sizes in met.items() if len(sizes) >= MIN_TOKEN_COUNT and word in means}
         assert often
         for word, sizes in often.items():
             assert means[word] == pytest.approx(np.mean(sizes), rel=0.1, abs=0.02)
@@ -80,7 +80,7 @@ def test_many_at_once_are_as_one_by_one(name: str) -> None:
 def test_it_agrees_with_permuting_the_columns() -> None:
     """How far the answer moves when a column is shuffled is measured with no gradient at all."""
     run = trained("table")
-    found = overall(run, "test", target=0)
+    found = global_attribution(run, "test", target=0)
     rows = [row.row for row in found.rows]
     x = run.data.inputs["features"][rows]
     random = np.random.default_rng(0)
@@ -101,7 +101,7 @@ def test_it_agrees_with_permuting_the_columns() -> None:
 
 def test_a_class_that_is_asked_for_and_groups() -> None:
     run = trained("table")
-    own, asked = overall(run, "test"), overall(run, "test", target="malignant")
+    own, asked = global_attribution(run, "test"), global_attribution(run, "test", target="malignant")
     assert set(own.groups) == {"benign", "malignant"}
     assert asked.groups == ("malignant",)
     assert asked.counts == (len(asked.rows),)
@@ -119,7 +119,7 @@ def test_a_class_that_is_asked_for_and_groups() -> None:
 
 def test_pictures_have_a_map_of_each_class() -> None:
     run = fresh("image")
-    found = overall(run, "test", rows=20, method="saliency")
+    found = global_attribution(run, "test", rows=20, method="saliency")
     assert found.parts == ()
     assert found.maps["image"].shape[0] == len(found.groups)
     for place, name in enumerate(found.groups):
@@ -130,7 +130,7 @@ def test_pictures_have_a_map_of_each_class() -> None:
 
 def test_the_rows_with_the_greatest_loss() -> None:
     run = trained("table")
-    found = overall(run, "worst")
+    found = global_attribution(run, "worst")
     worst = evaluate(run, "test").worst
     assert [(row.row, row.loss, row.said) for row in found.rows] == [(w.row, w.loss, w.predicted) for w in worst]
     assert "largest loss" in found.sentence
@@ -143,17 +143,17 @@ def test_the_rows_with_the_greatest_loss() -> None:
 
 def test_a_sample_is_bounded_seeded_and_said(tmp_path: Path) -> None:
     run = trained("table")
-    first = overall(run, "train", rows=20, seed=1, folder=tmp_path)
+    first = global_attribution(run, "train", rows=20, seed=1, folder=tmp_path)
     rows = [row.row for row in first.rows]
     assert len(set(rows)) == 20
     assert set(rows) <= set(run.data.split["train"].tolist())
     assert f"over 20 of {len(run.data.split['train'])} train rows sampled with seed 1" in first.sentence
     shares: list[float] = []
-    again = overall(run, "train", rows=20, seed=1, folder=tmp_path, progress=shares.append)
+    again = global_attribution(run, "train", rows=20, seed=1, folder=tmp_path, progress=shares.append)
     assert again.seconds == first.seconds, "it was not worked out a second time"
     assert not shares
     assert again.table() == first.table()
-    other = overall(run, "train", rows=20, seed=2, folder=tmp_path, progress=shares.append)
+    other = global_attribution(run, "train", rows=20, seed=2, folder=tmp_path, progress=shares.append)
     assert [row.row for row in other.rows] != rows
     assert shares[-1] == 1.0
     assert shares == sorted(shares)
@@ -162,7 +162,7 @@ def test_a_sample_is_bounded_seeded_and_said(tmp_path: Path) -> None:
 
 def test_other_methods_go_one_by_one_and_it_can_be_ended() -> None:
     run = trained("table")
-    found = overall(run, "test", method="occlusion", rows=4)
+    found = global_attribution(run, "test", method="occlusion", rows=4)
     assert found.converged is None
     for place, row in enumerate(found.rows):
         single = explain(run, "occlusion", row.row, proofs=False).attributions["features"]
@@ -174,25 +174,29 @@ def test_other_methods_go_one_by_one_and_it_can_be_ended() -> None:
     def end(share: float) -> None:
         raise EndedError
 
-    for method in (BATCHED, "occlusion"):
+    for method in (BATCHED_METHOD, "occlusion"):
         with pytest.raises(EndedError):
-            overall(run, "test", method=method, rows=4, progress=end)
+            global_attribution(run, "test", method=method, rows=4, progress=end)
 
 
 def test_what_there_is_not_gets_a_sentence() -> None:
     run = trained("table")
     with pytest.raises(ExplainError, match="no rows named 'all'"):
-        overall(run, "all")  # type: ignore[arg-type]
+        global_attribution(run, "all")  # type: ignore[arg-type]
     with pytest.raises(ExplainError, match="no method 'magic'"):
-        overall(run, "test", method="magic")
+        global_attribution(run, "test", method="magic")
     empty = replace(
         run, data=replace(run.data, split={**run.data.split, "validation": torch.zeros(0, dtype=torch.long)})
     )
     with pytest.raises(ExplainError, match="validation split does not have rows"):
-        overall(empty, "validation")
+        global_attribution(empty, "validation")
 
 
 def test_where_each_row_explains_a_number_of_its_own_fewer_rows_are_taken() -> None:
     masks = begun(network("shape_masks", ("Conv2d", {"filters": 5}), options={"rows": 60}, objective="segmentation"))
-    assert usual_rows(masks.data, "integrated_gradients") == usual_rows(masks.data, "saliency") == ROWS_ALONE
-    assert usual_rows(fresh("table").data, "integrated_gradients") == ROWS > ROWS_ALONE
+    assert (
+        default_row_count(masks.data, "integrated_gradients")
+        == default_row_count(masks.data, "saliency")
+        == ROWS_ONE_BY_ONE
+    )
+    assert default_row_count(fresh("table").data, "integrated_gradients") == ROWS > ROWS_ONE_BY_ONE

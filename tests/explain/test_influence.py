@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from netloom.document import Training
 from netloom.explain import ExplainError
-from netloom.explain.influence.influence import Influence, influence, suspects
+from netloom.explain.influence.influence import Influence, find_label_errors, influence
 from netloom.runs import TrainedRun, fit_here
 from netloom.runs.snapshots import save_snapshot
 from netloom.store import RunArtifacts
@@ -60,7 +60,7 @@ def test_it_is_the_sum_over_checkpoints_of_the_rate_times_both_gradients(against
     wrong = (answers != run.data.target[run.data.split["test"]]).nonzero()
     row = int(run.data.split["test"][wrong[0]])
     found = influence(run, row, against=against, folder=tmp_path, checkpoint="last")
-    alone = suspects(run, folder=tmp_path, checkpoint="last")
+    alone = find_label_errors(run, folder=tmp_path, checkpoint="last")
     label = int(run.data.target[row]) if against == "truth" else 1 - int(run.data.target[row])
     expected, squares = np.zeros(40), np.zeros(40)
     for rate, weights in way:
@@ -102,7 +102,7 @@ def test_labels_that_were_flipped_stand_first(tmp_path: Path) -> None:
     loop = build_trainer(project, run.source, data)
     loop.fit(Keeping(tmp_path))
     spoiled = TrainedRun(project, run.source, loop.model.eval(), data)
-    found = suspects(spoiled, folder=tmp_path, checkpoint="last")
+    found = find_label_errors(spoiled, folder=tmp_path, checkpoint="last")
     bad = np.isin(found.rows, flipped.numpy())
     assert len(found.stages) == 6
     assert roc_auc_score(bad, found.self_influence) >= 0.9  # 0.98 measured
@@ -126,7 +126,7 @@ def test_networks_of_every_kind_name_rows_and_stay_as_they_are(name: str, tmp_pa
     shares: list[float] = []
     found = influence(run, row, folder=tmp_path, progress=shares.append)
     again = influence(run, row, folder=tmp_path, progress=shares.clear)
-    ranked = suspects(run)
+    ranked = find_label_errors(run)
     assert state(run) == before
     assert shares[-1] == 1.0, "told to the end, and not a second time"
     assert again.as_json() == found.as_json()
@@ -157,7 +157,7 @@ def test_it_can_be_ended_and_keeps_nothing_by_half(tmp_path: Path) -> None:
     with pytest.raises(EndedError):
         influence(run, 3, folder=tmp_path, progress=end)
     with pytest.raises(EndedError):
-        suspects(run, folder=tmp_path, progress=end)
+        find_label_errors(run, folder=tmp_path, progress=end)
     assert state(run) == before
     assert not list(tmp_path.rglob("*.npz"))
 

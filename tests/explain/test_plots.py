@@ -16,7 +16,7 @@ from netloom.explain.core.explanation import Completeness, Prediction, Proofs, T
 from netloom.explain.plots import figures
 from netloom.explain.plots import text as words
 from netloom.explain.plots.colors import AGAINST, FOR
-from netloom.explain.plots.explanation_plots import How, PlotKind, columns_with_values, drawn, kind_of
+from netloom.explain.plots.explanation_plots import PlotKind, PlotOptions, column_labels, explanation_plots, plot_kind
 from netloom.explain.plots.page import html, write_json
 from netloom.explain.plots.raster import colored, write_png
 
@@ -66,14 +66,14 @@ SERIES = explanation("series", np.array([[0.0], [1.0], [-1.0]]), Example(6, "", 
 )
 def test_each_kind_of_input_has_its_picture(found: Explanation, kind: PlotKind) -> None:
     (name,) = found.attributions
-    assert kind_of(found, name) is kind
-    assert next(drawn(found)).kind == kind
+    assert plot_kind(found, name) is kind
+    assert next(explanation_plots(found)).kind == kind
 
 
 def test_a_map_is_centred_on_zero_and_keeps_its_scale_when_one_sign_is_shown() -> None:
     ends = set()
     for sign in ("both", "for", "against"):
-        (one,) = drawn(IMAGE, How(0.4, sign))
+        (one,) = explanation_plots(IMAGE, PlotOptions(0.4, sign))
         assert one.figure is not None
         heat = one.figure.data[-1]
         ends.add((heat.zmin, heat.zmax))
@@ -85,7 +85,7 @@ def test_a_map_is_centred_on_zero_and_keeps_its_scale_when_one_sign_is_shown() -
 
 
 def test_bars_go_by_strength_with_the_values_of_their_columns() -> None:
-    (one,) = drawn(TABLE)
+    (one,) = explanation_plots(TABLE)
     assert one.figure is not None
     bars = one.figure.data[0]
     assert list(bars.x) == [-2.0, 0.5, 0.25]
@@ -94,7 +94,7 @@ def test_bars_go_by_strength_with_the_values_of_their_columns() -> None:
 
 
 def test_a_waterfall_leads_from_the_baseline_to_the_answer() -> None:
-    (one,) = drawn(TABLE, How(way=True))
+    (one,) = explanation_plots(TABLE, PlotOptions(way=True))
     assert one.figure is not None
     fall = one.figure.data[0]
     assert fall.type == "waterfall"
@@ -121,9 +121,9 @@ def test_words_are_coloured_and_tell_their_numbers_and_hold_no_markup() -> None:
 
 
 def test_pieces_of_words_and_letters_stand_close() -> None:
-    assert words.joined(["a", " ", "b"])
-    assert words.joined(["the", " cat"])
-    assert not words.joined(["the", "cat"])
+    assert words.is_joined(["a", " ", "b"])
+    assert words.is_joined(["the", " cat"])
+    assert not words.is_joined(["the", "cat"])
 
 
 @pytest.mark.parametrize("found", [TABLE, TEXT, IMAGE, SERIES], ids=["table", "text", "image", "series"])
@@ -180,11 +180,11 @@ def test_json_gives_every_number(tmp_path: Path) -> None:
 
 def test_a_picture_of_another_size_is_not_laid_under() -> None:
     other = replace(IMAGE, example=Example(5, "", image=np.zeros((30, 40))))
-    (one,) = drawn(other)
+    (one,) = explanation_plots(other)
     assert one.beside is None
 
 
 def test_columns_are_told_with_values_that_people_read() -> None:
     example = Example(5, "", columns={"zip": 86836.0, "plan": "", "day (year)": 2024.0, "day (month)": 5.0})
     told = replace(TABLE, example=example, labels={"features": ("zip", "plan", "day")})
-    assert columns_with_values(told, "features") == ["zip = 86836", "plan (missing)", "day = year 2024, month 5"]
+    assert column_labels(told, "features") == ["zip = 86836", "plan (missing)", "day = year 2024, month 5"]

@@ -14,17 +14,17 @@ from netloom.data import prepare
 from netloom.data.uploads import add_file
 from netloom.document import DataChoice, Training
 from netloom.explain import explain, methods
-from netloom.explain.concepts.concepts import Wanted, concepts
-from netloom.explain.concepts.feature_visualization import visualised
+from netloom.explain.concepts.concepts import ConceptDefinition, concepts
+from netloom.explain.concepts.feature_visualization import visualize_unit
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.explanation import Sampling, Verdict
-from netloom.explain.core.run import Question, subject_of
-from netloom.explain.dataset.global_attribution import overall
+from netloom.explain.core.run import ExplanationRequest, build_context
+from netloom.explain.dataset.global_attribution import global_attribution
 from netloom.explain.evidence.cross_check import cross_check
 from netloom.explain.evidence.model_check import ModelCheck, is_at_chance
 from netloom.explain.evidence.verdict import judge, on_faithfulness, on_sampling, with_model
 from netloom.explain.flow.attribution_flow import flow
-from netloom.explain.influence.influence import influence, suspects
+from netloom.explain.influence.influence import find_label_errors, influence
 from netloom.explain.plots.page import html
 from netloom.explain.robustness.robustness import robustness
 from netloom.runs import TrainedRun, fit_here
@@ -88,7 +88,7 @@ def test_no_explanation_of_a_network_that_learned_nothing_is_called_good(random_
     for text in (headline(found), html(found)):
         assert "the model does not beat the majority class" in text
     assert "does not beat" in flow(random_labels, row).verdict.title
-    assert "does not measurably beat" in overall(random_labels, rows=3).sentence
+    assert "does not measurably beat" in global_attribution(random_labels, rows=3).sentence
     assert "does not beat" in robustness(random_labels, rows=20, strengths=(0.5,)).verdict.title
 
 
@@ -96,17 +96,17 @@ def test_what_taught_it_what_it_looks_for_and_its_concepts_name_a_network_at_cha
     taught = influence(random_labels, int(random_labels.data.split["test"][0]))
     assert taught.model == "the model does not beat the majority class"
     assert taught.level != "good"
-    made = visualised(random_labels, steps=4, seeds=1)
+    made = visualize_unit(random_labels, steps=4, seeds=1)
     assert made.verdict.model == taught.model
-    known = concepts(random_labels, Wanted("class", name="yes"), repeats=5)
-    for said in (taught.verdict, suspects(random_labels).sentence, made.verdict.sentence, known.model):
+    known = concepts(random_labels, ConceptDefinition("class", name="yes"), repeats=5)
+    for said in (taught.verdict, find_label_errors(random_labels).sentence, made.verdict.sentence, known.model):
         assert "does not measurably beat a trivial predictor on" in said
 
 
 def test_nothing_is_said_of_a_network_that_learned_something() -> None:
     run = trained("table")
-    taught, ranked = influence(run, int(run.data.split["test"][0])), suspects(run)
-    assert (taught.model, visualised(run, steps=4, seeds=1).verdict.model) == ("", "")
+    taught, ranked = influence(run, int(run.data.split["test"][0])), find_label_errors(run)
+    assert (taught.model, visualize_unit(run, steps=4, seeds=1).verdict.model) == ("", "")
     assert all(text.startswith("Based on ") for text in (taught.verdict, ranked.sentence))
 
 
@@ -181,9 +181,11 @@ def test_sampling_methods_tell_their_error_and_are_exact_only_if_all_was_tried(m
 
 
 def _by_group(run: TrainedRun, attributions: dict[str, np.ndarray], groups: int) -> np.ndarray:
-    from netloom.explain.core.groups import Groups
+    from netloom.explain.core.groups import FeatureGroups
 
-    labels = Groups(subject_of(run.project, run.model, run.data, Question("", 3))[0], groups).labels["image"]
+    labels = FeatureGroups(
+        build_context(run.project, run.model, run.data, ExplanationRequest("", 3))[0], groups
+    ).labels["image"]
     return np.array([attributions["image"][labels == group].sum() for group in range(groups)])
 
 
@@ -206,30 +208,30 @@ def test_every_method_that_draws_tells_how_far_two_draws_may_differ() -> None:
 def test_up_to_five_parts_all_orders_are_tried() -> None:
     """Against all 120 orders by hand, on a network whose parts act together."""
     run = trained("table")
-    subject = subject_of(run.project, run.model, run.data, Question("", 3))[0]
-    (name,) = subject.specs
-    kept = np.argsort(-np.abs(registry()["occlusion"].model_validate({}).run(subject).attributions[name]))[:5]
+    context = build_context(run.project, run.model, run.data, ExplanationRequest("", 3))[0]
+    (name,) = context.specs
+    kept = np.argsort(-np.abs(registry()["occlusion"].model_validate({}).run(context).attributions[name]))[:5]
     # Only five columns differ from the baseline, and only they are parts.
-    for place in set(range(subject.inputs[name].shape[1])) - set(kept.tolist()):
-        subject.inputs[name][0, place] = subject.baseline[name][0, place]
+    for place in set(range(context.inputs[name].shape[1])) - set(kept.tolist()):
+        context.inputs[name][0, place] = context.baseline[name][0, place]
     from netloom.explain.evidence.faithfulness import faithfulness
 
-    labels = np.full(subject.inputs[name].shape[1], -1)
+    labels = np.full(context.inputs[name].shape[1], -1)
     labels[kept] = range(5)
-    subject.units = lambda _: labels  # type: ignore[method-assign, assignment]
-    parts = registry()["occlusion"].model_validate({}).run(subject).attributions
-    proof = faithfulness(subject, parts, signed=True, seed=0)
+    context.feature_mask = lambda _: labels  # type: ignore[method-assign, assignment]
+    parts = registry()["occlusion"].model_validate({}).run(context).attributions
+    proof = faithfulness(context, parts, signed=True, seed=0)
     assert proof is not None
     assert (proof.units, proof.orders, proof.exhaustive) == (5, 120, True)
 
     def gain(order: tuple[int, ...]) -> float:
         curves = []
-        for start, end in ((subject.inputs, subject.baseline), (subject.baseline, subject.inputs)):
+        for start, end in ((context.inputs, context.baseline), (context.baseline, context.inputs)):
             values = start[name].clone()
-            scores = [float(subject.score({name: values}))]
+            scores = [float(context.score({name: values}))]
             for part in order:
                 values[0, kept[part]] = end[name][0, kept[part]]
-                scores.append(float(subject.score({name: values})))
+                scores.append(float(context.score({name: values})))
             curves.append(np.trapezoid(scores, dx=1 / 5))
         return float(curves[1] - curves[0])
 
@@ -242,15 +244,17 @@ def test_up_to_five_parts_all_orders_are_tried() -> None:
 
 def test_a_method_that_another_contradicts_is_read_with_care() -> None:
     run = trained("image")
-    subject = subject_of(run.project, run.model, run.data, Question("", 3))[0]
+    context = build_context(run.project, run.model, run.data, ExplanationRequest("", 3))[0]
     for method in ("integrated_gradients", "occlusion", "saliency"):
         kind = registry()[method].model_validate({})
-        parts = kind.run(subject.on(run.model)).attributions
-        agreeing = cross_check(kind, subject.on(run.model), parts)
+        parts = kind.run(context.with_model(run.model)).attributions
+        agreeing = cross_check(kind, context.with_model(run.model), parts)
         assert agreeing is not None
         assert agreeing.title == ("Integrated Gradients" if method == "occlusion" else "Feature ablation")
         if kind.signed:
-            against = cross_check(kind, subject.on(run.model), {name: -values for name, values in parts.items()})
+            against = cross_check(
+                kind, context.with_model(run.model), {name: -values for name, values in parts.items()}
+            )
             assert against is not None
             assert against.spearman == pytest.approx(-agreeing.spearman, abs=1e-9)
     found = explain(run, "integrated_gradients", 3)

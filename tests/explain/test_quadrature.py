@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from netloom.explain.core.quadrature import Spans, Values, doubled, integrate
+from netloom.explain.core.quadrature import Spans, Values, double_until, integrate
 
 Function = Callable[[float], float]
 
@@ -112,7 +112,7 @@ def test_attempts_are_doubled_until_one_is_enough() -> None:
         tried.append(steps)
         return steps
 
-    assert doubled(attempt, lambda found: found >= 100, 32, 1024) == (128, 128)
+    assert double_until(attempt, lambda found: found >= 100, 32, 1024) == (128, 128)
     assert tried == [32, 64, 128]
-    assert doubled(attempt, lambda found: False, 32, 100) == (100, 100)
-    assert doubled(attempt, lambda found: True, 32, 8) == (8, 8)
+    assert double_until(attempt, lambda found: False, 32, 100) == (100, 100)
+    assert double_until(attempt, lambda found: True, 32, 8) == (8, 8)

@@ -6,8 +6,8 @@ import pytest
 
 from netloom.explain import explain
 from netloom.explain.dataset.aggregation import token_names
-from netloom.explain.dataset.global_attribution import overall
-from netloom.explain.plots.explanation_plots import PlotKind, drawn, kind_of
+from netloom.explain.dataset.global_attribution import global_attribution
+from netloom.explain.plots.explanation_plots import PlotKind, explanation_plots, plot_kind
 from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.runs import TrainedRun
 from netloom.templates import templates
@@ -22,15 +22,17 @@ def rating() -> TrainedRun:
 def test_a_user_is_shown_as_a_column_with_its_name(rating: TrainedRun) -> None:
     row = int(rating.data.split["test"][0])
     found = explain(rating, "integrated_gradients", row, proofs=False)
-    assert {name: kind_of(found, name) for name in found.attributions} == dict.fromkeys(("user", "film"), PlotKind.BARS)
-    for one in drawn(found):
+    assert {name: plot_kind(found, name) for name in found.attributions} == dict.fromkeys(
+        ("user", "film"), PlotKind.BARS
+    )
+    for one in explanation_plots(found):
         assert one.table["value"] == [found.example.columns[one.title]]
         assert one.figure is not None
         assert f"{one.title} = {found.example.columns[one.title]}" in one.figure.to_json()
 
 
 def test_over_many_rows_they_go_by_their_names(rating: TrainedRun) -> None:
-    found = overall(rating, rows=60)
+    found = global_attribution(rating, rows=60)
     names = {part.name for part in found.parts}
     assert names
     assert all(name.startswith(("user ", "film ")) for name in names)

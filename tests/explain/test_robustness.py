@@ -15,9 +15,9 @@ import torch
 from netloom.document import DataChoice, Training
 from netloom.explain import ExplainError
 from netloom.explain.core.cache import FOLDER
-from netloom.explain.robustness.attack import METHODS, refusal
-from netloom.explain.robustness.attack_targets import MOVED, aim_of, output_of
-from netloom.explain.robustness.robustness import attacked, robustness
+from netloom.explain.robustness.attack import METHODS, unavailable_reason
+from netloom.explain.robustness.attack_targets import MIN_MOVE, attack_target, attacked_output
+from netloom.explain.robustness.robustness import find_adversarial_example, robustness
 from netloom.runs import TrainedRun, fit_here
 from tests.explain.models import network, trained
 from tests.explain.test_conformance import state
@@ -43,7 +43,7 @@ def closed_form(run: TrainedRun, row: int) -> float:
 def test_the_least_strength_of_a_linear_classifier_is_its_closed_form(
     linear: TrainedRun, method: str, row: int
 ) -> None:
-    found = attacked(linear, row, method)
+    found = find_adversarial_example(linear, row, method)
     assert found.least == pytest.approx(closed_form(linear, row), rel=2e-3)
     assert found.least is not None
     assert found.least > closed_form(linear, row) * (1 - 1e-5), "less cannot be enough"
@@ -94,7 +94,7 @@ def test_ten_steps_do_at_least_what_one_does() -> None:
 def test_attacked_pictures_stay_pictures_and_within_the_strength() -> None:
     run = trained("strided")
     for method in METHODS:
-        found = attacked(run, 5, method)
+        found = find_adversarial_example(run, 5, method)
         before, after = found.values["image"], found.changed["image"]
         assert found.unit.startswith("brightness")
         assert found.least is not None
@@ -113,9 +113,9 @@ def test_attacked_pictures_stay_pictures_and_within_the_strength() -> None:
 
 def test_a_number_has_changed_when_it_moved_by_half_a_deviation() -> None:
     run = trained("regression")
-    found = attacked(run, 3)
+    found = find_adversarial_example(run, 3)
     (weights, _) = (value.double() for value in run.model.state_dict().values())
-    assert found.least == pytest.approx(MOVED / float(weights.abs().sum()), rel=2e-3)
+    assert found.least == pytest.approx(MIN_MOVE / float(weights.abs().sum()), rel=2e-3)
 
 
 def test_the_network_and_the_random_numbers_are_as_before_even_if_it_is_ended() -> None:
@@ -130,7 +130,7 @@ def test_the_network_and_the_random_numbers_are_as_before_even_if_it_is_ended() 
 
     with pytest.raises(KeyboardInterrupt):
         robustness(run, "pgd", rows=64, progress=stop)
-    attacked(run, 2, "pgd")
+    find_adversarial_example(run, 2, "pgd")
     assert shares == sorted(shares)
     assert torch.equal(drawn, torch.get_rng_state())
     assert str(state(run)) == str(before)
@@ -212,7 +212,7 @@ def test_a_label_more_or_less_takes_no_less_than_its_closed_form(kinds: dict[str
     with torch.no_grad():
         logits: torch.Tensor = run.model(run.data.inputs["image"][row : row + 1])[0]
     least = (logits.abs() / (weights * space).abs().sum(1)).min()
-    found = attacked(run, row, "pgd")
+    found = find_adversarial_example(run, row, "pgd")
     assert found.least is not None
     assert found.least >= float(least) * (1 - 1e-4)
     assert found.before.text != found.after.text
@@ -225,7 +225,7 @@ def aim_space(run: TrainedRun) -> torch.Tensor:
 
 
 def test_one_pixel_of_two_is_half_of_what_was_found(kinds: dict[str, TrainedRun]) -> None:
-    aim = aim_of(kinds["pixels"])
+    aim = attack_target(kinds["pixels"])
     own = torch.zeros(1, 5, 1, 4)
     own[0, 0, 0, :2] = own[0, 3, 0, 2:] = 1.0  # ground, ground, triangle, triangle
     other = own.repeat(3, 1, 1, 1)
@@ -236,23 +236,23 @@ def test_one_pixel_of_two_is_half_of_what_was_found(kinds: dict[str, TrainedRun]
 
 def test_what_is_explained_says_which_output_is_attacked(kinds: dict[str, TrainedRun]) -> None:
     run = kinds["several"]
-    assert [output_of(run, asked) for asked in (None, "shape", "shape: cross", "area")] == [
+    assert [attacked_output(run, asked) for asked in (None, "shape", "shape: cross", "area")] == [
         "",
         "shape",
         "shape",
         "area",
     ]
-    assert output_of(kinds["labels"], "circle") == ""
-    found = attacked(run, 3, output="area")
+    assert attacked_output(kinds["labels"], "circle") == ""
+    found = find_adversarial_example(run, 3, output="area")
     assert found.turned == "changes the prediction by half a standard deviation of the target"
     with pytest.raises(ExplainError, match="There is no output 'size'; choose one of shape, area"):
-        attacked(run, 3, output="size")
+        find_adversarial_example(run, 3, output="size")
     with pytest.raises(ExplainError, match="this network has one"):
         robustness(kinds["labels"], output="size")
 
 
 def test_tokens_and_other_answers_are_refused_with_a_reason() -> None:
-    assert "tokens" in refusal(trained("transformer"))
+    assert "tokens" in unavailable_reason(trained("transformer"))
     with pytest.raises(ExplainError, match="tokens"):
         robustness(trained("transformer"))
     run = trained("table")
@@ -263,7 +263,7 @@ def test_tokens_and_other_answers_are_refused_with_a_reason() -> None:
     ):
         other = run.project.training.model_copy(update={"objective": objective})
         rebuilt: Any = SimpleNamespace(project=run.project.model_copy(update={"training": other}), data=run.data)
-        assert said in refusal(rebuilt)
+        assert said in unavailable_reason(rebuilt)
     with pytest.raises(ExplainError, match="no attack"):
         robustness(run, "magic")
     with pytest.raises(ExplainError, match="no split"):

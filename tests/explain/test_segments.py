@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from netloom.data import FieldSpec
-from netloom.explain.core.segments import MOST_STEPS, Spans, spans_of
-from netloom.explain.dataset.global_attribution import overall
+from netloom.explain.core.segments import MAX_SEGMENTS, Segments, segments_of
+from netloom.explain.dataset.global_attribution import global_attribution
 from netloom.explain.plots import global_plots
 from netloom.modalities.encoding.field_encoder import field_encoder
 from tests.explain.models import begun, network
 
 
-def spans(steps: int, rate: int = 0, channels: int = 1) -> Spans | None:
-    return spans_of(
+def spans(steps: int, rate: int = 0, channels: int = 1) -> Segments | None:
+    return segments_of(
         FieldSpec("s", "sequence", (steps, channels)), field_encoder({"name": "s", "encoding": "series", "rate": rate})
     )
 
@@ -37,13 +37,13 @@ def test_spans_have_round_lengths(steps: int, rate: int, first: str, last: str, 
     assert found is not None
     assert (found.names[0], found.names[-1]) == (first, last)
     assert found.starts[:2] == begins
-    assert len(set(found.names)) == len(found.names) == len(found.starts) <= MOST_STEPS
+    assert len(set(found.names)) == len(found.names) == len(found.starts) <= MAX_SEGMENTS
     values = np.random.default_rng(0).normal(size=(3, steps, 1))
     np.testing.assert_allclose(found.summed(values).sum(1), values.sum((1, 2)))
 
 
 def test_short_series_and_channels_are_told_by_step_and_by_channel() -> None:
-    assert spans(MOST_STEPS) is None
+    assert spans(MAX_SEGMENTS) is None
     assert spans(5000, 8000, channels=2) is None
 
 
@@ -60,8 +60,8 @@ def test_a_linear_network_of_a_sound_goes_by_its_weights_in_spans_of_time() -> N
     options: dict[str, Any] = {"rows": 60, "fields": {"sound": {"sound": "waveform"}}}
     run = begun(network("spoken", ("Flatten", {}), ("Linear", {"units": 10}), options=options))
     spec, about = run.data.schema.inputs[0], run.data.fields[0]
-    found = overall(run, "test", target=3, rows=5)
-    pieces = spans_of(spec, about)
+    found = global_attribution(run, "test", target=3, rows=5)
+    pieces = segments_of(spec, about)
     assert pieces is not None
     weights: Any = run.model.get_submodule("linear_1").weight
     x = run.data.inputs[spec.name]

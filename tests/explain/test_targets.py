@@ -12,7 +12,7 @@ from netloom.data import Prepared, prepare
 from netloom.document import DataChoice, Training
 from netloom.document.loss_settings import Head
 from netloom.explain import ExplainError
-from netloom.explain.core.targets import askable, choose, predict, select
+from netloom.explain.core.targets import choose, predict, select, target_names
 
 
 def data_of(name: str, home: Path) -> Prepared:
@@ -57,7 +57,7 @@ def test_one_of_several_outputs_is_explained_in_its_own_units(home: Path) -> Non
     area = choose("area", output, data, {}, training)
     assert float(select(area, output, data)) == pytest.approx(0.5 * areas.std() + areas.mean(), rel=1e-5)
     assert predict(own, output, data).text.startswith("shape: triangle, area: ")
-    assert askable(data, training) == (
+    assert target_names(data, training) == (
         "shape", "shape: circle", "shape: square", "shape: triangle", "shape: cross", "area",
     )  # fmt: skip
-    assert askable(data, Training(objective="several_outputs", outputs={"area": Head(weight=2.0)}))[-1] == "area"
+    assert target_names(data, Training(objective="several_outputs", outputs={"area": Head(weight=2.0)}))[-1] == "area"

@@ -11,7 +11,7 @@ import pytest
 from netloom.data import add_file, schema
 from netloom.document import DataChoice, Project, Training, apply
 from netloom.explain import explain
-from netloom.explain.core.prediction import answered
+from netloom.explain.core.prediction import predict_example
 from netloom.runs import fit_here
 from netloom.templates.starting import start, starters
 from netloom.training.objectives.siamese import ALIKE
@@ -71,6 +71,6 @@ def test_each_text_is_explained_by_its_own_words(way: str, home: Path) -> None:
             assert words == raw[name].lower().split()[: len(told.labels[name])]
             assert np.abs(told.attributions[name][: len(words)]).max() > 0
     if way == "distance":
-        said, apart = answered(run, row).prediction.text.split(", distance ")
+        said, apart = predict_example(run, row).prediction.text.split(", distance ")
         near = float(apart) < run.calibration["threshold"]
         assert said == run.data.schema.target.classes[ALIKE if near else 1 - ALIKE]

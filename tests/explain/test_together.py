@@ -16,12 +16,12 @@ import torch
 from captum.attr import KernelShap, ShapleyValueSampling
 
 from netloom.explain import explain
-from netloom.explain.attribution.kernel_shap import fitted
+from netloom.explain.attribution.kernel_shap import fit_shapley_regression
 from netloom.explain.core import cache
 from netloom.explain.core.explanation import Remark
-from netloom.explain.core.sampling import generator, kernel_coalitions, orders, standard_error
-from netloom.explain.influence.per_sample_gradients import plain_attention
-from netloom.explain.robustness.attack import Attack, search
+from netloom.explain.core.sampling import generator, kernel_coalitions, paired_permutations, standard_error
+from netloom.explain.influence.per_sample_gradients import math_attention
+from netloom.explain.robustness.attack import Attack, find_least_strength
 from tests.explain.models import QUICK, trained
 
 PATIENCE_S = 20.0
@@ -44,7 +44,7 @@ def test_nobody_waits_for_the_attack_of_another(work: str, monkeypatch: pytest.M
         return straight(lines)
 
     monkeypatch.setattr(attack, "output", slow)
-    attacking = Thread(target=search, args=(attack, flat, None))
+    attacking = Thread(target=find_least_strength, args=(attack, flat, None))
     attacking.start()
     try:
         assert inside.wait(PATIENCE_S)
@@ -66,7 +66,7 @@ def test_attention_by_its_formula_is_used_by_several_at_once_and_put_back_by_the
     before, both, seen = chosen(), Barrier(2, timeout=PATIENCE_S), list[tuple[bool, bool]]()
 
     def use(early: bool) -> None:
-        with plain_attention():
+        with math_attention():
             both.wait()  # with a lock the second would never come here
             if early:
                 return
@@ -85,7 +85,7 @@ def test_attention_by_its_formula_is_used_by_several_at_once_and_put_back_by_the
 
 
 def test_explanations_are_written_and_pruned_by_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "MOST_FILES", 3)
+    monkeypatch.setattr(cache, "MAX_FILES", 3)
 
     def write(place: int) -> None:
         for number in range(25):
@@ -95,7 +95,7 @@ def test_explanations_are_written_and_pruned_by_many_at_once(tmp_path: Path, mon
     code = (
         "from pathlib import Path; from netloom.explain.core import cache\n"
         "from netloom.explain.core.explanation import Remark\n"
-        f"cache.MOST_FILES = 3\nfor number in range(60): cache.save(Path({str(tmp_path)!r}), f'o-{{number}}', "
+        f"cache.MAX_FILES = 3\nfor number in range(60): cache.save(Path({str(tmp_path)!r}), f'o-{{number}}', "
         "Remark('good', 'x'))"
     )
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as other:
@@ -118,7 +118,7 @@ def test_kernel_shap_and_shapley_sampling_are_those_of_captum_on_the_same_draws(
 
     choices = kernel_coalitions(count, 40, generator(0, 1))
     assert set(choices.sum(1).tolist()) <= set(range(1, count)), "neither all nor none are drawn"
-    own = fitted(choices.double().numpy(), play(choices).numpy(), float(worth[0]), float(worth[-1]))
+    own = fit_shapley_regression(choices.double().numpy(), play(choices).numpy(), float(worth[0]), float(worth[-1]))
     method = KernelShap(play)
 
     def replay(_: Any, **__: Any) -> Any:
@@ -130,10 +130,10 @@ def test_kernel_shap_and_shapley_sampling_are_those_of_captum_on_the_same_draws(
     theirs = method.attribute(torch.ones(1, count).double(), n_samples=42)
     np.testing.assert_allclose(own, theirs[0].numpy(), atol=2e-4)  # Captum weighs the two ends by a million
     assert own.sum() == pytest.approx(float(worth[-1] - worth[0]), abs=1e-9)
-    drawn = list(orders(0, 0)(count, 5))
+    drawn = list(paired_permutations(0, 0)(count, 5))
     assert drawn[1] == drawn[0][::-1]
     sampled = ShapleyValueSampling(play)
-    sampled.permutation_generator = orders(0, 0)
+    sampled.permutation_generator = paired_permutations(0, 0)
     by_hand = np.zeros(count)
     for order in drawn:
         there = torch.zeros(count + 1, count)

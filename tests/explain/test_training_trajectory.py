@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from netloom.document import dumps
 from netloom.explain import ExplainError, explain
 from netloom.explain.core.cache import FOLDER
-from netloom.explain.dataset.training_trajectory import scrub
+from netloom.explain.dataset.training_trajectory import explain_trajectory
 from netloom.runs import TrainedRun
 from netloom.runs.snapshots import epoch_snapshots, save_snapshot
 from netloom.runs.trained_run import with_weights
@@ -71,7 +71,7 @@ def test_what_a_run_began_with_is_the_first_of_its_weights(folder: Path) -> None
     assert [kept.epoch for kept in epoch_snapshots(RunArtifacts.in_directory(folder))] == [1, 2, 3, 4, 5], (
         "to branch off from are those of epochs"
     )
-    frames = scrub(run, folder, "saliency", 3).frames
+    frames = explain_trajectory(run, folder, "saliency", 3).frames
     assert frames[0].label == "Before training"
     assert frames[0].explanation.answer == pytest.approx(0.0), "these weights are all nothing"
 
@@ -107,7 +107,7 @@ def test_weights_that_are_not_there_get_a_sentence(folder: Path, tmp_path: Path)
 def test_each_frame_is_the_explanation_with_those_weights(folder: Path) -> None:
     run = trained("table")
     shares: list[float] = []
-    found = scrub(run, folder, "integrated_gradients", 3, progress=shares.append)
+    found = explain_trajectory(run, folder, "integrated_gradients", 3, progress=shares.append)
     assert [frame.name for frame in found.frames] == ["1", "2", "3", "4"]
     last = explain(run, "integrated_gradients", 3)
     assert found.final.explanation.target == last.target
@@ -130,22 +130,22 @@ def test_each_frame_is_the_explanation_with_those_weights(folder: Path) -> None:
 
 def test_a_second_look_is_taken_from_the_folder(folder: Path) -> None:
     run = trained("table")
-    first = scrub(run, folder, "occlusion", 3)
+    first = explain_trajectory(run, folder, "occlusion", 3)
     files = {path: path.stat().st_mtime_ns for path in (folder / FOLDER).glob("*.npz")}
     assert len(files) == EPOCHS
-    again = scrub(run, folder, "occlusion", 3)
+    again = explain_trajectory(run, folder, "occlusion", 3)
     assert {path: path.stat().st_mtime_ns for path in (folder / FOLDER).glob("*.npz")} == files
     assert [frame.explanation.seconds for frame in again.frames] == [f.explanation.seconds for f in first.frames]
-    scrub(run, folder, "occlusion", 4)
+    explain_trajectory(run, folder, "occlusion", 4)
     assert len(list((folder / FOLDER).glob("*.npz"))) == 2 * EPOCHS
     save_file(weights(run, 2.0), folder / "kept" / f"1-{STEPS}.safetensors")
-    scrub(run, folder, "occlusion", 3)
+    explain_trajectory(run, folder, "occlusion", 3)
     assert len(list((folder / FOLDER).glob("*.npz"))) == 2 * EPOCHS + 1, "other weights are another question"
 
 
 def test_one_set_of_weights_is_too_few(folder: Path) -> None:
     with pytest.raises(ExplainError, match="This run has only one checkpoint"):
-        scrub(
+        explain_trajectory(
             trained("table"), folder, "saliency", 3, found_moments=saved_weights(RunArtifacts.in_directory(folder))[:1]
         )
 
@@ -153,5 +153,5 @@ def test_one_set_of_weights_is_too_few(folder: Path) -> None:
 def test_the_trained_network_is_left_as_it_was(folder: Path) -> None:
     run = trained("table")
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
-    scrub(run, folder, "saliency", 3)
+    explain_trajectory(run, folder, "saliency", 3)
     assert all(torch.equal(value, before[name]) for name, value in run.model.state_dict().items())

@@ -13,8 +13,8 @@ from torch import nn
 from netloom.data import add_file, prepare
 from netloom.document import DataChoice, Project, Training, apply
 from netloom.explain import explain, explain_model
-from netloom.explain.attribution.shapley import values
-from netloom.explain.core.context import Subject
+from netloom.explain.attribution.shapley import shapley_values
+from netloom.explain.core.context import ExplanationContext
 from netloom.explain.core.targets import choose
 from netloom.explain.evidence.faithfulness import faithfulness
 from netloom.runs import fit_here
@@ -132,7 +132,7 @@ def test_the_glove_game() -> None:
     """One left glove and two right ones; a pair is worth 1. Shapley values 2/3, 1/6, 1/6."""
     bits = (np.arange(8)[:, None] >> np.arange(3)) & 1
     worth = np.minimum(bits[:, 0], bits[:, 1:].max(1)).astype(float)
-    np.testing.assert_allclose(values(worth, 3), [2 / 3, 1 / 6, 1 / 6], atol=1e-12)
+    np.testing.assert_allclose(shapley_values(worth, 3), [2 / 3, 1 / 6, 1 / 6], atol=1e-12)
 
 
 class Gloves(nn.Module):
@@ -192,7 +192,7 @@ def test_the_usual_ground_of_digits_is_black_paper_and_of_shapes_is_their_grey()
         inputs = {"image": data.inputs["image"][:1]}
         model = nn.Sequential(nn.Flatten(), nn.LazyLinear(len(data.schema.target.classes)))
         target = choose(0, model(inputs["image"]), data, inputs)
-        ground = Subject(project, model, data, inputs, target).baseline["image"]
+        ground = ExplanationContext(project, model, data, inputs, target).baseline["image"]
         fitted = data.preprocess["fields"][0]
         grey = float(ground[0, 0, 0, 0]) * fitted["std"] + fitted["mean"]
         assert low - 1e-6 <= grey <= high, name
@@ -276,10 +276,10 @@ def test_an_order_upside_down_or_by_chance_is_not_faithful() -> None:
     run = trained("table")
     inputs = {"features": run.data.inputs["features"][3:4]}
     target = choose(None, run.output(inputs), run.data, inputs)
-    subject = Subject(run.project, run.model, run.data, inputs, target)
+    context = ExplanationContext(run.project, run.model, run.data, inputs, target)
     right = explain(run, "integrated_gradients", 3).attributions
-    good = faithfulness(subject, right, signed=True, seed=0)
-    bad = faithfulness(subject, {"features": -right["features"]}, signed=True, seed=0)
+    good = faithfulness(context, right, signed=True, seed=0)
+    bad = faithfulness(context, {"features": -right["features"]}, signed=True, seed=0)
     assert good is not None
     assert bad is not None
     assert good.chance <= 0.05
@@ -289,7 +289,7 @@ def test_an_order_upside_down_or_by_chance_is_not_faithful() -> None:
     random = np.random.default_rng(1)
     chances = []
     for _ in range(12):
-        found = faithfulness(subject, {"features": random.normal(size=30)}, signed=True, seed=0)
+        found = faithfulness(context, {"features": random.normal(size=30)}, signed=True, seed=0)
         assert found is not None
         chances.append(found.chance)
     assert 0.25 < np.mean(chances) < 0.75

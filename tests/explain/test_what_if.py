@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from netloom.explain.robustness.what_if import asked, background, pixels, raw_picture, raw_row, what_if
+from netloom.explain.robustness.what_if import background, pixels, raw_picture, raw_row, target_request, what_if
 from tests.explain.models import trained
 
 
@@ -48,7 +48,9 @@ def test_a_target_is_asked_for_again() -> None:
     for name in ("table", "regression"):
         run = trained(name)
         found = what_if(run, 2, raw_row(run.data, 2), "saliency", proofs=False)
-        again = what_if(run, 2, raw_row(run.data, 2), "saliency", target=asked(found.before.target), proofs=False)
+        again = what_if(
+            run, 2, raw_row(run.data, 2), "saliency", target=target_request(found.before.target), proofs=False
+        )
         assert again.before.target == found.before.target
 
 

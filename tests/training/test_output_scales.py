@@ -21,7 +21,7 @@ from netloom.compile.logit_network import original_network, with_logits
 from netloom.data import Prepared, prepare
 from netloom.document import DataChoice, Edge, Network, Node, Project, Training, write
 from netloom.explain import explain, methods
-from netloom.explain.core.prediction import answered
+from netloom.explain.core.prediction import predict_example
 from netloom.explain.influence.influence import influence
 from netloom.explain.robustness.robustness import robustness
 from netloom.runs import TrainedRun, evaluate, evaluation, fit_here, predict
@@ -235,8 +235,8 @@ def test_evaluations_and_predictions_are_equal(name: str, ending: str) -> None:
 def test_explanations_are_of_the_same_number(name: str, ending: str) -> None:
     one, two = plain(name), other(name, ending)
     row = int(one.data.split["test"][0])
-    same(vars(answered(two, row).prediction), vars(answered(one, row).prediction), "answer")
-    assert answered(two, row).target == answered(one, row).target
+    same(vars(predict_example(two, row).prediction), vars(predict_example(one, row).prediction), "answer")
+    assert predict_example(two, row).target == predict_example(one, row).target
     if name in ("breast_cancer", "breast_cancer_binary", "scenes_labels", "shapes_two_outputs"):
         found = [explain(run, "saliency", row, proofs=False) for run in (one, two)]
         same(found[1].answer, found[0].answer, "F")

@@ -19,9 +19,9 @@ from streamlit.testing.v1 import AppTest
 
 from netloom import runs
 from netloom.explain.core.baselines import choose, typical_row
-from netloom.explain.core.examples import read
+from netloom.explain.core.examples import read_example
 from netloom.explain.core.explanation import TITLES
-from netloom.explain.plots.explanation_plots import cells
+from netloom.explain.plots.explanation_plots import array_table
 from netloom.jobs import Pool
 from netloom.jobs.explanations import Attribution
 from netloom.store import open_store
@@ -184,7 +184,7 @@ def test_a_row_of_ones_own_is_the_baseline_as_it_was_entered(name: str, monkeypa
 
     def compared(field: str) -> torch.Tensor:
         """With what the last explanation compared."""
-        inputs, _ = read(run.data, asked[-1].row)
+        inputs, _ = read_example(run.data, asked[-1].row)
         return choose(asked[-1].options["baseline"], run.data, inputs).values[field]
 
     monkeypatch.setattr(Pool, "submit", noted)
@@ -341,7 +341,7 @@ def test_what_is_drawn_through_training_is_known_of_every_checkpoint(
 
 def test_numbers_are_taken_away_as_they_are() -> None:
     values = np.arange(24, dtype=np.float64).reshape(2, 3, 4) / 7
-    rows = list(csv.DictReader(io.StringIO(written(cells(values, ("channel", "row", "column"))))))
+    rows = list(csv.DictReader(io.StringIO(written(array_table(values, ("channel", "row", "column"))))))
     assert [float(row["attribution"]) for row in rows] == values.ravel().tolist()
     assert (rows[5]["channel"], rows[5]["row"], rows[5]["column"]) == ("0", "1", "1")
     assert written([{"a": 1, "b": "x, y"}]) == 'a,b\n1,"x, y"\n'

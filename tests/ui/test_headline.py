@@ -22,8 +22,8 @@ from netloom.explain.core.explanation import (
     Verdict,
 )
 from netloom.explain.evidence.comparison import compare
-from netloom.explain.plots.flow import context_at
-from netloom.explain.plots.graph_geometry import Ways
+from netloom.explain.plots.flow import analysis_at
+from netloom.explain.plots.graph_geometry import GraphLayout
 from netloom.templates import templates
 from netloom.ui.explain.headline import headline, prediction_text
 from netloom.ui.explain.views.attention_components import called, grid_svg, weights_table
@@ -250,8 +250,8 @@ def test_a_layer_is_told_by_its_number_and_not_by_its_key() -> None:
 
 @pytest.mark.parametrize("template", ["ratings_ncf", "paraphrases_siamese", "shapes_unet"])
 def test_no_number_of_an_edge_lies_over_another(template: str) -> None:
-    context = context_at(templates()[template].project, "")
-    ways = Ways(context)
+    context = analysis_at(templates()[template].project, "")
+    ways = GraphLayout(context)
     spots = [ways.middle(edge.target) for edge in context.network.edges]
     for place, (x, y) in enumerate(spots):
         for other_x, other_y in spots[place + 1 :]:

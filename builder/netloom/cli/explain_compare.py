@@ -79,15 +79,17 @@ def _against_other(
     example: int | dict[str, Any],
     target: Any,
 ) -> Answer:
-    from netloom.explain.core.options import taken
-    from netloom.explain.evidence.comparison import Side, side_by_side
+    from netloom.explain.core.options import supported_options
+    from netloom.explain.evidence.comparison import Side, explain_and_compare
 
     options, second_method = method_options(trained, arguments), arguments.against_method or method
     # An option that only one of the two methods has applies to that method alone. One that neither has goes to the
     # first, which then refuses it with a sentence.
-    second_options = taken(second_method, options)
+    second_options = supported_options(second_method, options)
     first_options = {
-        name: value for name, value in options.items() if name in taken(method, options) or name not in second_options
+        name: value
+        for name, value in options.items()
+        if name in supported_options(method, options) or name not in second_options
     }
     checkpoint = arguments.checkpoint or trained.project.training.keep
     other_run, other_checkpoint = trained, arguments.against_checkpoint or checkpoint
@@ -96,7 +98,7 @@ def _against_other(
         other_run = load_trained_run(store, arguments.against or arguments.run, arguments.against_checkpoint or "")
         other_folder = store.artifacts(other_run.run.id).local_directory() if other_run.run else folder
         other_checkpoint = arguments.against_checkpoint or other_run.project.training.keep
-    comparison = side_by_side(
+    comparison = explain_and_compare(
         Side(trained, method, first_options, folder, checkpoint),
         Side(other_run, second_method, second_options, other_folder, other_checkpoint),
         example,
@@ -123,10 +125,10 @@ def _comparison_lines(comparison: Comparison) -> list[str]:
 def _through_training(
     trained: TrainedRun, folder: Path, method: str, example: int | dict[str, Any], target: Any, arguments: Namespace
 ) -> Answer:
-    from netloom.explain.dataset.training_trajectory import scrub
+    from netloom.explain.dataset.training_trajectory import explain_trajectory
 
     options = method_options(trained, arguments)
-    trajectory = scrub(trained, folder, method, example, target=target, seed=arguments.seed, **options)
+    trajectory = explain_trajectory(trained, folder, method, example, target=target, seed=arguments.seed, **options)
     rows = [
         (frame.label, plain(frame.explanation.prediction.text), _number_cell(frame.probability),
          number(frame.explanation.answer), _number_cell(frame.agreement.spearman))
@@ -146,9 +148,9 @@ def _number_cell(value: float | None) -> str:
 
 
 def _over_rows(trained: TrainedRun, arguments: Namespace, folder: Path, target: Any) -> Answer:
-    from netloom.explain.dataset.global_attribution import overall
+    from netloom.explain.dataset.global_attribution import global_attribution
 
-    attribution = overall(
+    attribution = global_attribution(
         trained,
         arguments.over,
         method=arguments.method or "",

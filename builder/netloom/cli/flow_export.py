@@ -11,11 +11,11 @@ from netloom.core.errors import UsageError
 from netloom.core.text import plain
 from netloom.explain import Method
 from netloom.explain.core.explainer import LAYERS
-from netloom.explain.flow.attribution_flow import METHOD, SUMMARY, TITLE, URL, Flow, flow, flow_obstacle
+from netloom.explain.flow.attribution_flow import METHOD, SUMMARY, TITLE, URL, Flow, flow, unavailable_reason
 
 if TYPE_CHECKING:
     from netloom.explain.core.baselines import Asked as Baseline
-    from netloom.explain.core.targets import Asked
+    from netloom.explain.core.targets import TargetLike
     from netloom.runs import TrainedRun
 
 ENDINGS = (".csv", ".svg", ".json")
@@ -23,14 +23,14 @@ ENDINGS = (".csv", ".svg", ".json")
 
 def flow_method(trained: TrainedRun) -> Method:
     """The flow as an entry of the list of methods."""
-    reason = flow_obstacle(trained)
+    reason = unavailable_reason(trained)
     return Method(METHOD, TITLE, SUMMARY, URL, not reason, reason, LAYERS)
 
 
 def explain_flow(
     trained: TrainedRun,
     example: int | Mapping[str, Any],
-    target: Asked,
+    target: TargetLike,
     folder: Path | None,
     checkpoint: str,
     to: str | None,
@@ -56,11 +56,11 @@ def _write(trained: TrainedRun, flow: Flow, path: Path) -> None:
     import json
 
     from netloom.document import write_bytes
-    from netloom.explain.plots.flow import drawn, numbers
+    from netloom.explain.plots.flow import flow_csv, flow_svg
 
     writers = {
-        ".csv": lambda: numbers(flow),
-        ".svg": lambda: drawn(trained.project, flow),
+        ".csv": lambda: flow_csv(flow),
+        ".svg": lambda: flow_svg(trained.project, flow),
         ".json": lambda: json.dumps(flow.as_json(), indent=2),
     }
     write_bytes(path, writers[path.suffix.lower()]().encode())

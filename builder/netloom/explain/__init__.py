@@ -10,7 +10,7 @@ from netloom.explain.core.explanation import (
     Faithfulness,
     Prediction,
     Proofs,
-    Randomised,
+    RandomizationTest,
     Target,
     Verdict,
 )
@@ -30,7 +30,7 @@ __all__ = [
     "Method",
     "Prediction",
     "Proofs",
-    "Randomised",
+    "RandomizationTest",
     "Target",
     "Trained",
     "Verdict",

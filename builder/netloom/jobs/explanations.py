@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netloom.explain import Explanation, explain
-from netloom.explain.concepts.concepts import Concepts, Wanted, concepts
-from netloom.explain.concepts.feature_visualization import Visualised, visualised
+from netloom.explain.concepts.concepts import ConceptDefinition, Concepts, concepts
+from netloom.explain.concepts.feature_visualization import VisualizedUnit, visualize_unit
 from netloom.explain.core.baselines import USUAL
-from netloom.explain.dataset.global_attribution import Overall, Which, overall
-from netloom.explain.dataset.training_trajectory import Scrubbed, scrub
-from netloom.explain.evidence.comparison import Comparison, Side, side_by_side
+from netloom.explain.dataset.global_attribution import GlobalAttributions, RowChoice, global_attribution
+from netloom.explain.dataset.training_trajectory import Trajectory, explain_trajectory
+from netloom.explain.evidence.comparison import Comparison, Side, explain_and_compare
 from netloom.explain.flow.attribution_flow import Flow, flow
-from netloom.explain.influence.influence import Against, Influence, Suspects, influence, suspects
-from netloom.explain.robustness.attack_targets import output_of
-from netloom.explain.robustness.robustness import Attacked, Robustness, attacked, robustness
+from netloom.explain.influence.influence import Against, Influence, PossibleLabelErrors, find_label_errors, influence
+from netloom.explain.robustness.attack_targets import attacked_output
+from netloom.explain.robustness.robustness import AdversarialExample, Robustness, find_adversarial_example, robustness
 from netloom.explain.robustness.what_if import WhatIf, what_if
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
@@ -99,7 +99,7 @@ class Change(Request[WhatIf], kind="what_if"):
 
 
 @dataclass(frozen=True)
-class LeastChange(Request[Attacked], kind="least_change", lane="long"):
+class LeastChange(Request[AdversarialExample], kind="least_change", lane="long"):
     """The least change of an example that turns the answer."""
 
     weights: RunWeights
@@ -107,10 +107,10 @@ class LeastChange(Request[Attacked], kind="least_change", lane="long"):
     method: str
     target: Target = None
 
-    def compute(self, context: Context) -> Attacked:
+    def compute(self, context: Context) -> AdversarialExample:
         trained = context.run(self.weights)
-        output = output_of(trained, self.target)
-        return attacked(trained, self.row, self.method, output=output, progress=context.progress)
+        output = attacked_output(trained, self.target)
+        return find_adversarial_example(trained, self.row, self.method, output=output, progress=context.progress)
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Attack(Request[Robustness], kind="attack", lane="long"):
             trained,
             self.method,
             rows=self.rows,
-            output=output_of(trained, self.target),
+            output=attacked_output(trained, self.target),
             folder=context.folder(self.weights),
             checkpoint=self.weights.checkpoint,
             progress=context.progress,
@@ -136,15 +136,15 @@ class Attack(Request[Robustness], kind="attack", lane="long"):
 
 
 @dataclass(frozen=True)
-class FeatureVisualization(Request[Visualised], kind="feature_visualization", lane="long"):
+class FeatureVisualization(Request[VisualizedUnit], kind="feature_visualization", lane="long"):
     """Inputs that raise a number of the network."""
 
     weights: RunWeights
     node: str
     unit: int
 
-    def compute(self, context: Context) -> Visualised:
-        return visualised(
+    def compute(self, context: Context) -> VisualizedUnit:
+        return visualize_unit(
             context.run(self.weights),
             self.node,
             self.unit,
@@ -174,13 +174,13 @@ class InfluentialRows(Request[Influence], kind="influence", lane="long"):
 
 
 @dataclass(frozen=True)
-class LabelErrors(Request[Suspects], kind="label_errors", lane="long"):
+class LabelErrors(Request[PossibleLabelErrors], kind="label_errors", lane="long"):
     """The training rows whose labels may be wrong."""
 
     weights: RunWeights
 
-    def compute(self, context: Context) -> Suspects:
-        return suspects(
+    def compute(self, context: Context) -> PossibleLabelErrors:
+        return find_label_errors(
             context.run(self.weights),
             folder=context.folder(self.weights),
             checkpoint=self.weights.checkpoint,
@@ -193,7 +193,7 @@ class ConceptSearch(Request[Concepts], kind="concepts", lane="long"):
     """Where the network knows a concept, and whether its answers use it."""
 
     weights: RunWeights
-    wanted: Wanted
+    wanted: ConceptDefinition
     nodes: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
 
@@ -209,7 +209,7 @@ class ConceptSearch(Request[Concepts], kind="concepts", lane="long"):
 
 
 @dataclass(frozen=True)
-class TrainingTrajectory(Request[Scrubbed], kind="training_trajectory", lane="long"):
+class TrainingTrajectory(Request[Trajectory], kind="training_trajectory", lane="long"):
     """An example explained with the weights of each checkpoint."""
 
     weights: RunWeights
@@ -218,8 +218,8 @@ class TrainingTrajectory(Request[Scrubbed], kind="training_trajectory", lane="lo
     target: Target = None
     options: Options = field(default_factory=dict)
 
-    def compute(self, context: Context) -> Scrubbed:
-        return scrub(
+    def compute(self, context: Context) -> Trajectory:
+        return explain_trajectory(
             context.run(self.weights),
             context.folder(self.weights),
             self.method,
@@ -251,7 +251,7 @@ class ExplanationComparison(Request[Comparison], kind="comparison"):
 
     def compute(self, context: Context) -> Comparison:
         first, second = self._side(context, self.first), self._side(context, self.second)
-        return side_by_side(first, second, self.row, target=self.target, progress=context.progress)
+        return explain_and_compare(first, second, self.row, target=self.target, progress=context.progress)
 
     def _side(self, context: Context, side: ComparedSide) -> Side:
         weights = side.weights
@@ -259,17 +259,17 @@ class ExplanationComparison(Request[Comparison], kind="comparison"):
 
 
 @dataclass(frozen=True)
-class GlobalAttribution(Request[Overall], kind="global_attribution", lane="long"):
+class GlobalAttribution(Request[GlobalAttributions], kind="global_attribution", lane="long"):
     """What a network relies on over many rows."""
 
     weights: RunWeights
-    which: Which
+    which: RowChoice
     method: str
     target: Target = None
     options: Options = field(default_factory=dict)
 
-    def compute(self, context: Context) -> Overall:
-        return overall(
+    def compute(self, context: Context) -> GlobalAttributions:
+        return global_attribution(
             context.run(self.weights),
             self.which,
             method=self.method,

@@ -8,8 +8,8 @@ from typing import Any
 
 from netloom.explain import InnerNode, Method, inner_nodes, methods
 from netloom.explain.concepts import concepts, feature_visualization
-from netloom.explain.core.prediction import Answered, answered
-from netloom.explain.flow.attribution_flow import flow_obstacle
+from netloom.explain.core.prediction import ExamplePrediction, predict_example
+from netloom.explain.flow.attribution_flow import unavailable_reason
 from netloom.explain.influence import influence
 from netloom.explain.robustness import attack
 from netloom.jobs.loaded_runs import RunWeights
@@ -37,30 +37,30 @@ class Inspect(Request[Inspection], kind="inspect"):
     def compute(self, context: Context) -> Inspection:
         trained = context.run(self.weights)
         unavailable = {
-            "flow": flow_obstacle(trained),
-            "attack": attack.refusal(trained),
-            "feature_visualization": feature_visualization.refusal(trained),
-            "influence": influence.obstacle(trained),
-            "concepts": concepts.obstacle(trained),
+            "flow": unavailable_reason(trained),
+            "attack": attack.unavailable_reason(trained),
+            "feature_visualization": feature_visualization.unavailable_reason(trained),
+            "influence": influence.unavailable_reason(trained),
+            "concepts": concepts.unavailable_reason(trained),
         }
         return Inspection(
             tuple(methods(trained)),
             tuple(inner_nodes(trained.project, trained.model)),
             unavailable,
-            () if unavailable["concepts"] else tuple(node.path for node in concepts.usual_nodes(trained)),
+            () if unavailable["concepts"] else tuple(node.path for node in concepts.default_nodes(trained)),
         )
 
 
 @dataclass(frozen=True)
-class Answer(Request[Answered], kind="answer"):
+class Answer(Request[ExamplePrediction], kind="answer"):
     """What a network answers to an example."""
 
     weights: RunWeights
     row: int | dict[str, Any]
     target: int | str | Mapping[str, Any] | None = None
 
-    def compute(self, context: Context) -> Answered:
-        return answered(context.run(self.weights), self.row, self.target)
+    def compute(self, context: Context) -> ExamplePrediction:
+        return predict_example(context.run(self.weights), self.row, self.target)
 
 
 @dataclass(frozen=True)
@@ -70,4 +70,4 @@ class Widths(Request[dict[str, int]], kind="widths"):
     weights: RunWeights
 
     def compute(self, context: Context) -> dict[str, int]:
-        return feature_visualization.widths(context.run(self.weights))
+        return feature_visualization.unit_counts(context.run(self.weights))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from netloom.cli.bench.ratio import Ratio, ratio
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
     from netloom.explain.core.nodes import InnerNode
     from netloom.runs import TrainedRun
 
@@ -52,20 +52,20 @@ def _measure_network(run: TrainedRun, repeats: int) -> FlowTime:
     from statistics import median
 
     from netloom.explain import inner_nodes
-    from netloom.explain.flow.attribution_flow import MOST_STEPS, TOLERANCE
-    from netloom.explain.flow.path_integral import follow
+    from netloom.explain.flow.attribution_flow import MAX_STEPS, TOLERANCE
+    from netloom.explain.flow.path_integral import integrate_flow
 
     # Layers with integer outputs have no gradient, and therefore no conductance; Captum refuses them, too.
     nodes = [node for node in inner_nodes(run.project, run.model) if _has_conductance(run, node)]
     flow_times, captum_times = [], []
-    path_integral = follow(_subject(run), MOST_STEPS, TOLERANCE)
+    path_integral = integrate_flow(_context(run), MAX_STEPS, TOLERANCE)
     for repeat in range(repeats + 1):
-        contexts = [_subject(run) for _ in (None, *nodes)]
+        contexts = [_context(run) for _ in (None, *nodes)]
         start = time.process_time()
-        follow(contexts[-1], MOST_STEPS, TOLERANCE)
+        integrate_flow(contexts[-1], MAX_STEPS, TOLERANCE)
         flow_end = time.process_time()
-        for subject, node in zip(contexts, nodes, strict=False):
-            _run_captum(subject, node, path_integral.steps)
+        for context, node in zip(contexts, nodes, strict=False):
+            _run_captum(context, node, path_integral.steps)
         if repeat:  # the first repeat is a warm-up
             flow_times.append(flow_end - start)
             captum_times.append(time.process_time() - flow_end)
@@ -76,29 +76,29 @@ def _measure_network(run: TrainedRun, repeats: int) -> FlowTime:
     )
 
 
-def _subject(run: TrainedRun) -> Subject:
-    from netloom.explain.core.run import Question, subject_of
+def _context(run: TrainedRun) -> ExplanationContext:
+    from netloom.explain.core.run import ExplanationRequest, build_context
 
-    return subject_of(run.project, run.model, run.data, Question("flow", ROW))[0]
+    return build_context(run.project, run.model, run.data, ExplanationRequest("flow", ROW))[0]
 
 
 def _has_conductance(run: TrainedRun, node: InnerNode) -> bool:
     from netloom.explain import ExplainError
-    from netloom.explain.core.activation_hook import leads, tap
+    from netloom.explain.core.activation_hook import affects_score, hook_layer
 
-    context = _subject(run)
+    context = _context(run)
     try:
-        return leads(context, tap(context, node))
+        return affects_score(context, hook_layer(context, node))
     except ExplainError:
         return False
 
 
-def _run_captum(subject: Subject, node: InnerNode, steps: int) -> None:
+def _run_captum(context: ExplanationContext, node: InnerNode, steps: int) -> None:
     """Compute the conductance of one layer with Captum, with the number of steps of the flow."""
     from captum.attr import LayerConductance
 
-    from netloom.explain.core.activation_hook import tap
+    from netloom.explain.core.activation_hook import hook_layer
 
-    tapped, points = tap(subject, node), subject.points
+    hooked, points = hook_layer(context, node), context.points
     values, baselines = tuple(point.value for point in points), tuple(point.baseline for point in points)
-    LayerConductance(subject.point_score, tapped.place).attribute(values, baselines, n_steps=steps)
+    LayerConductance(context.point_score, hooked.identity).attribute(values, baselines, n_steps=steps)

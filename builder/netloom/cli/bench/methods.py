@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
     from netloom.explain.core.explainer import Result
     from netloom.runs import TrainedRun
 
@@ -105,13 +105,13 @@ def measure_method(run: TrainedRun, name: str, repeats: int, *, with_captum: boo
     options = OPTIONS.get(name, {})
     explainer = registry()[name].model_validate(options)
     progress_steps: list[float] = []
-    counting_context = _subject(run)
+    counting_context = _context(run)
     counting_context.progress = progress_steps.append
     result = explainer.run(counting_context)
     call_captum = captum_call(run, counting_context, name, result) if with_captum else None
     method_times, times_with_checks, captum_times, pass_times = [list[float]() for _ in range(4)]
     for repeat in range(repeats + 1):
-        context = _subject(run)
+        context = _context(run)
         seconds = [
             _seconds(_forward_backward_passes(run)) / PASSES,
             _seconds(partial(explainer.run, context)),
@@ -134,10 +134,10 @@ def measure_method(run: TrainedRun, name: str, repeats: int, *, with_captum: boo
     )
 
 
-def _subject(run: TrainedRun) -> Subject:
-    from netloom.explain.core.run import Question, subject_of
+def _context(run: TrainedRun) -> ExplanationContext:
+    from netloom.explain.core.run import ExplanationRequest, build_context
 
-    return subject_of(run.project, run.model, run.data, Question("", ROW))[0]
+    return build_context(run.project, run.model, run.data, ExplanationRequest("", ROW))[0]
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -152,23 +152,23 @@ def _forward_backward_passes(run: TrainedRun) -> Callable[[], object]:
     """A function that runs `PASSES` forward and backward passes of the example."""
     import torch
 
-    subject = _subject(run)
-    values = tuple(point.value.clone().requires_grad_() for point in subject.points)
+    context = _context(run)
+    values = tuple(point.value.clone().requires_grad_() for point in context.points)
 
     def passes() -> None:
         for _ in range(PASSES):
-            torch.autograd.grad(subject.point_score(*values).sum(), values)
+            torch.autograd.grad(context.point_score(*values).sum(), values)
 
     return passes
 
 
-def captum_call(run: TrainedRun, subject: Subject, name: str, result: Result) -> Callable[[], object] | None:
+def captum_call(run: TrainedRun, context: ExplanationContext, name: str, result: Result) -> Callable[[], object] | None:
     """A call of Captum as in its documentation, with the steps, samples and groups that the method took.
 
     None if Captum has no such method, or refuses the network.
     """
     model = deepcopy(run.model)
-    call = _captum_calls(model, subject, result).get(name)
+    call = _captum_calls(model, context, result).get(name)
     if call is None:
         return None
     try:
@@ -180,23 +180,23 @@ def captum_call(run: TrainedRun, subject: Subject, name: str, result: Result) ->
     return call
 
 
-def _captum_calls(model: nn.Module, subject: Subject, result: Result) -> dict[str, Callable[[], object]]:
+def _captum_calls(model: nn.Module, context: ExplanationContext, result: Result) -> dict[str, Callable[[], object]]:
     import torch
     from captum import attr
 
-    field = next(iter(subject.specs))
-    x, baseline = subject.inputs[field], subject.baseline[field]
-    target, steps = subject.target.index, result.steps or 50
+    field = next(iter(context.specs))
+    x, baseline = context.inputs[field], context.baseline[field]
+    target, steps = context.target.index, result.steps or 50
     target_arguments: dict[str, Any] = {"target": target}
     baseline_arguments: dict[str, Any] = {"baselines": baseline, "target": target}
-    background_rows = subject.data.inputs[field][subject.data.split["train"]]
+    background_rows = context.data.inputs[field][context.data.split["train"]]
     x_grad = x.clone().requires_grad_()
     noise_scale = 0.15 * float(x.max() - x.min())
     noise_arguments = {"nt_type": "smoothgrad", "nt_samples": 32, "stdevs": noise_scale}
-    layer_path = next(iter(result.nodes), "") or _last_convolution(subject)
+    layer_path = next(iter(result.nodes), "") or _last_convolution(context)
     layer, activation_shape = model.get_submodule(layer_path), _activation_shape(model, layer_path, x)
     neuron = tuple(0 for _ in activation_shape[1:])
-    window, strides = _window(subject, field)
+    window, strides = _window(context, field)
     return {
         "integrated_gradients": lambda: attr.IntegratedGradients(model).attribute(
             x, n_steps=steps, **baseline_arguments
@@ -216,20 +216,20 @@ def _captum_calls(model: nn.Module, subject: Subject, result: Result) -> dict[st
         "lrp": lambda: attr.LRP(_with_lrp_rules(model)).attribute(x_grad, **target_arguments),
         "occlusion": lambda: attr.Occlusion(model).attribute(x, window, strides=strides, **baseline_arguments),
         "feature_ablation": lambda: attr.FeatureAblation(model).attribute(
-            x, feature_mask=_mask(subject, 64), **baseline_arguments
+            x, feature_mask=_mask(context, 64), **baseline_arguments
         ),
         "feature_permutation": lambda: attr.FeaturePermutation(model).attribute(
-            torch.cat([x, background_rows[:32]]), feature_mask=_mask(subject, 64), **target_arguments
+            torch.cat([x, background_rows[:32]]), feature_mask=_mask(context, 64), **target_arguments
         ),
-        "shapley": lambda: attr.ShapleyValues(model).attribute(x, feature_mask=_mask(subject, 5), **baseline_arguments),
+        "shapley": lambda: attr.ShapleyValues(model).attribute(x, feature_mask=_mask(context, 5), **baseline_arguments),
         "shapley_sampling": lambda: attr.ShapleyValueSampling(model).attribute(
-            x, feature_mask=_mask(subject, 49), n_samples=steps, **baseline_arguments
+            x, feature_mask=_mask(context, 49), n_samples=steps, **baseline_arguments
         ),
         "kernel_shap": lambda: attr.KernelShap(model).attribute(
-            x, feature_mask=_mask(subject, 49), n_samples=steps, **baseline_arguments
+            x, feature_mask=_mask(context, 49), n_samples=steps, **baseline_arguments
         ),
         "lime": lambda: attr.Lime(model).attribute(
-            x, feature_mask=_mask(subject, 49), n_samples=steps, **baseline_arguments
+            x, feature_mask=_mask(context, 49), n_samples=steps, **baseline_arguments
         ),
         "layer_activation": lambda: attr.LayerActivation(model, layer).attribute(x),
         "layer_conductance": lambda: attr.LayerConductance(model, layer).attribute(
@@ -260,11 +260,11 @@ def _with_lrp_rules(model: nn.Module) -> nn.Module:
     return model
 
 
-def _last_convolution(subject: Subject) -> str:
+def _last_convolution(context: ExplanationContext) -> str:
     """The path of the last convolution, which the method explains by default."""
     from netloom.explain import inner_nodes
 
-    nodes = [node.path for node in inner_nodes(subject.project, subject.model) if node.type == "Conv2d"]
+    nodes = [node.path for node in inner_nodes(context.project, context.model) if node.type == "Conv2d"]
     return nodes[-1]
 
 
@@ -276,18 +276,18 @@ def _activation_shape(model: nn.Module, path: str, x: torch.Tensor) -> tuple[int
     return shapes[0]
 
 
-def _window(subject: Subject, field: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    from netloom.explain.attribution.occlusion import WINDOWS_A_SIDE
+def _window(context: ExplanationContext, field: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    from netloom.explain.attribution.occlusion import WINDOWS_PER_SIDE
 
-    channels, height, width = subject.specs[field].shape
-    side = max(1, min(height, width) // WINDOWS_A_SIDE)
+    channels, height, width = context.specs[field].shape
+    side = max(1, min(height, width) // WINDOWS_PER_SIDE)
     return (channels, side, side), (channels, max(1, side // 2), max(1, side // 2))
 
 
-def _mask(subject: Subject, groups: int) -> torch.Tensor:
+def _mask(context: ExplanationContext, groups: int) -> torch.Tensor:
     import torch
 
-    from netloom.explain.core.groups import Groups
+    from netloom.explain.core.groups import FeatureGroups
 
-    labels = next(iter(Groups(subject, groups).labels.values()))
+    labels = next(iter(FeatureGroups(context, groups).labels.values()))
     return torch.from_numpy(labels.copy()).unsqueeze(0)

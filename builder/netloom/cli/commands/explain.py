@@ -74,7 +74,7 @@ class Explain(Command):
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.cli.flow_export import explain_flow, flow_method
         from netloom.explain import explain, methods
-        from netloom.explain.core.options import SPOKEN
+        from netloom.explain.core.options import OPTION_TITLES
         from netloom.store import open_store
 
         _refuse_conflicts(arguments)
@@ -98,7 +98,7 @@ class Explain(Command):
         if arguments.method == FLOW:
             options = method_options(trained, arguments)
             for name in options.keys() - {"baseline"}:
-                raise UsageError(f"The attribution flow does not support {SPOKEN[name]}: it covers all layers.")
+                raise UsageError(f"The attribution flow does not support {OPTION_TITLES[name]}: it covers all layers.")
             baseline, target = options.get("baseline", "usual"), _target(trained, arguments.target)
             context.answer(*explain_flow(trained, example, target, folder, checkpoint, arguments.to, baseline))
             return 0

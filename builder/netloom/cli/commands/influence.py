@@ -18,10 +18,10 @@ from netloom.core.errors import UsageError
 from netloom.core.text import plain
 
 if TYPE_CHECKING:
+    from netloom.explain.concepts.concepts import ConceptDefinition
     from netloom.explain.concepts.concepts import Concepts as Found
-    from netloom.explain.concepts.concepts import Wanted
     from netloom.explain.influence.influence import Influence as Taught
-    from netloom.explain.influence.influence import Lesson, Suspects
+    from netloom.explain.influence.influence import InfluentialRow, PossibleLabelErrors
 
 
 class Influence(Command):
@@ -45,7 +45,7 @@ class Influence(Command):
         add_checkpoint_argument(parser)
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.explain.influence.influence import influence, suspects
+        from netloom.explain.influence.influence import find_label_errors, influence
         from netloom.store import open_store
 
         store = open_store(context.home)
@@ -53,7 +53,7 @@ class Influence(Command):
         folder = store.artifacts(trained.run.id).local_directory() if trained.run else None
         options: dict[str, Any] = {"folder": folder, "checkpoint": arguments.checkpoint or "", "most": arguments.count}
         if arguments.suspicious:
-            suspects_found = suspects(trained, **options)
+            suspects_found = find_label_errors(trained, **options)
             context.answer(suspects_found.as_json(), "\n".join(_suspect_lines(suspects_found)))
             return 0
         example = int(trained.data.split["test"][0]) if arguments.example is None else arguments.example
@@ -117,23 +117,25 @@ class Concepts(Command):
         return 0
 
 
-def _concept(arguments: Namespace) -> Wanted:
+def _concept(arguments: Namespace) -> ConceptDefinition:
     """The concept of the arguments.
 
     Raises:
         UsageError: `--column` has no condition.
     """
-    from netloom.explain.concepts.concepts import Wanted, numbers
+    from netloom.explain.concepts.concepts import ConceptDefinition, parse_row_numbers
 
     if arguments.of_class is not None:
-        return Wanted("class", name=arguments.of_class)
+        return ConceptDefinition("class", name=arguments.of_class)
     if arguments.word is not None:
-        return Wanted("word", text=arguments.word)
+        return ConceptDefinition("word", text=arguments.word)
     if arguments.rows is not None:
-        return Wanted("rows", rows=numbers(arguments.rows))
+        return ConceptDefinition("rows", rows=parse_row_numbers(arguments.rows))
     if not arguments.equals and arguments.low is None and arguments.high is None:
         raise UsageError("Give a condition for the column: --equals TEXT, or --low and --high.")
-    return Wanted("column", name=arguments.column, text=arguments.equals, low=arguments.low, high=arguments.high)
+    return ConceptDefinition(
+        "column", name=arguments.column, text=arguments.equals, low=arguments.low, high=arguments.high
+    )
 
 
 def _influence_lines(result: Taught) -> list[str]:
@@ -148,12 +150,12 @@ def _influence_lines(result: Taught) -> list[str]:
     return lines
 
 
-def _suspect_lines(suspects: Suspects) -> list[str]:
-    counts = f"{len(suspects.rows):,} of {suspects.training_rows:,} training rows."
-    return [f"{counts} {suspects.sentence} By {suspects.looked_by}.", "", _lessons(suspects.first, "self-influence")]
+def _suspect_lines(errors: PossibleLabelErrors) -> list[str]:
+    counts = f"{len(errors.rows):,} of {errors.training_rows:,} training rows."
+    return [f"{counts} {errors.sentence} By {errors.looked_by}.", "", _lessons(errors.first, "self-influence")]
 
 
-def _lessons(lessons: tuple[Lesson, ...], title: str) -> str:
+def _lessons(lessons: tuple[InfluentialRow, ...], title: str) -> str:
     rows = [
         (lesson.row, number(lesson.influence), short(lesson.label, 30), short(lesson.says, 30), number(lesson.loss))
         for lesson in lessons

@@ -49,13 +49,13 @@ class Robust(Command):
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.explain.core.explanation import as_plain
-        from netloom.explain.robustness.robustness import attacked, robustness
+        from netloom.explain.robustness.robustness import find_adversarial_example, robustness
         from netloom.store import open_store
 
         store = open_store(context.home)
         trained = load_trained_run(store, arguments.run, arguments.checkpoint or "")
         if arguments.example is not None:
-            attack = attacked(trained, arguments.example, arguments.method, output=arguments.output)
+            attack = find_adversarial_example(trained, arguments.example, arguments.method, output=arguments.output)
             change = "no change up to" if attack.least is None else "smallest change of the prediction:"
             line = f"row {attack.row}: {attack.before.text} becomes {attack.after.text}; {change} "
             context.answer(

@@ -9,32 +9,34 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 
-def slopes(subject: Subject) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+def attention_and_gradients(context: ExplanationContext) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
     """A and ∂F/∂A of every attention layer, (heads, T, S), by its path, in the order in which they act. There is no
     slope where the answer does not depend on the layer."""
     import torch
 
-    from netloom.explain.core.attention_capture import readable
+    from netloom.explain.core.attention_capture import trace_attention
 
-    values = tuple(point.value.clone().requires_grad_() for point in subject.points)
-    with readable(subject.model) as kept:
-        score = subject.point_score(*values).sum()
+    values = tuple(point.value.clone().requires_grad_() for point in context.points)
+    with trace_attention(context.model) as weights_by_path:
+        score = context.point_score(*values).sum()
     # Weights that do not depend on what comes in have no gradient of their own.
-    known = {name: weights for name, weights in kept.items() if weights.requires_grad}
-    found = torch.autograd.grad(score, list(known.values()), allow_unused=True) if known else ()
-    told = {name: _array(slope) for name, slope in zip(known, found, strict=True) if slope is not None}
-    return {name: (_array(weights), told.get(name)) for name, weights in kept.items()}
+    differentiable = {name: weights for name, weights in weights_by_path.items() if weights.requires_grad}
+    gradients = torch.autograd.grad(score, list(differentiable.values()), allow_unused=True) if differentiable else ()
+    gradient_by_path = {
+        name: _to_numpy(slope) for name, slope in zip(differentiable, gradients, strict=True) if slope is not None
+    }
+    return {name: (_to_numpy(weights), gradient_by_path.get(name)) for name, weights in weights_by_path.items()}
 
 
-def _array(values: torch.Tensor) -> np.ndarray:
-    found: np.ndarray = values[0].detach().double().numpy()
-    return found
+def _to_numpy(values: torch.Tensor) -> np.ndarray:
+    array: np.ndarray = values[0].detach().double().numpy()
+    return array
 
 
-def weighted_attention(subject: Subject) -> dict[str, np.ndarray]:
+def weighted_attention(context: ExplanationContext) -> dict[str, np.ndarray]:
     """A ⊙ ∂F/∂A of every attention layer, (heads, T, S), by its path, in the order in which they act."""
-    found = slopes(subject)
-    return {name: weights * (0.0 if slope is None else slope) for name, (weights, slope) in found.items()}
+    attention = attention_and_gradients(context)
+    return {name: weights * (0.0 if slope is None else slope) for name, (weights, slope) in attention.items()}

@@ -17,10 +17,10 @@ from netloom.explain.core.explanation import AttentionLayer, AttentionMaps, Rema
 from netloom.explain.core.targets import quantity_of
 
 if TYPE_CHECKING:
-    from netloom.explain.attention.token_streams import Streams
-    from netloom.explain.core.context import Subject
+    from netloom.explain.attention.token_streams import StreamIndex
+    from netloom.explain.core.context import ExplanationContext
 
-AGREES = 0.5
+MIN_AGREEMENT = 0.5
 
 
 class Attention(Explainer):
@@ -30,54 +30,54 @@ class Attention(Explainer):
     name = "attention"
     title = "Attention maps"
     summary = "Which positions every head attends to, and the attention rollout through all layers"
-    needs = ("attention",)
+    requirements = ("attention",)
     url = "https://arxiv.org/abs/2005.00928"
     group = ATTENTION
     signed = False
-    sums = False
+    is_summable = False
 
-    def run(self, subject: Subject) -> Result:
-        looked = look(subject)
-        rolled = None if looked.reason else rollout(looked.joined(layer.weights for layer in looked.layers))
-        maps, attributions = looked.through(rolled)
+    def run(self, context: ExplanationContext) -> Result:
+        record = record_attention(context)
+        rollout_map = None if record.reason else rollout(record.joined(layer.weights for layer in record.layers))
+        maps, attributions = record.through(rollout_map)
         return Result(attributions, attention=maps, remarks=(_remark(maps, bool(attributions)),))
 
 
 @dataclass(frozen=True)
-class Looked:
+class AttentionRecord:
     """What all attention layers of a network do to one example. `reason` says why they cannot be put together."""
 
-    subject: Subject
+    context: ExplanationContext
     layers: list[AttentionLayer]
-    known: Streams
+    known: StreamIndex
     reason: str
 
     def joined(self, maps: Iterable[np.ndarray]) -> list[np.ndarray]:
         """Maps (heads, T, S), one per layer, as maps over all sequences side by side: (heads, ΣT, ΣT)."""
-        starts, found = self.known.starts(), []
+        starts, joined = self.known.starts(), []
         for layer, weights in zip(self.layers, maps, strict=True):
-            looks, sees = layer.streams
-            whole = np.zeros((len(weights), starts[-1], starts[-1]))
-            whole[:, starts[looks] : starts[looks + 1], starts[sees] : starts[sees + 1]] = weights
-            found.append(whole)
-        return found
+            query, key = layer.streams
+            joint = np.zeros((len(weights), starts[-1], starts[-1]))
+            joint[:, starts[query] : starts[query + 1], starts[key] : starts[key + 1]] = weights
+            joined.append(joint)
+        return joined
 
     def through(self, total: np.ndarray | None) -> tuple[AttentionMaps, dict[str, np.ndarray]]:
         """The maps with what passes through all of them (ΣT, ΣT), and the share of each value of the fields."""
-        from netloom.explain.attention.token_streams import spread, without
+        from netloom.explain.attention.token_streams import distribute_to_values, with_effects
 
-        streams, starts = without(self.subject, self.known), self.known.starts()
+        streams, starts = with_effects(self.context, self.known), self.known.starts()
         attributions: dict[str, np.ndarray] = {}
-        read, correlation = read_rows(self.subject, self), None
+        rows, correlation = output_rows(self.context, self), None
         if total is not None:
-            steps = total[list(read)].mean(axis=0)
+            steps = total[list(rows)].mean(axis=0)
             for stream, start in zip(streams, starts, strict=False):
                 if stream.field:
-                    own = spread(self.subject, stream, steps[start : start + len(stream.tokens)])
-                    attributions[stream.field] = attributions.get(stream.field, 0.0) + own
+                    shares = distribute_to_values(self.context, stream, steps[start : start + len(stream.tokens)])
+                    attributions[stream.field] = attributions.get(stream.field, 0.0) + shares
             effects = np.concatenate([stream.lost for stream in streams])
-            real = np.isfinite(effects)
-            correlation = spearman(steps[real], np.abs(effects[real])) if real.sum() > 1 else None
+            is_known = np.isfinite(effects)
+            correlation = spearman(steps[is_known], np.abs(effects[is_known])) if is_known.sum() > 1 else None
         tokens = streams[self.layers[0].streams[1]].tokens
         maps = AttentionMaps(
             tuple(self.layers),
@@ -86,12 +86,12 @@ class Looked:
             self.reason,
             correlation,
             tuple(streams),
-            read if total is not None else (),
+            rows if total is not None else (),
         )
         return maps, attributions
 
 
-def look(subject: Subject) -> Looked:
+def record_attention(context: ExplanationContext) -> AttentionRecord:
     """The weights of every attention layer, in the order in which they act.
 
     Raises:
@@ -99,108 +99,112 @@ def look(subject: Subject) -> Looked:
     """
     import torch
 
-    from netloom.explain.attention.token_streams import streams
-    from netloom.explain.core.attention_capture import captured
+    from netloom.explain.attention.token_streams import find_streams
+    from netloom.explain.core.attention_capture import capture_attention
 
-    with torch.no_grad(), captured(subject.model) as kept:
-        subject.forward(subject.inputs)
-    if not kept:
+    with torch.no_grad(), capture_attention(context.model) as weights_by_path:
+        context.forward(context.inputs)
+    if not weights_by_path:
         raise ExplainError(
             "There are no attention maps to show: the attention of this network is not between positions."
         )
-    known = streams(subject, kept)
+    streams = find_streams(context, weights_by_path)
     layers = []
-    for path, weights in kept.items():
-        looks, sees = known.sides[path]
-        module = subject.model.get_submodule(path.partition(" ")[0])
+    for path, weights in weights_by_path.items():
+        query, key = streams.sides[path]
+        module = context.model.get_submodule(path.partition(" ")[0])
         # Where all that is seen is one sequence, its steps label every layer.
-        sides = (known.found[looks].tokens, known.found[sees].tokens) if len(known.found) > 1 else ((), ())
-        own = weights[0].detach().double().numpy()
+        sides = (streams.found[query].tokens, streams.found[key].tokens) if len(streams.found) > 1 else ((), ())
+        heads = weights[0].detach().double().numpy()
         causal = bool(getattr(module, "causal", False))
-        layers.append(AttentionLayer(path, _title(subject, path, list(kept)), causal, own, *sides, (looks, sees)))
-    return Looked(subject, layers, known, _unrolled(subject, layers, known))
+        layers.append(
+            AttentionLayer(path, _title(context, path, list(weights_by_path)), causal, heads, *sides, (query, key))
+        )
+    return AttentionRecord(context, layers, streams, _rollout_obstacle(context, layers, streams))
 
 
-def _title(subject: Subject, path: str, paths: list[str]) -> str:
+def _title(context: ExplanationContext, path: str, paths: list[str]) -> str:
     """How people know a layer: its node, which repetition of it, and which of the node's attention layers."""
-    from netloom.explain.core.context import label
+    from netloom.explain.core.context import node_label
 
-    nodes = subject.project.main_network.nodes
-    key, _, inside = path.partition(" ")[0].partition(".")
-    title = label(subject.project, key) if key in nodes else path
+    nodes = context.project.main_network.nodes
+    key, _, inner_path = path.partition(" ")[0].partition(".")
+    title = node_label(context.project, key) if key in nodes else path
     if key in nodes and nodes[key].type == SUBNETWORK:
-        place, _, rest = inside.partition(".")
+        place, _, tail = inner_path.partition(".")
         if place.isdecimal():
-            title, inside, own = f"{title} · {int(place) + 1}", rest, f"{key}.{place}."
+            title, inner_path, prefix = f"{title} · {int(place) + 1}", tail, f"{key}.{place}."
         else:
-            own = f"{key}."
-        several = sum(other.startswith(own) for other in paths) > 1
-        return f"{title} · {inside.removesuffix('.attention')}" if several else title
+            prefix = f"{key}."
+        several = sum(other.startswith(prefix) for other in paths) > 1
+        return f"{title} · {inner_path.removesuffix('.attention')}" if several else title
     several = sum(other == key or other.startswith(f"{key}.") for other in paths) > 1
-    return f"{title} · {inside.partition('.')[0]}" if several and inside else title
+    return f"{title} · {inner_path.partition('.')[0]}" if several and inner_path else title
 
 
-def _unrolled(subject: Subject, layers: list[AttentionLayer], known: Streams) -> str:
+def _rollout_obstacle(context: ExplanationContext, layers: list[AttentionLayer], streams: StreamIndex) -> str:
     """Why the layers cannot be multiplied into one map; empty where they can."""
     import networkx as nx
 
     from netloom.validation.graph_views import digraph
 
-    if known.crossing:
+    if streams.crossing:
         return "an attention layer attends from one sequence to another"
-    named = {stream.field for stream in known.found} - {""}
-    if len(known.found) > 1 and len(named) < len([one for one in known.found if one.tokens[0] != "the summary"]):
+    fields = {stream.field for stream in streams.found} - {""}
+    if len(streams.found) > 1 and len(fields) < len(
+        [stream for stream in streams.found if stream.tokens[0] != "the summary"]
+    ):
         return "the attention layers have sequences of different lengths"
-    graph = digraph(subject.project.main_network)
+    graph = digraph(context.project.main_network)
     for first, second in pairwise(layers):
         nodes = [layer.name.partition(" ")[0].partition(".")[0] for layer in (first, second)]
-        beside = not set(first.streams) & set(second.streams)  # an encoder's last and a decoder's first
-        if nodes[0] != nodes[1] and not beside and not nx.has_path(graph, *nodes):
+        is_unrelated = not set(first.streams) & set(second.streams)  # an encoder's last and a decoder's first
+        if nodes[0] != nodes[1] and not is_unrelated and not nx.has_path(graph, *nodes):
             return "the attention layers are parallel and not a chain"
     return ""
 
 
-def read_rows(subject: Subject, looked: Looked) -> tuple[int, ...]:
+def output_rows(context: ExplanationContext, record: AttentionRecord) -> tuple[int, ...]:
     """The rows of all sequences side by side from which the answer is read: those steps whose weights, in the last
     layer, it has a gradient by; where there is none, the explained step, or else all that are not padding."""
-    looks = looked.layers[-1].streams[0]
-    start, stream = looked.known.starts()[looks], looked.known.found[looks]
+    query = record.layers[-1].streams[0]
+    start, stream = record.known.starts()[query], record.known.found[query]
     count = len(stream.tokens)
-    moving = _moving(subject)
-    if moving is not None and moving.any():
-        return tuple((start + np.flatnonzero(moving)).tolist())
-    position = subject.target.position
-    if position is not None and quantity_of(subject.target).has_position and position < count:
+    has_gradient = _rows_with_gradient(context)
+    if has_gradient is not None and has_gradient.any():
+        return tuple((start + np.flatnonzero(has_gradient)).tolist())
+    position = context.target.position
+    if position is not None and quantity_of(context.target).has_position and position < count:
         return (start + position,)
-    real = np.arange(count)
+    rows = np.arange(count)
     if stream.field and not stream.grid:
-        own = subject.units(stream.field).reshape(count, -1)[:, 0] >= 0
-        real = np.flatnonzero(own) if own.any() else real
-    return tuple((start + real).tolist())
+        is_real = context.feature_mask(stream.field).reshape(count, -1)[:, 0] >= 0
+        rows = np.flatnonzero(is_real) if is_real.any() else rows
+    return tuple((start + rows).tolist())
 
 
-def _moving(subject: Subject) -> np.ndarray | None:
+def _rows_with_gradient(context: ExplanationContext) -> np.ndarray | None:
     """Which rows of the last layer's map the answer changes with, (T,); padding, which is not read, is left out."""
-    from netloom.explain.core.gradients import obstacle
+    from netloom.explain.core.gradients import unavailable_reason
 
-    if obstacle(subject.project, subject.model):
+    if unavailable_reason(context.project, context.model):
         return None
-    from netloom.explain.attention.attention_gradients import slopes
+    from netloom.explain.attention.attention_gradients import attention_and_gradients
 
-    found = list(slopes(subject).values())[-1][1]
-    return None if found is None else np.asarray(np.abs(found).max(axis=(0, 2)) > 0)
+    gradient = list(attention_and_gradients(context).values())[-1][1]
+    return None if gradient is None else np.asarray(np.abs(gradient).max(axis=(0, 2)) > 0)
 
 
-def _remark(maps: AttentionMaps, seen: bool) -> Remark:
+def _remark(maps: AttentionMaps, is_input: bool) -> Remark:
     text = "Attention weights show how information is routed, not what the prediction relies on."
     if maps.rollout is None:
         return Remark("caution", f"{text} There is no rollout, because {maps.reason}.")
-    if not seen:
+    if not is_input:
         return Remark("caution", f"{text} Its positions are not those of an input, so they cannot be compared with it.")
     if maps.correlation is None:
         return Remark("caution", f"{text} There is no effect of removing positions to compare the rollout with.")
     agrees = f"with the effect of removing each position (Spearman {maps.correlation:+.2f})"
-    if maps.correlation >= AGREES:
+    if maps.correlation >= MIN_AGREEMENT:
         return Remark("caution", f"{text} Here, the rollout agrees {agrees}.")
     if maps.correlation > 0:
         return Remark("caution", f"{text} The rollout agrees little {agrees}.")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netloom.explain.attention.attention_gradients import weighted_attention
-from netloom.explain.attention.attention_maps import look
+from netloom.explain.attention.attention_maps import record_attention
 from netloom.explain.core.explainer import ATTENTION, Explainer, Result
 from netloom.explain.core.explanation import Remark
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 
 class AttentionRelevance(Explainer):
@@ -25,31 +25,35 @@ class AttentionRelevance(Explainer):
     summary = "Attention × gradient propagated through all layers: which positions the score reacts to"
     url = "https://arxiv.org/abs/2103.15679"
     group = ATTENTION
-    needs = ("attention", "softmax_attention", "gradients")
-    sums = False
+    requirements = ("attention", "softmax_attention", "gradients")
+    is_summable = False
 
-    def run(self, subject: Subject) -> Result:
-        looked = look(subject)
-        weighted = weighted_attention(subject)
-        looked = replace(looked, layers=[replace(one, weights=weighted[one.name]) for one in looked.layers])
-        total = None if looked.reason else carried(looked.joined(one.weights for one in looked.layers))
-        maps, attributions = looked.through(total)
+    def run(self, context: ExplanationContext) -> Result:
+        record = record_attention(context)
+        weighted = weighted_attention(context)
+        record = replace(record, layers=[replace(layer, weights=weighted[layer.name]) for layer in record.layers])
+        relevance = (
+            None if record.reason else propagate_relevance(record.joined(layer.weights for layer in record.layers))
+        )
+        maps, attributions = record.through(relevance)
         return Result(
             attributions, attention=maps, remarks=(_remark(maps.reason, bool(attributions), maps.correlation),)
         )
 
 
-def _remark(reason: str, seen: bool, agreement: float | None) -> Remark:
+def _remark(reason: str, is_input: bool, agreement: float | None) -> Remark:
     text = "It follows attention layers only and ignores how other layers mix positions"
     if reason:
         return Remark("caution", f"{text}. The layers cannot be combined, because {reason}.")
-    if not seen:
+    if not is_input:
         return Remark("caution", f"{text}. The attended positions are not those of the input.")
-    told = "" if agreement is None else f" (Spearman {agreement:+.2f} with the effect of removing each position)"
-    return Remark("good", f"{text}{told}.")
+    agreement_text = (
+        "" if agreement is None else f" (Spearman {agreement:+.2f} with the effect of removing each position)"
+    )
+    return Remark("good", f"{text}{agreement_text}.")
 
 
-def carried(weighted: list[np.ndarray]) -> np.ndarray:
+def propagate_relevance(weighted: list[np.ndarray]) -> np.ndarray:
     """The relevance of each step for each step after all layers, (T, T), without what each step starts with."""
     start = np.eye(weighted[0].shape[-1])
     relevance = start

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netloom.explain.attention.attention_gradients import weighted_attention
-from netloom.explain.attention.attention_maps import look
+from netloom.explain.attention.attention_maps import record_attention
 from netloom.explain.attention.rollout import spearman
 from netloom.explain.core.explainer import ATTENTION, Explainer, Result
 from netloom.explain.core.explanation import HeadOrder, Remark
 
 if TYPE_CHECKING:
-    from netloom.explain.attention.attention_maps import Looked
-    from netloom.explain.core.context import Subject
+    from netloom.explain.attention.attention_maps import AttentionRecord
+    from netloom.explain.core.context import ExplanationContext
 
 # Random orders to compare with, and how much of the network's work they may take in all.
 ORDERS, FEWEST_ORDERS, FLOPS = 39, 9, 5 * 10**10
@@ -31,67 +31,73 @@ class AttentionHeads(Explainer):
     summary = "How far the score falls when each attention head is removed"
     url = "https://arxiv.org/abs/1905.10650"
     group = ATTENTION
-    needs = ("attention", "softmax_attention", "gradients")
-    sums = False
-    of_answer = False
+    requirements = ("attention", "softmax_attention", "gradients")
+    is_summable = False
+    explains_score = False
 
-    def run(self, subject: Subject) -> Result:
-        looked = look(subject)
-        weighted = weighted_attention(subject)
-        effects = _alone(subject, looked)
-        told = [weighted[layer.name].sum(axis=(1, 2)) for layer in looked.layers]
-        bounds = np.cumsum([len(layer.weights) for layer in looked.layers])[:-1]
-        looked = replace(
-            looked,
+    def run(self, context: ExplanationContext) -> Result:
+        record = record_attention(context)
+        weighted = weighted_attention(context)
+        effects = _head_effects(context, record)
+        slopes = [weighted[layer.name].sum(axis=(1, 2)) for layer in record.layers]
+        bounds = np.cumsum([len(layer.weights) for layer in record.layers])[:-1]
+        record = replace(
+            record,
             layers=[
-                replace(layer, effects=own, slopes=slope)
-                for layer, own, slope in zip(looked.layers, np.split(effects, bounds), told, strict=True)
+                replace(layer, effects=effect, slopes=slope)
+                for layer, effect, slope in zip(record.layers, np.split(effects, bounds), slopes, strict=True)
             ],
         )
-        maps = replace(looked.through(None)[0], order=_order(subject, looked, effects, np.concatenate(told)))
+        maps = replace(record.through(None)[0], order=_removal_order(context, record, effects, np.concatenate(slopes)))
         return Result({}, attention=maps, remarks=(_remark(maps.order),))
 
 
-def without_heads(subject: Subject, looked: Looked, gone: np.ndarray) -> np.ndarray:
+def scores_without_heads(context: ExplanationContext, record: AttentionRecord, is_removed: np.ndarray) -> np.ndarray:
     """F without the heads that are `gone` (N, heads of all layers), (N,)."""
     import torch
 
-    from netloom.explain.core.attention_capture import readable
+    from netloom.explain.core.attention_capture import trace_attention
 
-    found, bounds = [], np.cumsum([len(layer.weights) for layer in looked.layers])[:-1]
-    for start in range(0, len(gone), subject.rows):
-        part = gone[start : start + subject.rows]
+    scores, bounds = [], np.cumsum([len(layer.weights) for layer in record.layers])[:-1]
+    for start in range(0, len(is_removed), context.rows):
+        part = is_removed[start : start + context.rows]
         split = np.split(~part, bounds, axis=1)
-        gates = {layer.name: torch.from_numpy(gate).float() for layer, gate in zip(looked.layers, split, strict=True)}
-        rows = {name: value.expand(len(part), *value.shape[1:]) for name, value in subject.inputs.items()}
-        with readable(subject.model, gates):
-            found.append(subject.score(rows).double().numpy())
-    return np.concatenate(found)
+        gates = {layer.name: torch.from_numpy(gate).float() for layer, gate in zip(record.layers, split, strict=True)}
+        rows = {name: value.expand(len(part), *value.shape[1:]) for name, value in context.inputs.items()}
+        with trace_attention(context.model, gates):
+            scores.append(context.score(rows).double().numpy())
+    return np.concatenate(scores)
 
 
-def _alone(subject: Subject, looked: Looked) -> np.ndarray:
+def _head_effects(context: ExplanationContext, record: AttentionRecord) -> np.ndarray:
     """By how much F is larger with each head than without it, (heads of all layers,)."""
-    many = sum(len(layer.weights) for layer in looked.layers)
-    gone = np.concatenate([np.zeros((1, many), dtype=bool), np.eye(many, dtype=bool)])
-    subject.expect(len(gone))
-    answers = without_heads(subject, looked, gone)
-    return np.asarray(answers[0] - answers[1:])
+    head_count = sum(len(layer.weights) for layer in record.layers)
+    is_removed = np.concatenate([np.zeros((1, head_count), dtype=bool), np.eye(head_count, dtype=bool)])
+    context.expect_rows(len(is_removed))
+    scores = scores_without_heads(context, record, is_removed)
+    return np.asarray(scores[0] - scores[1:])
 
 
-def _order(subject: Subject, looked: Looked, effects: np.ndarray, slopes: np.ndarray) -> HeadOrder | None:
+def _removal_order(
+    context: ExplanationContext, record: AttentionRecord, effects: np.ndarray, slopes: np.ndarray
+) -> HeadOrder | None:
     """Take heads away one after the other, the strongest first, and in random orders; None where there is but one."""
-    many = len(effects)
-    if many < 2:
+    head_count = len(effects)
+    if head_count < 2:
         return None
-    random = np.random.default_rng(subject.seed)
-    orders = int(np.clip(FLOPS // max(1, subject.flops * (many + 1)) - 1, FEWEST_ORDERS, ORDERS))
-    chosen = np.stack([np.argsort(-np.abs(effects), kind="stable"), *(random.permutation(many) for _ in range(orders))])
-    ranks = np.argsort(chosen, axis=1)
-    gone = ranks[:, None, :] < np.arange(many + 1)[None, :, None]  # (1 + orders, many + 1, many)
-    subject.expect(gone[..., 0].size)
-    curves = without_heads(subject, looked, gone.reshape(-1, many)).reshape(1 + orders, many + 1)
-    moved = np.abs(curves - curves[:, :1]).mean(axis=1)
-    as_good = int((moved[1:] >= moved[0] - 1e-9).sum())
+    random = np.random.default_rng(context.seed)
+    orders = int(np.clip(FLOPS // max(1, context.flops * (head_count + 1)) - 1, FEWEST_ORDERS, ORDERS))
+    orders_tried = np.stack(
+        [np.argsort(-np.abs(effects), kind="stable"), *(random.permutation(head_count) for _ in range(orders))]
+    )
+    ranks = np.argsort(orders_tried, axis=1)
+    is_removed = ranks[:, None, :] < np.arange(head_count + 1)[None, :, None]  # (1 + orders, many + 1, many)
+    context.expect_rows(is_removed[..., 0].size)
+    curves = scores_without_heads(context, record, is_removed.reshape(-1, head_count)).reshape(
+        1 + orders, head_count + 1
+    )
+    changes = np.abs(curves - curves[:, :1]).mean(axis=1)
+    as_good = int((changes[1:] >= changes[0] - 1e-9).sum())
     chance = (1 + as_good) / (1 + orders)
     means = tuple(curves[1:].mean(axis=0).tolist())
     return HeadOrder(orders, tuple(curves[0].tolist()), means, chance, spearman(effects, slopes))

@@ -10,7 +10,7 @@ from netloom.explain.attention.rollout import spearman
 from netloom.explain.core.explanation import AttentionLayer, AttentionMaps
 
 # How what stands for no word or place is written, such as the padding, the start of an answer or a class token.
-BRACKETS = "⟨"
+SPECIAL_PREFIX = "⟨"
 
 
 @dataclass(frozen=True)
@@ -30,42 +30,48 @@ class HeadFigures:
     agreement: float | None
 
 
-def figures(maps: AttentionMaps, layer: AttentionLayer) -> list[HeadFigures]:
+def head_figures(maps: AttentionMaps, layer: AttentionLayer) -> list[HeadFigures]:
     """Of each head of a layer, over the steps that are not padding."""
     rows, columns = (side or maps.tokens for side in (layer.looking, layer.looked_at))
-    within = layer.streams[0] == layer.streams[1] and len(rows) == len(columns)
-    real = [np.array([bool(token) for token in side]) for side in (rows, columns)]
-    special = np.array([token.startswith(BRACKETS) for token in columns]) | ~real[1]
+    is_self_attention = layer.streams[0] == layer.streams[1] and len(rows) == len(columns)
+    is_token = [np.array([bool(token) for token in side]) for side in (rows, columns)]
+    special = np.array([token.startswith(SPECIAL_PREFIX) for token in columns]) | ~is_token[1]
     effects = maps.streams[layer.streams[1]].lost if maps.streams else None
-    return [_figures(weights, real, special, effects, within=within) for weights in layer.weights]
+    return [_figures(weights, is_token, special, effects, within=is_self_attention) for weights in layer.weights]
 
 
 def _figures(
-    weights: np.ndarray, real: list[np.ndarray], special: np.ndarray, effects: np.ndarray | None, *, within: bool
+    weights: np.ndarray, is_token: list[np.ndarray], special: np.ndarray, effects: np.ndarray | None, *, within: bool
 ) -> HeadFigures:
-    seeing = real[0] & (weights.sum(axis=1) > 0)
-    if not seeing.any():
+    is_query = is_token[0] & (weights.sum(axis=1) > 0)
+    if not is_query.any():
         return HeadFigures(0.0, None, 0.0, None, None, 0.0, None)
-    shares = weights[seeing] / weights[seeing].sum(axis=1, keepdims=True)  # (rows, S)
-    places = np.flatnonzero(seeing)
-    seen = (shares > 0).sum(axis=1)
+    shares = weights[is_query] / weights[is_query].sum(axis=1, keepdims=True)  # (rows, S)
+    places = np.flatnonzero(is_query)
+    attended_count = (shares > 0).sum(axis=1)
     spread = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1)
-    even = float((spread[seen > 1] / np.log(seen[seen > 1])).mean()) if (seen > 1).any() else 0.0
-    given, agreement = shares.mean(axis=0), None
+    entropy = (
+        float((spread[attended_count > 1] / np.log(attended_count[attended_count > 1])).mean())
+        if (attended_count > 1).any()
+        else 0.0
+    )
+    mean_shares, agreement = shares.mean(axis=0), None
     if effects is not None:
-        known = np.isfinite(effects)
-        agreement = spearman(given[known], np.abs(effects[known])) if known.sum() > 1 else None
+        is_known = np.isfinite(effects)
+        agreement = spearman(mean_shares[is_known], np.abs(effects[is_known])) if is_known.sum() > 1 else None
     distance = before = itself = None
     if within:
-        apart = np.abs(places[:, None] - np.arange(shares.shape[1]))
-        distance = float((shares * apart).sum(axis=1).mean())
+        distances = np.abs(places[:, None] - np.arange(shares.shape[1]))
+        distance = float((shares * distances).sum(axis=1).mean())
         itself = float(shares[np.arange(len(places)), places].mean())
         later = places > 0
         before = float(shares[later, places[later] - 1].mean()) if later.any() else 0.0
-    return HeadFigures(even, distance, float(given[0]), before, itself, float(given[special].sum()), agreement)
+    return HeadFigures(
+        entropy, distance, float(mean_shares[0]), before, itself, float(mean_shares[special].sum()), agreement
+    )
 
 
-def about(head: HeadFigures) -> str:
+def describe_pattern(head: HeadFigures) -> str:
     """The pattern in a few words."""
     patterns = (
         (head.before, "the previous position"),

@@ -11,78 +11,82 @@ import torch
 from netloom.explain.core.quadrature import TINY, TOLERANCE, Spans, Values, integrate
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
     from netloom.explain.core.explanation import Target
 
-MOST_STEPS = 256
+MAX_STEPS = 256
 # The way begins in so many spans, each with so many steps; those that are off are halved.
 SPANS, STEPS = 8, 4
 SHORTEST = 2.0**-12
 # What few rows leave free: more at once, at 64 pictures, would take over four times the memory of one pass of them.
-AT_ONCE = 64
+MAX_BATCH = 64
 NODES, WEIGHTS = (np.polynomial.legendre.leggauss(STEPS)[0] + 1) / 2, np.polynomial.legendre.leggauss(STEPS)[1] / 2
 
 
-def integrated(
-    subject: Subject, targets: Sequence[Target] = (), most_steps: int = MOST_STEPS
+def integrate_rows(
+    context: ExplanationContext, targets: Sequence[Target] = (), most_steps: int = MAX_STEPS
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Attributions (N, …) by field of a subject that holds N rows, at most `subject.rows`, and how far off the sum of
+    """Attributions (N, …) by field of a context that holds N rows, at most `context.rows`, and how far off the sum of
     the parts of each row is, (N,), relative to F(x) − F(baseline); 0 where there is nothing to share out.
 
     `targets` say what is explained of each row, where that is not the same for all. How far each span of a row's way is
     off is known, as F is known at both of its ends; so only spans that are off are gone over again, as two halves.
     """
-    ways = _Ways(subject, targets)
-    spans, parts = integrate(ways, ways.count, SPANS, most_steps // STEPS, SHORTEST)
-    return _folded(subject, ways.summed(spans, parts)), ways.relative_errors(spans, parts)
+    paths = _RowPaths(context, targets)
+    spans, parts = integrate(paths, paths.count, SPANS, most_steps // STEPS, SHORTEST)
+    return _to_fields(context, paths.summed(spans, parts)), paths.relative_errors(spans, parts)
 
 
-class _Ways:
+class _RowPaths:
     """The ways of N rows from the baseline to each: the rule by which the gradients along them are integrated."""
 
-    def __init__(self, subject: Subject, targets: Sequence[Target]) -> None:
-        self.subject, self.inputs = subject, subject.inputs
+    def __init__(self, context: ExplanationContext, targets: Sequence[Target]) -> None:
+        self.context, self.inputs = context, context.inputs
         self.targets = list(targets)
-        self.values = tuple(point.value for point in subject.points)
-        self.grounds = tuple(point.baseline.expand_as(point.value) for point in subject.points)
+        self.values = tuple(point.value for point in context.points)
+        self.grounds = tuple(point.baseline.expand_as(point.value) for point in context.points)
         self.count = len(self.values[0])
-        each = np.arange(self.count)
-        ground, answer = (self._scores(each, np.full(self.count, end)) for end in (0.0, 1.0))
+        rows = np.arange(self.count)
+        baseline_scores, scores = (self._scores(rows, np.full(self.count, end)) for end in (0.0, 1.0))
         # F by row and share of its way.
-        self.known = {(row, end): score for end, one in ((0.0, ground), (1.0, answer)) for row, score in enumerate(one)}
-        self.gap = answer - ground
-        self.floor = TINY * np.maximum(1.0, np.maximum(abs(answer), abs(ground)))
+        self.known = {
+            (row, end): score
+            for end, end_scores in ((0.0, baseline_scores), (1.0, scores))
+            for row, score in enumerate(end_scores)
+        }
+        self.gap = scores - baseline_scores
+        self.floor = TINY * np.maximum(1.0, np.maximum(abs(scores), abs(baseline_scores)))
         self.wanted = np.maximum(TOLERANCE * abs(self.gap), self.floor)
 
     def measure(self, spans: Spans) -> Values:
         """(x − b) times the integral of the gradient along some spans, (S, …), by Gauss and Legendre."""
-        at_once = max(1, min(self.subject.rows, AT_ONCE) // STEPS)
-        self.subject.expect(len(spans) * STEPS)
-        found: list[Values] = []
-        for start in range(0, len(spans), at_once):
-            some = spans.take(np.arange(start, min(start + at_once, len(spans))))
-            shares = (some.low[:, None] + some.lengths[:, None] * NODES).ravel()
-            values = tuple(value.requires_grad_() for value in self._at(np.repeat(some.rows, STEPS), shares))
-            gradients = torch.autograd.grad(self.subject.point_score(*values).sum(), values)
-            weights = torch.from_numpy(some.lengths[:, None] * WEIGHTS).float()  # (S, STEPS)
+        batch = max(1, min(self.context.rows, MAX_BATCH) // STEPS)
+        self.context.expect_rows(len(spans) * STEPS)
+        integrals: list[Values] = []
+        for start in range(0, len(spans), batch):
+            chunk = spans.take(np.arange(start, min(start + batch, len(spans))))
+            shares = (chunk.low[:, None] + chunk.lengths[:, None] * NODES).ravel()
+            values = tuple(value.requires_grad_() for value in self._at(np.repeat(chunk.rows, STEPS), shares))
+            gradients = torch.autograd.grad(self.context.point_score(*values).sum(), values)
+            weights = torch.from_numpy(chunk.lengths[:, None] * WEIGHTS).float()  # (S, STEPS)
             means = (
                 torch.einsum("sk,sk...->s...", weights, gradient.reshape(-1, STEPS, *gradient.shape[1:]))
                 for gradient in gradients
             )
-            chosen = torch.from_numpy(some.rows)
-            ways = ((value - ground)[chosen] for value, ground in zip(self.values, self.grounds, strict=True))
-            found.append(tuple(mean * way for mean, way in zip(means, ways, strict=True)))
+            rows = torch.from_numpy(chunk.rows)
+            changes = ((value - ground)[rows] for value, ground in zip(self.values, self.grounds, strict=True))
+            integrals.append(tuple(mean * change for mean, change in zip(means, changes, strict=True)))
         self._back()
-        return tuple(torch.cat(point) for point in zip(*found, strict=True))
+        return tuple(torch.cat(point) for point in zip(*integrals, strict=True))
 
     def errors(self, spans: Spans, values: Values) -> tuple[np.ndarray, np.ndarray]:
         """How far each span is off, (S,), where the parts of its row do not add up yet, and what may be left, (N,)."""
-        changes = _changes(values)
+        changes = _sums(values)
         # Not "greater": a sum that is not a number never adds up.
-        off = np.where((self._delta(spans, changes) <= self.wanted)[spans.rows], 0.0, np.nan)
-        left = np.flatnonzero(np.isnan(off))
-        off[left] = abs(changes[left] - self._rises(spans.take(left)))
-        return off, self.wanted / 2
+        span_errors = np.where((self._delta(spans, changes) <= self.wanted)[spans.rows], 0.0, np.nan)
+        unconverged = np.flatnonzero(np.isnan(span_errors))
+        span_errors[unconverged] = abs(changes[unconverged] - self._rises(spans.take(unconverged)))
+        return span_errors, self.wanted / 2
 
     def summed(self, spans: Spans, parts: Values) -> Values:
         """The attributions at each point, (N, …), in double precision."""
@@ -94,58 +98,58 @@ class _Ways:
 
     def relative_errors(self, spans: Spans, parts: Values) -> np.ndarray:
         """How far the parts of each row are off, (N,), as a share of its change."""
-        delta, gap = self._delta(spans, _changes(parts)), abs(self.gap)
-        found: np.ndarray = np.where(np.maximum(gap, delta) <= self.floor, 0.0, delta / np.maximum(gap, 1e-12))
-        return found
+        delta, gap = self._delta(spans, _sums(parts)), abs(self.gap)
+        errors: np.ndarray = np.where(np.maximum(gap, delta) <= self.floor, 0.0, delta / np.maximum(gap, 1e-12))
+        return errors
 
     def _delta(self, spans: Spans, changes: np.ndarray) -> np.ndarray:
-        found: np.ndarray = abs(np.bincount(spans.rows, changes, self.count) - self.gap)
-        return found
+        delta: np.ndarray = abs(np.bincount(spans.rows, changes, self.count) - self.gap)
+        return delta
 
     def _rises(self, spans: Spans) -> np.ndarray:
         """How much F rises along some spans, (S,)."""
         lows, highs = (list(zip(spans.rows.tolist(), ends.tolist(), strict=True)) for ends in (spans.low, spans.high))
-        if new := [place for place in dict.fromkeys([*lows, *highs]) if place not in self.known]:
-            rows, shares = (np.array(part) for part in zip(*new, strict=True))
-            self.known.update(zip(new, self._scores(rows, shares), strict=True))
+        if missing := [position for position in dict.fromkeys([*lows, *highs]) if position not in self.known]:
+            rows, shares = (np.array(part) for part in zip(*missing, strict=True))
+            self.known.update(zip(missing, self._scores(rows, shares), strict=True))
         return np.array([self.known[high] - self.known[low] for low, high in zip(lows, highs, strict=True)])
 
     def _at(self, rows: np.ndarray, shares: np.ndarray) -> Values:
-        """Values on the way of some rows, at a share of it; the subject looks at those rows."""
-        chosen, share = torch.from_numpy(rows), torch.from_numpy(shares).float()
-        self.subject.inputs = {name: value[chosen] for name, value in self.inputs.items()}
-        self.subject.targets = [self.targets[row] for row in rows.tolist()] if self.targets else []
-        found = []
-        for value, ground in zip(self.values, self.grounds, strict=True):
-            along = share.reshape(-1, *[1] * (value.ndim - 1))
-            found.append(ground[chosen] * (1 - along) + value[chosen] * along)  # exact at both ends
-        return tuple(found)
+        """Values on the way of some rows, at a share of it; the context looks at those rows."""
+        row_index, share = torch.from_numpy(rows), torch.from_numpy(shares).float()
+        self.context.inputs = {name: value[row_index] for name, value in self.inputs.items()}
+        self.context.targets = [self.targets[row] for row in rows.tolist()] if self.targets else []
+        values = []
+        for value, baseline in zip(self.values, self.grounds, strict=True):
+            fraction = share.reshape(-1, *[1] * (value.ndim - 1))
+            values.append(baseline[row_index] * (1 - fraction) + value[row_index] * fraction)  # exact at both ends
+        return tuple(values)
 
     def _scores(self, rows: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """F (S,) at places on the ways."""
-        self.subject.expect(len(rows))
-        found = [np.zeros(0)]
-        for start in range(0, len(rows), self.subject.rows):
-            some = slice(start, start + self.subject.rows)
+        self.context.expect_rows(len(rows))
+        scores = [np.zeros(0)]
+        for start in range(0, len(rows), self.context.rows):
+            chunk = slice(start, start + self.context.rows)
             with torch.no_grad():
-                found.append(self.subject.point_score(*self._at(rows[some], shares[some])).double().numpy())
+                scores.append(self.context.point_score(*self._at(rows[chunk], shares[chunk])).double().numpy())
         self._back()
-        return np.concatenate(found)
+        return np.concatenate(scores)
 
     def _back(self) -> None:
-        self.subject.inputs, self.subject.targets = self.inputs, self.targets
+        self.context.inputs, self.context.targets = self.inputs, self.targets
 
 
-def _changes(parts: Values) -> np.ndarray:
+def _sums(parts: Values) -> np.ndarray:
     """The sum of the parts of each span, (S,)."""
-    found: np.ndarray = torch.stack([part.flatten(1).sum(1, dtype=torch.float64) for part in parts]).sum(0).numpy()
-    return found
+    sums: np.ndarray = torch.stack([part.flatten(1).sum(1, dtype=torch.float64) for part in parts]).sum(0).numpy()
+    return sums
 
 
-def _folded(subject: Subject, found: Values) -> dict[str, np.ndarray]:
-    """As `Subject.fold`, row by row: vectors of tokens are summed up."""
-    count = len(found[0])
-    folded = {name: np.zeros((count, *spec.shape)) for name, spec in subject.specs.items()}
-    for point, value in zip(subject.points, found, strict=True):
-        folded[point.field] += (value if point.entry is None else value.flatten(2).sum(2)).numpy()
-    return folded
+def _to_fields(context: ExplanationContext, values: Values) -> dict[str, np.ndarray]:
+    """As `ExplanationContext.to_fields`, row by row: vectors of tokens are summed up."""
+    count = len(values[0])
+    fields = {name: np.zeros((count, *spec.shape)) for name, spec in context.specs.items()}
+    for point, value in zip(context.points, values, strict=True):
+        fields[point.field] += (value if point.embedding is None else value.flatten(2).sum(2)).numpy()
+    return fields

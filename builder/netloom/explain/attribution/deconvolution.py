@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from netloom.explain.attribution.modified_relu import Rectified
+from netloom.explain.attribution.modified_relu import ModifiedReLUExplainer
 
 
-class Deconvolution(Rectified):
+class Deconvolution(ModifiedReLUExplainer):
     """The gradient, of which each ReLU lets pass only what speaks for the answer, wherever it was active."""
 
     name = "deconvolution"
     title = "Deconvolution"
     summary = "The gradient with ReLUs applied backward; known to depend little on the learned weights"
     url = "https://arxiv.org/abs/1311.2901"
-    shown_by = "Nie and others 2018"
+    critique = "Nie and others 2018"
 
-    def backprop(self) -> type[Any]:
+    def captum_class(self) -> type[Any]:
         from captum.attr import Deconvolution as Captum
 
-        found: type[Any] = Captum
-        return found
+        method: type[Any] = Captum
+        return method

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netloom.explain.core.explainer import Comparing, Result
+from netloom.explain.core.explainer import BaselineExplainer, Result
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 
-class DeepLift(Comparing):
+class DeepLift(BaselineExplainer):
     """The rescale rule. What it does not hold for is refused, as it would be wrong without a sign of it."""
 
     name = "deep_lift"
     title = "DeepLift"
     summary = "Propagates the difference from the baseline back through the layers in one pass; complete"
     url = "https://arxiv.org/abs/1704.02685"
-    needs = ("gradients", "rescaled")
-    adds_up = True
+    requirements = ("gradients", "rescaled")
+    is_complete = True
 
-    def run(self, subject: Subject) -> Result:
+    def run(self, context: ExplanationContext) -> Result:
         from captum.attr import DeepLift as Captum
 
-        from netloom.explain.core.context import Scalar
+        from netloom.explain.core.context import ScoreModule
         from netloom.explain.core.library_warnings import mute_captum
 
-        points = subject.points
+        points = context.points
         values = tuple(point.value.clone().requires_grad_() for point in points)
         mute_captum()
-        found = Captum(Scalar(subject)).attribute(values, baselines=tuple(point.baseline for point in points))
-        return Result(subject.fold(found), ground=subject.ground)
+        attributions = Captum(ScoreModule(context)).attribute(
+            values, baselines=tuple(point.baseline for point in points)
+        )
+        return Result(context.to_fields(attributions), baseline_score=context.baseline_score)

@@ -9,7 +9,7 @@ from pydantic import Field
 from netloom.explain.core.explainer import SHAPLEY, Explainer, Result
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 
 class DeepLiftShap(Explainer):
@@ -20,34 +20,36 @@ class DeepLiftShap(Explainer):
     summary = "DeepLift averaged over training rows as baselines, which approximates Shapley values; complete"
     url = "https://arxiv.org/abs/1705.07874"
     group = SHAPLEY
-    needs = ("gradients", "rescaled")
-    adds_up = True
+    requirements = ("gradients", "rescaled")
+    is_complete = True
 
     references: int = Field(64, ge=2, le=512, description="Number of training rows used as baselines")
 
-    def run(self, subject: Subject) -> Result:
+    def run(self, context: ExplanationContext) -> Result:
         import torch
         from captum.attr import DeepLift as Captum
 
-        from netloom.explain.core.context import Scalar
+        from netloom.explain.core.context import ScoreModule
         from netloom.explain.core.library_warnings import mute_captum
-        from netloom.explain.core.sampling import repeated, shares_of
+        from netloom.explain.core.sampling import combine_estimates, split_rows
 
-        values, grounds = tuple(point.value for point in subject.points), subject.references(self.references)
-        ground = float(subject.scores_of(grounds).double().mean())
+        values, baselines = tuple(point.value for point in context.points), context.training_samples(self.references)
+        baseline_score = float(context.point_scores(baselines).double().mean())
         mute_captum()
-        method, shares = Captum(Scalar(subject)), shares_of(len(grounds[0]))
+        method, shares = Captum(ScoreModule(context)), split_rows(len(baselines[0]))
         estimates = []
         # As Captum's DeepLiftShap, but a few baselines at a time.
         for share in shares:
             total = tuple(torch.zeros_like(value) for value in values)
-            own = tuple(rows[share] for rows in grounds)
-            for part in zip(*(torch.split(rows, max(1, subject.rows // 2)) for rows in own), strict=True):
-                given = tuple(value.repeat(len(part[0]), *[1] * (value.ndim - 1)).requires_grad_() for value in values)
-                found = method.attribute(given, baselines=part)
+            share_baselines = tuple(rows[share] for rows in baselines)
+            for part in zip(*(torch.split(rows, max(1, context.rows // 2)) for rows in share_baselines), strict=True):
+                inputs = tuple(value.repeat(len(part[0]), *[1] * (value.ndim - 1)).requires_grad_() for value in values)
+                attributions = method.attribute(inputs, baselines=part)
                 total = tuple(
-                    sums + rows.detach().sum(0, keepdim=True) for sums, rows in zip(total, found, strict=True)
+                    sums + rows.detach().sum(0, keepdim=True) for sums, rows in zip(total, attributions, strict=True)
                 )
-            estimates.append(subject.fold(tuple(sums / len(share) for sums in total)))
-        repeats, parts = repeated(estimates, [len(share) for share in shares])
-        return Result(parts, ground=ground, compared=f"{len(grounds[0])} training rows", repeats=repeats)
+            estimates.append(context.to_fields(tuple(sums / len(share) for sums in total)))
+        repeats, parts = combine_estimates(estimates, [len(share) for share in shares])
+        return Result(
+            parts, baseline_score=baseline_score, compared=f"{len(baselines[0])} training rows", repeats=repeats
+        )

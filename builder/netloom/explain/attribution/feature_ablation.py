@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from netloom.explain.core.explainer import PERTURBATION, Comparing, Result
+from netloom.explain.core.explainer import PERTURBATION, BaselineExplainer, Result
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 
-class FeatureAblation(Comparing):
+class FeatureAblation(BaselineExplainer):
     """F(x) − F(x without the group), for each group alone; groups do not overlap."""
 
     name = "feature_ablation"
@@ -23,12 +23,12 @@ class FeatureAblation(Comparing):
 
     groups: int = Field(64, ge=1, le=1024, description="Maximum number of groups of neighboring features")
 
-    def run(self, subject: Subject) -> Result:
+    def run(self, context: ExplanationContext) -> Result:
         from captum.attr import FeatureAblation as Captum
 
-        from netloom.explain.core.groups import Groups
+        from netloom.explain.core.groups import FeatureGroups
 
-        parts = Groups(subject, self.groups)
-        subject.expect(parts.count + 1)
-        found = Captum(parts.score).attribute(parts.everything, perturbations_per_eval=parts.rows)
-        return Result(parts.spread(found[0].double().numpy()))
+        groups = FeatureGroups(context, self.groups)
+        context.expect_rows(groups.count + 1)
+        effects = Captum(groups.score).attribute(groups.all_present, perturbations_per_eval=groups.rows)
+        return Result(groups.to_fields(effects[0].double().numpy()))

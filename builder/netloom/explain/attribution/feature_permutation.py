@@ -11,7 +11,7 @@ from netloom.explain.core.explainer import PERTURBATION, Explainer, Result
 from netloom.explain.core.explanation import Remark
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 
 class FeaturePermutation(Explainer):
@@ -22,32 +22,36 @@ class FeaturePermutation(Explainer):
     summary = "How far the score falls when a group of features comes from other rows; needs no baseline"
     url = "https://link.springer.com/article/10.1023/A:1010933404324"
     group = PERTURBATION
-    sums = False
+    is_summable = False
 
     groups: int = Field(64, ge=1, le=1024, description="Maximum number of groups of neighboring features")
     others: int = Field(32, ge=2, le=256, description="Number of other rows that each group is taken from")
 
-    def run(self, subject: Subject) -> Result:
+    def run(self, context: ExplanationContext) -> Result:
         from captum.attr import FeaturePermutation as Captum
 
-        from netloom.explain.core.groups import Groups
-        from netloom.explain.core.sampling import repeated
+        from netloom.explain.core.groups import FeatureGroups
+        from netloom.explain.core.sampling import combine_estimates
 
-        parts = Groups(subject, self.groups)
-        train = subject.data.split["train"]
-        chosen = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(subject.seed))[: self.others]]
-        count = len(chosen)
-        subject.expect((parts.count + 1) * count)
-        others = {name: subject.data.inputs[name][chosen] for name in subject.specs}
+        groups = FeatureGroups(context, self.groups)
+        train = context.data.split["train"]
+        row_numbers = train[
+            torch.randperm(len(train), generator=torch.Generator().manual_seed(context.seed))[: self.others]
+        ]
+        count = len(row_numbers)
+        context.expect_rows((groups.count + 1) * count)
+        other_rows = {name: context.data.inputs[name][row_numbers] for name in context.specs}
 
-        def score(there: torch.Tensor) -> torch.Tensor:
+        def score(present: torch.Tensor) -> torch.Tensor:
             # One row for each other example, and that as often as Captum tries several groups at once.
-            rows = {name: value.repeat(len(there) // count, *[1] * (value.ndim - 1)) for name, value in others.items()}
-            return parts.score(there, rows).double()
+            rows = {
+                name: value.repeat(len(present) // count, *[1] * (value.ndim - 1)) for name, value in other_rows.items()
+            }
+            return groups.score(present, rows).double()
 
         method = Captum(score, perm_func=lambda there, group: torch.where(group, 0.0, there))
-        everything = parts.everything.expand(count, -1)
-        found = method.attribute(everything, perturbations_per_eval=max(1, parts.rows // count)).double().numpy()
-        repeats, mean = repeated([parts.spread(one) for one in found])
-        text = f"Each group was taken from {len(chosen)} other rows; the attributions are not meant to add up."
+        all_present = groups.all_present.expand(count, -1)
+        effects = method.attribute(all_present, perturbations_per_eval=max(1, groups.rows // count)).double().numpy()
+        repeats, mean = combine_estimates([groups.to_fields(row_effects) for row_effects in effects])
+        text = f"Each group was taken from {len(row_numbers)} other rows; the attributions are not meant to add up."
         return Result(mean, compared=f"{count} other training rows", repeats=repeats, remarks=(Remark("good", text),))

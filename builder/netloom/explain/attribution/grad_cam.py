@@ -11,7 +11,7 @@ from netloom.explain.core.explainer import Result
 from netloom.explain.core.explanation import Remark
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 
 class GradCam(FeatureMaps):
@@ -21,22 +21,22 @@ class GradCam(FeatureMaps):
     title = "Grad-CAM"
     summary = "Which regions of an image increase the score, from the feature maps of a convolution"
     url = "https://arxiv.org/abs/1610.02391"
-    needs = ("gradients", "feature_maps")
-    sums = False
+    requirements = ("gradients", "feature_maps")
+    is_summable = False
 
-    def run(self, subject: Subject) -> Result:
+    def run(self, context: ExplanationContext) -> Result:
         from captum.attr import LayerAttribution, LayerGradCam
 
-        points = subject.points
-        node, tapped = self.place(subject)
-        found = LayerGradCam(subject.point_score, tapped.place).attribute(
+        points = context.points
+        node, hooked = self.hook(context)
+        cam = LayerGradCam(context.point_score, hooked.identity).attribute(
             tuple(point.value.clone().requires_grad_() for point in points), relu_attributions=True
         )
-        parts = {name: np.zeros(spec.shape) for name, spec in subject.specs.items()}
-        for name in self.pictures(subject, node):
-            channels, *size = subject.specs[name].shape
-            map_ = LayerAttribution.interpolate(found, tuple(size), interpolate_mode="bilinear")
-            parts[name] = np.repeat(map_[0].detach().double().numpy(), channels, axis=0) / channels
-        shown = " × ".join(map(str, found.shape[2:]))
-        text = f"The map has the resolution of {node.title} ({shown}) and shows only what increases the score."
-        return Result(parts, nodes={node.path: found[0].detach().double().numpy()}, remarks=(Remark("good", text),))
+        parts = {name: np.zeros(spec.shape) for name, spec in context.specs.items()}
+        for name in self.image_fields(context, node):
+            channels, *size = context.specs[name].shape
+            enlarged = LayerAttribution.interpolate(cam, tuple(size), interpolate_mode="bilinear")
+            parts[name] = np.repeat(enlarged[0].detach().double().numpy(), channels, axis=0) / channels
+        size_text = " × ".join(map(str, cam.shape[2:]))
+        text = f"The map has the resolution of {node.title} ({size_text}) and shows only what increases the score."
+        return Result(parts, nodes={node.path: cam[0].detach().double().numpy()}, remarks=(Remark("good", text),))

@@ -10,11 +10,11 @@ from pydantic import Field
 from netloom.explain.core.explainer import SHAPLEY, Explainer, Result
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 TOLERANCE = 0.01
 # With fewer, the sum may be right by chance.
-FEWEST = 256
+MIN_SAMPLES = 256
 
 
 class GradientShap(Explainer):
@@ -25,65 +25,70 @@ class GradientShap(Explainer):
     summary = "Gradients between the example and training rows, which approximate Shapley values; complete"
     url = "https://arxiv.org/abs/1705.07874"
     group = SHAPLEY
-    needs = ("gradients", "smooth_path")
-    adds_up = True
+    requirements = ("gradients", "smooth_path")
+    is_complete = True
 
     references: int = Field(128, ge=1, le=512, description="Number of training rows used as baselines")
     max_samples: int = Field(
         2048, ge=1, le=16384, description="Maximum number of samples; fewer if completeness is reached earlier"
     )
 
-    def run(self, subject: Subject) -> Result:
-        from netloom.explain.core.sampling import generator, repeated, shares_of
+    def run(self, context: ExplanationContext) -> Result:
+        from netloom.explain.core.sampling import combine_estimates, generator, split_rows
 
-        values, grounds = tuple(point.value for point in subject.points), subject.references(self.references)
-        ground, answer = float(subject.scores_of(grounds).double().mean()), float(subject.score(subject.inputs))
+        values, baselines = tuple(point.value for point in context.points), context.training_samples(self.references)
+        baseline_score, score = (
+            float(context.point_scores(baselines).double().mean()),
+            float(context.score(context.inputs)),
+        )
         # Captum's GradientShap draws the rows, from the generator of the whole process; taking each row as often as the
         # others halves the noise and more.
-        random, count = generator(subject.seed), len(grounds[0])
-        again = max(1, min(subject.rows, self.max_samples) // count)
-        shares = shares_of(count)
+        random, count = generator(context.seed), len(baselines[0])
+        repeats_per_row = max(1, min(context.rows, self.max_samples) // count)
+        shares = split_rows(count)
         # What the rows of each share add, as one row.
         totals = tuple(torch.zeros(len(shares), *value.shape[1:]) for value in values)
-        taken = 0
-        subject.expect(self.max_samples)
-        while taken < self.max_samples:
-            found = _between(subject, values, grounds, again, random)
+        drawn = 0
+        context.expect_rows(self.max_samples)
+        while drawn < self.max_samples:
+            attributions = _expected_gradients(context, values, baselines, repeats_per_row, random)
             totals = tuple(
                 sums + torch.stack([rows[share].sum(0) for share in shares])
-                for sums, rows in zip(totals, found, strict=True)
+                for sums, rows in zip(totals, attributions, strict=True)
             )
-            taken += count * again
-            reached = sum(float(value.double().sum()) for value in totals) / taken
+            drawn += count * repeats_per_row
+            total = sum(float(value.double().sum()) for value in totals) / drawn
             # Not "greater": a delta that is no number has to end as well.
-            if taken >= FEWEST and not abs(reached - (answer - ground)) > TOLERANCE * abs(answer - ground):
+            if drawn >= MIN_SAMPLES and not abs(total - (score - baseline_score)) > TOLERANCE * abs(
+                score - baseline_score
+            ):
                 break
-        rounds = taken // count
+        rounds = drawn // count
         estimates = [
-            subject.fold(tuple(sums[place : place + 1] / (rounds * len(share)) for sums in totals))
-            for place, share in enumerate(shares)
+            context.to_fields(tuple(sums[index : index + 1] / (rounds * len(share)) for sums in totals))
+            for index, share in enumerate(shares)
         ]
-        repeats, parts = repeated(estimates, [len(share) for share in shares])
-        return Result(parts, taken, ground=ground, compared=f"{count} training rows", repeats=repeats)
+        repeats, parts = combine_estimates(estimates, [len(share) for share in shares])
+        return Result(parts, drawn, baseline_score=baseline_score, compared=f"{count} training rows", repeats=repeats)
 
 
-def _between(
-    subject: Subject,
+def _expected_gradients(
+    context: ExplanationContext,
     values: tuple[torch.Tensor, ...],
-    grounds: tuple[torch.Tensor, ...],
-    again: int,
+    baselines: tuple[torch.Tensor, ...],
+    repeats_per_row: int,
     random: torch.Generator,
 ) -> tuple[torch.Tensor, ...]:
     """(x − b) · ∂F/∂x at random places between x and each row b, (rows, …), summed over `again` places for each row."""
-    count = len(grounds[0])
-    share = torch.rand(again * count, generator=random)
-    places = []
-    for value, rows in zip(values, grounds, strict=True):
-        along = share.reshape(-1, *[1] * (value.ndim - 1))
-        many = rows.repeat(again, *[1] * (rows.ndim - 1))
-        places.append((many + along * (value - many)).requires_grad_())
-    gradients = torch.autograd.grad(subject.point_score(*places).sum(), places)
+    count = len(baselines[0])
+    share = torch.rand(repeats_per_row * count, generator=random)
+    points = []
+    for value, rows in zip(values, baselines, strict=True):
+        fraction = share.reshape(-1, *[1] * (value.ndim - 1))
+        repeated = rows.repeat(repeats_per_row, *[1] * (rows.ndim - 1))
+        points.append((repeated + fraction * (value - repeated)).requires_grad_())
+    gradients = torch.autograd.grad(context.point_score(*points).sum(), points)
     return tuple(
-        (value - rows) * gradient.reshape(again, count, *gradient.shape[1:]).sum(0)
-        for value, rows, gradient in zip(values, grounds, gradients, strict=True)
+        (value - rows) * gradient.reshape(repeats_per_row, count, *gradient.shape[1:]).sum(0)
+        for value, rows, gradient in zip(values, baselines, gradients, strict=True)
     )

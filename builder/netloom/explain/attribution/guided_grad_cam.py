@@ -10,7 +10,7 @@ from netloom.explain.core.explainer import Result
 from netloom.explain.core.explanation import Remark
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 
 class GuidedGradCam(FeatureMaps):
@@ -20,24 +20,24 @@ class GuidedGradCam(FeatureMaps):
     title = "Guided Grad-CAM"
     summary = "The regions of Grad-CAM with the detail of Guided Backprop"
     url = "https://arxiv.org/abs/1610.02391"
-    needs = ("gradients", "feature_maps", "relu")
-    sums = False
+    requirements = ("gradients", "feature_maps", "relu")
+    is_summable = False
 
-    def run(self, subject: Subject) -> Result:
+    def run(self, context: ExplanationContext) -> Result:
         from captum.attr import GuidedGradCam as Captum
 
-        from netloom.explain.core.context import Scalar
+        from netloom.explain.core.context import ScoreModule
         from netloom.explain.core.library_warnings import mute_captum
 
-        points = subject.points
-        node, tapped = self.place(subject)
+        points = context.points
+        node, hooked = self.hook(context)
         values = tuple(point.value.clone().requires_grad_() for point in points)
         mute_captum()
-        found = Captum(Scalar(subject), tapped.place).attribute(values, interpolate_mode="bilinear")
-        seen = self.pictures(subject, node)
-        kept = tuple(
-            part if point.field in seen and part.shape == point.value.shape else point.value * 0
-            for point, part in zip(points, found, strict=True)
+        attributions = Captum(ScoreModule(context), hooked.identity).attribute(values, interpolate_mode="bilinear")
+        image_fields = self.image_fields(context, node)
+        image_attributions = tuple(
+            part if point.field in image_fields and part.shape == point.value.shape else point.value * 0
+            for point, part in zip(points, attributions, strict=True)
         )
         text = f"Its detail is that of Guided Backprop. {WARNING}; rely on the regions only."
-        return Result(subject.fold(kept), remarks=(Remark("caution", text),))
+        return Result(context.to_fields(image_attributions), remarks=(Remark("caution", text),))

@@ -8,7 +8,7 @@ from netloom.explain.core.explainer import Explainer, Result
 from netloom.explain.core.explanation import Remark
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 
 class InputXGradient(Explainer):
@@ -18,13 +18,13 @@ class InputXGradient(Explainer):
     title = "Input × Gradient"
     summary = "The gradient times the value of each feature; fast, and exact for linear networks"
     url = "https://arxiv.org/abs/1605.01713"
-    needs = ("gradients",)
-    sums = False
+    requirements = ("gradients",)
+    is_summable = False
 
-    def run(self, subject: Subject) -> Result:
+    def run(self, context: ExplanationContext) -> Result:
         from captum.attr import InputXGradient as Captum
 
-        values = tuple(point.value.clone().requires_grad_() for point in subject.points)
-        found = Captum(subject.point_score).attribute(values)
+        values = tuple(point.value.clone().requires_grad_() for point in context.points)
+        attributions = Captum(context.point_score).attribute(values)
         remark = "The gradient is valid for small changes only, so the attributions need not add up to the score."
-        return Result(subject.fold(found), remarks=(Remark("good", remark),))
+        return Result(context.to_fields(attributions), remarks=(Remark("good", remark),))

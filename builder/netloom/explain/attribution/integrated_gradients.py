@@ -6,48 +6,53 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from netloom.explain.core.explainer import Integrating, Result
-from netloom.explain.core.quadrature import FIRST_STEPS, TINY, TOLERANCE, doubled
+from netloom.explain.core.explainer import PathExplainer, Result
+from netloom.explain.core.quadrature import FIRST_STEPS, TINY, TOLERANCE, double_until
 
 if TYPE_CHECKING:
     import torch
 
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 
-class IntegratedGradients(Integrating):
+class IntegratedGradients(PathExplainer):
     """The gradients along the straight way from the baseline to the example, summed up."""
 
     name = "integrated_gradients"
     title = "Integrated Gradients"
     summary = "How much each feature adds to the score on the path from the baseline to the example; complete"
-    needs = ("gradients", "smooth_path")
+    requirements = ("gradients", "smooth_path")
     url = "https://arxiv.org/abs/1703.01365"
-    adds_up = True
+    is_complete = True
 
     max_steps: int = Field(
         1024, ge=1, le=4096, description="Maximum number of steps; they are doubled until completeness is reached"
     )
 
-    def run(self, subject: Subject) -> Result:
+    def run(self, context: ExplanationContext) -> Result:
         from captum.attr import IntegratedGradients as Captum
 
-        points = subject.points
+        points = context.points
         values, baselines = tuple(point.value for point in points), tuple(point.baseline for point in points)
-        answer, ground = float(subject.score(subject.inputs)), subject.ground
-        tolerable = max(TOLERANCE * abs(answer - ground), TINY * max(1.0, abs(answer), abs(ground)))
-        method = Captum(subject.point_score)
+        score, baseline_score = float(context.score(context.inputs)), context.baseline_score
+        tolerance = max(TOLERANCE * abs(score - baseline_score), TINY * max(1.0, abs(score), abs(baseline_score)))
+        method = Captum(context.point_score)
 
         def attribute(steps: int) -> tuple[torch.Tensor, ...]:
-            subject.expect(steps)
-            found: tuple[torch.Tensor, ...] = method.attribute(
-                values, baselines=baselines, n_steps=steps, internal_batch_size=subject.rows
+            context.expect_rows(steps)
+            attributions: tuple[torch.Tensor, ...] = method.attribute(
+                values, baselines=baselines, n_steps=steps, internal_batch_size=context.rows
             )
-            return found
+            return attributions
 
-        def adds_up(found: tuple[torch.Tensor, ...]) -> bool:
+        def is_complete(attributions: tuple[torch.Tensor, ...]) -> bool:
             # Not "less or equal": a sum that is not a number has to end as well.
-            return not abs(sum(float(value.double().sum()) for value in found) - (answer - ground)) > tolerable
+            return (
+                not abs(sum(float(value.double().sum()) for value in attributions) - (score - baseline_score))
+                > tolerance
+            )
 
-        found, steps = doubled(attribute, adds_up, self.n_steps or FIRST_STEPS, self.n_steps or self.max_steps)
-        return Result(subject.fold(found), steps, ground=ground)
+        attributions, steps = double_until(
+            attribute, is_complete, self.n_steps or FIRST_STEPS, self.n_steps or self.max_steps
+        )
+        return Result(context.to_fields(attributions), steps, baseline_score=baseline_score)

@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from netloom.explain.core.explainer import SHAPLEY, Comparing, Result
+from netloom.explain.core.explainer import SHAPLEY, BaselineExplainer, Result
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
-FLOPS = 2 * 10**10
+FLOP_BUDGET = 2 * 10**10
 # So many samples a group leave a standard error of about a tenth to a fifth of the total, measured on small networks.
-EACH = 48
+SAMPLES_PER_GROUP = 48
 # With fewer samples a group, the regression is not determined.
-LEAST = 3
+MIN_SAMPLES_PER_GROUP = 3
 
 
-class KernelShap(Comparing):
+class KernelShap(BaselineExplainer):
     """A linear model of which groups are there, fitted to the answers with Shapley's weights."""
 
     name = "kernel_shap"
@@ -28,8 +28,8 @@ class KernelShap(Comparing):
     summary = "Shapley values by a weighted linear regression on coalitions of features"
     url = "https://arxiv.org/abs/1705.07874"
     group = SHAPLEY
-    adds_up = True
-    fits_anyway = True
+    is_complete = True
+    complete_by_construction = True
 
     groups: int = Field(49, ge=1, le=512, description="Maximum number of groups of neighboring features")
     samples: int = Field(
@@ -39,42 +39,54 @@ class KernelShap(Comparing):
         description="Number of coalitions; 0: chosen by the cost of the network; at least 3 for each group",
     )
 
-    def run(self, subject: Subject) -> Result:
-        from netloom.explain.attribution.shapley import MOST, values
-        from netloom.explain.core.groups import Groups
-        from netloom.explain.core.sampling import REPEATS, every_coalition, generator, kernel_coalitions, repeated
+    def run(self, context: ExplanationContext) -> Result:
+        from netloom.explain.attribution.shapley import MAX_GROUPS, shapley_values
+        from netloom.explain.core.groups import FeatureGroups
+        from netloom.explain.core.sampling import (
+            REPEATS,
+            combine_estimates,
+            generator,
+            kernel_coalitions,
+            score_all_coalitions,
+        )
 
-        parts = Groups(subject, self.groups)
-        wanted = self.samples or int(min(EACH * parts.count, FLOPS // max(1, subject.flops)))
-        if parts.count < 2:
-            return Result(parts.spread(_only(subject, parts.count)), enumerated=True)
-        if parts.count <= MOST and 2**parts.count <= wanted:
+        groups = FeatureGroups(context, self.groups)
+        sample_count = self.samples or int(min(SAMPLES_PER_GROUP * groups.count, FLOP_BUDGET // max(1, context.flops)))
+        if groups.count < 2:
+            return Result(groups.to_fields(_single_group_value(context, groups.count)), enumerated=True)
+        if groups.count <= MAX_GROUPS and 2**groups.count <= sample_count:
             # Fitted to every choice of groups, the linear model's weights are Shapley's values.
-            subject.expect(2**parts.count)
-            return Result(parts.spread(values(every_coalition(parts), parts.count)), enumerated=True)
-        each = max(LEAST * parts.count, -(-wanted // REPEATS))
-        subject.expect(each * REPEATS + 2)
-        ends = parts.score(torch.stack([torch.zeros(parts.count), torch.ones(parts.count)])).double().numpy()
+            context.expect_rows(2**groups.count)
+            return Result(groups.to_fields(shapley_values(score_all_coalitions(groups), groups.count)), enumerated=True)
+        samples_per_repeat = max(MIN_SAMPLES_PER_GROUP * groups.count, -(-sample_count // REPEATS))
+        context.expect_rows(samples_per_repeat * REPEATS + 2)
+        end_scores = groups.score(torch.stack([torch.zeros(groups.count), torch.ones(groups.count)])).double().numpy()
         estimates = []
         for repeat in range(REPEATS):
-            choices = kernel_coalitions(parts.count, each, generator(subject.seed, repeat))
-            answers = parts.score(choices).double().numpy()
-            estimates.append(parts.spread(fitted(choices.double().numpy(), answers, ends[0], ends[1])))
-        repeats, mean = repeated(estimates)
-        return Result(mean, each * REPEATS, repeats=repeats)
+            coalitions = kernel_coalitions(groups.count, samples_per_repeat, generator(context.seed, repeat))
+            scores = groups.score(coalitions).double().numpy()
+            estimates.append(
+                groups.to_fields(
+                    fit_shapley_regression(coalitions.double().numpy(), scores, end_scores[0], end_scores[1])
+                )
+            )
+        repeats, mean = combine_estimates(estimates)
+        return Result(mean, samples_per_repeat * REPEATS, repeats=repeats)
 
 
-def fitted(choices: np.ndarray, answers: np.ndarray, nothing: float, everything: float) -> np.ndarray:
+def fit_shapley_regression(
+    coalitions: np.ndarray, scores: np.ndarray, empty_score: float, full_score: float
+) -> np.ndarray:
     """The weights (groups,) of the linear model of answers (N,) to choices of groups (N, groups), drawn by Shapley's
     weights, that says what the network does where no group and where every group is there."""
-    gap = everything - nothing
+    gap = full_score - empty_score
     # The last weight is what the others leave of the gap.
-    known = choices[:, :-1] - choices[:, -1:]
-    weights = np.linalg.lstsq(known, answers - nothing - choices[:, -1] * gap, rcond=None)[0]
+    contrasts = coalitions[:, :-1] - coalitions[:, -1:]
+    weights = np.linalg.lstsq(contrasts, scores - empty_score - coalitions[:, -1] * gap, rcond=None)[0]
     return np.append(weights, gap - weights.sum())
 
 
-def _only(subject: Subject, count: int) -> np.ndarray:
+def _single_group_value(context: ExplanationContext, count: int) -> np.ndarray:
     """What a single group gets: all of it."""
-    whole = float(subject.score(subject.inputs)) - float(subject.score(subject.baseline))
-    return np.full(count, whole)
+    change = float(context.score(context.inputs)) - float(context.score(context.baseline))
+    return np.full(count, change)

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netloom.explain.attribution.layer_method import Layered
+from netloom.explain.attribution.layer_method import LayerExplainer
 from netloom.explain.core.explainer import Result
 from netloom.explain.core.explanation import Remark
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 
-class LayerActivation(Layered):
+class LayerActivation(LayerExplainer):
     """The node's output for the example."""
 
     name = "layer_activation"
     title = "Layer activation"
     summary = "The output of a layer for this example"
     url = "https://captum.ai/api/layer.html#layer-activation"
-    sums = False
-    of_answer = False
+    is_summable = False
+    explains_score = False
 
-    def run(self, subject: Subject) -> Result:
+    def run(self, context: ExplanationContext) -> Result:
         import torch
         from captum.attr import LayerActivation as Captum
 
         from netloom.compile.logit_network import RemovedActivation
 
-        node, tapped = self.place(subject)
-        method = Captum(lambda _: subject.score(subject.inputs), tapped.place)
-        found = method.attribute(torch.zeros(1, 1))
-        if isinstance(tapped.inner, RemovedActivation):  # the node itself applies it
-            found = tapped.inner.removed(found)
+        node, hooked = self.hook(context)
+        method = Captum(lambda _: context.score(context.inputs), hooked.identity)
+        activation = method.attribute(torch.zeros(1, 1))
+        if isinstance(hooked.module, RemovedActivation):  # the node itself applies it
+            activation = hooked.module.removed(activation)
         text = f"This is the output of {node.title}. It does not show what the prediction relies on."
-        return Result({}, nodes={node.path: found[0].double().numpy()}, remarks=(Remark("caution", text),))
+        return Result({}, nodes={node.path: activation[0].double().numpy()}, remarks=(Remark("caution", text),))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from netloom.explain.attribution.layer_method import Integral
+from netloom.explain.attribution.layer_method import LayerPathExplainer
 
 
-class LayerConductance(Integral):
+class LayerConductance(LayerPathExplainer):
     """The part of Integrated Gradients that passes through each number of the node's output."""
 
     name = "layer_conductance"
@@ -15,8 +15,8 @@ class LayerConductance(Integral):
     summary = "How much of the score passes through each unit of a layer; complete"
     url = "https://arxiv.org/abs/1805.12233"
 
-    def integral(self) -> type[Any]:
+    def captum_class(self) -> type[Any]:
         from captum.attr import LayerConductance as Captum
 
-        found: type[Any] = Captum
-        return found
+        method: type[Any] = Captum
+        return method

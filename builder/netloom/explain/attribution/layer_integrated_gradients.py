@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from netloom.explain.attribution.layer_method import Integral
+from netloom.explain.attribution.layer_method import LayerPathExplainer
 
 
-class LayerIntegratedGradients(Integral):
+class LayerIntegratedGradients(LayerPathExplainer):
     """The gradients on the straight way from what the node gives for the baseline to what it gives for the example."""
 
     name = "layer_integrated_gradients"
@@ -15,8 +15,8 @@ class LayerIntegratedGradients(Integral):
     summary = "Integrated Gradients of the units of a layer, from their baseline values; complete"
     url = "https://arxiv.org/abs/1703.01365"
 
-    def integral(self) -> type[Any]:
+    def captum_class(self) -> type[Any]:
         from captum.attr import LayerIntegratedGradients as Captum
 
-        found: type[Any] = Captum
-        return found
+        method: type[Any] = Captum
+        return method

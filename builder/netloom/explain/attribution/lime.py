@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import Field
 
-from netloom.explain.core.explainer import SHAPLEY, Comparing, Result
+from netloom.explain.core.explainer import SHAPLEY, BaselineExplainer, Result
 from netloom.explain.core.explanation import Level, Remark
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
-FLOPS = 2 * 10**10
+FLOP_BUDGET = 2 * 10**10
 LEAST, EACH = 5, 48
 # Below this share of the answers' spread, the simple model tells little of the network.
 FITS, FITS_SOMEWHAT = 0.8, 0.5
 
 
-class Lime(Comparing):
+class Lime(BaselineExplainer):
     """A ridge regression of the answer on which groups are there; those closer to the example count more."""
 
     name = "lime"
@@ -27,7 +27,7 @@ class Lime(Comparing):
     summary = "A linear surrogate model fitted around this example, with its goodness of fit"
     url = "https://arxiv.org/abs/1602.04938"
     group = SHAPLEY
-    sums = False
+    is_summable = False
 
     groups: int = Field(49, ge=1, le=512, description="Maximum number of groups of neighboring features")
     samples: int = Field(
@@ -38,37 +38,43 @@ class Lime(Comparing):
     )
     width: float = Field(0.5, gt=0, le=10, description="Kernel width: smaller values weight similar samples more")
 
-    def run(self, subject: Subject) -> Result:
+    def run(self, context: ExplanationContext) -> Result:
         from sklearn.linear_model import Ridge
 
-        from netloom.explain.core.groups import Groups
-        from netloom.explain.core.sampling import REPEATS, generator, repeated
+        from netloom.explain.core.groups import FeatureGroups
+        from netloom.explain.core.sampling import REPEATS, combine_estimates, generator
 
-        parts = Groups(subject, self.groups)
-        wanted = self.samples or int(min(EACH * parts.count, FLOPS // max(1, subject.flops)))
-        each = max(LEAST * parts.count, -(-wanted // REPEATS), 2)
-        subject.expect(each * REPEATS)
-        estimates, tried = [], []
+        groups = FeatureGroups(context, self.groups)
+        sample_count = self.samples or int(min(EACH * groups.count, FLOP_BUDGET // max(1, context.flops)))
+        samples_per_repeat = max(LEAST * groups.count, -(-sample_count // REPEATS), 2)
+        context.expect_rows(samples_per_repeat * REPEATS)
+        estimates, samples = [], []
         for repeat in range(REPEATS):
-            choices = torch.randint(0, 2, (each, parts.count), generator=generator(subject.seed, repeat))
-            answers = parts.score(choices).double()
-            near = torch.exp((choices - 1).square().sum(1).double() / (-2 * self.width**2 * parts.count))
-            simple = Ridge(alpha=1e-3).fit(choices.numpy(), answers.numpy(), sample_weight=near.numpy())
-            estimates.append(torch.from_numpy(simple.coef_))
-            tried.append((choices.double(), answers, near))
+            coalitions = torch.randint(
+                0, 2, (samples_per_repeat, groups.count), generator=generator(context.seed, repeat)
+            )
+            scores = groups.score(coalitions).double()
+            similarities = torch.exp((coalitions - 1).square().sum(1).double() / (-2 * self.width**2 * groups.count))
+            surrogate = Ridge(alpha=1e-3).fit(coalitions.numpy(), scores.numpy(), sample_weight=similarities.numpy())
+            estimates.append(torch.from_numpy(surrogate.coef_))
+            samples.append((coalitions.double(), scores, similarities))
         weights = torch.stack(estimates).mean(0)
-        remark = _fit(*map(torch.cat, zip(*tried, strict=True)), weights=weights)
-        repeats, mean = repeated([parts.spread(one.numpy()) for one in estimates])
-        return Result(mean, each * REPEATS, repeats=repeats, remarks=(remark,))
+        remark = _goodness_of_fit(*map(torch.cat, zip(*samples, strict=True)), weights=weights)
+        repeats, mean = combine_estimates([groups.to_fields(estimate.numpy()) for estimate in estimates])
+        return Result(mean, samples_per_repeat * REPEATS, repeats=repeats, remarks=(remark,))
 
 
-def _fit(choices: torch.Tensor, answers: torch.Tensor, near: torch.Tensor, *, weights: torch.Tensor) -> Remark:
+def _goodness_of_fit(
+    coalitions: torch.Tensor, scores: torch.Tensor, similarities: torch.Tensor, *, weights: torch.Tensor
+) -> Remark:
     """How much of the spread of the answers the simple model accounts for, near the example."""
     from sklearn.metrics import r2_score
 
-    simple = choices @ weights
-    simple = simple + near @ (answers - simple) / near.sum()
-    share = float(r2_score(answers, simple, sample_weight=near))
-    level: Level = "good" if share >= FITS else "caution" if share >= FITS_SOMEWHAT else "poor"
-    text = f"The surrogate model explains {max(0.0, share):.0%} of the variance of the score around the example (R²)."
+    predicted = coalitions @ weights
+    predicted = predicted + similarities @ (scores - predicted) / similarities.sum()
+    r_squared = float(r2_score(scores, predicted, sample_weight=similarities))
+    level: Level = "good" if r_squared >= FITS else "caution" if r_squared >= FITS_SOMEWHAT else "poor"
+    text = (
+        f"The surrogate model explains {max(0.0, r_squared):.0%} of the variance of the score around the example (R²)."
+    )
     return Remark(level, text, "fit")

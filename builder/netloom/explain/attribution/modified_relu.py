@@ -8,28 +8,28 @@ from netloom.explain.core.explainer import Explainer, Result
 from netloom.explain.core.explanation import Remark
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 WARNING = "It mostly redraws the edges of the input and hardly depends on the learned weights"
 
 
-class Rectified(Explainer):
-    """A gradient with other rules at each ReLU. `shown_by` names who showed how little it depends on the network."""
+class ModifiedReLUExplainer(Explainer):
+    """A gradient with other rules at each ReLU. `critique` names who showed how little it depends on the network."""
 
-    needs = ("gradients", "relu")
-    sums = False
-    shown_by: ClassVar[str]
+    requirements = ("gradients", "relu")
+    is_summable = False
+    critique: ClassVar[str]
 
-    def backprop(self) -> type[Any]:
+    def captum_class(self) -> type[Any]:
         """Captum's class."""
         raise NotImplementedError
 
-    def run(self, subject: Subject) -> Result:
-        from netloom.explain.core.context import Scalar
+    def run(self, context: ExplanationContext) -> Result:
+        from netloom.explain.core.context import ScoreModule
         from netloom.explain.core.library_warnings import mute_captum
 
-        values = tuple(point.value.clone().requires_grad_() for point in subject.points)
+        values = tuple(point.value.clone().requires_grad_() for point in context.points)
         mute_captum()
-        found = self.backprop()(Scalar(subject)).attribute(values)
-        text = f"{WARNING} ({self.shown_by}), so do not use it as an explanation."
-        return Result(subject.fold(found), remarks=(Remark("caution", text),))
+        attributions = self.captum_class()(ScoreModule(context)).attribute(values)
+        text = f"{WARNING} ({self.critique}), so do not use it as an explanation."
+        return Result(context.to_fields(attributions), remarks=(Remark("caution", text),))

@@ -4,43 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netloom.explain.attribution.neuron_method import OfNeuron
-from netloom.explain.core.explainer import Integrating, Result
+from netloom.explain.attribution.neuron_method import NeuronExplainer
+from netloom.explain.core.explainer import PathExplainer, Result
 from netloom.explain.core.explanation import Remark
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 
 # Where nobody says how many.
 STEPS = 64
 
 
-class NeuronConductance(OfNeuron, Integrating):
+class NeuronConductance(NeuronExplainer, PathExplainer):
     """The part of Integrated Gradients that passes through one number of a node's output."""
 
     name = "neuron_conductance"
     title = "Neuron conductance"
     summary = "How much each input feature adds to the score through one neuron of a layer"
     url = "https://arxiv.org/abs/1805.12233"
-    needs = ("gradients", "smooth_path")
-    sums = False
-    of_answer = False
+    requirements = ("gradients", "smooth_path")
+    is_summable = False
+    explains_score = False
 
-    def run(self, subject: Subject) -> Result:
+    def run(self, context: ExplanationContext) -> Result:
         from captum.attr import NeuronConductance as Captum
 
-        points = subject.points
-        node, tapped = self.place(subject)
-        neuron = self.chosen(subject, tapped)
+        points = context.points
+        node, hooked = self.hook(context)
+        neuron = self.selected_neuron(context, hooked)
         steps = self.n_steps or STEPS
-        subject.expect(steps)
-        found = Captum(subject.point_score, tapped.place).attribute(
+        context.expect_rows(steps)
+        attributions = Captum(context.point_score, hooked.identity).attribute(
             tuple(point.value for point in points),
             neuron,
             baselines=tuple(point.baseline for point in points),
             n_steps=steps,
-            internal_batch_size=max(4, subject.rows),
+            internal_batch_size=max(4, context.rows),
         )
         text = f"This is what passes through neuron {', '.join(map(str, neuron))} of {node.title}, not the whole score."
-        return Result(subject.fold(found), steps, remarks=(Remark("caution", text),))
+        return Result(context.to_fields(attributions), steps, remarks=(Remark("caution", text),))

@@ -7,41 +7,43 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from netloom.explain.attribution.layer_method import Layered
+from netloom.explain.attribution.layer_method import LayerExplainer
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 
 if TYPE_CHECKING:
-    from netloom.explain.core.activation_hook import Tapped
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.activation_hook import HookedLayer
+    from netloom.explain.core.context import ExplanationContext
 
 
-class OfNeuron(Layered):
+class NeuronExplainer(LayerExplainer):
     """A method about one number of a node's output."""
 
     neuron: str = Field(
         "", max_length=80, description="Index in the output of the layer, such as 3 or 3,0,1; empty: the largest"
     )
 
-    def chosen(self, subject: Subject, tapped: Tapped) -> tuple[int, ...]:
+    def selected_neuron(self, context: ExplanationContext, hooked: HookedLayer) -> tuple[int, ...]:
         """The place that is asked for, or that of the number which is farthest from zero.
 
         Raises:
             ExplainError: there is no such place.
         """
-        if tapped.seen is None:
+        if hooked.activation is None:
             raise ExplainError("This layer has no output for this example.")
-        tapped.subject = subject
-        seen = tapped.seen[0].detach().numpy()
+        hooked.context = context
+        activation = hooked.activation[0].detach().numpy()
         if not self.neuron:
-            return tuple(int(place) for place in np.unravel_index(int(np.abs(seen).argmax()), seen.shape))
+            return tuple(
+                int(position) for position in np.unravel_index(int(np.abs(activation).argmax()), activation.shape)
+            )
         try:
-            place = tuple(int(part) for part in self.neuron.split(","))
-            fits = len(place) == seen.ndim and all(
-                0 <= part < size for part, size in zip(place, seen.shape, strict=True)
+            index = tuple(int(part) for part in self.neuron.split(","))
+            is_valid = len(index) == activation.ndim and all(
+                0 <= part < size for part, size in zip(index, activation.shape, strict=True)
             )
         except ValueError:
-            fits = False
-        if not fits:
-            last = ",".join(str(size - 1) for size in seen.shape)
+            is_valid = False
+        if not is_valid:
+            last = ",".join(str(size - 1) for size in activation.shape)
             raise UnknownChoiceError(f"There is no neuron {self.neuron[:60]!r} in this layer; the last is {last}.")
-        return place
+        return index

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from netloom.explain.core.explainer import PERTURBATION, Comparing, Result
+from netloom.explain.core.explainer import PERTURBATION, BaselineExplainer, Result
 
 if TYPE_CHECKING:
     import torch
 
     from netloom.data import FieldSpec
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
-WINDOWS_A_SIDE = 8
+WINDOWS_PER_SIDE = 8
 SERIES_WINDOWS = 64
 
 
-class Occlusion(Comparing):
+class Occlusion(BaselineExplainer):
     """F(x) − F(x without the part), for each part alone.
 
     A part is a square of a picture, a column of a table, some steps of a series, or a token. Where windows overlap,
@@ -40,52 +40,52 @@ class Occlusion(Comparing):
         description="Side of the covered square of an image, or steps of a series; 0: chosen by the size of the input",
     )
 
-    def run(self, subject: Subject) -> Result:
-        return Result({name: self._field(subject, name) for name in subject.specs})
+    def run(self, context: ExplanationContext) -> Result:
+        return Result({name: self._field(context, name) for name in context.specs})
 
-    def _field(self, subject: Subject, name: str) -> np.ndarray:
+    def _field(self, context: ExplanationContext, name: str) -> np.ndarray:
         import torch
 
-        spec, value, baseline = subject.specs[name], subject.inputs[name], subject.baseline[name]
-        score = _score_of(subject, name)
+        spec, value, baseline = context.specs[name], context.inputs[name], context.baseline[name]
+        score = _field_score(context, name)
         if spec.is_vector or spec.is_tokens:
             from captum.attr import FeatureAblation
 
-            units = subject.units(name)
+            feature_mask = context.feature_mask(name)
             # Captum counts from 0 and has no "none": padding forms a group of its own, which changes nothing.
-            mask = torch.from_numpy(units - units.min()).unsqueeze(0)
-            found = FeatureAblation(score).attribute(
-                value, baselines=baseline, feature_mask=mask, perturbations_per_eval=subject.rows
+            mask = torch.from_numpy(feature_mask - feature_mask.min()).unsqueeze(0)
+            effects = FeatureAblation(score).attribute(
+                value, baselines=baseline, feature_mask=mask, perturbations_per_eval=context.rows
             )
             # A group's effect stands at each of its columns; shared out, the parts can be added.
             sizes = np.bincount(mask[0].numpy().ravel())[mask[0].numpy()]
-            shared: np.ndarray = found[0].double().numpy() / sizes
+            shared: np.ndarray = effects[0].double().numpy() / sizes
             return shared
         from captum.attr import Occlusion as Captum
 
         window, strides = self._window(spec)
-        found = Captum(score).attribute(
-            value, window, strides=strides, baselines=baseline, perturbations_per_eval=subject.rows
+        effects = Captum(score).attribute(
+            value, window, strides=strides, baselines=baseline, perturbations_per_eval=context.rows
         )
-        per_cell: np.ndarray = found[0].double().numpy() / np.prod(window)
+        per_cell: np.ndarray = effects[0].double().numpy() / np.prod(window)
         return per_cell
 
     def _window(self, spec: FieldSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """What is covered at once, and how far it moves."""
         if spec.is_image:
             channels, height, width = spec.shape
-            side = self.window or max(1, min(height, width) // WINDOWS_A_SIDE)
+            side = self.window or max(1, min(height, width) // WINDOWS_PER_SIDE)
             sides = (min(side, height), min(side, width))
             return (channels, *sides), (channels, *(max(1, length // 2) for length in sides))
         steps = min(self.window or -(-spec.shape[0] // SERIES_WINDOWS), spec.shape[0])
         return (steps, 1), (max(1, steps // 2), 1)
 
 
-def _score_of(subject: Subject, name: str) -> Callable[[torch.Tensor], torch.Tensor]:
+def _field_score(context: ExplanationContext, name: str) -> Callable[[torch.Tensor], torch.Tensor]:
     """F as a function of one field, with all others as they are."""
 
     def score(value: torch.Tensor) -> torch.Tensor:
-        others = {other: rows.expand(len(value), *rows.shape[1:]) for other, rows in subject.inputs.items()}
-        return subject.score({**others, name: value})
+        fields = {field: rows.expand(len(value), *rows.shape[1:]) for field, rows in context.inputs.items()}
+        return context.score({**fields, name: value})
 
     return score

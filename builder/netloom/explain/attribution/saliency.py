@@ -8,7 +8,7 @@ from netloom.explain.core.explainer import Explainer, Result
 from netloom.explain.core.explanation import Remark
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 
 class Saliency(Explainer):
@@ -17,15 +17,15 @@ class Saliency(Explainer):
     name = "saliency"
     title = "Saliency"
     summary = "The absolute gradient: how strongly the score reacts to a small change of each feature"
-    needs = ("gradients",)
+    requirements = ("gradients",)
     url = "https://arxiv.org/abs/1312.6034"
     signed = False
-    sums = False
+    is_summable = False
 
-    def run(self, subject: Subject) -> Result:
+    def run(self, context: ExplanationContext) -> Result:
         from captum.attr import Saliency as Captum
 
-        values = tuple(point.value.clone().requires_grad_() for point in subject.points)
-        found = Captum(subject.point_score).attribute(values, abs=True)
+        values = tuple(point.value.clone().requires_grad_() for point in context.points)
+        gradients = Captum(context.point_score).attribute(values, abs=True)
         remark = "Saliency measures the sensitivity to small changes; the attributions are not meant to add up."
-        return Result(subject.fold(found), remarks=(Remark("good", remark),))
+        return Result(context.to_fields(gradients), remarks=(Remark("good", remark),))

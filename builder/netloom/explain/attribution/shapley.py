@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from netloom.explain.core.explainer import SHAPLEY, Comparing, Result
+from netloom.explain.core.explainer import SHAPLEY, BaselineExplainer, Result
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
-MOST = 12
+MAX_GROUPS = 12
 
 
-class Shapley(Comparing):
+class Shapley(BaselineExplainer):
     """Every choice of groups is tried once, 2^groups of them; Captum's own way tries every order."""
 
     name = "shapley"
@@ -24,29 +24,32 @@ class Shapley(Comparing):
     summary = "The average contribution of each group of features over all orders; exact, for few groups"
     url = "https://doi.org/10.1515/9781400881970-018"
     group = SHAPLEY
-    adds_up = True
+    is_complete = True
 
     groups: int = Field(
-        9, ge=1, le=MOST, description="Maximum number of groups of neighboring features; each one doubles the time"
+        9,
+        ge=1,
+        le=MAX_GROUPS,
+        description="Maximum number of groups of neighboring features; each one doubles the time",
     )
 
-    def run(self, subject: Subject) -> Result:
-        from netloom.explain.core.groups import Groups
-        from netloom.explain.core.sampling import every_coalition
+    def run(self, context: ExplanationContext) -> Result:
+        from netloom.explain.core.groups import FeatureGroups
+        from netloom.explain.core.sampling import score_all_coalitions
 
-        parts = Groups(subject, self.groups)
-        subject.expect(2**parts.count)
-        return Result(parts.spread(values(every_coalition(parts), parts.count)), enumerated=True)
+        groups = FeatureGroups(context, self.groups)
+        context.expect_rows(2**groups.count)
+        return Result(groups.to_fields(shapley_values(score_all_coalitions(groups), groups.count)), enumerated=True)
 
 
-def values(worth: np.ndarray, count: int) -> np.ndarray:
+def shapley_values(worth: np.ndarray, count: int) -> np.ndarray:
     """The Shapley values (count,) of a game: `worth` (2^count,) of each coalition, its bits saying who takes part."""
-    every = np.arange(2**count)
-    sizes = ((every[:, None] >> np.arange(count)) & 1).sum(1)
-    found = np.zeros(count)
+    coalitions = np.arange(2**count)
+    sizes = ((coalitions[:, None] >> np.arange(count)) & 1).sum(1)
+    values = np.zeros(count)
     for player in range(count):
-        without = every[(every >> player) & 1 == 0]
+        without = coalitions[(coalitions >> player) & 1 == 0]
         size = sizes[without]
         weight = np.array([factorial(int(n)) * factorial(count - int(n) - 1) for n in size]) / factorial(count)
-        found[player] = float(weight @ (worth[without | (1 << player)] - worth[without]))
-    return found
+        values[player] = float(weight @ (worth[without | (1 << player)] - worth[without]))
+    return values

@@ -11,7 +11,7 @@ from netloom.explain.core.explainer import Explainer, Result
 from netloom.explain.core.explanation import Remark
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 
 class SmoothGrad(Explainer):
@@ -21,39 +21,39 @@ class SmoothGrad(Explainer):
     title = "SmoothGrad"
     summary = "The absolute gradient, averaged over noisy copies of the example"
     url = "https://arxiv.org/abs/1706.03825"
-    needs = ("gradients",)
+    requirements = ("gradients",)
     signed = False
-    sums = False
+    is_summable = False
 
     samples: int = Field(32, ge=2, le=1024, description="Number of noisy copies")
     noise: float = Field(0.15, gt=0, le=2, description="Standard deviation of the noise as a share of the value range")
 
-    def run(self, subject: Subject) -> Result:
+    def run(self, context: ExplanationContext) -> Result:
         import torch
         from captum.attr import Saliency
 
-        from netloom.explain.core.sampling import REPEATS, generator, repeated
+        from netloom.explain.core.sampling import REPEATS, combine_estimates, generator
 
-        values = tuple(point.value.detach() for point in subject.points)
-        spreads = tuple(max(1e-6, self.noise * float(value.max() - value.min())) for value in values)
-        subject.expect(self.samples)
+        values = tuple(point.value.detach() for point in context.points)
+        noise_stds = tuple(max(1e-6, self.noise * float(value.max() - value.min())) for value in values)
+        context.expect_rows(self.samples)
         # Captum's NoiseTunnel draws from the generator of the whole process.
-        method, random = Saliency(subject.point_score), generator(subject.seed)
+        method, random = Saliency(context.point_score), generator(context.seed)
         estimates = []
         for size in map(len, np.array_split(np.arange(self.samples), min(REPEATS, self.samples))):
             total = tuple(torch.zeros_like(value) for value in values)
-            for start in range(0, size, subject.rows):
-                rows = min(subject.rows, size - start)
+            for start in range(0, size, context.rows):
+                rows = min(context.rows, size - start)
                 noisy = tuple(
                     (value + spread * torch.randn(rows, *value.shape[1:], generator=random)).requires_grad_()
-                    for value, spread in zip(values, spreads, strict=True)
+                    for value, spread in zip(values, noise_stds, strict=True)
                 )
-                found = method.attribute(noisy, abs=False)
+                gradients = method.attribute(noisy, abs=False)
                 total = tuple(
-                    sums + part.detach().sum(0, keepdim=True) for sums, part in zip(total, found, strict=True)
+                    sums + part.detach().sum(0, keepdim=True) for sums, part in zip(total, gradients, strict=True)
                 )
-            estimates.append((subject.fold(tuple(sums / size for sums in total)), size))
-        repeats, mean = repeated([parts for parts, _ in estimates], [size for _, size in estimates])
+            estimates.append((context.to_fields(tuple(sums / size for sums in total)), size))
+        repeats, mean = combine_estimates([parts for parts, _ in estimates], [size for _, size in estimates])
         text = "SmoothGrad measures the sensitivity to small changes; the attributions are not meant to add up."
         parts = {name: np.abs(value) for name, value in mean.items()}
         return Result(parts, repeats=repeats, remarks=(Remark("good", text),))

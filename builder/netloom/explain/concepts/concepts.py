@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from netloom.explain.concepts.concept_activation_vectors import (
-    MOST_CLASS,
-    Told,
-    activations,
-    chance_alone,
-    direction_of,
-    gradients_by,
-    halves,
-    spread,
+    MAX_CLASS_ROWS,
+    ProgressCounter,
+    collect_activations,
+    collect_gradients,
+    concept_direction,
+    random_halves,
+    score_deviation,
+    welch_p_value,
 )
-from netloom.explain.core.cost import measured
+from netloom.explain.core.cost import measure_network
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
-from netloom.explain.core.nodes import InnerNode, acting_nodes, find
-from netloom.explain.core.run import Question, Trained, subject_of
+from netloom.explain.core.nodes import InnerNode, find_node, top_level_nodes
+from netloom.explain.core.run import ExplanationRequest, Trained, build_context
 from netloom.explain.evidence.model_check import model_check
 from netloom.modalities.encoding.cells import as_text
 
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from netloom.explain.core.explanation import Target
 
 URL = "https://arxiv.org/abs/1711.11279"
-FEWEST, MOST_CONCEPT, MOST_OTHERS = 12, 300, 1_000
-MOST_NODES, MOST_TARGETS, MOST_SEARCHED = 4, 10, 50_000
-KNOWN, SURE = 0.65, 0.05
+MIN_ROWS, MAX_CONCEPT_ROWS, MAX_OTHER_ROWS = 12, 300, 1_000
+MAX_NODES, MAX_TARGETS, MAX_SEARCHED_ROWS = 4, 10, 50_000
+MIN_ACCURACY, MAX_P_VALUE = 0.65, 0.05
 # Cohen calls less than this not even a small effect.
-FELT = 0.2
+MIN_STRENGTH = 0.2
 # What changes nothing that a concept could be looked for in.
-PASSING = ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Identity", "Flatten", "Reshape", "Embedding")
+UNCHANGED_TYPES = ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Identity", "Flatten", "Reshape", "Embedding")
 Word = Literal["for", "against", "unused", "absent"]
 WORDS: dict[Word, str] = {
     "for": "increases the score",
@@ -55,7 +55,7 @@ WORDS: dict[Word, str] = {
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ConceptDefinition:
     """A concept as people choose it: the rows of a class or with a label (`name`), those whose column `name` lies from
     `low` to `high` or is `text`, those in which the word `text` stands, or row numbers."""
 
@@ -135,13 +135,13 @@ class Concepts:
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values, with each verdict in words."""
-        shown = asdict(self)
-        for one, score in zip(shown["scores"], self.scores, strict=True):
-            one["sentence"] = score.sentence
-        return shown
+        plain = asdict(self)
+        for entry, score in zip(plain["scores"], self.scores, strict=True):
+            entry["sentence"] = score.sentence
+        return plain
 
 
-def obstacle(trained: Trained) -> str:
+def unavailable_reason(trained: Trained) -> str:
     """Why no concepts can be looked for in this network, in a sentence; empty where they can."""
     from netloom.explain.core.requirements import nothing_to_explain
 
@@ -151,27 +151,29 @@ def obstacle(trained: Trained) -> str:
         return "TCAV needs a single score, and this network has one for every position of a text."
     if trained.data.schema.target.type.is_action:
         return "TCAV needs rows of a dataset, and this agent was trained on steps of episodes."
-    return "" if usual_nodes(trained) else "This network does not have a layer before its output."
+    return "" if default_nodes(trained) else "This network does not have a layer before its output."
 
 
-def usual_nodes(trained: Trained) -> list[InnerNode]:
+def default_nodes(trained: Trained) -> list[InnerNode]:
     """The nodes that are looked at where none are chosen: a few through which everything passes, from first to last."""
     from netloom.compile.logit_network import with_logits
 
-    every = acting_nodes(trained.project, with_logits(trained.project, trained.model, trained.data.schema))
-    known = [node for node in every[:-1] if node.cut and node.type not in PASSING] or every[:-1]
-    if len(known) <= MOST_NODES:
-        return known
-    return [known[place] for place in np.unique(np.linspace(0, len(known) - 1, MOST_NODES).round().astype(int))]
+    nodes = top_level_nodes(trained.project, with_logits(trained.project, trained.model, trained.data.schema))
+    candidates = [node for node in nodes[:-1] if node.cut and node.type not in UNCHANGED_TYPES] or nodes[:-1]
+    if len(candidates) <= MAX_NODES:
+        return candidates
+    return [
+        candidates[index] for index in np.unique(np.linspace(0, len(candidates) - 1, MAX_NODES).round().astype(int))
+    ]
 
 
-def numbers(text: str) -> tuple[int, ...]:
+def parse_row_numbers(text: str) -> tuple[int, ...]:
     """Row numbers as people write them: 3, 8, 20-60.
 
     Raises:
         ExplainError: it is something else.
     """
-    found: list[int] = []
+    numbers: list[int] = []
     for part in text.replace(";", ",").replace("–", "-").split(","):
         if not part.strip():
             continue
@@ -179,39 +181,41 @@ def numbers(text: str) -> tuple[int, ...]:
         if match is None:
             raise ExplainError(f"Write rows as 3, 8, 20-60; received {part.strip()[:40]!r}.")
         first, last = int(match[1]), int(match[2] or match[1])
-        if last - first >= MOST_SEARCHED:
-            raise ExplainError(f"The range {first}-{last} has too many rows; use at most {MOST_SEARCHED:,}.")
-        found += range(first, last + 1)
-    return tuple(dict.fromkeys(found))
+        if last - first >= MAX_SEARCHED_ROWS:
+            raise ExplainError(f"The range {first}-{last} has too many rows; use at most {MAX_SEARCHED_ROWS:,}.")
+        numbers += range(first, last + 1)
+    return tuple(dict.fromkeys(numbers))
 
 
-def rows_of(data: Prepared, wanted: Wanted) -> np.ndarray:
+def concept_rows(data: Prepared, concept: ConceptDefinition) -> np.ndarray:
     """The numbers of the rows that a concept is made of, in order.
 
     Raises:
         ExplainError: there is no such class, column or row.
     """
     rows, target = data.schema.rows, data.schema.target
-    if wanted.kind == "rows":
-        odd = [row for row in wanted.rows if not 0 <= row < rows]
-        if odd:
-            raise UnknownChoiceError(f"There is no row {odd[0]}; the dataset has rows 0 to {rows - 1}.")
-        return np.unique(np.array(wanted.rows, dtype=np.int64))
-    if wanted.kind == "class":
-        if wanted.name not in target.classes or not target.type.is_label_set:
+    if concept.kind == "rows":
+        unknown = [row for row in concept.rows if not 0 <= row < rows]
+        if unknown:
+            raise UnknownChoiceError(f"There is no row {unknown[0]}; the dataset has rows 0 to {rows - 1}.")
+        return np.unique(np.array(concept.rows, dtype=np.int64))
+    if concept.kind == "class":
+        if concept.name not in target.classes or not target.type.is_label_set:
             raise UnknownChoiceError(
-                f"There is no class {wanted.name[:60]!r}; choose one of {', '.join(target.classes[:20])}."
+                f"There is no class {concept.name[:60]!r}; choose one of {', '.join(target.classes[:20])}."
             )
-        number = target.classes.index(wanted.name)
-        on = data.target[:, number] > 0 if target.type.is_multi_label else data.target == number
-        found: np.ndarray = on.nonzero()[:, 0].numpy()
-        return found
-    return np.array([row for row in range(min(rows, MOST_SEARCHED)) if _fits(data, row, wanted)], dtype=np.int64)
+        number = target.classes.index(concept.name)
+        has_class = data.target[:, number] > 0 if target.type.is_multi_label else data.target == number
+        class_rows: np.ndarray = has_class.nonzero()[:, 0].numpy()
+        return class_rows
+    return np.array(
+        [row for row in range(min(rows, MAX_SEARCHED_ROWS)) if _matches(data, row, concept)], dtype=np.int64
+    )
 
 
 def concepts(
     trained: Trained,
-    wanted: Wanted,
+    concept: ConceptDefinition,
     *,
     nodes: Sequence[str] = (),
     targets: Sequence[str] = (),
@@ -228,162 +232,176 @@ def concepts(
     """
     from netloom.explain.core import cache
 
-    started = perf_counter()
-    if reason := obstacle(trained):
+    start = perf_counter()
+    if reason := unavailable_reason(trained):
         raise ExplainError(f"Concepts cannot be tested in this network: {reason}")
-    places = [find(trained.project, trained.model, path) for path in nodes] or usual_nodes(trained)
-    names = list(targets) or _targets(trained)
+    layers = [find_node(trained.project, trained.model, path) for path in nodes] or default_nodes(trained)
+    names = list(targets) or _default_targets(trained)
     weights = cache.weights_hash(trained.model)
-    asked = {"concept": asdict(wanted), "nodes": [node.path for node in places], "targets": names}
-    name = cache.key(weights, {}, asked | {"repeats": repeats, "seed": seed})
-    before = cache.load_as(Concepts, folder, name) if folder else None
-    if before is not None:
-        return before
-    rows = rows_of(trained.data, wanted)
-    sides = _sides(trained.data, rows, seed)
-    told = Told(progress, len(places) * (len(sides[0]) + len(sides[1]) + MOST_CLASS * len(names) + 20 * repeats))
+    question = {"concept": asdict(concept), "nodes": [node.path for node in layers], "targets": names}
+    name = cache.key(weights, {}, question | {"repeats": repeats, "seed": seed})
+    cached = cache.load_as(Concepts, folder, name) if folder else None
+    if cached is not None:
+        return cached
+    rows = concept_rows(trained.data, concept)
+    sides = _positive_and_negative_rows(trained.data, rows, seed)
+    counter = ProgressCounter(
+        progress, len(layers) * (len(sides[0]) + len(sides[1]) + MAX_CLASS_ROWS * len(names) + 20 * repeats)
+    )
     scores: list[ConceptScore] = []
-    for node in places:
-        scores += _at(trained, node, names, sides, repeats, seed, told)
-    scores = [_judged(score, len(scores)) for score in scores]
-    quality = model_check(trained.project, trained.model, trained.data, weights, measured(trained.project).totals.flops)
-    made = Concepts(
-        wanted.title,
+    for node in layers:
+        scores += _score_node(trained, node, names, sides, repeats, seed, counter)
+    scores = [_with_verdict(score, len(scores)) for score in scores]
+    check_model = model_check(
+        trained.project, trained.model, trained.data, weights, measure_network(trained.project).totals.flops
+    )
+    result = Concepts(
+        concept.title,
         tuple(int(row) for row in sides[0]),
         len(rows),
         len(sides[1]),
         repeats,
         tuple(scores),
         weights,
-        perf_counter() - started,
-        quality.sentence if quality else "",
+        perf_counter() - start,
+        check_model.sentence if check_model else "",
     )
     if folder:
-        cache.save(folder, name, made)
-    return made
+        cache.save(folder, name, result)
+    return result
 
 
-def _fits(data: Prepared, row: int, wanted: Wanted) -> bool:
+def _matches(data: Prepared, row: int, concept: ConceptDefinition) -> bool:
     raw = data.row(row)
-    if wanted.kind == "word":
+    if concept.kind == "word":
         words = " ".join(value for value in map(as_text, raw.values()) if isinstance(value, str))
-        return re.search(rf"(?<!\w){re.escape(wanted.text)}(?!\w)", words, re.IGNORECASE) is not None
-    if wanted.name not in raw:
-        raise UnknownChoiceError(f"There is no column {wanted.name[:60]!r}; choose one of {', '.join(list(raw)[:20])}.")
-    value = raw[wanted.name]
-    if wanted.text:
-        return str(value).strip().lower() == wanted.text.strip().lower()
+        return re.search(rf"(?<!\w){re.escape(concept.text)}(?!\w)", words, re.IGNORECASE) is not None
+    if concept.name not in raw:
+        raise UnknownChoiceError(
+            f"There is no column {concept.name[:60]!r}; choose one of {', '.join(list(raw)[:20])}."
+        )
+    value = raw[concept.name]
+    if concept.text:
+        return str(value).strip().lower() == concept.text.strip().lower()
     try:
         number = float(value)
     except (TypeError, ValueError):
         return False
-    above = wanted.low is None or number >= wanted.low
-    return above and (number <= wanted.high if wanted.high is not None else number == number)
+    above = concept.low is None or number >= concept.low
+    return above and (number <= concept.high if concept.high is not None else number == number)
 
 
-def _sides(data: Prepared, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _positive_and_negative_rows(data: Prepared, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Some rows with the concept and some without."""
-    others = np.setdiff1d(np.arange(data.schema.rows), rows)
-    if len(rows) < FEWEST:
-        raise ExplainError(f"Only {len(rows)} rows have this concept, and TCAV needs {FEWEST}; define it more widely.")
-    if len(others) < FEWEST:
+    without_concept = np.setdiff1d(np.arange(data.schema.rows), rows)
+    if len(rows) < MIN_ROWS:
         raise ExplainError(
-            f"Only {len(others)} rows lack this concept, and TCAV needs {FEWEST}; define it more narrowly."
+            f"Only {len(rows)} rows have this concept, and TCAV needs {MIN_ROWS}; define it more widely."
+        )
+    if len(without_concept) < MIN_ROWS:
+        raise ExplainError(
+            f"Only {len(without_concept)} rows lack this concept, and TCAV needs {MIN_ROWS}; define it more narrowly."
         )
     random = np.random.default_rng(seed)
-    found = [
+    sampled = [
         random.choice(side, min(len(side), most), replace=False)
-        for side, most in ((rows, MOST_CONCEPT), (others, MOST_OTHERS))
+        for side, most in ((rows, MAX_CONCEPT_ROWS), (without_concept, MAX_OTHER_ROWS))
     ]
-    return np.sort(found[0]), np.sort(found[1])
+    return np.sort(sampled[0]), np.sort(sampled[1])
 
 
-def _targets(trained: Trained) -> list[str]:
-    from netloom.explain.core.targets import askable
+def _default_targets(trained: Trained) -> list[str]:
+    from netloom.explain.core.targets import target_names
 
     target = trained.data.schema.target
-    names = askable(trained.data, trained.project.training) or target.classes
-    return list(names[:MOST_TARGETS]) or [""]
+    names = target_names(trained.data, trained.project.training) or target.classes
+    return list(names[:MAX_TARGETS]) or [""]
 
 
-def _at(
+def _score_node(
     trained: Trained,
     node: InnerNode,
     names: list[str],
     sides: tuple[np.ndarray, np.ndarray],
     repeats: int,
     seed: int,
-    told: Told,
+    progress: ProgressCounter,
 ) -> list[ConceptScore]:
     """The scores at one node."""
-    from netloom.explain.core.activation_hook import tap
+    from netloom.explain.core.activation_hook import hook_layer
 
     data = trained.data
-    first, _, _ = subject_of(trained.project, trained.model, data, Question("", int(sides[0][0]), names[0] or None))
-    tapped = tap(first, node)
-    having, lacking = (activations(first, tapped, rows, told) for rows in sides)
-    scale = float(np.concatenate([having, lacking]).std()) or 1.0
-    having, lacking = having / scale, lacking / scale
+    context, _, _ = build_context(
+        trained.project, trained.model, data, ExplanationRequest("", int(sides[0][0]), names[0] or None)
+    )
+    hooked = hook_layer(context, node)
+    positive, negative = (collect_activations(context, hooked, rows, progress) for rows in sides)
+    scale = float(np.concatenate([positive, negative]).std()) or 1.0
+    positive, negative = positive / scale, negative / scale
     random = np.random.default_rng(seed)
-    own = [direction_of(having, lacking, random) for _ in range(repeats)]
-    told(10 * repeats)
-    every = np.concatenate([having, lacking])
-    chance = [direction_of(*halves(every, min(len(having), len(lacking)), random), random) for _ in range(repeats)]
-    told(10 * repeats)
-    found = []
+    directions = [concept_direction(positive, negative, random) for _ in range(repeats)]
+    progress(10 * repeats)
+    activations = np.concatenate([positive, negative])
+    random_directions = [
+        concept_direction(*random_halves(activations, min(len(positive), len(negative)), random), random)
+        for _ in range(repeats)
+    ]
+    progress(10 * repeats)
+    concept_scores = []
     for name in names:
         target = _target(trained, int(sides[0][0]), name)
-        slopes = gradients_by(first, tapped, target, _rows_for(data, name, seed), told) * scale
-        deviation = spread(first, target, sides, told)
-        scores, others = (
-            [float((slopes @ direction > 0).mean()) for direction, _, _ in those] for those in (own, chance)
+        slopes = collect_gradients(context, hooked, target, _target_rows(data, name, seed), progress) * scale
+        deviation = score_deviation(context, target, sides, progress)
+        scores, random_scores = (
+            [float((slopes @ direction > 0).mean()) for direction, _, _ in vectors]
+            for vectors in (directions, random_directions)
         )
-        moved = [float((slopes @ direction).mean()) * gap for direction, _, gap in own]
-        low, high = np.percentile(others, [2.5, 97.5])
-        found.append(
+        effects = [float((slopes @ direction).mean()) * gap for direction, _, gap in directions]
+        low, high = np.percentile(random_scores, [2.5, 97.5])
+        concept_scores.append(
             ConceptScore(
                 node.path,
                 node.title,
                 target.name,
                 float(np.mean(scores)),
                 tuple(scores),
-                tuple(others),
+                tuple(random_scores),
                 float(low),
                 float(high),
-                chance_alone(scores, others),
-                float(np.mean([accuracy for _, accuracy, _ in own])),
-                float(np.mean([accuracy for _, accuracy, _ in chance])),
-                float(np.mean(moved)) / deviation,
+                welch_p_value(scores, random_scores),
+                float(np.mean([accuracy for _, accuracy, _ in directions])),
+                float(np.mean([accuracy for _, accuracy, _ in random_directions])),
+                float(np.mean(effects)) / deviation,
                 "absent",
             )
         )
-    return found
+    return concept_scores
 
 
-def _judged(score: ConceptScore, tests: int) -> ConceptScore:
+def _with_verdict(score: ConceptScore, tests: int) -> ConceptScore:
     """The score with its word, and p for all tests together."""
     p = min(1.0, score.p * tests)
     word: Word = "for" if score.strength > 0 else "against"
-    if score.accuracy < KNOWN or score.accuracy <= score.random_accuracy:
+    if score.accuracy < MIN_ACCURACY or score.accuracy <= score.random_accuracy:
         word = "absent"
-    elif p > SURE or abs(score.strength) < FELT or (score.score > 0.5) != (score.strength > 0):
+    elif p > MAX_P_VALUE or abs(score.strength) < MIN_STRENGTH or (score.score > 0.5) != (score.strength > 0):
         word = "unused"
     return replace(score, p=p, word=word)
 
 
 def _target(trained: Trained, row: int, name: str) -> Target:
-    asked = Question("", row, name or None)
-    subject, _, _ = subject_of(trained.project, trained.model, trained.data, asked)
-    return replace(subject.target, places=())
+    request = ExplanationRequest("", row, name or None)
+    context, _, _ = build_context(trained.project, trained.model, trained.data, request)
+    return replace(context.target, places=())
 
 
-def _rows_for(data: Prepared, name: str, seed: int) -> np.ndarray:
+def _target_rows(data: Prepared, name: str, seed: int) -> np.ndarray:
     """Rows of the class that is asked for, of the test split where there are enough; else any rows of it."""
     rows = data.split["test"].numpy()
     target = data.schema.target
     if target.type.is_label_set and name in target.classes:
-        every = rows_of(data, Wanted("class", name))
-        tested = np.intersect1d(rows, every)
-        rows = tested if len(tested) >= FEWEST or not len(every) else every
+        class_rows = concept_rows(data, ConceptDefinition("class", name))
+        test_rows = np.intersect1d(rows, class_rows)
+        rows = test_rows if len(test_rows) >= MIN_ROWS or not len(class_rows) else class_rows
     random = np.random.default_rng(seed)
-    return np.sort(random.choice(rows, min(len(rows), MOST_CLASS), replace=False))
+    return np.sort(random.choice(rows, min(len(rows), MAX_CLASS_ROWS), replace=False))

@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from netloom.explain.core.cost import measured
+from netloom.explain.core.cost import measure_network
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import Verdict
 from netloom.explain.evidence.model_check import model_check
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
     from torch import nn
 
     from netloom.explain.core.run import Progress, Trained
-    from netloom.explain.robustness.continuous_inputs import Space
+    from netloom.explain.robustness.continuous_inputs import InputSpace
 
-STEPS, SEEDS, PACE = 160, 3, 0.08
-BLUR_EVERY, PULL = 8, 0.003
+STEPS, SEEDS, LEARNING_RATE = 160, 3, 0.08
+BLUR_EVERY, L2_WEIGHT = 8, 0.003
 # Only in the first part of the steps is anything jittered and blurred; the rest sharpens what was found.
-ROUGH = 0.75
+JITTERED_SHARE = 0.75
 # The noise of the beginnings, in standard deviations.
 NOISE = 0.1
-ROWS, AT_ONCE, MOST_REAL = 2_048, 128, 4
+ROWS, BATCH_SIZE, MAX_LISTED_ROWS = 2_048, 128, 4
 # From how many times the most of any training row an input is far from all that is real.
-FAR = 1.5
+UNREALISTIC_FACTOR = 1.5
 
 
 @dataclass(frozen=True)
-class Visualised:
+class VisualizedUnit:
     """Inputs that raise one number: of the node at `path`, or where that is empty of the answer, number `unit`.
 
     Of a map or a sequence, its mean over all places. `made` are the inputs by field, one for each seed, in the data's
@@ -70,37 +70,37 @@ class Visualised:
     seconds: float = 0.0
 
 
-def refusal(trained: Trained) -> str:
+def unavailable_reason(trained: Trained) -> str:
     """Why no input can be made for a network, in a sentence; empty where one can."""
-    from netloom.explain.robustness.continuous_inputs import obstacle
+    from netloom.explain.robustness.continuous_inputs import unchangeable_reason
 
-    return obstacle(trained.project, trained.data)
+    return unchangeable_reason(trained.project, trained.data)
 
 
-def _scorer(trained: Trained) -> nn.Module:
+def _logit_model(trained: Trained) -> nn.Module:
     """The network with logits for answers, where it tells classes."""
     from netloom.compile.logit_network import with_logits
 
     return with_logits(trained.project, trained.model, trained.data.schema)
 
 
-def widths(trained: Trained) -> dict[str, int]:
+def unit_counts(trained: Trained) -> dict[str, int]:
     """How many numbers each inner node has to look at, by path; "" stands for the answer.
 
     Of maps these are the channels, else what stands last. Nodes that give whole numbers are left out.
     """
     import torch
 
-    from netloom.explain.core.nodes import inner_nodes, port
+    from netloom.explain.core.nodes import inner_nodes, output_port
 
-    model, found = deepcopy(_scorer(trained)).eval(), dict[str, int]()
-    nodes = {node.path: port(trained.project, node) for node in inner_nodes(trained.project, trained.model)}
+    model, counts = deepcopy(_logit_model(trained)).eval(), dict[str, int]()
+    nodes = {node.path: output_port(trained.project, node) for node in inner_nodes(trained.project, trained.model)}
 
-    def told(path: str, place: int) -> Callable[..., None]:
+    def told(path: str, port_number: int) -> Callable[..., None]:
         def note(_: Any, __: Any, output: Any) -> None:
-            value = output[place] if isinstance(output, tuple) else output
+            value = output[port_number] if isinstance(output, tuple) else output
             if isinstance(value, torch.Tensor) and value.is_floating_point() and value.ndim > 1:
-                found[path] = value.shape[_axis(value)]
+                counts[path] = value.shape[_unit_axis(value)]
 
         return note
 
@@ -110,12 +110,12 @@ def widths(trained: Trained) -> dict[str, int]:
         answer = model(*[trained.data.inputs[name][:1] for name in _arguments(trained)])
     answer = answer[0] if isinstance(answer, tuple) else answer
     return {
-        "": answer.shape[_axis(answer)] if answer.ndim > 1 else 1,
-        **{path: found[path] for path in nodes if path in found},
+        "": answer.shape[_unit_axis(answer)] if answer.ndim > 1 else 1,
+        **{path: counts[path] for path in nodes if path in counts},
     }
 
 
-def visualised(
+def visualize_unit(
     trained: Trained,
     path: str = "",
     unit: int = 0,
@@ -126,7 +126,7 @@ def visualised(
     folder: Path | None = None,
     checkpoint: str = "",
     progress: Progress | None = None,
-) -> Visualised:
+) -> VisualizedUnit:
     """Make inputs that raise a number of the network, from as many beginnings as there are `seeds`.
 
     In `folder`, that of the run, it is kept. `progress` is told the share that is done; what it raises ends the work.
@@ -136,23 +136,25 @@ def visualised(
     """
     from netloom.explain.core import cache
 
-    started = perf_counter()
-    if reason := refusal(trained):
+    start = perf_counter()
+    if reason := unavailable_reason(trained):
         raise ExplainError(f"Inputs of this network cannot be optimized: {reason}")
-    maker = _Maker(trained, path, unit)
+    optimizer = _InputOptimizer(trained, path, unit)
     weights = cache.weights_hash(trained.model)
     question = {"visualised": path, "unit": unit, "seeds": seeds, "steps": steps, "seed": seed}
-    first = {name: trained.data.inputs[name][:1] for name in maker.space.parts}
+    first = {name: trained.data.inputs[name][:1] for name in optimizer.space.parts}
     name = cache.key(weights, first, {**question, "data": trained.data.fingerprint})
-    before = cache.load_as(Visualised, folder, name) if folder else None
-    if before is not None:
-        return replace(before, checkpoint=checkpoint)
-    found = replace(maker.run(seeds, steps, seed, progress), weights=weights, checkpoint=checkpoint)
-    quality = model_check(trained.project, trained.model, trained.data, weights, measured(trained.project).totals.flops)
-    found = replace(found, verdict=with_model(found.verdict, quality), seconds=perf_counter() - started)
+    cached = cache.load_as(VisualizedUnit, folder, name) if folder else None
+    if cached is not None:
+        return replace(cached, checkpoint=checkpoint)
+    result = replace(optimizer.run(seeds, steps, seed, progress), weights=weights, checkpoint=checkpoint)
+    check_model = model_check(
+        trained.project, trained.model, trained.data, weights, measure_network(trained.project).totals.flops
+    )
+    result = replace(result, verdict=with_model(result.verdict, check_model), seconds=perf_counter() - start)
     if folder:
-        cache.save(folder, name, found)
-    return found
+        cache.save(folder, name, result)
+    return result
 
 
 def _arguments(trained: Trained) -> list[str]:
@@ -161,35 +163,35 @@ def _arguments(trained: Trained) -> list[str]:
     return input_fields(trained.project)
 
 
-def _axis(value: torch.Tensor) -> int:
+def _unit_axis(value: torch.Tensor) -> int:
     """Which axis numbers the units of an output (N, …)."""
     return 1 if value.ndim > 3 else value.ndim - 1
 
 
-class _Maker:
+class _InputOptimizer:
     """A private copy of a network, and the number of it that is raised."""
 
     def __init__(self, trained: Trained, path: str, unit: int) -> None:
         import torch
 
-        from netloom.explain.core.nodes import find, port
-        from netloom.explain.robustness.continuous_inputs import Space
+        from netloom.explain.core.nodes import find_node, output_port
+        from netloom.explain.robustness.continuous_inputs import InputSpace
 
         self.trained, self.path, self.unit = trained, path, unit
-        self.space: Space = Space(trained.project, trained.data)
-        self.model = deepcopy(_scorer(trained)).to("cpu").float().eval().requires_grad_(False)
+        self.space: InputSpace = InputSpace(trained.project, trained.data)
+        self.model = deepcopy(_logit_model(trained)).to("cpu").float().eval().requires_grad_(False)
         self.title, self.port, self.seen = "the output", 0, None
         # Whether it is a number that the data has, and so is told as the data has it.
         self.own = not path and task(trained.project.training.objective).in_target_units
         self.shut, self.size = torch.zeros(0, dtype=torch.bool), 1.0
         if path:
-            node = find(trained.project, trained.model, path)
-            self.title, self.port = node.title, port(trained.project, node)
+            node = find_node(trained.project, trained.model, path)
+            self.title, self.port = node.title, output_port(trained.project, node)
             self.model.get_submodule(path).register_forward_hook(self._note)
-        known = widths(trained)
-        if path not in known:
+        counts = unit_counts(trained)
+        if path not in counts:
             raise ExplainError(f"The output of {self.title} consists of integers, which cannot be optimized.")
-        self.units = known[path]
+        self.units = counts[path]
         if not 0 <= unit < self.units:
             raise ExplainError(f"There is no unit {unit} in {self.title}; it has units 0 to {self.units - 1}.")
 
@@ -198,46 +200,48 @@ class _Maker:
 
     def score(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """The number (N,) of rows by field."""
-        answer = self.model(*[inputs[name] for name in self.space.arguments])
-        answer = answer[0] if isinstance(answer, tuple) else answer
-        value = self.seen if self.path else answer
+        output = self.model(*[inputs[name] for name in self.space.arguments])
+        output = output[0] if isinstance(output, tuple) else output
+        value = self.seen if self.path else output
         if value is None:
             raise ExplainError(f"{self.title} does not run for this input.")
         value = value if value.ndim > 1 else value.unsqueeze(1)
         value = self.trained.data.restore(value) if self.own else value
-        chosen: torch.Tensor = value.select(_axis(value), self.unit)
-        return chosen.flatten(1).mean(1) if chosen.ndim > 1 else chosen
+        unit_values: torch.Tensor = value.select(_unit_axis(value), self.unit)
+        return unit_values.flatten(1).mean(1) if unit_values.ndim > 1 else unit_values
 
-    def run(self, seeds: int, steps: int, seed: int, progress: Progress | None) -> Visualised:
+    def run(self, seeds: int, steps: int, seed: int, progress: Progress | None) -> VisualizedUnit:
         import torch
 
-        rows, real = self._real(progress)
-        best = real.argsort(descending=True)[:MOST_REAL]
+        rows, row_scores = self._real(progress)
+        best = row_scores.argsort(descending=True)[:MAX_LISTED_ROWS]
         # In deviations, so that the pull to the mean weighs the same for every number.
-        self.size = float(real.std(correction=0)) or 1.0
-        made = self._made(seeds, steps, seed, rows[best], progress)
+        self.size = float(row_scores.std(correction=0)) or 1.0
+        optimized = self._made(seeds, steps, seed, rows[best], progress)
         with torch.no_grad():
-            reached = self.score(made)
-        order = reached.argsort(descending=True)
-        reached = reached[order]
-        highest, reach = float(real[best[0]]), float(reached[0])
-        shown = [self.space.shown({name: value[place : place + 1] for name, value in made.items()}) for place in order]
-        return Visualised(
+            scores = self.score(optimized)
+        order = scores.argsort(descending=True)
+        scores = scores[order]
+        highest, best_score = float(row_scores[best[0]]), float(scores[0])
+        displays = [
+            self.space.shown({name: value[index : index + 1] for name, value in optimized.items()}) for index in order
+        ]
+        return VisualizedUnit(
             path=self.path,
             title=self.title,
             unit=self.unit,
             units=self.units,
             name=self._name(),
-            made={name: _stacked([one[name] for one in shown]) for name in self.space.parts},
-            reached=tuple(reached.tolist()),
+            made={name: _stack([display[name] for display in displays]) for name in self.space.parts},
+            reached=tuple(scores.tolist()),
             highest=highest,
-            mean=float(real.mean()),
-            deviation=float(real.std(correction=0)),
+            mean=float(row_scores.mean()),
+            deviation=float(row_scores.std(correction=0)),
             rows=len(rows),
             rows_most=tuple(rows[best].tolist()),
-            real=tuple(real[best].tolist()),
+            real=tuple(row_scores[best].tolist()),
             told=self._told(steps),
-            verdict=_verdict(reach, highest, float(real.mean())),
+            verdict=_verdict(best_score, highest, float(row_scores.mean())),
         )
 
     def _name(self) -> str:
@@ -271,14 +275,14 @@ class _Maker:
 
         rows = self.trained.data.split["train"]
         rows = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:ROWS]]
-        found = []
+        scores = []
         with torch.no_grad():
-            for start in range(0, len(rows), AT_ONCE):
+            for start in range(0, len(rows), BATCH_SIZE):
                 if progress is not None:
                     progress(0.2 * start / len(rows))
-                some = rows[start : start + AT_ONCE]
-                found.append(self.score({name: self.trained.data.inputs[name][some] for name in self.space.parts}))
-        return rows, torch.cat(found)
+                batch = rows[start : start + BATCH_SIZE]
+                scores.append(self.score({name: self.trained.data.inputs[name][batch] for name in self.space.parts}))
+        return rows, torch.cat(scores)
 
     def _made(
         self, seeds: int, steps: int, seed: int, best: torch.Tensor, progress: Progress | None
@@ -289,15 +293,19 @@ class _Maker:
         coin = torch.Generator().manual_seed(seed)
         starts = self._starts(seeds, coin, best)
         values = {name: value.clone().requires_grad_() for name, value in starts.items()}
-        adam = torch.optim.Adam(values.values(), lr=PACE)
+        adam = torch.optim.Adam(values.values(), lr=LEARNING_RATE)
         for step in range(steps):
             if progress is not None:
                 progress(0.2 + 0.8 * step / steps)
-            rough = step < ROUGH * steps
-            moved = {name: self._jittered(name, value, coin) if rough else value for name, value in values.items()}
-            pulled = [self._pull(name, values[name], starts[name]) for name in values]
+            is_jittered = step < JITTERED_SHARE * steps
+            jittered = {
+                name: self._jittered(name, value, coin) if is_jittered else value for name, value in values.items()
+            }
+            penalties = [self._pull(name, values[name], starts[name]) for name in values]
             loss = (
-                -self.score(moved).sum() / self.size + sum(pulled) + 0.0 * sum(value.sum() for value in values.values())
+                -self.score(jittered).sum() / self.size
+                + sum(penalties)
+                + 0.0 * sum(value.sum() for value in values.values())
             )
             grads = torch.autograd.grad(loss, list(values.values()))
             for value, grad in zip(values.values(), grads, strict=True):
@@ -305,7 +313,7 @@ class _Maker:
             adam.step()
             with torch.no_grad():
                 for name, value in values.items():
-                    blur = rough and step % BLUR_EVERY == BLUR_EVERY - 1
+                    blur = is_jittered and step % BLUR_EVERY == BLUR_EVERY - 1
                     value.copy_(self._plausible(name, value, starts[name], blur=blur))
         return {name: value.detach() for name, value in values.items()}
 
@@ -316,7 +324,7 @@ class _Maker:
 
         starts = {name: self._start(name, seeds, coin) for name in self.space.parts}
         values = [value.clone().requires_grad_() for value in starts.values()]
-        score = self.score(dict(zip(starts, values, strict=True))).sum() + 0.0 * sum(one.sum() for one in values)
+        score = self.score(dict(zip(starts, values, strict=True))).sum() + 0.0 * sum(value.sum() for value in values)
         grads = torch.autograd.grad(score, values)
         self.shut = torch.cat([grad.flatten(1) for grad in grads], dim=1).abs().amax(1) == 0
         rows = best[torch.arange(seeds) % len(best)]
@@ -350,34 +358,34 @@ class _Maker:
 
     def _pull(self, name: str, value: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
         spec = self.space.parts[name].spec
-        return PULL * (0.0 if spec.is_image else 1.0) * (value - start).square().sum()
+        return L2_WEIGHT * (0.0 if spec.is_image else 1.0) * (value - start).square().sum()
 
     def _plausible(self, name: str, value: torch.Tensor, start: torch.Tensor, *, blur: bool) -> torch.Tensor:
         part = self.space.parts[name]
         if blur and not part.spec.is_vector:
-            value = _blurred(value, part.spec.is_image)
-        held = value.clamp(part.least, part.most)
-        return held.where(part.free, start)
+            value = _blur(value, part.spec.is_image)
+        clamped = value.clamp(part.least, part.most)
+        return clamped.where(part.free, start)
 
 
-def _blurred(value: torch.Tensor, picture: bool) -> torch.Tensor:
+def _blur(value: torch.Tensor, picture: bool) -> torch.Tensor:
     """Pictures (N, C, H, W) or series (N, T, D), each place with a little of its neighbors."""
     import torch
     from torch.nn import functional
 
-    line = torch.tensor([0.15, 0.7, 0.15])
+    kernel_1d = torch.tensor([0.15, 0.7, 0.15])
     if picture:
         channels = value.shape[1]
-        kernel = (line[:, None] * line).expand(channels, 1, 3, 3)
+        kernel = (kernel_1d[:, None] * kernel_1d).expand(channels, 1, 3, 3)
         return functional.conv2d(functional.pad(value, (1, 1, 1, 1), "replicate"), kernel, groups=channels)
-    across = value.transpose(1, 2)
-    kernel = line.expand(across.shape[1], 1, 3)
-    return functional.conv1d(functional.pad(across, (1, 1), "replicate"), kernel, groups=across.shape[1]).transpose(
-        1, 2
-    )
+    channels_first = value.transpose(1, 2)
+    kernel = kernel_1d.expand(channels_first.shape[1], 1, 3)
+    return functional.conv1d(
+        functional.pad(channels_first, (1, 1), "replicate"), kernel, groups=channels_first.shape[1]
+    ).transpose(1, 2)
 
 
-def _stacked(values: list[Any]) -> Any:
+def _stack(values: list[Any]) -> Any:
     import numpy as np
 
     return values if isinstance(values[0], dict) else np.stack(values)
@@ -391,7 +399,7 @@ def _verdict(reached: float, highest: float, mean: float) -> Verdict:
             "A training row reaches a higher value than the optimized input, so the rows show better what the unit "
             "responds to.",
         )
-    if reached - mean > FAR * (highest - mean):
+    if reached - mean > UNREALISTIC_FACTOR * (highest - mean):
         return Verdict(
             "caution",
             "The optimized input goes far beyond every training row: it shows a direction to which the unit responds, "

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netloom.explain.core.segments import Spans, pieces
+from netloom.explain.core.segments import Segments, split_steps
 
 if TYPE_CHECKING:
     from netloom.data import Prepared
 
 NODE = "node"
 # A series of more steps than this is drawn in pieces, as nobody can tell its single steps apart.
-LEGIBLE = 256
+MAX_DRAWN_STEPS = 256
 
 
 @dataclass(frozen=True)
@@ -37,42 +37,42 @@ class Axes:
         """Whether the rows are the nodes of a graph, which have no order."""
         return self.down == NODE
 
-    def names(self, width: int, known: tuple[str, ...] = ()) -> list[str]:
+    def names(self, width: int, labels: tuple[str, ...] = ()) -> list[str]:
         """What the columns are called; nodes are counted from 0, as everywhere in this app."""
-        named = [f"{NODE} {place}" if self.of_nodes else f"{self.across} {place + 1}" for place in range(width)]
-        return [*known[:width], *named[len(known) :]]
+        numbered = [f"{NODE} {index}" if self.of_nodes else f"{self.across} {index + 1}" for index in range(width)]
+        return [*labels[:width], *numbered[len(labels) :]]
 
     def along(self, steps: int) -> np.ndarray:
         """Where each row lies along its axis, (T,)."""
-        found: np.ndarray = np.arange(steps) / (self.rate or 1.0)
-        return found
+        positions: np.ndarray = np.arange(steps) / (self.rate or 1.0)
+        return positions
 
     def steps(self, count: int) -> tuple[str, ...]:
         """What so many rows are called where each is told by itself, counted as along the axis."""
-        return tuple(f"{place:.3g} s" if self.rate else f"{place:g}" for place in self.along(count).tolist())
+        return tuple(f"{position:.3g} s" if self.rate else f"{position:g}" for position in self.along(count).tolist())
 
-    def pieces(self, steps: int) -> Spans | None:
+    def pieces(self, steps: int) -> Segments | None:
         """The pieces in which so many rows are drawn; None where each is drawn by itself."""
-        return pieces(steps, self.rate) if steps > LEGIBLE else None
+        return split_steps(steps, self.rate) if steps > MAX_DRAWN_STEPS else None
 
     def drawn(self, values: np.ndarray) -> np.ndarray:
         """Attributions (T, D) as they are drawn: the sum of each piece, (pieces, D), where there are too many."""
-        found = self.pieces(len(values))
-        return values if found is None else np.add.reduceat(values, found.starts, axis=0)
+        segments = self.pieces(len(values))
+        return values if segments is None else np.add.reduceat(values, segments.starts, axis=0)
 
 
 def axes_of(data: Prepared) -> dict[str, Axes]:
     """The axes of each field that has two."""
-    listed = [spec for spec in data.schema.inputs if spec.is_sequence and len(spec.shape) == 2]
-    joined = _adjacency({spec.name: spec.shape for spec in listed})
-    if joined:
-        apart = {spec.name: "joined to" if spec.name == joined else "feature" for spec in listed}
-        return {name: Axes(NODE, across, of_nodes=name == joined) for name, across in apart.items()}
-    return {spec.name: Axes(rate=data.field(spec.name).rate) for spec in listed}
+    sequences = [spec for spec in data.schema.inputs if spec.is_sequence and len(spec.shape) == 2]
+    adjacency = _adjacency({spec.name: spec.shape for spec in sequences})
+    if adjacency:
+        columns = {spec.name: "joined to" if spec.name == adjacency else "feature" for spec in sequences}
+        return {name: Axes(NODE, across, of_nodes=name == adjacency) for name, across in columns.items()}
+    return {spec.name: Axes(rate=data.field(spec.name).rate) for spec in sequences}
 
 
 def _adjacency(shapes: dict[str, tuple[int, ...]]) -> str:
     """The field that says which nodes are joined: it is square, and others have as many rows. Else empty."""
-    square = [name for name, (down, across) in shapes.items() if down == across and down > 1]
+    square_names = [name for name, (down, across) in shapes.items() if down == across and down > 1]
     rows = {down for down, _ in shapes.values()}
-    return square[-1] if square and len(shapes) > 1 and len(rows) == 1 else ""
+    return square_names[-1] if square_names and len(shapes) > 1 and len(rows) == 1 else ""

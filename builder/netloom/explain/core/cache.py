@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 # Raised whenever the same question may get another answer than before.
-EDITION = 9
-Kept = TypeVar("Kept")
+CACHE_VERSION = 9
+ResultT = TypeVar("ResultT")
 FOLDER = "explanations"
-MOST_FILES = 2_000
+MAX_FILES = 2_000
 
 
 def weights_hash(model: nn.Module) -> str:
@@ -36,7 +36,7 @@ def weights_hash(model: nn.Module) -> str:
 
 def key(weights: str, inputs: Mapping[str, torch.Tensor], question: Mapping[str, Any]) -> str:
     """The name under which an answer is kept."""
-    digest = hashlib.sha256(f"{EDITION} {weights} {json.dumps(question, sort_keys=True, default=str)}".encode())
+    digest = hashlib.sha256(f"{CACHE_VERSION} {weights} {json.dumps(question, sort_keys=True, default=str)}".encode())
     for name, value in sorted(inputs.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().contiguous().reshape(-1).numpy().tobytes())
@@ -48,32 +48,32 @@ def load(folder: Path, name: str) -> Explanation | None:
     return load_as(Explanation, folder, name)
 
 
-def load_as(kind: type[Kept], folder: Path, name: str) -> Kept | None:
+def load_as(kind: type[ResultT], folder: Path, name: str) -> ResultT | None:
     """What is kept as a dataclass of a kind; None where there is nothing, or where the file is not whole."""
     try:
-        found = loads(kind, (folder / FOLDER / f"{name}.npz").read_bytes())
+        result = loads(kind, (folder / FOLDER / f"{name}.npz").read_bytes())
     except UNREADABLE:
         return None
-    return found if isinstance(found, kind) else None
+    return result if isinstance(result, kind) else None
 
 
 def save(folder: Path, name: str, explanation: DataclassInstance) -> None:
     """Keep an explanation; the oldest go when there are too many."""
-    home = folder / FOLDER
-    home.mkdir(parents=True, exist_ok=True)
-    write_bytes(home / f"{name}.npz", dumps(explanation, compressed=True))
-    _prune(home, keep=f"{name}.npz")
+    directory = folder / FOLDER
+    directory.mkdir(parents=True, exist_ok=True)
+    write_bytes(directory / f"{name}.npz", dumps(explanation, compressed=True))
+    _prune(directory, keep=f"{name}.npz")
 
 
-def _prune(home: Path, *, keep: str) -> None:
+def _prune(directory: Path, *, keep: str) -> None:
     """Remove the oldest files where there are too many, but not the one that was just written. Other processes write
     and prune the same folder, so that any file may vanish between two looks at it."""
-    found = []
-    for path in home.glob("*.npz"):
+    files = []
+    for path in directory.glob("*.npz"):
         with suppress(OSError):
-            found.append((path.stat().st_mtime_ns, path))
-    found.sort()
-    for _, path in found[: max(0, len(found) - MOST_FILES)]:
+            files.append((path.stat().st_mtime_ns, path))
+    files.sort()
+    for _, path in files[: max(0, len(files) - MAX_FILES)]:
         if path.name != keep:
             with suppress(OSError):
                 path.unlink()

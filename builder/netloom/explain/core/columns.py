@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 
 def column_names(data: Prepared, spec: FieldSpec) -> tuple[str, ...]:
     """The columns of a field, or their parts where they have several, in order; empty where it is not a table."""
-    return tuple(dict.fromkeys(_owners(data, spec)))
+    return tuple(dict.fromkeys(_column_of_each_number(data, spec)))
 
 
-def column_places(data: Prepared, spec: FieldSpec) -> np.ndarray:
+def column_indices(data: Prepared, spec: FieldSpec) -> np.ndarray:
     """Of each number of a vector (F,), the place of its column; of one without columns, each its own."""
-    owners = _owners(data, spec)
-    if not owners:
+    names = _column_of_each_number(data, spec)
+    if not names:
         return np.arange(int(np.prod(spec.shape)))
-    places = {name: place for place, name in enumerate(dict.fromkeys(owners))}
-    return np.array([places[name] for name in owners])
+    index_of = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    return np.array([index_of[name] for name in names])
 
 
 def by_column(data: Prepared, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Attributions (…, F) of tables summed up over the numbers of each column, (…, columns); others as they are."""
-    found = dict(values)
+    summed = dict(values)
     for spec in data.schema.inputs:
-        if spec.name in found and spec.is_vector:
-            places = column_places(data, spec)
-            found[spec.name] = found[spec.name] @ np.eye(int(places.max(initial=-1)) + 1)[places]
-    return found
+        if spec.name in summed and spec.is_vector:
+            indices = column_indices(data, spec)
+            summed[spec.name] = summed[spec.name] @ np.eye(int(indices.max(initial=-1)) + 1)[indices]
+    return summed
 
 
-def _owners(data: Prepared, spec: FieldSpec) -> list[str]:
+def _column_of_each_number(data: Prepared, spec: FieldSpec) -> list[str]:
     """The column that each number of a field belongs to; empty where the field is not a table."""
     columns = data.field(spec.name).columns if spec.is_vector else []
     return [part for column in columns for part in column.parts]

@@ -20,7 +20,7 @@ from netloom.compile.logit_network import with_logits
 from netloom.data import Prepared
 from netloom.document import Project
 from netloom.explain.core.baselines import USUAL, Asked, choose
-from netloom.explain.core.cost import measured
+from netloom.explain.core.cost import measure_network
 from netloom.explain.core.explanation import Target
 from netloom.explain.core.targets import quantity_of, select
 from netloom.modalities.fields.registry import modality_of
@@ -31,34 +31,34 @@ MOST_ROWS = 128
 # Layers that make vectors of whole numbers, each place by itself; gradients start behind them.
 EMBEDDINGS = ("Embedding", "CategoricalEmbedding", "HashedEmbedding")
 # What reads tokens beside an embedding and stays as the example has it.
-BESIDE = ("PaddingMask",)
+MASK_LAYERS = ("PaddingMask",)
 Progress = Callable[[float], None]
 
 
-class Entry(nn.Module):
+class InterpretableEmbedding(nn.Module):
     """An embedding through which vectors can be given in place of those of the tokens."""
 
     def __init__(self, embedding: nn.Module) -> None:
         super().__init__()
         self.embedding = embedding
-        self.given: torch.Tensor | None = None
+        self.vectors: torch.Tensor | None = None
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = self.embedding(tokens) if self.given is None else self.given
-        return found
+        vectors: torch.Tensor = self.embedding(tokens) if self.vectors is None else self.vectors
+        return vectors
 
 
 @dataclass(frozen=True)
-class Point:
+class InputPoint:
     """A place where gradients start: a field itself, or what an embedding makes of its tokens."""
 
     field: str
-    entry: str | None
+    embedding: str | None
     value: torch.Tensor
     baseline: torch.Tensor
 
 
-class Subject:
+class ExplanationContext:
     """One example of a network, with a baseline that stands for nothing.
 
     `inputs` and `baseline` hold tensors (1, …) by field, and `compared` says what the baseline is; F, the explained
@@ -82,32 +82,32 @@ class Subject:
         self.arguments = input_fields(project)
         self.specs = {spec.name: spec for spec in data.schema.inputs if spec.name in self.arguments}
         self.inputs = {name: inputs[name].detach().clone() for name in self.specs}
-        self.asked = baseline
-        self._compare()
-        self._look_at(model)
-        totals = measured(project).totals
+        self.baseline_choice = baseline
+        self._set_baseline()
+        self._copy_model(model)
+        totals = measure_network(project).totals
         self.rows = int(np.clip(MEMORY_BYTES // max(1, totals.activation_bytes), 4, MOST_ROWS))
         self.flops = totals.flops
         self.seed, self.progress, self.expected, self.done = seed, progress, 0, 0
 
-    def _compare(self) -> None:
-        chosen = choose(self.asked, self.data, self.inputs)
+    def _set_baseline(self) -> None:
+        chosen = choose(self.baseline_choice, self.data, self.inputs)
         self.baseline, self.compared, self._of_example = chosen.values, chosen.words, chosen.of_example
 
-    def _look_at(self, model: nn.Module) -> None:
+    def _copy_model(self, model: nn.Module) -> None:
         scorer = with_logits(self.project, model, self.data.schema)
         self.model = deepcopy(scorer).to("cpu", torch.float32).eval().requires_grad_(False)
-        self.entries: dict[str, Entry] = {}
-        self._points: list[Point] | None = None
-        self.idle: torch.Tensor | None = None  # zero of every row, which depends on all points
+        self.embeddings: dict[str, InterpretableEmbedding] = {}
+        self._points: list[InputPoint] | None = None
+        self.zero_path: torch.Tensor | None = None  # zero of every row, which depends on all points
 
-    def on(self, model: nn.Module) -> Subject:
+    def with_model(self, model: nn.Module) -> ExplanationContext:
         """The same example on a private copy of another network, or of the same as it was."""
-        other = copy(self)
-        other._look_at(model)
-        return other
+        clone = copy(self)
+        clone._copy_model(model)
+        return clone
 
-    def expect(self, rows: int) -> None:
+    def expect_rows(self, rows: int) -> None:
         """Say how many rows more are going to pass through the network, so that `progress` can tell a share."""
         self.expected += rows
 
@@ -119,10 +119,10 @@ class Subject:
         if self.progress is not None:
             self.done += len(next(iter(inputs.values())))
             self.progress(min(1.0, self.done / self.expected) if self.expected else 0.0)
-        found = self.model(*[inputs[name] for name in self.arguments])
-        if isinstance(found, tuple) and quantity_of(self.target).reads_all_outputs:
-            return torch.cat([part.flatten(1) for part in found], dim=1)
-        output: torch.Tensor = found[0] if isinstance(found, tuple) else found
+        outputs = self.model(*[inputs[name] for name in self.arguments])
+        if isinstance(outputs, tuple) and quantity_of(self.target).reads_all_outputs:
+            return torch.cat([part.flatten(1) for part in outputs], dim=1)
+        output: torch.Tensor = outputs[0] if isinstance(outputs, tuple) else outputs
         return output
 
     def score(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -135,44 +135,44 @@ class Subject:
                 parts.append(select(self.target, self.forward(part), self.data, part))
         return torch.cat(parts)
 
-    def turn(self, inputs: Mapping[str, torch.Tensor], target: Target) -> None:
+    def set_rows(self, inputs: Mapping[str, torch.Tensor], target: Target) -> None:
         """Look at other rows (N, …) and another target, with the same copy of the network."""
         self.inputs = {name: inputs[name].detach().clone() for name in self.specs}
         self.target, self.targets, self._points = target, (), None
         if self._of_example:
-            self._compare()
+            self._set_baseline()
 
-    def _selected(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    def _select(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """F (N,) of rows by field (N, …); with `targets`, each row's own."""
         output = self.forward(inputs)
         if not self.targets:
             return select(self.target, output, self.data, inputs)
-        found, start = [], 0
-        for target, alike in groupby(self.targets):
-            rows = slice(start, start := start + len(list(alike)))
-            part = {name: value[rows] for name, value in inputs.items()}
-            found.append(select(target, output[rows], self.data, part))
-        return torch.cat(found)
+        scores, start = [], 0
+        for target, same_target in groupby(self.targets):
+            rows = slice(start, start := start + len(list(same_target)))
+            row_inputs = {name: value[rows] for name, value in inputs.items()}
+            scores.append(select(target, output[rows], self.data, row_inputs))
+        return torch.cat(scores)
 
     @property
-    def points(self) -> list[Point]:
+    def points(self) -> list[InputPoint]:
         """Where gradients start: each field, or for tokens each embedding that reads it."""
         if self._points is None:
             self._points = [point for name in self.specs for point in self._points_of(name)]
         return self._points
 
-    def _points_of(self, name: str) -> list[Point]:
+    def _points_of(self, name: str) -> list[InputPoint]:
         if not self.specs[name].is_tokens:
-            return [Point(name, None, self.inputs[name], self.baseline[name])]
-        found = []
-        for node in embeddings(self.project, name):
-            if node not in self.entries:
-                self.entries[node] = Entry(self.model.get_submodule(node))
-                setattr(self.model, node, self.entries[node])
+            return [InputPoint(name, None, self.inputs[name], self.baseline[name])]
+        points = []
+        for node in embedding_nodes(self.project, name):
+            if node not in self.embeddings:
+                self.embeddings[node] = InterpretableEmbedding(self.model.get_submodule(node))
+                setattr(self.model, node, self.embeddings[node])
             with torch.no_grad():
-                vectors = [self.entries[node](rows[name]) for rows in (self.inputs, self.baseline)]
-            found.append(Point(name, node, *vectors))
-        return found
+                vectors = [self.embeddings[node](rows[name]) for rows in (self.inputs, self.baseline)]
+            points.append(InputPoint(name, node, *vectors))
+        return points
 
     def point_score(self, *values: torch.Tensor) -> torch.Tensor:
         """F (N,) of values (N, …) at the points, with gradients.
@@ -183,18 +183,18 @@ class Subject:
         inputs = {name: value.expand(rows, *value.shape[1:]) for name, value in self.inputs.items()}
         try:
             for point, value in zip(self.points, values, strict=True):
-                if point.entry is None:
+                if point.embedding is None:
                     inputs[point.field] = value
                 else:
-                    self.entries[point.entry].given = value
-            self.idle = torch.stack([0.0 * value.flatten(1).sum(1) for value in values]).sum(0)
-            return self._selected(inputs) + self.idle
+                    self.embeddings[point.embedding].vectors = value
+            self.zero_path = torch.stack([0.0 * value.flatten(1).sum(1) for value in values]).sum(0)
+            return self._select(inputs) + self.zero_path
         finally:
-            self.idle = None
-            for entry in self.entries.values():
-                entry.given = None
+            self.zero_path = None
+            for entry in self.embeddings.values():
+                entry.vectors = None
 
-    def scores_of(self, values: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    def point_scores(self, values: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """F (N,) of values at the points without gradients, a few rows at a time."""
         with torch.no_grad():
             parts = [
@@ -204,30 +204,30 @@ class Subject:
         return torch.cat(parts)
 
     @property
-    def ground(self) -> float:
+    def baseline_score(self) -> float:
         """F of the baseline as gradients see it: what reads tokens beside an embedding stays as in the example."""
-        return float(self.scores_of(tuple(point.baseline for point in self.points))[0])
+        return float(self.point_scores(tuple(point.baseline for point in self.points))[0])
 
-    def references(self, count: int) -> tuple[torch.Tensor, ...]:
+    def training_samples(self, count: int) -> tuple[torch.Tensor, ...]:
         """Values at the points of `count` rows of the training split, (count, …): what else could have come in."""
         train = self.data.split["train"]
-        chosen = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(self.seed))[:count]]
-        found = []
+        row_numbers = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(self.seed))[:count]]
+        samples = []
         for point in self.points:
-            rows = self.data.inputs[point.field][chosen]
+            rows = self.data.inputs[point.field][row_numbers]
             with torch.no_grad():
-                found.append(rows if point.entry is None else self.entries[point.entry](rows))
-        return tuple(found)
+                samples.append(rows if point.embedding is None else self.embeddings[point.embedding](rows))
+        return tuple(samples)
 
-    def fold(self, found: tuple[torch.Tensor, ...]) -> dict[str, np.ndarray]:
+    def to_fields(self, values: tuple[torch.Tensor, ...]) -> dict[str, np.ndarray]:
         """Attributions (1, …) at the points as arrays in the shape of each field; vectors of tokens are summed up."""
-        folded = {name: np.zeros(spec.shape) for name, spec in self.specs.items()}
-        for point, value in zip(self.points, found, strict=True):
+        fields = {name: np.zeros(spec.shape) for name, spec in self.specs.items()}
+        for point, value in zip(self.points, values, strict=True):
             array = value[0].detach().to(torch.float64)
-            folded[point.field] += (array if point.entry is None else array.flatten(1).sum(1)).numpy()
-        return folded
+            fields[point.field] += (array if point.embedding is None else array.flatten(1).sum(1)).numpy()
+        return fields
 
-    def units(self, name: str) -> np.ndarray:
+    def feature_mask(self, name: str) -> np.ndarray:
         """The parts of a field that go together, as numbers from 0 in its shape; -1 stands for padding.
 
         A pixel goes with all its channels, and all numbers of a column with each other.
@@ -236,32 +236,32 @@ class Subject:
         return modality_of(field).units(field, self.inputs[name][0].numpy())
 
 
-class Scalar(nn.Module):
+class ScoreModule(nn.Module):
     """F as a module of the values at the points, for methods that set hooks on modules."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, context: ExplanationContext) -> None:
         super().__init__()
-        self.subject = subject
-        _ = subject.points  # sets the entries, before anybody looks for modules
-        self.model = subject.model
+        self.context = context
+        _ = context.points  # sets the entries, before anybody looks for modules
+        self.model = context.model
 
     def forward(self, *values: torch.Tensor) -> torch.Tensor:
-        return self.subject.point_score(*values)
+        return self.context.point_score(*values)
 
 
-def label(project: Project, key: str) -> str:
+def node_label(project: Project, key: str) -> str:
     """How people know a node."""
     return layers.label(project.main_network.nodes[key])
 
 
-def readers(project: Project, field: str) -> list[str]:
+def consumers(project: Project, field: str) -> list[str]:
     """The nodes that read a field directly."""
     network = project.main_network
     sources = {key for key in input_nodes(project) if network.nodes[key].params.get("field") == field}
     return sorted({edge.target_node for edge in network.edges if edge.source_node in sources})
 
 
-def embeddings(project: Project, field: str) -> list[str]:
+def embedding_nodes(project: Project, field: str) -> list[str]:
     """The embeddings that read a field of tokens, without those that lead nowhere and so are not in the code."""
     import networkx as nx
 
@@ -271,4 +271,4 @@ def embeddings(project: Project, field: str) -> list[str]:
     network = project.main_network
     graph = digraph(network)
     useful = {node for output in output_nodes(project) for node in nx.ancestors(graph, output)}
-    return [key for key in readers(project, field) if network.nodes[key].type in EMBEDDINGS and key in useful]
+    return [key for key in consumers(project, field) if network.nodes[key].type in EMBEDDINGS and key in useful]

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from netloom.validation import Context
 
 
-def measured(project: Project) -> Context:
+def measure_network(project: Project) -> Context:
     """The main network with all that it is made of, as `analyse` finds it, without its rules: those generate code and
     look for what is wrong, which takes ten times as long.
 
@@ -18,7 +18,7 @@ def measured(project: Project) -> Context:
     """
     from netloom.validation.context import ContextCache
 
-    found = ContextCache(project, None).use(project.main)
-    if found is None:
+    analysis = ContextCache(project, None).use(project.main)
+    if analysis is None:
         raise RuntimeError("The main network could not be measured.")
-    return found
+    return analysis

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from netloom.document import Project
 
 
-def read(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], Example]:
+def read_example(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], Example]:
     """Tensors (1, …) by field, and the example as people see it. A raw row has the number -1 and no target.
 
     Raises:
@@ -37,18 +37,18 @@ def read(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[dict[str,
     parts: dict[str, Any] = {}
     texts = [field.name for field in data.text_fields]
     for field in data.fields:
-        shown = field.shown(dict(row_or_raw))
+        display = field.shown(dict(row_or_raw))
         if len(texts) > 1 and field.name in texts:
-            parts["words"] = {**parts.get("words", {}), field.name: shown["tokens"]}
-            shown = {"columns": {field.name: shown["text"]}}
-        shown["columns"] = parts.get("columns", {}) | shown.get("columns", {})
-        if "image" in shown:
-            shown["images"] = {**parts.get("images", {}), field.name: shown["image"]}
-        parts |= shown
+            parts["words"] = {**parts.get("words", {}), field.name: display["tokens"]}
+            display = {"columns": {field.name: display["text"]}}
+        display["columns"] = parts.get("columns", {}) | display.get("columns", {})
+        if "image" in display:
+            display["images"] = {**parts.get("images", {}), field.name: display["image"]}
+        parts |= display
     return inputs, Example(-1, "", **parts)
 
 
-def written_by_itself(
+def with_generated_answer(
     project: Project, model: nn.Module, data: Prepared, inputs: Mapping[str, torch.Tensor], example: Example
 ) -> tuple[dict[str, torch.Tensor], Example]:
     """The example with the answer that the network writes to it in place of the true one, token by token."""
@@ -58,11 +58,11 @@ def written_by_itself(
 
     field, names = data.token_field(data.fields[-1].name), input_fields(project)
 
-    def scores(so_far: np.ndarray) -> np.ndarray:
-        given = {**inputs, field.name: torch.from_numpy(so_far.copy())}
+    def scores(tokens: np.ndarray) -> np.ndarray:
+        network_inputs = {**inputs, field.name: torch.from_numpy(tokens.copy())}
         with torch.no_grad():
-            found: np.ndarray = model(*[given[name] for name in names]).numpy()
-        return found
+            logits: np.ndarray = model(*[network_inputs[name] for name in names]).numpy()
+        return logits
 
     text = written(field.field, write(field.length, 1, scores)[0].tolist())
     decoder_input = field.encode([{field.name: text}])
@@ -71,14 +71,14 @@ def written_by_itself(
 
 def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:
     """Names for the places of each attribution: columns, channels, or the tokens as they were written."""
-    found: dict[str, tuple[str, ...]] = {}
+    names: dict[str, tuple[str, ...]] = {}
     for spec, field in zip(data.schema.inputs, data.fields, strict=True):
         if spec.columns:
-            found[spec.name] = column_names(data, spec) or spec.columns
+            names[spec.name] = column_names(data, spec) or spec.columns
         elif isinstance(field, TokenEncoder):
             length = spec.shape[0]
             is_answer = isinstance(field, DecoderInputEncoder)
-            own = example.words.get(spec.name, example.tokens)
-            shown = (field.vocabulary[START], *example.answer)[:length] if is_answer else own[:length]
-            found[spec.name] = (*shown, *("" for _ in range(length - len(shown))))
-    return found
+            tokens = example.words.get(spec.name, example.tokens)
+            words = (field.vocabulary[START], *example.answer)[:length] if is_answer else tokens[:length]
+            names[spec.name] = (*words, *("" for _ in range(length - len(words))))
+    return names

@@ -1,4 +1,5 @@
-"""What an explainer is: a class whose fields are its options. A new file in `explainers/` registers itself."""
+"""What an explainer is: a class whose fields are its options. A new file in a folder of `attribution/`, or in
+`attention/`, registers itself."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from netloom.document import Project
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 
 # The headings under which methods are listed, in this order.
@@ -35,7 +36,7 @@ GROUPS = {
     LAYERS: "Look at the units inside the network.",
     ATTENTION: "Read the attention weights of the network.",
 }
-FIRST = ("integrated_gradients", "saliency", "occlusion")
+FIRST_METHODS = ("integrated_gradients", "saliency", "occlusion")
 
 
 @dataclass(frozen=True)
@@ -49,21 +50,25 @@ class Method:
     available: bool
     reason: str = ""
     group: str = GRADIENTS
-    layered: bool = False
+    explains_layer: bool = False
 
 
 @dataclass(frozen=True)
 class Result:
-    """What an explainer found: attributions (…) by field, without the batch axis, and the steps of its integral.
+    """What an explainer computes.
 
-    `nodes` are attributions (…) in the shape of a node's output, by its path. `total` is what the parts sum to, where
-    that is not the sum of the attributions, and `ground` what stands for F(baseline), where that is not F of the usual
-    one. `compared` names what the example was compared with, where that is not a baseline that people chose. `whole`:
-    all of the answer passes here, so that the parts can add up to it.
-    `repeats` (R, …) by field are independent estimates of a method that draws at random, whose mean the attributions
-    are (of a method without signs, the mean before its signs are dropped); `enumerated` says that nothing was drawn, as
-    every case was tried.
-    `remarks` are judgements of its own, beside those that every explanation gets.
+    Attributes:
+        attributions: An array by input field in the shape of the field, without the batch axis.
+        steps: The number of steps of the path integral, or of samples.
+        nodes: An array by the path of a node, in the shape of its output.
+        total: The sum of all parts, where it is not the sum of `attributions`.
+        baseline_score: F(baseline), where it is not the score of the usual baseline.
+        compared: What the example is compared with, where it is not a baseline that people choose.
+        covers_score: The whole score passes through the explained node, so that the parts can sum to it.
+        repeats: Independent estimates (R, …) by field of a method that samples. `attributions` are their mean (for a
+            method without signs, the mean before the signs are dropped).
+        enumerated: All coalitions were evaluated, so nothing was sampled.
+        remarks: Judgements of the method itself, beside those that every explanation gets.
     """
 
     attributions: dict[str, np.ndarray]
@@ -71,9 +76,9 @@ class Result:
     attention: AttentionMaps | None = None
     nodes: dict[str, np.ndarray] = field(default_factory=dict)
     total: float | None = None
-    ground: float | None = None
+    baseline_score: float | None = None
     compared: str = ""
-    whole: bool = True
+    covers_score: bool = True
     repeats: dict[str, np.ndarray] = field(default_factory=dict)
     enumerated: bool = False
     remarks: tuple[Remark, ...] = field(default=())
@@ -82,11 +87,17 @@ class Result:
 class Explainer(BaseModel):
     """One method; an instance holds its options.
 
-    `signed`: parts speak for or against the answer, else they only say how much they matter. `adds_up`: the parts
-    promise to sum to F(x) − F(baseline). `sums`: their sum can be compared with it at all. `fits_anyway`: they sum to
-    it by construction, however wrong each of them is, so that the sum proves nothing. `of_answer`: they are about F,
-    and not about some number within the network. `needs` are what `needs.py` asks of the network. `group` is the
-    heading under which it is listed. `layered`: it looks at a node of the graph, the option `node`.
+    Attributes:
+        signed: Attributions are positive where a part increases the score and negative where it decreases it; otherwise
+            they are magnitudes.
+        is_complete: The attributions are meant to sum to F(x) − F(baseline) (completeness, Sundararajan and others
+            2017, https://arxiv.org/abs/1703.01365).
+        is_summable: The sum of the attributions can be compared with F(x) − F(baseline) at all.
+        complete_by_construction: They sum to it however wrong each of them is, so that the sum is no evidence.
+        explains_score: They are about F, and not about a neuron or an activation inside the network.
+        requirements: What the network must have, by the names of `requirements.REQUIREMENTS`.
+        group: The heading under which the method is listed.
+        explains_layer: The method explains a layer of the network, which the option `node` chooses.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
@@ -96,28 +107,28 @@ class Explainer(BaseModel):
     summary: ClassVar[str]
     url: ClassVar[str]
     signed: ClassVar[bool] = True
-    adds_up: ClassVar[bool] = False
-    sums: ClassVar[bool] = True
-    fits_anyway: ClassVar[bool] = False
-    of_answer: ClassVar[bool] = True
-    needs: ClassVar[tuple[str, ...]] = ()
+    is_complete: ClassVar[bool] = False
+    is_summable: ClassVar[bool] = True
+    complete_by_construction: ClassVar[bool] = False
+    explains_score: ClassVar[bool] = True
+    requirements: ClassVar[tuple[str, ...]] = ()
     group: ClassVar[str] = GRADIENTS
-    layered: ClassVar[bool] = False
+    explains_layer: ClassVar[bool] = False
 
     @classmethod
-    def obstacle(cls, project: Project, model: nn.Module) -> str:
-        """Why this network cannot be explained so, in a sentence; empty where it can."""
-        from netloom.explain.core.requirements import unmet
+    def unavailable_reason(cls, project: Project, model: nn.Module) -> str:
+        """Why the method does not support this network, in a sentence; empty where it does."""
+        from netloom.explain.core.requirements import unmet_requirement
 
-        return unmet(cls.needs, project, model)
+        return unmet_requirement(cls.requirements, project, model)
 
-    def run(self, subject: Subject) -> Result:
-        """Explain the subject's answer."""
+    def run(self, context: ExplanationContext) -> Result:
+        """Explain the context's answer."""
         raise NotImplementedError
 
 
-class Comparing(Explainer):
-    """A method that compares the example with a baseline, which people can choose."""
+class BaselineExplainer(Explainer):
+    """A method that compares the example with a baseline, which people choose."""
 
     baseline: str | dict[str, Any] = Field(
         "usual",
@@ -126,7 +137,7 @@ class Comparing(Explainer):
     )
 
 
-class Integrating(Comparing):
+class PathExplainer(BaselineExplainer):
     """A method that follows the path from the baseline to the example in steps."""
 
     n_steps: int = Field(
@@ -141,9 +152,9 @@ def registry() -> dict[str, type[Explainer]]:
         Explainer,
         "netloom.explain.attribution",
         "netloom.explain.attention",
-        order=lambda kind: (_place(kind.name), list(GROUPS).index(kind.group), kind.name),
+        order=lambda kind: (_rank(kind.name), list(GROUPS).index(kind.group), kind.name),
     )
 
 
-def _place(name: str) -> int:
-    return FIRST.index(name) if name in FIRST else len(FIRST)
+def _rank(name: str) -> int:
+    return FIRST_METHODS.index(name) if name in FIRST_METHODS else len(FIRST_METHODS)

@@ -13,7 +13,7 @@ from netloom.explain.core.axes import Axes
 Level = Literal["good", "caution", "poor"]
 LEVELS: tuple[Level, ...] = ("good", "caution", "poor")
 # How far off the sum of the parts may be for each word.
-WITHIN = (("exact", 1e-4), ("converged", 0.01), ("approximate", 0.05))
+COMPLETENESS_BOUNDS = (("exact", 1e-4), ("converged", 0.01), ("approximate", 0.05))
 
 
 TargetQuantity = Literal[
@@ -67,7 +67,7 @@ class Completeness:
         """How well the parts add up, by `relative_error` alone; empty where they need not, or cannot help it."""
         if self.relative_error is None or not self.promised or self.by_construction:
             return ""
-        return next((word for word, bound in WITHIN if self.relative_error <= bound), "unreliable")
+        return next((word for word, bound in COMPLETENESS_BOUNDS if self.relative_error <= bound), "unreliable")
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Faithfulness:
 
 
 @dataclass(frozen=True)
-class Randomised:
+class RandomizationTest:
     """How much of the explanation stays when the network forgets what it learned: `spearman`, signed, between the parts
     and those of `draws` networks whose weights are shuffled, averaged. `passed`: little of it stays."""
 
@@ -133,7 +133,7 @@ class Proofs:
     completeness: Completeness | None
     faithfulness: Faithfulness | None
     seed: int
-    randomised: Randomised | None = None
+    randomised: RandomizationTest | None = None
     sampling: Sampling | None = None
     cross_check: CrossCheck | None = None
 
@@ -149,7 +149,7 @@ class Remark:
 
 # What a verdict is called where it does not say more.
 TITLES: dict[Level, str] = {"good": "Checks passed", "caution": "Interpret with caution", "poor": "Checks failed"}
-FAITHFUL = ("Faithfulness checks passed", TITLES["good"])
+FAITHFUL_TITLES = ("Faithfulness checks passed", TITLES["good"])
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,9 @@ class Verdict:
         """What came of the checks, and what is wrong with the model, in one breath."""
         if not self.model:
             return self.checked
-        return f"{self.checked}, but {self.model}" if self.checked in FAITHFUL else f"{self.checked}; {self.model}"
+        return (
+            f"{self.checked}, but {self.model}" if self.checked in FAITHFUL_TITLES else f"{self.checked}; {self.model}"
+        )
 
 
 @dataclass(frozen=True)
@@ -284,17 +286,17 @@ class Explanation:
     @property
     def headline(self) -> str:
         """What is explained, by which method, and compared with what."""
-        said = f"{self.title} of {self.target.quantity}"
-        return f"{said}, compared with {self.compared}" if self.compared else said
+        headline = f"{self.title} of {self.target.quantity}"
+        return f"{headline}, compared with {self.compared}" if self.compared else headline
 
     def as_json(self) -> dict[str, Any]:
         """The whole explanation in plain JSON values."""
-        found = _plain(self)
-        if not isinstance(found, dict):
+        plain = _plain(self)
+        if not isinstance(plain, dict):
             raise TypeError("an explanation is written as an object")
         if self.proofs.completeness is not None:
-            found["proofs"]["completeness"]["word"] = self.proofs.completeness.word
-        return found
+            plain["proofs"]["completeness"]["word"] = self.proofs.completeness.word
+        return plain
 
 
 def as_plain(value: Any) -> Any:

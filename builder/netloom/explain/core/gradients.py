@@ -12,22 +12,24 @@ if TYPE_CHECKING:
     from netloom.document import Project
 
 
-def obstacle(project: Project, model: nn.Module) -> str:
+def unavailable_reason(project: Project, model: nn.Module) -> str:
     """Why gradients cannot reach the inputs: tokens are numbers without one, so an embedding has to read them."""
-    from netloom.explain.core.context import BESIDE, EMBEDDINGS, embeddings, label, readers
+    from netloom.explain.core.context import EMBEDDINGS, MASK_LAYERS, consumers, embedding_nodes, node_label
 
     network = project.main_network
     for key, node in network.nodes.items():
         if node.type != "Input" or not reads_tokens(node.params):
             continue
         field = str(node.params.get("field", ""))
-        known = (*EMBEDDINGS, *BESIDE)
-        others = [other for other in readers(project, field) if network.nodes[other].type not in known]
+        known = (*EMBEDDINGS, *MASK_LAYERS)
+        others = [other for other in consumers(project, field) if network.nodes[other].type not in known]
         if others:
             return (
-                f"{label(project, others[0])} reads the tokens of {label(project, key)} without an Embedding, "
-                "which gradients need; use Occlusion."
+                f"{node_label(project, others[0])} reads the tokens of {node_label(project, key)} without an "
+                "Embedding, which gradients need; use Occlusion."
             )
-        if not embeddings(project, field):
-            return f"The tokens of {label(project, key)} do not reach the output; connect them through an Embedding."
+        if not embedding_nodes(project, field):
+            return (
+                f"The tokens of {node_label(project, key)} do not reach the output; connect them through an Embedding."
+            )
     return ""

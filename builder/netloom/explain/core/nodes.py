@@ -49,20 +49,20 @@ def _walk(project: Project, name: str, model: nn.Module, prefix: str, *, cut: bo
     if not prefix:
         # What is explained is in the first answer, but where an objective reads all of them.
         ends["Output"] = output_nodes(project)[: None if task(project.training.objective).joins_outputs else 1]
-    leading = set(ends["Output"]).union(*(nx.ancestors(graph, end) for end in ends["Output"]))
+    used = set(ends["Output"]).union(*(nx.ancestors(graph, end) for end in ends["Output"]))
     for key in execution_order(graph):
         node, module = network.nodes[key], getattr(model, key, None)
-        if node.type in ("Input", "Output") or module is None or key not in leading:
+        if node.type in ("Input", "Output") or module is None or key not in used:
             continue
         without = graph.copy()
         without.remove_node(key)
-        reached = {other for source in ends["Input"] for other in nx.descendants(without, source) | {source}}
-        alone = cut and not reached.intersection(ends["Output"]) and len(_read(network, key)) < 2
-        yield InnerNode(f"{prefix}{key}", key, name, node.type, layers.label(node), alone)
+        reachable = {node_id for source in ends["Input"] for node_id in nx.descendants(without, source) | {source}}
+        is_cut = cut and not reachable.intersection(ends["Output"]) and len(_used_ports(network, key)) < 2
+        yield InnerNode(f"{prefix}{key}", key, name, node.type, layers.label(node), is_cut)
         if node.type == SUBNETWORK:
             inner = str(node.params.get("network", ""))
-            for place, part in _repetitions(module):
-                yield from _walk(project, inner, part, f"{prefix}{key}.{place}", cut=alone)
+            for number, repetition in _repetitions(module):
+                yield from _walk(project, inner, repetition, f"{prefix}{key}.{number}", cut=is_cut)
 
 
 def _repetitions(module: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -71,10 +71,10 @@ def _repetitions(module: nn.Module) -> list[tuple[str, nn.Module]]:
         return [("", module)]
     if getattr(module, "times", 1) > 1:
         return []
-    return [(f"{place}.", part) for place, part in module.named_children()]
+    return [(f"{number}.", repetition) for number, repetition in module.named_children()]
 
 
-def acting_nodes(project: Project, model: nn.Module) -> list[InnerNode]:
+def top_level_nodes(project: Project, model: nn.Module) -> list[InnerNode]:
     """The nodes of the main network itself, of which the last gives what is explained: without the activation that is
     left out where logits are explained, and what stands behind it."""
     import networkx as nx
@@ -82,39 +82,39 @@ def acting_nodes(project: Project, model: nn.Module) -> list[InnerNode]:
     from netloom.compile.logit_network import RemovedActivation
     from netloom.validation.graph_views import digraph
 
-    every = [node for node in inner_nodes(project, model) if "." not in node.path]
+    nodes = [node for node in inner_nodes(project, model) if "." not in node.path]
     graph = digraph(project.main_network)
-    left_out = {node.key for node in every if isinstance(getattr(model, node.key), RemovedActivation)}
-    behind = left_out.union(*(nx.descendants(graph, key) for key in left_out))
-    return [node for node in every if node.key not in behind]
+    left_out = {node.key for node in nodes if isinstance(getattr(model, node.key), RemovedActivation)}
+    excluded = left_out.union(*(nx.descendants(graph, key) for key in left_out))
+    return [node for node in nodes if node.key not in excluded]
 
 
-def find(project: Project, model: nn.Module, path: str) -> InnerNode:
+def find_node(project: Project, model: nn.Module, path: str) -> InnerNode:
     """The node of a path.
 
     Raises:
         ExplainError: there is none.
     """
-    known = {node.path: node for node in inner_nodes(project, model)}
-    if path not in known:
-        listed = ", ".join(list(known)[:20])
+    nodes = {node.path: node for node in inner_nodes(project, model)}
+    if path not in nodes:
+        listed = ", ".join(list(nodes)[:20])
         raise UnknownChoiceError(f"There is no layer {path[:120]!r} in this network; choose one of {listed}.")
-    return known[path]
+    return nodes[path]
 
 
-def port(project: Project, node: InnerNode) -> int:
+def output_port(project: Project, node: InnerNode) -> int:
     """Which of a node's outputs is looked at: the first that something reads."""
     from netloom.layers import registry
 
     network = project.networks[node.network]
-    layer, read = registry().get(node.type), _read(network, node.key)
+    layer, used = registry().get(node.type), _used_ports(network, node.key)
     if layer is None or node.type == SUBNETWORK:
         return 0
     params: dict[str, Any] = dict(network.nodes[node.key].params)
-    names = [found.name for found in layer.model_construct(**params).outputs()]
-    return next((place for place, name in enumerate(names) if name in read), 0)
+    names = [output.name for output in layer.model_construct(**params).outputs()]
+    return next((index for index, name in enumerate(names) if name in used), 0)
 
 
-def _read(network: Network, key: str) -> set[str]:
+def _used_ports(network: Network, key: str) -> set[str]:
     """The ports of a node that something reads."""
     return {edge.source_port for edge in network.edges if edge.source_node == key}

@@ -11,12 +11,12 @@ from netloom.core.field_errors import field_errors, summary
 from netloom.explain.core.baselines import USUAL
 from netloom.explain.core.baselines import Asked as Baseline
 from netloom.explain.core.errors import UnknownChoiceError
-from netloom.explain.core.explainer import Comparing, Explainer, registry
+from netloom.explain.core.explainer import BaselineExplainer, Explainer, registry
 
 # What options are called in sentences, and why a method that does not know one cannot obey it.
-SPOKEN = {"baseline": "baseline", "n_steps": "number of steps", "node": "layer", "neuron": "neuron"}
+OPTION_TITLES = {"baseline": "baseline", "n_steps": "number of steps", "node": "layer", "neuron": "neuron"}
 # Why a method that does not know an option cannot obey it.
-UNUSED = {
+UNSUPPORTED_REASONS = {
     "baseline": "it has no baseline that can be chosen",
     "n_steps": "it does not integrate along a path",
     "node": "it does not explain a layer",
@@ -30,24 +30,24 @@ def explainer_of(method: str, options: Mapping[str, Any]) -> Explainer:
     Raises:
         UnknownChoiceError: there is no such method, or it does not take these options.
     """
-    found = registry().get(method)
-    if found is None:
+    explainer = registry().get(method)
+    if explainer is None:
         raise UnknownChoiceError(f"There is no method {method[:60]!r}; choose one of {', '.join(registry())}.")
     for name in options:
-        if name in UNUSED and name not in found.model_fields:
-            others = [title for other, title in _titles().items() if name in registry()[other].model_fields]
+        if name in UNSUPPORTED_REASONS and name not in explainer.model_fields:
+            titles = [title for other_name, title in _titles().items() if name in registry()[other_name].model_fields]
             raise UnknownChoiceError(
-                f"{found.title} does not take a {SPOKEN[name]}: {UNUSED[name]}. Methods that take one: "
-                f"{', '.join(others)}."
+                f"{explainer.title} does not take a {OPTION_TITLES[name]}: {UNSUPPORTED_REASONS[name]}. Methods that "
+                f"take one: {', '.join(titles)}."
             )
     try:
-        return found.model_validate(dict(options))
+        return explainer.model_validate(dict(options))
     except ValidationError as error:
-        errors = field_errors(error, found, "option", found.title)
-        raise UnknownChoiceError(f"{found.title}: {summary(errors)}") from None
+        errors = field_errors(error, explainer, "option", explainer.title)
+        raise UnknownChoiceError(f"{explainer.title}: {summary(errors)}") from None
 
 
-def taken(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def supported_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of some options that a method takes."""
     explainer = registry().get(method)
     return {key: value for key, value in options.items() if explainer and key in explainer.model_fields}
@@ -55,10 +55,10 @@ def taken(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def baseline_of(explainer: Explainer) -> Baseline:
     """What a method compares with; the usual baseline where it does not compare."""
-    return explainer.baseline if isinstance(explainer, Comparing) else USUAL
+    return explainer.baseline if isinstance(explainer, BaselineExplainer) else USUAL
 
 
-def written(explainer: Explainer) -> dict[str, Any]:
+def plain_options(explainer: Explainer) -> dict[str, Any]:
     """The options as plain values; a baseline of one's own is said to be one."""
     options = explainer.model_dump()
     return options | ({"baseline": "own"} if isinstance(options.get("baseline"), dict) else {})

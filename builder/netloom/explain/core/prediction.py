@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.data import Example
 from netloom.explain.core.explanation import Prediction, Target
-from netloom.explain.core.row_predictions import said_of
-from netloom.explain.core.run import Question, subject_of
+from netloom.explain.core.row_predictions import describe_predictions
+from netloom.explain.core.run import ExplanationRequest, build_context
 
 if TYPE_CHECKING:
-    from netloom.explain.core.targets import Asked
+    from netloom.explain.core.targets import TargetLike
     from netloom.explain.dataset.checkpoint_path import Trained
 
 
 @dataclass(frozen=True)
-class Answered:
+class ExamplePrediction:
     """The example, the answer, and the number of it that is explained."""
 
     example: Example
@@ -25,7 +25,9 @@ class Answered:
     target: Target
 
 
-def answered(trained: Trained, row_or_raw: int | Mapping[str, Any], target: Asked = None) -> Answered:
+def predict_example(
+    trained: Trained, row_or_raw: int | Mapping[str, Any], target: TargetLike = None
+) -> ExamplePrediction:
     """The answer to a row of the data or to a raw row; `target` as `explain` takes it.
 
     Raises:
@@ -34,10 +36,10 @@ def answered(trained: Trained, row_or_raw: int | Mapping[str, Any], target: Aske
     """
     from netloom.explain.core.targets import predict, quantity_of
 
-    asked = Question("", row_or_raw, target)
-    subject, example, output = subject_of(trained.project, trained.model, trained.data, asked)
-    prediction = predict(subject.target, output, trained.data, subject.inputs)
-    if quantity_of(subject.target).is_distance:  # the threshold is chosen on the validation rows
-        [(said, _)] = said_of(trained, output, dict(subject.inputs))
-        prediction = replace(prediction, text=f"{said}, {prediction.text}")
-    return Answered(example, prediction, subject.target)
+    request = ExplanationRequest("", row_or_raw, target)
+    context, example, output = build_context(trained.project, trained.model, trained.data, request)
+    prediction = predict(context.target, output, trained.data, context.inputs)
+    if quantity_of(context.target).is_distance:  # the threshold is chosen on the validation rows
+        [(outcome, _)] = describe_predictions(trained, output, dict(context.inputs))
+        prediction = replace(prediction, text=f"{outcome}, {prediction.text}")
+    return ExamplePrediction(example, prediction, context.target)

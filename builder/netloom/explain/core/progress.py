@@ -7,7 +7,7 @@ from collections.abc import Callable
 Progress = Callable[[float], None]
 
 
-def portion(progress: Progress | None, done: float, now: float, of: float) -> Progress:
+def partial_progress(progress: Progress | None, done: float, now: float, of: float) -> Progress:
     """What a part of the work is given to tell its share to: `now` of `of`, after `done`. The whole never goes back,
     though the part may find out that there is more to do than it expected."""
     furthest = 0.0

@@ -22,14 +22,16 @@ T = TypeVar("T")
 Values = tuple["torch.Tensor", ...]
 
 
-def doubled(attempt: Callable[[int], T], enough: Callable[[T], bool], first: int, most: int) -> tuple[T, int]:
+def double_until(
+    attempt: Callable[[int], T], is_enough: Callable[[T], bool], first_steps: int, max_steps: int
+) -> tuple[T, int]:
     """The first attempt that is enough, each in twice as many steps as the last, or that in `most`; and its steps."""
-    steps = min(first, most)
+    steps = min(first_steps, max_steps)
     while True:
-        found = attempt(steps)
-        if enough(found) or steps >= most:
-            return found, steps
-        steps = min(2 * steps, most)
+        result = attempt(steps)
+        if is_enough(result) or steps >= max_steps:
+            return result, steps
+        steps = min(2 * steps, max_steps)
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Spans:
 
     @property
     def lengths(self) -> np.ndarray:
-        found: np.ndarray = self.high - self.low
-        return found
+        lengths: np.ndarray = self.high - self.low
+        return lengths
 
     def take(self, places: np.ndarray) -> Spans:
         """The spans at some places."""
@@ -56,12 +58,12 @@ class Spans:
 
     def split(self, parts: np.ndarray) -> Spans:
         """Each in so many parts (S,) of the same length; those of a row in their order along its path."""
-        along = np.lexsort((self.low, self.rows))
-        places = np.repeat(along, parts[along])
-        whole, count = self.take(places), parts[places]
-        number = np.arange(len(places)) - np.repeat(np.cumsum(parts[along]) - parts[along], parts[along])
-        low, high = (whole.low + whole.lengths * at / count for at in (number, number + 1))
-        return Spans(whole.rows, low, high)
+        order = np.lexsort((self.low, self.rows))
+        places = np.repeat(order, parts[order])
+        original, count = self.take(places), parts[places]
+        number = np.arange(len(places)) - np.repeat(np.cumsum(parts[order]) - parts[order], parts[order])
+        low, high = (original.low + original.lengths * at / count for at in (number, number + 1))
+        return Spans(original.rows, low, high)
 
     def joined(self, other: Spans) -> Spans:
         pairs = ((self.rows, other.rows), (self.low, other.low), (self.high, other.high))
@@ -82,47 +84,53 @@ class Rule(Protocol):
         left as they are may be off together, (N,)."""
 
 
-def integrate(rule: Rule, rows: int, first: int, most: int, shortest: float, far: float = inf) -> tuple[Spans, Values]:
+def integrate(
+    rule: Rule, rows: int, first_spans: int, max_spans: int, shortest: float, quarter_above: float = inf
+) -> tuple[Spans, Values]:
     """The integrals along the paths of N rows, span by span: first in `first` spans each, then in up to `most`, of
     which those that are off are measured again in two parts. None is split that is not longer than `shortest`; one that
     is more than `far` times as far off as the last that is split goes in four, as its halves would go on being split.
     """
     import torch
 
-    spans = Spans.even(rows, first)
+    spans = Spans.even(rows, first_spans)
     values = rule.measure(spans)
     while True:
-        parts = _parts(spans, *rule.errors(spans, values), most, shortest, far)
+        parts = _split_counts(spans, *rule.errors(spans, values), max_spans, shortest, quarter_above)
         split = np.flatnonzero(parts > 1)
         if not len(split):
             return spans, values
-        finer, kept = spans.take(split).split(parts[split]), np.flatnonzero(parts == 1)
+        finer, unsplit = spans.take(split).split(parts[split]), np.flatnonzero(parts == 1)
         # What is measured again is of no use any more, and may be large.
-        values = tuple(value[torch.from_numpy(kept)] for value in values)
+        values = tuple(value[torch.from_numpy(unsplit)] for value in values)
         values = tuple(torch.cat(pair) for pair in zip(values, rule.measure(finer), strict=True))
-        spans = spans.take(kept).joined(finer)
+        spans = spans.take(unsplit).joined(finer)
 
 
-def _parts(
-    spans: Spans, errors: np.ndarray, tolerable: np.ndarray, most: int, shortest: float, far: float
+def _split_counts(
+    spans: Spans, errors: np.ndarray, tolerable: np.ndarray, max_spans: int, shortest: float, quarter_above: float
 ) -> np.ndarray:
     """In how many parts each span goes, (S,): of each row the fewest without which the rest is near enough."""
     parts = np.ones(len(spans), dtype=np.int64)
     for row in np.unique(spans.rows[errors != 0]):
-        mine: np.ndarray = np.flatnonzero(spans.rows == row)
-        off, lengths = errors[mine], spans.lengths[mine]
+        indices: np.ndarray = np.flatnonzero(spans.rows == row)
+        span_errors, lengths = errors[indices], spans.lengths[indices]
         short = lengths <= shortest
         # Where the answer jumps, no number of steps is enough; nor where it is not a number.
-        if not off[short].sum() <= 2 * tolerable[row] or not np.isfinite(off).all():
+        if not span_errors[short].sum() <= 2 * tolerable[row] or not np.isfinite(span_errors).all():
             continue
-        off[short] = 0.0
-        order = np.argsort(-off, kind="stable")
-        rest = np.sqrt(np.maximum(0.0, np.square(off).sum() - np.cumsum(np.square(off[order]))))
-        room = most - len(mine)
-        chosen = order[: max(0, min(int(np.argmax(rest <= tolerable[row])) + 1, room))]
+        span_errors[short] = 0.0
+        order = np.argsort(-span_errors, kind="stable")
+        remaining = np.sqrt(np.maximum(0.0, np.square(span_errors).sum() - np.cumsum(np.square(span_errors[order]))))
+        room = max_spans - len(indices)
+        chosen = order[: max(0, min(int(np.argmax(remaining <= tolerable[row])) + 1, room))]
         room -= len(chosen)
         for place in chosen[lengths[chosen] > shortest]:
-            quarter = off[place] > far * off[chosen[-1]] and lengths[place] > 2 * shortest and room >= 2
-            parts[mine[place]] = 4 if quarter else 2
+            quarter = (
+                span_errors[place] > quarter_above * span_errors[chosen[-1]]
+                and lengths[place] > 2 * shortest
+                and room >= 2
+            )
+            parts[indices[place]] = 4 if quarter else 2
             room -= 2 if quarter else 0
     return parts

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
 
 LOGIT = "the score (logit)"
-Named = int | str | Mapping[str, Any] | None
+TargetChoice = int | str | Mapping[str, Any] | None
 Inputs = Mapping[str, "torch.Tensor"]
 
 
@@ -41,7 +41,7 @@ class Quantity:
         """The explained number within a sentence, as Markdown; `name` is that of the target, escaped."""
         return f"the score of **{name}**" if self.is_score(target) else f"**{name}**"
 
-    def request(self, target: Target) -> Named:
+    def request(self, target: Target) -> TargetChoice:
         """What to ask for to get the same number again for another example."""
         return target.index
 
@@ -49,7 +49,9 @@ class Quantity:
         """What a person can ask for by name, beside the classes of the target."""
         return ()
 
-    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+    def choose(
+        self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
+    ) -> Target:
         """The target that was asked for, or else the one that the network predicts, for the output of one example.
 
         Raises:
@@ -66,24 +68,24 @@ class Quantity:
         raise NotImplementedError
 
 
-def index_of(asked: Named, names: tuple[str, ...], what: str) -> int:
+def index_of(choice: TargetChoice, names: tuple[str, ...], kind: str) -> int:
     """The number of a class, label, output or action that is asked for by name or number.
 
     Raises:
         ExplainError: there is none.
     """
-    if isinstance(asked, int) and 0 <= asked < len(names):
-        return asked
-    if isinstance(asked, str) and asked in names:
-        return names.index(asked)
-    if isinstance(asked, str) and asked.isdecimal() and int(asked) < len(names):
-        return int(asked)
+    if isinstance(choice, int) and 0 <= choice < len(names):
+        return choice
+    if isinstance(choice, str) and choice in names:
+        return names.index(choice)
+    if isinstance(choice, str) and choice.isdecimal() and int(choice) < len(names):
+        return int(choice)
     listed = ", ".join(names[:20])
     raise UnknownChoiceError(
-        f"There is no {what} {str(asked)[:60]!r}; choose one of {listed}, or its number from 0 to {len(names) - 1}."
+        f"There is no {kind} {str(choice)[:60]!r}; choose one of {listed}, or its number from 0 to {len(names) - 1}."
     )
 
 
-def by_name(names: Iterable[str], shares: torch.Tensor) -> dict[str, float]:
+def probabilities_by_name(names: Iterable[str], shares: torch.Tensor) -> dict[str, float]:
     """Names with their shares (classes,)."""
     return {name: float(share) for name, share in zip(names, shares, strict=True)}

@@ -48,9 +48,9 @@ CONVOLVING = frozenset(
 )
 
 
-def unmet(needs: Iterable[str], project: Project, model: nn.Module) -> str:
+def unmet_requirement(needs: Iterable[str], project: Project, model: nn.Module) -> str:
     """The first of the needs that a network does not meet, in a sentence; empty where it meets all."""
-    return next((reason for need in needs if (reason := NEEDS[need](project, model))), "")
+    return next((reason for need in needs if (reason := REQUIREMENTS[need](project, model))), "")
 
 
 def nothing_to_explain(project: Project) -> str:
@@ -61,12 +61,12 @@ def nothing_to_explain(project: Project) -> str:
 def every_node(project: Project, left_out: frozenset[tuple[str, str]] = frozenset()) -> Iterator[Node]:
     """The nodes of the main network and of all networks that stand within it, each network once. Without those that
     are `left_out`, each a network and an id."""
-    seen, waiting = set(), [project.main]
+    visited, waiting = set(), [project.main]
     while waiting:
         name = waiting.pop()
-        if name in seen or name not in project.networks:
+        if name in visited or name not in project.networks:
             continue
-        seen.add(name)
+        visited.add(name)
         for node in project.networks[name].nodes.values():
             if (name, node.id) in left_out:
                 continue
@@ -80,8 +80,8 @@ def left_out(project: Project, model: nn.Module) -> frozenset[tuple[str, str]]:
     that stands in several places is none of them, as it acts elsewhere."""
     from netloom.compile.logit_network import RemovedActivation
 
-    found = set()
-    stands = [str(node.params.get("network")) for node in every_node(project) if node.type == SUBNETWORK]
+    nodes = set()
+    nested = [str(node.params.get("network")) for node in every_node(project) if node.type == SUBNETWORK]
     for path, module in model.named_modules():
         if not isinstance(module, RemovedActivation):
             continue
@@ -89,15 +89,15 @@ def left_out(project: Project, model: nn.Module) -> frozenset[tuple[str, str]]:
         network = project.main
         for name in around:
             network = str(project.networks[network].nodes[name].params.get("network"))
-        if stands.count(network) < 2:
-            found.add((network, key))
-    return frozenset(found)
+        if nested.count(network) < 2:
+            nodes.add((network, key))
+    return frozenset(nodes)
 
 
 def _gradients(project: Project, model: nn.Module) -> str:
-    from netloom.explain.core.gradients import obstacle
+    from netloom.explain.core.gradients import unavailable_reason
 
-    return obstacle(project, model)
+    return unavailable_reason(project, model)
 
 
 def _smooth_path(project: Project, model: nn.Module) -> str:
@@ -167,9 +167,9 @@ def _feature_maps(project: Project, model: nn.Module) -> str:
 
 
 def _attention(project: Project, model: nn.Module) -> str:
-    from netloom.explain.core.attention_capture import reads
+    from netloom.explain.core.attention_capture import is_readable
 
-    if any(reads(module) or hasattr(module, "capture") for module in model.modules()):
+    if any(is_readable(module) or hasattr(module, "capture") for module in model.modules()):
         return ""
     return "the network does not have an attention layer; add multi-head self-attention or a Transformer encoder block."
 
@@ -189,7 +189,7 @@ def _name(node: Node) -> str:
     return layers.label(node)
 
 
-NEEDS: dict[str, Callable[[Project, nn.Module], str]] = {
+REQUIREMENTS: dict[str, Callable[[Project, nn.Module], str]] = {
     "gradients": _gradients,
     "smooth_path": _smooth_path,
     "rescaled": _rescaled,

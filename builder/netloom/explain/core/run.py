@@ -13,9 +13,9 @@ import numpy as np
 from netloom.explain.core.baselines import USUAL
 from netloom.explain.core.baselines import Asked as Baseline
 from netloom.explain.core.errors import ExplainError
-from netloom.explain.core.explainer import Comparing, Explainer, Method, Result, registry
+from netloom.explain.core.explainer import BaselineExplainer, Explainer, Method, Result, registry
 from netloom.explain.core.explanation import Completeness, Explanation, Proofs, Sampling, Verdict
-from netloom.explain.core.options import baseline_of, explainer_of, written
+from netloom.explain.core.options import baseline_of, explainer_of, plain_options
 from netloom.explain.core.requirements import nothing_to_explain
 from netloom.explain.evidence.model_check import ModelCheck, model_check
 from netloom.tasks import task
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from netloom.data import Example, Prepared, Schema
     from netloom.document import Project
-    from netloom.explain.core.context import Subject
-    from netloom.explain.core.targets import Asked
+    from netloom.explain.core.context import ExplanationContext
+    from netloom.explain.core.targets import TargetLike
 
 TINY = 1e-5
 UNCHECKED = Verdict("caution", "The checks have not run yet.", badge="Not checked yet")
@@ -50,19 +50,19 @@ def methods(trained: Trained) -> list[Method]:
     """All methods, and for this network whether they are available or why not."""
     from netloom.compile.logit_network import with_logits
 
-    found, scorer = [], with_logits(trained.project, trained.model, trained.data.schema)
+    methods, scorer = [], with_logits(trained.project, trained.model, trained.data.schema)
     for explainer in registry().values():
         reason = applicable(trained.project, scorer, explainer.name)
-        described = (explainer.name, explainer.title, explainer.summary, explainer.url)
-        found.append(Method(*described, not reason, reason, explainer.group, explainer.layered))
-    return found
+        declaration = (explainer.name, explainer.title, explainer.summary, explainer.url)
+        methods.append(Method(*declaration, not reason, reason, explainer.group, explainer.explains_layer))
+    return methods
 
 
 def applicable(project: Project, model: nn.Module, method: str) -> str:
     """Why a method does not fit a network, or would be wrong on it without saying so, in a sentence; empty: it fits."""
     from netloom.compile.logit_network import with_logits
 
-    return nothing_to_explain(project) or registry()[method].obstacle(project, with_logits(project, model))
+    return nothing_to_explain(project) or registry()[method].unavailable_reason(project, with_logits(project, model))
 
 
 def explain(
@@ -70,7 +70,7 @@ def explain(
     method: str,
     row_or_raw: int | Mapping[str, Any],
     *,
-    target: Asked = None,
+    target: TargetLike = None,
     seed: int = 0,
     proofs: bool = True,
     randomise: bool = False,
@@ -93,8 +93,10 @@ def explain(
         ExplainError: there is no such method, option, row or target, or the method does not fit the network.
         DataError: the raw row lacks something, or holds what the data cannot take.
     """
-    asked = Question(method, row_or_raw, target, seed, proofs, randomise, folder, checkpoint, progress, preview)
-    return _explained(trained.project, trained.model, trained.data, asked, options)
+    request = ExplanationRequest(
+        method, row_or_raw, target, seed, proofs, randomise, folder, checkpoint, progress, preview
+    )
+    return _explain(trained.project, trained.model, trained.data, request, options)
 
 
 def explain_model(
@@ -104,21 +106,21 @@ def explain_model(
     method: str,
     row_or_raw: int | Mapping[str, Any],
     *,
-    target: Asked = None,
+    target: TargetLike = None,
     seed: int = 0,
     **options: Any,
 ) -> Explanation:
     """As `explain`, for a network that is at hand in parts."""
-    return _explained(project, model, data, Question(method, row_or_raw, target, seed), options)
+    return _explain(project, model, data, ExplanationRequest(method, row_or_raw, target, seed), options)
 
 
 @dataclass(frozen=True)
-class Question:
+class ExplanationRequest:
     """What is asked of `explain`, without the options of the method."""
 
     method: str
     row_or_raw: int | Mapping[str, Any]
-    target: Asked = None
+    target: TargetLike = None
     seed: int = 0
     proofs: bool = True
     randomise: bool = False
@@ -128,112 +130,116 @@ class Question:
     preview: Preview | None = None
 
 
-def subject_of(
-    project: Project, model: nn.Module, data: Prepared, asked: Question, baseline: Baseline = USUAL
-) -> tuple[Subject, Example, torch.Tensor]:
+def build_context(
+    project: Project, model: nn.Module, data: Prepared, request: ExplanationRequest, baseline: Baseline = USUAL
+) -> tuple[ExplanationContext, Example, torch.Tensor]:
     """The example on a private copy of the network, as people see it, and the network's answer (1, …)."""
-    from netloom.explain.core.context import Subject
-    from netloom.explain.core.examples import read, written_by_itself
+    from netloom.explain.core.context import ExplanationContext
+    from netloom.explain.core.examples import read_example, with_generated_answer
     from netloom.explain.core.targets import choose
 
-    inputs, example = read(data, asked.row_or_raw)
+    inputs, example = read_example(data, request.row_or_raw)
     if data.schema.target.type.is_text:
-        inputs, example = written_by_itself(project, model, data, inputs, example)
-    output = answers(project, model, inputs, data.schema)
-    chosen = choose(asked.target, output, data, inputs, project.training)
-    subject = Subject(project, model, data, inputs, chosen, baseline, seed=asked.seed, progress=asked.progress)
-    return subject, example, output
+        inputs, example = with_generated_answer(project, model, data, inputs, example)
+    output = network_output(project, model, inputs, data.schema)
+    target = choose(request.target, output, data, inputs, project.training)
+    context = ExplanationContext(
+        project, model, data, inputs, target, baseline, seed=request.seed, progress=request.progress
+    )
+    return context, example, output
 
 
-def _explained(
-    project: Project, model: nn.Module, data: Prepared, asked: Question, options: Mapping[str, Any]
+def _explain(
+    project: Project, model: nn.Module, data: Prepared, request: ExplanationRequest, options: Mapping[str, Any]
 ) -> Explanation:
     from netloom.explain.core import cache
 
-    started = perf_counter()
-    explainer = explainer_of(asked.method, options)
-    obstacle = applicable(project, model, asked.method)
-    if obstacle:
-        raise ExplainError(f"{explainer.title} does not support this network: {obstacle}")
-    subject, example, output = subject_of(project, model, data, asked, baseline_of(explainer))
+    start = perf_counter()
+    explainer = explainer_of(request.method, options)
+    reason = applicable(project, model, request.method)
+    if reason:
+        raise ExplainError(f"{explainer.title} does not support this network: {reason}")
+    context, example, output = build_context(project, model, data, request, baseline_of(explainer))
     weights = cache.weights_hash(model)
     question: dict[str, Any] = {
-        "method": asked.method,
-        "target": asdict(subject.target),
-        "options": written(explainer),
+        "method": request.method,
+        "target": asdict(context.target),
+        "options": plain_options(explainer),
     }
-    question |= {"seed": asked.seed, "proofs": asked.proofs, "randomise": asked.randomise, "row": example.row}
+    question |= {"seed": request.seed, "proofs": request.proofs, "randomise": request.randomise, "row": example.row}
     # A baseline of one's own may be a picture, which JSON does not hold.
-    compared = {f"baseline of {name}": values for name, values in subject.baseline.items()}
-    name = cache.key(weights, {**subject.inputs, **compared}, question)
-    before = cache.load(asked.folder, name) if asked.folder else None
-    if before is not None:
-        return replace(before, checkpoint=asked.checkpoint)
+    compared = {f"baseline of {name}": values for name, values in context.baseline.items()}
+    name = cache.key(weights, {**context.inputs, **compared}, question)
+    cached = cache.load(request.folder, name) if request.folder else None
+    if cached is not None:
+        return replace(cached, checkpoint=request.checkpoint)
 
     def quality() -> ModelCheck | None:
-        return model_check(project, model, data, weights, subject.flops) if asked.proofs else None
+        return model_check(project, model, data, weights, context.flops) if request.proofs else None
 
-    found = _worked_out(explainer, subject, model, example, output, asked, quality)
-    found = replace(found, weights=weights, checkpoint=asked.checkpoint, seconds=perf_counter() - started)
-    if asked.folder:
-        cache.save(asked.folder, name, found)
-    return found
+    explanation = _run_and_check(explainer, context, model, example, output, request, quality)
+    explanation = replace(explanation, weights=weights, checkpoint=request.checkpoint, seconds=perf_counter() - start)
+    if request.folder:
+        cache.save(request.folder, name, explanation)
+    return explanation
 
 
-def _worked_out(
+def _run_and_check(
     explainer: Explainer,
-    subject: Subject,
+    context: ExplanationContext,
     model: nn.Module,
     example: Example,
     output: torch.Tensor,
-    asked: Question,
-    quality: Callable[[], ModelCheck | None],
+    request: ExplanationRequest,
+    check_model: Callable[[], ModelCheck | None],
 ) -> Explanation:
     """Run the method, and hold it to its proofs."""
     from netloom.explain.evidence.cross_check import cross_check
     from netloom.explain.evidence.faithfulness import faithfulness
-    from netloom.explain.evidence.randomization_test import randomised
+    from netloom.explain.evidence.randomization_test import randomization_test
     from netloom.explain.evidence.verdict import (
         judge,
         on_completeness,
         on_cross_check,
         on_faithfulness,
         on_infidelity,
-        on_randomised,
+        on_randomization,
         on_sampling,
     )
 
     # A method may change its copy of the network; proofs are held against the network itself.
-    judged = subject.on(model)
-    result = explainer.run(subject)
-    judged.done, judged.expected = subject.done, subject.expected
-    sampling = _sampling(judged, result)
-    completeness, remarks = _completeness(explainer, judged, result), [*result.remarks]
-    found = _described(explainer, judged, example, output, result)
+    original_context = context.with_model(model)
+    result = explainer.run(context)
+    original_context.done, original_context.expected = context.done, context.expected
+    sampling = _sampling(original_context, result)
+    completeness, remarks = _completeness(explainer, original_context, result), [*result.remarks]
+    explanation = _describe(explainer, original_context, example, output, result)
     # Completeness takes two rows, so it is known with the first picture, which can then be a waterfall.
-    found = replace(found, proofs=Proofs(completeness, None, asked.seed, sampling=sampling))
-    if asked.preview is not None:
-        asked.preview(found)
+    explanation = replace(explanation, proofs=Proofs(completeness, None, request.seed, sampling=sampling))
+    if request.preview is not None:
+        request.preview(explanation)
     if completeness:
         remarks.insert(0, on_completeness(completeness))
     if sampling:
         remarks.insert(0, on_sampling(sampling))
-    faithful, agreement = None, None
-    if asked.proofs and result.attributions and explainer.of_answer:
-        faithful = faithfulness(judged, result.attributions, signed=explainer.signed, seed=asked.seed)
-        remarks.append(on_faithfulness(faithful))
-        remarks += [remark for remark in [on_infidelity(faithful) if faithful else None] if remark]
-        agreement = cross_check(explainer, judged, result.attributions)
+    faithfulness_proof, agreement = None, None
+    if request.proofs and result.attributions and explainer.explains_score:
+        faithfulness_proof = faithfulness(
+            original_context, result.attributions, signed=explainer.signed, seed=request.seed
+        )
+        remarks.append(on_faithfulness(faithfulness_proof))
+        remarks += [remark for remark in [on_infidelity(faithfulness_proof) if faithfulness_proof else None] if remark]
+        agreement = cross_check(explainer, original_context, result.attributions)
         remarks += [on_cross_check(agreement)] if agreement else []
-    forgotten = randomised(explainer, judged, model, result) if asked.randomise else None
-    if forgotten is not None:
-        remarks.append(on_randomised(forgotten))
-    proofs = Proofs(completeness, faithful, asked.seed, forgotten, sampling, agreement)
-    return replace(found, proofs=proofs, verdict=judge(remarks, quality()))
+    randomization = randomization_test(explainer, original_context, model, result) if request.randomise else None
+    if randomization is not None:
+        remarks.append(on_randomization(randomization))
+    proofs = Proofs(completeness, faithfulness_proof, request.seed, randomization, sampling, agreement)
+    return replace(explanation, proofs=proofs, verdict=judge(remarks, check_model()))
 
 
-def _described(
-    explainer: Explainer, judged: Subject, example: Example, output: torch.Tensor, result: Result
+def _describe(
+    explainer: Explainer, context: ExplanationContext, example: Example, output: torch.Tensor, result: Result
 ) -> Explanation:
     """What a method found, before it is held to anything."""
     from netloom.explain.core.axes import axes_of
@@ -241,28 +247,28 @@ def _described(
     from netloom.explain.core.examples import labels
     from netloom.explain.core.targets import predict
 
-    target, data = judged.target, judged.data
+    target, data = context.target, context.data
     return Explanation(
         method=explainer.name,
         title=explainer.title,
         target=target,
-        prediction=predict(target, output, data, judged.inputs),
+        prediction=predict(target, output, data, context.inputs),
         attributions=by_column(data, result.attributions),
         labels=labels(data, example),
         example=example,
-        proofs=Proofs(None, None, judged.seed),
+        proofs=Proofs(None, None, context.seed),
         verdict=UNCHECKED,
-        options=written(explainer),
+        options=plain_options(explainer),
         attention=result.attention,
         nodes=result.nodes,
-        answer=float(judged.score(judged.inputs)),
-        ground=result.ground if result.ground is not None else float(judged.score(judged.baseline)),
-        compared=result.compared or (judged.compared if isinstance(explainer, Comparing) else ""),
+        answer=float(context.score(context.inputs)),
+        ground=result.baseline_score if result.baseline_score is not None else float(context.score(context.baseline)),
+        compared=result.compared or (context.compared if isinstance(explainer, BaselineExplainer) else ""),
         axes=axes_of(data),
     )
 
 
-def answers(
+def network_output(
     project: Project, model: nn.Module, inputs: Mapping[str, torch.Tensor], schema: Schema | None = None
 ) -> torch.Tensor:
     """The network's answers to some examples, (N, …), as logits where it tells classes.
@@ -277,10 +283,10 @@ def answers(
 
     model = with_logits(project, model, schema)
     with torch.no_grad():
-        found = model(*[inputs[name] for name in input_fields(project)])
-    if isinstance(found, tuple) and task(project.training.objective).joins_outputs:
-        found = torch.cat([part.flatten(1) for part in found], dim=1)
-    output: torch.Tensor = found[0] if isinstance(found, tuple) else found
+        outputs = model(*[inputs[name] for name in input_fields(project)])
+    if isinstance(outputs, tuple) and task(project.training.objective).joins_outputs:
+        outputs = torch.cat([part.flatten(1) for part in outputs], dim=1)
+    output: torch.Tensor = outputs[0] if isinstance(outputs, tuple) else outputs
     if not bool(output.isfinite().all()):
         raise ExplainError(
             "The output of the network for this example is not finite (NaN or infinity), so it cannot be explained. "
@@ -289,39 +295,41 @@ def answers(
     return output
 
 
-def _completeness(explainer: Explainer, subject: Subject, result: Result) -> Completeness | None:
+def _completeness(explainer: Explainer, context: ExplanationContext, result: Result) -> Completeness | None:
     """Computed here from the parts, not taken from the method."""
-    if not explainer.sums or not result.whole:
+    if not explainer.is_summable or not result.covers_score:
         return None
-    answer = float(subject.score(subject.inputs))
-    ground = result.ground if result.ground is not None else float(subject.score(subject.baseline))
+    score = float(context.score(context.inputs))
+    baseline_score = (
+        result.baseline_score if result.baseline_score is not None else float(context.score(context.baseline))
+    )
     summed = float(sum(np.sum(values) for values in result.attributions.values()))
     total = summed if result.total is None else result.total
-    delta, gap = total - (answer - ground), abs(answer - ground)
-    nothing = max(gap, abs(delta)) <= TINY * max(1.0, abs(answer), abs(ground))
-    error = None if nothing else abs(delta) / gap if gap else float("inf")
+    delta, score_change = total - (score - baseline_score), abs(score - baseline_score)
+    is_zero = max(score_change, abs(delta)) <= TINY * max(1.0, abs(score), abs(baseline_score))
+    error = None if is_zero else abs(delta) / score_change if score_change else float("inf")
     return Completeness(
         total,
-        answer,
-        ground,
+        score,
+        baseline_score,
         delta,
         error,
         result.steps,
-        explainer.adds_up,
-        explainer.fits_anyway and not result.enumerated,
+        explainer.is_complete,
+        explainer.complete_by_construction and not result.enumerated,
     )
 
 
-def _sampling(subject: Subject, result: Result) -> Sampling | None:
+def _sampling(context: ExplanationContext, result: Result) -> Sampling | None:
     """How far independent estimates of the parts differ; None of a method that draws nothing."""
     from netloom.explain.core.sampling import standard_error
-    from netloom.explain.evidence.faithfulness import parts_of
+    from netloom.explain.evidence.faithfulness import unit_attributions
 
     if not result.repeats:
         return Sampling(0, None, enumerated=True) if result.enumerated else None
     count = len(next(iter(result.repeats.values())))
     each = [
-        parts_of(subject, {name: values[place] for name, values in result.repeats.items()}, signed=True)
-        for place in range(count)
+        unit_attributions(context, {name: values[index] for name, values in result.repeats.items()}, signed=True)
+        for index in range(count)
     ]
     return Sampling(count, standard_error(np.stack(each)), enumerated=False)

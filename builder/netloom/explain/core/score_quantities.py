@@ -10,7 +10,7 @@ from netloom.data.targets.fitted_target import FittedNumbers
 from netloom.document import Training
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Target, TargetQuantity
-from netloom.explain.core.quantity import LOGIT, Inputs, Named, Quantity, by_name, index_of
+from netloom.explain.core.quantity import LOGIT, Inputs, Quantity, TargetChoice, index_of, probabilities_by_name
 from netloom.tasks.several_outputs import head_of, head_width
 
 if TYPE_CHECKING:
@@ -30,9 +30,11 @@ class NamedScore(Quantity):
         """The number of what the network predicts for one example, (1, …)."""
         return int(output[0].argmax())
 
-    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+    def choose(
+        self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
+    ) -> Target:
         names = data.schema.target.classes
-        index = self.predicted(output) if asked is None else index_of(asked, names, self.choice)
+        index = self.predicted(output) if choice is None else index_of(choice, names, self.choice)
         return Target(self.kind, index, names[index], f"{self.score} of {names[index]}")
 
 
@@ -43,7 +45,7 @@ class ClassScore(NamedScore):
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
         classes, probabilities = data.schema.target.classes, output[0].softmax(0)
-        return Prediction(classes[int(probabilities.argmax())], by_name(classes, probabilities))
+        return Prediction(classes[int(probabilities.argmax())], probabilities_by_name(classes, probabilities))
 
 
 class ActionScore(ClassScore):
@@ -94,7 +96,7 @@ class LabelScore(NamedScore):
         return data.schema.target.classes
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
-        shares = by_name(data.schema.target.classes, output[0].sigmoid())
+        shares = probabilities_by_name(data.schema.target.classes, output[0].sigmoid())
         return Prediction(", ".join(name for name, share in shares.items() if share > 0.5) or "none", shares)
 
 
@@ -104,10 +106,12 @@ class Number(Quantity):
     kind: ClassVar[TargetQuantity] = "number"
     in_data_units = True
 
-    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+    def choose(
+        self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
+    ) -> Target:
         width, name = output[0].numel(), data.schema.target.name
         names = (name,) if width == 1 else tuple(f"{name} {step + 1}" for step in range(width))
-        index = 0 if asked is None else index_of(asked, names, "output")
+        index = 0 if choice is None else index_of(choice, names, "output")
         return Target(self.kind, index, names[index], f"{names[index]}, in the units of the data")
 
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
@@ -128,11 +132,13 @@ class ReconstructionError(Quantity):
     def phrase(self, target: Target, name: str) -> str:
         return "**the reconstruction error**"
 
-    def request(self, target: Target) -> Named:
+    def request(self, target: Target) -> TargetChoice:
         return None
 
-    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
-        if asked is not None:
+    def choose(
+        self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
+    ) -> Target:
+        if choice is not None:
             raise ExplainError(
                 "A network that reconstructs its input has a single target, the reconstruction error; leave the target "
                 "out."
@@ -157,15 +163,17 @@ class PairDistance(Quantity):
     def phrase(self, target: Target, name: str) -> str:
         return "**the distance**"
 
-    def request(self, target: Target) -> Named:
+    def request(self, target: Target) -> TargetChoice:
         return None
 
-    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+    def choose(
+        self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
+    ) -> Target:
         return Target(self.kind, 0, data.schema.target.name, "the distance between the two embeddings")
 
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
-        one, other = output.chunk(2, dim=1)
-        return (one - other).square().sum(1).clamp(min=1e-12).sqrt()
+        first, second = output.chunk(2, dim=1)
+        return (first - second).square().sum(1).clamp(min=1e-12).sqrt()
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
         return Prediction(f"distance {float(self.select(target, output, data, inputs)):.4g}", {})
@@ -176,9 +184,11 @@ class Component(Quantity):
 
     kind: ClassVar[TargetQuantity] = "raw"
 
-    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+    def choose(
+        self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
+    ) -> Target:
         names = tuple(f"component {index + 1}" for index in range(output.shape[1]))
-        index = int(output[0].abs().argmax()) if asked is None else index_of(asked, names, "component")
+        index = int(output[0].abs().argmax()) if choice is None else index_of(choice, names, "component")
         return Target(self.kind, index, names[index], f"{names[index]} of the embedding")
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
@@ -188,7 +198,9 @@ class Component(Quantity):
 class ItemScore(Component):
     """The score (N, 1) of an item for a user."""
 
-    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+    def choose(
+        self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
+    ) -> Target:
         return Target(self.kind, 0, "score", "the score of the item for the user")
 
 
@@ -197,14 +209,16 @@ class Region(Quantity):
 
     kind: ClassVar[TargetQuantity] = "mask"
 
-    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+    def choose(
+        self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
+    ) -> Target:
         classes, predicted = data.schema.target.classes, output[0].argmax(0).flatten()  # (H·W,)
-        commonest = int(predicted.bincount(minlength=len(classes))[1:].argmax()) + 1  # other than the background
-        index = commonest if asked is None else index_of(asked, classes, "class")
+        largest = int(predicted.bincount(minlength=len(classes))[1:].argmax()) + 1  # other than the background
+        index = largest if choice is None else index_of(choice, classes, "class")
         pixels = tuple((predicted == index).nonzero().flatten().tolist())
-        where = "its pixels" if pixels else "all pixels"
+        region = "its pixels" if pixels else "all pixels"
         return Target(
-            self.kind, index, classes[index], f"the mean score (logit) of {classes[index]} over {where}", None, pixels
+            self.kind, index, classes[index], f"the mean score (logit) of {classes[index]} over {region}", None, pixels
         )
 
     def is_score(self, target: Target) -> bool:
@@ -216,7 +230,7 @@ class Region(Quantity):
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
         counts = output[0].argmax(0).flatten().bincount(minlength=output.shape[1])
-        shares = by_name(data.schema.target.classes, counts / output[0, 0].numel())
+        shares = probabilities_by_name(data.schema.target.classes, counts / output[0, 0].numel())
         return Prediction(", ".join(f"{name} {share:.0%}" for name, share in shares.items() if share), shares)
 
 
@@ -226,61 +240,65 @@ class HeadScore(Quantity):
     kind: ClassVar[TargetQuantity] = "head"
     reads_all_outputs = True
 
-    def request(self, target: Target) -> Named:
+    def request(self, target: Target) -> TargetChoice:
         return target.name
 
     def names(self, data: Prepared, training: Training) -> tuple[str, ...]:
-        found = []
+        names = []
         for part, width in zip(data.schema.target.parts, _widths(data, training), strict=True):
-            found.append(part.name)
-            found += [f"{part.name}: {name}" for name in part.classes[0 if width > 1 else 1 :]]
-        return tuple(found)
+            names.append(part.name)
+            names += [f"{part.name}: {name}" for name in part.classes[0 if width > 1 else 1 :]]
+        return tuple(names)
 
-    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
+    def choose(
+        self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
+    ) -> Target:
         """The target named `name`, or `name: class` for one of its classes."""
         names, widths = list[str](), _widths(data, training)
-        found: dict[str, Target] = {}
+        targets: dict[str, Target] = {}
         for position, (part, start, width) in enumerate(_parts(data, widths)):
             name = part.name
             names.append(name)
             if isinstance(part, FittedNumbers):
-                found[name] = Target(self.kind, start, name, f"{name}, in the units of the data", position, widths)
+                targets[name] = Target(self.kind, start, name, f"{name}, in the units of the data", position, widths)
                 continue
             classes = part.classes
             for index, label in enumerate(classes):
-                said = f"{LOGIT} of {label} ({name})"
+                quantity = f"{LOGIT} of {label} ({name})"
                 if width > 1 or index:  # one logit is for the second class
                     column = start + (index if width > 1 else 0)
-                    found[f"{name}: {label}"] = Target(self.kind, column, f"{name}: {label}", said, position, widths)
+                    targets[f"{name}: {label}"] = Target(
+                        self.kind, column, f"{name}: {label}", quantity, position, widths
+                    )
             best = int(output[0, start : start + width].argmax()) if width > 1 else 1
-            found[name] = found[f"{name}: {classes[best]}"]
-        if asked is None:
-            return found[names[0]]
-        if isinstance(asked, int) and 0 <= asked < len(names):
-            return found[names[asked]]
-        if isinstance(asked, str) and asked in found:
-            return found[asked]
+            targets[name] = targets[f"{name}: {classes[best]}"]
+        if choice is None:
+            return targets[names[0]]
+        if isinstance(choice, int) and 0 <= choice < len(names):
+            return targets[names[choice]]
+        if isinstance(choice, str) and choice in targets:
+            return targets[choice]
         raise UnknownChoiceError(
-            f"There is no output {str(asked)[:60]!r}; choose one of {', '.join(list(found)[:20])}."
+            f"There is no output {str(choice)[:60]!r}; choose one of {', '.join(list(targets)[:20])}."
         )
 
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
-        found, part = output[:, target.index], data.fitted_targets[target.position or 0]
-        return found * part.std[0] + part.mean[0] if isinstance(part, FittedNumbers) else found
+        values, part = output[:, target.index], data.fitted_targets[target.position or 0]
+        return values * part.std[0] + part.mean[0] if isinstance(part, FittedNumbers) else values
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
-        said, listed = list[str](), dict[str, float]()
+        texts, probabilities = list[str](), dict[str, float]()
         for position, (part, start, width) in enumerate(_parts(data, target.places)):
             values = output[0, start : start + width]
             if isinstance(part, FittedNumbers):
-                said.append(f"{part.name}: {float(values[0]) * part.std[0] + part.mean[0]:.4g}")
+                texts.append(f"{part.name}: {float(values[0]) * part.std[0] + part.mean[0]:.4g}")
                 continue
-            yes = float(values[0].sigmoid())
-            shares: list[float] = values.softmax(0).tolist() if width > 1 else [1 - yes, yes]
-            said.append(f"{part.name}: {part.classes[shares.index(max(shares))]}")
+            positive = float(values[0].sigmoid())
+            class_probabilities: list[float] = values.softmax(0).tolist() if width > 1 else [1 - positive, positive]
+            texts.append(f"{part.name}: {part.classes[class_probabilities.index(max(class_probabilities))]}")
             if position == target.position:
-                listed = dict(zip(part.classes, shares, strict=True))
-        return Prediction(", ".join(said), listed)
+                probabilities = dict(zip(part.classes, class_probabilities, strict=True))
+        return Prediction(", ".join(texts), probabilities)
 
 
 def _widths(data: Prepared, training: Training) -> tuple[int, ...]:

@@ -35,8 +35,8 @@ def loads(kind: type[T], content: bytes | io.BufferedIOBase) -> T:
     file = io.BytesIO(content) if isinstance(content, bytes) else content
     with np.load(file, allow_pickle=False) as entries:
         arrays = {name: entries[name] for name in entries.files}
-    found: T = _read(kind, json.loads(bytes(arrays.pop("json")).decode()), arrays)
-    return found
+    value: T = _read(kind, json.loads(bytes(arrays.pop("json")).decode()), arrays)
+    return value
 
 
 def _written(value: Any, arrays: dict[str, np.ndarray]) -> Any:
@@ -76,11 +76,20 @@ def _read(kind: Any, value: Any, arrays: dict[str, np.ndarray]) -> Any:
 
 def _option(options: tuple[Any, ...], value: Any) -> Any:
     """Which of several types a value is of: where it is an object or a list, one that can be."""
-    known = [option for option in options if option is not NoneType]
+    candidates = [option for option in options if option is not NoneType]
     if isinstance(value, dict):
-        known = [one for one in known if is_dataclass(one) or get_origin(one) is dict or one is Any] or [Any]
+        candidates = [
+            candidate
+            for candidate in candidates
+            if is_dataclass(candidate) or get_origin(candidate) is dict or candidate is Any
+        ] or [Any]
     elif isinstance(value, list):
-        known = [one for one in known if get_origin(one) in (tuple, list) or one is Any] or [Any]
-    elif any(get_origin(one) is not Literal and isinstance(one, type) and isinstance(value, one) for one in known):
+        candidates = [
+            candidate for candidate in candidates if get_origin(candidate) in (tuple, list) or candidate is Any
+        ] or [Any]
+    elif any(
+        get_origin(candidate) is not Literal and isinstance(candidate, type) and isinstance(value, candidate)
+        for candidate in candidates
+    ):
         return Any
-    return known[0]
+    return candidates[0]

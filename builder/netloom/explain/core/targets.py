@@ -12,7 +12,7 @@ from netloom.document import Training
 from netloom.explain.core import score_quantities as scores
 from netloom.explain.core import token_quantities as tokens
 from netloom.explain.core.explanation import Prediction, Target
-from netloom.explain.core.quantity import Inputs, Named, Quantity
+from netloom.explain.core.quantity import Inputs, Quantity, TargetChoice
 from netloom.tasks import Task, task, usual_task
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from netloom.data import Prepared
 
-Asked = Named | Target
+TargetLike = TargetChoice | Target
 # By the names that tasks use.
 QUANTITIES: dict[str, Quantity] = {
     "class": scores.ClassScore(),
@@ -43,7 +43,7 @@ _BY_KIND = {quantity.kind: quantity for quantity in reversed(QUANTITIES.values()
 
 
 def choose(
-    asked: Asked, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training | None = None
+    choice: TargetLike, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training | None = None
 ) -> Target:
     """The target that was asked for, or else the one that the network predicts; one that was chosen before stays.
 
@@ -54,23 +54,23 @@ def choose(
     Raises:
         ExplainError: there is no such class, output, token or position.
     """
-    if isinstance(asked, Target):
-        return asked
-    known = task(training.objective) if training is not None else _usual(data)
-    return QUANTITIES[known.explained].choose(asked, output, data, inputs, training or Training())
+    if isinstance(choice, Target):
+        return choice
+    chosen_task = task(training.objective) if training is not None else _default_task(data)
+    return QUANTITIES[chosen_task.explained].choose(choice, output, data, inputs, training or Training())
 
 
 def select(target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs | None = None) -> torch.Tensor:
     """The explained number (N,) of each row of an output (N, …), which was computed from `inputs`."""
-    return _quantity(target, data).select(target, output, data, inputs or {})
+    return _quantity_in(target, data).select(target, output, data, inputs or {})
 
 
 def predict(target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs | None = None) -> Prediction:
     """The network's prediction for one example in words, with probabilities."""
-    return _quantity(target, data).predict(target, output, data, inputs or {})
+    return _quantity_in(target, data).predict(target, output, data, inputs or {})
 
 
-def askable(data: Prepared, training: Training) -> tuple[str, ...]:
+def target_names(data: Prepared, training: Training) -> tuple[str, ...]:
     """What can be asked for by name, where it is not one of the classes that an output has scores for."""
     quantity = QUANTITIES.get(task(training.objective).explained)
     return quantity.names(data, training) if quantity else ()
@@ -81,11 +81,11 @@ def quantity_of(target: Target) -> Quantity:
     return _BY_KIND[target.kind]
 
 
-def _usual(data: Prepared) -> Task:
+def _default_task(data: Prepared) -> Task:
     return usual_task(data.schema.target.kind) or task("")
 
 
-def _quantity(target: Target, data: Prepared) -> Quantity:
+def _quantity_in(target: Target, data: Prepared) -> Quantity:
     """The quantity of a target; where several have its kind, that of the data's usual task."""
-    usual = QUANTITIES[_usual(data).explained]
+    usual = QUANTITIES[_default_task(data).explained]
     return usual if usual.kind == target.kind else _BY_KIND[target.kind]

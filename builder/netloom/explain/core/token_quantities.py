@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from netloom.document import Training
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Target, TargetQuantity
-from netloom.explain.core.quantity import LOGIT, Inputs, Named, Quantity, by_name
+from netloom.explain.core.quantity import LOGIT, Inputs, Quantity, TargetChoice, probabilities_by_name
 from netloom.modalities.encoding.text_fields import written
 from netloom.modalities.encoding.tokenization import PAD
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
 
 # How many of the likeliest tokens a prediction lists.
-LIKELIEST = 10
+MAX_LISTED_TOKENS = 10
 
 
 class TokenScore(Quantity):
@@ -30,11 +30,13 @@ class TokenScore(Quantity):
     def phrase(self, target: Target, name: str) -> str:
         return f"the score of **“{name}”** as the next token"
 
-    def request(self, target: Target) -> Named:
+    def request(self, target: Target) -> TargetChoice:
         return {"position": target.position, "token": target.index}
 
-    def choose(self, asked: Named, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training) -> Target:
-        request = {"token": asked} if isinstance(asked, (int, str)) else dict(asked or {})
+    def choose(
+        self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
+    ) -> Target:
+        request = {"token": choice} if isinstance(choice, (int, str)) else dict(choice or {})
         if unknown := set(request) - {"position", "token"}:
             raise ExplainError(f"A target in a text has a position and a token, received {sorted(unknown)[0][:60]!r}.")
         names, steps = self.vocabulary(data), output.shape[1]
@@ -43,7 +45,7 @@ class TokenScore(Quantity):
             position = self.position(output, names, next(iter(inputs.values())))
         if not isinstance(position, int) or not 0 <= position < steps:
             raise UnknownChoiceError(f"There is no position {str(position)[:60]!r}; this text has 0 to {steps - 1}.")
-        index = int(output[0, position].argmax()) if token is None else _token_number(token, names)
+        index = int(output[0, position].argmax()) if token is None else _token_index(token, names)
         return Target(self.kind, index, names[index], self.described(names[index], position), position)
 
     def vocabulary(self, data: Prepared) -> list[str]:
@@ -67,7 +69,7 @@ class TokenScore(Quantity):
     def likeliest(self, target: Target, output: torch.Tensor, data: Prepared) -> dict[str, float]:
         """The likeliest tokens at the explained position with their probabilities, the likeliest first."""
         names, shares = self.vocabulary(data), output[0, target.position].softmax(0)
-        top = shares.topk(min(LIKELIEST, len(shares)))
+        top = shares.topk(min(MAX_LISTED_TOKENS, len(shares)))
         return {names[int(index)]: float(share) for index, share in zip(top.indices, top.values, strict=True)}
 
 
@@ -110,7 +112,7 @@ class TagScore(TokenScore):
         tags, shares = self.vocabulary(data), output[0, target.position].softmax(0)
         length = last_token(next(iter(inputs.values()))) + 1
         text = " ".join(tags[index] for index in output[0, :length].argmax(1).tolist())
-        return Prediction(text, by_name(tags, shares))
+        return Prediction(text, probabilities_by_name(tags, shares))
 
 
 def last_token(tokens: torch.Tensor) -> int:
@@ -119,7 +121,7 @@ def last_token(tokens: torch.Tensor) -> int:
     return int(positions[-1]) if len(positions) else 0
 
 
-def _token_number(token: Any, names: list[str]) -> int:
+def _token_index(token: Any, names: list[str]) -> int:
     if isinstance(token, str) and token in names:
         return names.index(token)
     if isinstance(token, int) and 0 <= token < len(names):

@@ -15,7 +15,7 @@ from netloom.store import RunArtifacts
 if TYPE_CHECKING:
     from netloom.training.objectives import Objective
 
-MOST = 6
+MAX_CHECKPOINTS = 6
 
 
 class Trained(run.Trained, Protocol):
@@ -37,14 +37,14 @@ class Stage:
     learning_rate: float
 
 
-def kept_of(folder: Path | None) -> list[str]:
+def snapshot_names(folder: Path | None) -> list[str]:
     """What is kept of the way, as it is part of the question."""
     from netloom.runs.snapshots import epoch_snapshots
 
     return [one.path.stem for one in epoch_snapshots(RunArtifacts.in_directory(folder))] if folder else []
 
 
-def way(trained: Trained, folder: Path | None, checkpoint: str) -> list[tuple[Stage, Path | None]]:
+def checkpoint_path(trained: Trained, folder: Path | None, checkpoint: str) -> list[tuple[Stage, Path | None]]:
     """The checkpoints that led to the weights in use, at most so many, evenly spread; without any, those weights."""
     from netloom.runs.snapshots import epoch_snapshots
     from netloom.training.batches import batch_bounds
@@ -52,22 +52,22 @@ def way(trained: Trained, folder: Path | None, checkpoint: str) -> list[tuple[St
 
     training = trained.project.training
     limit = _step_in_use(folder, checkpoint or training.keep)
-    kept = epoch_snapshots(RunArtifacts.in_directory(folder)) if folder else []
-    known = [one for one in kept if limit is None or one.step <= limit]
-    if not known:
+    snapshots = epoch_snapshots(RunArtifacts.in_directory(folder)) if folder else []
+    candidates = [one for one in snapshots if limit is None or one.step <= limit]
+    if not candidates:
         return [(Stage(0, limit or 0, training.learning_rate), None)]
-    if len(known) > MOST:
-        places = np.unique(np.linspace(0, len(known) - 1, MOST).round().astype(int))
-        known = [known[place] for place in places]
+    if len(candidates) > MAX_CHECKPOINTS:
+        places = np.unique(np.linspace(0, len(candidates) - 1, MAX_CHECKPOINTS).round().astype(int))
+        candidates = [candidates[place] for place in places]
     rows = len(trained.data.split["train"])
     per_epoch = len(batch_bounds(rows, min(training.batch_size * training.accumulation, rows)))
     schedule = Schedule(training, per_epoch * training.epochs, per_epoch)
-    found, before = list[tuple[Stage, Path | None]](), 0
-    for one in known:
-        factors = [schedule.factor(step) for step in range(before, one.step)] or [schedule.factor(one.step)]
-        found.append((Stage(one.epoch, one.step, training.learning_rate * float(np.mean(factors))), one.path))
-        before = one.step
-    return found
+    checkpoints, last_step = list[tuple[Stage, Path | None]](), 0
+    for snapshot in candidates:
+        factors = [schedule.factor(step) for step in range(last_step, snapshot.step)] or [schedule.factor(snapshot.step)]
+        checkpoints.append((Stage(snapshot.epoch, snapshot.step, training.learning_rate * float(np.mean(factors))), snapshot.path))
+        last_step = snapshot.step
+    return checkpoints
 
 
 def _step_in_use(folder: Path | None, checkpoint: str) -> int | None:

@@ -12,43 +12,43 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from netloom.explain.core.axes import Axes, axes_of
-from netloom.explain.core.cost import measured
+from netloom.explain.core.cost import measure_network
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.explanation import Target
-from netloom.explain.core.options import explainer_of, written
+from netloom.explain.core.options import explainer_of, plain_options
 from netloom.explain.core.run import Progress, Trained, methods
-from netloom.explain.core.segments import spans_of
+from netloom.explain.core.segments import segments_of
 from netloom.explain.dataset.aggregation import (
-    Part,
-    maps_of_nodes,
-    parts_of,
-    parts_of_nodes,
-    strongest,
-    strongest_of_nodes,
+    FeatureSummary,
+    layer_maps,
+    strongest_features,
+    strongest_units,
+    summarize_features,
+    summarize_layers,
 )
-from netloom.explain.dataset.sample_attributions import BATCHED, Gathered, gather
+from netloom.explain.dataset.sample_attributions import BATCHED_METHOD, SampleAttributions, attribute_rows
 from netloom.explain.evidence.model_check import model_check
 
 if TYPE_CHECKING:
     import torch
 
     from netloom.data import Prepared
-    from netloom.explain.core.targets import Asked
+    from netloom.explain.core.targets import TargetLike
     from netloom.runs import TrainedRun
     from netloom.training import Worst
 
-Which = Literal["train", "validation", "test", "worst"]
-WHICH: tuple[Which, ...] = ("test", "validation", "train", "worst")
+RowChoice = Literal["train", "validation", "test", "worst"]
+ROW_CHOICES: tuple[RowChoice, ...] = ("test", "validation", "train", "worst")
 # How many rows are looked at: of the method that takes many at once, and of those that take one after the other.
-ROWS, ROWS_ALONE = 256, 48
+ROWS, ROWS_ONE_BY_ONE = 256, 48
 # The maps of single rows are handed out up to so many numbers.
-MOST_NUMBERS = 400_000
+MAX_MAP_NUMBERS = 400_000
 CONVERGED = 0.01
 
 
 @dataclass(frozen=True)
-class Row:
+class ExplainedRow:
     """One of the explained rows: which answer was explained, the truth, and the parts of it that were strongest; of the
     worst also the loss, and what was said."""
 
@@ -61,7 +61,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Overall:
+class GlobalAttributions:
     """Attributions over `rows`, chosen by `seed` of the `there` that there are.
 
     `parts` are features, words, steps, or spans of long series, the one that matters most first; there are none of
@@ -80,8 +80,8 @@ class Overall:
     there: int
     seed: int
     quantity: str
-    rows: tuple[Row, ...]
-    parts: tuple[Part, ...]
+    rows: tuple[ExplainedRow, ...]
+    parts: tuple[FeatureSummary, ...]
     groups: tuple[str, ...]
     counts: tuple[int, ...]
     maps: dict[str, np.ndarray]
@@ -99,34 +99,34 @@ class Overall:
     @property
     def sentence(self) -> str:
         """How many rows, of which, and how far they can be relied on."""
-        which = "rows with the largest loss" if self.which == "worst" else f"{self.which} rows"
-        chance = f" sampled with seed {self.seed}" if len(self.rows) < self.there else ""
-        within = f" in {self.about}" if self.about else ""
+        row_kind = "rows with the largest loss" if self.which == "worst" else f"{self.which} rows"
+        sampling = f" sampled with seed {self.seed}" if len(self.rows) < self.there else ""
+        layer = f" in {self.about}" if self.about else ""
         compared = f", compared with {self.compared}" if self.compared else ""
-        rows = f"{len(self.rows)} of {self.there} {which}{chance}"
-        warned = f" {self.model}" if self.model else ""
-        told = f"{self.title} of {self.quantity}{within}{compared}, over {rows}.{warned}"
+        counts = f"{len(self.rows)} of {self.there} {row_kind}{sampling}"
+        warning = f" {self.model}" if self.model else ""
+        text = f"{self.title} of {self.quantity}{layer}{compared}, over {counts}.{warning}"
         if self.converged is None:
-            return told
-        return f"{told} The completeness error is at most {CONVERGED:.0%} in {self.converged:.0%} of them."
+            return text
+        return f"{text} The completeness error is at most {CONVERGED:.0%} in {self.converged:.0%} of them."
 
     def as_json(self) -> dict[str, Any]:
         """All of it in plain JSON values, but the points and maps of single rows."""
         maps = {name: values.tolist() for name, values in self.maps.items()}
         sizes = {name: values.tolist() for name, values in self.sizes.items()}
-        about = {
+        header = {
             "method": self.method,
             "title": self.title,
             "which": self.which,
             "there": self.there,
             "seed": self.seed,
         }
-        about |= {"sentence": self.sentence, "quantity": self.quantity, "converged": self.converged}
-        about |= {"compared": self.compared, "about": self.about, "options": self.options}
+        header |= {"sentence": self.sentence, "quantity": self.quantity, "converged": self.converged}
+        header |= {"compared": self.compared, "about": self.about, "options": self.options}
         groups = dict(zip(self.groups, self.counts, strict=True))
         rows = [asdict(row) for row in self.rows]
-        found = {"groups": groups, "parts": self.table(), "maps": maps, "sizes": sizes, "spans": self.spans}
-        return {**about, **found, "rows": rows}
+        body = {"groups": groups, "parts": self.table(), "maps": maps, "sizes": sizes, "spans": self.spans}
+        return {**header, **body, "rows": rows}
 
     def table(self) -> list[dict[str, Any]]:
         """A row for each part, as for a CSV file."""
@@ -137,18 +137,18 @@ class Overall:
         ]
 
 
-def overall(
+def global_attribution(
     trained: TrainedRun,
-    which: Which = "test",
+    choice: RowChoice = "test",
     *,
     method: str = "",
-    target: Asked = None,
+    target: TargetLike = None,
     rows: int | None = None,
     seed: int = 0,
     folder: Path | None = None,
     progress: Progress | None = None,
     **options: Any,
-) -> Overall:
+) -> GlobalAttributions:
     """Attributions over the rows of a split, or over those on which the network is most wrong on the test split.
 
     Each row explains the network's own answer to it, unless `target` asks for one class or output. `options` are those
@@ -160,80 +160,90 @@ def overall(
     """
     from netloom.explain.core import cache
 
-    started = perf_counter()
-    name = method or _first(trained)
-    worst = _worst(trained) if which == "worst" else {}
-    chosen, there = _sample(trained, which, list(worst), rows or usual_rows(trained.data, name), seed)
-    asked = {"overall": which, "version": 5, "method": name, "target": target, "rows": chosen, "seed": seed}
-    asked["options"] = {option: _hashed(value) for option, value in sorted(options.items())}
-    weights = cache.weights_hash(trained.model)
-    key = cache.key(weights, {"data": _fingerprint(trained)}, asked)
-    before = cache.load_as(Overall, folder, key) if folder else None
-    if before is not None:
-        return before
-    explainer = explainer_of(name, options)
-    gathered = gather(trained, explainer, chosen, target, seed, progress)
-    found = _summed_up(trained, name, gathered, chosen)
-    listed = tuple(
-        replace(row, loss=worst[row.row].loss, said=worst[row.row].predicted) if row.row in worst else row
-        for row in found.rows
+    start = perf_counter()
+    name = method or _default_method(trained)
+    largest_losses = _largest_losses(trained) if choice == "worst" else {}
+    row_numbers, row_count = _sample_rows(
+        trained, choice, list(largest_losses), rows or default_row_count(trained.data, name), seed
     )
-    error = gathered.errors
+    question = {"overall": choice, "version": 5, "method": name, "target": target, "rows": row_numbers, "seed": seed}
+    question["options"] = {option: _hash_arrays(value) for option, value in sorted(options.items())}
+    weights = cache.weights_hash(trained.model)
+    key = cache.key(weights, {"data": _fingerprint(trained)}, question)
+    cached = cache.load_as(GlobalAttributions, folder, key) if folder else None
+    if cached is not None:
+        return cached
+    explainer = explainer_of(name, options)
+    samples = attribute_rows(trained, explainer, row_numbers, target, seed, progress)
+    result = _aggregate(trained, name, samples, row_numbers)
+    explained_rows = tuple(
+        replace(row, loss=largest_losses[row.row].loss, said=largest_losses[row.row].predicted)
+        if row.row in largest_losses
+        else row
+        for row in result.rows
+    )
+    error = samples.errors
     converged = None if error is None else float((error <= CONVERGED).mean())
-    found = replace(found, which=which, there=there, seed=seed, rows=listed, converged=converged)
-    found = replace(found, compared=gathered.compared, about=gathered.about, options=written(explainer))
-    quality = model_check(trained.project, trained.model, trained.data, weights, measured(trained.project).totals.flops)
-    found = replace(found, model=quality.sentence if quality else "")
-    found = replace(found, quantity=_quantity(gathered.targets), seconds=perf_counter() - started)
+    result = replace(result, which=choice, there=row_count, seed=seed, rows=explained_rows, converged=converged)
+    result = replace(result, compared=samples.compared, about=samples.about, options=plain_options(explainer))
+    check_model = model_check(
+        trained.project, trained.model, trained.data, weights, measure_network(trained.project).totals.flops
+    )
+    result = replace(result, model=check_model.sentence if check_model else "")
+    result = replace(result, quantity=_common_quantity(samples.targets), seconds=perf_counter() - start)
     if folder:
-        cache.save(folder, key, found)
-    return found
+        cache.save(folder, key, result)
+    return result
 
 
-def usual_rows(data: Prepared, method: str) -> int:
+def default_row_count(data: Prepared, method: str) -> int:
     """How many rows are looked at if none are said: fewer of masks and written answers, which take long, and by methods
     that take one row after the other."""
-    kind = data.schema.target.type
-    alone = method != BATCHED or kind.is_per_pixel or kind.is_text
-    return ROWS_ALONE if alone else ROWS
+    target_type = data.schema.target.type
+    is_slow = method != BATCHED_METHOD or target_type.is_per_pixel or target_type.is_text
+    return ROWS_ONE_BY_ONE if is_slow else ROWS
 
 
-def _first(trained: Trained) -> str:
+def _default_method(trained: Trained) -> str:
     """The method that takes many rows at once, where it fits; else the first that does and tells of the input."""
-    known = {item.name: item for item in methods(trained)}
-    if known[BATCHED].available:
-        return BATCHED
-    fitting = [item.name for item in known.values() if item.available and not item.layered]
-    if not fitting:
-        raise ExplainError(f"No method supports this network: {known[BATCHED].reason}")
-    return fitting[0]
+    methods_by_name = {item.name: item for item in methods(trained)}
+    if methods_by_name[BATCHED_METHOD].available:
+        return BATCHED_METHOD
+    available = [item.name for item in methods_by_name.values() if item.available and not item.explains_layer]
+    if not available:
+        raise ExplainError(f"No method supports this network: {methods_by_name[BATCHED_METHOD].reason}")
+    return available[0]
 
 
-def _worst(trained: TrainedRun) -> dict[int, Worst]:
+def _largest_losses(trained: TrainedRun) -> dict[int, Worst]:
     from netloom.runs import evaluate
 
     return {worst.row: worst for worst in evaluate(trained, "test").worst}
 
 
-def _sample(trained: Trained, which: Which, worst: list[int], most: int, seed: int) -> tuple[list[int], int]:
+def _sample_rows(
+    trained: Trained, choice: RowChoice, worst: list[int], max_rows: int, seed: int
+) -> tuple[list[int], int]:
     """At most so many rows by their numbers, and how many there are."""
     if trained.data.schema.target.type.is_action:
         raise ExplainError(
             "An agent generates its examples while it acts, so there is no split to aggregate over; explain single "
             "steps instead."
         )
-    if which not in WHICH:
-        raise UnknownChoiceError(f"There are no rows named {str(which)[:40]!r}; choose one of {', '.join(WHICH)}.")
-    if which == "worst":
+    if choice not in ROW_CHOICES:
+        raise UnknownChoiceError(
+            f"There are no rows named {str(choice)[:40]!r}; choose one of {', '.join(ROW_CHOICES)}."
+        )
+    if choice == "worst":
         if not worst:
             raise ExplainError("The rows with the largest loss are not known for this task; choose a split.")
-        return worst[:most], len(worst)
-    listed = trained.data.split[which].numpy()
-    if not len(listed):
-        raise ExplainError(f"The {which} split does not have rows; choose another split.")
-    if len(listed) > most:
-        listed = np.sort(np.random.default_rng(seed).choice(listed, most, replace=False))
-    return [int(row) for row in listed], len(trained.data.split[which])
+        return worst[:max_rows], len(worst)
+    rows = trained.data.split[choice].numpy()
+    if not len(rows):
+        raise ExplainError(f"The {choice} split does not have rows; choose another split.")
+    if len(rows) > max_rows:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, max_rows, replace=False))
+    return [int(row) for row in rows], len(trained.data.split[choice])
 
 
 def _fingerprint(trained: Trained) -> torch.Tensor:
@@ -242,59 +252,60 @@ def _fingerprint(trained: Trained) -> torch.Tensor:
     return torch.frombuffer(bytearray(trained.data.fingerprint.encode()) or bytearray(b"-"), dtype=torch.uint8)
 
 
-def _hashed(value: Any) -> Any:
+def _hash_arrays(value: Any) -> Any:
     """An option as part of the question; a baseline of one's own may be a picture, which JSON cuts short."""
     if not isinstance(value, dict):
         return value
     return {
-        name: sha256(np.asarray(one).tobytes()).hexdigest() if isinstance(one, np.ndarray) else one
-        for name, one in value.items()
+        name: sha256(np.asarray(item).tobytes()).hexdigest() if isinstance(item, np.ndarray) else item
+        for name, item in value.items()
     }
 
 
-def _quantity(targets: Sequence[Target]) -> str:
-    said = {target.quantity for target in targets}
-    return said.pop() if len(said) == 1 else "the prediction of each row"
+def _common_quantity(targets: Sequence[Target]) -> str:
+    quantities = {target.quantity for target in targets}
+    return quantities.pop() if len(quantities) == 1 else "the prediction of each row"
 
 
-def _summed_up(trained: Trained, method: str, gathered: Gathered, rows: list[int]) -> Overall:
-    values = gathered.values
-    data, names = trained.data, [target.name for target in gathered.targets]
+def _aggregate(trained: Trained, method: str, samples: SampleAttributions, rows: list[int]) -> GlobalAttributions:
+    values = samples.values
+    data, names = trained.data, [target.name for target in samples.targets]
     groups = tuple(sorted(set(names), key=names.count, reverse=True))
-    members = [np.array([one == name for one in names]) for name in groups]
-    whole = {spec.name: spec for spec in data.schema.inputs if spec.name in values and not spec.is_tokens}
-    tops, parts = strongest(data, values, rows), parts_of(data, values, rows, names)
-    if gathered.nodes:
-        tops, parts = strongest_of_nodes(gathered.nodes), parts_of_nodes(gathered.nodes, names)
-    every = {
+    group_masks = [np.array([other == name for other in names]) for name in groups]
+    mapped = {spec.name: spec for spec in data.schema.inputs if spec.name in values and not spec.is_tokens}
+    tops, parts = strongest_features(data, values, rows), summarize_features(data, values, rows, names)
+    if samples.nodes:
+        tops, parts = strongest_units(samples.nodes), summarize_layers(samples.nodes, names)
+    segments = {
         spec.name: spans
         for spec, encoder in zip(data.schema.inputs, data.fields, strict=True)
-        if spec.name in whole and (spans := spans_of(spec, encoder))
+        if spec.name in mapped and (spans := segments_of(spec, encoder))
     }
-    values = values | {name: spans.summed(values[name])[:, :, None] for name, spans in every.items()}
-    maps = {name: np.stack([values[name][mask].mean(0) for mask in members]) for name in whole}
-    sizes = {name: np.stack([np.abs(values[name][mask]).mean(0) for mask in members]) for name in whole}
-    for path, one in maps_of_nodes(gathered.nodes).items():
-        maps[path] = np.stack([one[mask].mean(0) for mask in members])
-        sizes[path] = np.stack([np.abs(one[mask]).mean(0) for mask in members])
-    small = sum(values[name].size for name in whole) <= MOST_NUMBERS
-    listed = tuple(
-        Row(row, name, data.target_text(row), tops=top) for row, name, top in zip(rows, names, tops, strict=True)
+    values = values | {name: spans.summed(values[name])[:, :, None] for name, spans in segments.items()}
+    maps = {name: np.stack([values[name][mask].mean(0) for mask in group_masks]) for name in mapped}
+    sizes = {name: np.stack([np.abs(values[name][mask]).mean(0) for mask in group_masks]) for name in mapped}
+    for path, layer_map in layer_maps(samples.nodes).items():
+        maps[path] = np.stack([layer_map[mask].mean(0) for mask in group_masks])
+        sizes[path] = np.stack([np.abs(layer_map[mask]).mean(0) for mask in group_masks])
+    has_single_maps = sum(values[name].size for name in mapped) <= MAX_MAP_NUMBERS
+    explained_rows = tuple(
+        ExplainedRow(row, name, data.target_text(row), tops=top)
+        for row, name, top in zip(rows, names, tops, strict=True)
     )
-    return Overall(
+    return GlobalAttributions(
         method=method,
         title=registry()[method].title,
         which="",
         there=0,
         seed=0,
         quantity="",
-        rows=listed,
+        rows=explained_rows,
         parts=parts,
         groups=groups,
-        counts=tuple(int(mask.sum()) for mask in members),
+        counts=tuple(int(mask.sum()) for mask in group_masks),
         maps=maps,
         sizes=sizes,
-        each={name: values[name].astype(np.float32) for name in whole} if small else {},
-        spans={name: spans.names for name, spans in every.items()},
+        each={name: values[name].astype(np.float32) for name in mapped} if has_single_maps else {},
+        spans={name: spans.names for name, spans in segments.items()},
         axes=axes_of(data),
     )

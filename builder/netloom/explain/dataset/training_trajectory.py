@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import Explanation
-from netloom.explain.core.progress import portion
+from netloom.explain.core.progress import partial_progress
 from netloom.explain.core.run import Progress, explain
-from netloom.explain.core.targets import Asked
-from netloom.explain.evidence.comparison import Agreement, agree, bounds, shown
+from netloom.explain.core.targets import TargetLike
+from netloom.explain.evidence.comparison import Agreement, explanation_agreement, color_bounds, comparable_parts
 from netloom.store import RunArtifacts
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Scrubbed:
+class Trajectory:
     """All frames in the order of training. `bounds` end the color scale that they share, by field or node."""
 
     frames: tuple[Frame, ...]
@@ -68,18 +68,18 @@ class Scrubbed:
         ]
 
 
-def scrub(
+def explain_trajectory(
     trained: TrainedRun,
     folder: Path,
     method: str,
     row_or_raw: int | Mapping[str, Any],
     *,
-    target: Asked = None,
+    target: TargetLike = None,
     seed: int = 0,
     progress: Progress | None = None,
     found_moments: Sequence[SavedWeights] | None = None,
     **options: Any,
-) -> Scrubbed:
+) -> Trajectory:
     """Explain an example with each of a run's weights; all explain one number, what the last weights answer if nothing
     else is asked. What was worked out before comes from the run's folder.
 
@@ -89,30 +89,30 @@ def scrub(
     from netloom.runs.trained_run import with_weights
     from netloom.runs.weight_history import saved_weights
 
-    listed = list(saved_weights(RunArtifacts.in_directory(folder)) if found_moments is None else found_moments)
-    if len(listed) < 2:
+    checkpoints = list(saved_weights(RunArtifacts.in_directory(folder)) if found_moments is None else found_moments)
+    if len(checkpoints) < 2:
         raise ExplainError(
             "This run has only one checkpoint, so there is nothing to compare. Train for two epochs or more; "
             "checkpoints are then kept during training."
         )
-    found: dict[str, Explanation] = {}
-    for place, moment in enumerate([listed[-1], *listed[:-1]]):  # the last first: the others explain its answer
-        found[moment.name] = explain(
+    explanations: dict[str, Explanation] = {}
+    for place, moment in enumerate([checkpoints[-1], *checkpoints[:-1]]):  # the last first: the others explain its answer
+        explanations[moment.name] = explain(
             with_weights(trained, RunArtifacts.in_directory(folder), moment.name),
             method,
             row_or_raw,
-            target=next(iter(found.values())).target if found else target,
+            target=next(iter(explanations.values())).target if explanations else target,
             seed=seed,
             folder=folder,
             checkpoint=moment.name,
-            progress=portion(progress, place, 1, len(listed)),
+            progress=partial_progress(progress, place, 1, len(checkpoints)),
             **options,
         )
         if progress is not None:
-            progress((place + 1) / len(listed))
-    last = found[listed[-1].name]
+            progress((place + 1) / len(checkpoints))
+    last = explanations[checkpoints[-1].name]
     frames = tuple(
-        Frame(one.name, one.label, one.epoch, one.step, found[one.name], agree(found[one.name], last, chance=False))
-        for one in listed
+        Frame(one.name, one.label, one.epoch, one.step, explanations[one.name], explanation_agreement(explanations[one.name], last, chance=False))
+        for one in checkpoints
     )
-    return Scrubbed(frames, bounds([shown(frame.explanation) for frame in frames], frames[-1].explanation.axes))
+    return Trajectory(frames, color_bounds([comparable_parts(frame.explanation) for frame in frames], frames[-1].explanation.axes))

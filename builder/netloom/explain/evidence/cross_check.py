@@ -14,10 +14,10 @@ import torch
 from netloom.explain.attention.rollout import spearman
 from netloom.explain.core.explainer import PERTURBATION, Explainer, registry
 from netloom.explain.core.explanation import CrossCheck
-from netloom.explain.core.groups import Groups
+from netloom.explain.core.groups import FeatureGroups
 
 if TYPE_CHECKING:
-    from netloom.explain.core.context import Subject
+    from netloom.explain.core.context import ExplanationContext
 
 # Both are compared over so many groups of neighbors; with fewer than the least, ranks agree by chance.
 GROUPS, FEWEST = 25, 4
@@ -25,43 +25,45 @@ STEPS = 16
 GRADIENT_METHOD = "integrated_gradients"
 
 
-def cross_check(explainer: Explainer, subject: Subject, attributions: dict[str, np.ndarray]) -> CrossCheck | None:
+def cross_check(
+    explainer: Explainer, context: ExplanationContext, attributions: dict[str, np.ndarray]
+) -> CrossCheck | None:
     """Compare with what taking away each group alone does, or, for methods that do just that, with Integrated
     Gradients from the same baseline. None where no other method fits, or there are too few groups to be ranked.
 
     Ranks are those of the signed parts, or of their sizes where the method has no signs.
     """
-    parts = Groups(subject, GROUPS)
-    if parts.count < FEWEST or set(attributions) != set(parts.labels):
+    groups = FeatureGroups(context, GROUPS)
+    if groups.count < FEWEST or set(attributions) != set(groups.labels):
         return None
-    covering = explainer.group == PERTURBATION
-    if covering and registry()[GRADIENT_METHOD].obstacle(subject.project, subject.model):
+    is_perturbation = explainer.group == PERTURBATION
+    if is_perturbation and registry()[GRADIENT_METHOD].unavailable_reason(context.project, context.model):
         return None
-    own = _summed(parts, attributions, signed=explainer.signed)
-    other = _by_gradients(subject, parts) if covering else _taken_away(parts)
-    agreement = spearman(own, other if explainer.signed else np.abs(other))
+    sums = _sum_by_group(groups, attributions, signed=explainer.signed)
+    other_sums = _gradient_sums(context, groups) if is_perturbation else _ablation_effects(groups)
+    agreement = spearman(sums, other_sums if explainer.signed else np.abs(other_sums))
     if agreement is None:
         return None
-    title = registry()[GRADIENT_METHOD if covering else "feature_ablation"].title
-    return CrossCheck(title, agreement, parts.count)
+    title = registry()[GRADIENT_METHOD if is_perturbation else "feature_ablation"].title
+    return CrossCheck(title, agreement, groups.count)
 
 
-def _summed(parts: Groups, attributions: dict[str, np.ndarray], *, signed: bool) -> np.ndarray:
-    found = np.zeros(parts.count)
-    for name, labels in parts.labels.items():
+def _sum_by_group(groups: FeatureGroups, attributions: dict[str, np.ndarray], *, signed: bool) -> np.ndarray:
+    sums = np.zeros(groups.count)
+    for name, labels in groups.labels.items():
         values = attributions[name] if signed else np.abs(attributions[name])
-        np.add.at(found, labels[labels >= 0], values[labels >= 0])
-    return found
+        np.add.at(sums, labels[labels >= 0], values[labels >= 0])
+    return sums
 
 
-def _taken_away(parts: Groups) -> np.ndarray:
+def _ablation_effects(groups: FeatureGroups) -> np.ndarray:
     """F(x) − F(x without the group), (groups,)."""
-    there = torch.cat([parts.everything, 1 - torch.eye(parts.count)])
-    parts.subject.expect(len(there))
-    answers = parts.score(there).double().numpy()
-    return np.asarray(answers[0] - answers[1:])
+    present = torch.cat([groups.all_present, 1 - torch.eye(groups.count)])
+    groups.context.expect_rows(len(present))
+    scores = groups.score(present).double().numpy()
+    return np.asarray(scores[0] - scores[1:])
 
 
-def _by_gradients(subject: Subject, parts: Groups) -> np.ndarray:
-    method = registry()[GRADIENT_METHOD].model_validate({"n_steps": STEPS, "baseline": subject.asked})
-    return _summed(parts, method.run(subject).attributions, signed=True)
+def _gradient_sums(context: ExplanationContext, groups: FeatureGroups) -> np.ndarray:
+    method = registry()[GRADIENT_METHOD].model_validate({"n_steps": STEPS, "baseline": context.baseline_choice})
+    return _sum_by_group(groups, method.run(context).attributions, signed=True)

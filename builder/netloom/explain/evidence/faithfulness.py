@@ -12,7 +12,7 @@ from math import factorial
 import numpy as np
 import torch
 
-from netloom.explain.core.context import Subject
+from netloom.explain.core.context import ExplanationContext
 from netloom.explain.core.explanation import Faithfulness
 
 # The full proof, and the least that still tells 1 in 20; a network that takes many operations gets less of it.
@@ -23,30 +23,34 @@ EXACT = 5
 
 
 def faithfulness(
-    subject: Subject, attributions: dict[str, np.ndarray], *, signed: bool, seed: int
+    context: ExplanationContext, attributions: dict[str, np.ndarray], *, signed: bool, seed: int
 ) -> Faithfulness | None:
     """Compare the order of the attributions with random orders; None where there are not two parts to order.
 
     Where attributions are signed, the parts that speak most for the answer go first and F should fall; where they are
     not, those that matter most go first and F should change, in either way.
     """
-    labels = _labels(subject, attributions)
-    weight = _weights(labels, attributions, signed=signed)
-    units = len(weight)
-    if units < 2:
+    labels = _unit_labels(context, attributions)
+    attribution_sums = _sum_by_unit(labels, attributions, signed=signed)
+    unit_count = len(attribution_sums)
+    if unit_count < 2:
         return None
-    own = np.argsort(-weight, kind="stable")
+    order = np.argsort(-attribution_sums, kind="stable")
     random = np.random.default_rng(seed)
-    many, steps = _effort(subject.flops)
+    order_count, steps = _proof_size(context.flops)
     # Of few parts all orders are tried, as these pass through no more than 2^parts sets.
-    exhaustive = units <= EXACT or factorial(min(units, 10)) <= many
-    others = list(permutations(range(units))) if exhaustive else [random.permutation(units) for _ in range(many)]
-    counts = np.unique(np.linspace(0, units, min(units, steps) + 1).round().astype(int))
-    orders = np.array([own, *others])
-    deletion, insertion = _curves(subject, labels, orders, counts)
-    unfit = infidelity(weight, orders[1:], counts, deletion[1:]) if signed else None
-    found = _compare(units, counts / units, deletion, insertion, signed=signed, exhaustive=exhaustive)
-    return replace(found, infidelity=unfit)
+    exhaustive = unit_count <= EXACT or factorial(min(unit_count, 10)) <= order_count
+    random_orders = (
+        list(permutations(range(unit_count)))
+        if exhaustive
+        else [random.permutation(unit_count) for _ in range(order_count)]
+    )
+    counts = np.unique(np.linspace(0, unit_count, min(unit_count, steps) + 1).round().astype(int))
+    orders = np.array([order, *random_orders])
+    deletion, insertion = _curves(context, labels, orders, counts)
+    infidelity_value = infidelity(attribution_sums, orders[1:], counts, deletion[1:]) if signed else None
+    proof = _compare(unit_count, counts / unit_count, deletion, insertion, signed=signed, exhaustive=exhaustive)
+    return replace(proof, infidelity=infidelity_value)
 
 
 def infidelity(weight: np.ndarray, orders: np.ndarray, counts: np.ndarray, deletion: np.ndarray) -> float | None:
@@ -54,19 +58,19 @@ def infidelity(weight: np.ndarray, orders: np.ndarray, counts: np.ndarray, delet
     sums accounts for, from 0 to 1, over the random sets of `_curves`. Yeh and others 2019,
     https://arxiv.org/abs/1901.09392, normalised as in Captum.
     """
-    summed = np.concatenate([np.zeros((len(orders), 1)), np.cumsum(weight[orders], axis=1)], axis=1)
-    said, fell = summed[:, counts[1:-1]], deletion[:, :1] - deletion[:, 1:-1]
-    if not said.size or not (said**2).sum() * (fell**2).sum() > 0:
+    cumulative = np.concatenate([np.zeros((len(orders), 1)), np.cumsum(weight[orders], axis=1)], axis=1)
+    predicted, measured = cumulative[:, counts[1:-1]], deletion[:, :1] - deletion[:, 1:-1]
+    if not predicted.size or not (predicted**2).sum() * (measured**2).sum() > 0:
         return None
-    return float(max(0.0, 1.0 - (said * fell).sum() ** 2 / ((said**2).sum() * (fell**2).sum())))
+    return float(max(0.0, 1.0 - (predicted * measured).sum() ** 2 / ((predicted**2).sum() * (measured**2).sum())))
 
 
-def parts_of(subject: Subject, attributions: dict[str, np.ndarray], *, signed: bool) -> np.ndarray:
+def unit_attributions(context: ExplanationContext, attributions: dict[str, np.ndarray], *, signed: bool) -> np.ndarray:
     """The attribution of each part, (units,), over all fields; padding is no part."""
-    return _weights(_labels(subject, attributions), attributions, signed=signed)
+    return _sum_by_unit(_unit_labels(context, attributions), attributions, signed=signed)
 
 
-def _weights(labels: dict[str, np.ndarray], attributions: dict[str, np.ndarray], *, signed: bool) -> np.ndarray:
+def _sum_by_unit(labels: dict[str, np.ndarray], attributions: dict[str, np.ndarray], *, signed: bool) -> np.ndarray:
     weight = np.zeros(1 + max((int(field.max()) for field in labels.values()), default=-1))
     for name, field in labels.items():
         values = attributions[name] if signed else np.abs(attributions[name])
@@ -74,7 +78,7 @@ def _weights(labels: dict[str, np.ndarray], attributions: dict[str, np.ndarray],
     return weight
 
 
-def _effort(flops: int) -> tuple[int, int]:
+def _proof_size(flops: int) -> tuple[int, int]:
     """How many random orders and steps along each: by the network's cost, so that it is the same on every machine."""
     rows = FLOPS // max(1, flops)
     if rows >= 2 * (ORDERS + 1) * (FEWEST_STEPS + 1):
@@ -82,43 +86,46 @@ def _effort(flops: int) -> tuple[int, int]:
     return FEWEST_ORDERS, FEWEST_STEPS
 
 
-def _labels(subject: Subject, attributions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _unit_labels(context: ExplanationContext, attributions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The parts of all fields, numbered through; -1 for what is never taken away."""
     labels, start = {}, 0
     for name in attributions:
-        units = subject.units(name)
+        units = context.feature_mask(name)
         labels[name] = np.where(units >= 0, units + start, -1)
         start += int(units.max()) + 1
     return labels
 
 
 def _curves(
-    subject: Subject, labels: dict[str, np.ndarray], orders: np.ndarray, counts: np.ndarray
+    context: ExplanationContext, labels: dict[str, np.ndarray], orders: np.ndarray, counts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """F for each order (K, units) after taking away, and after putting onto the baseline, `counts` parts: (K, S)."""
     ranks = np.argsort(orders, axis=1)
-    gone = (ranks[:, None, :] < counts[None, :, None]).reshape(-1, orders.shape[1])  # (K·S, units)
+    is_removed = (ranks[:, None, :] < counts[None, :, None]).reshape(-1, orders.shape[1])  # (K·S, units)
     # What is gone in the one is what is there in the other. Many are the same: nothing is gone, everything is, and of
     # few parts also what lies between; each goes through the network once.
-    every = np.concatenate([gone, ~gone])
-    _, first, which = np.unique(np.packbits(every, axis=1), axis=0, return_index=True, return_inverse=True)
-    single = np.concatenate([every[first], np.zeros((len(first), 1), dtype=bool)], axis=1)  # the last is label -1
-    subject.expect(len(single))
-    parts = [_score(subject, labels, single[at : at + subject.rows]) for at in range(0, len(single), subject.rows)]
-    found = np.concatenate(parts)[which.ravel()].reshape(2, len(orders), len(counts))
-    return found[0], found[1]
+    masks = np.concatenate([is_removed, ~is_removed])
+    _, first, inverse = np.unique(np.packbits(masks, axis=1), axis=0, return_index=True, return_inverse=True)
+    unique_masks = np.concatenate([masks[first], np.zeros((len(first), 1), dtype=bool)], axis=1)  # the last is label -1
+    context.expect_rows(len(unique_masks))
+    parts = [
+        _score(context, labels, unique_masks[at : at + context.rows])
+        for at in range(0, len(unique_masks), context.rows)
+    ]
+    scores = np.concatenate(parts)[inverse.ravel()].reshape(2, len(orders), len(counts))
+    return scores[0], scores[1]
 
 
-def _score(subject: Subject, labels: dict[str, np.ndarray], gone: np.ndarray) -> np.ndarray:
-    inputs = dict(subject.inputs)
-    rows = len(gone)
-    for name, value in subject.inputs.items():
+def _score(context: ExplanationContext, labels: dict[str, np.ndarray], is_removed: np.ndarray) -> np.ndarray:
+    inputs = dict(context.inputs)
+    rows = len(is_removed)
+    for name, value in context.inputs.items():
         if name in labels:
-            mask = torch.from_numpy(gone[:, labels[name]])
-            inputs[name] = torch.where(mask, subject.baseline[name], value)
+            mask = torch.from_numpy(is_removed[:, labels[name]])
+            inputs[name] = torch.where(mask, context.baseline[name], value)
         else:
             inputs[name] = value.expand(rows, *value.shape[1:])
-    return subject.score(inputs).double().numpy()
+    return context.score(inputs).double().numpy()
 
 
 def _compare(

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 FLOPS, FEWEST, MOST = 10**11, 60, 2_000
 # Measures by which a network that learned nothing is not better than the trivial predictor, the one to tell first. An
 # F1 or IoU is none of them: that of a constant answer is far below that of guesses.
-CHECKED = (
+METRICS = (
     "accuracy", "balanced_accuracy", "roc_auc", "r2", "word_accuracy", "pair_accuracy", "mae", "rmse", "mse", "loss"
 )  # fmt: skip
-KNOWN = 64
+MAX_RESULTS = 64
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,19 @@ class ModelCheck:
     @property
     def sentence(self) -> str:
         """What is wrong with the model, in words; empty where nothing is known to be."""
-        said = []
+        sentences = []
         if self.at_chance:
-            said.append(
+            sentences.append(
                 f"The model does not measurably beat a trivial predictor on {self.rows} test rows: {self.measured}. "
                 "What it relies on says little about the real world."
             )
         if self.leaks:
             names = " and ".join(repr(name) for name in self.leaks[:3])
             verb = "gives" if len(self.leaks) == 1 else "give"
-            said.append(
+            sentences.append(
                 f"The input {names} {verb} the target away (target leakage), so the test score is too optimistic."
             )
-        return " ".join(said)
+        return " ".join(sentences)
 
     @property
     def title(self) -> str:
@@ -69,7 +69,7 @@ class ModelCheck:
 
 
 _LOCK = Lock()
-_FOUND: OrderedDict[tuple[str, str], ModelCheck] = OrderedDict()
+_RESULTS: OrderedDict[tuple[str, str], ModelCheck] = OrderedDict()
 
 
 def model_check(project: Project, model: nn.Module, data: Prepared, weights: str, flops: int) -> ModelCheck | None:
@@ -80,19 +80,19 @@ def model_check(project: Project, model: nn.Module, data: Prepared, weights: str
     """
     key = (weights, data.fingerprint)
     with _LOCK:
-        if key in _FOUND:
-            _FOUND.move_to_end(key)
-            return _FOUND[key]
-    found = _checked(project, model, data, flops)
-    if found is not None:
+        if key in _RESULTS:
+            _RESULTS.move_to_end(key)
+            return _RESULTS[key]
+    check = _check(project, model, data, flops)
+    if check is not None:
         with _LOCK:
-            _FOUND[key] = found
-            while len(_FOUND) > KNOWN:
-                _FOUND.popitem(last=False)
-    return found
+            _RESULTS[key] = check
+            while len(_RESULTS) > MAX_RESULTS:
+                _RESULTS.popitem(last=False)
+    return check
 
 
-def _checked(project: Project, model: nn.Module, data: Prepared, flops: int) -> ModelCheck | None:
+def _check(project: Project, model: nn.Module, data: Prepared, flops: int) -> ModelCheck | None:
     import torch
 
     from netloom.runs import TrainedRun, evaluate
@@ -100,56 +100,56 @@ def _checked(project: Project, model: nn.Module, data: Prepared, flops: int) -> 
     test = data.split["test"]
     if data.schema.target.type.is_action or not len(test) or not len(data.split["train"]):
         return None
-    most = max(FEWEST, min(MOST, FLOPS // max(1, flops)))
-    if len(test) > most:
-        chosen = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:most]
+    max_rows = max(FEWEST, min(MOST, FLOPS // max(1, flops)))
+    if len(test) > max_rows:
+        chosen = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:max_rows]
         test = test[chosen.sort().values]
-    measured = TrainedRun(project, "", model, replace(data, split={**data.split, "test": test}))
-    found = evaluate(measured)
-    leaks = tuple(_leaking(data, input_fields(project)))
-    title = found.reference.title if found.reference else ""
+    sampled_run = TrainedRun(project, "", model, replace(data, split={**data.split, "test": test}))
+    evaluation = evaluate(sampled_run)
+    leaks = tuple(_leaking_columns(data, input_fields(project)))
+    title = evaluation.reference.title if evaluation.reference else ""
     trivial = f"{title[:1].lower()}{title[1:]}"
-    return ModelCheck(len(test), is_at_chance(found), _told(found, trivial), trivial, leaks)
+    return ModelCheck(len(test), is_at_chance(evaluation), _describe(evaluation, trivial), trivial, leaks)
 
 
-def is_at_chance(found: Evaluation) -> bool:
+def is_at_chance(evaluation: Evaluation) -> bool:
     """Whether each measure that has an interval and a trivial reference could be as good by the choice of rows."""
-    known = _known(found)
-    return bool(known) and not any(_beats(found, name) for name in known)
+    metrics = _compared_metrics(evaluation)
+    return bool(metrics) and not any(_beats(evaluation, name) for name in metrics)
 
 
-def _known(found: Evaluation) -> list[str]:
-    reference = found.reference.metrics if found.reference else {}
-    return [name for name in CHECKED if name in found.intervals and name in reference]
+def _compared_metrics(evaluation: Evaluation) -> list[str]:
+    reference = evaluation.reference.metrics if evaluation.reference else {}
+    return [name for name in METRICS if name in evaluation.intervals and name in reference]
 
 
-def _beats(found: Evaluation, name: str) -> bool:
-    low, high = found.intervals[name]
-    trivial = found.reference.metrics[name] if found.reference else float("nan")
+def _beats(evaluation: Evaluation, name: str) -> bool:
+    low, high = evaluation.intervals[name]
+    trivial = evaluation.reference.metrics[name] if evaluation.reference else float("nan")
     return low > trivial if higher_is_better(name) else high < trivial
 
 
-def _told(found: Evaluation, trivial: str) -> str:
+def _describe(evaluation: Evaluation, trivial: str) -> str:
     """The first measure of the network beside that of the trivial predictor."""
-    names = _known(found)
-    if found.reference is None or not names:
+    names = _compared_metrics(evaluation)
+    if evaluation.reference is None or not names:
         return ""
-    words = f"{names[0].replace('_', ' ')} {found.metrics[names[0]]:.3g}"
-    return f"{words} ({trivial}: {found.reference.metrics[names[0]]:.3g})"
+    words = f"{names[0].replace('_', ' ')} {evaluation.metrics[names[0]]:.3g}"
+    return f"{words} ({trivial}: {evaluation.reference.metrics[names[0]]:.3g})"
 
 
-def _leaking(data: Prepared, fields: list[str]) -> list[str]:
+def _leaking_columns(data: Prepared, fields: list[str]) -> list[str]:
     """The columns among the inputs that give the target away, as the report on the data finds them."""
     from netloom.data.quality.checks.target_leakage import TargetLeakage
     from netloom.data.quality.quality_view import QualityView
 
-    read = {
+    column_names = {
         column.date_column or column.name: column.name
         for field in data.fields
         if field.name in fields
         for column in field.columns
     }
-    known = {*read, *read.values()}
-    if not known:
+    columns = {*column_names, *column_names.values()}
+    if not columns:
         return []
-    return [name for finding in TargetLeakage().check(QualityView(data)) for name in finding.columns if name in known]
+    return [name for finding in TargetLeakage().check(QualityView(data)) for name in finding.columns if name in columns]

@@ -13,17 +13,17 @@ import torch
 from torch import nn
 
 from netloom.explain.attention.rollout import spearman
-from netloom.explain.core.context import Subject
-from netloom.explain.core.explanation import Randomised
-from netloom.explain.evidence.faithfulness import parts_of
+from netloom.explain.core.context import ExplanationContext
+from netloom.explain.core.explanation import RandomizationTest
+from netloom.explain.evidence.faithfulness import unit_attributions
 
 if TYPE_CHECKING:
     from netloom.explain.core.explainer import Explainer, Result
 
-PASSES = 0.2
+MAX_CORRELATION = 0.2
 
 
-def shuffled(model: nn.Module, seed: int) -> nn.Module:
+def shuffle_weights(model: nn.Module, seed: int) -> nn.Module:
     """A copy whose parameters hold the same numbers in another order, so that their scale stays."""
     copy, generator = deepcopy(model), torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -33,33 +33,33 @@ def shuffled(model: nn.Module, seed: int) -> nn.Module:
     return copy
 
 
-def randomised(
-    explainer: Explainer, subject: Subject, model: nn.Module, result: Result, *, draws: int = 5
-) -> Randomised | None:
+def randomization_test(
+    explainer: Explainer, context: ExplanationContext, model: nn.Module, result: Result, *, draws: int = 5
+) -> RandomizationTest | None:
     """Compare the parts with those of networks that have forgotten; None where there are too few parts to rank.
 
-    `subject` is the explained one, `model` the network as it was before a method changed its copy.
+    `context` is the explained one, `model` the network as it was before a method changed its copy.
     """
-    own = _parts(subject, result, signed=explainer.signed)
-    found = []
+    original_parts = _ranked_parts(context, result, signed=explainer.signed)
+    correlations = []
     for draw in range(draws):
-        other = subject.on(shuffled(model, subject.seed + draw + 1))
-        parts = _parts(other, explainer.run(other), signed=explainer.signed)
-        agreement = spearman(own, parts) if len(own) > 2 else None
-        found.append(agreement if agreement is not None else 0.0)
-    if len(own) <= 2 or not np.ptp(own) > 0:
+        shuffled = context.with_model(shuffle_weights(model, context.seed + draw + 1))
+        shuffled_parts = _ranked_parts(shuffled, explainer.run(shuffled), signed=explainer.signed)
+        agreement = spearman(original_parts, shuffled_parts) if len(original_parts) > 2 else None
+        correlations.append(agreement if agreement is not None else 0.0)
+    if len(original_parts) <= 2 or not np.ptp(original_parts) > 0:
         return None
-    mean = float(np.mean(found))
-    return Randomised(mean, draws, mean <= PASSES)
+    mean = float(np.mean(correlations))
+    return RandomizationTest(mean, draws, mean <= MAX_CORRELATION)
 
 
-def _parts(subject: Subject, result: Result, *, signed: bool) -> np.ndarray:
+def _ranked_parts(context: ExplanationContext, result: Result, *, signed: bool) -> np.ndarray:
     """What is ranked: the parts that differ from the baseline, as the others are nothing for every network."""
     if not result.attributions:
         return np.concatenate([value.ravel() for value in result.nodes.values()]) if result.nodes else np.zeros(0)
     differs = {
-        name: (subject.inputs[name] != subject.baseline[name])[0].double().numpy() for name in result.attributions
+        name: (context.inputs[name] != context.baseline[name])[0].double().numpy() for name in result.attributions
     }
-    kept = parts_of(subject, differs, signed=True) > 0
-    found: np.ndarray = parts_of(subject, result.attributions, signed=signed)[kept]
-    return found
+    is_different = unit_attributions(context, differs, signed=True) > 0
+    parts: np.ndarray = unit_attributions(context, result.attributions, signed=signed)[is_different]
+    return parts

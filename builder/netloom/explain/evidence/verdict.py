@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from netloom.explain.core.explanation import (
-    FAITHFUL,
+    FAITHFUL_TITLES,
     LEVELS,
     TITLES,
     Completeness,
     CrossCheck,
     Faithfulness,
     Level,
-    Randomised,
+    RandomizationTest,
     Remark,
     Sampling,
     Verdict,
@@ -40,7 +40,7 @@ def judge(remarks: Iterable[Remark], model: ModelCheck | None = None) -> Verdict
     if level == "good" and not passed:
         level, badge = "caution", "Not checked"
     elif level == "good":
-        badge = FAITHFUL[0 if FAITHFULNESS in passed else 1]
+        badge = FAITHFUL_TITLES[0 if FAITHFULNESS in passed else 1]
     return with_model(Verdict(level, " ".join(remark.sentence for remark in listed), badge), model)
 
 
@@ -65,12 +65,12 @@ def on_completeness(proof: Completeness) -> Remark:
     if proof.by_construction:
         text = "The attributions add up to the change of the score by construction, so completeness is no evidence."
         return Remark("good", text)
-    shown = f"{_number(proof.sum)} of the {_number(gap)} between the baseline and the example"
+    change_text = f"{_number(proof.sum)} of the {_number(gap)} between the baseline and the example"
     if not proof.promised:
-        text = f"Each feature was removed alone; these effects sum to {shown}"
+        text = f"Each feature was removed alone; these effects sum to {change_text}"
         return Remark("good", f"{text}, and interactions between features account for the rest.")
     steps = f" with {proof.steps} steps" if proof.steps else ""
-    text = f"The attributions sum to {shown} (completeness error {_share(proof.relative_error)}{steps})"
+    text = f"The attributions sum to {change_text} (completeness error {_share(proof.relative_error)}{steps})"
     if proof.word in ("exact", "converged"):
         return Remark("good", f"{text}: {proof.word}.", "completeness")
     if proof.word == "approximate":
@@ -78,12 +78,12 @@ def on_completeness(proof: Completeness) -> Remark:
     return Remark("poor", f"{text}, so the attributions are unreliable.")
 
 
-def on_randomised(proof: Randomised) -> Remark:
+def on_randomization(proof: RandomizationTest) -> Remark:
     """Whether the explanation depends on what the network learned."""
-    shown = f"(Spearman {proof.spearman:+.2f} with {proof.draws} networks with shuffled weights)"
+    correlation = f"(Spearman {proof.spearman:+.2f} with {proof.draws} networks with shuffled weights)"
     if proof.passed:
-        return Remark("good", f"The explanation depends on the learned weights {shown}.", "randomization")
-    return Remark("poor", f"The explanation hardly depends on the learned weights {shown}: it shows the input.")
+        return Remark("good", f"The explanation depends on the learned weights {correlation}.", "randomization")
+    return Remark("poor", f"The explanation hardly depends on the learned weights {correlation}: it shows the input.")
 
 
 def on_faithfulness(proof: Faithfulness | None) -> Remark:
@@ -94,13 +94,13 @@ def on_faithfulness(proof: Faithfulness | None) -> Remark:
     if proof.units < FEWEST_UNITS:
         text = f"With only {proof.units} features, even the best order may be due to chance: {at_least}."
         return Remark("caution", text)
-    better = f"{_beaten(proof)} of {proof.orders} {'possible' if proof.exhaustive else 'random'} orders"
-    begun = "Removing the most important features first changes the score faster than"
+    better = f"{_orders_beaten(proof)} of {proof.orders} {'possible' if proof.exhaustive else 'random'} orders"
+    comparison = "Removing the most important features first changes the score faster than"
     if proof.chance <= SURE:
-        return Remark("good", f"{begun} {better}: faithful.", FAITHFULNESS)
+        return Remark("good", f"{comparison} {better}: faithful.", FAITHFULNESS)
     if proof.chance <= LIKELY:
-        return Remark("caution", f"{begun} {better}: only somewhat faithful.")
-    return Remark("poor", f"{begun} only {better}: hardly better than chance.")
+        return Remark("caution", f"{comparison} {better}: only somewhat faithful.")
+    return Remark("poor", f"{comparison} only {better}: hardly better than chance.")
 
 
 def on_infidelity(proof: Faithfulness) -> Remark | None:
@@ -119,27 +119,29 @@ def on_sampling(proof: Sampling) -> Remark:
         return Remark("good", "All coalitions were evaluated, so these Shapley values are exact.", "sampling")
     if proof.standard_error is None:
         return Remark("caution", "The attributions are a single random estimate, so their sampling error is unknown.")
-    shown = (
+    error_text = (
         f"The attributions are estimated by sampling: the standard error over {proof.repeats} repeats is "
         f"{_share(proof.standard_error)} of the total"
     )
     if proof.standard_error <= STEADY:
-        return Remark("good", f"{shown}.", "sampling")
+        return Remark("good", f"{error_text}.", "sampling")
     if proof.standard_error <= UNSTEADY:
-        return Remark("caution", f"{shown}, so small attributions are not meaningful.")
-    return Remark("poor", f"{shown}, so the attributions are unreliable; take more samples.")
+        return Remark("caution", f"{error_text}, so small attributions are not meaningful.")
+    return Remark("poor", f"{error_text}, so the attributions are unreliable; take more samples.")
 
 
 def on_cross_check(proof: CrossCheck) -> Remark:
     """Whether a method of another kind orders the parts alike."""
-    shown = f"(rank correlation {proof.spearman:+.2f} over {proof.groups} groups of features)"
+    correlation = f"(rank correlation {proof.spearman:+.2f} over {proof.groups} groups of features)"
     if proof.spearman >= AGREEING:
-        return Remark("good", f"{proof.title} agrees {shown}.", "agreement")
-    text = f"{proof.title} disagrees {shown}: the two methods measure different things here, or one is misleading."
+        return Remark("good", f"{proof.title} agrees {correlation}.", "agreement")
+    text = (
+        f"{proof.title} disagrees {correlation}: the two methods measure different things here, or one is misleading."
+    )
     return Remark("caution", text)
 
 
-def _beaten(proof: Faithfulness) -> int:
+def _orders_beaten(proof: Faithfulness) -> int:
     as_good = proof.chance * proof.orders if proof.exhaustive else proof.chance * (proof.orders + 1) - 1
     return proof.orders - round(as_good)
 

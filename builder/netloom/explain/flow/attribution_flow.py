@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any
 from netloom.explain.core import cache
 from netloom.explain.core.baselines import USUAL
 from netloom.explain.core.errors import ExplainError
-from netloom.explain.core.explanation import WITHIN, Level, Prediction, Target, Verdict
-from netloom.explain.core.requirements import nothing_to_explain, unmet
-from netloom.explain.core.run import Progress, Question, Trained, subject_of
+from netloom.explain.core.explanation import COMPLETENESS_BOUNDS, Level, Prediction, Target, Verdict
+from netloom.explain.core.requirements import nothing_to_explain, unmet_requirement
+from netloom.explain.core.run import ExplanationRequest, Progress, Trained, build_context
 from netloom.explain.evidence.model_check import model_check
 from netloom.explain.evidence.verdict import with_model
 from netloom.explain.flow.flow_parts import Cut, EdgeFlow, NodeFlow
 
 if TYPE_CHECKING:
     from netloom.explain.core.baselines import Asked as Baseline
-    from netloom.explain.core.targets import Asked
+    from netloom.explain.core.targets import TargetLike
 
 METHOD = "flow"
 TITLE = "Attribution flow"
 SUMMARY = "How much of the score passes through each connection of the network; complete at every cut"
 # The paper of conductance, which is what goes through a node.
 URL = "https://arxiv.org/abs/1805.12233"
-NEEDS = ("gradients", "smooth_path")
-MOST_STEPS = 1024
+REQUIREMENTS = ("gradients", "smooth_path")
+MAX_STEPS = 1024
 TOLERANCE = 0.01
 
 
@@ -72,20 +72,20 @@ class Flow:
         return asdict(self)
 
 
-def flow_obstacle(trained: Trained) -> str:
+def unavailable_reason(trained: Trained) -> str:
     """Why no flow can be had for a network, in a sentence; empty where it can."""
     from netloom.compile.logit_network import with_logits
 
-    scorer = with_logits(trained.project, trained.model, trained.data.schema)
-    return nothing_to_explain(trained.project) or unmet(NEEDS, trained.project, scorer)
+    model = with_logits(trained.project, trained.model, trained.data.schema)
+    return nothing_to_explain(trained.project) or unmet_requirement(REQUIREMENTS, trained.project, model)
 
 
 def flow(
     trained: Trained,
     row_or_raw: int | Mapping[str, Any],
     *,
-    target: Asked = None,
-    max_steps: int = MOST_STEPS,
+    target: TargetLike = None,
+    max_steps: int = MAX_STEPS,
     tolerance: float = TOLERANCE,
     baseline: Baseline = USUAL,
     folder: Path | None = None,
@@ -103,53 +103,53 @@ def flow(
         DataError: the raw row lacks something, or holds what the data cannot take.
     """
     from netloom.explain.core.targets import predict
-    from netloom.explain.flow.path_integral import follow
+    from netloom.explain.flow.path_integral import integrate_flow
 
-    started = perf_counter()
-    obstacle = flow_obstacle(trained)
-    if obstacle:
-        raise ExplainError(f"{TITLE} does not support this network: {obstacle}")
-    asked = Question(METHOD, row_or_raw, target, progress=progress)
-    subject, example, output = subject_of(trained.project, trained.model, trained.data, asked, baseline)
+    start = perf_counter()
+    reason = unavailable_reason(trained)
+    if reason:
+        raise ExplainError(f"{TITLE} does not support this network: {reason}")
+    request = ExplanationRequest(METHOD, row_or_raw, target, progress=progress)
+    context, example, output = build_context(trained.project, trained.model, trained.data, request, baseline)
     weights, options = cache.weights_hash(trained.model), {"max_steps": max_steps, "tolerance": tolerance}
-    question = {"method": METHOD, "target": asdict(subject.target), "options": options, "row": example.row}
-    compared = {f"baseline of {name}": values for name, values in subject.baseline.items()}
-    name = cache.key(weights, {**subject.inputs, **compared}, question)
-    before = cache.load_as(Flow, folder, name) if folder else None
-    if before is not None:
-        return replace(before, checkpoint=checkpoint)
-    followed = follow(subject, max_steps, tolerance)
-    error = worst(followed.cuts)
-    verdict = _verdict(followed.answer - followed.ground, error, len(followed.cuts), followed.steps)
-    quality = model_check(trained.project, trained.model, trained.data, weights, subject.flops)
-    found = Flow(
+    question = {"method": METHOD, "target": asdict(context.target), "options": options, "row": example.row}
+    baselines = {f"baseline of {name}": values for name, values in context.baseline.items()}
+    name = cache.key(weights, {**context.inputs, **baselines}, question)
+    cached = cache.load_as(Flow, folder, name) if folder else None
+    if cached is not None:
+        return replace(cached, checkpoint=checkpoint)
+    integrated = integrate_flow(context, max_steps, tolerance)
+    error = worst_error(integrated.cuts)
+    verdict = _verdict(integrated.answer - integrated.ground, error, len(integrated.cuts), integrated.steps)
+    check_model = model_check(trained.project, trained.model, trained.data, weights, context.flops)
+    result = Flow(
         method=METHOD,
         title=TITLE,
-        target=subject.target,
-        prediction=predict(subject.target, output, trained.data, subject.inputs),
+        target=context.target,
+        prediction=predict(context.target, output, trained.data, context.inputs),
         row=example.row,
-        answer=followed.answer,
-        ground=followed.ground,
-        edges=followed.edges,
-        nodes=followed.nodes,
-        cuts=followed.cuts,
-        direct=followed.direct,
+        answer=integrated.answer,
+        ground=integrated.ground,
+        edges=integrated.edges,
+        nodes=integrated.nodes,
+        cuts=integrated.cuts,
+        direct=integrated.direct,
         relative_error=error,
         word=_word(error),
-        steps=followed.steps,
-        verdict=with_model(verdict, quality),
+        steps=integrated.steps,
+        verdict=with_model(verdict, check_model),
         options=options,
         weights=weights,
         checkpoint=checkpoint,
-        compared=subject.compared,
-        seconds=perf_counter() - started,
+        compared=context.compared,
+        seconds=perf_counter() - start,
     )
     if folder:
-        cache.save(folder, name, found)
-    return found
+        cache.save(folder, name, result)
+    return result
 
 
-def worst(cuts: tuple[Cut, ...]) -> float | None:
+def worst_error(cuts: tuple[Cut, ...]) -> float | None:
     """How far the worst of the cuts is off; None where there is nothing to share out."""
     errors = [cut.relative_error for cut in cuts if cut.relative_error is not None]
     # A sum that is no number is worse than all others, and `max` would not say so.
@@ -157,7 +157,7 @@ def worst(cuts: tuple[Cut, ...]) -> float | None:
 
 
 def _word(error: float | None) -> str:
-    return "" if error is None else next((word for word, bound in WITHIN if error <= bound), "unreliable")
+    return "" if error is None else next((word for word, bound in COMPLETENESS_BOUNDS if error <= bound), "unreliable")
 
 
 def _verdict(gap: float, error: float | None, cuts: int, steps: int) -> Verdict:
@@ -166,10 +166,10 @@ def _verdict(gap: float, error: float | None, cuts: int, steps: int) -> Verdict:
         return Verdict("caution", "The score equals that of the baseline, so there is nothing to attribute.")
     word = _word(error)
     levels: dict[str, Level] = {"exact": "good", "converged": "good", "approximate": "caution"}
-    where = f"every cut of the graph ({cuts})" if cuts > 1 else "the only cut of the graph"
+    location = f"every cut of the graph ({cuts})" if cuts > 1 else "the only cut of the graph"
     if word not in levels:
         text = f"The flows do not add up: the largest completeness error of {cuts} cuts is {error:.1%} of {gap:+.3g}"
         return Verdict("poor", f"{text} after {steps} steps, so the flow is unreliable.")
-    shown = f"at most {error:.2%}" if error >= 5e-5 else "below 0.01%"
-    text = f"The flows sum to {gap:+.3g} at {where} (completeness error {shown} with {steps} steps): {word}."
+    error_text = f"at most {error:.2%}" if error >= 5e-5 else "below 0.01%"
+    text = f"The flows sum to {gap:+.3g} at {location} (completeness error {error_text} with {steps} steps): {word}."
     return Verdict(levels[word], text)

@@ -8,29 +8,29 @@ from typing import Any
 import torch
 from torch import nn
 
-from netloom.explain.core.context import Subject
-from netloom.explain.core.cost import measured
+from netloom.explain.core.context import ExplanationContext
+from netloom.explain.core.cost import measure_network
 from netloom.validation import Context
 
 # An edge in one use of its network: where that stands (`block_1.0`, or empty for the main one), and what it leads to.
-Place = tuple[str, str]
+EdgeKey = tuple[str, str]
 
 
-class Taps:
-    """Taps on all edges of a subject's own copy; one output that several nodes read is told apart by who reads it.
+class EdgeHooks:
+    """Taps on all edges of a context's own copy; one output that several nodes read is told apart by who reads it.
 
     After `passed`, `flows` has what went along each edge from each row to the next, (rows − 1,), or None where no
     gradient goes: whole numbers, masks, and whatever else does not follow the example. `whole` is the same by point.
     """
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject, self.context = subject, measured(subject.project)
-        self.flows: dict[Place, torch.Tensor | None] = {}
+    def __init__(self, context: ExplanationContext) -> None:
+        self.context, self.analysis = context, measure_network(context.project)
+        self.flows: dict[EdgeKey, torch.Tensor | None] = {}
         self.whole: list[torch.Tensor] = []
         self._way: list[str] = []
         self._rows, self._nothing = 0, torch.zeros(0, dtype=torch.float64)
-        _ = subject.points  # sets the entries for vectors of tokens, which have to stand before anything is tapped
-        self._tap_network(self.context, subject.model)
+        _ = context.points  # sets the entries for vectors of tokens, which have to stand before anything is tapped
+        self._tap_network(self.analysis, context.model)
 
     def passed(self, values: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """F (N,) of values (N, …) at the points."""
@@ -41,21 +41,21 @@ class Taps:
         for number, leaf in enumerate(leaves):
             leaf.register_hook(partial(self._count_whole, number, leaf.detach()))  # type: ignore[no-untyped-call]
         with torch.enable_grad():
-            score = self.subject.point_score(*leaves)
+            score = self.context.point_score(*leaves)
             torch.autograd.grad(score.sum(), leaves, allow_unused=True)
         return score.detach()
 
-    def _tap_network(self, context: Context, network: nn.Module) -> None:
+    def _tap_network(self, analysis: Context, network: nn.Module) -> None:
         """Put taps before each node of a network and behind its outputs, and the same within the networks in it."""
-        for key, incoming in context.incoming.items():
+        for key, incoming in analysis.incoming.items():
             module = getattr(network, key, None)
             if not isinstance(module, nn.Module):
                 continue
-            names = [incoming[port.name].target for port in context.layers[key].inputs() if port.name in incoming]
+            names = [incoming[port.name].target for port in analysis.layers[key].inputs() if port.name in incoming]
             module.register_forward_pre_hook(partial(self._before, names))
-            if key in context.inner:
-                self._tap_inner(context.inner[key], key, module)
-        ends = [edge.target for key in context.network.ports("Output") for edge in context.incoming[key].values()]
+            if key in analysis.inner:
+                self._tap_inner(analysis.inner[key], key, module)
+        ends = [edge.target for key in analysis.network.ports("Output") for edge in analysis.incoming[key].values()]
         network.register_forward_hook(partial(self._behind, ends))
 
     def _tap_inner(self, inner: Context, key: str, module: nn.Module) -> None:
@@ -65,10 +65,10 @@ class Taps:
         """
         module.register_forward_pre_hook(lambda *_: self._way.append(key))
         if type(module).__name__ == "Repeated":
-            turns = _Turns()
-            module.register_forward_pre_hook(turns.start)
+            counter = _RepetitionCounter()
+            module.register_forward_pre_hook(counter.start)
             for part in module.children():
-                part.register_forward_pre_hook(lambda *_: self._way.append(turns.next()))
+                part.register_forward_pre_hook(lambda *_: self._way.append(counter.next()))
                 self._tap_network(inner, part)
                 part.register_forward_hook(self._leave)
         else:
@@ -78,25 +78,25 @@ class Taps:
     def _leave(self, *_: Any) -> None:
         self._way.pop()
 
-    def _before(self, names: list[str], module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(self._tap(name, value) for name, value in zip(names, given, strict=True))
+    def _before(self, names: list[str], module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(self._tap(name, value) for name, value in zip(names, inputs, strict=True))
 
-    def _behind(self, names: list[str], module: nn.Module, given: Any, found: Any) -> Any:
-        if isinstance(found, tuple):
-            return tuple(self._tap(name, value) for name, value in zip(names, found, strict=True))
-        return self._tap(names[0], found)
+    def _behind(self, names: list[str], module: nn.Module, inputs: Any, outputs: Any) -> Any:
+        if isinstance(outputs, tuple):
+            return tuple(self._tap(name, value) for name, value in zip(names, outputs, strict=True))
+        return self._tap(names[0], outputs)
 
     def _tap(self, name: str, value: torch.Tensor) -> torch.Tensor:
-        place = (".".join(self._way), name)
+        edge = (".".join(self._way), name)
         if not value.requires_grad:
-            self.flows[place] = None
+            self.flows[edge] = None
             return value
-        self.flows[place] = self._nothing  # stays so where the answer does not depend on it
-        tapped = value.view_as(value)  # a tensor of its own, whose gradient is that of this consumer alone
-        tapped.register_hook(partial(self._count, place, tapped.detach()))  # type: ignore[no-untyped-call]
-        return tapped
+        self.flows[edge] = self._nothing  # stays so where the answer does not depend on it
+        view = value.view_as(value)  # a tensor of its own, whose gradient is that of this consumer alone
+        view.register_hook(partial(self._count, edge, view.detach()))  # type: ignore[no-untyped-call]
+        return view
 
-    def _count(self, place: Place, value: torch.Tensor, gradient: torch.Tensor) -> None:
+    def _count(self, place: EdgeKey, value: torch.Tensor, gradient: torch.Tensor) -> None:
         self.flows[place] = self._between(value, gradient)
 
     def _count_whole(self, number: int, value: torch.Tensor, gradient: torch.Tensor) -> None:
@@ -110,7 +110,7 @@ class Taps:
         return 0.5 * steps.sum(1).double()  # torch sums in pairs, so that single precision is enough
 
 
-class _Turns:
+class _RepetitionCounter:
     """Counts how often the parts of repeated networks take their turn."""
 
     def __init__(self) -> None:

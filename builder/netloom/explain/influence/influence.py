@@ -15,32 +15,32 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from netloom.explain.core.cost import measured
+from netloom.explain.core.cost import measure_network
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import Level, Verdict
-from netloom.explain.core.row_predictions import said_of
-from netloom.explain.dataset.checkpoint_path import Stage, Trained, kept_of, way
+from netloom.explain.core.row_predictions import describe_predictions
+from netloom.explain.dataset.checkpoint_path import Stage, Trained, checkpoint_path, snapshot_names
 from netloom.explain.evidence.model_check import ModelCheck, model_check
 from netloom.explain.evidence.verdict import with_model
-from netloom.explain.influence.influence_validation import Tried, judged, relearn
+from netloom.explain.influence.influence_validation import InfluenceValidation, influence_verdict, validate_influence
 from netloom.training.weight_files import read_weights
 
 if TYPE_CHECKING:
     import torch
 
-    from netloom.explain.influence.per_sample_gradients import Rows
+    from netloom.explain.influence.per_sample_gradients import PerSampleGradients
 
 URL = "https://arxiv.org/abs/2002.08484"
-SHOWN = 10
-MOST_ROWS = 20_000
+MAX_LISTED = 10
+MAX_ROWS = 20_000
 # Beyond this many multiplications, the last weights alone are looked at.
-MOST_FLOPS = 4e12
+FLOP_BUDGET = 4e12
 # Objectives beside those by class whose answers are yes or no, so that there is a loss against the answer itself.
 Against = Literal["answer", "truth"]
 
 
 @dataclass(frozen=True)
-class Lesson:
+class InfluentialRow:
     """A row of the training data: its influence, its label, and what the network says of it today, how surely."""
 
     row: int
@@ -61,15 +61,15 @@ class Influence:
     answer: str
     label: str
     against: Against
-    lessons_for: tuple[Lesson, ...]
-    lessons_against: tuple[Lesson, ...]
+    lessons_for: tuple[InfluentialRow, ...]
+    lessons_against: tuple[InfluentialRow, ...]
     stages: tuple[Stage, ...]
     looked_by: str
     rows: np.ndarray
     influences: np.ndarray
     training_rows: int
     loss: float
-    tried: Tried | None
+    tried: InfluenceValidation | None
     level: Level
     verdict: str
     weights: str = ""
@@ -82,14 +82,14 @@ class Influence:
 
 
 @dataclass(frozen=True)
-class Suspects:
+class PossibleLabelErrors:
     """All rows that were looked at, by how far they taught themselves alone: what is learned by heart, against what
     other rows say, stands first. `self_influence` and `loss` are in that order, as `rows` are."""
 
     rows: np.ndarray
     self_influence: np.ndarray
     loss: np.ndarray
-    first: tuple[Lesson, ...]
+    first: tuple[InfluentialRow, ...]
     stages: tuple[Stage, ...]
     looked_by: str
     training_rows: int
@@ -104,7 +104,7 @@ class Suspects:
         return plain_values(self)
 
 
-def obstacle(trained: Trained) -> str:
+def unavailable_reason(trained: Trained) -> str:
     """Why no rows can be named for this network, in a sentence; empty where they can."""
     objective = trained.objective
     if objective.task.environment:
@@ -121,7 +121,7 @@ def influence(
     against: Against | None = None,
     folder: Path | None = None,
     checkpoint: str = "",
-    most: int = SHOWN,
+    most: int = MAX_LISTED,
     seed: int = 0,
     progress: Any = None,
 ) -> Influence:
@@ -137,32 +137,40 @@ def influence(
         DataError: the raw row lacks something, or holds what the data cannot take.
     """
     from netloom.explain.core import cache
-    from netloom.explain.core.examples import read
+    from netloom.explain.core.examples import read_example
 
-    started = perf_counter()
-    refuse(trained)
-    inputs, example = read(trained.data, row_or_raw)
-    chosen = _against(trained, example.row, against)
+    start = perf_counter()
+    check_available(trained)
+    inputs, example = read_example(trained.data, row_or_raw)
+    loss_kind = _choose_loss(trained, example.row, against)
     weights = cache.weights_hash(trained.model)
     version = 2 if trained.data.schema.target.type.is_per_pixel else 1  # of how it is told
-    asked: dict[str, Any] = {"influence": version, "row": example.row, "against": chosen, "most": most, "seed": seed}
-    asked |= {"used": checkpoint}
-    name = cache.key(weights, inputs, asked | {"way": kept_of(folder)})
-    before = cache.load_as(Influence, folder, name) if folder else None
-    if before is not None:
-        return before
-    found = _influence(trained, inputs, example.row, chosen, way(trained, folder, checkpoint), most, seed, progress)
-    judged_by = with_model(Verdict(found["level"], found["verdict"]), _quality(trained, weights))
-    found |= {"level": judged_by.level, "verdict": judged_by.sentence, "model": judged_by.model}
-    made = Influence(**found, label=example.target, weights=weights, seconds=perf_counter() - started)
+    question: dict[str, Any] = {
+        "influence": version,
+        "row": example.row,
+        "against": loss_kind,
+        "most": most,
+        "seed": seed,
+    }
+    question |= {"used": checkpoint}
+    name = cache.key(weights, inputs, question | {"way": snapshot_names(folder)})
+    cached = cache.load_as(Influence, folder, name) if folder else None
+    if cached is not None:
+        return cached
+    result = _influence(
+        trained, inputs, example.row, loss_kind, checkpoint_path(trained, folder, checkpoint), most, seed, progress
+    )
+    verdict = with_model(Verdict(result["level"], result["verdict"]), _quality(trained, weights))
+    result |= {"level": verdict.level, "verdict": verdict.sentence, "model": verdict.model}
+    influence_result = Influence(**result, label=example.target, weights=weights, seconds=perf_counter() - start)
     if folder:
-        cache.save(folder, name, made)
-    return made
+        cache.save(folder, name, influence_result)
+    return influence_result
 
 
-def suspects(
+def find_label_errors(
     trained: Trained, *, folder: Path | None = None, checkpoint: str = "", most: int = 60, progress: Any = None
-) -> Suspects:
+) -> PossibleLabelErrors:
     """The training rows in the order in which their labels may be wrong. As with `influence`; `most` are told in words.
 
     Raises:
@@ -170,68 +178,70 @@ def suspects(
     """
     from netloom.explain.core import cache
 
-    started = perf_counter()
-    refuse(trained)
+    start = perf_counter()
+    check_available(trained)
     weights = cache.weights_hash(trained.model)
-    name = cache.key(weights, {}, {"suspects": 1, "most": most, "used": checkpoint, "way": kept_of(folder)})
-    before = cache.load_as(Suspects, folder, name) if folder else None
-    if before is not None:
-        return before
-    stages = way(trained, folder, checkpoint)
-    work, rows = _begun(trained, progress, len(stages))
-    work.simplify(rows)
-    work.expect(len(rows) * len(stages))
+    name = cache.key(weights, {}, {"suspects": 1, "most": most, "used": checkpoint, "way": snapshot_names(folder)})
+    cached = cache.load_as(PossibleLabelErrors, folder, name) if folder else None
+    if cached is not None:
+        return cached
+    stages = checkpoint_path(trained, folder, checkpoint)
+    gradients, rows = _prepare(trained, progress, len(stages))
+    gradients.simplify(rows)
+    gradients.expect_rows(len(rows) * len(stages))
     total, losses = np.zeros(len(rows)), np.zeros(len(rows))
     for stage, path in stages:
-        _take(work, trained, path)
-        squared, loss = work.squares(rows)
+        _load_weights(gradients, trained, path)
+        squared, loss = gradients.squares(rows)
         total += stage.learning_rate * squared
         losses += loss / len(stages)
-    total *= work.counts(rows)
-    _take(work, trained, None)
+    total *= gradients.counts(rows)
+    _load_weights(gradients, trained, None)
     order = np.argsort(-total, kind="stable")
-    told = _told(trained, work, rows[order])
-    lessons = [
-        Lesson(int(rows[place]), float(total[place]), float(losses[place]), *told[number])
-        for number, place in enumerate(order[:most])
+    descriptions = _describe_rows(trained, gradients, rows[order])
+    listed = [
+        InfluentialRow(int(rows[index]), float(total[index]), float(losses[index]), *descriptions[number])
+        for number, index in enumerate(order[:most])
     ]
     quality = _quality(trained, weights)
-    made = Suspects(
+    result = PossibleLabelErrors(
         rows[order],
         total[order],
         losses[order],
-        tuple(lessons),
+        tuple(listed),
         tuple(stage for stage, _ in stages),
-        _looked_by(work),
+        _describe_parameters(gradients),
         len(trained.data.split["train"]),
-        f"{quality.sentence if quality else ''} {_told_of(len(stages))}".strip(),
+        f"{quality.sentence if quality else ''} {_describe_checkpoints(len(stages))}".strip(),
         weights,
-        perf_counter() - started,
-        tuple(label for label, _, _ in told),
-        tuple(says for _, says, _ in told),
+        perf_counter() - start,
+        tuple(label for label, _, _ in descriptions),
+        tuple(says for _, says, _ in descriptions),
     )
     if folder:
-        cache.save(folder, name, made)
-    return made
+        cache.save(folder, name, result)
+    return result
 
 
 def _quality(trained: Trained, weights: str) -> ModelCheck | None:
     """Whether the network is worth believing: what taught one at chance taught it nothing."""
-    return model_check(trained.project, trained.model, trained.data, weights, measured(trained.project).totals.flops)
+    return model_check(
+        trained.project, trained.model, trained.data, weights, measure_network(trained.project).totals.flops
+    )
 
 
-def refuse(trained: Trained) -> None:
+def check_available(trained: Trained) -> None:
     """Raises:
     ExplainError: the network has no loss of single rows.
     """
-    reason = obstacle(trained)
+    reason = unavailable_reason(trained)
     if reason:
         raise ExplainError(f"Influential training examples cannot be computed: {reason}")
 
 
-def plain_values(found: Any) -> dict[str, Any]:
+def plain_values(result: Any) -> dict[str, Any]:
     """A dataclass as plain JSON values."""
-    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asdict(found).items()}
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asdict(result).items()}
 
 
 def _influence(
@@ -240,110 +250,110 @@ def _influence(
     row: int,
     against: Against,
     stages: list[tuple[Stage, Path | None]],
-    most: int,
+    max_listed: int,
     seed: int,
     progress: Any,
 ) -> dict[str, Any]:
-    work, rows = _begun(trained, progress, len(stages))
-    values = [inputs[name] for name in work.fields]
-    answer, target = _aimed(trained, work, values, row, against)
-    work.expect(len(rows) * len(stages))
-    found = np.zeros(len(rows))
+    gradients, rows = _prepare(trained, progress, len(stages))
+    values = [inputs[name] for name in gradients.fields]
+    answer, target = _answer_and_target(trained, gradients, values, row, against)
+    gradients.expect_rows(len(rows) * len(stages))
+    influences = np.zeros(len(rows))
     for stage, path in stages:
-        _take(work, trained, path)
-        products, _ = work.along(rows, work.gradient(values, target))
-        found += stage.learning_rate * products
-    found *= work.counts(rows)
-    _take(work, trained, None)
-    order = np.argsort(-found, kind="stable")
+        _load_weights(gradients, trained, path)
+        products, _ = gradients.along(rows, gradients.gradient(values, target))
+        influences += stage.learning_rate * products
+    influences *= gradients.counts(rows)
+    _load_weights(gradients, trained, None)
+    order = np.argsort(-influences, kind="stable")
     sides = (
-        [place for place in order[:most] if found[place] > 0],
-        [place for place in order[::-1][:most] if found[place] < 0],
+        [index for index in order[:max_listed] if influences[index] > 0],
+        [index for index in order[::-1][:max_listed] if influences[index] < 0],
     )
-    losses = _losses(work, rows, np.array([*sides[0], *sides[1]], dtype=np.int64))
-    lessons = []
+    losses = _current_losses(gradients, rows, np.array([*sides[0], *sides[1]], dtype=np.int64))
+    listed = []
     for side in sides:
-        told = _told(trained, work, rows[np.array(side, dtype=np.int64)])
-        lessons.append(
+        descriptions = _describe_rows(trained, gradients, rows[np.array(side, dtype=np.int64)])
+        listed.append(
             tuple(
-                Lesson(int(rows[place]), float(found[place]), losses[int(place)], *words)
-                for place, words in zip(side, told, strict=True)
+                InfluentialRow(int(rows[index]), float(influences[index]), losses[int(index)], *words)
+                for index, words in zip(side, descriptions, strict=True)
             )
         )
     rate = float(np.mean([stage.learning_rate for stage, _ in stages]))
-    loss = float(work.losses(work.weights, values, target)[0])
-    tried = relearn(work, values, target, rows, sides, rate, seed)
-    level, verdict = judged(tried, loss, len(stages))
+    loss = float(gradients.losses(gradients.weights, values, target)[0])
+    validation = validate_influence(gradients, values, target, rows, sides, rate, seed)
+    level, verdict = influence_verdict(validation, loss, len(stages))
     return {
         "row": row,
         "answer": answer,
         "against": against,
-        "lessons_for": lessons[0],
-        "lessons_against": lessons[1],
+        "lessons_for": listed[0],
+        "lessons_against": listed[1],
         "stages": tuple(stage for stage, _ in stages),
-        "looked_by": _looked_by(work),
+        "looked_by": _describe_parameters(gradients),
         "rows": rows,
-        "influences": found,
+        "influences": influences,
         "training_rows": len(trained.data.split["train"]),
         "loss": loss,
-        "tried": tried,
+        "tried": validation,
         "level": level,
         "verdict": verdict,
     }
 
 
-def _losses(work: Rows, rows: np.ndarray, places: np.ndarray) -> dict[int, float]:
+def _current_losses(gradients: PerSampleGradients, rows: np.ndarray, places: np.ndarray) -> dict[int, float]:
     """The loss of rows today, by their place."""
     import torch
 
     if not len(places):
         return {}
     with torch.no_grad():
-        found = work.priced(work.answers(rows[places]), work.targets(rows[places]))
-    return {int(place): float(value) for place, value in zip(places, found, strict=True)}
+        losses = gradients.priced(gradients.answers(rows[places]), gradients.targets(rows[places]))
+    return {int(index): float(value) for index, value in zip(places, losses, strict=True)}
 
 
-def _against(trained: Trained, row: int, against: Against | None) -> Against:
+def _choose_loss(trained: Trained, row: int, against: Against | None) -> Against:
     """Whether an example's loss is that of the answer or of the truth."""
     by_class = trained.objective.task.per_class_scores and trained.data.schema.target.type.is_class
-    answered = by_class or trained.objective.task.per_label_scores
-    chosen: Against = against or ("answer" if answered else "truth")
-    if chosen == "answer" and not answered:
+    has_predicted_loss = by_class or trained.objective.task.per_label_scores
+    loss_kind: Against = against or ("answer" if has_predicted_loss else "truth")
+    if loss_kind == "answer" and not has_predicted_loss:
         raise ExplainError(
             "The loss with respect to the prediction is defined for classes only; use the loss with respect to the "
             "label (truth)."
         )
-    if chosen == "truth" and row < 0:
+    if loss_kind == "truth" and row < 0:
         raise ExplainError("A custom input has no label; choose a row of the dataset.")
-    return chosen
+    return loss_kind
 
 
-def _begun(trained: Trained, progress: Any, stages: int) -> tuple[Rows, np.ndarray]:
+def _prepare(trained: Trained, progress: Any, stages: int) -> tuple[PerSampleGradients, np.ndarray]:
     """What looks at rows, and the rows of the training data that are looked at."""
     from netloom.compile.logit_network import with_logits
-    from netloom.explain.influence.per_sample_gradients import Rows
+    from netloom.explain.influence.per_sample_gradients import PerSampleGradients
 
     objective = trained.objective.configured(trained.project.training, trained.data, "cpu")
-    scorer = with_logits(trained.project, trained.model, trained.data.schema)
-    work = Rows(scorer, objective, trained.data, trained.fields, progress)
+    model = with_logits(trained.project, trained.model, trained.data.schema)
+    gradients = PerSampleGradients(model, objective, trained.data, trained.fields, progress)
     rows = trained.data.split["train"].numpy()
-    if len(rows) > MOST_ROWS:
-        rows = np.sort(np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False))
-    if measured(trained.project).totals.flops * 6 * len(rows) * stages > MOST_FLOPS:
-        work.narrow()
-    return work, rows
+    if len(rows) > MAX_ROWS:
+        rows = np.sort(np.random.default_rng(0).choice(rows, MAX_ROWS, replace=False))
+    if measure_network(trained.project).totals.flops * 6 * len(rows) * stages > FLOP_BUDGET:
+        gradients.narrow()
+    return gradients, rows
 
 
-def _looked_by(work: Rows) -> str:
-    every = [name for name, _ in work.model.named_parameters()]
-    count = sum(value.numel() for value in work.weights.values())
-    if work.names[0] == every[0] or len({name.rpartition(".")[0] for name in work.names}) > 1:
+def _describe_parameters(gradients: PerSampleGradients) -> str:
+    names = [name for name, _ in gradients.model.named_parameters()]
+    count = sum(value.numel() for value in gradients.weights.values())
+    if gradients.names[0] == names[0] or len({name.rpartition(".")[0] for name in gradients.names}) > 1:
         return f"all {count:,} parameters"
-    return f"the {count:,} parameters of {work.names[-1].rpartition('.')[0]}"
+    return f"the {count:,} parameters of {gradients.names[-1].rpartition('.')[0]}"
 
 
-def _aimed(
-    trained: Trained, work: Rows, values: list[torch.Tensor], row: int, against: Against
+def _answer_and_target(
+    trained: Trained, gradients: PerSampleGradients, values: list[torch.Tensor], row: int, against: Against
 ) -> tuple[str, torch.Tensor]:
     """The network's answer in words, and what the example's loss is taken against, (1, …)."""
     import torch
@@ -351,39 +361,44 @@ def _aimed(
     from netloom.training.objectives.objective import joined
 
     with torch.no_grad():
-        output = joined(work.model(*values))
-    inputs = dict(zip(work.fields, values, strict=True))
-    answer = said_of(trained, output, inputs)[0][0]
+        output = joined(gradients.model(*values))
+    inputs = dict(zip(gradients.fields, values, strict=True))
+    answer = describe_predictions(trained, output, inputs)[0][0]
     if against == "truth":
-        return answer, work.targets(np.array([row]))
+        return answer, gradients.targets(np.array([row]))
     if not trained.objective.task.per_class_scores:
         classes = trained.data.schema.target.classes
         binary = trained.objective.task.two_classes  # of which a threshold may have been chosen
-        said = torch.tensor([[answer == classes[1]]]) if binary else output > 0
-        return answer, said.to(work.goal.dtype).reshape(1, *work.goal.shape[1:])
-    return answer, output.argmax(1).to(work.goal.dtype)
+        predicted = torch.tensor([[answer == classes[1]]]) if binary else output > 0
+        return answer, predicted.to(gradients.goal.dtype).reshape(1, *gradients.goal.shape[1:])
+    return answer, output.argmax(1).to(gradients.goal.dtype)
 
 
-def _told(trained: Trained, work: Rows, rows: np.ndarray) -> list[tuple[str, str, float | None]]:
+def _describe_rows(
+    trained: Trained, gradients: PerSampleGradients, rows: np.ndarray
+) -> list[tuple[str, str, float | None]]:
     """Of each row its label, what the network says, and how surely."""
     if not len(rows):
         return []
-    said = []
+    descriptions = []
     for start in range(0, len(rows), 512):
-        some = rows[start : start + 512]
-        inputs = dict(zip(work.fields, work.inputs(some), strict=True))
-        said += said_of(trained, work.answers(some), inputs)
-    return [(trained.data.target_text(int(row))[:200], *one) for row, one in zip(rows, said, strict=True)]
+        batch = rows[start : start + 512]
+        inputs = dict(zip(gradients.fields, gradients.inputs(batch), strict=True))
+        descriptions += describe_predictions(trained, gradients.answers(batch), inputs)
+    return [
+        (trained.data.target_text(int(row))[:200], *description)
+        for row, description in zip(rows, descriptions, strict=True)
+    ]
 
 
-def _take(work: Rows, trained: Trained, path: Path | None) -> None:
+def _load_weights(gradients: PerSampleGradients, trained: Trained, path: Path | None) -> None:
     """The weights of a checkpoint, or those in use."""
-    work.take(read_weights(path) if path is not None else trained.model.state_dict())
+    gradients.take(read_weights(path) if path is not None else trained.model.state_dict())
 
 
-def _told_of(stages: int) -> str:
-    way = f"{stages} checkpoints" if stages > 1 else "1 checkpoint, so early training is not covered"
+def _describe_checkpoints(stages: int) -> str:
+    source = f"{stages} checkpoints" if stages > 1 else "1 checkpoint, so early training is not covered"
     return (
-        f"Based on {way}. A row with a much higher self-influence than others was memorized: its label may be wrong, "
-        "or it is rare or difficult. Check each row before you change it."
+        f"Based on {source}. A row with a much higher self-influence than others was memorized: its label may be "
+        "wrong, or it is rare or difficult. Check each row before you change it."
     )

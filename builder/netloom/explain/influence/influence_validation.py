@@ -12,7 +12,7 @@ from netloom.explain.core.explanation import Level
 if TYPE_CHECKING:
     import torch
 
-    from netloom.explain.influence.per_sample_gradients import Rows
+    from netloom.explain.influence.per_sample_gradients import PerSampleGradients
 
 # Steps on the rows that were named, and sets of random rows that they are compared with.
 STEPS, SETS = 3, 40
@@ -22,7 +22,7 @@ SURE, LIKELY = 0.05, 0.25
 
 
 @dataclass(frozen=True)
-class Tried:
+class InfluenceValidation:
     """What learning `steps` steps on the named rows does to the loss of the example, beside random rows.
 
     `gain` is how far the loss falls with those that speak for it, `harm` how far it rises with those against it. Both
@@ -37,51 +37,56 @@ class Tried:
     sets: int
 
 
-def relearn(
-    work: Rows,
+def validate_influence(
+    gradients: PerSampleGradients,
     values: list[torch.Tensor],
     target: torch.Tensor,
     rows: np.ndarray,
     sides: tuple[list[Any], list[Any]],
     rate: float,
     seed: int,
-) -> Tried | None:
+) -> InfluenceValidation | None:
     """Learn from the rows that were named, and from random ones, on a copy of the weights in use."""
     size = min(len(sides[0]), len(sides[1]))
     if size == 0 or len(rows) <= 2 * size:
         return None
-    before = {name: value.clone() for name, value in work.weights.items()}
+    weights = {name: value.clone() for name, value in gradients.weights.items()}
     random = np.random.default_rng(seed)
-    start = float(work.losses(before, values, target)[0].double())
+    start_loss = float(gradients.losses(weights, values, target)[0].double())
     # A step so short that it shows where the loss goes, and does not leap over its lowest place.
     places = rows[np.array(sides[0][:size], dtype=np.int64)]
-    own, towards = work.gradient(work.inputs(places), work.targets(places)), work.gradient(values, target)
-    product = abs(sum(float((own[name] * towards[name]).sum()) for name in own)) / size
-    rate = min(rate, CHANGE * start / (STEPS * product)) if product else rate
+    row_gradient, example_gradient = (
+        gradients.gradient(gradients.inputs(places), gradients.targets(places)),
+        gradients.gradient(values, target),
+    )
+    product = abs(sum(float((row_gradient[name] * example_gradient[name]).sum()) for name in row_gradient)) / size
+    rate = min(rate, CHANGE * start_loss / (STEPS * product)) if product else rate
 
     sets = [sides[0][:size], sides[1][:size], *(random.choice(len(rows), size, replace=False) for _ in range(SETS))]
-    changes = work.learned(rows[np.array(sets, dtype=np.int64)], rate, STEPS, values, target) - start
-    gain, harm, others = -float(changes[0]), float(changes[1]), changes[2:]
-    return Tried(gain, _chance(-others, gain), harm, _chance(others, harm), STEPS, SETS)
+    changes = gradients.learned(rows[np.array(sets, dtype=np.int64)], rate, STEPS, values, target) - start_loss
+    gain, harm, random_changes = -float(changes[0]), float(changes[1]), changes[2:]
+    return InfluenceValidation(gain, _chance(-random_changes, gain), harm, _chance(random_changes, harm), STEPS, SETS)
 
 
-def _chance(others: np.ndarray, own: float) -> float:
-    return float(((others >= own).sum() + 1) / (len(others) + 1))
+def _chance(random_changes: np.ndarray, change: float) -> float:
+    return float(((random_changes >= change).sum() + 1) / (len(random_changes) + 1))
 
 
-def judged(tried: Tried | None, loss: float, stages: int) -> tuple[Level, str]:
+def influence_verdict(validation: InfluenceValidation | None, loss: float, stages: int) -> tuple[Level, str]:
     """How far the named rows can be relied on, in a word and a sentence."""
-    way = f"{stages} checkpoints" if stages > 1 else "1 checkpoint"
-    if tried is None:
-        return "caution", f"Based on {way}. There are too few rows for a comparison with random rows."
-    sets = f"{tried.sets} random sets of rows"
+    source = f"{stages} checkpoints" if stages > 1 else "1 checkpoint"
+    if validation is None:
+        return "caution", f"Based on {source}. There are too few rows for a comparison with random rows."
+    sets = f"{validation.sets} random sets of rows"
+    decreases = _sets_beaten(validation.gain_chance, validation.sets)
+    increases = _sets_beaten(validation.harm_chance, validation.sets)
     text = (
-        f"Based on {way}. Validated by {tried.steps} training steps: the proponents change the loss of {loss:.3g} by "
-        f"{-tried.gain:+.2g}, a larger decrease than {_beaten(tried.gain_chance, tried.sets)} of {sets}; the opponents "
-        f"change it by {tried.harm:+.2g}, a larger increase than {_beaten(tried.harm_chance, tried.sets)} of them."
+        f"Based on {source}. Validated by {validation.steps} training steps: the proponents change the loss of "
+        f"{loss:.3g} by {-validation.gain:+.2g}, a larger decrease than {decreases} of {sets}; the opponents "
+        f"change it by {validation.harm:+.2g}, a larger increase than {increases} of them."
     )
-    worst = max(tried.gain_chance, tried.harm_chance)
-    if worst > LIKELY or tried.gain <= 0 or tried.harm <= 0:
+    worst = max(validation.gain_chance, validation.harm_chance)
+    if worst > LIKELY or validation.gain <= 0 or validation.harm <= 0:
         return "poor", text
     if worst > SURE:
         return "caution", text
@@ -90,5 +95,5 @@ def judged(tried: Tried | None, loss: float, stages: int) -> tuple[Level, str]:
     return "good", text
 
 
-def _beaten(chance: float, sets: int) -> int:
+def _sets_beaten(chance: float, sets: int) -> int:
     return sets - round(chance * (sets + 1) - 1)

@@ -28,28 +28,28 @@ from netloom.training.streaming import take
 if TYPE_CHECKING:
     from netloom.training.objectives import Objective
 
-MOST_ROWS = 128
+MAX_BATCH = 128
 # How much the gradients of rows, which are as large as all weights for each of them, may take at once.
 GRADIENT_BYTES = 64 * 2**20
 Weights = dict[str, torch.Tensor]
 
 
 @contextmanager
-def plain_attention() -> Iterator[None]:
+def math_attention() -> Iterator[None]:
     """Attention by its formula: the fast kernels cannot be differentiated twice, nor mapped over rows.
 
     PyTorch holds one choice of kernels for all threads. The first thread that needs the formula chooses it, and the
     last one puts back what was chosen before; nobody waits for another.
     """
     mute_mapping()
-    _FORMULA.enter()
+    _MATH_ATTENTION.enter()
     try:
         yield
     finally:
-        _FORMULA.leave()
+        _MATH_ATTENTION.leave()
 
 
-class _Formula:
+class _MathAttentionUsers:
     """How many threads need attention by its formula. The lock is held for the change of the choice alone."""
 
     def __init__(self) -> None:
@@ -68,10 +68,10 @@ class _Formula:
                 self._chosen.close()
 
 
-_FORMULA = _Formula()
+_MATH_ATTENTION = _MathAttentionUsers()
 
 
-class Rows:
+class PerSampleGradients:
     """Losses and gradients of rows by their numbers, under the weights that were taken last.
 
     `names` are the weights by which gradients are taken. `forward_mode`: whether directions are carried forward beside
@@ -100,7 +100,7 @@ class Rows:
         owner = self._last
         self.names = [name for name in self.names if name.rpartition(".")[0] == owner]
 
-    def expect(self, rows: int) -> None:
+    def expect_rows(self, rows: int) -> None:
         """Say how many rows more are going to be looked at, so that `progress` can tell a share."""
         self.expected += rows
 
@@ -112,8 +112,8 @@ class Rows:
 
     def inputs(self, rows: np.ndarray) -> list[torch.Tensor]:
         """The rows' inputs (N, …) in the order of the network's arguments."""
-        found = take(self.data, self.fields, rows)
-        return [found[name] for name in self.fields]
+        fields = take(self.data, self.fields, rows)
+        return [fields[name] for name in self.fields]
 
     def targets(self, rows: np.ndarray) -> torch.Tensor:
         """What the rows' losses are taken against, (N, …)."""
@@ -125,7 +125,7 @@ class Rows:
     def counts(self, rows: np.ndarray) -> np.ndarray:
         """How much each row's own loss counts in training, (N,), 1 on average."""
         targets = self.targets(rows)
-        mass = np.array([float(self.objective.mass(targets[place : place + 1])) for place in range(len(rows))])
+        mass = np.array([float(self.objective.mass(targets[index : index + 1])) for index in range(len(rows))])
         mass /= max(float(mass.mean()), 1e-12)
         if self.data.weights is not None and self.objective.task.supports_sample_weights:
             mass *= self.data.weights[torch.from_numpy(rows)].numpy()
@@ -133,15 +133,15 @@ class Rows:
 
     @property
     def weights(self) -> Weights:
-        known = dict(self.model.named_parameters())
-        return {name: known[name].detach() for name in self.names}
+        parameters = dict(self.model.named_parameters())
+        return {name: parameters[name].detach() for name in self.names}
 
     def answers(self, rows: np.ndarray) -> torch.Tensor:
         """The network's answers (N, …)."""
         parts = []
         with torch.no_grad():
-            for start in range(0, len(rows), MOST_ROWS):
-                parts.append(joined(self.model(*self.inputs(rows[start : start + MOST_ROWS]))))
+            for start in range(0, len(rows), MAX_BATCH):
+                parts.append(joined(self.model(*self.inputs(rows[start : start + MAX_BATCH]))))
         return torch.cat(parts)
 
     def losses(self, weights: Weights, inputs: list[torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
@@ -150,35 +150,37 @@ class Rows:
 
     def priced(self, output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The loss of each answer by itself, (N,)."""
-        one: Callable[..., torch.Tensor] = self.objective.loss
+        loss: Callable[..., torch.Tensor] = self.objective.loss
         if self._mapped:
             try:
-                return vmap(lambda answer, target: one(answer.unsqueeze(0), target.unsqueeze(0)))(output, targets)
+                return vmap(lambda answer, target: loss(answer.unsqueeze(0), target.unsqueeze(0)))(output, targets)
             except (RuntimeError, ValueError, NotImplementedError):
                 self._mapped = False  # this loss asks its numbers something, which cannot be done for all at once
-        return torch.stack([one(output[place : place + 1], targets[place : place + 1]) for place in range(len(output))])
+        return torch.stack(
+            [loss(output[index : index + 1], targets[index : index + 1]) for index in range(len(output))]
+        )
 
     def gradient(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> Weights:
         """The gradient of the sum of some rows' losses."""
         leaves = {name: value.clone().requires_grad_() for name, value in self.weights.items()}
-        found = torch.autograd.grad(
+        gradients = torch.autograd.grad(
             self.losses(leaves, inputs, targets).sum(), list(leaves.values()), allow_unused=True
         )
         return {
             name: torch.zeros_like(leaf) if value is None else value
-            for (name, leaf), value in zip(leaves.items(), found, strict=True)
+            for (name, leaf), value in zip(leaves.items(), gradients, strict=True)
         }
 
     def along(self, rows: np.ndarray, direction: Weights) -> tuple[np.ndarray, np.ndarray]:
         """The product of each row's gradient with a direction in the weights, (N,), and each row's loss (N,): how fast
         the losses change when the weights move that way, without the gradient of any single row."""
         parts, losses = [], []
-        for start in range(0, len(rows), MOST_ROWS):
-            some = rows[start : start + MOST_ROWS]
-            found, each = self._moved(self.inputs(some), self.targets(some), direction)
-            parts.append(found.detach().double())
-            losses.append(each.detach().double())
-            self.passed(len(some))
+        for start in range(0, len(rows), MAX_BATCH):
+            batch = rows[start : start + MAX_BATCH]
+            products, batch_losses = self._moved(self.inputs(batch), self.targets(batch), direction)
+            parts.append(products.detach().double())
+            losses.append(batch_losses.detach().double())
+            self.passed(len(batch))
         return torch.cat(parts).numpy(), torch.cat(losses).numpy()
 
     def _moved(
@@ -188,21 +190,27 @@ class Rows:
         gradient by u of the direction times the gradient of Σ uᵢ·lossᵢ, which is linear in u."""
         if self.forward_mode:
             try:
-                with plain_attention(), torch.no_grad():
-                    way = {name: direction[name] for name in self.weights}
-                    both: Any = jvp(lambda weights: self.losses(weights, inputs, targets), (self.weights,), (way,))
-                return both[1], both[0]
+                with math_attention(), torch.no_grad():
+                    tangents = {name: direction[name] for name in self.weights}
+                    primal_and_tangent: Any = jvp(
+                        lambda weights: self.losses(weights, inputs, targets), (self.weights,), (tangents,)
+                    )
+                return primal_and_tangent[1], primal_and_tangent[0]
             except (RuntimeError, NotImplementedError):
                 self.forward_mode = False
         leaves = {name: value.clone().requires_grad_() for name, value in self.weights.items()}
         mix = torch.ones(len(targets), requires_grad=True)
-        with plain_attention():
-            each = self.losses(leaves, inputs, targets)
-            back = torch.autograd.grad((each * mix).sum(), list(leaves.values()), create_graph=True, allow_unused=True)
-            pairs = [(value, direction[name]) for name, value in zip(leaves, back, strict=True) if value is not None]
-            total = torch.stack([(value * other).sum() for value, other in pairs]).sum()
-            (found,) = torch.autograd.grad(total, mix)
-        return found, each
+        with math_attention():
+            losses = self.losses(leaves, inputs, targets)
+            gradients = torch.autograd.grad(
+                (losses * mix).sum(), list(leaves.values()), create_graph=True, allow_unused=True
+            )
+            pairs = [
+                (value, direction[name]) for name, value in zip(leaves, gradients, strict=True) if value is not None
+            ]
+            total = torch.stack([(value * tangent).sum() for value, tangent in pairs]).sum()
+            (products,) = torch.autograd.grad(total, mix)
+        return products, losses
 
     def learned(
         self,
@@ -217,19 +225,19 @@ class Rows:
         """The loss of an example, (K,), after some steps on each of some sets of rows (K, size), each on its own copy
         of the weights. `at_once`: as many sets side by side as there is room for, where the network allows it."""
         size = sum(value.numel() for value in self.weights.values()) * 4
-        most = int(np.clip(min(GRADIENT_BYTES // size, MOST_ROWS // sets.shape[1]), 1, len(sets)))
+        max_sets = int(np.clip(min(GRADIENT_BYTES // size, MAX_BATCH // sets.shape[1]), 1, len(sets)))
         at_once = at_once and not any(isinstance(part, nn.RNNBase) for part in self.model.modules())
-        found = list[np.ndarray]()
-        for start in range(0, len(sets), most):
-            some = sets[start : start + most]
+        losses = list[np.ndarray]()
+        for start in range(0, len(sets), max_sets):
+            chunk = sets[start : start + max_sets]
             if at_once:
                 try:
-                    found.append(self._learned_at_once(some, rate, steps, values, target))
+                    losses.append(self._learned_at_once(chunk, rate, steps, values, target))
                     continue
                 except (RuntimeError, ValueError, NotImplementedError):
                     at_once = False  # something else that cannot be done for all at once
-            found += [self._learned(one, rate, steps, values, target) for one in some]
-        return np.concatenate(found)
+            losses += [self._learned(rows, rate, steps, values, target) for rows in chunk]
+        return np.concatenate(losses)
 
     def _learned_at_once(
         self, sets: np.ndarray, rate: float, steps: int, values: list[torch.Tensor], target: torch.Tensor
@@ -242,14 +250,14 @@ class Rows:
         def loss(weights: Weights, target: torch.Tensor, *rows: torch.Tensor) -> torch.Tensor:
             return self.losses(weights, list(rows), target).mean()
 
-        with plain_attention():
+        with math_attention():
             for _ in range(steps):
-                found: Weights = vmap(grad(loss))(weights, targets, *inputs)
-                weights = {name: value - rate * found[name] for name, value in weights.items()}
+                gradients: Weights = vmap(grad(loss))(weights, targets, *inputs)
+                weights = {name: value - rate * gradients[name] for name, value in weights.items()}
             with torch.no_grad():
-                each: torch.Tensor = vmap(lambda own: self.losses(own, values, target)[0])(weights)
-        done: np.ndarray = each.double().numpy()
-        return done
+                example_losses: torch.Tensor = vmap(lambda own: self.losses(own, values, target)[0])(weights)
+        losses: np.ndarray = example_losses.double().numpy()
+        return losses
 
     def _learned(
         self, rows: np.ndarray, rate: float, steps: int, values: list[torch.Tensor], target: torch.Tensor
@@ -258,10 +266,10 @@ class Rows:
         for _ in range(steps):
             leaves = {name: value.detach().clone().requires_grad_() for name, value in weights.items()}
             loss = self.losses(leaves, inputs, targets).mean()
-            found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+            gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
             weights = {
                 name: leaf.detach() - (rate * value if value is not None else 0.0)
-                for (name, leaf), value in zip(leaves.items(), found, strict=True)
+                for (name, leaf), value in zip(leaves.items(), gradients, strict=True)
             }
         with torch.no_grad():
             return self.losses(weights, values, target)[:1].double().numpy()
@@ -282,17 +290,17 @@ class Rows:
     def squares(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The squared length of each row's gradient, (N,), and each row's loss (N,)."""
         size = sum(value.numel() for value in self.weights.values()) * 4
-        most = int(np.clip(GRADIENT_BYTES // size, 1, MOST_ROWS))
-        alone_left = all(name.rpartition(".")[0] == self._last for name in self.names)
-        linear = alone_left and isinstance(self.model.get_submodule(self._last), nn.Linear)
-        way = self._of_linear if linear else self._one_by_one if self._single else self._at_once
+        max_rows = int(np.clip(GRADIENT_BYTES // size, 1, MAX_BATCH))
+        is_last_only = all(name.rpartition(".")[0] == self._last for name in self.names)
+        is_linear = is_last_only and isinstance(self.model.get_submodule(self._last), nn.Linear)
+        method = self._of_linear if is_linear else self._one_by_one if self._single else self._at_once
         parts, losses = [], []
-        for start in range(0, len(rows), most):
-            some = rows[start : start + most]
-            found, each = way(self.inputs(some), self.targets(some))
-            parts.append(found.double())
-            losses.append(each.double())
-            self.passed(len(some))
+        for start in range(0, len(rows), max_rows):
+            batch = rows[start : start + max_rows]
+            squared, batch_losses = method(self.inputs(batch), self.targets(batch))
+            parts.append(squared.double())
+            losses.append(batch_losses.double())
+            self.passed(len(batch))
         return torch.cat(parts).numpy(), torch.cat(losses).numpy()
 
     @property
@@ -301,33 +309,33 @@ class Rows:
 
     def _of_linear(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Of a linear layer alone, whose gradient for a row is made of what comes in and what goes back."""
-        seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+        calls: list[tuple[torch.Tensor, torch.Tensor]] = []
         layer = self.model.get_submodule(self._last)
-        hook = layer.register_forward_hook(lambda _, given, out: seen.append((given[0], out)))
+        hook = layer.register_forward_hook(lambda _, given, out: calls.append((given[0], out)))
         try:
             losses = self.priced(joined(self.model(*inputs)), targets)
         finally:
             hook.remove()
-        back = torch.autograd.grad(losses.sum(), [out for _, out in seen])
+        output_gradients = torch.autograd.grad(losses.sum(), [out for _, out in calls])
         rows = len(targets)
         matrices = [
             torch.einsum("nto,nti->noi", g.reshape(rows, -1, g.shape[-1]), a.detach().reshape(rows, -1, a.shape[-1]))
-            for g, (a, _) in zip(back, seen, strict=True)
+            for g, (a, _) in zip(output_gradients, calls, strict=True)
         ]
         total = torch.stack(matrices).sum(0).flatten(1).square().sum(1)
         if f"{self._last}.bias" in self.names:
-            biases = torch.stack([g.reshape(rows, -1, g.shape[-1]).sum(1) for g in back]).sum(0)
+            biases = torch.stack([g.reshape(rows, -1, g.shape[-1]).sum(1) for g in output_gradients]).sum(0)
             total = total + biases.square().sum(1)
         return total.detach(), losses.detach()
 
     def _one_by_one(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found, losses = [], []
+        squared, losses = [], []
         for place in range(len(targets)):
-            one, target = [value[place : place + 1] for value in inputs], targets[place : place + 1]
-            found.append(torch.stack([value.square().sum() for value in self.gradient(one, target).values()]).sum())
+            row, target = [value[place : place + 1] for value in inputs], targets[place : place + 1]
+            squared.append(torch.stack([value.square().sum() for value in self.gradient(row, target).values()]).sum())
             with torch.no_grad():
-                losses.append(self.losses(self.weights, one, target)[0])
-        return torch.stack(found), torch.stack(losses)
+                losses.append(self.losses(self.weights, row, target)[0])
+        return torch.stack(squared), torch.stack(losses)
 
     def _at_once(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         def loss(weights: Weights, target: torch.Tensor, *row: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -335,11 +343,11 @@ class Rows:
             value = self.objective.loss(answer, target.unsqueeze(0))
             return value, value.detach()
 
-        places = (None, 0, *(0 for _ in inputs))
-        with plain_attention():
-            found: tuple[Weights, torch.Tensor] = vmap(grad(loss, has_aux=True), in_dims=places)(
+        in_dims = (None, 0, *(0 for _ in inputs))
+        with math_attention():
+            gradients_and_losses: tuple[Weights, torch.Tensor] = vmap(grad(loss, has_aux=True), in_dims=in_dims)(
                 self.weights, targets, *inputs
             )
-        gradients, losses = found
+        gradients, losses = gradients_and_losses
         squared: Any = sum(value.flatten(1).square().sum(1) for value in gradients.values())
         return squared, losses

@@ -25,92 +25,100 @@ SIDE, GAP, TOP = 260, 40, 26
 MOST_LOOKING = 400
 
 
-def lines(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> str:
+def attention_lines(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> str:
     """Weights (T, S) as an SVG of lines from what looks, on the left, to what is looked at; the stronger, the thicker.
     Steps without a label are padding and left out. Orange lines speak for the answer, blue ones against it. Of many
     lines, only the strongest of each step that looks are seen at first."""
-    rows, columns = _steps(looking, looked_at)
-    step = 26 if max(len(rows), len(columns)) <= 20 else 17
-    height = TOP + step * max(len(rows), len(columns)) + 6
-    level = {place: TOP + step * (number + 0.5) for number, place in enumerate(rows)}
-    across = {place: TOP + step * (number + 0.5) for number, place in enumerate(columns)}
-    strong, dense, values = _strong(weights, rows, columns), _few(rows, columns), weights[np.ix_(rows, columns)]
+    queries, keys = _labeled_positions(looking, looked_at)
+    row_height = 26 if max(len(queries), len(keys)) <= 20 else 17
+    height = TOP + row_height * max(len(queries), len(keys)) + 6
+    query_y = {index: TOP + row_height * (number + 0.5) for number, index in enumerate(queries)}
+    key_y = {index: TOP + row_height * (number + 0.5) for number, index in enumerate(keys)}
+    drawn, is_dense, values = (
+        _strongest_lines(weights, queries, keys),
+        _visible_lines_per_query(queries, keys),
+        weights[np.ix_(queries, keys)],
+    )
     # Where steps look at all alike no line stands out: those that hold next to nothing of a step's weight are faint.
-    end = max(bound(values), FULL * float(abs(values).sum()) / max(1, len(rows)))
+    scale = max(bound(values), FULL * float(abs(values).sum()) / max(1, len(queries)))
     parts = [_heading(LEFT - 10, "end", "query"), _heading(RIGHT + 10, "start", "key")]
-    seen = _seen(strong, rows, columns)
-    for row, column, value in strong:
-        share = abs(value) / end
+    visible = _visible_lines(drawn, queries, keys)
+    for row, column, value in drawn:
+        share = abs(value) / scale
         parts.append(
-            f'<line class="pair" data-row="{row}" data-column="{column}" x1="{LEFT}" y1="{level[row]:.1f}" '
-            f'x2="{RIGHT}" y2="{across[column]:.1f}" stroke="{rgb(FOR if value > 0 else AGAINST)}" '
-            f'stroke-width="{0.6 + (1.9 if dense else 3.4) * share:.2f}" stroke-opacity="{0.08 + 0.82 * share:.3f}"'
-            f"{'' if (row, column) in seen else HIDDEN}>"
+            f'<line class="pair" data-row="{row}" data-column="{column}" x1="{LEFT}" y1="{query_y[row]:.1f}" '
+            f'x2="{RIGHT}" y2="{key_y[column]:.1f}" stroke="{rgb(FOR if value > 0 else AGAINST)}" '
+            f'stroke-width="{0.6 + (1.9 if is_dense else 3.4) * share:.2f}" stroke-opacity="{0.08 + 0.82 * share:.3f}"'
+            f"{'' if (row, column) in visible else HIDDEN}>"
             f"<title>{_pair(looking[row], looked_at[column], value)}</title></line>"
         )
-    parts += [_token("row", row, looking[row], LEFT - 10, level[row], "end", step) for row in rows]
-    parts += [_token("column", one, looked_at[one], RIGHT + 10, across[one], "start", step) for one in columns]
+    parts += [_token("row", row, looking[row], LEFT - 10, query_y[row], "end", row_height) for row in queries]
+    parts += [
+        _token("column", column, looked_at[column], RIGHT + 10, key_y[column], "start", row_height) for column in keys
+    ]
     return _svg(WIDTH, height, "Attention from queries to keys", parts)
 
 
-def left_out(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> str:
+def hidden_lines_note(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> str:
     """Which lines of `lines` are not seen at first, and which are not drawn at all; empty where all are."""
-    rows, columns = _steps(looking, looked_at)
-    strong, few = _strong(weights, rows, columns), _few(rows, columns)
-    seen = _seen(strong, rows, columns)
-    said = []
-    if len(seen) < len(strong):
-        every = float(abs(weights[np.ix_(rows, columns)]).sum())
-        held = sum(abs(value) for row, column, value in strong if (row, column) in seen) / every
-        said.append(
-            f"Each query shows its {few} strongest of {len(columns)} lines, which have {held:.0%} of the total weight; "
-            "hover over a token to see all of its lines."
+    rows, columns = _labeled_positions(looking, looked_at)
+    drawn, visible_count = _strongest_lines(weights, rows, columns), _visible_lines_per_query(rows, columns)
+    visible = _visible_lines(drawn, rows, columns)
+    notes = []
+    if len(visible) < len(drawn):
+        total_weight = float(abs(weights[np.ix_(rows, columns)]).sum())
+        weight_share = sum(abs(value) for row, column, value in drawn if (row, column) in visible) / total_weight
+        notes.append(
+            f"Each query shows its {visible_count} strongest of {len(columns)} lines, which have {weight_share:.0%} of "
+            "the total weight; hover over a token to see all of its lines."
         )
-    if _most(rows) < len(columns):
-        said.append(f"Only the {_most(rows)} strongest lines of each query are drawn.")
-    if len(strong) < min(int(np.count_nonzero(weights[np.ix_(rows, columns)])), len(rows) * _most(rows)):
-        said.append(f"Lines below {LEAST:.0%} of the strongest are omitted.")
-    return " ".join(said)
+    if _max_lines_per_query(rows) < len(columns):
+        notes.append(f"Only the {_max_lines_per_query(rows)} strongest lines of each query are drawn.")
+    if len(drawn) < min(int(np.count_nonzero(weights[np.ix_(rows, columns)])), len(rows) * _max_lines_per_query(rows)):
+        notes.append(f"Lines below {LEAST:.0%} of the strongest are omitted.")
+    return " ".join(notes)
 
 
-def _steps(*sides: Sequence[str]) -> list[list[int]]:
+def _labeled_positions(*sides: Sequence[str]) -> list[list[int]]:
     """The places of each side that have a label."""
-    return [[place for place, token in enumerate(side) if token] for side in sides]
+    return [[index for index, token in enumerate(side) if token] for side in sides]
 
 
-def _strong(weights: np.ndarray, rows: list[int], columns: list[int]) -> list[Line]:
+def _strongest_lines(weights: np.ndarray, rows: list[int], columns: list[int]) -> list[Line]:
     """The lines that are drawn, the strongest last."""
     values = weights[np.ix_(rows, columns)]
-    order = np.argsort(-abs(values), axis=1, kind="stable")[:, : _most(rows)].tolist()
-    found = [
-        (rows[row], columns[column], float(values[row, column])) for row, some in enumerate(order) for column in some
+    order = np.argsort(-abs(values), axis=1, kind="stable")[:, : _max_lines_per_query(rows)].tolist()
+    lines = [
+        (rows[row], columns[column], float(values[row, column]))
+        for row, row_columns in enumerate(order)
+        for column in row_columns
     ]
-    least = LEAST * bound(values)
-    return sorted((line for line in found if line[2] and abs(line[2]) >= least), key=lambda line: abs(line[2]))
+    smallest = LEAST * bound(values)
+    return sorted((line for line in lines if line[2] and abs(line[2]) >= smallest), key=lambda line: abs(line[2]))
 
 
-def _most(rows: list[int]) -> int:
+def _max_lines_per_query(rows: list[int]) -> int:
     """How many lines of each step are drawn at most."""
     return max(FEWEST, MOST_LINES // max(1, len(rows)))
 
 
-def _few(rows: list[int], columns: list[int]) -> int:
+def _visible_lines_per_query(rows: list[int], columns: list[int]) -> int:
     """How many lines of each step are seen at first; 0 where all are."""
     few = max(FEWEST, AT_ONCE // max(1, len(rows)))
     return few if few * 2 <= len(columns) else 0
 
 
-def _seen(strong: list[Line], rows: list[int], columns: list[int]) -> set[tuple[int, int]]:
+def _visible_lines(strong: list[Line], rows: list[int], columns: list[int]) -> set[tuple[int, int]]:
     """The row and the column of the lines that are seen at first."""
-    few, found = _few(rows, columns), set[tuple[int, int]]()
-    if not few:
+    visible_count, visible = _visible_lines_per_query(rows, columns), set[tuple[int, int]]()
+    if not visible_count:
         return {(row, column) for row, column, _ in strong}
-    left = dict.fromkeys(rows, few)
+    remaining = dict.fromkeys(rows, visible_count)
     for row, column, _ in reversed(strong):
-        if left[row]:
-            left[row] -= 1
-            found.add((row, column))
-    return found
+        if remaining[row]:
+            remaining[row] -= 1
+            visible.add((row, column))
+    return visible
 
 
 def _heading(x: float, anchor: str, text: str) -> str:
@@ -119,10 +127,10 @@ def _heading(x: float, anchor: str, text: str) -> str:
 
 def _token(side: str, place: int, text: str, x: float, y: float, anchor: str, step: int) -> str:
     text = text.replace("\n", "↵").replace(" ", "␣")
-    shown = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    label = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
     return (
         f'<text class="token" data-{side}="{place}" x="{x}" y="{y:.1f}" text-anchor="{anchor}" '
-        f'dominant-baseline="central" font-size="{14 if step > 20 else 12}" fill="currentColor">{escape(shown)}</text>'
+        f'dominant-baseline="central" font-size="{14 if step > 20 else 12}" fill="currentColor">{escape(label)}</text>'
     )
 
 
@@ -156,32 +164,33 @@ def patches(
             f'fill-opacity="{0.85 * abs(value) / end:.3f}">'
             f"<title>{_pair(labels[start], labels[step], value)}</title></rect>"
         )
-        parts.append(_place(weights, step, (x, y, *size), chosen=step == start))
+        parts.append(_query_patch(weights, step, (x, y, *size), is_selected=step == start))
     for number in range(special):
-        parts.append(_button(weights, number, labels[number], high, chosen=number == start))
+        parts.append(_special_token_button(weights, number, labels[number], high, is_selected=number == start))
     return _svg(2 * SIDE + GAP, TOP + high + (34 if special else 6), "Attention of an image patch", parts)
 
 
-def _place(weights: np.ndarray, step: int, where: tuple[float, ...], *, chosen: bool) -> str:
-    x, y, width, height = where
+def _query_patch(weights: np.ndarray, step: int, bounds: tuple[float, ...], *, is_selected: bool) -> str:
+    x, y, width, height = bounds
     return (
-        f'<rect class="looks{" chosen" if chosen else ""}" {_row(weights, step)} x="{x:.1f}" y="{y:.1f}" '
-        f'width="{width:.1f}" height="{height:.1f}" fill="transparent" stroke="currentColor" '
-        f'stroke-width="{3 if chosen else 0.4}"/>'
+        f'<rect class="looks{" chosen" if is_selected else ""}" {_row_attributes(weights, step)} '
+        f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="transparent" stroke="currentColor" '
+        f'stroke-width="{3 if is_selected else 0.4}"/>'
     )
 
 
-def _button(weights: np.ndarray, step: int, label: str, high: int, *, chosen: bool) -> str:
+def _special_token_button(weights: np.ndarray, step: int, label: str, high: int, *, is_selected: bool) -> str:
     x, y = 4 + 96 * step, TOP + high + 8
     return (
-        f'<rect class="looks{" chosen" if chosen else ""}" {_row(weights, step)} x="{x}" y="{y}" width="90" '
-        f'height="22" rx="6" fill="transparent" stroke="currentColor" stroke-width="{3 if chosen else 0.6}"/>'
+        f'<rect class="looks{" chosen" if is_selected else ""}" {_row_attributes(weights, step)} '
+        f'x="{x}" y="{y}" width="90" height="22" rx="6" fill="transparent" stroke="currentColor" '
+        f'stroke-width="{3 if is_selected else 0.6}"/>'
         f'<text x="{x + 45}" y="{y + 11}" pointer-events="none" text-anchor="middle" dominant-baseline="central" '
         f'font-size="12" fill="currentColor">{escape(label)}</text>'
     )
 
 
-def _row(weights: np.ndarray, step: int) -> str:
+def _row_attributes(weights: np.ndarray, step: int) -> str:
     """What a place needs to show its own row."""
     if len(weights) > MOST_LOOKING:
         return f'data-row="{step}"'
@@ -191,14 +200,14 @@ def _row(weights: np.ndarray, step: int) -> str:
 
 def thumbnail(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> str:
     """A map (T, S) without its padding as a small picture for the web, transparent where nothing is."""
-    kept = [[place for place, token in enumerate(side) if token] for side in (looking, looked_at)]
-    values = weights[np.ix_(*kept)]
-    colors = np.where((values >= 0)[..., None], _three(FOR), _three(AGAINST))
+    positions = [[index for index, token in enumerate(side) if token] for side in (looking, looked_at)]
+    values = weights[np.ix_(*positions)]
+    colors = np.where((values >= 0)[..., None], _color_channels(FOR), _color_channels(AGAINST))
     alpha = 255 * np.abs(values) / bound(values)
     return _encoded(np.concatenate([colors, alpha[..., None]], axis=2).round().astype(np.uint8))
 
 
-def _three(color: str) -> np.ndarray:
+def _color_channels(color: str) -> np.ndarray:
     return np.array([int(part) for part in color.split(",")])
 
 

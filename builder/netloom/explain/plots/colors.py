@@ -30,5 +30,5 @@ DIVERGING: list[tuple[float, str]] = [
 
 def bound(values: Any) -> float:
     """The end of a scale that is centred on zero: the largest size among the values, 1 where all are 0."""
-    found = np.abs(np.asarray(values, dtype=np.float64))
-    return float(found.max(initial=0.0)) or 1.0
+    magnitudes = np.abs(np.asarray(values, dtype=np.float64))
+    return float(magnitudes.max(initial=0.0)) or 1.0

@@ -22,12 +22,12 @@ MARGIN = {"l": 8, "r": 8, "t": 34, "b": 8}
 GREY = "rgba(130, 130, 140, 0.8)"
 
 
-def one_sign(values: np.ndarray, sign: Sign) -> np.ndarray:
+def filter_sign(values: np.ndarray, sign: Sign) -> np.ndarray:
     """The values of one sign; the others are 0."""
     if sign == "both":
         return values
-    kept: np.ndarray = np.maximum(values, 0) if sign == "for" else np.minimum(values, 0)
-    return kept
+    filtered: np.ndarray = np.maximum(values, 0) if sign == "for" else np.minimum(values, 0)
+    return filtered
 
 
 def picture(image: Any, title: str = "Input") -> go.Figure:
@@ -52,12 +52,12 @@ def overlay(
 
     figure = go.Figure()
     if image is not None:
-        shown = np.clip(np.asarray(image, dtype=np.float64), 0, 1)
-        figure.add_trace(_pixels(shown if shown.ndim == 2 else shown.mean(2)))
+        pixels = np.clip(np.asarray(image, dtype=np.float64), 0, 1)
+        figure.add_trace(_pixels(pixels if pixels.ndim == 2 else pixels.mean(2)))
     end = end or bound(values)
     figure.add_trace(
         go.Heatmap(
-            z=one_sign(values, sign),
+            z=filter_sign(values, sign),
             zmin=-end,
             zmax=end,
             opacity=opacity,
@@ -85,8 +85,8 @@ def waterfall(values: np.ndarray, names: Sequence[str], start: float, end: float
     """The way from the baseline's answer to that of the example, part by part, from top to bottom."""
     import plotly.graph_objects as go
 
-    shown = [f"baseline {start:.4g}", *names, f"example {end:.4g}"]
-    keys = list(range(len(shown)))
+    row_names = [f"baseline {start:.4g}", *names, f"example {end:.4g}"]
+    keys = list(range(len(row_names)))
     trace = go.Waterfall(
         orientation="h",
         base=start,
@@ -109,20 +109,20 @@ def waterfall(values: np.ndarray, names: Sequence[str], start: float, end: float
     passed = [start, *(start + np.cumsum(values)), end]
     room = 0.12 * (max(passed) - min(passed) or 1.0)
     figure.update_xaxes(range=[min(passed) - room, max(passed) + room])
-    return with_names(figure, shown)
+    return with_names(figure, row_names)
 
 
-def strongest(values: np.ndarray, names: Sequence[str], most: int = MOST_BARS) -> tuple[np.ndarray, list[str]]:
+def strongest(values: np.ndarray, names: Sequence[str], max_bars: int = MOST_BARS) -> tuple[np.ndarray, list[str]]:
     """The strongest parts, and all others as one."""
     order = np.argsort(-np.abs(values), kind="stable")
-    if len(order) <= most + 1:
-        return values[order], [names[place] for place in order]
-    kept, rest = order[:most], order[most:]
-    shown = np.append(values[kept], values[rest].sum())
-    return shown, [*(names[place] for place in kept), f"{len(rest)} others"]
+    if len(order) <= max_bars + 1:
+        return values[order], [names[index] for index in order]
+    shown_places, others = order[:max_bars], order[max_bars:]
+    shown_values = np.append(values[shown_places], values[others].sum())
+    return shown_values, [*(names[index] for index in shown_places), f"{len(others)} others"]
 
 
-def band(
+def series_band(
     values: np.ndarray, series: np.ndarray | None, channels: Sequence[str] = (), axes: Axes | None = None
 ) -> go.Figure:
     """A series (T, D) in a band of the colors of its attributions (T, D), a row for each channel; or the attributions
@@ -143,8 +143,8 @@ def band(
         figure = go.Figure(heat.update(**color_scale(end)))
         figure.update_layout(height=max(220, min(520, 90 + 22 * width)), margin=MARGIN, xaxis_title=axes.title)
         # Of many rows only so many are named that the names do not meet.
-        few = list(range(0, width, -(-width // MOST_NAMED)))
-        figure.update_yaxes(tickmode="array", tickvals=few, ticktext=[names[place] for place in few])
+        named_places = list(range(0, width, -(-width // MOST_NAMED)))
+        figure.update_yaxes(tickmode="array", tickvals=named_places, ticktext=[names[index] for index in named_places])
         figure.update_yaxes(showgrid=False, zeroline=False)
         if axes.of_nodes:
             figure.update_yaxes(autorange="reversed")
@@ -160,10 +160,12 @@ def band(
             hoverinfo="skip", **(color_scale(end) if place == 0 else {**color_scale(end), "showscale": False})
         )
         figure.add_trace(colors, place + 1, 1)
-        look = {"color": GREY, "width": 1.6 if pieces is None else 1.0}
-        drawn = go.Scatter(x=along, y=line, mode="lines", line=look, customdata=each[:, place])
-        what = "attribution" if pieces is None else "attribution of its segment"
-        drawn.hovertemplate = f"{axes.title.lower()} %{{x:.4g}}: %{{y:.4g}}, {what} %{{customdata:+.4g}}<extra></extra>"
+        line_style = {"color": GREY, "width": 1.6 if pieces is None else 1.0}
+        drawn = go.Scatter(x=along, y=line, mode="lines", line=line_style, customdata=each[:, place])
+        label = "attribution" if pieces is None else "attribution of its segment"
+        drawn.hovertemplate = (
+            f"{axes.title.lower()} %{{x:.4g}}: %{{y:.4g}}, {label} %{{customdata:+.4g}}<extra></extra>"
+        )
         figure.add_trace(drawn, place + 1, 1)
         title = names[place] if width > 1 or channels else ""
         figure.update_yaxes(range=[low, high], title_text=title, showgrid=False, row=place + 1, col=1)

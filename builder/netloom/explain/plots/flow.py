@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from netloom.core.text import plain
 from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
-from netloom.explain.plots.graph_geometry import HEIGHT, WIDTH, Point, Ways
+from netloom.explain.plots.graph_geometry import HEIGHT, WIDTH, GraphLayout, Point
 
 if TYPE_CHECKING:
     from netloom.document import Project
@@ -25,7 +25,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 
 
 @dataclass(frozen=True)
-class Ink:
+class Theme:
     """What the picture is drawn with: the text, the ground, the boxes, and lines along which nothing goes."""
 
     text: str
@@ -34,14 +34,14 @@ class Ink:
     line: str
 
 
-LIGHT = Ink("#1f2430", "#ffffff", "#ffffff", "#9aa3b2")
-DARK = Ink("#e8eaf0", "#0e1117", "#1c2027", "#6b7484")
+LIGHT = Theme("#1f2430", "#ffffff", "#ffffff", "#9aa3b2")
+DARK = Theme("#e8eaf0", "#0e1117", "#1c2027", "#6b7484")
 # On a page: whichever of both it shows.
-BOTH = Ink("light-dark(#1f2430,#e8eaf0)", "none", "light-dark(#ffffff,#1c2027)", "light-dark(#9aa3b2,#6b7484)")
+BOTH = Theme("light-dark(#1f2430,#e8eaf0)", "none", "light-dark(#ffffff,#1c2027)", "light-dark(#9aa3b2,#6b7484)")
 
 
 @dataclass(frozen=True)
-class Shown:
+class FlowValues:
     """What is painted: the flow along each edge by what it leads to, and through each node. `uses` is of how many
     repetitions it is the mean."""
 
@@ -50,13 +50,17 @@ class Shown:
     uses: int
 
 
-def shown(flow: Flow, path: str = "") -> Shown:
+def flow_values(flow: Flow, path: str = "") -> FlowValues:
     """The flow in one use of a network by its path, or, for a node that repeats one, the mean of all repetitions."""
     paths = [path]
     if all(node.path != path for node in flow.nodes):
-        found = {node.path for node in flow.nodes}
-        paths = [way for way in found if way.rpartition(".")[0] == path and way.rpartition(".")[2].isdecimal()]
-    return Shown(
+        all_paths = {node.path for node in flow.nodes}
+        paths = [
+            use_path
+            for use_path in all_paths
+            if use_path.rpartition(".")[0] == path and use_path.rpartition(".")[2].isdecimal()
+        ]
+    return FlowValues(
         _mean([(edge.target, edge.value) for edge in flow.edges if edge.path in paths]),
         _mean([(node.key, node.value) for node in flow.nodes if node.path in paths]),
         len(paths),
@@ -67,52 +71,52 @@ def _mean(values: list[tuple[str, float | None]]) -> dict[str, float | None]:
     listed: dict[str, list[float]] = {}
     for name, value in values:
         listed.setdefault(name, []).extend([] if value is None else [value])
-    return {name: sum(found) / len(found) if found else None for name, found in listed.items()}
+    return {name: sum(known) / len(known) if known else None for name, known in listed.items()}
 
 
-def context_at(project: Project, path: str) -> Context:
+def analysis_at(project: Project, path: str) -> Context:
     """The network that stands at a path, as it is checked."""
-    from netloom.explain.core.cost import measured
+    from netloom.explain.core.cost import measure_network
 
-    context = measured(project)
+    analysis = measure_network(project)
     for step in path.split("."):
-        context = context.inner.get(step, context)  # what is a number is a repetition of the same
-    return context
+        analysis = analysis.inner.get(step, analysis)  # what is a number is a repetition of the same
+    return analysis
 
 
-def drawn(project: Project, flow: Flow, path: str = "", ink: Ink = LIGHT) -> str:
+def flow_svg(project: Project, flow: Flow, path: str = "", theme: Theme = LIGHT) -> str:
     """The graph of the network at a path as SVG: width and color of each edge, and color of each node, by its flow.
 
     All networks of a flow are painted on one scale: the largest size of what goes through any node of the main one.
     """
-    context, values = context_at(project, path), shown(flow, path)
+    analysis, values = analysis_at(project, path), flow_values(flow, path)
     most = bound([node.value for node in flow.nodes if not node.path and node.value is not None])
-    ways = Ways(context)
-    left, top, right, bottom = ways.box
+    layout = GraphLayout(analysis)
+    left, top, right, bottom = layout.box
     gap = abs(flow.answer - flow.ground)
     edges = [
-        _edge(values.edges.get(edge.target), (edge.source, edge.target), ways.ways[edge.target], most, gap, ink)
-        for edge in sorted(context.network.edges, key=lambda edge: abs(values.edges.get(edge.target) or 0.0))
-        if edge.target in ways.ways
+        _edge(values.edges.get(edge.target), (edge.source, edge.target), layout.ways[edge.target], most, gap, theme)
+        for edge in sorted(analysis.network.edges, key=lambda edge: abs(values.edges.get(edge.target) or 0.0))
+        if edge.target in layout.ways
     ]
-    boxes = [_box(context, key, at, values.nodes.get(key), most, gap, ink) for key, at in ways.places.items()]
+    boxes = [_box(analysis, key, at, values.nodes.get(key), most, gap, theme) for key, at in layout.places.items()]
     numbers = [
-        _number(values.edges[edge.target], ways.middle(edge.target), ink)
-        for edge in context.network.edges
-        if ways.told_apart(edge) and values.edges.get(edge.target) is not None
+        _number(values.edges[edge.target], layout.middle(edge.target), theme)
+        for edge in analysis.network.edges
+        if layout.told_apart(edge) and values.edges.get(edge.target) is not None
     ]
     x, y, width = left - MARGIN, top - MARGIN, max(right - left, LEGEND) + 2 * MARGIN
     height = bottom - top + 2 * MARGIN + FOOT
-    ground = f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" style="fill:{ink.ground}"/>'
+    ground = f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" style="fill:{theme.ground}"/>'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
-        f'viewBox="{x:g} {y:g} {width:g} {height:g}" role="img" aria-label="{escape(_said(flow))}" '
-        f'font-family="{FONT}" style="max-width:100%;height:auto;fill:{ink.text}">'
-        f"{ground}{''.join(edges)}{''.join(boxes)}{''.join(numbers)}{_legend(left, bottom + MARGIN, most, ink)}</svg>"
+        f'viewBox="{x:g} {y:g} {width:g} {height:g}" role="img" aria-label="{escape(_title(flow))}" '
+        f'font-family="{FONT}" style="max-width:100%;height:auto;fill:{theme.text}">'
+        f"{ground}{''.join(edges)}{''.join(boxes)}{''.join(numbers)}{_legend(left, bottom + MARGIN, most, theme)}</svg>"
     )
 
 
-def _said(flow: Flow) -> str:
+def _title(flow: Flow) -> str:
     return f"Attribution flow of {plain(flow.target.quantity)}: {flow.answer - flow.ground:+.3g} from the baseline"
 
 
@@ -120,46 +124,48 @@ def _color(value: float) -> str:
     return rgb(FOR if value > 0 else AGAINST)
 
 
-def amount(value: float | None, gap: float) -> str:
+def format_flow(value: float | None, gap: float) -> str:
     """A flow in words: the number, and its share of the whole."""
     if value is None:
         return "no gradient"
     return f"{value:+.3g} ({value / gap:+.0%} of the change)" if gap else f"{value:+.3g}"
 
 
-def _edge(value: float | None, ends: tuple[str, str], way: str, most: float, gap: float, ink: Ink) -> str:
+def _edge(value: float | None, ends: tuple[str, str], path: str, most: float, gap: float, theme: Theme) -> str:
     if value is None:
-        look = f"stroke:{ink.line};stroke-dasharray:4 5;stroke-width:{THINNEST}px"
+        style = f"stroke:{theme.line};stroke-dasharray:4 5;stroke-width:{THINNEST}px"
     elif abs(value) < most * 1e-6:
-        look = f"stroke:{ink.line};stroke-width:{THINNEST}px"
+        style = f"stroke:{theme.line};stroke-width:{THINNEST}px"
     else:
         width = THINNEST + (THICKEST - THINNEST) * min(1.0, abs(value) / most)
-        look = f"stroke:{_color(value)};stroke-opacity:0.9;stroke-width:{width:.2f}px"
-    told = escape(f"{ends[0]} → {ends[1]}: {amount(value, gap)}")
+        style = f"stroke:{_color(value)};stroke-opacity:0.9;stroke-width:{width:.2f}px"
+    tooltip = escape(f"{ends[0]} → {ends[1]}: {format_flow(value, gap)}")
     return (
-        f'<g class="flow-edge"><title>{told}</title><path d="{way}" style="fill:none;{look}"/>'
-        f'<path d="{way}" style="fill:none;stroke:transparent;stroke-width:14px"/></g>'  # wide enough to be hit
+        f'<g class="flow-edge"><title>{tooltip}</title><path d="{path}" style="fill:none;{style}"/>'
+        f'<path d="{path}" style="fill:none;stroke:transparent;stroke-width:14px"/></g>'  # wide enough to be hit
     )
 
 
-def _box(context: Context, key: str, at: Point, value: float | None, most: float, gap: float, ink: Ink) -> str:
-    node, (x, y), layer = context.network.nodes[key], at, context.layers.get(key)
+def _box(
+    analysis: Context, key: str, position: Point, value: float | None, scale: float, gap: float, theme: Theme
+) -> str:
+    node, (x, y), layer = analysis.network.nodes[key], position, analysis.layers.get(key)
     title = plain(node.title or (layer.title if layer else node.type))  # as on the canvas
     if node.type == "Input" and node.params.get("field"):
         title += f": {plain(str(node.params['field']))}"  # of several inputs, which
-    share = 0.0 if value is None else min(1.0, abs(value) / most)
+    share = 0.0 if value is None else min(1.0, abs(value) / scale)
     fill = f"fill:{_color(value or 0.0)};fill-opacity:{0.78 * share:.3f}"
     below = "—" if value is None else f"{value:+.3g}" + (f" · {value / gap:+.0%}" if gap else "")
-    if key in context.inner:
-        below += f" · {context.layers[key].brief()}"
-    told = escape(f"{title} ({key}): {amount(value, gap)}")
-    kind = "flow-node flow-network" if key in context.inner else "flow-node"
+    if key in analysis.inner:
+        below += f" · {analysis.layers[key].brief()}"
+    tooltip = escape(f"{title} ({key}): {format_flow(value, gap)}")
+    kind = "flow-node flow-network" if key in analysis.inner else "flow-node"
     rect = f'width="{WIDTH:g}" height="{HEIGHT:g}" rx="9"'
-    card = f"fill:{ink.card};stroke:{ink.line}"
-    behind = f'<rect x="{x + 4:g}" y="{y + 4:g}" {rect} style="{card}"/>' if key in context.inner else ""
+    card = f"fill:{theme.card};stroke:{theme.line}"
+    behind = f'<rect x="{x + 4:g}" y="{y + 4:g}" {rect} style="{card}"/>' if key in analysis.inner else ""
     rect = f'x="{x:g}" y="{y:g}" {rect}'
     return (
-        f'<g class="{kind}" data-key="{key}"><title>{told}</title>{behind}<rect {rect} style="{card}"/>'
+        f'<g class="{kind}" data-key="{key}"><title>{tooltip}</title>{behind}<rect {rect} style="{card}"/>'
         f'<rect {rect} style="{fill}"/>'
         f'<text x="{x + 12:g}" y="{y + 24:g}" font-size="13.5" font-weight="600"{_room(title)}>'
         f"{escape(_fit(title))}</text>"
@@ -167,18 +173,18 @@ def _box(context: Context, key: str, at: Point, value: float | None, most: float
     )
 
 
-def _number(value: float | None, at: Point, ink: Ink) -> str:
+def _number(value: float | None, position: Point, theme: Theme) -> str:
     text = f"{value:+.3g}"
-    width, (x, y) = 7.2 * len(text) + 8, at
-    look = f'rx="5" style="fill:{ink.card};fill-opacity:0.9"'
+    width, (x, y) = 7.2 * len(text) + 8, position
+    style = f'rx="5" style="fill:{theme.card};fill-opacity:0.9"'
     return (
         f'<g style="pointer-events:none">'
-        f'<rect x="{x - width / 2:g}" y="{y - 10:g}" width="{width:g}" height="18" {look}/>'
+        f'<rect x="{x - width / 2:g}" y="{y - 10:g}" width="{width:g}" height="18" {style}/>'
         f'<text x="{x:g}" y="{y + 4:g}" font-size="11.5" text-anchor="middle">{text}</text></g>'
     )
 
 
-def _legend(x: float, y: float, most: float, ink: Ink) -> str:
+def _legend(x: float, y: float, scale: float, theme: Theme) -> str:
     """The scale: two wedges from nothing in the middle, with the numbers at their ends."""
     stops, width = 10, 120.0
     parts = []
@@ -191,16 +197,16 @@ def _legend(x: float, y: float, most: float, ink: Ink) -> str:
                 f'style="fill:{rgb(color)};fill-opacity:{0.78 * share:.2f}"/>'
             )
     texts = (
-        (x, "start", f"−{most:.3g} decreases"),
+        (x, "start", f"−{scale:.3g} decreases"),
         (x + width, "middle", "0"),
-        (x + 2 * width, "end", f"increases +{most:.3g}"),
+        (x + 2 * width, "end", f"increases +{scale:.3g}"),
     )
     words = "".join(
         f'<text x="{at:g}" y="{y + 34:g}" font-size="11.5" text-anchor="{anchor}">{text}</text>'
         for at, anchor, text in texts
     )
     dashed = (
-        f'<path d="M{x + 2 * width + 24:g} {y + 13:g}h30" style="fill:none;stroke:{ink.line};stroke-dasharray:4 5"/>'
+        f'<path d="M{x + 2 * width + 24:g} {y + 13:g}h30" style="fill:none;stroke:{theme.line};stroke-dasharray:4 5"/>'
         f'<text x="{x + 2 * width + 60:g}" y="{y + 17:g}" font-size="11.5">no gradient</text>'
     )
     return "".join(parts) + words + dashed
@@ -216,7 +222,7 @@ def _fit(text: str, letters: int = LETTERS) -> str:
     return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 
-def table(flow: Flow) -> list[dict[str, str | float | None]]:
+def flow_table(flow: Flow) -> list[dict[str, str | float | None]]:
     """All flows and cuts, one row each."""
     rows: list[dict[str, str | float | None]] = []
     for edge in flow.edges:
@@ -229,11 +235,11 @@ def table(flow: Flow) -> list[dict[str, str | float | None]]:
     return rows
 
 
-def numbers(flow: Flow) -> str:
+def flow_csv(flow: Flow) -> str:
     """The same as CSV."""
     buffer = io.StringIO()
     names = ["kind", "path", "from", "to", "flow", "expected", "relative_error"]
     writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(table(flow))
+    writer.writerows(flow_table(flow))
     return buffer.getvalue()

@@ -14,8 +14,8 @@ from netloom.explain.plots.colors import FOR, rgb
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from netloom.explain.dataset.aggregation import Part
-    from netloom.explain.dataset.global_attribution import Overall
+    from netloom.explain.dataset.aggregation import FeatureSummary
+    from netloom.explain.dataset.global_attribution import GlobalAttributions
 
 SHOWN, GROUPS = 15, 6
 # From low to high: each is told from the next by its lightness too, and seen on white and on black.
@@ -27,24 +27,24 @@ MOST_NAMED = 6
 ABOVE = {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"}
 
 
-def bars(parts: Sequence[Part], groups: Sequence[str] = ()) -> go.Figure:
+def bars(parts: Sequence[FeatureSummary], groups: Sequence[str] = ()) -> go.Figure:
     """The mean size of each part, all in all; or stacked beside each other for some groups."""
     import plotly.graph_objects as go
 
-    shown = list(parts[:SHOWN])
-    keys, names = list(range(len(shown))), [part.name for part in shown]
+    shown_parts = list(parts[:SHOWN])
+    keys, names = list(range(len(shown_parts))), [part.name for part in shown_parts]
     figure = go.Figure()
-    columns = [("", [part.mean for part in shown])]
+    columns = [("", [part.mean for part in shown_parts])]
     colors: tuple[str, ...] = (rgb(FOR),)  # as all that has a size and no sign
     if groups:
-        columns = [(group, [part.by_group.get(group, 0.0) for part in shown]) for group in groups[:GROUPS]]
+        columns = [(group, [part.by_group.get(group, 0.0) for part in shown_parts]) for group in groups[:GROUPS]]
         colors = COLORS
     for (group, values), color in zip(columns, colors, strict=False):
         trace = go.Bar(x=values, y=keys, orientation="h", name=group, marker_color=color, customdata=names)
         trace.hovertemplate = "%{customdata}: %{x:.4g}<extra>" + group.replace("<", "&lt;") + "</extra>"
         figure.add_trace(trace)
     figure.update_layout(
-        height=90 + max(26, 9 * len(columns)) * len(shown),
+        height=90 + max(26, 9 * len(columns)) * len(shown_parts),
         margin=figures.MARGIN,
         xaxis_title="Mean |attribution|",
         legend=ABOVE,
@@ -53,21 +53,21 @@ def bars(parts: Sequence[Part], groups: Sequence[str] = ()) -> go.Figure:
     return figures.with_names(figure, names)
 
 
-def swarm(parts: Sequence[Part]) -> go.Figure:
+def swarm(parts: Sequence[FeatureSummary]) -> go.Figure:
     """A point for each example in the row of its part, moved aside where many lie; its color is how high the value of
     the part was among all examples."""
     import plotly.graph_objects as go
 
-    shown = list(parts[:SHOWN])
-    spread = max((float(np.abs(part.points).max(initial=0.0)) for part in shown), default=1.0) or 1.0
+    shown_parts = list(parts[:SHOWN])
+    spread = max((float(np.abs(part.points).max(initial=0.0)) for part in shown_parts), default=1.0) or 1.0
     figure = go.Figure()
-    ordered = [np.isfinite(part.levels).any() for part in shown]
-    for place, part in enumerate(shown):
-        known = np.isfinite(part.levels)
+    ordered = [np.isfinite(part.levels).any() for part in shown_parts]
+    for place, part in enumerate(shown_parts):
+        has_level = np.isfinite(part.levels)
         marker = {
             "size": 5,
             "opacity": 0.8,
-            "color": np.where(known, part.levels, 0.5),
+            "color": np.where(has_level, part.levels, 0.5),
             "colorscale": HEIGHTS,
             "cmin": 0,
             "cmax": 1,
@@ -77,34 +77,37 @@ def swarm(parts: Sequence[Part]) -> go.Figure:
                 "title": {"text": "Feature value", "side": "right"},
             },
         }  # fmt: skip
-        y = place + aside(part.points / spread)
+        y = place + swarm_offsets(part.points / spread)
         trace = go.Scatter(x=part.points, y=y, mode="markers", marker=marker, showlegend=False)
         trace.hovertemplate = f"{figures.short_name(part.name)}: %{{x:+.4g}}<extra></extra>"
         figure.add_trace(trace)
     figure.add_vline(x=0, line={"color": figures.GREY, "width": 1})
-    figure.update_layout(height=90 + 26 * len(shown), margin=figures.MARGIN, xaxis_title="Attribution")
+    figure.update_layout(height=90 + 26 * len(shown_parts), margin=figures.MARGIN, xaxis_title="Attribution")
     figure.update_yaxes(zeroline=False)
-    return figures.with_names(figure, [part.name for part in shown])
+    return figures.with_names(figure, [part.name for part in shown_parts])
 
 
-def aside(values: np.ndarray) -> np.ndarray:
+def swarm_offsets(values: np.ndarray) -> np.ndarray:
     """How far each point (N,), from -1 to 1, is moved aside so that those of one place stand beside each other."""
     places = np.clip(((values + 1) / 2 * BINS).astype(int), 0, BINS)
-    moved, fullest = np.zeros(len(values)), 1
+    steps_aside, fullest = np.zeros(len(values)), 1
     for place in np.unique(places):
-        met = np.nonzero(places == place)[0]
-        fullest = max(fullest, len(met))
-        steps = (np.arange(len(met)) + 1) // 2
-        moved[met] = np.where(np.arange(len(met)) % 2, steps, -steps)
-    found: np.ndarray = np.clip(moved / fullest * 0.8, -0.4, 0.4)
-    return found
+        indices = np.nonzero(places == place)[0]
+        fullest = max(fullest, len(indices))
+        steps = (np.arange(len(indices)) + 1) // 2
+        steps_aside[indices] = np.where(np.arange(len(indices)) % 2, steps, -steps)
+    offsets: np.ndarray = np.clip(steps_aside / fullest * 0.8, -0.4, 0.4)
+    return offsets
 
 
-def maps(found: Overall, field: str, *, signed: bool) -> go.Figure:
+def maps(attributions: GlobalAttributions, field: str, *, signed: bool) -> go.Figure:
     """The mean map (H, W) of each group of pictures beside each other, on one scale."""
-    values = (found.maps if signed else found.sizes)[field]
+    values = (attributions.maps if signed else attributions.sizes)[field]
     flat = values.sum(1)  # (groups, H, W)
-    titles = [f"{figures.short_name(name)} ({count})" for name, count in zip(found.groups, found.counts, strict=True)]
+    titles = [
+        f"{figures.short_name(name)} ({count})"
+        for name, count in zip(attributions.groups, attributions.counts, strict=True)
+    ]
     return _grid(flat, titles, signed=signed)
 
 
@@ -125,14 +128,14 @@ def _grid(flat: np.ndarray, titles: Sequence[str], *, signed: bool, scale: bool 
         rows=down, cols=across, subplot_titles=list(titles), horizontal_spacing=0.02, vertical_spacing=0.28 / down
     )
     end = float(np.abs(flat).max()) or 1.0
-    look = figures.color_scale(end)
+    style = figures.color_scale(end)
     if not signed:
-        look = {
+        style = {
             "colorscale": [[0, rgb(FOR, 0.0)], [1, rgb(FOR)]],
-            "colorbar": {**look["colorbar"], "tickvals": [0, end], "ticktext": ["0", f"{end:.2g}"]},
+            "colorbar": {**style["colorbar"], "tickvals": [0, end], "ticktext": ["0", f"{end:.2g}"]},
         }
     for place, values in enumerate(flat):
-        heat = go.Heatmap(z=values, zmin=-end if signed else 0, zmax=end, showscale=scale and place == 0, **look)
+        heat = go.Heatmap(z=values, zmin=-end if signed else 0, zmax=end, showscale=scale and place == 0, **style)
         heat.hovertemplate = "row %{y}, column %{x}: %{z:+.4g}<extra></extra>"
         row, column = place // across + 1, place % across + 1
         figure.add_trace(heat, row, column)
@@ -144,25 +147,25 @@ def _grid(flat: np.ndarray, titles: Sequence[str], *, signed: bool, scale: bool 
     return figure
 
 
-def profile(found: Overall, field: str) -> go.Figure:
+def profile(attributions: GlobalAttributions, field: str) -> go.Figure:
     """The mean size along a series, (T, D), of each group; a long one in spans."""
     import plotly.graph_objects as go
 
-    figure, spans, axes = go.Figure(), found.spans.get(field, ()), found.axes.get(field, Axes())
-    for place, (group, color) in enumerate(zip(found.groups, COLORS, strict=False)):
-        values = found.sizes[field][place].reshape(len(found.sizes[field][place]), -1).sum(1)
-        look = {"color": color, "width": 2}
-        figure.add_scatter(x=spans or axes.along(len(values)), y=values, name=group, mode="lines", line=look)
+    figure, spans, axes = go.Figure(), attributions.spans.get(field, ()), attributions.axes.get(field, Axes())
+    for place, (group, color) in enumerate(zip(attributions.groups, COLORS, strict=False)):
+        values = attributions.sizes[field][place].reshape(len(attributions.sizes[field][place]), -1).sum(1)
+        line_style = {"color": color, "width": 2}
+        figure.add_scatter(x=spans or axes.along(len(values)), y=values, name=group, mode="lines", line=line_style)
     figure.update_layout(
         height=300,
         margin=figures.MARGIN,
         xaxis_title="Segment" if spans else axes.title,
         yaxis_title="Mean |attribution|",
-        showlegend=len(found.groups) > 1,
+        showlegend=len(attributions.groups) > 1,
         legend=ABOVE,
     )
     if spans:  # only so many are named that the names do not meet
-        few = list(spans[:: -(-len(spans) // MOST_NAMED)])
-        figure.update_xaxes(type="category", tickmode="array", tickvals=few, ticktext=few, tickangle=0)
+        named_spans = list(spans[:: -(-len(spans) // MOST_NAMED)])
+        figure.update_xaxes(type="category", tickmode="array", tickvals=named_spans, ticktext=named_spans, tickangle=0)
     figure.update_yaxes(rangemode="tozero")
     return figure

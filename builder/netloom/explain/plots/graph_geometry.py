@@ -18,14 +18,14 @@ LABEL = 52.0, 18.0
 Point = tuple[float, float]
 
 
-class Ways:
+class GraphLayout:
     """The places of a network's nodes (left and top), and for each edge, by what it leads to, a path for SVG.
 
     A network of which no node has a place yet is placed first. An edge that a box would hide goes past it.
     """
 
-    def __init__(self, context: Context) -> None:
-        self.context, network = context, context.network
+    def __init__(self, analysis: Context) -> None:
+        self.analysis, network = analysis, analysis.network
         if len({node.at for node in network.nodes.values()}) < len(network.nodes):
             network = place(network)
         self.places: dict[str, Point] = {key: node.at for key, node in network.nodes.items()}
@@ -49,9 +49,11 @@ class Ways:
 
     def told_apart(self, edge: Edge) -> bool:
         """Whether an edge says more than the boxes at its ends: several leave where it does, or come where it leads."""
-        edges = self.context.network.edges
-        beside = [other for other in edges if other != edge]
-        return any(edge.source_node == other.source_node or edge.target_node == other.target_node for other in beside)
+        edges = self.analysis.network.edges
+        other_edges = [other for other in edges if other != edge]
+        return any(
+            edge.source_node == other.source_node or edge.target_node == other.target_node for other in other_edges
+        )
 
     def _lead(self, edge: Edge) -> None:
         (sx, sy), (tx, ty) = self.places[edge.source_node], self.places[edge.target_node]
@@ -72,17 +74,19 @@ class Ways:
 
     def _free(self, start: Point, end: Point) -> Point:
         """The middle of a curve between two points, or a place near it where no other label lies."""
-        found = _at(start, end, 0.5)
+        middle = _at(start, end, 0.5)
         for share in (0.5, 0.36, 0.64, 0.24, 0.76) if end[1] >= start[1] else (0.5,):
             x, y = _at(start, end, share)
             if all(abs(x - left) >= LABEL[0] or abs(y - top) >= LABEL[1] for left, top in self._middles.values()):
                 return x, y
-        return found
+        return middle
 
     def _along(self, key: str, port: str, *, outgoing: bool) -> float:
         """How far along its side of a box a port lies."""
-        layer = self.context.layers.get(key)
-        ports = [] if layer is None else [one.name for one in (layer.outputs() if outgoing else layer.inputs())]
+        layer = self.analysis.layers.get(key)
+        ports = (
+            [] if layer is None else [port_spec.name for port_spec in (layer.outputs() if outgoing else layer.inputs())]
+        )
         return (ports.index(port) + 1) / (len(ports) + 1) * WIDTH if port in ports else WIDTH / 2
 
     def _others(self, edge: Edge) -> list[Point]:
@@ -90,10 +94,10 @@ class Ways:
 
     def _hidden(self, edge: Edge, start: Point, end: Point) -> bool:
         """Whether a box would lie over the curve between two points."""
-        others = self._others(edge)
+        boxes = self._others(edge)
         for step in range(1, SAMPLES):
             x, y = _at(start, end, step / SAMPLES)
-            if any(left < x < left + WIDTH and top < y < top + HEIGHT for left, top in others):
+            if any(left < x < left + WIDTH and top < y < top + HEIGHT for left, top in boxes):
                 return True
         return False
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from netloom.document import write_bytes
 from netloom.explain.core.targets import quantity_of
 from netloom.explain.plots.colors import AGAINST, FOR, rgb
-from netloom.explain.plots.explanation_plots import How, drawn, explains_the_way
+from netloom.explain.plots.explanation_plots import PlotOptions, explanation_plots, has_waterfall
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -45,29 +45,30 @@ addEventListener("load", paint);
 """
 
 
-def write_html(found: Explanation, path: Path) -> None:
+def write_html(explanation: Explanation, path: Path) -> None:
     """Write the page, with Plotly in it.
 
     Raises:
         OSError: it cannot be written there.
     """
-    write_bytes(path, html(found).encode())
+    write_bytes(path, html(explanation).encode())
 
 
-def html(found: Explanation) -> str:
+def html(explanation: Explanation) -> str:
     """The page as text."""
     from plotly.offline import get_plotlyjs
 
-    truth = f" · label {escape(found.example.target)}" if found.example.target else ""
+    truth = f" · label {escape(explanation.example.target)}" if explanation.example.target else ""
     parts = [
-        f"<h1>Prediction: {escape(found.prediction.text)}</h1>",
-        f"<p>{escape(found.headline)}</p>",
-        f'<p class="faint">Row {found.example.row}{truth} · weights {escape(found.checkpoint)} '
-        f"{found.weights[:12]}</p>",
-        f'<div class="verdict"><b>{escape(found.verdict.title)}.</b> {escape(found.verdict.sentence)}</div>',
-        *_pictures(found),
+        f"<h1>Prediction: {escape(explanation.prediction.text)}</h1>",
+        f"<p>{escape(explanation.headline)}</p>",
+        f'<p class="faint">Row {explanation.example.row}{truth} · weights {escape(explanation.checkpoint)} '
+        f"{explanation.weights[:12]}</p>",
+        f'<div class="verdict"><b>{escape(explanation.verdict.title)}.</b> '
+        f"{escape(explanation.verdict.sentence)}</div>",
+        *_pictures(explanation),
     ]
-    title = escape(f"Explanation of the prediction {found.prediction.text[:60]}")
+    title = escape(f"Explanation of the prediction {explanation.prediction.text[:60]}")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
@@ -75,31 +76,31 @@ def html(found: Explanation) -> str:
     )
 
 
-def _pictures(found: Explanation) -> list[str]:
+def _pictures(explanation: Explanation) -> list[str]:
     parts = []
-    for one in drawn(found, How(way=explains_the_way(found))):
-        if one.title:
-            parts.append(f"<h2>{escape(one.title)}</h2>")
-        if one.html:
-            parts.append(one.html)
+    for plot in explanation_plots(explanation, PlotOptions(way=has_waterfall(explanation))):
+        if plot.title:
+            parts.append(f"<h2>{escape(plot.title)}</h2>")
+        if plot.html:
+            parts.append(plot.html)
             continue
-        pair = [figure for figure in (one.beside, one.figure) if figure is not None]
+        pair = [figure for figure in (plot.beside, plot.figure) if figure is not None]
         parts.append(f'<div class="pair">{"".join(f"<div>{_figure(figure)}</div>" for figure in pair)}</div>')
-    quantity = "error" if quantity_of(found.target).is_error else "score"
-    said = (f"increases the {quantity}", f"decreases the {quantity}")
+    quantity = "error" if quantity_of(explanation.target).is_error else "score"
+    labels = (f"increases the {quantity}", f"decreases the {quantity}")
     if parts:
         swatch = '<span class="swatch" style="background:{}"></span>'
-        keys = "".join(f"{swatch.format(rgb(tone))}{text}" for tone, text in zip((FOR, AGAINST), said, strict=True))
+        keys = "".join(f"{swatch.format(rgb(tone))}{text}" for tone, text in zip((FOR, AGAINST), labels, strict=True))
         parts.append(f'<p class="faint">{keys} &emsp; Color intensity = magnitude</p>')
-    if found.attention is not None:
-        parts.append(f"<h2>Attention</h2><p>{_attention(found)}</p>")
+    if explanation.attention is not None:
+        parts.append(f"<h2>Attention</h2><p>{_attention(explanation)}</p>")
     return parts
 
 
-def _attention(found: Explanation) -> str:
-    layers = found.attention.layers if found.attention else ()
-    told = "; ".join(f"{escape(layer.title)}: {len(layer.weights)} heads" for layer in layers)
-    return f"{told}. A JSON file has all attention weights."
+def _attention(explanation: Explanation) -> str:
+    layers = explanation.attention.layers if explanation.attention else ()
+    text = "; ".join(f"{escape(layer.title)}: {len(layer.weights)} heads" for layer in layers)
+    return f"{text}. A JSON file has all attention weights."
 
 
 def _figure(figure: go.Figure) -> str:
@@ -108,10 +109,10 @@ def _figure(figure: go.Figure) -> str:
     return str(figure.to_html(full_html=False, include_plotlyjs=False, config=config))
 
 
-def write_json(found: Explanation, path: Path) -> None:
+def write_json(explanation: Explanation, path: Path) -> None:
     """Write everything as plain values.
 
     Raises:
         OSError: it cannot be written there.
     """
-    write_bytes(path, json.dumps(found.as_json(), ensure_ascii=False, indent=1).encode())
+    write_bytes(path, json.dumps(explanation.as_json(), ensure_ascii=False, indent=1).encode())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.explain.plots.colors import AGAINST, FOR, bound
-from netloom.explain.plots.explanation_plots import PlotKind, columns_with_values, ends, kind_of
+from netloom.explain.plots.explanation_plots import PlotKind, column_labels, plot_kind, shared_scales
 from netloom.explain.plots.figures import strongest
 
 if TYPE_CHECKING:
@@ -21,38 +21,40 @@ INK, FAINT = (28, 28, 40), (130, 130, 140)
 STRONGEST = 0.85
 
 
-def write_png(found: Explanation, path: Path) -> None:
+def write_png(explanation: Explanation, path: Path) -> None:
     """Write what `found` says about the input, or, where it says nothing about it, about its layers.
 
     Raises:
         OSError: it cannot be written there.
     """
-    sheets = [_heading(found)]
-    pictures, listed = ends(found)
+    sheets = [_heading(explanation)]
+    pictures, listed = shared_scales(explanation)
     end = max(map(abs, listed), default=0.0)
-    for name, values in found.attributions.items():
-        kind = kind_of(found, name)
-        if len(found.attributions) > 1:
+    for name, values in explanation.attributions.items():
+        kind = plot_kind(explanation, name)
+        if len(explanation.attributions) > 1:
             sheets.append(_title(name))
         if kind is PlotKind.IMAGE:
-            sheets.append(_picture(values.sum(0), found.example.images.get(name, found.example.image), pictures))
+            sheets.append(
+                _picture(values.sum(0), explanation.example.images.get(name, explanation.example.image), pictures)
+            )
         elif kind is PlotKind.TEXT:
-            sheets.append(_words(found.labels[name], values, end))
+            sheets.append(_words(explanation.labels[name], values, end))
         elif kind is PlotKind.BARS:
-            sheets.append(_bars(values, columns_with_values(found, name), end))
+            sheets.append(_bars(values, column_labels(explanation, name), end))
         else:
             sheets.append(_map(values.reshape(len(values), -1).T))
-    for node, values in () if found.attributions else found.nodes.items():
+    for node, values in () if explanation.attributions else explanation.nodes.items():
         maps = values.ndim == 3 and min(values.shape[1:]) > 1
-        numbers = [f"{node} {place}" for place in range(values.size)]
+        numbers = [f"{node} {index}" for index in range(values.size)]
         sheets.append(_picture(values.sum(0), None) if maps else _bars(values.ravel(), numbers))
     height = sum(sheet.height for sheet in sheets) + EDGE
-    whole = _empty(height)
+    image = _empty(height)
     top = 0
     for sheet in sheets:
-        whole.paste(sheet, (0, top))
+        image.paste(sheet, (0, top))
         top += sheet.height
-    whole.save(path, format="PNG")
+    image.save(path, format="PNG")
 
 
 def colored(values: np.ndarray, ground: np.ndarray | None = None, end: float | None = None) -> np.ndarray:
@@ -61,8 +63,8 @@ def colored(values: np.ndarray, ground: np.ndarray | None = None, end: float | N
     strength = (np.abs(values) / (end or bound(values)))[..., None] * STRONGEST
     tones = [np.array([int(part) for part in tone.split(",")]) / 255 for tone in (FOR, AGAINST)]
     beneath = np.ones((*values.shape, 1)) if ground is None else np.clip(ground, 0, 1)[..., None]
-    found: np.ndarray = beneath * (1 - strength) + np.where(values[..., None] > 0, *tones) * strength
-    return found
+    colors: np.ndarray = beneath * (1 - strength) + np.where(values[..., None] > 0, *tones) * strength
+    return colors
 
 
 def _empty(height: int) -> Image.Image:
@@ -71,11 +73,11 @@ def _empty(height: int) -> Image.Image:
     return Image.new("RGB", (WIDTH, height), "white")
 
 
-def _heading(found: Explanation) -> Image.Image:
+def _heading(explanation: Explanation) -> Image.Image:
     lines = [
-        f"Prediction: {found.prediction.text[:70]}",
-        *_wrapped(found.headline[:200]),
-        *_wrapped(f"{found.verdict.title}: {found.verdict.sentence}"),
+        f"Prediction: {explanation.prediction.text[:70]}",
+        *_wrapped(explanation.headline[:200]),
+        *_wrapped(f"{explanation.verdict.title}: {explanation.verdict.sentence}"),
     ]
     sheet = _empty(EDGE + ROW * len(lines) + 10)
     for place, line in enumerate(lines):
@@ -99,8 +101,8 @@ def _picture(values: np.ndarray, image: Any, end: float | None = None) -> Image.
     """The picture and, beside it, the map over it."""
     ground = None
     if image is not None and np.asarray(image).shape[:2] == values.shape:
-        shown = np.asarray(image, dtype=np.float64)
-        ground = shown if shown.ndim == 2 else shown.mean(2)
+        pixels = np.asarray(image, dtype=np.float64)
+        ground = pixels if pixels.ndim == 2 else pixels.mean(2)
     side = (WIDTH - 3 * EDGE) // 2
     times = max(1, side // max(values.shape))
     sheet = _empty(values.shape[0] * times + EDGE)
@@ -122,20 +124,20 @@ def _map(values: np.ndarray) -> Image.Image:
     wide = WIDTH - 2 * EDGE
     columns = np.arange(wide) * values.shape[1] // wide
     tall = max(4, min(90, 360 // len(values)))
-    shown = colored(values)[:, columns].repeat(tall, 0)
-    sheet = _empty(len(shown) + EDGE)
-    sheet.paste(_pixels(shown, 1), (EDGE, 0))
+    colors = colored(values)[:, columns].repeat(tall, 0)
+    sheet = _empty(len(colors) + EDGE)
+    sheet.paste(_pixels(colors, 1), (EDGE, 0))
     return sheet
 
 
 def _bars(values: np.ndarray, names: list[str], end: float = 0.0) -> Image.Image:
     from PIL import ImageDraw
 
-    shown, told = strongest(values, names)
-    sheet = _empty(ROW * len(shown) + EDGE)
+    shown_values, shown_names = strongest(values, names)
+    sheet = _empty(ROW * len(shown_values) + EDGE)
     draw, middle = ImageDraw.Draw(sheet), 620
-    reach, end = WIDTH - middle - 4 * EDGE, end or bound(shown)
-    for place, (value, name) in enumerate(zip(shown, told, strict=True)):
+    reach, end = WIDTH - middle - 4 * EDGE, end or bound(shown_values)
+    for place, (value, name) in enumerate(zip(shown_values, shown_names, strict=True)):
         top = place * ROW
         _write(sheet, (EDGE, top), name[:34], INK)
         far = middle + int(reach * float(value) / end)
@@ -148,10 +150,10 @@ def _bars(values: np.ndarray, names: list[str], end: float = 0.0) -> Image.Image
 def _words(labels: tuple[str, ...], values: np.ndarray, end: float = 0.0) -> Image.Image:
     from PIL import ImageDraw
 
-    kept = [(_legible(label), float(value)) for label, value in zip(labels, values, strict=False) if label]
-    tones = colored(np.array([[value for _, value in kept]]), end=end)[0] if kept else []
+    words = [(_legible(label), float(value)) for label, value in zip(labels, values, strict=False) if label]
+    tones = colored(np.array([[value for _, value in words]]), end=end)[0] if words else []
     font, places, x, y = _font(), [], EDGE, 0
-    for label, _ in kept:
+    for label, _ in words:
         wide = int(font.getlength(label)) + 10
         if x + wide > WIDTH - EDGE:
             x, y = EDGE, y + ROW + 6
@@ -159,7 +161,7 @@ def _words(labels: tuple[str, ...], values: np.ndarray, end: float = 0.0) -> Ima
         x += wide + 4
     sheet = _empty(y + ROW + EDGE)
     draw = ImageDraw.Draw(sheet)
-    for (label, _), (left, top, wide), tone in zip(kept, places, tones, strict=True):
+    for (label, _), (left, top, wide), tone in zip(words, places, tones, strict=True):
         draw.rounded_rectangle((left, top, left + wide, top + ROW), 5, fill=tuple(int(255 * part) for part in tone))
         _write(sheet, (left + 5, top + 2), label, INK)
     return sheet

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.explain.plots import figures, text
-from netloom.explain.plots.explanation_plots import Drawn, PlotKind, drawn, kind_of
+from netloom.explain.plots.explanation_plots import Plot, PlotKind, explanation_plots, plot_kind
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -19,60 +19,66 @@ if TYPE_CHECKING:
 MOST_BARS = 15
 
 
-def pictures(
-    found: Explanation, parts: Mapping[str, np.ndarray], bounds: Mapping[str, float], like: Mapping[str, np.ndarray]
-) -> list[Drawn]:
+def scaled_plots(
+    explanation: Explanation,
+    parts: Mapping[str, np.ndarray],
+    bounds: Mapping[str, float],
+    like: Mapping[str, np.ndarray],
+) -> list[Plot]:
     """The pictures of `parts`, by field or node, of an explanation. `bounds` end their scales; bars stand in the order
     of the parts `like`, the strongest first."""
-    listed: list[Drawn] = []
+    plots: list[Plot] = []
     for name, values in parts.items():
         end = bounds.get(name, 1.0)
-        if name not in found.attributions:
-            listed += [_rescaled(one, end) for one in drawn(replace(found, attributions={}, nodes={name: values}))]
+        if name not in explanation.attributions:
+            plots += [
+                _rescaled(plot, end)
+                for plot in explanation_plots(replace(explanation, attributions={}, nodes={name: values}))
+            ]
             continue
-        one_field = replace(found, attributions={name: values}, nodes={})
-        kind = kind_of(one_field, name)
+        field_explanation = replace(explanation, attributions={name: values}, nodes={})
+        kind = plot_kind(field_explanation, name)
         if kind is PlotKind.TEXT:
-            listed.append(_text(one_field, name, values, end))
+            plots.append(_text(field_explanation, name, values, end))
         elif kind is PlotKind.BARS:
-            listed.append(_bars(one_field, name, values, end, like.get(name, values)))
+            plots.append(_bars(field_explanation, name, values, end, like.get(name, values)))
         else:
-            listed += [_rescaled(one, end) for one in drawn(one_field)]
-    return listed
+            plots += [_rescaled(plot, end) for plot in explanation_plots(field_explanation)]
+    return plots
 
 
-def order(values: np.ndarray) -> list[int]:
+def strongest_order(values: np.ndarray) -> list[int]:
     """The places of the strongest parts, (parts,), the strongest first."""
-    found: list[int] = np.argsort(-np.abs(values), kind="stable")[:MOST_BARS].tolist()
-    return found
+    places: list[int] = np.argsort(-np.abs(values), kind="stable")[:MOST_BARS].tolist()
+    return places
 
 
-def _text(found: Explanation, name: str, values: np.ndarray, end: float) -> Drawn:
-    labels = found.labels[name]
-    kept = [place for place, label in enumerate(labels) if label and place < len(values)]
-    named, shown = [labels[place] for place in kept], values[kept]
-    table: dict[str, list[Any]] = {"place": kept, "token": named, "attribution": shown.tolist()}
-    html = text.as_html(named, shown, end=end)
-    return Drawn(f"text {name}", name, PlotKind.TEXT, html=html, svg=text.as_svg(named, shown, end), table=table)
+def _text(explanation: Explanation, name: str, values: np.ndarray, end: float) -> Plot:
+    labels = explanation.labels[name]
+    places = [index for index, label in enumerate(labels) if label and index < len(values)]
+    tokens, shown_values = [labels[index] for index in places], values[places]
+    table: dict[str, list[Any]] = {"place": places, "token": tokens, "attribution": shown_values.tolist()}
+    html = text.as_html(tokens, shown_values, end=end)
+    return Plot(f"text {name}", name, PlotKind.TEXT, html=html, svg=text.as_svg(tokens, shown_values, end), table=table)
 
 
-def _bars(found: Explanation, name: str, values: np.ndarray, end: float, like: np.ndarray) -> Drawn:
-    labels, places = found.labels.get(name, ()), order(like)
-    named = [labels[place] if place < len(labels) else f"number {place}" for place in range(len(values))]
-    figure = figures.bars(values[places], [named[place] for place in places])
+def _bars(explanation: Explanation, name: str, values: np.ndarray, end: float, reference: np.ndarray) -> Plot:
+    labels, places = explanation.labels.get(name, ()), strongest_order(reference)
+    named = [labels[index] if index < len(labels) else f"number {index}" for index in range(len(values))]
+    figure = figures.bars(values[places], [named[index] for index in places])
     figure.update_xaxes(range=[-1.06 * end, 1.06 * end])
     table = {"feature": named, "attribution": values.tolist()}
-    return Drawn(f"bars {name}", name, PlotKind.BARS, figure, table=table)
+    return Plot(f"bars {name}", name, PlotKind.BARS, figure, table=table)
 
 
-def _rescaled(one: Drawn, end: float) -> Drawn:
-    for figure in (one.figure, one.beside):
+def _rescaled(plot: Plot, end: float) -> Plot:
+    for figure in (plot.figure, plot.beside):
         if figure is not None:
-            ended(figure, end)
-    return one
+            rescale_colors(figure, end)
+    return plot
 
 
-def ended(figure: go.Figure, end: float) -> None:
+def rescale_colors(figure: go.Figure, end: float) -> None:
     """Let the colors that are centred on zero end elsewhere."""
     for trace in figure.data:
         if trace.type == "heatmap" and trace.zmin is not None and trace.zmin < 0:

@@ -23,7 +23,7 @@ font-size:.8rem;line-height:1.4;padding:2px 7px;border-radius:5px;background:#1c
 </style>"""
 
 
-def joined(words: Sequence[str]) -> bool:
+def is_joined(words: Sequence[str]) -> bool:
     """Whether they are letters or pieces of words, which hold the blanks between words themselves."""
     return all(len(word) <= 1 for word in words) or any(word[:1].isspace() for word in words)
 
@@ -31,14 +31,14 @@ def joined(words: Sequence[str]) -> bool:
 def as_html(words: Sequence[str], values: np.ndarray, *, style: bool = True, end: float = 0.0) -> str:
     """The words as running text, each on a ground of its color; those that are empty are padding and left out. `end`
     is where the scale ends, if not at the strongest."""
-    end, whole = end or bound(values), float(np.abs(values).sum()) or 1.0
+    end, total = end or bound(values), float(np.abs(values).sum()) or 1.0
     parts = []
-    for word, value in _kept(words, values):
-        told = f"{value:+.4g} · {abs(value) / whole:.0%} of all"
+    for word, value in _words_with_values(words, values):
+        tooltip = f"{value:+.4g} · {abs(value) / total:.0%} of all"
         ground = rgb(_color(value), min(abs(value) / end, 1.0) * STRONGEST)
-        shown = escape(word.replace("\n", "↵\n"))
-        parts.append(f'<span style="background:{ground}" data-value="{told}">{shown}</span>')
-    kind = "attributed joined" if joined([word for word in words if word]) else "attributed"
+        escaped = escape(word.replace("\n", "↵\n"))
+        parts.append(f'<span style="background:{ground}" data-value="{tooltip}">{escaped}</span>')
+    kind = "attributed joined" if is_joined([word for word in words if word]) else "attributed"
     between = "" if "joined" in kind else " "
     return f'{STYLE if style else ""}<div class="{kind}">{between.join(parts)}</div>'
 
@@ -54,17 +54,17 @@ def stacked(texts: Sequence[tuple[str, Sequence[str], np.ndarray]], end: float) 
     parts, y = list[str](), 10.0
     for title, words, values in texts:
         parts.append(f'<text x="10" y="{y + 16:.0f}" font-size="14" opacity="0.7">{escape(title)}</text>')
-        found, y = _lines(words, values, end, y + 26)
-        parts += found
+        lines, y = _lines(words, values, end, y + 26)
+        parts += lines
     return _picture(parts, y)
 
 
 def _lines(words: Sequence[str], values: np.ndarray, end: float, y: float) -> tuple[list[str], float]:
     """The words from a height on, and where they end."""
-    x, parts, tight = 10.0, list[str](), joined([word for word in words if word])
-    for word, value in _kept(words, values):
-        shown = word.replace("\n", "↵")
-        wide = len(shown) * LETTER + (0.0 if tight else ROOM)
+    x, parts, tight = 10.0, list[str](), is_joined([word for word in words if word])
+    for word, value in _words_with_values(words, values):
+        label = word.replace("\n", "↵")
+        wide = len(label) * LETTER + (0.0 if tight else ROOM)
         if x + wide > WIDTH - 10:
             x, y = 10.0, y + LINE
         ground = rgb(_color(value), min(abs(value) / end, 1.0) * STRONGEST)
@@ -72,7 +72,7 @@ def _lines(words: Sequence[str], values: np.ndarray, end: float, y: float) -> tu
             f'<rect x="{x:.1f}" y="{y:g}" width="{wide:.1f}" height="30" rx="{0 if tight else 5}" fill="{ground}"/>'
         )
         place = f'x="{x + wide / 2:.1f}" y="{y + 21:g}" text-anchor="middle"'
-        parts.append(f'<text {place} xml:space="preserve">{escape(shown)}</text>')
+        parts.append(f'<text {place} xml:space="preserve">{escape(label)}</text>')
         x += wide + (0.0 if tight else 4.0)
     return parts, y + LINE
 
@@ -84,7 +84,7 @@ def _picture(parts: Sequence[str], height: float) -> str:
     )
 
 
-def _kept(words: Sequence[str], values: np.ndarray) -> Iterable[tuple[str, float]]:
+def _words_with_values(words: Sequence[str], values: np.ndarray) -> Iterable[tuple[str, float]]:
     return ((word, float(value)) for word, value in zip(words, values, strict=False) if word)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction
-from netloom.explain.robustness.attack_targets import One, aim_of
+from netloom.explain.robustness.attack_targets import OutputHead, attack_target
 from netloom.tasks import task
 
 if TYPE_CHECKING:
@@ -28,17 +28,17 @@ METHODS = {
 PGD_STEPS = 10
 # The largest strength at which one example is attacked, in brightness and in standard deviations; how many are tried
 # on the way there, and how finely the least is then told.
-LARGEST, TRIES, FINE = {True: 1.0, False: 4.0}, 41, 256
+MAX_STRENGTH, TRIES, BISECTION_STEPS = {True: 1.0, False: 4.0}, 41, 256
 
 
-def refusal(trained: Trained) -> str:
+def unavailable_reason(trained: Trained) -> str:
     """Why a network cannot be attacked so, in a sentence; empty where it can."""
-    from netloom.explain.robustness.continuous_inputs import obstacle
+    from netloom.explain.robustness.continuous_inputs import unchangeable_reason
 
-    if reason := obstacle(trained.project, trained.data):
+    if reason := unchangeable_reason(trained.project, trained.data):
         return reason
-    attacked = task(trained.project.training.objective)
-    return "" if attacked.attacked else attacked.not_attacked
+    chosen_task = task(trained.project.training.objective)
+    return "" if chosen_task.attacked else chosen_task.not_attacked
 
 
 class Attack:
@@ -46,16 +46,16 @@ class Attack:
 
     def __init__(self, trained: Trained, method: str, seed: int, output: str = "") -> None:
         from netloom.compile.logit_network import with_logits
-        from netloom.explain.robustness.continuous_inputs import BRIGHTNESS, Space
+        from netloom.explain.robustness.continuous_inputs import BRIGHTNESS, InputSpace
 
         if method not in METHODS:
             raise UnknownChoiceError(f"There is no attack {method[:40]!r}; choose one of {', '.join(METHODS)}.")
-        if reason := refusal(trained):
+        if reason := unavailable_reason(trained):
             raise ExplainError(f"This network cannot be attacked: {reason}")
         self.method, self.seed, self.trained = method, seed, trained
-        self.space = Space(trained.project, trained.data)
+        self.space = InputSpace(trained.project, trained.data)
         self.pictures = self.space.unit == BRIGHTNESS
-        self.aim, self.asked = aim_of(trained, output), output
+        self.aim, self.asked = attack_target(trained, output), output
         scorer = with_logits(trained.project, trained.model, trained.data.schema)
         self.model: nn.Module = deepcopy(scorer).to("cpu").float().eval().requires_grad_(False)
 
@@ -64,9 +64,13 @@ class Attack:
         from netloom.training.objectives.objective import joined
 
         inputs = self.space.fields(flat)
-        found = self.model(*[inputs[name] for name in self.space.arguments])
+        outputs = self.model(*[inputs[name] for name in self.space.arguments])
         answer: torch.Tensor = (
-            joined(found) if isinstance(self.aim, One) else found[0] if isinstance(found, tuple) else found
+            joined(outputs)
+            if isinstance(self.aim, OutputHead)
+            else outputs[0]
+            if isinstance(outputs, tuple)
+            else outputs
         )
         return answer + 0.0 * flat.sum()  # a network that does not look at what comes in has no gradient else
 
@@ -90,15 +94,15 @@ class Attack:
         attack.bound = self.space.bound
         # A network that is sure has small gradients, and Captum takes small ones for none.
         (attack if self.method == "fgsm" else attack.fgsm).zero_thresh = 0.0
-        line = flat.clone()
+        values = flat.clone()
         if self.method == "fgsm":
-            found = attack.perturb(line, radius, truth, mask=mask)
+            perturbed = attack.perturb(values, radius, truth, mask=mask)
         else:
-            pace = 2.5 * radius / PGD_STEPS
-            found = attack.perturb(line, radius, pace, PGD_STEPS, truth, mask=mask)
+            step_size = 2.5 * radius / PGD_STEPS
+            perturbed = attack.perturb(values, radius, step_size, PGD_STEPS, truth, mask=mask)
         # What is not attacked keeps its very bits.
-        kept: torch.Tensor = found.detach().where((radius > 0) & self.space.free, flat)
-        return kept
+        changed: torch.Tensor = perturbed.detach().where((radius > 0) & self.space.free, flat)
+        return changed
 
     def at_random(self, flat: torch.Tensor, strength: torch.Tensor, place: int) -> torch.Tensor:
         """Lines (N, D) each of whose values goes up or down by the strength, as a coin says."""
@@ -122,7 +126,9 @@ class Attack:
         return predict(target, output, self.trained.data, inputs)
 
 
-def search(attack: Attack, flat: torch.Tensor, progress: Progress | None) -> tuple[float | None, torch.Tensor]:
+def find_least_strength(
+    attack: Attack, flat: torch.Tensor, progress: Progress | None
+) -> tuple[float | None, torch.Tensor]:
     """The least strength found, and the line (1, D) at it; None, and the line at the largest, where none is enough.
 
     First strengths in equal ratios, then Captum's search by halves between the last that fails and the first that does
@@ -131,15 +137,23 @@ def search(attack: Attack, flat: torch.Tensor, progress: Progress | None) -> tup
     import torch
 
     with torch.no_grad():
-        own = attack.output(flat)
-    ways = attack.aim.ways
-    found = [_one_way(attack, flat, own, way, progress, place / len(ways)) for place, way in enumerate(ways)]
-    enough = [pair for pair in found if pair[0] is not None]
-    return min(enough, key=lambda pair: float(pair[0] or 0)) if enough else found[0]
+        output = attack.output(flat)
+    directions = attack.aim.ways
+    attempts = [
+        _search_direction(attack, flat, output, direction, progress, index / len(directions))
+        for index, direction in enumerate(directions)
+    ]
+    successes = [pair for pair in attempts if pair[0] is not None]
+    return min(successes, key=lambda pair: float(pair[0] or 0)) if successes else attempts[0]
 
 
-def _one_way(
-    attack: Attack, flat: torch.Tensor, own: torch.Tensor, way: float, progress: Progress | None, begun: float
+def _search_direction(
+    attack: Attack,
+    flat: torch.Tensor,
+    prediction: torch.Tensor,
+    direction: float,
+    progress: Progress | None,
+    share: float,
 ) -> tuple[float | None, torch.Tensor]:
     import torch
 
@@ -147,32 +161,32 @@ def _one_way(
 
     def same(output: torch.Tensor, **_: Any) -> bool:
         """Whether the answer is still what it was, as Captum asks it."""
-        return not bool(aim.differs(output, own).any())
+        return not bool(aim.differs(output, prediction).any())
 
-    truth = aim.said(own)
+    truth = aim.said(prediction)
 
     def loss(output: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-        return aim.pushed(output, way)
+        return aim.pushed(output, direction)
 
     def at(line: torch.Tensor, strength: float) -> torch.Tensor:
-        where = torch.tensor([strength])
-        return attack.changed(line, truth, where, loss if aim.number else None)
+        strengths = torch.tensor([strength])
+        return attack.changed(line, truth, strengths, loss if aim.number else None)
 
     if progress is not None:
-        progress(begun)
-    strengths = LARGEST[attack.pictures] * torch.logspace(-3.5, 0, TRIES)
-    many = flat.expand(TRIES, -1), truth.expand(TRIES, *truth.shape[1:])
-    lines = attack.changed(*many, strengths, loss if aim.number else None)
+        progress(share)
+    strengths = MAX_STRENGTH[attack.pictures] * torch.logspace(-3.5, 0, TRIES)
+    repeated = flat.expand(TRIES, -1), truth.expand(TRIES, *truth.shape[1:])
+    lines = attack.changed(*repeated, strengths, loss if aim.number else None)
     with torch.no_grad():
-        there = aim.differs(attack.output(lines), own)
-    if not bool(there.any()):
+        differs = aim.differs(attack.output(lines), prediction)
+    if not bool(differs.any()):
         return None, lines[-1:]
-    first = int(there.nonzero()[0])
+    first = int(differs.nonzero()[0])
     low = float(strengths[first - 1]) if first else 0.0
-    return _refined(attack, flat, low, float(strengths[first]), lines[first : first + 1], at, same)
+    return _bisect(attack, flat, low, float(strengths[first]), lines[first : first + 1], at, same)
 
 
-def _refined(
+def _bisect(
     attack: Attack, flat: torch.Tensor, low: float, high: float, line: torch.Tensor, at: Any, same: Any
 ) -> tuple[float, torch.Tensor]:
     """Between a strength that is too little and one that is enough."""
@@ -180,7 +194,7 @@ def _refined(
     from captum.robust import MinParamPerturbation
 
     finder = MinParamPerturbation(
-        attack.output, at, "strength", low, high, (high - low) / FINE, mode="binary", correct_fn=same
+        attack.output, at, "strength", low, high, (high - low) / BISECTION_STEPS, mode="binary", correct_fn=same
     )
     with torch.no_grad():
         nearest, strength = finder.evaluate(flat)

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from netloom.explain.core.run import Trained
 
 # A number has changed when it moved by so many standard deviations of the training targets.
-MOVED = 0.5
+MIN_MOVE = 0.5
 # A picture's classes have changed when they did on this share of what the network had found.
-LOST = 0.5
+CHANGED_SHARE = 0.5
 
 
-class Aim:
+class AttackTarget:
     """Classes, by a score of each: the loss is the cross-entropy, and another answer is another class.
 
     `measure` is what is told of many rows, `turned` what the least change of one row does.
@@ -44,7 +44,7 @@ class Aim:
 
         return functional.cross_entropy(output, truth, reduction="none")
 
-    def pushed(self, output: torch.Tensor, way: float) -> torch.Tensor:
+    def pushed(self, output: torch.Tensor, sign: float) -> torch.Tensor:
         """(N,): what grows as a number goes the way +1 or -1."""
         raise NotImplementedError
 
@@ -56,17 +56,17 @@ class Aim:
         """(N,): how much of an answer is right, or how far off a number is, in the data's own units."""
         return (self.said(output) == truth).double().reshape(len(truth), -1).mean(1)
 
-    def differs(self, output: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    def differs(self, output: torch.Tensor, prediction: torch.Tensor) -> torch.Tensor:
         """Which answers (N, …) are another than `own` (1, …), (N,)."""
-        return (self.said(output) != self.said(own)).reshape(len(output), -1).any(1)
+        return (self.said(output) != self.said(prediction)).reshape(len(output), -1).any(1)
 
     def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
         """The rows (N,) of each class by its name; of classes that no row has, there are none."""
-        found = {name: truth == number for number, name in enumerate(self.classes)}
-        return {name: rows for name, rows in found.items() if bool(rows.any())}
+        rows_by_class = {name: truth == number for number, name in enumerate(self.classes)}
+        return {name: rows for name, rows in rows_by_class.items() if bool(rows.any())}
 
 
-class Binary(Aim):
+class Binary(AttackTarget):
     """Two classes by one logit, for the second."""
 
     def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -78,7 +78,7 @@ class Binary(Aim):
         return (output[:, 0] > 0).long()
 
 
-class Labels(Aim):
+class Labels(AttackTarget):
     """Any number of labels, a logit each: binary cross-entropy, and another answer is one label more or less."""
 
     measure = "labels right"
@@ -93,11 +93,11 @@ class Labels(Aim):
         return (output > 0).float()
 
     def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
-        found = {name: truth[:, number] > 0 for number, name in enumerate(self.classes)}
-        return {name: rows for name, rows in found.items() if bool(rows.any())}
+        rows_by_label = {name: truth[:, number] > 0 for number, name in enumerate(self.classes)}
+        return {name: rows for name, rows in rows_by_label.items() if bool(rows.any())}
 
 
-class Pixels(Aim):
+class Pixels(AttackTarget):
     """A class for each pixel, scores (N, C, H, W): the mean of their cross-entropies. An answer is another when half of
     the pixels that it had found something in, or half of all where it had found nothing, have another class."""
 
@@ -112,24 +112,26 @@ class Pixels(Aim):
 
         return functional.cross_entropy(output, truth, reduction="none").flatten(1).mean(1)
 
-    def differs(self, output: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    def differs(self, output: torch.Tensor, prediction: torch.Tensor) -> torch.Tensor:
         import torch
 
-        before = self.said(own)
-        looked = before > 0 if bool((before > 0).any()) else torch.ones_like(before, dtype=torch.bool)  # 0: the ground
-        other = (self.said(output) != before) & looked
-        return other.flatten(1).sum(1) >= LOST * looked.sum()
+        previous = self.said(prediction)
+        is_foreground = (
+            previous > 0 if bool((previous > 0).any()) else torch.ones_like(previous, dtype=torch.bool)
+        )  # 0: the ground
+        is_changed = (self.said(output) != previous) & is_foreground
+        return is_changed.flatten(1).sum(1) >= CHANGED_SHARE * is_foreground.sum()
 
     def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
         """By the class that most of a picture's pixels have, other than the ground."""
         import torch
 
         counts = torch.stack([(truth == number).flatten(1).sum(1) for number in range(1, len(self.classes))], 1)
-        most = torch.where(counts.any(1), counts.argmax(1) + 1, 0)
-        return super().groups(most)
+        largest = torch.where(counts.any(1), counts.argmax(1) + 1, 0)
+        return super().groups(largest)
 
 
-class Numbers(Aim):
+class Numbers(AttackTarget):
     """Numbers: the squared error, and another answer is one that moved the first of them by half a deviation."""
 
     measure = "mean absolute error"
@@ -140,27 +142,27 @@ class Numbers(Aim):
     def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         return (output - truth.reshape(output.shape)).square().flatten(1).sum(1)
 
-    def pushed(self, output: torch.Tensor, way: float) -> torch.Tensor:
-        return way * output.flatten(1)[:, 0]
+    def pushed(self, output: torch.Tensor, sign: float) -> torch.Tensor:
+        return sign * output.flatten(1)[:, 0]
 
     def said(self, output: torch.Tensor) -> torch.Tensor:
         return output
 
     def score(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        apart = self.data.restore(output) - self.data.restore(truth.reshape(output.shape))
-        return apart.abs().flatten(1).mean(1).double()
+        differences = self.data.restore(output) - self.data.restore(truth.reshape(output.shape))
+        return differences.abs().flatten(1).mean(1).double()
 
-    def differs(self, output: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-        return (output - own).flatten(1)[:, 0].abs() >= MOVED
+    def differs(self, output: torch.Tensor, prediction: torch.Tensor) -> torch.Tensor:
+        return (output - prediction).flatten(1)[:, 0].abs() >= MIN_MOVE
 
     def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
         return {}
 
 
-class One(Aim):
+class OutputHead(AttackTarget):
     """One of several outputs that come side by side: columns `start` to `start + width` of an answer."""
 
-    def __init__(self, aim: Aim, place: int, start: int, width: int) -> None:
+    def __init__(self, aim: AttackTarget, place: int, start: int, width: int) -> None:
         super().__init__(aim.data, aim.classes)
         self.aim, self.place, self.start, self.width = aim, place, start, width
         self.measure, self.turned, self.number, self.ways = aim.measure, aim.turned, aim.number, aim.ways
@@ -175,8 +177,8 @@ class One(Aim):
     def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         return self.aim.loss(self._of(output), truth)
 
-    def pushed(self, output: torch.Tensor, way: float) -> torch.Tensor:
-        return self.aim.pushed(self._of(output), way)
+    def pushed(self, output: torch.Tensor, sign: float) -> torch.Tensor:
+        return self.aim.pushed(self._of(output), sign)
 
     def said(self, output: torch.Tensor) -> torch.Tensor:
         return self.aim.said(self._of(output))
@@ -184,16 +186,16 @@ class One(Aim):
     def score(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         return self.aim.score(self._of(output), truth)
 
-    def differs(self, output: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-        return self.aim.differs(self._of(output), self._of(own))
+    def differs(self, output: torch.Tensor, prediction: torch.Tensor) -> torch.Tensor:
+        return self.aim.differs(self._of(output), self._of(prediction))
 
     def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
         return self.aim.groups(truth)
 
 
 # By the names that tasks use.
-AIMS: dict[str, type[Aim]] = {
-    "class": Aim,
+ATTACK_TARGETS: dict[str, type[AttackTarget]] = {
+    "class": AttackTarget,
     "binary": Binary,
     "labels": Labels,
     "pixels": Pixels,
@@ -201,37 +203,37 @@ AIMS: dict[str, type[Aim]] = {
 }
 
 
-def aim_of(trained: Trained, output: str = "") -> Aim:
+def attack_target(trained: Trained, output: str = "") -> AttackTarget:
     """What is attacked. Of several outputs, `output` says which by its name, the first if it is left out.
 
     Raises:
         ExplainError: there is no such output.
     """
-    data, attacked = trained.data, task(trained.project.training.objective)
+    data, chosen_task = trained.data, task(trained.project.training.objective)
     if data.schema.target.parts:
-        return _one(trained, output)
+        return _output_head(trained, output)
     if output:
         raise UnknownChoiceError(f"There is no output {output[:60]!r} to choose: this network has one.")
-    return AIMS[attacked.attacked](data, data.schema.target.classes)
+    return ATTACK_TARGETS[chosen_task.attacked](data, data.schema.target.classes)
 
 
-def _one(trained: Trained, output: str) -> One:
+def _output_head(trained: Trained, output: str) -> OutputHead:
     from netloom.training.objectives.several_outputs import SeveralOutputs, view
 
-    described = SeveralOutputs().described(trained.project.training, trained.data.schema)
-    names = [part.name for part in described.parts]
-    wanted = output or names[0]
-    if wanted not in names:
-        raise UnknownChoiceError(f"There is no output {wanted[:60]!r}; choose one of {', '.join(names)}.")
-    position = names.index(wanted)
-    part, spec = described.parts[position], trained.data.schema.target.parts[position]
-    aim = AIMS[part.objective.task.attacked](view(trained.data, position), spec.classes)
-    return One(aim, position, part.start, part.width)
+    objective = SeveralOutputs().described(trained.project.training, trained.data.schema)
+    names = [part.name for part in objective.parts]
+    name = output or names[0]
+    if name not in names:
+        raise UnknownChoiceError(f"There is no output {name[:60]!r}; choose one of {', '.join(names)}.")
+    position = names.index(name)
+    part, spec = objective.parts[position], trained.data.schema.target.parts[position]
+    aim = ATTACK_TARGETS[part.objective.task.attacked](view(trained.data, position), spec.classes)
+    return OutputHead(aim, position, part.start, part.width)
 
 
-def output_of(trained: Trained, asked: Any) -> str:
+def attacked_output(trained: Trained, choice: Any) -> str:
     """Of several outputs, the one that what is explained is about, such as `shape` of "shape: circle"; else nothing."""
-    if not isinstance(asked, str):
+    if not isinstance(choice, str):
         return ""
     names = [part.name for part in trained.data.schema.target.parts]
-    return next((name for name in names if asked == name or asked.startswith(f"{name}: ")), "")
+    return next((name for name in names if choice == name or choice.startswith(f"{name}: ")), "")

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from netloom.document import Project
 
 BRIGHTNESS, DEVIATIONS = "brightness, from 0 (black) to 1 (white)", "standard deviations of the training rows"
-SEEN_ROWS = 2_048
+MAX_ROWS = 2_048
 
 
-def obstacle(project: Project, data: Prepared) -> str:
+def unavailable_reason(project: Project, data: Prepared) -> str:
     """Why what comes in cannot be changed by a little, in a sentence; empty where it can."""
     if reason := nothing_to_explain(project):
         return reason
@@ -38,16 +38,16 @@ def obstacle(project: Project, data: Prepared) -> str:
                 f"{spec.name} is made of tokens, and between one token and the next there is nothing, so it cannot be "
                 "changed by a little; see under What if what other tokens do."
             )
-        rows = data.inputs[spec.name][data.split["train"][:SEEN_ROWS]]
+        rows = data.inputs[spec.name][data.split["train"][:MAX_ROWS]]
         if spec.is_sequence and bool(((rows == 0) | (rows == 1)).all()):
             return f"{spec.name} is all yes and no, such as what hangs together, so it cannot be changed by a little."
-    if not any(bool(_free(data, spec).any()) for spec in specs.values()):
+    if not any(bool(_changeable(data, spec).any()) for spec in specs.values()):
         return "all of its columns are categories or yes and no, so none can be changed by a little."
     return ""
 
 
 @dataclass(frozen=True)
-class Part:
+class FieldSpace:
     """One field. Tensors are (1, …) in its shape: `scale`, by how much a step of one moves what the network takes;
     `free`, what may be moved; `low` and `high`, between which values make sense; `least` and `most`, between which the
     training rows lie. `pixel` is the brightest value of a picture before it is scaled."""
@@ -71,7 +71,7 @@ class Part:
         return values / self.pixel if self.spec.is_image else values
 
 
-class Space:
+class InputSpace:
     """The fields of a network as one row of numbers (N, D), in steps that are alike; see the head of this module."""
 
     def __init__(self, project: Project, data: Prepared) -> None:
@@ -79,7 +79,7 @@ class Space:
         specs = [spec for spec in data.schema.inputs if spec.name in self.arguments]
         pictures = all(spec.is_image for spec in specs)
         self.unit = BRIGHTNESS if pictures else DEVIATIONS
-        self.parts = {spec.name: _part(data, spec, pictures=pictures) for spec in specs}
+        self.parts = {spec.name: _field_space(data, spec, pictures=pictures) for spec in specs}
         self.free = self._joined("free").bool()
         self.low, self.high = self.flat_of(self._joined("low")), self.flat_of(self._joined("high"))
 
@@ -115,23 +115,23 @@ class Space:
     @property
     def own(self) -> dict[str, float]:
         """What a step of one is in the data's own units, by column or channel, where all steps are equally long."""
-        found: dict[str, float] = {}
+        step_by_name: dict[str, float] = {}
         for name, part in self.parts.items():
             if self.unit == BRIGHTNESS or part.spec.is_image:
                 continue
             if not isinstance(part.field, ScaledEncoder):
                 columns = [column for column in part.field.columns if column.is_linear]
-                found |= {column.name: column.step for column in columns}
+                step_by_name |= {column.name: column.step for column in columns}
             else:
-                each = np.broadcast_to(part.field.std.ravel(), part.spec.shape[-1:])
-                names = [name] if len(each) == 1 else [f"{name} {place + 1}" for place in range(len(each))]
-                found |= dict(zip(names, each.tolist(), strict=True))
-        return found
+                stds = np.broadcast_to(part.field.std.ravel(), part.spec.shape[-1:])
+                names = [name] if len(stds) == 1 else [f"{name} {index + 1}" for index in range(len(stds))]
+                step_by_name |= dict(zip(names, stds.tolist(), strict=True))
+        return step_by_name
 
 
-def _part(data: Prepared, spec: FieldSpec, *, pictures: bool) -> Part:
+def _field_space(data: Prepared, spec: FieldSpec, *, pictures: bool) -> FieldSpace:
     field = data.field(spec.name)
-    rows = data.inputs[spec.name][data.split["train"][:SEEN_ROWS]]
+    rows = data.inputs[spec.name][data.split["train"][:MAX_ROWS]]
     least, most = rows.amin(0, keepdim=True), rows.amax(0, keepdim=True)
     low, high = torch.full_like(least, -torch.inf), torch.full_like(most, torch.inf)
     scale, pixel = torch.ones_like(least), 1.0
@@ -144,23 +144,23 @@ def _part(data: Prepared, spec: FieldSpec, *, pictures: bool) -> Part:
         scale = torch.full_like(least, pixel) / std if pictures else scale
         least, most = low, high
     elif spec.is_vector:
-        bent = torch.tensor(_each(field, lambda column: column.is_bounded)).unsqueeze(0)
-        low, high = torch.where(bent, least, low), torch.where(bent, most, high)
-    return Part(spec, field, scale, _free(data, spec), low, high, least, most, pixel)
+        is_bounded = torch.tensor(_for_each_number(field, lambda column: column.is_bounded)).unsqueeze(0)
+        low, high = torch.where(is_bounded, least, low), torch.where(is_bounded, most, high)
+    return FieldSpace(spec, field, scale, _changeable(data, spec), low, high, least, most, pixel)
 
 
-def _free(data: Prepared, spec: FieldSpec) -> torch.Tensor:
+def _changeable(data: Prepared, spec: FieldSpec) -> torch.Tensor:
     """What may be moved by a little, (1, …): of a table its numbers, but not what stands for a category or a yes."""
     free = torch.ones(1, *spec.shape, dtype=torch.bool)
     field = data.field(spec.name)
     if spec.is_vector and (columns := field.columns):
-        number = _each(field, lambda column: column.is_continuous)
+        is_continuous = _for_each_number(field, lambda column: column.is_continuous)
         # The second place of a column says whether its number was missing.
-        seconds = [place > 0 for column in columns for place in range(column.width)]
-        free = torch.tensor(number).unsqueeze(0) & ~torch.tensor(seconds).unsqueeze(0)
+        is_missing_flag = [index > 0 for column in columns for index in range(column.width)]
+        free = torch.tensor(is_continuous).unsqueeze(0) & ~torch.tensor(is_missing_flag).unsqueeze(0)
     return free
 
 
-def _each(field: FieldEncoder[Any], holds: Callable[[ColumnEncoder], bool]) -> list[bool]:
+def _for_each_number(field: FieldEncoder[Any], holds: Callable[[ColumnEncoder], bool]) -> list[bool]:
     """What holds of each column, once for each number that it becomes."""
     return [holds(column) for column in field.columns for _ in range(column.width)]

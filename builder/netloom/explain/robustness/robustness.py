@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.explain.core.cost import measured
+from netloom.explain.core.cost import measure_network
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Verdict
 from netloom.explain.evidence.model_check import model_check
 from netloom.explain.evidence.verdict import with_model
-from netloom.explain.robustness.attack import LARGEST, METHODS, Attack, search
+from netloom.explain.robustness.attack import MAX_STRENGTH, METHODS, Attack, find_least_strength
 from netloom.explain.robustness.attack_targets import Numbers
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from netloom.explain.core.run import Progress, Trained
 
-ROWS, AT_ONCE = 200, 64
+ROWS, BATCH_SIZE = 200, 64
 # In brightness, and in standard deviations.
 STRENGTHS = {
     True: (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3),
@@ -71,7 +71,7 @@ class Robustness:
 
 
 @dataclass(frozen=True)
-class Attacked:
+class AdversarialExample:
     """One example under attack: `least` is the least strength found that changes the answer from `before` to `after`.
     None where none up to `largest` does, and then `after` is at that. `turned` says in words what counts as changed.
     `values` and `changed` are what comes in before and after by field, in the data's own units: pictures (C, H, W),
@@ -115,7 +115,7 @@ def robustness(
 
     from netloom.explain.core import cache
 
-    started = perf_counter()
+    start = perf_counter()
     attack = Attack(trained, method, seed, output)
     if split not in trained.data.split or not len(trained.data.split[split]):
         raise UnknownChoiceError(
@@ -125,36 +125,36 @@ def robustness(
     if not all(0 <= step < float("inf") for step in steps):
         raise ExplainError("Attack strengths must be finite numbers of at least 0.")
     weights = cache.weights_hash(trained.model)
-    chosen = trained.data.split[split]
-    chosen = chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(seed))[:rows]]
-    inputs = {name: trained.data.inputs[name][chosen] for name in attack.space.parts}
+    row_numbers = trained.data.split[split]
+    row_numbers = row_numbers[torch.randperm(len(row_numbers), generator=torch.Generator().manual_seed(seed))[:rows]]
+    inputs = {name: trained.data.inputs[name][row_numbers] for name in attack.space.parts}
     question = {"robustness": method, "strengths": steps, "seed": seed, "split": split, "loss": attack.aim.measure}
     question |= {"output": output} if output else {}
     name = cache.key(weights, inputs, question)
-    before = cache.load_as(Robustness, folder, name) if folder else None
-    if before is not None:
-        return replace(before, checkpoint=checkpoint)
-    found = _measured(attack, inputs, attack.aim.truth(trained.data.target[chosen]), steps, progress)
-    flops = measured(trained.project).totals.flops
-    quality = model_check(trained.project, trained.model, trained.data, weights, flops)
+    cached = cache.load_as(Robustness, folder, name) if folder else None
+    if cached is not None:
+        return replace(cached, checkpoint=checkpoint)
+    result = _attack_rows(attack, inputs, attack.aim.truth(trained.data.target[row_numbers]), steps, progress)
+    flops = measure_network(trained.project).totals.flops
+    check_model = model_check(trained.project, trained.model, trained.data, weights, flops)
     # A network at chance withstands any attack.
-    found = replace(found, verdict=with_model(found.verdict, quality))
-    found = replace(
-        found, split=split, output=output, weights=weights, checkpoint=checkpoint, seconds=perf_counter() - started
+    result = replace(result, verdict=with_model(result.verdict, check_model))
+    result = replace(
+        result, split=split, output=output, weights=weights, checkpoint=checkpoint, seconds=perf_counter() - start
     )
     if folder:
-        cache.save(folder, name, found)
-    return found
+        cache.save(folder, name, result)
+    return result
 
 
-def attacked(
+def find_adversarial_example(
     trained: Trained,
     row_or_raw: int | Mapping[str, Any],
     method: str = "fgsm",
     *,
     output: str = "",
     progress: Progress | None = None,
-) -> Attacked:
+) -> AdversarialExample:
     """The least change of one example that an attack finds to change the network's own answer to it; `output` as with
     `robustness`.
 
@@ -162,20 +162,20 @@ def attacked(
         ExplainError: there is no such method, output or row, or the network cannot be attacked.
         DataError: the raw row lacks something, or holds what the data cannot take.
     """
-    from netloom.explain.core.examples import read
+    from netloom.explain.core.examples import read_example
 
     attack = Attack(trained, method, 0, output)
-    inputs, example = read(trained.data, row_or_raw)
+    inputs, example = read_example(trained.data, row_or_raw)
     inputs = {name: inputs[name] for name in attack.space.parts}
-    least, changed = search(attack, attack.space.flat(inputs), progress)
+    least, changed = find_least_strength(attack, attack.space.flat(inputs), progress)
     after = attack.space.fields(changed)
-    return Attacked(
+    return AdversarialExample(
         method=method,
         title=METHODS[method][0],
         row=example.row,
         unit=attack.space.unit,
         least=least,
-        largest=LARGEST[attack.pictures],
+        largest=MAX_STRENGTH[attack.pictures],
         before=attack.predicted(inputs),
         after=attack.predicted(after),
         values=attack.space.shown(inputs),
@@ -184,7 +184,7 @@ def attacked(
     )
 
 
-def _measured(
+def _attack_rows(
     attack: Attack,
     inputs: Mapping[str, torch.Tensor],
     truth: torch.Tensor,
@@ -195,19 +195,19 @@ def _measured(
     import torch
 
     flat = attack.space.flat(inputs)
-    found, chance = torch.zeros(len(strengths), len(flat)), torch.zeros(len(strengths), len(flat))
-    for place, start, share in _pieces(len(strengths), len(flat)):
+    scores_by_row, random_scores = torch.zeros(len(strengths), len(flat)), torch.zeros(len(strengths), len(flat))
+    for step, start, share in _batches(len(strengths), len(flat)):
         if progress is not None:
             progress(share)
-        some = slice(start, start + AT_ONCE)
-        strength = torch.full((len(flat[some]),), strengths[place])
-        changed = attack.changed(flat[some], truth[some], strength)
-        random = attack.at_random(flat[some], strength, place * len(flat) + start)
+        batch = slice(start, start + BATCH_SIZE)
+        strength = torch.full((len(flat[batch]),), strengths[step])
+        changed = attack.changed(flat[batch], truth[batch], strength)
+        random = attack.at_random(flat[batch], strength, step * len(flat) + start)
         with torch.no_grad():
-            found[place, some] = attack.aim.score(attack.output(changed), truth[some]).float()
-            chance[place, some] = attack.aim.score(attack.output(random), truth[some]).float()
+            scores_by_row[step, batch] = attack.aim.score(attack.output(changed), truth[batch]).float()
+            random_scores[step, batch] = attack.aim.score(attack.output(random), truth[batch]).float()
     groups = attack.aim.groups(truth)
-    scores = _means(found)
+    mean_scores = _means(scores_by_row)
     return Robustness(
         method=attack.method,
         title=METHODS[attack.method][0],
@@ -216,19 +216,19 @@ def _measured(
         unit=attack.space.unit,
         measure=attack.aim.measure,
         strengths=strengths,
-        scores=scores,
-        chance=_means(chance),
-        by_class={name: _means(found[:, where]) for name, where in groups.items()},
-        counts={name: int(where.sum()) for name, where in groups.items()},
-        half=None if attack.aim.number else _half(strengths, scores),
+        scores=mean_scores,
+        chance=_means(random_scores),
+        by_class={name: _means(scores_by_row[:, is_class]) for name, is_class in groups.items()},
+        counts={name: int(is_class.sum()) for name, is_class in groups.items()},
+        half=None if attack.aim.number else _halving_strength(strengths, mean_scores),
         own=attack.space.own,
-        verdict=_verdict(attack, scores, _means(chance)),
+        verdict=_verdict(attack, mean_scores, _means(random_scores)),
     )
 
 
-def _pieces(strengths: int, rows: int) -> Iterator[tuple[int, int, float]]:
+def _batches(strengths: int, rows: int) -> Iterator[tuple[int, int, float]]:
     """Each strength with each few rows, and the share that was done before."""
-    starts = range(0, rows, AT_ONCE)
+    starts = range(0, rows, BATCH_SIZE)
     for place in range(strengths):
         for number, start in enumerate(starts):
             yield place, start, (place * len(starts) + number) / (strengths * len(starts))
@@ -238,21 +238,21 @@ def _means(values: torch.Tensor) -> tuple[float, ...]:
     return tuple(values.double().mean(1).tolist())
 
 
-def _half(strengths: tuple[float, ...], share: tuple[float, ...]) -> float | None:
+def _halving_strength(strengths: tuple[float, ...], share: tuple[float, ...]) -> float | None:
     """Where the line of what is right crosses half of where it began."""
-    wanted = share[0] / 2
+    half = share[0] / 2
     for place in range(1, len(share)):
-        if share[place] <= wanted < share[place - 1]:
-            part = (share[place - 1] - wanted) / (share[place - 1] - share[place])
+        if share[place] <= half < share[place - 1]:
+            part = (share[place - 1] - half) / (share[place - 1] - share[place])
             return float(np.interp(part, [0, 1], strengths[place - 1 : place + 1]))
     return None
 
 
 def _verdict(attack: Attack, share: tuple[float, ...], chance: tuple[float, ...]) -> Verdict:
     """How far the curve can be trusted: an attack finds some way, and not the best."""
-    worse = [b - a for a, b in zip(share, chance, strict=True)]
-    worse = [-gap for gap in worse] if attack.aim.number else worse
-    if any(gap < -0.02 * max(1.0, abs(share[0])) for gap in worse):
+    margins = [b - a for a, b in zip(share, chance, strict=True)]
+    margins = [-gap for gap in margins] if attack.aim.number else margins
+    if any(gap < -0.02 * max(1.0, abs(share[0])) for gap in margins):
         return Verdict(
             "poor",
             "Random noise does more harm than the attack at some strength, so its gradients are misleading (gradient "

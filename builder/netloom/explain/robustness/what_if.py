@@ -19,9 +19,9 @@ from netloom.modalities.encoding.image_field import sized
 if TYPE_CHECKING:
     from netloom.data import Prepared
     from netloom.explain.core.explanation import Target
-    from netloom.explain.core.quantity import Named
+    from netloom.explain.core.quantity import TargetChoice
     from netloom.explain.core.run import Progress, Trained
-    from netloom.explain.core.targets import Asked
+    from netloom.explain.core.targets import TargetLike
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def what_if(
     changed: Mapping[str, Any],
     method: str = "integrated_gradients",
     *,
-    target: Asked = None,
+    target: TargetLike = None,
     folder: Path | None = None,
     checkpoint: str = "",
     progress: Progress | None = None,
@@ -59,17 +59,17 @@ def what_if(
         ExplainError: there is no such method, row or target, or the method does not fit the network.
         DataError: the changed row lacks something, or holds what the data cannot take.
     """
-    given: dict[str, Any] = {"folder": folder, "checkpoint": checkpoint, "progress": progress, **options}
-    before = explain(trained, method, row_or_raw, target=target, **given)
-    after = explain(trained, method, changed, target=asked(before.target), **given)
+    shared: dict[str, Any] = {"folder": folder, "checkpoint": checkpoint, "progress": progress, **options}
+    before = explain(trained, method, row_or_raw, target=target, **shared)
+    after = explain(trained, method, changed, target=target_request(before.target), **shared)
     names = dict.fromkeys((*before.prediction.probabilities, *after.prediction.probabilities))
-    one, other = before.prediction.probabilities, after.prediction.probabilities
+    before_shares, after_shares = before.prediction.probabilities, after.prediction.probabilities
     # For text only the likeliest tokens are told, so one may be missing on one side.
-    shares = {name: (one.get(name, float("nan")), other.get(name, float("nan"))) for name in names}
+    shares = {name: (before_shares.get(name, float("nan")), after_shares.get(name, float("nan"))) for name in names}
     return WhatIf(before, after, after.answer - before.answer, shares)
 
 
-def asked(target: Target) -> Named:
+def target_request(target: Target) -> TargetChoice:
     """What `explain` is to be asked, to explain this number again."""
     return quantity_of(target).request(target)
 
@@ -86,29 +86,31 @@ def pixels(data: Prepared, name: str, raw: Mapping[str, Any]) -> np.ndarray:
         DataError: it is of another size.
     """
     field = data.image_field(name)
-    found = np.asarray(raw[name], dtype=np.float32)
-    found = found[None] if found.ndim == 2 else found
-    if found.shape != field.shape and found.ndim == 3 and found.shape[2] == field.shape[0]:
-        found = found.transpose(2, 0, 1)
+    picture = np.asarray(raw[name], dtype=np.float32)
+    picture = picture[None] if picture.ndim == 2 else picture
+    if picture.shape != field.shape and picture.ndim == 3 and picture.shape[2] == field.shape[0]:
+        picture = picture.transpose(2, 0, 1)
     if field.is_resized:
-        found = sized(found, *field.shape)
-    if found.shape != field.shape:
-        raise DataError(f"The picture {name!r} is {found.shape}, and the network takes {field.shape}.")
-    return found * np.float32(field.scale) / brightest(data, name)
+        picture = sized(picture, *field.shape)
+    if picture.shape != field.shape:
+        raise DataError(f"The picture {name!r} is {picture.shape}, and the network takes {field.shape}.")
+    return picture * np.float32(field.scale) / brightest(data, name)
 
 
 def raw_picture(data: Prepared, name: str, picture: np.ndarray) -> np.ndarray:
     """A picture (C, H, W) with values from 0 to 1, as a raw row holds it."""
     field = data.image_field(name)
-    found: np.ndarray = np.clip(picture, 0, 1) * np.float32(brightest(data, name)) / np.float32(field.scale)
-    return found
+    raw: np.ndarray = np.clip(picture, 0, 1) * np.float32(brightest(data, name)) / np.float32(field.scale)
+    return raw
 
 
 def background(data: Prepared, name: str) -> np.ndarray:
     """The color (C,), from 0 to 1, that stands for nothing: that of the edges of the training split's pictures."""
     rows = data.inputs[name][data.split["train"][:512]]
     field = data.image_field(name)
-    shown = field.unscaled(rows.numpy())
-    edges = np.concatenate([shown[:, :, 0], shown[:, :, -1], shown[:, :, :, 0], shown[:, :, :, -1]], axis=2)
-    found: np.ndarray = np.median(edges.transpose(1, 0, 2).reshape(shown.shape[1], -1), axis=1) / brightest(data, name)
-    return found
+    pictures = field.unscaled(rows.numpy())
+    edges = np.concatenate([pictures[:, :, 0], pictures[:, :, -1], pictures[:, :, :, 0], pictures[:, :, :, -1]], axis=2)
+    color: np.ndarray = np.median(edges.transpose(1, 0, 2).reshape(pictures.shape[1], -1), axis=1) / brightest(
+        data, name
+    )
+    return color

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from netloom.explain.core.baselines import BASELINES, USUAL, offered, typical_row
-from netloom.explain.core.options import UNUSED, taken
+from netloom.explain.core.options import UNSUPPORTED_REASONS, supported_options
 from netloom.ui.components.words import escape
 from netloom.ui.explain.custom_example import custom_example
 from netloom.ui.explain.state import Key
@@ -64,7 +64,9 @@ def _completed(trained: OpenRun, name: str, run_id: str) -> Asked:
 def tell_unused(method: Method, options: dict[str, Any]) -> None:
     """Say which of the choices a method does not take."""
     names = {"baseline": "baseline", "n_steps": "steps"}
-    unused = [name for name in options if name in names and name not in taken(method.name, options)]
+    unused = [name for name in options if name in names and name not in supported_options(method.name, options)]
     if unused:
         listed = " and ".join(names[name] for name in unused)
-        st.caption(f"{escape(method.title)} does not use the chosen {listed}: {escape(UNUSED[unused[0]])}.")
+        st.caption(
+            f"{escape(method.title)} does not use the chosen {listed}: {escape(UNSUPPORTED_REASONS[unused[0]])}."
+        )

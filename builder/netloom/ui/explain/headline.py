@@ -12,7 +12,7 @@ from netloom.explain import Explanation
 from netloom.explain.core.axes import Axes
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.targets import quantity_of
-from netloom.explain.plots.explanation_plots import PlotKind, columns_with_values, kind_of
+from netloom.explain.plots.explanation_plots import PlotKind, column_labels, plot_kind
 from netloom.modalities.encoding.tokenization import START
 from netloom.modalities.fields.text import UNKNOWN_TOKENS
 from netloom.ui.components.words import escape
@@ -48,7 +48,7 @@ def headline(explanation: Explanation) -> str:
     out."""
     method = registry().get(explanation.method)
     features = list(_features(explanation))
-    if method is None or not method.of_answer or not any(feature.value for feature in features):
+    if method is None or not method.explains_score or not any(feature.value for feature in features):
         return ""
     if not method.signed:
         by_size = sorted((_with_value(feature, abs(feature.value)) for feature in features), key=_descending)
@@ -111,7 +111,7 @@ def _relation(explanation: Explanation, increasing: Sequence[Feature], decreasin
 
 def _names(explanation: Explanation, features: Sequence[Feature]) -> str:
     names = listed([feature.name for feature in features])
-    kinds = [kind_of(explanation, name) for name in explanation.attributions]
+    kinds = [plot_kind(explanation, name) for name in explanation.attributions]
     is_plural = any(feature.plural for feature in features)
     return f"{names} of the image" if kinds == [PlotKind.IMAGE] and names and not is_plural else names
 
@@ -145,7 +145,7 @@ def _features(explanation: Explanation) -> Iterator[Feature]:
     features = [
         (field, feature)
         for field, values in explanation.attributions.items()
-        for feature in _FEATURES[kind_of(explanation, field)](explanation, field, values)
+        for feature in _FEATURES[plot_kind(explanation, field)](explanation, field, values)
     ]
     fields: dict[str, set[str]] = {}
     for field, feature in features:
@@ -170,7 +170,7 @@ def _tokens(explanation: Explanation, field: str, values: np.ndarray) -> Iterato
 
 
 def _columns(explanation: Explanation, field: str, values: np.ndarray) -> Iterator[Feature]:
-    for label, value in zip(columns_with_values(explanation, field), values.tolist(), strict=True):
+    for label, value in zip(column_labels(explanation, field), values.tolist(), strict=True):
         column, _, cell = label.partition(" = ")
         name = cell if cell.casefold().startswith(column.casefold()) else label
         yield Feature(escape(name), value, given=True, unique=True)

@@ -12,9 +12,9 @@ from netloom import runs
 from netloom.data import DataError, Example
 from netloom.editing.live import Live
 from netloom.explain import ExplainError
-from netloom.explain.core.examples import read as read_example
-from netloom.explain.core.prediction import Answered
-from netloom.explain.core.targets import askable
+from netloom.explain.core.examples import read_example as read_example
+from netloom.explain.core.prediction import ExamplePrediction
+from netloom.explain.core.targets import target_names
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.inspection import Answer, Inspect, Inspection
 from netloom.store import Run, StoreError
@@ -185,7 +185,7 @@ def choose_target(trained: OpenRun, row: Row) -> Target:
     classes = trained.data.schema.target.classes
     if trained.data.schema.target.type.is_text:
         return {"position": st.slider("Output token", 1, trained.data.schema.target.shape[0], 1, help=TARGET_HELP) - 1}
-    names = askable(trained.data, trained.project.training) or (
+    names = target_names(trained.data, trained.project.training) or (
         classes if trained.objective.task.per_class_scores else ()
     )
     if not names:
@@ -257,7 +257,7 @@ def _method(inspection: Inspection) -> str:
     return chosen if chosen in fitting else fitting[0]
 
 
-def _answer(trained: OpenRun, answered: Answered) -> None:
+def _answer(trained: OpenRun, answered: ExamplePrediction) -> None:
     """What the network answers, whether that is so, and how sure it is."""
     text, truth, mark = answered.prediction.text, answered.example.target, ""
     if truth and trained.objective.task.per_class_scores and trained.data.schema.target.type.is_class:

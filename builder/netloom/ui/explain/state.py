@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netloom.explain.concepts.concepts import Wanted
+from netloom.explain.concepts.concepts import ConceptDefinition
 from netloom.ui.components.page_state import PageState, WidgetKey
 
 
@@ -25,7 +25,7 @@ class ConceptTest:
     """The concept that was tested last, of which run, in which layers and for which targets."""
 
     run_id: str
-    concept: Wanted
+    concept: ConceptDefinition
     nodes: tuple[str, ...]
     targets: tuple[str, ...]
 

@@ -18,7 +18,7 @@ from netloom.ui.shell.jobs import Pending, ask, computed_all
 if TYPE_CHECKING:
     from netloom.editing.live import Live
     from netloom.explain import Explanation, InnerNode, Method
-    from netloom.explain.core.prediction import Answered
+    from netloom.explain.core.prediction import ExamplePrediction
     from netloom.jobs.inspection import Inspection
     from netloom.ui.explain.open_run import OpenRun
 
@@ -40,7 +40,7 @@ class ViewContext:
     weights: RunWeights
     row: Row
     target: Target
-    answer: Answered
+    answer: ExamplePrediction
     method: str
     options: dict[str, Any]
     folder: Path
@@ -63,9 +63,9 @@ class ViewContext:
 
     def options_of(self, method: str) -> dict[str, Any]:
         """Those of the chosen options that a method takes."""
-        from netloom.explain.core.options import taken
+        from netloom.explain.core.options import supported_options
 
-        return taken(method, self.options)
+        return supported_options(method, self.options)
 
     def attribution(self, method: str = "", *, randomize: bool = False, **options: Any) -> Attribution:
         """What is asked for an explanation by a method, or else by the one that was chosen last."""

@@ -9,10 +9,10 @@ import numpy as np
 import streamlit as st
 
 from netloom.explain import AttentionMaps, Explanation
-from netloom.explain.attention.head_patterns import about, figures
-from netloom.explain.plots.attention import left_out, lines, patches
+from netloom.explain.attention.head_patterns import describe_pattern, head_figures
+from netloom.explain.plots.attention import hidden_lines_note, attention_lines, patches
 from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
-from netloom.explain.plots.explanation_plots import Drawn, How, drawn
+from netloom.explain.plots.explanation_plots import Plot, PlotOptions, explanation_plots
 from netloom.ui.components.charts import MARGIN
 from netloom.ui.components.figure_export import chart, exports
 from netloom.ui.components.page_state import set_value, value_of
@@ -99,13 +99,13 @@ def _trust(explanation: Explanation) -> None:
         st.caption(escape(explanation.verdict.sentence))
 
 
-def _pictures(explanation: Explanation) -> list[Drawn]:
+def _pictures(explanation: Explanation) -> list[Plot]:
     """The example in colors; of a text the words alone, as the bars beneath would say the same again."""
-    panels = list(drawn(explanation, How(sign="for")))
+    panels = list(explanation_plots(explanation, PlotOptions(sign="for")))
     return [panel for panel in panels if panel.html] or panels
 
 
-def _show_panel(panel: Drawn, name: str, key: str) -> None:
+def _show_panel(panel: Plot, name: str, key: str) -> None:
     if panel.html:
         st.html(panel.html)
         exports(name, key=Part.PLOT.within(key, panel.key), svg=panel.svg, table=panel.table)
@@ -205,7 +205,7 @@ def _large(raw: Explanation, maps: AttentionMaps, attention_maps: AttentionMaps,
     layer = attention_maps.layers[place]
     weights = layer.weights.mean(axis=0) if head == MEAN else layer.weights[head]
     if head != MEAN:
-        st.markdown(f"**Head {head + 1}** {about(figures(maps, maps.layers[place])[head])}.")
+        st.markdown(f"**Head {head + 1}** {describe_pattern(head_figures(maps, maps.layers[place])[head])}.")
     stream = maps.streams[layer.streams[1]]
     picture = raw.example.images.get(stream.field, raw.example.image) if stream.grid else None
     laid = picture is not None and layer.streams[0] == layer.streams[1]
@@ -219,7 +219,7 @@ def _large(raw: Explanation, maps: AttentionMaps, attention_maps: AttentionMaps,
             drawing(svg, Key.ATTENTION_PATCHES.of(place, head))
             exports(name, key=Key.ATTENTION_PATCHES_EXPORT, svg=svg, table=table)
     with tabs[-2]:
-        svg, unseen = lines(weights, *sides(attention_maps, layer)), left_out(weights, *sides(attention_maps, layer))
+        svg, unseen = attention_lines(weights, *sides(attention_maps, layer)), hidden_lines_note(weights, *sides(attention_maps, layer))
         drawing(svg, Key.ATTENTION_LINES.of(place, head))
         st.caption(f"Hover over a token to see only its lines; click to keep them. {unseen}")
         exports(name, key=Key.ATTENTION_LINES_EXPORT, svg=svg, table=table)
@@ -241,12 +241,12 @@ def _numbers(maps: AttentionMaps, heads: AttentionMaps | None) -> None:
     rows = []
     for place, layer in enumerate(maps.layers):
         ablated_layer = heads.layers[place] if heads is not None else layer
-        for head, figures_of_head in enumerate(figures(maps, layer)):
+        for head, figures_of_head in enumerate(head_figures(maps, layer)):
             rows.append(
                 {
                     "Layer": place + 1,
                     "Head": head + 1,
-                    "Pattern": about(figures_of_head),
+                    "Pattern": describe_pattern(figures_of_head),
                     "Ablation effect": None if ablated_layer.effects is None else float(ablated_layer.effects[head]),
                     "Entropy": figures_of_head.entropy,
                     "Mean distance": figures_of_head.distance,

@@ -12,7 +12,7 @@ import numpy as np
 import streamlit as st
 
 from netloom.explain import AttentionLayer, AttentionMaps
-from netloom.explain.attention.head_patterns import about, figures
+from netloom.explain.attention.head_patterns import describe_pattern, head_figures
 from netloom.explain.plots.attention import thumbnail
 from netloom.explain.plots.colors import AGAINST, FOR, rgb
 from netloom.ui.components.page_state import value_of
@@ -60,7 +60,7 @@ def grid(
     `maps`, the raw weights; the pictures are those of `shown`."""
     layers: list[dict[str, Any]] = []
     for layer, drawn in zip(maps.layers, attention_maps.layers, strict=True):
-        summaries = [about(head) for head in figures(maps, layer)]
+        summaries = [describe_pattern(head) for head in head_figures(maps, layer)]
         pictures = [thumbnail(weights, *sides(attention_maps, drawn)) for weights in drawn.weights]
         heads = [{"picture": picture, "about": text} for picture, text in zip(pictures, summaries, strict=True)]
         layers.append({"title": called(len(layers), drawn), "heads": heads})

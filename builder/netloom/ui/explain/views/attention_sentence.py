@@ -6,7 +6,7 @@ import numpy as np
 
 from netloom.data.sequence_pairs import MARKS
 from netloom.explain import AttentionMaps, Explanation
-from netloom.explain.attention.head_patterns import BRACKETS
+from netloom.explain.attention.head_patterns import SPECIAL_PREFIX
 from netloom.explain.core.explanation import Stream, Verdict
 from netloom.explain.core.targets import quantity_of
 from netloom.explain.plots.explanation_plots import has_text
@@ -84,7 +84,7 @@ def _name(token: str, position: str, *, grid: bool) -> str:
     """A step as people know it: a patch of an image is written as row·column."""
     if token == MARKS[START]:
         return START_TOKEN
-    if not token or token.startswith(BRACKETS):
+    if not token or token.startswith(SPECIAL_PREFIX):
         return ""
     row, dot, column = token.partition("·")
     return f"the patch in row {row}, column {column}" if grid and dot else f"“{visible(token)}”{position}"

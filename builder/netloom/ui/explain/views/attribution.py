@@ -109,7 +109,7 @@ def choose_method(context: ViewContext) -> Method | None:
 
 def layer_options(context: ViewContext, method: Method, key: str = Key.INPUT) -> dict[str, Any]:
     """What the method has to be told: the node that it looks at, and which neuron of it."""
-    if not method.layered:
+    if not method.explains_layer:
         return {}
     nodes = {node.path: node for node in context.nodes}
     titles = {"": "Automatic: last layer before the output", **{path: _indented(node) for path, node in nodes.items()}}

@@ -11,14 +11,21 @@ from netloom.explain import Explanation
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.targets import quantity_of
 from netloom.explain.plots.colors import AGAINST, FOR, rgb
-from netloom.explain.plots.explanation_plots import Drawn, How, PlotKind, drawn, explains_the_way, kind_of
+from netloom.explain.plots.explanation_plots import (
+    Plot,
+    PlotKind,
+    PlotOptions,
+    explanation_plots,
+    has_waterfall,
+    plot_kind,
+)
 from netloom.explain.plots.figures import Sign
 from netloom.ui.components.figure_export import PICTURE, chart, exports
 from netloom.ui.components.words import escape
 from netloom.ui.explain.state import Key
 
 if TYPE_CHECKING:
-    from netloom.explain.dataset.global_attribution import Overall
+    from netloom.explain.dataset.global_attribution import GlobalAttributions
 
 SIGNS: dict[Sign, str] = {"both": "Both", "for": "Positive", "against": "Negative"}
 OPACITY = 0.85
@@ -30,7 +37,7 @@ def attributions(explanation: Explanation) -> None:
         st.caption("The Attention view shows every head of every layer.")
     how = _how(explanation)
     several, colored = len(explanation.attributions) > 1 or explanation.nodes, False
-    for panel in drawn(explanation, how):
+    for panel in explanation_plots(explanation, how):
         colored |= panel.kind is not PlotKind.BARS
         if several and panel.title:
             st.markdown(f"**{escape(panel.title)}**")
@@ -42,13 +49,13 @@ def attributions(explanation: Explanation) -> None:
         legend(quantity_of(explanation.target).is_error, signed=knows_signs(explanation), intensity=colored)
 
 
-def knows_signs(attribution: Explanation | Overall) -> bool:
+def knows_signs(attribution: Explanation | GlobalAttributions) -> bool:
     """Whether its method tells what speaks for the answer from what speaks against it."""
     method = registry().get(attribution.method)
     return method is None or method.signed
 
 
-def _in_units(panel: Drawn, explanation: Explanation) -> None:
+def _in_units(panel: Plot, explanation: Explanation) -> None:
     """Say on the axis of bars of what they are parts, where they are in the units of what is explained."""
     if panel.figure is None or panel.kind is not PlotKind.BARS or explanation.proofs.completeness is None:
         return
@@ -59,11 +66,11 @@ def _in_units(panel: Drawn, explanation: Explanation) -> None:
     )
 
 
-def _how(explanation: Explanation) -> How:
+def _how(explanation: Explanation) -> PlotOptions:
     """What people choose about the pictures, where there is something to choose."""
-    kinds = {kind_of(explanation, name) for name in explanation.attributions}
+    kinds = {plot_kind(explanation, name) for name in explanation.attributions}
     if PlotKind.IMAGE in kinds and not knows_signs(explanation):
-        return How(st.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key=Key.INPUT_OPACITY, width=320))
+        return PlotOptions(st.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key=Key.INPUT_OPACITY, width=320))
     if PlotKind.IMAGE in kinds:
         left, right = st.columns([1.4, 1], vertical_alignment="center")
         sign = left.segmented_control(
@@ -76,8 +83,8 @@ def _how(explanation: Explanation) -> How:
             help="Positive attributions increase the score, negative ones decrease it.",
         )
         opacity = right.slider("Opacity", 0.0, 1.0, OPACITY, 0.05, key=Key.INPUT_OPACITY)
-        return How(opacity, sign or "both")
-    if kinds == {PlotKind.BARS} and len(explanation.attributions) == 1 and explains_the_way(explanation):
+        return PlotOptions(opacity, sign or "both")
+    if kinds == {PlotKind.BARS} and len(explanation.attributions) == 1 and has_waterfall(explanation):
         chosen_sign = st.segmented_control(
             "Chart",
             ["Bars", "Waterfall"],
@@ -86,11 +93,11 @@ def _how(explanation: Explanation) -> How:
             key=Key.INPUT_CHART,
             help="A waterfall adds the attributions up, from the score of the baseline to that of the example.",
         )
-        return How(way=chosen_sign == "Waterfall")
-    return How()
+        return PlotOptions(way=chosen_sign == "Waterfall")
+    return PlotOptions()
 
 
-def _show(panel: Drawn, name: str) -> None:
+def _show(panel: Plot, name: str) -> None:
     if panel.html:
         st.html(panel.html)
         exports(name, key=Key.INPUT.of(panel.key), svg=panel.svg, table=panel.table)

@@ -10,8 +10,8 @@ import streamlit as st
 
 from netloom.core.text import plain as line
 from netloom.explain.core.targets import quantity_of
-from netloom.explain.evidence.comparison import Comparison, real
-from netloom.explain.plots.shared_scale import pictures
+from netloom.explain.evidence.comparison import Comparison, real_parts_mask
+from netloom.explain.plots.shared_scale import scaled_plots
 from netloom.jobs import RunWeights
 from netloom.jobs.explanations import ComparedSide, ExplanationComparison
 from netloom.runs.weight_history import saved_weights
@@ -127,7 +127,7 @@ def _both(comparison: Comparison, titles: tuple[str, str]) -> None:
             st.markdown(f"**{escape(title)}**")
             _prediction(one, baselines=bool(comparison.first.compared or comparison.second.compared))
             side, key = ("first", Key.COMPARE_FIRST) if one is comparison.first else ("second", Key.COMPARE_SECOND)
-            listed = pictures(one, values, bounds, parts[0])
+            listed = scaled_plots(one, values, bounds, parts[0])
             show(listed, key, f"{one.method} {side}", beside=False)
     unsigned = [
         title for one, title in zip((comparison.first, comparison.second), titles, strict=True) if not knows_signs(one)
@@ -138,8 +138,8 @@ def _both(comparison: Comparison, titles: tuple[str, str]) -> None:
     st.markdown(f"**Difference**: {escape(titles[1])} − {escape(titles[0])}")
     # What it draws is of neither alone, so neither's name stands above it.
     apart = replace(comparison.first, title="Difference")
-    show(pictures(apart, comparison.differences, bounds, comparison.differences), Key.COMPARE_DIFFERENCE, "difference",
-         beside=False)  # fmt: skip
+    plots = scaled_plots(apart, comparison.differences, bounds, comparison.differences)
+    show(plots, Key.COMPARE_DIFFERENCE, "difference", beside=False)
     legend(words=("higher in the second", "higher in the first"))
     unit = (
         "Attributions are normalized by their sum of magnitudes, because the two methods have different units."
@@ -197,7 +197,7 @@ def points(comparison: Comparison) -> dict[str, list[Any]]:
     """What the one and what the other says of every part but padding: its input, its place there, and its name."""
     table: dict[str, list[Any]] = {"of": [], "place": [], "part": [], "first": [], "second": []}
     for name, values in comparison.pair[0].items():
-        places = np.flatnonzero(real(comparison.first, name, values.shape))
+        places = np.flatnonzero(real_parts_mask(comparison.first, name, values.shape))
         labels = comparison.first.labels.get(name, ()) if values.ndim == 1 else ()
         table["of"] += [name] * len(places)
         table["place"] += places.tolist()

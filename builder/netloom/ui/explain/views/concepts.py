@@ -8,15 +8,15 @@ import streamlit as st
 
 from netloom.explain import ExplainError
 from netloom.explain.concepts.concepts import (
-    FEWEST,
+    MIN_ROWS,
     URL,
     WORDS,
+    ConceptDefinition,
     Concepts,
     ConceptScore,
-    Wanted,
-    numbers,
+    parse_row_numbers,
 )
-from netloom.explain.core.targets import askable
+from netloom.explain.core.targets import target_names
 from netloom.explain.plots.colors import AGAINST, FOR
 from netloom.jobs.explanations import ConceptSearch
 from netloom.modalities.fields.modality import Editor
@@ -78,7 +78,7 @@ def _form(context: ViewContext) -> ConceptTest | None:
         nodes = st.multiselect("Layers", list(titles), default=usual, format_func=titles.__getitem__)
         trained = context.trained
         usual_names = trained.data.schema.target.classes if trained.objective.task.per_class_scores else ()
-        classes = list(askable(trained.data, trained.project.training) or usual_names)
+        classes = list(target_names(trained.data, trained.project.training) or usual_names)
         targets = [""]  # the one number that there is
         if classes:
             class_name = context.target or context.answer.prediction.text
@@ -89,7 +89,7 @@ def _form(context: ViewContext) -> ConceptTest | None:
     return ConceptTest(context.trained.run.id, concept, tuple(nodes), tuple(targets))
 
 
-def _concept_input(data: Prepared) -> Wanted | None:
+def _concept_input(data: Prepared) -> ConceptDefinition | None:
     raw = data.row(0)
     columns = [name for name, value in raw.items() if isinstance(value, (int, float, str)) or value is None]
     text = any(modality_of(field).editor is Editor.TEXT for field in data.fields)
@@ -102,21 +102,21 @@ def _concept_input(data: Prepared) -> Wanted | None:
     kind = st.segmented_control("Define the concept by", kinds, default=kinds[0], required=True)
     if kind == WORD:
         word = st.text_input("Rows that contain the word", placeholder="Type a word, then press Enter").strip()
-        return Wanted("word", text=word[:80]) if word else None
+        return ConceptDefinition("word", text=word[:80]) if word else None
     if kind == CLASS:
-        return Wanted("class", name=str(st.selectbox("Rows of class", list(data.schema.target.classes))))
+        return ConceptDefinition("class", name=str(st.selectbox("Rows of class", list(data.schema.target.classes))))
     if kind == COLUMN:
         return _of_column(data, columns)
-    text_of = st.text_input("Row numbers", placeholder="Such as 3, 8, 20-60", help=f"At least {FEWEST} rows.")
+    text_of = st.text_input("Row numbers", placeholder="Such as 3, 8, 20-60", help=f"At least {MIN_ROWS} rows.")
     try:
-        rows = numbers(text_of)
+        rows = parse_row_numbers(text_of)
     except ExplainError as error:
         show_error(error)
         return None
-    return Wanted("rows", rows=rows) if rows else None
+    return ConceptDefinition("rows", rows=rows) if rows else None
 
 
-def _of_column(data: Prepared, columns: list[str]) -> Wanted | None:
+def _of_column(data: Prepared, columns: list[str]) -> ConceptDefinition | None:
     name, low, high = st.columns([1.4, 1, 1])
     column = str(name.selectbox("Column", columns))
     values = [data.row(row).get(column) for row in range(min(500, data.schema.rows))]
@@ -127,10 +127,10 @@ def _of_column(data: Prepared, columns: list[str]) -> Wanted | None:
         most = high.number_input(
             "Maximum", value=None, format="%.6g", key=Key.CONCEPT_MAXIMUM.of(column), placeholder="No maximum"
         )
-        return Wanted("column", name=column, low=least, high=most)
+        return ConceptDefinition("column", name=column, low=least, high=most)
     offered = sorted({str(value) for value in numbers})[:200]
     text = low.selectbox("Value", offered, key=Key.CONCEPT_VALUE.of(column)) if offered else ""
-    return Wanted("column", name=column, text=str(text)) if text else None
+    return ConceptDefinition("column", name=column, text=str(text)) if text else None
 
 
 def _results(context: ViewContext, concepts: Concepts) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from netloom.core.text import plain as on_one_line
 from netloom.data import DataError
 from netloom.explain import ExplainError
-from netloom.explain.concepts.feature_visualization import Visualised
+from netloom.explain.concepts.feature_visualization import VisualizedUnit
 from netloom.explain.core.axes import Axes, axes_of
 from netloom.explain.plots import figures
 from netloom.jobs import JobError
@@ -68,7 +68,7 @@ def _chosen(context: ViewContext, widths: dict[str, int]) -> tuple[str, int]:
     return path, int(right.number_input(label, 0, widths[path] - 1, 0, key=Key.FEATURE_UNIT.of(path)))
 
 
-def _drawn(context: ViewContext, visualization: Visualised) -> None:
+def _drawn(context: ViewContext, visualization: VisualizedUnit) -> None:
     st.markdown(
         f"Maximized: {escape(visualization.name)}. The optimized input reaches "
         f"**{visualization.reached[0]:.4g}**; the highest of "
@@ -103,7 +103,7 @@ def _drawn(context: ViewContext, visualization: Visualised) -> None:
     st.caption(f"Optimization: {visualization.told}. Each seed has its own random start.")
 
 
-def _levels(visualization: Visualised) -> go.Figure:
+def _levels(visualization: VisualizedUnit) -> go.Figure:
     """How far what was made lies from what is real."""
     import plotly.graph_objects as go
 
@@ -125,7 +125,7 @@ def _levels(visualization: Visualised) -> go.Figure:
     return figure
 
 
-def _pictures(visualization: Visualised, name: str, values: np.ndarray) -> None:
+def _pictures(visualization: VisualizedUnit, name: str, values: np.ndarray) -> None:
     for place, (column, picture) in enumerate(zip(st.columns(len(values)), values, strict=True)):
         pixels = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
         figure = figures.picture(pixels, f"{visualization.reached[place]:.4g}")
@@ -142,7 +142,7 @@ def _pictures(visualization: Visualised, name: str, values: np.ndarray) -> None:
             )
 
 
-def _series(visualization: Visualised, name: str, values: np.ndarray, axes: Axes) -> None:
+def _series(visualization: VisualizedUnit, name: str, values: np.ndarray, axes: Axes) -> None:
     """All seeds over each other, a chart for each channel."""
     import plotly.graph_objects as go
 
@@ -158,7 +158,7 @@ def _series(visualization: Visualised, name: str, values: np.ndarray, axes: Axes
         chart(figure, key=Key.FEATURE_PLOT.of(name, channel), name=f"feature visualization {name}", table=table)
 
 
-def _columns(context: ViewContext, visualization: Visualised, name: str, rows: list[dict[str, Any]]) -> None:
+def _columns(context: ViewContext, visualization: VisualizedUnit, name: str, rows: list[dict[str, Any]]) -> None:
     """The columns that were moved furthest from the mean of the training rows, in deviations, for each seed."""
     import plotly.graph_objects as go
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from netloom.explain.flow.attribution_flow import Flow
-from netloom.explain.plots.flow import BOTH, context_at, drawn, shown, table
+from netloom.explain.plots.flow import BOTH, analysis_at, flow_svg, flow_table, flow_values
 from netloom.jobs.explanations import AttributionFlow
 from netloom.ui.components.figure_export import exports
 from netloom.ui.components.page_state import set_value, value_of
@@ -138,14 +138,14 @@ def _graph(context: ViewContext, flow: Flow, path: str) -> None:
                 set_value(Key.FLOW_NETWORK, opened_path.lstrip("."))
                 return
 
-    picture = drawn(context.trained.project, flow, path, BOTH)
+    picture = flow_svg(context.trained.project, flow, path, BOTH)
     _component()(key=Key.FLOW_GRAPH, data={"svg": picture}, on_opened_change=opened)
     caption = "Hover over a connection or a layer to see its values."
-    if shown(flow, path).uses > 1:
+    if flow_values(flow, path).uses > 1:
         caption += " The values are means over all repetitions; choose one above to see it alone."
     if not path and flow.direct:
         caption += f" Outside the graph, {flow.direct:+.3g} comes directly from the input, as the error compares both."
-    if context_at(context.trained.project, path).inner:
+    if analysis_at(context.trained.project, path).inner:
         caption += " A layer with a double border is a subnetwork; click it to open it."
     st.caption(caption)
 
@@ -186,7 +186,7 @@ def _cuts(flow: Flow, path: str) -> None:
 
 def _downloads(context: ViewContext, flow: Flow, path: str) -> None:
     name = f"flow {context.trained.run.title} {'own' if flow.row is None else flow.row}"
-    exports(name, key=Key.FLOW_EXPORT, svg=drawn(context.trained.project, flow, path, BOTH), table=table(flow))
+    exports(name, key=Key.FLOW_EXPORT, svg=flow_svg(context.trained.project, flow, path, BOTH), table=flow_table(flow))
 
 
 @cache

@@ -9,8 +9,14 @@ import numpy as np
 import streamlit as st
 
 from netloom.explain.core.axes import Axes
-from netloom.explain.dataset.global_attribution import ROWS, ROWS_ALONE, Overall, Which, usual_rows
-from netloom.explain.dataset.sample_attributions import BATCHED
+from netloom.explain.dataset.global_attribution import (
+    ROWS,
+    ROWS_ONE_BY_ONE,
+    GlobalAttributions,
+    RowChoice,
+    default_row_count,
+)
+from netloom.explain.dataset.sample_attributions import BATCHED_METHOD
 from netloom.explain.plots import global_plots
 from netloom.jobs.explanations import GlobalAttribution
 from netloom.ui.components.figure_export import chart
@@ -25,7 +31,7 @@ from netloom.ui.shell.jobs import computed
 if TYPE_CHECKING:
     from netloom.ui.explain.view import ViewContext
 
-NAMES: dict[Which, str] = {"test": "Test", "validation": "Validation", "train": "Training", "worst": "Largest loss"}
+NAMES: dict[RowChoice, str] = {"test": "Test", "validation": "Validation", "train": "Training", "worst": "Largest loss"}
 OWN = ""
 # Their maps and heads are of a single text or picture.
 ALONE = ("attention", "attention_heads")
@@ -79,7 +85,7 @@ def global_attribution_view(context: ViewContext) -> None:
     )
 
 
-def _choices(context: ViewContext) -> tuple[Which, str, str, dict[str, Any]]:
+def _choices(context: ViewContext) -> tuple[RowChoice, str, str, dict[str, Any]]:
     mode = st.segmented_control(
         "Rows",
         list(NAMES),
@@ -91,11 +97,14 @@ def _choices(context: ViewContext) -> tuple[Which, str, str, dict[str, Any]]:
     )
     middle, right = st.columns(2, vertical_alignment="bottom")
     titles = {item.name: item.title for item in context.methods if item.available and item.name not in ALONE}
-    names = sorted(titles, key=lambda name: name != BATCHED)
+    names = sorted(titles, key=lambda name: name != BATCHED_METHOD)
     with middle:
-        help_ = f"Integrated Gradients explains up to {ROWS} rows in batches; other methods up to {ROWS_ALONE} rows."
-        if usual_rows(context.trained.data, BATCHED) != ROWS:
-            help_ = f"Each row has its own target here, which takes longer, so at most {ROWS_ALONE} rows are explained."
+        help_ = (
+            f"Integrated Gradients explains up to {ROWS} rows in batches; other methods up to {ROWS_ONE_BY_ONE} rows."
+        )
+        if default_row_count(context.trained.data, BATCHED_METHOD) != ROWS:
+            max_rows = ROWS_ONE_BY_ONE
+            help_ = f"Each row has its own target here, which takes longer, so at most {max_rows} rows are explained."
         method = st.selectbox("Method", names, format_func=titles.__getitem__, key=Key.GLOBAL_METHOD, help=help_)
     classes = context.trained.data.schema.target.classes if context.trained.objective.task.per_class_scores else ()
     target = OWN
@@ -111,7 +120,7 @@ def _choices(context: ViewContext) -> tuple[Which, str, str, dict[str, Any]]:
     return mode, chosen.name, str(target), options
 
 
-def _parts(attribution: Overall) -> None:
+def _parts(attribution: GlobalAttributions) -> None:
     """Which parts matter most, and how that is spread over the rows."""
     left, right = st.columns(2)
     groups = attribution.groups if len(attribution.groups) > 1 else ()
@@ -150,7 +159,7 @@ def _parts(attribution: Overall) -> None:
         st.caption(f"The {global_plots.SHOWN} most important of {len(attribution.parts)} features; the CSV has all.")
 
 
-def _maps(attribution: Overall, name: str, *, error: bool) -> None:
+def _maps(attribution: GlobalAttributions, name: str, *, error: bool) -> None:
     suffix = f", {escape(name)}" if len(attribution.sizes) > 1 else ""
     st.markdown(f"**Mean attribution for each prediction{suffix}**")
     signed = knows_signs(attribution)
@@ -183,7 +192,7 @@ def _maps(attribution: Overall, name: str, *, error: bool) -> None:
     st.caption("In parentheses: the number of rows. All maps share one color scale.")
 
 
-def _profile(attribution: Overall, name: str) -> list[dict[str, object]]:
+def _profile(attribution: GlobalAttributions, name: str) -> list[dict[str, object]]:
     values = attribution.sizes[name].reshape(len(attribution.groups), attribution.sizes[name].shape[1], -1).sum(2)
     spans, down = attribution.spans.get(name), attribution.axes.get(name, Axes()).down
     return [
@@ -193,7 +202,7 @@ def _profile(attribution: Overall, name: str) -> list[dict[str, object]]:
     ]
 
 
-def _worst(attribution: Overall) -> None:
+def _worst(attribution: GlobalAttributions) -> None:
     """The rows themselves: what was said, what was true, and what it went by."""
     st.markdown("**Rows with the largest loss**")
     worst_rows = attribution.rows[:MOST_WORST]

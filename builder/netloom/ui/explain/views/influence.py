@@ -10,7 +10,7 @@ import streamlit as st
 from netloom.core.text import number
 from netloom.explain.core.explanation import Verdict
 from netloom.explain.dataset.checkpoint_path import Stage
-from netloom.explain.influence.influence import URL, Against, Influence, Lesson, Suspects
+from netloom.explain.influence.influence import URL, Against, Influence, InfluentialRow, PossibleLabelErrors
 from netloom.explain.plots.colors import AGAINST, FOR
 from netloom.jobs.explanations import InfluentialRows, LabelErrors
 from netloom.ui.components.charts import MARGIN, TRAIN
@@ -96,7 +96,7 @@ def _numbers(influence: Influence) -> str:
     return f"larger effect than **{ahead:.0%}** of random rows · {count}"
 
 
-def _cards(context: ViewContext, lessons: tuple[Lesson, ...]) -> None:
+def _cards(context: ViewContext, lessons: tuple[InfluentialRow, ...]) -> None:
     """Rows side by side, with their numbers, their labels and what the network says of them."""
     with st.container(horizontal=True):  # as many beside each other as there is room for
         for lesson in lessons:
@@ -120,7 +120,7 @@ def _cell(value: Any) -> str:
     return number(value) if isinstance(value, float) else str(value)[:40]
 
 
-def _step_text(lesson: Lesson) -> str:
+def _step_text(lesson: InfluentialRow) -> str:
     sure = f" ({lesson.sure:.0%})" if lesson.sure is not None else ""
     return f"label **{escape(lesson.label[:40])}** · predicted **{escape(lesson.says[:40])}**{sure}"
 
@@ -185,7 +185,7 @@ def _suspicious(context: ViewContext) -> None:
     _stages_table(suspects.stages)
 
 
-def _table(suspects: Suspects) -> dict[str, list[Any]]:
+def _table(suspects: PossibleLabelErrors) -> dict[str, list[Any]]:
     return {
         "row": suspects.rows.tolist(),
         "self_influence": suspects.self_influence.tolist(),
@@ -195,7 +195,7 @@ def _table(suspects: Suspects) -> dict[str, list[Any]]:
     }
 
 
-def _ranking(suspects: Suspects) -> go.Figure:
+def _ranking(suspects: PossibleLabelErrors) -> go.Figure:
     """How steeply the ranking falls: a steep beginning is a few rows unlike all others."""
     import plotly.graph_objects as go
 

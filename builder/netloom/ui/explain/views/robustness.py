@@ -10,10 +10,10 @@ import streamlit as st
 from netloom.core.text import plain as line
 from netloom.data import DataError
 from netloom.explain import ExplainError
-from netloom.explain.core.axes import LEGIBLE, Axes, axes_of
+from netloom.explain.core.axes import MAX_DRAWN_STEPS, Axes, axes_of
 from netloom.explain.plots import figures
 from netloom.explain.robustness.attack import METHODS
-from netloom.explain.robustness.robustness import Attacked, Robustness
+from netloom.explain.robustness.robustness import AdversarialExample, Robustness
 from netloom.jobs import JobError
 from netloom.jobs.explanations import Attack, LeastChange
 from netloom.ui.components.figure_export import chart
@@ -73,7 +73,7 @@ def robustness_view(context: ViewContext) -> None:
         show_error(error)
 
 
-def _smallest_change(context: ViewContext, pending: Pending[Attacked]) -> None:
+def _smallest_change(context: ViewContext, pending: Pending[AdversarialExample]) -> None:
     attacked = pending.result()
     before, after, unit = escape(attacked.before.text[:60]), escape(attacked.after.text[:60]), escape(attacked.unit)
     if attacked.least is None:
@@ -136,7 +136,7 @@ def _series(name: str, value: np.ndarray, changed: np.ndarray, axes: Axes) -> No
     figure = go.Figure()
     for channel in range(min(value.shape[1], figures.MOST_CHANNELS)):
         channel_suffix = f" {channel + 1}" if value.shape[1] > 1 else ""
-        x, thin = axes.along(len(value)), 1 if len(value) > LEGIBLE else 2
+        x, thin = axes.along(len(value)), 1 if len(value) > MAX_DRAWN_STEPS else 2
         line_style = {"color": ATTACK, "dash": "dot", "width": thin}
         figure.add_scatter(
             x=x, y=value[:, channel], name=f"original{channel_suffix}", line={"color": BEFORE, "width": thin}

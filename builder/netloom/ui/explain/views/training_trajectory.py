@@ -9,9 +9,9 @@ import streamlit as st
 
 from netloom.core.text import plain as on_one_line
 from netloom.explain.core.targets import quantity_of
-from netloom.explain.dataset.training_trajectory import Frame, Scrubbed
-from netloom.explain.evidence.comparison import shown
-from netloom.explain.plots.shared_scale import lines, pictures
+from netloom.explain.dataset.training_trajectory import Frame, Trajectory
+from netloom.explain.evidence.comparison import comparable_parts
+from netloom.explain.plots.shared_scale import lines, scaled_plots
 from netloom.jobs.explanations import TrainingTrajectory
 from netloom.runs.weight_history import saved_weights
 from netloom.store import RunArtifacts
@@ -26,7 +26,7 @@ from netloom.ui.shell.errors import guard
 from netloom.ui.shell.jobs import computed
 
 if TYPE_CHECKING:
-    from netloom.explain.plots.explanation_plots import Drawn
+    from netloom.explain.plots.explanation_plots import Plot
     from netloom.ui.explain.view import ViewContext
 
 EACH_S = 0.7
@@ -61,7 +61,7 @@ def choose_method(context: ViewContext, label: str, key: str, default: str = "")
 
 
 @guard()
-def _frames(trajectory: Scrubbed, key: str) -> None:
+def _frames(trajectory: Trajectory, key: str) -> None:
     """The slider, and what is to be seen where it stands. The curves stay outside: a figure that changes is drawn anew,
     and would flicker with each step."""
     labels = [frame.label for frame in trajectory.frames]
@@ -87,7 +87,7 @@ def _frames(trajectory: Scrubbed, key: str) -> None:
         st.rerun(scope="fragment")
 
 
-def _curves(trajectory: Scrubbed, by_class: bool) -> None:
+def _curves(trajectory: Trajectory, by_class: bool) -> None:
     """The answer and the agreement with the final explanation, over the checkpoints."""
     has_epochs = all(frame.epoch is not None for frame in trajectory.frames)
     x = [frame.epoch if has_epochs else frame.step for frame in trajectory.frames]
@@ -107,7 +107,7 @@ def _curves(trajectory: Scrubbed, by_class: bool) -> None:
         chart(figure, key=Key.CHECKPOINT_AGREEMENT, name=f"agreement of {name}", table=rows)
 
 
-def answers(trajectory: Scrubbed, by_class: bool) -> tuple[str, dict[str, list[float | None]]]:
+def answers(trajectory: Trajectory, by_class: bool) -> tuple[str, dict[str, list[float | None]]]:
     """What is drawn of the answer over the checkpoints, and its title: how likely it is, beside the truth where that is
     another; or else the explained number, as of text only the likeliest tokens are told."""
     final = trajectory.final.explanation
@@ -122,7 +122,7 @@ def answers(trajectory: Scrubbed, by_class: bool) -> tuple[str, dict[str, list[f
     return PROBABILITY, {f"of {name}": likely, f"of {truth} (true)": true}
 
 
-def _frame(trajectory: Scrubbed, frame: Frame) -> None:
+def _frame(trajectory: Trajectory, frame: Frame) -> None:
     """One explanation, on the scale of all."""
     explanation = frame.explanation
     share = f" ({frame.probability:.1%})" if frame.probability is not None else ""
@@ -138,7 +138,7 @@ def _frame(trajectory: Scrubbed, frame: Frame) -> None:
         f"correlation with the final explanation: **{same}**, {parts}."
     )
     show(
-        pictures(explanation, shown(explanation), trajectory.bounds, shown(trajectory.final.explanation)),
+        scaled_plots(explanation, comparable_parts(explanation), trajectory.bounds, comparable_parts(trajectory.final.explanation)),
         Key.CHECKPOINTS.of(frame.name),
         explanation.method,
     )
@@ -150,7 +150,7 @@ def _frame(trajectory: Scrubbed, frame: Frame) -> None:
     trust(explanation)
 
 
-def show(listed: list[Drawn], key: str, name: str, *, beside: bool = True) -> None:
+def show(listed: list[Plot], key: str, name: str, *, beside: bool = True) -> None:
     """Pictures one beneath the other, each with its numbers to take away."""
     for panel in listed:
         if len(listed) > 1 and panel.title:

@@ -12,10 +12,10 @@ from netloom.data import DataError
 from netloom.explain import ExplainError, Explanation
 from netloom.explain.core.axes import Axes
 from netloom.explain.core.targets import quantity_of
-from netloom.explain.evidence.comparison import bounds
+from netloom.explain.evidence.comparison import color_bounds
 from netloom.explain.plots import figures, text
-from netloom.explain.plots.explanation_plots import PlotKind, along, cells, kind_of
-from netloom.explain.robustness.what_if import WhatIf, asked, raw_row
+from netloom.explain.plots.explanation_plots import PlotKind, array_table, plot_kind, series_table
+from netloom.explain.robustness.what_if import WhatIf, raw_row, target_request
 from netloom.jobs import JobError
 from netloom.jobs.explanations import Change
 from netloom.ui.components.example_editor import edited, forget
@@ -80,7 +80,7 @@ def _named(row: Any) -> str:
 
 
 def _computed(context: ViewContext, first: Explanation, changed: dict[str, Any]) -> WhatIf:
-    target = context.target if context.target is not None else asked(first.target)
+    target = context.target if context.target is not None else target_request(first.target)
     return computed(
         Change(context.weights, context.row, changed, context.method, target, context.options_of(context.method))
     )
@@ -148,12 +148,12 @@ def _shares(comparison: WhatIf, key: str) -> None:
 def _parts(comparison: WhatIf, key: str) -> None:
     """What both answers rest on, on one scale, and how far each can be trusted."""
     st.markdown(f"**Attributions** by {escape(comparison.before.title)}")
-    ends = bounds((comparison.before.attributions, comparison.after.attributions), comparison.before.axes)
+    ends = color_bounds((comparison.before.attributions, comparison.after.attributions), comparison.before.axes)
     colored = False  # bars are gray before and violet after, and so say nothing by color
     for name in comparison.before.attributions:
         if name not in comparison.after.attributions:
             continue
-        kind = kind_of(comparison.before, name)
+        kind = plot_kind(comparison.before, name)
         colored |= kind is not PlotKind.BARS
         if len(comparison.before.attributions) > 1:
             st.markdown(f"**{escape(name)}**")
@@ -256,16 +256,16 @@ def _pictures(comparison: WhatIf, name: str, key: str, end: float, *, series: bo
                 series_values = (
                     series_values if series_values is not None and series_values.shape == values.shape else None
                 )
-                figure = figures.band(values, series_values, explanation.labels.get(name, ()), axes)
+                figure = figures.series_band(values, series_values, explanation.labels.get(name, ()), axes)
                 high = 210 if values.shape[1] == 1 else figure.layout.height
                 figure.update_layout(title={"text": title, "x": 0, "font": {"size": 14}}, height=high)
-                table = along(values, axes, explanation.labels.get(name, ()))
+                table = series_table(values, axes, explanation.labels.get(name, ()))
             else:
                 image = explanation.example.images.get(name, explanation.example.image)
                 image = image if image is not None and np.shape(image)[:2] == values.shape else None
                 figure = figures.overlay(values, image, title=title)
                 figure.update_layout(height=300)
-                table = cells(values, ("row", "column"))
+                table = array_table(values, ("row", "column"))
             on_scale(figure, end)
             chart(figure, key=Part.PLOT.within(key, title, name), name=f"what if {name} {title}", table=table)
 
