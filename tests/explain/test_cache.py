@@ -228,7 +228,7 @@ MEMORY = """
 import torch
 from captum.attr import IntegratedGradients
 from netloom.explain import explain
-from netloom.explain.dataset.global_attribution import overall
+from netloom.explain.dataset.global_attribution import global_attribution
 from netloom.runs import TrainedRun
 from netloom.compile import module, source
 from netloom.data import prepare
@@ -259,13 +259,13 @@ def each():
         explain(run, "integrated_gradients", row, proofs=False)
 
 def together():
-    assert len(overall(run, "train", method="integrated_gradients", rows=64).rows) == 64
+    assert len(global_attribution(run, "train", method="integrated_gradients", rows=64).rows) == 64
 
 def plainly():
     IntegratedGradients(run.model).attribute(pictures, target=0, n_steps=8)
 
 explain(run, "integrated_gradients", 0, proofs=False)  # what is imported and set up at first
-overall(run, method="integrated_gradients", rows=2)
+global_attribution(run, method="integrated_gradients", rows=2)
 print(*[taken(work) for work in (one_pass, each, together, plainly)])
 """
 
