@@ -27,7 +27,7 @@ BRIGHTNESS, DEVIATIONS = "brightness, from 0 (black) to 1 (white)", "standard de
 MAX_ROWS = 2_048
 
 
-def unavailable_reason(project: Project, data: Prepared) -> str:
+def unchangeable_reason(project: Project, data: Prepared) -> str:
     """Why what comes in cannot be changed by a little, in a sentence; empty where it can."""
     if reason := nothing_to_explain(project):
         return reason
