@@ -10,7 +10,7 @@ import streamlit as st
 
 from netloom.explain import AttentionMaps, Explanation
 from netloom.explain.attention.head_patterns import describe_pattern, head_figures
-from netloom.explain.plots.attention import hidden_lines_note, attention_lines, patches
+from netloom.explain.plots.attention import attention_lines, hidden_lines_note, patches
 from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
 from netloom.explain.plots.explanation_plots import Plot, PlotOptions, explanation_plots
 from netloom.ui.components.charts import MARGIN
@@ -219,7 +219,10 @@ def _large(raw: Explanation, maps: AttentionMaps, attention_maps: AttentionMaps,
             drawing(svg, Key.ATTENTION_PATCHES.of(place, head))
             exports(name, key=Key.ATTENTION_PATCHES_EXPORT, svg=svg, table=table)
     with tabs[-2]:
-        svg, unseen = attention_lines(weights, *sides(attention_maps, layer)), hidden_lines_note(weights, *sides(attention_maps, layer))
+        svg, unseen = (
+            attention_lines(weights, *sides(attention_maps, layer)),
+            hidden_lines_note(weights, *sides(attention_maps, layer)),
+        )
         drawing(svg, Key.ATTENTION_LINES.of(place, head))
         st.caption(f"Hover over a token to see only its lines; click to keep them. {unseen}")
         exports(name, key=Key.ATTENTION_LINES_EXPORT, svg=svg, table=table)

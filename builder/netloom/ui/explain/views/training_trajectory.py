@@ -138,7 +138,12 @@ def _frame(trajectory: Trajectory, frame: Frame) -> None:
         f"correlation with the final explanation: **{same}**, {parts}."
     )
     show(
-        scaled_plots(explanation, comparable_parts(explanation), trajectory.bounds, comparable_parts(trajectory.final.explanation)),
+        scaled_plots(
+            explanation,
+            comparable_parts(explanation),
+            trajectory.bounds,
+            comparable_parts(trajectory.final.explanation),
+        ),
         Key.CHECKPOINTS.of(frame.name),
         explanation.method,
     )
