@@ -64,8 +64,12 @@ def checkpoint_path(trained: Trained, folder: Path | None, checkpoint: str) -> l
     schedule = Schedule(training, per_epoch * training.epochs, per_epoch)
     checkpoints, last_step = list[tuple[Stage, Path | None]](), 0
     for snapshot in candidates:
-        factors = [schedule.factor(step) for step in range(last_step, snapshot.step)] or [schedule.factor(snapshot.step)]
-        checkpoints.append((Stage(snapshot.epoch, snapshot.step, training.learning_rate * float(np.mean(factors))), snapshot.path))
+        factors = [schedule.factor(step) for step in range(last_step, snapshot.step)] or [
+            schedule.factor(snapshot.step)
+        ]
+        checkpoints.append(
+            (Stage(snapshot.epoch, snapshot.step, training.learning_rate * float(np.mean(factors))), snapshot.path)
+        )
         last_step = snapshot.step
     return checkpoints
 

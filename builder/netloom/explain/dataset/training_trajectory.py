@@ -12,7 +12,7 @@ from netloom.explain.core.explanation import Explanation
 from netloom.explain.core.progress import partial_progress
 from netloom.explain.core.run import Progress, explain
 from netloom.explain.core.targets import TargetLike
-from netloom.explain.evidence.comparison import Agreement, explanation_agreement, color_bounds, comparable_parts
+from netloom.explain.evidence.comparison import Agreement, color_bounds, comparable_parts, explanation_agreement
 from netloom.store import RunArtifacts
 
 if TYPE_CHECKING:
@@ -96,7 +96,9 @@ def explain_trajectory(
             "checkpoints are then kept during training."
         )
     explanations: dict[str, Explanation] = {}
-    for place, moment in enumerate([checkpoints[-1], *checkpoints[:-1]]):  # the last first: the others explain its answer
+    for place, moment in enumerate(
+        [checkpoints[-1], *checkpoints[:-1]]
+    ):  # the last first: the others explain its answer
         explanations[moment.name] = explain(
             with_weights(trained, RunArtifacts.in_directory(folder), moment.name),
             method,
@@ -112,7 +114,16 @@ def explain_trajectory(
             progress((place + 1) / len(checkpoints))
     last = explanations[checkpoints[-1].name]
     frames = tuple(
-        Frame(one.name, one.label, one.epoch, one.step, explanations[one.name], explanation_agreement(explanations[one.name], last, chance=False))
+        Frame(
+            one.name,
+            one.label,
+            one.epoch,
+            one.step,
+            explanations[one.name],
+            explanation_agreement(explanations[one.name], last, chance=False),
+        )
         for one in checkpoints
     )
-    return Trajectory(frames, color_bounds([comparable_parts(frame.explanation) for frame in frames], frames[-1].explanation.axes))
+    return Trajectory(
+        frames, color_bounds([comparable_parts(frame.explanation) for frame in frames], frames[-1].explanation.axes)
+    )
