@@ -34,7 +34,7 @@ from netloom.runs import (
     worker,
 )
 from netloom.runs.limits import declared
-from netloom.store import Full, Limits, Lost, Run, RunArtifacts, Store, StoreError, open_store
+from netloom.store import ClaimLostError, Limits, QueueFullError, Run, RunArtifacts, Store, StoreError, open_store
 from netloom.training import checkpoints
 from tests.runs.examples import check_curves, moons, until
 from tests.store.states import put
@@ -167,7 +167,7 @@ def test_what_is_asked_of_a_worker_is_not_taken_by_whoever_resumes_too_late(stor
     again = store.claim_next(Limits())
     assert again is not None
     control.stop(store, dead.id)
-    with pytest.raises(Lost, match="This run is queued with another worker"):
+    with pytest.raises(ClaimLostError, match="This run is queued with another worker"):
         control.enter(store, failed)
     assert [item.kind for item in store.take_commands(dead.id)] == ["stop"]
 
@@ -278,7 +278,7 @@ def test_two_that_start_at_once_do_not_have_more_waiting_than_may(
         return left
 
     monkeypatch.setattr(store, "room", other)
-    with pytest.raises(Full, match="at most 1 can train and 0 wait"):
+    with pytest.raises(QueueFullError, match="at most 1 can train and 0 wait"):
         start(store, project_id, project)
     assert len(store.runs()) == 1
 

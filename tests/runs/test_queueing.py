@@ -20,7 +20,7 @@ from netloom.runs.capacity import place
 from netloom.runs.comparison import BATCH_LOSSES
 from netloom.runs.control import started_workers
 from netloom.runs.snapshots import epoch_snapshots
-from netloom.store import Full, Run, RunArtifacts, Store, open_store
+from netloom.store import QueueFullError, Run, RunArtifacts, Store, open_store
 from netloom.training.trainers.registry import build_trainer
 from tests.runs.examples import Recorder, check_curves, moons, store_in, trained_here, until
 from tests.store.states import put_sweep
@@ -94,7 +94,7 @@ def test_the_next_begins_once_when_a_worker_is_killed_and_two_servers_look_on(st
         assert place(store, store.run(second)) == "next in line"
         rest = [start(store, project_id, short) for _ in range(2)]
         assert place(store, store.run(rest[1])) == "3rd in line"
-        with pytest.raises(Full, match="at most 1 can train and 3 wait"):
+        with pytest.raises(QueueFullError, match="at most 1 can train and 3 wait"):
             start(store, project_id, short)
         assert len(list((home / "runs").iterdir())) == 4, "what was refused leaves nothing behind"
         for run_id in rest:

@@ -18,7 +18,7 @@ from netloom.compile.importers import ImportedModel
 from netloom.data import prepare
 from netloom.document import Project, Training, dumps, loads
 from netloom.runs import TrainedRun
-from netloom.store import Missing, Store, open_store, weights
+from netloom.store import NotFoundError, Store, open_store, weights
 from netloom.training import StartError, check_start, imported_weights, save_import, starting_from
 from netloom.training.initialization import fit
 from netloom.training.trainer import Callback
@@ -261,5 +261,5 @@ def test_an_import_without_weights_starts_fresh(store: Store) -> None:
     project_id = save_import(store, ImportedModel(moons()))
     assert store.load(project_id).project.training.start == ""
     assert imported_weights(store, project_id) == []
-    with pytest.raises(Missing):
+    with pytest.raises(NotFoundError):
         weights.path(store.home, "")

@@ -20,7 +20,7 @@ import sqlalchemy.dialects.sqlite.pysqlite  # noqa: F401
 from sqlalchemy import Engine, event
 
 from netloom.document import blank
-from netloom.store import Conflict, Limits, Lost, Point, Store, StoreError, open_store
+from netloom.store import ClaimLostError, Limits, Point, SaveConflictError, Store, StoreError, open_store
 from tests.store.states import put
 
 with contextlib.suppress(ImportError):
@@ -134,7 +134,7 @@ def save(home: Path, project_id: str, rounds: int) -> None:
         name = str(int(found.project.name) + 1)
         try:
             store.save(project_id, blank(name), found.epoch, found.revision + 1, {}, found.stamp)
-        except Conflict:
+        except SaveConflictError:
             continue
         done += 1
         print(found.stamp)
@@ -222,7 +222,7 @@ def beat(home: Path, start: str) -> None:
         try:
             if start == "worker":
                 store.heartbeat(run.id, holding=run.claim, epoch=epoch, step=epoch, summary={})
-        except Lost as error:
+        except ClaimLostError as error:
             print(error, flush=True)
             return
 

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from netloom.document import Project, dumps
 from netloom.document.network_bundle import extract
-from netloom.store import Missing, Store, StoreError, Taken, open_store, schema
+from netloom.store import NameTakenError, NotFoundError, Store, StoreError, open_store, schema
 from tests.networks import digits_mlp
 from tests.store.processes import Child, publish_until_killed
 
@@ -36,7 +36,7 @@ def test_what_is_published_comes_back_in_every_store_of_the_home(store: Store) -
 
 def test_nothing_is_overwritten_unasked(store: Store) -> None:
     first = store.publish(bundle("tower"), {})
-    with pytest.raises(Taken, match="a network tower in the library already; nothing was overwritten"):
+    with pytest.raises(NameTakenError, match="a network tower in the library already; nothing was overwritten"):
         store.publish(bundle("tower", 9), {"size": 1})
     assert store.bundle("tower") == bundle("tower")
     again = store.publish(bundle("tower", 9), {"size": 1}, replace=True)
@@ -58,11 +58,11 @@ def test_renaming_renames_the_network_too(store: Store) -> None:
     assert store.bundle("spire") == bundle("spire")
     assert store.published("spire").summary == {"size": 7}
     store.rename_published("spire", "spire")
-    with pytest.raises(Taken, match="other"):
+    with pytest.raises(NameTakenError, match="other"):
         store.rename_published("spire", "other")
     with pytest.raises(StoreError, match="lowercase"):
         store.rename_published("spire", "'; DROP TABLE library; --")
-    with pytest.raises(Missing, match="no network 'gone'"):
+    with pytest.raises(NotFoundError, match="no network 'gone'"):
         store.rename_published("gone", "x")
     assert [row.name for row in store.library()] == ["other", "spire"]
 
@@ -72,7 +72,7 @@ def test_deleting_and_what_is_not_there(store: Store) -> None:
     assert store.delete_published("tower")
     assert not store.delete_published("tower")
     for refused in (lambda: store.bundle("tower"), lambda: store.published("tower")):
-        with pytest.raises(Missing, match="no network 'tower' in the library; it may have been deleted"):
+        with pytest.raises(NotFoundError, match="no network 'tower' in the library; it may have been deleted"):
             refused()
 
 
@@ -92,7 +92,7 @@ def test_of_many_who_publish_at_once_one_is_first(store: Store) -> None:
 
     def publish(units: int) -> None:
         ready.wait()
-        with suppress(Taken):  # by one of the others
+        with suppress(NameTakenError):  # by one of the others
             store.publish(bundle("tower", units), {"units": units})
             told.append(units)
 

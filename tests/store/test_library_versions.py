@@ -6,7 +6,7 @@ import pytest
 
 from netloom.document import Network, Project, dumps, loads
 from netloom.document.network_bundle import BundleError, exchange, extract, insert
-from netloom.store import Missing, Store
+from netloom.store import NotFoundError, Store
 from netloom.store.library import KEPT
 from netloom.validation import analyse
 from tests.networks import chain
@@ -27,9 +27,9 @@ def test_versions_are_kept_listed_and_put_back(store: Store) -> None:
     assert (again.number, again.summary) == (4, {"size": 3})
     assert dumps(store.bundle("tower")) == dumps(bundle("tower", 3))
     assert [row.number for row in store.earlier("tower")] == [3, 2, 1]
-    with pytest.raises(Missing, match="no version 7 of tower"):
+    with pytest.raises(NotFoundError, match="no version 7 of tower"):
         store.bundle("tower", 7)
-    with pytest.raises(Missing, match="no version 1 of gone"):
+    with pytest.raises(NotFoundError, match="no version 1 of gone"):
         store.restore_published("gone", 1)
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import func, select, update
 import netloom.store.projects as module
 from netloom.document import Project, blank
 from netloom.editing.live import Live
-from netloom.store import Conflict, Store, StoreError, history, open_store, schema
+from netloom.store import SaveConflictError, Store, StoreError, history, open_store, schema
 from tests.networks import digits_mlp
 
 HOSTILE = [
@@ -99,7 +99,7 @@ def test_a_second_server_is_refused_and_overwrites_nothing(store: Store, project
     other.save(project_id, blank("Theirs"), theirs.epoch, 5, {"them": 5}, theirs.stamp)
     other.close()
     before = store.load(project_id), store.versions(project_id)
-    with pytest.raises(Conflict, match="nothing was overwritten") as caught:
+    with pytest.raises(SaveConflictError, match="nothing was overwritten") as caught:
         store.save(project_id, blank("Mine"), mine.epoch, 9, {"me": 9}, mine.stamp)
     assert "\n" not in str(caught.value)
     assert store.load(project_id).project.name == "Theirs"

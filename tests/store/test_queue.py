@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netloom.document import Project, Training
-from netloom.store import Full, Limits, Missing, Run, Store, StoreError
+from netloom.store import Limits, NotFoundError, QueueFullError, Run, Store, StoreError
 from netloom.store.runs import NewTrial
 from tests.store.processes import claim, together
 from tests.store.states import put, sweep_plan
@@ -60,7 +60,7 @@ def test_more_than_may_wait_get_a_sentence(store: Store, waiting: dict[str, Run]
     limits = Limits(each=1, waiting_each=3)
     assert store.room("ann", limits) == 1
     assert store.room("nobody yet", limits) == 4
-    with pytest.raises(Full, match="You have 3 runs that train or wait; at most 1 can train and 2 wait"):
+    with pytest.raises(QueueFullError, match="You have 3 runs that train or wait; at most 1 can train and 2 wait"):
         store.room("ann", Limits(each=1, waiting_each=2))
 
 
@@ -113,7 +113,7 @@ def test_leaving_and_entering_the_line(store: Store, waiting: dict[str, Run]) ->
     store.enqueue(store.run(run.id), reopen=True)
     assert store.run(run.id).state == "waiting"
     store.delete_run(run.id)
-    with pytest.raises(Missing):
+    with pytest.raises(NotFoundError):
         store.enqueue(found)
 
 
@@ -140,9 +140,9 @@ def test_a_trial_of_a_number_is_made_once_and_with_its_run(store: Store, project
     sweep = store.create_sweep(project_id, project, sweep_plan(3))
     run = store.create_run(project_id, project, trial=NewTrial(sweep.id, 0, {"training.seed": 1}))
     assert run.sweep_id == sweep.id
-    with pytest.raises(Missing):
+    with pytest.raises(NotFoundError):
         store.create_run(project_id, project, trial=NewTrial(sweep.id, 0, {}))
-    with pytest.raises(Missing):
+    with pytest.raises(NotFoundError):
         store.fail_trial(sweep.id, 0, {}, "late")
     assert len(store.runs()) == 1, "no run without its trial"
     store.fail_trial(sweep.id, 1, {"training.seed": 2}, "no good")
@@ -163,7 +163,7 @@ def test_a_trial_of_a_number_is_made_once_and_with_its_run(store: Store, project
     assert not store.change_sweep(known, state="finished"), "another process let it make one more"
     assert store.stop_sweep(sweep.id)
     assert not store.stop_sweep(sweep.id)
-    with pytest.raises(Missing, match="makes no more trials"):
+    with pytest.raises(NotFoundError, match="makes no more trials"):
         store.create_run(project_id, project, trial=NewTrial(sweep.id, 2, {}))
     assert [row.id for row in store.sweeps(project_id, "stopped")] == [sweep.id]
     store.delete_sweep(sweep.id)

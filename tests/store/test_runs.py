@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from netloom.document import Project, blank
-from netloom.store import Command, Lost, Point, Run, Store, StoreError, open_store
+from netloom.store import ClaimLostError, Command, Point, Run, Store, StoreError, open_store
 from netloom.store.states import BEFORE, STATES
 from tests.store.states import put
 
@@ -78,19 +78,19 @@ def test_a_state_is_changed_only_by_whoever_holds_the_run(store: Store, project:
             put(store, run.id, before, claim="mine", reason="")
             allowed = before in BEFORE[state]
             for holding in ("theirs", None):
-                with pytest.raises(Lost):
+                with pytest.raises(ClaimLostError):
                     store.change_state(run.id, state, holding=holding, reason="late")
             if allowed:
                 store.change_state(run.id, state, holding="mine", reason="in time")
             else:
-                with pytest.raises(Lost, match=f"This run is {before}; it cannot become {state}"):
+                with pytest.raises(ClaimLostError, match=f"This run is {before}; it cannot become {state}"):
                     store.change_state(run.id, state, holding="mine", reason="late")
             found = store.run(run.id)
             assert (found.state, found.reason) == ((state, "in time") if allowed else (before, "")), (before, state)
     put(store, run.id, "finished", claim="mine", step=7)
     store.heartbeat(run.id, epoch=1, step=9, summary={})
     assert store.run(run.id).step == 9
-    with pytest.raises(Lost):
+    with pytest.raises(ClaimLostError):
         store.heartbeat(run.id, holding="mine", epoch=1, step=10, summary={})
 
 
@@ -105,7 +105,7 @@ def test_whatever_a_lost_worker_says_is_not_kept(store: Store, run: Run) -> None
         lambda: store.heartbeat(run.id, holding="theirs", epoch=9, step=9, summary={}),
         lambda: store.held(run.id, "theirs"),
     ):
-        with pytest.raises(Lost):
+        with pytest.raises(ClaimLostError):
             said()
     assert (store.points(run.id).step, store.run(run.id).step) == ([1, 2], 0)
     assert store.take_commands(run.id, holding="mine") == [Command("stop", None)]

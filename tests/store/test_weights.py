@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save
 
-from netloom.store import Missing, StoreError, weights
+from netloom.store import NotFoundError, StoreError, weights
 
 
 def made(value: float = 1.0) -> bytes:
@@ -81,7 +81,7 @@ def test_too_large_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("digest", ["0" * 64, "", "../netloom", "A" * 64])
 def test_missing_is_a_sentence(home: Path, digest: str) -> None:
-    with pytest.raises(Missing, match="import the model again"):
+    with pytest.raises(NotFoundError, match="import the model again"):
         weights.path(home, digest)
 
 

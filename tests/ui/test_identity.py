@@ -23,7 +23,7 @@ from netloom.document import write
 from netloom.runs import control, start, supervisor, sweep_trials
 from netloom.runs.capacity import limits
 from netloom.runs.owner import terminal_owner
-from netloom.store import Full, RunArtifacts, Store, open_store
+from netloom.store import QueueFullError, RunArtifacts, Store, open_store
 from netloom.training import checkpoints
 from netloom.ui.components.words import escape
 from netloom.ui.runs.state import RunsState
@@ -227,7 +227,7 @@ def test_limits_act_on_each_alone_and_places_are_shared(
         assert escape("You have 2 runs that train or wait; at most 1 can train and 1 wait.") in app.error[0].value
     taken = [store.claim_next(limits()) for _ in range(3)]
     assert [run and run.owner for run in taken] == [*owners, None], "one each, though a third place is free"
-    with pytest.raises(Full):
+    with pytest.raises(QueueFullError):
         start(store, project_id, moons(epochs=1), owner=owners[0])
 
 

@@ -15,7 +15,7 @@ from netloom.data import DataError, Schema, schema
 from netloom.document import Edit, Editor, EditorState, Network, Project
 from netloom.editing.analyses import Analyses
 from netloom.editing.canvas_completion import completed, sources
-from netloom.store import Conflict, Store, StoreError
+from netloom.store import SaveConflictError, Store, StoreError
 from netloom.validation import Analysis
 
 
@@ -209,7 +209,7 @@ class Live:
             self._saved = (editor.revision, acks)
             editor.changes.clear()
             self.problem = ""
-        except Conflict as error:
+        except SaveConflictError as error:
             return [self._reopened(error)]
         except StoreError as error:
             self.problem = str(error)  # the next edit tries again
@@ -220,7 +220,7 @@ class Live:
             return [f"Not saved: {self.problem}"]
         return []
 
-    def _reopened(self, error: Conflict) -> str:
+    def _reopened(self, error: SaveConflictError) -> str:
         """Open what another server saved. Returns a message for people."""
         try:
             self._open()

@@ -29,7 +29,7 @@ def resume(store: Store, run_id: str, *, owner: str | None = None) -> None:
 
     Raises:
         ValueError: the run is still going, or has finished.
-        Full: as many runs wait as may wait.
+        QueueFullError: as many runs wait as may wait.
     """
     run = refresh(store, run_id)
     if run.state not in ("failed", "stopped"):

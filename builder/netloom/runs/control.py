@@ -23,7 +23,7 @@ from netloom.runs.fingerprint import environment
 from netloom.runs.limits import FULL, declared, no_memory, no_room
 from netloom.runs.processes import MODULE, Worker
 from netloom.runs.records import keep_record
-from netloom.store import Lost, Run, Store
+from netloom.store import ClaimLostError, Run, Store
 from netloom.store.host import here, named
 from netloom.store.run_summary import RunOrigin
 from netloom.store.runs import NewTrial
@@ -75,7 +75,7 @@ def start(
         DataError: the data cannot be read.
         StartError: the weights that it starts from are not there, or none of them fits; or it cannot be trained on a
             cluster.
-        Full: the owner has as many runs waiting as may wait.
+        QueueFullError: the owner has as many runs waiting as may wait.
     """
     if workers:
         cluster.check(project, workers)
@@ -239,7 +239,7 @@ def look(store: Store, run: Run) -> Run:
 def _fail(store: Store, run: Run, reason: str) -> None:
     """Note that a run failed whose worker is gone; not where another server noted it first, as the run may have been
     put back into the queue since, and have another worker."""
-    with contextlib.suppress(Lost):
+    with contextlib.suppress(ClaimLostError):
         store.change_state(run.id, "failed", holding=run.claim, reason=reason, ended_at=datetime.now(UTC))
         keep_record(store, run.id, curves=True)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from netloom.compile import input_fields, module
 from netloom.data import DataError, schema
 from netloom.document import DocumentError, Project
-from netloom.store import Missing, RunArtifacts, Store
+from netloom.store import NotFoundError, RunArtifacts, Store
 from netloom.tasks import can_teach, task
 from netloom.training import checkpoints
 from netloom.training.initialization import RUN, StartError
@@ -57,7 +57,7 @@ def find_teacher(store: Store, project: Project, origins: Mapping[str, Any] | No
         store.run(run_id)
         teacher = artifacts.project()
         weights = checkpoints.weights_file(artifacts, checkpoints.chosen(artifacts))
-    except (Missing, FileNotFoundError, DocumentError, CheckpointError):
+    except (NotFoundError, FileNotFoundError, DocumentError, CheckpointError):
         raise StartError(
             "The run that is to be the teacher is not there any more, or has no weights yet; choose another one."
         ) from None

@@ -9,7 +9,7 @@ from netloom.core.text import number, plain
 from netloom.runs import sweeps
 from netloom.runs.recovery import rebuild_offer
 from netloom.runs.supervisor import refresh
-from netloom.store import Missing, Run, Store
+from netloom.store import NotFoundError, Run, Store
 
 LAST = "last"
 REBUILD = "netloom runs rebuild does that."
@@ -45,7 +45,7 @@ def _last(store: Store, newest: Run, note: Callable[[str], object]) -> str:
         return newest.id
     try:
         sweep = store.sweep(newest.sweep_id)
-    except Missing:  # it was deleted, and its runs are runs like all others
+    except NotFoundError:  # it was deleted, and its runs are runs like all others
         return newest.id
     trials = store.trials(sweep.id)
     best = sweeps.best(sweep, trials)

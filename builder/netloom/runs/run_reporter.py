@@ -18,7 +18,7 @@ from netloom.runs.limits import Guard, RunLimits, resident
 from netloom.runs.setting_changes import ChangeLog
 from netloom.runs.snapshots import is_due, save_snapshot
 from netloom.runs.trial import TrialPruner
-from netloom.store import Lost, Missing, Run, RunArtifacts, Store, StoreError
+from netloom.store import ClaimLostError, NotFoundError, Run, RunArtifacts, Store, StoreError
 from netloom.store.run_summary import RunSummary
 from netloom.training import checkpoints
 from netloom.training.diagnostics.observer import Observer
@@ -155,7 +155,7 @@ class RunReporter(Callback):
         """Save everything; what the curves hold up to here is written first, so that none of it is lost on resume.
 
         Raises:
-            Lost: the run is not this worker's any more, and another may write to its folder.
+            ClaimLostError: the run is not this worker's any more, and another may write to its folder.
         """
         with self._spacing.writing(checkpoint=True):
             trainer.flush()
@@ -271,9 +271,9 @@ class RunReporter(Callback):
                     self._problem = self._problem or self._guard.problem()
                     self.beat()
                     beat = now
-            except Missing:
+            except NotFoundError:
                 self._give_up()
-            except Lost:  # it may train elsewhere by now, in this very folder
+            except ClaimLostError:  # it may train elsewhere by now, in this very folder
                 os._exit(0)
             except Exception as error:
                 # The store may be locked for a moment; the points wait here and are tried again.

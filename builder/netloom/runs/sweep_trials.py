@@ -17,7 +17,7 @@ from netloom.runs.capacity import limits
 from netloom.runs.cluster import drivers
 from netloom.runs.search_space import Assignment, SpaceError, assign, grid
 from netloom.runs.trial import PRUNED
-from netloom.store import Full, Missing, Run, Store, StoreError, Sweep, Trial
+from netloom.store import NotFoundError, QueueFullError, Run, Store, StoreError, Sweep, Trial
 from netloom.store.runs import NewTrial
 from netloom.store.sweeps import ParameterSpace, SweepPlan
 from netloom.training.initialization import StartError
@@ -59,7 +59,7 @@ def _advance(store: Store, sweep: Sweep) -> None:
         try:
             store.room(sweep.owner, limits())
             begun = start_trial(store, sweep, trials) is not None
-        except (Full, Missing):  # no room, or another process was faster
+        except (QueueFullError, NotFoundError):  # no room, or another process was faster
             return
         going += begun
         trials = store.trials(sweep.id)

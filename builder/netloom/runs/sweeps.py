@@ -18,7 +18,7 @@ from netloom.runs.search_space import SpaceError, assign, check_space, edit, gri
 from netloom.runs.supervisor import tend
 from netloom.runs.sweep_trials import study
 from netloom.runs.trial import PRUNERS
-from netloom.store import Missing, Store, StoreError, Sweep, Trial
+from netloom.store import NotFoundError, Store, StoreError, Sweep, Trial
 from netloom.store.sweeps import SweepPlan
 from netloom.tasks import higher_is_better
 
@@ -116,7 +116,7 @@ def stop(store: Store, sweep_id: str) -> None:
     if store.stop_sweep(sweep_id):
         for trial in store.trials(sweep_id):
             if trial.state == "running" and trial.run_id:
-                with contextlib.suppress(Missing):  # it was deleted a moment ago
+                with contextlib.suppress(NotFoundError):  # it was deleted a moment ago
                     store.note_about(trial.run_id, {"halted": True})
                     control.stop(store, trial.run_id)
         tend(store)

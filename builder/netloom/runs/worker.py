@@ -31,7 +31,7 @@ from netloom.runs.limits import Reserve, RunLimits, confine, loosen
 from netloom.runs.records import keep_record
 from netloom.runs.run_reporter import clear
 from netloom.runs.supervisor import tend
-from netloom.store import Lost, Missing, Run, RunArtifacts, Store, StoreError, here, open_store
+from netloom.store import ClaimLostError, NotFoundError, Run, RunArtifacts, Store, StoreError, here, open_store
 from netloom.training import checkpoints
 from netloom.training.trainers.registry import build_trainer
 
@@ -47,7 +47,7 @@ def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: 
     artifacts = store.artifacts(run_id)
     try:
         run = store.held(run_id, claim)  # nothing is touched before this is known
-    except (Missing, Lost):
+    except (NotFoundError, ClaimLostError):
         return 0
     log_event, reserve = partial(note, artifacts), Reserve(artifacts)
     log_event("start", pid=os.getpid())
@@ -57,7 +57,7 @@ def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: 
     try:
         threading.Thread(target=_beat, args=(store, run, ended), name="beat", daemon=True).start()
         state, why = _train(store, run, artifacts, limits, through)
-    except Lost:  # it was given up meanwhile, and may train elsewhere, in this very folder
+    except ClaimLostError:  # it was given up meanwhile, and may train elsewhere, in this very folder
         ended.set()
         return 0
     except Exception as error:
@@ -69,10 +69,10 @@ def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: 
     reserve.release()
     try:
         _tell(store, run_id, claim, state, why)
-    except Missing:  # it was deleted, and whatever went wrong went wrong because of that
+    except NotFoundError:  # it was deleted, and whatever went wrong went wrong because of that
         clear(artifacts)
         return 0
-    except Lost:  # it was given up meanwhile, and may train elsewhere
+    except ClaimLostError:  # it was given up meanwhile, and may train elsewhere
         return 0
     except StoreError:
         print(why or state, file=sys.stderr, flush=True)
@@ -92,7 +92,7 @@ def _tell(store: Store, run_id: str, claim: str | None, state: str, reason: str)
     while True:
         try:
             return store.change_state(run_id, state, holding=claim, reason=reason, ended_at=datetime.now(UTC))
-        except (Missing, Lost):
+        except (NotFoundError, ClaimLostError):
             raise
         except StoreError:
             if time.monotonic() > until:
@@ -105,7 +105,7 @@ def _beat(store: Store, run: Run, ended: threading.Event) -> None:
     while not ended.wait(BEAT_S):
         try:
             store.update_run(run.id, holding=run.claim, heartbeat_at=datetime.now(UTC))
-        except Lost:
+        except ClaimLostError:
             os._exit(0)
         except StoreError:  # gone, or locked for a moment
             continue

@@ -9,37 +9,37 @@ from sqlalchemy import delete, select
 from netloom.core.data_folder import home
 from netloom.store import schema
 from netloom.store.artifacts import ArtifactStore, DamagedArtifactError, RunArtifacts
-from netloom.store.database import Database, Missing, StoreError, database_url
+from netloom.store.database import Database, NotFoundError, StoreError, database_url
 from netloom.store.host import here
-from netloom.store.library import Library, LibraryRow, Taken
-from netloom.store.limits import Full, Limits
+from netloom.store.library import Library, LibraryRow, NameTakenError
+from netloom.store.limits import Limits, QueueFullError
 from netloom.store.local_artifacts import run_files
-from netloom.store.projects import Conflict, ProjectRow, Projects, SavedProject, VersionRow
+from netloom.store.projects import ProjectRow, Projects, SaveConflictError, SavedProject, VersionRow
 from netloom.store.queue import Queue
 from netloom.store.runs import Command, Point, Points, Run, Runs
-from netloom.store.states import Lost, States
+from netloom.store.states import ClaimLostError, States
 from netloom.store.sweeps import Sweep, Sweeps, Trial
 
 __all__ = [
     "ArtifactStore",
+    "ClaimLostError",
     "Command",
-    "Conflict",
     "DamagedArtifactError",
-    "Full",
     "LibraryRow",
     "Limits",
-    "Lost",
-    "Missing",
+    "NameTakenError",
+    "NotFoundError",
     "Point",
     "Points",
     "ProjectRow",
+    "QueueFullError",
     "Run",
     "RunArtifacts",
+    "SaveConflictError",
     "SavedProject",
     "Store",
     "StoreError",
     "Sweep",
-    "Taken",
     "Trial",
     "VersionRow",
     "database_url",

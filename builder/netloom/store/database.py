@@ -37,7 +37,7 @@ class StoreError(RuntimeError):
     """The store cannot be used; the message is one sentence for people."""
 
 
-class Missing(StoreError, UsageError):  # noqa: N818  (that is what it is)
+class NotFoundError(StoreError, UsageError):
     """What was asked for is not in the store; it may have been deleted."""
 
 
@@ -114,7 +114,9 @@ class Database:
         try:
             yield
         except IntegrityError as error:
-            raise Missing("What this belongs to is not in the store; it may have been deleted meanwhile.") from error
+            raise NotFoundError(
+                "What this belongs to is not in the store; it may have been deleted meanwhile."
+            ) from error
         except DBAPIError as error:
             raise StoreError(self._sentence(str(error.orig).strip())) from error
         except PoolTimeout as error:

@@ -14,11 +14,11 @@ from sqlalchemy.exc import IntegrityError
 
 from netloom.document import DocumentError, Project, dumps, loads
 from netloom.document.network_bundle import BundleError, extract
-from netloom.store.database import Database, Missing, StoreError
+from netloom.store.database import Database, NotFoundError, StoreError
 from netloom.store.schema import library, library_versions
 
 
-class Taken(StoreError):  # noqa: N818  (that is what it is)
+class NameTakenError(StoreError):
     """There is something of this name already; nothing was overwritten."""
 
 
@@ -47,7 +47,7 @@ class Library:
         then found among the `earlier`.
 
         Raises:
-            Taken: there is one of this name, and `replace` was not said.
+            NameTakenError: there is one of this name, and `replace` was not said.
         """
         now = datetime.now(UTC)
         values = {"document": dumps(bundle), "summary": json.dumps(dict(summary)), "updated_at": now}
@@ -55,7 +55,7 @@ class Library:
         with _one_name(bundle.main), self.db.writing() as connection:
             published = connection.execute(select(library).where(mine).with_for_update()).first()
             if published is not None and not replace:
-                raise Taken(_TAKEN.format(bundle.main))
+                raise NameTakenError(_TAKEN.format(bundle.main))
             if published is not None:
                 _keep(connection, published)
                 connection.execute(update(library).where(mine).values(**values, number=published.number + 1))
@@ -72,12 +72,12 @@ class Library:
         """What is told of a network in the library.
 
         Raises:
-            Missing: there is none of this name.
+            NotFoundError: there is none of this name.
         """
         with self.db.reading() as connection:
             row = connection.execute(select(*_LISTED).where(library.c.name == name)).first()
         if row is None:
-            raise Missing(_MISSING.format(name[:60]))
+            raise NotFoundError(_MISSING.format(name[:60]))
         return _row(row)
 
     def earlier(self, name: str) -> list[LibraryRow]:
@@ -112,7 +112,7 @@ class Library:
         """Call a network in the library something else.
 
         Raises:
-            Taken: another one is called so.
+            NameTakenError: another one is called so.
             StoreError: there is none of this name, or no network can be called so.
         """
         if name == to:
@@ -120,7 +120,7 @@ class Library:
         with _one_name(to), self.db.writing() as connection:
             bundle = _bundle(connection, name)
             if connection.execute(select(library.c.id).where(library.c.name == to)).first():
-                raise Taken(_TAKEN.format(to))
+                raise NameTakenError(_TAKEN.format(to))
             try:
                 text = dumps(extract(bundle, bundle.main, to))
             except BundleError as error:
@@ -144,16 +144,16 @@ def _one_name(name: str) -> Iterator[None]:
     """Where someone else took a name between the look and the writing, the database refuses the second."""
     try:
         yield
-    except Missing as error:
+    except NotFoundError as error:
         if isinstance(error.__cause__, IntegrityError):
-            raise Taken(_TAKEN.format(name)) from error
+            raise NameTakenError(_TAKEN.format(name)) from error
         raise
 
 
 def _bundle(connection: Connection, name: str) -> Project:
     text = connection.execute(select(library.c.document).where(library.c.name == name).with_for_update()).scalar()
     if text is None:
-        raise Missing(_MISSING.format(name[:60]))
+        raise NotFoundError(_MISSING.format(name[:60]))
     try:
         return loads(text)
     except DocumentError as error:
@@ -166,7 +166,7 @@ def _earlier(connection: Connection, name: str, number: int) -> Project:
     query_of_version = query.where(library.c.name == name, library_versions.c.number == number)
     text = connection.execute(query_of_version).scalar()
     if text is None:
-        raise Missing(_NO_VERSION.format(number, name[:60], KEPT))
+        raise NotFoundError(_NO_VERSION.format(number, name[:60], KEPT))
     try:
         bundle = loads(text)
         return extract(bundle, bundle.main, name)

@@ -13,7 +13,7 @@ from netloom.store.states import WITH_WORKER
 _LOCK = 0x71756575
 
 
-class Full(StoreError):  # noqa: N818  (that is what it is)
+class QueueFullError(StoreError):
     """As many runs wait as may wait."""
 
 
@@ -32,13 +32,13 @@ def room(connection: Connection, owner: str, limits: Limits) -> int:
     """How many more runs of an owner may be started now or wait.
 
     Raises:
-        Full: none.
+        QueueFullError: none.
     """
     active = select(func.count()).where(runs.c.owner == owner, runs.c.state.in_(("waiting", *WITH_WORKER)))
     active_count = int(connection.execute(active).scalar_one())
     free_slots = limits.each + limits.waiting_each - active_count
     if free_slots <= 0:
-        raise Full(
+        raise QueueFullError(
             f"You have {active_count} runs that train or wait; at most {limits.each} can train and "
             f"{limits.waiting_each} wait. Let one end, or stop one, and start this again."
         )
@@ -49,7 +49,7 @@ def check_room(connection: Connection, owner: str, limits: Limits) -> None:
     """As `room`, within a transaction that adds a run: others that do so wait until it is over.
 
     Raises:
-        Full: there is none.
+        QueueFullError: there is none.
     """
     exclude(connection)
     room(connection, owner, limits)

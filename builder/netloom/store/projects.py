@@ -11,7 +11,7 @@ from sqlalchemy import exists, func, insert, select, update
 
 from netloom.document import DocumentError, Project, checked, compact, loads
 from netloom.document.files import MAX_BYTES
-from netloom.store.database import Database, Missing, StoreError
+from netloom.store.database import Database, NotFoundError, StoreError
 from netloom.store.history import Change, Saved, append, record
 from netloom.store.schema import projects, versions
 
@@ -21,7 +21,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Conflict(StoreError):  # noqa: N818  (a conflict is what it is called)
+class SaveConflictError(StoreError):
     """Someone else saved this project since it was loaded; nothing was overwritten."""
 
 
@@ -66,7 +66,7 @@ class Projects:
 
         Raises:
             StoreError: it could not be opened again, as it is too large.
-            Missing: there is a project of this id already.
+            NotFoundError: there is a project of this id already.
         """
         project_id = str(uuid.UUID(project_id)) if project_id else str(uuid.uuid4())
         now, text = utc_now(), _text(project)
@@ -120,7 +120,7 @@ class Projects:
         with self.db.reading() as connection:
             row = connection.execute(select(projects).where(projects.c.id == project_id)).first()
         if row is None:
-            raise Missing("There is no such project; it may have been deleted.")
+            raise NotFoundError("There is no such project; it may have been deleted.")
         return SavedProject(row.id, _document(row.document), row.epoch, row.revision, json.loads(row.acks), row.stamp)
 
     def save(
@@ -137,7 +137,7 @@ class Projects:
         Returns the new stamp.
 
         Raises:
-            Conflict: someone else saved since `stamp`; nothing was written.
+            SaveConflictError: someone else saved since `stamp`; nothing was written.
             StoreError: there is no such project.
         """
         now, text = utc_now(), compact(project)
@@ -153,7 +153,9 @@ class Projects:
             if len(text) > MAX_BYTES and len(text) > len(stored.document):
                 raise StoreError(f"This project would have more than {MAX_BYTES:,} bytes; remove some of its notes.")
             if stored.stamp != stamp:
-                raise Conflict("This project was changed by another Netloom meanwhile; nothing was overwritten.")
+                raise SaveConflictError(
+                    "This project was changed by another Netloom meanwhile; nothing was overwritten."
+                )
             connection.execute(
                 update(projects)
                 .where(projects.c.id == project_id)

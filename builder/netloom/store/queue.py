@@ -11,13 +11,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
-from netloom.store.database import Database, Missing
+from netloom.store.database import Database, NotFoundError
 from netloom.store.host import here
 from netloom.store.limits import Limits, check_room, exclude, room
 from netloom.store.run_summary import RunOrigin
 from netloom.store.runs import Run, as_run
 from netloom.store.schema import commands, runs
-from netloom.store.states import ENDED, FINAL, WITH_WORKER, Lost, change_state, with_claim
+from netloom.store.states import ENDED, FINAL, WITH_WORKER, ClaimLostError, change_state, with_claim
 
 _BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -31,7 +31,7 @@ class Queue:
         """How many more runs of an owner may be started now or wait.
 
         Raises:
-            Full: none.
+            QueueFullError: none.
         """
         with self.db.reading() as connection:
             return room(connection, owner, limits)
@@ -57,7 +57,7 @@ class Queue:
         else can start it: to write to its folder, which is theirs else.
 
         Raises:
-            Full: as many runs of the owner wait as may by `limits`.
+            QueueFullError: as many runs of the owner wait as may by `limits`.
             StoreError: it goes on already, has finished, was started and ended again since `run` was read, or is not
                 there.
         """
@@ -137,7 +137,7 @@ class Queue:
         try:
             with self.db.writing() as connection:
                 change_state(connection, run_id, state, holding=holding, was=was, only=only, **values)
-        except (Lost, Missing):
+        except (ClaimLostError, NotFoundError):
             return False
         return True
 

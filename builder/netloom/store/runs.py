@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from netloom.core.text import plain
 from netloom.document import Project
 from netloom.store.artifacts import ArtifactStore, RunArtifacts
-from netloom.store.database import Database, Missing, StoreError
+from netloom.store.database import Database, NotFoundError, StoreError
 from netloom.store.limits import Limits, check_room
 from netloom.store.run_summary import RunOrigin, RunSummary
 from netloom.store.schema import commands, points, runs, sweeps, trials
@@ -120,8 +120,9 @@ class Runs:
         With a `place` it does not wait: somebody there has claimed it.
 
         Raises:
-            Full: as many runs of the owner wait as may by `limits`, of two that come at once the second too.
-            Missing: there is no such project any more, the sweep has a trial of this number already, or was stopped.
+            QueueFullError: as many runs of the owner wait as may by `limits`, of two that come at once the second too.
+            NotFoundError: there is no such project any more, or the sweep has a trial of this number already or was
+                stopped.
         """
         run_id = run_id or str(uuid.uuid4())
         now = datetime.now(UTC)
@@ -154,7 +155,7 @@ class Runs:
 
         Raises:
             StoreError: it has not ended.
-            Missing: there is no such project, or the run is listed by now.
+            NotFoundError: there is no such project, or the run is listed by now.
         """
         if state not in ENDED:
             raise StoreError(f"A run is listed again once it has ended, received {state!r}.")
@@ -177,15 +178,15 @@ class Runs:
         with self.db.reading() as connection:
             row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
         if row is None:
-            raise Missing("There is no such run; it may have been deleted.")
+            raise NotFoundError("There is no such run; it may have been deleted.")
         return as_run(row)
 
     def held(self, run_id: str, claim: str | None) -> Run:
         """The run that a worker holds with a claim.
 
         Raises:
-            Lost: it does not, or not any more.
-            Missing: there is no such run.
+            ClaimLostError: it does not, or not any more.
+            NotFoundError: there is no such run.
         """
         with self.db.reading() as connection:
             check_claim(connection, run_id, claim)
@@ -210,8 +211,8 @@ class Runs:
         claim holds and the run goes on.
 
         Raises:
-            Lost: the run was given to another, or given up, while this process was not heard from.
-            Missing: there is no such run.
+            ClaimLostError: the run was given to another, or given up, while this process was not heard from.
+            NotFoundError: there is no such run.
             ValueError: the state of a run is not changed here.
         """
         if "state" in values:
@@ -227,20 +228,20 @@ class Runs:
         """Add to what is known of where a run comes from; what others add at the same time stays.
 
         Raises:
-            Missing: there is no such run.
+            NotFoundError: there is no such run.
         """
         mine = runs.c.id == run_id
         with self.db.writing() as connection:
             stored = connection.execute(select(runs.c.about).where(mine).with_for_update()).scalar()
             if stored is None:
-                raise Missing("There is no such run; it may have been deleted.")
+                raise NotFoundError("There is no such run; it may have been deleted.")
             connection.execute(update(runs).where(mine).values(about=json.dumps({**json.loads(stored), **facts})))
 
     def heartbeat(self, run_id: str, *, holding: str | None = None, **values: Any) -> None:
         """Note that a run's worker is alive, and how far it is: its epoch, step and summary.
 
         Raises:
-            Lost: the run is not that worker's any more, which held the claim `holding`.
+            ClaimLostError: the run is not that worker's any more, which held the claim `holding`.
         """
         self.update_run(run_id, holding=holding, heartbeat_at=datetime.now(UTC), **values)
 
@@ -258,18 +259,18 @@ class Runs:
         """The files of a run. Their name on disk is the run's UUID, whatever its title is.
 
         Raises:
-            Missing: that is not the id of a run.
+            NotFoundError: that is not the id of a run.
         """
         try:
             return RunArtifacts(self.artifact_store, str(uuid.UUID(run_id)))
         except ValueError:
-            raise Missing("There is no such run; it may have been deleted.") from None
+            raise NotFoundError("There is no such run; it may have been deleted.") from None
 
     def add_points(self, run_id: str, rows: Sequence[Point], *, holding: str | None = None) -> None:
         """Append points to a run's curves, all or none. Values that are no number are left out.
 
         Raises:
-            Lost: the run is not that worker's any more, which held the claim `holding`; nothing was added.
+            ClaimLostError: the run is not that worker's any more, which held the claim `holding`; nothing was added.
         """
         values = [
             {
@@ -324,7 +325,7 @@ class Runs:
         """Forget the points behind `step`, so that a resumed run writes them anew and no curve has a double point.
 
         Raises:
-            Lost: the run is not that worker's any more, which held the claim `holding`; nothing was dropped.
+            ClaimLostError: the run is not that worker's any more, which held the claim `holding`; nothing was dropped.
         """
         with self.db.writing() as connection:
             if holding is not None:
@@ -353,7 +354,8 @@ class Runs:
         """The commands that wait for a run, each handed out once.
 
         Raises:
-            Lost: the run is not that worker's any more, which held the claim `holding`; the commands wait for another.
+            ClaimLostError: the run is not that worker's any more, which held the claim `holding`; the commands wait for
+                another.
         """
         mine = commands.c.run_id == run_id
         with self.db.reading() as connection:  # which every worker asks all the time
@@ -371,11 +373,11 @@ def _check_sweep(connection: Connection, sweep_id: str) -> None:
     """A sweep that was stopped a moment ago makes no more trials.
 
     Raises:
-        Missing: it goes on no more.
+        NotFoundError: it goes on no more.
     """
     state = connection.execute(select(sweeps.c.state).where(sweeps.c.id == sweep_id).with_for_update()).scalar()
     if state != "running":
-        raise Missing("This sweep was stopped or deleted, so it makes no more trials.")
+        raise NotFoundError("This sweep was stopped or deleted, so it makes no more trials.")
 
 
 def _written(values: dict[str, Any]) -> dict[str, Any]:

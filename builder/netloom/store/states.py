@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Update, select, update
 
-from netloom.store.database import Database, Missing, StoreError
+from netloom.store.database import Database, NotFoundError, StoreError
 from netloom.store.schema import runs
 
 # A run that finished stays so, save where it is reopened to be extended; one that failed or was stopped can be resumed.
@@ -33,7 +33,7 @@ BEFORE: dict[str, tuple[str, ...]] = {
 }
 
 
-class Lost(StoreError):  # noqa: N818  (that is what it is)
+class ClaimLostError(StoreError):
     """A run was given to another, or given up, since its author looked at it."""
 
 
@@ -51,8 +51,8 @@ class States:
         `was` narrows the states from which it is reached. The look and the change are one statement.
 
         Raises:
-            Lost: the run is held with another claim, or in another state, by now; nothing was changed.
-            Missing: there is no such run.
+            ClaimLostError: the run is held with another claim, or in another state, by now; nothing was changed.
+            NotFoundError: there is no such run.
             StoreError: there is no such state.
         """
         with self.db.writing() as connection:
@@ -84,8 +84,8 @@ def check_claim(connection: Connection, run_id: str, holding: str | None) -> Non
     """Within a transaction that reads or writes for a worker: its run is held with that claim, to the end of it.
 
     Raises:
-        Lost: it is not, or not any more.
-        Missing: there is no such run.
+        ClaimLostError: it is not, or not any more.
+        NotFoundError: there is no such run.
     """
     query = select(runs.c.claim, runs.c.state).where(runs.c.id == run_id).with_for_update()
     row = connection.execute(query).first()
@@ -102,7 +102,7 @@ def lost(connection: Connection, run_id: str, holding: str | None, state: str = 
     """Why a change was not made."""
     row = connection.execute(select(runs.c.claim, runs.c.state).where(runs.c.id == run_id)).first()
     if row is None:
-        return Missing("There is no such run; it may have been deleted.")
+        return NotFoundError("There is no such run; it may have been deleted.")
     if row.state in ENDED or row.claim == holding:
-        return Lost(f"This run is {row.state}{f'; it cannot become {state}' if state else ''}.")
-    return Lost(f"This run is {row.state} with another worker; whoever changes it has to look at it again.")
+        return ClaimLostError(f"This run is {row.state}{f'; it cannot become {state}' if state else ''}.")
+    return ClaimLostError(f"This run is {row.state} with another worker; whoever changes it has to look at it again.")

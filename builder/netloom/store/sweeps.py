@@ -11,7 +11,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 from sqlalchemy import delete, insert, select, update
 
 from netloom.document import Project, dumps
-from netloom.store.database import Database, Missing, StoreError
+from netloom.store.database import Database, NotFoundError, StoreError
 from netloom.store.runs import Run
 from netloom.store.schema import runs, sweeps, trials
 
@@ -108,12 +108,12 @@ class Sweeps:
         """One sweep.
 
         Raises:
-            Missing: there is no such sweep.
+            NotFoundError: there is no such sweep.
         """
         with self.db.reading() as connection:
             row = connection.execute(select(sweeps).where(sweeps.c.id == sweep_id)).first()
         if row is None:
-            raise Missing("There is no such sweep; it may have been deleted.")
+            raise NotFoundError("There is no such sweep; it may have been deleted.")
         return _sweep(row)
 
     def sweeps(self, project_id: str | None = None, state: str | None = None) -> list[Sweep]:
@@ -165,7 +165,7 @@ class Sweeps:
         """Note a trial that could not be run.
 
         Raises:
-            Missing: there is a trial of this number already, or no such sweep.
+            NotFoundError: there is a trial of this number already, or no such sweep.
         """
         row = {"sweep_id": sweep_id, "number": number, "assigned": json.dumps(assigned), "state": "failed"}
         with self.db.writing() as connection:

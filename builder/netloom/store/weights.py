@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 
 from netloom.document import write_bytes
-from netloom.store.database import Missing, StoreError
+from netloom.store.database import NotFoundError, StoreError
 
 FOLDER = "weights"
 MAX_BYTES = 8 * 2**30
@@ -55,11 +55,11 @@ def path(home: Path, digest: str) -> Path:
     """The file of kept weights.
 
     Raises:
-        Missing: there are none of this digest in the data folder.
+        NotFoundError: there are none of this digest in the data folder.
     """
     file = home / FOLDER / f"{digest}.safetensors"
     if not _DIGEST.fullmatch(digest) or not file.is_file():
-        raise Missing("These weights are not in the data folder; import the model again.")
+        raise NotFoundError("These weights are not in the data folder; import the model again.")
     return file
 
 
@@ -67,7 +67,7 @@ def verified(home: Path, digest: str) -> Path:
     """The file of kept weights, read through and found to be what was kept.
 
     Raises:
-        Missing: there are none of this digest in the data folder.
+        NotFoundError: there are none of this digest in the data folder.
         StoreError: the file was changed since.
     """
     file_path, digester = path(home, digest), hashlib.sha256()

@@ -12,7 +12,7 @@ from netloom.compile import module
 from netloom.core.text import plain
 from netloom.document import Project
 from netloom.layers import label
-from netloom.store import Missing, RunArtifacts, Store, weights
+from netloom.store import NotFoundError, RunArtifacts, Store, weights
 from netloom.training import checkpoints
 from netloom.training.weight_files import CheckpointError, check_weights, read_weights
 
@@ -101,7 +101,7 @@ def first_weights(store: Store, start: str) -> Path:
     if start.startswith(WEIGHTS):
         try:
             return weights.path(store.home, start.removeprefix(WEIGHTS))
-        except Missing:
+        except NotFoundError:
             raise StartError(
                 "The imported weights that initialize this project are not on this machine; import the model again, "
                 "or choose random initialization."
@@ -118,7 +118,7 @@ def _nothing_of(store: Store, run_id: str) -> str:
     """Return the reason why a run has no weights."""
     try:
         title = plain(store.run(run_id).title)[:60]
-    except Missing:
+    except NotFoundError:
         return f"The run {run_id[:8]} that initializes this project was deleted; choose another initialization."
     return f"The run {title!r} ({run_id[:8]}) has no weights yet, so it cannot initialize another run."
 

@@ -76,7 +76,7 @@ def _size_cells(row: dict[str, Any]) -> tuple[str, str]:
 def _publish(store: Store, arguments: Namespace, context: Context) -> None:
     from netloom.document import read
     from netloom.document.network_bundle import extract
-    from netloom.store import Taken
+    from netloom.store import NameTakenError
     from netloom.templates.shelf import blocks, summary
 
     project = read(arguments.file)
@@ -89,7 +89,7 @@ def _publish(store: Store, arguments: Namespace, context: Context) -> None:
     facts = summary(bundle)
     try:
         row = store.publish(bundle, facts, replace=arguments.force)
-    except Taken as error:
+    except NameTakenError as error:
         raise UsageError(f"{error} Use --force to replace it, or --name NAME.") from None
     text = f"Published {row.name}{' (replaced the existing one)' if row.number > 1 else ''}."
     context.answer({"name": row.name, "number": row.number, **facts}, text)
@@ -120,12 +120,12 @@ def _bundle(store: Store, name: str) -> Project:
     Raises:
         UsageError: the library has no network with this name.
     """
-    from netloom.store import Missing
+    from netloom.store import NotFoundError
     from netloom.templates.shelf import blocks
 
     try:
         return store.bundle(name)
-    except Missing:
+    except NotFoundError:
         if name in blocks():
             return blocks()[name].bundle
     raise UsageError(f"There is no network {name[:60]!r} in the library; netloom library list shows all.")

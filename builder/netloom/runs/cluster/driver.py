@@ -12,7 +12,7 @@ from typing import Any, cast
 from netloom.core.settings import PREFIX, settings, variable
 from netloom.document import Project
 from netloom.runs.limits import RunLimits
-from netloom.store import Lost, Run, RunArtifacts, Store, StoreError
+from netloom.store import ClaimLostError, Run, RunArtifacts, Store, StoreError
 
 # How often a group of workers is started anew after one was lost, until the run counts as failed.
 MOST_LOSSES = 10
@@ -115,7 +115,7 @@ def _look(store: Store, run: Run, ended: threading.Event) -> None:
                 reason = "It was stopped while it waited for a free place on the cluster."
                 store.change_state(run.id, "stopped", holding=run.claim, reason=reason, ended_at=datetime.now(UTC))
                 os._exit(0)
-        except Lost:  # it may train elsewhere by now
+        except ClaimLostError:  # it may train elsewhere by now
             os._exit(0)
         except StoreError:  # tried again at the next look
             continue

@@ -8,7 +8,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from netloom.runs import sweep_trials
-from netloom.store import Missing, Store, open_store
+from netloom.store import NotFoundError, Store, open_store
 
 
 class SweepSearcher(Searcher):
@@ -50,7 +50,7 @@ def _next(store: Store, sweep_id: str) -> str | None:
             return None
         try:
             run_id = sweep_trials.start_trial(store, sweep, trials, place="waiting for Ray")
-        except Missing:  # another process made this one
+        except NotFoundError:  # another process made this one
             continue
         if run_id is not None:  # else its document cannot be trained, which is noted
             return run_id

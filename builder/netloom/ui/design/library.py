@@ -13,7 +13,7 @@ import streamlit as st
 from netloom.document import Project, to_json
 from netloom.document.network_bundle import BundleError, exchange, extract, insert
 from netloom.editing.live import Live
-from netloom.store import LibraryRow, Store, StoreError, Taken
+from netloom.store import LibraryRow, NameTakenError, Store, StoreError
 from netloom.templates.shelf import blocks, summary
 from netloom.ui.components.network_thumbnail import picture
 from netloom.ui.components.page_state import value_of
@@ -143,7 +143,7 @@ def _published(live: Live, network: str, name: str, *, replace: bool) -> str:
     bundle = extract(live.project, network, name)
     try:
         live.store.publish(bundle, summary(bundle), replace=replace)
-    except Taken:
+    except NameTakenError:
         LibraryState.current().taken = NameTaken(network, name)
         return ""
     inner = len(bundle.networks) - 1

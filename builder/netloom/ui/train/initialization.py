@@ -12,7 +12,7 @@ from netloom.compile import CompileError, source
 from netloom.compile.importers import UnreadableModelError
 from netloom.editing.live import Live
 from netloom.sandbox import keep_folder
-from netloom.store import Missing, Run, Store, StoreError, weights
+from netloom.store import NotFoundError, Run, Store, StoreError, weights
 from netloom.training import checkpoints
 from netloom.training.initialization import RUN, WEIGHTS
 from netloom.ui.components.forms import bound
@@ -101,7 +101,7 @@ def fits(live: Live, analysis: Analysis) -> bool:
 def _tensors(store: Store, start: str) -> str:
     try:
         count = len(weights.shapes(weights.path(store.home, start.removeprefix(WEIGHTS))))
-    except Missing:
+    except NotFoundError:
         return "not on this machine"
     except StoreError:
         return "damaged"
