@@ -54,7 +54,7 @@ class Pulses(Dataset):
             beats = np.sort(np.append(beats, beats[place] + period * random.uniform(0.4, 0.6)))
         elif change == "fast":
             beats = np.arange(beats[0], LENGTH + period, period * random.uniform(0.72, 0.84))
-        signal = sum((_beat(np.arange(LENGTH) - beat) for beat in beats), np.zeros(LENGTH))
+        signal = _beat(np.arange(LENGTH) - beats[:, None]).sum(0)
         if change == "flat":
             middle = int(beats[place])
             signal[max(0, middle - 4) : middle + 5] = 0.0
@@ -62,7 +62,7 @@ class Pulses(Dataset):
 
 
 def _beat(distance: np.ndarray) -> np.ndarray:
-    """A sharp rise, a dip behind it and a slow wave, by the distance from its top in steps."""
+    """A sharp rise, a dip behind it and a slow wave, by the distance from its top in steps, (…) to (…)."""
     top = np.exp(-0.5 * (distance / 0.9) ** 2)
     dip = -0.35 * np.exp(-0.5 * ((distance - 2.4) / 0.9) ** 2)
     wave = 0.25 * np.exp(-0.5 * ((distance - 5.5) / 1.6) ** 2)
