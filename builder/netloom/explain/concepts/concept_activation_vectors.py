@@ -1,4 +1,4 @@
-"""Directions in what a node gives: found between two sets of rows, tested on rows held out, and followed to a score."""
+"""Concept activation vectors: a linear classifier at a layer, its held-out accuracy, and the gradients along it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext
     from netloom.explain.core.explanation import Target
 
-MAX_CLASS_ROWS = 200  # rows of a class whose answers are followed
-MAX_ROWS_PER_SIDE = 100  # rows of each side
-MAX_FEATURES = 1_024  # of a node that a direction is sought among; maps are averaged over cells down to this
+MAX_CLASS_ROWS = 200  # rows of a class whose gradients enter the TCAV score
+MAX_ROWS_PER_SIDE = 100  # rows with the concept, and rows without it, for each classifier
+MAX_FEATURES = 1_024  # feature maps are average-pooled until a node has at most this many features
 HELD_OUT = 1 / 3
 Direction = tuple[np.ndarray, float, float]
 
 
 class ProgressCounter:
-    """How much of the work is done; what `progress` raises ends it."""
+    """Count finished rows and report the fraction done; an exception from `progress` cancels the work."""
 
     def __init__(self, progress: Callable[[float], None] | None, total: int) -> None:
         self.progress, self.whole, self.done = progress, max(1, total), 0
@@ -44,7 +44,7 @@ def _batches(context: ExplanationContext, rows: np.ndarray, progress: ProgressCo
 def collect_activations(
     context: ExplanationContext, hooked: Any, rows: np.ndarray, progress: ProgressCounter
 ) -> np.ndarray:
-    """What a node gives for rows, (N, numbers)."""
+    """Collect the pooled activations of a node for rows as an array (N, features)."""
     import torch
 
     activations = []
@@ -58,11 +58,15 @@ def collect_activations(
 def collect_gradients(
     context: ExplanationContext, hooked: Any, target: Target, rows: np.ndarray, progress: ProgressCounter
 ) -> np.ndarray:
-    """How the target's score rises with what a node gives, (N, numbers): that of each cell is the sum over it."""
+    """Collect the gradients of the target score with respect to the pooled activations, (N, features).
+
+    A pooled feature is the mean of its cell, so its gradient is the sum of the gradients in the cell.
+    """
     import torch
 
     from netloom.explain.core.targets import select
 
+    # A detached leaf in the forward pass stops the backward pass at this node.
     def leaf(module: Any, inputs: Any, out: torch.Tensor) -> torch.Tensor:
         return out.detach().requires_grad_()
 
@@ -80,8 +84,11 @@ def collect_gradients(
 
 
 def _pool(value: torch.Tensor) -> np.ndarray:
-    """Values (N, …) as (N, numbers): steps are averaged, as a concept may stand at any; so are the places of a picture,
-    within cells of a grid that is as fine as there is room for."""
+    """Reduce activations (N, …) to features (N, F).
+
+    Sequences (N, T, D) are averaged over T, because a concept can occur at any step. Feature maps (N, C, H, W) are
+    average-pooled to a grid of at most 4 × 4 cells and `MAX_FEATURES` features.
+    """
     from torch.nn import functional
 
     value = value.detach()
@@ -98,7 +105,7 @@ def _pool(value: torch.Tensor) -> np.ndarray:
 def score_deviation(
     context: ExplanationContext, target: Target, sides: tuple[np.ndarray, np.ndarray], progress: ProgressCounter
 ) -> float:
-    """The standard deviation of the target's score over rows."""
+    """Compute the standard deviation of the target score over rows with and without the concept."""
     import torch
 
     from netloom.explain.core.targets import select
@@ -111,7 +118,7 @@ def score_deviation(
 
 
 def random_halves(rows: np.ndarray, max_rows: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Two sets of random rows, none in both."""
+    """Draw two disjoint random sets of at most `max_rows` rows."""
     size = min(max_rows, len(rows) // 2)
     order = random.permutation(len(rows))
     return rows[order[:size]], rows[order[size : 2 * size]]
@@ -120,8 +127,11 @@ def random_halves(rows: np.ndarray, max_rows: int, random: np.random.Generator) 
 def concept_direction(
     positive: np.ndarray, negative: np.ndarray, random: np.random.Generator
 ) -> tuple[np.ndarray, float, float]:
-    """The direction (numbers,) of length 1 from rows of one set towards those of the other, how many of the rows that
-    were held out it tells apart, and how far apart these lie along it."""
+    """Fit a logistic regression that separates activations with a concept from those without it.
+
+    `positive` and `negative` are activations (N, F). The result is the unit vector (F,) from the negative to the
+    positive side, the accuracy on held-out rows (0 to 1), and the distance between the held-out means along the vector.
+    """
     from sklearn.linear_model import LogisticRegression
 
     from netloom.explain.core.library_warnings import mute_convergence
@@ -131,7 +141,7 @@ def concept_direction(
     sets = [side[random.permutation(len(side))[:size]] for side in (positive, negative)]
     values = np.concatenate([side[held_out:] for side in sets])
     labels = np.repeat([1, 0], size - held_out)
-    mute_convergence()  # it is no fault here
+    mute_convergence()  # an unconverged classifier is fine: its held-out accuracy decides whether it is used
     model = LogisticRegression(max_iter=200).fit(values, labels)
     is_correct = [model.predict(side[:held_out]) == label for side, label in zip(sets, (1, 0), strict=True)]
     direction = model.coef_[0]
@@ -142,12 +152,15 @@ def concept_direction(
 
 
 def welch_p_value(concept_scores: Sequence[float], random_scores: Sequence[float]) -> float:
-    """Welch's test, two-sided, whether both means are the same; where nothing varies, it is seen at once."""
+    """Compute the two-sided p-value of Welch's t-test for equal means.
+
+    The result is 0 or 1 if neither set varies, because the t statistic is then undefined.
+    """
     from scipy.stats import ttest_ind_from_stats
 
     sets = [np.asarray(concept_scores), np.asarray(random_scores)]
     if sum(values.var(ddof=1) / len(values) for values in sets) < 1e-12:
         return 1.0 if abs(sets[0].mean() - sets[1].mean()) < 1e-6 else 0.0
-    # From moments, since `ttest_ind` itself warns where the values of one set are nearly the same.
+    # `ttest_ind` warns if the values of one set are nearly constant; the variant from moments does not.
     moments = [moment for values in sets for moment in (values.mean(), values.std(ddof=1), len(values))]
     return float(ttest_ind_from_stats(*moments, equal_var=False).pvalue)

@@ -1,8 +1,10 @@
-"""Whether a network knows a concept that people name by rows, where, and for which answers it uses it.
+"""TCAV: test whether a network encodes a concept that people define by rows, where, and for which targets it matters.
 
-TCAV, Kim and others 2018, https://arxiv.org/abs/1711.11279: at a node, the direction from other rows towards those of
-the concept; the score of a class is the share of its rows whose answer rises along that direction. A score alone says
-nothing, so it is held against that of many random concepts, and the direction against rows that it was not made from.
+At a node, a linear classifier separates rows with the concept from other rows; its normal is the concept activation
+vector. The TCAV score of a class is the fraction of its rows whose score increases along the vector. A score alone is
+not evidence, so it is compared with the scores of random concepts, and the classifier is tested on held-out rows.
+
+Kim et al. 2018, https://arxiv.org/abs/1711.11279
 """
 
 from __future__ import annotations
@@ -41,9 +43,9 @@ URL = "https://arxiv.org/abs/1711.11279"
 MIN_ROWS, MAX_CONCEPT_ROWS, MAX_OTHER_ROWS = 12, 300, 1_000
 MAX_NODES, MAX_TARGETS, MAX_SEARCHED_ROWS = 4, 10, 50_000
 MIN_ACCURACY, MAX_P_VALUE = 0.65, 0.05
-# Cohen calls less than this not even a small effect.
+# Cohen's threshold for a small effect (d = 0.2).
 MIN_STRENGTH = 0.2
-# What changes nothing that a concept could be looked for in.
+# These layers do not add a representation in which to search for a concept.
 UNCHANGED_TYPES = ("Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Identity", "Flatten", "Reshape", "Embedding")
 Word = Literal["for", "against", "unused", "absent"]
 WORDS: dict[Word, str] = {
@@ -56,8 +58,11 @@ WORDS: dict[Word, str] = {
 
 @dataclass(frozen=True)
 class ConceptDefinition:
-    """A concept as people choose it: the rows of a class or with a label (`name`), those whose column `name` lies from
-    `low` to `high` or is `text`, those in which the word `text` stands, or row numbers."""
+    """The rows that define a concept.
+
+    `class` selects rows of the class or label `name`; `column` selects rows whose column `name` is between `low` and
+    `high` or equals `text`; `word` selects rows that contain the word `text`; `rows` lists row numbers.
+    """
 
     kind: Literal["class", "column", "word", "rows"]
     name: str = ""
@@ -68,6 +73,7 @@ class ConceptDefinition:
 
     @property
     def title(self) -> str:
+        """The concept in a few words for tables and plots."""
         if self.kind == "class":
             return f"class {self.name}"
         if self.kind == "word":
@@ -82,10 +88,12 @@ class ConceptDefinition:
 
 @dataclass(frozen=True)
 class ConceptScore:
-    """A concept at a node for an answer. `score` is the mean of `scores`, one for each set of other rows; `low` to
-    `high` holds 95 % of those of random concepts, `p` says how likely chance alone is (two-sided, for all tests of the
-    table together). `accuracy` is on rows that were held out, beside that of random concepts. `strength`: how far the
-    answer moves when the node goes from rows without to rows with the concept, in standard deviations of the answer.
+    """The TCAV score of a concept at one node for one target.
+
+    `score` is the mean of `scores`, one for each sample of rows without the concept. `low` to `high` is the central 95%
+    of the scores of random concepts. `p` is the two-sided p-value, corrected for the number of tests in the table.
+    `accuracy` and `random_accuracy` are on held-out rows. `strength` is the change of the target score from rows
+    without to rows with the concept, in standard deviations of the score.
     """
 
     node: str
@@ -104,7 +112,7 @@ class ConceptScore:
 
     @property
     def sentence(self) -> str:
-        """The verdict in words."""
+        """The verdict as a sentence."""
         accuracy = f"accuracy {self.accuracy:.0%}, random rows {self.random_accuracy:.0%}"
         if self.word == "absent":
             return f"{self.title} does not encode the concept: {accuracy}."
@@ -120,8 +128,11 @@ class ConceptScore:
 
 @dataclass(frozen=True)
 class Concepts:
-    """A concept at several nodes for several answers. `rows` are those of the concept, as far as they were used;
-    `model` says what is wrong with the network itself."""
+    """The TCAV scores of a concept at several nodes for several targets.
+
+    `rows` are the rows with the concept that were used, out of `found`; `others` is the number of rows without it.
+    `model` says what is wrong with the network itself, or is empty.
+    """
 
     concept: str
     rows: tuple[int, ...]
@@ -134,7 +145,7 @@ class Concepts:
     model: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values, with each verdict in words."""
+        """Return plain JSON values that include the sentence of each verdict."""
         plain = asdict(self)
         for entry, score in zip(plain["scores"], self.scores, strict=True):
             entry["sentence"] = score.sentence
@@ -142,7 +153,7 @@ class Concepts:
 
 
 def unavailable_reason(trained: Trained) -> str:
-    """Why no concepts can be looked for in this network, in a sentence; empty where they can."""
+    """Return why TCAV is unavailable for this network, as a sentence; empty if it is available."""
     from netloom.explain.core.requirements import nothing_to_explain
 
     if reason := nothing_to_explain(trained.project):
@@ -155,7 +166,7 @@ def unavailable_reason(trained: Trained) -> str:
 
 
 def default_nodes(trained: Trained) -> list[InnerNode]:
-    """The nodes that are looked at where none are chosen: a few through which everything passes, from first to last."""
+    """Return at most `MAX_NODES` evenly spaced nodes, from first to last, through which all information flows."""
     from netloom.compile.logit_network import with_logits
 
     nodes = top_level_nodes(trained.project, with_logits(trained.project, trained.model, trained.data.schema))
@@ -168,10 +179,10 @@ def default_nodes(trained: Trained) -> list[InnerNode]:
 
 
 def parse_row_numbers(text: str) -> tuple[int, ...]:
-    """Row numbers as people write them: 3, 8, 20-60.
+    """Parse row numbers and ranges such as "3, 8, 20-60".
 
     Raises:
-        ExplainError: it is something else.
+        ExplainError: The text has another format, or a range is too long.
     """
     numbers: list[int] = []
     for part in text.replace(";", ",").replace("–", "-").split(","):
@@ -188,10 +199,10 @@ def parse_row_numbers(text: str) -> tuple[int, ...]:
 
 
 def concept_rows(data: Prepared, concept: ConceptDefinition) -> np.ndarray:
-    """The numbers of the rows that a concept is made of, in order.
+    """Return the sorted row numbers that match a concept, (N,).
 
     Raises:
-        ExplainError: there is no such class, column or row.
+        ExplainError: The class, column or row does not exist.
     """
     rows, target = data.schema.rows, data.schema.target
     if concept.kind == "rows":
@@ -224,11 +235,13 @@ def concepts(
     folder: Path | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Concepts:
-    """Look for a concept at nodes, by their paths, and say for which targets it counts; left out, at a few nodes and
-    for all classes (the first ten). `repeats` directions are found, each against other rows, and as many random ones.
+    """Compute TCAV scores with significance tests for a concept.
+
+    `nodes` are paths; by default, `default_nodes` are tested for the first `MAX_TARGETS` classes. `repeats` concept
+    vectors are fitted, each against another sample of rows without the concept, and as many for random concepts.
 
     Raises:
-        ExplainError: too few rows have the concept, or lack it; there is no such node, class or row.
+        ExplainError: Too few rows have or lack the concept, or a node, class or row does not exist.
     """
     from netloom.explain.core import cache
 
@@ -292,7 +305,11 @@ def _matches(data: Prepared, row: int, concept: ConceptDefinition) -> bool:
 
 
 def _positive_and_negative_rows(data: Prepared, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Some rows with the concept and some without."""
+    """Sample rows with the concept and rows without it.
+
+    Raises:
+        ExplainError: One side has fewer than `MIN_ROWS` rows.
+    """
     without_concept = np.setdiff1d(np.arange(data.schema.rows), rows)
     if len(rows) < MIN_ROWS:
         raise ExplainError(
@@ -327,7 +344,7 @@ def _score_node(
     seed: int,
     progress: ProgressCounter,
 ) -> list[ConceptScore]:
-    """The scores at one node."""
+    """Compute the scores of all targets at one node."""
     from netloom.explain.core.activation_hook import hook_layer
 
     data = trained.data
@@ -336,9 +353,11 @@ def _score_node(
     )
     hooked = hook_layer(context, node)
     positive, negative = (collect_activations(context, hooked, rows, progress) for rows in sides)
+    # The regularization of the classifier depends on the scale of its features, so activations get unit variance.
     scale = float(np.concatenate([positive, negative]).std()) or 1.0
     positive, negative = positive / scale, negative / scale
     random = np.random.default_rng(seed)
+    # Many classifiers on different samples: a single vector may be a chance separation.
     directions = [concept_direction(positive, negative, random) for _ in range(repeats)]
     progress(10 * repeats)
     activations = np.concatenate([positive, negative])
@@ -379,11 +398,12 @@ def _score_node(
 
 
 def _with_verdict(score: ConceptScore, tests: int) -> ConceptScore:
-    """The score with its word, and p for all tests together."""
+    """Add the verdict and correct p for the number of tests (Bonferroni)."""
     p = min(1.0, score.p * tests)
     word: Word = "for" if score.strength > 0 else "against"
     if score.accuracy < MIN_ACCURACY or score.accuracy <= score.random_accuracy:
         word = "absent"
+    # The score counts signs and the strength averages sizes; if they point in opposite directions, neither is evidence.
     elif p > MAX_P_VALUE or abs(score.strength) < MIN_STRENGTH or (score.score > 0.5) != (score.strength > 0):
         word = "unused"
     return replace(score, p=p, word=word)
@@ -396,7 +416,7 @@ def _target(trained: Trained, row: int, name: str) -> Target:
 
 
 def _target_rows(data: Prepared, name: str, seed: int) -> np.ndarray:
-    """Rows of the class that is asked for, of the test split where there are enough; else any rows of it."""
+    """Sample rows of the target class, from the test split if it has at least `MIN_ROWS` of them."""
     rows = data.split["test"].numpy()
     target = data.schema.target
     if target.type.is_label_set and name in target.classes:

@@ -1,9 +1,10 @@
-"""What an inner number, or a class, answers to most: an input made to raise it, beside the rows of data that do.
+"""Feature visualization: inputs that maximize a unit or a class, beside the training rows with the highest values.
 
-Activation maximisation (Erhan, Bengio, Courville and Vincent 2009) with the jitter and the blur of
-https://distill.pub/2017/feature-visualization/: the picture or series is moved by a little at random before each step,
-and now and then blurred, so that what is found is no noise that this one network sees. Of a table, what is far from
-the mean is pulled back. All stays within what makes sense, in tables and series within what training rows have.
+Activation maximization (Erhan, Bengio, Courville and Vincent 2009) with the jitter and the blur of
+https://distill.pub/2017/feature-visualization/: images and series are shifted at random before each step and blurred
+every few steps, which suppresses the high-frequency noise that only this network responds to. Table values are
+regularized towards the mean. All values stay in the valid range; those of tables and series also stay in the range of
+the training rows.
 """
 
 from __future__ import annotations
@@ -31,23 +32,23 @@ if TYPE_CHECKING:
 
 STEPS, SEEDS, LEARNING_RATE = 160, 3, 0.08
 BLUR_EVERY, L2_WEIGHT = 8, 0.003
-# Only in the first part of the steps is anything jittered and blurred; the rest sharpens what was found.
+# Jitter and blur stop after this share of the steps; the remaining steps sharpen the result.
 JITTERED_SHARE = 0.75
-# The noise of the beginnings, in standard deviations.
+# The standard deviation of the noise that is added to the mean input at the start.
 NOISE = 0.1
 ROWS, BATCH_SIZE, MAX_LISTED_ROWS = 2_048, 128, 4
-# From how many times the most of any training row an input is far from all that is real.
+# Beyond this multiple of the highest training row (measured from the mean), an input counts as unrealistic.
 UNREALISTIC_FACTOR = 1.5
 
 
 @dataclass(frozen=True)
 class VisualizedUnit:
-    """Inputs that raise one number: of the node at `path`, or where that is empty of the answer, number `unit`.
+    """Inputs that maximize one unit of the node at `path`, or of the output if `path` is empty.
 
-    Of a map or a sequence, its mean over all places. `made` are the inputs by field, one for each seed, in the data's
-    own units, as (seeds, …) or for a table as a list of values by column; `reached` what they make of the number.
-    `highest` is the most of `rows` training rows, `rows_most` those that come highest, with `real`, what they make of
-    it; `mean` and `deviation` are those of all of them. `told` says how the inputs were kept plausible.
+    The value of a unit of a feature map or a sequence is its mean over all positions. `made` holds the optimized inputs
+    by field in the units of the data, (seeds, …), or for a table a list of values by column; `reached` holds the values
+    of the unit for them. Of the `rows` training rows, `highest` is the maximum value, `mean` and `deviation` describe
+    all, and `rows_most` are the rows with the highest values `real`. `told` describes how the inputs were regularized.
     """
 
     path: str
@@ -71,23 +72,24 @@ class VisualizedUnit:
 
 
 def unavailable_reason(trained: Trained) -> str:
-    """Why no input can be made for a network, in a sentence; empty where one can."""
+    """Return why feature visualization is unavailable for a network, as a sentence; empty if it is available."""
     from netloom.explain.robustness.continuous_inputs import unchangeable_reason
 
     return unchangeable_reason(trained.project, trained.data)
 
 
 def _logit_model(trained: Trained) -> nn.Module:
-    """The network with logits for answers, where it tells classes."""
+    """Return the network with logits as outputs if it is a classifier."""
     from netloom.compile.logit_network import with_logits
 
     return with_logits(trained.project, trained.model, trained.data.schema)
 
 
 def unit_counts(trained: Trained) -> dict[str, int]:
-    """How many numbers each inner node has to look at, by path; "" stands for the answer.
+    """Return the number of units of each inner node by path; the key "" is the output.
 
-    Of maps these are the channels, else what stands last. Nodes that give whole numbers are left out.
+    Units are the channels of feature maps (N, C, H, W) and the last dimension otherwise. Nodes with integer outputs are
+    omitted.
     """
     import torch
 
@@ -127,12 +129,13 @@ def visualize_unit(
     checkpoint: str = "",
     progress: Progress | None = None,
 ) -> VisualizedUnit:
-    """Make inputs that raise a number of the network, from as many beginnings as there are `seeds`.
+    """Optimize inputs that maximize one unit, one for each of `seeds` random starts.
 
-    In `folder`, that of the run, it is kept. `progress` is told the share that is done; what it raises ends the work.
+    The result is cached in `folder`, the folder of the run. `progress` receives the fraction done; an exception from it
+    cancels the work.
 
     Raises:
-        ExplainError: there is no such node or number, or no input can be made for this network.
+        ExplainError: The node or unit does not exist, or the inputs of this network cannot be optimized.
     """
     from netloom.explain.core import cache
 
@@ -164,12 +167,12 @@ def _arguments(trained: Trained) -> list[str]:
 
 
 def _unit_axis(value: torch.Tensor) -> int:
-    """Which axis numbers the units of an output (N, …)."""
+    """Return the axis of the units of an output (N, …): 1 for feature maps, otherwise the last."""
     return 1 if value.ndim > 3 else value.ndim - 1
 
 
 class _InputOptimizer:
-    """A private copy of a network, and the number of it that is raised."""
+    """Activation maximization of one unit on a private copy of the network."""
 
     def __init__(self, trained: Trained, path: str, unit: int) -> None:
         import torch
@@ -181,7 +184,7 @@ class _InputOptimizer:
         self.space: InputSpace = InputSpace(trained.project, trained.data)
         self.model = deepcopy(_logit_model(trained)).to("cpu").float().eval().requires_grad_(False)
         self.title, self.port, self.seen = "the output", 0, None
-        # Whether it is a number that the data has, and so is told as the data has it.
+        # A regression output is reported in the units of the data.
         self.own = not path and task(trained.project.training.objective).in_target_units
         self.shut, self.size = torch.zeros(0, dtype=torch.bool), 1.0
         if path:
@@ -199,7 +202,7 @@ class _InputOptimizer:
         self.seen = output[self.port] if isinstance(output, tuple) else output
 
     def score(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """The number (N,) of rows by field."""
+        """Compute the value of the unit (N,) for a batch of inputs by field."""
         output = self.model(*[inputs[name] for name in self.space.arguments])
         output = output[0] if isinstance(output, tuple) else output
         value = self.seen if self.path else output
@@ -211,11 +214,12 @@ class _InputOptimizer:
         return unit_values.flatten(1).mean(1) if unit_values.ndim > 1 else unit_values
 
     def run(self, seeds: int, steps: int, seed: int, progress: Progress | None) -> VisualizedUnit:
+        """Optimize from `seeds` starts, and sort the results by the value of the unit."""
         import torch
 
         rows, row_scores = self._real(progress)
         best = row_scores.argsort(descending=True)[:MAX_LISTED_ROWS]
-        # In deviations, so that the pull to the mean weighs the same for every number.
+        # In standard deviations, so that the regularization has the same weight for every unit.
         self.size = float(row_scores.std(correction=0)) or 1.0
         optimized = self._made(seeds, steps, seed, rows[best], progress)
         with torch.no_grad():
@@ -245,7 +249,7 @@ class _InputOptimizer:
         )
 
     def _name(self) -> str:
-        """The unit in words: the class, where the answer is a class's score."""
+        """Return the unit in words, such as the class of an output."""
         target = self.trained.data.schema.target
         if not self.path and target.type.is_one_of and self.units == len(target.classes):
             valued = task(self.trained.project.training.objective).action_values
@@ -270,7 +274,7 @@ class _InputOptimizer:
         return "; ".join(parts)
 
     def _real(self, progress: Progress | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """What training rows make of the number: their places (R,), and it (R,)."""
+        """Compute the values of the unit for training rows: the row numbers (R,) and the values (R,)."""
         import torch
 
         rows = self.trained.data.split["train"]
@@ -287,7 +291,7 @@ class _InputOptimizer:
     def _made(
         self, seeds: int, steps: int, seed: int, best: torch.Tensor, progress: Progress | None
     ) -> dict[str, torch.Tensor]:
-        """Inputs by field (seeds, …) that raise the number."""
+        """Optimize inputs by field (seeds, …) with Adam."""
         import torch
 
         coin = torch.Generator().manual_seed(seed)
@@ -305,6 +309,7 @@ class _InputOptimizer:
             loss = (
                 -self.score(jittered).sum() / self.size
                 + sum(penalties)
+                # Keeps every field in the graph: `autograd.grad` fails for a field that the unit does not depend on.
                 + 0.0 * sum(value.sum() for value in values.values())
             )
             grads = torch.autograd.grad(loss, list(values.values()))
@@ -318,8 +323,11 @@ class _InputOptimizer:
         return {name: value.detach() for name, value in values.items()}
 
     def _starts(self, seeds: int, coin: torch.Generator, best: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Beginnings by field (seeds, …). Where a number is flat, as that of a ReLU that is shut, there is no way up,
-        and a seed begins with one of the `best` training rows instead."""
+        """Return start values by field (seeds, …).
+
+        If the gradient at a start is 0, as behind an inactive ReLU, no step can increase the unit, so that seed starts
+        from one of the `best` training rows instead.
+        """
         import torch
 
         starts = {name: self._start(name, seeds, coin) for name in self.space.parts}
@@ -340,7 +348,7 @@ class _InputOptimizer:
 
         part, rows = self.space.parts[name], self.trained.data.inputs[name][self.trained.data.split["train"][:ROWS]]
         mean = rows.mean(0, keepdim=True)
-        if part.spec.is_vector:  # a category is the one that is commonest, not a little of each
+        if part.spec.is_vector:  # a category is the most frequent one, not a mixture of one-hot vectors
             mean = mean.where(part.free, rows.median(0, keepdim=True).values)
         noise = NOISE * torch.randn(seeds, *part.spec.shape, generator=coin)
         return (mean + noise).clamp(part.least, part.most).where(part.free, mean)
@@ -369,7 +377,7 @@ class _InputOptimizer:
 
 
 def _blur(value: torch.Tensor, picture: bool) -> torch.Tensor:
-    """Pictures (N, C, H, W) or series (N, T, D), each place with a little of its neighbors."""
+    """Blur images (N, C, H, W) or series (N, T, D) with a kernel of 3 positions."""
     import torch
     from torch.nn import functional
 
@@ -392,7 +400,11 @@ def _stack(values: list[Any]) -> Any:
 
 
 def _verdict(reached: float, highest: float, mean: float) -> Verdict:
-    """How near what was made is to what is real: measured from the mean of the rows, as a number may be negative."""
+    """Judge how realistic the optimized input is, by its distance from the mean row relative to the highest training
+    row.
+
+    Distances from the mean are used rather than ratios of values, because values can be negative.
+    """
     if reached < highest:
         return Verdict(
             "caution",

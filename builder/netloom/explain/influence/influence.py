@@ -1,8 +1,9 @@
-"""Which rows of the training data taught a network an answer, and which of them may be labelled wrongly.
+"""TracInCP: the training rows that influenced a prediction, and the rows whose labels may be wrong.
 
-TracInCP, Pruthi and others 2020, https://arxiv.org/abs/2002.08484: along the way of training, at every checkpoint, the
-learning rate times the product of the gradients of two rows' losses says how far a step on the one lowers the loss of
-the other.
+The influence of a training row is the sum over checkpoints of the learning rate times the dot product of the gradients
+of the two rows' losses: the first-order change of the example's loss when training on that row.
+
+Pruthi et al. 2020, https://arxiv.org/abs/2002.08484
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ if TYPE_CHECKING:
 URL = "https://arxiv.org/abs/2002.08484"
 MAX_LISTED = 10
 MAX_ROWS = 20_000
-# Beyond this many multiplications, the last weights alone are looked at.
+# Above this many FLOPs, only the weights of the last layer are used.
 FLOP_BUDGET = 4e12
-# Objectives beside those by class whose answers are yes or no, so that there is a loss against the answer itself.
+# The loss is taken with respect to the prediction ("answer") or the label ("truth").
 Against = Literal["answer", "truth"]
 
 
 @dataclass(frozen=True)
 class InfluentialRow:
-    """A row of the training data: its influence, its label, and what the network says of it today, how surely."""
+    """A training row with its influence, its loss and label, the current prediction, and the confidence from 0 to 1."""
 
     row: int
     influence: float
@@ -53,9 +54,12 @@ class InfluentialRow:
 
 @dataclass(frozen=True)
 class Influence:
-    """What taught a network its answer to one example. `lessons_for` lowered the loss of it most, the strongest first,
-    `lessons_against` raised it. `influences` are those of all `rows` that were looked at, of `training_rows`. `model`
-    says in a few words what is wrong with the network itself."""
+    """The training rows that influenced the prediction for one example.
+
+    `lessons_for` are the proponents, which decreased the loss of the example most, in descending order;
+    `lessons_against` are the opponents, which increased it. `influences` (N,) belongs to `rows` (N,), a subset of the
+    `training_rows` rows of the training split. `model` says what is wrong with the network itself, or is empty.
+    """
 
     row: int
     answer: str
@@ -77,14 +81,17 @@ class Influence:
     model: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return plain_values(self)
 
 
 @dataclass(frozen=True)
 class PossibleLabelErrors:
-    """All rows that were looked at, by how far they taught themselves alone: what is learned by heart, against what
-    other rows say, stands first. `self_influence` and `loss` are in that order, as `rows` are."""
+    """Training rows by descending self-influence.
+
+    A row with a high self-influence was memorized against the evidence of the other rows, as mislabeled rows are.
+    `rows`, `self_influence` and `loss` are arrays (N,) in this order.
+    """
 
     rows: np.ndarray
     self_influence: np.ndarray
@@ -100,12 +107,12 @@ class PossibleLabelErrors:
     says: tuple[str, ...] = field(default=())
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return plain_values(self)
 
 
 def unavailable_reason(trained: Trained) -> str:
-    """Why no rows can be named for this network, in a sentence; empty where they can."""
+    """Return why TracInCP is unavailable for this network, as a sentence; empty if it is available."""
     objective = trained.objective
     if objective.task.environment:
         return "This agent learned by acting and not from the rows of a dataset, so there are no training examples."
@@ -125,16 +132,16 @@ def influence(
     seed: int = 0,
     progress: Any = None,
 ) -> Influence:
-    """The rows of the training data that taught a network its answer to an example.
+    """Compute the influence of training rows on the prediction for one example.
 
-    `against` says of which loss: that of what the network answers, or of the example's true label; left out, of the
-    answer where it is one of several classes, else of the truth. `folder` is the run's, where its weights along the way
-    are kept, and the result too; `checkpoint` says which weights are used, "best" or "last". `progress` is told the
-    share that is done; what it raises ends the work.
+    `against` selects the loss of the example: with respect to the prediction ("answer", the default for classifiers) or
+    to the label ("truth", the default otherwise). `folder` is the folder of the run, which holds the checkpoints and
+    caches the result; `checkpoint` names the weights that are explained, "best" or "last". `most` limits the listed
+    rows per side. `progress` receives the fraction done; an exception from it cancels the work.
 
     Raises:
-        ExplainError: the network has no loss of single rows, there is no such row, or a raw row has no true label.
-        DataError: the raw row lacks something, or holds what the data cannot take.
+        ExplainError: The loss is not defined for single rows, the row does not exist, or a custom input has no label.
+        DataError: The raw row lacks a field, or has a value that the data cannot encode.
     """
     from netloom.explain.core import cache
     from netloom.explain.core.examples import read_example
@@ -144,7 +151,7 @@ def influence(
     inputs, example = read_example(trained.data, row_or_raw)
     loss_kind = _choose_loss(trained, example.row, against)
     weights = cache.weights_hash(trained.model)
-    version = 2 if trained.data.schema.target.type.is_per_pixel else 1  # of how it is told
+    version = 2 if trained.data.schema.target.type.is_per_pixel else 1  # of the text in cached results
     question: dict[str, Any] = {
         "influence": version,
         "row": example.row,
@@ -171,10 +178,12 @@ def influence(
 def find_label_errors(
     trained: Trained, *, folder: Path | None = None, checkpoint: str = "", most: int = 60, progress: Any = None
 ) -> PossibleLabelErrors:
-    """The training rows in the order in which their labels may be wrong. As with `influence`; `most` are told in words.
+    """Rank training rows by self-influence, so that likely label errors come first.
+
+    `most` rows are described in words; the other arguments are those of `influence`.
 
     Raises:
-        ExplainError: the network has no loss of single rows.
+        ExplainError: The loss is not defined for single rows.
     """
     from netloom.explain.core import cache
 
@@ -224,15 +233,17 @@ def find_label_errors(
 
 
 def _quality(trained: Trained, weights: str) -> ModelCheck | None:
-    """Whether the network is worth believing: what taught one at chance taught it nothing."""
+    """Check whether the model itself beats a trivial predictor; influences on a model at chance are noise."""
     return model_check(
         trained.project, trained.model, trained.data, weights, measure_network(trained.project).totals.flops
     )
 
 
 def check_available(trained: Trained) -> None:
-    """Raises:
-    ExplainError: the network has no loss of single rows.
+    """Check that TracInCP is available for this network.
+
+    Raises:
+        ExplainError: The loss is not defined for single rows.
     """
     reason = unavailable_reason(trained)
     if reason:
@@ -240,7 +251,7 @@ def check_available(trained: Trained) -> None:
 
 
 def plain_values(result: Any) -> dict[str, Any]:
-    """A dataclass as plain JSON values."""
+    """Convert a dataclass to plain JSON values."""
     return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asdict(result).items()}
 
 
@@ -254,6 +265,7 @@ def _influence(
     seed: int,
     progress: Any,
 ) -> dict[str, Any]:
+    """Compute the fields of `Influence` for an example `inputs` by field, (1, …)."""
     gradients, rows = _prepare(trained, progress, len(stages))
     values = [inputs[name] for name in gradients.fields]
     answer, target = _answer_and_target(trained, gradients, values, row, against)
@@ -303,7 +315,7 @@ def _influence(
 
 
 def _current_losses(gradients: PerSampleGradients, rows: np.ndarray, places: np.ndarray) -> dict[int, float]:
-    """The loss of rows today, by their place."""
+    """Return the losses of rows under the current weights, by index into `rows`."""
     import torch
 
     if not len(places):
@@ -314,7 +326,11 @@ def _current_losses(gradients: PerSampleGradients, rows: np.ndarray, places: np.
 
 
 def _choose_loss(trained: Trained, row: int, against: Against | None) -> Against:
-    """Whether an example's loss is that of the answer or of the truth."""
+    """Choose whether the loss of the example is taken with respect to the prediction or the label.
+
+    Raises:
+        ExplainError: The chosen loss is not defined for this task or example.
+    """
     by_class = trained.objective.task.per_class_scores and trained.data.schema.target.type.is_class
     has_predicted_loss = by_class or trained.objective.task.per_label_scores
     loss_kind: Against = against or ("answer" if has_predicted_loss else "truth")
@@ -329,7 +345,7 @@ def _choose_loss(trained: Trained, row: int, against: Against | None) -> Against
 
 
 def _prepare(trained: Trained, progress: Any, stages: int) -> tuple[PerSampleGradients, np.ndarray]:
-    """What looks at rows, and the rows of the training data that are looked at."""
+    """Return the gradients of the network, and the sampled training rows (N,)."""
     from netloom.compile.logit_network import with_logits
     from netloom.explain.influence.per_sample_gradients import PerSampleGradients
 
@@ -355,7 +371,7 @@ def _describe_parameters(gradients: PerSampleGradients) -> str:
 def _answer_and_target(
     trained: Trained, gradients: PerSampleGradients, values: list[torch.Tensor], row: int, against: Against
 ) -> tuple[str, torch.Tensor]:
-    """The network's answer in words, and what the example's loss is taken against, (1, …)."""
+    """Return the prediction in words, and the target (1, …) of the example's loss."""
     import torch
 
     from netloom.training.objectives.objective import joined
@@ -368,7 +384,7 @@ def _answer_and_target(
         return answer, gradients.targets(np.array([row]))
     if not trained.objective.task.per_class_scores:
         classes = trained.data.schema.target.classes
-        binary = trained.objective.task.two_classes  # of which a threshold may have been chosen
+        binary = trained.objective.task.two_classes  # their decision threshold may have been tuned
         predicted = torch.tensor([[answer == classes[1]]]) if binary else output > 0
         return answer, predicted.to(gradients.goal.dtype).reshape(1, *gradients.goal.shape[1:])
     return answer, output.argmax(1).to(gradients.goal.dtype)
@@ -377,7 +393,7 @@ def _answer_and_target(
 def _describe_rows(
     trained: Trained, gradients: PerSampleGradients, rows: np.ndarray
 ) -> list[tuple[str, str, float | None]]:
-    """Of each row its label, what the network says, and how surely."""
+    """Return the label, the prediction and its confidence for each row."""
     if not len(rows):
         return []
     descriptions = []
@@ -392,7 +408,7 @@ def _describe_rows(
 
 
 def _load_weights(gradients: PerSampleGradients, trained: Trained, path: Path | None) -> None:
-    """The weights of a checkpoint, or those in use."""
+    """Load the weights of a checkpoint, or the current weights if `path` is None."""
     gradients.take(read_weights(path) if path is not None else trained.model.state_dict())
 
 

@@ -1,4 +1,4 @@
-"""Whether rows that are said to have taught something do: learning from them once more, beside random rows."""
+"""Validate influences: train a copy on the listed rows and compare the change of the loss with random rows."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 
     from netloom.explain.influence.per_sample_gradients import PerSampleGradients
 
-# Steps on the rows that were named, and sets of random rows that they are compared with.
+# Training steps on the listed rows, and random sets of rows for comparison.
 STEPS, SETS = 3, 40
-# How much of the loss these steps may take away, by the slope.
+# The share of the loss that these steps may remove, to first order.
 CHANGE = 0.1
 SURE, LIKELY = 0.05, 0.25
 
 
 @dataclass(frozen=True)
 class InfluenceValidation:
-    """What learning `steps` steps on the named rows does to the loss of the example, beside random rows.
+    """The change of the example's loss after `steps` training steps on the listed rows, compared with random rows.
 
-    `gain` is how far the loss falls with those that speak for it, `harm` how far it rises with those against it. Both
-    `chance`s are the share of `sets` of as many random rows that do at least as much.
+    `gain` is the decrease of the loss after training on the proponents, `harm` the increase after training on the
+    opponents. `gain_chance` and `harm_chance` are the fractions of `sets` random sets of the same size with at least
+    the same effect.
     """
 
     gain: float
@@ -46,14 +47,19 @@ def validate_influence(
     rate: float,
     seed: int,
 ) -> InfluenceValidation | None:
-    """Learn from the rows that were named, and from random ones, on a copy of the weights in use."""
+    """Train on the listed rows and on random rows, each on a copy of the current weights.
+
+    `values` are the inputs of the example (1, …), `target` is its target (1, …), `rows` are the row numbers (N,), and
+    `sides` are indexes of proponents and opponents into `rows`. The result is None if there are too few rows to
+    compare.
+    """
     size = min(len(sides[0]), len(sides[1]))
     if size == 0 or len(rows) <= 2 * size:
         return None
     weights = {name: value.clone() for name, value in gradients.weights.items()}
     random = np.random.default_rng(seed)
     start_loss = float(gradients.losses(weights, values, target)[0].double())
-    # A step so short that it shows where the loss goes, and does not leap over its lowest place.
+    # The step is limited so that it follows the slope of the loss and does not overshoot the minimum.
     places = rows[np.array(sides[0][:size], dtype=np.int64)]
     row_gradient, example_gradient = (
         gradients.gradient(gradients.inputs(places), gradients.targets(places)),
@@ -73,7 +79,7 @@ def _chance(random_changes: np.ndarray, change: float) -> float:
 
 
 def influence_verdict(validation: InfluenceValidation | None, loss: float, stages: int) -> tuple[Level, str]:
-    """How far the named rows can be relied on, in a word and a sentence."""
+    """Return the level and the sentence that say how reliable the listed rows are."""
     source = f"{stages} checkpoints" if stages > 1 else "1 checkpoint"
     if validation is None:
         return "caution", f"Based on {source}. There are too few rows for a comparison with random rows."

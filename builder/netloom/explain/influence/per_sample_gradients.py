@@ -1,7 +1,7 @@
-"""The loss of single rows of the data, and its gradient by the network's weights.
+"""Losses of single rows, and their gradients with respect to the weights.
 
-Rows do not touch each other: the network is a private copy in evaluation mode, so that the gradient of a sum of losses
-is the sum of the gradients of each.
+The network is a private copy in evaluation mode, so rows are independent and the gradient of a sum of losses is the sum
+of the gradients of the rows.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from netloom.training.objectives import Objective
 
 MAX_BATCH = 128
-# How much the gradients of rows, which are as large as all weights for each of them, may take at once.
+# The memory limit for a batch of per-row gradients, each of which is as large as all weights.
 GRADIENT_BYTES = 64 * 2**20
 Weights = dict[str, torch.Tensor]
 
 
 @contextmanager
 def math_attention() -> Iterator[None]:
-    """Attention by its formula: the fast kernels cannot be differentiated twice, nor mapped over rows.
+    """Use the math kernel for attention: the fused kernels do not support double backward or `vmap`.
 
-    PyTorch holds one choice of kernels for all threads. The first thread that needs the formula chooses it, and the
-    last one puts back what was chosen before; nobody waits for another.
+    PyTorch has one selection of kernels for all threads. The first thread that enters selects the math kernel, and the
+    last one that leaves restores the previous selection; no thread waits for another.
     """
     mute_mapping()
     _MATH_ATTENTION.enter()
@@ -50,7 +50,7 @@ def math_attention() -> Iterator[None]:
 
 
 class _MathAttentionUsers:
-    """How many threads need attention by its formula. The lock is held for the change of the choice alone."""
+    """Count the threads that need the math kernel. The lock is held only while the selection changes."""
 
     def __init__(self) -> None:
         self._lock, self._users, self._chosen = Lock(), 0, ExitStack()
@@ -72,10 +72,13 @@ _MATH_ATTENTION = _MathAttentionUsers()
 
 
 class PerSampleGradients:
-    """Losses and gradients of rows by their numbers, under the weights that were taken last.
+    """Losses and gradients of rows by row number, under the weights that were loaded last.
 
-    `names` are the weights by which gradients are taken. `forward_mode`: whether directions are carried forward beside
-    the values, which is faster; it ends where the network has something that can be differentiated backwards alone.
+    `names` are the weights with respect to which gradients are computed. `forward_mode` is True while forward-mode
+    differentiation is used, which is faster; it becomes False when an operation supports backward mode only.
+
+    Raises:
+        ExplainError: The network has no trainable weights.
     """
 
     def __init__(
@@ -92,38 +95,38 @@ class PerSampleGradients:
         self._single, self._mapped, self.forward_mode = False, True, True
 
     def take(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Use other weights, such as those of a checkpoint."""
+        """Load other weights, such as those of a checkpoint."""
         self.model.load_state_dict(dict(weights))
 
     def narrow(self) -> None:
-        """Look at the weights of the last part of the network alone: that of a classifier sees all that it knows."""
+        """Use only the weights of the last layer, whose inputs are the features of the whole network."""
         owner = self._last
         self.names = [name for name in self.names if name.rpartition(".")[0] == owner]
 
     def expect_rows(self, rows: int) -> None:
-        """Say how many rows more are going to be looked at, so that `progress` can tell a share."""
+        """Add rows to the total, from which `progress` gets its fraction."""
         self.expected += rows
 
     def passed(self, rows: int) -> None:
-        """Tell that rows were looked at; what `progress` raises ends the work."""
+        """Report finished rows; an exception from `progress` cancels the work."""
         self.done += rows
         if self.progress is not None:
             self.progress(min(1.0, self.done / self.expected) if self.expected else 0.0)
 
     def inputs(self, rows: np.ndarray) -> list[torch.Tensor]:
-        """The rows' inputs (N, …) in the order of the network's arguments."""
+        """Return the inputs (N, …) of rows in the order of the network's arguments."""
         fields = take(self.data, self.fields, rows)
         return [fields[name] for name in self.fields]
 
     def targets(self, rows: np.ndarray) -> torch.Tensor:
-        """What the rows' losses are taken against, (N, …)."""
+        """Return the targets (N, …) of rows; the input itself for an autoencoder."""
         for name in self.fields:
             if self.goal is self.data.inputs[name]:
                 return take(self.data, [name], rows)[name]
         return self.goal[torch.from_numpy(rows.astype(np.int64, copy=False))]
 
     def counts(self, rows: np.ndarray) -> np.ndarray:
-        """How much each row's own loss counts in training, (N,), 1 on average."""
+        """Return the weight of each row's loss in training, (N,), including sample weights, with mean 1 before them."""
         targets = self.targets(rows)
         mass = np.array([float(self.objective.mass(targets[index : index + 1])) for index in range(len(rows))])
         mass /= max(float(mass.mean()), 1e-12)
@@ -133,11 +136,12 @@ class PerSampleGradients:
 
     @property
     def weights(self) -> Weights:
+        """The detached weights in `names`."""
         parameters = dict(self.model.named_parameters())
         return {name: parameters[name].detach() for name in self.names}
 
     def answers(self, rows: np.ndarray) -> torch.Tensor:
-        """The network's answers (N, …)."""
+        """Compute the outputs (N, …) of rows in batches of `MAX_BATCH`."""
         parts = []
         with torch.no_grad():
             for start in range(0, len(rows), MAX_BATCH):
@@ -145,23 +149,23 @@ class PerSampleGradients:
         return torch.cat(parts)
 
     def losses(self, weights: Weights, inputs: list[torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
-        """The loss of each row, (N,), with gradients by `weights`."""
+        """Compute the loss of each row, (N,), differentiable with respect to `weights`."""
         return self.priced(joined(functional_call(self.model, weights, tuple(inputs))), targets)
 
     def priced(self, output: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The loss of each answer by itself, (N,)."""
+        """Compute the loss of each output separately, (N,)."""
         loss: Callable[..., torch.Tensor] = self.objective.loss
         if self._mapped:
             try:
                 return vmap(lambda answer, target: loss(answer.unsqueeze(0), target.unsqueeze(0)))(output, targets)
             except (RuntimeError, ValueError, NotImplementedError):
-                self._mapped = False  # this loss asks its numbers something, which cannot be done for all at once
+                self._mapped = False  # this loss has data-dependent control flow, which `vmap` does not support
         return torch.stack(
             [loss(output[index : index + 1], targets[index : index + 1]) for index in range(len(output))]
         )
 
     def gradient(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> Weights:
-        """The gradient of the sum of some rows' losses."""
+        """Compute the gradient of the summed loss of rows with respect to the weights."""
         leaves = {name: value.clone().requires_grad_() for name, value in self.weights.items()}
         gradients = torch.autograd.grad(
             self.losses(leaves, inputs, targets).sum(), list(leaves.values()), allow_unused=True
@@ -172,8 +176,11 @@ class PerSampleGradients:
         }
 
     def along(self, rows: np.ndarray, direction: Weights) -> tuple[np.ndarray, np.ndarray]:
-        """The product of each row's gradient with a direction in the weights, (N,), and each row's loss (N,): how fast
-        the losses change when the weights move that way, without the gradient of any single row."""
+        """Compute the dot product of each row's gradient with a direction in weight space, (N,), and each row's loss,
+        (N,).
+
+        The products are directional derivatives, so no per-row gradient is stored.
+        """
         parts, losses = [], []
         for start in range(0, len(rows), MAX_BATCH):
             batch = rows[start : start + MAX_BATCH]
@@ -186,8 +193,11 @@ class PerSampleGradients:
     def _moved(
         self, inputs: list[torch.Tensor], targets: torch.Tensor, direction: Weights
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """As `along`: with the direction carried forward beside the values, which takes two passes forward; else as the
-        gradient by u of the direction times the gradient of Σ uᵢ·lossᵢ, which is linear in u."""
+        """Compute `along` for one batch in forward mode.
+
+        The fallback uses double backward: Σ uᵢ·lossᵢ has a gradient that is linear in u, so the derivative of its
+        product with the direction with respect to u is the result.
+        """
         if self.forward_mode:
             try:
                 with math_attention(), torch.no_grad():
@@ -222,8 +232,11 @@ class PerSampleGradients:
         *,
         at_once: bool = True,
     ) -> np.ndarray:
-        """The loss of an example, (K,), after some steps on each of some sets of rows (K, size), each on its own copy
-        of the weights. `at_once`: as many sets side by side as there is room for, where the network allows it."""
+        """Return the loss of an example, (K,), after training on each of K sets of rows (K, size), each on its own
+        copy.
+
+        `at_once` trains as many copies in parallel as `GRADIENT_BYTES` allows, if the network supports `vmap`.
+        """
         size = sum(value.numel() for value in self.weights.values()) * 4
         max_sets = int(np.clip(min(GRADIENT_BYTES // size, MAX_BATCH // sets.shape[1]), 1, len(sets)))
         at_once = at_once and not any(isinstance(part, nn.RNNBase) for part in self.model.modules())
@@ -235,7 +248,7 @@ class PerSampleGradients:
                     losses.append(self._learned_at_once(chunk, rate, steps, values, target))
                     continue
                 except (RuntimeError, ValueError, NotImplementedError):
-                    at_once = False  # something else that cannot be done for all at once
+                    at_once = False  # another operation that `vmap` does not support
             losses += [self._learned(rows, rate, steps, values, target) for rows in chunk]
         return np.concatenate(losses)
 
@@ -275,8 +288,8 @@ class PerSampleGradients:
             return self.losses(weights, values, target)[:1].double().numpy()
 
     def simplify(self, rows: np.ndarray) -> None:
-        """Where the gradients of rows cannot be taken side by side, as in recurrent layers, look at the weights of the
-        last layer alone, if it is a linear one."""
+        """Fall back to the last layer if it is linear and `vmap` does not support the network, as with recurrent
+        layers."""
         some = rows[:2]
         try:
             if any(isinstance(part, nn.RNNBase) for part in self.model.modules()):
@@ -288,7 +301,7 @@ class PerSampleGradients:
                 self.narrow()
 
     def squares(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The squared length of each row's gradient, (N,), and each row's loss (N,)."""
+        """Compute the squared norm of each row's gradient, (N,), and each row's loss, (N,)."""
         size = sum(value.numel() for value in self.weights.values()) * 4
         max_rows = int(np.clip(GRADIENT_BYTES // size, 1, MAX_BATCH))
         is_last_only = all(name.rpartition(".")[0] == self._last for name in self.names)
@@ -308,7 +321,8 @@ class PerSampleGradients:
         return self.names[-1].rpartition(".")[0]
 
     def _of_linear(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of a linear layer alone, whose gradient for a row is made of what comes in and what goes back."""
+        """Compute squared gradient norms of a linear layer: the gradient is the outer product of its input and output
+        gradient."""
         calls: list[tuple[torch.Tensor, torch.Tensor]] = []
         layer = self.model.get_submodule(self._last)
         hook = layer.register_forward_hook(lambda _, given, out: calls.append((given[0], out)))
