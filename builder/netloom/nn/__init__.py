@@ -1,6 +1,7 @@
-"""The modules that PyTorch lacks. They import torch and math alone; the compiler copies their source into its own.
+"""Modules that PyTorch does not have. They import only torch and math.
 
-A new file in this package registers itself: each public class and function that is written in one is known by its name.
+The compiler copies the source of each class that a network uses into the generated code, with its docstring and
+comments. The files register themselves: `netloom.nn` exports every public class and function that they define.
 """
 
 from netloom.core.registry import members as _members

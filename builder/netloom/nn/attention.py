@@ -1,4 +1,4 @@
-"""Attention whose weights can be read, and what is built on it."""
+"""Attention layers whose weights can be captured, and Transformer parts that use them."""
 
 import math
 
@@ -12,8 +12,8 @@ from netloom.nn.position import AlibiBias, RelativeBuckets, RelativeTable, Rotar
 class MultiHeadAttention(nn.Module):
     """Scaled dot-product self-attention with several heads, (N, T, D) -> (N, T, D).
 
-    While `capture` is true, each forward leaves the exact weights of every head in `attention`, (N, heads, T, T); the
-    output does not change by it. https://arxiv.org/abs/1706.03762
+    While `capture` is true, each forward stores the exact weights of every head in `attention`, (N, heads, T, T),
+    without changing the output. https://arxiv.org/abs/1706.03762
     """
 
     def __init__(self, dim: int, heads: int, dropout: float = 0.0, causal: bool = False) -> None:
@@ -33,6 +33,7 @@ class MultiHeadAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         q, k, v = (self.split(project(x)) for project in (self.q, self.k, self.v))  # (N, heads, T, D / heads)
         if self.capture:
+            # The fused kernel below does not return its weights, so they are computed a second time.
             self.attention = self.weights(q, k)
         dropout = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=self.causal)
@@ -44,7 +45,7 @@ class MultiHeadAttention(nn.Module):
         return x.view(batch, steps, self.heads, dim // self.heads).transpose(1, 2)
 
     def weights(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
-        scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+        scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])  # (N, heads, T, T)
         if self.causal:
             future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
             scores = scores.masked_fill(future, float("-inf"))
@@ -54,8 +55,8 @@ class MultiHeadAttention(nn.Module):
 class TransformerEncoderBlock(nn.Module):
     """Self-attention and a feed-forward pair, each around a residual, (N, T, D) -> (N, T, D).
 
-    The normalisation comes first, as in https://arxiv.org/abs/2002.04745, or after the sum, as in
-    https://arxiv.org/abs/1706.03762.
+    The normalization precedes each sublayer (pre-norm, https://arxiv.org/abs/2002.04745) or follows the sum (post-norm,
+    https://arxiv.org/abs/1706.03762).
     """
 
     def __init__(
@@ -83,10 +84,10 @@ class TransformerEncoderBlock(nn.Module):
 
 
 class PositionalEmbedding(nn.Module):
-    """Adds to each step a vector that says where it stands, (N, T, D) -> (N, T, D).
+    """Adds a position vector to each step, (N, T, D) -> (N, T, D).
 
-    The vectors are learned, or sines of falling frequency. T may be shorter than `length`, never
-    longer. https://arxiv.org/abs/1706.03762
+    The vectors are learned, or sines and cosines of decreasing frequency. T is at most `length`.
+    https://arxiv.org/abs/1706.03762
     """
 
     weight: torch.Tensor
@@ -105,20 +106,22 @@ class PositionalEmbedding(nn.Module):
     def sines(length: int, dim: int) -> torch.Tensor:
         position = torch.arange(length).unsqueeze(1)  # (length, 1)
         rate = torch.exp(torch.arange(0, dim, 2) * (-math.log(10000.0) / dim))  # (dim / 2,)
-        angles = position * rate
+        angles = position * rate  # (length, dim / 2)
+        # Sines and cosines alternate; an odd `dim` drops the last cosine.
         return torch.stack((angles.sin(), angles.cos()), dim=2).flatten(1)[:, :dim]
 
 
 class DotProductAttention(nn.Module):
-    """Attention of given queries, keys and values, with nothing to learn: (N, T, D), (N, S, D), (N, S, E) -> (N, T, E).
+    """Attention without parameters: queries (N, T, D), keys (N, S, D) and values (N, S, E) -> (N, T, E).
 
-    Each head has its share of the features. A mask, (N, S) or (N, T, S), is 1 where a key may be looked at and 0 where
-    not; what lies between weighs a key down. A query that may look at nothing gets zeros. With a `window`, a step sees
-    only those less than so many steps away. While `capture` is true, each forward leaves the exact weights of every
-    head in `attention`, (N, heads, T, S); the output does not change by it. https://arxiv.org/abs/1706.03762
+    The features are split evenly over the heads. A mask, (N, S) or (N, T, S), is 1 where a query may attend to a key
+    and 0 where it may not; values in between reduce the weight of a key. The output is zero for a query whose keys are
+    all masked. With a `window`, each step attends only to steps that are fewer than `window` steps away. While
+    `capture` is true, each forward stores the exact weights of every head in `attention`, (N, heads, T, S), without
+    changing the output. https://arxiv.org/abs/1706.03762
     """
 
-    # Whether queries and keys are known to be steps of one sequence.
+    # Whether queries and keys are always steps of the same sequence (self-attention).
     within = False
 
     def __init__(self, heads: int, dropout: float = 0.0, causal: bool = False, window: int | None = None) -> None:
@@ -144,12 +147,12 @@ class DotProductAttention(nn.Module):
     def attend(
         self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """What the heads gather, side by side, (N, T, heads × width)."""
+        """The outputs of the heads, concatenated: (N, heads, T or S, width) -> (N, T, heads × width)."""
         bias, blind = self.bias(q, k, mask)
         if self.capture:
             self.attention = self.weights(q, k, bias, blind)
         dropout = self.dropout if self.training else 0.0
-        causal = self.causal and bias is None
+        causal = self.causal and bias is None  # a bias already hides the future; PyTorch refuses both together
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout, is_causal=causal)
         if blind is not None:
             mixed = mixed.masked_fill(blind, 0.0)
@@ -158,15 +161,15 @@ class DotProductAttention(nn.Module):
     def bias(
         self, q: torch.Tensor, k: torch.Tensor, mask: torch.Tensor | None
     ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """What is added to the scores, (N or 1, heads or 1, T, S), and which queries see nothing, (N, 1, T, 1).
+        """The bias of the scores, (N or 1, heads or 1, T, S), and the queries whose keys are all masked, (N, 1, T, 1).
 
-        Both are None where nothing but the future is hidden, which PyTorch does by itself.
+        Both are None if at most the future is hidden: then PyTorch needs no mask and can use its fastest kernel.
         """
         if self.window is None and self.place is None and mask is None:
             return None, None
         steps = torch.arange(q.shape[2], device=q.device).unsqueeze(1)
         distance = steps - torch.arange(k.shape[2], device=q.device)  # (T, S)
-        hidden = (distance < 0) & self.causal
+        hidden = (distance < 0) & self.causal  # a future key has a negative distance
         if self.window is not None:
             hidden = hidden | (distance.abs() >= self.window)
         bias = q.new_zeros(1, 1, *distance.shape)
@@ -175,8 +178,10 @@ class DotProductAttention(nn.Module):
         if mask is None:
             return bias.masked_fill(hidden, float("-inf")), None
         mask = mask.unsqueeze(1).unsqueeze(1) if mask.dim() == 2 else mask.unsqueeze(1)  # (N, 1, 1 or T, S)
+        # exp(score + log m) = m · exp(score), so a mask value m between 0 and 1 scales the weight of its key.
         bias = bias + mask.clamp(min=torch.finfo(mask.dtype).tiny).log().to(q.dtype)
         hidden = hidden | (mask <= 0)
+        # The softmax of a row of −inf is NaN, so such rows stay finite here and `attend` sets them to zero.
         blind = hidden.all(dim=-1, keepdim=True)
         return bias.masked_fill(hidden & ~blind, float("-inf")), blind
 
@@ -194,10 +199,10 @@ class DotProductAttention(nn.Module):
 
 
 class CrossAttention(DotProductAttention):
-    """Every step of one sequence gathers from the steps of another, (N, T, D), (N, S, E) -> (N, T, D).
+    """Multi-head attention from one sequence to another, (N, T, D), (N, S, E) -> (N, T, D).
 
-    With `kv_heads`, several heads of the queries share one head of the keys and values: all of them where it is 1
-    (https://arxiv.org/abs/1911.02150), groups where it is more (https://arxiv.org/abs/2305.13245).
+    `kv_heads` is the number of key and value heads, which the query heads share: 1 is multi-query attention
+    (https://arxiv.org/abs/1911.02150), a larger number is grouped-query attention (https://arxiv.org/abs/2305.13245).
     """
 
     def __init__(
@@ -236,17 +241,17 @@ class CrossAttention(DotProductAttention):
         return out
 
     def split(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, T, own heads × width) to (N, heads, T, width); a head of keys or values is repeated for its group."""
+        """(N, T, projected heads × width) -> (N, heads, T, width); key and value heads are repeated for their group."""
         heads = x.shape[2] // self.width
         parts = x.reshape(*x.shape[:2], heads, self.width).transpose(1, 2)
         return parts if heads == self.heads else parts.repeat_interleave(self.heads // heads, dim=1)
 
 
 class SelfAttention(CrossAttention):
-    """Every step of a sequence gathers from the others, (N, T, D) -> (N, T, D), with a choice of how places count.
+    """Multi-head self-attention with a choice of position encoding, (N, T, D) -> (N, T, D).
 
     `position` is "none", "rotary" (https://arxiv.org/abs/2104.09864), "alibi" (https://arxiv.org/abs/2108.12409),
-    "buckets" as in T5 (https://arxiv.org/abs/1910.10683) or "table", a learned number per distance up to `reach`.
+    "buckets" as in T5 (https://arxiv.org/abs/1910.10683) or "table", a learned bias per distance up to `reach`.
     """
 
     within = True
@@ -288,9 +293,9 @@ class SelfAttention(CrossAttention):
 
 
 class LinearAttention(CrossAttention):
-    """Self-attention with weights φ(q)·φ(k) in place of a softmax, φ = ELU + 1, (N, T, D) -> (N, T, D).
+    """Self-attention with weights φ(q)·φ(k) instead of a softmax, φ = ELU + 1, (N, T, D) -> (N, T, D).
 
-    Its cost grows with T, not with T². https://arxiv.org/abs/2006.16236
+    The cost is linear in T. https://arxiv.org/abs/2006.16236
     """
 
     within = True
@@ -309,25 +314,29 @@ class LinearAttention(CrossAttention):
             k = k * mask.clamp(min=0.0)[:, None, :, None]
         if self.capture:
             self.attention = self.shares(q, k)
-        v = torch.cat((v, torch.ones_like(v[..., :1])), dim=-1)  # the last column adds up the weights
+        v = torch.cat((v, torch.ones_like(v[..., :1])), dim=-1)  # the last column sums the weights
         total = self.until_now(q, k, v) if self.causal else q @ (k.transpose(-2, -1) @ v)
         mixed = total[..., :-1] / total[..., -1:].clamp(min=torch.finfo(total.dtype).tiny)
         out: torch.Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return out
 
     def until_now(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-        """Each query with the keys and values so far: what earlier chunks add up to, and its own chunk in full."""
+        """The causal sum over keys and values up to each query, (N, heads, T, width + 1).
+
+        A running sum of k vᵀ per step would need T matrices of (width, width + 1). Chunks need one each: a query adds
+        the sum of the earlier chunks and the scores within its chunk.
+        """
         steps = q.shape[2]
         size = min(self.chunk, steps)
         q, k, v = (self.chunks(part, size) for part in (q, k, v))
         sums = (k.transpose(-2, -1) @ v).cumsum(dim=2)  # (N, heads, chunks, width, width + 1)
-        before = F.pad(sums[:, :, :-1], (0, 0, 0, 0, 1, 0))
+        before = F.pad(sums[:, :, :-1], (0, 0, 0, 0, 1, 0))  # chunk i reads the sums of chunks 0 to i − 1
         total = q @ before + (q @ k.transpose(-2, -1)).tril() @ v
         return total.flatten(2, 3)[:, :, :steps]
 
     @staticmethod
     def chunks(x: torch.Tensor, size: int) -> torch.Tensor:
-        """(N, heads, T, width) to (N, heads, chunks, size, width), with zeros at the end."""
+        """(N, heads, T, width) -> (N, heads, chunks, size, width), padded with zeros at the end."""
         padded = F.pad(x, (0, 0, 0, -x.shape[2] % size))
         return padded.reshape(*x.shape[:2], -1, size, x.shape[3])
 
@@ -338,7 +347,7 @@ class LinearAttention(CrossAttention):
 
 
 class AdditiveAttention(DotProductAttention):
-    """Every step gathers from a memory by scores vᵀ tanh(W q + U k), (N, T, D), (N, S, E) -> (N, T, E).
+    """Attention to a memory with the scores vᵀ tanh(W q + U k), (N, T, D), (N, S, E) -> (N, T, E).
 
     https://arxiv.org/abs/1409.0473
     """
@@ -368,7 +377,7 @@ class AdditiveAttention(DotProductAttention):
 
 
 class AttentionPooling(nn.Module):
-    """The mean of all steps, weighed by a learned score vᵀ tanh(W x + b) of each, (N, T, D) -> (N, D).
+    """The mean of all steps, weighted by the softmax of a learned score vᵀ tanh(W x + b), (N, T, D) -> (N, D).
 
     https://aclanthology.org/N16-1174/
     """
@@ -385,7 +394,8 @@ class AttentionPooling(nn.Module):
         if mask is None:
             shares = self.softmax(scores)
         else:
-            mask = mask.clamp(min=0.0).unsqueeze(2)
+            mask = mask.clamp(min=0.0).unsqueeze(2)  # (N, T, 1)
+            # The least finite number instead of −inf, whose softmax is NaN where all steps are masked.
             shares = self.softmax(scores.masked_fill(mask == 0, torch.finfo(scores.dtype).min)) * mask
             shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=torch.finfo(scores.dtype).tiny)
         out: torch.Tensor = (shares * x).sum(dim=1)

@@ -1,4 +1,4 @@
-"""Mixtures of experts: a router sends each step to a few of many feed-forward pairs."""
+"""Mixtures of experts: a router sends each step to a few of many feed-forward networks."""
 
 import math
 
@@ -9,9 +9,10 @@ from netloom.nn.transformer import FeedForward
 
 
 class Experts(nn.Module):
-    """Feed-forward pairs side by side, each with weights of its own, (experts, steps, D) -> (experts, steps, D).
+    """Feed-forward networks with separate weights, one per expert, (experts, steps, D) -> (experts, steps, D).
 
-    `activation` is that of `FeedForward`, or "swiglu" or "geglu" for a gated pair.
+    `activation` is an activation of `FeedForward`, or "swiglu" or "geglu" for gated networks
+    (https://arxiv.org/abs/2002.05202).
     """
 
     def __init__(
@@ -22,14 +23,15 @@ class Experts(nn.Module):
         self.gated = activation in gated
         self.activation = FeedForward.build_activation(gated.get(activation, activation))
         self.dropout = nn.Dropout(dropout)
-        wide = 2 * hidden if self.gated else hidden
+        wide = 2 * hidden if self.gated else hidden  # gate and value in one product
+        # The bounds 1 / √(input features) are those of nn.Linear, whose weights cannot be batched over experts.
         self.up = nn.Parameter(torch.empty(experts, dim, wide).uniform_(-(dim**-0.5), dim**-0.5))
         self.down = nn.Parameter(torch.empty(experts, hidden, dim).uniform_(-(hidden**-0.5), hidden**-0.5))
         self.up_bias = nn.Parameter(torch.zeros(experts, 1, wide)) if bias else None
         self.down_bias = nn.Parameter(torch.zeros(experts, 1, dim)) if bias else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        middle = x @ self.up
+        middle = x @ self.up  # (experts, steps, hidden), twice as wide if gated
         if self.up_bias is not None:
             middle = middle + self.up_bias
         if self.gated:
@@ -42,12 +44,13 @@ class Experts(nn.Module):
 
 
 class MixtureOfExperts(nn.Module):
-    """Each step goes to the `top` experts that a router chooses, and gets their weighted sum, (N, …, D) -> (N, …, D).
+    """The weighted sum of the `top` experts that a router chooses for each step, (N, …, D) -> (N, …, D).
 
-    The weights are the router's probabilities, made to sum to 1 where there are several. Each expert computes every
-    step, and what was not chosen counts zero; with a `capacity`, in training, each takes only so many steps, `capacity`
-    times an even share, and what comes later is dropped, first choices first. In training, each forward leaves in
-    `auxiliary_loss` the loss that balances the experts, times `balance`. https://arxiv.org/abs/2101.03961
+    The weights are the router's probabilities, normalized to a sum of 1 if `top` is larger than 1. Every expert
+    computes every step, and unchosen results have the weight 0. With a `capacity`, an expert computes in training at
+    most `capacity` times its even share of the steps; further requests are dropped, second choices before first ones.
+    In training, each forward stores the load-balancing loss, times `balance`, in `auxiliary_loss`.
+    https://arxiv.org/abs/2101.03961
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class MixtureOfExperts(nn.Module):
         steps = x.flatten(0, -2)  # (S, D)
         chances = self.softmax(self.router(steps))  # (S, experts)
         gates, chosen = chances.topk(self.top, dim=-1)  # (S, top)
+        # A single gate is not normalized: it would be 1, and the output would give the router no gradient.
         if self.top > 1:
             gates = gates / gates.sum(dim=-1, keepdim=True)
         self.auxiliary_loss = self.imbalance(chances, chosen) if self.training else None
@@ -86,19 +90,19 @@ class MixtureOfExperts(nn.Module):
         return out.view_as(x)
 
     def imbalance(self, chances: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        """balance · experts · Σ (an expert's share of the steps · its mean probability); least where all are alike."""
+        """balance · experts · Σ (fraction of steps · mean probability), a scalar; minimal for an even load."""
         shares = torch.zeros_like(chances).scatter(1, chosen, 1.0).mean(dim=0) / self.top
         return self.balance * chances.shape[1] * (shares * chances.mean(dim=0)).sum()
 
     def dispatch(self, steps: torch.Tensor, gates: torch.Tensor, chosen: torch.Tensor, capacity: float) -> torch.Tensor:
-        """Each expert computes the steps in its places alone; a step without a place gets zero from it."""
+        """The output (S, D) where each expert computes at most `places` steps; a dropped request contributes zero."""
         count, experts = steps.shape[0], self.router.out_features
         places = min(count, math.ceil(capacity * count * self.top / experts))
-        requests = chosen.transpose(0, 1).flatten()  # (top · S,), first choices first
+        requests = chosen.transpose(0, 1).flatten()  # (top · S,): all first choices, then all second ones
         zeros = torch.zeros(len(requests), experts, dtype=torch.long, device=steps.device)
         queue = zeros.scatter(1, requests.unsqueeze(1), 1).cumsum(dim=0)
-        rank = queue.gather(1, requests.unsqueeze(1)).squeeze(1) - 1
-        # The last slot takes all that is dropped.
+        rank = queue.gather(1, requests.unsqueeze(1)).squeeze(1) - 1  # position in the queue of the expert, from 0
+        # All dropped requests share one extra slot at the end, whose output is zero.
         slot = torch.where(rank < places, requests * places + rank, torch.full_like(rank, experts * places))
         steps_of_slots = torch.arange(count, device=steps.device).repeat(self.top)
         holder = torch.zeros(experts * places + 1, dtype=torch.long, device=steps.device).scatter(
@@ -110,5 +114,5 @@ class MixtureOfExperts(nn.Module):
         return out
 
     def __getstate__(self) -> dict[str, object]:
-        """Copies and files leave out the loss of the last forward, which holds on to its graph."""
+        """The state without the loss of the last forward, whose autograd graph prevents a deep copy."""
         return {**self.__dict__, "auxiliary_loss": None}

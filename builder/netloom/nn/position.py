@@ -1,4 +1,4 @@
-"""Where a step stands: sines that are added, queries and keys that are turned, and biases on the scores."""
+"""Position encodings: added sines, rotated queries and keys, and biases of the attention scores."""
 
 import math
 
@@ -7,9 +7,9 @@ from torch import nn
 
 
 class SinusoidalEncoding(nn.Module):
-    """Adds to each step sines and cosines of falling frequency, (N, T, D) -> (N, T, D), for any T.
+    """Adds sines and cosines of decreasing frequency to each step, (N, T, D) -> (N, T, D), for any T.
 
-    Where `scaled`, the input is multiplied by √D before. https://arxiv.org/abs/1706.03762, section 3.5
+    If `scaled`, the input is first multiplied by √D. https://arxiv.org/abs/1706.03762, section 3.5
     """
 
     def __init__(self, base: float = 10000.0, scaled: bool = False) -> None:
@@ -18,6 +18,7 @@ class SinusoidalEncoding(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         steps, dim = x.shape[1], x.shape[2]
+        # At least float32: float16 represents step numbers exactly only up to 2,048, bfloat16 only up to 256.
         exact = torch.promote_types(x.dtype, torch.float32)
         rate = self.base ** (-torch.arange(0, dim, 2, device=x.device, dtype=exact) / dim)
         angles = torch.arange(steps, device=x.device, dtype=exact).unsqueeze(1) * rate  # (T, D / 2)
@@ -26,9 +27,9 @@ class SinusoidalEncoding(nn.Module):
 
 
 class RotaryPosition(nn.Module):
-    """Turns each pair of neighbouring features of step t by an angle that grows with t, (…, T, D) -> (…, T, D).
+    """Rotates each pair of adjacent features of step t by an angle proportional to t, (…, T, D) -> (…, T, D).
 
-    The product of a turned query and a turned key then depends on their distance alone. D is even.
+    The positions then enter the dot product of a query and a key only by their distance. D is even.
     https://arxiv.org/abs/2104.09864
     """
 
@@ -51,10 +52,10 @@ class RotaryPosition(nn.Module):
 
 
 class AlibiBias(nn.Module):
-    """A score falls with the distance, faster in some heads than in others; (heads, T, S), nothing is learned.
+    """A bias of the scores, (heads, T, S), that decreases linearly with the distance, at a fixed slope per head.
 
-    The slopes are 2^(-8 i / heads); where the number of heads is no power of two, those of the power below, then every
-    second one of the power above. https://arxiv.org/abs/2108.12409
+    The slopes are 2^(-8 i / heads). If the number of heads is not a power of two, they are the slopes of the next lower
+    power, followed by every second slope of the next higher power. https://arxiv.org/abs/2108.12409
     """
 
     def __init__(self, heads: int) -> None:
@@ -72,9 +73,9 @@ class AlibiBias(nn.Module):
 
 
 class RelativeTable(nn.Module):
-    """A learned number for each head and each distance up to `reach`, beyond which all are alike; (heads, T, S).
+    """A learned bias of the scores, (heads, T, S), per head and signed distance; distances beyond `reach` share one.
 
-    https://arxiv.org/abs/1803.02155, here as a bias on the scores
+    https://arxiv.org/abs/1803.02155 adds vectors to keys and values; here the scores get a number.
     """
 
     def __init__(self, heads: int, reach: int = 128) -> None:
@@ -91,10 +92,10 @@ class RelativeTable(nn.Module):
 
 
 class RelativeBuckets(nn.Module):
-    """A learned number for each head and each range of distances, as in T5; (heads, T, S).
+    """A learned bias of the scores, (heads, T, S), per head and bucket of distances, as in T5.
 
-    Short distances have a bucket each, longer ones share buckets that grow with the logarithm, up to `reach`. Where
-    `both_sides`, half of the buckets are for what comes later. https://arxiv.org/abs/1910.10683, section 2.1
+    Each short distance has its bucket; longer ones share buckets of logarithmic width, up to `reach`. If `both_sides`,
+    half of the buckets are for later keys. https://arxiv.org/abs/1910.10683, section 2.1
     """
 
     def __init__(self, heads: int, buckets: int = 32, reach: int = 128, both_sides: bool = True) -> None:
@@ -116,7 +117,7 @@ class RelativeBuckets(nn.Module):
         return bias.permute(2, 0, 1)
 
     def bucket(self, offset: torch.Tensor) -> torch.Tensor:
-        """The bucket of each offset, key minus query."""
+        """The bucket of each offset (key position minus query position), of the same shape."""
         distance = offset.abs() if self.both_sides else (-offset).clamp(min=0)
         growth = (self.side - self.exact) / math.log(self.reach / self.exact)
         far = self.exact + (torch.log(distance.clamp(min=1).float() / self.exact) * growth).long()
