@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Rows of the training split on which its metrics are computed after each epoch.
 TRAIN_SAMPLE = 1_000
-# Stands for the epoch in the seed of what is drawn for metrics; no run has so many.
+# Replaces the epoch in the seed of views that are drawn for metrics; higher than the epoch of any run.
 EVALUATION_EPOCH = 1_000_000
 
 Rows: TypeAlias = "tuple[list[torch.Tensor], torch.Tensor]"  # inputs (N, …) in the order of the fields, targets (N, …)
@@ -28,9 +28,9 @@ class BatchLoader:
     """Loads training batches and the rows for metrics to the device.
 
     Data that fits into memory is put on the device once. An epoch gathers its rows by one permutation, and batches are
-    slices of the result, which copy nothing: for digits of 8 × 8 pixels, 4 µs a batch of 64 where a DataLoader, which
-    collates row by row, takes 170 µs. The step of a small network takes 400 µs. Larger data is streamed from files, of
-    which only the first rows are held, for metrics.
+    slices of the result, which copy nothing. For digits of 8 × 8 pixels, a batch of 64 takes 4 µs; a DataLoader, which
+    collates row by row, takes 170 µs. The step of a small network takes 400 µs. Larger data is streamed from files, and
+    only the first rows stay in memory, for metrics.
 
     Args:
         objective: Defines the targets, and can draw augmented views of a batch.
@@ -114,7 +114,7 @@ class BatchLoader:
         rows = len(target) if split == "validation" else min(TRAIN_SAMPLE, len(target))
         if not self.objective.task.paired_views:
             return [value[:rows] for value in inputs], target[:rows]
-        # A row that is compared with all others has a harder time among more of them, so both splits are cut alike.
+        # Losses that compare each row with all others grow with the number of rows, so both splits have the same limit.
         # The views are the same after each epoch, so that epochs can be compared.
         rows = min(rows, len(self.validation[1]))
         return self.objective.drawn(

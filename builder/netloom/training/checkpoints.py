@@ -65,7 +65,7 @@ def tidy(artifacts: RunArtifacts) -> None:
     """Remove incomplete files of a worker that was killed while writing."""
     try:
         current = _pointed(artifacts)
-    except CheckpointError:  # which of them is the last is not known, so none is removed
+    except CheckpointError:  # the pointer is damaged, so any of them could be the last one
         pass
     else:
         for name in _names(artifacts):
@@ -105,8 +105,10 @@ def restore(artifacts: RunArtifacts, note: Callable[[str], object]) -> tuple[int
 
 
 def restored_best(artifacts: RunArtifacts, note: Callable[[str], object]) -> dict[str, torch.Tensor] | None:
-    """Return the best weights so far for a resumed worker; None if there are none, or they are damaged, which is
-    logged."""
+    """Return the best weights so far for a resumed worker; None if there are none.
+
+    Damaged weights are renamed and logged, and None is returned.
+    """
     path = artifacts.best_weights
     if not path.exists():
         return None
@@ -147,12 +149,12 @@ def last_step(artifacts: RunArtifacts) -> int | None:
 
 
 def chosen(artifacts: RunArtifacts) -> str:
-    """Return which weights of a run are used: "best", or "last" if its document says so."""
+    """Return which weights of a run are used: "best", or "last" if its document selects them."""
     return "last" if artifacts.training_setting("keep") == "last" else "best"
 
 
 def weights_file(artifacts: RunArtifacts, which: str = "best") -> Path:
-    """Return the file of these weights, which is only ever replaced as a whole.
+    """Return the file of these weights. It is replaced atomically, never modified.
 
     Raises:
         CheckpointError: the pointer to the last checkpoint cannot be read.
@@ -199,7 +201,7 @@ def _newest_whole(artifacts: RunArtifacts) -> tuple[Name, Checkpoint, str | None
         if current is None:
             return None
         names = [current, *sorted((name for name in _names(artifacts) if name < current), reverse=True)]
-    except CheckpointError as error:  # of those that are there, each was whole before it got its name
+    except CheckpointError as error:  # a checkpoint gets its name only once it is complete, so each is a candidate
         problem, names = str(error), sorted(_names(artifacts), reverse=True)
     for name in names:
         try:
@@ -226,7 +228,7 @@ def _read(home: Path) -> Checkpoint:
             raise CheckpointError(f"The last checkpoint is incomplete: there is no file {home / name}.")
     try:
         weights = read_weights(home / MODEL)
-        with zipfile.ZipFile(home / STATE) as archive:  # PyTorch itself compares no checksum
+        with zipfile.ZipFile(home / STATE) as archive:  # `torch.load` does not verify checksums
             if archive.testzip() is not None:
                 raise zipfile.BadZipFile("its checksum does not match")
         state = torch.load(home / STATE, weights_only=True)
@@ -238,7 +240,7 @@ def _read(home: Path) -> Checkpoint:
         raise CheckpointError(f"The last checkpoint is damaged: {home / STATE} cannot be read ({why}).") from error
 
 
-# A checkpoint's folder is named by its step, and where one of that step is pointed to already also by a number: 7, 7-1.
+# The folder of a checkpoint is named by its step, with a number if the pointer already names one of that step: 7, 7-1.
 Name = tuple[int, int]
 
 
@@ -247,7 +249,7 @@ def _free_name(artifacts: RunArtifacts, step: int) -> str:
     current = _pointed(artifacts)
     number = current[1] + 1 if current and current[0] == step else 0
     for name in _names(artifacts):
-        if name >= (step, number) and name != current:  # written, but never pointed to
+        if name >= (step, number) and name != current:  # left by a crash before the pointer was updated
             _remove(artifacts, name)
     return _text((step, number))
 

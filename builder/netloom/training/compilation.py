@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-# Compiling takes from seconds to minutes, so a run that would end sooner is not worth the trial.
+# Compilation takes seconds to minutes, so it cannot pay off in a run that ends sooner.
 WORTH_S = 60.0
 TRIED = 8
-# What a compiled step has to be faster by, so that noise does not decide.
+# The speedup that a compiled step needs to be used, so that timing noise does not decide.
 MARGIN = 0.95
 
 

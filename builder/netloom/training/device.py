@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-# The C library hands large blocks back to the system at once and asks for them again at the next step, page by page.
-# Kept instead, they save a convolutional network about a tenth of its time. Read when a process starts.
+# By default, glibc returns large blocks to the system at once and faults them in again at the next step, page by page.
+# Keeping them saves a convolutional network about a tenth of its time. glibc reads these when a process starts.
 # https://www.gnu.org/software/libc/manual/html_node/Memory-Allocation-Tunables.html
 KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": "1000000000", "MALLOC_MMAP_THRESHOLD_": "1000000000"}
 

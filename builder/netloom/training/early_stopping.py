@@ -50,6 +50,6 @@ class EarlyStopping:
         return {"best": best, "since_best": self.epochs_since_best}
 
     def load_state_dict(self, state: dict[str, Any], weights: dict[str, Any] | None) -> None:
-        """Restore `state`. Ignores a best value without weights, as nothing would be saved until it is beaten."""
+        """Restore `state`. Ignores a best value without weights: no weights would be saved until it improves."""
         self.epochs_since_best = state["since_best"]
         self.best = Best(**state["best"], weights=weights) if weights else Best(self._sign * math.inf)

@@ -19,8 +19,8 @@ class EMA:
     The decay at step n is min(`decay`, (1 + n) / (10 + n)), so that the average of a short run does not depend on its
     start: https://www.tensorflow.org/api_docs/python/tf/train/ExponentialMovingAverage.
 
-    Replaces torch's `AveragedModel`, which copies buffers and groups weights at each step: that takes 45 µs of a step
-    of 160 µs in a small network, this 7 µs.
+    Replaces torch's `AveragedModel`, which copies buffers and groups weights at each step: it takes 45 µs of a step of
+    160 µs in a small network, this class takes 7 µs.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

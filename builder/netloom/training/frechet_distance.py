@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-# Larger pictures are made smaller first: the covariance has a row and a column for each pixel.
+# Larger images are pooled first, because the covariance has a row and a column for each pixel.
 SIDE = 8
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 WEIGHTS, RUN = "weights:", "run:"
 _LISTED = 8
-# A count of batches that no layer's answer depends on, and that other formats do not have.
+# The batch counter of batch normalization. No output depends on it, and other formats do not store it.
 _COUNTER = "num_batches_tracked"
 Shapes = dict[str, tuple[int, ...]]
 

@@ -6,8 +6,8 @@ training.
 
 A batch has N rows: `inputs` is a list with one tensor (N, …) for each field of the network, `targets` is a tensor
 (N, …), or one with weights or with a second target to mix (`targets`). `self.objective` turns outputs and targets into
-a loss and into metrics. `self.epoch`, `self.step` and `self.row` say how far training is; together with the seed they
-determine the next batch, so that a resumed run takes the steps that an uninterrupted one takes.
+a loss and into metrics. `self.epoch`, `self.step` and `self.row` are the progress. Together with the seed, they
+determine the next batch, so that a resumed run takes the same steps as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class SupervisedTrainer(Trainer):
         )
         self.batch_size, self.steps_per_epoch = self.loader.batch_size, self.loader.steps_per_epoch
         self.running_loss = RunningLoss()
-        self.forward: Callable[..., Any] = self.model  # what a step calls: the model, or the model compiled
+        self.forward: Callable[..., Any] = self.model  # called in each step: the model, or the compiled model
 
     def fit(self, *callbacks: Callback) -> bool:
         self.callbacks = CallbackList(callbacks)
@@ -70,17 +70,18 @@ class SupervisedTrainer(Trainer):
     def train_epoch(self) -> bool:
         """Run the remaining steps of an epoch. Returns False if a callback stopped it."""
         self.model.train()
-        # A batch of N rows: one tensor (N, …) for each field, targets (N, …), and the row of the epoch behind its last.
+        # A batch of N rows: one tensor (N, …) per field, targets (N, …), and the index after its last row.
         for inputs, targets, end in self.loader.epoch(self.epoch, start=self.row):
             self.set_learning_rate(self.current_learning_rate)
             self.callbacks.on_step_start(self, inputs, targets)
             loss = self.train_step(inputs, targets)
             self.step, self.row = self.step + 1, end
-            self.running_loss.add(loss)  # a tensor: its number is read four times a second, not in every step
+            self.running_loss.add(loss)  # stays a tensor: `item` in every step would make the CPU wait for the device
             self.callbacks.on_step_end(self, loss)
             if self.running_loss.is_due:
                 self.log_running_loss()
-            # After the last step of an epoch this waits for the evaluation, so that a checkpoint never parts the two.
+            # After the last step of an epoch, `fit` asks only once the evaluation is done, so that a checkpoint never
+            # separates a step from its metrics.
             if end < self.loader.rows and not self.callbacks.should_continue(self):
                 return False
         self.log_running_loss()
@@ -108,7 +109,7 @@ class SupervisedTrainer(Trainer):
                 loss = loss * loss_weight
             self.precision.backward(self.auxiliary_losses.add_to(loss, row_share))
             losses.append(loss.detach())
-        return sum(losses[1:], losses[0])  # the mean over the N rows
+        return sum(losses[1:], losses[0])  # scalar, the mean over the N rows
 
     def micro_batches(
         self, inputs: list[torch.Tensor], targets: Targets
@@ -172,7 +173,11 @@ class SupervisedTrainer(Trainer):
         self.log_running_loss()
 
     def prepare_first_step(self) -> None:
-        """Evaluate weights that are not to be trained; otherwise decide whether to compile the model."""
+        """With 0 epochs, evaluate the initial weights; otherwise decide whether to compile the model.
+
+        Raises:
+            TrainingError: the validation loss of weights that are only evaluated is NaN.
+        """
         if self.training.epochs == 0 and not self.best.weights:
             self.evaluate_epoch()
             if not self.best.weights:

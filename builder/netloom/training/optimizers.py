@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from netloom.document import Training
 
-# What the learning rate of a group is multiplied by. It is stored in the group, so that checkpoints hold it.
+# The key of a group's learning rate factor. It is stored in the group, so that checkpoints contain it.
 FACTOR = "rate_factor"
 # A parameter group of torch.optim: its weights under "params", and the settings in which it differs from the others.
 Group: TypeAlias = dict[str, Any]
@@ -32,8 +32,8 @@ class CommonArguments(TypedDict):
 
 @dataclass(frozen=True)
 class OptimizerArguments:
-    """What an optimizer is built from: parameter groups, what all optimizers share, and its own settings by the names
-    that documents have for them."""
+    """The arguments of a builder: parameter groups, the common settings, and the `settings` of this optimizer by their
+    names in documents."""
 
     groups: list[Group]
     learning_rate: float
@@ -202,7 +202,7 @@ def _of_torch(name: str) -> Builder:
     return build
 
 
-# What torch calls a setting, where that is another name.
+# The names of settings in torch, where they differ from those in documents.
 _NAMES = {
     "epsilon": "eps",
     "smoothing": "alpha",
@@ -235,7 +235,7 @@ def _adadelta(arguments: OptimizerArguments) -> torch.optim.Optimizer:
 def _rprop(arguments: OptimizerArguments) -> torch.optim.Optimizer:
     from torch import optim
 
-    # Its steps do not depend on the gradient's size, so there is nothing that a weight decay could be added to.
+    # Rprop uses only the sign of the gradient, so weight decay, which is added to the gradient, would have no scale.
     chosen = arguments.settings
     etas, sizes = (chosen["shrink"], chosen["grow"]), (chosen["step_least"], chosen["step_most"])
     for group in arguments.groups:

@@ -115,7 +115,7 @@ class Stream:
         return self.target[torch.from_numpy(rows.astype(np.int64, copy=False))]
 
     def _group(self, group: int) -> tuple[list[torch.Tensor], torch.Tensor | WeightedTargets]:
-        """Some blocks, shuffled."""
+        """Return a buffer of shuffled blocks: inputs (N, …) by field, and targets (N, …)."""
         import torch
 
         if self._held is not None and self._held[0] == group:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-# Heartbeats that the present speed is the mean of, that its spread is taken from, and that the page draws.
+# The number of heartbeats for the current speed (a mean), for its variation, and for the chart of the page.
 NOW, SPREAD, DRAWN = 6, 30, 60
-# A speed is taken over so many heartbeats: one alone may hold no step at all, or the measuring after an epoch.
+# Each speed spans several heartbeats, because a single one can contain no step, or the evaluation after an epoch.
 ACROSS = 4
-# The remaining time lies between what the slow and the fast tenth of the latest speeds would take.
+# The range of the remaining time follows from these quantiles of the latest speeds.
 TENTH = 0.1
 
 

@@ -53,7 +53,7 @@ class Callback:
         """The optimizer is about to take a step on a batch."""
 
     def on_step_end(self, trainer: Trainer, loss: torch.Tensor) -> None:
-        """The optimizer has taken a step. Reading the number of `loss` makes the CPU wait for the device."""
+        """The optimizer has taken a step. `loss.item()` makes the CPU wait for the device."""
 
     def should_continue(self, trainer: Trainer) -> bool:
         """Return whether to continue. Can pause, change the learning rate or save a checkpoint."""
@@ -63,30 +63,30 @@ class Callback:
         """An epoch is complete and evaluated."""
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        """Training is complete. Not called where a callback stopped it or an error ended it."""
+        """Training is complete. Not called if a callback or an error stopped it."""
 
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         """Log a point of the curves."""
 
     def log_event(self, kind: str, sentence: str) -> None:
-        """Log a remark on how training runs."""
+        """Log a message about the run, such as the result of a compilation trial."""
 
 
 class Trainer(ABC):
-    """Trains `model` on `data` as `training` says.
+    """Trains `model` on `data` with the settings in `training`.
 
-    `epoch`, `step` and `row` are the progress: completed epochs, optimizer steps (actions of an agent), and rows of the
-    current epoch. `fields` are the fields of the data in the order of the model's arguments.
+    `epoch`, `step` and `row` are the progress: completed epochs, optimizer steps (for an agent: actions), and rows of
+    the current epoch. `fields` are the fields of the data in the order of the model's arguments.
 
     Raises:
         TrainingError: a setting does not match the network, the objective or the device.
     """
 
-    # Of equally good weights, whether those of the later epoch are kept.
+    # Whether a later epoch with an equal metric replaces the best weights.
     prefer_later: ClassVar[bool] = False
 
     steps_per_epoch: int
-    batch_size: int  # the rows of a step
+    batch_size: int  # rows per optimizer step, over all micro-batches and ranks
 
     def __init__(
         self,
@@ -102,9 +102,9 @@ class Trainer(ABC):
         self.objective = objective.configured(training, data, device)
         self.data, self.fields, self.training, self.device = data, fields, training, device
         self.callbacks = Callback()
-        self.learning_rate = training.learning_rate  # before the schedule; a person may change it meanwhile
+        self.learning_rate = training.learning_rate  # before the schedule; users can change it during the run
         self.epoch = self.step = self.row = 0
-        self.compiled: bool | None = None  # whether steps call a compiled model; None: not decided yet
+        self.compiled: bool | None = None  # whether steps call a compiled model; None until a trial decides
         self.prepare_data()
         self.total_steps = self.steps_per_epoch * training.epochs
         problems = preflight_problems(training, self.objective, data.schema, weight_names(self.model), device)
@@ -180,7 +180,7 @@ class Trainer(ABC):
             group["lr"] = rate * group[FACTOR]
 
     def zero_grad(self) -> None:
-        for weight in self.parameters:  # what `Optimizer.zero_grad` does, which on short steps takes 3 % of the time
+        for weight in self.parameters:  # `Optimizer.zero_grad` does the same, but takes 3% of the time of short steps
             weight.grad = None
 
     def clip_gradients(self) -> None:
@@ -227,8 +227,8 @@ class Trainer(ABC):
 
     def resume(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
         """Restore a `checkpoint`; `best` are the best weights that were saved with it."""
-        # As it was then: an optimizer adds up its means in the order in which they lie in memory. Checkpoints of before
-        # there were memory formats have none.
+        # Use the memory format of the checkpoint: optimizers sum in memory order, so another format would change the
+        # last bits of the result. Checkpoints from before memory formats lack the key.
         self.channels_last = checkpoint.state.get("channels_last", False)
         set_memory_format(self.model, self.channels_last)
         self.model.load_state_dict(checkpoint.weights)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from netloom.document import Training
     from netloom.store.run_summary import RunNotice
 
-# How many samples of the layers a rule may look back.
+# The number of layer samples that rules can use.
 REMEMBERED = 50
 
 
@@ -87,7 +87,7 @@ class Observations:
     validation: list[float] = field(default_factory=list)
     step: int = 0
     epoch: int = 0
-    # The learning rate as it is now, which people change while a run goes on; 0: that of the document.
+    # The current learning rate, which users can change during a run; 0: that of the document.
     rate: float = 0.0
 
     def __post_init__(self) -> None:
@@ -116,7 +116,7 @@ class Observations:
 
 
 Rule = Callable[[Observations], Notice | None]
-# Whether what was told has turned out otherwise since.
+# Returns whether later observations contradict a notice, which is then withdrawn.
 Refuted = Callable[[Observations, Notice], bool]
 
 

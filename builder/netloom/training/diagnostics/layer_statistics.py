@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from netloom.training.trainer import Trainer
 
-# Looked at twice a second at most. The first samples of a run come closer together, so that a run of a second has some.
+# At most two samples per second. The first samples of a run are closer together, so that a run of a second has some.
 EVERY_S, EARLY = 0.5, 10
 SHARE, FREE_S = 0.004, 0.01
-# How many layers are looked at, how many rows of what a layer gives, and how many numbers of a weight are copied.
+# Limits of the number of layers, the rows of an output, and the elements of a weight that are copied.
 MOST_PLACES, MOST_ROWS, MOST_COPIED = 200, 64, 2**20
-# Layers that give exactly 0 where their input is too small: a unit that always is learns nothing any more.
+# Layers that output exactly 0 for small inputs. A unit that is always 0 has no gradient and does not learn.
 RECTIFIERS = ("ReLU", "ReLU6", "Threshold")
-# With fewer rows in a batch, a unit may well be 0 for all of them and yet be of use.
+# With fewer rows in a batch, a useful unit can be 0 for all of them by chance.
 LEAST_ROWS = 16
 
 
@@ -46,7 +46,7 @@ class LayerStatistics:
         self._began = self.due = time.monotonic()
         self._plain_s: float | None = None
         self._looked = False
-        self._mode = ""  # of the step that is being taken: "look", "time" or neither
+        self._mode = ""  # of the current step: "look" (sample it), "time" (only measure its duration) or ""
         self._started = 0.0
         self._hooks: list[Any] = []
         self._seen: dict[Any, torch.Tensor] = {}
@@ -65,7 +65,7 @@ class LayerStatistics:
         _settle()
         self._started = time.process_time()
         if self.every_s and self._plain_s is None and self._looked:
-            self._mode = "time"  # a step that nobody looks at, to know what the next one takes more
+            self._mode = "time"  # a step without hooks, as a reference for the cost of the next sample
             return
         self._mode = "look"
         self._add_hooks()
@@ -86,7 +86,7 @@ class LayerStatistics:
             forward()
         self.close()
         numbers = self._numbers(self._seen, self._before)
-        if self._plain_s is not None:  # torch sets itself up in the first look, which has nothing to be compared with
+        if self._plain_s is not None:  # the first sample has no reference, and includes one-time setup of torch
             self._budget.spend(time.process_time() - self._started - self._plain_s)
         end = time.monotonic()
         self.due = end + min(self.every_s, (end - self._began) / EARLY) * self.slower
@@ -99,7 +99,7 @@ class LayerStatistics:
         for place, part in self._parts:
             self._hooks.append(part.register_forward_hook(_activations(statistics, place)))
         for weight in {id(parameter): parameter for weights in self._weights for parameter in weights}.values():
-            # As it comes, before it is clipped. A weight that is not used never gets one.
+            # The hook sees the gradient before clipping. It never runs for an unused weight.
             self._hooks.append(weight.register_post_accumulate_grad_hook(_gradient(statistics)))  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
@@ -183,7 +183,7 @@ def forward_uncompiled(trainer: Trainer, inputs: list[torch.Tensor]) -> None:
     """Run rows through the layers without compilation, because a compiled network bypasses hooks."""
     import torch
 
-    trainer.model.eval()  # no random numbers are drawn, and no running means change
+    trainer.model.eval()  # evaluation mode draws no random numbers and does not update running means
     try:
         with torch.no_grad():
             trainer.model(*[value[:MOST_ROWS] for value in inputs])

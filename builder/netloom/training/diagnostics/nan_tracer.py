@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from netloom.training.targets import Targets
 
-# Checkpoints are some seconds apart, and looking at everything takes about twice as long.
+# The steps since the last checkpoint took some seconds, and checking every layer doubles that.
 LIMIT_S = 20.0
 KINDS = {
     "data": "the batch contains {value} before it reaches the network",
@@ -37,7 +37,7 @@ FIXES = {
     "answer": "Lower the learning rate, clip the gradient, or add a normalization layer before this layer.",
 }
 USUAL = "Lower the learning rate or clip the gradient."
-# In the first step no rate has changed anything yet.
+# In the first step, the learning rate cannot be the cause, because no update has been applied yet.
 UNTRAINED = (
     "This happened in the first step, so check the computation and the inputs of this layer, such as a logarithm or "
     "root of a negative number, a division by 0, or very large inputs."
@@ -69,19 +69,19 @@ class NonFinite:
 def trace_nan(
     project: Project, artifacts: RunArtifacts, create_trainer: Callable[[], Trainer], limit_s: float = LIMIT_S
 ) -> NonFinite | None:
-    """Repeat a diverged run from its last checkpoint, or from its start, with the trainer that `again` creates.
+    """Repeat a diverged run from its last checkpoint, or from its start, with the trainer from `create_trainer`.
 
     Returns None if it takes too long, or does not diverge again, as can happen on a GPU.
     """
     trainer = create_trainer()
     checkpoint = None
-    with suppress(CheckpointError):  # from its start then
+    with suppress(CheckpointError):  # without an intact checkpoint, repeat from the start
         checkpoint = checkpoints.load(artifacts)
     if checkpoint is not None:
         trainer.resume(checkpoint[1])
     witness = _FiniteCheck(trainer, places(project, trainer.model), limit_s)
     try:
-        with suppress(DivergedError):  # what is looked for; the witness has seen where it began
+        with suppress(DivergedError):  # expected; `witness` has recorded the source
             trainer.fit(witness)
     finally:
         witness.close()
@@ -123,7 +123,8 @@ class _FiniteCheck(Callback):
 
     def on_step_end(self, trainer: Trainer, loss: torch.Tensor) -> None:
         self._is_looking = False
-        # Gradients come up after the loss was taken, which the step tells only at its end.
+        # The callback receives the loss after backward, so insert it before the gradients to restore the order of
+        # computation.
         behind = next((at for at, (kind, _, _) in enumerate(self._seen) if kind == "gradient"), len(self._seen))
         gradients, self._seen = self._seen[behind:], self._seen[:behind]
         self._note("loss", None, loss)
@@ -136,7 +137,7 @@ class _FiniteCheck(Callback):
         import torch
 
         if isinstance(value, torch.Tensor) and value.is_floating_point() and value.numel():
-            # 0 where all are numbers, 1 for infinity, 2 for NaN.
+            # scalar on the device: 0 if all values are finite, 1 for infinity, 2 for NaN
             worst = torch.stack([value.isinf().any().float(), 2 * value.isnan().any().float()]).max()
             self._seen.append((kind, place, worst))
 
@@ -160,7 +161,8 @@ class _FiniteCheck(Callback):
 
         marks = torch.stack([mark for _, _, mark in self._seen]).tolist()
         wrong = [(kind, place, mark) for (kind, place, _), mark in zip(self._seen, marks, strict=True) if mark]
-        # A mask may give infinity on purpose. What did so before, when the loss was a number, is not what broke.
+        # Infinity can be intended, as in an attention mask. A value that was infinite in a step with a finite loss is
+        # not the cause.
         new = [item for item in wrong if (item[0], item[1].path if item[1] else "") not in self._usual]
         if any(kind in ("loss", "gradient", "weights") for kind, _, _ in new):
             kind, place, mark = new[0]

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from netloom.store.run_summary import RunNotice
     from netloom.training.targets import Targets
 
-# Losses of a few steps each: the first and the latest are enough.
+# The limit of stored mean losses. Rules need only the first and the latest ones.
 MOST_LOSSES = 1_000
-# The share of the time that the rules may take.
+# The share of the CPU time that the rules can use.
 ADVICE = 0.002
 
 
@@ -50,7 +50,7 @@ class Observer(Callback):
         self._samples: PredictionHistory | None = None
         self._adviser: Adviser | None = None
         self._added_notices: list[Notice] = []
-        self.due = 0.0  # no step is looked at before then, by `time.monotonic`
+        self.due = 0.0  # the time of the next sample, by `time.monotonic`
         self._inputs: list[torch.Tensor] = []
         self._is_looking = False
 
@@ -61,7 +61,7 @@ class Observer(Callback):
         return [notice.as_json() for notice in (*rule_notices, *self._added_notices)]
 
     def start(self, trainer: Trainer, earlier_notices: list[RunNotice], points: Points | None = None) -> None:
-        """Observe `trainer`. For a resumed run, `known` are its earlier notices and `points` its curves."""
+        """Observe `trainer`. For a resumed run, pass its `earlier_notices` and its curves as `points`."""
         self._trainer, self.due = trainer, 0.0
         self._safely("layers", partial(self._begin, trainer, earlier_notices))
         if trainer.objective.task.explainable_prediction:
@@ -139,7 +139,7 @@ class Observer(Callback):
             counts,
         )
         self._writer = Writer(self._artifacts, lens.places, lens.sizes, trainer.step)
-        # Where every step is looked at, every rule is asked every time.
+        # If every step is sampled, as in tests, check every rule each time.
         self._adviser = Adviser(RULES, observations, notices, ADVICE if self._every_s else 1e9, REFUTED)
         self._lens = lens
         self._adviser.look()

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from netloom.training.trainer import Trainer
 
 ROWS, PICTURES, TEXTS = 8, 12, 2
-# With as many epochs every second one goes; the first epochs are kept whatever they cost, later ones where all of this
-# takes at most such a share of the time.
+# At `MOST` epochs, every second one is removed. The first `FREE` epochs are stored at any cost, later ones while the
+# predictions take at most this share of the CPU time.
 MOST, FREE, SHARE = 200, 12, 0.002
-# The longest side of a kept picture, letters of a text, points of a series.
+# Limits of stored examples: pixels per side of an image, characters of a text, points of a series.
 SIDE, LETTERS, POINTS = 64, 200, 200
-# Written on by a language model: tokens, for how long at most, and how boldly (1: as its own shares say).
+# Texts continued by a language model: tokens, time limit in seconds, and sampling temperature.
 WRITTEN, WRITING_S, TEMPERATURE = 100, 0.4, 0.7
 
 
@@ -56,7 +56,7 @@ class ClassMask(TypedDict):
 
 
 class Card(TypedDict, total=False):
-    """What a page can draw of an input or of a prediction: a text, numbers, an image or a series (T, channels)."""
+    """An input or a prediction in a form that a page can draw: text, numbers, an image or a series (T, channels)."""
 
     text: str
     values: list[float]
@@ -111,11 +111,11 @@ class PredictionHistory:
 
     @staticmethod
     def _describe(trainer: Trainer, row: int) -> RowCard:
-        # What is made out of noise has nothing to do with the row of the data that lends its number.
+        # An image generated from noise is unrelated to the row of the data with the same number.
         if trainer.objective.task.alternating:
             return {"row": row, "true": ""}
         description = describe_row(trainer.data, row)
-        if trainer.objective.task.scores_items:  # a score is no rating, and is not so much above or below one
+        if trainer.objective.task.scores_items:  # a score is not a rating, so their difference has no meaning
             description.pop("values", None)
         return description
 
@@ -173,7 +173,7 @@ def describe_row(data: Prepared, row: int) -> RowCard:
     target = data.schema.target
     if (
         not target.type.continues_text and not target.type.is_action
-    ):  # a text has no one right end, and what was done was not right
+    ):  # a text has more than one correct continuation, and a recorded action need not be the best one
         description["true"] = data.target_text(row)[:LETTERS]
     if target.type.is_number:
         values = data.restore(data.target[row]).flatten().tolist()

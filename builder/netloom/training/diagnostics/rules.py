@@ -10,35 +10,36 @@ import numpy as np
 from netloom.training.diagnostics.alerts import Notice, Observations, Refuted, Rule
 from netloom.training.diagnostics.statistics_file import MEASURES
 
-# Samples in a row in which something has to be so: one may be the luck of a batch.
+# Consecutive samples in which a condition must hold, because a single batch can be an outlier.
 IN_A_ROW = 3
-# A gradient grows and shrinks by a few times from batch to batch, and by some ten times over a run. A hundred times
-# what was usual is neither. One of ten thousand is beyond what inputs and targets of size one give at any sane weights.
-# What is usual takes so many samples to know.
+# The gradient norm varies by a few times between batches and by about ten times over a run, so 100 times the median is
+# beyond both. A norm of 10,000 does not occur with inputs and targets of unit scale and reasonable weights. The median
+# needs at least `USUAL` samples.
 EXPLODES, EXPLODED, USUAL = 100.0, 1e4, 5
-SHORT = 1.0  # no gradient of this length explodes, whatever was before
-# Sigmoids take about nine tenths of a gradient per layer, so that this is what five of them leave. A weight whose
-# gradient is as small beside that of others learns a ten-thousandth as fast: it stays as it was drawn.
+SHORT = 1.0  # a gradient of at most this norm is not exploding, whatever its usual value
+# A sigmoid removes about nine tenths of the gradient, so about this much is left after five of them. A weight with a
+# gradient that is smaller by this factor learns at a ten-thousandth of the speed: it keeps its initial value.
 VANISHES = 1e-4
 SATURATING = ("Sigmoid", "Tanh", "Hardsigmoid", "Hardtanh", "Softsign", "LogSigmoid")
-# Networks with rectifiers are well with some tenths of their units silent in a batch; half of a layer is width that is
-# paid for and not used. https://arxiv.org/abs/1903.06733
+# Networks with rectifiers train well with some tenths of the units at 0 in a batch. With half of them, a layer wastes
+# half of its width. https://arxiv.org/abs/1903.06733
 DEAD = 0.5
-# A layer had better change by about a thousandth of itself in a step (https://cs231n.github.io/neural-
-# networks-3/#ratio).
-# A hundred times as much throws away what it learned, a tenth as much with a loss that does not move gets nowhere.
+# A step should change the weights of a layer by about a thousandth of their norm:
+# https://cs231n.github.io/neural-networks-3/#ratio
+# A hundred times as much destroys what the layer learned; a tenth as much is too little if the loss does not change.
 LARGE_STEP, SMALL_STEP = 0.1, 1e-4
-# At the start a network knows nothing. A loss of twice that is worse than knowing nothing, by more than batches differ.
+# Twice the loss of an untrained network: worse than knowing nothing, by more than the loss varies between batches.
 WORSE_THAN_NOTHING = 2.0
 STEPS_TO_MOVE, MOVED_HIGH, MOVED_LOW = 20, 0.9, 0.98
-# What a document may ask for.
+# The greatest learning rate that a document allows.
 HIGHEST_RATE = 10.0
-# Validation losses sway by some hundredths from epoch to epoch. Three epochs in a row above the best one by so much,
-# and by a hundredth of all that was won since the first epoch, are no swaying while the training loss still decreases.
+# Validation losses fluctuate by a few percent between epochs. Three consecutive epochs above the best one by 3%, and by
+# 1% of the total decrease, are not a fluctuation while the training loss still decreases.
 RISES, RISEN_OF_ALL, EPOCHS = 1.03, 0.01, 3
-# The last five epochs together gained less than half a hundredth, and seven tenths of the first loss are still there.
+# The last five epochs together reduced the loss by less than 0.5%, and it is still above 70% of the first loss.
 PLATEAU_EPOCHS, PLATEAU_GAIN, PLATEAU_REST = 5, 0.995, 0.7
-# Below a tenth, ignoring a class costs less than a tenth of the accuracy, and networks often find that out first.
+# If a class is ten times as rare as the most common one, ignoring it costs less than a tenth of the accuracy, and
+# networks often learn that first.
 # https://developers.google.com/machine-learning/crash-course/overfitting/imbalanced-datasets
 IMBALANCE = 10
 
@@ -48,7 +49,8 @@ def exploding_gradients(observations: Observations) -> Notice | None:
     if gradients is None or observations.training.gradient_clip is not None:
         return None
     lengths = np.sqrt(np.nansum(np.square(gradients, dtype=np.float64), axis=1))
-    # All samples that are remembered: rules are asked now and then, and what exploded may have died since.
+    # Check all stored samples, not only the last: rules run from time to time, and a gradient that exploded can have
+    # vanished again since (dead units).
     for late in 1 + np.flatnonzero(np.minimum(lengths[:-1], lengths[1:]) > SHORT):
         usual = float(np.median(lengths[: late - 1])) if late > USUAL else np.inf
         if not (lengths[late - 1 : late + 1] > min(EXPLODED, max(EXPLODES * usual, SHORT))).all():
@@ -70,14 +72,14 @@ def exploding_gradients(observations: Observations) -> Notice | None:
 
 def vanishing_gradients(observations: Observations) -> Notice | None:
     gradients = observations.last("gradient", IN_A_ROW)
-    if gradients is None or _dead(observations):  # behind units that are dead nothing arrives, and they are told of
+    if gradients is None or _dead(observations):  # no gradient passes dead units, which have a rule of their own
         return None
     learned = np.flatnonzero(np.array(observations.matrices) & np.isfinite(gradients).all(0))
     if len(learned) < 3:
         return None
     strength = (
         gradients[:, learned] / np.sqrt(np.array(observations.sizes))[learned]
-    )  # of one weight, in the square mean
+    )  # root mean square per weight, (samples, layers)
     most = strength.max(axis=1, keepdims=True)
     low = (strength < VANISHES * most).all(0) & (most > 0).all()
     if not low.any():
@@ -143,7 +145,7 @@ def learning_rate_low(observations: Observations) -> Notice | None:
     ):
         return None
     if _dead(observations) or _jumped(observations) or observations.rate >= HIGHEST_RATE:
-        return None  # small steps come from something else
+        return None  # small updates have another cause
     steps = _step_size(observations)
     if steps is None or steps > SMALL_STEP or observations.train[-1] < MOVED_LOW * observations.first:
         return None
@@ -192,12 +194,12 @@ def underfitting(observations: Observations) -> Notice | None:
     train = observations.train
     if observations.turns or len(train) < PLATEAU_EPOCHS + EPOCHS or not observations.first > 0:
         return None
-    if _dead(observations) or _jumped(observations):  # which is told already, and says what to do
+    if _dead(observations) or _jumped(observations):  # `dead_units` or `learning_rate_high` reports the cause
         return None
     before, late = min(train[:-PLATEAU_EPOCHS]), min(train[-PLATEAU_EPOCHS:])
     steps = _step_size(observations)
     if steps is not None and steps <= SMALL_STEP:
-        return None  # it is the rate that is too low
+        return None  # the cause is a low learning rate, which has a rule of its own
     if late < PLATEAU_GAIN * before or late < PLATEAU_REST * observations.first:
         return None
     return _notice(

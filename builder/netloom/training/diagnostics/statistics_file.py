@@ -1,7 +1,7 @@
 """Layer statistics on disk: records of fixed length, which can be appended, truncated and read in one go.
 
-A header describes a record. A record has the step, the
-Unix time in seconds, and the measures of each layer; NaN marks a measure that a layer does not have.
+A header describes a record. A record has the step, the Unix time in seconds, and the measures of each layer; NaN marks
+a measure that a layer does not have.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from netloom.document import write_bytes
 from netloom.store import RunArtifacts
 from netloom.training.diagnostics.node_modules import Place
 
-# Lengths of vectors, all weights of a layer taken together; `update` is the length of a step over that of the weights.
-# `mean` and `std` are those of what a layer gives, `zeros` the share of it that is 0, and `dead` the share of
-# units of a ReLU-like layer that are 0 for every row of a batch.
+# `gradient` and `weight` are L2 norms over all weights of a layer, `update` is the norm of a step divided by that of
+# the weights. `mean` and `std` describe the output of a layer, `zeros` is the share of its elements that are 0, and
+# `dead` the share of units of a ReLU-like layer that are 0 for every row of a batch.
 MEASURES = ("gradient", "weight", "update", "mean", "std", "zeros", "dead")
-# With as many records every second one goes, and new ones come half as often: a run of weeks fits on a page.
+# At `MOST` records, every second one is removed and the interval doubles, so the file of a run of weeks stays small.
 MOST = 2_000
 
 
@@ -56,7 +56,7 @@ class Writer:
         write_bytes(self._path, records.tobytes())
         artifacts.save_layer_statistics_header(text)
         self._count = len(records)
-        self.every = 1.0  # how many times as rare records have to become
+        self.every = 1.0  # factor of the interval between records
 
     def append(self, step: int, at: float, values: np.ndarray) -> None:
         """Append a record; `values` is (layers, measures)."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from netloom.data import Prepared
 
-# How many pictures are shown, and of how many pixels altogether.
+# Limits of the number of images on the Results page, and of their pixels in total.
 SHOWN, PIXELS = 64, 64 * 32 * 32
 
 

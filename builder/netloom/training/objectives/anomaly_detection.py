@@ -44,7 +44,7 @@ class AnomalyDetection(Reconstruction):
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         usual = target[:, 0] > 0
         error = (output.flatten(1) - target[:, 1:])[usual]
-        # The measures are means over usual rows; where a batch has none, they add nothing.
+        # Metrics are means over normal rows; a batch without any adds nothing to the sums.
         return Scores({"loss": error.square().mean(1).sum(), "mae": error.abs().mean(1).sum()}, int(usual.sum()))
 
     def calibrate(self, output: torch.Tensor, data: Prepared, rows: torch.Tensor) -> Settings:

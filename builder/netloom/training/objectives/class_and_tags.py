@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from netloom.data import Prepared
 
-# How much a class and a word's tag count beside each other.
+# The weights of the class loss and of the tag loss.
 CLASS_WEIGHT, TAG_WEIGHT = 1.0, 1.0
 _CLASS, _TAGS = Classification(), Tagging()
 

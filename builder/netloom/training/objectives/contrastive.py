@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from netloom.data import Prepared, Schema
     from netloom.document import Training
 
-# How many training rows vote and are probed at most, and how many points a map of embeddings shows.
+# Limits of the training rows for kNN and the linear probe, and of the points on a map of embeddings.
 KNOWN, MAPPED = 10_000, 600
 _PROBE_STEPS = 300
 

@@ -30,7 +30,7 @@ class Distillation(Classification):
 
     task = distillation.Distillation()
     temperature, share = 4.0, 0.7
-    # The teacher's logits (N, classes) of a batch; it is set by who has the teacher.
+    # Maps the inputs of a batch to the logits (N, classes) of the teacher; set by `runs.distillation`.
     teacher: Callable[[list[torch.Tensor]], torch.Tensor] | None = None
 
     def configured(self, training: Training, data: Prepared, device: str) -> Self:

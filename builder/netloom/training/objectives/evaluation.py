@@ -1,7 +1,7 @@
-"""What an evaluation holds: figures that every task has, and typed parts that tasks combine.
+"""The result of an evaluation: metrics that every task has, and typed parts that tasks combine.
 
-A part is plain JSON, as it is saved, sent to a browser and printed by the command line. Parts that come in several
-forms carry a `kind`.
+A part is plain JSON, because it is saved, sent to a browser and printed by the command line. Parts with several forms
+have a `kind`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Residuals(TypedDict):
 
 
 class RateCurves(TypedDict):
-    """The ROC curve, and precision against recall, over all thresholds; empty where only one class is there."""
+    """The ROC curve and the precision-recall curve; empty if the rows have only one class."""
 
     false_positive_rate: list[float]
     true_positive_rate: list[float]
@@ -38,9 +38,9 @@ class RateCurves(TypedDict):
 
 
 class Separation(RateCurves):
-    """How far two kinds of rows stand apart: the scores of both and the threshold between them.
+    """The scores of two kinds of rows, and the threshold between them.
 
-    `names` are those of both kinds, and `score` says what was measured, where it is not the error of a row.
+    `names` are the names of both kinds, and `score` the name of the score if it is not the error of a row.
     """
 
     usual: list[float]
@@ -51,7 +51,7 @@ class Separation(RateCurves):
 
 
 class Embedding(TypedDict):
-    """Embeddings on two axes, with what each row is."""
+    """Embeddings on two principal axes, with the label of each row."""
 
     x: list[float]
     y: list[float]
@@ -105,7 +105,7 @@ PanelPart: TypeAlias = PicturePart | ClassesPart | TagsPart | SeriesPart | Colum
 
 
 class Panel(TypedDict):
-    """An example beside what the network made of it."""
+    """An example next to the output of the network for it."""
 
     row: int
     caption: str
@@ -129,7 +129,7 @@ PlayedEpisode = TypedDict(
 
 
 class PlayedEpisodes(TypedDict):
-    """The returns of an agent's episodes and of random actions, and some of its episodes to be shown."""
+    """The returns of an agent and of random actions per episode, and some episodes of the agent for display."""
 
     drawing: str
     actions: list[str]
@@ -140,7 +140,7 @@ class PlayedEpisodes(TypedDict):
 
 
 class OutputEvaluation(TypedDict):
-    """How one of several outputs does by itself."""
+    """The metrics of one of several outputs."""
 
     name: str
     objective: str
@@ -166,7 +166,7 @@ class Worst:
 
 @dataclass(frozen=True)
 class Reference:
-    """How a trivial predictor, which `title` names, does on the rows of an evaluation, by the same metrics."""
+    """The metrics of a baseline predictor, named by `title`, on the rows of an evaluation."""
 
     title: str
     metrics: dict[str, float]
@@ -174,7 +174,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A trained network on one split. Which parts are there depends on the task."""
+    """The results of a trained network on one split. The parts that are set depend on the task."""
 
     split: str
     rows: int
@@ -194,10 +194,10 @@ class Evaluation:
     samples: dict[str, list[Picture]] = field(default_factory=dict)
     embedding: Embedding | None = None
     outputs: list[OutputEvaluation] | None = None
-    # What has to be beaten, and the 95 % confidence interval (low, high) of each metric that has one.
+    # The baseline to beat, and the 95% confidence interval (low, high) of each metric that has one.
     reference: Reference | None = None
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
-    # What makes these figures untrue, as it was found in the data.
+    # Findings of the data quality check that invalidate these metrics, such as leakage.
     caveats: list[Caveat] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:

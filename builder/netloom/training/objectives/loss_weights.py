@@ -24,7 +24,7 @@ class Pricing:
     regression: str = "mse"
     delta: float = 1.0
     quantile: float = 0.5
-    # How much each label counts where it applies, float32 (labels,); None: as much as where it does not.
+    # The weight of positive targets per label, float32 (labels,), as `pos_weight` in torch; None: 1.
     positive_weight: torch.Tensor | None = None
 
     @property

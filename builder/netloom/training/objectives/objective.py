@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from netloom.training.objectives.reference_predictors import BaselinePrediction
     from netloom.training.targets import Targets
 
-# How many rows go through a network at once when it is measured, and how many of the worst are kept.
+# The batch size of evaluations, and the number of worst rows in a result.
 EVALUATION_BATCH = 512
 WORST = 20
 Settings = Mapping[str, float]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from netloom.data import Prepared, Schema
     from netloom.document import Training
 
-# How many users are recommended to in an evaluation, how many of them are shown, and how often a negative is redrawn.
+# The number of users in an evaluation, the number of them on the Results page, and the limit of redrawing a negative.
 USERS, SHOWN, REDRAWS = 1_000, 12, 10
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from netloom.data import Prepared
 
-# How many rows, from the worst and from the best, are shown beside what became of them.
+# The number of worst and of best rows that are shown with their reconstruction.
 SHOWN = 8
 
 

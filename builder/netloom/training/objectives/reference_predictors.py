@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 # A bigram table of more tokens than this takes too much memory; unigrams are counted then.
 BIGRAM_VOCABULARY = 4_096
-# Training windows among which a season is looked for, and training rows whose inputs are read: there may be very many.
+# Limits of the training windows in which a season is searched, and of the training rows whose inputs are read.
 SEASON_ROWS, INPUT_ROWS = 2_000, 20_000
-# The most numbers that are read for a mean or for frequencies, as rows may be large pictures or masks.
+# The limit of values that are read for a mean or for frequencies, as rows can be large images or masks.
 NUMBERS = 20_000_000
 
 

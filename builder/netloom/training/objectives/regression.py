@@ -32,7 +32,7 @@ class Regression(SquaredLoss):
     """Mean squared error or another loss between (N, k) and (N, k), in standard deviations of the training targets."""
 
     task = regression.Regression()
-    # Which quantile is learned; None: the mean, or what another loss is least at.
+    # The quantile to predict; None: the minimizer of the loss, such as the mean for squared error.
     quantile: float | None = None
 
     def described(self, training: Training, schema: Schema) -> Self:

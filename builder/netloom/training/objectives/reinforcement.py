@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
     from netloom.training.reinforcement.episodes import Episode
 
-# Episodes that are played to measure an agent, and how many of them are kept to be shown.
+# The number of episodes in an evaluation, and the number of them that are stored for display.
 EPISODES, SHOWN = 20, 3
 
 

@@ -131,7 +131,7 @@ def _panels(
         for place in places:
             row = int(rows[place])
             picture = data.raw.example(row, "").image
-            # One grey channel (1, H, W), or three.
+            # one gray channel (1, H, W), or three
             image = picture[None] if picture.ndim == 2 else picture.transpose(2, 0, 1)
             parts: list[PanelPart] = [
                 {"title": "Image", "kind": "picture", "values": image.round(4).tolist()},

@@ -64,7 +64,7 @@ class SeveralOutputs(Objective):
             parts.append(Part(spec.name, objectives()[task.name], head.weight if head else 1.0, start, width))
             start += width
         described.parts = tuple(parts)
-        # What is measured is named by the data; those who ask for names find them here as with all others.
+        # The names of the metrics depend on the data; callers read them here, as for every other objective.
         described.titled = {
             **self.task.metrics,
             **{

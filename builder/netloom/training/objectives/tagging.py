@@ -31,7 +31,7 @@ class Tagging(StepCrossEntropy):
     """
 
     task = tagging.Tagging()
-    # Of each tag, the kind of entity that it marks, 0 for none, and whether it begins one; `marked` tells them.
+    # Per tag (tags,): the entity type that it marks (0: none), and whether it begins an entity; set by `marked`.
     _kinds: torch.Tensor | None = None
     _begins: torch.Tensor | None = None
 

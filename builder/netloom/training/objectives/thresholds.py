@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import torch
 
 
-# The threshold of a probability where nothing better is known, and how many points of a curve are kept.
+# The default threshold of a probability, and the limit of points per curve.
 HALF = 0.5
 POINTS = 200
 

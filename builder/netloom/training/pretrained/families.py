@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# The parts of a Transformer block, as each of the two layers that can be one calls them.
+# The submodules of a Transformer block, named as in each of the two layer types that can represent it.
 BLOCKS = {
     "TransformerEncoderBlock": {
         **{part: f"attention.{part}" for part in ("q", "k", "v", "out")},

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CONFIG, ONE, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 PROCESSOR = "preprocessor_config.json"
 _MAX_JSON = 20 * 2**20
-# What layer norms were called when models were first converted from TensorFlow.
+# The names of layer norm weights in the first models that were converted from TensorFlow.
 _OLD = {".gamma": ".weight", ".beta": ".bias"}
 
 

@@ -136,7 +136,7 @@ def _tensor_sources(
             blocks.append(place)
     for layer in architecture.layers:
         candidates = by_type[layer.type]
-        # Of two tables side by side neither is the first to act; their sizes tell them apart.
+        # Two parallel embedding tables have no order of execution, so their sizes identify them.
         fitting = [place for place in candidates if _fits(model, place, layer, folder, prefix)] or candidates
         if -len(fitting) <= layer.place < len(fitting) or len(fitting) == 1:
             path = fitting[layer.place if len(fitting) > 1 else 0].path

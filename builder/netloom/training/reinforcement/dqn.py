@@ -62,8 +62,8 @@ class DQNTrainer(ReinforcementTrainer):
 
         with torch.no_grad():
             following = self._call_with(self.target, steps["following"])  # values of the next actions, (N, actions)
-            # The network chooses the next action and the target network rates it. Were both one, the greatest of noisy
-            # values would be chosen and believed, and values would grow too large.
+            # The network chooses the next action and the target network evaluates it. With one network for both, the
+            # maximum over noisy values would overestimate the true one: https://arxiv.org/abs/1509.06461.
             chooser = self._scores(steps["following"]) if self.agent.double else following
             targets = bellman_targets(
                 steps["reward"], steps["ended"], following, chooser.argmax(1), self.agent.discount

@@ -14,9 +14,9 @@ from netloom.training.errors import TrainingError
 if TYPE_CHECKING:
     from netloom.data import Prepared
 
-# Scores (N, actions) of each action, for what N worlds show (N, F).
+# Maps the observations (N, F) of N environments to a score for each action, (N, actions).
 Scores = Callable[[np.ndarray], np.ndarray]
-# Where the seeds of each split begin; those of examples are in netloom.data.environment.
+# The first seed of each split, so that splits share none; those of examples are in netloom.data.environment.
 SEEDS = {"train": 0, "validation": 1_000_000_000, "test": 2_000_000_000}
 
 

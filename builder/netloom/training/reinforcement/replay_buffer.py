@@ -9,7 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-# The columns of a step: their types, and whether they are as wide as an observation. Checkpoints hold these names.
+# The columns of a step: their types, and whether they are (capacity, F) like an observation. The names are stored in
+# checkpoints.
 COLUMNS: dict[str, tuple[type, bool]] = {
     "seen": (np.float32, True),
     "action": (np.int64, False),
@@ -51,7 +52,7 @@ class ReplayBuffer:
         self.written += 1
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Remove all steps."""
         self.written = 0
 
     def take(self, rows: np.ndarray | slice) -> dict[str, torch.Tensor]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-# How many points of the curves an epoch has.
+# Points of the curves per epoch.
 POINTS = 20
 # What is measured in episodes that it plays to be tried out; the loss is the mean return, negative.
 MEASURED = ("loss", "return", "length")
@@ -77,7 +77,7 @@ class ReinforcementTrainer(Trainer):
         self.senses = Senses(self.data.field(FIELD), self.environment)
         self.players = self._players()
         count = len(self.players)
-        self.batch_size = 1  # a step adds one action, and this says how many examples it adds
+        self.batch_size = 1  # one action per step, so that the examples seen are the number of actions
         self.steps_per_epoch = -(-self.agent.epoch_steps // count) * count
         self.random = np.random.default_rng(self.training.seed)
         self.sums = Sums()
@@ -125,7 +125,7 @@ class ReinforcementTrainer(Trainer):
         return True
 
     def _act_for_an_epoch(self) -> bool:
-        """The steps of an epoch that are left. Returns False where a callback stopped it."""
+        """Take the remaining steps of an epoch. Returns False if a callback stopped it."""
         end = self.steps_per_epoch * (self.epoch + 1)
         while self.step < end:
             before = self.step
@@ -169,7 +169,7 @@ class ReinforcementTrainer(Trainer):
             "episodes": [[player.total, player.length] for player in self.players],
             "sums": self.sums.values,
         }
-        # As text, since the state of a generator holds whole numbers that are too large for a tensor.
+        # As text, because the state of a NumPy generator contains integers of 128 bits, too large for a tensor.
         return {**super().state_dict(), "agent": json.dumps(agent)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -79,7 +79,7 @@ class AdversarialTrainer(SupervisedTrainer):
 
     def train_generator(self, fake: torch.Tensor) -> torch.Tensor:
         """Train the generator so that the discriminator classifies its images `fake` as real. Returns its loss."""
-        # The gradient goes through the discriminator, whose weights have no use for one of their own.
+        # The gradient passes through the discriminator, but gradients of its weights would be computed and discarded.
         held = [weight for weight in self.discriminator.parameters() if weight.requires_grad]
         for weight in held:
             weight.requires_grad_(False)
@@ -156,6 +156,7 @@ def _optimizer(training: Training, part: nn.Module, name: str) -> torch.optim.Op
     chosen = training.optimizer_settings
     for group in optimizer.param_groups:
         if "betas" in group:
-            # With 0.9, the mean of past gradients lags behind the other network.
+            # With β₁ = 0.9, the mean of past gradients lags behind the other network; 0.5 stabilizes the training of
+            # GANs: https://arxiv.org/abs/1511.06434.
             group["betas"] = (chosen.get("beta1", BETAS[0]), chosen.get("beta2", BETAS[1]))
     return optimizer
