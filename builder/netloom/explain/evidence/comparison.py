@@ -1,4 +1,4 @@
-"""Two explanations of one example side by side: how far they agree, and how strong that is against chance."""
+"""Compare two explanations of one example: rank correlation and overlap of the top features, against chance."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from netloom.explain.core.targets import TargetLike
 ORDERS, SHIFTS = 999, 499
 TOP, TOP_SHARE = 10, 5
 FEWEST = 3
-# What is far from chance, and what is a strong agreement of ranks.
+# The significance level, and the rank correlations that count as strong and as some agreement.
 RARE, STRONG, SOME = 0.05, 0.7, 0.3
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two rankings of `parts` parts agree. Parts that are nothing to both are left out.
+    """The agreement of two rankings of `parts` features. Features that are 0 in both are excluded.
 
-    `spearman` is signed (of the sizes alone, where one of the methods knows no sign: `signed` is then False), None
-    where there are too few parts, or one ranking is flat. `chance`: the share of `orders` other orders that agree at
-    least as well, the own one counted in; neighbors stay neighbors in them where parts lie beside each other.
-    `overlap` of the `top` strongest parts are the same; by chance alone it would be `expected`, and so many or more
-    have the probability `top_chance`.
+    `spearman` is the rank correlation: of the magnitudes if one of the methods has no signs (`signed` is False), None
+    if there are too few features or one ranking is constant. `chance` is the fraction of `orders` permutations,
+    including the observed order, that agree at least as well; permutations of spatial features keep neighbors adjacent.
+    `overlap` of the `top` features are the same in both; `expected` is its mean by chance, and `top_chance` the
+    probability of at least this overlap by chance.
     """
 
     parts: int
@@ -67,8 +67,11 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two explanations of the same example. `differences` are the second less the first, by field or node, as they are
-    shown: where `scaled`, the parts of each are shares of all its parts, as their units differ."""
+    """Two explanations of the same example.
+
+    `differences` are the second minus the first, by field or node. If `scaled`, the attributions of each are divided by
+    their sum of magnitudes, because their units differ.
+    """
 
     first: Explanation
     second: Explanation
@@ -78,16 +81,16 @@ class Comparison:
 
     @property
     def pair(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """The parts of both on one scale."""
+        """The attributions of both on one scale, by field or node."""
         return comparable_parts(self.first, scaled=self.scaled), comparable_parts(self.second, scaled=self.scaled)
 
     @property
     def bounds(self) -> dict[str, float]:
-        """The greatest size of any part of both, by field or node: the end of the color scale that they share."""
+        """The largest magnitude in both, by field or node: the limit of the shared color scale."""
         return color_bounds(self.pair, self.first.axes)
 
     def as_json(self) -> dict[str, Any]:
-        """The comparison in plain JSON values."""
+        """Return the comparison as plain JSON values."""
         agreement = {**asdict(self.agreement), "sentence": self.agreement.sentence}
         differences = {name: values.tolist() for name, values in self.differences.items()}
         both = {"first": self.first.as_json(), "second": self.second.as_json()}
@@ -96,7 +99,8 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: a network by a method. `folder` is that of its run, where explanations are kept."""
+    """One side of a comparison: a network and a method. `folder` is the folder of its run, where explanations are
+    cached."""
 
     trained: Trained
     method: str
@@ -114,10 +118,10 @@ def explain_and_compare(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Explain one example twice and compare. Both explain the same number: what was asked, or the first's answer.
+    """Explain one example twice and compare; both explain `target`, by default the prediction of the first network.
 
     Raises:
-        ExplainError: the two cannot be compared, or one of them cannot be had.
+        ExplainError: The two cannot be compared, or one of them is unavailable.
     """
     schema, other_schema = first.trained.data.schema, second.trained.data.schema
     if schema.target.classes != other_schema.target.classes or schema.target.kind != other_schema.target.kind:
@@ -145,15 +149,16 @@ def explain_and_compare(
 
 
 def compare(first: Explanation, second: Explanation, *, seed: int = 0) -> Comparison:
-    """How two explanations agree.
+    """Compare two explanations of the same example.
 
     Raises:
-        ExplainError: they are not about the same example, number or parts.
+        ExplainError: They explain different examples, targets or features.
     """
     reason = _incomparable_reason(first, second)
     if reason:
         raise ExplainError(reason)
     methods = registry()[first.method], registry()[second.method]
+    # Two complete methods are both in the units of the score and need no scaling.
     scaled = first.method != second.method and not (methods[0].is_complete and methods[1].is_complete)
     agreement = explanation_agreement(first, second, seed=seed)
     first_parts, second_parts = comparable_parts(first, scaled=scaled), comparable_parts(second, scaled=scaled)
@@ -163,11 +168,11 @@ def compare(first: Explanation, second: Explanation, *, seed: int = 0) -> Compar
 
 
 def explanation_agreement(first: Explanation, second: Explanation, *, seed: int = 0, chance: bool = True) -> Agreement:
-    """The agreement of two explanations with the same parts; without `chance` that is not drawn, and said to be 1."""
+    """Compute the agreement of two explanations with the same features; without `chance`, no permutations are drawn."""
     signed = all(
         registry()[explanation.method].signed and explanation.attention is None for explanation in (first, second)
     )
-    # What a network wrote itself as the beginning of its answer is no part that both have.
+    # The start of an answer that a network generated itself differs between two networks and cannot be compared.
     names = [name for name in _explained_parts(first) if first.labels.get(name) == second.labels.get(name)]
     first_values, second_values = (_ranked_values(explanation, names, signed=signed) for explanation in (first, second))
     is_spatial = any(len(values.shape) > 1 for values in _explained_parts(first).values())
@@ -183,7 +188,10 @@ def rank_agreement(
     seed: int = 0,
     chance: bool = True,
 ) -> Agreement:
-    """How two rankings (parts,) agree. `along`: neighbors in reading order stay so, as chance turns a ring."""
+    """Compute the agreement of two rankings (features,).
+
+    With `is_spatial`, features are in reading order, and permutations are rotations that keep neighbors adjacent.
+    """
     is_used = (first != 0) | (second != 0)
     first, second = first[is_used], second[is_used]
     parts = len(first)
@@ -213,9 +221,11 @@ def rank_agreement(
 def color_bounds(
     maps: tuple[Mapping[str, np.ndarray], ...] | list[Mapping[str, np.ndarray]], axes: Mapping[str, Axes] | None = None
 ) -> dict[str, float]:
-    """The greatest size of any part in several maps, by field, as they are drawn: one color scale for all. It is the
-    same for all pictures, and for all tables and texts; each series has its own. Channels of pictures are summed up,
-    and so are the pieces of what is drawn in pieces."""
+    """Return the largest drawn magnitude over several maps, by field: the limits of a shared color scale.
+
+    Images share one limit, and so do tables and texts; each series has its own. Channels of images are summed before,
+    and so are the segments in which an axis is drawn.
+    """
     bounds: dict[str, float] = {}
     for parts in maps:
         for name, values in parts.items():
@@ -231,14 +241,14 @@ def color_bounds(
 
 
 def comparable_parts(explanation: Explanation, *, scaled: bool = False) -> dict[str, np.ndarray]:
-    """The parts of an explanation, by field or node; as shares of all parts, where `scaled`."""
+    """Return the attributions of an explanation by field or node; with `scaled`, as shares of the sum of magnitudes."""
     parts = _explained_parts(explanation)
     total = sum(float(np.abs(values).sum()) for values in parts.values()) if scaled else 1.0
     return {name: values / (total or 1.0) for name, values in parts.items()}
 
 
 def _explained_parts(explanation: Explanation) -> dict[str, np.ndarray]:
-    """What was found for the input; for the methods that look within, for the node; for attention, its weights."""
+    """Return the attributions of the input, of the layer for layer methods, or the mean weights for attention."""
     if explanation.attributions:
         return explanation.attributions
     if explanation.nodes:
@@ -249,7 +259,7 @@ def _explained_parts(explanation: Explanation) -> dict[str, np.ndarray]:
 
 
 def _ranked_values(explanation: Explanation, names: list[str], *, signed: bool) -> np.ndarray:
-    """The parts that are ranked, (parts,): pixels with all their channels, and tokens without padding."""
+    """Return the ranked attributions (features,): channels of a pixel are summed, and padding is excluded."""
     values_by_name = []
     for name in names:
         flat = np.asarray(_explained_parts(explanation)[name], dtype=np.float64)
@@ -260,7 +270,7 @@ def _ranked_values(explanation: Explanation, names: list[str], *, signed: bool) 
 
 
 def real_parts_mask(explanation: Explanation, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Which parts of a field, or of a layer's attention, belong to the example, in their shape: all but padding."""
+    """Return which features of a field or of an attention map are not padding, as a mask of the given shape."""
     labels = explanation.labels.get(name, ())
     if name in explanation.attributions and shape == (len(labels),):
         return np.array([bool(label) for label in labels], dtype=bool)
@@ -276,7 +286,7 @@ def real_parts_mask(explanation: Explanation, name: str, shape: tuple[int, ...])
 
 
 def _incomparable_reason(first: Explanation, second: Explanation) -> str:
-    """Why two explanations cannot be compared; empty where they can."""
+    """Return why two explanations cannot be compared; empty if they can."""
     if first.target.name != second.target.name or first.target.quantity != second.target.quantity:
         difference = f"one explains {first.target.quantity}, the other {second.target.quantity}"
         return f"The explanations have different targets: {difference}. Choose the same target for both."
@@ -330,8 +340,11 @@ def _top_places(values: np.ndarray, count: int) -> list[int]:
 
 
 def _permutations(parts: int, *, is_spatial: bool, seed: int) -> np.ndarray:
-    """Other orders of the parts, (orders, parts): all where they are few, else some by chance; of parts that are
-    neighbors only those in which they stay so."""
+    """Return permutations of the features, (orders, features), without the identity.
+
+    All permutations are used if they are few. Spatial features are only rotated and reversed: independent shuffles
+    would break the correlation between neighbors, which also raises the agreement of unrelated maps.
+    """
     places, random = np.arange(parts), np.random.default_rng(seed)
     if is_spatial:
         rotations = [np.roll(order, shift) for order in (places, places[::-1]) for shift in range(parts)][1:]
@@ -344,12 +357,12 @@ def _permutations(parts: int, *, is_spatial: bool, seed: int) -> np.ndarray:
 
 
 def _chance(first_values: np.ndarray, second_values: np.ndarray, permutations: np.ndarray, rank: float) -> float:
-    """The share of orders, the own one counted in, that agree at least as well."""
+    """Return the fraction of permutations, including the observed order, that agree at least as well."""
     if not len(permutations):
         return 1.0
     from scipy.stats import rankdata
 
-    # Not `scipy.stats.permutation_test`: it draws from all orders, and here some alone are admitted.
+    # `scipy.stats.permutation_test` samples from all orders and cannot be restricted to rotations.
     first_ranks, second_ranks = (rankdata(values) - (len(values) + 1) / 2 for values in (first_values, second_values))
     size = float(np.sqrt((first_ranks @ first_ranks) * (second_ranks @ second_ranks)))
     correlations = second_ranks[permutations] @ first_ranks / size
@@ -357,7 +370,8 @@ def _chance(first_values: np.ndarray, second_values: np.ndarray, permutations: n
 
 
 def _overlap_probability(parts: int, top: int, overlap: int) -> float:
-    """How likely `overlap` or more of `top` parts are the same by chance (hypergeometric)."""
+    """Compute the probability that at least `overlap` of `top` features coincide by chance (hypergeometric
+    distribution)."""
     if not parts:
         return 1.0
     from scipy.stats import hypergeom

@@ -1,7 +1,7 @@
-"""Whether a method of another kind says the same of an example.
+"""Cross-check an explanation with a method of another kind.
 
-Two that contradict each other cannot both be believed, however faithful each looks by itself: Krishna and others 2022,
-https://arxiv.org/abs/2202.01602.
+If two methods contradict each other, both cannot be right, however faithful each appears alone. Krishna et al. 2022,
+"The disagreement problem", https://arxiv.org/abs/2202.01602
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from netloom.explain.core.groups import FeatureGroups
 if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext
 
-# Both are compared over so many groups of neighbors; with fewer than the least, ranks agree by chance.
+# The number of feature groups that are compared; with fewer than 4, ranks agree by chance.
 GROUPS, FEWEST = 25, 4
 STEPS = 16
 GRADIENT_METHOD = "integrated_gradients"
@@ -28,10 +28,11 @@ GRADIENT_METHOD = "integrated_gradients"
 def cross_check(
     explainer: Explainer, context: ExplanationContext, attributions: dict[str, np.ndarray]
 ) -> CrossCheck | None:
-    """Compare with what taking away each group alone does, or, for methods that do just that, with Integrated
-    Gradients from the same baseline. None where no other method fits, or there are too few groups to be ranked.
+    """Compare attributions by field with the ablation of feature groups, or perturbation methods with Integrated
+    Gradients.
 
-    Ranks are those of the signed parts, or of their sizes where the method has no signs.
+    Signed attributions are ranked, or magnitudes if the method has no signs. The result is None if no other method
+    supports the network or there are too few groups.
     """
     groups = FeatureGroups(context, GROUPS)
     if groups.count < FEWEST or set(attributions) != set(groups.labels):
@@ -57,7 +58,7 @@ def _sum_by_group(groups: FeatureGroups, attributions: dict[str, np.ndarray], *,
 
 
 def _ablation_effects(groups: FeatureGroups) -> np.ndarray:
-    """F(x) − F(x without the group), (groups,)."""
+    """Compute F(x) − F(x without the group) for each group, (groups,)."""
     present = torch.cat([groups.all_present, 1 - torch.eye(groups.count)])
     groups.context.expect_rows(len(present))
     scores = groups.score(present).double().numpy()

@@ -1,6 +1,6 @@
-"""Do the parts that are said to matter really matter? Deletion and insertion against random orders.
+"""Faithfulness: deletion and insertion curves of an attribution order, compared with random orders.
 
-After Petsiuk, Das and Saenko 2018, https://arxiv.org/abs/1806.07421, with chance beside it.
+Petsiuk, Das and Saenko 2018 (RISE), https://arxiv.org/abs/1806.07421; the comparison with chance is added here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from netloom.explain.core.context import ExplanationContext
 from netloom.explain.core.explanation import Faithfulness
 
-# The full proof, and the least that still tells 1 in 20; a network that takes many operations gets less of it.
+# 19 random orders are the fewest that allow a p-value of 1/20; expensive networks get fewer orders and steps.
 ORDERS, FEWEST_ORDERS = 39, 19
 STEPS, FEWEST_STEPS = 24, 10
 FLOPS = 5 * 10**10
@@ -25,10 +25,10 @@ EXACT = 5
 def faithfulness(
     context: ExplanationContext, attributions: dict[str, np.ndarray], *, signed: bool, seed: int
 ) -> Faithfulness | None:
-    """Compare the order of the attributions with random orders; None where there are not two parts to order.
+    """Compare the order of the attributions with random orders; None if there are fewer than two features.
 
-    Where attributions are signed, the parts that speak most for the answer go first and F should fall; where they are
-    not, those that matter most go first and F should change, in either way.
+    For signed attributions, the features that increase the score most are removed first and F should fall; for unsigned
+    ones, the largest are removed first and F should change in either direction.
     """
     labels = _unit_labels(context, attributions)
     attribution_sums = _sum_by_unit(labels, attributions, signed=signed)
@@ -38,7 +38,7 @@ def faithfulness(
     order = np.argsort(-attribution_sums, kind="stable")
     random = np.random.default_rng(seed)
     order_count, steps = _proof_size(context.flops)
-    # Of few parts all orders are tried, as these pass through no more than 2^parts sets.
+    # All orders of few features are affordable, because they consist of at most 2^features distinct subsets.
     exhaustive = unit_count <= EXACT or factorial(min(unit_count, 10)) <= order_count
     random_orders = (
         list(permutations(range(unit_count)))
@@ -54,9 +54,11 @@ def faithfulness(
 
 
 def infidelity(weight: np.ndarray, orders: np.ndarray, counts: np.ndarray, deletion: np.ndarray) -> float | None:
-    """How badly the sums of parts (units,) tell what happens without them: 1 − the share that the best multiple of the
-    sums accounts for, from 0 to 1, over the random sets of `_curves`. Yeh and others 2019,
-    https://arxiv.org/abs/1901.09392, normalised as in Captum.
+    """Compute the infidelity of attribution sums: 1 − R² of the best multiple of the sums, from 0 to 1.
+
+    `weight` is (features,), `orders` (K, features), `counts` (S,), and `deletion` (K, S) holds F after each removal.
+    The sums should predict the change of F when a random set is removed. Yeh et al. 2019,
+    https://arxiv.org/abs/1901.09392, normalized as in Captum.
     """
     cumulative = np.concatenate([np.zeros((len(orders), 1)), np.cumsum(weight[orders], axis=1)], axis=1)
     predicted, measured = cumulative[:, counts[1:-1]], deletion[:, :1] - deletion[:, 1:-1]
@@ -66,7 +68,7 @@ def infidelity(weight: np.ndarray, orders: np.ndarray, counts: np.ndarray, delet
 
 
 def unit_attributions(context: ExplanationContext, attributions: dict[str, np.ndarray], *, signed: bool) -> np.ndarray:
-    """The attribution of each part, (units,), over all fields; padding is no part."""
+    """Sum attributions to features (features,) over all fields, without padding."""
     return _sum_by_unit(_unit_labels(context, attributions), attributions, signed=signed)
 
 
@@ -79,7 +81,7 @@ def _sum_by_unit(labels: dict[str, np.ndarray], attributions: dict[str, np.ndarr
 
 
 def _proof_size(flops: int) -> tuple[int, int]:
-    """How many random orders and steps along each: by the network's cost, so that it is the same on every machine."""
+    """Return the number of random orders and of steps; a budget in FLOPs makes it the same on every machine."""
     rows = FLOPS // max(1, flops)
     if rows >= 2 * (ORDERS + 1) * (FEWEST_STEPS + 1):
         return ORDERS, min(STEPS, int(rows // (2 * (ORDERS + 1))) - 1)
@@ -87,7 +89,7 @@ def _proof_size(flops: int) -> tuple[int, int]:
 
 
 def _unit_labels(context: ExplanationContext, attributions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The parts of all fields, numbered through; -1 for what is never taken away."""
+    """Number the features of all fields consecutively; -1 marks values that are never removed."""
     labels, start = {}, 0
     for name in attributions:
         units = context.feature_mask(name)
@@ -99,14 +101,16 @@ def _unit_labels(context: ExplanationContext, attributions: dict[str, np.ndarray
 def _curves(
     context: ExplanationContext, labels: dict[str, np.ndarray], orders: np.ndarray, counts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """F for each order (K, units) after taking away, and after putting onto the baseline, `counts` parts: (K, S)."""
+    """Compute F for each order (K, features) after deletion and after insertion of `counts` features: (K, S) each."""
     ranks = np.argsort(orders, axis=1)
     is_removed = (ranks[:, None, :] < counts[None, :, None]).reshape(-1, orders.shape[1])  # (K·S, units)
-    # What is gone in the one is what is there in the other. Many are the same: nothing is gone, everything is, and of
-    # few parts also what lies between; each goes through the network once.
+    # Insertion removes the complement of deletion. Many masks coincide: the empty and the full one, and with few
+    # features also those between; each distinct mask is evaluated once.
     masks = np.concatenate([is_removed, ~is_removed])
     _, first, inverse = np.unique(np.packbits(masks, axis=1), axis=0, return_index=True, return_inverse=True)
-    unique_masks = np.concatenate([masks[first], np.zeros((len(first), 1), dtype=bool)], axis=1)  # the last is label -1
+    unique_masks = np.concatenate(
+        [masks[first], np.zeros((len(first), 1), dtype=bool)], axis=1
+    )  # the last column is label -1
     context.expect_rows(len(unique_masks))
     parts = [
         _score(context, labels, unique_masks[at : at + context.rows])
@@ -144,7 +148,7 @@ def _compare(
         gains = _area(abs(full - deletion), fractions) - _area(abs(full - insertion), fractions)
     tolerance = 1e-6 * max(1.0, float(np.abs(deletion).max()))
     as_good = int((gains[1:] >= gains[0] - tolerance).sum())
-    # Among all orders the own one is itself; among random ones it is counted in, so that chance is never said to be 0.
+    # The enumerated orders contain the evaluated one; with random orders it is added, so that chance is never 0.
     chance = as_good / len(gains[1:]) if exhaustive else (1 + as_good) / len(gains)
     areas = [_area(curves, fractions) for curves in (deletion, insertion)]
     curves = {
@@ -170,5 +174,5 @@ def _compare(
 
 
 def _area(curves: np.ndarray, fractions: np.ndarray) -> np.ndarray:
-    """The mean of each curve (K, S) along the way."""
+    """Return the area under each curve (K, S), (K,)."""
     return np.asarray(np.trapezoid(curves, fractions, axis=1))

@@ -1,5 +1,7 @@
-"""Whether the explained network itself is worth believing: what it reaches on its test rows beside a trivial predictor,
-and whether a column gives the target away. A faithful explanation of a network at chance explains noise."""
+"""Check the explained model itself: test metrics against a trivial predictor, and target leakage.
+
+A faithful explanation of a model at chance explains noise.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,10 @@ if TYPE_CHECKING:
     from netloom.document import Project
     from netloom.training.objectives.evaluation import Evaluation
 
-# How much of the network's work measuring may take, and of how many test rows.
+# The budget in FLOPs, and the smallest and largest number of test rows.
 FLOPS, FEWEST, MOST = 10**11, 60, 2_000
-# Measures by which a network that learned nothing is not better than the trivial predictor, the one to tell first. An
-# F1 or IoU is none of them: that of a constant answer is far below that of guesses.
+# Metrics on which a network that learned nothing does not beat the trivial predictor, in order of preference. F1 and
+# IoU are excluded: random predictions score far above a constant one.
 METRICS = (
     "accuracy", "balanced_accuracy", "roc_auc", "r2", "word_accuracy", "pair_accuracy", "mae", "rmse", "mse", "loss"
 )  # fmt: skip
@@ -30,8 +32,11 @@ MAX_RESULTS = 64
 
 @dataclass(frozen=True)
 class ModelCheck:
-    """`at_chance`: no measure is better than that of the `trivial` predictor by more than the choice of `rows` test
-    rows could be off; `measured` says what both reach. `leaks` are columns that give the target away by themselves."""
+    """The quality of a model on `rows` test rows.
+
+    `at_chance` is True if no metric beats the `trivial` predictor by more than its confidence interval; `measured`
+    states the metrics of both. `leaks` are columns that give the target away by themselves.
+    """
 
     rows: int
     at_chance: bool
@@ -41,11 +46,12 @@ class ModelCheck:
 
     @property
     def passed(self) -> bool:
+        """Whether no problem is known."""
         return not self.at_chance and not self.leaks
 
     @property
     def sentence(self) -> str:
-        """What is wrong with the model, in words; empty where nothing is known to be."""
+        """What is wrong with the model, as sentences; empty if nothing is known to be wrong."""
         sentences = []
         if self.at_chance:
             sentences.append(
@@ -62,7 +68,7 @@ class ModelCheck:
 
     @property
     def title(self) -> str:
-        """The same in a few words, as they follow "faithful to the model"."""
+        """The problem in a few words that follow "faithful to the model"."""
         if self.at_chance:
             return f"the model does not beat the {self.trivial}"
         return "an input gives the target away" if self.leaks else ""
@@ -73,10 +79,10 @@ _RESULTS: OrderedDict[tuple[str, str], ModelCheck] = OrderedDict()
 
 
 def model_check(project: Project, model: nn.Module, data: Prepared, weights: str, flops: int) -> ModelCheck | None:
-    """How good the network with these weights (their hash) is; `flops` are what one row takes. None where nothing can
-    be measured: an agent has no test rows. What was measured before is known by the weights and the data.
+    """Check the model with these weights (their hash); `flops` is the cost of one row.
 
-    Two that ask at the same time both measure, as nobody is to wait for another.
+    The result is None if nothing can be measured, as for agents, which have no test rows. Results are cached by weights
+    and data. Concurrent calls may compute the same result twice, because no thread waits for another.
     """
     key = (weights, data.fingerprint)
     with _LOCK:
@@ -113,7 +119,7 @@ def _check(project: Project, model: nn.Module, data: Prepared, flops: int) -> Mo
 
 
 def is_at_chance(evaluation: Evaluation) -> bool:
-    """Whether each measure that has an interval and a trivial reference could be as good by the choice of rows."""
+    """Return whether no metric with an interval and a trivial reference is significantly better than the reference."""
     metrics = _compared_metrics(evaluation)
     return bool(metrics) and not any(_beats(evaluation, name) for name in metrics)
 
@@ -130,7 +136,7 @@ def _beats(evaluation: Evaluation, name: str) -> bool:
 
 
 def _describe(evaluation: Evaluation, trivial: str) -> str:
-    """The first measure of the network beside that of the trivial predictor."""
+    """Format the first metric of the model and of the trivial predictor."""
     names = _compared_metrics(evaluation)
     if evaluation.reference is None or not names:
         return ""
@@ -139,7 +145,7 @@ def _describe(evaluation: Evaluation, trivial: str) -> str:
 
 
 def _leaking_columns(data: Prepared, fields: list[str]) -> list[str]:
-    """The columns among the inputs that give the target away, as the report on the data finds them."""
+    """Return the input columns that the data quality check reports as target leakage."""
     from netloom.data.quality.checks.target_leakage import TargetLeakage
     from netloom.data.quality.quality_view import QualityView
 

@@ -1,6 +1,6 @@
-"""Whether an explanation depends on what the network learned: the same with shuffled weights.
+"""Model randomization test: does an explanation change when the weights are shuffled?
 
-After Adebayo and others 2018, https://arxiv.org/abs/1810.03292
+Adebayo et al. 2018, "Sanity checks for saliency maps", https://arxiv.org/abs/1810.03292
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_CORRELATION = 0.2
 
 
 def shuffle_weights(model: nn.Module, seed: int) -> nn.Module:
-    """A copy whose parameters hold the same numbers in another order, so that their scale stays."""
+    """Return a copy whose parameters hold the same values in random order, which preserves their scale."""
     copy, generator = deepcopy(model), torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in copy.parameters():
@@ -36,9 +36,9 @@ def shuffle_weights(model: nn.Module, seed: int) -> nn.Module:
 def randomization_test(
     explainer: Explainer, context: ExplanationContext, model: nn.Module, result: Result, *, draws: int = 5
 ) -> RandomizationTest | None:
-    """Compare the parts with those of networks that have forgotten; None where there are too few parts to rank.
+    """Rank-correlate the attributions with those of networks with shuffled weights; None with too few features.
 
-    `context` is the explained one, `model` the network as it was before a method changed its copy.
+    `context` is the explained context, `model` the network before a method changed its copy.
     """
     original_parts = _ranked_parts(context, result, signed=explainer.signed)
     correlations = []
@@ -54,7 +54,7 @@ def randomization_test(
 
 
 def _ranked_parts(context: ExplanationContext, result: Result, *, signed: bool) -> np.ndarray:
-    """What is ranked: the parts that differ from the baseline, as the others are nothing for every network."""
+    """Return the ranked attributions, without features that equal the baseline: they are 0 for every network."""
     if not result.attributions:
         return np.concatenate([value.ravel() for value in result.nodes.values()]) if result.nodes else np.zeros(0)
     differs = {

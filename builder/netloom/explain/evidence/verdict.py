@@ -1,4 +1,4 @@
-"""From proofs to words: what was checked of an explanation, and what came of it."""
+"""Verdicts: the results of all checks of an explanation as levels and sentences."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from netloom.explain.evidence.model_check import ModelCheck
 
 SURE, LIKELY = 0.05, 0.25
 FEWEST_UNITS = 4
-# From where on more of what happens is missed than foretold.
+# Above this infidelity, more of the change is unexplained than explained.
 UNFAITHFUL = 0.5
-# Up to where the standard error of estimates is small beside the parts, and where it makes most of them worthless.
+# The relative standard error up to which estimates are stable, and above which most attributions are noise.
 STEADY, UNSTEADY = 0.05, 0.3
 # Below this rank correlation two methods contradict each other.
 AGREEING = 0.3
@@ -31,8 +31,10 @@ FAITHFULNESS = "faithfulness"
 
 
 def judge(remarks: Iterable[Remark], model: ModelCheck | None = None) -> Verdict:
-    """The worst level, all sentences, and in a few words what was checked. What is wrong with the model itself stands
-    first: no explanation is better than what it explains."""
+    """Combine remarks into a verdict: the worst level, all sentences, and a badge that names what was checked.
+
+    Problems of the model itself come first, because an explanation is not better than the model that it explains.
+    """
     listed = list(remarks)
     level = _worst(remark.level for remark in listed)
     passed = {remark.check for remark in listed if remark.check and remark.level == "good"}
@@ -45,7 +47,7 @@ def judge(remarks: Iterable[Remark], model: ModelCheck | None = None) -> Verdict
 
 
 def with_model(verdict: Verdict, model: ModelCheck | None) -> Verdict:
-    """A verdict with what is wrong with the model."""
+    """Add the problems of the model to a verdict."""
     if model is None or model.passed:
         return verdict
     level = _worst([verdict.level, "caution"])
@@ -57,7 +59,7 @@ def _worst(levels: Iterable[Level]) -> Level:
 
 
 def on_completeness(proof: Completeness) -> Remark:
-    """How far the parts add up to what they explain."""
+    """Judge how closely the attributions sum to the change of the score."""
     gap = proof.answer - proof.baseline_answer
     if proof.relative_error is None:
         sentence = "The score of this example equals that of the baseline, so there is nothing to attribute."
@@ -79,7 +81,7 @@ def on_completeness(proof: Completeness) -> Remark:
 
 
 def on_randomization(proof: RandomizationTest) -> Remark:
-    """Whether the explanation depends on what the network learned."""
+    """Judge whether the explanation depends on the learned weights."""
     correlation = f"(Spearman {proof.spearman:+.2f} with {proof.draws} networks with shuffled weights)"
     if proof.passed:
         return Remark("good", f"The explanation depends on the learned weights {correlation}.", "randomization")
@@ -87,7 +89,7 @@ def on_randomization(proof: RandomizationTest) -> Remark:
 
 
 def on_faithfulness(proof: Faithfulness | None) -> Remark:
-    """How far the parts that are said to matter do, compared with chance."""
+    """Judge how fast the score changes when the top features are removed first, compared with chance."""
     if proof is None:
         return Remark("caution", "There are fewer than two features, so faithfulness cannot be measured.")
     at_least = f"{round(proof.chance * proof.orders)} of {proof.orders} possible orders are as good"
@@ -104,7 +106,7 @@ def on_faithfulness(proof: Faithfulness | None) -> Remark:
 
 
 def on_infidelity(proof: Faithfulness) -> Remark | None:
-    """Whether the parts foretell what leaving several of them out does; nothing where they do, or have no sign."""
+    """Judge whether the attributions predict the joint removal of features; None if they do or have no sign."""
     if proof.infidelity is None or proof.units < FEWEST_UNITS or proof.infidelity < UNFAITHFUL:
         return None
     text = (
@@ -114,7 +116,7 @@ def on_infidelity(proof: Faithfulness) -> Remark | None:
 
 
 def on_sampling(proof: Sampling) -> Remark:
-    """How far the parts are off because the method draws at random."""
+    """Judge the sampling error of a method that draws at random."""
     if proof.enumerated:
         return Remark("good", "All coalitions were evaluated, so these Shapley values are exact.", "sampling")
     if proof.standard_error is None:
@@ -131,7 +133,7 @@ def on_sampling(proof: Sampling) -> Remark:
 
 
 def on_cross_check(proof: CrossCheck) -> Remark:
-    """Whether a method of another kind orders the parts alike."""
+    """Judge whether a method of another kind ranks the features alike."""
     correlation = f"(rank correlation {proof.spearman:+.2f} over {proof.groups} groups of features)"
     if proof.spearman >= AGREEING:
         return Remark("good", f"{proof.title} agrees {correlation}.", "agreement")

@@ -1,7 +1,7 @@
-"""Attacks by the gradient: what comes in is changed by a little so that the answer changes by much.
+"""Gradient attacks: small changes of the input that change the prediction.
 
-FGSM: Goodfellow and others 2014, https://arxiv.org/abs/1412.6572. PGD: Madry and others 2017,
-https://arxiv.org/abs/1706.06083. Both by Captum, which is given a loss per row: its own default raises accuracy.
+FGSM: Goodfellow et al. 2014, https://arxiv.org/abs/1412.6572. PGD: Madry et al. 2017, https://arxiv.org/abs/1706.06083.
+Captum implements both; it gets a loss per row, because its default loss raises the accuracy.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ METHODS = {
     "pgd": ("PGD", "ten small steps along the sign of the gradient, projected to the strength ε; slower, but stronger"),
 }
 PGD_STEPS = 10
-# The largest strength at which one example is attacked, in brightness and in standard deviations; how many are tried
-# on the way there, and how finely the least is then told.
+# The largest strength for one example, in brightness (True) and in standard deviations (False), the number of
+# strengths in the coarse search, and the number of intervals in the bisection between two of them.
 MAX_STRENGTH, TRIES, BISECTION_STEPS = {True: 1.0, False: 4.0}, 41, 256
 
 
 def unavailable_reason(trained: Trained) -> str:
-    """Why a network cannot be attacked so, in a sentence; empty where it can."""
+    """Return why a network cannot be attacked, as a sentence; empty if it can."""
     from netloom.explain.robustness.continuous_inputs import unchangeable_reason
 
     if reason := unchangeable_reason(trained.project, trained.data):
@@ -42,7 +42,13 @@ def unavailable_reason(trained: Trained) -> str:
 
 
 class Attack:
-    """A private copy of a network, and how it is attacked: rows are one line of numbers each, see `continuous`."""
+    """A gradient attack on a private copy of a network.
+
+    Rows are flat vectors (N, D) in the steps of `continuous_inputs.InputSpace`. `output` names one of several outputs.
+
+    Raises:
+        ExplainError: The method or output does not exist, or the network cannot be attacked.
+    """
 
     def __init__(self, trained: Trained, method: str, seed: int, output: str = "") -> None:
         from netloom.compile.logit_network import with_logits
@@ -60,7 +66,7 @@ class Attack:
         self.model: nn.Module = deepcopy(scorer).to("cpu").float().eval().requires_grad_(False)
 
     def output(self, flat: torch.Tensor) -> torch.Tensor:
-        """The network's answers (N, …) to lines (N, D); several outputs side by side."""
+        """Compute the outputs (N, …) for flat rows (N, D); several outputs are concatenated."""
         from netloom.training.objectives.objective import joined
 
         inputs = self.space.fields(flat)
@@ -72,7 +78,7 @@ class Attack:
             if isinstance(outputs, tuple)
             else outputs
         )
-        return answer + 0.0 * flat.sum()  # a network that does not look at what comes in has no gradient else
+        return answer + 0.0 * flat.sum()  # gives a network that ignores its input a gradient of 0
 
     def changed(
         self,
@@ -81,7 +87,10 @@ class Attack:
         strength: torch.Tensor,
         loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
     ) -> torch.Tensor:
-        """Lines (N, D) under attack, each at its own strength (N,), away from what is true (N, …)."""
+        """Attack flat rows (N, D) with a strength for each row, (N,), away from the targets `truth` (N, …).
+
+        The result has shape (N, D). `loss` replaces the loss of the target, which the attack increases.
+        """
         from captum.robust import FGSM, PGD
 
         from netloom.explain.core.library_warnings import mute_captum
@@ -92,7 +101,7 @@ class Attack:
         mute_captum()
         attack = (FGSM if self.method == "fgsm" else PGD)(self.output, loss or self.aim.loss)
         attack.bound = self.space.bound
-        # A network that is sure has small gradients, and Captum takes small ones for none.
+        # A confident network has small gradients, and Captum treats those below its threshold as zero.
         (attack if self.method == "fgsm" else attack.fgsm).zero_thresh = 0.0
         values = flat.clone()
         if self.method == "fgsm":
@@ -100,12 +109,12 @@ class Attack:
         else:
             step_size = 2.5 * radius / PGD_STEPS
             perturbed = attack.perturb(values, radius, step_size, PGD_STEPS, truth, mask=mask)
-        # What is not attacked keeps its very bits.
+        # Features that are not attacked keep their exact values despite rounding in Captum.
         changed: torch.Tensor = perturbed.detach().where((radius > 0) & self.space.free, flat)
         return changed
 
     def at_random(self, flat: torch.Tensor, strength: torch.Tensor, place: int) -> torch.Tensor:
-        """Lines (N, D) each of whose values goes up or down by the strength, as a coin says."""
+        """Add or subtract the strength (N,) with a random sign for each value of flat rows (N, D)."""
         import torch
 
         coin = torch.Generator().manual_seed(self.seed * 1_000_003 + place)
@@ -114,7 +123,7 @@ class Attack:
         return self.space.bound(flat + signs * radius * self.space.free).where((radius > 0) & self.space.free, flat)
 
     def predicted(self, inputs: Mapping[str, torch.Tensor]) -> Prediction:
-        """The network's answer to one example in words."""
+        """Return the prediction for one example in words."""
         import torch
 
         from netloom.explain.core.targets import choose, predict
@@ -129,10 +138,11 @@ class Attack:
 def find_least_strength(
     attack: Attack, flat: torch.Tensor, progress: Progress | None
 ) -> tuple[float | None, torch.Tensor]:
-    """The least strength found, and the line (1, D) at it; None, and the line at the largest, where none is enough.
+    """Find the smallest strength that changes the prediction, and the attacked row (1, D).
 
-    First strengths in equal ratios, then Captum's search by halves between the last that fails and the first that does
-    not. A number is pushed both up and down.
+    The search tries geometrically spaced strengths, then bisects between the last that fails and the first that
+    succeeds with Captum. A regression output is pushed in both directions. If no strength succeeds, the result is None
+    and the row at the largest strength.
     """
     import torch
 
@@ -155,12 +165,13 @@ def _search_direction(
     progress: Progress | None,
     share: float,
 ) -> tuple[float | None, torch.Tensor]:
+    """Search in one direction of the output, -1 or +1; 0 for classes."""
     import torch
 
     aim = attack.aim
 
     def same(output: torch.Tensor, **_: Any) -> bool:
-        """Whether the answer is still what it was, as Captum asks it."""
+        """Return whether the prediction is unchanged, in the form of Captum's `correct_fn`."""
         return not bool(aim.differs(output, prediction).any())
 
     truth = aim.said(prediction)
@@ -189,7 +200,7 @@ def _search_direction(
 def _bisect(
     attack: Attack, flat: torch.Tensor, low: float, high: float, line: torch.Tensor, at: Any, same: Any
 ) -> tuple[float, torch.Tensor]:
-    """Between a strength that is too little and one that is enough."""
+    """Bisect between a strength that fails and one that succeeds."""
     import torch
     from captum.robust import MinParamPerturbation
 

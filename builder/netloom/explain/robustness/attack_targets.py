@@ -1,4 +1,4 @@
-"""What an attack raises, by the kind of answer: the loss of each row, and what tells that an answer is another."""
+"""What an attack maximizes for each kind of output: the loss of each row, and when a prediction counts as changed."""
 
 from __future__ import annotations
 
@@ -13,61 +13,66 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
     from netloom.explain.core.run import Trained
 
-# A number has changed when it moved by so many standard deviations of the training targets.
+# A regression output counts as changed from this many standard deviations of the training targets.
 MIN_MOVE = 0.5
-# A picture's classes have changed when they did on this share of what the network had found.
+# A segmentation counts as changed when this share of its foreground pixels has another class.
 CHANGED_SHARE = 0.5
 
 
 class AttackTarget:
-    """Classes, by a score of each: the loss is the cross-entropy, and another answer is another class.
+    """Several classes with a score for each: the loss is the cross-entropy, and another class is another prediction.
 
-    `measure` is what is told of many rows, `turned` what the least change of one row does.
+    `measure` names the score over many rows, `turned` what the smallest change of one row does.
     """
 
     measure = "accuracy"
     turned = "changes the predicted class"
     number = False
-    # A number can be pushed up and down; else there is one way, away from what is said.
+    # A regression output is pushed up and down; all others have one direction, away from the prediction.
     ways: tuple[float, ...] = (0.0,)
 
     def __init__(self, data: Prepared, classes: tuple[str, ...]) -> None:
         self.data, self.classes = data, classes
 
     def truth(self, target: torch.Tensor) -> torch.Tensor:
-        """What is true of rows, from the data's targets (N, …)."""
+        """Convert the targets (N, …) of the data to the targets of the loss."""
         return target
 
     def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """(N,) of answers (N, …) and what is true (N, …)."""
+        """Compute the loss of each row, (N,), for outputs (N, …) and targets (N, …)."""
         from torch.nn import functional
 
         return functional.cross_entropy(output, truth, reduction="none")
 
     def pushed(self, output: torch.Tensor, sign: float) -> torch.Tensor:
-        """(N,): what grows as a number goes the way +1 or -1."""
+        """Compute the objective (N,) that increases as a regression output moves in the direction `sign`, +1 or -1.
+
+        Raises:
+            NotImplementedError: The output is not a number.
+        """
         raise NotImplementedError
 
     def said(self, output: torch.Tensor) -> torch.Tensor:
-        """What the network says of each row, in the form of what is true (N, …)."""
+        """Convert outputs to predictions in the form of the targets, (N, …)."""
         return output.argmax(1)
 
     def score(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """(N,): how much of an answer is right, or how far off a number is, in the data's own units."""
+        """Compute the share that is correct in each row, (N,), or for numbers the absolute error in the units of the
+        data."""
         return (self.said(output) == truth).double().reshape(len(truth), -1).mean(1)
 
     def differs(self, output: torch.Tensor, prediction: torch.Tensor) -> torch.Tensor:
-        """Which answers (N, …) are another than `own` (1, …), (N,)."""
+        """Return which outputs (N, …) have a prediction other than that of `prediction` (1, …), as a mask (N,)."""
         return (self.said(output) != self.said(prediction)).reshape(len(output), -1).any(1)
 
     def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The rows (N,) of each class by its name; of classes that no row has, there are none."""
+        """Return the mask (N,) of each class that occurs, by class name."""
         rows_by_class = {name: truth == number for number, name in enumerate(self.classes)}
         return {name: rows for name, rows in rows_by_class.items() if bool(rows.any())}
 
 
 class Binary(AttackTarget):
-    """Two classes by one logit, for the second."""
+    """Two classes with one logit, that of the second class."""
 
     def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional
@@ -79,7 +84,7 @@ class Binary(AttackTarget):
 
 
 class Labels(AttackTarget):
-    """Any number of labels, a logit each: binary cross-entropy, and another answer is one label more or less."""
+    """Multi-label outputs with a logit each: binary cross-entropy; one added or removed label is another prediction."""
 
     measure = "labels right"
     turned = "adds or removes a label"
@@ -98,14 +103,17 @@ class Labels(AttackTarget):
 
 
 class Pixels(AttackTarget):
-    """A class for each pixel, scores (N, C, H, W): the mean of their cross-entropies. An answer is another when half of
-    the pixels that it had found something in, or half of all where it had found nothing, have another class."""
+    """A class for each pixel, scores (N, C, H, W): the loss is the mean cross-entropy over the pixels.
+
+    A prediction counts as changed when half of its foreground pixels have another class; if it has no foreground, all
+    pixels count.
+    """
 
     measure = "pixels right"
     turned = "changes the class of half of the foreground pixels"
 
     def truth(self, target: torch.Tensor) -> torch.Tensor:
-        return target.long()  # masks are held in bytes
+        return target.long()  # masks are stored as uint8
 
     def loss(self, output: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional
@@ -118,12 +126,12 @@ class Pixels(AttackTarget):
         previous = self.said(prediction)
         is_foreground = (
             previous > 0 if bool((previous > 0).any()) else torch.ones_like(previous, dtype=torch.bool)
-        )  # 0: the ground
+        )  # class 0 is the background
         is_changed = (self.said(output) != previous) & is_foreground
         return is_changed.flatten(1).sum(1) >= CHANGED_SHARE * is_foreground.sum()
 
     def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:
-        """By the class that most of a picture's pixels have, other than the ground."""
+        """Group images by their most frequent foreground class."""
         import torch
 
         counts = torch.stack([(truth == number).flatten(1).sum(1) for number in range(1, len(self.classes))], 1)
@@ -132,7 +140,8 @@ class Pixels(AttackTarget):
 
 
 class Numbers(AttackTarget):
-    """Numbers: the squared error, and another answer is one that moved the first of them by half a deviation."""
+    """Regression: the loss is the squared error; a prediction counts as changed when its first number moves by
+    `MIN_MOVE`."""
 
     measure = "mean absolute error"
     turned = "changes the prediction by half a standard deviation of the target"
@@ -160,7 +169,7 @@ class Numbers(AttackTarget):
 
 
 class OutputHead(AttackTarget):
-    """One of several outputs that come side by side: columns `start` to `start + width` of an answer."""
+    """One of several concatenated outputs: columns `start` to `start + width`."""
 
     def __init__(self, aim: AttackTarget, place: int, start: int, width: int) -> None:
         super().__init__(aim.data, aim.classes)
@@ -193,7 +202,7 @@ class OutputHead(AttackTarget):
         return self.aim.groups(truth)
 
 
-# By the names that tasks use.
+# Keyed by `Task.attacked`.
 ATTACK_TARGETS: dict[str, type[AttackTarget]] = {
     "class": AttackTarget,
     "binary": Binary,
@@ -204,10 +213,10 @@ ATTACK_TARGETS: dict[str, type[AttackTarget]] = {
 
 
 def attack_target(trained: Trained, output: str = "") -> AttackTarget:
-    """What is attacked. Of several outputs, `output` says which by its name, the first if it is left out.
+    """Return the target of an attack; `output` names one of several outputs, by default the first.
 
     Raises:
-        ExplainError: there is no such output.
+        UnknownChoiceError: The output does not exist.
     """
     data, chosen_task = trained.data, task(trained.project.training.objective)
     if data.schema.target.parts:
@@ -232,7 +241,8 @@ def _output_head(trained: Trained, output: str) -> OutputHead:
 
 
 def attacked_output(trained: Trained, choice: Any) -> str:
-    """Of several outputs, the one that what is explained is about, such as `shape` of "shape: circle"; else nothing."""
+    """Return the output that a target choice belongs to, such as "shape" for "shape: circle"; empty if there is only
+    one."""
     if not isinstance(choice, str):
         return ""
     names = [part.name for part in trained.data.schema.target.parts]

@@ -1,7 +1,7 @@
-"""Inputs of which there is a little more or less: pictures, numbers of tables, series. Tokens are none of them.
+"""Continuous inputs: images, numbers of tables and series. Tokens are not continuous.
 
-All of them together are one row of numbers in which one is as much as another: brightness from 0 to 1 where all that
-comes in is pictures, else standard deviations of the training rows.
+All fields are flattened into one vector whose values have a common unit: brightness from 0 to 1 if all inputs are
+images, otherwise standard deviations of the training rows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_ROWS = 2_048
 
 
 def unchangeable_reason(project: Project, data: Prepared) -> str:
-    """Why what comes in cannot be changed by a little, in a sentence; empty where it can."""
+    """Return why the input cannot be changed continuously, as a sentence; empty if it can."""
     if reason := nothing_to_explain(project):
         return reason
     specs = {spec.name: spec for spec in data.schema.inputs if spec.name in input_fields(project)}
@@ -48,9 +48,12 @@ def unchangeable_reason(project: Project, data: Prepared) -> str:
 
 @dataclass(frozen=True)
 class FieldSpace:
-    """One field. Tensors are (1, …) in its shape: `scale`, by how much a step of one moves what the network takes;
-    `free`, what may be moved; `low` and `high`, between which values make sense; `least` and `most`, between which the
-    training rows lie. `pixel` is the brightest value of a picture before it is scaled."""
+    """The bounds and the scale of one field; all tensors have the shape of the field, (1, …).
+
+    `scale` converts a step of 1 to the input of the network. `free` marks values that may change. `low` and `high`
+    bound the valid values, `least` and `most` the values of the training rows. `pixel` is the brightest pixel value
+    before normalization.
+    """
 
     spec: FieldSpec
     field: FieldEncoder[Any]
@@ -63,8 +66,10 @@ class FieldSpace:
     pixel: float
 
     def shown(self, value: torch.Tensor) -> Any:
-        """A value (…) as the network takes it, in the data's own units: pictures (C, H, W) from 0 to 1, series, and of
-        a table a value by column."""
+        """Convert an input (…) of the network to the units of the data.
+
+        Images (C, H, W) are in [0, 1]; a table becomes a value by column.
+        """
         if not isinstance(self.field, ScaledEncoder):
             return self.field.restore(value.unsqueeze(0).numpy())[0]
         values = self.field.unscaled(value.numpy())
@@ -72,7 +77,7 @@ class FieldSpace:
 
 
 class InputSpace:
-    """The fields of a network as one row of numbers (N, D), in steps that are alike; see the head of this module."""
+    """The inputs of a network as flat rows (N, D) in a common unit; see the module docstring."""
 
     def __init__(self, project: Project, data: Prepared) -> None:
         self.arguments = input_fields(project)
@@ -87,15 +92,15 @@ class InputSpace:
         return torch.cat([getattr(part, name).flatten(1) for part in self.parts.values()], dim=1)
 
     def flat_of(self, values: torch.Tensor) -> torch.Tensor:
-        """What the network takes (N, D), in steps."""
+        """Convert concatenated inputs (N, D) to steps."""
         return values / self._joined("scale")
 
     def flat(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Rows by field as one row each, (N, D)."""
+        """Flatten inputs by field to rows (N, D) in steps."""
         return self.flat_of(torch.cat([inputs[name].flatten(1) for name in self.parts], dim=1))
 
     def fields(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Rows (N, D) by field, as the network takes them."""
+        """Convert flat rows (N, D) to inputs by field, (N, …)."""
         values = flat * self._joined("scale")
         sizes = [int(np.prod(part.spec.shape)) for part in self.parts.values()]
         pieces = torch.split(values, sizes, dim=1)
@@ -105,16 +110,16 @@ class InputSpace:
         }
 
     def bound(self, flat: torch.Tensor) -> torch.Tensor:
-        """The nearest rows whose values make sense: no pixel is darker than black."""
+        """Clip flat rows (N, D) to valid values, such as brightness between 0 and 1."""
         return torch.minimum(torch.maximum(flat, self.low), self.high)
 
     def shown(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-        """One row (1, …) by field in the data's own units."""
+        """Convert one row (1, …) by field to the units of the data."""
         return {name: part.shown(inputs[name][0]) for name, part in self.parts.items()}
 
     @property
     def own(self) -> dict[str, float]:
-        """What a step of one is in the data's own units, by column or channel, where all steps are equally long."""
+        """The size of a step of 1 in the units of the data, by column or channel, where the encoding is linear."""
         step_by_name: dict[str, float] = {}
         for name, part in self.parts.items():
             if self.unit == BRIGHTNESS or part.spec.is_image:
@@ -138,7 +143,7 @@ def _field_space(data: Prepared, spec: FieldSpec, *, pictures: bool) -> FieldSpa
     if spec.is_image:
         image = data.image_field(spec.name)
         mean, std = (torch.tensor(values, dtype=torch.float32) for values in (image.mean, image.std))
-        # Pictures that are taken as they are, from 0 to 255, are not scaled at all.
+        # Unnormalized images from 0 to 255 have mean 0 and std 1, so the range comes from the brightest pixel.
         pixel = brightest(data, spec.name)
         low, high = ((torch.full_like(least, end * pixel) - mean) / std for end in (0.0, 1.0))
         scale = torch.full_like(least, pixel) / std if pictures else scale
@@ -150,17 +155,17 @@ def _field_space(data: Prepared, spec: FieldSpec, *, pictures: bool) -> FieldSpa
 
 
 def _changeable(data: Prepared, spec: FieldSpec) -> torch.Tensor:
-    """What may be moved by a little, (1, …): of a table its numbers, but not what stands for a category or a yes."""
+    """Return which values may change, (1, …): all but categories, flags and missing indicators of a table."""
     free = torch.ones(1, *spec.shape, dtype=torch.bool)
     field = data.field(spec.name)
     if spec.is_vector and (columns := field.columns):
         is_continuous = _for_each_number(field, lambda column: column.is_continuous)
-        # The second place of a column says whether its number was missing.
+        # The second value of a column is its missing indicator.
         is_missing_flag = [index > 0 for column in columns for index in range(column.width)]
         free = torch.tensor(is_continuous).unsqueeze(0) & ~torch.tensor(is_missing_flag).unsqueeze(0)
     return free
 
 
 def _for_each_number(field: FieldEncoder[Any], holds: Callable[[ColumnEncoder], bool]) -> list[bool]:
-    """What holds of each column, once for each number that it becomes."""
+    """Return a property of each column, repeated for each value that encodes the column."""
     return [holds(column) for column in field.columns for _ in range(column.width)]

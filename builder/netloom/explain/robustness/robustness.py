@@ -1,7 +1,4 @@
-"""How little it takes to change answers: attacks by the gradient, over the rows of a split and on one example.
-
-The attacks themselves stand in `attack`.
-"""
+"""Adversarial robustness: gradient attacks on the rows of a split, and on one example. See `attack` for the methods."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
     from netloom.explain.core.run import Progress, Trained
 
 ROWS, BATCH_SIZE = 200, 64
-# In brightness, and in standard deviations.
+# In brightness (True) and in standard deviations (False).
 STRENGTHS = {
     True: (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3),
     False: (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0),
@@ -36,13 +33,13 @@ STRENGTHS = {
 
 @dataclass(frozen=True)
 class Robustness:
-    """What an attack does to the answers to `rows` rows of a split, at each of the `strengths`, in `unit`.
+    """The effect of an attack on `rows` rows of a split at each of the `strengths`, which are in `unit`.
 
-    `scores` are the shares of what is right, or for numbers the mean absolute errors in the data's own units; `measure`
-    says which, and `output` of which of several outputs. `chance` is the same under random changes of that strength.
-    `by_class` splits it by the true class, of which there are `counts`. `half` is the strength at which half of what
-    was right at first is wrong; None where no strength does that. `own` is what a strength of one is in the data's own
-    units, by column.
+    `scores` are shares of correct predictions, or mean absolute errors in the units of the data for regression;
+    `measure` names them, and `output` the attacked output if there are several. `chance` holds the scores under random
+    changes of the same strength. `by_class` splits the scores by true class, with `counts` rows each. `half` is the
+    strength at which half of the initially correct predictions are wrong, or None. `own` is the size of a strength of 1
+    in the units of the data, by column.
     """
 
     method: str
@@ -66,16 +63,19 @@ class Robustness:
 
     @property
     def shares(self) -> bool:
-        """Whether the scores are shares of what is right, and not how far off numbers are."""
+        """Whether the scores are shares of correct predictions rather than errors of numbers."""
         return self.measure != Numbers.measure
 
 
 @dataclass(frozen=True)
 class AdversarialExample:
-    """One example under attack: `least` is the least strength found that changes the answer from `before` to `after`.
-    None where none up to `largest` does, and then `after` is at that. `turned` says in words what counts as changed.
-    `values` and `changed` are what comes in before and after by field, in the data's own units: pictures (C, H, W),
-    series (T, D), and of a table a value by column."""
+    """The smallest change of one example that an attack finds to change its prediction.
+
+    `least` is the strength at which the prediction changes from `before` to `after`; None if none up to `largest` does,
+    and `after` is then the prediction at `largest`. `turned` says in words what counts as a change. `values` and
+    `changed` are the inputs before and after by field, in the units of the data: images (C, H, W), series (T, D), and
+    for a table a value by column.
+    """
 
     method: str
     title: str
@@ -103,13 +103,13 @@ def robustness(
     checkpoint: str = "",
     progress: Progress | None = None,
 ) -> Robustness:
-    """Attack as many rows of a split, drawn by the seed, at each of the strengths; of a network with several outputs,
-    the `output` of that name, or else the first.
+    """Attack `rows` rows of a split, sampled with `seed`, at each of the strengths.
 
-    In `folder`, that of the run, it is kept. `progress` is told the share that is done; what it raises ends the work.
+    `output` names one of several outputs, by default the first. The result is cached in `folder`, the folder of the
+    run. `progress` receives the fraction done; an exception from it cancels the work.
 
     Raises:
-        ExplainError: there is no such method, output or split, or the network cannot be attacked.
+        ExplainError: The method, output or split does not exist, or the network cannot be attacked.
     """
     import torch
 
@@ -137,7 +137,7 @@ def robustness(
     result = _attack_rows(attack, inputs, attack.aim.truth(trained.data.target[row_numbers]), steps, progress)
     flops = measure_network(trained.project).totals.flops
     check_model = model_check(trained.project, trained.model, trained.data, weights, flops)
-    # A network at chance withstands any attack.
+    # A network at chance appears robust against any attack.
     result = replace(result, verdict=with_model(result.verdict, check_model))
     result = replace(
         result, split=split, output=output, weights=weights, checkpoint=checkpoint, seconds=perf_counter() - start
@@ -155,12 +155,11 @@ def find_adversarial_example(
     output: str = "",
     progress: Progress | None = None,
 ) -> AdversarialExample:
-    """The least change of one example that an attack finds to change the network's own answer to it; `output` as with
-    `robustness`.
+    """Find the smallest change of one example that changes its prediction; `output` is as for `robustness`.
 
     Raises:
-        ExplainError: there is no such method, output or row, or the network cannot be attacked.
-        DataError: the raw row lacks something, or holds what the data cannot take.
+        ExplainError: The method, output or row does not exist, or the network cannot be attacked.
+        DataError: The raw row lacks a field, or has a value that the data cannot encode.
     """
     from netloom.explain.core.examples import read_example
 
@@ -191,7 +190,7 @@ def _attack_rows(
     strengths: tuple[float, ...],
     progress: Progress | None,
 ) -> Robustness:
-    """All rows at all strengths, a few at a time."""
+    """Attack all rows, by field (N, …), at all strengths in batches of `BATCH_SIZE`."""
     import torch
 
     flat = attack.space.flat(inputs)
@@ -227,7 +226,7 @@ def _attack_rows(
 
 
 def _batches(strengths: int, rows: int) -> Iterator[tuple[int, int, float]]:
-    """Each strength with each few rows, and the share that was done before."""
+    """Yield the index of a strength, the first row of a batch, and the fraction done before it."""
     starts = range(0, rows, BATCH_SIZE)
     for place in range(strengths):
         for number, start in enumerate(starts):
@@ -239,7 +238,7 @@ def _means(values: torch.Tensor) -> tuple[float, ...]:
 
 
 def _halving_strength(strengths: tuple[float, ...], share: tuple[float, ...]) -> float | None:
-    """Where the line of what is right crosses half of where it began."""
+    """Interpolate the strength at which the share of correct predictions crosses half of its initial value."""
     half = share[0] / 2
     for place in range(1, len(share)):
         if share[place] <= half < share[place - 1]:
@@ -249,7 +248,7 @@ def _halving_strength(strengths: tuple[float, ...], share: tuple[float, ...]) ->
 
 
 def _verdict(attack: Attack, share: tuple[float, ...], chance: tuple[float, ...]) -> Verdict:
-    """How far the curve can be trusted: an attack finds some way, and not the best."""
+    """Judge how tight the curve is: an attack finds one harmful change, not the worst one."""
     margins = [b - a for a, b in zip(share, chance, strict=True)]
     margins = [-gap for gap in margins] if attack.aim.number else margins
     if any(gap < -0.02 * max(1.0, abs(share[0])) for gap in margins):

@@ -1,4 +1,4 @@
-"""What if the example were another: two answers of one network, and what each rests on, side by side."""
+"""What-if analysis: the explanations of an example and of a changed copy of it, with the same network and target."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """The same number explained `before` and `after` a change. `moved` is by how much it went up, and `shares` the
-    probabilities of each class before and after."""
+    """The explanations of the same target `before` and `after` a change.
+
+    `moved` is the increase of the score, and `shares` are the probabilities before and after by class.
+    """
 
     before: Explanation
     after: Explanation
@@ -36,7 +38,7 @@ class WhatIf:
 
     @property
     def another(self) -> bool:
-        """Whether the answer is another."""
+        """Whether the predicted value or class changed."""
         return self.before.prediction.text != self.after.prediction.text
 
 
@@ -52,38 +54,39 @@ def what_if(
     progress: Progress | None = None,
     **options: Any,
 ) -> WhatIf:
-    """Explain an example and a changed raw row of it. What is explained is the same number in both: the one asked for,
-    or else what the network answers to the example before it is changed.
+    """Explain an example and a changed raw row.
+
+    Both explanations have the same target: `target`, or by default the prediction for the example before the change.
 
     Raises:
-        ExplainError: there is no such method, row or target, or the method does not fit the network.
-        DataError: the changed row lacks something, or holds what the data cannot take.
+        ExplainError: The method, row or target does not exist, or the method does not support the network.
+        DataError: The changed row lacks a field, or has a value that the data cannot encode.
     """
     shared: dict[str, Any] = {"folder": folder, "checkpoint": checkpoint, "progress": progress, **options}
     before = explain(trained, method, row_or_raw, target=target, **shared)
     after = explain(trained, method, changed, target=target_request(before.target), **shared)
     names = dict.fromkeys((*before.prediction.probabilities, *after.prediction.probabilities))
     before_shares, after_shares = before.prediction.probabilities, after.prediction.probabilities
-    # For text only the likeliest tokens are told, so one may be missing on one side.
+    # A text prediction lists only the most likely tokens, so a token may be missing on one side.
     shares = {name: (before_shares.get(name, float("nan")), after_shares.get(name, float("nan"))) for name in names}
     return WhatIf(before, after, after.answer - before.answer, shares)
 
 
 def target_request(target: Target) -> TargetChoice:
-    """What `explain` is to be asked, to explain this number again."""
+    """Return the target choice with which `explain` selects the same target again."""
     return quantity_of(target).request(target)
 
 
 def raw_row(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> dict[str, Any]:
-    """The row as `Prepared.encode` takes it, in a dict of its own."""
+    """Return a copy of the raw row in the form that `Prepared.encode` accepts."""
     return dict(row_or_raw) if isinstance(row_or_raw, Mapping) else dict(data.row(row_or_raw))
 
 
 def pixels(data: Prepared, name: str, raw: Mapping[str, Any]) -> np.ndarray:
-    """A picture (C, H, W) of a raw row with values from 0 to 1, in the size that the network takes.
+    """Return an image of a raw row as (C, H, W) in [0, 1], in the input size of the network.
 
     Raises:
-        DataError: it is of another size.
+        DataError: The image has another size.
     """
     field = data.image_field(name)
     picture = np.asarray(raw[name], dtype=np.float32)
@@ -98,14 +101,14 @@ def pixels(data: Prepared, name: str, raw: Mapping[str, Any]) -> np.ndarray:
 
 
 def raw_picture(data: Prepared, name: str, picture: np.ndarray) -> np.ndarray:
-    """A picture (C, H, W) with values from 0 to 1, as a raw row holds it."""
+    """Convert an image (C, H, W) in [0, 1] to the values of a raw row."""
     field = data.image_field(name)
     raw: np.ndarray = np.clip(picture, 0, 1) * np.float32(brightest(data, name)) / np.float32(field.scale)
     return raw
 
 
 def background(data: Prepared, name: str) -> np.ndarray:
-    """The color (C,), from 0 to 1, that stands for nothing: that of the edges of the training split's pictures."""
+    """Return the background color (C,) in [0, 1]: the median of the border pixels of training images."""
     rows = data.inputs[name][data.split["train"][:512]]
     field = data.image_field(name)
     pictures = field.unscaled(rows.numpy())
