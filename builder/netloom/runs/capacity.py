@@ -1,4 +1,4 @@
-"""How many runs may train at once here: from the machine's cores, memory and GPUs, or as its owner says."""
+"""The number of runs that can train at once on this machine: from its cores, memory and GPUs, or as configured."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from netloom.core.settings import settings
 from netloom.store import Limits, Run, Store
 from netloom.training.device import cores
 
-# What a worker takes before it has any data: Python, torch, and room for a small network.
+# The memory of a worker before it loads data: Python, torch, and a small network.
 WORKER_BYTES = 1.5 * 2**30
 _GPUS = Path("/proc/driver/nvidia/gpus")
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 
 def limits() -> Limits:
-    """NETLOOM_WORKERS, NETLOOM_RUNS_EACH, NETLOOM_WAITING_EACH, NETLOOM_GPUS and NETLOOM_RUNS_PER_GPU say otherwise."""
+    """Return the limits of the queue. NETLOOM_WORKERS, NETLOOM_RUNS_EACH, NETLOOM_WAITING_EACH, NETLOOM_GPUS and
+    NETLOOM_RUNS_PER_GPU override the defaults."""
     return Limits(
         workers=settings.workers or _workers(),
         each=settings.runs_each,
@@ -26,7 +27,8 @@ def limits() -> Limits:
 
 
 def gpus() -> list[str]:
-    """The names that CUDA has for the GPUs that this process may use; asked of the driver, as torch takes a second."""
+    """Return the CUDA names of the GPUs that this process can use. Asks the driver, because importing torch takes a
+    second."""
     chosen = settings.cuda_visible_devices
     if chosen is not None:
         return [name for name in chosen.split(",") if name.strip() and name.strip() != "-1"]
@@ -37,12 +39,12 @@ def gpus() -> list[str]:
 
 
 def place(store: Store, run: Run) -> str:
-    """Where a run stands in the line, in words."""
+    """Return the position of a run in the queue, in words."""
     return places(store).get(run.id, "starting")
 
 
 def places(store: Store) -> dict[str, str]:
-    """Where each run that waits stands in the line, in words, by its id; the store is asked once for all."""
+    """Return the position of each waiting run in the queue, in words, by run id, with a single query."""
     return {run.id: _place(number) for number, run in enumerate(store.line(), start=1)}
 
 
@@ -52,7 +54,7 @@ def _place(number: int) -> str:
 
 
 def before(store: Store, run: Run) -> str:
-    """Why a run waits, as a sentence for whoever started it."""
+    """Return the reason why a run waits, as a sentence for its owner."""
     mine = [active for active in store.active_runs() if active.owner == run.owner and active.state != "waiting"]
     paused = [active for active in mine if active.state == "paused"]
     if paused:

@@ -1,4 +1,4 @@
-"""What has to be known beside the test score of a run: what its data has that makes the score untrue."""
+"""Caveats of the test metrics of a run: findings in its data that invalidate them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def caveats_of(run: Run) -> list[Caveat]:
-    """The caveats of a run that was measured."""
+    """Return the caveats of an evaluated run."""
     return [Caveat(**item) for item in run.summary.get("caveats", [])]
 
 
 def as_summary(caveats: Sequence[Caveat]) -> list[NotedCaveat]:
-    """The caveats as the summary of a run holds them."""
+    """Return the caveats as the summary of a run stores them."""
     return [{"code": caveat.code, "message": caveat.message} for caveat in caveats]

@@ -1,4 +1,4 @@
-"""How often a run saves itself: as often as costs little of its time."""
+"""The interval between checkpoints of a run, chosen so that saving takes a small share of its time."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from contextlib import contextmanager
 
 
 class CheckpointInterval:
-    """When the next checkpoint is due, so that writing takes at most a `share` of a run's time.
+    """Decides when the next checkpoint is due, so that writing takes at most a `share` of the time of a run.
 
-    However fast the disk, `least_s` seconds lie between two checkpoints, and however slow, not more than `most_s`: so
-    much of a run is done again at most after a kill. What is written beside the checkpoints counts as well.
+    The interval is at least `least_s` seconds on any disk, and at most `most_s`, which limits the work that is repeated
+    after a kill. Other files that are written between checkpoints count, too.
     """
 
     def __init__(
         self, least_s: float, most_s: float, share: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._least_s, self._most_s, self._share, self._clock = least_s, most_s, share, clock
-        # What was written since the last checkpoint began, itself included, and when it had been written.
+        # Seconds of writing since the start of the last checkpoint, and the time at its end.
         self._spent_s, self._since = 0.0, clock()
 
     @property
     def wait_s(self) -> float:
-        """How long after a checkpoint the next one is due: so long that the last is the share of the whole."""
+        """Return the seconds from a checkpoint to the next one, so that writing takes the configured share of the
+        time."""
         return min(self._most_s, max(self._least_s, self._spent_s * (1 / self._share - 1)))
 
     def due(self) -> bool:
@@ -31,7 +32,7 @@ class CheckpointInterval:
 
     @contextmanager
     def writing(self, *, checkpoint: bool = False) -> Iterator[None]:
-        """Measure what is written within; from a checkpoint on, the time to the next one counts."""
+        """Context that measures the time of writing. With `checkpoint`, the interval to the next one starts."""
         begun = self._clock()
         if checkpoint:
             self._spent_s = 0.0

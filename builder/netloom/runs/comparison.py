@@ -1,4 +1,4 @@
-"""Runs side by side: what differs between their documents, what came of them, and how their curves go."""
+"""Comparison of runs: the differences between their documents, their metrics, and their curves."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ABSENT = "–"
 
 @dataclass(frozen=True)
 class Change:
-    """A value that stands otherwise in the second of two documents; None where it does not stand at all."""
+    """A value that differs between two documents; None in a document that does not have it."""
 
     path: str
     old: Any
@@ -37,7 +37,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Difference:
-    """What leads from one document to another: nodes and edges by network, settings by path."""
+    """The differences between two documents: nodes and edges by network, settings by path."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -51,7 +51,7 @@ class Difference:
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """The difference in words, one thing a line."""
+        """Return the differences in words, one per line."""
         lines = [f"+ {node}" for node in self.added] + [f"- {node}" for node in self.removed]
         lines += [f"+ {edge}" for edge in self.edges_added] + [f"- {edge}" for edge in self.edges_removed]
         for change in (*self.parameters, *self.training, *self.data):
@@ -60,7 +60,7 @@ class Difference:
 
 
 def document(store: Store, run_id: str) -> Project | None:
-    """The document that a run froze; None where its folder is gone or cannot be read."""
+    """Return the document of a run as it was started; None if its folder is missing or unreadable."""
     artifacts = store.artifacts(run_id)
     stamp = artifacts.project_stamp()
     try:
@@ -75,7 +75,7 @@ def _project(artifacts: RunArtifacts, stamp: Stamp) -> Project:
 
 
 def settings(project: Project) -> dict[str, Any]:
-    """Every setting of a document by its path: training, data, and the parameters of each node."""
+    """Return every setting of a document by its path: training, data, and the parameters of each node."""
     values_by_path = {f"training.{key}": value for key, value in _flat(project.training.model_dump(mode="json"))}
     values_by_path |= {f"data.{key}": value for key, value in _flat(project.data.model_dump(mode="json"))}
     for name, network in project.networks.items():
@@ -89,7 +89,7 @@ def settings(project: Project) -> dict[str, Any]:
 
 
 def differing_paths(columns: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The paths at which not all of them have the same, in their natural order."""
+    """Return the paths whose values are not equal in all columns, in natural order."""
     paths = dict.fromkeys(path for column in columns for path in column)
     missing = object()
     different = []
@@ -102,7 +102,7 @@ def differing_paths(columns: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def difference(old: Project, new: Project) -> Difference:
-    """What leads from the first document to the second."""
+    """Return the differences between two documents."""
     names = dict.fromkeys([*old.networks, *new.networks])
     empty = Network()
     added, removed, more, fewer, changes = [], [], [], [], []
@@ -130,7 +130,8 @@ def difference(old: Project, new: Project) -> Difference:
 
 
 def metrics(run: Run) -> dict[str, float]:
-    """What came of a run, as far as its worker has told: the best on validation rows, and measures on test rows."""
+    """Return the metrics of a run as far as its worker has reported them: the best on validation rows, and test
+    metrics."""
     values_by_name = {}
     best = run.summary.get("best") or {}
     value = best.get("loss")
@@ -139,21 +140,21 @@ def metrics(run: Run) -> dict[str, float]:
         objective = OBJECTIVES.get(run.summary.get("objective", ""))
         if (
             objective is not None and objective.task.environment and measure == "loss"
-        ):  # what agents lower is less their return
+        ):  # the loss of an agent is its negative mean return
             measure, value = "return", -value
         values_by_name[f"validation {measure}"] = float(value)
     return values_by_name | {f"test {name}": value for name, value in test_metrics(run)}
 
 
 def test_metrics(run: Run) -> list[tuple[str, float]]:
-    """The measures on test rows, as far as they are numbers."""
+    """Return the test metrics that are numbers."""
     metrics = (run.summary.get("test") or {}).items()
     return [(name, float(value)) for name, value in metrics if isinstance(value, (int, float))]
 
 
 def table(store: Store, runs: Sequence[Run], baseline: str | None = None) -> list[dict[str, Any]]:
-    """One row a run: what is its own, only what differs of the settings, and its measures; against the `baseline`, by
-    how much each measure differs."""
+    """Return one row per run: its properties, the settings that differ between runs, and its metrics; with a
+    `baseline`, also the difference of each metric to it."""
     documents = [document(store, run.id) for run in runs]
     columns = [settings(project) if project else {} for project in documents]
     paths = differing_paths(columns)
@@ -178,7 +179,7 @@ def table(store: Store, runs: Sequence[Run], baseline: str | None = None) -> lis
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A table as CSV. What a spreadsheet would take for a formula gets a quote before it."""
+    """Return a table as CSV. Cells that a spreadsheet would run as a formula get a leading quote."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -188,7 +189,7 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def curve(points: Points, split: str, name: str, axis: str = "step") -> tuple[list[float], list[float]]:
-    """A measure over steps, epochs, or seconds since the run's first point."""
+    """Return a metric over steps, epochs, or seconds since the first point of the run."""
     chosen = [place for place, key in enumerate(zip(points.split, points.name, strict=True)) if key == (split, name)]
     values = [points.value[place] for place in chosen]
     if axis == "time":
@@ -200,7 +201,8 @@ def curve(points: Points, split: str, name: str, axis: str = "step") -> tuple[li
 
 
 def smoothed(values: Sequence[float], share: float) -> list[float]:
-    """A running mean in which `share` of each value comes from those before it (0: none), unbiased at its start."""
+    """Return the exponential moving average of values with decay `share` (0: no smoothing), corrected for its bias at
+    the start."""
     if not 0 < share < 1:
         return list(values)
     means, mean, weight = [], 0.0, 0.0
@@ -211,7 +213,7 @@ def smoothed(values: Sequence[float], share: float) -> list[float]:
 
 
 def shown(value: Any) -> str:
-    """A setting as people read it."""
+    """Return a setting as text for display."""
     if value is None:
         return _ABSENT
     if isinstance(value, bool):
@@ -224,7 +226,7 @@ def shown(value: Any) -> str:
 
 
 def _epochs(points: Points, chosen: Sequence[int]) -> list[float]:
-    """Epochs done at each point: those measured at an epoch's end tell how many steps one has."""
+    """Return the completed epochs at each point. Points at the end of epochs give the steps per epoch."""
     ends = [
         points.step[place] / (points.epoch[place] + 1)
         for place, (split, name) in enumerate(zip(points.split, points.name, strict=True))
@@ -261,7 +263,7 @@ def _changes(prefix: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> tup
 
 
 def _flat(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Values by dotted path; what is nested in mappings is unfolded."""
+    """Return values by dotted path, with nested mappings flattened."""
     items: list[tuple[str, Any]] = []
     for key, value in values.items():
         if isinstance(value, Mapping):
@@ -272,7 +274,7 @@ def _flat(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _cell(value: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula (https://owasp.org/www-community/attacks/CSV_Injection)."""
+    """Return a cell that no spreadsheet runs as a formula (https://owasp.org/www-community/attacks/CSV_Injection)."""
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(value):
         return f"'{value}"
     return "" if value is None else value

@@ -1,4 +1,4 @@
-"""How far results of the same kind lie apart: mean, deviation, and an interval that likely holds the true mean."""
+"""The variation between repeated results: mean, standard deviation, and a confidence interval of the mean."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from netloom.training.uncertainty import CONFIDENCE
 
 @dataclass(frozen=True)
 class Spread:
-    """A measure over `count` runs. `low` and `high` bound the mean with 95 % confidence, by Student's t; that of a
-    share does not go beyond 0 and 1."""
+    """A metric over `count` runs. `low` and `high` are the 95% confidence interval of the mean, by Student's t; for a
+    proportion, limited to 0 and 1."""
 
     name: str
     count: int
@@ -32,7 +32,7 @@ class Spread:
 
 
 def spread(name: str, values: Sequence[float]) -> Spread:
-    """The spread of two or more values; of one, nothing is known about how far others would lie."""
+    """Return the spread of two or more values. A single value gives no estimate of the variation."""
     count = len(values)
     mean = math.fsum(values) / count
     if count < 2:
@@ -46,7 +46,7 @@ def spread(name: str, values: Sequence[float]) -> Spread:
 
 
 def spreads(measures: Sequence[Mapping[str, float]]) -> list[Spread]:
-    """The spread of each measure over several runs."""
+    """Return the spread of each metric over several runs."""
     names = dict.fromkeys(name for metrics_of_run in measures for name in metrics_of_run)
     return [
         spread(name, [metrics_of_run[name] for metrics_of_run in measures if name in metrics_of_run]) for name in names
@@ -54,7 +54,7 @@ def spreads(measures: Sequence[Mapping[str, float]]) -> list[Spread]:
 
 
 def of_sweep(store: Store, sweep: Sweep) -> list[Spread]:
-    """The measures of a sweep's trials that finished, such as the folds of a cross-validation.
+    """Return the spread of the metrics of the finished trials of a sweep, such as the folds of a cross-validation.
 
     The folds share most of their training rows, so their interval is narrower than that of independent data would be
     (https://www.jmlr.org/papers/v5/grandvalet04a.html).

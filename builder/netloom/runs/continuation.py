@@ -1,4 +1,4 @@
-"""Going on with what was trained: more epochs of the same run, or another run from weights along its way."""
+"""Continued training: more epochs of the same run, or a new run from weights of an earlier one."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from netloom.training.initialization import RUN, StartError, starting_from
 
 
 class UnknownWeightsError(StartError, UsageError):
-    """A run has no weights of the epoch or name to branch from; the message lists those that it has."""
+    """A run has no weights of the requested epoch or name; the message lists the available ones."""
 
 
 def resume(store: Store, run_id: str, *, owner: str | None = None) -> None:
-    """Go on with a run that failed or was stopped, from its last checkpoint or else from the start, in the turns of
-    whoever asks for it; else of whose it was.
+    """Resume a run that failed or was stopped, from its last checkpoint or else from the start. It is queued for
+    `owner`, by default for the owner of the run.
 
     Raises:
-        ValueError: the run is still going, or has finished.
-        QueueFullError: as many runs wait as may wait.
+        ValueError: the run is active or has finished.
+        QueueFullError: the owner has as many waiting runs as the limit allows.
     """
     run = refresh(store, run_id)
     if run.state not in ("failed", "stopped"):
@@ -38,14 +38,14 @@ def resume(store: Store, run_id: str, *, owner: str | None = None) -> None:
 
 
 def extend(store: Store, run_id: str, epochs: int, *, owner: str | None = None) -> None:
-    """Train a run that ended for more epochs than it was asked for, from its last checkpoint.
+    """Train a run that ended for more epochs, from its last checkpoint.
 
-    Early stopping, if it ended the run, ends it no more: whoever asks for more wants it. A schedule that falls is drawn
-    out over all epochs, so that the learning rate goes up again.
+    If early stopping ended the run, it is turned off, because the user asks for more epochs. A decaying schedule is
+    stretched over all epochs, so the learning rate rises again.
 
     Raises:
-        ValueError: it goes on still, or the number of epochs is none.
-        StoreError: as many runs wait as may wait.
+        ValueError: the run is active, or the number of epochs is invalid.
+        StoreError: the owner has as many waiting runs as the limit allows.
     """
     run = refresh(store, run_id)
     artifacts = store.artifacts(run_id)
@@ -74,14 +74,14 @@ def branch(
     training: Mapping[str, Any] | None = None,
     owner: str | None = None,
 ) -> str:
-    """Start another run from the weights that a run had after epoch `at`, or from its "best" or "last" ones.
+    """Start a new run from the weights of a run after epoch `at`, or from its "best" or "last" ones.
 
-    `training` are settings that differ from the run's. Optimizer, schedule and order of the rows begin anew. Returns
-    the new run's id.
+    `training` contains settings that differ from those of the run. Optimizer, schedule and order of the rows start from
+    the beginning. Returns the id of the new run.
 
     Raises:
         StartError: there are no such weights.
-        ValueError: a setting is not to be had.
+        ValueError: a setting is invalid.
     """
     run = store.run(run_id)
     artifacts = store.artifacts(run_id)
@@ -114,5 +114,5 @@ def _weights(artifacts: RunArtifacts, at: int | str) -> tuple[Path, int | None]:
 
 
 def _changed(project: Project, training: Mapping[str, Any]) -> Project:
-    """The project with other settings, checked like those of a file."""
+    """Return the project with other training settings, validated like those of a file."""
     return project.model_copy(update={"training": updated(project.training, training)})

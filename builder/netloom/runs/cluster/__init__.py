@@ -16,15 +16,16 @@ MOST_WORKERS = 1_024
 
 
 def available() -> bool:
-    """Whether Ray is installed here."""
+    """Return whether Ray is installed on this machine."""
     return find_spec("ray") is not None
 
 
 def check(project: Project, workers: int, *, here: bool = True) -> None:
-    """Whether a project can be trained on so many workers; where it is not started from `here`, Ray may be missing.
+    """Check that a project can be trained with this number of workers. If it is not started from `here`, Ray can be
+    missing.
 
     Raises:
-        StartError: it cannot.
+        StartError: the project cannot be trained with these workers.
     """
     trained = task(project.training.objective)
     if here and not available():

@@ -1,4 +1,4 @@
-"""A run's own process as the one that drives it on a cluster: it asks Ray for workers, and hears how they ended."""
+"""The process of a run that drives it on a cluster: it requests workers from Ray and collects their results."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from netloom.document import Project
 from netloom.runs.limits import RunLimits
 from netloom.store import ClaimLostError, Run, RunArtifacts, Store, StoreError
 
-# How often a group of workers is started anew after one was lost, until the run counts as failed.
+# How often Ray restarts the group of workers after it lost one, before the run fails.
 MOST_LOSSES = 10
-# For so long nobody takes up a command before the driver does, because no worker is there that could.
+# If no worker handles a command within this time, such as because none is placed, the driver handles it.
 UNHEARD_S = 10.0
 LOOK_S = 1.0
 
 
 def connect() -> None:
-    """Join the cluster at RAY_ADDRESS; without one, that of this machine, or one that is started for this process."""
+    """Connect to the cluster at RAY_ADDRESS; if it is not set, to the cluster of this machine, or to a new one."""
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -30,7 +30,7 @@ def connect() -> None:
     import ray
 
     if not ray.is_initialized():
-        # Workers find the code in the same places as this process.
+        # Workers import the code from the same paths as this process.
         places = os.pathsep.join(path for path in sys.path if path)
         ray.init(include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": places}})
 
@@ -50,14 +50,15 @@ def train(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits) ->
     trainer = TorchTrainer(
         cast(Any, work),
         train_loop_config=_order(store, run, artifacts, limits, gpu),
-        # With fewer free places than asked for, a run begins with those that there are, and grows later.
+        # If fewer places are free than requested, the run starts with those and grows later.
         scaling_config=ScalingConfig(num_workers=cast(Any, (1, workers) if workers > 1 else 1), use_gpu=gpu),
         run_config=RunConfig(
             name=run.id,
             storage_path=settings.ray_storage or str(artifacts.ray),
             failure_config=FailureConfig(max_failures=MOST_LOSSES),
         ),
-        # A run may be paused for days, while the other workers wait in a step. Ray itself finds those that are gone.
+        # No timeout: while a run is paused, for days if need be, the other workers wait in a step. Ray itself detects
+        # lost workers.
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo", timeout_s=30 * 24 * 3600),
     )
     try:
@@ -70,7 +71,7 @@ def train(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits) ->
 
 
 def _order(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, gpu: bool) -> dict[str, Any]:
-    """What every worker has to know."""
+    """Return the settings that every worker needs."""
     from netloom.document import dumps
 
     project = artifacts.project()
@@ -87,7 +88,7 @@ def _order(store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, g
 
 
 def worker_environment(store: Store) -> dict[str, str]:
-    """What of the environment a worker needs to find the data folder and the database."""
+    """Return the environment variables with which a worker finds the data folder and the database."""
     environment = {
         name: value for name, value in os.environ.items() if name.startswith(PREFIX) and name != variable("host")
     }
@@ -102,7 +103,7 @@ def _with_gpus(project: Project, workers: int) -> bool:
 
 
 def _look(store: Store, run: Run, ended: threading.Event) -> None:
-    """Obey a stop where no worker is there that could: the cluster may have no room for one."""
+    """Handle a stop command if no worker can: the cluster may have no room for one."""
     first: tuple[int | None, float] = (None, 0.0)
     while not ended.wait(LOOK_S):
         try:
@@ -115,7 +116,7 @@ def _look(store: Store, run: Run, ended: threading.Event) -> None:
                 reason = "It was stopped while it waited for a free place on the cluster."
                 store.change_state(run.id, "stopped", holding=run.claim, reason=reason, ended_at=datetime.now(UTC))
                 os._exit(0)
-        except ClaimLostError:  # it may train elsewhere by now
+        except ClaimLostError:  # another process may have claimed the run since
             os._exit(0)
-        except StoreError:  # tried again at the next look
+        except StoreError:  # tried again at the next poll
             continue

@@ -1,4 +1,4 @@
-"""Seeing to it that each sweep on a cluster has one process that drives it."""
+"""Ensures that each sweep on a cluster has exactly one driver process."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from netloom.store import Store, Sweep, here
 from netloom.store.sweeps import SweepDriver
 
 MODULE = "netloom.runs.cluster.tune_trials"
-# How often a driver that was killed is replaced, and how long a new one has to show itself.
+# How often a killed driver is replaced, and the time that a new one has to report.
 MOST, STARTING_S = 5, 10.0
-# On another machine, a sweep without a trial for so long has nobody who drives it.
+# A sweep on another machine without an active trial for this time is taken to have no driver.
 SILENCE_S = 60.0
 _children: dict[str, subprocess.Popen[bytes]] = {}
 _idle: dict[str, tuple[object, float]] = {}
 
 
 def ensure(store: Store, sweep: Sweep, going: int) -> None:
-    """Start the process that drives a sweep, where none does."""
+    """Start the driver process of a sweep if there is none."""
     last_driver = sweep.plan.get("driver")
     if last_driver and _drives(sweep, last_driver, going):
         return
@@ -34,14 +34,14 @@ def ensure(store: Store, sweep: Sweep, going: int) -> None:
         return
     driver: SweepDriver = {"host": here(), "pid": None, "at": time.time(), "count": count}
     if not store.change_sweep(sweep, plan={**sweep.plan, "driver": driver}):
-        return  # another process was faster
+        return  # another process has started it
     child = _start(store, sweep)
     claimed = store.sweep(sweep.id)
     store.change_sweep(claimed, plan={**claimed.plan, "driver": {**driver, "pid": child.pid}})
 
 
 def drivers() -> dict[str, subprocess.Popen[bytes]]:
-    """The processes that this one started to drive sweeps, by their sweeps."""
+    """Return the driver processes that this process started, by sweep id."""
     return dict(_children)
 
 

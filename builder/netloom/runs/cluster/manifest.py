@@ -1,7 +1,7 @@
-"""A run as a job of its own on a cluster: a RayJob for Kubernetes (KubeRay), or a batch script for Slurm.
+"""Exports a run as a cluster job of its own: a RayJob for Kubernetes (KubeRay), or a batch script for Slurm.
 
-The job carries the document as it is, so that it starts this very training; data, weights and checkpoints lie on the
-shared disk, and the address of the database comes from the environment. Fields of a RayJob:
+The job contains the document, so it starts exactly this training. Data, weights and checkpoints are on the shared disk,
+and the address of the database comes from the environment. Fields of a RayJob:
 https://ray-project.github.io/kuberay/reference/api/
 """
 
@@ -16,13 +16,14 @@ from netloom.core.text import plain
 from netloom.document import Project, to_json
 from netloom.training.initialization import StartError
 
-# Where the job finds its document within a pod, and the shared disk.
+# The paths of the document and of the shared disk in a pod.
 DOCUMENT, HOME = "/etc/netloom/project.json", "/netloom"
-# What is read of the cluster: a secret with NETLOOM_DATABASE_URL, and a claim on a disk that all pods may write to.
+# The resources that the cluster must provide: a secret with NETLOOM_DATABASE_URL, and a volume claim that all pods can
+# write to.
 SECRET = CLAIM = "netloom"
-MOST_LETTERS = 40  # KubeRay makes names of pods of it, which end at 63
-MOST_BYTES = 1_000_000  # of a ConfigMap, a little less than the 1 MiB that Kubernetes has for it
-_END = "END_OF_DOCUMENT"  # a line of JSON cannot be this
+MOST_LETTERS = 40  # KubeRay derives pod names from it, which have at most 63 characters
+MOST_BYTES = 1_000_000  # Kubernetes limits a ConfigMap to 1 MiB, which includes its metadata
+_END = "END_OF_DOCUMENT"  # terminates the here-document, because no line of JSON equals it
 
 _RAYJOB = """\
 # kubectl apply -f this file starts the training; kubectl delete -f ends it and takes its pods away.
@@ -107,10 +108,10 @@ srun ray symmetric-run --address "$RAY_ADDRESS" --min-nodes "$SLURM_JOB_NUM_NODE
 
 
 def rayjob(project: Project, workers: int, image: str) -> str:
-    """A ConfigMap with the document and a RayJob that trains it with so many workers, as YAML.
+    """Return a ConfigMap with the document and a RayJob that trains it with this number of workers, as YAML.
 
     Raises:
-        StartError: the document is larger than a ConfigMap may be.
+        StartError: the document exceeds the size limit of a ConfigMap.
     """
     name, document = _name(project), _document(project)
     if len(document) > MOST_BYTES:
@@ -135,7 +136,7 @@ def rayjob(project: Project, workers: int, image: str) -> str:
 
 
 def slurm(project: Project, workers: int) -> str:
-    """A batch script that trains the document with a worker on each of so many nodes."""
+    """Return a batch script that trains the document with one worker per node."""
     return _SLURM.format(
         name=_name(project),
         workers=workers,
@@ -147,23 +148,23 @@ def slurm(project: Project, workers: int) -> str:
 
 
 def _entrypoint(document: str, workers: int) -> str:
-    """The command that trains a document on the cluster that it runs in."""
+    """Return the command that trains a document on the cluster in which it runs."""
     return f"netloom train {document} --backend ray --workers {workers}"
 
 
 def _document(project: Project) -> str:
-    """The document in ASCII: there are letters that YAML takes for the end of a line."""
+    """Return the document in ASCII, because YAML treats some Unicode characters as line breaks."""
     return json.dumps(to_json(project), indent=1, sort_keys=True)
 
 
 def _name(project: Project) -> str:
-    """The project's name as Kubernetes and Slurm allow it."""
+    """Return the name of the project in the form that Kubernetes and Slurm allow."""
     letters = re.sub(r"[^a-z0-9]+", "-", plain(project.name).lower())[: MOST_LETTERS - len("netloom-")].strip("-")
     return f"netloom-{letters or 'run'}"
 
 
 def _ray() -> str:
-    """The version of Ray that is installed here, or else the one that is asked for at least."""
+    """Return the version of Ray that is installed on this machine, or else the minimum version."""
     try:
         return version("ray")
     except PackageNotFoundError:

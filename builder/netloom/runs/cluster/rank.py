@@ -1,4 +1,4 @@
-"""What one of a run's workers on a cluster does, inside a process of Ray."""
+"""A worker (rank) of a run on a cluster, inside a process of Ray."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from netloom.training.trainers.registry import build_trainer
 
 
 def work(order: dict[str, Any]) -> tuple[str, str] | None:
-    """Take part in a run as `order` says. Rank 0 returns its state and the reason; the others nothing.
+    """Train as one rank of a run, with the settings in `order`. Rank 0 returns the state and the reason; the others
+    return None.
 
     Raises:
-        RuntimeError: another rank is gone; Ray starts all of them anew, and they go on from the last checkpoint.
+        RuntimeError: another rank was lost. Ray restarts all ranks, which resume from the last checkpoint.
     """
     import torch
     import torch.distributed as dist
@@ -37,7 +38,7 @@ def work(order: dict[str, Any]) -> tuple[str, str] | None:
 
         torch.cuda.set_device(get_device())
     home, limits = Path(order["home"]), RunLimits(**order["limits"])
-    # Without the store: ranks other than the first have no use for the database.
+    # Only rank 0 uses the store, so the other ranks do not connect to the database.
     artifacts = RunArtifacts(run_files(home), order["run"])
     if dist.get_rank() == 0:
         checkpoints.tidy(artifacts)
@@ -80,7 +81,7 @@ def _follow(trainer: DistributedTrainer) -> None:
     except Exception:
         if trainer.running:
             raise
-        # Rank 0 has the same one, and tells it.
+        # Rank 0 raises the same error and reports it.
 
 
 def _lead(

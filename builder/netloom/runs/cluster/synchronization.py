@@ -1,4 +1,5 @@
-"""How the ranks of a shared loop stay together: what rank 0 is asked for, all do after the same step."""
+"""Synchronization of the ranks of a shared training loop: commands to rank 0 take effect on all ranks after the same
+step."""
 
 from __future__ import annotations
 
@@ -9,13 +10,13 @@ from netloom.document.optimizer_settings import SCHEDULES
 from netloom.training.trainer import Callback, Trainer
 from netloom.training.trainers.distributed import DistributedTrainer
 
-# How often rank 0 asks what to do, and the most steps from one time to the next.
+# The interval in seconds at which rank 0 polls for commands, and the maximum steps between two polls.
 EVERY_S, MOST_STEPS = 0.1, 1_000
 
 
 class RankSynchronizer(Callback):
-    """What each rank's loop asks between steps. Every so many steps, a number that all know, rank 0 tells the others
-    whether to go on, and at which rate. `inner` is whom rank 0 asks itself; the other ranks have none."""
+    """The callback that each rank calls between steps. After a number of steps that all ranks know, rank 0 broadcasts
+    whether to continue, and the learning rate. `inner` is the callback of rank 0; the other ranks have none."""
 
     def __init__(self, inner: Callback | None = None) -> None:
         self._inner = inner
@@ -34,7 +35,7 @@ class RankSynchronizer(Callback):
         if self._inner is not None and isinstance(trainer, DistributedTrainer) and trainer.problem is None:
             try:
                 self._inner.on_epoch_end(trainer)
-            except Exception as error:  # it is raised where all ranks have ended
+            except Exception as error:  # raised once all ranks have left the step
                 trainer.problem = error
 
     def should_continue(self, trainer: Trainer) -> bool:
@@ -58,12 +59,12 @@ class RankSynchronizer(Callback):
             return False
         try:
             return self._inner.should_continue(trainer)
-        except Exception as error:  # a full disk, or a loss that is none: all ranks have to end
+        except Exception as error:  # such as a full disk or a NaN loss: all ranks must end
             trainer.problem = error
             return False
 
     def _pace(self, trainer: Trainer) -> int:
-        """The step after which to ask again."""
+        """Return the step of the next synchronization."""
         now, steps = time.monotonic(), trainer.step - self._asked_step
         each = (now - self._asked_at) / steps if steps else 0.0
         self._asked_at, self._asked_step = time.monotonic(), trainer.step

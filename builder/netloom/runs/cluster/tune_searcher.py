@@ -1,4 +1,4 @@
-"""What Ray Tune asks for the next trial: the sweep itself, which makes a run of each answer."""
+"""The searcher of Ray Tune: it asks the sweep for the next trial and creates a run for each suggestion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netloom.store import NotFoundError, Store, open_store
 
 
 class SweepSearcher(Searcher):
-    """Asks the sweep in a data folder. `order` is what the workers of trials have to know."""
+    """Asks the sweep in a data folder. `order` contains the settings that workers of trials need."""
 
     def __init__(self, home: Path, sweep_id: str, order: dict[str, Any], metric: str, mode: str) -> None:
         super().__init__(metric=metric, mode=mode)
@@ -26,7 +26,7 @@ class SweepSearcher(Searcher):
         return self._opened
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None}  # Tune writes its searcher down now and then
+        return {**self.__dict__, "_opened": None}  # Tune pickles its searcher from time to time
 
     def suggest(self, trial_id: str) -> Any:
         run_id = _next(self._store, self._sweep_id)
@@ -36,21 +36,21 @@ class SweepSearcher(Searcher):
         sweep_trials.record_ended_trials(self._store, self._sweep_id)
 
     def save(self, checkpoint_path: str) -> None:
-        """The store has everything."""
+        """Do nothing, as the store has the whole state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """The store has everything."""
+        """Do nothing, as the store has the whole state."""
 
 
 def _next(store: Store, sweep_id: str) -> str | None:
-    """The run of the next trial; None where there is to be none any more."""
+    """Return the run of the next trial; None if there are no more trials."""
     while True:
         sweep, trials = store.sweep(sweep_id), store.trials(sweep_id)
         if sweep.state != "running" or len(trials) >= sweep.plan["trials"]:
             return None
         try:
             run_id = sweep_trials.start_trial(store, sweep, trials, place="waiting for Ray")
-        except NotFoundError:  # another process made this one
+        except NotFoundError:  # another process has created this trial
             continue
-        if run_id is not None:  # else its document cannot be trained, which is noted
+        if run_id is not None:  # otherwise its document cannot be trained, which is recorded in the trial
             return run_id

@@ -1,7 +1,8 @@
-"""The trials of a sweep by Ray Tune: `python -m netloom.runs.cluster.tune_trials HOME SWEEP`.
+"""The trials of a sweep with Ray Tune: `python -m netloom.runs.cluster.tune_trials HOME SWEEP`.
 
-Tune finds places for trials, and starts those anew whose worker was lost. What to try next is asked of the sweep, as on
-one machine, and every trial is a run like all others. Should this process end, whoever tends the store starts another.
+Tune places trials on the cluster and restarts those whose worker was lost. As on a single machine, the sweep chooses
+the next values, and every trial is an ordinary run. If this process ends, the supervisor of the store starts another
+one.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ BEAT_S = 5.0
 
 
 class TuneReporter(Callback):
-    """Reports to Tune what each epoch came to."""
+    """Reports the metrics of each epoch to Tune."""
 
     def __init__(self, metric: str) -> None:
         self._metric = metric
@@ -42,7 +43,7 @@ class TuneReporter(Callback):
 
 
 def attempt(config: dict[str, Any]) -> None:
-    """Train one trial's run, in a process of Ray; one that was lost goes on from its last checkpoint."""
+    """Train the run of a trial in a process of Ray; a restarted trial resumes from its last checkpoint."""
     order = config["order"]
     os.environ.update(order["environment"])
     store = open_store(Path(order["home"]))
@@ -53,7 +54,7 @@ def attempt(config: dict[str, Any]) -> None:
         return
     finally:
         store.close()
-    if run is None:  # taken away meanwhile
+    if run is None:  # another worker has claimed the run
         return
     limits = RunLimits(**order["limits"])
     worker.main(
@@ -66,7 +67,7 @@ def attempt(config: dict[str, Any]) -> None:
 
 
 def drive(home: Path, sweep_id: str) -> None:
-    """Let Tune make the trials of a sweep that are still to be made."""
+    """Run the remaining trials of a sweep with Tune."""
     store = open_store(home)
     sweep = store.sweep(sweep_id)
     remaining = int(sweep.plan["trials"]) - len(store.trials(sweep_id))
@@ -93,7 +94,7 @@ def drive(home: Path, sweep_id: str) -> None:
             max_concurrent_trials=int(sweep.plan["parallel"]),
             metric=sweep.plan["metric"],
             mode=mode,
-            reuse_actors=True,  # importing torch takes longer than a small trial
+            reuse_actors=True,  # reuse actors, because importing torch takes longer than a small trial
         ),
         run_config=tune.RunConfig(
             name=f"sweep-{sweep_id}",
@@ -106,7 +107,7 @@ def drive(home: Path, sweep_id: str) -> None:
 
 
 def _resources(sweep: Sweep) -> dict[str, float]:
-    """What each trial takes of the cluster."""
+    """Return the resources that each trial needs on the cluster."""
     import ray
 
     from netloom.document import loads
@@ -117,7 +118,7 @@ def _resources(sweep: Sweep) -> dict[str, float]:
 
 
 def _beat(store: Store, sweep_id: str) -> None:
-    """Speak for trials that wait for a place, which have no worker yet that could."""
+    """Send heartbeats for trials that wait for a place, because they have no worker yet."""
     from datetime import UTC, datetime
 
     wait = threading.Event()
@@ -127,12 +128,12 @@ def _beat(store: Store, sweep_id: str) -> None:
                 run = store.run(str(trial.run_id)) if trial.state == "running" else None
                 if run is not None and run.state == "queued":
                     store.update_run(run.id, holding=run.claim, heartbeat_at=datetime.now(UTC))
-        except StoreError:  # tried again at the next beat
+        except StoreError:  # tried again at the next heartbeat
             continue
 
 
 def main(home: Path, sweep_id: str) -> int:
-    """Drive a sweep to its end. Returns the exit code."""
+    """Drive a sweep until it ends. Returns the exit code."""
     try:
         drive(home, sweep_id)
     except Exception as error:
