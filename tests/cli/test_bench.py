@@ -62,7 +62,7 @@ def test_pictures_are_asked_for(console: Console) -> None:
 
 def test_counting_takes_nothing_away_from_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netloom.cli.bench.run_costs.SETTLE_S", 0.0)
-    monkeypatch.setattr("netloom.runs.energy.find_spec", lambda name: None)
+    monkeypatch.setattr("netloom.runs.resources.energy.find_spec", lambda name: None)
     task = small_mlp(epochs=3)
     monkeypatch.setattr("netloom.cli.bench.run_costs.MIN_LOOP_S", 0.1)
     found = measure_cost(task, 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from netloom.document import Project, apply, dumps, read, write
-from netloom.runs import sweeps
+from netloom.runs.search import sweeps
 from netloom.store import Store, open_store
 from netloom.store.runs import NewTrial
 from tests.cli.conftest import Console

@@ -21,7 +21,7 @@ from netloom.compile.importers import ImportedModel, read_model
 from netloom.document import SUBNETWORK, Network, Project, apply, canvas_network, dumps, loads
 from netloom.document.edits import EditError
 from netloom.export.tracing import quiet
-from netloom.runs.comparison import difference
+from netloom.runs.history.comparison import difference
 from tests.explain.models import begun
 from tests.networks import project
 

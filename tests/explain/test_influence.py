@@ -15,7 +15,7 @@ from netloom.document import Training
 from netloom.explain import ExplainError
 from netloom.explain.influence.influence import Influence, find_label_errors, influence
 from netloom.runs import TrainedRun, fit_here
-from netloom.runs.snapshots import save_snapshot
+from netloom.runs.history.snapshots import save_snapshot
 from netloom.store import RunArtifacts
 from netloom.training.trainer import Callback
 from netloom.training.trainers.registry import build_trainer

@@ -15,9 +15,9 @@ from netloom.explain import ExplainError, explain
 from netloom.explain.core.cache import FOLDER
 from netloom.explain.dataset.training_trajectory import explain_trajectory
 from netloom.runs import TrainedRun
-from netloom.runs.snapshots import epoch_snapshots, save_snapshot
+from netloom.runs.history.snapshots import epoch_snapshots, save_snapshot
+from netloom.runs.history.weight_history import saved_weights, weights_path
 from netloom.runs.trained_run import with_weights
-from netloom.runs.weight_history import saved_weights, weights_path
 from netloom.store import RunArtifacts
 from netloom.training.checkpoints import Checkpoint, save, save_best
 from netloom.training.weight_files import CheckpointError

@@ -11,7 +11,7 @@ import pytest
 from netloom.export import ExportError, content
 from netloom.jobs import Context, Pool
 from netloom.jobs.exports import Export, RunArchive
-from netloom.runs.comparison import as_csv, table
+from netloom.runs.history.comparison import as_csv, table
 from netloom.store import open_store
 from tests.jobs.conftest import Runs
 from tests.jobs.test_pool import answer

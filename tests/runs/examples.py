@@ -20,10 +20,11 @@ import torch
 from netloom.compile import source
 from netloom.data import prepare
 from netloom.document import DataChoice, Project, Training
-from netloom.runs import processes, refresh, start, supervisor, sweep_trials, worker
+from netloom.runs import processes, refresh, start, supervisor, worker
 from netloom.runs.execution import Through
-from netloom.runs.limits import RunLimits
+from netloom.runs.resources.limits import RunLimits
 from netloom.runs.run_reporter import RunReporter
+from netloom.runs.search import sweep_trials
 from netloom.store import Points, Run, RunArtifacts, Store, open_store
 from netloom.training import checkpoints
 from netloom.training.loop import SupervisedTrainer

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from netloom.runs import run_reporter, start
-from netloom.runs.checkpoint_interval import CheckpointInterval
+from netloom.runs.resources.checkpoint_interval import CheckpointInterval
 from netloom.store import open_store
 from netloom.training import checkpoints
 from tests.runs.examples import moons, trained_here

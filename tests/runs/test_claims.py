@@ -20,20 +20,9 @@ from typing import Any
 import pytest
 
 from netloom.document import Project, read
-from netloom.runs import (
-    ACTIVE,
-    continuation,
-    control,
-    processes,
-    resume,
-    run_reporter,
-    start,
-    supervisor,
-    sweep_trials,
-    sweeps,
-    worker,
-)
-from netloom.runs.limits import declared
+from netloom.runs import ACTIVE, continuation, control, processes, resume, run_reporter, start, supervisor, worker
+from netloom.runs.resources.limits import declared
+from netloom.runs.search import sweep_trials, sweeps
 from netloom.store import ClaimLostError, Limits, QueueFullError, Run, RunArtifacts, Store, StoreError, open_store
 from netloom.training import checkpoints
 from tests.runs.examples import check_curves, moons, until

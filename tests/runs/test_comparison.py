@@ -14,10 +14,19 @@ from typing import Any
 import pytest
 
 from netloom.document import Project, apply, write
-from netloom.runs.comparison import as_csv, curve, difference, differing_paths, metrics, settings, smoothed, table
-from netloom.runs.confidence_interval import spread
-from netloom.runs.reproduction import compare_runs
-from netloom.runs.snapshots import epoch_snapshots, save_snapshot, spacing
+from netloom.runs.history.comparison import (
+    as_csv,
+    curve,
+    difference,
+    differing_paths,
+    metrics,
+    settings,
+    smoothed,
+    table,
+)
+from netloom.runs.history.reproduction import compare_runs
+from netloom.runs.history.snapshots import epoch_snapshots, save_snapshot, spacing
+from netloom.runs.search.confidence_interval import spread
 from netloom.store import Points, Run, RunArtifacts, Store, open_store
 from tests.runs.examples import moons
 from tests.store.states import put

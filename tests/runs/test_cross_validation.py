@@ -9,8 +9,9 @@ import pytest
 
 from netloom import api
 from netloom.data import add_file, prepare
-from netloom.runs import fit_here, sweeps
-from netloom.runs.search_space import assign, grid
+from netloom.runs import fit_here
+from netloom.runs.search import sweeps
+from netloom.runs.search.search_space import assign, grid
 from netloom.store import open_store
 from netloom.validation.project_check import check_project
 from tests.data.brought import BROUGHT

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from netloom.runs import energy
-from netloom.runs.energy import Meter, sentence
+from netloom.runs.resources import energy
+from netloom.runs.resources.energy import Meter, sentence
 from netloom.store.run_summary import RunSummary
 
 
@@ -58,7 +58,7 @@ def test_a_run_that_goes_on_adds_to_what_it_had_told(measured: bool) -> None:
 
 MEASURED = """
 import time
-from netloom.runs.energy import Meter
+from netloom.runs.resources.energy import Meter
 for before in ({}, {"energy_kwh": 1.0, "energy_measured": True}, {"energy_kwh": 1.0, "energy_measured": False}):
     start = time.monotonic()
     meter = Meter(before)

@@ -14,7 +14,7 @@ import pytest
 from netloom.cli import main
 from netloom.document import write
 from netloom.runs import start
-from netloom.runs.limits import no_room
+from netloom.runs.resources.limits import no_room
 from netloom.runs.run_reporter import RunReporter
 from netloom.store import Store, open_store
 from netloom.training import StartError

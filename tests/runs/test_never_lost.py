@@ -27,7 +27,8 @@ from netloom.compile import source
 from netloom.data import prepare
 from netloom.document import DataChoice, Project, Training, blank, read
 from netloom.editing.live import Live
-from netloom.runs import ACTIVE, control, limits, processes, refresh, resume, start, stop, wait
+from netloom.runs import ACTIVE, control, processes, refresh, resume, start, stop, wait
+from netloom.runs.resources import limits
 from netloom.store import RunArtifacts, Store, open_store
 from netloom.training import checkpoints
 from netloom.training.trainers.registry import build_trainer

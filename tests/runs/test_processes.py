@@ -23,7 +23,7 @@ from tests.runs.examples import check_curves, moons, until
 FIRST_POINT = """
 import os, sys
 from netloom.runs import worker
-from netloom.runs.limits import declared
+from netloom.runs.resources.limits import declared
 from netloom.runs.run_reporter import RunReporter
 
 class Met(BaseException):

@@ -15,11 +15,13 @@ import pytest
 
 from netloom.data import prepare
 from netloom.document import Project
-from netloom.runs import continuation, reproduction, start, stop, sweeps
-from netloom.runs.capacity import place
-from netloom.runs.comparison import BATCH_LOSSES
+from netloom.runs import continuation, start, stop
 from netloom.runs.control import started_workers
-from netloom.runs.snapshots import epoch_snapshots
+from netloom.runs.history import reproduction
+from netloom.runs.history.comparison import BATCH_LOSSES
+from netloom.runs.history.snapshots import epoch_snapshots
+from netloom.runs.resources.capacity import place
+from netloom.runs.search import sweeps
 from netloom.store import QueueFullError, Run, RunArtifacts, Store, open_store
 from netloom.training.trainers.registry import build_trainer
 from tests.runs.examples import Recorder, check_curves, moons, store_in, trained_here, until

@@ -18,9 +18,10 @@ import pytest
 import yaml
 
 from netloom.document import loads
-from netloom.runs import ACTIVE, control, evaluation, fit_here, pause, proceed, refresh, start, sweep_trials, sweeps
+from netloom.runs import ACTIVE, control, evaluation, fit_here, pause, proceed, refresh, start
 from netloom.runs.cluster import drivers
 from netloom.runs.cluster.manifest import DOCUMENT, rayjob
+from netloom.runs.search import sweep_trials, sweeps
 from netloom.runs.trained_run import evaluate
 from netloom.store import Run, Store
 from tests.networks import digits_mlp

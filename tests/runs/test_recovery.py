@@ -12,8 +12,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from netloom.cli import main
-from netloom.runs import control, evaluation, recovery, resume, start, supervisor, sweeps
-from netloom.runs.records import describe
+from netloom.runs import control, evaluation, resume, start, supervisor
+from netloom.runs.history import recovery
+from netloom.runs.history.records import describe
+from netloom.runs.search import sweeps
 from netloom.store import RunArtifacts, Store, StoreError, open_store
 from netloom.ui.shell import session
 from tests.runs.examples import check_curves, moons, trained_here

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from netloom.runs import evaluate, execution, start
-from netloom.runs.limits import RunLimits
+from netloom.runs.resources.limits import RunLimits
 from netloom.runs.run_reporter import RunReporter
 from netloom.runs.trained_run import TrainedRun
 from netloom.store import RunArtifacts, open_store

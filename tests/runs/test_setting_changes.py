@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netloom.runs.comparison import CHANGED, table
-from netloom.runs.setting_changes import ChangeLog, change_sentence, changes_of
+from netloom.runs.history.comparison import CHANGED, table
+from netloom.runs.history.setting_changes import ChangeLog, change_sentence, changes_of
 from netloom.store import Run, Store, open_store
 from tests.runs.examples import moons
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from netloom.runs import sweep_process, sweeps
+from netloom.runs.search import sweep_process, sweeps
 from netloom.store import Store, open_store
 from tests.processes import sweep_processes
 from tests.runs.examples import check_curves, moons, until

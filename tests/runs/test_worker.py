@@ -37,7 +37,7 @@ from netloom.runs import (
     warm,
 )
 from netloom.runs.control import started_workers
-from netloom.runs.setting_changes import changes_of
+from netloom.runs.history.setting_changes import changes_of
 from netloom.store import Store, open_store
 from netloom.training import checkpoints
 from tests.networks import IMAGE, chain, digits_mlp

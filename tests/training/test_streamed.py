@@ -212,7 +212,7 @@ def test_what_is_mapped_is_no_memory_of_a_run(tmp_path: Path) -> None:
     script = """
 import sys
 import numpy as np, psutil
-from netloom.runs.limits import resident
+from netloom.runs.resources.limits import resident
 process = psutil.Process()
 look = lambda: (resident(process), process.memory_info().rss)
 print(*look())

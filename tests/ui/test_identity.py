@@ -20,9 +20,10 @@ from streamlit.testing.v1 import AppTest
 from netloom.cli import main
 from netloom.compile import module, source
 from netloom.document import write
-from netloom.runs import control, start, supervisor, sweep_trials
-from netloom.runs.capacity import limits
+from netloom.runs import control, start, supervisor
 from netloom.runs.owner import terminal_owner
+from netloom.runs.resources.capacity import limits
+from netloom.runs.search import sweep_trials
 from netloom.store import QueueFullError, RunArtifacts, Store, open_store
 from netloom.training import checkpoints
 from netloom.ui.components.words import escape

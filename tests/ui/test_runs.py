@@ -9,7 +9,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from netloom.runs import sweeps
+from netloom.runs.search import sweeps
 from netloom.store import Store, open_store
 from netloom.store.runs import NewTrial
 from netloom.ui.runs.comparison import parallel_chart

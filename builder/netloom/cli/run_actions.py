@@ -32,8 +32,8 @@ class RunAction:
 
 def _compare(store: Store, arguments: Namespace, context: Context) -> int:
     from netloom.runs.caveats import caveats_of
-    from netloom.runs.comparison import difference, document
-    from netloom.runs.comparison import table as rows_of
+    from netloom.runs.history.comparison import difference, document
+    from netloom.runs.history.comparison import table as rows_of
 
     runs = [find_run(store, name) for name in arguments.runs]
     if len(runs) < 2:
@@ -59,8 +59,8 @@ def _compare(store: Store, arguments: Namespace, context: Context) -> int:
 
 def _reproduce(store: Store, arguments: Namespace, context: Context) -> int:
     from netloom.cli.run_progress import follow
+    from netloom.runs.history.reproduction import compare_runs, repeat
     from netloom.runs.owner import terminal_owner
-    from netloom.runs.reproduction import compare_runs, repeat
 
     run = find_run(store, arguments.run)
     repeated, interrupted = follow(store, repeat(store, run.id, owner=terminal_owner()), context)
@@ -126,7 +126,7 @@ def _follow_to_end(store: Store, run_id: str, context: Context) -> int:
 
 
 def _describe(store: Store, arguments: Namespace, context: Context) -> int:
-    from netloom.runs.records import describe
+    from netloom.runs.history.records import describe
 
     run = find_run(store, arguments.run)
     described = {
@@ -147,7 +147,7 @@ def _describe(store: Store, arguments: Namespace, context: Context) -> int:
 def _rebuild(store: Store, arguments: Namespace, context: Context) -> int:
     from dataclasses import asdict
 
-    from netloom.runs import recovery
+    from netloom.runs.history import recovery
 
     result = recovery.rebuild(store)
     context.answer(asdict(result), result.sentence())
@@ -157,8 +157,8 @@ def _rebuild(store: Store, arguments: Namespace, context: Context) -> int:
 def _export(store: Store, arguments: Namespace, context: Context) -> int:
     from netloom.document import write_bytes
     from netloom.export.trackers import mlflow_folder, write_mlflow, write_tensorboard
-    from netloom.runs.comparison import as_csv
-    from netloom.runs.comparison import table as rows_of
+    from netloom.runs.history.comparison import as_csv
+    from netloom.runs.history.comparison import table as rows_of
 
     runs = [find_run(store, name) for name in arguments.runs] or store.runs()
     if arguments.format == "csv":

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from netloom.core.text import plain
 from netloom.document import write_bytes
-from netloom.runs.comparison import document, metrics, settings
+from netloom.runs.history.comparison import document, metrics, settings
 from netloom.store import Run, Store
 
 FORMATS = ("tensorboard", "mlflow")

@@ -11,7 +11,7 @@ from netloom import export
 from netloom.export.trackers import zipped
 from netloom.jobs.loaded_runs import RunWeights
 from netloom.jobs.request import Context, Request
-from netloom.runs.comparison import as_csv, table
+from netloom.runs.history.comparison import as_csv, table
 
 
 @dataclass(frozen=True)

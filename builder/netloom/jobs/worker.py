@@ -24,7 +24,7 @@ from netloom.jobs.loaded_runs import forget
 from netloom.jobs.request import Context, Request, kinds
 from netloom.jobs.worker_settings import WorkerSettings
 from netloom.runs.forkserver import disown, serve
-from netloom.runs.limits import confine, loosen, no_memory
+from netloom.runs.resources.limits import confine, loosen, no_memory
 from netloom.sandbox import messages
 
 TELL_EVERY_S = 0.05
@@ -94,7 +94,7 @@ def main(settings: WorkerSettings, channel: socket.socket) -> int:
     """Compute one job after the other until the channel closes. Returns the exit code."""
     import torch
 
-    from netloom.runs.limits import RunLimits
+    from netloom.runs.resources.limits import RunLimits
 
     if hasattr(os, "nice"):
         os.nice(max(0, settings.niceness - os.nice(0)))

@@ -28,7 +28,7 @@ from netloom.jobs.loaded_runs import MAX_LOADED, RunWeights
 from netloom.jobs.processes import NICENESS, WorkerProcess
 from netloom.jobs.request import Lane, Request
 from netloom.jobs.worker_settings import WorkerSettings
-from netloom.runs.limits import GB, memory, size
+from netloom.runs.resources.limits import GB, memory, size
 from netloom.sandbox import messages
 from netloom.training.device import cores, threads
 

@@ -11,7 +11,7 @@ from netloom.core.errors import UsageError
 from netloom.core.text import plain
 from netloom.document import Project, updated
 from netloom.runs.control import ACTIVE, enter, start
-from netloom.runs.snapshots import epoch_snapshots
+from netloom.runs.history.snapshots import epoch_snapshots
 from netloom.runs.supervisor import refresh
 from netloom.store import RunArtifacts, Store, StoreError
 from netloom.store.run_summary import RunOrigin

@@ -18,11 +18,11 @@ from netloom.data import schema, with_dataset_id
 from netloom.document import Project
 from netloom.document.optimizer_settings import SCHEDULES
 from netloom.runs import cluster, distillation, processes
-from netloom.runs.capacity import gpus, limits
 from netloom.runs.fingerprint import environment
-from netloom.runs.limits import FULL, declared, no_memory, no_room
+from netloom.runs.history.records import keep_record
 from netloom.runs.processes import MODULE, Worker
-from netloom.runs.records import keep_record
+from netloom.runs.resources.capacity import gpus, limits
+from netloom.runs.resources.limits import FULL, declared, no_memory, no_room
 from netloom.store import ClaimLostError, Run, Store
 from netloom.store.host import here, named
 from netloom.store.run_summary import RunOrigin

@@ -15,7 +15,7 @@ from netloom.document import Project
 from netloom.runs.caveats import as_summary
 from netloom.runs.distillation import attach_teacher, frozen_teacher
 from netloom.runs.fingerprint import note_machine
-from netloom.runs.limits import FULL, RunLimits, no_memory, no_room
+from netloom.runs.resources.limits import FULL, RunLimits, no_memory, no_room
 from netloom.runs.run_reporter import RunReporter
 from netloom.runs.trained_run import TrainedRun, evaluate, save_evaluation
 from netloom.store import Run, RunArtifacts, Store

@@ -15,8 +15,8 @@ from typing import IO, Any, TypeAlias, cast
 import psutil
 
 from netloom.core.settings import variable
-from netloom.runs.capacity import gpus
 from netloom.runs.forkserver import Forked, ForkServer, GoneError, possible, sibling
+from netloom.runs.resources.capacity import gpus
 from netloom.training.device import KEEP_MEMORY, threads
 
 Worker: TypeAlias = subprocess.Popen[bytes] | Forked

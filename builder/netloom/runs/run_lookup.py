@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from netloom.core.errors import UsageError
 from netloom.core.text import number, plain
-from netloom.runs import sweeps
-from netloom.runs.recovery import rebuild_offer
+from netloom.runs.history.recovery import rebuild_offer
+from netloom.runs.search import sweeps
 from netloom.runs.supervisor import refresh
 from netloom.store import NotFoundError, Run, Store
 

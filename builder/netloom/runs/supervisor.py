@@ -9,7 +9,7 @@ import weakref
 from netloom.runs import control
 from netloom.runs.control import ACTIVE
 from netloom.runs.repeated_errors import RepeatedErrors
-from netloom.runs.sweep_process import ensure_sweep_process
+from netloom.runs.search.sweep_process import ensure_sweep_process
 from netloom.store import Run, Store
 
 # How often the runs are tended.

@@ -22,14 +22,14 @@ from typing import Any
 
 from netloom.data import prepare
 from netloom.data.preparation.fitted_state import keep_fitted
-from netloom.runs import sweep_process
 from netloom.runs.cluster import RAY
 from netloom.runs.distillation import attach_teacher, frozen_teacher
 from netloom.runs.execution import Through, existing, note, reason, train_run
 from netloom.runs.forkserver import serve
-from netloom.runs.limits import Reserve, RunLimits, confine, loosen
-from netloom.runs.records import keep_record
+from netloom.runs.history.records import keep_record
+from netloom.runs.resources.limits import Reserve, RunLimits, confine, loosen
 from netloom.runs.run_reporter import clear
+from netloom.runs.search import sweep_process
 from netloom.runs.supervisor import tend
 from netloom.store import ClaimLostError, NotFoundError, Run, RunArtifacts, Store, StoreError, here, open_store
 from netloom.training import checkpoints

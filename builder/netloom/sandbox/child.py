@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from netloom.runs.forkserver import disown, serve
-from netloom.runs.limits import loosen, no_memory, size
+from netloom.runs.resources.limits import loosen, no_memory, size
 from netloom.sandbox import messages
 from netloom.sandbox.isolation import isolate
 from netloom.sandbox.process import MODELS

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from netloom.runs.limits import RunLimits, confine
+from netloom.runs.resources.limits import RunLimits, confine
 
 # https://man7.org/linux/man-pages/man2/unshare.2.html, https://man7.org/linux/man-pages/man2/PR_SET_NO_NEW_PRIVS.2const.html
 _NEW_USERS, _NEW_NETWORK, _NO_NEW_PRIVILEGES = 0x10000000, 0x40000000, 38

@@ -19,7 +19,7 @@ import psutil
 
 from netloom.core.settings import settings
 from netloom.runs.forkserver import Forked, ForkServer, GoneError, possible
-from netloom.runs.limits import memory, size
+from netloom.runs.resources.limits import memory, size
 from netloom.sandbox import messages
 
 GB = 2**30

@@ -89,7 +89,7 @@ def _shares(task: Task, epochs: int) -> tuple[float, float, float, float]:
 
     from netloom.compile import module
     from netloom.data import prepare
-    from netloom.runs.limits import declared
+    from netloom.runs.resources.limits import declared
     from netloom.runs.run_reporter import RunReporter
     from netloom.store import open_store
     from netloom.training import OBJECTIVES

@@ -34,7 +34,7 @@ class Runs(Command):
 
     def run(self, arguments: Namespace, context: Context) -> int:
         from netloom.runs import ACTIVE, refresh
-        from netloom.runs.recovery import rebuild_offer
+        from netloom.runs.history.recovery import rebuild_offer
         from netloom.runs.run_lookup import REBUILD
         from netloom.store import open_store
 
@@ -80,7 +80,7 @@ class Evaluate(Command):
 
 
 def evaluation_lines(run: Run, result: Evaluation) -> list[str]:
-    from netloom.runs.setting_changes import change_sentence, changes_of
+    from netloom.runs.history.setting_changes import change_sentence, changes_of
 
     lines = [f"{plain(run.title)} ({run.id}) on {result.rows:,} {result.split} rows", metrics_table(result)]
     lines += [f"! {plain(caveat.message)}" for caveat in result.caveats]

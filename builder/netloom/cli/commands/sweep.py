@@ -81,8 +81,8 @@ class Sweeping(Command):
         parser.epilog = "Ctrl-C stops the sweep; --resume continues it."
 
     def run(self, arguments: Namespace, context: Context) -> int:
-        from netloom.runs import sweeps
         from netloom.runs.owner import terminal_owner
+        from netloom.runs.search import sweeps
         from netloom.store import open_store
 
         store = open_store(context.home)
@@ -113,9 +113,10 @@ def _document(arguments: Namespace) -> Project:
 
 def _start(store: Store, project: Project, arguments: Namespace) -> str:
     from netloom.data import with_dataset_id
-    from netloom.runs import cluster, sweeps
+    from netloom.runs import cluster
     from netloom.runs.owner import terminal_owner
-    from netloom.runs.search_space import SpaceError
+    from netloom.runs.search import sweeps
+    from netloom.runs.search.search_space import SpaceError
 
     kinds = [name for name in ("space", "folds", "seeds") if getattr(arguments, name) is not None]
     if len(kinds) != 1:
@@ -167,7 +168,8 @@ def _space(name: str) -> Any:
 
 def _follow(store: Store, sweep_id: str, context: Context) -> bool:
     """Show each trial when it ends. Returns whether Ctrl-C stopped the sweep."""
-    from netloom.runs import sweeps, tend
+    from netloom.runs import tend
+    from netloom.runs.search import sweeps
 
     reported: set[int] = set()
     interrupted = False
@@ -199,9 +201,9 @@ def _report(store: Store, sweep_id: str, arguments: Namespace, context: Context,
 
     from netloom.data.quality.severe_findings import high_findings
     from netloom.document import loads, write
-    from netloom.runs import sweeps
-    from netloom.runs.confidence_interval import of_sweep
-    from netloom.runs.search_space import assign
+    from netloom.runs.search import sweeps
+    from netloom.runs.search.confidence_interval import of_sweep
+    from netloom.runs.search.search_space import assign
 
     sweep, trials = store.sweep(sweep_id), store.trials(sweep_id)
     best = sweeps.best(sweep, trials)
@@ -230,7 +232,7 @@ def _report(store: Store, sweep_id: str, arguments: Namespace, context: Context,
 
 
 def _parameters(project: Project, context: Context) -> int:
-    from netloom.runs.search_space import searchable
+    from netloom.runs.search.search_space import searchable
 
     parameters = searchable(project)
     rows = [(item.path, _cell(item.value), json.dumps(item.proposal)) for item in parameters]

@@ -39,14 +39,14 @@ class Stage:
 
 def snapshot_names(folder: Path | None) -> list[str]:
     """What is kept of the way, as it is part of the question."""
-    from netloom.runs.snapshots import epoch_snapshots
+    from netloom.runs.history.snapshots import epoch_snapshots
 
     return [one.path.stem for one in epoch_snapshots(RunArtifacts.in_directory(folder))] if folder else []
 
 
 def checkpoint_path(trained: Trained, folder: Path | None, checkpoint: str) -> list[tuple[Stage, Path | None]]:
     """The checkpoints that led to the weights in use, at most so many, evenly spread; without any, those weights."""
-    from netloom.runs.snapshots import epoch_snapshots
+    from netloom.runs.history.snapshots import epoch_snapshots
     from netloom.training.batches import batch_bounds
     from netloom.training.schedules import Schedule
 

@@ -17,7 +17,7 @@ from netloom.store import RunArtifacts
 
 if TYPE_CHECKING:
     from netloom.runs import TrainedRun
-    from netloom.runs.weight_history import SavedWeights
+    from netloom.runs.history.weight_history import SavedWeights
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def explain_trajectory(
     Raises:
         ExplainError: there are not two moments, or the method does not fit the network.
     """
+    from netloom.runs.history.weight_history import saved_weights
     from netloom.runs.trained_run import with_weights
-    from netloom.runs.weight_history import saved_weights
 
     checkpoints = list(saved_weights(RunArtifacts.in_directory(folder)) if found_moments is None else found_moments)
     if len(checkpoints) < 2:

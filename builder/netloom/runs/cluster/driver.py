@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from netloom.core.settings import PREFIX, settings, variable
 from netloom.document import Project
-from netloom.runs.limits import RunLimits
+from netloom.runs.resources.limits import RunLimits
 from netloom.store import ClaimLostError, Run, RunArtifacts, Store, StoreError
 
 # How often Ray restarts the group of workers after it lost one, before the run fails.

@@ -14,7 +14,7 @@ from netloom.document import loads
 from netloom.runs.cluster.synchronization import RankSynchronizer
 from netloom.runs.distillation import attach_teacher, frozen_teacher
 from netloom.runs.execution import existing, note, reason, train_run
-from netloom.runs.limits import Reserve, RunLimits
+from netloom.runs.resources.limits import Reserve, RunLimits
 from netloom.store import RunArtifacts, open_store
 from netloom.store.local_artifacts import run_files
 from netloom.training import checkpoints

@@ -7,7 +7,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from netloom.runs import sweep_trials
+from netloom.runs.search import sweep_trials
 from netloom.store import NotFoundError, Store, open_store
 
 

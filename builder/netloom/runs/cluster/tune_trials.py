@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from netloom.core.settings import settings
-from netloom.runs import sweep_trials, worker
+from netloom.runs import worker
 from netloom.runs.cluster.driver import connect, worker_environment
-from netloom.runs.limits import RunLimits, declared
+from netloom.runs.resources.limits import RunLimits, declared
+from netloom.runs.search import sweep_trials
 from netloom.store import Store, StoreError, Sweep, open_store
 from netloom.training.callbacks import CallbackList
 from netloom.training.trainer import Callback

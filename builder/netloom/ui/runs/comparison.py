@@ -11,7 +11,7 @@ import streamlit as st
 
 from netloom import runs
 from netloom.data import datasets
-from netloom.runs.comparison import (
+from netloom.runs.history.comparison import (
     AXES,
     BATCH_LOSSES,
     as_csv,
@@ -23,8 +23,8 @@ from netloom.runs.comparison import (
     smoothed,
     table,
 )
-from netloom.runs.comparison import difference as between
-from netloom.runs.comparison import shown as as_text
+from netloom.runs.history.comparison import difference as between
+from netloom.runs.history.comparison import shown as as_text
 from netloom.store import Points, Run, Store
 from netloom.ui.components.charts import MARGIN, thin
 from netloom.ui.components.words import at, escape, unique_labels

@@ -10,10 +10,11 @@ import streamlit as st
 
 from netloom.core.text import size
 from netloom.editing.live import Live
-from netloom.runs import ACTIVE, continuation, records, reproduction, snapshots
-from netloom.runs.capacity import places
-from netloom.runs.comparison import document, metrics, test_metrics
-from netloom.runs.energy import sentence
+from netloom.runs import ACTIVE, continuation
+from netloom.runs.history import records, reproduction, snapshots
+from netloom.runs.history.comparison import document, metrics, test_metrics
+from netloom.runs.resources.capacity import places
+from netloom.runs.resources.energy import sentence
 from netloom.store import Run, Store, StoreError
 from netloom.ui.components.page_state import value_of
 from netloom.ui.components.words import escape, unique_labels

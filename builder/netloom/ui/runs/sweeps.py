@@ -12,11 +12,12 @@ import streamlit as st
 from netloom.data import DataError
 from netloom.document import EditError
 from netloom.editing.live import Live
-from netloom.runs import cluster, sweeps
-from netloom.runs.comparison import shown
-from netloom.runs.confidence_interval import of_sweep
-from netloom.runs.search_space import MAX_CHOICES, POINTS, Parameter, SpaceError, check_space, grid, searchable
-from netloom.runs.trial import PRUNERS
+from netloom.runs import cluster
+from netloom.runs.history.comparison import shown
+from netloom.runs.search import sweeps
+from netloom.runs.search.confidence_interval import of_sweep
+from netloom.runs.search.search_space import MAX_CHOICES, POINTS, Parameter, SpaceError, check_space, grid, searchable
+from netloom.runs.search.trial import PRUNERS
 from netloom.store import Store, StoreError, Sweep, Trial
 from netloom.tasks import task
 from netloom.ui.components.backend_picker import on_cluster

@@ -13,7 +13,7 @@ from typing import Any
 
 import streamlit as st
 
-from netloom.runs.comparison import test_metrics
+from netloom.runs.history.comparison import test_metrics
 from netloom.store import Run, Store, StoreError, Sweep
 from netloom.ui.shell.errors import guard
 from netloom.ui.shell.state import Key, Notice, Notices, TabState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from netloom.runs import recovery
+from netloom.runs.history import recovery
 from netloom.store import Store, StoreError
 from netloom.ui.components.words import escape
 from netloom.ui.shell.errors import show_error

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from netloom.core.settings import settings
-from netloom.runs.limits import memory
+from netloom.runs.resources.limits import memory
 from netloom.ui.shell.streamlit_internals import UPLOAD, release_uploads, uploaded_bytes
 
 SHARE = 0.25

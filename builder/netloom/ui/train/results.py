@@ -15,7 +15,7 @@ from netloom.data import DataError, Example, Prepared, prepare
 from netloom.editing.live import Live
 from netloom.jobs import JobError, RunWeights
 from netloom.jobs.exports import Export
-from netloom.runs.setting_changes import change_sentence, changes_of
+from netloom.runs.history.setting_changes import change_sentence, changes_of
 from netloom.store import Run
 from netloom.tasks import metric
 from netloom.training import Evaluation, Reference

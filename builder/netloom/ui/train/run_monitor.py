@@ -13,9 +13,9 @@ from netloom import runs, training
 from netloom.core.text import between, size
 from netloom.document import Training
 from netloom.editing.live import Live
-from netloom.runs import capacity
-from netloom.runs.comparison import document
-from netloom.runs.setting_changes import changes_of
+from netloom.runs.history.comparison import document
+from netloom.runs.history.setting_changes import changes_of
+from netloom.runs.resources import capacity
 from netloom.store import Run, StoreError
 from netloom.store.run_summary import RunSummary
 from netloom.tasks import Task, task

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from netloom.runs.setting_changes import change_label
+from netloom.runs.history.setting_changes import change_label
 from netloom.store.run_summary import SettingChange
 from netloom.ui.components.charts import thin
 from netloom.ui.components.component_loader import component

@@ -14,7 +14,7 @@ from netloom.explain.evidence.comparison import Comparison, real_parts_mask
 from netloom.explain.plots.shared_scale import scaled_plots
 from netloom.jobs import RunWeights
 from netloom.jobs.explanations import ComparedSide, ExplanationComparison
-from netloom.runs.weight_history import saved_weights
+from netloom.runs.history.weight_history import saved_weights
 from netloom.store import RunArtifacts
 from netloom.ui.components.figure_export import PICTURE, exports
 from netloom.ui.components.words import at, escape, unique_labels

@@ -13,7 +13,7 @@ from typing import Any
 from netloom.core.text import natural
 from netloom.document import DocumentError, Network, Project
 from netloom.runs.caveats import caveats_of
-from netloom.runs.setting_changes import change_label, changes_of
+from netloom.runs.history.setting_changes import change_label, changes_of
 from netloom.store import Points, Run, RunArtifacts, Store
 from netloom.store.artifacts import Stamp
 from netloom.training.initialization import RUN

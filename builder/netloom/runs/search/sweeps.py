@@ -14,10 +14,10 @@ from typing import Any
 
 from netloom.document import Edit, Project
 from netloom.runs import control
-from netloom.runs.search_space import SpaceError, assign, check_space, edit, grid
+from netloom.runs.search.search_space import SpaceError, assign, check_space, edit, grid
+from netloom.runs.search.sweep_trials import study
+from netloom.runs.search.trial import PRUNERS
 from netloom.runs.supervisor import tend
-from netloom.runs.sweep_trials import study
-from netloom.runs.trial import PRUNERS
 from netloom.store import NotFoundError, Store, StoreError, Sweep, Trial
 from netloom.store.sweeps import SweepPlan
 from netloom.tasks import higher_is_better

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from netloom.runs.comparison import metrics
+from netloom.runs.history.comparison import metrics
 from netloom.store import Store, Sweep
 from netloom.tasks import metric
 from netloom.training.uncertainty import CONFIDENCE

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from netloom.runs.comparison import BATCH_LOSSES
 from netloom.runs.control import start
+from netloom.runs.history.comparison import BATCH_LOSSES
 from netloom.store import Points, Run, RunArtifacts, Store, StoreError
 from netloom.store.run_summary import RunOrigin
 from netloom.training import checkpoints

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import psutil
 
 from netloom.core.settings import settings
-from netloom.runs.capacity import limits as places
+from netloom.runs.resources.capacity import limits as places
 from netloom.store import RunArtifacts
 
 GB = 2**30

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from netloom.document import DocumentError, Project
-from netloom.runs.records import curves, keep_record, moment, record
+from netloom.runs.history.records import curves, keep_record, moment, record
 from netloom.store import DamagedArtifactError, RunArtifacts, Store, StoreError
 from netloom.store.run_summary import RunSummary
 from netloom.store.states import ENDED

@@ -13,10 +13,10 @@ from netloom.compile import CompileError
 from netloom.data import DataError
 from netloom.document import DocumentError, loads
 from netloom.runs import cluster, control
-from netloom.runs.capacity import limits
 from netloom.runs.cluster import drivers
-from netloom.runs.search_space import Assignment, SpaceError, assign, grid
-from netloom.runs.trial import PRUNED
+from netloom.runs.resources.capacity import limits
+from netloom.runs.search.search_space import Assignment, SpaceError, assign, grid
+from netloom.runs.search.trial import PRUNED
 from netloom.store import NotFoundError, QueueFullError, Run, Store, StoreError, Sweep, Trial
 from netloom.store.runs import NewTrial
 from netloom.store.sweeps import ParameterSpace, SweepPlan

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netloom.core.errors import UsageError
-from netloom.runs.snapshots import Snapshot, epoch_snapshots, initial_snapshot
+from netloom.runs.history.snapshots import Snapshot, epoch_snapshots, initial_snapshot
 from netloom.store import RunArtifacts
 from netloom.training import checkpoints
 from netloom.training.weight_files import CheckpointError, metadata, read_weights

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from netloom.runs import control, processes
 from netloom.runs.repeated_errors import RepeatedErrors
-from netloom.runs.sweep_trials import advance_sweeps
+from netloom.runs.search.sweep_trials import advance_sweeps
 from netloom.store import Store, open_store
 
 LOCK_FILE, LOG_FILE = "sweeps.lock", "sweeps.log"

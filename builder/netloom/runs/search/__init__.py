@@ -1,0 +1,1 @@
+"""Sweeps: the search space, the trials, and the process that advances them."""
