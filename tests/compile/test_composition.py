@@ -95,13 +95,13 @@ def test_parameters_go_into_the_group_and_out_again() -> None:
     group_repeats = apply(document, {"kind": "group", "network": "outer", "nodes": ["linear_1"], "name": "deep"})
     assert not errors(group_repeats)
     assert group_repeats.networks["deep"].parameters == {"width": 4}
-    assert str(analyse(group_repeats).context.answer("output_1")) == "(N, 10)"
+    assert str(analyse(group_repeats).context.output_spec("output_1")) == "(N, 10)"
     flat = apply(
         apply(group_repeats, {"kind": "unpack", "network": "outer", "node": "deep_1"}),
         {"kind": "unpack", "node": "outer_1"},
     )
     assert not errors(flat)
-    assert str(analyse(flat).context.answer("output_1")) == "(N, 10)"
+    assert str(analyse(flat).context.output_spec("output_1")) == "(N, 10)"
     assert flat.networks["outer"].nodes["linear_1"].params == {"units": "width * 2"}
 
 

@@ -68,28 +68,28 @@ def test_pictures_are_prepared_as_an_imported_network_asks() -> None:
 
 def test_what_is_set_for_a_column_or_a_field_comes_first() -> None:
     options: dict[str, Any] = {"columns": {"mean radius": {"scale": "standard"}}}
-    columns = prepare(DataChoice(dataset="breast_cancer", prepare="none", options=options)).preprocess["fields"][0]
-    stds = {column["name"]: column["std"] for column in columns["columns"]}
+    table = prepare(DataChoice(dataset="breast_cancer", prepare="none", options=options)).fields[0]
+    stds = {column.name: column.column["std"] for column in table.columns}
     assert stds.pop("mean radius") > 1
     assert set(stds.values()) == {1.0}
     options = {"fields": {"image": {"normalise": "unit"}}}
-    field = prepare(DataChoice(dataset="digits", prepare="none", options=options)).preprocess["fields"][0]
-    assert (field["scale"], field["mean"], field["std"]) == (1 / 16, 0.0, 1.0)
+    field = prepare(DataChoice(dataset="digits", prepare="none", options=options)).image_field("image")
+    assert (field.scale, float(field.mean), float(field.std)) == (1 / 16, 0.0, 1.0)
 
 
 def test_predicted_numbers_stay_in_their_units_unless_inputs_are_standardized() -> None:
-    assert prepare(DataChoice(dataset="diabetes")).preprocess["target"]["std"] != [1.0]
+    assert prepare(DataChoice(dataset="diabetes")).fitted_numbers.std != (1.0,)
     for how in ("none", "scale"):
         made = prepare(DataChoice(dataset="diabetes", prepare=how))
-        assert (made.preprocess["target"]["mean"], made.preprocess["target"]["std"]) == ([0.0], [1.0])
+        assert (made.fitted_numbers.mean, made.fitted_numbers.std) == ((0.0,), (1.0,))
         assert float(made.target.max()) > 100
 
 
 def test_an_environment_declares_its_own_scales() -> None:
     with pytest.raises(DataError, match="An environment declares the scales"):
         prepare(DataChoice(dataset="cartpole", prepare="scale"))
-    columns = prepare(DataChoice(dataset="cartpole", prepare="none")).preprocess["fields"][0]["columns"]
-    assert {column["std"] for column in columns} == {1.0}
+    columns = prepare(DataChoice(dataset="cartpole", prepare="none")).fields[0].columns
+    assert {column.column["std"] for column in columns} == {1.0}
 
 
 def test_a_document_holds_it_and_older_ones_keep_their_bytes(tmp_path: Path) -> None:

@@ -363,8 +363,8 @@ def test_each_shape_can_be_told_from_its_mask() -> None:
 
 def test_the_vocabulary_is_that_of_the_training_texts() -> None:
     data = _data("intents")
-    field = data.preprocess["fields"][0]
-    vocabulary = field["vocabulary"]
+    field = data.token_field("text")
+    vocabulary = field.vocabulary
     assert len(set(vocabulary)) == len(vocabulary)
     assert isinstance(data.raw, Texts)
     train = " ".join(data.raw.texts[row] for row in data.split["train"].tolist()).lower()
@@ -374,7 +374,7 @@ def test_the_vocabulary_is_that_of_the_training_texts() -> None:
     assert tokens[1] == tokens[2] == vocabulary.index("alarm")
     assert (tokens[3:] == 0).all()
     assert data.encode({"text": ""})["text"].sum() == 0
-    assert data.encode({"text": "word " * 1000})["text"].shape == (1, field["length"])
+    assert data.encode({"text": "word " * 1000})["text"].shape == (1, field.length)
 
 
 def test_characters_go_there_and_back() -> None:

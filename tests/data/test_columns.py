@@ -154,7 +154,7 @@ def test_categories_become_numbers_for_an_embedding(kept: tuple[str, Path]) -> N
     fields = {field.name: field for field in data.schema.inputs}
     assert fields["categories"].columns == ("kind", "rooms")
     assert (fields["city"].kind, fields["city"].shape) == ("tokens", (1,))
-    kinds = data.preprocess["fields"][1]["columns"][0]["values"]
+    kinds = data.fields[1].columns[0].column["values"]
     assert [["", *kinds][number] for number in data.inputs["categories"][:, 0].tolist()] == list(mixed()["kind"])
     # Numbers that are categories are the same however they are written.
     rows = [{**data.row(0), "rooms": cell} for cell in (3, 3.0, "3", " 3.0 ", "9")]

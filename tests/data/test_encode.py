@@ -97,7 +97,7 @@ def test_numbers_are_the_same_however_they_are_written(home: Path, cells: list[A
     rows = [{"size": cell, "kind": "a"} for cell in cells]
     together = encode_rows(data.preprocess, rows)["features"]
     assert np.array_equal(together, np.concatenate([encode(data.preprocess, row)["features"] for row in rows]))
-    column = data.preprocess["fields"][0]["columns"][0]
+    column = data.fields[0].columns[0].column
     expected = (np.array([1, 2.5, column["median"]]) - column["mean"]) / column["std"]
     assert np.allclose(together[:, 0], expected)
 

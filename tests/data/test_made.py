@@ -97,7 +97,8 @@ def test_two_requests_ask_for_the_same_where_meaning_and_names_are_the_same() ->
         assert other, second
         assert found.target_text(row) == ("the same" if one & other else "different")
     assert len({frozenset(pair) for pair in pairs}) == 300
-    assert found.preprocess["fields"][0]["vocabulary"] == found.preprocess["fields"][1]["vocabulary"]
+    first_field, second_field = (found.token_field(field.name) for field in found.fields)
+    assert first_field.vocabulary == second_field.vocabulary
 
 
 def test_the_words_of_two_requests_do_not_tell_whether_they_ask_for_the_same() -> None:
@@ -118,7 +119,7 @@ def test_no_pair_of_user_and_film_is_rated_twice() -> None:
 def test_categories_that_training_never_saw_share_a_number() -> None:
     found = data("ratings")
     known = found.encode({"user": "user 003", "film": "film 007"})
-    assert known["user"].item() == 1 + found.preprocess["fields"][0]["columns"][0]["values"].index("user 003")
+    assert known["user"].item() == 1 + found.fields[0].columns[0].column["values"].index("user 003")
     other = found.encode({"user": "nobody", "film": None})
     assert (other["user"].item(), other["film"].item()) == (0, 0)
 

@@ -15,6 +15,7 @@ from netloom.data.preparation.prepare import clear_cache, read
 from netloom.data.raw_dataset import Images, Series
 from netloom.data.uploads.images import load_arrays
 from netloom.document import DataChoice
+from netloom.modalities.encoding.field_encoder import ScaledEncoder
 from netloom.modalities.fields.series import fit_channels, fit_windows
 from tests.data.brought import labelled_pictures, masks, png, sounds
 from tests.data.crafted import packed
@@ -83,12 +84,14 @@ def test_pictures_of_several_sizes_come_to_the_largest(home: Path) -> None:
     assert (raw.pixels.std((1, 2, 3)) > 20).all()  # none is left empty
 
 
-def _prepared_sounds(home: Path, name: str, **settings: object) -> tuple[Series, dict[str, Any], torch.Tensor, str]:
+def _prepared_sounds(home: Path, name: str, **settings: object) -> tuple[Series, ScaledEncoder[Any], torch.Tensor, str]:
     clear_cache()
     options: dict[str, Any] = {"seconds": 0.2, **({"fields": {"sound": settings}} if settings else {})}
     data = prepare(DataChoice(dataset=name, options=options), home)
     assert isinstance(data.raw, Series)
-    return data.raw, data.preprocess["fields"][0], data.inputs["sound"], data.fingerprint
+    field = data.field("sound")
+    assert isinstance(field, ScaledEncoder)
+    return data.raw, field, data.inputs["sound"], data.fingerprint
 
 
 @pytest.mark.parametrize("scale", ["standard", "minmax", "none"])
@@ -103,8 +106,8 @@ def test_sounds_in_files_are_those_in_memory(home: Path, scale: str, monkeypatch
     assert len(list(home.glob("data/*/maps/rows-*"))) == 2  # the sounds as they are, and as they are encoded
     assert after[3] == before[3]
     assert np.array_equal(after[0].windows, before[0].windows)
-    assert np.allclose(after[1]["mean"], before[1]["mean"], atol=1e-6)
-    assert np.allclose(after[1]["std"], before[1]["std"], rtol=1e-5)
+    assert np.allclose(after[1].mean, before[1].mean, atol=1e-6)
+    assert np.allclose(after[1].std, before[1].std, rtol=1e-5)
     assert torch.allclose(after[2], before[2], atol=1e-5)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from netloom.data.preparation.encoded_arrays import encoded
 from netloom.data.raw_dataset import Images
 from netloom.modalities.encoding.cells import EncodeError
-from netloom.modalities.encoding.field_encoder import field_encoder
+from netloom.modalities.encoding.field_encoder import FieldState, field_encoder
 from netloom.modalities.encoding.rows import encode_rows
 
 ROWS = 150  # more than are taken at once
@@ -21,13 +21,18 @@ def pictures(dtype: Any, channels: int, top: float, normalise: str) -> Images:
     return Images("image", np.zeros(ROWS, int), "class", pixels=pixels, top=top, settings={"normalise": normalise})
 
 
+def fitted_on(raw: Images, rows: int) -> list[FieldState]:
+    """What is fitted on the first rows, as the JSON of run folders."""
+    return cast(list[FieldState], raw.fits(np.arange(rows)))
+
+
 @pytest.mark.parametrize("normalise", ["dataset", "channel", "unit", "none"])
 @pytest.mark.parametrize(
     ("dtype", "channels", "top"), [(np.uint8, 1, 255.0), (np.uint8, 3, 255.0), (np.float64, 3, 16.0)]
 )
 def test_the_same_bits(dtype: Any, channels: int, top: float, normalise: str) -> None:
     raw = pictures(dtype, channels, top, normalise)
-    fitted = raw.fits(np.arange(100))
+    fitted = fitted_on(raw, 100)
     one_by_one = encode_rows({"fields": fitted}, [raw.row(index) for index in range(ROWS)])["image"]
     found, _ = encoded(fitted, raw)
     assert found["image"].numpy().dtype == one_by_one.dtype
@@ -39,11 +44,11 @@ def test_a_pixel_that_is_no_number_is_refused_as_before() -> None:
     raw = pictures(np.float32, 1, 1.0, "unit")
     raw.pixels[120, 0, 1, 1] = np.nan
     with pytest.raises(EncodeError, match="finite numbers"):
-        encoded(raw.fits(np.arange(50)), raw)
+        encoded(fitted_on(raw, 50), raw)
 
 
 def test_what_was_fitted_on_pictures_of_another_size_is_refused_as_before() -> None:
     raw, other = pictures(np.uint8, 1, 255.0, "unit"), pictures(np.uint8, 1, 255.0, "unit")
     other.pixels = other.pixels[:, :, :4]
     with pytest.raises(EncodeError, match="An image is 5×4"):
-        encoded(raw.fits(np.arange(50)), other)
+        encoded(fitted_on(raw, 50), other)

@@ -245,7 +245,7 @@ def test_pairs_of_pictures_are_those_that_the_table_names(home: Path) -> None:
         assert np.array_equal(data.row(row)["first"][0], pixels[one])
         assert np.array_equal(data.row(row)["second"][0], pixels[two])
         assert data.target_text(row) == ("same" if labels[one] == labels[two] else "different")
-    assert data.preprocess["fields"][0]["mean"] == data.preprocess["fields"][1]["mean"]
+    assert np.array_equal(data.image_field("first").mean, data.image_field("second").mean)
 
 
 def test_folders_called_train_and_test_are_the_split(home: Path) -> None:
@@ -310,9 +310,9 @@ def test_answers_are_written_from_texts(home: Path) -> None:
 
 def test_pairs_of_texts_share_one_vocabulary(home: Path) -> None:
     data = _add(brought.text_pairs(), home)
-    first, second = data.preprocess["fields"]
-    assert first["vocabulary"] == second["vocabulary"]
-    assert "indeed" in first["vocabulary"]
+    first, second = data.token_field("first"), data.token_field("second")
+    assert first.vocabulary == second.vocabulary
+    assert "indeed" in first.vocabulary
     row = data.row(1)
     assert row["second"] == f"{row['first']} indeed"
     assert data.target_text(1) == "1"

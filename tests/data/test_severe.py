@@ -129,7 +129,7 @@ def test_aliases_of_an_input_are_applied_where_it_is_predicted(home: Path) -> No
         options={"columns": {"colour": {"aliases": {"RED": "red"}}}},
     )
     data = prepare(choice, home)
-    column = next(one for one in data.preprocess["fields"][0]["columns"] if one["name"] == "colour")
+    column = next(encoder.column for encoder in data.fields[0].columns if encoder.name == "colour")
     assert column["values"] == ["red"]
     assert column["aliases"] == {"RED": "red"}
     rows_of = [{"colour": colour, "n": 3.0} for colour in ("red", "RED", "blue")]

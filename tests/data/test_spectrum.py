@@ -37,7 +37,9 @@ def spoken(**settings: Any) -> Prepared:
 )
 def test_the_network_reads_what_the_layer_would_make_of_the_waveform(settings: dict[str, Any]) -> None:
     data = spoken(**settings)
-    fitted = data.preprocess["fields"][0]
+    field = data.field("sound")
+    assert isinstance(field, LogMelEncoder)
+    fitted = field.field
     assert isinstance(data.raw, Series)
     waves = torch.from_numpy(np.ascontiguousarray(data.raw.windows[:, :, 0])).double()
     layer = LogMel(
@@ -73,7 +75,7 @@ def test_it_is_fitted_to_the_training_rows_alone_and_kept_as_plain_json() -> Non
     other = Series(**{**vars(raw), "windows": louder})
     assert other.fit(train) == data.preprocess["fields"][0]
     louder[train] *= 9
-    assert other.fit(train)["mean"] != data.preprocess["fields"][0]["mean"]
+    assert other.fit(train)["mean"] != data.field("sound").field["mean"]
     stored = json.loads(json.dumps(data.preprocess, allow_nan=False))
     rows = [{"sound": raw.windows[row].tolist()} for row in range(4)]
     flat = [{"sound": raw.windows[row, :, 0].tolist()} for row in range(4)]

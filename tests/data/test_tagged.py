@@ -102,13 +102,13 @@ def _mended(found: list[Sentence]) -> list[Sentence]:
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_the_words_of_the_file_are_the_tokens_and_each_has_its_tag(data: Prepared, split: str) -> None:
-    (field,) = data.preprocess["fields"]
+    vocabulary = data.token_field("text").vocabulary
     seen = {word.lower() for sentence in sentences()["train"] for word, _ in sentence}
-    assert set(field["vocabulary"][2:]) == seen
+    assert set(vocabulary[2:]) == seen
     for row, sentence in in_file(data, split).items():
         words, tags = [word.lower() for word, _ in sentence], [tag for _, tag in sentence]
         ids = data.inputs["text"][row].tolist()
-        assert [field["vocabulary"][number] for number in ids[: len(words)]] == words
+        assert [vocabulary[number] for number in ids[: len(words)]] == words
         assert set(ids[len(words) :]) <= {0}  # and no word is cut, though training has no such sentence
         target = data.target[row].tolist()
         assert [data.schema.target.classes[number] for number in target if number != IGNORE] == tags

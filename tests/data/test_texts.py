@@ -31,7 +31,7 @@ def test_there_are_enough_intents_of_each_kind_and_none_in_two_parts() -> None:
 def test_the_words_of_intents_are_words() -> None:
     """No two words were joined where a space was forgotten."""
     data = prepare(DataChoice(dataset="intents"))
-    words = [word for word in data.preprocess["fields"][0]["vocabulary"][2:] if word.isalpha()]
+    words = [word for word in data.token_field("text").vocabulary[2:] if word.isalpha()]
     known = set(words)
     joined = [word for word in words if any(word[: len(start)] == start and word[len(start) :] in known
               for start in ("please", "youto", "you", "could", "would"))]  # fmt: skip

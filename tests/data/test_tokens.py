@@ -141,7 +141,7 @@ def test_texts_of_a_dataset_may_be_parted_otherwise(kind: str) -> None:
     assert "".join(example.tokens) == example.text
     found = data.encode({"text": example.text})["text"]
     assert found.tolist() == data.inputs["text"][7:8].tolist()
-    assert data.schema.inputs[0].vocabulary == len(data.preprocess["fields"][0]["vocabulary"])
+    assert data.schema.inputs[0].vocabulary == len(data.token_field("text").vocabulary)
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_missing_numbers_take_the_median_of_the_training_rows(home: Path) -> Non
     assert isinstance(data.raw, Table)
     values = data.raw.numbers["a"]
     train = values[data.split["train"].numpy()]
-    column = data.preprocess["fields"][0]["columns"][0]
+    column = data.fields[0].columns[0].column
     assert column["median"] == np.median(train[~np.isnan(train)])
     expected = (column["median"] - column["mean"]) / column["std"]
     assert data.inputs["features"][0, 0].item() == pytest.approx(expected, rel=1e-5)
@@ -214,7 +214,7 @@ def test_free_text_becomes_words(home: Path) -> None:
     assert info.kind == "text"
     assert data.schema.inputs[0].kind == "tokens"
     assert data.schema.target.classes == ("down", "up")
-    assert "good" in data.preprocess["fields"][0]["vocabulary"]
+    assert "good" in data.token_field(data.fields[0].name).vocabulary
     assert data.example(1).text == "This is sentence number 1, which is bad."
 
 

@@ -57,17 +57,18 @@ def test_each_baseline_fits_or_is_refused_in_words(name: str) -> None:
 
 def test_pictures_are_black_white_or_blurred_as_they_say() -> None:
     run = fresh("image")
-    field, (name,) = run.data.preprocess["fields"][0], run.fields
+    (name,) = run.fields
+    field = run.data.image_field(name)
     inputs = inputs_of(run)
 
     def pixels(asked: str) -> np.ndarray:
         values = choose(asked, run.data, inputs).values[name].numpy()
-        found: np.ndarray = values * np.asarray(field["std"]) + np.asarray(field["mean"])
+        found: np.ndarray = values * field.std + field.mean
         return found
 
     np.testing.assert_allclose(pixels("black"), 0.0, atol=1e-6)
     np.testing.assert_allclose(pixels("white"), 1.0, atol=1e-6)
-    own = inputs[name].numpy() * np.asarray(field["std"]) + np.asarray(field["mean"])
+    own = inputs[name].numpy() * field.std + field.mean
     sigma = own.shape[2] / 8
     np.testing.assert_allclose(pixels("blur"), gaussian_filter(own, (0, 0, sigma, sigma), mode="nearest"), atol=1e-5)
     assert f"σ = {sigma:.3g}" in choose("blur", run.data, inputs).words

@@ -10,6 +10,7 @@ import torch
 
 from netloom.explain import ExplainError, inner_nodes
 from netloom.explain.concepts.feature_visualization import unavailable_reason, unit_counts, visualize_unit
+from netloom.modalities.encoding.field_encoder import ScaledEncoder
 from tests.explain.models import trained
 from tests.explain.test_conformance import state
 
@@ -19,7 +20,7 @@ def test_a_linear_network_is_raised_to_the_ends_of_the_training_rows() -> None:
     found = visualize_unit(run)
     rows = run.data.inputs["features"][run.data.split["train"]]
     (weights, bias) = run.model.state_dict().values()
-    std, mean = (float(run.data.preprocess["target"][name][0]) for name in ("std", "mean"))
+    std, mean = run.data.fitted_numbers.std[0], run.data.fitted_numbers.mean[0]
     most = (torch.where(weights[0] > 0, rows.amax(0), rows.amin(0)) @ weights[0] + bias[0]) * std + mean
     answers = (rows @ weights[0] + bias[0]) * std + mean
     assert std > 2, "so that it is told which units they are"
@@ -40,12 +41,13 @@ def test_what_was_made_does_what_is_said_of_it(name: str, path: str) -> None:
     run = trained(name)
     before = state(run)
     found = visualize_unit(run, path, 1 if path else 0, seeds=2)
-    spec, field = run.data.schema.inputs[0], run.data.preprocess["fields"][0]
+    spec, field = run.data.schema.inputs[0], run.data.fields[0]
+    assert isinstance(field, ScaledEncoder)
     made = torch.tensor(found.made[spec.name], dtype=torch.float32)
     if spec.kind == "image":
         assert made.min() >= 0
         assert made.max() <= 1
-    taken = (made - torch.tensor(field["mean"])) / torch.tensor(field["std"])
+    taken = (made - torch.tensor(field.mean)) / torch.tensor(field.std)
     seen: list[torch.Tensor] = []
     hook = run.model.get_submodule(path).register_forward_hook(
         lambda _, __, output: seen.append(output[0] if isinstance(output, tuple) else output)

@@ -180,7 +180,7 @@ def test_linear_branches_get_what_the_formula_says_and_dead_ones_nothing() -> No
     rows = run.data.inputs["features"]
     x, b = rows[3], rows[run.data.split["train"]].mean(0)
     weights = {number: run.model.get_submodule(f"linear_{number}").weight for number in (1, 3, 5)}
-    head, spread = weights[5][0], float(torch.tensor(run.data.preprocess["target"]["std"]).flatten()[0])  # type: ignore[index]
+    head, spread = weights[5][0], run.data.fitted_numbers.std[0]  # type: ignore[index]
     for number, part in ((1, head[:3]), (3, head[3:])):
         expected = spread * float((part @ (weights[number] @ (x - b))).detach())  # type: ignore[operator]
         for name in (f"input_1 linear_{number}", f"linear_{number} {'add_1.a' if number == 1 else 'concat_1.b'}"):

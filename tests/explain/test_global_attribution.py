@@ -25,7 +25,7 @@ def linear(rows: list[int]) -> np.ndarray:
     run = trained("regression")
     weights: Any = run.model.get_submodule("linear_1").weight
     x = run.data.inputs["features"]
-    scale = float(np.ravel(run.data.preprocess["target"]["std"])[0])
+    scale = run.data.fitted_numbers.std[0]
     parts: np.ndarray = (weights[0] * (x[rows] - x[run.data.split["train"]].mean(0)) * scale).detach().numpy()
     return parts
 
@@ -38,7 +38,7 @@ def test_a_linear_model_goes_by_its_weights() -> None:
     parts = linear(rows)
     names = run.data.schema.inputs[0].columns
     told = {part.name: part for part in found.parts}
-    scale = float(np.ravel(run.data.preprocess["target"]["std"])[0])
+    scale = run.data.fitted_numbers.std[0]
     sizes, means = np.abs(parts).mean(0), parts.mean(0)
     for place, name in enumerate(names):
         assert told[name].mean / scale == pytest.approx(sizes[place] / scale, abs=1e-5)

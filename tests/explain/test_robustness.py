@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from netloom.data.targets.fitted_target import FittedNumbers
 from netloom.document import DataChoice, Training
 from netloom.explain import ExplainError
 from netloom.explain.core.cache import FOLDER
@@ -48,8 +49,8 @@ def test_the_least_strength_of_a_linear_classifier_is_its_closed_form(
     assert found.least is not None
     assert found.least > closed_form(linear, row) * (1 - 1e-5), "less cannot be enough"
     assert found.before.text != found.after.text
-    column = linear.data.preprocess["fields"][0]["columns"][3]
-    name, own = column["name"], column["std"] * found.least
+    column = linear.data.fields[0].columns[3]
+    name, own = column.name, column.step * found.least
     assert abs(found.changed["features"][name] - found.values["features"][name]) == pytest.approx(own, rel=1e-3)
 
 
@@ -104,8 +105,8 @@ def test_attacked_pictures_stay_pictures_and_within_the_strength() -> None:
         assert after.max() <= 1 + 1e-6
         assert np.abs(after - before).max() <= found.least + 1e-5
         assert np.abs(after - before).max() > found.least / 2
-        field = run.data.preprocess["fields"][0]
-        taken = (torch.tensor(after, dtype=torch.float32) - torch.tensor(field["mean"])) / torch.tensor(field["std"])
+        field = run.data.image_field("image")
+        taken = (torch.tensor(after, dtype=torch.float32) - torch.tensor(field.mean)) / torch.tensor(field.std)
         with torch.no_grad():
             said = run.data.schema.target.classes[int(run.model(taken.float()[None]).argmax())]
         assert said == found.after.text != found.before.text
@@ -196,7 +197,9 @@ def test_labels_pixels_and_each_of_several_outputs_can_be_attacked(
     elif measure == "accuracy":
         right = (answers[:, :4].argmax(1) == truth[:, 0]).double().mean()
     else:
-        right = (answers[:, 4] - truth[:, 1]).abs().mean() * run.data.preprocess["target"]["parts"][1]["std"][0]
+        fitted = run.data.fitted_targets[1]
+        assert isinstance(fitted, FittedNumbers)
+        right = (answers[:, 4] - truth[:, 1]).abs().mean() * fitted.std[0]
     assert found.scores[0] == pytest.approx(float(right), rel=1e-5)
     worse = 1 if measure == "mean absolute error" else -1
     assert worse * (found.scores[2] - found.scores[1]) > 0
@@ -221,7 +224,7 @@ def test_a_label_more_or_less_takes_no_less_than_its_closed_form(kinds: dict[str
 
 def aim_space(run: TrainedRun) -> torch.Tensor:
     """By how much a pixel as the network takes it moves with a brightness of one."""
-    return 1 / torch.tensor(run.data.preprocess["fields"][0]["std"]).float()
+    return 1 / torch.tensor(run.data.image_field("image").std).float()
 
 
 def test_one_pixel_of_two_is_half_of_what_was_found(kinds: dict[str, TrainedRun]) -> None:

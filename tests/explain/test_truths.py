@@ -32,7 +32,7 @@ def linear_parts(row: int) -> np.ndarray:
     assert isinstance(weights, torch.Tensor)
     x = run.data.inputs["features"]
     ground = x[run.data.split["train"]].mean(0)
-    scale = float(np.ravel(run.data.preprocess["target"]["std"])[0])
+    scale = run.data.fitted_numbers.std[0]
     parts: np.ndarray = (weights[0] * (x[row] - ground) * scale).detach().numpy()
     return parts
 
@@ -53,7 +53,7 @@ SHARING: dict[str, dict[str, Any]] = {
 def test_a_linear_model_is_its_own_explanation(method: str, row: int) -> None:
     """w·(x − b), to one part in 100,000 of what the target spreads."""
     run = trained("regression")
-    scale = float(np.ravel(run.data.preprocess["target"]["std"])[0])
+    scale = run.data.fitted_numbers.std[0]
     found = explain(run, method, row, **SHARING[method])
     np.testing.assert_allclose(found.attributions["features"] / scale, linear_parts(row) / scale, rtol=0, atol=1e-5)
     proof = found.proofs.completeness
@@ -70,7 +70,7 @@ def test_methods_against_other_rows_on_a_linear_model() -> None:
     run = trained("regression")
     weights = run.model.get_submodule("linear_1").weight
     assert isinstance(weights, torch.Tensor)
-    scale = float(np.ravel(run.data.preprocess["target"]["std"])[0])
+    scale = run.data.fitted_numbers.std[0]
     rows = run.data.split["train"]
     chosen = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(4))[:8]]
     x = run.data.inputs["features"]
@@ -87,7 +87,7 @@ def test_relevance_and_input_times_gradient_of_linear_and_rectified_networks() -
     run = trained("regression")
     weights = run.model.get_submodule("linear_1").weight
     assert isinstance(weights, torch.Tensor)
-    scale = float(np.ravel(run.data.preprocess["target"]["std"])[0])
+    scale = run.data.fitted_numbers.std[0]
     expected = (weights[0] * run.data.inputs["features"][5]).detach().numpy()
     for method in ("lrp", "input_x_gradient"):
         found = explain(run, method, 5).attributions["features"]
@@ -155,7 +155,7 @@ def test_the_glove_game_as_a_network(method: str, off: float) -> None:
     run = trained("regression")
     x = run.data.inputs["features"]
     model = Gloves(x[run.data.split["train"]][:2048].mean(0))
-    scale = float(np.ravel(run.data.preprocess["target"]["std"])[0])
+    scale = run.data.fitted_numbers.std[0]
     options = {"shapley": {"groups": 10}, "shapley_sampling": {"orders": 600}, "kernel_shap": {"samples": 3000}}[method]
     found = explain_model(run.project, model, run.data, method, 3, **options).attributions["features"] / scale
     np.testing.assert_allclose(found, [2 / 3, 1 / 6, 1 / 6, *[0.0] * 7], atol=off)
@@ -165,7 +165,7 @@ def test_saliency_of_a_linear_model_is_the_size_of_its_weights() -> None:
     run = trained("regression")
     weights = run.model.get_submodule("linear_1").weight
     assert isinstance(weights, torch.Tensor)
-    scale = float(np.ravel(run.data.preprocess["target"]["std"])[0])
+    scale = run.data.fitted_numbers.std[0]
     found = explain(run, "saliency", 3).attributions["features"]
     np.testing.assert_allclose(found, np.abs(weights[0].detach().numpy()) * scale, rtol=1e-5)
 
@@ -176,8 +176,8 @@ def test_occlusion_of_a_linear_picture_pixel_by_pixel() -> None:
     found = explain(run, "occlusion", 5, target="3", window=1, baseline="black")
     weights = run.model.get_submodule("linear_1").weight
     assert isinstance(weights, torch.Tensor)
-    fitted = run.data.preprocess["fields"][0]
-    black = (0 - fitted["mean"]) / fitted["std"]
+    fitted = run.data.image_field("image")
+    black = float((0 - fitted.mean) / fitted.std)
     x = run.data.inputs["image"][5]
     expected = (weights[3].reshape(1, 8, 8) * (x - black)).detach().numpy()
     np.testing.assert_allclose(found.attributions["image"], expected, atol=1e-5)
@@ -193,8 +193,8 @@ def test_the_usual_ground_of_digits_is_black_paper_and_of_shapes_is_their_grey()
         model = nn.Sequential(nn.Flatten(), nn.LazyLinear(len(data.schema.target.classes)))
         target = choose(0, model(inputs["image"]), data, inputs)
         ground = ExplanationContext(project, model, data, inputs, target).baseline["image"]
-        fitted = data.preprocess["fields"][0]
-        grey = float(ground[0, 0, 0, 0]) * fitted["std"] + fitted["mean"]
+        fitted = data.image_field("image")
+        grey = float(ground[0, 0, 0, 0]) * fitted.std + fitted.mean
         assert low - 1e-6 <= grey <= high, name
 
 

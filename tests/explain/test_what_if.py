@@ -13,9 +13,9 @@ from tests.explain.models import trained
 def test_a_linear_network_moves_by_its_weight_times_the_change() -> None:
     run = trained("regression")
     raw = raw_row(run.data, 7)
-    column = run.data.preprocess["fields"][0]["columns"][2]
-    found = what_if(run, 7, raw | {column["name"]: raw[column["name"]] + 2 * column["std"]})
-    weight = float(run.model.state_dict()["linear_1.weight"][0, 2]) * run.data.preprocess["target"]["std"][0]
+    column = run.data.fields[0].columns[2]
+    found = what_if(run, 7, raw | {column.name: raw[column.name] + 2 * column.step})
+    weight = float(run.model.state_dict()["linear_1.weight"][0, 2]) * run.data.fitted_numbers.std[0]
     assert found.moved == pytest.approx(2 * weight, rel=1e-4)
     apart = found.after.attributions["features"] - found.before.attributions["features"]
     assert apart[2] == pytest.approx(2 * weight, rel=1e-3)

@@ -61,8 +61,8 @@ def test_pictures_out_of_noise_are_those_of_the_decoder_alone(split: str) -> Non
     assert list(found.samples) == ["Generated from noise", "From the data"]
     noise = torch.randn(64, 3, generator=torch.Generator().manual_seed(0)).numpy()
     weights = {name: value.numpy() for name, value in run.model.state_dict().items()}
-    field = run.data.preprocess["fields"][0]
-    made = (noise @ weights["decoder.weight"].T + weights["decoder.bias"]) * field["std"] + field["mean"]
+    field = run.data.image_field("image")
+    made = (noise @ weights["decoder.weight"].T + weights["decoder.bias"]) * field.std + field.mean
     np.testing.assert_allclose(
         np.array(found.samples["Generated from noise"]), made.clip(0, 1).reshape(64, 1, 8, 8), atol=0.0006
     )

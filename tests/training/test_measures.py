@@ -69,8 +69,8 @@ def test_equal_scores_are_worth_half_a_win(decimals: int) -> None:
 
 def test_numbers(theirs: Any) -> None:
     found, output, data = measured("diabetes", "regression")
-    fitted = data.preprocess["target"]
-    mean, std = (torch.tensor(fitted[name]) for name in ("mean", "std"))
+    fitted = data.fitted_numbers
+    mean, std = torch.tensor(fitted.mean), torch.tensor(fitted.std)
     target, answer = (value.double() * std + mean for value in (data.target[data.split["test"]], output))
     assert found["mae"] == pytest.approx(float(theirs.mean_absolute_error(answer, target)))
     assert found["rmse"] == pytest.approx(float(theirs.mean_squared_error(answer, target, squared=False)))

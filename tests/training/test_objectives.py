@@ -88,9 +88,9 @@ def test_regression_equals_scikit_learn_in_the_datas_units(diabetes: Prepared) -
     rows = diabetes.split["test"]
     output = diabetes.target[rows] + 0.5 * torch.randn(len(rows), 1, generator=GENERATOR)
     result = OBJECTIVES["regression"].evaluate(output, diabetes, rows, "test")
-    scale = torch.tensor(diabetes.preprocess["target"]["std"])
-    truth = (diabetes.target[rows] * scale + torch.tensor(diabetes.preprocess["target"]["mean"])).numpy()
-    guess = (output * scale + torch.tensor(diabetes.preprocess["target"]["mean"])).numpy()
+    scale = torch.tensor(diabetes.fitted_numbers.std)
+    truth = (diabetes.target[rows] * scale + torch.tensor(diabetes.fitted_numbers.mean)).numpy()
+    guess = (output * scale + torch.tensor(diabetes.fitted_numbers.mean)).numpy()
     assert result.metrics["rmse"] == pytest.approx(metrics.root_mean_squared_error(truth, guess), rel=1e-4)
     assert result.metrics["mae"] == pytest.approx(metrics.mean_absolute_error(truth, guess), rel=1e-4)
     assert result.metrics["r2"] == pytest.approx(metrics.r2_score(truth, guess), rel=1e-4)
@@ -154,7 +154,7 @@ def test_answers_are_plain_json(digits: Prepared, diabetes: Prepared, tales: Pre
     assert sum(answers[0]["probabilities"].values()) == pytest.approx(1, rel=1e-5)
     assert answers[0]["prediction"] == max(answers[0]["probabilities"], key=answers[0]["probabilities"].get)
     number = OBJECTIVES["regression"].answers(torch.zeros(1, 1), diabetes)[0]["prediction"]
-    assert number == pytest.approx(diabetes.preprocess["target"]["mean"][0], rel=1e-5)
+    assert number == pytest.approx(diabetes.fitted_numbers.mean[0], rel=1e-5)
     size = tales.schema.inputs[0].vocabulary or 0
     told = OBJECTIVES["language_modelling"].answers(torch.randn(1, 4, size), tales)
     assert len(told[0]["prediction"]) == 1

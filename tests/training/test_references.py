@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,7 +15,9 @@ from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 
 from netloom.compile import module, source
 from netloom.data import Prepared, prepare
+from netloom.data.preparation.prepared_data import Preprocess
 from netloom.data.raw_dataset import Series
+from netloom.data.targets.fitted_target import FittedNumbers, TargetState
 from netloom.document import DataChoice
 from netloom.runs import TrainedRun, evaluate
 from netloom.templates import templates
@@ -127,9 +129,10 @@ def seasonal(period: int, noise: float = 0.0) -> Prepared:
         channels=("value",),
     )
     split = {"train": torch.arange(300), "validation": torch.arange(300, 350), "test": torch.arange(350, 400)}
-    scale = {"kind": "number", "name": "value", "mean": [2.0] * horizon, "std": [3.0] * horizon}
+    fitted = FittedNumbers("number", "value", mean=(2.0,) * horizon, std=(3.0,) * horizon)
+    preprocess = Preprocess(fields=data.preprocess["fields"], target=cast(TargetState, fitted.to_json()))
     target = (torch.from_numpy(raw.target.copy()).float() - 2) / 3
-    return replace(data, raw=raw, split=split, target=target, preprocess={**data.preprocess, "target": scale})
+    return replace(data, raw=raw, split=split, target=target, preprocess=preprocess)
 
 
 @pytest.mark.parametrize("period", [3, 7, 12])

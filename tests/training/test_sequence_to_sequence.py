@@ -59,17 +59,17 @@ def evaluated() -> Evaluation:
 
 def slow_answer(run: TrainedRun, row: int) -> str:
     """One answer, one token at a time, with what was written so far handed in anew each time."""
-    field = run.data.preprocess["fields"][-1]
+    field = run.data.token_field(BEGUN)
     text = ""
-    for place in range(field["length"]):
-        begun = [START, *(field["vocabulary"].index(letter) for letter in text)]
-        begun += [PAD] * (field["length"] - len(begun))
+    for place in range(field.length):
+        begun = [START, *(field.vocabulary.index(letter) for letter in text)]
+        begun += [PAD] * (field.length - len(begun))
         with torch.no_grad():
             given = {"text": run.data.inputs["text"][row : row + 1], BEGUN: torch.tensor([begun])}
             likeliest = int(run.model(*[given[name] for name in run.fields])[0, place].argmax())
         if likeliest == END:
             break
-        text += field["vocabulary"][likeliest]
+        text += field.vocabulary[likeliest]
     return text
 
 

@@ -209,7 +209,7 @@ def test_a_row_of_ones_own_is_the_baseline_as_it_was_entered(name: str, monkeypa
         Image.new("L", (8, 8), 255).save(buffer, "PNG")
         app.segmented_control(key=f"{key} image way").set_value("Upload").run()
         app.file_uploader(key=f"{key} image file").set_value(("white.png", buffer.getvalue(), "image/png")).run()
-        entered["image"] = np.full((1, 8, 8), 1 / run.data.preprocess["fields"][0]["scale"])
+        entered["image"] = np.full((1, 8, 8), 1 / run.data.image_field("image").scale)
     assert not app.exception
     assert not app.error, [item.value for item in app.error]
     for field, values in run.data.encode(entered, run.fields).items():

@@ -80,8 +80,8 @@ def test_columns_show_the_preparation_that_holds_for_them() -> None:
     found = columns(DataChoice(dataset="breast_cancer", prepare="none", options=options))
     rows = {row["Column"]: row["Preprocessing"] for row in (table_row(column, "none") for column in found)}
     assert (rows["mean area"], rows["mean radius"]) == ("log(1 + x)", "None")
-    fitted = prepare(DataChoice(dataset="breast_cancer", prepare="none", options=options)).preprocess["fields"][0]
-    assert {column["name"] for column in fitted["columns"] if column.get("log")} == {"mean area"}
+    table = prepare(DataChoice(dataset="breast_cancer", prepare="none", options=options)).fields[0]
+    assert {column.name for column in table.columns if column.column.get("log")} == {"mean area"}
 
 
 def test_an_input_can_be_put_in_another_place(home: Path) -> None:
