@@ -1,4 +1,5 @@
-"""Starting, steering and watching runs. A run is a process with a folder; whoever starts it may go away."""
+"""Starting, controlling and monitoring runs. A run is a process with a folder, independent of the process that started
+it."""
 
 from __future__ import annotations
 
@@ -34,21 +35,21 @@ from netloom.validation import Analysis, analyse
 
 ACTIVE = ("waiting", *WITH_WORKER)
 STARTING_S = 3.0
-# How long nothing may be heard of a worker on another machine until it counts as gone.
+# The silence after which a worker on another machine is taken to be lost.
 SILENCE_S = 60.0
-# How the reasons begin with which a run fails that was cut off from outside.
+# The prefixes of the failure reasons of runs whose worker was killed from outside.
 CUT_OFF = ("The worker process", "The machine")
-# How long a run that has had its time may take to save itself and end.
+# The time for a worker to save and end after its time limit, before it is killed.
 GRACE_S = 60.0
-# So long after a run began nothing is imported for the next one: it would take the run's first steps their turns.
+# No imports for the next run in this time after a start: they would slow down the first steps of the run.
 ALONE_S = 5.0
 
 # Workers that this process started, so that their exit codes can be read and no zombie stays.
 _children: dict[str, Worker] = {}
-# When each store's last worker was told its run, by the clock of this process.
+# The time of the last start of a worker per store, by the monotonic clock of this process.
 _told: dict[Path, float] = {}
 _looking = threading.Lock()
-# Of each run on another machine: what was last heard of it, and when that was first seen, by the clock of this process.
+# Per run on another machine: its last heartbeat, and when this process first saw it, by its monotonic clock.
 _heard: dict[str, tuple[Any, float]] = {}
 
 
@@ -66,16 +67,21 @@ def start(
     workers: int = 0,
     place: str = "",
 ) -> str:
-    """Freeze a project into a run's folder and let it take its place in the queue; its worker starts at once where
-    there is room. `weights` is a file to begin with in the place of what the project says. With `workers`, so many
-    train it on the Ray cluster; with a `place`, its worker is started there by whoever asks. Returns the run's id.
+    """Freeze a project into the folder of a run and add the run to the queue. Its worker starts at once if there is
+    room.
+
+    Args:
+        weights: A file of initial weights, instead of the initialization in the project.
+        workers: The number of workers on the Ray cluster; 0: train in a process on this machine.
+        place: Where the caller starts the worker itself; the run is not queued then.
+
+    Returns the id of the run.
 
     Raises:
-        CompileError: the network has errors, or does not fit the data; `issues` lists them.
+        CompileError: the network has errors, or does not match the data; `issues` lists them.
         DataError: the data cannot be read.
-        StartError: the weights that it starts from are not there, or none of them fits; or it cannot be trained on a
-            cluster.
-        QueueFullError: the owner has as many runs waiting as may wait.
+        StartError: the initial weights are missing or do not match, or the project cannot be trained on a cluster.
+        QueueFullError: the owner has as many waiting runs as the limit allows.
     """
     if workers:
         cluster.check(project, workers)
@@ -85,14 +91,14 @@ def start(
     if analysis.errors:
         raise CompileError(analysis.errors)
     text = source(project, analysis)
-    if not weights:  # which need not be there any more, where a run that started from them is repeated
+    if not weights:  # the run that the document starts from may have been deleted since
         check_start(store, project, text)
     first, taught = (
         check_intact(weights) if weights else verified_weights(store, project),
         distillation.find_teacher(store, project, about),
     )
     if not place:
-        store.room(owner, limits())  # before anything is written; create_run has the last word
+        store.room(owner, limits())  # fails early, before anything is written; `create_run` checks again
     run_id = str(uuid.uuid4())
     artifacts = store.artifacts(run_id)
     artifacts.create()
@@ -135,12 +141,11 @@ def enter(
     about: RunOrigin | None = None,
     prepare: Callable[[], object] | None = None,
 ) -> None:
-    """Let a run that ended take its place in the queue again, in the turns of `owner` (else of whose it was); one that
-    finished only where it is said to `reopen`.
-    `about` is added to what is known of it, and `prepare` is called, both in the same step.
+    """Add a run that ended to the queue again, for `owner`, by default for the owner of the run. A finished run needs
+    `reopen`. Merging `about` into its origin and calling `prepare` happen in the same transaction.
 
     Raises:
-        StoreError: as many runs wait as may wait, it goes on already, or it went on and ended since `run` was read.
+        StoreError: the queue of the owner is full, the run is active, or it changed since `run` was read.
     """
     origin = RunOrigin({**(about or {})})
     if run.about.get("halted"):
@@ -151,23 +156,24 @@ def enter(
 
 
 def advance(store: Store) -> None:
-    """Start the workers of those whose turn it is. Any process may do so at any time; each run is started once."""
+    """Start the workers of the runs that are next in the queue. Any process can call this at any time; each run is
+    started only once."""
     while (run := store.claim_next(limits())) is not None:
         _spawn(store, run)
 
 
 def pause(store: Store, run_id: str) -> None:
-    """Ask the worker to save a checkpoint and wait."""
+    """Request that the worker saves a checkpoint and waits."""
     store.command(run_id, "pause")
 
 
 def proceed(store: Store, run_id: str) -> None:
-    """Let a paused worker go on."""
+    """Let a paused worker continue."""
     store.command(run_id, "resume")
 
 
 def stop(store: Store, run_id: str) -> None:
-    """Ask the worker to save a checkpoint and end; a run that waits leaves the line."""
+    """Request that the worker saves a checkpoint and ends; a waiting run leaves the queue."""
     if store.leave_line(run_id):
         keep_record(store, run_id)
     else:
@@ -175,7 +181,7 @@ def stop(store: Store, run_id: str) -> None:
 
 
 def set_learning_rate(store: Store, run_id: str, value: float) -> None:
-    """Change the learning rate between two steps of a running worker.
+    """Change the learning rate of a running worker between two steps.
 
     Raises:
         ValueError: the rate is not above 0 and at most 10.
@@ -186,7 +192,7 @@ def set_learning_rate(store: Store, run_id: str, value: float) -> None:
 
 
 def set_schedule(store: Store, run_id: str, name: str) -> None:
-    """Change how the learning rate moves over time, between two steps of a running worker.
+    """Change the learning rate schedule of a running worker between two steps.
 
     Raises:
         ValueError: there is no such schedule.
@@ -197,22 +203,22 @@ def set_schedule(store: Store, run_id: str, name: str) -> None:
 
 
 def started_workers() -> dict[str, Worker]:
-    """The workers that this process started and has not seen the end of, by their runs."""
+    """Return the workers that this process started and whose end it has not observed, by run id."""
     return dict(_children)
 
 
 def look_at_workers(store: Store) -> None:
-    """Mark the runs whose worker is gone as failed."""
+    """Mark runs whose worker is gone as failed."""
     mine, active = started_workers(), store.active_runs()
     for run in active:
         if run.state != "waiting" and (run.pid or run.claim):
             look(store, run)
-    for run_id in set(mine) - {run.id for run in active}:  # nobody looks any more at a run that was deleted
+    for run_id in set(mine) - {run.id for run in active}:  # deleted runs are no longer in the list, but leave zombies
         _reap(run_id)
 
 
 def look(store: Store, run: Run) -> Run:
-    """The run as it is, after a look at its worker."""
+    """Return the current state of a run, after checking its worker."""
     if run.state not in ACTIVE:
         _reap(run.id)
         _heard.pop(run.id, None)
@@ -221,32 +227,32 @@ def look(store: Store, run: Run) -> Run:
         return _listen(store, run)
     if _alive(run):
         return _end_late(store, run)
-    with _looking:  # of two threads that look at once, the second would find no exit code any more
-        again = store.run(run.id)  # it may have ended properly between the two looks
+    with _looking:  # with two threads, the second could not read the exit code
+        again = store.run(run.id)  # the worker can have ended properly since `run` was read
         if again.state not in ACTIVE or again.state == "waiting" or _alive(again):
             return again
         if again.pid is None and again.claim is not None:
-            store.give_back(again)  # whoever had taken it is gone before it started a worker
+            store.give_back(again)  # the process that claimed it died before it started a worker
         else:
             reason = _death(store, again)
             if again.pid is not None:
-                processes.end_group(store.home, again.pid)  # nothing that it started goes on without it
+                processes.end_group(store.home, again.pid)  # also end the processes that the worker started
             _fail(store, again, reason)
-            _forget_child(again)  # not before its end is noted, or the exit code would be lost
+            _forget_child(again)  # only after `_death` has read the exit code and the end is stored
     return store.run(run.id)
 
 
 def _fail(store: Store, run: Run, reason: str) -> None:
-    """Note that a run failed whose worker is gone; not where another server noted it first, as the run may have been
-    put back into the queue since, and have another worker."""
+    """Mark a run whose worker is gone as failed. Does nothing if another server did so first, because the run may have
+    been queued again since and have another worker."""
     with contextlib.suppress(ClaimLostError):
         store.change_state(run.id, "failed", holding=run.claim, reason=reason, ended_at=datetime.now(UTC))
         keep_record(store, run.id, curves=True)
 
 
 def _listen(store: Store, run: Run) -> Run:
-    """The run as it is, on another machine: its heartbeat is all that is known. Clocks of machines differ, so what
-    counts is for how long this process has seen no new beat."""
+    """Return the current state of a run on another machine, of which only the heartbeat is known. Clocks of machines
+    differ, so the time limit counts from when this process first saw the last heartbeat."""
     word = (run.claim, run.heartbeat_at)
     last_word, since = _heard.get(run.id, (None, 0.0))
     if last_word != word:
@@ -270,7 +276,7 @@ def _listen(store: Store, run: Run) -> Run:
 
 
 def _end_late(store: Store, run: Run) -> Run:
-    """End a worker that does not end by itself although its time is over: it is within a step that takes for ever."""
+    """Kill a worker that does not end after its time limit, because it hangs in a step."""
     limits = declared()
     since = run.started_at if run.claimed_at is None else run.claimed_at
     if not limits.wall_s or since is None or run.pid is None:
@@ -284,8 +290,8 @@ def _end_late(store: Store, run: Run) -> Run:
 
 
 def warm(store: Store) -> None:
-    """Have everything imported for the next run, so that it begins at once; not just after one has begun, as whoever
-    looks at that one asks again."""
+    """Import everything for the next run in advance, so that it starts at once. Waits a few seconds after a start;
+    callers that monitor the run call this again."""
     if time.monotonic() - _told.get(store.home, -ALONE_S) >= ALONE_S:
         processes.warm(store.home)
 
@@ -296,7 +302,7 @@ def _spawn(store: Store, run: Run) -> None:
     child = processes.take(store.home)
     _children[run.id] = child
     if not store.set_worker(run.id, str(run.claim), child.pid):
-        # This process slept for so long that the run was given to another.
+        # This process was suspended for so long that another one claimed the run.
         del _children[run.id]
         processes.forget(child)
         return
@@ -327,18 +333,18 @@ def _reap(run_id: str) -> None:
     with contextlib.suppress(ChildProcessError):
         if child is None or child.poll() is None:
             return
-    _children.pop(run_id, None)  # another thread may have seen it, too
+    _children.pop(run_id, None)  # another thread can have removed it
 
 
 def _forget_child(run: Run) -> None:
-    """Forget the worker of a run that has ended; by now there may be another, of the same run."""
+    """Forget the worker of a run that has ended, unless the run has a new worker by now."""
     child = _children.get(run.id)
     if child is not None and child.pid == run.pid:
         _children.pop(run.id, None)
 
 
 def _death(store: Store, run: Run) -> str:
-    """Why a worker is gone, from its exit code and the last line that it wrote."""
+    """Return why a worker is gone, from its exit code and the last line of its log."""
     child = _children.get(run.id)
     code = child.returncode if child and child.pid == run.pid else None
     last = _last_line(store.artifacts(run.id).worker_log)

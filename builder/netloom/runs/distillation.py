@@ -1,4 +1,5 @@
-"""The teacher of a run: an earlier run whose network is frozen into the folder, and gives its logits of each batch."""
+"""The teacher of a run: an earlier run, whose network is frozen into the folder and provides the logits of each
+batch."""
 
 from __future__ import annotations
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TeacherFiles:
-    """The files of a teacher, the fields that its network reads, in order, and on which scale and of which family its
-    answer is, where that is no logits."""
+    """The files of a teacher, the fields of its network in order, and the scale and family of its output if it is not
+    logits."""
 
     weights: Path
     source: Path
@@ -36,12 +37,13 @@ class TeacherFiles:
 
 
 def find_teacher(store: Store, project: Project, origins: Mapping[str, Any] | None = None) -> TeacherFiles | None:
-    """The teacher that a project names; None where it learns from none.
+    """Return the teacher that a project names; None if there is none.
 
-    A run that repeats or branches from another, which `about` says, learns from what was frozen into that one's folder.
+    A run that reproduces or branches from another one, according to `origins`, uses the teacher that was frozen into
+    the folder of that run.
 
     Raises:
-        StartError: it is not there, has no weights, or does not fit.
+        StartError: the teacher is missing, has no weights, or does not match.
     """
     training = project.training
     if not task(training.objective).learns_from_teacher or not training.teacher:
@@ -71,8 +73,10 @@ def find_teacher(store: Store, project: Project, origins: Mapping[str, Any] | No
 
 
 def _refuse(store: Store, project: Project, teacher: Project) -> None:
-    """Raises:
-    StartError: the teacher tells no classes, or was trained on other data.
+    """Check that a teacher matches a project.
+
+    Raises:
+        StartError: the teacher does not predict classes, or was trained on other data.
     """
     if not can_teach(teacher.training.objective):
         objective = teacher.training.objective.replace("_", " ")
@@ -85,7 +89,7 @@ def _refuse(store: Store, project: Project, teacher: Project) -> None:
     try:
         data_schema = schema(project.data, store.home)
     except DataError:
-        return  # whoever starts the run says what is wrong with it
+        return  # the start of the run reports the error
     unread = [
         name
         for name in input_fields(teacher)
@@ -99,14 +103,14 @@ def _refuse(store: Store, project: Project, teacher: Project) -> None:
 
 
 def freeze_teacher(taught: TeacherFiles, artifacts: RunArtifacts) -> None:
-    """Copy a teacher to a run's files, so that nothing that happens to the earlier run reaches this one."""
+    """Copy a teacher to the files of a run, so that changes to the earlier run do not affect this one."""
     shutil.copyfile(taught.weights, artifacts.teacher_weights)
     shutil.copyfile(taught.source, artifacts.teacher_source)
     artifacts.save_teacher({"fields": taught.fields, "scale": taught.scale})
 
 
 def frozen_teacher(artifacts: RunArtifacts) -> TeacherFiles | None:
-    """The teacher that is frozen into a run's files."""
+    """Return the teacher in the files of a run; None if there is none."""
     if not artifacts.teacher_weights.exists():
         return None
     about = artifacts.teacher()
@@ -120,10 +124,10 @@ def frozen_teacher(artifacts: RunArtifacts) -> TeacherFiles | None:
 
 
 def _scale_of_before(artifacts: RunArtifacts) -> tuple[str, str] | None:
-    """The scale of a teacher that was frozen before scales were: as the run says that it was taken from, if it is
-    there, and else that of logits."""
+    """Return the scale of a teacher that was frozen before scales were stored: from the run that it was copied from, if
+    that exists; otherwise that of logits."""
     try:
-        # The id comes from a document: its last part alone, so that it names no file elsewhere.
+        # The id comes from a document, so only its last path component is used: it must not name a file elsewhere.
         teacher_id = Path(artifacts.project().training.teacher.removeprefix(RUN)).name
         teacher = RunArtifacts(artifacts.store, teacher_id).project()
         return next(iter(output_scales(teacher)), None)
@@ -132,8 +136,8 @@ def _scale_of_before(artifacts: RunArtifacts) -> tuple[str, str] | None:
 
 
 class Teacher:
-    """A network in evaluation mode that never learns: the logits (N, classes) of a batch whose inputs come in the order
-    of `fields`."""
+    """A frozen network in evaluation mode: returns the logits (N, classes) of a batch whose inputs are in the order of
+    `fields`."""
 
     def __init__(self, taught: TeacherFiles, fields: list[str], device: str) -> None:
         self.model = module(taught.source.read_text(encoding="utf-8"))
@@ -153,7 +157,7 @@ class Teacher:
 
 
 def attach_teacher(trainer: Trainer, taught: TeacherFiles | None) -> Trainer:
-    """A loop whose objective asks the teacher about each batch."""
+    """Return the trainer with an objective that asks the teacher about each batch."""
     if taught is not None:
         trainer.objective.teacher = Teacher(taught, trainer.fields, trainer.device)  # type: ignore[attr-defined]
     return trainer

@@ -1,4 +1,4 @@
-"""The execution of one run by a loop, whether its worker trains alone or as one of many on a cluster."""
+"""Executes one run with a trainer, in a worker that trains alone or as one rank on a cluster."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ RESUME = "Resume, or netloom runs resume"
 def train_run(
     store: Store, run: Run, artifacts: RunArtifacts, limits: RunLimits, trainer: Trainer, through: Through | None = None
 ) -> tuple[str, str]:
-    """Train with a loop at its beginning, from the run's last checkpoint on. Returns the run's state and the reason.
+    """Train from the last checkpoint of the run. Returns the state of the run and the reason.
 
-    `through` puts something between the loop and the link, which speaks with the store.
+    `through` can wrap the reporter, the callback that communicates with the store.
     """
     run_id, project, text = run.id, artifacts.project(), artifacts.source()
     reporter = RunReporter(store, run, artifacts, Observer(project, artifacts), limits)
@@ -49,14 +49,14 @@ def train_run(
         reporter.log("restore", step=step)
     values: dict[str, Any] = {"started_at": datetime.now(UTC), "total_steps": trainer.total_steps, "reason": ""}
     store.change_state(run_id, "running", holding=run.claim, **values)
-    # One that only measures has its points at step 0: without a checkpoint they go as well.
+    # Points of step 0 are from an evaluation without training; without a checkpoint they are removed, too.
     store.drop_points_after(run_id, trainer.step if restored else -1, holding=run.claim)
-    artifacts.delete_evaluation()  # of the weights as they were before it went on
+    artifacts.delete_evaluation()  # of the weights before the training continued
     reporter.start(trainer)
     try:
         done = trainer.fit(reporter if through is None else through(reporter), reporter.observer)
         if not done:
-            store.change_state(run_id, "stopping", holding=run.claim)  # to measure many rows takes its time
+            store.change_state(run_id, "stopping", holding=run.claim)  # evaluating many rows takes a while
         reporter.checkpoint(trainer)
         trained = TrainedRun(project, text, trainer.best_model(), trainer.data)
         measured = evaluate(trained)
@@ -75,7 +75,7 @@ def train_run(
 def _trace_divergence(
     error: DivergedError, reporter: RunReporter, project: Project, artifacts: RunArtifacts, text: str
 ) -> str:
-    """The reason with who made the first number that is none, and what helps there; it is among the warnings too."""
+    """Return the reason with the source of the first NaN and a fix, which is added to the warnings, too."""
     data, taught = prepare(project.data, reporter.store.home), frozen_teacher(artifacts)
     non_finite = nan_tracer.trace_nan(
         project,
@@ -90,7 +90,7 @@ def _trace_divergence(
 
 
 def reason(error: Exception, limits: RunLimits, artifacts: RunArtifacts) -> str:
-    """Why a run failed, in a sentence, and what helps."""
+    """Return why a run failed and what to do, in a sentence."""
     import torch
 
     if isinstance(error, torch.OutOfMemoryError):
@@ -104,7 +104,7 @@ def reason(error: Exception, limits: RunLimits, artifacts: RunArtifacts) -> str:
 
 
 def _goes_on(artifacts: RunArtifacts) -> str:
-    """What a run does that is resumed: it has a checkpoint, or was cut off before the first one."""
+    """Return what a resumed run does: it has a checkpoint, or it was interrupted before the first one."""
     try:
         step = checkpoints.last_step(artifacts)
     except CheckpointError:
@@ -115,11 +115,11 @@ def _goes_on(artifacts: RunArtifacts) -> str:
 
 
 def existing(file: Path) -> Path | None:
-    """The file, where it is there."""
+    """Return the file if it exists."""
     return file if file.exists() else None
 
 
 def note(artifacts: RunArtifacts, event: str, **values: Any) -> None:
-    """A line for the log, which stands on a disk that may be full."""
+    """Write a line to the log. Does nothing on a full disk."""
     with contextlib.suppress(OSError):
         artifacts.log_event(event, **values)

@@ -1,4 +1,4 @@
-"""What has to be the same for a run to come out the same, kept with it; and doing it again to see."""
+"""The environment of a run, which must be equal for equal results: stored with each run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("torch", "numpy", "safetensors", "scikit-learn", "pandas", "networkx
 
 
 def environment(project: Project, text: str) -> dict[str, Any]:
-    """What a run stands on, as far as it is known before it has a worker: `text` is its generated source."""
+    """Return the environment of a run that is known before it has a worker; `text` is its generated source."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -28,12 +28,12 @@ def environment(project: Project, text: str) -> dict[str, Any]:
 
 
 def machine(threads: int, fingerprint: str) -> dict[str, Any]:
-    """What only the worker knows: where it computes, and on which data."""
+    """Return the environment that only the worker knows: its hardware and its data."""
     return {"threads": threads, "processor": processor(), "cores": os.cpu_count(), "data": fingerprint}
 
 
 def note_machine(artifacts: RunArtifacts, fingerprint: str) -> None:
-    """Add to a run's environment what only its worker knows."""
+    """Add the environment that only the worker knows to that of the run."""
     import torch
 
     artifacts.save_environment({**artifacts.environment(), **machine(torch.get_num_threads(), fingerprint)})
@@ -44,7 +44,7 @@ def digest(text: str) -> str:
 
 
 def processor() -> str:
-    """The processor's name; kinds of processors round differently."""
+    """Return the name of the processor; processor models round differently."""
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     except OSError:

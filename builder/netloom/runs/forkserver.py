@@ -1,11 +1,12 @@
-"""A process that has imported what every run needs, and of which workers are forked: each begins within some hundredths
-of a second and shares what is imported, where a new interpreter takes seconds and memory of its own.
+"""A process that has imported everything a run needs, and from which workers are forked. A forked worker starts within
+some hundredths of a second and shares the memory of the imports; a new interpreter takes seconds and memory of its own.
 
-As multiprocessing's server of this name it stays single-threaded, hands each child what was sent along by SCM_RIGHTS,
-and tells its exit code; unlike there, children outlive both it and who asked for them, start with nothing of the
-asking program, and may ask for the next one. https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods
+Like the fork server of multiprocessing, it stays single-threaded, passes file descriptors to children by SCM_RIGHTS,
+and reports their exit code. Unlike there, children outlive both the server and the process that requested them, inherit
+nothing from that process, and can request further processes.
+https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods
 
-It ends when the process that started it does.
+The server ends when the process that started it ends.
 """
 
 from __future__ import annotations
@@ -24,28 +25,29 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, NamedTuple
 
-# How long a server that has said that it is ready may take to fork; one that is stopped or swapped out is done without.
+# The time for a ready server to fork. After it, the caller does without the server, which may be suspended or swapped
+# out.
 ANSWER_S = 5.0
 _NUMBER = struct.Struct("=i")
-# In a child: where it asks for the next one.
+# In a child: the channel on which it requests further processes.
 _asking: socket.socket | None = None
 
 
 class GoneError(OSError):
-    """The server is gone, or does not answer."""
+    """The server has ended or does not answer."""
 
 
 def possible() -> bool:
-    """Whether a process may be forked once torch is imported. Other systems than Linux have libraries that break."""
+    """Return whether a process can be forked after importing torch. On systems other than Linux, libraries break in
+    forked processes."""
     return sys.platform == "linux"
 
 
 class Forked:
-    """A process forked by the server, with what is used here of subprocess.Popen. Only the server learns its exit code;
-    where that one is gone, nobody does.
+    """A process that the server forked, with the used part of the interface of subprocess.Popen. Only the server can
+    read its exit code; if the server has ended, the code is unknown.
 
-    Attributes: `pid`; `stdin`, a pipe that the process reads; `returncode` as subprocess has it, None while none is
-    known.
+    Attributes: `pid`; `stdin`, a pipe that the process reads; `returncode` as in subprocess, None while it is unknown.
     """
 
     def __init__(self, pid: int, stdin: IO[bytes], status: int) -> None:
@@ -55,19 +57,19 @@ class Forked:
         self._looking = threading.Lock()
 
     def poll(self) -> int | None:
-        """The exit code, None while it goes on.
+        """Return the exit code, or None while the process runs.
 
         Raises:
-            ChildProcessError: the server is gone, so there is nobody to tell it.
+            ChildProcessError: the server has ended, so the exit code is unknown.
         """
         return self._look(0)
 
     def wait(self, timeout: float) -> int:
-        """The exit code, as soon as there is one.
+        """Wait for the exit code and return it.
 
         Raises:
-            ChildProcessError: as above.
-            subprocess.TimeoutExpired: it still goes on after so many seconds.
+            ChildProcessError: the server has ended, so the exit code is unknown.
+            subprocess.TimeoutExpired: the process still runs after `timeout` seconds.
         """
         exit_code = self._look(timeout)
         if exit_code is None:
@@ -85,7 +87,7 @@ class Forked:
 
 
 class ForkServer:
-    """The server as the process sees it that starts it, with `command` and in `environment`."""
+    """The server as seen by the process that starts it, with `command` and in `environment`."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._asking, server_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -106,26 +108,26 @@ class ForkServer:
         return self._process.poll() is None
 
     def ready(self, timeout: float = 0) -> bool:
-        """Whether it has imported everything, or does so within some seconds."""
-        with self._listening:  # it is said once, so of several threads that wait one hears it for all
+        """Return whether it has imported everything, or does so within `timeout` seconds."""
+        with self._listening:  # it is sent once, so a thread that receives it sets the state for all
             if not self._ready and _readable(self._asking, timeout):
                 self._ready = self._asking.recv(1) == b"r"
         return self._ready and self.alive()
 
     def fork(self, channel: socket.socket | None = None) -> Forked:
-        """A process that waits for a line on its standard input. Where a channel is given, that is its standard input.
+        """Fork a process that waits for a line on its standard input, which is `channel` if given.
 
         Raises:
-            GoneError: the server is.
+            GoneError: the server has ended or does not answer.
         """
         return _ask(self._asking, channel)
 
 
 def sibling() -> Forked:
-    """A process like this one, forked by the server that this one was forked by.
+    """Fork a process like this one, from the server that forked this one.
 
     Raises:
-        GoneError: it is, or there never was one.
+        GoneError: the server has ended, or this process was not forked.
     """
     if _asking is None:
         raise GoneError("This process was not forked.")
@@ -133,7 +135,7 @@ def sibling() -> Forked:
 
 
 def disown() -> None:
-    """Take from this process what it could ask for others like it by: those would not be confined as it is."""
+    """Remove the ability of this process to request others: they would not have its resource limits."""
     global _asking
     if _asking is not None:
         _asking.close()
@@ -146,8 +148,8 @@ class _Child(NamedTuple):
 
 
 def serve(work: Callable[[], int]) -> int:
-    """Fork whenever somebody asks for it, until the process on the other end of the standard input is gone. Returns the
-    exit code: that of `work` in a child, and 0 in the server itself."""
+    """Fork on request until the process at the other end of the standard input ends. Returns the exit code: that of
+    `work` in a child, and 0 in the server itself."""
     global _asking
     parent_channel = socket.socket(fileno=os.dup(0))
     child_channel, for_children = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -158,7 +160,7 @@ def serve(work: Callable[[], int]) -> int:
     listening: list[int | socket.socket] = [parent_channel, child_channel, woken]
     children: list[_Child] = []
     gc.collect()
-    gc.freeze()  # children neither look through what is imported nor copy it by doing so
+    gc.freeze()  # excludes imported objects from collection in children, which would copy their memory pages
     parent_channel.send(b"r")
     while True:
         ready, _, _ = select.select(listening, [], [])
@@ -190,7 +192,7 @@ def serve(work: Callable[[], int]) -> int:
 
 
 def _over(child: _Child) -> bool:
-    """Whether a child has ended; its exit code is then told to whoever asked for it."""
+    """Return whether a child has ended; if so, send its exit code to the process that requested it."""
     pid, how = os.waitpid(child.pid, os.WNOHANG)
     if pid == 0:
         return False
@@ -200,7 +202,7 @@ def _over(child: _Child) -> bool:
 
 
 def _end(asking: socket.socket, process: subprocess.Popen[bytes], starter: int) -> None:
-    """With the process that started it, the server ends; what it has forked goes on."""
+    """End the server together with the process that started it; forked children continue."""
     if os.getpid() == starter:
         process.kill()
         process.wait()
@@ -226,17 +228,17 @@ def _ask(asking: socket.socket, channel: socket.socket | None = None) -> Forked:
 
 
 def _tell(status: int, number: int) -> None:
-    with contextlib.suppress(OSError):  # nobody listens any more
+    with contextlib.suppress(OSError):  # the requesting process has ended
         os.write(status, _NUMBER.pack(number))
 
 
 def _heard(status: int) -> int | None:
-    """The next number that was told; None where nobody is left who could."""
+    """Return the next number from the server; None if it has ended."""
     data = os.read(status, _NUMBER.size)
     return int(_NUMBER.unpack(data)[0]) if data else None
 
 
 def _readable(stream: int | socket.socket, timeout: float) -> bool:
-    waiting = select.poll()  # select would not take the thousandth file of a web server
+    waiting = select.poll()  # `select` fails for file descriptors from 1024 on, which a web server can reach
     waiting.register(stream, select.POLLIN)
     return bool(waiting.poll(1000 * timeout))

@@ -1,7 +1,7 @@
-"""A good learning rate by trying all of them in one short run: the range test of https://arxiv.org/abs/1506.01186.
+"""The learning rate range test: tries all learning rates in one short run (https://arxiv.org/abs/1506.01186).
 
-Every step takes a rate that is a little larger than the one before. Too small ones leave the loss where it is, good
-ones let it fall, too large ones throw it up; the rate where it falls fastest is the one to begin with.
+The rate grows with each step. The loss stays constant at too small rates, decreases at good ones and increases at too
+large ones. The suggestion is the rate at which it decreases fastest.
 """
 
 from __future__ import annotations
@@ -29,17 +29,19 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
 
 LOWEST, HIGHEST = 1e-6, 10.0
-# About twenty rates in every power of ten; longer than a minute is more than a guess is worth.
+# About 20 rates per decade, and at most a minute, as the result is only a starting point.
 STEPS, LIMIT_S = 140, 60.0
-# The loss of a batch sways; as in the paper's code, a running mean is read. Four times the lowest is the end.
+# Batch losses are noisy, so the test uses an exponential moving average, and stops when it exceeds four times its
+# minimum.
 SMOOTHING, ENOUGH = 0.9, 4.0
-# The slope at a rate is that of a line through so many rates on either side. Less of a fall than that is none.
+# The slope at a rate is that of a line fitted to this many rates on each side. A smaller relative decrease does not
+# count.
 AROUND, FALLS = 4, 0.02
 
 
 @dataclass(frozen=True)
 class Rates:
-    """`losses` of steps at `rates`; `smooth` is what is read."""
+    """The `losses` of steps at `rates`; `smooth` is their moving average."""
 
     rates: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
@@ -47,7 +49,7 @@ class Rates:
 
     @property
     def smooth(self) -> list[float]:
-        """Running means of the losses, freed of their pull towards 0."""
+        """Return exponential moving averages of the losses, corrected for their bias toward 0."""
         mean, means = 0.0, list[float]()
         for count, loss in enumerate(self.losses, 1):
             mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
@@ -56,7 +58,7 @@ class Rates:
 
     @property
     def suggested(self) -> float | None:
-        """The rate at which the loss falls fastest, to two digits; None where it does not fall."""
+        """Return the rate at which the loss decreases fastest, rounded to two digits; None if it does not decrease."""
         smooth, logs = np.array(self.smooth), np.log10(np.array(self.rates))
         if len(smooth) < 4 * AROUND:
             return None
@@ -72,7 +74,7 @@ class Rates:
 
 
 class _RangeTest(Callback):
-    """Raises the learning rate after every step, until the loss has."""
+    """Raises the learning rate after each step, until the loss increases."""
 
     def __init__(self, tell: Callable[[float, float], None], limit_s: float) -> None:
         self._tell, self._until = tell, time.monotonic() + limit_s
@@ -95,7 +97,7 @@ class _RangeTest(Callback):
 
 
 def refusal(project: Project) -> str:
-    """Why there is nothing to try for a project, or nothing."""
+    """Return why a range test is not possible for a project; "" if it is."""
     if task(project.training.objective).environment:
         return "An agent learns from what it does, whose loss says little about the learning rate."
     return "" if project.data.dataset else "Choose data first."
@@ -104,11 +106,12 @@ def refusal(project: Project) -> str:
 def find_rate(
     project: Project, data: Prepared, tell: Callable[[float, float], None] | None = None, limit_s: float = LIMIT_S
 ) -> Rates:
-    """Try rates on the training rows of a project. `tell` is told each rate and its loss. Its weights are lost.
+    """Run the range test on the training rows of a project. Calls `tell` with each rate and its loss. Discards the
+    weights.
 
     Raises:
-        CompileError: the network has errors, or does not fit the data.
-        TrainingError: a setting does not fit.
+        CompileError: the network has errors, or does not match the data.
+        TrainingError: a setting does not match.
     """
     analysis = analyse(project, data.schema)
     if analysis.errors:

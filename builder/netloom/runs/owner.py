@@ -1,4 +1,4 @@
-"""Whose turn in the queue a terminal takes."""
+"""The owner of runs that are started from a terminal."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _MAX = 64
 
 
 def terminal_owner() -> str:
-    """The user of this process at this machine."""
+    """Return the user of this process at this machine."""
     from netloom.store.host import here, named
 
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a container may have no name for its user
+    except (KeyError, OSError):  # a container can lack a name for its user
         user = str(os.getuid()) if hasattr(os, "getuid") else "user"
     name = f"{user}@{named(here())}"
     return name if len(name) <= _MAX else f"{name[:47]} {hashlib.sha256(name.encode()).hexdigest()[:16]}"

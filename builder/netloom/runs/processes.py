@@ -1,5 +1,5 @@
-"""The processes that train runs: forked from one that has imported everything where that is possible, else new ones, of
-which one waits for the next run."""
+"""The worker processes of runs: forked from a server that has imported everything if possible; otherwise new
+interpreters, one of which waits for the next run."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from netloom.training.device import KEEP_MEMORY, threads
 Worker: TypeAlias = subprocess.Popen[bytes] | Forked
 
 MODULE = "netloom.runs.worker"
-# With -P, as a file in the folder that Netloom was started in must not stand for a module of the same name.
+# -P excludes the current folder from the import path, where a file could shadow a module.
 COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", MODULE)
-# The least of turns: an edit on the canvas takes 1.3 times as long beside a run. SCHED_IDLE would take 1.2, and leave a
-# run on a busy machine no turn at all, not even to obey a stop.
+# The lowest priority. Beside a run, an edit on the canvas takes 1.3 times as long; with SCHED_IDLE it would be 1.2
+# times, but on a busy machine a run would never be scheduled, not even to handle a stop.
 NICENESS = 19
-# What libraries read when they are loaded: how many threads to use.
+# Variables with the number of threads, which libraries read when they are loaded.
 COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-# As long may a process take that has just been started until it has imported everything.
+# The time for a new process to import everything, in seconds.
 READY_S = 120.0
 
-# By the command that starts them, as tests have workers of their own.
+# By command, because tests have workers of their own.
 _servers: dict[tuple[str, ...], ForkServer] = {}
 _spares: dict[Path, subprocess.Popen[bytes]] = {}
 _lock = threading.Lock()
 
 
 def warm(home: Path) -> None:
-    """Have everything imported for the next worker of this data folder, in a process that waits."""
+    """Let a waiting process import everything for the next worker of this data folder."""
     with _lock:
         if forks():
             _server(home)
@@ -48,13 +48,14 @@ def warm(home: Path) -> None:
 
 
 def forks() -> bool:
-    """Whether workers are forked. Not where there is a GPU: its driver does not bear it once anybody has used it."""
+    """Return whether workers are forked. Not with a GPU: CUDA cannot be used in a forked process after it was
+    initialized."""
     return possible() and not gpus()
 
 
 def take(home: Path) -> Worker:
-    """A worker of a data folder that waits to be told its run. It ends with this process if it is told none, and
-    outlives it else."""
+    """Return a worker of a data folder that waits for its run. Until it receives one, it ends with this process;
+    afterward, it outlives it."""
     with contextlib.suppress(GoneError):
         if forks():
             return _forked(home)
@@ -64,19 +65,19 @@ def take(home: Path) -> Worker:
 
 
 def tell(child: Worker, message: dict[str, Any]) -> None:
-    """Tell a worker what to do, which is all that it is told."""
+    """Send a worker its only message: what to do."""
     _say(child, message)
     forget(child)
 
 
 def forget(child: Worker) -> None:
-    """Tell a worker nothing, or nothing more."""
+    """Close the channel to a worker without a message, or without another one."""
     with contextlib.suppress(BrokenPipeError):
         cast(IO[bytes], child.stdin).close()
 
 
 def ended(child: Worker) -> bool:
-    """Whether a worker that this process took has ended."""
+    """Return whether a worker of this process has ended."""
     try:
         return child.poll() is not None
     except ChildProcessError:
@@ -84,13 +85,13 @@ def ended(child: Worker) -> bool:
 
 
 def spare(home: Path) -> subprocess.Popen[bytes] | None:
-    """The process that waits for the next run of a data folder; None where workers are forked."""
+    """Return the process that waits for the next run of a data folder; None if workers are forked."""
     return _spares.get(home)
 
 
 def end_group(home: Path, pid: int) -> None:
-    """Kill a worker and what it started; each worker leads a group of its own. Since the worker began, the machine may
-    have been restarted and its number given to others, so only those are touched that were started for this folder."""
+    """Kill a worker and the processes that it started; each worker leads a process group. After a restart of the
+    machine, the id can belong to another process, so only processes of this data folder are killed."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             mine = process.pid == pid if os.name == "nt" else os.getpgid(process.pid) == pid
@@ -99,8 +100,8 @@ def end_group(home: Path, pid: int) -> None:
 
 
 def is_started_for(home: Path, process: psutil.Process) -> bool:
-    """Whether a process was started for a data folder, by its environment; that of a forked one is its server's, but it
-    writes to a log in its run's folder."""
+    """Return whether a process was started for a data folder, according to its environment. A forked process has the
+    environment of its server, but writes to a log in the folder of its run."""
     with contextlib.suppress(OSError):
         if Path(os.readlink(f"/proc/{process.pid}/fd/2")).is_relative_to(home.resolve()):
             return True
@@ -113,7 +114,7 @@ def _forked(home: Path) -> Forked:
     except GoneError:
         with _lock:
             server = _server(home)
-        # To wait for it takes no longer than to start a new worker. But the threads of a web server have to go on.
+        # Waiting takes no longer than starting a new worker, but would block the threads of a web server.
         if not server.ready(READY_S if threading.current_thread() is threading.main_thread() else 0):
             raise GoneError("It is not ready.") from None
         child = server.fork()
@@ -122,7 +123,7 @@ def _forked(home: Path) -> Forked:
 
 
 def _say(child: Worker, message: Any) -> None:
-    with contextlib.suppress(BrokenPipeError):  # a dead one is found by who looks at it
+    with contextlib.suppress(BrokenPipeError):  # whoever monitors the run detects a dead worker
         stdin = cast(IO[bytes], child.stdin)
         stdin.write(json.dumps(message).encode() + b"\n")
         stdin.flush()
@@ -131,7 +132,7 @@ def _say(child: Worker, message: Any) -> None:
 def _server(home: Path) -> ForkServer:
     server = _servers.get(COMMAND)
     if server is None or not server.alive():
-        # Without threads of its own, which would not be there in what is forked; torch is told there how many to use.
+        # With one thread, because a fork does not copy threads; workers receive their number of threads later.
         server = _servers[COMMAND] = ForkServer(COMMAND, {**_environment(home), **dict.fromkeys(COUNTS, "1")})
         _give_way(server.pid)
     return server

@@ -1,4 +1,4 @@
-"""From what people write for a run to the one that they mean."""
+"""Finds the run that a user means by an id prefix or "last"."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _LISTED = 8
 
 
 def find_run(store: Store, prefix: str, note: Callable[[str], object] = lambda sentence: None) -> Run:
-    """The run whose id begins with `wanted`; "last" is the newest, and where that is a trial the best of its sweep,
-    which `note` is told. Its state is looked at afresh.
+    """Return the run whose id begins with `prefix`. "last" is the newest run; if that is a trial, the best run of its
+    sweep, which `note` reports. The state of the run is refreshed.
 
     Raises:
-        UsageError: there is none, or more than one.
+        UsageError: no run matches, or more than one.
     """
     runs = store.runs(limit=_ALL)
     if not runs:
@@ -40,12 +40,12 @@ def find_run(store: Store, prefix: str, note: Callable[[str], object] = lambda s
 
 
 def _last(store: Store, newest: Run, note: Callable[[str], object]) -> str:
-    """The run that is meant by the newest one: a sweep makes many, of which the last made is any."""
+    """Return the run that "last" means. A sweep creates many runs, and its newest one is arbitrary."""
     if newest.sweep_id is None:
         return newest.id
     try:
         sweep = store.sweep(newest.sweep_id)
-    except NotFoundError:  # it was deleted, and its runs are runs like all others
+    except NotFoundError:  # the sweep was deleted, so its runs are ordinary ones
         return newest.id
     trials = store.trials(sweep.id)
     best = sweeps.best(sweep, trials)

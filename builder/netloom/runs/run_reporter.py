@@ -1,4 +1,4 @@
-"""The thread of a worker that speaks with the store, so that the loop never waits for a disk."""
+"""The thread of a worker that communicates with the store, so that the training loop never waits for a disk."""
 
 from __future__ import annotations
 
@@ -31,18 +31,19 @@ if TYPE_CHECKING:
 
 
 POLL_S = 0.1
-# How often the store is asked for commands, which takes longer than to see whether there are points.
+# The interval of polls for commands, in seconds. A poll takes longer than a check for pending points.
 ASK_S = 0.2
 FLUSH_S = 0.25
 HEARTBEAT_S = 1.0
-# A run saves itself this often; where that takes more than this share of its time more seldom, but at last then.
+# The interval of checkpoints in seconds. It grows if saving takes more than this share of the time, up to the last
+# value.
 CHECKPOINT_EVERY_S, CHECKPOINT_SHARE, CHECKPOINT_AT_LAST_S = 5.0, 0.05, 600.0
 
 
 class RunReporter(Callback):
-    """Between a trainer and the store: points out, commands in, a heartbeat.
+    """The callback between a trainer and the store: sends points of the curves and heartbeats, and receives commands.
 
-    `observer` is a callback of its own; what it notices is reported with the heartbeat.
+    `observer` is a separate callback, whose notices are sent with the heartbeat.
     """
 
     def __init__(self, store: Store, run: Run, artifacts: RunArtifacts, observer: Observer, limits: RunLimits) -> None:
@@ -77,7 +78,7 @@ class RunReporter(Callback):
             "device": trainer.device,
             "learning_rate": trainer.learning_rate,
         }
-        self._epoch, self._step = trainer.epoch, trainer.step  # a run that goes on does not begin at 0
+        self._epoch, self._step = trainer.epoch, trainer.step  # a resumed run does not start at step 0
         self._best_step = trainer.best.step if trainer.best.weights else -1
         if trainer.best.weights:
             self._note_best(trainer)
@@ -133,7 +134,7 @@ class RunReporter(Callback):
 
     @property
     def ending(self) -> str:
-        """Why the run was stopped, where nobody asked for it."""
+        """Return why the run was stopped, if no user requested it; else ""."""
         if self._over:
             return self.limits.too_long
         return self._trial.pruned if self._trial else ""
@@ -143,19 +144,19 @@ class RunReporter(Callback):
         return self._over
 
     def tell(self, facts: RunSummary) -> None:
-        """Put more into what the store knows of this run, with the next heartbeat."""
+        """Add facts to the summary of this run, which the next heartbeat sends."""
         self._facts.update(facts)
 
     @property
     def facts(self) -> RunSummary:
-        """What the store is told of this run with the next heartbeat."""
+        """The summary that the next heartbeat sends."""
         return self._facts.copy()
 
     def checkpoint(self, trainer: Trainer) -> None:
-        """Save everything; what the curves hold up to here is written first, so that none of it is lost on resume.
+        """Save the complete state. Curves are written first, so that a resumed run has all points up to the checkpoint.
 
         Raises:
-            ClaimLostError: the run is not this worker's any more, and another may write to its folder.
+            ClaimLostError: another worker has claimed the run and can write to its folder.
         """
         with self._spacing.writing(checkpoint=True):
             trainer.flush()
@@ -177,16 +178,16 @@ class RunReporter(Callback):
         try:
             self._write()
             self.beat()
-        except StoreError as error:  # how the run ended is told afterwards, and tried for longer
+        except StoreError as error:  # the worker reports the end of the run next, and retries longer
             self._complain(error)
 
     def take_commands(self) -> None:
-        """Ask the store for commands; the loop carries them out before its next step."""
+        """Get new commands from the store; the loop executes them before its next step."""
         new = self.store.take_commands(self.run_id, holding=self._claim)
         self._commands += [(item.kind, item.value, item.text) for item in new]
 
     def beat(self) -> None:
-        """Tell the store that this worker lives, how far it is, and all other facts."""
+        """Send a heartbeat with the progress and the summary."""
         self._facts.update(_system())
         self._facts.update(self._meter.stop() if self._closed.is_set() else self._meter.read())
         if not self._resting:
@@ -201,7 +202,7 @@ class RunReporter(Callback):
         self.store.heartbeat(self.run_id, holding=self._claim, epoch=self._epoch, step=self._step, summary=self.facts)
 
     def _obey(self, trainer: Trainer) -> bool:
-        """Carry out what has been asked for. Returns false where the run has to stop."""
+        """Execute the pending commands. Returns False if the run must stop."""
         for kind in self._told(trainer):
             if kind == "stop":
                 return False
@@ -217,7 +218,7 @@ class RunReporter(Callback):
         return True
 
     def _wait(self, trainer: Trainer) -> bool:
-        """Sleep until the run may go on. Returns false where it has to stop instead."""
+        """Sleep until the run can continue. Returns False if it must stop instead."""
         while True:
             for kind in self._told(trainer):
                 if kind in ("resume", "stop"):
@@ -227,7 +228,7 @@ class RunReporter(Callback):
             time.sleep(POLL_S / 2)
 
     def _told(self, trainer: Trainer) -> Iterator[str]:
-        """Change rate and schedule as it was asked for, and hand on what else was."""
+        """Execute changes of the learning rate and the schedule, and yield all other commands."""
         while self._commands:
             kind, value, text = self._commands.pop(0)
             self.log("command", kind=kind, value=value, text=text, step=trainer.step)
@@ -242,10 +243,10 @@ class RunReporter(Callback):
     def _set_learning_rate(self, trainer: Trainer, value: float) -> None:
         self._changed("learning_rate", trainer.learning_rate, value, trainer)
         trainer.learning_rate = self._facts["learning_rate"] = value
-        self.checkpoint(trainer)  # so that a run that dies goes on with it
+        self.checkpoint(trainer)  # so that a crashed run resumes with the new rate
 
     def _set_schedule(self, trainer: Trainer, name: str) -> None:
-        """Also in the run's own document, so that a run that dies goes on with it."""
+        """Change the schedule, also in the document of the run, so that a crashed run resumes with it."""
         self._changed("schedule", trainer.training.schedule, name, trainer)
         trainer.training = trainer.training.model_copy(update={"schedule": name})
         project = self.artifacts.project()
@@ -265,7 +266,7 @@ class RunReporter(Callback):
                 if now - polled > ASK_S:
                     self.take_commands()
                     polled = now
-                if now - flushed > FLUSH_S and self._write():  # so that the first points wait for nothing
+                if now - flushed > FLUSH_S and self._write():  # the first points are written without a delay
                     flushed = now
                 if now - beat > HEARTBEAT_S:
                     self._problem = self._problem or self._guard.problem()
@@ -273,25 +274,25 @@ class RunReporter(Callback):
                     beat = now
             except NotFoundError:
                 self._give_up()
-            except ClaimLostError:  # it may train elsewhere by now, in this very folder
+            except ClaimLostError:  # another worker may train this run in this folder
                 os._exit(0)
             except Exception as error:
-                # The store may be locked for a moment; the points wait here and are tried again.
+                # The store can be locked for a moment; points remain in memory and are written later.
                 self._complain(error)
                 time.sleep(HEARTBEAT_S)
 
     def _complain(self, error: Exception) -> None:
-        with contextlib.suppress(OSError, MemoryError):  # the log is on the disk that may be full
+        with contextlib.suppress(OSError, MemoryError):  # the log is on the same disk, which can be full
             self.log("store", problem=repr(error))
 
     def _give_up(self) -> None:
-        """End at once: the run was deleted, so there is nobody to train for and nowhere to write to. Or the database
-        was; then the folder stays, and the run can be listed again."""
+        """End the process at once: the run was deleted, so its results have no reader and no folder. If instead the
+        database was lost, the folder remains and the run can be restored."""
         clear(self.artifacts)
         os._exit(0)
 
     def _write(self) -> bool:
-        """Write the points that wait. Returns whether there were any."""
+        """Write the pending points. Returns whether there were any."""
         with self._lock:
             points, self._points = self._points, []
             try:
@@ -304,7 +305,7 @@ class RunReporter(Callback):
 
 
 def _system() -> RunSummary:
-    """What this process and its device use: shares between 0 and 1, memory in bytes."""
+    """Return the use of this process and its device: shares from 0 to 1, memory in bytes."""
     import torch
 
     process = _process()
@@ -322,13 +323,13 @@ def _system() -> RunSummary:
 
 @cache
 def _process() -> psutil.Process:
-    """This process; its share of the processor is counted from one look to the next, so it has to be the same one."""
+    """Return this process. Always the same object, because psutil measures CPU use between two calls on it."""
 
     return psutil.Process()
 
 
 def clear(artifacts: RunArtifacts) -> None:
-    """Remove what was written for a run that was deleted. Where its document is there, nobody has deleted the run, or
-    whoever did is about to remove the rest: it is the database that was lost."""
+    """Remove the files of a deleted run. If its document exists, the run was not deleted, or is just being deleted by
+    another process: then the database was lost, and the files remain."""
     if artifacts.project_stamp() is None:
         artifacts.delete()

@@ -1,4 +1,5 @@
-"""Supervision of all runs: runs whose worker is gone fail, those that wait start, and sweeps have a process."""
+"""Supervision of all runs: marks runs without a worker as failed, starts waiting ones, and ensures that sweeps have a
+process."""
 
 from __future__ import annotations
 
@@ -12,20 +13,21 @@ from netloom.runs.repeated_errors import RepeatedErrors
 from netloom.runs.search.sweep_process import ensure_sweep_process
 from netloom.store import Run, Store
 
-# How often the runs are tended.
+# The interval of supervision, in seconds.
 KEEP_S = 1.0
 
 
 def tend(store: Store) -> None:
-    """Look after all runs: those whose worker is gone are marked as failed, the next in the queue start, and where
-    sweeps run, so does the process that moves them on."""
+    """Supervise all runs once: mark runs without a worker as failed, start the next ones in the queue, and start the
+    process of active sweeps if there is none."""
     control.look_at_workers(store)
     ensure_sweep_process(store)
     control.advance(store)
 
 
 def keep(store: Store) -> threading.Thread:
-    """Tend the runs from a thread of this process, also while no page is open, as long as somebody holds `store`."""
+    """Start a thread that supervises the runs, also without an open page, as long as `store` is referenced
+    elsewhere."""
     thread = threading.Thread(target=_keep, args=(weakref.ref(store),), name="keep", daemon=True)
     thread.start()
     return thread
@@ -38,7 +40,7 @@ def _keep(store_reference: weakref.ref[Store]) -> None:
         try:
             tend(store)
             errors.clear()
-        except Exception as error:  # the database may be locked for a moment, or its folder gone
+        except Exception as error:  # the database can be locked for a moment, or its folder missing
             if not store.home.exists():
                 return
             errors.log(error)
@@ -48,7 +50,8 @@ def _keep(store_reference: weakref.ref[Store]) -> None:
 
 
 def refresh(store: Store, run_id: str) -> Run:
-    """The run as it is now; where its worker is gone without a word, it is marked as failed with the reason."""
+    """Return the current state of a run. If its worker has ended without a report, the run is marked as failed with the
+    reason."""
     run = store.run(run_id)
     if run.state == "waiting":
         tend(store)
@@ -61,10 +64,10 @@ def refresh(store: Store, run_id: str) -> Run:
 
 
 def wait(store: Store, run_id: str, timeout_s: float = 3600.0) -> Run:
-    """Block until a run is no longer going.
+    """Block until a run is no longer active.
 
     Raises:
-        TimeoutError: it still is after `timeout_s`.
+        TimeoutError: it is still active after `timeout_s` seconds.
     """
     end = time.monotonic() + timeout_s
     while time.monotonic() < end:

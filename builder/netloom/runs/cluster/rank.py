@@ -81,7 +81,7 @@ def _follow(trainer: DistributedTrainer) -> None:
     except Exception:
         if trainer.running:
             raise
-        # Rank 0 raises the same error and reports it.
+        # Otherwise all ranks ended with the same error, which rank 0 reports.
 
 
 def _lead(

@@ -95,7 +95,7 @@ def drive(home: Path, sweep_id: str) -> None:
             max_concurrent_trials=int(sweep.plan["parallel"]),
             metric=sweep.plan["metric"],
             mode=mode,
-            reuse_actors=True,  # reuse actors, because importing torch takes longer than a small trial
+            reuse_actors=True,  # a new actor imports torch, which takes longer than a small trial
         ),
         run_config=tune.RunConfig(
             name=f"sweep-{sweep_id}",

@@ -1,5 +1,5 @@
-"""What the store knows of a run, written beside its files as well: from it the list of runs is made anew where the
-database was lost."""
+"""Records of runs in their folders, with what the store knows: they restore the list of runs if the database is
+lost."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _COLUMNS = ("step", "epoch", "split", "name", "value", "at")
 
 
 def keep_record(store: Store, run_id: str, *, curves: bool = False) -> None:
-    """Write down what is known of a run, with `curves` those as well. Not where the disk is full: the run itself goes
-    on without."""
+    """Save what the store knows of a run, with `curves` also its curves. Does nothing on a full disk, so that the run
+    continues."""
     artifacts = store.artifacts(run_id)
     with contextlib.suppress(OSError, StoreError):
         artifacts.save_record(json.dumps(asdict(store.run(run_id)), default=_plain, indent=1))
@@ -27,7 +27,7 @@ def keep_record(store: Store, run_id: str, *, curves: bool = False) -> None:
 
 
 def describe(store: Store, run_id: str, **values: Any) -> None:
-    """Change title, notes or tags of a run.
+    """Change the title, the notes or the tags of a run.
 
     Raises:
         StoreError: there is no such run, or there are too many tags.
@@ -37,13 +37,13 @@ def describe(store: Store, run_id: str, **values: Any) -> None:
 
 
 def record(artifacts: RunArtifacts) -> dict[str, Any]:
-    """What was written down of a run; nothing where nothing was, or it cannot be read."""
+    """Return the record of a run; empty if there is none or it is unreadable."""
     values = artifacts.record()
     return {**values, **{name: moment(values.get(name)) for name in _TIMES}} if values else {}
 
 
 def curves(artifacts: RunArtifacts) -> list[Point]:
-    """The curves of a run that ended; none where they were not written down, or cannot be read."""
+    """Return the curves of a run that ended; empty if they were not saved or are unreadable."""
     columns = artifacts.curves()
     try:
         rows = list(zip(*(columns[name] for name in _COLUMNS), strict=True))
@@ -56,7 +56,7 @@ def curves(artifacts: RunArtifacts) -> list[Point]:
 
 
 def moment(text: Any) -> datetime | None:
-    """A point in time as it was written down; None where it is none."""
+    """Return a time from a record; None if it is invalid."""
     try:
         return datetime.fromisoformat(str(text))
     except ValueError:

@@ -1,7 +1,7 @@
-"""The list of runs made anew from their folders, where the database was lost: deleted, emptied, or another one.
+"""Restores the list of runs from their folders if the database was lost: deleted, emptied, or replaced.
 
-Folders hold the document, the weights, what was measured and, of runs that ended, the curves. What was in the database
-alone is lost: versions of projects, sweeps as such, and the library.
+Folders contain the document, the weights, the metrics and, for runs that ended, the curves. Data that only the database
+has is lost: versions of projects, sweeps, and the library.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from netloom.store.states import ENDED
 from netloom.training import checkpoints
 from netloom.training.weight_files import CheckpointError, metadata
 
-# So long a folder has to be there: one that is being filled belongs to a run that is about to be listed.
+# The minimum age of a folder: a newer one can belong to a run that is about to be added to the database.
 SETTLED_S = 10.0
-# How the best measure is named in the header of the best weights.
+# The prefix of the monitored metric in the header of the best weights.
 _MEASURED = "validation_"
 
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What a rebuild came to: runs and projects that are listed again, and why some folders were left out."""
+    """The result of a rebuild: the restored runs and projects, and why some folders were skipped."""
 
     runs: int
     projects: int
@@ -44,7 +44,7 @@ class Rebuilt:
 
 @dataclass(frozen=True)
 class _RunFolder:
-    """What a folder tells of its run."""
+    """The contents of the folder of a run."""
 
     artifacts: RunArtifacts
     project: Project
@@ -61,7 +61,7 @@ class _RunFolder:
 
 
 def lost_runs(store: Store) -> list[RunArtifacts]:
-    """The files of runs that the database does not list."""
+    """Return the files of runs that are not in the database."""
     settled = [artifacts for run_id in store.artifact_store.run_ids() if _settled(artifacts := store.artifacts(run_id))]
     if not settled:
         return []
@@ -70,7 +70,7 @@ def lost_runs(store: Store) -> list[RunArtifacts]:
 
 
 def rebuild_offer(store: Store) -> str:
-    """A sentence where there are folders of runs that the database does not list; else nothing."""
+    """Return a sentence if there are folders of runs that are not in the database; else ""."""
     count = len(lost_runs(store))
     if not count:
         return ""
@@ -83,8 +83,8 @@ def rebuild_offer(store: Store) -> str:
 
 
 def rebuild(store: Store) -> Rebuilt:
-    """List the runs again whose folders are there, each in its project, which is made anew from the document of its
-    newest run. Runs that are listed are left as they are."""
+    """Add the runs of these folders to the database, each in its project, which is restored from the document of its
+    newest run. Listed runs remain unchanged."""
     folders, left_out = [], []
     for artifacts in lost_runs(store):
         try:
@@ -113,7 +113,11 @@ def _settled(artifacts: RunArtifacts) -> bool:
 
 
 def _read_folder(artifacts: RunArtifacts) -> _RunFolder:
-    """Raises: DocumentError: its document cannot be read."""
+    """Read the folder of a run.
+
+    Raises:
+        DocumentError: its document is unreadable.
+    """
     run_record, project, stamp = record(artifacts), artifacts.project(), artifacts.project_stamp()
     started = run_record.get("created_at") or _events(artifacts).get("start", {}).get("at")
     written = datetime.fromtimestamp(stamp.modified_ns / 1e9 if stamp else 0, UTC)
@@ -123,7 +127,7 @@ def _read_folder(artifacts: RunArtifacts) -> _RunFolder:
 
 
 def _restore(store: Store, item: _RunFolder, project_id: str) -> None:
-    """Put a run back into the list."""
+    """Add a run to the database."""
     run_record, events = item.record, _events(item.artifacts)
     end = events.get("end", {})
     state = end.get("state") if end.get("state") in ENDED else run_record.get("state")
@@ -160,13 +164,13 @@ def _cut_off(artifacts: RunArtifacts) -> str:
 
 
 def _progress(events: dict[str, dict[str, Any]]) -> tuple[int, int]:
-    """The step and the whole epochs at the last checkpoint."""
+    """Return the step and the completed epochs at the last checkpoint."""
     last = events.get("checkpoint", {})
     return int(last.get("step") or 0), int(last.get("epoch") or 0)
 
 
 def _measured(artifacts: RunArtifacts) -> RunSummary:
-    """What the files tell of how good a run was."""
+    """Return the metrics of a run from its files."""
     summary: RunSummary = {}
     with contextlib.suppress(DamagedArtifactError, KeyError):
         summary["test"] = (artifacts.evaluation() or {})["metrics"]
@@ -183,7 +187,7 @@ def _measured(artifacts: RunArtifacts) -> RunSummary:
 
 
 def _events(artifacts: RunArtifacts) -> dict[str, dict[str, Any]]:
-    """Of each kind of event in a run's log the last one; an end counts only where nothing was started after it."""
+    """Return the last event of each kind in the log of a run; an end counts only if nothing was started after it."""
     last_events: dict[str, dict[str, Any]] = {}
     for event in artifacts.events():
         kind = str(event.get("event"))

@@ -1,4 +1,4 @@
-"""Doing a run again from its folder, and comparing the two number by number."""
+"""Reproduces a run from its folder, and compares both number by number."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ _WORDS = {
     "python": "Python",
 }
 _HARMLESS = ("cores", "streamlit", "captum", "networkx")
-# What other values follow from: rounding, and kernels that are chosen by the machine.
+# Causes of different values: rounding, and kernels that depend on the machine.
 Key = tuple[int, str, str]
 
 
 @dataclass(frozen=True)
 class Repetition:
-    """How a run compares with the one that it repeats. `points` were compared, `equal` of them bit for bit; `first` is
-    the first that differs, as {step, split, name, then, now}; `causes` are what differs around them."""
+    """The comparison of a run with the one that it reproduces. `points` were compared, `equal` of them bit for bit;
+    `first` is the first difference, as {step, split, name, then, now}; `causes` are the differences of their
+    environments."""
 
     original: str
     repeated: str
@@ -47,7 +48,7 @@ class Repetition:
         return {**asdict(self), "same": self.same}
 
     def sentence(self) -> str:
-        """The comparison in words."""
+        """Return the comparison in words."""
         if self.points == 0:
             return "There is no point that both runs have, so nothing could be compared."
         if self.same:
@@ -66,10 +67,10 @@ class Repetition:
 
 
 def repeat(store: Store, run_id: str, *, owner: str | None = None) -> str:
-    """Start a run that was, once more, from its folder. Returns the new run's id.
+    """Start a run again from the folder of an earlier one. Returns the id of the new run.
 
     Raises:
-        StoreError: its folder is gone.
+        StoreError: the folder is missing.
     """
     run = store.run(run_id)
     artifacts = store.artifacts(run_id)
@@ -84,8 +85,8 @@ def repeat(store: Store, run_id: str, *, owner: str | None = None) -> str:
 
 
 def compare_runs(store: Store, original: Run, repeated: Run) -> Repetition:
-    """The curves of two runs, point by point, and their last weights; batches' losses are left out, because the clock
-    decides over how many steps each is a mean."""
+    """Compare the curves of two runs point by point, and their last weights. Losses of batches are excluded, because
+    the number of steps in each mean depends on the clock."""
     then, now = _values(store.points(original.id)), _values(store.points(repeated.id))
     keys = [key for key in then if key in now]
     off = [key for key in keys if then[key] != now[key]]
@@ -114,7 +115,7 @@ def _unlike(then: Mapping[Key, float], now: Mapping[Key, float]) -> str:
 
 
 def _environment_differences(then: RunArtifacts, now: RunArtifacts) -> list[str]:
-    """What the two runs stood on that is not the same."""
+    """Return the differences between the environments of two runs."""
     old_environment, new_environment = then.environment(), now.environment()
     differences = []
     for name in dict.fromkeys([*old_environment, *new_environment]):
@@ -129,7 +130,7 @@ def _environment_differences(then: RunArtifacts, now: RunArtifacts) -> list[str]
 
 
 def _manual_changes(run: Run, artifacts: RunArtifacts) -> list[str]:
-    """What was done to the first run on its way, which the second does without."""
+    """Return the changes that users made during the first run, which the second lacks."""
     changes = []
     for line in artifacts.events():
         if line.get("event") == "command" and line.get("kind") in ("learning_rate", "schedule"):

@@ -1,4 +1,4 @@
-"""Settings that were changed while a run trained, which its document does not show."""
+"""Settings that were changed during a run, which its document does not show."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _NAMES = {"learning_rate": "learning rate", "schedule": "learning-rate schedule"
 
 
 def changes_of(run: Run) -> list[SettingChange]:
-    """The changes of a run, the earliest first."""
+    """Return the changes of a run in order."""
     return run.summary.get("changes", [])
 
 
 def change_label(change: SettingChange) -> str:
-    """A change as a short label, such as "learning rate 0.01 → 0.001"."""
+    """Return a change as a short label, such as "learning rate 0.01 → 0.001"."""
     return f"{_NAMES[change['setting']]} {_text(change['old'])} → {_text(change['new'])}"
 
 
@@ -30,7 +30,7 @@ def change_sentence(change: SettingChange) -> str:
 
 
 class ChangeLog:
-    """The changes of a run that trains. Those after its checkpoint are gone with what was trained after it."""
+    """The changes during a run. A resumed run discards those after its checkpoint, like the training after it."""
 
     def __init__(self, run: Run, step: int) -> None:
         self._changes = [change for change in changes_of(run) if change["step"] <= step]
@@ -43,8 +43,8 @@ class ChangeLog:
         )
 
     def facts(self) -> RunSummary:
-        """The part of the run's summary that holds the changes."""
-        # A copy: the summary is written by another thread, while the loop adds changes.
+        """Return the part of the run's summary that contains the changes."""
+        # A copy, because another thread writes the summary while the loop adds changes.
         return {"changes": list(self._changes)} if self._changes else {}
 
 

@@ -1,8 +1,7 @@
-"""A thin series of a run's weights along the way, from which other runs can branch off.
+"""A series of weights along a run, from which other runs can branch.
 
-At most `KEEP` of them, evenly spaced over the epochs so far, and never more than `max_bytes` together; beside them
-those that the run began with. They hold weights alone; to go on exactly as if nothing had happened there is the last
-checkpoint.
+A run has at most `KEEP` snapshots, evenly spaced over its epochs so far, within `max_bytes`, and its initial weights.
+Snapshots contain only weights; an exact continuation needs the last checkpoint.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ KEEP = 10
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The weights as they were after so many epochs and steps."""
+    """The weights after a number of epochs and steps."""
 
     epoch: int
     step: int
@@ -36,12 +35,12 @@ class Snapshot:
 
 
 def epoch_snapshots(artifacts: RunArtifacts) -> list[Snapshot]:
-    """What is kept of a run after its epochs, the earliest first."""
+    """Return the snapshots after epochs, in order."""
     return [snapshot for snapshot in _every(artifacts) if snapshot.epoch]
 
 
 def initial_snapshot(artifacts: RunArtifacts) -> Snapshot | None:
-    """The weights that a run began with, before its first step; None where they were not kept."""
+    """Return the weights before the first step; None if they were not saved."""
     return next((snapshot for snapshot in _every(artifacts) if not snapshot.epoch), None)
 
 
@@ -55,8 +54,8 @@ def _every(artifacts: RunArtifacts) -> list[Snapshot]:
 
 
 def save_snapshot(artifacts: RunArtifacts, epoch: int, step: int, weights: dict[str, torch.Tensor]) -> None:
-    """Keep the weights after epoch number `epoch` (1, 2, …) if it belongs to the series, and drop what does not; with
-    0, those that a run begins with, which stay.
+    """Save the weights after `epoch` (1, 2, …) if it belongs to the series, and remove snapshots that no longer do.
+    Epoch 0 saves the initial weights, which are never removed.
 
     Raises:
         OSError: the disk is full.
@@ -73,12 +72,13 @@ def save_snapshot(artifacts: RunArtifacts, epoch: int, step: int, weights: dict[
 
 
 def is_due(epoch: int) -> bool:
-    """Whether `keep` may have something to do after an epoch; it is asked after each, however short they are."""
+    """Return whether `save_snapshot` can have something to do after an epoch. Called after each epoch, so it must be
+    fast."""
     return epoch % spacing(epoch, KEEP) == 0
 
 
 def spacing(epoch: int, limit: int) -> int:
-    """Of how many epochs one is kept, so that of `epoch` there are at most `limit`; 0 where none can be."""
+    """Return the interval in epochs so that at most `limit` snapshots remain after `epoch`; 0 if none can."""
     if limit < 1:
         return 0
     every = 1
@@ -88,5 +88,5 @@ def spacing(epoch: int, limit: int) -> int:
 
 
 def max_bytes() -> int:
-    """What the series of one run may take on disk: NETLOOM_KEPT_BYTES, else 1 GiB."""
+    """Return the size limit of all snapshots of a run: NETLOOM_KEPT_BYTES, by default 1 GiB."""
     return settings.kept_bytes

@@ -1,4 +1,4 @@
-"""What a run costs: seconds of the processor, and energy; measured where codecarbon is installed, else estimated."""
+"""The cost of a run: CPU seconds and energy, measured if codecarbon is installed, otherwise estimated."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from netloom.core.settings import settings
 from netloom.store.run_summary import RunSummary
 
 _JOULES = 3.6e6
-# codecarbon is imported after the first steps, or it would take them their turns.
+# codecarbon is imported after the first steps, because the import would slow them down.
 LATER_S = 1.5
 
 
 class Meter:
-    """Counts from when it is made. `before` is what the run told before it was interrupted."""
+    """Counts from its creation. `before` is the summary of the run before it was interrupted."""
 
     def __init__(self, before: RunSummary) -> None:
         self._process = psutil.Process()
@@ -31,14 +31,14 @@ class Meter:
         self._tracker = _Tracker() if find_spec("codecarbon") else None
 
     def read(self) -> RunSummary:
-        """Seconds of the processor so far, and the energy as an estimate from them."""
+        """Return the CPU seconds so far, and an estimate of the energy from them."""
         seconds = self._seconds() - self._start_s
         kwh = self._before_kwh + seconds * watts() / _JOULES
         return {"cpu_s": round(self._spent_s + seconds, 2), "energy_kwh": kwh, "energy_measured": False}
 
     def stop(self) -> RunSummary:
-        """The last reading; where codecarbon measured, its own on top of what the run had told before. It counts as
-        measured where all of it was: a worker that was killed had no time to ask codecarbon."""
+        """Return the last reading. If codecarbon measured, its energy is added to that before the interruption. The
+        total counts as measured only if all parts were; a killed worker has no measurement."""
         reading = self.read()
         measured = self._tracker.stop() if self._tracker is not None else None
         if measured is not None:
@@ -52,12 +52,12 @@ class Meter:
 
 
 def watts() -> float:
-    """What one busy core is taken to need."""
+    """Return the assumed power of a busy core, in watts."""
     return settings.core_watts
 
 
 def sentence(summary: RunSummary) -> str:
-    """The energy of a run in words, and what it comes to; empty where nothing is known."""
+    """Return the energy of a run and its cost in words; "" if it is unknown."""
     kwh = summary.get("energy_kwh")
     if not isinstance(kwh, float):
         return ""
@@ -69,14 +69,14 @@ def sentence(summary: RunSummary) -> str:
 
 
 def _price(kwh: float) -> str:
-    """What so much energy costs, in words."""
+    """Return the price of an amount of energy in words."""
     cents = kwh * settings.cents_per_kwh
     return f"about {cents:.2g} cents" if cents >= 1 else "less than a cent"
 
 
 class _Tracker:
-    """codecarbon's, which writes no file and asks no network. It looks for two seconds at what the machine has before
-    it counts, so that it begins in a thread of its own."""
+    """The tracker of codecarbon, without files and network access. It inspects the machine for two seconds before it
+    counts, so it starts in a thread of its own."""
 
     def __init__(self) -> None:
         self._tracker: Any = None
@@ -87,24 +87,25 @@ class _Tracker:
         later.start()
 
     def stop(self) -> float | None:
-        """The kWh of this process; None where they were not measured: the run was short, or codecarbon failed."""
+        """Return the energy of this process in kWh; None if it was not measured, because the run was short or
+        codecarbon failed."""
         if not self._began.is_set() or self._tracker is None:
             return None
-        with contextlib.suppress(Exception):  # an estimate is no reason to lose a run
+        with contextlib.suppress(Exception):  # a failed measurement must not end the run
             self._tracker.stop()
             measured = float(self._tracker.final_emissions_data.energy_consumed)
             return measured + self._missed_s * watts() / _JOULES
         return None
 
     def _begin(self) -> None:
-        with contextlib.suppress(Exception):  # whatever it finds missing on this machine
+        with contextlib.suppress(Exception):  # codecarbon can fail in many ways, depending on the machine
             from codecarbon import OfflineEmissionsTracker
 
-            # Its own setting below holds only after its first words, which would stand in the run's log.
+            # The setting below applies only after its first messages, which would be written to the log of the run.
             logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
             tracker = OfflineEmissionsTracker(
                 country_iso_code=settings.country,
-                tracking_mode="process",  # others train on this machine too
+                tracking_mode="process",  # other runs train on this machine, too
                 save_to_file=False,
                 log_level="critical",
             )

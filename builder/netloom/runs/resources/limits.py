@@ -1,4 +1,4 @@
-"""What one run may take: memory, time, processes, and room on the disk. Declared here, and held to here."""
+"""The resource limits of a run: memory, time, processes and disk space, and their enforcement."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from netloom.runs.resources.capacity import limits as places
 from netloom.store import RunArtifacts
 
 GB = 2**30
-# What a process may have beyond its limit once it has failed, so that there is room to say why.
+# Additional memory for a process that failed, so that it can report the reason.
 _LAST_WORDS_BYTES = 256 * 2**20
 _CONTAINER = Path("/sys/fs/cgroup/memory.max")
-# Why nothing can be written, and what helps, as the beginning of a sentence.
+# The reason why a file cannot be written, and a fix, as the beginning of a sentence.
 FULL = {
     "disk": "The disk is full; free some space on it",
     "quota": "The disk quota of this user is used up; free some space of it",
@@ -34,10 +34,10 @@ _NO_MEMORY_WORDS = re.compile(r"not enough memory|can't allocate memory|bad_allo
 
 @dataclass(frozen=True)
 class RunLimits:
-    """What one run may take. `wall_s` counts from the start of its worker, pauses included; 0 there sets no limit.
+    """The resource limits of a run. `wall_s` counts from the start of its worker, including pauses; 0: unlimited.
 
-    Processes are counted among the worker's descendants, not by RLIMIT_NPROC: that one counts the threads of all that
-    the user runs, the page among them, and does not hold for root.
+    Processes are counted among the descendants of the worker. RLIMIT_NPROC is unsuitable: it counts the threads of all
+    processes of the user, including the page, and does not apply to root.
     """
 
     memory_bytes: int
@@ -78,7 +78,8 @@ class RunLimits:
 
 
 def declared() -> RunLimits:
-    """NETLOOM_RUN_MEMORY_GB, NETLOOM_RUN_HOURS, NETLOOM_RUN_PROCESSES and NETLOOM_RUN_DISK_GB, or what suits most."""
+    """Return the limits of NETLOOM_RUN_MEMORY_GB, NETLOOM_RUN_HOURS, NETLOOM_RUN_PROCESSES and NETLOOM_RUN_DISK_GB, or
+    the defaults."""
     return RunLimits(
         memory_bytes=int((settings.run_memory_gb or 0) * GB) or int(_share() * memory()),
         wall_s=settings.run_hours * 3600,
@@ -88,24 +89,24 @@ def declared() -> RunLimits:
 
 
 def _share() -> float:
-    """Of the memory, what a run may have: its part where all places are taken, but half where there are many places,
-    as runs that need that much are few; should they meet, the system ends one of them and not the page."""
+    """Return the share of the memory for a run: its part if all places are taken, but at least half, because few runs
+    need that much. If several do, the system ends one of them and not the page."""
     return 0.9 * max(0.5, 1 / places().workers)
 
 
 def memory() -> int:
-    """The memory of this machine, or of the container that this is, in bytes."""
+    """Return the memory of this machine, or of the container if there is one, in bytes."""
     total = psutil.virtual_memory().total
     try:
         return min(total, int(_CONTAINER.read_text()))
-    except (OSError, ValueError):  # there is no such file, or it says "max"
+    except (OSError, ValueError):  # no container, or no limit ("max")
         return total
 
 
 def confine(limits: RunLimits, *, gpu: bool) -> None:
-    """Let the system hold this process to its memory, and take it first where the machine's own runs out.
+    """Limit the memory of this process, and let the system end it first when the machine runs out of memory.
 
-    A driver of a GPU reserves addresses by the terabyte, which count as memory, so there the guard alone looks.
+    A GPU driver reserves terabytes of address space, which count as memory, so with a GPU only the guard checks.
     """
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
@@ -118,7 +119,7 @@ def confine(limits: RunLimits, *, gpu: bool) -> None:
     if gpu:
         return
     with contextlib.suppress(OSError, ValueError):
-        # Not RLIMIT_AS, which counts libraries and files that are only mapped.
+        # RLIMIT_AS would also count libraries and files that are only mapped.
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         most = limits.memory_bytes + _LAST_WORDS_BYTES
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -126,7 +127,7 @@ def confine(limits: RunLimits, *, gpu: bool) -> None:
 
 
 def loosen() -> None:
-    """Give a process that has failed the little more memory that its last words may take."""
+    """Raise the limit of a process that failed by the memory that it needs to report the reason."""
     if sys.platform == "win32":
         return
     import resource
@@ -137,14 +138,14 @@ def loosen() -> None:
 
 
 class Guard:
-    """Looks at what this process takes, from a thread beside the training."""
+    """Checks the resources of this process from a thread beside the training."""
 
     def __init__(self, limits: RunLimits, folder: Path) -> None:
         self.limits, self.folder = limits, folder
         self._me = psutil.Process()
 
     def problem(self) -> str:
-        """What it takes too much of, as a sentence; nothing where all is well. Ends processes that are too many."""
+        """Return the exceeded limit as a sentence, or "". Ends processes above the limit of their number."""
         children = self._children()
         if len(children) > self.limits.processes:
             end(children)
@@ -156,7 +157,7 @@ class Guard:
         return ""
 
     def finish(self) -> None:
-        """End the processes that training has left behind."""
+        """End the processes that the training has left behind."""
         end(self._children())
 
     def _children(self) -> list[psutil.Process]:
@@ -169,9 +170,9 @@ class Guard:
 
 
 def _childless() -> bool:
-    """Whether this process has surely no children. Linux keeps a list of those of each thread, so that not all
-    processes of the machine have to be looked at (https://docs.kernel.org/filesystems/proc.html); elsewhere nothing is
-    sure."""
+    """Return whether this process certainly has no children. Linux lists the children of each thread
+    (https://docs.kernel.org/filesystems/proc.html), which avoids a scan of all processes of the machine; elsewhere the
+    answer is no."""
     try:
         lists = [task / "children" for task in Path("/proc/self/task").iterdir()]
         return bool(lists) and not any(path.read_bytes() for path in lists)
@@ -180,7 +181,7 @@ def _childless() -> bool:
 
 
 class Reserve:
-    """A little room on the disk, given back when it is full so that a run can still say that it is."""
+    """Reserved disk space, which is released when the disk is full, so that the run can still report the reason."""
 
     BYTES = 2**20
 
@@ -189,7 +190,7 @@ class Reserve:
 
     def take(self) -> None:
         with contextlib.suppress(OSError):
-            self.path.write_bytes(os.urandom(self.BYTES))  # zeros would take no room on some file systems
+            self.path.write_bytes(os.urandom(self.BYTES))  # some file systems store zeros without using space
 
     def release(self) -> None:
         with contextlib.suppress(OSError):
@@ -197,14 +198,14 @@ class Reserve:
 
 
 def end(processes: list[psutil.Process]) -> None:
-    """Kill processes, and those that they start meanwhile are found at the next look."""
+    """Kill processes. Processes that they start meanwhile are found at the next check."""
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.kill()
 
 
 def taken(folder: Path) -> int:
-    """The bytes of all files in a folder."""
+    """Return the size of all files in a folder, in bytes."""
     size = 0
     for home, _, names in os.walk(folder):
         for name in names:
@@ -214,8 +215,8 @@ def taken(folder: Path) -> int:
 
 
 def no_room(error: BaseException) -> Literal["", "disk", "quota", "size"]:
-    """Whether an error, or what led to it, says that there is no room: the "disk" is full, a "quota" is used up, or a
-    file has reached the "size" that it may have."""
+    """Return whether an error or its cause means that there is no space: "disk" for a full disk, "quota" for an
+    exhausted quota, "size" for a file at its size limit."""
     for cause in _chain(error):
         number, words = getattr(cause, "errno", None), str(cause).lower()
         if number == errno.EDQUOT or "disk quota" in words:
@@ -228,7 +229,7 @@ def no_room(error: BaseException) -> Literal["", "disk", "quota", "size"]:
 
 
 def no_memory(error: BaseException | str) -> bool:
-    """Whether an error, or the last words of a process, say that there was no memory."""
+    """Return whether an error, or the last output of a process, means that it ran out of memory."""
     if isinstance(error, str):
         return _NO_MEMORY_WORDS.search(error) is not None
     return any(
@@ -240,7 +241,7 @@ def no_memory(error: BaseException | str) -> bool:
 
 
 def size(count: float) -> str:
-    """Bytes in words, such as 1.5 GB."""
+    """Return bytes in words, such as 1.5 GB."""
     return f"{count / GB:.3g} GB" if count >= GB else f"{count / 2**20:.3g} MB"
 
 
@@ -254,8 +255,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def resident(process: Any) -> int:
-    """The memory that a process holds and that the system cannot take back: files that are merely mapped, such as data
-    larger than memory, are let go as soon as somebody else needs room."""
+    """Return the memory of a process that the system cannot reclaim, in bytes. Mapped files, such as data larger than
+    memory, are excluded: the system drops their pages when another process needs memory."""
     try:
         memory = process.memory_info()
     except psutil.Error:
@@ -266,5 +267,5 @@ def resident(process: Any) -> int:
             1024 * sum(int(size) for size in re.findall(r"^Rss(?:Anon|Shmem):\s*(\d+) kB$", status, re.MULTILINE))
             or memory.rss
         )
-    except (OSError, ValueError):  # another system, which does not tell them apart
+    except (OSError, ValueError):  # another system, which does not report mapped files separately
         return int(memory.rss)

@@ -1,7 +1,7 @@
-"""What of a document can be searched, and the document with values put in.
+"""The searchable settings of a document, and the document with assigned values.
 
 A path is training.learning_rate, data.validation, main.linear_1.units (network, node, parameter), or
-block.parameters.width. A search space gives each path {low, high, log, step} or {choices}.
+block.parameters.width. A search space maps each path to {low, high, log, step} or {choices}.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ POINTS = 5
 _NAMED = {"optimizer": tuple(OPTIMIZERS), "schedule": tuple(SCHEDULES)}
 _HIDDEN = ("start", "objective", "device", "dataset", "options", "compile", "folds", "fold", "split", "epochs")
 _KINDS = ("int", "float", "bool", "choice")
-# A search space as a person writes it, before it is checked.
+# A search space as a user writes it, before validation.
 Space: TypeAlias = Mapping[str, Mapping[str, Any]]
-# The values that a trial tries, by path.
+# The values of a trial, by path.
 Assignment: TypeAlias = dict[str, Any]
 
 
 class SpaceError(ValueError):
-    """A search space that cannot be searched; the message is one sentence."""
+    """An invalid search space; the message is one sentence."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """Something of a document that can be searched: where it is, what it is now, and a range to begin with."""
+    """A searchable setting of a document: its path, its current value, and a default range."""
 
     path: str
     title: str
@@ -53,7 +53,7 @@ class Parameter:
 
 
 def searchable(project: Project) -> list[Parameter]:
-    """All parameters that a sweep can choose, read off the declarations of the document and of its layers."""
+    """Return all settings that a sweep can search, derived from the declarations of the document and of its layers."""
     parameters = [*_section("training", project.training, Training), *_agent(project.training)]
     parameters += _section("data", project.data, DataChoice)
     for name, network in project.networks.items():
@@ -66,10 +66,10 @@ def searchable(project: Project) -> list[Parameter]:
 
 
 def check_space(project: Project, space: Space) -> dict[str, ParameterSpace]:
-    """A search space as it is kept.
+    """Return a validated search space.
 
     Raises:
-        SpaceError: it is empty, names what is not there, or a range is none.
+        SpaceError: it is empty, has an unknown path, or an invalid range.
     """
     if not isinstance(space, Mapping) or not space:
         raise SpaceError(
@@ -89,16 +89,16 @@ def check_space(project: Project, space: Space) -> dict[str, ParameterSpace]:
 
 
 def value_of(project: Project, path: str) -> Any:
-    """What stands at a path.
+    """Return the value at a path.
 
     Raises:
-        SpaceError: there is no such place.
+        SpaceError: there is no such path.
     """
     first, _, path_in_section = path.partition(".")
     if first in ("training", "data"):
         value: Any = getattr(project, first).model_dump(mode="json")
         for part in path_in_section.split("."):
-            # What stands within a section may be free settings, which have no value until one is given.
+            # A section can contain optional settings, which have no value until one is set.
             if not isinstance(value, dict) or (part not in value and "." not in path_in_section):
                 names = ", ".join(getattr(project, first).model_dump())
                 raise SpaceError(f"There is no {path!r} in this document; {first} has {names}.")
@@ -122,13 +122,13 @@ def value_of(project: Project, path: str) -> Any:
 
 
 def edit(project: Project, assigned: Assignment, home: Path | None = None) -> Edit:
-    """The one edit that puts values into a document.
+    """Return the single edit that assigns values in a document.
 
     Args:
         project: The document.
-        assigned: The values by their paths, such as `training.lr` or `data.fold`.
+        assigned: The values by their paths, such as `training.learning_rate` or `data.fold`.
         home: The data folder. With it, the network follows a change of the data: another fold has other training rows,
-            and these may have other categories or words.
+            which can have other categories or words.
 
     Raises:
         DataError: the data cannot be read.
@@ -159,11 +159,11 @@ def edit(project: Project, assigned: Assignment, home: Path | None = None) -> Ed
 
 
 def assign(project: Project, assigned: Assignment, home: Path | None = None) -> Project:
-    """The document with values put in, as `edit` does.
+    """Return the document with assigned values, as `edit` does.
 
     Raises:
         DataError: the data cannot be read.
-        SpaceError: one of them cannot stand there.
+        SpaceError: a value is invalid for its path.
     """
     try:
         return apply(project, edit(project, assigned, home))
@@ -172,10 +172,11 @@ def assign(project: Project, assigned: Assignment, home: Path | None = None) -> 
 
 
 def grid(space: Mapping[str, ParameterSpace]) -> list[Assignment]:
-    """Every combination, the last parameter changing fastest; of a range, `points` (else 5) values.
+    """Return every combination of values; the last parameter changes fastest. Ranges are divided into `points` values,
+    by default 5.
 
     Raises:
-        SpaceError: there are too many.
+        SpaceError: there are too many combinations.
     """
     axes = [points(spec) for spec in space.values()]
     size = math.prod(map(len, axes))
@@ -185,7 +186,7 @@ def grid(space: Mapping[str, ParameterSpace]) -> list[Assignment]:
 
 
 def points(spec: ParameterSpace) -> list[Any]:
-    """The values of one parameter that a grid tries."""
+    """Return the values of one parameter in a grid."""
     if "choices" in spec:
         return list(spec["choices"])
     low, high, count = spec["low"], spec["high"], int(spec.get("points", POINTS))
@@ -217,7 +218,7 @@ def _section(name: str, value: Any, declaration: type) -> list[Parameter]:
 
 
 def _unread(training: Training) -> set[str]:
-    """The settings that the objective does not read, so that to search them would change nothing."""
+    """Return the settings that the objective does not use, so that searching them would have no effect."""
     task = tasks().get(training.objective)
     if task is None:
         return set()
@@ -236,7 +237,7 @@ def _rl_settings(training: Training) -> tuple[str, ...]:
 
 
 def _agent(training: Training) -> list[Parameter]:
-    """What an agent of the objective reads; nothing where it has none."""
+    """Return the settings that the agent of the objective uses; empty without an agent."""
     fields = {field.name: field for field in form(Agent)}
     parameters = []
     for name in _rl_settings(training):
@@ -248,7 +249,7 @@ def _agent(training: Training) -> list[Parameter]:
 
 
 def _training_fields() -> list[FormField]:
-    """The fields of the training section that a form can show; nested ones are none."""
+    """Return the fields of the training section that a form can show, without nested ones."""
     return [field for name in Training.model_fields if (field := _one(name)) is not None]
 
 
@@ -261,7 +262,7 @@ def _one(name: str) -> FormField | None:
         field = form(model)[0]
     except TypeError:
         return None
-    # The bounds of one that may be None stand within its annotation.
+    # The bounds of an optional field are inside its annotation.
     inner = [item for part in get_args(info.annotation) for item in getattr(part, "__metadata__", ())]
     for bound in (bound for item in inner for bound in getattr(item, "metadata", ())):
         if isinstance(bound, (annotated_types.Gt, annotated_types.Ge)):
@@ -301,7 +302,7 @@ def _proposal(field: FormField, value: Any) -> ParameterSpace:
 
 
 def _around(value: Any, field: FormField | None) -> ParameterSpace:
-    """A range around a number, within what its declaration allows."""
+    """Return a range around a number, within the bounds of its declaration."""
     low_bound = field.minimum if field and field.minimum is not None else -math.inf
     high_bound = field.maximum if field and field.maximum is not None else math.inf
     is_integer = field.kind == "int" if field else isinstance(value, int)
@@ -317,7 +318,8 @@ def _around(value: Any, field: FormField | None) -> ParameterSpace:
     if high_bound <= 1 and value >= 0.01:
         low = max(0.0, low_bound)
         return {"low": 0.05 if field and field.exclusive_minimum and low == 0 else low, "high": min(0.9, high_bound)}
-    # In round numbers, also where a tenth is none, as of 0.00001, or the value came from a search.
+    # Rounded to one digit, because a tenth can be inexact in binary, as of 0.00001, and values from a search have many
+    # digits.
     below, above = (float(f"{value * factor:.2g}") for factor in (0.1, 10))
     return {"low": max(low_bound, below), "high": min(high_bound, above), "log": True}
 

@@ -1,11 +1,12 @@
-"""The process that moves the sweeps of a data folder on, so that they outlive whoever began them.
+"""The process that advances the sweeps of a data folder, so that sweeps outlive the process that started them.
 
-It notes what came of trials, suggests and starts the next ones, and finishes sweeps; with the last of them it ends. No
-other process does so: a web server that builds networks and samples values answers its pages late meanwhile.
+It records the results of trials, suggests and starts the next ones, and finishes sweeps; it ends with the last sweep.
+No other process does so, because a web server that builds networks and samples values would respond slowly.
 
-There is one for each data folder, which holds a lock on a file; the system releases it however the process ends.
-Whoever looks at the runs (a server, a terminal, a worker that ends) starts another where none holds it. Should two run
-for a moment, or one on each of several machines, the store still makes each trial once.
+There is one such process per data folder, which holds a lock on a file; the system releases the lock however the
+process ends. Any process that monitors runs (a server, a terminal, a worker that ends) starts another one if nobody
+holds the lock. If two run for a moment, or one on each of several machines, the store still creates each trial only
+once.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ from netloom.runs.search.sweep_trials import advance_sweeps
 from netloom.store import Store, open_store
 
 LOCK_FILE, LOG_FILE = "sweeps.lock", "sweeps.log"
-# The process that had the lock last.
+# The id of the process that held the lock last.
 PID_FILE = "sweeps.pid"
-# A trial that ends is followed by the next within this time; each look takes some milliseconds.
+# The interval between two checks, after which the next trial follows one that ended; a check takes some milliseconds.
 POLL_S = 0.25
-# How long after a sweep process failed this process starts no other: what ended it will mostly end the next one, too.
+# The pause after a failed sweep process, because the cause will mostly end the next one, too.
 RESTART_S = 5.0
 
 _starting = threading.Lock()
-# The last sweep process that this process started for each data folder, and when, by the clock of this process.
+# The last sweep process that this process started per data folder, and its start by the monotonic clock.
 _started: dict[Path, tuple[processes.Worker, float]] = {}
 
 
 def ensure_sweep_process(store: Store) -> None:
-    """Start the process that moves sweeps on, where one is needed and none runs."""
+    """Start the process that advances sweeps, if one is needed and none runs."""
     if not store.sweeps(state="running"):
         return
     with _starting:
@@ -48,7 +49,7 @@ def ensure_sweep_process(store: Store) -> None:
 
 
 def is_running(home: Path) -> bool:
-    """Whether a process on this machine moves the sweeps of a data folder on."""
+    """Return whether a process on this machine advances the sweeps of a data folder."""
     try:
         with _lock(home).acquire(timeout=0):
             return False
@@ -57,12 +58,12 @@ def is_running(home: Path) -> bool:
 
 
 def main(home: Path) -> int:
-    """Move sweeps on until none runs. Returns the exit code."""
+    """Advance sweeps until none is active. Returns the exit code."""
     store = open_store(home)
-    # A sweep that begins after the last look, while the lock is still held, is seen once more after its release.
+    # A sweep that starts after the last check, while the lock is still held, is detected by a check after the release.
     while _sweeps_run(store):
         try:
-            with _lock(home).acquire(timeout=1):  # longer than somebody holds it who only asks whether one runs
+            with _lock(home).acquire(timeout=1):  # longer than `is_running` holds the lock for its test
                 (home / PID_FILE).write_text(str(os.getpid()))
                 _advance_until_finished(store)
         except Timeout:
@@ -71,7 +72,7 @@ def main(home: Path) -> int:
 
 
 def started_processes() -> list[processes.Worker]:
-    """The sweep processes that this process started last, one for each data folder."""
+    """Return the last sweep process that this process started per data folder."""
     return [child for child, _ in _started.values()]
 
 
@@ -85,7 +86,7 @@ def _advance_until_finished(store: Store) -> None:
             advance_sweeps(store)
             control.advance(store)
             errors.clear()
-        except Exception as error:  # the database may be locked for a moment
+        except Exception as error:  # the database can be locked for a moment
             if not store.home.exists():
                 return
             errors.log(error)
@@ -98,16 +99,16 @@ def _sweeps_run(store: Store) -> bool:
 
 
 def _may_start(home: Path) -> bool:
-    """Whether the last one that this process started, which has no lock, is not just about to take it, and did not fail
-    a moment ago."""
+    """Return whether a sweep process can be started: the last one, which has no lock, is not about to take it, and did
+    not fail a moment ago."""
     if home not in _started:
         return True
     child, started_at = _started[home]
     try:
         code = child.poll()
-    except ChildProcessError:  # the server that it was forked from is gone, and with it its exit code
+    except ChildProcessError:  # its fork server has ended, so its exit code is unknown
         return True
-    if code is None:  # it had the lock and is ending, or it still imports what it needs
+    if code is None:  # it held the lock and is ending, or it still imports modules
         return _had_lock(home, child.pid)
     return code == 0 or time.monotonic() - started_at > RESTART_S
 

@@ -1,4 +1,4 @@
-"""The trials of sweeps: what came of those that have ended, and which values the next one tries."""
+"""The trials of sweeps: the results of ended ones, and the values of the next one."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ if TYPE_CHECKING:
     import optuna
 
 GOLDEN = (math.sqrt(5) - 1) / 2
-# How often a trial whose worker was killed is taken up again.
+# How often a trial is retried after its worker was killed.
 RETRIES = 2
 _SPOILT = (CompileError, DataError, StartError, SpaceError, DocumentError)
 
 
 def advance_sweeps(store: Store) -> None:
-    """Note what came of trials, and start the next ones, of all sweeps that run; finish those that have no more."""
+    """Record the results of trials, start the next ones of all active sweeps, and finish sweeps without further
+    trials."""
     for sweep in store.sweeps(state="running"):
         _advance(store, sweep)
 
 
 def record_ended_trials(store: Store, sweep_id: str) -> list[Trial]:
-    """Note what came of those trials that have ended. Returns all trials."""
+    """Record the results of trials that have ended. Returns all trials."""
     sweep = store.sweep(sweep_id)
     for trial in store.trials(sweep_id):
         if trial.state == "running":
@@ -59,7 +60,7 @@ def _advance(store: Store, sweep: Sweep) -> None:
         try:
             store.room(sweep.owner, limits())
             begun = start_trial(store, sweep, trials) is not None
-        except (QueueFullError, NotFoundError):  # no room, or another process was faster
+        except (QueueFullError, NotFoundError):  # the queue is full, or another process has created this trial
             return
         going += begun
         trials = store.trials(sweep.id)
@@ -68,9 +69,9 @@ def _advance(store: Store, sweep: Sweep) -> None:
 
 
 def start_trial(store: Store, sweep: Sweep, trials: list[Trial], place: str = "") -> str | None:
-    """Begin the next trial. Returns its run, or None where its document cannot be trained, as is noted then.
+    """Start the next trial. Returns its run, or None if its document cannot be trained, which is recorded in the trial.
 
-    With a `place`, its worker is started there by somebody else, and it takes no turn in the queue.
+    With a `place`, the caller starts the worker, and the trial is not queued.
     """
     number = len(trials)
     assigned = suggest(sweep, trials)
@@ -95,36 +96,36 @@ def start_trial(store: Store, sweep: Sweep, trials: list[Trial], place: str = ""
 
 
 def suggest(sweep: Sweep, trials: list[Trial]) -> Assignment:
-    """The values of the next trial, after those that are there."""
+    """Return the values of the next trial, given the existing ones."""
     space = sweep.plan["space"]
     if sweep.plan["sampler"] == "grid":
         combinations = grid(space)
         return combinations[len(trials) * _stride(len(combinations), sweep.plan) % len(combinations)]
     import optuna
 
-    # The seed depends on the number of the trial alone, so that it draws the same numbers in whichever process.
+    # The seed depends only on the number of the trial, so every process draws the same values.
     seed = (sweep.plan["seed"] * 1_000_003 + len(trials)) % 2**31
     if sweep.plan["sampler"] == "random":
         sampler: optuna.samplers.BaseSampler = optuna.samplers.RandomSampler(seed=seed)
     else:
         first = max(4, min(10, sweep.plan["trials"] // 4))
-        # `constant_liar` counts running trials as bad ones, or parallel trials would try nearly the same values:
-        # https://optuna.readthedocs.io/en/stable/reference/samplers/generated/optuna.samplers.TPESampler.html
+        # `constant_liar` treats running trials as bad ones, because parallel trials would otherwise try nearly the same
+        # values: https://optuna.readthedocs.io/en/stable/reference/samplers/generated/optuna.samplers.TPESampler.html
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=first, constant_liar=True, multivariate=True)
     params = study(sweep, trials, sampler).ask(fixed_distributions=_distributions(space)).params
     return {path: _value(space[path], params[path]) for path in space}
 
 
 def _stride(size: int, plan: SweepPlan) -> int:
-    """How far a grid goes at each trial: from one combination to the next, or where not all of them are tried by the
-    golden section of all, so that those which are tried lie everywhere and none comes twice."""
+    """Return the step of a grid between trials. It is 1 if all combinations are tried. Otherwise, it is near the golden
+    section of their number, so that the tried ones are spread over the grid and none occurs twice."""
     if not plan.get("spread"):
         return 1
     return next(step for step in range(max(1, round(size * GOLDEN)), 2 * size + 2) if math.gcd(step, size) == 1)
 
 
 def study(sweep: Sweep, trials: Sequence[Trial], sampler: optuna.samplers.BaseSampler) -> optuna.Study:
-    """What Optuna would know of the sweep; the store alone keeps it."""
+    """Return an Optuna study with the trials of the sweep; only the store persists them."""
     import warnings
 
     import optuna
@@ -182,7 +183,7 @@ def _value(spec: ParameterSpace, param: Any) -> Any:
 
 
 def _record_end(store: Store, sweep: Sweep, trial: Trial) -> None:
-    """Note what came of a trial that was going on, if it has ended."""
+    """Record the result of an active trial if it has ended."""
     try:
         run = store.run(str(trial.run_id))
     except StoreError:
@@ -203,20 +204,21 @@ def _record_end(store: Store, sweep: Sweep, trial: Trial) -> None:
 
 
 def _retry(store: Store, sweep: Sweep, run: Run) -> bool:
-    """Take up a trial that was cut off: its worker was killed, or its sweep was stopped with it. It is counted in the
-    step that puts it back, or a worker that dies at once would be found before that, and taken up for ever."""
+    """Retry an interrupted trial: its worker was killed, or its sweep was stopped with it. The retry is counted in the
+    transaction that queues it; otherwise a worker that dies at once would be detected before the count, and retried
+    forever."""
     tries = int(run.about.get("retries", 0))
     cut = run.state == "failed" and run.reason.startswith(control.CUT_OFF) and tries < RETRIES
     halted = run.state == "stopped" and run.about.get("halted")
     if not cut and not halted:
         return False
-    with contextlib.suppress(StoreError):  # no room at the moment, or another process was faster
+    with contextlib.suppress(StoreError):  # the queue is full, or another process has queued it
         control.enter(store, run, owner=sweep.owner, about={"retries": tries + bool(cut)})
     return True
 
 
 def result(store: Store, sweep: Sweep, run: Run) -> float | None:
-    """The best value of the sweep's measure on the validation rows."""
+    """Return the best value of the monitored metric on the validation rows."""
     curve = store.curves([run.id], sweep.plan["metric"])[run.id]
     values = [value for _, value in curve if math.isfinite(value)]
     pick = max if sweep.plan["direction"] == "maximize" else min

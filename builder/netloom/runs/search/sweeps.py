@@ -1,7 +1,7 @@
-"""Sweeps: many runs of one document with other values, chosen by a grid, by chance, or by the results of earlier ones.
+"""Sweeps: many runs of one document with different values, chosen by a grid, at random, or from earlier results.
 
-A process of its own moves them on (`sweep_process`), and whoever looks at the runs starts it anew should it be gone, so
-that a sweep lives as long as its store. Folds of the data and seeds are grids.
+A separate process advances them (`sweep_process`). Any process that monitors runs restarts it, so a sweep lives as long
+as its store. Cross-validation folds and repeated seeds are grids.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def plan(
     kind: str = "search",
     backend: str = "",
 ) -> SweepPlan:
-    """What a sweep is to do, checked.
+    """Return a validated plan of a sweep.
 
     Raises:
-        SpaceError: the space cannot be searched, or a setting is none.
+        SpaceError: the space cannot be searched, or a setting is invalid.
     """
     for name, value, options in (("sampler", sampler, SAMPLERS), ("pruner", pruner, PRUNERS), ("kind", kind, KINDS)):
         if value not in options:
@@ -77,8 +77,8 @@ def plan(
 
 
 def start(store: Store, project_id: str, project: Project, plan: SweepPlan, *, title: str = "", owner: str = "") -> str:
-    """Start a sweep over a document as `plan` made it, whose trials take turns as runs of `owner`. Returns the sweep's
-    id."""
+    """Start a sweep over a document with a plan from `plan`; its trials are queued as runs of `owner`. Returns the id
+    of the sweep."""
     title = title or f"{project.name}: {_description(plan)}"
     sweep = store.create_sweep(project_id, project, plan, title=title, owner=owner)
     tend(store)
@@ -86,7 +86,8 @@ def start(store: Store, project_id: str, project: Project, plan: SweepPlan, *, t
 
 
 def folds(project: Project, count: int, **more: Any) -> tuple[Project, SweepPlan]:
-    """Cross-validation: every row is tested once, by a network that was not trained on it.
+    """Return a project and a plan for cross-validation: every row is tested once, by a network that was not trained on
+    it.
 
     Raises:
         SpaceError: there are too few or too many folds.
@@ -99,10 +100,11 @@ def folds(project: Project, count: int, **more: Any) -> tuple[Project, SweepPlan
 
 
 def seeds(project: Project, count: int, **more: Any) -> tuple[Project, SweepPlan]:
-    """The same run over again from other first weights and in other orders: how much of a result is chance.
+    """Return a project and a plan that repeat a run with different initial weights and row orders, to measure the
+    random variation of its result.
 
     Raises:
-        SpaceError: there are too few or too many.
+        SpaceError: there are too few or too many seeds.
     """
     if not 2 <= count <= 1_000:
         raise SpaceError(f"A run is repeated over 2 to 1,000 seeds, received {count}.")
@@ -112,22 +114,22 @@ def seeds(project: Project, count: int, **more: Any) -> tuple[Project, SweepPlan
 
 
 def stop(store: Store, sweep_id: str) -> None:
-    """Make no more trials, and stop those that go on; it can be taken up again."""
+    """Create no further trials and stop the active ones; the sweep can be resumed."""
     if store.stop_sweep(sweep_id):
         for trial in store.trials(sweep_id):
             if trial.state == "running" and trial.run_id:
-                with contextlib.suppress(NotFoundError):  # it was deleted a moment ago
+                with contextlib.suppress(NotFoundError):  # the run was deleted a moment ago
                     store.note_about(trial.run_id, {"halted": True})
                     control.stop(store, trial.run_id)
         tend(store)
 
 
 def resume(store: Store, sweep_id: str, *, more: int = 0, owner: str | None = None) -> None:
-    """Take up a sweep that was stopped, or let one that finished make `more` trials, in the turns of `owner`; else of
-    whose it was.
+    """Resume a stopped sweep, or add `more` trials to a finished one, queued for `owner`, by default for the owner of
+    the sweep.
 
     Raises:
-        StoreError: there is no such sweep, or someone else changed it at the same moment.
+        StoreError: there is no such sweep, or it was changed at the same time.
     """
     sweep = store.sweep(sweep_id)
     plan: SweepPlan = {**sweep.plan, "trials": sweep.plan["trials"] + min(more, remaining_trials(sweep))}
@@ -138,24 +140,24 @@ def resume(store: Store, sweep_id: str, *, more: int = 0, owner: str | None = No
 
 
 def remaining_trials(sweep: Sweep) -> int:
-    """How many trials more there could be: a grid has an end."""
+    """Return the number of further trials that are possible, as a grid is finite."""
     most = len(grid(sweep.plan["space"])) if sweep.plan["sampler"] == "grid" else MAX_TRIALS
     return max(0, min(MAX_TRIALS, most) - int(sweep.plan["trials"]))
 
 
 def best(sweep: Sweep, trials: Sequence[Trial]) -> Trial | None:
-    """The trial with the best result so far."""
+    """Return the trial with the best result so far."""
     done = [trial for trial in trials if trial.state == "complete" and trial.value is not None]
     sign = -1 if sweep.plan["direction"] == "maximize" else 1
     return min(done, key=lambda trial: sign * float(trial.value or 0.0), default=None)
 
 
 def best_edit(sweep: Sweep, project: Project, trial: Trial, home: Path) -> Edit:
-    """The edit that puts a trial's values into a project.
+    """Return the edit that assigns the values of a trial in a project.
 
     Raises:
         DataError: the data cannot be read.
-        SpaceError: the project has changed so far that they have no place in it any more.
+        SpaceError: the project has changed, and no longer has these paths.
     """
     check_space(project, {path: {"choices": [value]} for path, value in trial.assigned.items()})
     return edit(project, trial.assigned, home)
@@ -170,7 +172,7 @@ def missing_results(sweep: Sweep, trials: Sequence[Trial]) -> str:
 
 
 def importance(sweep: Sweep, trials: Sequence[Trial]) -> dict[str, float]:
-    """Which share of the differences between results each parameter explains; empty where too few are known."""
+    """Return the share of the variation of results that each parameter explains; empty with too few results."""
     done = [trial for trial in trials if trial.state == "complete"]
     varied = [path for path in sweep.plan["space"] if len({json.dumps(trial.assigned.get(path)) for trial in done}) > 1]
     if len(done) < 4 or not varied or len({trial.value for trial in done}) < 2:
