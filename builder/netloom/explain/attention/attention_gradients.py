@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 
 def attention_and_gradients(context: ExplanationContext) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
-    """A and ∂F/∂A of every attention layer, (heads, T, S), by its path, in the order in which they act. There is no
-    slope where the answer does not depend on the layer."""
+    """Return A and ∂F/∂A of every attention layer, (heads, T, S) each, by path in execution order.
+
+    The gradient is None where the score does not depend on the layer.
+    """
     import torch
 
     from netloom.explain.core.attention_capture import trace_attention
@@ -22,7 +24,7 @@ def attention_and_gradients(context: ExplanationContext) -> dict[str, tuple[np.n
     values = tuple(point.value.clone().requires_grad_() for point in context.points)
     with trace_attention(context.model) as weights_by_path:
         score = context.point_score(*values).sum()
-    # Weights that do not depend on what comes in have no gradient of their own.
+    # Weights that do not depend on the input do not require gradients.
     differentiable = {name: weights for name, weights in weights_by_path.items() if weights.requires_grad}
     gradients = torch.autograd.grad(score, list(differentiable.values()), allow_unused=True) if differentiable else ()
     gradient_by_path = {
@@ -37,6 +39,6 @@ def _to_numpy(values: torch.Tensor) -> np.ndarray:
 
 
 def weighted_attention(context: ExplanationContext) -> dict[str, np.ndarray]:
-    """A ⊙ ∂F/∂A of every attention layer, (heads, T, S), by its path, in the order in which they act."""
+    """Return A ⊙ ∂F/∂A of every attention layer, (heads, T, S), by path in execution order."""
     attention = attention_and_gradients(context)
     return {name: weights * (0.0 if slope is None else slope) for name, (weights, slope) in attention.items()}

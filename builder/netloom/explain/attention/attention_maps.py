@@ -1,4 +1,4 @@
-"""Attention maps of every head, and the rollout through all layers."""
+"""Attention maps of every head, and the attention rollout through all layers."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ MIN_AGREEMENT = 0.5
 
 
 class Attention(Explainer):
-    """Exact weights of all heads. The attributions are the rollout's row for the explained step, or, where the network
-    reads all steps, the mean of its rows."""
+    """Exact attention weights of all heads, with the rollout as attribution.
+
+    The attributions are the rows of the rollout from which the output is read, averaged.
+    """
 
     name = "attention"
     title = "Attention maps"
@@ -45,7 +47,7 @@ class Attention(Explainer):
 
 @dataclass(frozen=True)
 class AttentionRecord:
-    """What all attention layers of a network do to one example. `reason` says why they cannot be put together."""
+    """The attention layers of a network for one example. `reason` says why they cannot be combined, or is empty."""
 
     context: ExplanationContext
     layers: list[AttentionLayer]
@@ -53,7 +55,7 @@ class AttentionRecord:
     reason: str
 
     def joined(self, maps: Iterable[np.ndarray]) -> list[np.ndarray]:
-        """Maps (heads, T, S), one per layer, as maps over all sequences side by side: (heads, ΣT, ΣT)."""
+        """Place one map (heads, T, S) per layer into maps over all concatenated sequences, (heads, ΣT, ΣT)."""
         starts, joined = self.known.starts(), []
         for layer, weights in zip(self.layers, maps, strict=True):
             query, key = layer.streams
@@ -63,7 +65,7 @@ class AttentionRecord:
         return joined
 
     def through(self, total: np.ndarray | None) -> tuple[AttentionMaps, dict[str, np.ndarray]]:
-        """The maps with what passes through all of them (ΣT, ΣT), and the share of each value of the fields."""
+        """Return the maps with their combination `total` (ΣT, ΣT), and the attributions of the input by field."""
         from netloom.explain.attention.token_streams import distribute_to_values, with_effects
 
         streams, starts = with_effects(self.context, self.known), self.known.starts()
@@ -92,10 +94,10 @@ class AttentionRecord:
 
 
 def record_attention(context: ExplanationContext) -> AttentionRecord:
-    """The weights of every attention layer, in the order in which they act.
+    """Record the weights of every attention layer in execution order.
 
     Raises:
-        ExplainError: there are none.
+        ExplainError: The network has no attention between positions.
     """
     import torch
 
@@ -113,7 +115,7 @@ def record_attention(context: ExplanationContext) -> AttentionRecord:
     for path, weights in weights_by_path.items():
         query, key = streams.sides[path]
         module = context.model.get_submodule(path.partition(" ")[0])
-        # Where all that is seen is one sequence, its steps label every layer.
+        # With a single sequence, its tokens label every layer.
         sides = (streams.found[query].tokens, streams.found[key].tokens) if len(streams.found) > 1 else ((), ())
         heads = weights[0].detach().double().numpy()
         causal = bool(getattr(module, "causal", False))
@@ -124,7 +126,7 @@ def record_attention(context: ExplanationContext) -> AttentionRecord:
 
 
 def _title(context: ExplanationContext, path: str, paths: list[str]) -> str:
-    """How people know a layer: its node, which repetition of it, and which of the node's attention layers."""
+    """Return the name of a layer: its node, its repetition, and which of the node's attention layers it is."""
     from netloom.explain.core.context import node_label
 
     nodes = context.project.main_network.nodes
@@ -143,7 +145,7 @@ def _title(context: ExplanationContext, path: str, paths: list[str]) -> str:
 
 
 def _rollout_obstacle(context: ExplanationContext, layers: list[AttentionLayer], streams: StreamIndex) -> str:
-    """Why the layers cannot be multiplied into one map; empty where they can."""
+    """Return why the layers cannot be multiplied into one map; empty if they can."""
     import networkx as nx
 
     from netloom.validation.graph_views import digraph
@@ -158,15 +160,20 @@ def _rollout_obstacle(context: ExplanationContext, layers: list[AttentionLayer],
     graph = digraph(context.project.main_network)
     for first, second in pairwise(layers):
         nodes = [layer.name.partition(" ")[0].partition(".")[0] for layer in (first, second)]
-        is_unrelated = not set(first.streams) & set(second.streams)  # an encoder's last and a decoder's first
+        is_unrelated = not set(first.streams) & set(
+            second.streams
+        )  # such as the last layer of an encoder and the first of a decoder
         if nodes[0] != nodes[1] and not is_unrelated and not nx.has_path(graph, *nodes):
             return "the attention layers are parallel and not a chain"
     return ""
 
 
 def output_rows(context: ExplanationContext, record: AttentionRecord) -> tuple[int, ...]:
-    """The rows of all sequences side by side from which the answer is read: those steps whose weights, in the last
-    layer, it has a gradient by; where there is none, the explained step, or else all that are not padding."""
+    """Return the rows of the concatenated sequences from which the output is read.
+
+    These are the rows with a nonzero gradient in the last layer; without gradients, the explained position, or all rows
+    that are not padding.
+    """
     query = record.layers[-1].streams[0]
     start, stream = record.known.starts()[query], record.known.found[query]
     count = len(stream.tokens)
@@ -184,7 +191,7 @@ def output_rows(context: ExplanationContext, record: AttentionRecord) -> tuple[i
 
 
 def _rows_with_gradient(context: ExplanationContext) -> np.ndarray | None:
-    """Which rows of the last layer's map the answer changes with, (T,); padding, which is not read, is left out."""
+    """Return which rows of the last layer's map affect the score, as a mask (T,); None without gradients."""
     from netloom.explain.core.gradients import unavailable_reason
 
     if unavailable_reason(context.project, context.model):

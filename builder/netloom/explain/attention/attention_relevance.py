@@ -1,4 +1,4 @@
-"""Attention weighted by its gradient, carried through all layers."""
+"""Gradient-weighted attention, propagated through all layers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 
 class AttentionRelevance(Explainer):
-    """R ← R + Ā·R from the first layer to the last, Ā the mean over the heads of what is positive in A ⊙ ∂F/∂A; over
-    all sequences side by side, where one looks into another."""
+    """Relevance propagation R ← R + Ā·R from the first to the last layer.
+
+    Ā is the mean over heads of the positive part of A ⊙ ∂F/∂A. With cross-attention, all sequences are concatenated.
+    """
 
     name = "attention_relevance"
     title = "Gradient-weighted attention"
@@ -54,7 +56,10 @@ def _remark(reason: str, is_input: bool, agreement: float | None) -> Remark:
 
 
 def propagate_relevance(weighted: list[np.ndarray]) -> np.ndarray:
-    """The relevance of each step for each step after all layers, (T, T), without what each step starts with."""
+    """Return the relevance (T, T) of each position for each position after all layers, without the initial identity.
+
+    `weighted` has one map (heads, T, T) per layer.
+    """
     start = np.eye(weighted[0].shape[-1])
     relevance = start
     for heads in weighted:

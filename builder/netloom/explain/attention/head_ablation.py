@@ -1,4 +1,4 @@
-"""Which heads of attention the answer rests on: each is taken away."""
+"""Head ablation: the effect of each attention head on the score."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from netloom.explain.attention.attention_maps import AttentionRecord
     from netloom.explain.core.context import ExplanationContext
 
-# Random orders to compare with, and how much of the network's work they may take in all.
+# The number of random orders for comparison, its minimum, and the budget in FLOPs.
 ORDERS, FEWEST_ORDERS, FLOPS = 39, 9, 5 * 10**10
 RARE, FAIR = 0.05, 0.25
 
 
 class AttentionHeads(Explainer):
-    """F(x) − F(x without the head), where a head is taken away by setting its weights to 0; beside it what the
-    gradient says, Σ A ⊙ ∂F/∂A (Michel and others 2019)."""
+    """F(x) − F(x without the head), where the attention weights of the head are set to 0.
+
+    The first-order estimate Σ A ⊙ ∂F/∂A (Michel, Levy and Neubig 2019) is reported beside it.
+    """
 
     name = "attention_heads"
     title = "Head ablation"
@@ -53,7 +55,7 @@ class AttentionHeads(Explainer):
 
 
 def scores_without_heads(context: ExplanationContext, record: AttentionRecord, is_removed: np.ndarray) -> np.ndarray:
-    """F without the heads that are `gone` (N, heads of all layers), (N,)."""
+    """Compute the scores F, (N,), without the heads in the masks (N, heads of all layers)."""
     import torch
 
     from netloom.explain.core.attention_capture import trace_attention
@@ -70,7 +72,7 @@ def scores_without_heads(context: ExplanationContext, record: AttentionRecord, i
 
 
 def _head_effects(context: ExplanationContext, record: AttentionRecord) -> np.ndarray:
-    """By how much F is larger with each head than without it, (heads of all layers,)."""
+    """Compute F(x) − F(x without the head) for each head, (heads of all layers,)."""
     head_count = sum(len(layer.weights) for layer in record.layers)
     is_removed = np.concatenate([np.zeros((1, head_count), dtype=bool), np.eye(head_count, dtype=bool)])
     context.expect_rows(len(is_removed))
@@ -81,7 +83,7 @@ def _head_effects(context: ExplanationContext, record: AttentionRecord) -> np.nd
 def _removal_order(
     context: ExplanationContext, record: AttentionRecord, effects: np.ndarray, slopes: np.ndarray
 ) -> HeadOrder | None:
-    """Take heads away one after the other, the strongest first, and in random orders; None where there is but one."""
+    """Remove heads cumulatively by descending effect and in random orders; None if there is only one head."""
     head_count = len(effects)
     if head_count < 2:
         return None
@@ -91,7 +93,7 @@ def _removal_order(
         [np.argsort(-np.abs(effects), kind="stable"), *(random.permutation(head_count) for _ in range(orders))]
     )
     ranks = np.argsort(orders_tried, axis=1)
-    is_removed = ranks[:, None, :] < np.arange(head_count + 1)[None, :, None]  # (1 + orders, many + 1, many)
+    is_removed = ranks[:, None, :] < np.arange(head_count + 1)[None, :, None]  # (1 + orders, heads + 1, heads)
     context.expect_rows(is_removed[..., 0].size)
     curves = scores_without_heads(context, record, is_removed.reshape(-1, head_count)).reshape(
         1 + orders, head_count + 1

@@ -1,4 +1,4 @@
-"""The attention pattern of a head, in numbers that are read off its map."""
+"""Summary statistics of a head's attention map, and the pattern that they show."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import numpy as np
 from netloom.explain.attention.rollout import spearman
 from netloom.explain.core.explanation import AttentionLayer, AttentionMaps
 
-# How what stands for no word or place is written, such as the padding, the start of an answer or a class token.
+# The first character of special tokens, such as padding, the start of an answer or a class token.
 SPECIAL_PREFIX = "⟨"
 
 
 @dataclass(frozen=True)
 class HeadFigures:
-    """One head. `entropy`: how evenly it looks, from 0 (at one step) to 1 (at all that it may see alike). `distance`:
-    how many steps away it looks on average. `first`, `before`, `itself` and `special`: the share of its attention that
-    goes to the first step, the one before, itself, and to what is no word or place. Those that make no sense between
-    two sequences are None. `agreement`: Spearman's between what it looks at and what taking each step away does.
+    """Statistics of one head.
+
+    `entropy` is from 0 (one position) to 1 (uniform over the attended positions), and `distance` is the mean distance
+    in positions. `first`, `before`, `itself` and `special` are the shares of attention on the first position, the
+    previous one, the query itself and special tokens. `agreement` is Spearman's correlation with the effect of removing
+    positions. Values that are undefined between two sequences are None.
     """
 
     entropy: float
@@ -31,7 +33,7 @@ class HeadFigures:
 
 
 def head_figures(maps: AttentionMaps, layer: AttentionLayer) -> list[HeadFigures]:
-    """Of each head of a layer, over the steps that are not padding."""
+    """Compute the statistics of each head of a layer over positions that are not padding."""
     rows, columns = (side or maps.tokens for side in (layer.looking, layer.looked_at))
     is_self_attention = layer.streams[0] == layer.streams[1] and len(rows) == len(columns)
     is_token = [np.array([bool(token) for token in side]) for side in (rows, columns)]
@@ -46,7 +48,7 @@ def _figures(
     is_query = is_token[0] & (weights.sum(axis=1) > 0)
     if not is_query.any():
         return HeadFigures(0.0, None, 0.0, None, None, 0.0, None)
-    shares = weights[is_query] / weights[is_query].sum(axis=1, keepdims=True)  # (rows, S)
+    shares = weights[is_query] / weights[is_query].sum(axis=1, keepdims=True)  # (queries, S)
     places = np.flatnonzero(is_query)
     attended_count = (shares > 0).sum(axis=1)
     spread = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1)
@@ -72,7 +74,7 @@ def _figures(
 
 
 def describe_pattern(head: HeadFigures) -> str:
-    """The pattern in a few words."""
+    """Describe the pattern of a head in a few words."""
     patterns = (
         (head.before, "the previous position"),
         (head.itself, "its own position"),

@@ -1,4 +1,4 @@
-"""What flows through several attention layers, and how two rankings agree."""
+"""Attention rollout, and the rank correlation of two rankings."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 
 def rollout(layers: Sequence[np.ndarray]) -> np.ndarray:
-    """Attention (heads, T, T) of layers that follow each other, as one map (T, T) whose rows sum to 1.
+    """Multiply the attention (heads, T, T) of consecutive layers into one map (T, T) whose rows sum to 1.
 
-    The mean over the heads, half of it given to the residual path, multiplied from the first layer to the last.
-    Abnar and Zuidema 2020, https://arxiv.org/abs/2005.00928
+    Each layer is the mean over heads, averaged with the identity for the residual connection. Abnar and Zuidema 2020,
+    https://arxiv.org/abs/2005.00928
     """
     total = np.eye(layers[0].shape[-1])
     for weights in layers:
@@ -21,10 +21,10 @@ def rollout(layers: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
-    """Spearman's rank correlation; None where one of the rankings is constant, or holds what is not a number."""
+    """Compute Spearman's rank correlation; None if one ranking is constant or contains NaN."""
     from scipy.stats import spearmanr
 
-    # SciPy answers NaN for these, with a warning for the constant ones.
+    # SciPy returns NaN in these cases, and warns about constant rankings.
     if any(np.isnan(values).any() or (values == values[:1]).all() for values in map(np.asarray, (first, second))):
         return None
     return float(spearmanr(first, second).statistic)

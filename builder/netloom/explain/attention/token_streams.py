@@ -1,4 +1,4 @@
-"""The sequences that attention looks from and at: whose steps they are, and what becomes of the answer without each."""
+"""The sequences that attention layers connect: their tokens, their fields, and the effect of removing each position."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
     from netloom.explain.core.context import ExplanationContext
 
-# Ports of what is looked at; all others lead to what looks.
+# Ports of the keys and values; all other ports lead to the queries.
 MEMORY_PORTS = ("memory", "k", "v")
 
 
 @dataclass
 class StreamIndex:
-    """All sequences of a network, and for each attention layer, by path, the places of what looks and is looked at.
+    """All sequences of a network, and the query and key sequence of each attention layer by path.
 
-    `crossing` are layers that look from one sequence into another although both are known by the same field, or by
-    none, so that their steps cannot be told apart.
+    `crossing` lists layers that attend from one sequence to another of the same field, or of unknown field, so that
+    their positions cannot be distinguished.
     """
 
     found: list[Stream] = field(default_factory=list)
@@ -36,17 +36,18 @@ class StreamIndex:
     crossing: list[str] = field(default_factory=list)
 
     def place(self, stream: Stream) -> int:
+        """Return the index of a sequence, and add it if it is new."""
         if stream not in self.found:
             self.found.append(stream)
         return self.found.index(stream)
 
     def starts(self) -> list[int]:
-        """Where each begins, and all end, when they stand side by side."""
+        """Return the start of each sequence in their concatenation, followed by the total length."""
         return [0, *np.cumsum([len(stream.tokens) for stream in self.found]).tolist()]
 
 
 def find_streams(context: ExplanationContext, weights: Mapping[str, torch.Tensor]) -> StreamIndex:
-    """The sequences behind maps (1, heads, T, S) by the path of their layer."""
+    """Identify the sequences behind attention maps (1, heads, T, S) by layer path."""
     index = StreamIndex()
     for path, values in weights.items():
         name = path.partition(" ")[0]
@@ -80,7 +81,7 @@ def _fields_of_length(context: ExplanationContext, key: str, count: int) -> list
 
 
 def _source_fields(context: ExplanationContext, key: str, ports: tuple[str, ...] = ()) -> list[str]:
-    """The fields that lead to a node, or to some of its ports."""
+    """Return the fields that lead to a node, or to some of its ports."""
     import networkx as nx
 
     from netloom.validation.graph_views import digraph
@@ -100,7 +101,7 @@ def _step_count(context: ExplanationContext, name: str) -> int:
 
 
 def _field_stream(context: ExplanationContext, fields: list[str], count: int) -> Stream:
-    """The steps of a field, where one alone has as many; else numbers, counted as along a series."""
+    """Return the positions of a field if exactly one field has this length, otherwise numbered positions."""
     if len(fields) != 1:
         return _patch_stream(context, count) or Stream("", Axes().steps(count))
     (name,) = fields
@@ -111,7 +112,7 @@ def _field_stream(context: ExplanationContext, fields: list[str], count: int) ->
 
 
 def _patch_stream(context: ExplanationContext, count: int) -> Stream | None:
-    """The squares into which a picture was cut, where there is one picture and one way to cut it."""
+    """Return the patches of an image if there is one image and one patch embedding."""
     pictures = [name for name, spec in context.specs.items() if spec.is_image]
     cuts = [node for node in every_node(context.project) if node.type == "PatchEmbedding"]
     if len(context.specs) != 1 or not pictures or len(cuts) != 1:
@@ -124,7 +125,7 @@ def _patch_stream(context: ExplanationContext, count: int) -> Stream | None:
 
 
 def _window_stream(context: ExplanationContext, module: torch.nn.Module, count: int) -> Stream | None:
-    """The places at which window attention stands, where they divide the picture evenly."""
+    """Return the positions of window attention if they divide the image evenly."""
     pictures = [name for name, spec in context.specs.items() if spec.is_image]
     if type(module).__name__ != "WindowAttention" or len(pictures) != 1 or len(context.specs) != 1:
         return None
@@ -136,7 +137,7 @@ def _window_stream(context: ExplanationContext, module: torch.nn.Module, count: 
 
 
 def _grid_stream(name: str, down: int, across: int, special: int) -> Stream | None:
-    """Steps that are the places of a grid, known by their row and column, behind at most a few others."""
+    """Return the cells of a grid, labeled by row and column, after at most four special tokens."""
     if not 0 <= special <= 4:
         return None
     first = ("⟨class⟩",) if special == 1 else tuple(f"⟨{index + 1}⟩" for index in range(special))
@@ -145,7 +146,8 @@ def _grid_stream(name: str, down: int, across: int, special: int) -> Stream | No
 
 
 def distribute_to_values(context: ExplanationContext, stream: Stream, steps: np.ndarray) -> np.ndarray:
-    """What is said of each step (T,), in the shape of the field: divided evenly among the values that are in it."""
+    """Distribute the value of each position, (T,), evenly over the input values that it covers, in the field's
+    shape."""
     shape = context.specs[stream.field].shape
     if stream.grid:
         down, across = stream.grid
@@ -156,7 +158,7 @@ def distribute_to_values(context: ExplanationContext, stream: Stream, steps: np.
 
 
 def with_effects(context: ExplanationContext, index: StreamIndex) -> list[Stream]:
-    """The sequences with what becomes of F without each of their steps, F(x) − F(x without it)."""
+    """Add the effect of removing each position, F(x) − F(x without it), to each sequence."""
     return [replace(stream, effects=_effects(context, stream)) if stream.field else stream for stream in index.found]
 
 
@@ -179,7 +181,7 @@ def _effects(context: ExplanationContext, stream: Stream) -> tuple[float | None,
 
 
 def _step_of_each_value(context: ExplanationContext, stream: Stream) -> np.ndarray:
-    """Which step each value of the field belongs to, in the field's shape; -1 for padding."""
+    """Return the position of each value in the field's shape; -1 for padding."""
     shape = context.specs[stream.field].shape
     if stream.grid:
         down, across = stream.grid

@@ -1,4 +1,4 @@
-"""The parts of many examples taken together: the same feature, the same word, the same step."""
+"""Aggregate attributions over rows by feature, token, step or unit."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from netloom.data import FieldSpec, Prepared
 
 MAX_FEATURES, MAX_POINTS, MAX_TOP_FEATURES = 300, 400, 4
-# A word that was met less often tells of its texts, not of itself.
+# The mean of a rarer token describes the few texts that contain it rather than the token.
 MIN_TOKEN_COUNT = 3
 
 
 @dataclass(frozen=True)
 class FeatureSummary:
-    """A feature, word, step, span of steps or channel over the rows in which it stands.
+    """The attributions of a feature, token, step, segment or channel over the rows that contain it.
 
-    `mean` of the size of its attribution, `signed` of the attribution itself, `count` of how often it was met.
-    `by_group`: the mean size where that answer was explained. `points` are its attributions one by one, and `levels`
-    how high its value was among all rows, from 0 to 1 (nan: it has no order); of many, some evenly chosen.
+    `mean` is the mean magnitude, `signed` the mean attribution, and `count` the number of occurrences. `by_group` is
+    the mean magnitude by explained target. `points` are single attributions, at most `MAX_POINTS` evenly sampled, and
+    `levels` the ranks of their feature values from 0 to 1 (NaN if values have no order).
     """
 
     field: str
@@ -46,7 +46,8 @@ class FeatureSummary:
 def summarize_features(
     data: Prepared, values: dict[str, np.ndarray], rows: Sequence[int], groups: Sequence[str]
 ) -> tuple[FeatureSummary, ...]:
-    """All parts of the fields but pictures, the one that matters most first; `values` are (N, …) by field."""
+    """Summarize attributions (N, …) by field for all features except pixels, in descending order of the mean
+    magnitude."""
     summaries: list[FeatureSummary] = []
     for spec, encoder in zip(data.schema.inputs, data.fields, strict=True):
         if spec.name not in values or spec.is_image:
@@ -64,7 +65,7 @@ def summarize_features(
 
 
 def strongest_features(data: Prepared, values: dict[str, np.ndarray], rows: Sequence[int]) -> list[tuple[str, ...]]:
-    """Of each row, the parts that mattered most, with their signed attribution in words; nothing of pictures."""
+    """Return the top features of each row with their signed attributions as text, without pixels."""
     columns: list[tuple[str, str, np.ndarray]] = []
     spoken: list[list[tuple[str, str, float]]] = [[] for _ in rows]
     for spec, encoder in zip(data.schema.inputs, data.fields, strict=True):
@@ -90,7 +91,8 @@ def strongest_features(data: Prepared, values: dict[str, np.ndarray], rows: Sequ
 
 
 def summarize_layers(nodes: dict[str, np.ndarray], groups: Sequence[str]) -> tuple[FeatureSummary, ...]:
-    """The channels, or numbers, of a layer's output (N, …) by the path of its node, the one that matters most first."""
+    """Summarize the channels or units of layer outputs (N, …) by node path, in descending order of the mean
+    magnitude."""
     summaries = [
         _summary(path, name, flat[:, index], list(groups), np.full(len(flat), np.nan))
         for path, values in nodes.items()
@@ -102,7 +104,7 @@ def summarize_layers(nodes: dict[str, np.ndarray], groups: Sequence[str]) -> tup
 
 
 def strongest_units(nodes: dict[str, np.ndarray]) -> list[tuple[str, ...]]:
-    """Of each row, the channels or numbers of a layer that mattered most."""
+    """Return the top channels or units of each row with their signed attributions as text."""
     texts: list[tuple[str, ...]] = []
     for values in nodes.values():
         names, flat = _unit_columns(values)
@@ -113,12 +115,12 @@ def strongest_units(nodes: dict[str, np.ndarray]) -> list[tuple[str, ...]]:
 
 
 def layer_maps(nodes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Where in a layer's maps (N, C, H, W) the channels together matter, (N, 1, H, W), by the path of its node."""
+    """Sum feature maps (N, C, H, W) over channels to (N, 1, H, W), by node path."""
     return {path: values.sum(1, keepdims=True) for path, values in nodes.items() if values.ndim == 4}
 
 
 def _unit_columns(values: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """A layer's output (N, …) as columns (N, parts): maps (N, C, H, W) by channel, steps (N, T, D) by number."""
+    """Reduce layer outputs to columns (N, units): maps (N, C, H, W) by channel, sequences (N, T, D) by feature."""
     if values.ndim == 4:
         return [f"channel {index}" for index in range(values.shape[1])], values.sum((2, 3))
     flat = values.sum(1) if values.ndim == 3 else values.reshape(len(values), -1)
@@ -126,7 +128,7 @@ def _unit_columns(values: np.ndarray) -> tuple[list[str], np.ndarray]:
 
 
 def _shared_names(parts: Iterable[tuple[str, str]]) -> set[str]:
-    """The names that parts of several fields share."""
+    """Return the names that occur in several fields."""
     fields: dict[str, set[str]] = {}
     for field, name in parts:
         fields.setdefault(name, set()).add(field)
@@ -155,8 +157,10 @@ def _summarize_columns(
 def _columns(
     data: Prepared, spec: FieldSpec, encoder: FieldEncoder[Any], values: np.ndarray, rows: Sequence[int]
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Columns of a table, those of one category together, or the channels, steps or spans of a series: their names,
-    their attributions (N, parts), and their values (N, parts) or what stands for them."""
+    """Return the names, attributions (N, features) and values (N, features) of a field.
+
+    Features are columns of a table (a category is one), or the channels, steps or segments of a series.
+    """
     inputs = data.inputs[spec.name][list(rows)].numpy()
     names = column_names(data, spec)
     if names:
@@ -175,8 +179,11 @@ def _columns(
 
 
 def _column_levels(encoder: FieldEncoder[Any], name: str, inputs: np.ndarray) -> np.ndarray:
-    """How high the value of a column of a table is in each row, (N,); no number where it has no order, as a category
-    and the parts of a date have none. Where a second number says that it is missing, the first stands for it."""
+    """Return the values of a table column in each row, (N,); NaN if they have no order, as for categories and date
+    parts.
+
+    If a second value encodes missingness, only the first is used.
+    """
     columns = encoder.columns
     starts = np.cumsum([0, *(column.width for column in columns)])[:-1]
     matches = [
@@ -198,7 +205,7 @@ def _summarize_tokens(
     rows: Sequence[int],
     groups: Sequence[str],
 ) -> list[FeatureSummary]:
-    """Each word wherever it stands."""
+    """Summarize each token over all its occurrences."""
     tokens = data.inputs[spec.name][list(rows)].numpy()
     name_of, positions_by_token = token_names(encoder), dict[int, list[tuple[int, int]]]()
     for row, place in zip(*np.nonzero(tokens != PAD), strict=True):
@@ -221,7 +228,7 @@ def _summarize_tokens(
 
 
 def token_names(encoder: FieldEncoder[Any]) -> Callable[[int], str]:
-    """What the numbers of a field stand for: words of its vocabulary, or the values of its one column, from 1."""
+    """Return a function from token ids to words of the vocabulary, or to values of the field's one column (from 1)."""
     if columns := encoder.columns:
         (column,) = (encoder.column for encoder in columns)
         values = column.get("values") or ()
@@ -251,7 +258,7 @@ def _summary(name: str, part: str, values: np.ndarray, groups: list[str], levels
 
 
 def _ranks(levels: np.ndarray) -> np.ndarray:
-    """Values by their rank, from 0 to 1; what has no order, or is the same everywhere, is no number."""
+    """Convert values to ranks from 0 to 1; NaN if they have no order or are constant."""
     from scipy.stats import rankdata
 
     if not np.isfinite(levels).all() or not np.ptp(levels) > 0:

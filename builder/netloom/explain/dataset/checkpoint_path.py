@@ -1,4 +1,4 @@
-"""The way of a run's weights: the checkpoints that led to those in use, and how fast it learned between them."""
+"""The checkpoints that led to the current weights, and the learning rate between them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_CHECKPOINTS = 6
 
 
 class Trained(run.Trained, Protocol):
-    """A trained network with the loss that it was trained by."""
+    """A trained network with its training loss."""
 
     @property
     def objective(self) -> Objective: ...
@@ -29,8 +29,11 @@ class Trained(run.Trained, Protocol):
 
 @dataclass(frozen=True)
 class Stage:
-    """A checkpoint of the way: the weights after so many epochs and steps, and the mean learning rate of the steps
-    since the one before. Epoch 0: the network as it is used, as nothing else was kept."""
+    """A checkpoint: the weights after `epoch` epochs and `step` steps.
+
+    `learning_rate` is the mean over the steps since the previous checkpoint. Epoch 0 is the current network, if no
+    checkpoints exist.
+    """
 
     epoch: int
     step: int
@@ -38,14 +41,15 @@ class Stage:
 
 
 def snapshot_names(folder: Path | None) -> list[str]:
-    """What is kept of the way, as it is part of the question."""
+    """Return the names of the checkpoints, which are part of the cache key."""
     from netloom.runs.history.snapshots import epoch_snapshots
 
     return [one.path.stem for one in epoch_snapshots(RunArtifacts.in_directory(folder))] if folder else []
 
 
 def checkpoint_path(trained: Trained, folder: Path | None, checkpoint: str) -> list[tuple[Stage, Path | None]]:
-    """The checkpoints that led to the weights in use, at most so many, evenly spread; without any, those weights."""
+    """Return at most `MAX_CHECKPOINTS` evenly spaced checkpoints up to the current weights; without any, those
+    weights."""
     from netloom.runs.history.snapshots import epoch_snapshots
     from netloom.training.batches import batch_bounds
     from netloom.training.schedules import Schedule
@@ -75,7 +79,7 @@ def checkpoint_path(trained: Trained, folder: Path | None, checkpoint: str) -> l
 
 
 def _step_in_use(folder: Path | None, checkpoint: str) -> int | None:
-    """After how many steps the weights in use were found; None where that is not known, or where they are the last."""
+    """Return the step of the current weights; None if it is unknown or they are the last."""
     from safetensors import safe_open
 
     if folder is None or checkpoint == "last":

@@ -1,4 +1,4 @@
-"""What a network goes by over many examples: attributions of a bounded sample of a split, taken together."""
+"""Global attribution: attributions of a sample of rows, aggregated over a split."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ if TYPE_CHECKING:
 
 RowChoice = Literal["train", "validation", "test", "worst"]
 ROW_CHOICES: tuple[RowChoice, ...] = ("test", "validation", "train", "worst")
-# How many rows are looked at: of the method that takes many at once, and of those that take one after the other.
+# The default number of rows for the batched method, and for methods that explain one row at a time.
 ROWS, ROWS_ONE_BY_ONE = 256, 48
-# The maps of single rows are handed out up to so many numbers.
+# Maps of single rows are returned up to this total number of values.
 MAX_MAP_NUMBERS = 400_000
 CONVERGED = 0.01
 
 
 @dataclass(frozen=True)
 class ExplainedRow:
-    """One of the explained rows: which answer was explained, the truth, and the parts of it that were strongest; of the
-    worst also the loss, and what was said."""
+    """One explained row: the explained target, the label, and the top features; for "worst" rows also loss and
+    prediction."""
 
     row: int
     explained: str
@@ -62,16 +62,15 @@ class ExplainedRow:
 
 @dataclass(frozen=True)
 class GlobalAttributions:
-    """Attributions over `rows`, chosen by `seed` of the `there` that there are.
+    """Attributions over `rows`, sampled with `seed` from the `there` available rows.
 
-    `parts` are features, words, steps, or spans of long series, the one that matters most first; there are none of
-    pictures. `maps` hold the mean signed attribution and `sizes` the mean of its size by field and group, (groups, …),
-    for all but words; those of long series have a place for each span, which `spans` names, and
-    `axes` say what theirs stand for.
-    `groups` names the answers that were explained, `counts` says how many rows each has. `each` (N, …) are the maps of
-    the single rows, where they are few. `converged` is the share of rows whose parts add up to 1 % (None: no promise).
-    `compared` says what the rows were compared with, `model` what is wrong with the model, `about` of which layer or
-    neuron the parts are, and `options` are those of the method.
+    `parts` are features, tokens, steps or segments of long series, in descending order of the mean magnitude, without
+    pixels. `maps` holds the mean attribution and `sizes` the mean magnitude by field and group, (groups, …), except for
+    tokens; long series have one position per segment, named in `spans`, and `axes` describes them. `groups` names the
+    explained targets, with `counts` rows each. `each` (N, …) holds the maps of single rows if they are small.
+    `converged` is the share of rows with a completeness error of at most 1% (None if the method is not complete).
+    `compared` describes the baseline, `model` the problems of the model, `about` the layer or neuron, and `options` the
+    options of the method.
     """
 
     method: str
@@ -98,7 +97,7 @@ class GlobalAttributions:
 
     @property
     def sentence(self) -> str:
-        """How many rows, of which, and how far they can be relied on."""
+        """The method, the sample and its completeness in words."""
         row_kind = "rows with the largest loss" if self.which == "worst" else f"{self.which} rows"
         sampling = f" sampled with seed {self.seed}" if len(self.rows) < self.there else ""
         layer = f" in {self.about}" if self.about else ""
@@ -111,7 +110,7 @@ class GlobalAttributions:
         return f"{text} The completeness error is at most {CONVERGED:.0%} in {self.converged:.0%} of them."
 
     def as_json(self) -> dict[str, Any]:
-        """All of it in plain JSON values, but the points and maps of single rows."""
+        """Return plain JSON values, without the points and maps of single rows."""
         maps = {name: values.tolist() for name, values in self.maps.items()}
         sizes = {name: values.tolist() for name, values in self.sizes.items()}
         header = {
@@ -129,7 +128,7 @@ class GlobalAttributions:
         return {**header, **body, "rows": rows}
 
     def table(self) -> list[dict[str, Any]]:
-        """A row for each part, as for a CSV file."""
+        """Return one table row for each feature, as for a CSV file."""
         return [
             {"field": part.field, "part": part.name, "mean size": part.mean, "mean": part.signed, "times": part.count}
             | {f"mean size: {name}": part.by_group.get(name) for name in self.groups}
@@ -149,14 +148,14 @@ def global_attribution(
     progress: Progress | None = None,
     **options: Any,
 ) -> GlobalAttributions:
-    """Attributions over the rows of a split, or over those on which the network is most wrong on the test split.
+    """Aggregate attributions over the rows of a split, or over the test rows with the largest loss ("worst").
 
-    Each row explains the network's own answer to it, unless `target` asks for one class or output. `options` are those
-    of the method, as for `explain`; a method that looks at a layer looks at the same one in all rows, and at the same
-    neuron, that which is farthest from zero on average if none is asked for. Kept in `folder`.
+    Each row explains its own prediction, unless `target` selects one class or output. `options` are those of the
+    method, as for `explain`. Layer methods use the same layer and neuron for all rows, by default the neuron with the
+    largest mean magnitude. The result is cached in `folder`.
 
     Raises:
-        ExplainError: the method does not fit, or there are no such rows.
+        ExplainError: The method does not support the network, or the rows do not exist.
     """
     from netloom.explain.core import cache
 
@@ -197,15 +196,14 @@ def global_attribution(
 
 
 def default_row_count(data: Prepared, method: str) -> int:
-    """How many rows are looked at if none are said: fewer of masks and written answers, which take long, and by methods
-    that take one row after the other."""
+    """Return the default number of rows: fewer for slow tasks (masks, generated text) and for unbatched methods."""
     target_type = data.schema.target.type
     is_slow = method != BATCHED_METHOD or target_type.is_per_pixel or target_type.is_text
     return ROWS_ONE_BY_ONE if is_slow else ROWS
 
 
 def _default_method(trained: Trained) -> str:
-    """The method that takes many rows at once, where it fits; else the first that does and tells of the input."""
+    """Return the batched method if available, otherwise the first available method that explains the input."""
     methods_by_name = {item.name: item for item in methods(trained)}
     if methods_by_name[BATCHED_METHOD].available:
         return BATCHED_METHOD
@@ -224,7 +222,7 @@ def _largest_losses(trained: TrainedRun) -> dict[int, Worst]:
 def _sample_rows(
     trained: Trained, choice: RowChoice, worst: list[int], max_rows: int, seed: int
 ) -> tuple[list[int], int]:
-    """At most so many rows by their numbers, and how many there are."""
+    """Return at most `max_rows` row numbers, and the number of available rows."""
     if trained.data.schema.target.type.is_action:
         raise ExplainError(
             "An agent generates its examples while it acts, so there is no split to aggregate over; explain single "
@@ -253,7 +251,7 @@ def _fingerprint(trained: Trained) -> torch.Tensor:
 
 
 def _hash_arrays(value: Any) -> Any:
-    """An option as part of the question; a baseline of one's own may be a picture, which JSON cuts short."""
+    """Replace the arrays of an option by hashes for the cache key, because a custom baseline may be a large image."""
     if not isinstance(value, dict):
         return value
     return {
@@ -268,6 +266,7 @@ def _common_quantity(targets: Sequence[Target]) -> str:
 
 
 def _aggregate(trained: Trained, method: str, samples: SampleAttributions, rows: list[int]) -> GlobalAttributions:
+    """Aggregate the attributions of rows by feature and by target."""
     values = samples.values
     data, names = trained.data, [target.name for target in samples.targets]
     groups = tuple(sorted(set(names), key=names.count, reverse=True))

@@ -1,4 +1,4 @@
-"""Attributions of many rows: those of the input, or of a layer, as each row's own answer or one target asks for."""
+"""Attributions of many rows with one method, for each row's prediction or for one target."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ BATCHED_METHOD = "integrated_gradients"
 
 @dataclass(frozen=True)
 class SampleAttributions:
-    """What was found of N rows: the target of each, its attributions (N, …) by field, and, of a method that looks
-    within, those of a node's output by its path. `errors` (N,) say how far the parts of each row are off, `compared`
-    what the rows were compared with, and `about` which layer or neuron it is about."""
+    """The attributions of N rows.
+
+    `targets` has one target per row, `values` attributions (N, …) by field, and `nodes` those of layer outputs by node
+    path. `errors` (N,) are completeness errors, `compared` describes the baseline, and `about` the layer or neuron.
+    """
 
     targets: list[Target]
     values: dict[str, np.ndarray]
@@ -44,15 +46,15 @@ class SampleAttributions:
 def attribute_rows(
     trained: Trained, explainer: Explainer, rows: list[int], target: TargetLike, seed: int, progress: Progress | None
 ) -> SampleAttributions:
-    """Explain the rows by a method, the same node and neuron in each.
+    """Explain rows with one method, with the same layer and neuron for each.
 
     Raises:
-        ExplainError: the method does not fit the network, or finds nothing that could be taken together.
+        ExplainError: The method does not support the network, or its results cannot be aggregated.
     """
     reason = applicable(trained.project, trained.model, explainer.name)
     if reason:
         raise ExplainError(f"{explainer.title} does not support this network: {reason}")
-    # The fast way chooses its own steps.
+    # The batched implementation chooses its steps adaptively, so a fixed number of steps needs the other one.
     if explainer.name == BATCHED_METHOD and not (isinstance(explainer, PathExplainer) and explainer.n_steps):
         return _attribute_batches(trained, rows, target, baseline_of(explainer), progress)
     return _attribute_each(trained, explainer, rows, target, seed, progress)
@@ -61,7 +63,7 @@ def attribute_rows(
 def _attribute_batches(
     trained: Trained, rows: list[int], target_choice: TargetLike, baseline: Baseline, progress: Progress | None
 ) -> SampleAttributions:
-    """Integrated Gradients of as many rows at once as there is room for, whatever is explained of each."""
+    """Compute Integrated Gradients in batches, whose rows may have different targets."""
     from netloom.explain.attribution.adaptive_integrated_gradients import MAX_BATCH, integrate_rows
     from netloom.explain.core.context import ExplanationContext
 
@@ -72,7 +74,7 @@ def _attribute_batches(
     context = ExplanationContext(
         trained.project, trained.model, trained.data, _take_rows(inputs, [0]), targets[0], baseline
     )
-    # Rows of the same target stand together, so that they are looked up in the answer at once.
+    # Rows with the same target are adjacent, so that a batch selects few different outputs.
     first_place = {target: index for index, target in reversed(list(enumerate(targets)))}
     order, max_batch = (
         sorted(range(len(rows)), key=lambda index: first_place[targets[index]]),
@@ -91,7 +93,8 @@ def _attribute_batches(
 
 
 def _inputs(trained: Trained, rows: list[int]) -> dict[str, torch.Tensor]:
-    """What goes into the network, (N, …) by field; of texts that it writes, its own and not the true one."""
+    """Return the inputs (N, …) by field; for text generation, the decoder input is the generated text, not the
+    label."""
     import torch
 
     from netloom.explain.core.examples import read_example, with_generated_answer
@@ -110,7 +113,7 @@ def _take_rows(inputs: dict[str, torch.Tensor], places: list[int]) -> dict[str, 
 
 
 def _targets(trained: Trained, inputs: dict[str, torch.Tensor], target: TargetLike) -> list[Target]:
-    """What is explained of each row."""
+    """Choose the target of each row."""
     import torch
 
     from netloom.explain.core.run import network_output
@@ -143,7 +146,7 @@ def _attribute_each(
         result = explainer.run(context)
         targets.append(context.target)
         compared = result.compared or (context.compared if isinstance(explainer, BaselineExplainer) else "")
-        # A map of a layer that is enlarged over the input is told by the input.
+        # A layer map that is upsampled to the input is reported as an attribution of the input only.
         kinds = (result.attributions, {} if result.attributions else result.nodes)
         for parts_by_name, parts in zip(collected, kinds, strict=True):
             for name, values in parts.items():
@@ -165,7 +168,10 @@ def _row_context(trained: Trained, request: ExplanationRequest, baseline: Baseli
 def _with_fixed_unit(
     trained: Trained, explainer: LayerExplainer, rows: list[int], target: TargetLike, seed: int
 ) -> LayerExplainer:
-    """The method with its node, and its neuron, which have to be the same in all rows."""
+    """Fix the node and the neuron of a layer method for all rows.
+
+    The default neuron has the largest total magnitude over the rows.
+    """
     import torch
 
     context = _row_context(trained, ExplanationRequest(explainer.name, rows[0], target, seed), baseline_of(explainer))
@@ -185,7 +191,7 @@ def _with_fixed_unit(
 
 
 def _describe_layer(explainer: Explainer) -> str:
-    """Which layer or neuron the parts are about, in words."""
+    """Name the layer or neuron of the attributions."""
     if isinstance(explainer, NeuronExplainer):
         return f"neuron {explainer.neuron} of {explainer.node}"
     return explainer.node if isinstance(explainer, LayerExplainer) else ""

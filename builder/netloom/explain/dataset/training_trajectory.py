@@ -1,4 +1,4 @@
-"""One example explained with all weights of a run, so that one sees the reason form during training."""
+"""The explanation of one example at every checkpoint of a run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Frame:
-    """The explanation with the weights of one moment, and how far it agrees with the final one."""
+    """The explanation at one checkpoint, and its agreement with that of the final weights."""
 
     name: str
     label: str
@@ -33,13 +33,13 @@ class Frame:
 
     @property
     def probability(self) -> float | None:
-        """What the network gives the explained class; None where the answer has no such share."""
+        """The predicted probability of the explained class; None if the prediction has no probabilities."""
         return self.explanation.prediction.probabilities.get(self.explanation.target.name)
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """All frames in the order of training. `bounds` end the color scale that they share, by field or node."""
+    """All frames in the order of training. `bounds` are the limits of their shared color scale, by field or node."""
 
     frames: tuple[Frame, ...]
     bounds: dict[str, float]
@@ -49,7 +49,7 @@ class Trajectory:
         return self.frames[-1]
 
     def table(self) -> list[dict[str, Any]]:
-        """A row for each frame, as for a CSV file: the answer, the explained number, the agreement, how faithful."""
+        """Return one table row for each frame: prediction, explained score, agreement and faithfulness."""
         return [
             {
                 "checkpoint": frame.name,
@@ -80,11 +80,13 @@ def explain_trajectory(
     found_moments: Sequence[SavedWeights] | None = None,
     **options: Any,
 ) -> Trajectory:
-    """Explain an example with each of a run's weights; all explain one number, what the last weights answer if nothing
-    else is asked. What was worked out before comes from the run's folder.
+    """Explain an example at each checkpoint of a run.
+
+    All frames explain one target: `target`, or by default the prediction of the last weights. Explanations are cached
+    in the folder of the run.
 
     Raises:
-        ExplainError: there are not two moments, or the method does not fit the network.
+        ExplainError: There are fewer than two checkpoints, or the method does not support the network.
     """
     from netloom.runs.history.weight_history import saved_weights
     from netloom.runs.trained_run import with_weights
@@ -98,7 +100,7 @@ def explain_trajectory(
     explanations: dict[str, Explanation] = {}
     for place, moment in enumerate(
         [checkpoints[-1], *checkpoints[:-1]]
-    ):  # the last first: the others explain its answer
+    ):  # the last first: its prediction is the target of the others
         explanations[moment.name] = explain(
             with_weights(trained, RunArtifacts.in_directory(folder), moment.name),
             method,

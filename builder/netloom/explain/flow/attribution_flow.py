@@ -1,4 +1,8 @@
-"""Attribution flow: how much of an answer goes along every edge of the graph, and whether that adds up everywhere."""
+"""Attribution flow: the share of a score that passes through each edge of the graph, complete at every cut.
+
+Integrated Gradients along the straight path from the baseline to the example, evaluated at every edge. Restricted to
+one node, this is its conductance: Dhamdhere, Sundararajan and Yan 2018, https://arxiv.org/abs/1805.12233
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 METHOD = "flow"
 TITLE = "Attribution flow"
 SUMMARY = "How much of the score passes through each connection of the network; complete at every cut"
-# The paper of conductance, which is what goes through a node.
+# The paper on conductance, the flow through a node.
 URL = "https://arxiv.org/abs/1805.12233"
 REQUIREMENTS = ("gradients", "smooth_path")
 MAX_STEPS = 1024
@@ -34,11 +38,11 @@ TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class Flow:
-    """The flow of one answer through the whole graph. `answer` is F(x), `ground` F(baseline).
+    """The attribution flow of one score through all networks of a document.
 
-    `direct` goes from the input to the answer beside the graph, where the answer is compared with the input.
-    `relative_error` is that of the worst cut, `word` what it means. `steps` is in how many steps the way was taken,
-    `compared` what the example was compared with.
+    `answer` is F(x) and `ground` is F(baseline). `direct` bypasses the graph: the loss of a reconstruction depends on
+    the input directly. `relative_error` is the completeness error of the worst cut, and `word` names it. `steps` is the
+    number of integration steps, and `compared` describes the baseline.
     """
 
     method: str
@@ -64,16 +68,16 @@ class Flow:
 
     @property
     def headline(self) -> str:
-        """What is followed, and from where."""
+        """The target and the baseline in words."""
         return f"{self.title} of {self.target.quantity}, compared with {self.compared}"
 
     def as_json(self) -> dict[str, Any]:
-        """The whole flow in plain JSON values."""
+        """Return the flow as plain JSON values."""
         return asdict(self)
 
 
 def unavailable_reason(trained: Trained) -> str:
-    """Why no flow can be had for a network, in a sentence; empty where it can."""
+    """Return why the flow is unavailable for a network, as a sentence; empty if it is available."""
     from netloom.compile.logit_network import with_logits
 
     model = with_logits(trained.project, trained.model, trained.data.schema)
@@ -92,15 +96,15 @@ def flow(
     checkpoint: str = "",
     progress: Progress | None = None,
 ) -> Flow:
-    """Follow a trained network's answer to a row, or to a raw row, along all edges in one integral over a path.
+    """Compute the attribution flow of a trained network for a row or a raw row.
 
-    `target`, `baseline`, `folder`, `checkpoint` and `progress` are as for `explain`. The way from the baseline to the
-    example is taken in ever smaller steps, where it needs them, until all cuts add up within `tolerance`, a share of
-    the change of the answer, or `max_steps` are taken.
+    `target`, `baseline`, `folder`, `checkpoint` and `progress` are as for `explain`. The path from the baseline to the
+    example is refined adaptively until every cut sums to the change of the score within `tolerance` (relative), or
+    until `max_steps` steps.
 
     Raises:
-        ExplainError: there is no such row or target, or the network does not allow it.
-        DataError: the raw row lacks something, or holds what the data cannot take.
+        ExplainError: The row or target does not exist, or the network does not support the method.
+        DataError: The raw row lacks a field, or has a value that the data cannot encode.
     """
     from netloom.explain.core.targets import predict
     from netloom.explain.flow.path_integral import integrate_flow
@@ -150,9 +154,9 @@ def flow(
 
 
 def worst_error(cuts: tuple[Cut, ...]) -> float | None:
-    """How far the worst of the cuts is off; None where there is nothing to share out."""
+    """Return the largest relative error of the cuts; None if there is nothing to attribute."""
     errors = [cut.relative_error for cut in cuts if cut.relative_error is not None]
-    # A sum that is no number is worse than all others, and `max` would not say so.
+    # NaN counts as the worst error; `max` alone would ignore it, because comparisons with NaN are False.
     return max(errors, key=lambda error: (error != error, error)) if errors else None
 
 
@@ -161,7 +165,7 @@ def _word(error: float | None) -> str:
 
 
 def _verdict(gap: float, error: float | None, cuts: int, steps: int) -> Verdict:
-    """How far the flow can be trusted, in a number and a word."""
+    """Judge the completeness of the flow."""
     if error is None:
         return Verdict("caution", "The score equals that of the baseline, so there is nothing to attribute.")
     word = _word(error)

@@ -1,4 +1,4 @@
-"""Taps on every edge of a network that runs: what goes along it from row to row, as far as the answer is concerned."""
+"""Hooks on every edge of a network that integrate the gradient of the score along the edge."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from netloom.explain.core.context import ExplanationContext
 from netloom.explain.core.cost import measure_network
 from netloom.validation import Context
 
-# An edge in one use of its network: where that stands (`block_1.0`, or empty for the main one), and what it leads to.
+# An edge in one use of its network: the path of the use (`block_1.0`, or empty for the main network), and its target.
 EdgeKey = tuple[str, str]
 
 
 class EdgeHooks:
-    """Taps on all edges of a context's own copy; one output that several nodes read is told apart by who reads it.
+    """Hooks on all edges of a context's private copy; each consumer of an output is a separate edge.
 
-    After `passed`, `flows` has what went along each edge from each row to the next, (rows − 1,), or None where no
-    gradient goes: whole numbers, masks, and whatever else does not follow the example. `whole` is the same by point.
+    After `passed`, `flows` holds the flow of each edge between consecutive rows, (rows − 1,), or None where no gradient
+    exists, as for integers and masks. `whole` holds the same for each point where gradients start.
     """
 
     def __init__(self, context: ExplanationContext) -> None:
@@ -29,11 +29,11 @@ class EdgeHooks:
         self.whole: list[torch.Tensor] = []
         self._way: list[str] = []
         self._rows, self._nothing = 0, torch.zeros(0, dtype=torch.float64)
-        _ = context.points  # sets the entries for vectors of tokens, which have to stand before anything is tapped
+        _ = context.points  # installs the embedding entry points, which must exist before the edge hooks
         self._tap_network(self.analysis, context.model)
 
     def passed(self, values: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        """F (N,) of values (N, …) at the points."""
+        """Run values (N, …) of the points, record the flows, and return the scores F, (N,)."""
         self._rows, self._way, self.flows = len(values[0]), [], {}
         leaves = tuple(value.detach().clone().requires_grad_() for value in values)
         self._nothing = torch.zeros(max(0, self._rows - 1), dtype=torch.float64)
@@ -46,7 +46,7 @@ class EdgeHooks:
         return score.detach()
 
     def _tap_network(self, analysis: Context, network: nn.Module) -> None:
-        """Put taps before each node of a network and behind its outputs, and the same within the networks in it."""
+        """Hook the inputs of each node and the outputs of a network, and recurse into subnetworks."""
         for key, incoming in analysis.incoming.items():
             module = getattr(network, key, None)
             if not isinstance(module, nn.Module):
@@ -59,9 +59,9 @@ class EdgeHooks:
         network.register_forward_hook(partial(self._behind, ends))
 
     def _tap_inner(self, inner: Context, key: str, module: nn.Module) -> None:
-        """A node that stands for a network: the way leads into it, once or once for each repetition.
+        """Hook a subnetwork, once or once for each repetition.
 
-        Hooks act in the order in which they are set: what comes in is still outside, what goes out is still within.
+        Hooks run in registration order: inputs are recorded before the path is entered, and outputs before it is left.
         """
         module.register_forward_pre_hook(lambda *_: self._way.append(key))
         if type(module).__name__ == "Repeated":
@@ -91,8 +91,8 @@ class EdgeHooks:
         if not value.requires_grad:
             self.flows[edge] = None
             return value
-        self.flows[edge] = self._nothing  # stays so where the answer does not depend on it
-        view = value.view_as(value)  # a tensor of its own, whose gradient is that of this consumer alone
+        self.flows[edge] = self._nothing  # remains 0 if the score does not depend on this edge
+        view = value.view_as(value)  # a separate tensor, so that its gradient is that of this consumer only
         view.register_hook(partial(self._count, edge, view.detach()))  # type: ignore[no-untyped-call]
         return view
 
@@ -103,15 +103,15 @@ class EdgeHooks:
         self.whole[number] = self._between(value, gradient)
 
     def _between(self, value: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-        """The integral of the gradient along the values from each row to the next, by the trapezoid rule."""
+        """Integrate the gradient along the values from each row to the next with the trapezoidal rule, (rows − 1,)."""
         values, gradients = value.reshape(self._rows, -1), gradient.reshape(self._rows, -1)
         steps = values[1:] - values[:-1]
         steps *= gradients[:-1] + gradients[1:]
-        return 0.5 * steps.sum(1).double()  # torch sums in pairs, so that single precision is enough
+        return 0.5 * steps.sum(1).double()  # torch uses pairwise summation, so single precision suffices
 
 
 class _RepetitionCounter:
-    """Counts how often the parts of repeated networks take their turn."""
+    """Number the repetitions of a subnetwork in execution order."""
 
     def __init__(self) -> None:
         self._number = 0

@@ -1,4 +1,4 @@
-"""The parts of an attribution flow: what goes along edges, through nodes and across cuts."""
+"""The parts of an attribution flow: flows along edges, through nodes and across cuts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EdgeFlow:
-    """How much of the answer goes along an edge: from `source` to `target`, as the document names both ports.
+    """The flow along an edge from `source` to `target`, the ports as the document names them.
 
-    `path` says in which use of a network: empty for the main one, `block_1`, or `block_1.0` for the first repetition.
-    `value` is None where nothing can go: whole numbers, masks, and what else does not follow the example.
+    `path` is the use of a network: empty for the main network, `block_1`, or `block_1.0` for the first repetition.
+    `value` is None where no gradient exists, as for integers and masks.
     """
 
     path: str
@@ -21,7 +21,7 @@ class EdgeFlow:
 
 @dataclass(frozen=True)
 class NodeFlow:
-    """How much goes through a node: what comes in, or where nothing does, what starts there."""
+    """The flow through a node: the sum of its inputs, or of its outputs if no flow comes in."""
 
     path: str
     key: str
@@ -33,10 +33,10 @@ class NodeFlow:
 
 @dataclass(frozen=True)
 class Cut:
-    """A cut through a network: all edges from what acts up to the node `after` to what acts later.
+    """A cut through a network: all edges from the nodes up to `after`, in execution order, to later nodes.
 
-    `sum` of what goes along them is to be `expected`: F(x) − F(baseline), or within a network what goes through it.
-    `relative_error` is the gap between the two over |F(x) − F(baseline)|; None where that is next to nothing.
+    `sum` is the flow across the cut. It should equal `expected`, which is F(x) − F(baseline), or inside a subnetwork
+    the flow through it. `relative_error` is their difference divided by |F(x) − F(baseline)|; None if both are about 0.
     """
 
     path: str

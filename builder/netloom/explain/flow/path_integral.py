@@ -1,4 +1,4 @@
-"""The integral behind the attribution flow: the way from the baseline to the example, in steps where it needs them."""
+"""The path integral behind the attribution flow, with adaptive steps from the baseline to the example."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from netloom.tasks import task
 from netloom.validation import Context
 
 FIRST_STEPS = 16
-# A step is not halved any more where the answer jumps: no number of steps is enough there.
+# The shortest step: at a discontinuity of the score, no number of steps is enough.
 SHORTEST = 2.0**-16
-# A span that is so many times as far off as the last that is halved goes in four: its halves would go on being halved.
+# A span whose error exceeds the threshold by this factor is split in four, because its halves would be split again.
 FAR = 2.0
 
 
 @dataclass(frozen=True)
 class IntegratedFlow:
-    """What came of the integral; the parts are as in `Flow`."""
+    """The result of the integral; the fields are those of `Flow`."""
 
     answer: float
     ground: float
@@ -39,7 +39,7 @@ class IntegratedFlow:
 
 @dataclass(frozen=True)
 class NetworkUse:
-    """One use of a network: where it stands, and along which edges all that goes through it comes in or goes out."""
+    """One use of a network: its path, and the edges that carry all flow into or out of it."""
 
     path: str
     analysis: Context
@@ -48,7 +48,7 @@ class NetworkUse:
 
 @dataclass(frozen=True)
 class PlannedCut:
-    """A cut before anything is measured: the places whose sum is to be that of `expected`, or for None F's change."""
+    """A cut before the measurement: its edges, and the edges with the expected sum; None stands for the change of F."""
 
     path: str
     after: str
@@ -57,17 +57,17 @@ class PlannedCut:
 
 
 def integrate_flow(context: ExplanationContext, max_spans: int, tolerance: float) -> IntegratedFlow:
-    """The flow along each edge, by halving the steps of the way that are off until all cuts add up."""
+    """Integrate the flow along each edge, and refine spans until all cuts are complete within `tolerance`."""
     integral = FlowIntegral(context, tolerance)
     spans, (table,) = integrate(integral, 1, FIRST_STEPS, max_spans, SHORTEST, FAR)
     return _build_result(integral, table.sum(0).numpy(), len(spans))
 
 
 class FlowIntegral:
-    """The way from the baseline to the example: the rule by which all that goes along the edges is integrated.
+    """The integration rule of the flow.
 
-    What is measured of a span has as `columns` the edges in which something can go, then how much F changes, then all
-    that starts at each point where gradients start.
+    The columns of a measurement are the edges with a gradient, the change of F, and the total at each point where
+    gradients start.
     """
 
     def __init__(self, context: ExplanationContext, tolerance: float) -> None:
@@ -78,7 +78,7 @@ class FlowIntegral:
 
     @property
     def tiny(self) -> float:
-        """What counts as no change of F."""
+        """The threshold below which a change of F counts as 0."""
         return TINY * max(1.0, abs(self.answer), abs(self.ground))
 
     @cached_property
@@ -94,19 +94,19 @@ class FlowIntegral:
         return _cut_weights(self.crossings, self)
 
     def measure(self, spans: Spans) -> Values:
-        """What goes along each edge on each span, (S, columns), a few rows at a time."""
+        """Measure the flow of each edge on each span, (spans, columns), in batches."""
         chunks = list(_chunks(list(zip(spans.low.tolist(), spans.high.tolist(), strict=True)), self.context.rows))
         self.context.expect_rows(sum(len(rows) for rows, _ in chunks))
         return (torch.cat([self._measure(torch.tensor(rows), span_rows) for rows, span_rows in chunks]),)
 
     def errors(self, spans: Spans, values: Values) -> tuple[np.ndarray, np.ndarray]:
-        """How far each span is off at the worst cut, (S,); 0 once all cuts add up."""
+        """Return the error of each span at its worst cut, (spans,), or 0 once all cuts are complete."""
         cut_errors = values[0].numpy() @ self.checks  # (spans, cuts)
         tolerance = self.tolerance * max(abs(self.answer - self.ground), self.tiny) / 2
-        # Errors of either sign make up for each other in the sum, but not along single edges: neither may be large.
+        # Errors of opposite sign cancel in the sum but not on single edges, so both the sum and the norm are bounded.
         span_errors = np.abs(cut_errors).max(axis=1, initial=0.0)
         error = max(np.abs(cut_errors.sum(axis=0)).max(initial=0.0), np.sqrt(np.square(span_errors).sum()))
-        # Not "less or equal": what is not a number has to end as well.
+        # With NaN the comparison is False, so the refinement ends; `error <= tolerance` would refine to the limit.
         return span_errors if error > tolerance else np.zeros(len(spans)), np.array([tolerance / 2])
 
     def _measure(self, rows: torch.Tensor, span_rows: list[int]) -> torch.Tensor:
@@ -129,7 +129,7 @@ class FlowIntegral:
 
 
 def _chunks(spans: list[tuple[float, float]], max_rows: int) -> Iterator[tuple[list[float], list[int]]]:
-    """Rows to pass at once, and which neighbors among them are a span; spans that touch share a row."""
+    """Yield the path positions of a batch, and the indexes of its spans; adjacent spans share a position."""
     rows: list[float] = []
     span_rows: list[int] = []
     for low, high in spans:
@@ -146,7 +146,7 @@ def _chunks(spans: list[tuple[float, float]], max_rows: int) -> Iterator[tuple[l
 def _network_uses(
     integral: FlowIntegral, analysis: Context, path: str, through: tuple[EdgeKey, ...] | None
 ) -> Iterator[NetworkUse]:
-    """The network and all networks within it, once for each repetition."""
+    """Yield the network and all its subnetworks, once for each repetition."""
     yield NetworkUse(path, analysis, through)
     for key, inner in analysis.inner.items():
         incoming = tuple((path, edge.target) for edge in analysis.incoming[key].values())
@@ -155,7 +155,7 @@ def _network_uses(
         for repetition in range(repeat):
             inner_path = ".".join(filter(None, [path, key, str(repetition) if repeat > 1 else ""]))
             if any(edge[0] == inner_path for edge in integral.taps.flows):
-                # Each repetition takes the other inputs as they are, so each has another part of what goes along them.
+                # All repetitions read the other inputs unchanged, so the flow on such an edge is divided among them.
                 is_only_path = repeat == 1 or len(live_edges) == 1
                 ends = [edge.target for end in inner.network.ports("Output") for edge in inner.incoming[end].values()]
                 leaving = tuple((inner_path, end) for end in ends if (inner_path, end) in integral.columns)
@@ -163,7 +163,7 @@ def _network_uses(
 
 
 def _planned_cuts(use: NetworkUse, integral: FlowIntegral) -> Iterator[PlannedCut]:
-    """The cuts behind each node, in the order in which they act; the first is behind all in which the flow starts."""
+    """Yield the cut after each node in execution order; the first cut follows all sources of the flow."""
     network = use.analysis.network
     edges = [edge for edge in network.edges if (use.path, edge.target) in integral.columns]
     receivers = {edge.target_node for edge in edges}
@@ -176,8 +176,8 @@ def _planned_cuts(use: NetworkUse, integral: FlowIntegral) -> Iterator[PlannedCu
 
 
 def _direct_weights(integral: FlowIntegral) -> np.ndarray:
-    """What goes to the answer beside the graph, as weights of the columns: nothing but where the answer is compared
-    with the input."""
+    """Return column weights (columns,) for the flow that bypasses the graph; 0 unless the task reconstructs its
+    input."""
     weights = np.zeros(len(integral.columns) + 1 + len(integral.points))
     if not task(integral.context.project.training.objective).reconstructs_input:
         return weights
@@ -195,7 +195,7 @@ def _direct_weights(integral: FlowIntegral) -> np.ndarray:
 
 
 def _cut_weights(cuts: list[PlannedCut], integral: FlowIntegral) -> np.ndarray:
-    """Weights of the columns, (columns, cuts), whose sums tell how far each cut is off."""
+    """Return column weights (columns, cuts) whose weighted sums are the errors of the cuts."""
     direct = _direct_weights(integral)
     weights = np.zeros((len(direct), len(cuts)))
     for number, crossing in enumerate(cuts):
@@ -210,7 +210,7 @@ def _cut_weights(cuts: list[PlannedCut], integral: FlowIntegral) -> np.ndarray:
 
 
 def _build_result(integral: FlowIntegral, column_sums: np.ndarray, steps: int) -> IntegratedFlow:
-    """What was measured, as values for people; `total` has the sum of each column."""
+    """Build the result from the sum of each column, (columns,)."""
     values = {edge_key: float(column_sums[number]) for edge_key, number in integral.columns.items()}
     direct, gap = float(column_sums @ _direct_weights(integral)), integral.answer - integral.ground
     flows: list[float | None]
@@ -219,7 +219,7 @@ def _build_result(integral: FlowIntegral, column_sums: np.ndarray, steps: int) -
         network = use.analysis.network
         for edge in network.edges:
             place = (use.path, edge.target)
-            # What does not lead to the answer is not in the code at all, and nothing goes there.
+            # Nodes that do not lead to the output are not in the generated code, so their flow is 0.
             value = values.get(place, None if place in integral.taps.flows else 0.0)
             edges.append(EdgeFlow(use.path, edge.source, edge.target, value))
         network_edges = [edge for edge in edges if edge.path == use.path]

@@ -1,1 +1,1 @@
-"""Explanations as pictures: Plotly figures, colored text, and whole files of them. Nothing here knows a page."""
+"""Explanations as Plotly figures, colored text, SVG and whole files. This package does not depend on Streamlit."""

@@ -1,4 +1,4 @@
-"""Attention as pictures: lines from step to step, squares over a picture, and small maps of every head."""
+"""Attention plots: lines between tokens, image patches, and thumbnails of every head."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ import numpy as np
 from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
 
 LEAST, MOST_LINES = 0.02, 1_500
-# More lines than this at a time are but an area; each step has some of them.
+# More visible lines than this merge into an area; each query shows at least `FEWEST` lines.
 AT_ONCE, FEWEST = 110, 2
-# Of a step's weight, what a line in full color holds at least.
+# A line in full color has at least this share of the mean weight per query.
 FULL = 0.2
 HIDDEN = ' display="none"'
 LONGEST = 18
 Line = tuple[int, int, float]
 WIDTH, LEFT, RIGHT = 520, 160, 360
 SIDE, GAP, TOP = 260, 40, 26
-# More places than this are not laid out for each place that looks.
+# With more queries than this, the page does not get the row of every query.
 MOST_LOOKING = 400
 
 
 def attention_lines(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> str:
-    """Weights (T, S) as an SVG of lines from what looks, on the left, to what is looked at; the stronger, the thicker.
-    Steps without a label are padding and left out. Orange lines speak for the answer, blue ones against it. Of many
-    lines, only the strongest of each step that looks are seen at first."""
+    """Draw weights (T, S) as an SVG of lines from queries on the left to keys on the right; width shows the magnitude.
+
+    Positions without a label are padding and are omitted. Orange lines increase the score, blue ones decrease it. If
+    there are many lines, only the strongest of each query are visible at first.
+    """
     queries, keys = _labeled_positions(looking, looked_at)
     row_height = 26 if max(len(queries), len(keys)) <= 20 else 17
     height = TOP + row_height * max(len(queries), len(keys)) + 6
@@ -39,7 +41,7 @@ def attention_lines(weights: np.ndarray, looking: Sequence[str], looked_at: Sequ
         _visible_lines_per_query(queries, keys),
         weights[np.ix_(queries, keys)],
     )
-    # Where steps look at all alike no line stands out: those that hold next to nothing of a step's weight are faint.
+    # With uniform attention the strongest line is weak as well; the lower bound of the scale keeps such lines faint.
     scale = max(bound(values), FULL * float(abs(values).sum()) / max(1, len(queries)))
     parts = [_heading(LEFT - 10, "end", "query"), _heading(RIGHT + 10, "start", "key")]
     visible = _visible_lines(drawn, queries, keys)
@@ -60,7 +62,7 @@ def attention_lines(weights: np.ndarray, looking: Sequence[str], looked_at: Sequ
 
 
 def hidden_lines_note(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> str:
-    """Which lines of `lines` are not seen at first, and which are not drawn at all; empty where all are."""
+    """Describe which lines of `attention_lines` are initially hidden or not drawn; empty if all are visible."""
     rows, columns = _labeled_positions(looking, looked_at)
     drawn, visible_count = _strongest_lines(weights, rows, columns), _visible_lines_per_query(rows, columns)
     visible = _visible_lines(drawn, rows, columns)
@@ -80,12 +82,12 @@ def hidden_lines_note(weights: np.ndarray, looking: Sequence[str], looked_at: Se
 
 
 def _labeled_positions(*sides: Sequence[str]) -> list[list[int]]:
-    """The places of each side that have a label."""
+    """Return the positions of each side that have a label."""
     return [[index for index, token in enumerate(side) if token] for side in sides]
 
 
 def _strongest_lines(weights: np.ndarray, rows: list[int], columns: list[int]) -> list[Line]:
-    """The lines that are drawn, the strongest last."""
+    """Return the drawn lines in ascending order of magnitude, so that strong lines cover weak ones."""
     values = weights[np.ix_(rows, columns)]
     order = np.argsort(-abs(values), axis=1, kind="stable")[:, : _max_lines_per_query(rows)].tolist()
     lines = [
@@ -98,18 +100,18 @@ def _strongest_lines(weights: np.ndarray, rows: list[int], columns: list[int]) -
 
 
 def _max_lines_per_query(rows: list[int]) -> int:
-    """How many lines of each step are drawn at most."""
+    """Return how many lines are drawn for each query at most."""
     return max(FEWEST, MOST_LINES // max(1, len(rows)))
 
 
 def _visible_lines_per_query(rows: list[int], columns: list[int]) -> int:
-    """How many lines of each step are seen at first; 0 where all are."""
+    """Return how many lines of each query are visible at first; 0 if all are."""
     few = max(FEWEST, AT_ONCE // max(1, len(rows)))
     return few if few * 2 <= len(columns) else 0
 
 
 def _visible_lines(strong: list[Line], rows: list[int], columns: list[int]) -> set[tuple[int, int]]:
-    """The row and the column of the lines that are seen at first."""
+    """Return the (row, column) of the lines that are visible at first."""
     visible_count, visible = _visible_lines_per_query(rows, columns), set[tuple[int, int]]()
     if not visible_count:
         return {(row, column) for row, column, _ in strong}
@@ -141,8 +143,10 @@ def _pair(row: str, column: str, value: float) -> str:
 def patches(
     weights: np.ndarray, labels: Sequence[str], grid: tuple[int, ...], special: int, picture: np.ndarray, start: int
 ) -> str:
-    """Weights (T, T) laid onto a picture (H, W) or (H, W, 3) of numbers from 0 to 1, as an SVG: on the left the place
-    that looks, to be chosen, on the right what it looks at. It begins with the step `start`."""
+    """Draw weights (T, T) over an image (H, W) or (H, W, 3) in [0, 1] as an SVG.
+
+    The left copy selects the query patch, initially `start`; the right copy shows the keys that it attends to.
+    """
     down, across = grid
     high = round(SIDE * picture.shape[0] / picture.shape[1])
     size = SIDE / across, high / down
@@ -191,7 +195,7 @@ def _special_token_button(weights: np.ndarray, step: int, label: str, high: int,
 
 
 def _row_attributes(weights: np.ndarray, step: int) -> str:
-    """What a place needs to show its own row."""
+    """Return the attributes with which a patch shows its own row."""
     if len(weights) > MOST_LOOKING:
         return f'data-row="{step}"'
     shares = weights[step] / bound(weights[step])
@@ -199,7 +203,7 @@ def _row_attributes(weights: np.ndarray, step: int) -> str:
 
 
 def thumbnail(weights: np.ndarray, looking: Sequence[str], looked_at: Sequence[str]) -> str:
-    """A map (T, S) without its padding as a small picture for the web, transparent where nothing is."""
+    """Draw a map (T, S) without padding as a small PNG data URL; weights of 0 are transparent."""
     positions = [[index for index, token in enumerate(side) if token] for side in (looking, looked_at)]
     values = weights[np.ix_(*positions)]
     colors = np.where((values >= 0)[..., None], _color_channels(FOR), _color_channels(AGAINST))

@@ -1,7 +1,7 @@
-"""The colors of attributions: orange where a feature increases the score, blue where it decreases it.
+"""The colors of attributions: orange for features that increase the score, blue for those that decrease it.
 
-Both are from Okabe and Ito's palette, which people with any kind of color blindness can tell apart, and are legible on
-white and on black. The middle of the scale is transparent.
+Both are from the palette of Okabe and Ito, which is safe for color blindness, and are legible on white and on black.
+The middle of the scale is transparent.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ FOR, AGAINST = "213, 94, 0", "0, 114, 178"
 
 
 def rgb(color: str, opacity: float = 1.0) -> str:
-    """A color for CSS and Plotly."""
+    """Return a color for CSS and Plotly."""
     return f"rgb({color})" if opacity >= 1 else f"rgba({color}, {opacity:.3f})"
 
 
-# From -bound to bound; transparent around 0, so that what lies beneath is seen.
+# From -bound to bound; transparent around 0, so that the image beneath remains visible.
 DIVERGING: list[tuple[float, str]] = [
     (0.0, rgb(AGAINST)),
     (0.25, rgb(AGAINST, 0.55)),
@@ -29,6 +29,6 @@ DIVERGING: list[tuple[float, str]] = [
 
 
 def bound(values: Any) -> float:
-    """The end of a scale that is centred on zero: the largest size among the values, 1 where all are 0."""
+    """Return the limit of a scale centered on zero: the largest magnitude, or 1 if all values are 0."""
     magnitudes = np.abs(np.asarray(values, dtype=np.float64))
     return float(magnitudes.max(initial=0.0)) or 1.0

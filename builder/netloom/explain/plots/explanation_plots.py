@@ -1,4 +1,4 @@
-"""All pictures of one explanation, in the order in which they are looked at."""
+"""All plots of one explanation, in reading order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_WORDS = 40
 
 
 class PlotKind(Enum):
-    """How the attributions of a field, or of a layer, are drawn."""
+    """How the attributions of a field or a layer are drawn."""
 
     IMAGE = "image"
     TEXT = "text"
@@ -33,13 +33,13 @@ class PlotKind(Enum):
 
     @property
     def shares_scale(self) -> bool:
-        """Whether the values of several such fields lie along one axis of numbers."""
+        """Whether several such fields can share one numeric axis."""
         return self in (PlotKind.TEXT, PlotKind.BARS)
 
 
 @dataclass(frozen=True)
 class PlotOptions:
-    """What people choose about the pictures. `way`: bars as the way from the baseline to the answer."""
+    """Display options. `way` draws bars as a waterfall from the baseline score to the score."""
 
     opacity: float = 0.85
     sign: figures.Sign = "both"
@@ -48,8 +48,10 @@ class PlotOptions:
 
 @dataclass(frozen=True)
 class Plot:
-    """One picture: a Plotly figure, or `html` with the same as `svg`. `beside` stands to its left. `table` holds the
-    numbers, `note` what else is to be said."""
+    """One plot: a Plotly figure, or `html` with the same content as `svg`.
+
+    `beside` is drawn to its left, `table` holds the numbers, and `note` is a caption.
+    """
 
     key: str
     title: str
@@ -63,7 +65,7 @@ class Plot:
 
 
 def plot_kind(explanation: Explanation, name: str) -> PlotKind:
-    """How the attributions of a field are drawn."""
+    """Return how the attributions of a field are drawn."""
     values = explanation.attributions[name]
     if values.ndim == 3:
         return PlotKind.IMAGE
@@ -73,12 +75,12 @@ def plot_kind(explanation: Explanation, name: str) -> PlotKind:
 
 
 def has_text(explanation: Explanation) -> bool:
-    """Whether one of the fields is a text."""
+    """Return whether one of the fields is a text."""
     return any(plot_kind(explanation, name) is PlotKind.TEXT for name in explanation.attributions)
 
 
 def explanation_plots(explanation: Explanation, options: PlotOptions | None = None) -> Iterator[Plot]:
-    """The pictures of each input, then those of each layer."""
+    """Yield the plots of each input, then those of each layer."""
     options = options or PlotOptions()
     pictures, listed = shared_scales(explanation)
     for name, values in explanation.attributions.items():
@@ -97,8 +99,8 @@ def explanation_plots(explanation: Explanation, options: PlotOptions | None = No
 
 
 def shared_scales(explanation: Explanation) -> tuple[float | None, list[float]]:
-    """Where the scales of all pictures end, and from where to where all bars and words go: those of several inputs are
-    held against each other. None, and nothing, where there is but one."""
+    """Return the limit of the color scale and the range of the bars that several inputs share; None and [] for one
+    input."""
     kinds = {name: plot_kind(explanation, name) for name in explanation.attributions}
     pictures = [values.sum(0) for name, values in explanation.attributions.items() if kinds[name] is PlotKind.IMAGE]
     listed = [values for name, values in explanation.attributions.items() if kinds[name].shares_scale]
@@ -118,7 +120,7 @@ def _with_range(plot: Plot, limits: list[float]) -> Plot:
 
 
 def _is_text(explanation: Explanation, name: str) -> bool:
-    """Whether a field is a text, whose labels are the words of the example, and not the names of columns."""
+    """Return whether the labels of a field are tokens of the example rather than column names."""
     labels = tuple(label for label in explanation.labels.get(name, ()) if label)
     example = explanation.example
     tokens = example.words.get(name, example.tokens)
@@ -130,7 +132,7 @@ def _picture(explanation: Explanation, name: str, values: np.ndarray, options: P
     image = explanation.example.images.get(name, explanation.example.image)
     summed = values.sum(0)
     if image is not None and np.asarray(image).shape[:2] != summed.shape:
-        image = None  # it was made another size for the network
+        image = None  # the network sees a resized image
     figure = figures.overlay(
         summed, image, title=explanation.title, opacity=options.opacity, sign=options.sign, end=end
     )
@@ -178,14 +180,14 @@ def _bars(explanation: Explanation, name: str, values: np.ndarray, options: Plot
 
 
 def column_labels(explanation: Explanation, name: str) -> list[str]:
-    """The columns of a field, each with the value that it has."""
+    """Return the columns of a field with their values."""
     labels, count = explanation.labels.get(name, ()), len(explanation.attributions[name])
     column_names = [labels[index] if index < len(labels) else f"number {index}" for index in range(count)]
     return [_column_label(label, explanation.example.columns) for label in column_names]
 
 
 def has_waterfall(explanation: Explanation) -> bool:
-    """Whether its parts add up, so that they make a way from the baseline to the answer."""
+    """Return whether the attributions sum to the change of the score, as a waterfall requires."""
     completeness = explanation.proofs.completeness
     if completeness is None:
         return False
@@ -203,7 +205,7 @@ def _column_label(label: str, columns: dict[str, Any]) -> str:
 
 
 def _date(label: str, columns: dict[str, Any]) -> str | None:
-    """What an example shows of a date by its parts, such as "year 2024, month 5"; None where it has none."""
+    """Return the date parts of an example, such as "year 2024, month 5"; None if the column is not a date."""
     parts = {name: value for name, value in columns.items() if name.startswith(f"{label} (") and name.endswith(")")}
     texts = [f"{name[len(label) + 2 : -1]} {value:g}" for name, value in parts.items() if isinstance(value, float)]
     return ", ".join(texts) or None
@@ -222,7 +224,7 @@ def _series(explanation: Explanation, name: str, values: np.ndarray) -> Plot:
 
 
 def series_table(values: np.ndarray, axes: Axes, labels: tuple[str, ...] = ()) -> dict[str, list[Any]]:
-    """The attributions (T, D) of a series or of a graph as a table, with the piece in which each is drawn."""
+    """Return attributions (T, D) of a series or graph as table columns, with the segment in which each is drawn."""
     table, names = array_table(values, (axes.down, axes.across)), axes.names(values.shape[1], labels)
     columns = table[axes.across]
     table[axes.across] = [names[index] for index in columns]
@@ -235,7 +237,7 @@ def series_table(values: np.ndarray, axes: Axes, labels: tuple[str, ...] = ()) -
 
 
 def _layer(path: str, values: np.ndarray, down: str) -> Iterator[Plot]:
-    """The numbers of a layer: maps as the sum over their channels, and which of them weigh most."""
+    """Yield the plots of a layer: for feature maps, the sum over channels and the strongest channels."""
     size = " × ".join(map(str, values.shape)) or "1 unit"
     title = f"{path} · {size}"
     if values.ndim == 3 and min(values.shape[1:]) > 1:
@@ -257,7 +259,7 @@ def _numbered(values: np.ndarray, unit: str) -> go.Figure:
 
 
 def array_table(values: np.ndarray, axes: tuple[str, ...]) -> dict[str, list[Any]]:
-    """An array as a table with a row for each number: its place along each axis, and the number."""
+    """Return an array as a table with one row per value: its index along each axis, and the value."""
     places = np.indices(values.shape).reshape(values.ndim, -1)
     table: dict[str, list[Any]] = {axis: places[number].tolist() for number, axis in enumerate(axes)}
     return table | {"attribution": values.ravel().tolist()}

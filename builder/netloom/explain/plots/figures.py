@@ -1,6 +1,6 @@
-"""Plotly figures of attributions: over pictures, beside columns, along series, and of a layer's numbers.
+"""Plotly figures of attributions: over images, for columns, along series, and for layers.
 
-Backgrounds are transparent, and no text has a color of its own, so that each page can give its theme.
+Backgrounds are transparent and text has no color of its own, so that each page can apply its theme.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GREY = "rgba(130, 130, 140, 0.8)"
 
 
 def filter_sign(values: np.ndarray, sign: Sign) -> np.ndarray:
-    """The values of one sign; the others are 0."""
+    """Keep the values of one sign, and set the others to 0."""
     if sign == "both":
         return values
     filtered: np.ndarray = np.maximum(values, 0) if sign == "for" else np.minimum(values, 0)
@@ -31,7 +31,7 @@ def filter_sign(values: np.ndarray, sign: Sign) -> np.ndarray:
 
 
 def picture(image: Any, title: str = "Input") -> go.Figure:
-    """A picture (H, W) or (H, W, 3) with values from 0 to 1."""
+    """Draw an image (H, W) or (H, W, 3) with values in [0, 1]."""
     import plotly.graph_objects as go
 
     return _square(go.Figure(_pixels(np.clip(image, 0, 1))), title)
@@ -46,8 +46,10 @@ def overlay(
     sign: Sign = "both",
     end: float | None = None,
 ) -> go.Figure:
-    """Attributions (H, W) laid over the picture that they are of, in gray; the scale is centred on zero and the same
-    whichever `sign` is shown. `end`: where it ends, if not at the strongest of these."""
+    """Draw attributions (H, W) over a gray copy of their image.
+
+    The scale is centered on zero and the same for each `sign`; `end` is its limit, by default the largest magnitude.
+    """
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -69,10 +71,10 @@ def overlay(
 
 
 def bars(values: np.ndarray, names: Sequence[str], *, unit: str = "") -> go.Figure:
-    """One bar for each part, from top to bottom."""
+    """Draw one bar for each feature, from top to bottom."""
     import plotly.graph_objects as go
 
-    keys = list(range(len(names)))  # two parts may be called alike
+    keys = list(range(len(names)))  # two features may have the same name
     colors = [rgb(FOR) if value > 0 else rgb(AGAINST) for value in values]
     trace = go.Bar(x=values, y=keys, orientation="h", marker_color=colors, customdata=list(names))
     trace.hovertemplate = "%{customdata}: %{x:+.4g}<extra></extra>"
@@ -82,7 +84,7 @@ def bars(values: np.ndarray, names: Sequence[str], *, unit: str = "") -> go.Figu
 
 
 def waterfall(values: np.ndarray, names: Sequence[str], start: float, end: float) -> go.Figure:
-    """The way from the baseline's answer to that of the example, part by part, from top to bottom."""
+    """Draw a waterfall from the baseline score to the score, feature by feature."""
     import plotly.graph_objects as go
 
     row_names = [f"baseline {start:.4g}", *names, f"example {end:.4g}"]
@@ -103,7 +105,7 @@ def waterfall(values: np.ndarray, names: Sequence[str], start: float, end: float
         hovertemplate="%{customdata}<extra></extra>",
     )
     figure = go.Figure(trace)
-    # The bars of the two ends would start at 0, far from the way between them; a mark at each is enough.
+    # Bars for the two totals would start at 0, far from the changes between them, so markers show the totals.
     figure.add_scatter(x=[start, end], y=[0, keys[-1]], mode="markers", marker={"color": GREY, "size": 11})
     figure.update_layout(height=96 + 26 * len(keys), margin=MARGIN, showlegend=False, xaxis_title="Score")
     passed = [start, *(start + np.cumsum(values)), end]
@@ -113,7 +115,7 @@ def waterfall(values: np.ndarray, names: Sequence[str], start: float, end: float
 
 
 def strongest(values: np.ndarray, names: Sequence[str], max_bars: int = MOST_BARS) -> tuple[np.ndarray, list[str]]:
-    """The strongest parts, and all others as one."""
+    """Return the strongest features, with all others summed into one."""
     order = np.argsort(-np.abs(values), kind="stable")
     if len(order) <= max_bars + 1:
         return values[order], [names[index] for index in order]
@@ -125,8 +127,11 @@ def strongest(values: np.ndarray, names: Sequence[str], max_bars: int = MOST_BAR
 def series_band(
     values: np.ndarray, series: np.ndarray | None, channels: Sequence[str] = (), axes: Axes | None = None
 ) -> go.Figure:
-    """A series (T, D) in a band of the colors of its attributions (T, D), a row for each channel; or the attributions
-    alone, as a map, where there are many channels or no series. A long one is colored in pieces, each by its sum."""
+    """Draw a series (T, D) on a band colored by its attributions (T, D), one row per channel.
+
+    Without a series, or with many channels, the attributions are drawn as a heatmap. Long series are colored by
+    segment.
+    """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
@@ -142,7 +147,7 @@ def series_band(
         heat.hovertemplate = f"{axes.title.lower()} %{{x:.4g}}, %{{customdata}}: %{{z:+.4g}}<extra></extra>"
         figure = go.Figure(heat.update(**color_scale(end)))
         figure.update_layout(height=max(220, min(520, 90 + 22 * width)), margin=MARGIN, xaxis_title=axes.title)
-        # Of many rows only so many are named that the names do not meet.
+        # Fewer tick labels, so that they do not overlap.
         named_places = list(range(0, width, -(-width // MOST_NAMED)))
         figure.update_yaxes(tickmode="array", tickvals=named_places, ticktext=[names[index] for index in named_places])
         figure.update_yaxes(showgrid=False, zeroline=False)
@@ -180,7 +185,7 @@ def _named(names: Sequence[str], sums: np.ndarray) -> list[list[str]]:
 
 
 def grid(values: np.ndarray, across: str, down: str) -> go.Figure:
-    """Any table of numbers (rows, columns) as a map."""
+    """Draw a table of numbers (rows, columns) as a heatmap."""
     import plotly.graph_objects as go
 
     end = bound(values)
@@ -225,6 +230,6 @@ def with_names(figure: go.Figure, names: Sequence[str]) -> go.Figure:
 
 
 def short_name(name: str) -> str:
-    """A label that Plotly does not read as markup."""
+    """Shorten a label and escape it, because Plotly interprets markup."""
     cut = name if len(name) <= 40 else f"{name[:39]}…"
     return cut.replace("&", "&amp;").replace("<", "&lt;")

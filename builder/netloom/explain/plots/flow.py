@@ -1,4 +1,4 @@
-"""The attribution flow painted on the graph as it lies on the canvas: an SVG, and its numbers as CSV."""
+"""The attribution flow drawn on the graph as laid out on the canvas, as SVG, and its values as CSV."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 
 @dataclass(frozen=True)
 class Theme:
-    """What the picture is drawn with: the text, the ground, the boxes, and lines along which nothing goes."""
+    """The colors of the drawing: text, background, boxes, and edges without flow."""
 
     text: str
     ground: str
@@ -36,14 +36,13 @@ class Theme:
 
 LIGHT = Theme("#1f2430", "#ffffff", "#ffffff", "#9aa3b2")
 DARK = Theme("#e8eaf0", "#0e1117", "#1c2027", "#6b7484")
-# On a page: whichever of both it shows.
+# On a page, CSS selects the colors of the current theme.
 BOTH = Theme("light-dark(#1f2430,#e8eaf0)", "none", "light-dark(#ffffff,#1c2027)", "light-dark(#9aa3b2,#6b7484)")
 
 
 @dataclass(frozen=True)
 class FlowValues:
-    """What is painted: the flow along each edge by what it leads to, and through each node. `uses` is of how many
-    repetitions it is the mean."""
+    """The drawn flows: of each edge by its target, and of each node; means over `uses` repetitions."""
 
     edges: Mapping[str, float | None]
     nodes: Mapping[str, float | None]
@@ -51,7 +50,7 @@ class FlowValues:
 
 
 def flow_values(flow: Flow, path: str = "") -> FlowValues:
-    """The flow in one use of a network by its path, or, for a node that repeats one, the mean of all repetitions."""
+    """Return the flow in one use of a network by path; for a repeated subnetwork, the mean over its repetitions."""
     paths = [path]
     if all(node.path != path for node in flow.nodes):
         all_paths = {node.path for node in flow.nodes}
@@ -75,19 +74,19 @@ def _mean(values: list[tuple[str, float | None]]) -> dict[str, float | None]:
 
 
 def analysis_at(project: Project, path: str) -> Context:
-    """The network that stands at a path, as it is checked."""
+    """Return the analysis of the network at a path."""
     from netloom.explain.core.cost import measure_network
 
     analysis = measure_network(project)
     for step in path.split("."):
-        analysis = analysis.inner.get(step, analysis)  # what is a number is a repetition of the same
+        analysis = analysis.inner.get(step, analysis)  # a number in the path selects a repetition of the same network
     return analysis
 
 
 def flow_svg(project: Project, flow: Flow, path: str = "", theme: Theme = LIGHT) -> str:
-    """The graph of the network at a path as SVG: width and color of each edge, and color of each node, by its flow.
+    """Draw the network at a path as SVG; edge width, edge color and node color show the flow.
 
-    All networks of a flow are painted on one scale: the largest size of what goes through any node of the main one.
+    All networks of a flow share one scale: the largest magnitude through a node of the main network.
     """
     analysis, values = analysis_at(project, path), flow_values(flow, path)
     most = bound([node.value for node in flow.nodes if not node.path and node.value is not None])
@@ -125,7 +124,7 @@ def _color(value: float) -> str:
 
 
 def format_flow(value: float | None, gap: float) -> str:
-    """A flow in words: the number, and its share of the whole."""
+    """Format a flow with its share of the total change."""
     if value is None:
         return "no gradient"
     return f"{value:+.3g} ({value / gap:+.0%} of the change)" if gap else f"{value:+.3g}"
@@ -142,7 +141,7 @@ def _edge(value: float | None, ends: tuple[str, str], path: str, most: float, ga
     tooltip = escape(f"{ends[0]} → {ends[1]}: {format_flow(value, gap)}")
     return (
         f'<g class="flow-edge"><title>{tooltip}</title><path d="{path}" style="fill:none;{style}"/>'
-        f'<path d="{path}" style="fill:none;stroke:transparent;stroke-width:14px"/></g>'  # wide enough to be hit
+        f'<path d="{path}" style="fill:none;stroke:transparent;stroke-width:14px"/></g>'  # a wider target to hover
     )
 
 
@@ -152,7 +151,7 @@ def _box(
     node, (x, y), layer = analysis.network.nodes[key], position, analysis.layers.get(key)
     title = plain(node.title or (layer.title if layer else node.type))  # as on the canvas
     if node.type == "Input" and node.params.get("field"):
-        title += f": {plain(str(node.params['field']))}"  # of several inputs, which
+        title += f": {plain(str(node.params['field']))}"  # distinguishes several inputs
     share = 0.0 if value is None else min(1.0, abs(value) / scale)
     fill = f"fill:{_color(value or 0.0)};fill-opacity:{0.78 * share:.3f}"
     below = "—" if value is None else f"{value:+.3g}" + (f" · {value / gap:+.0%}" if gap else "")
@@ -185,7 +184,7 @@ def _number(value: float | None, position: Point, theme: Theme) -> str:
 
 
 def _legend(x: float, y: float, scale: float, theme: Theme) -> str:
-    """The scale: two wedges from nothing in the middle, with the numbers at their ends."""
+    """Draw the scale: two wedges from zero in the middle, with the limits at their ends."""
     stops, width = 10, 120.0
     parts = []
     for step in range(stops):
@@ -213,7 +212,7 @@ def _legend(x: float, y: float, scale: float, theme: Theme) -> str:
 
 
 def _room(title: str) -> str:
-    """So that a long title fits its box whatever the font: it is drawn as wide as the box and no wider."""
+    """Return attributes that compress a long title to the width of its box, whatever the font."""
     inner = WIDTH - 24
     return f' textLength="{inner:g}" lengthAdjust="spacingAndGlyphs"' if len(title) >= LETTERS - 1 else ""
 
@@ -223,7 +222,7 @@ def _fit(text: str, letters: int = LETTERS) -> str:
 
 
 def flow_table(flow: Flow) -> list[dict[str, str | float | None]]:
-    """All flows and cuts, one row each."""
+    """Return all flows and cuts, one row each."""
     rows: list[dict[str, str | float | None]] = []
     for edge in flow.edges:
         rows.append({"kind": "edge", "path": edge.path, "from": edge.source, "to": edge.target, "flow": edge.value})
@@ -236,7 +235,7 @@ def flow_table(flow: Flow) -> list[dict[str, str | float | None]]:
 
 
 def flow_csv(flow: Flow) -> str:
-    """The same as CSV."""
+    """Return the rows of `flow_table` as CSV."""
     buffer = io.StringIO()
     names = ["kind", "path", "from", "to", "flow", "expected", "relative_error"]
     writer = csv.DictWriter(buffer, names, restval="", lineterminator="\n")

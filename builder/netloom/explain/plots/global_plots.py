@@ -1,4 +1,4 @@
-"""Pictures of what a network goes by over many examples: bars, points in swarms, and maps of each class."""
+"""Plots of global attributions: bars, beeswarms, and mean maps of each class."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from netloom.explain.dataset.global_attribution import GlobalAttributions
 
 SHOWN, GROUPS = 15, 6
-# From low to high: each is told from the next by its lightness too, and seen on white and on black.
+# From low to high: adjacent colors also differ in lightness, and all are visible on white and on black.
 HEIGHTS = [[0, "#0072b2"], [0.5, "#8b8b93"], [1, "#d55e00"]]
-# Okabe and Ito's palette, without black and without what hardly shows on white.
+# The palette of Okabe and Ito, without black and without the yellow that is hardly visible on white.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 BINS = 60
 MOST_NAMED = 6
@@ -28,14 +28,14 @@ ABOVE = {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom"}
 
 
 def bars(parts: Sequence[FeatureSummary], groups: Sequence[str] = ()) -> go.Figure:
-    """The mean size of each part, all in all; or stacked beside each other for some groups."""
+    """Draw the mean magnitude of each feature, in total or stacked by group."""
     import plotly.graph_objects as go
 
     shown_parts = list(parts[:SHOWN])
     keys, names = list(range(len(shown_parts))), [part.name for part in shown_parts]
     figure = go.Figure()
     columns = [("", [part.mean for part in shown_parts])]
-    colors: tuple[str, ...] = (rgb(FOR),)  # as all that has a size and no sign
+    colors: tuple[str, ...] = (rgb(FOR),)  # the color of unsigned magnitudes
     if groups:
         columns = [(group, [part.by_group.get(group, 0.0) for part in shown_parts]) for group in groups[:GROUPS]]
         colors = COLORS
@@ -54,8 +54,7 @@ def bars(parts: Sequence[FeatureSummary], groups: Sequence[str] = ()) -> go.Figu
 
 
 def swarm(parts: Sequence[FeatureSummary]) -> go.Figure:
-    """A point for each example in the row of its part, moved aside where many lie; its color is how high the value of
-    the part was among all examples."""
+    """Draw a beeswarm: one point per example in the row of its feature, colored by the rank of the feature value."""
     import plotly.graph_objects as go
 
     shown_parts = list(parts[:SHOWN])
@@ -88,7 +87,8 @@ def swarm(parts: Sequence[FeatureSummary]) -> go.Figure:
 
 
 def swarm_offsets(values: np.ndarray) -> np.ndarray:
-    """How far each point (N,), from -1 to 1, is moved aside so that those of one place stand beside each other."""
+    """Return the vertical offset of each point (N,), from -1 to 1, so that points with similar values do not
+    overlap."""
     places = np.clip(((values + 1) / 2 * BINS).astype(int), 0, BINS)
     steps_aside, fullest = np.zeros(len(values)), 1
     for place in np.unique(places):
@@ -101,7 +101,7 @@ def swarm_offsets(values: np.ndarray) -> np.ndarray:
 
 
 def maps(attributions: GlobalAttributions, field: str, *, signed: bool) -> go.Figure:
-    """The mean map (H, W) of each group of pictures beside each other, on one scale."""
+    """Draw the mean map (H, W) of each group of images side by side on one scale."""
     values = (attributions.maps if signed else attributions.sizes)[field]
     flat = values.sum(1)  # (groups, H, W)
     titles = [
@@ -112,7 +112,7 @@ def maps(attributions: GlobalAttributions, field: str, *, signed: bool) -> go.Fi
 
 
 def single(values: np.ndarray, titles: Sequence[str]) -> go.Figure:
-    """Maps (N, C, H, W) of single rows beside each other, each on a scale of its own."""
+    """Draw maps (N, C, H, W) of single rows side by side, each on its own scale."""
     flat = values.sum(1)
     ends = np.abs(flat).max(axis=(1, 2), keepdims=True)
     return _grid(flat / np.where(ends > 0, ends, 1.0), titles, signed=True, scale=False)
@@ -148,7 +148,7 @@ def _grid(flat: np.ndarray, titles: Sequence[str], *, signed: bool, scale: bool 
 
 
 def profile(attributions: GlobalAttributions, field: str) -> go.Figure:
-    """The mean size along a series, (T, D), of each group; a long one in spans."""
+    """Draw the mean magnitude along a series (T, D) for each group; long series by segment."""
     import plotly.graph_objects as go
 
     figure, spans, axes = go.Figure(), attributions.spans.get(field, ()), attributions.axes.get(field, Axes())
@@ -164,7 +164,7 @@ def profile(attributions: GlobalAttributions, field: str) -> go.Figure:
         showlegend=len(attributions.groups) > 1,
         legend=ABOVE,
     )
-    if spans:  # only so many are named that the names do not meet
+    if spans:  # fewer tick labels, so that they do not overlap
         named_spans = list(spans[:: -(-len(spans) // MOST_NAMED)])
         figure.update_xaxes(type="category", tickmode="array", tickvals=named_spans, ticktext=named_spans, tickangle=0)
     figure.update_yaxes(rangemode="tozero")

@@ -1,4 +1,4 @@
-"""Where the boxes of a graph lie on its canvas, and the ways of the edges between them."""
+"""The geometry of a graph on its canvas: boxes of nodes and curves of edges."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from netloom.document import Edge
     from netloom.validation import Context
 
-# As on the canvas.
+# The size of a node on the canvas.
 WIDTH, HEIGHT = 196.0, 58.0
 ASIDE, TURN, APART, SAMPLES = 30.0, 26.0, 18.0, 16
-# Labels of edges that are nearer to each other than this would lie over each other.
+# The size of an edge label; labels that are closer than this overlap.
 LABEL = 52.0, 18.0
 Point = tuple[float, float]
 
 
 class GraphLayout:
-    """The places of a network's nodes (left and top), and for each edge, by what it leads to, a path for SVG.
+    """The positions of a network's nodes (left, top), and an SVG path for each edge by its target.
 
-    A network of which no node has a place yet is placed first. An edge that a box would hide goes past it.
+    A network whose nodes have no positions is laid out first. An edge that a box would cover is routed around it.
     """
 
     def __init__(self, analysis: Context) -> None:
@@ -37,18 +37,18 @@ class GraphLayout:
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of everything."""
+        """The bounding box: left, top, right, bottom."""
         xs = [x for x, _ in self.places.values()] or [0.0]
         ys = [y for _, y in self.places.values()] or [0.0]
         left, right = min([*xs, *self._bends]), max([*(x + WIDTH for x in xs), *self._bends])
         return left, min(ys), right, max(ys) + HEIGHT
 
     def middle(self, target: str) -> Point:
-        """Where an edge can carry a label."""
+        """Return the position of an edge label."""
         return self._middles[target]
 
     def told_apart(self, edge: Edge) -> bool:
-        """Whether an edge says more than the boxes at its ends: several leave where it does, or come where it leads."""
+        """Return whether an edge shares its source or target with another edge, so that its label adds information."""
         edges = self.analysis.network.edges
         other_edges = [other for other in edges if other != edge]
         return any(
@@ -73,7 +73,7 @@ class GraphLayout:
         self._middles[edge.target] = self._free((sx, sy), (tx, ty))
 
     def _free(self, start: Point, end: Point) -> Point:
-        """The middle of a curve between two points, or a place near it where no other label lies."""
+        """Return the middle of a curve, or a nearby point where no other label is."""
         middle = _at(start, end, 0.5)
         for share in (0.5, 0.36, 0.64, 0.24, 0.76) if end[1] >= start[1] else (0.5,):
             x, y = _at(start, end, share)
@@ -82,7 +82,7 @@ class GraphLayout:
         return middle
 
     def _along(self, key: str, port: str, *, outgoing: bool) -> float:
-        """How far along its side of a box a port lies."""
+        """Return the horizontal offset of a port on its box."""
         layer = self.analysis.layers.get(key)
         ports = (
             [] if layer is None else [port_spec.name for port_spec in (layer.outputs() if outgoing else layer.inputs())]
@@ -93,7 +93,7 @@ class GraphLayout:
         return [at for key, at in self.places.items() if key not in (edge.source_node, edge.target_node)]
 
     def _hidden(self, edge: Edge, start: Point, end: Point) -> bool:
-        """Whether a box would lie over the curve between two points."""
+        """Return whether a box covers the curve between two points."""
         boxes = self._others(edge)
         for step in range(1, SAMPLES):
             x, y = _at(start, end, step / SAMPLES)
@@ -102,7 +102,8 @@ class GraphLayout:
         return False
 
     def _past(self, edge: Edge, top: float, bottom: float, middle: float) -> float:
-        """The place from left to right, nearest to the middle, at which a line from top to bottom meets no box."""
+        """Return the x coordinate nearest to `middle` at which a vertical line from `top` to `bottom` does not cross a
+        box."""
         lefts = [left for left, above in self._others(edge) if above < bottom and above + HEIGHT > top]
         spots = [spot for left in lefts for spot in (left - ASIDE, left + WIDTH + ASIDE)]
         free = [x for x in spots if not any(left - ASIDE < x < left + WIDTH + ASIDE for left in lefts)]
@@ -113,6 +114,6 @@ class GraphLayout:
 
 
 def _at(start: Point, end: Point, t: float) -> Point:
-    """Where the curve of an edge between two points is after a share of its way."""
+    """Return the point on an edge's curve at parameter `t`, from 0 to 1."""
     across, down = 3 * t * t - 2 * t * t * t, 1.5 * t * (1 - t) + t * t * t
     return start[0] + (end[0] - start[0]) * across, start[1] + (end[1] - start[1]) * down

@@ -1,4 +1,4 @@
-"""An explanation as one HTML file that needs nothing else: the answer, the pictures, how far they can be trusted."""
+"""An explanation as one self-contained HTML file: the prediction, the plots and the verdict."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ p{margin:.3rem 0}.faint{opacity:.75;font-size:.9rem}
 .pair{display:flex;flex-wrap:wrap}.pair>div{flex:1 1 320px;min-width:0}
 .swatch{display:inline-block;width:1em;height:1em;border-radius:4px;vertical-align:-.12em;margin:0 .35em 0 1em}
 """
-# Plotly takes no colors from a page, so its text and lines are given those of the theme, also when that changes.
+# Plotly does not inherit CSS colors, so a script applies those of the theme, also when the theme changes.
 SCRIPT = """
 const dark = matchMedia("(prefers-color-scheme: dark)");
 function paint() {
@@ -46,16 +46,16 @@ addEventListener("load", paint);
 
 
 def write_html(explanation: Explanation, path: Path) -> None:
-    """Write the page, with Plotly in it.
+    """Write the page, including Plotly, to a file.
 
     Raises:
-        OSError: it cannot be written there.
+        OSError: The file cannot be written.
     """
     write_bytes(path, html(explanation).encode())
 
 
 def html(explanation: Explanation) -> str:
-    """The page as text."""
+    """Return the page as text."""
     from plotly.offline import get_plotlyjs
 
     truth = f" · label {escape(explanation.example.target)}" if explanation.example.target else ""
@@ -110,9 +110,9 @@ def _figure(figure: go.Figure) -> str:
 
 
 def write_json(explanation: Explanation, path: Path) -> None:
-    """Write everything as plain values.
+    """Write the explanation as plain JSON values to a file.
 
     Raises:
-        OSError: it cannot be written there.
+        OSError: The file cannot be written.
     """
     write_bytes(path, json.dumps(explanation.as_json(), ensure_ascii=False, indent=1).encode())

@@ -1,4 +1,4 @@
-"""An explanation as one PNG, without a browser: maps over pictures, colored words, bars and bands."""
+"""An explanation as one PNG, without a browser: image overlays, colored words, bars and bands."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ STRONGEST = 0.85
 
 
 def write_png(explanation: Explanation, path: Path) -> None:
-    """Write what `found` says about the input, or, where it says nothing about it, about its layers.
+    """Write the attributions of the input as PNG, or those of the layers if there are none.
 
     Raises:
-        OSError: it cannot be written there.
+        OSError: The file cannot be written.
     """
     sheets = [_heading(explanation)]
     pictures, listed = shared_scales(explanation)
@@ -58,8 +58,10 @@ def write_png(explanation: Explanation, path: Path) -> None:
 
 
 def colored(values: np.ndarray, ground: np.ndarray | None = None, end: float | None = None) -> np.ndarray:
-    """Values (H, W) as colors (H, W, 3) from 0 to 1 over a gray ground (H, W), or over white. `end` is where the scale
-    ends, if not at the strongest."""
+    """Color values (H, W) over a gray image (H, W) or over white, as (H, W, 3) in [0, 1].
+
+    `end` is the limit of the scale, by default the largest magnitude.
+    """
     strength = (np.abs(values) / (end or bound(values)))[..., None] * STRONGEST
     tones = [np.array([int(part) for part in tone.split(",")]) / 255 for tone in (FOR, AGAINST)]
     beneath = np.ones((*values.shape, 1)) if ground is None else np.clip(ground, 0, 1)[..., None]
@@ -98,7 +100,7 @@ def _wrapped(text: str, letters: int = 98) -> list[str]:
 
 
 def _picture(values: np.ndarray, image: Any, end: float | None = None) -> Image.Image:
-    """The picture and, beside it, the map over it."""
+    """Draw the image and, beside it, the overlay."""
     ground = None
     if image is not None and np.asarray(image).shape[:2] == values.shape:
         pixels = np.asarray(image, dtype=np.float64)
@@ -120,7 +122,7 @@ def _pixels(values: np.ndarray, times: int) -> Image.Image:
 
 
 def _map(values: np.ndarray) -> Image.Image:
-    """Channels (D, T) as rows of color."""
+    """Draw channels (D, T) as colored rows."""
     wide = WIDTH - 2 * EDGE
     columns = np.arange(wide) * values.shape[1] // wide
     tall = max(4, min(90, 360 // len(values)))
@@ -168,7 +170,7 @@ def _words(labels: tuple[str, ...], values: np.ndarray, end: float = 0.0) -> Ima
 
 
 def _legible(label: str) -> str:
-    """A label by letters that the font has."""
+    """Replace characters that the font lacks."""
     return label.replace("\n", "↵").replace("⟨", "(").replace("⟩", ")")
 
 

@@ -1,4 +1,4 @@
-"""Pictures of several explanations that are looked at beside each other: one scale, and parts in one order."""
+"""Plots of several explanations side by side, with one scale and one feature order."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ def scaled_plots(
     bounds: Mapping[str, float],
     like: Mapping[str, np.ndarray],
 ) -> list[Plot]:
-    """The pictures of `parts`, by field or node, of an explanation. `bounds` end their scales; bars stand in the order
-    of the parts `like`, the strongest first."""
+    """Return the plots of `parts`, by field or node, of an explanation.
+
+    `bounds` are the limits of their scales. Bars are in descending order of the attributions `like`.
+    """
     plots: list[Plot] = []
     for name, values in parts.items():
         end = bounds.get(name, 1.0)
@@ -48,7 +50,7 @@ def scaled_plots(
 
 
 def strongest_order(values: np.ndarray) -> list[int]:
-    """The places of the strongest parts, (parts,), the strongest first."""
+    """Return the indexes of the strongest features in descending order."""
     places: list[int] = np.argsort(-np.abs(values), kind="stable")[:MOST_BARS].tolist()
     return places
 
@@ -79,7 +81,7 @@ def _rescaled(plot: Plot, end: float) -> Plot:
 
 
 def rescale_colors(figure: go.Figure, end: float) -> None:
-    """Let the colors that are centred on zero end elsewhere."""
+    """Set the limit of all color scales that are centered on zero."""
     for trace in figure.data:
         if trace.type == "heatmap" and trace.zmin is not None and trace.zmin < 0:
             ticks = [-end, 0.0, end]
@@ -88,7 +90,7 @@ def rescale_colors(figure: go.Figure, end: float) -> None:
 
 
 def lines(x: Sequence[Any], curves: Mapping[str, Sequence[float | None]], title: str, across: str) -> go.Figure:
-    """Curves over the checkpoints; at most three, told apart by dashes as by colors."""
+    """Draw at most three curves over checkpoints, distinguished by dash and color."""
     import plotly.graph_objects as go
 
     from netloom.explain.plots.colors import AGAINST, FOR, rgb
@@ -104,6 +106,11 @@ def lines(x: Sequence[Any], curves: Mapping[str, Sequence[float | None]], title:
         margin=figures.MARGIN,
         xaxis_title=across,
         showlegend=len(curves) > 1,
-        legend={"orientation": "h", "x": 0, "y": -0.3, "yanchor": "top"},  # clear of the title and of the curves
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "y": -0.3,
+            "yanchor": "top",
+        },  # below the plot, where it does not overlap the title or the curves
     )
     return figure

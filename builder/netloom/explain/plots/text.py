@@ -1,4 +1,4 @@
-"""Colored words: a text with its attributions, as HTML that tells the numbers where the pointer is, and as SVG."""
+"""Text with attributions as colored words: HTML with the values on hover, and SVG."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
 
 STRONGEST = 0.7
 WIDTH, SIZE, LINE = 860, 18, 40
-# About how wide a letter of that size is, and the room around a word.
+# The approximate width of a letter, and the padding of a word, in pixels.
 LETTER, ROOM = 9.4, 12.0
 STYLE = """<style>
 .attributed{font-size:1.15rem;line-height:2.2;overflow-wrap:anywhere}
@@ -24,13 +24,15 @@ font-size:.8rem;line-height:1.4;padding:2px 7px;border-radius:5px;background:#1c
 
 
 def is_joined(words: Sequence[str]) -> bool:
-    """Whether they are letters or pieces of words, which hold the blanks between words themselves."""
+    """Return whether tokens are characters or subwords, which contain the spaces between words themselves."""
     return all(len(word) <= 1 for word in words) or any(word[:1].isspace() for word in words)
 
 
 def as_html(words: Sequence[str], values: np.ndarray, *, style: bool = True, end: float = 0.0) -> str:
-    """The words as running text, each on a ground of its color; those that are empty are padding and left out. `end`
-    is where the scale ends, if not at the strongest."""
+    """Return the words as running text with colored backgrounds; empty words are padding and are omitted.
+
+    `end` is the limit of the scale, by default the largest magnitude.
+    """
     end, total = end or bound(values), float(np.abs(values).sum()) or 1.0
     parts = []
     for word, value in _words_with_values(words, values):
@@ -44,13 +46,13 @@ def as_html(words: Sequence[str], values: np.ndarray, *, style: bool = True, end
 
 
 def as_svg(words: Sequence[str], values: np.ndarray, end: float = 0.0) -> str:
-    """The same as a picture of its own."""
+    """Return the words as an SVG."""
     parts, below = _lines(words, values, end or bound(values), 10.0)
     return _picture(parts, below)
 
 
 def stacked(texts: Sequence[tuple[str, Sequence[str], np.ndarray]], end: float) -> str:
-    """Several texts beneath each other on one scale, each with a title, as one picture."""
+    """Draw several titled texts on one scale as one SVG."""
     parts, y = list[str](), 10.0
     for title, words, values in texts:
         parts.append(f'<text x="10" y="{y + 16:.0f}" font-size="14" opacity="0.7">{escape(title)}</text>')
@@ -60,7 +62,7 @@ def stacked(texts: Sequence[tuple[str, Sequence[str], np.ndarray]], end: float) 
 
 
 def _lines(words: Sequence[str], values: np.ndarray, end: float, y: float) -> tuple[list[str], float]:
-    """The words from a height on, and where they end."""
+    """Return the SVG of the words from the height `y` on, and the height at which they end."""
     x, parts, tight = 10.0, list[str](), is_joined([word for word in words if word])
     for word, value in _words_with_values(words, values):
         label = word.replace("\n", "↵")
