@@ -1,4 +1,4 @@
-"""Modules that calculate: functions of single numbers, and running totals."""
+"""Elementwise functions, and cumulative sums, products and maxima."""
 
 import torch
 from torch import nn
@@ -6,7 +6,7 @@ from torch.nn import functional as F  # noqa: N812
 
 
 class Function(nn.Module):
-    """One function on every number, which is raised to `least` first where that is given."""
+    """An elementwise function; with `least`, the input is clamped to this minimum first."""
 
     def __init__(self, name: str, least: float | None = None) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Function(nn.Module):
 
 
 class Power(nn.Module):
-    """Its input to a fixed power, or to the power that is its second input."""
+    """The input raised to a fixed exponent, or elementwise to the second input; of absolute values if `absolute`."""
 
     def __init__(self, exponent: float | None = None, absolute: bool = False) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Power(nn.Module):
 
 
 class ScaleShift(nn.Module):
-    """x · scale + shift, with fixed numbers."""
+    """x · scale + shift, with constants."""
 
     def __init__(self, scale: float, shift: float) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class ScaleShift(nn.Module):
 
 
 class Clamp(nn.Module):
-    """Keeps every number between two limits, of which one may be missing."""
+    """Clamps every element to the range from `low` to `high`; None means no limit."""
 
     def __init__(self, low: float | None, high: float | None) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Clamp(nn.Module):
 
 
 class Normalize(nn.Module):
-    """Scales the vectors along one axis to the length 1; shorter ones than `eps` are divided by that."""
+    """Scales the vectors along one axis to length 1; vectors shorter than `eps` are divided by `eps`."""
 
     def __init__(self, dim: int, eps: float = 1e-12) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Normalize(nn.Module):
 
 
 class CumSum(nn.Module):
-    """Running totals along one axis."""
+    """The cumulative sum along one axis."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class CumSum(nn.Module):
 
 
 class CumProd(nn.Module):
-    """Running products along one axis."""
+    """The cumulative product along one axis."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class CumProd(nn.Module):
 
 
 class CumMax(nn.Module):
-    """The greatest number so far along one axis."""
+    """The cumulative maximum along one axis."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class CumMax(nn.Module):
 
 
 class Difference(nn.Module):
-    """Each step along one axis minus the one before it, with a 0 in front where the length is kept."""
+    """The difference of consecutive steps along one axis; with `keep_length`, the first difference is 0."""
 
     def __init__(self, dim: int, keep_length: bool = False) -> None:
         super().__init__()

@@ -53,7 +53,7 @@ class MultiHeadAttention(nn.Module):
 
 
 class TransformerEncoderBlock(nn.Module):
-    """Self-attention and a feed-forward pair, each around a residual, (N, T, D) -> (N, T, D).
+    """Self-attention and a feed-forward network, each with a residual connection, (N, T, D) -> (N, T, D).
 
     The normalization precedes each sublayer (pre-norm, https://arxiv.org/abs/2002.04745) or follows the sum (post-norm,
     https://arxiv.org/abs/1706.03762).

@@ -1,11 +1,11 @@
-"""Convolutions made of several of PyTorch's."""
+"""Convolutions composed of several PyTorch modules."""
 
 import torch
 from torch import nn
 
 
 class SeparableConv2d(nn.Module):
-    """A filter for each channel, then a 1×1 convolution that mixes the channels, (N, C, H, W) -> (N, filters, H', W').
+    """A depthwise convolution, then a 1×1 convolution that mixes the channels, (N, C, H, W) -> (N, filters, H', W').
 
     https://arxiv.org/abs/1610.02357
     """

@@ -1,4 +1,4 @@
-"""Linear maps whose weights lie otherwise than those of nn.Linear."""
+"""Linear layers with a transposed weight."""
 
 import math
 
@@ -8,9 +8,10 @@ from torch.nn import functional as F  # noqa: N812
 
 
 class TransposedLinear(nn.Module):
-    """x W + b over the last axis; W is (features, units), and so can be that of an nn.Linear which leads back.
+    """x W + b over the last axis, (…, features) -> (…, units), with W of shape (features, units).
 
-    The numbers begin as those of nn.Linear.
+    W can therefore be tied to the weight of an nn.Linear from `units` to `features`, as in an autoencoder. The
+    initialization is that of nn.Linear.
     """
 
     def __init__(self, features: int, units: int, bias: bool = True) -> None:

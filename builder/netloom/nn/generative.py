@@ -1,6 +1,6 @@
-"""What generative and adversarial networks need: noise, turned gradients and codes.
+"""Layers of generative and adversarial networks: sampling, noise, gradient reversal and vector quantization.
 
-`auxiliary_loss`, where a module has it, is a scalar that its last forward in training left to be added to the loss.
+`auxiliary_loss` is a scalar from the last forward in training mode, which the training loop adds to the loss.
 """
 
 import torch
@@ -8,10 +8,10 @@ from torch import nn
 
 
 class Reparameterise(nn.Module):
-    """mean + exp(log_variance / 2) · noise while training, the mean otherwise. https://arxiv.org/abs/1312.6114
+    """mean + exp(log_variance / 2) · noise in training, the mean otherwise, (N, …), (N, …) -> (N, …).
 
-    `auxiliary_loss` is `coefficient` times the Kullback–Leibler divergence from the standard normal distribution:
-    summed over the numbers of an example, averaged over the batch.
+    `auxiliary_loss` is `coefficient` times the Kullback–Leibler divergence from the standard normal distribution,
+    summed over the elements of an example and averaged over the batch. https://arxiv.org/abs/1312.6114
     """
 
     def __init__(self, coefficient: float = 1.0) -> None:
@@ -32,7 +32,7 @@ class Reparameterise(nn.Module):
 
 
 class GradientReversal(nn.Module):
-    """Gives on what comes in; while training, the gradient comes back times −`coefficient`.
+    """The identity, whose gradient in training is multiplied by −`coefficient`.
 
     https://arxiv.org/abs/1409.7495
     """
@@ -44,11 +44,11 @@ class GradientReversal(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return x
-        return x - (1.0 + self.coefficient) * (x - x.detach())  # the bracket is 0, its gradient is 1
+        return x - (1.0 + self.coefficient) * (x - x.detach())  # the parenthesis is 0, its gradient 1
 
 
 class GaussianNoise(nn.Module):
-    """Adds normal noise of the deviation `std` while training."""
+    """Adds normal noise with the standard deviation `std` in training."""
 
     def __init__(self, std: float) -> None:
         super().__init__()
@@ -59,11 +59,11 @@ class GaussianNoise(nn.Module):
 
 
 class VectorQuantizer(nn.Module):
-    """Puts the nearest of `codes` learned vectors in place of each vector, and says which. VQ-VAE.
+    """Replaces each vector by the nearest of `codes` learned vectors and returns their indices, as in VQ-VAE.
 
-    (N, T, D) to (N, T, D) and (N, T); with `channels_first`, (N, D, …) to (N, D, …) and (N, …). The gradient passes
-    straight through. `auxiliary_loss` is the mean squared distance by which the codes follow the vectors, plus
-    `commitment` times that by which the vectors follow the codes. https://arxiv.org/abs/1711.00937
+    (N, T, D) -> (N, T, D), (N, T); with `channels_first`, (N, D, …) -> (N, D, …), (N, …). `auxiliary_loss` is the mean
+    squared distance, which moves the codes to the vectors, plus `commitment` times the same distance, which moves the
+    vectors to the codes. https://arxiv.org/abs/1711.00937
     """
 
     def __init__(self, dim: int, codes: int, commitment: float = 0.25, channels_first: bool = False) -> None:
@@ -81,9 +81,10 @@ class VectorQuantizer(nn.Module):
             follow = (codes - vectors.detach()).square().mean()
             commit = (vectors - codes.detach()).square().mean()
             self.auxiliary_loss = follow + self.commitment * commit
-        out = vectors + (codes - vectors).detach()
+        out = vectors + (codes - vectors).detach()  # straight-through: the gradient skips the choice of the code
         return out.movedim(-1, 1) if self.channels_first else out, indices
 
     def nearest(self, vectors: torch.Tensor) -> torch.Tensor:
-        codes = self.codebook.weight.detach()  # |v − c|² without |v|², which is the same for all codes
+        # |v − c|² without |v|², which is the same for all codes: a product instead of all differences.
+        codes = self.codebook.weight.detach()
         return (codes.square().sum(dim=1) - 2.0 * vectors @ codes.T).argmin(dim=-1)

@@ -1,13 +1,13 @@
-"""Layers over graphs: features of the vertices (N, V, D) and how they are joined (N, V, V)."""
+"""Graph layers, over features of the vertices (N, V, D) and a dense adjacency matrix (N, V, V)."""
 
 import torch
 from torch import nn
 
 
 class GraphConvolution(nn.Module):
-    """D⁻½ (A + I) D⁻½ X W + b, (N, V, D) and (N, V, V) to (N, V, units). https://arxiv.org/abs/1609.02907
+    """D⁻½ (A + I) D⁻½ X W + b, (N, V, D), (N, V, V) -> (N, V, units). https://arxiv.org/abs/1609.02907
 
-    D is the sum of each row of A + I; of absolute values, so that negative weights of an edge can be given too.
+    D is the sum of the absolute values in each row of A + I, so that edge weights can be negative.
     """
 
     def __init__(self, dim: int, units: int, bias: bool = True) -> None:
@@ -16,7 +16,7 @@ class GraphConvolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(units)) if bias else None
 
     def forward(self, x: torch.Tensor, adjacency: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.normalise(adjacency) @ self.linear(x)
+        out: torch.Tensor = self.normalise(adjacency) @ self.linear(x)  # (N, V, units)
         return out if self.bias is None else out + self.bias
 
     @staticmethod
@@ -27,10 +27,10 @@ class GraphConvolution(nn.Module):
 
 
 class GraphAttention(nn.Module):
-    """Each vertex gathers from its neighbours and itself by learned weights, (N, V, D) to (N, V, heads · units).
+    """Attention of each vertex to its neighbors and itself, (N, V, D), (N, V, V) -> (N, V, heads · units).
 
-    With `mean` the heads are averaged, (N, V, units). A vertex j counts for i where the adjacency (N, V, V) is above 0
-    at i, j; other numbers than 1 multiply its weight. https://arxiv.org/abs/1710.10903
+    With `mean` the heads are averaged, (N, V, units). Vertex i attends to vertex j if the adjacency is positive at
+    (i, j); a value other than 1 multiplies the weight of the edge. https://arxiv.org/abs/1710.10903
     """
 
     def __init__(self, dim: int, units: int, heads: int = 1, mean: bool = False, dropout: float = 0.0) -> None:
@@ -47,6 +47,7 @@ class GraphAttention(nn.Module):
 
     def forward(self, x: torch.Tensor, adjacency: torch.Tensor) -> torch.Tensor:
         features = self.linear(x).unflatten(2, (self.heads, -1)).transpose(1, 2)  # (N, heads, V, units)
+        # aᵀ [W h_i, W h_j] is the sum of a term per target and a term per source: no pairs are concatenated.
         to = (features * self.target.unsqueeze(1)).sum(dim=3)  # (N, heads, V)
         come = (features * self.source.unsqueeze(1)).sum(dim=3)
         scores = self.activation(to.unsqueeze(3) + come.unsqueeze(2))  # (N, heads, V, V)
@@ -57,9 +58,10 @@ class GraphAttention(nn.Module):
 
     @staticmethod
     def weights(scores: torch.Tensor, adjacency: torch.Tensor) -> torch.Tensor:
-        """The softmax over the neighbours of each vertex, where an edge counts as often as its weight says."""
+        """The softmax over the neighbors of each vertex, (N, heads, V, V), each term times its edge weight."""
         itself = torch.eye(adjacency.shape[-1], dtype=adjacency.dtype, device=adjacency.device)
         edges = torch.maximum(adjacency.clamp(min=0.0), itself).unsqueeze(1)  # (N, 1, V, V)
         scores = scores.masked_fill(edges == 0, float("-inf"))
+        # The maximum is subtracted so that exp does not overflow; it cancels, so it needs no gradient.
         shares = edges * (scores - scores.amax(dim=-1, keepdim=True).detach()).exp()
         return shares / shares.sum(dim=-1, keepdim=True)

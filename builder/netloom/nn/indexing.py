@@ -1,11 +1,11 @@
-"""Modules that take parts of a tensor, by place."""
+"""Modules that select parts of a tensor by their indices."""
 
 import torch
 from torch import nn
 
 
 class Split(nn.Module):
-    """Cuts one axis into parts of the given sizes."""
+    """Splits one axis into parts of the given sizes."""
 
     def __init__(self, sizes: tuple[int, ...], dim: int) -> None:
         super().__init__()
@@ -16,7 +16,7 @@ class Split(nn.Module):
 
 
 class Slice(nn.Module):
-    """The places from `start` up to `end` along one axis, in steps."""
+    """The entries from `start` to `end` (exclusive) along one axis, every `step`."""
 
     def __init__(self, dim: int, start: int, end: int, step: int = 1) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Slice(nn.Module):
 
 
 class Select(nn.Module):
-    """The part at one place of an axis, which goes unless it is kept with a length of 1."""
+    """The entry at one index of an axis; the axis is removed, or kept with length 1."""
 
     def __init__(self, dim: int, index: int, keep: bool = False) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Select(nn.Module):
 
 
 class IndexSelect(nn.Module):
-    """The parts at several fixed places of an axis, in their order."""
+    """The entries at several fixed indices of an axis, in this order."""
 
     indices: torch.Tensor
 
@@ -53,7 +53,7 @@ class IndexSelect(nn.Module):
 
 
 class Gather(nn.Module):
-    """The parts of an axis at the places `indices`, (N, …), whose axes after N come in the place of that axis."""
+    """The entries of an axis at `indices`, (N, …); the axes of `indices` after N replace that axis."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Gather(nn.Module):
 
 
 class GatherElements(nn.Module):
-    """Single numbers along one axis at the places `indices`, which has as many axes as the tensor."""
+    """The elements along one axis at `indices`, which has as many axes as the tensor, as in torch.gather."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class GatherElements(nn.Module):
 
 
 class Scatter(nn.Module):
-    """Numbers put along one axis at the places `indices`, of the same shape; zeros fill the rest of `length`."""
+    """Writes elements along one axis at `indices`, of the same shape; the rest of `length` is zero."""
 
     def __init__(self, dim: int, length: int) -> None:
         super().__init__()

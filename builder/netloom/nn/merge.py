@@ -25,7 +25,7 @@ class Multiply(nn.Module):
 
 
 class Concat(nn.Module):
-    """Its inputs side by side along one axis."""
+    """The concatenation of its inputs along one axis."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Concat(nn.Module):
 
 
 class Stack(nn.Module):
-    """Its inputs, all of one shape, one behind the other on a new axis."""
+    """Its inputs, which have the same shape, stacked along a new axis."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Stack(nn.Module):
 
 
 class Maximum(nn.Module):
-    """The greatest of its inputs, place by place."""
+    """The elementwise maximum of its inputs."""
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         greatest = inputs[0]
@@ -57,7 +57,7 @@ class Maximum(nn.Module):
 
 
 class Minimum(nn.Module):
-    """The least of its inputs, place by place."""
+    """The elementwise minimum of its inputs."""
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         least = inputs[0]
@@ -67,7 +67,7 @@ class Minimum(nn.Module):
 
 
 class Average(nn.Module):
-    """The mean of its inputs, place by place."""
+    """The elementwise mean of its inputs."""
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         total = inputs[0]
@@ -84,7 +84,7 @@ class Subtract(nn.Module):
 
 
 class Divide(nn.Module):
-    """The first input over the second plus `eps`."""
+    """The first input divided by the sum of the second and `eps`."""
 
     def __init__(self, eps: float = 0.0) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Divide(nn.Module):
 
 
 class Blend(nn.Module):
-    """gate · a + (1 − gate) · b."""
+    """The interpolation gate · a + (1 − gate) · b."""
 
     def forward(self, a: torch.Tensor, b: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
         return gate * a + (1 - gate) * b

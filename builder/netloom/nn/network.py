@@ -1,14 +1,14 @@
-"""What networks within networks need: repetition, and weights that are shared."""
+"""Repeated subnetworks, tied weights and frozen statistics."""
 
 import torch
 from torch import nn
 
 
 class Repeated(nn.ModuleList):
-    """Modules one after the other, `times` times over.
+    """Applies its modules in sequence, `times` times, with the same weights each time.
 
-    Each takes what the one before gave first, and the other inputs as they are. What a module asks to be added to the
-    loss is added up over the times that it is used.
+    Each module receives the first output of the previous one and all extra inputs. The `auxiliary_loss` of a module is
+    the sum over its calls.
     """
 
     def __init__(self, modules: list[nn.Module], times: int = 1) -> None:
@@ -22,6 +22,7 @@ class Repeated(nn.ModuleList):
             for module in self:
                 result = module(x, *extra_inputs)
                 x = result[0] if isinstance(result, tuple) else result
+            # Each call overwrites the auxiliary loss of the previous one, so the sum is formed here.
             for part in self.modules() if self.training and self.times > 1 else ():
                 loss = getattr(part, "auxiliary_loss", None)
                 if loss is not None:
@@ -32,9 +33,9 @@ class Repeated(nn.ModuleList):
 
 
 def tie(module: nn.Module, source: nn.Module) -> None:
-    """Make `module` use the parameters of `other`, wherever both have one of the same name and shape.
+    """Make `module` use the parameters of `source` that have the same name and shape.
 
-    Buffers, such as the running mean of a normalisation, stay each module's own: they say what comes in at its place.
+    Buffers, such as the running mean of a normalization, are not shared: they describe the inputs of each module.
     """
     source_parameters = dict(source.named_parameters())
     for name, parameter in list(module.named_parameters()):
@@ -44,9 +45,9 @@ def tie(module: nn.Module, source: nn.Module) -> None:
 
 
 def keep_statistics(module: nn.Module) -> None:
-    """Make normalisations in a frozen module use their running statistics and leave them as they are, as Keras does.
+    """Make normalizations in a frozen module use their running statistics without updating them, as Keras does.
 
-    What else works differently in training, such as dropout, goes on.
+    Dropout and other layers stay in training mode.
     https://keras.io/api/layers/normalization_layers/batch_normalization/
     """
     for part in module.modules():

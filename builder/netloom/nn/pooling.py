@@ -8,9 +8,9 @@ from torch.nn import functional as F  # noqa: N812
 
 
 class MaxUnpool(nn.Module):
-    """Puts each number back where its maximum stood, (N, C, …) -> (N, C, *size); all other places are zero.
+    """Puts each value back at the position of its maximum, (N, C, …) -> (N, C, *size), with zeros elsewhere.
 
-    The indices count the places of one channel row by row. https://arxiv.org/abs/1311.2901
+    The indices are flat positions within a channel, as nn.MaxPool2d returns them. https://arxiv.org/abs/1311.2901
     """
 
     def __init__(self, size: tuple[int, ...]) -> None:
@@ -24,11 +24,10 @@ class MaxUnpool(nn.Module):
 
 
 class FractionalMaxPool(nn.Module):
-    """The maxima of windows, (N, C, …) -> (N, C, *size): in each training step at places drawn anew, as in
-    torch.nn.FractionalMaxPool2d; in evaluation at those which that draws from samples of 0.5, so that an answer stays
-    the same.
+    """Max pooling to a fractional size with random windows, (N, C, …) -> (N, C, *size).
 
-    https://arxiv.org/abs/1412.6071
+    In training, each step draws new windows, as torch.nn.FractionalMaxPool2d does. Evaluation uses the windows that
+    PyTorch derives from random samples of 0.5, so that predictions are deterministic. https://arxiv.org/abs/1412.6071
     """
 
     def __init__(self, kernel_size: int, size: tuple[int, ...]) -> None:
@@ -46,7 +45,7 @@ class FractionalMaxPool(nn.Module):
         return x
 
     def windows(self, length: int, size: int, device: torch.device) -> torch.Tensor:
-        """The places in each window along an axis, (size, kernel_size); the last window ends where the axis ends."""
+        """The positions of each window along an axis, (size, kernel_size); the last window ends with the axis."""
         step = (length - self.kernel_size) / max(size - 1, 1)
         starts = ((torch.arange(size, device=device) + 0.5) * step).long() - int(0.5 * step)
         starts[-1] = length - self.kernel_size

@@ -1,17 +1,18 @@
-"""From what a network answers to logits, whatever its last layer makes of them."""
+"""Conversion of probabilities and log-probabilities to logits."""
 
 import torch
 
-# The probability nearest to 0, and to 1, that is told from it: 2^-24, half a step of float32 below 1.
+# Half of the machine epsilon of float32, which is the distance from 1 to the largest number below it.
 NEAREST = 2.0**-24
 
 
 def logits(output: torch.Tensor, scale: str, family: str) -> torch.Tensor:
-    """The logits of an output on the scale `logits`, `probabilities` or `log_probabilities`.
+    """The logits of an output on the scale `logits`, `probabilities` or `log_probabilities`, of the same shape.
 
-    `softmax`: the logarithms of the probabilities, of which softmax gives these again (of ones that do not add up to 1,
-    their shares). `sigmoid`: log p − log(1 − p). A probability of 0 stands for the least number above it, so that no
-    loss is infinite; in a sigmoid's answer it lies between 2⁻²⁴ and 1 − 2⁻²⁴. No gradient passes beyond.
+    `softmax`: the logarithms of the probabilities; the softmax of these is the probabilities again, divided by their
+    sum. `sigmoid`: log p − log(1 − p). Probabilities are clamped so that no loss is infinite: for a softmax to the
+    smallest positive number of the dtype, for a sigmoid to 2⁻²⁴ and 1 − 2⁻²⁴, or half the machine epsilon of
+    a dtype of lower precision. The gradient of a clamped value is zero.
     """
     if scale == "logits":
         return output

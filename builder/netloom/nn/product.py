@@ -1,4 +1,4 @@
-"""Modules that multiply tensors with each other or measure how near they are."""
+"""Products, similarities and distances of tensors."""
 
 import math
 
@@ -8,9 +8,9 @@ from torch.nn import functional as F  # noqa: N812
 
 
 class MatMul(nn.Module):
-    """(N, …, I, K) and (N, …, K, J) to (N, …, I, J); a vector (N, K) is one row of a, or one column of b.
+    """The matrix product, (N, …, I, K), (N, …, K, J) -> (N, …, I, J).
 
-    The result is divided by √K where `scaled`. A transposition concerns matrices alone.
+    A vector (N, K) is one row of a or one column of b, and is not transposed. The result is divided by √K if `scaled`.
     """
 
     def __init__(self, transpose_a: bool = False, transpose_b: bool = False, scaled: bool = False) -> None:
@@ -28,7 +28,7 @@ class MatMul(nn.Module):
 
 
 class Einsum(nn.Module):
-    """Products and sums over axes, as an equation of letters says."""
+    """Products and sums over axes in the notation of torch.einsum, such as "nid,njd->nij"."""
 
     def __init__(self, equation: str) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Einsum(nn.Module):
 
 
 class OuterProduct(nn.Module):
-    """(N, …, A) and (N, …, B) to (N, …, A, B)."""
+    """The outer product over the last axis, (N, …, A), (N, …, B) -> (N, …, A, B)."""
 
     def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return a.unsqueeze(-1) * b.unsqueeze(-2)
@@ -69,7 +69,7 @@ class CosineSimilarity(nn.Module):
 
 
 class DistanceMatrix(nn.Module):
-    """(N, A, D) and (N, B, D) to (N, A, B): the Euclidean distance of each step from each, or its square."""
+    """The Euclidean distance between each pair of steps, or its square, (N, A, D), (N, B, D) -> (N, A, B)."""
 
     def __init__(self, squared: bool = False) -> None:
         super().__init__()

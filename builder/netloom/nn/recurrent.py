@@ -5,7 +5,7 @@ from torch import nn
 
 
 class LSTM(nn.LSTM):
-    """Long short-term memory; the state is the last hidden state of the top layer, directions side by side.
+    """Long short-term memory; the state is the last hidden state of the top layer, directions concatenated.
 
     https://www.bioinf.jku.at/publications/older/2604.pdf
     """
@@ -16,7 +16,7 @@ class LSTM(nn.LSTM):
 
 
 class GRU(nn.GRU):
-    """Gated recurrent unit; the state is the last hidden state of the top layer, directions side by side.
+    """Gated recurrent unit; the state is the last hidden state of the top layer, directions concatenated.
 
     https://arxiv.org/abs/1406.1078
     """
@@ -27,7 +27,7 @@ class GRU(nn.GRU):
 
 
 class RNN(nn.RNN):
-    """A plain recurrent network; the state is the last hidden state of the top layer, directions side by side.
+    """A plain recurrent network; the state is the last hidden state of the top layer, directions concatenated.
 
     https://doi.org/10.1207/s15516709cog1402_1
     """
@@ -38,7 +38,7 @@ class RNN(nn.RNN):
 
 
 class LSTMCell(nn.LSTMCell):
-    """One step of long short-term memory, (N, D), state (N, H), memory (N, H) -> new state, new memory."""
+    """One step of a long short-term memory: input (N, D), state (N, H), memory (N, H) -> new state, new memory."""
 
     def forward(  # type: ignore[override]
         self, x: torch.Tensor, state: torch.Tensor, memory: torch.Tensor

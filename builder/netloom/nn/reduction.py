@@ -1,11 +1,11 @@
-"""Modules that make one number of the many along some axes, or put them in order."""
+"""Reductions over axes, and sorting along an axis."""
 
 import torch
 from torch import nn
 
 
 class Sum(nn.Module):
-    """The total over some axes, which go unless they are kept with a length of 1."""
+    """The sum over some axes, which are removed, or kept with length 1."""
 
     def __init__(self, dims: tuple[int, ...], keep: bool = False) -> None:
         super().__init__()
@@ -16,7 +16,7 @@ class Sum(nn.Module):
 
 
 class Min(nn.Module):
-    """The minimum over some axes, which go unless they are kept with a length of 1."""
+    """The minimum over some axes, which are removed, or kept with length 1."""
 
     def __init__(self, dims: tuple[int, ...], keep: bool = False) -> None:
         super().__init__()
@@ -27,20 +27,20 @@ class Min(nn.Module):
 
 
 class Prod(nn.Module):
-    """The product over some axes, which go unless they are kept with a length of 1."""
+    """The product over some axes, which are removed, or kept with length 1."""
 
     def __init__(self, dims: tuple[int, ...], keep: bool = False) -> None:
         super().__init__()
         self.dims, self.keep = dims, keep
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        for dim in sorted(self.dims, reverse=True):  # from the back, so that the axes in front keep their places
+        for dim in sorted(self.dims, reverse=True):  # from the last, so that the indices of the others stay valid
             x = x.prod(dim=dim, keepdim=self.keep)
         return x
 
 
 class LogSumExp(nn.Module):
-    """The logarithm of the sum of the exponentials over some axes, which go unless they are kept."""
+    """The logarithm of the sum of the exponentials over some axes, which are removed, or kept with length 1."""
 
     def __init__(self, dims: tuple[int, ...], keep: bool = False) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class LogSumExp(nn.Module):
 
 
 class Var(nn.Module):
-    """The variance over some axes, which go unless they are kept; over n, or n − 1 where `unbiased`."""
+    """The variance over some axes, removed or kept with length 1; divided by n, or by n − 1 if `unbiased`."""
 
     def __init__(self, dims: tuple[int, ...], unbiased: bool = False, keep: bool = False) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Var(nn.Module):
 
 
 class Std(nn.Module):
-    """The standard deviation over some axes, which go unless they are kept; over n, or n − 1 where `unbiased`."""
+    """The standard deviation over some axes, removed or kept with length 1; with n, or n − 1 if `unbiased`."""
 
     def __init__(self, dims: tuple[int, ...], unbiased: bool = False, keep: bool = False) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Std(nn.Module):
 
 
 class Norm(nn.Module):
-    """The length of the vectors over some axes, which go unless they are kept: "L1", "L2" or "max"."""
+    """The norm "L1", "L2" or "max" of the vectors over some axes, which are removed, or kept with length 1."""
 
     def __init__(self, dims: tuple[int, ...], order: str = "L2", keep: bool = False) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Norm(nn.Module):
 
 
 class MaskedMean(nn.Module):
-    """The mean over axis 1 of the steps where the mask (N, T) is not 0; 0 where it keeps none."""
+    """The mean of the steps where the mask (N, T) is not 0, (N, T, …) -> (N, …); 0 if there are none."""
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         is_valid = (mask != 0).reshape(*mask.shape, *(1 for _ in x.shape[2:]))
@@ -95,7 +95,7 @@ class MaskedMean(nn.Module):
 
 
 class MaskedMax(nn.Module):
-    """The maximum over axis 1 of the steps where the mask (N, T) is not 0; 0 where it keeps none."""
+    """The maximum of the steps where the mask (N, T) is not 0, (N, T, …) -> (N, …); 0 if there are none."""
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         is_valid = (mask != 0).reshape(*mask.shape, *(1 for _ in x.shape[2:]))
@@ -104,7 +104,7 @@ class MaskedMax(nn.Module):
 
 
 class ArgMax(nn.Module):
-    """The place of the maximum along one axis, which goes unless it is kept with a length of 1."""
+    """The index of the maximum along one axis, which is removed, or kept with length 1."""
 
     def __init__(self, dim: int, keep: bool = False) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class ArgMax(nn.Module):
 
 
 class ArgMin(nn.Module):
-    """The place of the minimum along one axis, which goes unless it is kept with a length of 1."""
+    """The index of the minimum along one axis, which is removed, or kept with length 1."""
 
     def __init__(self, dim: int, keep: bool = False) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class ArgMin(nn.Module):
 
 
 class TopK(nn.Module):
-    """The k greatest or least along one axis in order, and their places."""
+    """The k largest or smallest elements along one axis in order, and their indices."""
 
     def __init__(self, k: int, dim: int, largest: bool = True) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class TopK(nn.Module):
 
 
 class Sort(nn.Module):
-    """The numbers along one axis in order, and where each stood; equal ones stay in their order."""
+    """The sorted elements along one axis and their original indices; the sort is stable."""
 
     def __init__(self, dim: int, descending: bool = False) -> None:
         super().__init__()

@@ -1,13 +1,13 @@
-"""Convolutions over sequences (N, T, D) in which no step sees what comes after it."""
+"""Causal convolutions over sequences (N, T, D): no step depends on a later one."""
 
 import torch
 from torch import nn
 
 
 class CausalConv1d(nn.Module):
-    """A filter that ends at the step itself, (N, T, D) to (N, T, filters). https://arxiv.org/abs/1609.03499
+    """A convolution that pads only the start, (N, T, D) -> (N, T, filters). https://arxiv.org/abs/1609.03499
 
-    With `weight_norm`, length and direction of each filter are learned apart, https://arxiv.org/abs/1602.07868
+    With `weight_norm`, length and direction of each filter are separate parameters. https://arxiv.org/abs/1602.07868
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class CausalConv1d(nn.Module):
 
 
 class TCNBlock(nn.Module):
-    """Two causal convolutions around a residual, (N, T, D) to (N, T, filters). https://arxiv.org/abs/1803.01271"""
+    """Two causal convolutions with a residual, (N, T, D) -> (N, T, filters). https://arxiv.org/abs/1803.01271"""
 
     def __init__(self, dim: int, filters: int, kernel_size: int = 3, dilation: int = 1, dropout: float = 0.0) -> None:
         super().__init__()
@@ -46,9 +46,10 @@ class TCNBlock(nn.Module):
 
 
 class WaveNetBlock(nn.Module):
-    """tanh(filter) · sigmoid(gate) of causal convolutions, (N, T, D) to (N, T, D) and (N, T, skip).
+    """tanh(filter) · sigmoid(gate) of causal convolutions, (N, T, D) -> (N, T, D), (N, T, skip).
 
-    The first goes to the next block, the second is added up over all blocks. https://arxiv.org/abs/1609.03499
+    The first output is the input of the next block; the second is summed over all blocks.
+    https://arxiv.org/abs/1609.03499
     """
 
     def __init__(self, dim: int, skip: int, kernel_size: int = 2, dilation: int = 1) -> None:

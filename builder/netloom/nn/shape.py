@@ -1,11 +1,11 @@
-"""Modules that change a tensor's shape, or take a mean or maximum over some of its axes."""
+"""Modules that change the shape of a tensor, or reduce one axis to its mean or maximum."""
 
 import torch
 from torch import nn
 
 
 class Reshape(nn.Module):
-    """(N, …) to (N, *shape); one entry of `shape` may be -1."""
+    """(N, …) -> (N, *shape); one entry of `shape` may be -1."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -16,7 +16,7 @@ class Reshape(nn.Module):
 
 
 class Permute(nn.Module):
-    """Puts the axes in another order; axis 0, the batch, stays in front."""
+    """Reorders the axes; axis 0, the batch, remains first."""
 
     def __init__(self, order: tuple[int, ...]) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Transpose(nn.Module):
 
 
 class Squeeze(nn.Module):
-    """Takes away an axis of length 1."""
+    """Removes an axis of length 1."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Squeeze(nn.Module):
 
 
 class Unsqueeze(nn.Module):
-    """Puts in an axis of length 1."""
+    """Inserts an axis of length 1."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Unsqueeze(nn.Module):
 
 
 class Mean(nn.Module):
-    """The mean over one axis, which goes unless it is kept with a length of 1."""
+    """The mean over one axis, which is removed, or kept with length 1."""
 
     def __init__(self, dim: int, keep: bool = False) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Mean(nn.Module):
 
 
 class Max(nn.Module):
-    """The maximum over one axis, which goes unless it is kept with a length of 1."""
+    """The maximum over one axis, which is removed, or kept with length 1."""
 
     def __init__(self, dim: int, keep: bool = False) -> None:
         super().__init__()
@@ -82,14 +82,14 @@ class Max(nn.Module):
 
 
 class GlobalAvgPool(nn.Module):
-    """(N, C, …) to (N, C): the mean over all places."""
+    """The mean over all positions, (N, C, …) -> (N, C)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.flatten(2).mean(dim=2)
 
 
 class GlobalMaxPool(nn.Module):
-    """(N, C, …) to (N, C): the maximum over all places."""
+    """The maximum over all positions, (N, C, …) -> (N, C)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.flatten(2).amax(dim=2)

@@ -1,4 +1,4 @@
-"""What frequencies a signal is made of."""
+"""Spectra of signals: Fourier and cosine transforms, mel bands and cepstral coefficients."""
 
 import math
 
@@ -8,9 +8,9 @@ from torch.nn import functional as F  # noqa: N812
 
 
 class FFTMagnitude(nn.Module):
-    """The size of each frequency along the last axis, (N, …, L) to (N, …, L // 2 + 1); with `log`, of log(1 + size).
+    """The magnitude of each frequency along the last axis, (N, …, L) -> (N, …, L // 2 + 1).
 
-    https://docs.pytorch.org/docs/stable/generated/torch.fft.rfft.html
+    With `log`, it is log(1 + magnitude). https://docs.pytorch.org/docs/stable/generated/torch.fft.rfft.html
     """
 
     def __init__(self, log: bool = False) -> None:
@@ -23,10 +23,10 @@ class FFTMagnitude(nn.Module):
 
 
 class STFTMagnitude(nn.Module):
-    """The size of each frequency in windows that overlap, (N, L) to (N, T, window // 2 + 1).
+    """The magnitude spectrum of overlapping windows, (N, L) -> (N, T, window // 2 + 1); its square if `power`.
 
-    Each window is weighed by a Hann window. With `center`, half a window is mirrored at both ends, so that window t
-    has its middle at t · hop. https://docs.pytorch.org/docs/stable/generated/torch.stft.html
+    A Hann function weights each window. With `center`, half a window is reflected at both ends, so that window t is
+    centered at t · hop. https://docs.pytorch.org/docs/stable/generated/torch.stft.html
     """
 
     hann: torch.Tensor
@@ -46,10 +46,11 @@ class STFTMagnitude(nn.Module):
 
 
 class LogMel(nn.Module):
-    """The logarithm of the power in bands as wide as the ear hears them, (N, L) to (N, T, bands).
+    """The log power in mel bands, (N, L) -> (N, T, bands).
 
-    Triangles that overlap, evenly spaced in mel = 2595 log₁₀(1 + Hz / 700) from `low` to `high` Hz. 10⁻⁶ is added
-    before the logarithm. https://en.wikipedia.org/wiki/Mel_scale
+    The bands are overlapping triangles, evenly spaced in mel = 2595 log₁₀(1 + Hz / 700) from `low` to `high` Hz.
+    `rate` is in samples per second, `window` and `hop` are in samples. 10⁻⁶ is added before the logarithm.
+    https://en.wikipedia.org/wiki/Mel_scale
     """
 
     filters: torch.Tensor
@@ -67,7 +68,7 @@ class LogMel(nn.Module):
         self.stft = STFTMagnitude(window, hop, power=True)
         first, last = (2595.0 * math.log10(1.0 + hertz / 700.0) for hertz in (low, high))
         mels = first + torch.arange(bands + 2) * ((last - first) / (bands + 1))
-        edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
+        edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)  # (bands + 2,) in Hz
         places = (torch.arange(window // 2 + 1) * (rate / window)).unsqueeze(1)
         rising = (places - edges[:-2]) / (edges[1:-1] - edges[:-2])
         falling = (edges[2:] - places) / (edges[2:] - edges[1:-1])
@@ -79,7 +80,7 @@ class LogMel(nn.Module):
 
 
 class DCT(nn.Module):
-    """The first `keep` numbers of the orthonormal discrete cosine transform (type 2) of the last axis.
+    """The first `keep` coefficients of the orthonormal discrete cosine transform (type 2) of the last axis.
 
     https://en.wikipedia.org/wiki/Discrete_cosine_transform
     """
@@ -100,7 +101,7 @@ class DCT(nn.Module):
 
 
 class MFCC(nn.Module):
-    """Mel-frequency cepstral coefficients: the cosine transform of log-mel bands, (N, L) to (N, T, keep).
+    """Mel-frequency cepstral coefficients: the cosine transform of log-mel bands, (N, L) -> (N, T, keep).
 
     https://en.wikipedia.org/wiki/Mel-frequency_cepstrum
     """

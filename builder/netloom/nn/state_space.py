@@ -1,4 +1,4 @@
-"""State space models: sequences through linear recurrences that are computed at once."""
+"""State space models, whose linear recurrences are computed for all steps in parallel."""
 
 import math
 
@@ -9,8 +9,9 @@ from torch import nn
 class LinearRecurrence(nn.Module):
     """h_t = decay_t · h_(t-1) + drive_t along axis 1, all steps at once: (N, T, …), (N, T, …) -> (N, T, …).
 
-    Neighbours are joined to pairs, the pairs' recurrence is solved in the same way, and the steps between follow from
-    it: about 2 T multiplications in 2 log T rounds, exact and without logarithms.
+    A parallel scan: adjacent steps are combined into pairs, the recurrence of the pairs is solved recursively, and the
+    steps in between follow from it. This takes about 2 T multiplications in 2 log₂ T rounds, without logarithms of
+    `decay`, which may therefore be zero or negative.
     https://www.cs.cmu.edu/~guyb/papers/Ble93.pdf
     """
 
@@ -24,6 +25,7 @@ class LinearRecurrence(nn.Module):
         pairs = steps // 2
         first, second = drive[:, 0::2], drive[:, 1::2]
         keep, keep_second = decay[:, 0::2], decay[:, 1::2]
+        # With decay d and drive x: h_(t+1) = (d_(t+1) d_t) h_(t-1) + (x_(t+1) + d_(t+1) x_t), the odd steps.
         odd = self.scan(keep_second * keep[:, :pairs], second + keep_second * first[:, :pairs])
         even = torch.cat((first[:, :1], first[:, 1:] + keep[:, 1:] * odd[:, : first.shape[1] - 1]), dim=1)
         both = torch.stack((even[:, :pairs], odd), dim=2).flatten(1, 2)
@@ -31,10 +33,10 @@ class LinearRecurrence(nn.Module):
 
 
 class DiagonalStateSpace(nn.Module):
-    """Each channel by itself through a linear state space with a diagonal matrix, (N, T, D) -> (N, T, D).
+    """A linear state space with a diagonal matrix for each channel, (N, T, D) -> (N, T, D).
 
-    h' = A h + u, y = C h + D u, with a step Δ per channel held constant between steps. The answer to an impulse is
-    y_l = C A⁻¹ (exp(Δ A) - 1) exp(Δ A l), with which the sequence is convolved by FFT. Complex: A = -1/2 + iπn in
+    h' = A h + u, y = C h + D u, discretized with zero-order hold and a step size Δ per channel. The sequence is
+    convolved by FFT with the impulse response y_l = C A⁻¹ (exp(Δ A) - 1) exp(Δ A l). Complex: A = -1/2 + iπn in
     conjugate pairs (S4D-Lin); real: A = -(n + 1) (S4D-Real). https://arxiv.org/abs/2206.11893
     """
 
@@ -45,6 +47,7 @@ class DiagonalStateSpace(nn.Module):
         self.real = real
         modes = state if real else state // 2
         number = torch.arange(modes).float().expand(dim, modes)
+        # Δ is initialized log-uniformly between 0.001 and 0.1, as in S4.
         low, high = math.log(0.001), math.log(0.1)
         self.log_step = nn.Parameter(torch.rand(dim) * (high - low) + low)
         self.log_decay = nn.Parameter((number + 1).log() if real else torch.full((dim, modes), math.log(0.5)))
@@ -60,20 +63,23 @@ class DiagonalStateSpace(nn.Module):
         u = x.transpose(1, 2)  # (N, D, T)
         exact = torch.promote_types(x.dtype, torch.float32)
         kernel = self.kernel(steps).to(exact)
+        # Zero padding to 2 T turns the circular convolution of the FFT into a causal one.
         spectrum = torch.fft.rfft(u.to(exact), n=2 * steps) * torch.fft.rfft(kernel, n=2 * steps)
         y = torch.fft.irfft(spectrum, n=2 * steps)[..., :steps].to(x.dtype)
         out: torch.Tensor = (y + self.skip.unsqueeze(1) * u).transpose(1, 2)
         return out
 
     def kernel(self, steps: int) -> torch.Tensor:
-        """The answer to an impulse, (D, steps)."""
+        """The impulse response, (D, steps)."""
         step = self.log_step.exp().unsqueeze(1)
         time = torch.arange(steps, device=step.device, dtype=step.dtype)
-        a = -self.log_decay.exp()  # (D, modes)
+        a = -self.log_decay.exp()  # (D, modes), always negative: the state decays
         fall = (a * step).unsqueeze(2) * time  # (D, modes, T)
         if self.real:
             return ((self.read * torch.expm1(a * step) / a).unsqueeze(2) * fall.exp()).sum(dim=1)
-        # Complex numbers by their parts: the answer is twice the real part of c·exp(Δ A l), c = C A⁻¹ (exp(Δ A) - 1).
+        # Real and imaginary parts instead of complex tensors: a conjugate pair gives twice the real part of
+        # c·exp(Δ A l), where c = C A⁻¹ (exp(Δ A) - 1).
+        # expm1 and sin² instead of exp(…)·cos(…) - 1, which cancels for small steps.
         swing = self.frequency * step
         real = torch.expm1(a * step) * swing.cos() - 2 * (swing / 2).sin().square()  # of exp(Δ A) - 1
         imaginary = (a * step).exp() * swing.sin()
@@ -92,7 +98,7 @@ class DiagonalStateSpace(nn.Module):
 class S4D(nn.Module):
     """A diagonal state space per channel, a GELU, and a gated mix of the channels, (N, T, D) -> (N, T, D).
 
-    Where `both_ways`, a second state space reads the sequence from its end. https://arxiv.org/abs/2206.11893
+    If `both_ways`, a second state space reads the sequence in reverse. https://arxiv.org/abs/2206.11893
     """
 
     def __init__(
@@ -115,10 +121,11 @@ class S4D(nn.Module):
 
 
 class Mamba(nn.Module):
-    """A state space whose step, input and output depend on what is read, (N, T, D) -> (N, T, D).
+    """A selective state space: step size, input and output depend on the input, (N, T, D) -> (N, T, D).
 
     h_t = exp(Δ_t A) h_(t-1) + Δ_t B_t u_t, y_t = C_t h_t + D u_t, with Δ, B and C projected from u; u is the input
-    after a short causal convolution, and a gate multiplies y. https://arxiv.org/abs/2312.00752
+    after a short causal convolution, and a gate multiplies y. E is `expand` · D, S is `state`.
+    https://arxiv.org/abs/2312.00752
     """
 
     def __init__(
@@ -142,20 +149,21 @@ class Mamba(nn.Module):
         self.reset_steps()
 
     def reset_steps(self) -> None:
-        """Start with steps Δ between 0.001 and 0.1, evenly in their logarithm."""
+        """Initialize the step sizes Δ log-uniformly between 0.001 and 0.1."""
         low, high = math.log(0.001), math.log(0.1)
         nn.init.uniform_(self.dt_proj.weight, -(self.rank**-0.5), self.rank**-0.5)
         with torch.no_grad():
             step = (torch.rand_like(self.dt_proj.bias) * (high - low) + low).exp()
-            self.dt_proj.bias.copy_(step + (-torch.expm1(-step)).log())  # softplus of it is the step
+            self.dt_proj.bias.copy_(step + (-torch.expm1(-step)).log())  # the inverse of softplus
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         u, z = self.in_proj(x).chunk(2, dim=-1)  # (N, T, E)
+        # The convolution pads both ends; cutting the end off makes it causal.
         u = self.activation(self.conv(u.transpose(1, 2))[..., : x.shape[1]].transpose(1, 2))
         low, write, read = self.x_proj(u).split((self.rank, self.state, self.state), dim=-1)
         step = self.softplus(self.dt_proj(low))  # (N, T, E)
         decay = (step.unsqueeze(-1) * -self.log_decay.exp()).exp()  # (N, T, E, S)
-        drive = (step * u).unsqueeze(-1) * write.unsqueeze(2)
+        drive = (step * u).unsqueeze(-1) * write.unsqueeze(2)  # (N, T, E, S)
         states = self.recurrence(decay, drive)
         y = (states @ read.unsqueeze(-1)).squeeze(-1) + self.skip * u
         out: torch.Tensor = self.out_proj(y * self.gate(z))

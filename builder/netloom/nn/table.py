@@ -1,14 +1,13 @@
-"""What is built for tables: vectors for columns, and products of columns with each other."""
+"""Layers for tables: embeddings of columns, and interactions between columns. F is the number of columns."""
 
 import torch
 from torch import nn
 
 
 class CategoricalEmbedding(nn.Module):
-    """A learned vector for each value of each column, (N, F) whole numbers to (N, F, dim).
+    """A learned vector per value of each categorical column, integers (N, F) -> (N, F, dim).
 
-    Column f holds 0 to sizes[f] − 1. All columns lie in one table, one after the other; a number that its column does
-    not have is refused like one outside the table.
+    Column f holds 0 to sizes[f] − 1. The columns share one embedding table, each with its range of rows.
     """
 
     sizes: torch.Tensor
@@ -21,15 +20,17 @@ class CategoricalEmbedding(nn.Module):
         self.register_buffer("offsets", torch.tensor([sum(sizes[:end]) for end in range(len(sizes))]), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # Without this check, a value too large for its column would read a row of the next one. An index beyond the
+        # table makes nn.Embedding raise.
         is_known = (x >= 0) & (x < self.sizes)
         out: torch.Tensor = self.table(torch.where(is_known, x + self.offsets, self.table.num_embeddings))
         return out
 
 
 class HashedEmbedding(nn.Module):
-    """A learned vector for the remainder of each whole number, (N, …) to (N, …, dim).
+    """A learned vector for the remainder of each integer modulo `buckets`, (N, …) -> (N, …, dim).
 
-    Numbers that leave the same remainder share a vector, so that there may be any. https://arxiv.org/abs/0902.2206
+    Integers with the same remainder share a vector, so that their range is unlimited. https://arxiv.org/abs/0902.2206
     """
 
     def __init__(self, buckets: int, dim: int) -> None:
@@ -43,7 +44,7 @@ class HashedEmbedding(nn.Module):
 
 
 class NumericalEmbedding(nn.Module):
-    """Each number times a learned vector of its column, plus another, (N, F) to (N, F, dim).
+    """Each number times a learned vector of its column, plus a learned bias, (N, F) -> (N, F, dim).
 
     https://arxiv.org/abs/2106.11959
     """
@@ -59,9 +60,9 @@ class NumericalEmbedding(nn.Module):
 
 
 class FactorizationMachine(nn.Module):
-    """The sum of the products of all pairs of columns, (N, F, K) to (N, K), or added up to (N, 1).
+    """The sum of the products of all pairs of columns, (N, F, K) -> (N, K), or its total, (N, 1).
 
-    By half of (Σ v)² − Σ v², in time linear in F. https://www.csie.ntu.edu.tw/~b97053/paper/Rendle2010FM.pdf
+    Computed as half of (Σ v)² − Σ v², in time linear in F. https://www.csie.ntu.edu.tw/~b97053/paper/Rendle2010FM.pdf
     """
 
     def __init__(self, total: bool = True) -> None:
@@ -74,7 +75,7 @@ class FactorizationMachine(nn.Module):
 
 
 class PairwiseInteraction(nn.Module):
-    """The scalar product of each pair of columns, (N, F, K) to (N, F (F − 1) / 2). https://arxiv.org/abs/1906.00091"""
+    """The dot product of each pair of columns, (N, F, K) -> (N, F (F − 1) / 2). https://arxiv.org/abs/1906.00091"""
 
     first: torch.Tensor
     second: torch.Tensor
@@ -90,9 +91,9 @@ class PairwiseInteraction(nn.Module):
 
 
 class CrossInteraction(nn.Module):
-    """first · (W x + b) + x, one step of a cross network, (N, D) twice to (N, D). https://arxiv.org/abs/2008.13535
+    """first · (W x + b) + x, one layer of a cross network, (N, D), (N, D) -> (N, D). https://arxiv.org/abs/2008.13535
 
-    With `rank`, W is a product of two narrow matrices.
+    With `rank`, W is a product of two matrices of that rank.
     """
 
     def __init__(self, dim: int, rank: int | None = None) -> None:
@@ -107,7 +108,7 @@ class CrossInteraction(nn.Module):
 
 
 class CrossNetwork(nn.Module):
-    """Products of features up to the degree `layers` + 1, (N, D) to (N, D). https://arxiv.org/abs/2008.13535"""
+    """Products of features up to the degree `layers` + 1, (N, D) -> (N, D). https://arxiv.org/abs/2008.13535"""
 
     def __init__(self, dim: int, layers: int, rank: int | None = None) -> None:
         super().__init__()

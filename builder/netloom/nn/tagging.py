@@ -1,20 +1,20 @@
-"""Labels for each step of a sequence, chosen together."""
+"""Sequence labeling, where the label of a step depends on the labels around it."""
 
 import torch
 from torch import nn
 
 
 class ConditionalRandomField(nn.Module):
-    """The log probability of each label at each step, given all labels around it, (N, T, K) to (N, T, K).
+    """A linear-chain CRF: emissions (N, T, K) -> the marginal log probability of each label at each step, (N, T, K).
 
-    A path of labels scores the sum of its emissions, of a learned number for each pair of labels that follow each
-    other, and of one for its first and its last. Forwards and backwards over the steps, sums run over all paths.
+    The score of a path of labels is the sum of its emissions, its transitions, and scores of its first and last label.
+    The forward-backward algorithm sums over all paths, in logarithms so that long sequences do not underflow.
     https://repository.upenn.edu/handle/20.500.14332/6188
     """
 
     def __init__(self, labels: int) -> None:
         super().__init__()
-        self.transition = nn.Parameter(torch.randn(labels, labels) * 0.1)  # from row to column
+        self.transition = nn.Parameter(torch.randn(labels, labels) * 0.1)  # row: previous label; column: next label
         self.start = nn.Parameter(torch.zeros(labels))
         self.end = nn.Parameter(torch.zeros(labels))
 

@@ -1,11 +1,11 @@
-"""Modules that choose, mask and make tensors."""
+"""Modules that select, mask, convert and create tensors."""
 
 import torch
 from torch import nn
 
 
 class Where(nn.Module):
-    """The second input where the first is not 0, the third elsewhere."""
+    """The second input where the first is not 0, and the third elsewhere."""
 
     def forward(self, condition: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return torch.where(condition != 0, a, b)
@@ -36,7 +36,7 @@ class Compare(nn.Module):
 
 
 class MaskFill(nn.Module):
-    """Puts one number where a mask is 0, or where it is not; a mask of fewer axes holds for all places behind them."""
+    """Fills the elements where a mask is 0, or is not 0; a mask with fewer axes applies to all entries of the rest."""
 
     def __init__(self, value: float, where_zero: bool = True) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class MaskFill(nn.Module):
 
 
 class ReplaceMissing(nn.Module):
-    """Puts one number wherever there is none (NaN)."""
+    """Replaces NaN by one number."""
 
     def __init__(self, value: float) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class ReplaceMissing(nn.Module):
 
 
 class CausalMask(nn.Module):
-    """(N, T, …) to (N, T, T): 1 where a step (row) may see another (column), itself or earlier, and 0 elsewhere."""
+    """(N, T, …) -> (N, T, T): 1 where a step (row) may attend to a step (column), 0 for later ones."""
 
     def __init__(self, window: int | None = None) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class CausalMask(nn.Module):
 
 
 class PaddingMask(nn.Module):
-    """1 for every token that is not the padding, and 0 for the padding."""
+    """1 for every token that is not padding, and 0 for padding."""
 
     def __init__(self, padding: int = 0) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class PaddingMask(nn.Module):
 
 
 class Cast(nn.Module):
-    """Numbers as "float" or as "int", which cuts off what stands behind the point."""
+    """Converts to "float" or "int"; conversion to integers truncates."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class Cast(nn.Module):
 
 
 class OneHot(nn.Module):
-    """Whole numbers (N, …) to (N, …, classes): a 1 at the place of each, all zeros for those outside."""
+    """Integers (N, …) -> (N, …, classes): one-hot vectors, which are zero for numbers outside of the classes."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class OneHot(nn.Module):
 
 
 class Constant(nn.Module):
-    """(N, …) to (N, *shape): the same fixed numbers for each example, or one that fills the shape."""
+    """(N, …) -> (N, *shape): the same constants for each example, or one that fills the shape."""
 
     values: torch.Tensor
 
@@ -123,9 +123,9 @@ class Constant(nn.Module):
 
 
 class Learned(nn.Module):
-    """(N, …) to (N, *shape): the same learned numbers for each example.
+    """(N, …) -> (N, *shape): the same learned tensor for each example.
 
-    They start "normal" with a standard deviation of `spread`, "uniform" between ± `spread`, as "zeros" or as "ones".
+    It is initialized as "normal" with the standard deviation `spread`, "uniform" between ± `spread`, "zeros" or "ones".
     """
 
     def __init__(self, shape: tuple[int, ...], start: str = "normal", spread: float = 0.02) -> None:
@@ -143,7 +143,7 @@ class Learned(nn.Module):
 
 
 class ConcatenateToken(nn.Module):
-    """Puts learned steps before a sequence or behind it, (N, T, D) to (N, T + count, D).
+    """Adds learned steps before or after a sequence, (N, T, D) -> (N, T + count, D).
 
     https://arxiv.org/abs/2010.11929
     """

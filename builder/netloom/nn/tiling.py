@@ -1,4 +1,4 @@
-"""Modules that repeat, move, extend or cut up what stands along an axis."""
+"""Modules that repeat, reverse, shift, pad or unfold an axis."""
 
 import torch
 from torch import nn
@@ -6,7 +6,7 @@ from torch.nn import functional as F  # noqa: N812
 
 
 class Expand(nn.Module):
-    """Makes an axis of length 1 as long as `length`, without copying."""
+    """Expands an axis of length 1 to `length` without copying."""
 
     def __init__(self, dim: int, length: int) -> None:
         super().__init__()
@@ -17,7 +17,7 @@ class Expand(nn.Module):
 
 
 class Repeat(nn.Module):
-    """Several times the same along one axis: the whole of it (abab), or `each` of its parts in place (aabb)."""
+    """Repeats a tensor along one axis: as a whole (abab), or `each` entry in place (aabb)."""
 
     def __init__(self, dim: int, times: int, each: bool = False) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Repeat(nn.Module):
 
 
 class Flip(nn.Module):
-    """Turns the order along some axes around."""
+    """Reverses the order along some axes."""
 
     def __init__(self, dims: tuple[int, ...]) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Flip(nn.Module):
 
 
 class Roll(nn.Module):
-    """Moves everything along one axis by some places; what leaves at one end comes in at the other."""
+    """Shifts the entries along one axis cyclically."""
 
     def __init__(self, dim: int, shift: int) -> None:
         super().__init__()
@@ -52,19 +52,19 @@ class Roll(nn.Module):
 
 
 class Pad(nn.Module):
-    """Puts the same number before and after what stands along one axis."""
+    """Pads both ends of one axis with a constant."""
 
     def __init__(self, dim: int, before: int, after: int, value: float = 0.0) -> None:
         super().__init__()
         self.dim, self.before, self.after, self.value = dim, before, after, value
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        zeros = [0, 0] * (x.dim() - 1 - self.dim)
+        zeros = [0, 0] * (x.dim() - 1 - self.dim)  # PyTorch lists padding from the last axis to the first
         return F.pad(x, [*zeros, self.before, self.after], value=self.value)
 
 
 class SlidingWindow(nn.Module):
-    """Stretches of one axis, each `step` behind the one before it, on a new axis in front of their own."""
+    """Windows of `size` entries along axis `dim`, `step` apart: (…, L, …) -> (…, windows, size, …)."""
 
     def __init__(self, dim: int, size: int, step: int) -> None:
         super().__init__()

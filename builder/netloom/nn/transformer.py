@@ -1,4 +1,4 @@
-"""What Transformers are built from: feed-forward pairs, residual sublayers, encoder and decoder blocks."""
+"""Parts of Transformers: feed-forward networks, residual sublayers, encoder and decoder blocks."""
 
 import torch
 from torch import nn
@@ -7,7 +7,7 @@ from netloom.nn.attention import CrossAttention, SelfAttention
 
 
 class FeedForward(nn.Module):
-    """Wider, bent, and back, at each step by itself: (N, …, D) -> (N, …, D).
+    """Two linear layers around an activation, applied to each step separately, (N, …, D) -> (N, …, D).
 
     https://arxiv.org/abs/1706.03762, section 3.3
     """
@@ -27,7 +27,7 @@ class FeedForward(nn.Module):
 
     @staticmethod
     def build_activation(activation: str) -> nn.Module:
-        """A new activation by its name; "gelu_tanh" is the approximation that GPT-2 uses."""
+        """The activation with this name; "gelu_tanh" is the approximation that GPT-2 uses."""
         activations: dict[str, nn.Module] = {
             "gelu": nn.GELU(),
             "gelu_tanh": nn.GELU(approximate="tanh"),
@@ -41,7 +41,7 @@ class FeedForward(nn.Module):
 
 
 class GatedFeedForward(nn.Module):
-    """A feed-forward pair whose middle is multiplied by a bent copy, (N, …, D) -> (N, …, D).
+    """A gated feed-forward network, applied to each step separately, (N, …, D) -> (N, …, D).
 
     down(activation(gate(x)) · up(x)): SwiGLU with "silu", GeGLU with "gelu". https://arxiv.org/abs/2002.05202
     """
@@ -62,9 +62,9 @@ class GatedFeedForward(nn.Module):
 
 
 class Sublayer(nn.Module):
-    """A part of a block around a residual: x + part(norm(x)), or norm(x + part(x)).
+    """A residual connection around one part of a block: x + part(norm(x)), or norm(x + part(x)).
 
-    The norm comes first as in https://arxiv.org/abs/2002.04745, or last as in https://arxiv.org/abs/1706.03762. It is
+    Pre-norm is https://arxiv.org/abs/2002.04745, post-norm https://arxiv.org/abs/1706.03762. The norm is
     "layer" (https://arxiv.org/abs/1607.06450) or "rms" (https://arxiv.org/abs/1910.07467).
     """
 
@@ -96,9 +96,9 @@ class Sublayer(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Self-attention and a feed-forward pair, each around a residual, (N, T, D) -> (N, T, D).
+    """Self-attention and a feed-forward network, each with a residual connection, (N, T, D) -> (N, T, D).
 
-    With its options it is a block of BERT, GPT-2, LLaMA or T5's encoder. `feed_forward` is the name of an activation,
+    The options cover the blocks of BERT, GPT-2, LLaMA and the encoder of T5. `feed_forward` is an activation,
     or "swiglu" or "geglu".
     """
 
@@ -138,9 +138,9 @@ class TransformerBlock(nn.Module):
 
 
 class TransformerDecoderBlock(TransformerBlock):
-    """Self-attention, attention to a memory and a feed-forward pair, (N, T, D), (N, S, E) -> (N, T, D).
+    """Self-attention, cross-attention to a memory and a feed-forward network, (N, T, D), (N, S, E) -> (N, T, D).
 
-    Each stands around a residual. https://arxiv.org/abs/1706.03762
+    Each has a residual connection. https://arxiv.org/abs/1706.03762
     """
 
     def __init__(

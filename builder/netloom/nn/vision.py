@@ -1,4 +1,4 @@
-"""Blocks of the known vision networks, over images (N, C, H, W)."""
+"""Blocks of published vision networks, over images (N, C, H, W)."""
 
 import math
 
@@ -7,9 +7,10 @@ from torch import nn
 
 
 class DropPath(nn.Module):
-    """Leaves out whole examples of a branch while training, each with the chance `rate`, and scales up the others.
+    """Stochastic depth: drops a residual branch per example with the probability `rate` in training.
 
-    Stochastic depth, https://arxiv.org/abs/1603.09382
+    The remaining examples are scaled by 1 / (1 − rate), so that the expected value stays the same.
+    https://arxiv.org/abs/1603.09382
     """
 
     def __init__(self, rate: float) -> None:
@@ -27,7 +28,7 @@ class DropPath(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Weighs each channel by what all channels are on average, (N, C, H, W) to the same.
+    """Scales each channel by a gate computed from the means of all channels, (N, C, H, W) -> (N, C, H, W).
 
     https://arxiv.org/abs/1709.01507
     """
@@ -46,9 +47,9 @@ class SqueezeExcite(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """The block of MobileNetV2: widen, filter each channel by itself, narrow. https://arxiv.org/abs/1801.04381
+    """The block of MobileNetV2: expansion, depthwise convolution, projection. https://arxiv.org/abs/1801.04381
 
-    The input is added where the shape stays the same.
+    (N, C, H, W) -> (N, filters, H / stride, W / stride), rounded up. The input is added if the shape stays the same.
     """
 
     def __init__(self, channels: int, filters: int, stride: int = 1, expansion: int = 6) -> None:
@@ -73,7 +74,7 @@ class InvertedResidual(nn.Module):
 class MBConv(nn.Module):
     """The block of EfficientNet: an inverted residual with squeeze-and-excite. https://arxiv.org/abs/1905.11946
 
-    The input is added where the shape stays the same; only there is the branch dropped.
+    The input is added if the shape stays the same; only such a branch is dropped by stochastic depth.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class MBConv(nn.Module):
 
 
 class ConvNeXtBlock(nn.Module):
-    """A wide filter for each channel, then a pair of linear layers at every place. https://arxiv.org/abs/2201.03545"""
+    """A large depthwise convolution, then two linear layers per position. https://arxiv.org/abs/2201.03545"""
 
     def __init__(self, channels: int, kernel_size: int = 7, expansion: int = 4, drop_path: float = 0.0) -> None:
         super().__init__()
@@ -119,6 +120,7 @@ class ConvNeXtBlock(nn.Module):
         self.expand = nn.Linear(channels, channels * expansion)
         self.activation = nn.GELU()
         self.reduce = nn.Linear(channels * expansion, channels)
+        # LayerScale, with the initial value of the ConvNeXt paper: the block starts close to the identity.
         self.scale = nn.Parameter(torch.full((channels,), 1e-6))
         self.drop_path = DropPath(drop_path)
 
@@ -130,9 +132,9 @@ class ConvNeXtBlock(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """The blocks of ResNet: two 3×3 convolutions, or 1×1, 3×3 and 1×1 in a bottleneck of a quarter of the width.
+    """The blocks of ResNet: two 3×3 convolutions, or a bottleneck of 1×1, 3×3 and 1×1 with a quarter of the width.
 
-    Where the shape changes, a 1×1 convolution brings the input to the new one. https://arxiv.org/abs/1512.03385
+    If the shape changes, a 1×1 convolution projects the input to the new shape. https://arxiv.org/abs/1512.03385
     """
 
     def __init__(self, channels: int, filters: int, stride: int = 1, bottleneck: bool = False) -> None:
@@ -170,13 +172,14 @@ class ResidualBlock(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Cuts an image into squares and makes each a vector, (N, C, H, W) to (N, T, D), row by row.
+    """Projects the square patches of an image to vectors, row by row, (N, C, H, W) -> (N, T, D).
 
-    With `class_token`, a learned vector stands before them. https://arxiv.org/abs/2010.11929
+    With `class_token`, a learned vector precedes them. https://arxiv.org/abs/2010.11929
     """
 
     def __init__(self, channels: int, patch: int, dim: int, class_token: bool = False) -> None:
         super().__init__()
+        # A stride equal to the kernel makes the convolution one linear layer, shared by all patches.
         self.project = nn.Conv2d(channels, dim, patch, stride=patch)
         self.class_token = nn.Parameter(torch.randn(1, 1, dim) * 0.02) if class_token else None
 
@@ -188,10 +191,10 @@ class PatchEmbedding(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Self-attention within squares of an image, (N, C, H, W) to the same. https://arxiv.org/abs/2103.14030
+    """Self-attention within square windows of an image, (N, C, H, W) -> (N, C, H, W). https://arxiv.org/abs/2103.14030
 
-    A learned number for each distance between two places is added to the scores. With `shift` the squares lie half a
-    side further, so that neighbours on both sides of an edge see each other; squares at the border are cut.
+    The scores get a learned bias per relative position. With `shift`, the windows move by half their side, so that
+    positions on both sides of an edge attend to each other; windows at the border are cut.
     """
 
     distance: torch.Tensor
@@ -214,10 +217,11 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         height, width = x.shape[2:]
-        # One window along an axis sees all of it already.
+        # A single window along an axis already covers it, so a shift would only cut it.
         down, right = (self.window // 2 if self.shift and size > self.window else 0 for size in (height, width))
         x = x.permute(0, 2, 3, 1)
         if down or right:
+            # A cyclic shift keeps the number of windows; `apart` masks the pairs that it brings together.
             x = x.roll((-down, -right), (1, 2))
         parts = self.qkv(self.windows(x)).unflatten(-1, (3, self.heads, -1)).permute(3, 0, 1, 4, 2, 5)
         q, k, v = parts.unbind(0)  # (N, windows, heads, places, C / heads)
@@ -233,13 +237,13 @@ class WindowAttention(nn.Module):
         return image.permute(0, 3, 1, 2)
 
     def windows(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, H, W, C) to (N, windows, places, C)."""
+        """(N, H, W, C) -> (N, windows, places, C), where places is window²."""
         batch, height, width, dim = x.shape
         x = x.reshape(batch, height // self.window, self.window, width // self.window, self.window, dim)
         return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
     def apart(self, height: int, width: int, down: int, right: int, device: torch.device) -> torch.Tensor:
-        """Which places of a window were brought together from opposite borders, (windows, 1, places, places)."""
+        """Pairs of positions that the shift brought together from opposite borders, (windows, 1, places, places)."""
         below = (torch.arange(height, device=device) >= height - down).long()
         beyond = (torch.arange(width, device=device) >= width - right).long()
         side = self.windows((2 * below[:, None] + beyond[None, :])[None, :, :, None])[0, :, :, 0]
@@ -247,7 +251,7 @@ class WindowAttention(nn.Module):
 
 
 class SwinBlock(nn.Module):
-    """Attention within windows and a feed-forward pair, each with a norm and a residual, over (N, C, H, W).
+    """Window attention and a feed-forward network, each with a norm and a residual connection, over (N, C, H, W).
 
     https://arxiv.org/abs/2103.14030
     """
