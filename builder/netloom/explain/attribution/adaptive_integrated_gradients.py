@@ -1,4 +1,4 @@
-"""Integrated Gradients of many rows at once, each in more steps only where its own way needs them."""
+"""Integrated Gradients of many rows at once, with adaptive steps on each path."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from netloom.explain.core.explanation import Target
 
 MAX_STEPS = 256
-# The way begins in so many spans, each with so many steps; those that are off are halved.
+# Each path starts with 8 spans of 4 Gauss-Legendre nodes; inaccurate spans are halved.
 SPANS, STEPS = 8, 4
 SHORTEST = 2.0**-12
-# What few rows leave free: more at once, at 64 pictures, would take over four times the memory of one pass of them.
+# More rows at once would take over four times the memory of one pass at 64 images.
 MAX_BATCH = 64
 NODES, WEIGHTS = (np.polynomial.legendre.leggauss(STEPS)[0] + 1) / 2, np.polynomial.legendre.leggauss(STEPS)[1] / 2
 
@@ -26,11 +26,11 @@ NODES, WEIGHTS = (np.polynomial.legendre.leggauss(STEPS)[0] + 1) / 2, np.polynom
 def integrate_rows(
     context: ExplanationContext, targets: Sequence[Target] = (), most_steps: int = MAX_STEPS
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Attributions (N, …) by field of a context that holds N rows, at most `context.rows`, and how far off the sum of
-    the parts of each row is, (N,), relative to F(x) − F(baseline); 0 where there is nothing to share out.
+    """Compute attributions (N, …) by field for the N rows of a context, and the completeness error of each row, (N,).
 
-    `targets` say what is explained of each row, where that is not the same for all. How far each span of a row's way is
-    off is known, as F is known at both of its ends; so only spans that are off are gone over again, as two halves.
+    N is at most `context.rows`. The error is relative to F(x) − F(baseline), and 0 if there is nothing to attribute.
+    `targets` are the targets of the rows if they differ. F is known at both ends of a span, so the error of each span
+    is known, and only inaccurate spans are halved and measured again.
     """
     paths = _RowPaths(context, targets)
     spans, parts = integrate(paths, paths.count, SPANS, most_steps // STEPS, SHORTEST)
@@ -38,7 +38,7 @@ def integrate_rows(
 
 
 class _RowPaths:
-    """The ways of N rows from the baseline to each: the rule by which the gradients along them are integrated."""
+    """The paths of N rows from the baseline to the example, and the integration rule along them."""
 
     def __init__(self, context: ExplanationContext, targets: Sequence[Target]) -> None:
         self.context, self.inputs = context, context.inputs
@@ -48,7 +48,7 @@ class _RowPaths:
         self.count = len(self.values[0])
         rows = np.arange(self.count)
         baseline_scores, scores = (self._scores(rows, np.full(self.count, end)) for end in (0.0, 1.0))
-        # F by row and share of its way.
+        # F by row and position on its path, from 0 to 1.
         self.known = {
             (row, end): score
             for end, end_scores in ((0.0, baseline_scores), (1.0, scores))
@@ -59,7 +59,8 @@ class _RowPaths:
         self.wanted = np.maximum(TOLERANCE * abs(self.gap), self.floor)
 
     def measure(self, spans: Spans) -> Values:
-        """(x − b) times the integral of the gradient along some spans, (S, …), by Gauss and Legendre."""
+        """Compute (x − b) times the integral of the gradient along spans, (spans, …), with Gauss-Legendre
+        quadrature."""
         batch = max(1, min(self.context.rows, MAX_BATCH) // STEPS)
         self.context.expect_rows(len(spans) * STEPS)
         integrals: list[Values] = []
@@ -68,7 +69,7 @@ class _RowPaths:
             shares = (chunk.low[:, None] + chunk.lengths[:, None] * NODES).ravel()
             values = tuple(value.requires_grad_() for value in self._at(np.repeat(chunk.rows, STEPS), shares))
             gradients = torch.autograd.grad(self.context.point_score(*values).sum(), values)
-            weights = torch.from_numpy(chunk.lengths[:, None] * WEIGHTS).float()  # (S, STEPS)
+            weights = torch.from_numpy(chunk.lengths[:, None] * WEIGHTS).float()  # (spans, STEPS)
             means = (
                 torch.einsum("sk,sk...->s...", weights, gradient.reshape(-1, STEPS, *gradient.shape[1:]))
                 for gradient in gradients
@@ -80,16 +81,16 @@ class _RowPaths:
         return tuple(torch.cat(point) for point in zip(*integrals, strict=True))
 
     def errors(self, spans: Spans, values: Values) -> tuple[np.ndarray, np.ndarray]:
-        """How far each span is off, (S,), where the parts of its row do not add up yet, and what may be left, (N,)."""
+        """Return the error of each span, (spans,), 0 for converged rows, and the error that each row may keep, (N,)."""
         changes = _sums(values)
-        # Not "greater": a sum that is not a number never adds up.
+        # With NaN the comparison is False, so a row with a NaN sum never counts as converged.
         span_errors = np.where((self._delta(spans, changes) <= self.wanted)[spans.rows], 0.0, np.nan)
         unconverged = np.flatnonzero(np.isnan(span_errors))
         span_errors[unconverged] = abs(changes[unconverged] - self._rises(spans.take(unconverged)))
         return span_errors, self.wanted / 2
 
     def summed(self, spans: Spans, parts: Values) -> Values:
-        """The attributions at each point, (N, …), in double precision."""
+        """Sum the spans of each row to attributions at each point, (N, …), in double precision."""
         rows = torch.from_numpy(spans.rows)
         return tuple(
             torch.zeros(value.shape, dtype=torch.float64).index_add_(0, rows, part.double())
@@ -97,7 +98,7 @@ class _RowPaths:
         )
 
     def relative_errors(self, spans: Spans, parts: Values) -> np.ndarray:
-        """How far the parts of each row are off, (N,), as a share of its change."""
+        """Return the completeness error of each row, (N,), relative to its change of F."""
         delta, gap = self._delta(spans, _sums(parts)), abs(self.gap)
         errors: np.ndarray = np.where(np.maximum(gap, delta) <= self.floor, 0.0, delta / np.maximum(gap, 1e-12))
         return errors
@@ -107,7 +108,7 @@ class _RowPaths:
         return delta
 
     def _rises(self, spans: Spans) -> np.ndarray:
-        """How much F rises along some spans, (S,)."""
+        """Return the change of F along spans, (spans,)."""
         lows, highs = (list(zip(spans.rows.tolist(), ends.tolist(), strict=True)) for ends in (spans.low, spans.high))
         if missing := [position for position in dict.fromkeys([*lows, *highs]) if position not in self.known]:
             rows, shares = (np.array(part) for part in zip(*missing, strict=True))
@@ -115,7 +116,7 @@ class _RowPaths:
         return np.array([self.known[high] - self.known[low] for low, high in zip(lows, highs, strict=True)])
 
     def _at(self, rows: np.ndarray, shares: np.ndarray) -> Values:
-        """Values on the way of some rows, at a share of it; the context looks at those rows."""
+        """Return values on the paths of rows at a position from 0 to 1, and point the context at those rows."""
         row_index, share = torch.from_numpy(rows), torch.from_numpy(shares).float()
         self.context.inputs = {name: value[row_index] for name, value in self.inputs.items()}
         self.context.targets = [self.targets[row] for row in rows.tolist()] if self.targets else []
@@ -126,7 +127,7 @@ class _RowPaths:
         return tuple(values)
 
     def _scores(self, rows: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """F (S,) at places on the ways."""
+        """Compute F at positions on the paths, (positions,)."""
         self.context.expect_rows(len(rows))
         scores = [np.zeros(0)]
         for start in range(0, len(rows), self.context.rows):
@@ -141,13 +142,13 @@ class _RowPaths:
 
 
 def _sums(parts: Values) -> np.ndarray:
-    """The sum of the parts of each span, (S,)."""
+    """Sum the attributions of each span, (spans,)."""
     sums: np.ndarray = torch.stack([part.flatten(1).sum(1, dtype=torch.float64) for part in parts]).sum(0).numpy()
     return sums
 
 
 def _to_fields(context: ExplanationContext, values: Values) -> dict[str, np.ndarray]:
-    """As `ExplanationContext.to_fields`, row by row: vectors of tokens are summed up."""
+    """Convert values at the points to fields for each row; embedding vectors of tokens are summed."""
     count = len(values[0])
     fields = {name: np.zeros((count, *spec.shape)) for name, spec in context.specs.items()}
     for point, value in zip(context.points, values, strict=True):

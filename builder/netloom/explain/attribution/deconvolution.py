@@ -1,4 +1,4 @@
-"""Deconvolution: backwards through the layers, with the ReLU of the way forward."""
+"""Deconvolution: the gradient with ReLUs applied in the backward pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from netloom.explain.attribution.modified_relu import ModifiedReLUExplainer
 
 
 class Deconvolution(ModifiedReLUExplainer):
-    """The gradient, of which each ReLU lets pass only what speaks for the answer, wherever it was active."""
+    """The gradient, where each ReLU passes only positive values back, whether or not it was active in the forward
+    pass."""
 
     name = "deconvolution"
     title = "Deconvolution"

@@ -1,4 +1,4 @@
-"""DeepLift: differences from the baseline, handed back layer by layer."""
+"""DeepLift: differences from the baseline, propagated back layer by layer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 class DeepLift(BaselineExplainer):
-    """The rescale rule. What it does not hold for is refused, as it would be wrong without a sign of it."""
+    """DeepLift with the rescale rule.
+
+    Networks for which the rule does not hold are rejected, because Captum would return wrong values without a warning.
+    """
 
     name = "deep_lift"
     title = "DeepLift"

@@ -1,4 +1,4 @@
-"""DeepLiftSHAP: DeepLift against many rows of the training split."""
+"""DeepLiftSHAP: DeepLift averaged over training rows as baselines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class DeepLiftShap(Explainer):
-    """The mean of DeepLift against several baselines."""
+    """The mean of DeepLift over several baselines; approximates Shapley values."""
 
     name = "deep_lift_shap"
     title = "DeepLiftSHAP"
@@ -38,7 +38,7 @@ class DeepLiftShap(Explainer):
         mute_captum()
         method, shares = Captum(ScoreModule(context)), split_rows(len(baselines[0]))
         estimates = []
-        # As Captum's DeepLiftShap, but a few baselines at a time.
+        # As Captum's DeepLiftShap, but in batches of baselines, which limits memory.
         for share in shares:
             total = tuple(torch.zeros_like(value) for value in values)
             share_baselines = tuple(rows[share] for rows in baselines)

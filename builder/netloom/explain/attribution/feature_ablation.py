@@ -1,4 +1,4 @@
-"""Feature ablation: take away one group of parts after the other."""
+"""Feature ablation: replace one group of features at a time by the baseline."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class FeatureAblation(BaselineExplainer):
-    """F(x) − F(x without the group), for each group alone; groups do not overlap."""
+    """F(x) − F(x without the group) for each of the disjoint groups."""
 
     name = "feature_ablation"
     title = "Feature ablation"

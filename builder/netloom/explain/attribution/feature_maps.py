@@ -1,4 +1,4 @@
-"""What the methods that read the maps of a convolution share."""
+"""The base class of methods that use the feature maps of a convolution."""
 
 from __future__ import annotations
 
@@ -15,16 +15,25 @@ if TYPE_CHECKING:
 
 
 class FeatureMaps(LayerExplainer):
-    """A method that looks at a node whose output keeps the places of a picture, (N, C, H, W)."""
+    """A method that explains a node whose output is a feature map (N, C, H, W)."""
 
     def hook(self, context: ExplanationContext) -> tuple[InnerNode, HookedLayer]:
+        """Return the node and its hook.
+
+        Raises:
+            ExplainError: The output of the node is not a feature map (N, C, H, W).
+        """
         node, hooked = super().hook(context)
         if hooked.activation is None or hooked.activation.ndim != 4:
             raise ExplainError(f"The output of {node.title} is not a feature map; choose a convolution.")
         return node, hooked
 
     def default_node(self, context: ExplanationContext) -> InnerNode:
-        """The last node before the answer that gives maps with more than one place, and sees a picture."""
+        """Return the last node before the output with a feature map of an image that is larger than 1 × 1.
+
+        Raises:
+            ExplainError: There is no such node.
+        """
         from netloom.explain.core.cost import measure_network
 
         measured = measure_network(context.project).nodes
@@ -39,7 +48,7 @@ class FeatureMaps(LayerExplainer):
         raise ExplainError("This network does not have a layer with feature maps of an image; choose another method.")
 
     def image_fields(self, context: ExplanationContext, node: InnerNode) -> list[str]:
-        """The fields of pictures that lead to a node."""
+        """Return the image fields that lead to a node."""
         import networkx as nx
 
         from netloom.validation.graph_views import digraph

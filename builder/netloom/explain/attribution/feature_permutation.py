@@ -1,4 +1,4 @@
-"""Feature permutation: put what another example has in the place of a part."""
+"""Feature permutation: replace a group of features by its values in other training rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FeaturePermutation(Explainer):
-    """F(x) − the mean of F(x with the group of another row of the training split)."""
+    """F(x) minus the mean of F(x with the group of another training row)."""
 
     name = "feature_permutation"
     title = "Feature permutation"
@@ -43,7 +43,7 @@ class FeaturePermutation(Explainer):
         other_rows = {name: context.data.inputs[name][row_numbers] for name in context.specs}
 
         def score(present: torch.Tensor) -> torch.Tensor:
-            # One row for each other example, and that as often as Captum tries several groups at once.
+            # Captum evaluates several groups per call, so the other rows are repeated for each of them.
             rows = {
                 name: value.repeat(len(present) // count, *[1] * (value.ndim - 1)) for name, value in other_rows.items()
             }

@@ -1,4 +1,4 @@
-"""Grad-CAM: which places of a convolution's maps speak for the answer."""
+"""Grad-CAM: the regions of a convolution's feature maps that increase the score."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class GradCam(FeatureMaps):
-    """The maps of a convolution, weighted by their mean gradients and summed, where that is positive."""
+    """ReLU of the sum of feature maps, weighted by their mean gradients.
+
+    The map (h, w) is upsampled to the image (C, H, W), and each pixel is divided evenly among its channels.
+    """
 
     name = "grad_cam"
     title = "Grad-CAM"

@@ -1,4 +1,4 @@
-"""GradientSHAP: gradients between the example and rows of the training split."""
+"""GradientSHAP: expected gradients between the example and training rows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext
 
 TOLERANCE = 0.01
-# With fewer, the sum may be right by chance.
+# With fewer samples, the sum may be close to the score by chance.
 MIN_SAMPLES = 256
 
 
 class GradientShap(Explainer):
-    """(x − b) · ∂F/∂x at random places between x and random rows b, averaged until the parts add up."""
+    """(x − b) · ∂F/∂x at random points between x and training rows b, averaged until the attributions are complete."""
 
     name = "gradient_shap"
     title = "GradientSHAP"
@@ -41,12 +41,12 @@ class GradientShap(Explainer):
             float(context.point_scores(baselines).double().mean()),
             float(context.score(context.inputs)),
         )
-        # Captum's GradientShap draws the rows, from the generator of the whole process; taking each row as often as the
-        # others halves the noise and more.
+        # Captum's GradientShap samples the rows, from the global generator; using every row equally often removes more
+        # than half of the noise.
         random, count = generator(context.seed), len(baselines[0])
         repeats_per_row = max(1, min(context.rows, self.max_samples) // count)
         shares = split_rows(count)
-        # What the rows of each share add, as one row.
+        # The sum over the rows of each share, one row per share.
         totals = tuple(torch.zeros(len(shares), *value.shape[1:]) for value in values)
         drawn = 0
         context.expect_rows(self.max_samples)
@@ -58,7 +58,7 @@ class GradientShap(Explainer):
             )
             drawn += count * repeats_per_row
             total = sum(float(value.double().sum()) for value in totals) / drawn
-            # Not "greater": a delta that is no number has to end as well.
+            # With NaN the comparison is False, so the loop ends.
             if drawn >= MIN_SAMPLES and not abs(total - (score - baseline_score)) > TOLERANCE * abs(
                 score - baseline_score
             ):
@@ -79,7 +79,8 @@ def _expected_gradients(
     repeats_per_row: int,
     random: torch.Generator,
 ) -> tuple[torch.Tensor, ...]:
-    """(x − b) · ∂F/∂x at random places between x and each row b, (rows, …), summed over `again` places for each row."""
+    """Compute (x − b) · ∂F/∂x at random points between x and each row b, (rows, …), summed over `repeats_per_row`
+    points."""
     count = len(baselines[0])
     share = torch.rand(repeats_per_row * count, generator=random)
     points = []

@@ -8,7 +8,7 @@ from netloom.explain.attribution.modified_relu import ModifiedReLUExplainer
 
 
 class GuidedBackprop(ModifiedReLUExplainer):
-    """The gradient, of which each ReLU lets pass only what speaks for the answer and where it was active."""
+    """The gradient, where each ReLU passes only positive values back, and only where it was active."""
 
     name = "guided_backprop"
     title = "Guided Backprop"

@@ -1,4 +1,4 @@
-"""Guided Grad-CAM: Grad-CAM's regions with the fine lines of guided backpropagation."""
+"""Guided Grad-CAM: the regions of Grad-CAM with the detail of guided backpropagation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class GuidedGradCam(FeatureMaps):
-    """Grad-CAM, enlarged, times guided backpropagation."""
+    """The upsampled Grad-CAM map times guided backpropagation."""
 
     name = "guided_grad_cam"
     title = "Guided Grad-CAM"

@@ -1,4 +1,4 @@
-"""Input × gradient: what each part has, times how the answer reacts to it."""
+"""Input × gradient: the value of each feature times the gradient of the score."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class InputXGradient(Explainer):
-    """x · ∂F/∂x at the example; for tokens, summed over the embedding."""
+    """x · ∂F/∂x at the example; for tokens, summed over the embedding dimension."""
 
     name = "input_x_gradient"
     title = "Input × Gradient"

@@ -1,4 +1,4 @@
-"""Integrated Gradients, with as many steps as its sum needs."""
+"""Integrated Gradients, with steps doubled until completeness is reached."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class IntegratedGradients(PathExplainer):
-    """The gradients along the straight way from the baseline to the example, summed up."""
+    """(x − b) times the mean gradient along the straight path from the baseline b to the example x."""
 
     name = "integrated_gradients"
     title = "Integrated Gradients"
@@ -46,7 +46,7 @@ class IntegratedGradients(PathExplainer):
             return attributions
 
         def is_complete(attributions: tuple[torch.Tensor, ...]) -> bool:
-            # Not "less or equal": a sum that is not a number has to end as well.
+            # `<=` would be False for NaN and double the steps in vain.
             return (
                 not abs(sum(float(value.double().sum()) for value in attributions) - (score - baseline_score))
                 > tolerance

@@ -1,4 +1,4 @@
-"""Internal influence: how the answer reacts to each number of a layer."""
+"""Internal influence: the mean gradient of the score at the units of a layer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext
 
 
-# Where nobody says how many.
+# The default number of steps.
 STEPS = 64
 
 
 class InternalInfluence(LayerExplainer, PathExplainer):
-    """The mean gradient of the answer with regard to the node's output, on the way from the baseline."""
+    """The mean gradient of the score with respect to a node's output, on the path from the baseline to the example."""
 
     name = "internal_influence"
     title = "Internal influence"

@@ -1,4 +1,4 @@
-"""KernelSHAP: Shapley values as a weighted regression."""
+"""KernelSHAP: Shapley values by weighted linear regression."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext
 
 FLOP_BUDGET = 2 * 10**10
-# So many samples a group leave a standard error of about a tenth to a fifth of the total, measured on small networks.
+# This many samples per group leave a standard error of 10% to 20% of the total, measured on small networks.
 SAMPLES_PER_GROUP = 48
-# With fewer samples a group, the regression is not determined.
+# With fewer samples per group, the regression is underdetermined.
 MIN_SAMPLES_PER_GROUP = 3
 
 
 class KernelShap(BaselineExplainer):
-    """A linear model of which groups are there, fitted to the answers with Shapley's weights."""
+    """A linear model of the score over coalitions of groups, weighted by the Shapley kernel."""
 
     name = "kernel_shap"
     title = "KernelSHAP"
@@ -55,7 +55,7 @@ class KernelShap(BaselineExplainer):
         if groups.count < 2:
             return Result(groups.to_fields(_single_group_value(context, groups.count)), enumerated=True)
         if groups.count <= MAX_GROUPS and 2**groups.count <= sample_count:
-            # Fitted to every choice of groups, the linear model's weights are Shapley's values.
+            # Fitted to all coalitions, the weights of the linear model are the exact Shapley values.
             context.expect_rows(2**groups.count)
             return Result(groups.to_fields(shapley_values(score_all_coalitions(groups), groups.count)), enumerated=True)
         samples_per_repeat = max(MIN_SAMPLES_PER_GROUP * groups.count, -(-sample_count // REPEATS))
@@ -77,16 +77,19 @@ class KernelShap(BaselineExplainer):
 def fit_shapley_regression(
     coalitions: np.ndarray, scores: np.ndarray, empty_score: float, full_score: float
 ) -> np.ndarray:
-    """The weights (groups,) of the linear model of answers (N,) to choices of groups (N, groups), drawn by Shapley's
-    weights, that says what the network does where no group and where every group is there."""
+    """Fit a linear model to scores (N,) of coalitions (N, groups), and return its weights (groups,).
+
+    Coalitions are drawn from the Shapley kernel, so the fit is unweighted. The model equals `empty_score` for the empty
+    and `full_score` for the full coalition.
+    """
     gap = full_score - empty_score
-    # The last weight is what the others leave of the gap.
+    # Completeness is a constraint: the last weight is the gap minus all others, so it is eliminated.
     contrasts = coalitions[:, :-1] - coalitions[:, -1:]
     weights = np.linalg.lstsq(contrasts, scores - empty_score - coalitions[:, -1] * gap, rcond=None)[0]
     return np.append(weights, gap - weights.sum())
 
 
 def _single_group_value(context: ExplanationContext, count: int) -> np.ndarray:
-    """What a single group gets: all of it."""
+    """Return the whole change of the score for a single group, (count,)."""
     change = float(context.score(context.inputs)) - float(context.score(context.baseline))
     return np.full(count, change)

@@ -1,4 +1,4 @@
-"""What a layer gives."""
+"""Layer activation: the output of a layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class LayerActivation(LayerExplainer):
-    """The node's output for the example."""
+    """The output of a node for the example."""
 
     name = "layer_activation"
     title = "Layer activation"
@@ -31,7 +31,9 @@ class LayerActivation(LayerExplainer):
         node, hooked = self.hook(context)
         method = Captum(lambda _: context.score(context.inputs), hooked.identity)
         activation = method.attribute(torch.zeros(1, 1))
-        if isinstance(hooked.module, RemovedActivation):  # the node itself applies it
+        if isinstance(
+            hooked.module, RemovedActivation
+        ):  # logits are explained without this activation, but the node's output includes it
             activation = hooked.module.removed(activation)
         text = f"This is the output of {node.title}. It does not show what the prediction relies on."
         return Result({}, nodes={node.path: activation[0].double().numpy()}, remarks=(Remark("caution", text),))

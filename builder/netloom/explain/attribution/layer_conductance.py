@@ -1,4 +1,4 @@
-"""Layer conductance: how much of the answer passes through each number of a node."""
+"""Layer conductance: the part of the score that passes through each unit of a layer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from netloom.explain.attribution.layer_method import LayerPathExplainer
 
 
 class LayerConductance(LayerPathExplainer):
-    """The part of Integrated Gradients that passes through each number of the node's output."""
+    """The part of Integrated Gradients that passes through each unit of a node's output."""
 
     name = "layer_conductance"
     title = "Layer conductance"

@@ -1,4 +1,4 @@
-"""Integrated Gradients from a layer on."""
+"""Integrated Gradients with respect to the output of a layer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from netloom.explain.attribution.layer_method import LayerPathExplainer
 
 
 class LayerIntegratedGradients(LayerPathExplainer):
-    """The gradients on the straight way from what the node gives for the baseline to what it gives for the example."""
+    """Integrated Gradients on the straight path from a layer's output for the baseline to its output for the
+    example."""
 
     name = "layer_integrated_gradients"
     title = "Layer Integrated Gradients"

@@ -1,4 +1,4 @@
-"""What the methods that look inside a network share: a node of the graph, and parts in the shape of its output."""
+"""The base classes of methods that explain a node inside the network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class LayerExplainer(Explainer):
-    """A method that looks at one node of the graph."""
+    """A method that explains one node; its attributions have the shape of the node's output."""
 
     group = LAYERS
     explains_layer = True
@@ -30,10 +30,10 @@ class LayerExplainer(Explainer):
     )
 
     def hook(self, context: ExplanationContext) -> tuple[InnerNode, HookedLayer]:
-        """The node that is asked for, or else one that fits, with a tap behind it.
+        """Return the chosen or default node with a hook on its output.
 
         Raises:
-            ExplainError: there is no such node, or it gives whole numbers.
+            ExplainError: The node does not exist, has an integer output, or does not affect the score.
         """
         from netloom.explain.core.activation_hook import affects_score, hook_layer
 
@@ -44,7 +44,11 @@ class LayerExplainer(Explainer):
         return node, hooked
 
     def default_node(self, context: ExplanationContext) -> InnerNode:
-        """The last node before the answer through which everything passes."""
+        """Return the last node before the output through which all information flows.
+
+        Raises:
+            ExplainError: The network has no layers.
+        """
         nodes = top_level_nodes(context.project, context.model)
         if not nodes:
             raise ExplainError("This network does not have a layer that can be explained.")
@@ -53,7 +57,7 @@ class LayerExplainer(Explainer):
 
 
 class LayerPathExplainer(LayerExplainer, PathExplainer):
-    """An integral along the way from the baseline to the example, which Captum takes for the numbers of a node."""
+    """An integral of Captum along the path from the baseline to the example, for the units of a node."""
 
     requirements = ("gradients", "smooth_path")
     is_complete = True
@@ -63,12 +67,15 @@ class LayerPathExplainer(LayerExplainer, PathExplainer):
     )
 
     def captum_class(self) -> type[Any]:
-        """Captum's class."""
+        """Return Captum's class."""
         raise NotImplementedError
 
     def run(self, context: ExplanationContext) -> Result:
-        """Attributions by as many steps as were asked for, or else as the sum needs: until it adds up, or, where the
-        answer has other ways than through the node, until it stays."""
+        """Double the number of steps until the attributions converge, unless the number is given.
+
+        They converge when they sum to the change of the score. If the score also bypasses the node, that sum is
+        unknown, and they converge when it stops changing.
+        """
         points = context.points
         node, hooked = self.hook(context)
         values, baselines = tuple(point.value for point in points), tuple(point.baseline for point in points)
@@ -90,7 +97,7 @@ class LayerPathExplainer(LayerExplainer, PathExplainer):
             if not node.cut and len(totals) == 1:
                 return False
             expected = gap if node.cut else totals[-2]
-            # Not "less or equal": a sum that is not a number has to end as well.
+            # `<=` would be False for NaN and double the steps in vain.
             return not abs(totals[-1] - expected) > TOLERANCE * max(abs(expected), 1e-6)
 
         attributions, steps = double_until(

@@ -1,4 +1,4 @@
-"""LIME: a simple model of the answer around the example."""
+"""LIME: a linear surrogate model of the score around the example."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 FLOP_BUDGET = 2 * 10**10
 LEAST, EACH = 5, 48
-# Below this share of the answers' spread, the simple model tells little of the network.
+# The R² from which the surrogate fits well, and from which it fits somewhat.
 FITS, FITS_SOMEWHAT = 0.8, 0.5
 
 
 class Lime(BaselineExplainer):
-    """A ridge regression of the answer on which groups are there; those closer to the example count more."""
+    """A ridge regression of the score on the presence of feature groups; samples closer to the example have more
+    weight."""
 
     name = "lime"
     title = "LIME"
@@ -67,7 +68,10 @@ class Lime(BaselineExplainer):
 def _goodness_of_fit(
     coalitions: torch.Tensor, scores: torch.Tensor, similarities: torch.Tensor, *, weights: torch.Tensor
 ) -> Remark:
-    """How much of the spread of the answers the simple model accounts for, near the example."""
+    """Judge the weighted R² of the surrogate.
+
+    `coalitions` are (N, groups), `scores` and `similarities` (N,), and `weights` (groups,).
+    """
     from sklearn.metrics import r2_score
 
     predicted = coalitions @ weights

@@ -1,4 +1,4 @@
-"""What the methods share that let only what speaks for the answer pass each ReLU on the way back."""
+"""The base class of methods that modify the gradient of ReLUs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ WARNING = "It mostly redraws the edges of the input and hardly depends on the le
 
 
 class ModifiedReLUExplainer(Explainer):
-    """A gradient with other rules at each ReLU. `critique` names who showed how little it depends on the network."""
+    """A gradient with another backward rule at each ReLU.
+
+    `critique` names the paper that shows how little the result depends on the weights.
+    """
 
     requirements = ("gradients", "relu")
     is_summable = False
     critique: ClassVar[str]
 
     def captum_class(self) -> type[Any]:
-        """Captum's class."""
+        """Return Captum's class."""
         raise NotImplementedError
 
     def run(self, context: ExplanationContext) -> Result:

@@ -1,4 +1,4 @@
-"""What reaches the answer through one number within the network."""
+"""Neuron conductance: the part of the score that passes through one unit."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext
 
 
-# Where nobody says how many.
+# The default number of steps.
 STEPS = 64
 
 
 class NeuronConductance(NeuronExplainer, PathExplainer):
-    """The part of Integrated Gradients that passes through one number of a node's output."""
+    """The part of Integrated Gradients that passes through one unit of a node's output."""
 
     name = "neuron_conductance"
     title = "Neuron conductance"

@@ -1,4 +1,4 @@
-"""The gradient of one number within the network."""
+"""Neuron gradient: the gradient of one unit with respect to the input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class NeuronGradient(NeuronExplainer):
-    """∂n/∂x of one number n of a node's output."""
+    """∂n/∂x of one unit n of a node's output."""
 
     name = "neuron_gradient"
     title = "Neuron gradient"

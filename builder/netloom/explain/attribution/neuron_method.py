@@ -1,4 +1,4 @@
-"""What the methods about one number within the network share."""
+"""The base class of methods that explain one unit of a layer."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 class NeuronExplainer(LayerExplainer):
-    """A method about one number of a node's output."""
+    """A method that explains one unit of a node's output."""
 
     neuron: str = Field(
         "", max_length=80, description="Index in the output of the layer, such as 3 or 3,0,1; empty: the largest"
     )
 
     def selected_neuron(self, context: ExplanationContext, hooked: HookedLayer) -> tuple[int, ...]:
-        """The place that is asked for, or that of the number which is farthest from zero.
+        """Return the index of the chosen unit, or of the unit with the largest magnitude.
 
         Raises:
-            ExplainError: there is no such place.
+            ExplainError: The index does not exist, or the layer has no output.
         """
         if hooked.activation is None:
             raise ExplainError("This layer has no output for this example.")

@@ -1,4 +1,4 @@
-"""Occlusion: take a part away and see what changes."""
+"""Occlusion: cover a part of the input and measure the change of the score."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SERIES_WINDOWS = 64
 
 
 class Occlusion(BaselineExplainer):
-    """F(x) − F(x without the part), for each part alone.
+    """F(x) − F(x without the part) for each part alone.
 
-    A part is a square of a picture, a column of a table, some steps of a series, or a token. Where windows overlap,
-    each pixel gets the mean over its windows, per pixel.
+    A part is a square of an image, a column of a table, some steps of a series, or a token. With overlapping windows,
+    each value gets the mean over its windows, divided by the size of the window.
     """
 
     name = "occlusion"
@@ -52,12 +52,12 @@ class Occlusion(BaselineExplainer):
             from captum.attr import FeatureAblation
 
             feature_mask = context.feature_mask(name)
-            # Captum counts from 0 and has no "none": padding forms a group of its own, which changes nothing.
+            # Captum's masks start at 0 and cannot exclude values, so padding is a group of its own with effect 0.
             mask = torch.from_numpy(feature_mask - feature_mask.min()).unsqueeze(0)
             effects = FeatureAblation(score).attribute(
                 value, baselines=baseline, feature_mask=mask, perturbations_per_eval=context.rows
             )
-            # A group's effect stands at each of its columns; shared out, the parts can be added.
+            # Captum repeats the effect of a group at each of its values; dividing it makes the attributions summable.
             sizes = np.bincount(mask[0].numpy().ravel())[mask[0].numpy()]
             shared: np.ndarray = effects[0].double().numpy() / sizes
             return shared
@@ -71,7 +71,7 @@ class Occlusion(BaselineExplainer):
         return per_cell
 
     def _window(self, spec: FieldSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """What is covered at once, and how far it moves."""
+        """Return the size of the window and its stride; windows overlap by half."""
         if spec.is_image:
             channels, height, width = spec.shape
             side = self.window or max(1, min(height, width) // WINDOWS_PER_SIDE)
@@ -82,7 +82,7 @@ class Occlusion(BaselineExplainer):
 
 
 def _field_score(context: ExplanationContext, name: str) -> Callable[[torch.Tensor], torch.Tensor]:
-    """F as a function of one field, with all others as they are."""
+    """Return F as a function of one field, with the other fields unchanged."""
 
     def score(value: torch.Tensor) -> torch.Tensor:
         fields = {field: rows.expand(len(value), *rows.shape[1:]) for field, rows in context.inputs.items()}

@@ -1,4 +1,4 @@
-"""Layer-wise relevance propagation through a chain of layers."""
+"""Layer-wise relevance propagation (LRP) through a chain of layers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from netloom.explain.core.targets import quantity_of
 if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext
 
-# Captum hands relevance through these unchanged; each other layer needs the rule below.
+# Captum passes relevance through these layers unchanged; all others need a rule.
 PASS_THROUGH = (nn.ReLU, nn.Tanh, nn.Dropout)
 
 
 class Relevance(Explainer):
-    """The ε rule: each layer hands its relevance on in proportion to what each of its inputs gave it."""
+    """LRP with the ε rule: each layer distributes its relevance in proportion to the contribution of each input."""
 
     name = "lrp"
     title = "Layer-wise relevance (LRP)"
@@ -40,7 +40,7 @@ class Relevance(Explainer):
         std = 1.0
         scalar = ScoreModule(context)
         if quantity_of(context.target).in_data_units:
-            # The rule starts from the network's own number; the data's units are put on at the end.
+            # LRP starts from the output of the network; the units of the data are applied to the result.
             std = context.data.fitted_numbers.std[context.target.index]
             context.target = replace(context.target, kind="class")
         for entry in context.embeddings.values():

@@ -1,4 +1,4 @@
-"""Saliency: the size of the gradient."""
+"""Saliency: the magnitude of the gradient."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Saliency(Explainer):
-    """|∂F/∂x| at the example; for tokens, summed over the embedding."""
+    """|∂F/∂x| at the example; for tokens, summed over the embedding dimension."""
 
     name = "saliency"
     title = "Saliency"

@@ -1,4 +1,4 @@
-"""Exact Shapley values of a few groups."""
+"""Exact Shapley values of a few feature groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_GROUPS = 12
 
 
 class Shapley(BaselineExplainer):
-    """Every choice of groups is tried once, 2^groups of them; Captum's own way tries every order."""
+    """Exact Shapley values from all 2^groups coalitions; Captum's ShapleyValues enumerates all orders instead."""
 
     name = "shapley"
     title = "Shapley values"
@@ -43,7 +43,10 @@ class Shapley(BaselineExplainer):
 
 
 def shapley_values(worth: np.ndarray, count: int) -> np.ndarray:
-    """The Shapley values (count,) of a game: `worth` (2^count,) of each coalition, its bits saying who takes part."""
+    """Compute the Shapley values (count,) of a game.
+
+    `worth` (2^count,) holds the value of each coalition, whose bits are its members.
+    """
     coalitions = np.arange(2**count)
     sizes = ((coalitions[:, None] >> np.arange(count)) & 1).sum(1)
     values = np.zeros(count)

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext
 
 FLOP_BUDGET = 2 * 10**10
-# Every choice of so few groups may be tried instead of drawing orders.
+# Up to this many groups, all coalitions may be enumerated instead.
 MAX_ENUMERATED_GROUPS = 12
-# Each order is followed by its reverse, and two such pairs are the least that tell how far they are off.
+# Each order is paired with its reverse, and a standard error needs at least two pairs.
 MIN_ORDERS = 4
 
 
 class ShapleySampling(BaselineExplainer):
-    """What each group adds when it joins, averaged over random orders of joining."""
+    """The marginal contribution of each group when it joins, averaged over random orders."""
 
     name = "shapley_sampling"
     title = "Shapley sampling"
@@ -45,7 +45,7 @@ class ShapleySampling(BaselineExplainer):
         order_count = self.orders or int(min(50, max(MIN_ORDERS, affordable_orders)))
         if (
             groups.count <= MAX_ENUMERATED_GROUPS and 2**groups.count <= order_count * groups.count
-        ):  # every case costs no more
+        ):  # enumeration is not more expensive
             context.expect_rows(2**groups.count)
             return Result(groups.to_fields(shapley_values(score_all_coalitions(groups), groups.count)), enumerated=True)
         context.expect_rows(order_count * groups.count + 2 * REPEATS)

@@ -1,4 +1,4 @@
-"""SmoothGrad: the gradient, averaged over noise."""
+"""SmoothGrad: the gradient averaged over noisy copies of the example."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class SmoothGrad(Explainer):
-    """|mean of ∂F/∂x| over examples with noise, whose spread is the share `noise` of the values' own."""
+    """The absolute mean of ∂F/∂x over noisy copies.
+
+    The standard deviation of the noise is the share `noise` of the value range of the input.
+    """
 
     name = "smoothgrad"
     title = "SmoothGrad"
@@ -37,7 +40,7 @@ class SmoothGrad(Explainer):
         values = tuple(point.value.detach() for point in context.points)
         noise_stds = tuple(max(1e-6, self.noise * float(value.max() - value.min())) for value in values)
         context.expect_rows(self.samples)
-        # Captum's NoiseTunnel draws from the generator of the whole process.
+        # Captum's NoiseTunnel samples from the global generator, which concurrent explanations share.
         method, random = Saliency(context.point_score), generator(context.seed)
         estimates = []
         for size in map(len, np.array_split(np.arange(self.samples), min(REPEATS, self.samples))):
