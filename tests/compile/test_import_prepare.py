@@ -14,12 +14,12 @@ from netloom import export
 from netloom.compile.importers import UnreadableModelError, read_model
 from netloom.compile.importers.preparation import parse_exported_preprocessing, parse_image_processor
 from netloom.data import DataError, prepare
-from netloom.document import DataChoice, Moments, Preparation, dumps, loads
+from netloom.document import DataChoice, ImageNormalization, Preparation, dumps, loads
 from netloom.export.tracing import quiet
 from tests.explain.models import fresh
 
 PIXELS = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-VIT = Moments(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+VIT = ImageNormalization(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
 
 
 def written(model: nn.Module, x: torch.Tensor, path: Path) -> Path:
@@ -56,14 +56,14 @@ def test_each_preparation_is_what_it_says(dataset: str) -> None:
 def test_pictures_are_prepared_as_an_imported_network_asks() -> None:
     made = prepare(DataChoice(dataset="shapes", options={"rows": 80}, prepare="scale"))
     channels = made.schema.inputs[0].shape[0]
-    moments = Moments(mean=(0.5, 0.4, 0.3)[:channels], std=(0.2, 0.3, 0.4)[:channels])
+    moments = ImageNormalization(mean=(0.5, 0.4, 0.3)[:channels], std=(0.2, 0.3, 0.4)[:channels])
     found = prepare(DataChoice(dataset="shapes", options={"rows": 80}, prepare=moments))
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (moments.mean, moments.std))
     torch.testing.assert_close(found.inputs["image"], (made.inputs["image"] - mean) / std, atol=1e-5, rtol=1e-5)
     row = found.encode(found.row(0), ["image"])  # as a prediction has it
     torch.testing.assert_close(row["image"][0], found.inputs["image"][0])
     with pytest.raises(DataError, match="has a mean for each of 2 channels"):
-        prepare(DataChoice(dataset="digits", prepare=Moments(mean=(0.5, 0.5), std=(0.5, 0.5))))
+        prepare(DataChoice(dataset="digits", prepare=ImageNormalization(mean=(0.5, 0.5), std=(0.5, 0.5))))
 
 
 def test_what_is_set_for_a_column_or_a_field_comes_first() -> None:
@@ -137,11 +137,12 @@ def test_a_network_that_scales_by_itself_takes_pixels_as_they_are(tmp_path: Path
     [
         ({"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}, VIT),
         ({"image_mean": [0.5], "image_std": [0.5], "rescale_factor": 1 / 127.5},
-         Moments(rescale=1 / 127.5, mean=(0.5,), std=(0.5,))),
-        ({"image_mean": [0.5], "image_std": [0.5], "do_rescale": False}, Moments(rescale=1.0, mean=(0.5,), std=(0.5,))),
+         ImageNormalization(rescale=1 / 127.5, mean=(0.5,), std=(0.5,))),
+        ({"image_mean": [0.5], "image_std": [0.5], "do_rescale": False},
+         ImageNormalization(rescale=1.0, mean=(0.5,), std=(0.5,))),
         ({"image_mean": [0.5], "image_std": [0.5], "do_normalize": False}, "scale"),
         ({"do_normalize": False, "do_rescale": False}, "none"),
-        ({"do_normalize": False, "rescale_factor": 0.5}, Moments(rescale=0.5)),
+        ({"do_normalize": False, "rescale_factor": 0.5}, ImageNormalization(rescale=0.5)),
     ],
 )  # fmt: skip
 def test_a_preprocessor_config_is_read(config: dict[str, Any], choice: Any) -> None:

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from netloom.data import DataError, Prepared, bigram_entropy, datasets, prepare, schema, statistics
 from netloom.data.builtin_registry import builtin
 from netloom.data.environment import Episodes
-from netloom.data.multi_field import Categories, Matrices, Several
+from netloom.data.multi_field import Categories, Matrices, MultiFieldDataset
 from netloom.data.raw_dataset import Characters, Images, RawDataset, Series, Table, Texts
 from netloom.data.splits.split import split
 from netloom.document import DataChoice
@@ -190,7 +190,7 @@ def examples_are_for_people(name: str) -> None:
     assert example.target == data.target_text(5)
     assert example.target
     kind = data.schema.inputs[0].kind
-    if isinstance(data.raw, (Categories, Several)):
+    if isinstance(data.raw, (Categories, MultiFieldDataset)):
         shown = example.columns
         assert shown or len(example.images) == len(data.schema.inputs)
         assert all(str(value) for value in shown.values())
@@ -227,7 +227,7 @@ def _spoiled(raw: RawDataset, rows: np.ndarray) -> RawDataset:
         for values in numbers.values():
             values[rows] = values[rows] * 1000 + 77
         return dataclasses.replace(raw, numbers=numbers)
-    if isinstance(raw, Several):
+    if isinstance(raw, MultiFieldDataset):
         return dataclasses.replace(raw, parts=tuple(_spoiled(part, rows) for part in raw.parts))
     if isinstance(raw, Matrices):
         return dataclasses.replace(raw, values=raw.values + 1)

@@ -16,7 +16,7 @@ from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import make_pipeline
 
 from netloom.data import DataError, Prepared, add_file, prepare
-from netloom.data.multi_field import Categories, Several
+from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.quality.overview import columns as overview
 from netloom.data.raw_dataset import Table, Texts
 from netloom.document import DataChoice, Project, blank, dumps, loads
@@ -150,7 +150,7 @@ def test_hashed_categories_keep_their_place_whatever_training_saw(kept: tuple[st
 def test_categories_become_numbers_for_an_embedding(kept: tuple[str, Path]) -> None:
     indexed = {"kind": "category", "encode": "index"}
     data = said(kept, kind=indexed, rooms=indexed, city={"kind": "category", "encode": "own"})
-    assert isinstance(data.raw, Several)
+    assert isinstance(data.raw, MultiFieldDataset)
     fields = {field.name: field for field in data.schema.inputs}
     assert fields["categories"].columns == ("kind", "rooms")
     assert (fields["city"].kind, fields["city"].shape) == ("tokens", (1,))
@@ -189,7 +189,11 @@ def test_yes_and_no_are_one_and_nothing(kept: tuple[str, Path]) -> None:
 def test_a_text_may_stand_beside_numbers(kept: tuple[str, Path]) -> None:
     data = said(kept, note={"kind": "text", "tokens": "words"})
     assert [field.kind for field in data.schema.inputs] == ["vector", "tokens"]
-    raw = next(part for part in data.raw.parts if isinstance(part, Texts)) if isinstance(data.raw, Several) else None
+    raw = (
+        next(part for part in data.raw.parts if isinstance(part, Texts))
+        if isinstance(data.raw, MultiFieldDataset)
+        else None
+    )
     assert raw is not None
     assert list(raw.texts) == TEXTS
     assert data.example(0).text == TEXTS[0]

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from netloom.data import Prepared, prepare
 from netloom.data.builtin.paraphrases import MEANINGS
 from netloom.data.builtin.requests import VALUES
-from netloom.data.multi_field import Categories, Several
+from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.raw_dataset import Images, Series, Table, TaggedTexts, Texts
 from netloom.document import DataChoice
 from netloom.modalities.encoding.tokenization import words
@@ -56,7 +56,7 @@ def test_neither_the_picture_nor_the_weight_of_a_part_tells_alone() -> None:
     found = data("parts")
     assert learned(found, found.inputs["measured"].numpy()) < 0.6
     assert learned(found, found.inputs["image"].flatten(1).numpy()) < 0.6
-    assert isinstance(found.raw, Several)
+    assert isinstance(found.raw, MultiFieldDataset)
     pictures, table = found.raw.parts
     assert isinstance(table, Table)
     # Together they do: the weight goes with the shape, or it does not.
@@ -66,7 +66,7 @@ def test_neither_the_picture_nor_the_weight_of_a_part_tells_alone() -> None:
 
 def test_no_digit_of_a_test_pair_was_in_a_pair_of_training() -> None:
     found = data("same_digits")
-    assert isinstance(found.raw, Several)
+    assert isinstance(found.raw, MultiFieldDataset)
     seen: dict[str, set[bytes]] = {}
     for part, rows in found.split.items():
         pictures = [one.pixels[rows.numpy()] for one in found.raw.parts if isinstance(one, Images)]
@@ -109,7 +109,7 @@ def test_the_words_of_two_requests_do_not_tell_whether_they_ask_for_the_same() -
 
 def test_no_pair_of_user_and_film_is_rated_twice() -> None:
     found = data("ratings")
-    assert isinstance(found.raw, Several)
+    assert isinstance(found.raw, MultiFieldDataset)
     users, films = (part.columns for part in found.raw.parts if isinstance(part, Categories))
     pairs = list(zip(users["user"], films["film"], strict=True))
     assert len(set(pairs)) == len(pairs) == 5_000

@@ -52,7 +52,7 @@ def test_the_editor_makes_the_edits_of_a_case(case: dict[str, Any]) -> None:
     before = document(DOCUMENTS[case["before"]])
     editor = Editor(before)
     editor.sync({"epoch": editor.epoch, "client": CLIENT, "ops": []})
-    known = editor.foreign(CLIENT)
+    known = editor.foreign_revision(CLIENT)
     ops = [{"network": case["shown"], **edit, "seq": seq} for seq, edit in enumerate(case["edits"], 1)]
     refusals = editor.sync({"epoch": editor.epoch, "client": CLIENT, "ops": ops})
     expected = case.get("refused", [])
@@ -63,7 +63,7 @@ def test_the_editor_makes_the_edits_of_a_case(case: dict[str, Any]) -> None:
     assert editor.acks == {CLIENT: len(ops)}
     # The browser takes the snapshot where its own copy may be another one, and only there.
     alone = case.get("browser") in ("waits", "corrected")
-    assert (editor.foreign(CLIENT) > known) == (alone or bool(refusals))
+    assert (editor.foreign_revision(CLIENT) > known) == (alone or bool(refusals))
 
 
 def test_what_a_browser_keeps_is_what_it_would_be_sent() -> None:

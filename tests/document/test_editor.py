@@ -127,21 +127,21 @@ def test_a_client_sees_only_what_others_did_as_foreign() -> None:
     editor = Editor(blank("x"))
     editor.sync(_message(editor, "a"))
     editor.sync(_message(editor, "b"))
-    seen = editor.foreign("a"), editor.foreign("b")
+    seen = editor.foreign_revision("a"), editor.foreign_revision("b")
     editor.sync(_message(editor, "a", _add("relu_1")))
-    assert editor.foreign("a") == seen[0]
-    assert editor.foreign("b") == editor.revision > seen[1]
+    assert editor.foreign_revision("a") == seen[0]
+    assert editor.foreign_revision("b") == editor.revision > seen[1]
     editor.apply({"kind": "undo"})
-    assert editor.foreign("a") == editor.foreign("b") == editor.revision
+    assert editor.foreign_revision("a") == editor.foreign_revision("b") == editor.revision
 
 
 def test_a_refused_operation_is_foreign_to_its_own_client() -> None:
     editor = Editor(blank("x"))
     editor.sync(_message(editor, "a", _add("relu_1")))
-    before = editor.foreign("a")
+    before = editor.foreign_revision("a")
     refusals = editor.sync(_message(editor, "a", _add("relu_1"), first=2))
     assert len(refusals) == 1
-    assert editor.foreign("a") > before
+    assert editor.foreign_revision("a") > before
     assert editor.acks["a"] == 2
 
 

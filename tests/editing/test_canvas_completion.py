@@ -19,9 +19,9 @@ HEAD = {"seq": 1, "kind": "add", "network": "main"}
 def sync(live: Live, op: dict[str, Any], seq: int = 1) -> tuple[list[str], bool]:
     """Send one operation. Returns what was refused, and whether the browser is told to take the snapshot."""
     live.sync({"epoch": live.editor.epoch, "client": "tab", "ops": []})
-    before = live.editor.foreign("tab")
+    before = live.editor.foreign_revision("tab")
     refused = live.sync({"epoch": live.editor.epoch, "client": "tab", "ops": [{**op, "seq": seq}]})
-    return refused, live.editor.foreign("tab") > before
+    return refused, live.editor.foreign_revision("tab") > before
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def broken_off(project: Project, stop_at: int, home: Path, folder: Path) -> tupl
 
 
 class _Here:
-    """A worker that is this process: what it is told it trains before `tell` returns."""
+    """A worker that is this process: what it is told it trains before `assign` returns."""
 
     def __init__(self, home: Path) -> None:
         self.home, self.pid, self.stdin = home, os.getpid(), io.BytesIO()
@@ -116,13 +116,13 @@ def trained_here(through: Through | None = None) -> Iterator[None]:
     the start returns, and so are the trials of sweeps: for tests of runs that are not about processes. `through` is as
     for a worker."""
 
-    def tell(child: _Here, message: dict[str, Any]) -> None:
+    def assign(child: _Here, message: dict[str, Any]) -> None:
         child.returncode = -signal.SIGKILL  # unless it comes to an end of its own
         child.returncode = _train(child.home, message, through)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(processes, "take", _Here)
-        patch.setattr(processes, "tell", tell)
+        patch.setattr(processes, "acquire_worker", _Here)
+        patch.setattr(processes, "assign", assign)
         patch.setattr(supervisor, "ensure_sweep_process", sweep_trials.advance_sweeps)
         yield
 

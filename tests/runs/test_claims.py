@@ -152,12 +152,12 @@ def test_a_worker_that_loses_its_run_saves_no_checkpoint_and_ends_without_a_word
 def test_what_is_asked_of_a_worker_is_not_taken_by_whoever_resumes_too_late(store: Store, dead: Run) -> None:
     put(store, dead.id, "failed")
     failed = store.run(dead.id)
-    control.enter(store, failed)
+    control.requeue(store, failed)
     again = store.claim_next(Limits())
     assert again is not None
     control.stop(store, dead.id)
     with pytest.raises(ClaimLostError, match="This run is queued with another worker"):
-        control.enter(store, failed)
+        control.requeue(store, failed)
     assert [item.kind for item in store.take_commands(dead.id)] == ["stop"]
 
 

@@ -144,7 +144,7 @@ def test_a_forked_worker_that_is_told_nothing_hands_its_run_back_and_ends(store:
     store.create_run(store.create_project(moons()), moons())
     run = store.claim_next(Limits())
     assert run is not None
-    child = processes.take(store.home)
+    child = processes.acquire_worker(store.home)
     assert isinstance(child, Forked)
     assert store.set_worker(run.id, str(run.claim), child.pid)
     child.stdin.close()

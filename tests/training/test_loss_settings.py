@@ -105,7 +105,7 @@ def test_positive_weights_are_those_of_pytorch(tumours: Prepared) -> None:
     logits, target = torch.randn(50, 1, generator=CHANCE), torch.randint(0, 2, (50, 1), generator=CHANCE).float()
     expected = nn.BCEWithLogitsLoss(pos_weight=torch.tensor([ratio]))(logits, target)
     assert float(made.loss(logits, target)) == pytest.approx(float(expected), rel=1e-6)
-    assert made.lowered == "weighted_loss"
+    assert made.training_loss_name == "weighted_loss"
     # A label that is nowhere, or everywhere, has no ratio.
     assert positive_weight("balanced", torch.tensor([[0, 1, 1], [0, 1, 0], [0, 1, 0]])).tolist() == [1, 1, 2]
     assert positive_weight(3.0, torch.zeros(4, 2)).tolist() == [3, 3]
@@ -187,7 +187,7 @@ def test_the_classes_of_one_of_several_outputs_count_by_their_weights(
     # What is measured is without weights, so that runs can be compared.
     plain = OBJECTIVES["several_outputs"].configured(Training(objective="several_outputs"), facts, "cpu")
     assert made.scores(output, target).sums == plain.scores(output, target).sums
-    assert (made.lowered, plain.lowered) == ("weighted_loss", "batch_loss")
+    assert (made.training_loss_name, plain.training_loss_name) == ("weighted_loss", "batch_loss")
 
 
 def test_class_weights_of_an_output_that_cannot_be_are_told(facts: Prepared) -> None:
@@ -311,9 +311,9 @@ def test_views_are_measured_among_as_many_others_of_both_splits(home: Path, monk
 def test_views_are_the_same_for_the_same_step(home: Path) -> None:
     made = supervised(brief("shapes_simclr"), home)
     inputs, target = [value[:6] for value in made.loader.train[0]], made.loader.train[1][:6]
-    one, rows = made.objective.drawn(inputs, target, (0, 3, 0))
-    again, _ = made.objective.drawn(inputs, target, (0, 3, 0))
-    other, _ = made.objective.drawn(inputs, target, (0, 4, 0))
+    one, rows = made.objective.prepare_batch(inputs, target, (0, 3, 0))
+    again, _ = made.objective.prepare_batch(inputs, target, (0, 3, 0))
+    other, _ = made.objective.prepare_batch(inputs, target, (0, 4, 0))
     assert rows.tolist() == [row for row in target.tolist() for _ in range(2)]
     assert one[0].shape[0] == 12
     assert torch.equal(one[0], again[0])
@@ -342,7 +342,7 @@ def test_bpr_is_the_papers_and_counts_only_liked_items(ratings: Prepared) -> Non
     ahead = (scores[0::2] - scores[1::2])[:, 0]
     costs = [-math.log(1 / (1 + math.exp(-float(gap)))) for gap, on in zip(ahead, liked, strict=True) if on]
     assert float(made.loss(scores, liked.repeat_interleave(2))) == pytest.approx(sum(costs) / len(costs), rel=1e-5)
-    assert made.goal(ratings).tolist() == (ratings.raw.target[:, 0] >= 3.5).astype(float).tolist()
+    assert made.loss_targets(ratings).tolist() == (ratings.raw.target[:, 0] >= 3.5).astype(float).tolist()
 
 
 def test_negatives_are_items_that_are_not_known_to_be_liked(ratings: Prepared) -> None:
@@ -350,7 +350,7 @@ def test_negatives_are_items_that_are_not_known_to_be_liked(ratings: Prepared) -
     made.join(["film", "user"], None)  # the order of the network's arguments does not matter
     rows = ratings.split["train"]
     inputs = [ratings.inputs["film"][rows], ratings.inputs["user"][rows]]
-    drawn, _ = made.drawn(inputs, made.goal(ratings)[rows], (0, 0, 0))
+    drawn, _ = made.prepare_batch(inputs, made.loss_targets(ratings)[rows], (0, 0, 0))
     assert torch.equal(drawn[0][0::2], inputs[0])
     assert torch.equal(drawn[1][1::2], inputs[1])
     liked = ratings.raw.target[:, 0] >= 3.5
@@ -375,7 +375,9 @@ def test_recommendations_are_ranked_among_unseen_items(ratings: Prepared) -> Non
         pairs = zip(given["user"][:, 0].tolist(), given["film"][:, 0].tolist(), strict=True)
         return torch.tensor([[float(pair in perfect)] for pair in pairs])
 
-    found = made.further(made.evaluate(torch.zeros(0, 1), ratings, rows, "test"), torch.zeros(0), ask, ratings, rows)
+    found = made.extend_evaluation(
+        made.evaluate(torch.zeros(0, 1), ratings, rows, "test"), torch.zeros(0), ask, ratings, rows
+    )
     assert found.metrics["ndcg@5"] == pytest.approx(1)
     assert found.metrics["mrr"] == 1
     assert found.metrics["popular_ndcg@5"] < 0.9
@@ -413,7 +415,9 @@ def test_a_target_that_nothing_is_known_of_is_not_needed_for_views(home: Path) -
     data = prepare(DataChoice(dataset="ratings", options={"rows": 200}), home)
     made = OBJECTIVES["contrastive"]
     found = made.evaluate(torch.randn(30, 4, generator=CHANCE), data, data.split["test"], "test")
-    told = made.further(found, torch.randn(30, 4, generator=CHANCE), lambda _: torch.zeros(0), data, data.split["test"])
+    told = made.extend_evaluation(
+        found, torch.randn(30, 4, generator=CHANCE), lambda _: torch.zeros(0), data, data.split["test"]
+    )
     assert told.embedding is not None
     assert len(told.embedding["x"]) == 30
     assert replace(told, embedding=None) == found

@@ -210,7 +210,7 @@ def test_loss_gradient_and_measures_are_equal(name: str, ending: str) -> None:
         model = with_logits(run.project, module(run.source), run.data.schema).eval()
         model.load_state_dict(run.model.state_dict())
         rows = run.data.split["train"][:ROWS]
-        inputs, target = [run.data.inputs[field][rows] for field in run.fields], objective.goal(run.data)[rows]
+        inputs, target = [run.data.inputs[field][rows] for field in run.fields], objective.loss_targets(run.data)[rows]
         loss = objective.loss(joined(model(*inputs)), target)
         loss.backward()  # type: ignore[no-untyped-call]
         gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
@@ -355,7 +355,7 @@ def test_a_teacher_that_ends_in_a_softmax_teaches_the_same(tmp_path: Path) -> No
         inputs, training = [run.data.inputs[field][rows] for field in run.fields], Training(objective="distillation")
         objective: Any = OBJECTIVES["distillation"].configured(training, run.data, "cpu")
         objective.teacher = Teacher(taught, run.fields, "cpu")
-        _, goal = objective.drawn(inputs, run.data.target[rows], ())
+        _, goal = objective.prepare_batch(inputs, run.data.target[rows], ())
         output = torch.randn(ROWS, 2, generator=torch.Generator().manual_seed(0))
         losses.append(objective.loss(output, goal).item())
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)

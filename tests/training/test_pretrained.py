@@ -16,7 +16,7 @@ from torch.nn import functional as fn
 
 from netloom.compile import module, source
 from netloom.compile.importers import UnreadableModelError
-from netloom.document import Moments, Project, apply
+from netloom.document import ImageNormalization, Project, apply
 from netloom.sandbox import keep_folder
 from netloom.store import open_store
 from netloom.templates import architectures
@@ -367,7 +367,7 @@ def test_pictures_are_prepared_as_the_folder_says_and_dropout_is_named(tmp_path:
     )
     (folder / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}')
     found = read_folder(folder)
-    assert found.project.data.prepare == Moments(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    assert found.project.data.prepare == ImageNormalization(mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
     assert found.remarks[0] == (
         "Inputs: pixels × 0.00392157, less 0.5, 0.4, 0.3, divided by 0.2, 0.3, 0.4. From the file."
     )

@@ -164,7 +164,7 @@ def test_weights_and_smoothing_change_what_is_lowered_and_not_what_is_measured()
     torch.testing.assert_close(made.loss(output, target), 0.8 * hard + 0.2 * soft)
     bare = OBJECTIVES["classification"]
     assert torch.equal(made.scores(output, target).sums["loss"], bare.scores(output, target).sums["loss"])
-    assert (made.lowered, bare.lowered) == ("weighted_loss", "batch_loss")
+    assert (made.training_loss_name, bare.training_loss_name) == ("weighted_loss", "batch_loss")
     assert bare.pricing.plain
 
 

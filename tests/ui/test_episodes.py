@@ -14,7 +14,7 @@ from netloom.data.builtin_registry import builtin
 from netloom.data.environment import Environment
 from netloom.document import write
 from netloom.document.rl_settings import Agent
-from netloom.document.training_settings import about
+from netloom.document.training_settings import describe_field
 from netloom.runs import evaluate, fit_here
 from netloom.store import RunArtifacts, open_store
 from netloom.tasks import task
@@ -65,7 +65,7 @@ def test_the_train_page_shows_settings_measures_and_episodes(home_with_agent: Pa
     training = store.load(store.list_projects()[0].id).project.training
     assert training.agent.clip == 0.3
     assert training.monitor == "loss"  # what nobody touched, as two of its choices were called the same once
-    (monitor,) = [item for item in app.selectbox if item.label == about("monitor").title]
+    (monitor,) = [item for item in app.selectbox if item.label == describe_field("monitor").title]
     assert monitor.options == ["Return"]
     store.close()
 

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from netloom.data import prepare
 from netloom.data.quality.overview import columns
-from netloom.document import DataChoice, Moments, Project, apply
+from netloom.document import DataChoice, ImageNormalization, Project, apply
 from netloom.store import open_store
 from netloom.ui.data.schema_editor import table_row
 from tests.networks import project
@@ -60,7 +60,7 @@ def test_the_preparation_is_said_and_can_be_chosen(home: Path) -> None:
     box.select("none").run()
     assert saved(home, key).data.prepare == "none"
     assert captions(app) == ["Inputs: pixels are fed as they are in the data."]
-    moments = Moments(mean=(0.5,), std=(0.25,))
+    moments = ImageNormalization(mean=(0.5,), std=(0.25,))
     app, key = opened(home, digits(prepare=moments.model_dump(mode="json")))
     (box,) = (item for item in app.selectbox if item.label == "Input preprocessing")
     assert box.value == "As the imported network asks"

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from netloom.document import Project, Training, apply, write
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, SETTINGS
-from netloom.document.training_settings import About, about
+from netloom.document.training_settings import FieldDescription, describe_field
 from netloom.store import RunArtifacts, open_store
 from netloom.templates import templates
 from netloom.training.checkpoints import save_best
@@ -58,7 +58,9 @@ def test_what_is_chosen_is_written_into_the_document(home: Path) -> None:
     labels = {item.label for kind in (app.number_input, app.selectbox, app.toggle, app.text_input) for item in kind}
     settings = {*OPTIMIZERS["muon"].settings, *SCHEDULES["cosine_restarts"].settings}
     assert {SETTINGS[name].title for name in settings} <= labels
-    assert {about(name).title for name in ("average", "accumulation", "precision", "keep", "label_smoothing")} <= labels
+    assert {
+        describe_field(name).title for name in ("average", "accumulation", "precision", "keep", "label_smoothing")
+    } <= labels
     choose = {item.label: item for item in app.selectbox}
     choose["Schedule"].set_value("plateau").run()
     {item.label: item for item in app.number_input}["Patience in epochs"].set_value(7).run()
@@ -112,7 +114,7 @@ def test_titles_of_groups_say_what_is_set() -> None:
 
 
 def test_every_field_is_described_as_it_is_declared() -> None:
-    clip = About(
+    clip = FieldDescription(
         "gradient_clip",
         "Clip by norm",
         "Maximum norm of the gradient; empty: no clipping",
@@ -123,6 +125,6 @@ def test_every_field_is_described_as_it_is_declared() -> None:
         above=True,
         optional=True,
     )
-    assert about("gradient_clip") == clip
-    assert about("device").choices == ("auto", "cpu", "cuda")
-    assert (about("seed").high, about("seed").below) == (2**31, True)
+    assert describe_field("gradient_clip") == clip
+    assert describe_field("device").choices == ("auto", "cpu", "cuda")
+    assert (describe_field("seed").high, describe_field("seed").below) == (2**31, True)

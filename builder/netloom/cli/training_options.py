@@ -44,12 +44,12 @@ def list_settings(context: Context) -> int:
     """List every setting with its choices, then the settings of each optimizer and schedule."""
     from netloom.document import Training
     from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, SETTINGS
-    from netloom.document.training_settings import about
+    from netloom.document.training_settings import describe_field
 
     rows = []
     for name in Training.model_fields:
         if name not in NOT_LISTED:
-            facts = about(name)
+            facts = describe_field(name)
             allowed = ", ".join(facts.choices)
             if name in ("optimizer", "schedule"):
                 allowed = ", ".join(OPTIMIZERS if name == "optimizer" else SCHEDULES)

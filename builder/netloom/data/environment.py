@@ -16,7 +16,7 @@ from pydantic import Field
 from netloom.core.errors import DataError
 from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.raw_dataset import Fitted, RawDataset, Table
-from netloom.document import Moments, Preparation
+from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.category_column import CategoryEncoder
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.number_column import NumberEncoder
@@ -154,7 +154,7 @@ class Episodes(Table):
 
     environment: Environment | None = None
 
-    def with_preparation(self, prepare: Preparation | Moments) -> RawDataset:
+    def with_preparation(self, prepare: Preparation | ImageNormalization) -> RawDataset:
         scale = scale_of(prepare)
         if scale != "none":
             raise DataError("An environment declares the scales of what is seen in it; choose 'standardize' or 'none'.")

@@ -10,7 +10,7 @@ import numpy as np
 
 from netloom.data.raw_dataset import Fitted, RawDataset, Room, Texts, in_memory
 from netloom.data.schema import Example
-from netloom.document import Moments, Preparation
+from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.columns.category import Category
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.table_fields import CategoriesEncoder
@@ -94,7 +94,7 @@ class Matrices(RawDataset):
 
 
 @dataclass
-class Several(RawDataset):
+class MultiFieldDataset(RawDataset):
     """Fields side by side: row r of each belongs together. Their own targets are not read."""
 
     parts: tuple[RawDataset, ...] = ()
@@ -109,7 +109,7 @@ class Several(RawDataset):
     def with_parts(self, parts: Sequence[RawDataset]) -> RawDataset:
         return replace(self, parts=tuple(parts))
 
-    def with_preparation(self, prepare: Preparation | Moments) -> RawDataset:
+    def with_preparation(self, prepare: Preparation | ImageNormalization) -> RawDataset:
         return self.with_parts([part.with_preparation(prepare) for part in self.parts])
 
     def with_any_size(self) -> RawDataset:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.multi_field import Several
+from netloom.data.multi_field import MultiFieldDataset
 from netloom.data.raw_dataset import Fitted, RawDataset, Table
 from netloom.data.schema import Example
-from netloom.document import Moments, Preparation
+from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.number_column import NumberEncoder
 from netloom.modalities.fields.table import TableModality
 
@@ -33,7 +33,7 @@ class Noise(Table):
     def column_kinds(self) -> dict[str, str]:
         return {}
 
-    def with_preparation(self, prepare: Preparation | Moments) -> RawDataset:
+    def with_preparation(self, prepare: Preparation | ImageNormalization) -> RawDataset:
         return self
 
     def example(self, index: int, target: str) -> Example:
@@ -53,7 +53,7 @@ def with_noise(raw: RawDataset, size: Any) -> RawDataset:
     values = np.random.default_rng(_SEED).standard_normal((len(raw), size))
     numbers = {f"{NOISE}_{place + 1}": values[:, place] for place in range(size)}
     noise = Noise(name=NOISE, target=raw.target, target_kind=raw.target_kind, numbers=numbers)
-    return Several(
+    return MultiFieldDataset(
         name="",
         target=raw.target,
         target_kind=raw.target_kind,

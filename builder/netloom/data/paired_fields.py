@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netloom.data.multi_field import Several
+from netloom.data.multi_field import MultiFieldDataset
 from netloom.data.raw_dataset import Fitted
 
 
 @dataclass
-class Twins(Several):
+class PairedFieldsDataset(MultiFieldDataset):
     """Two pictures or two texts by row, which one network can read with the same weights."""
 
     def fits(self, rows: np.ndarray) -> list[Fitted]:

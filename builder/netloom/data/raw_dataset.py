@@ -17,7 +17,7 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.data.limits import MAX_CELLS
 from netloom.data.schema import TARGET_TYPES, Example, TargetKind, TargetSpec, TargetType
-from netloom.document import Moments, Preparation
+from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.columns.category import Category
 from netloom.modalities.columns.column_kind import TrainingColumn
 from netloom.modalities.columns.date import Date
@@ -136,7 +136,7 @@ class RawDataset:
             raise DataError(f"The field {self.name[:80]!r} takes no {setting!r}; {takes}.")
         return replace(self, settings={**self.settings, **settings})
 
-    def with_preparation(self, prepare: Preparation | Moments) -> RawDataset:
+    def with_preparation(self, prepare: Preparation | ImageNormalization) -> RawDataset:
         """The data with what a document does to all numbers and pixels, wherever its own settings say nothing else.
 
         Raises:
@@ -251,7 +251,7 @@ class Images(RawDataset):
         pixels = np.stack([sized(np.asarray(image, dtype=np.float32), *shape) for image in self.pixels])
         return replace(self, pixels=pixels, resized=True, settings=images.settings)
 
-    def with_preparation(self, prepare: Preparation | Moments) -> RawDataset:
+    def with_preparation(self, prepare: Preparation | ImageNormalization) -> RawDataset:
         defaults = ImageModality().default_settings(self.name, prepare, self.pixels.shape[1:])
         return replace(self, settings={**defaults, **self.settings})
 
@@ -317,7 +317,7 @@ class Table(RawDataset):
     def modality(self) -> Modality[Any]:
         return TableModality()
 
-    def with_preparation(self, prepare: Preparation | Moments) -> RawDataset:
+    def with_preparation(self, prepare: Preparation | ImageNormalization) -> RawDataset:
         scale = scale_of(prepare)
         columns = {self.dates.get(name, (name, ""))[0] for name in self.numbers}
         settings = {name: {"scale": scale, **self.settings.get(name, {})} for name in columns}
@@ -543,7 +543,7 @@ class Series(RawDataset):
             spectrogram_spec(self.name, self.windows.shape, self.rate, settings)  # refuses now rather than in `fit`
         return super().with_settings(settings)
 
-    def with_preparation(self, prepare: Preparation | Moments) -> RawDataset:
+    def with_preparation(self, prepare: Preparation | ImageNormalization) -> RawDataset:
         defaults = self.modality.default_settings(self.name, prepare, self.windows.shape[1:])
         return replace(self, settings={**defaults, **self.settings})
 

@@ -25,7 +25,8 @@ MAX_CLIENTS = 50
 class EditorState:
     """The state of an editor at one moment. It is immutable, so that a page can read it without a lock.
 
-    `own` holds the last revision that each client made, `others` the last one that it did not make.
+    `own_revisions` holds the last revision that each client made, `foreign_revisions` the last one that it did not
+    make.
     """
 
     project: Project
@@ -34,12 +35,12 @@ class EditorState:
     acks: Mapping[str, int]
     can_undo: bool
     can_redo: bool
-    own: Mapping[str, int]
-    others: Mapping[str, int]
+    own_revisions: Mapping[str, int]
+    foreign_revisions: Mapping[str, int]
 
-    def foreign(self, client: str) -> int:
+    def foreign_revision(self, client: str) -> int:
         """The last revision that `client` did not make. When it grows, the browser loads the whole document."""
-        return self.others.get(client, self.revision if client not in self.own else 0)
+        return self.foreign_revisions.get(client, self.revision if client not in self.own_revisions else 0)
 
 
 class Editor:
@@ -65,8 +66,8 @@ class Editor:
         self.acks: dict[str, int] = dict(acks or {})
         self._undo: list[Project] = []
         self._redo: list[Project] = []
-        self._authors: dict[str, int] = {}
-        self._others: dict[str, int] = {}
+        self._own_revisions: dict[str, int] = {}
+        self._foreign_revisions: dict[str, int] = {}
         # How the document changed since its owner last cleared this set.
         self.changes: set[Literal["edit", "replacement", "travel"]] = set()
 
@@ -82,9 +83,9 @@ class Editor:
     def can_redo(self) -> bool:
         return bool(self._redo)
 
-    def foreign(self, client: str) -> int:
+    def foreign_revision(self, client: str) -> int:
         """The last revision that `client` did not make. When it grows, the browser loads the whole document."""
-        return self.state().foreign(client)
+        return self.state().foreign_revision(client)
 
     def state(self) -> EditorState:
         """The current state."""
@@ -96,8 +97,8 @@ class Editor:
                 dict(self.acks),
                 self.can_undo,
                 self.can_redo,
-                dict(self._authors),
-                dict(self._others),
+                dict(self._own_revisions),
+                dict(self._foreign_revisions),
             )
 
     def apply(self, edit: Edit, origin: str | None = None) -> bool:
@@ -159,7 +160,7 @@ class Editor:
         with self.lock:
             self._register(client)
             if epoch != self.epoch:
-                self._others[client] = self.revision
+                self._foreign_revisions[client] = self.revision
                 return (
                     ["The project was replaced by another version; edits that were not yet applied were discarded."]
                     if ops
@@ -197,18 +198,18 @@ class Editor:
 
     def _refuse(self, client: str, sentence: str) -> str:
         self.revision += 1
-        self._others[client] = self.revision
+        self._foreign_revisions[client] = self.revision
         return sentence
 
     def _register(self, client: str) -> None:
-        if client not in self._authors:
-            self._authors[client] = 0
+        if client not in self._own_revisions:
+            self._own_revisions[client] = 0
             # A new browser has just loaded the current document.
-            self._others.setdefault(client, self.revision)
-            while len(self._authors) > MAX_CLIENTS:
-                oldest = next(iter(self._authors))
-                self._authors.pop(oldest)
-                self._others.pop(oldest, None)
+            self._foreign_revisions.setdefault(client, self.revision)
+            while len(self._own_revisions) > MAX_CLIENTS:
+                oldest = next(iter(self._own_revisions))
+                self._own_revisions.pop(oldest)
+                self._foreign_revisions.pop(oldest, None)
 
     def _undo_or_redo(self, kind: str) -> bool:
         source, target = (self._undo, self._redo) if kind == "undo" else (self._redo, self._undo)
@@ -223,11 +224,11 @@ class Editor:
     def _set_project(self, project: Project, origin: str | None) -> None:
         self._project = project
         self.revision += 1
-        for client in self._authors:
+        for client in self._own_revisions:
             if client != origin:
-                self._others[client] = self.revision
+                self._foreign_revisions[client] = self.revision
         if origin is not None:
-            self._authors[origin] = self.revision
+            self._own_revisions[origin] = self.revision
 
 
 def _parts(edit: Edit) -> Sequence[Edit]:

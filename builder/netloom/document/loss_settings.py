@@ -32,7 +32,7 @@ class Head(Frozen):
     class_weights: ClassWeights | None = None
 
 
-class Aiming(Frozen):
+class LossSettings(Frozen):
     """Settings of which each is read by the objectives that name it in `takes`."""
 
     positive_weight: (

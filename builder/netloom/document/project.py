@@ -279,7 +279,7 @@ class Network(Frozen):
         return key in self.nodes and self.nodes[key].type == kind
 
 
-class Moments(Frozen):
+class ImageNormalization(Frozen):
     """How a network's pictures were prepared elsewhere: pixels from 0 to 255 times `rescale`, less the mean of their
     channel, divided by its standard deviation. One number stands for all channels."""
 
@@ -315,7 +315,7 @@ class DataChoice(Frozen):
     fold: Annotated[int, Field(ge=0, lt=100)] = 0
     gap: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     duplicates: Literal["keep", "drop"] = "keep"
-    prepare: Preparation | Moments = "standardize"
+    prepare: Preparation | ImageNormalization = "standardize"
     options: Params = {}
 
     @model_validator(mode="after")

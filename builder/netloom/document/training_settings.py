@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from netloom.document.augmentation_settings import Augment
-from netloom.document.loss_settings import Aiming, ClassWeights
+from netloom.document.loss_settings import ClassWeights, LossSettings
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES, Choice, checked
 from netloom.document.rl_settings import Agent
 
@@ -53,7 +53,7 @@ Values = dict[str, bool | int | float]
 LayerPath = Annotated[str, AfterValidator(_path)]
 
 
-class Training(Aiming):
+class Training(LossSettings):
     """How the network is trained. With 0 epochs it is only measured.
 
     `start` is where its weights come from: nothing for fresh ones, weights:DIGEST for those that were imported, or
@@ -300,7 +300,7 @@ def written(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 @dataclass(frozen=True)
-class About:
+class FieldDescription:
     """A field as forms and help show it. `above` and `below` say that a bound itself is refused."""
 
     name: str
@@ -332,7 +332,7 @@ def _properties() -> dict[str, Any]:
 
 
 @cache
-def about(name: str) -> About:
+def describe_field(name: str) -> FieldDescription:
     """What a field of the training section is called, and what it takes."""
     schema = _properties()[name]
     parts = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
@@ -340,7 +340,7 @@ def about(name: str) -> About:
     if len(parts) == 1:
         properties["title"] = parts[0].get("title", schema.get("title", name))
     choices = tuple(map(str, properties.get("enum", ())))
-    return About(
+    return FieldDescription(
         name,
         properties.get("title", name),
         properties.get("description", ""),

@@ -10,7 +10,7 @@ from typing import Any
 from netloom.core.errors import UsageError
 from netloom.core.text import plain
 from netloom.document import Project, updated
-from netloom.runs.control import ACTIVE, enter, start
+from netloom.runs.control import ACTIVE, requeue, start
 from netloom.runs.history.snapshots import epoch_snapshots
 from netloom.runs.supervisor import refresh
 from netloom.store import RunArtifacts, Store, StoreError
@@ -34,7 +34,7 @@ def resume(store: Store, run_id: str, *, owner: str | None = None) -> None:
     run = refresh(store, run_id)
     if run.state not in ("failed", "stopped"):
         raise ValueError(f"This run is {run.state}; only a run that failed or was stopped can be resumed.")
-    enter(store, run, owner=owner)
+    requeue(store, run, owner=owner)
 
 
 def extend(store: Store, run_id: str, epochs: int, *, owner: str | None = None) -> None:
@@ -62,7 +62,7 @@ def extend(store: Store, run_id: str, epochs: int, *, owner: str | None = None) 
     changed = _changed(project, {"epochs": total, "early_stopping": None})
     history = [*run.about.get("extended", ()), {"at": done, "epochs": total}]
     prepare = partial(artifacts.save_project, changed)
-    enter(store, run, owner=owner, reopen=True, about={"extended": history}, prepare=prepare)
+    requeue(store, run, owner=owner, reopen=True, about={"extended": history}, prepare=prepare)
 
 
 def branch(

@@ -132,7 +132,7 @@ def start(
     return run_id
 
 
-def enter(
+def requeue(
     store: Store,
     run: Run,
     *,
@@ -299,7 +299,7 @@ def warm(store: Store) -> None:
 def _spawn(store: Store, run: Run) -> None:
     """Start the worker of a run that this process has claimed."""
     _told[store.home] = time.monotonic()
-    child = processes.take(store.home)
+    child = processes.acquire_worker(store.home)
     _children[run.id] = child
     if not store.set_worker(run.id, str(run.claim), child.pid):
         # This process was suspended for so long that another one claimed the run.
@@ -311,7 +311,7 @@ def _spawn(store: Store, run: Run) -> None:
     gpu = names[run.gpu] if run.gpu is not None and run.gpu < len(names) else None
     log = str(store.artifacts(run.id).worker_log)
     message = {"run": run.id, "claim": run.claim, "threads": threads(count), "log": log, "gpu": gpu}
-    processes.tell(child, {**message, "limits": declared().as_json()})
+    processes.assign(child, {**message, "limits": declared().as_json()})
 
 
 def _alive(run: Run) -> bool:

@@ -53,7 +53,7 @@ def forks() -> bool:
     return possible() and not gpus()
 
 
-def take(home: Path) -> Worker:
+def acquire_worker(home: Path) -> Worker:
     """Return a worker of a data folder that waits for its run. Until it receives one, it ends with this process;
     afterward, it outlives it."""
     with contextlib.suppress(GoneError):
@@ -64,7 +64,7 @@ def take(home: Path) -> Worker:
     return _new(home) if spare is None or spare.poll() is not None else spare
 
 
-def tell(child: Worker, message: dict[str, Any]) -> None:
+def assign(child: Worker, message: dict[str, Any]) -> None:
     """Send a worker its only message: what to do."""
     _say(child, message)
     forget(child)

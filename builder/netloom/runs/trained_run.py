@@ -211,7 +211,7 @@ def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
             evaluation, objective.write(trained.output, trained.data, inputs), trained.data, rows
         )
     else:
-        evaluation = objective.further(evaluation, output, trained.output, trained.data, rows)
+        evaluation = objective.extend_evaluation(evaluation, output, trained.output, trained.data, rows)
         drawn = partial(sample_images, objective, trained.model, trained.data, trained.fields, trained.output)
         evaluation = replace(evaluation, samples=evaluation.samples or drawn(rows))
     evaluation = with_uncertainty(objective, evaluation, output, trained.data, rows, trained.calibration)

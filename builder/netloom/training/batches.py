@@ -53,7 +53,7 @@ class BatchLoader:
     ) -> None:
         self.objective, self.data, self.fields, self.device = objective, data, fields, device
         self._seed = training.seed
-        self._target = objective.goal(data)
+        self._target = objective.loss_targets(data)
         rows = data.split["train"]
         step_rows = training.batch_size * training.accumulation
         self.train = self._load(rows[: max(TRAIN_SAMPLE, step_rows)] if data.files else rows)
@@ -117,7 +117,7 @@ class BatchLoader:
         # Losses that compare each row with all others grow with the number of rows, so both splits have the same limit.
         # The views are the same after each epoch, so that epochs can be compared.
         rows = min(rows, len(self.validation[1]))
-        return self.objective.drawn(
+        return self.objective.prepare_batch(
             [value[:rows] for value in inputs], target[:rows], (self._seed, EVALUATION_EPOCH, 0)
         )
 

@@ -150,7 +150,7 @@ class SupervisedTrainer(Trainer):
     @property
     def training_loss_name(self) -> str:
         """The name of the training loss on the curves; it can differ from the loss that is evaluated after an epoch."""
-        return "weighted_loss" if self.loader.weights is not None else self.objective.lowered
+        return "weighted_loss" if self.loader.weights is not None else self.objective.training_loss_name
 
     def log_running_loss(self) -> None:
         """Log the mean loss of the steps since the last point.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from netloom.core.text import plain
-from netloom.document import Moments, Preparation, Project
+from netloom.document import ImageNormalization, Preparation, Project
 
 if TYPE_CHECKING:
     import torch
@@ -60,4 +60,4 @@ class ImportedModel:
     project: Project
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
-    prepare: Preparation | Moments | None = None
+    prepare: Preparation | ImageNormalization | None = None

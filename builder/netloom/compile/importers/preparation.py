@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from netloom.compile.importers.imported_model import ImportedModel, UnreadableModelError
 from netloom.data.preparation.default_preprocessing import preparation_sentence
-from netloom.document import Moments, Preparation
+from netloom.document import ImageNormalization, Preparation
 from netloom.layers.io import Input
 from netloom.modalities.field_spec import PIXELS, QUANTITIES
 
@@ -41,7 +41,7 @@ def with_preparation(imported: ImportedModel, requested: Preparation | None = No
     return replace(imported, project=project, remarks=(f"{sentence}{source}", *imported.remarks), prepare=None)
 
 
-def parse_image_processor(config: Mapping[str, Any]) -> Preparation | Moments:
+def parse_image_processor(config: Mapping[str, Any]) -> Preparation | ImageNormalization:
     """The preparation of images in a preprocessor_config.json of Hugging Face's libraries.
 
     https://huggingface.co/docs/transformers/main_classes/image_processor
@@ -61,7 +61,7 @@ def parse_image_processor(config: Mapping[str, Any]) -> Preparation | Moments:
     return _moments(moments, "preprocessor_config.json")
 
 
-def parse_exported_preprocessing(text: str | bytes) -> Preparation | Moments | None:
+def parse_exported_preprocessing(text: str | bytes) -> Preparation | ImageNormalization | None:
     """The preparation in the preprocessing that Netloom writes into exported files; None where `text` is not that."""
     try:
         value = json.loads(text) if len(text) <= _MAX_BYTES else {}
@@ -100,12 +100,12 @@ def _flat(value: Any) -> list[float]:
     return [number for part in value for number in _flat(part)] if isinstance(value, list) else [float(value)]
 
 
-def _moments(moments: Mapping[str, Any], where: str) -> Moments:
+def _moments(moments: Mapping[str, Any], where: str) -> ImageNormalization:
     as_lists = {
         key: value if isinstance(value, list) or key == "rescale" else [value] for key, value in moments.items()
     }
     try:
-        return Moments.model_validate_json(json.dumps(as_lists, allow_nan=False))
+        return ImageNormalization.model_validate_json(json.dumps(as_lists, allow_nan=False))
     except (ValidationError, ValueError, TypeError):
         raise UnreadableModelError(
             f"{where} must contain a number or a list of numbers for image_mean and image_std, and a number for "

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.multi_field import Matrices, Several
+from netloom.data.multi_field import Matrices, MultiFieldDataset
 from netloom.data.raw_dataset import RawDataset
 
 _ATOMS = ("C", "N", "O", "S")
@@ -39,7 +39,7 @@ class Molecules(Dataset):
             Matrices(name="atoms", values=np.eye(len(_ATOMS))[elements], words=names, **target_fields),
             Matrices(name="bonds", values=adjacency, words=edges, **target_fields),
         )
-        return Several(name="", target_name="what it is", parts=parts, **target_fields)
+        return MultiFieldDataset(name="", target_name="what it is", parts=parts, **target_fields)
 
     def _molecule(self, is_reactive: bool, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Kinds (V,) and bonds (V, V): a tree with two bonds more; an N and an O meet only where that is wanted."""

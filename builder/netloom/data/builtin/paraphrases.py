@@ -7,7 +7,7 @@ from pydantic import Field
 
 from netloom.data.builtin.requests import VALUES
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.paired_fields import Twins
+from netloom.data.paired_fields import PairedFieldsDataset
 from netloom.data.raw_dataset import RawDataset, Texts
 
 # What can be asked for, each in several ways. What stands in brackets is filled with the same values in all of them.
@@ -84,7 +84,7 @@ class Paraphrases(Dataset):
             Texts(name=name, target=target, target_kind="class", texts=field_texts)
             for name, field_texts in texts.items()
         )
-        return Twins(
+        return PairedFieldsDataset(
             name="",
             parts=parts,
             target=target,

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from netloom.data.builtin.shapes import Shapes
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.multi_field import Several
+from netloom.data.multi_field import MultiFieldDataset
 from netloom.data.raw_dataset import Images, RawDataset, Table
 
 # What a part of each shape weighs when it is sound, in grams: circle, square, triangle, cross.
@@ -38,7 +38,7 @@ class Parts(Dataset):
         if not isinstance(pictures, Images):
             raise TypeError("shapes are pictures")
         table = Table(name="measured", target=faulty, target_kind="class", numbers=numbers)
-        return Several(
+        return MultiFieldDataset(
             name="",
             target=faulty,
             target_kind="class",
@@ -79,7 +79,7 @@ class SameDigits(Dataset):
             Images(name=name, target=same, target_kind="class", pixels=digits.pixels[rows], top=digits.top)
             for name, rows in (("first", first), ("second", second))
         )
-        return Several(
+        return MultiFieldDataset(
             name="",
             target=same,
             target_kind="class",

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.multi_field import Categories, Several
+from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.raw_dataset import RawDataset
 
 _FACTORS = 3
@@ -40,7 +40,7 @@ class Ratings(Dataset):
         target_fields: dict[str, Any] = {"target": stars[:, None], "target_kind": "number"}
         users = Categories(name="user", columns={"user": [f"user {number:03}" for number in user]}, **target_fields)
         films = Categories(name="film", columns={"film": [f"film {number:03}" for number in film]}, **target_fields)
-        return Several(name="", target_name="stars", parts=(users, films), **target_fields)
+        return MultiFieldDataset(name="", target_name="stars", parts=(users, films), **target_fields)
 
 
 _COLUMNS = {

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import Schema
-from netloom.document import Moments, Preparation
+from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.field_spec import NUMBERS, PIXELS, Quantity
 
 # The choices, and what people read for each; `preparation_sentence` says what one does.
@@ -18,7 +18,7 @@ PREPARATIONS: Mapping[Preparation, str] = {
 IMPORTED = "As the imported network asks"
 
 
-def with_preparation(raw: RawDataset, prepare: Preparation | Moments) -> RawDataset:
+def with_preparation(raw: RawDataset, prepare: Preparation | ImageNormalization) -> RawDataset:
     """The data with this preparation wherever its own settings say nothing else.
 
     Raises:
@@ -27,7 +27,7 @@ def with_preparation(raw: RawDataset, prepare: Preparation | Moments) -> RawData
     return raw if prepare == "standardize" else raw.with_preparation(prepare)
 
 
-def preparation_sentence(prepare: Preparation | Moments, quantities: Collection[Quantity]) -> str:
+def preparation_sentence(prepare: Preparation | ImageNormalization, quantities: Collection[Quantity]) -> str:
     """What a network receives whose inputs consist of these quantities; empty where nothing is prepared."""
     listed = [quantity for quantity in (PIXELS, NUMBERS) if quantity in quantities]
     if not listed:
@@ -40,7 +40,7 @@ def preparation_sentence(prepare: Preparation | Moments, quantities: Collection[
         PIXELS: "pixels are fed from 0 to 1",
         NUMBERS: "numbers are scaled to 0 to 1 by the training rows",
     }
-    if isinstance(prepare, Moments):
+    if isinstance(prepare, ImageNormalization):
         phrases = {
             PIXELS: f"pixels × {prepare.rescale:.6g}, less {_list(prepare.mean)}, divided by {_list(prepare.std)}",
             NUMBERS: "numbers are fed as they are in the data",

@@ -14,7 +14,7 @@ import numpy as np
 from netloom.core.data_folder import home as default_home
 from netloom.core.errors import DataError
 from netloom.data.builtin_registry import builtin
-from netloom.data.multi_field import Categories, Several
+from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, Role, column_choices
 from netloom.data.preparation.memmap_cache import remembered
 from netloom.data.preparation.prepare import read
@@ -204,7 +204,7 @@ def _builtin_columns(choice: DataChoice, home: Path) -> list[Column]:
 
 
 def _tables(raw: RawDataset) -> list[Table | Categories]:
-    parts = raw.parts if isinstance(raw, Several) else (raw,)
+    parts = raw.parts if isinstance(raw, MultiFieldDataset) else (raw,)
     return [part for part in parts if isinstance(part, (Table, Categories)) and type(part) in (Table, Categories)]
 
 

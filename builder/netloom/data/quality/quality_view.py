@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.data.multi_field import Categories, Several
+from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.raw_dataset import Characters, Images, RawDataset, Series, Table, Texts
 from netloom.modalities.columns.registry import column_kind
@@ -60,7 +60,7 @@ class QualityView:
     def fields(self) -> tuple[RawDataset, ...]:
         """The raw fields."""
         raw = self.data.raw
-        return raw.parts if isinstance(raw, Several) else (raw,)
+        return raw.parts if isinstance(raw, MultiFieldDataset) else (raw,)
 
     @cached_property
     def split_index(self) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.data.multi_field import Several
+from netloom.data.multi_field import MultiFieldDataset
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.quality.finding import by_severity
 from netloom.data.quality.quality_view import QualityView
@@ -48,7 +48,7 @@ def statistics(data: Prepared, choice: DataChoice | None = None) -> Quality:
 
 
 def _columns(data: Prepared) -> Iterator[dict[str, Any]]:
-    fields = data.raw.parts if isinstance(data.raw, Several) else (data.raw,)
+    fields = data.raw.parts if isinstance(data.raw, MultiFieldDataset) else (data.raw,)
     for field_data in fields:
         if not isinstance(field_data, Table) or field_data.name == "noise":
             continue

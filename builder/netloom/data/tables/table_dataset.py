@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.multi_field import Categories, Several
+from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, refuse_unknown
 from netloom.data.preparation.label_merging import aliases_of
 from netloom.data.raw_dataset import RawDataset, Table, Texts
@@ -69,7 +69,7 @@ def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Ra
     if len(parts) == 1:
         parts[0].warnings = warnings
         return target_of(parts[0].target_kind).merged(parts[0], aliases)
-    raw = Several(name="", parts=tuple(parts), warnings=warnings, **rest)
+    raw = MultiFieldDataset(name="", parts=tuple(parts), warnings=warnings, **rest)
     return target_of(raw.target_kind).merged(raw, aliases)
 
 

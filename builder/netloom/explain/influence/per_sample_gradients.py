@@ -89,7 +89,7 @@ class PerSampleGradients:
             raise ExplainError("Nothing in this network was learned, so no row of the data taught it anything.")
         self.model = deepcopy(model).to("cpu", torch.float32).eval()
         self.objective, self.data, self.fields, self.progress = objective, data, fields, progress
-        self.goal = objective.goal(data)
+        self.goal = objective.loss_targets(data)
         self.names = [name for name, _ in self.model.named_parameters() if name in learned]
         self.done = self.expected = 0
         self._single, self._mapped, self.forward_mode = False, True, True

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from netloom.core.errors import DataError
-from netloom.document import Moments, Preparation
+from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.image_field import ImageEncoder
 from netloom.modalities.fields.modality import Editor, Fitted, Modality, lower_median
@@ -60,7 +60,9 @@ class ImageModality(Modality[TrainingImages]):
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
         return "pixels, less their mean, by their deviation over the training rows"
 
-    def default_settings(self, name: str, prepare: Preparation | Moments, shape: Sequence[int]) -> dict[str, Any]:
+    def default_settings(
+        self, name: str, prepare: Preparation | ImageNormalization, shape: Sequence[int]
+    ) -> dict[str, Any]:
         if isinstance(prepare, str):
             return {"normalise": _SCALES[prepare]}
         for statistic, values in (("mean", prepare.mean), ("std", prepare.std)):

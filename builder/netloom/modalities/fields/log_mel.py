@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from netloom.core.errors import DataError
-from netloom.document import Moments, Preparation
+from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.series_fields import LogMelEncoder, log_mel, mel_filters
 from netloom.modalities.fields.modality import Editor, Fitted, Modality
@@ -93,7 +93,9 @@ class LogMelModality(Modality[TrainingWindows]):
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
         return "the log-mel spectrogram, each band less its mean, by its deviation over the training rows"
 
-    def default_settings(self, name: str, prepare: Preparation | Moments, shape: Sequence[int]) -> dict[str, Any]:
+    def default_settings(
+        self, name: str, prepare: Preparation | ImageNormalization, shape: Sequence[int]
+    ) -> dict[str, Any]:
         return {"scale": scale_of(prepare)}
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from netloom.document import Moments, Preparation
+from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.field_spec import FieldSpec, Kind
 from netloom.modalities.settings import Settings
@@ -77,7 +77,9 @@ class Modality(ABC, Generic[TrainingValuesT]):
         columns = encoder.feature_names or tuple(names)
         return FieldSpec(encoder.name, self.kind, encoder.shape, encoder.vocabulary_size, columns)
 
-    def default_settings(self, name: str, prepare: Preparation | Moments, shape: Sequence[int]) -> dict[str, Any]:
+    def default_settings(
+        self, name: str, prepare: Preparation | ImageNormalization, shape: Sequence[int]
+    ) -> dict[str, Any]:
         """The settings that follow from what a document does to all numbers and pixels, for raw values of `shape`.
 
         Raises:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from netloom.document import Moments, Preparation
+from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.series_fields import SeriesEncoder
 from netloom.modalities.fields.modality import Editor, Fitted, Modality
@@ -60,11 +60,13 @@ class SeriesModality(Modality[TrainingWindows]):
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
         return "less their mean, by their deviation over the training rows"
 
-    def default_settings(self, name: str, prepare: Preparation | Moments, shape: Sequence[int]) -> dict[str, Any]:
+    def default_settings(
+        self, name: str, prepare: Preparation | ImageNormalization, shape: Sequence[int]
+    ) -> dict[str, Any]:
         return {"scale": scale_of(prepare)}
 
 
-def scale_of(prepare: Preparation | Moments) -> str:
+def scale_of(prepare: Preparation | ImageNormalization) -> str:
     """How numbers are scaled where a document sets nothing by column or by field."""
     return _SCALES[prepare] if isinstance(prepare, str) else "none"
 

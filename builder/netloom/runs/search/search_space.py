@@ -18,7 +18,7 @@ import annotated_types
 
 from netloom.core.text import natural
 from netloom.document import DataChoice, DocumentError, Edit, EditError, Project, Training, apply
-from netloom.document.loss_settings import Aiming
+from netloom.document.loss_settings import LossSettings
 from netloom.document.optimizer_settings import OPTIMIZERS, SCHEDULES
 from netloom.document.rl_settings import Agent
 from netloom.layers import FormField, ParameterError, form, registry
@@ -222,7 +222,7 @@ def _unread(training: Training) -> set[str]:
     task = tasks().get(training.objective)
     if task is None:
         return set()
-    single = {*Aiming.model_fields, "label_smoothing", "class_weights", "regression_loss"}
+    single = {*LossSettings.model_fields, "label_smoothing", "class_weights", "regression_loss"}
     unread = single - set(task.settings)
     if "regression_loss" in unread or training.regression_loss != "huber":
         unread.add("huber_delta")

@@ -43,9 +43,9 @@ def ensure_sweep_process(store: Store) -> None:
     with _starting:
         if is_running(store.home) or not _may_start(store.home):
             return
-        child = processes.take(store.home)
+        child = processes.acquire_worker(store.home)
         _started[store.home] = (child, time.monotonic())
-    processes.tell(child, {"sweeps": True, "threads": 1, "log": str(store.home / LOG_FILE), "gpu": None})
+    processes.assign(child, {"sweeps": True, "threads": 1, "log": str(store.home / LOG_FILE), "gpu": None})
 
 
 def is_running(home: Path) -> bool:

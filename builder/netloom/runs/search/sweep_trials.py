@@ -213,7 +213,7 @@ def _retry(store: Store, sweep: Sweep, run: Run) -> bool:
     if not cut and not halted:
         return False
     with contextlib.suppress(StoreError):  # the queue is full, or another process has queued it
-        control.enter(store, run, owner=sweep.owner, about={"retries": tries + bool(cut)})
+        control.requeue(store, run, owner=sweep.owner, about={"retries": tries + bool(cut)})
     return True
 
 

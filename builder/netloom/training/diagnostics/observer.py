@@ -134,7 +134,7 @@ class Observer(Callback):
             matrices,
             trainer.batch_size,
             is_alternating,
-            trainer.objective.lowered == "batch_loss",
+            trainer.objective.training_loss_name == "batch_loss",
             trainer.step > 0 or bool(trainer.training.start),
             counts,
         )

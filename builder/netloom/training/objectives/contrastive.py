@@ -49,7 +49,7 @@ class Contrastive(Objective):
 
         return torch.arange(len(next(iter(data.inputs.values()))))
 
-    def drawn(
+    def prepare_batch(
         self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Return two augmented views of each row, in consecutive rows."""
@@ -87,7 +87,7 @@ class Contrastive(Objective):
     ) -> Evaluation:
         return Evaluation(split=split, rows=len(rows), metrics={"spread": spread(output)})
 
-    def further(
+    def extend_evaluation(
         self,
         evaluation: Evaluation,
         output: torch.Tensor,

@@ -39,10 +39,10 @@ class Distillation(Classification):
         return configured
 
     @property
-    def lowered(self) -> str:
+    def training_loss_name(self) -> str:
         return "distillation_loss"
 
-    def drawn(
+    def prepare_batch(
         self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Append the logits of the teacher to the targets of a batch."""
@@ -62,7 +62,7 @@ class Distillation(Classification):
         goal = target
         if self.change is not None:
             inputs, goal = self.change(inputs, cast("torch.Tensor", target), seed[1], seed[2])
-        return inputs, map_targets(goal, lambda targets: self.drawn(inputs, targets, seed)[1])
+        return inputs, map_targets(goal, lambda targets: self.prepare_batch(inputs, targets, seed)[1])
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional

@@ -71,7 +71,7 @@ class Objective(ABC):
         """Return this objective configured by a document, for everything except the training loss."""
         return self
 
-    def drawn(
+    def prepare_batch(
         self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Return a batch as the network receives it, such as with a second view of each row. Equal seeds give equal
@@ -87,9 +87,9 @@ class Objective(ABC):
     ) -> tuple[list[torch.Tensor], Targets]:
         """Return the augmented batch of a step, for tasks that augment batches; the seed consists of the training
         seed, the epoch and the first row."""
-        return self.drawn(inputs, cast("torch.Tensor", target), seed)
+        return self.prepare_batch(inputs, cast("torch.Tensor", target), seed)
 
-    def further(
+    def extend_evaluation(
         self,
         evaluation: Evaluation,
         output: torch.Tensor,
@@ -104,7 +104,7 @@ class Objective(ABC):
         """Return the targets of the loss for all rows of the data, (R, …)."""
         return data.target
 
-    def goal(self, data: Prepared) -> torch.Tensor:
+    def loss_targets(self, data: Prepared) -> torch.Tensor:
         """Return the targets of the loss with the settings of a document."""
         return self.target(data)
 
@@ -123,7 +123,7 @@ class Objective(ABC):
         return data.target
 
     @property
-    def lowered(self) -> str:
+    def training_loss_name(self) -> str:
         """The name of the training loss on curves; it differs from "loss" if the evaluated loss is another one."""
         return "batch_loss" if self.pricing.plain else "weighted_loss"
 

@@ -62,11 +62,11 @@ class Ranking(Objective):
             return torch.ones(len(data.target), dtype=torch.bool)
         return data.restore(data.target).flatten(1)[:, 0] >= self.liked_from - 1e-6
 
-    def goal(self, data: Prepared) -> torch.Tensor:
+    def loss_targets(self, data: Prepared) -> torch.Tensor:
         """Return 1 for rows with a liked item, else 0, (R,)."""
         return self.liked(data).float()
 
-    def drawn(
+    def prepare_batch(
         self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Return each row, followed by the same user with a sampled item that is not known to be liked."""
@@ -120,7 +120,7 @@ class Ranking(Objective):
     ) -> Evaluation:
         return Evaluation(split=split, rows=len(rows), metrics={})
 
-    def further(
+    def extend_evaluation(
         self,
         evaluation: Evaluation,
         output: torch.Tensor,

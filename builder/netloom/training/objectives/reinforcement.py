@@ -129,7 +129,7 @@ def _shown(episode: Episode) -> PlayedEpisode:
         "seed": episode.seed,
         "return": episode.total,
         "ended": episode.ended,
-        "seen": np.array(episode.seen).round(4).tolist(),
+        "seen": np.array(episode.observations).round(4).tolist(),
         "actions": episode.actions,
         "scores": np.array(episode.scores).round(3).tolist(),
     }

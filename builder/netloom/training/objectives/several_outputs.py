@@ -88,7 +88,7 @@ class SeveralOutputs(Objective):
         return all(part.objective.batched for part in self.parts)
 
     @property
-    def lowered(self) -> str:
+    def training_loss_name(self) -> str:
         return "batch_loss" if all(part.objective.pricing.plain for part in self.parts) else "weighted_loss"
 
     def titles(self, training: Training) -> Mapping[str, str]:

@@ -35,7 +35,7 @@ class DQNTrainer(ReinforcementTrainer):
 
     def _act(self) -> None:
         player, agent, epsilon = self.players[0], self.agent, self.epsilon()
-        observation = player.seen
+        observation = player.observation
         if self.random.random() < epsilon:
             action = int(self.random.integers(len(self.environment.actions)))
         else:

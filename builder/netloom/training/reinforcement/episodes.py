@@ -27,7 +27,7 @@ class Episode:
     seed: int
     total: float = 0.0
     ended: bool = False
-    seen: list[np.ndarray] = field(default_factory=list)
+    observations: list[np.ndarray] = field(default_factory=list)
     actions: list[int] = field(default_factory=list)
     scores: list[np.ndarray] = field(default_factory=list)
 
@@ -46,7 +46,7 @@ def play(scores: Scores, environment: Environment, senses: Senses, seeds: Iterab
         still = []
         for place, row in zip(going, scores_of_worlds, strict=True):
             episode, action = episodes[place], int(row.argmax())
-            episode.seen.append(observations[place])
+            episode.observations.append(observations[place])
             episode.actions.append(action)
             episode.scores.append(row)
             observations[place], reward, episode.ended, late = worlds[place].step(action)

@@ -20,7 +20,7 @@ class PolicyTrainer(ReinforcementTrainer):
 
     def _gather(self) -> bool:
         """Collect a step in each environment. Returns whether the episode of the last one is over."""
-        observations = np.stack([player.seen for player in self.players])
+        observations = np.stack([player.observation for player in self.players])
         actions = sample_actions(self.action_scores(observations), self.random.random(len(observations)))
         over = False
         for player, observation, action in zip(self.players, observations, actions.tolist(), strict=True):

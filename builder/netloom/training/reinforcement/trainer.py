@@ -38,7 +38,7 @@ class Player:
     """An environment in which the agent acts: its observation as the network receives it, and the episode so far."""
 
     world: World
-    seen: np.ndarray
+    observation: np.ndarray
     total: float = 0.0
     length: int = 0
 
@@ -152,14 +152,14 @@ class ReinforcementTrainer(Trainer):
         """Return the complete state, also in the middle of an episode."""
         import torch
 
-        observations = {"seen_now": torch.from_numpy(np.stack([player.seen for player in self.players]))}
+        observations = {"seen_now": torch.from_numpy(np.stack([player.observation for player in self.players]))}
         return Checkpoint(dict(self.model.state_dict()), self.state_dict(), observations | self._own_state())
 
     def resume(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
         super().resume(checkpoint, best)
         memory = dict(checkpoint.memory)
         for player, observation in zip(self.players, memory.pop("seen_now").numpy(), strict=True):
-            player.seen = observation.copy()
+            player.observation = observation.copy()
         self._restore_own(memory)
 
     def state_dict(self) -> dict[str, Any]:
@@ -198,13 +198,13 @@ class ReinforcementTrainer(Trainer):
         If it is over, the player starts the next episode.
         """
         observation, reward, ended, late = player.world.step(action)
-        following = player.seen = self._sense(observation)
+        following = player.observation = self._sense(observation)
         player.total, player.length = player.total + reward, player.length + 1
         self.step += 1
         if ended or late:
             self.sums.add(**{"return": player.total, "length": float(player.length)})
             # `following` stays the last observation of the episode: its value is not that of the next episode's first.
-            player.seen = self._sense(player.world.reset())
+            player.observation = self._sense(player.world.reset())
             player.total, player.length = 0.0, 0
         return reward, following, ended, ended or late
 
@@ -237,7 +237,9 @@ class ReinforcementTrainer(Trainer):
         self.precision.step(self.optimizer)
         if self.ema is not None:
             self.ema.update()
-        self.sums.add(**{self.objective.lowered: loss.item()}, **{name: value.item() for name, value in terms.items()})
+        self.sums.add(
+            **{self.objective.training_loss_name: loss.item()}, **{name: value.item() for name, value in terms.items()}
+        )
         self.callbacks.on_step_end(self, loss.detach())
 
     def _log_means(self) -> None:
@@ -247,7 +249,7 @@ class ReinforcementTrainer(Trainer):
             DivergedError: the loss is NaN or infinite.
         """
         values = self.sums.take()
-        loss = values.get(self.objective.lowered, 0.0)
+        loss = values.get(self.objective.training_loss_name, 0.0)
         if not math.isfinite(loss):
             raise DivergedError(
                 f"The loss became {loss} by step {self.step} (epoch {self.epoch + 1}).",

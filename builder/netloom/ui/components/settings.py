@@ -9,7 +9,7 @@ import streamlit as st
 
 from netloom.document import Edit
 from netloom.document.optimizer_settings import SETTINGS, Choice
-from netloom.document.training_settings import Training, about, settings
+from netloom.document.training_settings import Training, describe_field, settings
 from netloom.editing.live import Live
 from netloom.ui.components.forms import bound, refused
 from netloom.ui.components.words import unique_labels
@@ -37,7 +37,7 @@ def setting(live: Live, name: str, value: Any, *, renews: bool = False) -> dict[
 
 def field(live: Live, name: str, *, step: float | None = None, renews: bool = False) -> None:
     """A number, a switch or a choice."""
-    description, value = about(name), getattr(live.project.training, name)
+    description, value = describe_field(name), getattr(live.project.training, name)
     if description.kind == "choice":
         choose(live, name, CHOICES.get(name, {}), renews=renews)
         return
@@ -68,7 +68,7 @@ def field(live: Live, name: str, *, step: float | None = None, renews: bool = Fa
 
 def choose(live: Live, name: str, titles: Mapping[str, str], *, renews: bool = False, help: str | None = None) -> None:
     """One of several; `titles` says what each is called, and which there are where the document does not."""
-    description, value = about(name), getattr(live.project.training, name)
+    description, value = describe_field(name), getattr(live.project.training, name)
     options = list(description.choices or titles)
     current = value if value in options else options[0]
     binding = setting(live, name, current, renews=renews)
@@ -126,7 +126,7 @@ def differing(training: Training, names: Iterable[str]) -> str:
     """What of these fields is not as by default, in a few words."""
     words = []
     for name in names:
-        description, value = about(name), getattr(training, name)
+        description, value = describe_field(name), getattr(training, name)
         if value in (description.default, None) or value in ({}, ()):
             continue
         if description.kind == "switch":

@@ -11,8 +11,8 @@ import streamlit as st
 
 from netloom.data import TargetSpec
 from netloom.document import DataChoice, DocumentError, Edit
-from netloom.document.loss_settings import Aiming, Head
-from netloom.document.training_settings import about
+from netloom.document.loss_settings import Head, LossSettings
+from netloom.document.training_settings import describe_field
 from netloom.editing.live import Live
 from netloom.runs import distillation
 from netloom.store import Run, RunArtifacts, StoreError
@@ -36,7 +36,7 @@ LOOKED_AT = 200  # runs of all projects, the newest
 def aims(live: Live) -> None:
     """What the project's objective takes; nothing where it takes nothing of its own."""
     settings = live.project.training
-    names = [name for name in task(settings.objective).read_settings(settings) if name in Aiming.model_fields]
+    names = [name for name in task(settings.objective).read_settings(settings) if name in LossSettings.model_fields]
     forms = {"positive_weight": _positives, "outputs": _outputs, "teacher": _teacher}
     plain_ones = [name for name in names if name not in forms]
     for name in names:
@@ -51,7 +51,7 @@ def aims(live: Live) -> None:
 def _positives(live: Live) -> None:
     weight = live.project.training.positive_weight
     current = ALIKE if weight is None else BALANCED if weight == BALANCED else OWN
-    description = about("positive_weight")
+    description = describe_field("positive_weight")
 
     def edit(new: str) -> Edit:
         weight: Any = {ALIKE: None, BALANCED: BALANCED, OWN: 2.0}[new]
@@ -225,7 +225,7 @@ def _teacher(live: Live) -> None:
         list(names),
         list(names).index(chosen),
         format_func=names.__getitem__,
-        help=Aiming.model_fields["teacher"].description,
+        help=LossSettings.model_fields["teacher"].description,
         **bound(live, "training/teacher", chosen, lambda new: {"kind": "project", "training": {"teacher": new}}),
     )
     try:

@@ -11,7 +11,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.limits import MAX_CELLS
-from netloom.data.multi_field import Matrices, Several
+from netloom.data.multi_field import Matrices, MultiFieldDataset
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import split_column
 from netloom.data.uploads.filetables import MOST_TABLES
@@ -103,7 +103,7 @@ class Graphs(Reader):
             Matrices(name="edges", values=bonds, words=edge_lists, **target_fields),
         )
         split = parts_said(labelled, chosen["split"], None)
-        return Several(name="", parts=parts, warnings=warnings, given=split, **target)
+        return MultiFieldDataset(name="", parts=parts, warnings=warnings, given=split, **target)
 
 
 def asked_of(labels: pd.DataFrame) -> list[Question]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data import file_types
-from netloom.data.paired_fields import Twins
+from netloom.data.paired_fields import PairedFieldsDataset
 from netloom.data.raw_dataset import Images, RawDataset
 from netloom.data.splits.given_splits import NO_PART, file_parts
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
@@ -128,7 +128,7 @@ class PicturePairs(Reader):
             for place, name in enumerate(("first", "second"))
         )
         split = parts_said(labelled, chosen["split"], arrays["parts"][rows] if "parts" in arrays else None)
-        return Twins(name="", parts=parts, warnings=warnings, given=split, **target)
+        return PairedFieldsDataset(name="", parts=parts, warnings=warnings, given=split, **target)
 
     def _rows(self, source: Source, answers: Answers, notes: list[str]) -> pd.DataFrame:
         naming = _naming(source)

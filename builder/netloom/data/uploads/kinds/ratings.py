@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.multi_field import Categories, Several
+from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, known_rows, no_number, numeric, parts_of_rows
@@ -94,7 +94,7 @@ class Ratings(Tabular):
             warnings.append(f"{repeated:,} rows rate an item that the same user rated before; both ratings are used.")
         target_fields: dict[str, Any] = {"target": ratings[:, None], "target_kind": "number"}
         fields = tuple(_named(name, chosen[name], rated[chosen[name]], target_fields) for name in ("user", "item"))
-        return Several(
+        return MultiFieldDataset(
             name="", target_name=chosen["rating"], parts=fields, warnings=warnings, given=split, **target_fields
         )
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from netloom.core.errors import DataError
-from netloom.data.paired_fields import Twins
+from netloom.data.paired_fields import PairedFieldsDataset
 from netloom.data.raw_dataset import RawDataset, Texts
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import TASK, Tabular, known_rows, parts_of_rows, target_of, textual
@@ -80,7 +80,9 @@ class TextPairs(Tabular):
             )
             for name in _FIELDS
         )
-        return Twins(name="", parts=fields, warnings=warnings, given=parts_of_rows(parts, labelled), **target)
+        return PairedFieldsDataset(
+            name="", parts=fields, warnings=warnings, given=parts_of_rows(parts, labelled), **target
+        )
 
 
 def _sentences(table: pd.DataFrame) -> list[str]:

@@ -87,7 +87,7 @@ def payload(
         "epoch": state.epoch,
         "revision": state.revision,
         "ack": {client: state.acks.get(client, 0)},
-        "foreign": state.foreign(client),
+        "foreign": state.foreign_revision(client),
         "refusals": refusals,
         "refused_at": refused_at,
         "shown": name,
