@@ -54,7 +54,7 @@ class Pulses(Dataset):
             beats = np.sort(np.append(beats, beats[place] + period * random.uniform(0.4, 0.6)))
         elif change == "fast":
             beats = np.arange(beats[0], LENGTH + period, period * random.uniform(0.72, 0.84))
-        signal = _beat(np.arange(LENGTH) - beats[:, None]).sum(0)
+        signal: np.ndarray = _beat(np.arange(LENGTH) - beats[:, None]).sum(0)
         if change == "flat":
             middle = int(beats[place])
             signal[max(0, middle - 4) : middle + 5] = 0.0
