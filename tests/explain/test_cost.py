@@ -11,7 +11,7 @@ import torch
 
 from netloom.compile.logit_network import with_logits
 from netloom.explain import explain
-from netloom.explain.attribution.adaptive_integrated_gradients import SPANS, STEPS, integrate_rows
+from netloom.explain.attribution.gradient.adaptive_integrated_gradients import SPANS, STEPS, integrate_rows
 from netloom.explain.core.context import ExplanationContext
 from netloom.explain.core.run import ExplanationRequest, build_context
 from netloom.explain.dataset.global_attribution import global_attribution

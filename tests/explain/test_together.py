@@ -16,7 +16,7 @@ import torch
 from captum.attr import KernelShap, ShapleyValueSampling
 
 from netloom.explain import explain
-from netloom.explain.attribution.kernel_shap import fit_shapley_regression
+from netloom.explain.attribution.shapley.kernel_shap import fit_shapley_regression
 from netloom.explain.core import cache
 from netloom.explain.core.explanation import Remark
 from netloom.explain.core.sampling import generator, kernel_coalitions, paired_permutations, standard_error

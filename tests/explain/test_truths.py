@@ -13,7 +13,7 @@ from torch import nn
 from netloom.data import add_file, prepare
 from netloom.document import DataChoice, Project, Training, apply
 from netloom.explain import explain, explain_model
-from netloom.explain.attribution.shapley import shapley_values
+from netloom.explain.attribution.shapley.shapley_values import shapley_values
 from netloom.explain.core.context import ExplanationContext
 from netloom.explain.core.targets import choose
 from netloom.explain.evidence.faithfulness import faithfulness

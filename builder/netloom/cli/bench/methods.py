@@ -277,7 +277,7 @@ def _activation_shape(model: nn.Module, path: str, x: torch.Tensor) -> tuple[int
 
 
 def _window(context: ExplanationContext, field: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    from netloom.explain.attribution.occlusion import WINDOWS_PER_SIDE
+    from netloom.explain.attribution.perturbation.occlusion import WINDOWS_PER_SIDE
 
     channels, height, width = context.specs[field].shape
     side = max(1, min(height, width) // WINDOWS_PER_SIDE)

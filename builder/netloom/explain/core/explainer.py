@@ -152,6 +152,7 @@ def registry() -> dict[str, type[Explainer]]:
         Explainer,
         "netloom.explain.attribution",
         "netloom.explain.attention",
+        is_recursive=True,
         order=lambda kind: (_rank(kind.name), list(GROUPS).index(kind.group), kind.name),
     )
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netloom.explain.attribution.layer_method import LayerExplainer
-from netloom.explain.attribution.neuron_method import NeuronExplainer
+from netloom.explain.attribution.layer.layer_method import LayerExplainer
+from netloom.explain.attribution.layer.neuron_method import NeuronExplainer
 from netloom.explain.core.columns import by_column
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explainer import BaselineExplainer, Explainer, PathExplainer
@@ -64,7 +64,7 @@ def _attribute_batches(
     trained: Trained, rows: list[int], target_choice: TargetLike, baseline: Baseline, progress: Progress | None
 ) -> SampleAttributions:
     """Compute Integrated Gradients in batches, whose rows may have different targets."""
-    from netloom.explain.attribution.adaptive_integrated_gradients import MAX_BATCH, integrate_rows
+    from netloom.explain.attribution.gradient.adaptive_integrated_gradients import MAX_BATCH, integrate_rows
     from netloom.explain.core.context import ExplanationContext
 
     inputs = _inputs(trained, rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from netloom.explain.attribution.layer_method import LayerPathExplainer
+from netloom.explain.attribution.layer.layer_method import LayerPathExplainer
 
 
 class LayerConductance(LayerPathExplainer):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from netloom.explain.attribution.layer_method import LayerExplainer
+from netloom.explain.attribution.layer.layer_method import LayerExplainer
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 
 if TYPE_CHECKING:

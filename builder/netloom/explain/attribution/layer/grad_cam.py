@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netloom.explain.attribution.feature_maps import FeatureMaps
+from netloom.explain.attribution.layer.feature_maps import FeatureMaps
 from netloom.explain.core.explainer import Result
 from netloom.explain.core.explanation import Remark
 

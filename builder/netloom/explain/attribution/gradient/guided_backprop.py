@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from netloom.explain.attribution.modified_relu import ModifiedReLUExplainer
+from netloom.explain.attribution.gradient.modified_relu import ModifiedReLUExplainer
 
 
 class GuidedBackprop(ModifiedReLUExplainer):

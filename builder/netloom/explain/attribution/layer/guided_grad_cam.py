@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netloom.explain.attribution.feature_maps import FeatureMaps
-from netloom.explain.attribution.modified_relu import WARNING
+from netloom.explain.attribution.gradient.modified_relu import WARNING
+from netloom.explain.attribution.layer.feature_maps import FeatureMaps
 from netloom.explain.core.explainer import Result
 from netloom.explain.core.explanation import Remark
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netloom.explain.attribution.neuron_method import NeuronExplainer
+from netloom.explain.attribution.layer.neuron_method import NeuronExplainer
 from netloom.explain.core.explainer import PathExplainer, Result
 from netloom.explain.core.explanation import Remark
 

@@ -36,7 +36,7 @@ class ShapleySampling(BaselineExplainer):
     def run(self, context: ExplanationContext) -> Result:
         from captum.attr import ShapleyValueSampling as Captum
 
-        from netloom.explain.attribution.shapley import shapley_values
+        from netloom.explain.attribution.shapley.shapley_values import shapley_values
         from netloom.explain.core.groups import FeatureGroups
         from netloom.explain.core.sampling import REPEATS, combine_estimates, paired_permutations, score_all_coalitions
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netloom.explain.attribution.layer_method import LayerExplainer
+from netloom.explain.attribution.layer.layer_method import LayerExplainer
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.nodes import InnerNode, inner_nodes, top_level_nodes
 from netloom.explain.core.requirements import CONVOLVING

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netloom.explain.attribution.layer_method import LayerExplainer
+from netloom.explain.attribution.layer.layer_method import LayerExplainer
 from netloom.explain.core.explainer import Result
 from netloom.explain.core.explanation import Remark
 

@@ -40,7 +40,7 @@ class KernelShap(BaselineExplainer):
     )
 
     def run(self, context: ExplanationContext) -> Result:
-        from netloom.explain.attribution.shapley import MAX_GROUPS, shapley_values
+        from netloom.explain.attribution.shapley.shapley_values import MAX_GROUPS, shapley_values
         from netloom.explain.core.groups import FeatureGroups
         from netloom.explain.core.sampling import (
             REPEATS,

@@ -1,0 +1,1 @@
+"""Methods that follow gradients, or rules in their place, back to the input."""

@@ -1,0 +1,1 @@
+"""Shapley values and local surrogate models."""
