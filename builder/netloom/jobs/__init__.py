@@ -1,4 +1,4 @@
-"""Long work beside the pages: a request is computed by a worker process, and several tabs may watch it."""
+"""Jobs: long work beside the pages. A worker process computes a request, and several tabs can wait for it."""
 
 from netloom.jobs.job import Job, JobCancelledError, JobError
 from netloom.jobs.loaded_runs import RunWeights

@@ -1,4 +1,4 @@
-"""The statistics of data, and the report on its quality, as jobs."""
+"""Jobs for the statistics of data, and for the report on its quality."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from netloom.jobs.request import Context, Request
 
 @dataclass(frozen=True)
 class DatasetStatistics(Request[Quality], kind="dataset_statistics"):
-    """Counts and ranges of the data that `choice`, as JSON, names, and what is remarkable about it.
+    """Counts, ranges and notable properties of the data that `choice` names, as JSON.
 
-    `fingerprint` tells data that has changed from what it was.
+    `fingerprint` distinguishes changed data.
     """
 
     fingerprint: str
@@ -28,7 +28,7 @@ class DatasetStatistics(Request[Quality], kind="dataset_statistics"):
 
 @dataclass(frozen=True)
 class DataQualityReport(Request[Report], kind="data_quality_report", lane="long"):
-    """All checks of the data that `choice`, as JSON, names. `fingerprint`: as of `DatasetStatistics`."""
+    """All checks of the data that `choice` names, as JSON. `fingerprint` is as in `DatasetStatistics`."""
 
     fingerprint: str
     choice: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Explanations as jobs: each class holds the arguments of a function of `netloom.explain`."""
+"""Jobs for explanations: each class contains the arguments of a function of `netloom.explain`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ Options = dict[str, Any]
 
 @dataclass(frozen=True)
 class Attribution(Request[Explanation], kind="attribution"):
-    """Why a network answers so to an example, by one method. A preview has the attributions without their proofs."""
+    """Attributions of a prediction for an example, by one method. A preview has the attributions without their
+    checks."""
 
     weights: RunWeights
     method: str
@@ -54,7 +55,7 @@ class Attribution(Request[Explanation], kind="attribution"):
 
 @dataclass(frozen=True)
 class AttributionFlow(Request[Flow], kind="flow"):
-    """An answer followed through the graph."""
+    """The flow of attribution through the graph."""
 
     weights: RunWeights
     row: Row
@@ -75,7 +76,7 @@ class AttributionFlow(Request[Flow], kind="flow"):
 
 @dataclass(frozen=True)
 class Change(Request[WhatIf], kind="what_if"):
-    """The same number of an example explained before and after a change of it."""
+    """A prediction for an example, explained before and after a change of the example."""
 
     weights: RunWeights
     row: Row
@@ -100,7 +101,7 @@ class Change(Request[WhatIf], kind="what_if"):
 
 @dataclass(frozen=True)
 class LeastChange(Request[AdversarialExample], kind="least_change", lane="long"):
-    """The least change of an example that turns the answer."""
+    """The smallest change of an example that changes its prediction."""
 
     weights: RunWeights
     row: Row
@@ -115,7 +116,7 @@ class LeastChange(Request[AdversarialExample], kind="least_change", lane="long")
 
 @dataclass(frozen=True)
 class Attack(Request[Robustness], kind="attack", lane="long"):
-    """How well a network does under attacks of many rows."""
+    """The robustness of a network under attacks on many rows."""
 
     weights: RunWeights
     method: str
@@ -137,7 +138,7 @@ class Attack(Request[Robustness], kind="attack", lane="long"):
 
 @dataclass(frozen=True)
 class FeatureVisualization(Request[VisualizedUnit], kind="feature_visualization", lane="long"):
-    """Inputs that raise a number of the network."""
+    """Inputs that maximize a unit of the network."""
 
     weights: RunWeights
     node: str
@@ -156,7 +157,7 @@ class FeatureVisualization(Request[VisualizedUnit], kind="feature_visualization"
 
 @dataclass(frozen=True)
 class InfluentialRows(Request[Influence], kind="influence", lane="long"):
-    """The training rows that weighed most for an answer."""
+    """The training rows with the largest influence on a prediction."""
 
     weights: RunWeights
     row: Row
@@ -175,7 +176,7 @@ class InfluentialRows(Request[Influence], kind="influence", lane="long"):
 
 @dataclass(frozen=True)
 class LabelErrors(Request[PossibleLabelErrors], kind="label_errors", lane="long"):
-    """The training rows whose labels may be wrong."""
+    """The training rows with possible label errors."""
 
     weights: RunWeights
 
@@ -190,7 +191,7 @@ class LabelErrors(Request[PossibleLabelErrors], kind="label_errors", lane="long"
 
 @dataclass(frozen=True)
 class ConceptSearch(Request[Concepts], kind="concepts", lane="long"):
-    """Where the network knows a concept, and whether its answers use it."""
+    """The layers that encode a concept, and whether predictions depend on it."""
 
     weights: RunWeights
     wanted: ConceptDefinition
@@ -210,7 +211,7 @@ class ConceptSearch(Request[Concepts], kind="concepts", lane="long"):
 
 @dataclass(frozen=True)
 class TrainingTrajectory(Request[Trajectory], kind="training_trajectory", lane="long"):
-    """An example explained with the weights of each checkpoint."""
+    """The explanations of an example with the weights of each checkpoint."""
 
     weights: RunWeights
     method: str
@@ -241,7 +242,7 @@ class ComparedSide:
 
 @dataclass(frozen=True)
 class ExplanationComparison(Request[Comparison], kind="comparison"):
-    """Two explanations of one example, and how far they agree."""
+    """Two explanations of one example, and their agreement."""
 
     weights: RunWeights
     first: ComparedSide
@@ -260,7 +261,7 @@ class ExplanationComparison(Request[Comparison], kind="comparison"):
 
 @dataclass(frozen=True)
 class GlobalAttribution(Request[GlobalAttributions], kind="global_attribution", lane="long"):
-    """What a network relies on over many rows."""
+    """The inputs on which a network relies, over many rows."""
 
     weights: RunWeights
     which: RowChoice

@@ -1,4 +1,4 @@
-"""Files that leave Netloom, as jobs."""
+"""Jobs for files that leave Netloom."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from netloom.runs.history.comparison import as_csv, table
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """A file that was written into the run's folder as `stored`, how it is called by whom it is handed to, and how its
-    answers compare with the app's."""
+    """A file in the folder of the run, `stored`, with its name for the user, and how its predictions differ from those
+    of the app."""
 
     stored: str
     name: str
@@ -26,7 +26,7 @@ class ExportedFile:
 
 @dataclass(frozen=True)
 class Export(Request[ExportedFile], kind="export", lane="long"):
-    """A trained network in a format, compared with the app's own answers."""
+    """The export of a trained network in a format, compared with the predictions of the app."""
 
     weights: RunWeights
     format: str
@@ -42,9 +42,9 @@ class Export(Request[ExportedFile], kind="export", lane="long"):
 
 @dataclass(frozen=True)
 class RunArchive(Request[np.ndarray], kind="run_archive"):
-    """The curves of runs for another program, or their results as a table. The answer has the bytes of the file.
+    """The curves of runs for another program, or their metrics as a table. The answer has the bytes of the file.
 
-    `stamp` tells runs that have changed from what they were.
+    `stamp` distinguishes changed runs.
     """
 
     runs: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What can be asked of a trained network, and what it answers: all that the explain page shows before a view."""
+"""Jobs for the explain page: the available explanations of a network, and its predictions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from netloom.jobs.request import Context, Request
 
 @dataclass(frozen=True)
 class Inspection:
-    """`methods` are all, those that do not fit with the reason; `nodes` those of the network that lead to its answer.
-    `unavailable` says for each kind of explanation why there is none of this network, and is empty where there is.
-    `concept_nodes` are where concepts are looked for if no nodes are chosen."""
+    """`methods` are all methods, with the reason for those that are unavailable; `nodes` are the nodes that lead to the
+    output. `unavailable` gives the reason for each kind of explanation, "" if it is available. `concept_nodes` are the
+    default nodes of a concept search."""
 
     methods: tuple[Method, ...]
     nodes: tuple[InnerNode, ...]
@@ -30,7 +30,7 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Inspect(Request[Inspection], kind="inspect"):
-    """What can be explained of a run."""
+    """The available explanations of a run."""
 
     weights: RunWeights
 
@@ -53,7 +53,7 @@ class Inspect(Request[Inspection], kind="inspect"):
 
 @dataclass(frozen=True)
 class Answer(Request[ExamplePrediction], kind="answer"):
-    """What a network answers to an example."""
+    """The prediction of a network for an example."""
 
     weights: RunWeights
     row: int | dict[str, Any]
@@ -65,7 +65,7 @@ class Answer(Request[ExamplePrediction], kind="answer"):
 
 @dataclass(frozen=True)
 class Widths(Request[dict[str, int]], kind="widths"):
-    """How many numbers each node has that an input can be made for."""
+    """The number of units of each node for feature visualization."""
 
     weights: RunWeights
 

@@ -1,4 +1,4 @@
-"""A job for those who wait for it: its progress, preview and result."""
+"""A job as seen by those who wait for it: its progress, preview and result."""
 
 from __future__ import annotations
 
@@ -14,25 +14,24 @@ from netloom.jobs.request import Request
 R = TypeVar("R")
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 ENDED: tuple[State, ...] = ("done", "failed", "cancelled")
-# A page that is reloaded, or drawn anew because something else was clicked, comes back within this time.
+# A page that is reloaded, or rerun after another interaction, returns within this time.
 LINGER_S = 5.0
 
 
 class JobError(RuntimeError):
-    """A job ended without an answer. The message is a sentence for whoever asked."""
+    """A job failed. The message is a sentence for the user."""
 
 
 class JobCancelledError(JobError):
-    """Somebody cancelled the job."""
+    """A user cancelled the job."""
 
 
 class Job(Generic[R]):
-    """A submitted request. It belongs to the pool, and not to its first owner: others may join, and it runs while
+    """A submitted request. It belongs to the pool and not to its first owner: others can join, and it runs as long as
     anybody watches. Only the pool changes it.
 
-    Attributes: `share` is how much is done, from 0 to 1; `preview` a first answer whose rest is still computed; `size`
-    the bytes of the answer; `worker` the number of the process that computes it; `left` whether all who looked at it
-    have gone.
+    Attributes: `share` is the progress from 0 to 1; `preview` a first answer, while the rest is computed; `size` the
+    bytes of the answer; `worker` the id of the process that computes it; `left` whether all watchers have left.
     """
 
     def __init__(self, request: Request[R], home: Path, owner: str, number: int, key: str) -> None:
@@ -52,22 +51,22 @@ class Job(Generic[R]):
         return self.state in ENDED
 
     def wait(self, seconds: float) -> bool:
-        """Whether it ends within some seconds."""
+        """Return whether it ends within `seconds`."""
         with self._changed:
             return self._changed.wait_for(lambda: self.ended, seconds)
 
     def wait_preview(self, seconds: float) -> bool:
-        """Whether a first answer comes, or it ends, within some seconds."""
+        """Return whether a preview arrives, or the job ends, within `seconds`."""
         with self._changed:
             return self._changed.wait_for(lambda: self.ended or self.preview is not None, seconds)
 
     def result(self) -> R:
-        """The answer of a job that has ended.
+        """Return the answer of a job that has ended.
 
         Raises:
             JobCancelledError: it was cancelled.
             JobError: its process died, or Netloom itself failed.
-            What the request's `compute` raised, where that is an error of Netloom's own.
+            NetloomError: the error of the request's `compute`.
         """
         if self._error is not None:
             raise self._error
@@ -77,7 +76,7 @@ class Job(Generic[R]):
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """While somebody looks. When nobody does any more, it is cancelled a little later."""
+        """Context of a watcher. Soon after the last watcher has left, the job is cancelled."""
         with self._changed:
             self._watchers += 1
             self.left = False
@@ -90,12 +89,12 @@ class Job(Generic[R]):
                 self._unwatched_since = time.monotonic()
 
     def touch(self) -> None:
-        """Somebody looks, and does so again within some seconds."""
+        """Watch the job for some more seconds."""
         with self._changed:
             self._unwatched_since = time.monotonic()
 
     def unwatched_s(self) -> float:
-        """For how many seconds nobody has looked; 0 while somebody does."""
+        """Return the seconds since the last watcher left; 0 while there is one."""
         with self._changed:
             return 0.0 if self._watchers else time.monotonic() - self._unwatched_since
 

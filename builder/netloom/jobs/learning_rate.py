@@ -16,8 +16,8 @@ PREVIEW_EVERY_S = 0.3
 
 @dataclass(frozen=True)
 class LearningRateRangeTest(Request[Rates], kind="lr_range_test", lane="long"):
-    """Learning rates tried on the training rows of a project, whose document is `project` as JSON. A preview has the
-    rates so far."""
+    """A range test on the training rows of a project, whose document is `project` as JSON. A preview has the rates so
+    far."""
 
     project: dict[str, Any]
 

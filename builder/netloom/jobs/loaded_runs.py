@@ -1,4 +1,5 @@
-"""The runs that a process has loaded: a click on the next example must not load the network and the data again."""
+"""The cache of loaded runs in a process, because a click on the next example must not load the network and the data
+again."""
 
 from __future__ import annotations
 
@@ -17,10 +18,10 @@ _loaded: OrderedDict[tuple[Path, RunWeights], TrainedRun] = OrderedDict()
 
 @dataclass(frozen=True)
 class RunWeights:
-    """A run with some of its weights: "best", "last", those of an epoch by its number, or "" for those in use.
+    """A run with some of its weights: "best", "last", those of an epoch by its number, or "" for the current ones.
 
-    `written` is when they were written (`RunArtifacts.weights_written_at`), so that a run that trains on is another
-    one.
+    `written` is the time at which they were written (`RunArtifacts.weights_written_at`), so that later weights of a run
+    in training have another key.
     """
 
     run_id: str
@@ -29,12 +30,12 @@ class RunWeights:
 
 
 def forget() -> None:
-    """Let go of the runs that are in memory, with their data."""
+    """Remove the runs from memory, with their data."""
     _loaded.clear()
 
 
 def load(store: Store, weights: RunWeights) -> TrainedRun:
-    """The run, as `runs.load_run` loads it. The last few of this process stay in memory.
+    """Return a run from `runs.load_run`. The last few runs of this process stay in memory.
 
     Raises:
         CheckpointError, DataError, FileNotFoundError, StoreError: as `load_run`.

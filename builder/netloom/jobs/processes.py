@@ -1,4 +1,4 @@
-"""The processes of the pool as it sees them: forked from one that has imported everything, where that is possible."""
+"""The processes of the pool: forked from a server that has imported everything, if possible."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from netloom.runs.processes import COUNTS, forks
 from netloom.sandbox import messages
 
 MODULE = "netloom.jobs.worker"
-# With -P, as a file in the folder that Netloom was started in must not stand for a module of the same name.
+# -P excludes the current folder from the import path, where a file could shadow a module.
 COMMAND = (sys.executable, "-P", "-m", MODULE)
 READY_S = 120.0
-# A person waits for these jobs, unlike for a run: hardly behind the pages.
+# Users wait for these jobs, unlike for runs, so their priority is just below that of the pages.
 NICENESS = 1
 
 _lock = threading.Lock()
@@ -32,23 +32,25 @@ _server: ForkServer | None = None
 
 
 class WorkerProcess:
-    """One worker. It ends with whoever holds this."""
+    """One worker. It ends with the process that holds this object."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.channel, self._child = _started()
         self.pid, self._sending = self._child.pid, threading.Lock()
-        with contextlib.suppress(messages.ClosedError):  # which the first job finds out
+        with contextlib.suppress(messages.ClosedError):  # the first job detects it
             messages.send(self.channel, asdict(settings))
 
     def send(self, message: Mapping[str, Any], *blobs: bytes) -> None:
-        """Raises:
-        ClosedError: it is gone.
+        """Send a message, followed by `blobs`.
+
+        Raises:
+            ClosedError: the process has ended.
         """
         with self._sending:
             messages.send(self.channel, message, blobs)
 
     def end(self) -> int | None:
-        """Kill it where it still lives. Returns its exit code, where that is known."""
+        """Kill the process if it is alive. Returns its exit code if it is known."""
         self.channel.close()
         with contextlib.suppress(OSError, ChildProcessError, subprocess.TimeoutExpired):
             if self._child.poll() is None:
@@ -57,14 +59,14 @@ class WorkerProcess:
         return None
 
     def exit_code(self) -> int | None:
-        """How it has ended by itself; None where nobody knows."""
+        """Return its exit code if it ended by itself; None if it is unknown."""
         with contextlib.suppress(ChildProcessError, subprocess.TimeoutExpired):
             return self._child.wait(2)
         return None
 
 
 def warm() -> None:
-    """Have everything imported for the next worker, in a process that waits."""
+    """Let a waiting process import everything for the next worker."""
     if forks():
         with _lock:
             _running()
@@ -75,12 +77,12 @@ def _started() -> tuple[socket.socket, Forked | subprocess.Popen[bytes]]:
     with worker_end:
         if forks():
             with contextlib.suppress(GoneError):
-                with _lock:  # also to wait, as only one thread hears that the server is ready
+                with _lock:  # also while waiting, as only one thread receives the message that the server is ready
                     server = _running()
                     ready = server.ready(READY_S)
                 if ready:
                     forked = server.fork(worker_end)
-                    forked.stdin.close()  # it is told everything through the channel
+                    forked.stdin.close()  # all messages use the channel
                     return pool_end, forked
         child = subprocess.Popen(
             [*COMMAND, "--alone"],
@@ -97,7 +99,7 @@ def _started() -> tuple[socket.socket, Forked | subprocess.Popen[bytes]]:
 def _running() -> ForkServer:
     global _server
     if _server is None or not _server.alive():
-        # Without threads of its own, which would not be there in what is forked; a worker is told how many to use.
+        # With one thread, because a fork does not copy threads; workers receive their number of threads later.
         _server = ForkServer(COMMAND, _environment())
         _give_way(_server.pid)
     return _server

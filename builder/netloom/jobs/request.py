@@ -1,7 +1,7 @@
-"""Requests: a class for each kind of job, with its arguments and its computation.
+"""Requests: one class for each kind of job, with its arguments and its computation.
 
-The fields of a request are plain data, so that it can be sent to another process and told from others. A page sends it
-to the pool; the command line and tests may call `compute` in their own process.
+The fields of a request are plain data, so that it can be sent to another process and compared. Pages send requests to
+the pool; the command line and tests can call `compute` in their own process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from netloom.runs import TrainedRun
 
 R = TypeVar("R")
-# Work for which a person waits, and work that may take minutes. Neither ever waits for the other.
+# Lanes for work of seconds and for work of minutes. Neither waits for the other.
 Lane = Literal["interactive", "long"]
 MODULES = (
     "netloom.jobs.data_quality",
@@ -33,10 +33,10 @@ MODULES = (
 
 
 class Context:
-    """What a request computes with: the data folder, the runs that are loaded, and callbacks for what is known so far.
+    """The environment of a computation: the data folder, the loaded runs, and callbacks for intermediate results.
 
-    `progress` is called with the share that is done, and `preview` with a first answer whose rest is still computed.
-    What they raise ends the work.
+    `progress` is called with the share that is complete, and `preview` with a first answer, while the rest is computed.
+    An exception in a callback ends the computation.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Context:
         return open_store(self.home)
 
     def run(self, weights: RunWeights) -> TrainedRun:
-        """A run with its weights and data.
+        """Return a run with its weights and data.
 
         Raises:
             CheckpointError, DataError, FileNotFoundError, StoreError: as `load_run`.
@@ -60,7 +60,7 @@ class Context:
         return load(self.store, weights)
 
     def folder(self, weights: RunWeights) -> Path:
-        """The folder of a run, where explanations are kept."""
+        """Return the folder of a run, which contains cached explanations."""
         return self.store.artifacts(weights.run_id).local_directory()
 
 
@@ -82,28 +82,28 @@ class Request(Generic[R]):
         cls.kind, cls.lane = kind, lane
         if _kinds.setdefault(kind, cls).__qualname__ != cls.__qualname__:
             raise ValueError(f"There are two kinds of job named {kind!r}.")
-        _kinds[kind] = cls  # dataclass(slots=True) makes a class anew
+        _kinds[kind] = cls  # dataclass(slots=True) creates a second class of the same name
 
     def compute(self, context: Context) -> R:
-        """The answer, computed in this process. How it is read in another process follows from its annotation."""
+        """Return the answer, computed in this process. The annotation defines how another process decodes it."""
         raise NotImplementedError
 
     @property
     def about(self) -> RunWeights | None:
-        """The run that it is about: a worker that has it loaded is preferred."""
+        """Return the run of the request: a worker that has loaded it is preferred."""
         weights = getattr(self, "weights", None)
         return weights if isinstance(weights, RunWeights) else None
 
     def as_bytes(self) -> bytes:
-        """The request as it is sent."""
+        """Return the request in the form in which it is sent."""
         return dumps(self)
 
     def key(self, home: Path) -> str:
-        """Equal for equal requests to one data folder, which are computed once."""
+        """Return a key that is equal for equal requests to one data folder, which are computed once."""
         return hashlib.sha256(f"{self.kind} {home} ".encode() + self.as_bytes()).hexdigest()[:32]
 
     def read_answer(self, content: bytes) -> R:
-        """The answer from the bytes of `dumps`."""
+        """Return the answer from the bytes of `dumps`."""
         answer: R = loads(_answer_type(self.kind), content)
         return answer
 
@@ -113,7 +113,7 @@ _kinds: dict[str, type[Request[Any]]] = {}
 
 @cache
 def kinds() -> dict[str, type[Request[Any]]]:
-    """All kinds of job by name."""
+    """Return all kinds of job by name."""
     for module in MODULES:
         import_module(module)
     return _kinds

@@ -1,8 +1,8 @@
-"""The process that computes jobs: `python -m netloom.jobs.worker`, a server of which workers are forked; with `--alone`
-it is a worker itself, where processes cannot be forked.
+"""The process that computes jobs: `python -m netloom.jobs.worker`, a server from which workers are forked; with
+`--alone`, it is a worker itself, for systems without fork.
 
-A worker reads requests from the socket on its standard input, one after the other, and writes what it finds to it. It
-ends with whoever asked, as the socket closes then.
+A worker reads requests from the socket on its standard input, one after the other, and writes its results to it. It
+ends with the process at the other end, which closes the socket.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from netloom.runs.resources.limits import confine, loosen, no_memory
 from netloom.sandbox import messages
 
 TELL_EVERY_S = 0.05
-# What the first explanation needs beside the modules of all jobs. Captum brings Matplotlib; torch loads the last two as
-# it first works out the shape of a convolution, SymPy among them.
+# Modules for the first explanation, besides those of all jobs. Captum imports Matplotlib; torch loads the last two,
+# such as SymPy, when it first infers the shape of a convolution.
 HEAVY = (
     "captum.attr",
     "networkx",
@@ -45,11 +45,11 @@ HEAVY = (
 
 
 class CancelledError(BaseException):
-    """Nobody wants the answer any more. Not an Exception, so that no method takes it for a failure of its own."""
+    """The job was cancelled. Not an Exception, so that methods do not handle it as a failure of their own."""
 
 
 class _Inbox:
-    """Requests as they come. Read in a thread, so that a job can be cancelled while it is computed."""
+    """Received requests. A thread reads them, so that a job can be cancelled during its computation."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
@@ -62,7 +62,7 @@ class _Inbox:
             try:
                 message, blobs = messages.receive(self._channel, most=None)
             except messages.ClosedError:
-                os._exit(0)  # whoever asked is gone, amid a computation or not
+                os._exit(0)  # the requesting process has ended, possibly during a computation
             if "cancel" in message:
                 self.cancelled.add(int(message["cancel"]))
             else:
@@ -70,7 +70,7 @@ class _Inbox:
 
 
 class _Reply:
-    """Tells whoever asked for a job how far it is, and what came of it."""
+    """Sends the progress and the result of a job."""
 
     def __init__(self, channel: socket.socket, inbox: _Inbox, number: int) -> None:
         self._channel, self._inbox, self._number, self._last = channel, inbox, number, 0.0
@@ -91,7 +91,7 @@ class _Reply:
 
 
 def main(settings: WorkerSettings, channel: socket.socket) -> int:
-    """Compute one job after the other until the channel closes. Returns the exit code."""
+    """Compute jobs until the channel closes. Returns the exit code."""
     import torch
 
     from netloom.runs.resources.limits import RunLimits
@@ -130,7 +130,8 @@ def _compute(message: Mapping[str, Any], content: bytes, reply: _Reply) -> None:
 
 
 def _failure(error: Exception) -> dict[str, Any]:
-    """What went wrong: an error of Netloom's own is a sentence already; of others the details are for the log."""
+    """Return an error as a message. Errors of Netloom are sentences for users; of others, the details are for the
+    log."""
     kind = type(error)
     if no_memory(error):
         return {"failed": "memory"}
@@ -140,7 +141,7 @@ def _failure(error: Exception) -> dict[str, Any]:
 
 
 def _work() -> int:
-    """A worker whose channel is its standard input; it is told its settings first."""
+    """Run a worker whose channel is its standard input, and whose first message are its settings."""
     import numpy as np
 
     disown()
@@ -154,7 +155,7 @@ def _work() -> int:
 
 
 def _import_heavy() -> None:
-    """What every job needs, so that the first one does not wait for it."""
+    """Import everything that each job needs, in advance."""
     from importlib import import_module
 
     import torch
@@ -169,7 +170,7 @@ def _import_heavy() -> None:
     explain.registry()
     builtin()
     weight = torch.nn.Parameter(torch.zeros(1))
-    # The first one imports more of torch.
+    # The first call imports further parts of torch.
     weight.sum().backward()  # type: ignore[no-untyped-call]
 
 

@@ -1,8 +1,8 @@
-"""The workers of this server, and whose job is next.
+"""The workers of this server, and the order of jobs.
 
-Each lane has processes of its own, so that an attack of minutes never delays a click; within a lane owners take turns.
-A request that is asked twice is computed once. Answers stay in memory for a while; what is to outlive the server is
-kept in the run's folder by what computes it, and is read from there when the same is asked again.
+Each lane has its own processes, so that an attack of minutes never delays a click; within a lane, owners take turns.
+Equal requests are computed once. Answers stay in memory for a while. Computations that must outlive the server save
+their results in the folder of the run, and read them when the same request returns.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from netloom.training.device import cores, threads
 
 R = TypeVar("R")
 MAX_ANSWERS_BYTES = 256 * 2**20
-# An error is told again to who asks again soon, such as a page that is drawn anew; later it is tried again.
+# An error is returned again for this time, such as to a page that is rerun; later, the job is retried.
 FAILED_S = 5.0
-# A job that does not obey within this time is ended with its process.
+# A job that does not react to cancellation within this time is ended with its process.
 OBEY_S = 2.0
-# Where others wait for a worker, a job that nobody looks at makes room for them.
+# If other jobs wait for a worker, an unwatched job is cancelled after this time.
 MAKE_ROOM_S = 0.3
 POLL_S = 0.2
 MESSAGE_S = 60.0
@@ -51,7 +51,7 @@ _opening = threading.Lock()
 
 @dataclass(frozen=True)
 class LaneSettings:
-    """How many processes a lane has at `least` and at `most`, how they give way to others, and how long a job may take
+    """The settings of a lane: its minimum and maximum number of processes, their priority, and the time limit of a job
     in seconds."""
 
     least: int
@@ -61,7 +61,8 @@ class LaneSettings:
 
 
 def lanes() -> dict[Lane, LaneSettings]:
-    """NETLOOM_JOB_WORKERS sets how many processes each lane may have, NETLOOM_JOB_HOURS how long a job may take."""
+    """Return the settings of lanes. NETLOOM_JOB_WORKERS is the limit of processes per lane, NETLOOM_JOB_HOURS the time
+    limit of a job."""
     most = settings.job_workers or min(4, max(2, cores()))
     wall_s = settings.job_hours * 3600
     return {
@@ -71,12 +72,12 @@ def lanes() -> dict[Lane, LaneSettings]:
 
 
 def memory_limit() -> int:
-    """How much memory a job may take, in bytes: NETLOOM_JOB_MEMORY_GB, or half of what there is."""
+    """Return the memory limit of a job in bytes: NETLOOM_JOB_MEMORY_GB, or half of the memory."""
     return int((settings.job_memory_gb or 0) * GB) or max(GB, memory() // 2)
 
 
 class Pool:
-    """The jobs of this server and the threads that speak with its workers."""
+    """The jobs of this server, and the threads that communicate with its workers."""
 
     def __init__(self, sizes: Mapping[Lane, LaneSettings] | None = None) -> None:
         self.lanes = dict(sizes or lanes())
@@ -88,14 +89,14 @@ class Pool:
         self._count = 0
 
     def warm(self) -> None:
-        """Start the workers that are always there."""
+        """Start the minimum number of workers."""
         with self._lock:
             for lane, sizes in self.lanes.items():
                 while len(self._workers[lane]) < sizes.least:
                     self._grow(lane)
 
     def submit(self, request: Request[R], home: Path, owner: str = "") -> Job[R]:
-        """The job of a request, which may be under way or done already."""
+        """Return the job of a request, which can be active or complete already."""
         key = request.key(home)
         with self._lock:
             existing = self._jobs.get(key)
@@ -110,7 +111,7 @@ class Pool:
             return job
 
     def cancel(self, job: Job[Any]) -> None:
-        """End a job for all who wait for it."""
+        """Cancel a job for all who wait for it."""
         with self._lock:
             job.cancel_asked = True
             waiting = self._waiting[job.request.lane]
@@ -119,7 +120,7 @@ class Pool:
                 job.fail(JobCancelledError(CANCELLED))
 
     def forget_loaded(self) -> None:
-        """Have all workers let go of the runs that they have loaded, whose data was removed."""
+        """Let all workers remove their loaded runs, because data was removed."""
         with self._lock:
             processes = [worker.process for workers in self._workers.values() for worker in workers]
         for process in processes:
@@ -128,12 +129,12 @@ class Pool:
                     process.send({"forget": True})
 
     def worker_pids(self, lane: Lane) -> list[int]:
-        """The processes of a lane."""
+        """Return the ids of the processes of a lane."""
         with self._lock:
             return [worker.process.pid for worker in self._workers[lane] if worker.process is not None]
 
     def close(self) -> None:
-        """End all workers, and what they compute."""
+        """End all workers and their jobs."""
         with self._lock:
             for job in self._jobs.values():
                 job.cancel_asked = True
@@ -142,7 +143,7 @@ class Pool:
                     worker.close()
 
     def _is_stale(self, job: Job[Any]) -> bool:
-        """Whether a job that ended is to be computed again."""
+        """Return whether a job that ended must be computed again."""
         if job.state == "failed":
             return time.monotonic() - job.ended_at > FAILED_S
         return job.state == "cancelled" or job.cancel_asked
@@ -167,7 +168,8 @@ class Pool:
             worker.take(job)
 
     def _next(self, lane: Lane) -> Job[Any]:
-        """Everybody's first job before anybody's second; among equals whoever was served longest ago."""
+        """Return the next job: the first job of each owner precedes second ones; among equals, the owner that was
+        served longest ago."""
         busy = Counter(worker.job.owner for worker in self._workers[lane] if worker.job is not None)
         return min(
             self._waiting[lane], key=lambda job: (busy[job.owner], self._last_served.get(job.owner, 0), job.number)
@@ -178,20 +180,20 @@ class Pool:
         self._workers[lane].append(worker)
         return worker
 
-    # What follows is for the threads of the workers.
+    # The following methods are called by the threads of the workers.
 
     def crowded(self, lane: Lane) -> bool:
-        """Whether a job waits for a worker."""
+        """Return whether a job waits for a worker."""
         return bool(self._waiting[lane])
 
     def free(self, worker: _Worker) -> None:
-        """A worker has no job any more."""
+        """Mark a worker as idle."""
         with self._lock:
             self._trim()
             self._dispatch(worker.lane)
 
     def retire(self, worker: _Worker) -> bool:
-        """Whether an idle worker may go."""
+        """Return whether an idle worker can end."""
         with self._lock:
             workers = self._workers[worker.lane]
             if not worker.closing and (worker.job is not None or len(workers) <= worker.settings.least):
@@ -200,7 +202,7 @@ class Pool:
             return True
 
     def _trim(self) -> None:
-        """Forget the answers that were asked for longest ago, where they take too much memory."""
+        """Remove the answers that were requested longest ago, if all together exceed the memory limit."""
         ended = [job for job in self._jobs.values() if job.ended]
         total_bytes = sum(job.size for job in ended)
         for job in ended:
@@ -212,7 +214,7 @@ class Pool:
 
 
 class _Worker:
-    """A thread of this server that speaks with one process, and starts another one where that is gone."""
+    """A thread of this server that communicates with one process, and replaces it if it has ended."""
 
     def __init__(self, pool: Pool, lane: Lane, settings: LaneSettings) -> None:
         self.pool, self.lane, self.settings = pool, lane, settings
@@ -244,7 +246,7 @@ class _Worker:
             if job is not None:
                 try:
                     self._compute(job)
-                except Exception as error:  # the thread has to go on, and whoever waits has to know
+                except Exception as error:  # the thread must continue, and the error belongs to the job
                     job.fail(_unexpected(job.home, error))
                     self._stop()
                 self.used_at, self.job = time.monotonic(), None
@@ -255,7 +257,7 @@ class _Worker:
 
     def _start(self) -> None:
         self.loaded.clear()
-        with contextlib.suppress(OSError):  # tried again with the next job
+        with contextlib.suppress(OSError):  # retried with the next job
             self.process = WorkerProcess(WorkerSettings(threads(), self.settings.niceness, memory_limit()))
 
     def _stop(self) -> int | None:
@@ -263,7 +265,7 @@ class _Worker:
         return process.end() if process is not None else None
 
     def _compute(self, job: Job[Any]) -> None:
-        """Have the process compute a job, and see how it ends."""
+        """Compute a job in the process, and handle its end."""
         if job.cancel_asked:
             return job.fail(JobCancelledError(CANCELLED))
         if self.process is None:
@@ -287,10 +289,10 @@ class _Worker:
                 self.loaded.popitem(last=False)
 
     def _listen(self, job: Job[Any], process: WorkerProcess) -> None:
-        """Hear what the process says until the job has ended.
+        """Handle messages of the process until the job has ended.
 
         Raises:
-            ClosedError: it is gone.
+            ClosedError: the process has ended.
         """
         incoming = select.poll()
         incoming.register(process.channel, select.POLLIN)
@@ -328,7 +330,7 @@ class _Worker:
         else:
             job.fail(_error(job.home, message))
             if message["failed"] != "refused":
-                self._stop()  # its memory is full, or in a state that nobody foresaw
+                self._stop()  # its memory is full, or its state is unknown
 
     def _too_long(self) -> JobError:
         hours = f"{self.settings.wall_s / 3600:.3g}"
@@ -347,7 +349,7 @@ class _Worker:
 
 
 def _error(home: Path, message: Mapping[str, Any]) -> Exception:
-    """What a worker says went wrong, as an error of the class that it had there where that is one of Netloom's."""
+    """Return an error from a worker, with its original class if that is one of Netloom."""
     if message["failed"] == "memory":
         return JobError(
             f"This takes more memory than a job may have here, {size(memory_limit())}; ask for fewer rows, or set "
@@ -369,7 +371,7 @@ def _unexpected(home: Path, error: Exception) -> JobError:
 
 
 def _failed(home: Path, name: str, details: str) -> JobError:
-    """Netloom itself failed: the details are kept in the log."""
+    """Return the error of a job in which Netloom itself failed; the details are written to the log."""
     path = home / log.ERRORS
     location = ""
     with contextlib.suppress(OSError):
@@ -379,7 +381,7 @@ def _failed(home: Path, name: str, details: str) -> JobError:
 
 
 def pool() -> Pool:
-    """The pool of this process."""
+    """Return the pool of this process."""
     global _pool
     with _opening:
         if _pool is None:
@@ -388,6 +390,6 @@ def pool() -> Pool:
 
 
 def warm() -> None:
-    """Have workers ready for the first job."""
+    """Start workers for the first job in advance."""
     processes.warm()
     pool().warm()

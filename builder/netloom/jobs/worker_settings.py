@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """How many threads it uses, how it gives way to other processes, and how much memory it may take."""
+    """The number of threads, the priority, and the memory limit of a worker."""
 
     threads: int
     niceness: int

@@ -329,7 +329,7 @@ def _process() -> psutil.Process:
 
 
 def clear(artifacts: RunArtifacts) -> None:
-    """Remove the files of a deleted run. If its document exists, the run was not deleted, or is just being deleted by
-    another process: then the database was lost, and the files remain."""
+    """Remove the files of a deleted run. If its document exists, the files remain: either the database was lost and the
+    run was not deleted, or the process that deleted it is about to remove them."""
     if artifacts.project_stamp() is None:
         artifacts.delete()

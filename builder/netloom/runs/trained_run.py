@@ -1,4 +1,4 @@
-"""A trained network with all that belongs to it: its document, source, data and run."""
+"""A trained network with its document, source, data and run."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ if TYPE_CHECKING:
 
     from netloom.store import Run
 
-# In a saved evaluation, the checksum of the weights that were measured.
+# The key of a saved evaluation with the checksum of the evaluated weights.
 WEIGHTS = "weights"
-# In it, what it goes by: since then, losses and probabilities come from a network's logits, also where it gives
-# probabilities itself.
+# The key with the origin of losses and probabilities. In newer evaluations, that is the logits of a network, also if
+# the network ends with softmax or sigmoid.
 READS, LOGITS = "reads", "logits"
 _DAMAGED = "The file {} is damaged; delete it, and measure the run again."
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """What evaluation, explanation and export read. `model` is the network as it is drawn, on the CPU in evaluation
-    mode; `scorer` is the same network with logits for answers, see `netloom.compile.logit_network`."""
+    """The input of evaluation, explanation and export. `model` is the network as in the document, on the CPU in
+    evaluation mode; `scorer` is the same network with logits as outputs, see `netloom.compile.logit_network`."""
 
     project: Project
     source: str
@@ -71,7 +71,7 @@ class TrainedRun:
 
     @cached_property
     def calibration(self) -> Settings:
-        """What the objective chose on the validation rows, such as the threshold of what is unusual."""
+        """The parameters that the objective chose on the validation rows, such as a decision threshold."""
         if not self.objective.task.tunes_threshold:
             return {}
         return self.objective.calibrate(
@@ -80,18 +80,18 @@ class TrainedRun:
 
     @property
     def decoding(self) -> dict[str, Any]:
-        """What has to be known to put an answer into words without Netloom."""
+        """The data with which a script without Netloom decodes outputs."""
         return self.objective.decoding(self.data, self.calibration)
 
     @property
     def fields(self) -> list[str]:
-        """The data's fields in the order of the model's arguments."""
+        """The fields of the data in the order of the model's arguments."""
         return input_fields(self.project)
 
     def output(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """The network's answer to rows given by field, (N, …), as logits where it tells classes.
+        """Return the outputs of the network (N, …) for rows given by field; logits for classes.
 
-        Several outputs are put side by side.
+        Several outputs are concatenated.
         """
         import torch
 
@@ -104,18 +104,18 @@ class TrainedRun:
         return torch.cat(parts)
 
     def output_of(self, split: str) -> torch.Tensor:
-        """The network's answers to the rows of a split that measures are taken on, (N, …)."""
+        """Return the outputs (N, …) of the network for the evaluation rows of a split."""
         return self.output(take(self.data, self.fields, evaluation_rows(self.data, split).numpy()))
 
 
 def load_run(store: Store, run_id: str, checkpoint: str = "") -> TrainedRun:
-    """The network of a run with its "best" or "last" weights, or those kept of an epoch, by its number as text; else
-    with those that its document says are used.
+    """Load the network of a run with its "best" or "last" weights, or those of an epoch, by its number as text. By
+    default, with the weights that its document selects.
 
     Raises:
-        CheckpointError: no such weights are kept.
+        CheckpointError: there are no such weights.
         FileNotFoundError: the run has no checkpoint yet.
-        DataError: its data is not there any more.
+        DataError: its data does not exist any more.
     """
     artifacts = store.artifacts(run_id)
     project, text = artifacts.project(), artifacts.source()
@@ -126,20 +126,25 @@ def load_run(store: Store, run_id: str, checkpoint: str = "") -> TrainedRun:
 
 
 def with_weights(trained: TrainedRun, artifacts: RunArtifacts, checkpoint: str) -> TrainedRun:
-    """The same run with other weights of its own; the data is not prepared again. Raises: as `load_run`."""
+    """Return the same run with other weights, without preparing the data again.
+
+    Raises:
+        CheckpointError: there are no such weights.
+        FileNotFoundError: the run has no checkpoint yet.
+    """
     model = module(trained.source)
     model.load_state_dict(weight_history.weights(artifacts, checkpoint))
     return replace(trained, model=model.eval())
 
 
 def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
-    """Train in this process, to the end, and keep the best weights: for scripts and tests.
+    """Train in this process until the end, and return the run with the best weights; for scripts and tests.
 
     Raises:
         CompileError: the network has errors.
         DataError: the data cannot be read.
-        StartError: the weights that it starts from are not there, or none of them fits.
-        TrainingError: the loss is no number any more.
+        StartError: the initial weights are missing or do not match.
+        TrainingError: the loss became NaN or infinite.
     """
     data, text = prepare(project.data, home), source(project)
     first = verified_weights(open_store(home), project) if project.training.start else None
@@ -150,17 +155,17 @@ def fit_here(project: Project, home: Path | None = None) -> TrainedRun:
 
 
 def save_evaluation(artifacts: RunArtifacts, evaluation: Evaluation) -> None:
-    """Keep how the weights in use did on the test split, with their checksum: it says of which weights that is true."""
+    """Save the evaluation of the current weights on the test split, with their checksum, which identifies them."""
     weights = checkpoints.weights_file(artifacts, checkpoints.chosen(artifacts))
     artifacts.save_evaluation({**evaluation.as_json(), WEIGHTS: recorded(weights), READS: LOGITS})
 
 
 def evaluation(store: Store, run_id: str) -> Evaluation | None:
-    """How a run did on its test split, as its worker measured it; None while it has not, or where it measured other
-    weights than those that are there now.
+    """Return the evaluation of a run on its test split, as measured by its worker. None if it does not exist, or
+    belongs to other weights than the current ones.
 
     Raises:
-        CheckpointError: the weights that it measured are damaged, or the file of what it measured is.
+        CheckpointError: the evaluated weights or the file of the evaluation are damaged.
     """
     artifacts = store.artifacts(run_id)
     try:
@@ -185,8 +190,8 @@ def evaluation(store: Store, run_id: str) -> Evaluation | None:
 
 
 def _measured_again(store: Store, run_id: str, artifacts: RunArtifacts) -> Evaluation | None:
-    """The evaluation of a run from before a network's own softmax or sigmoid was seen, whose loss and probabilities had
-    another one applied; None where it has none, or its weights or its data are not there any more."""
+    """Repeat an old evaluation that applied softmax or sigmoid twice, because it ignored that of the network. None if
+    there is no evaluation, or the weights or the data are missing."""
     try:
         project = artifacts.project()
         probability_task = task(project.training.objective).output_probabilities(None, project.training)
@@ -200,7 +205,7 @@ def _measured_again(store: Store, run_id: str, artifacts: RunArtifacts) -> Evalu
 
 
 def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
-    """Measure a trained network on a split that it was not trained on (or, to compare, on "train")."""
+    """Evaluate a trained network on a split that it was not trained on, or for comparison on "train"."""
     if isinstance(trained.objective, Agent):
         return trained.objective.play(trained.output, trained.data, split)
     output, rows, objective = trained.output_of(split), evaluation_rows(trained.data, split), trained.objective
@@ -219,11 +224,11 @@ def evaluate(trained: TrainedRun, split: str = "test") -> Evaluation:
 
 
 def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Answers for raw rows, as they come from a file or a form; each says under "unknown" which categories of its row
-    training did not have.
+    """Return the predictions for raw rows from a file or a form. The key "unknown" of a prediction lists the categories
+    of its row that do not occur in the training rows.
 
     Raises:
-        DataError: a row lacks a column, or holds what the data cannot take.
+        DataError: a row lacks a column, or has an invalid value.
     """
     rows = list(rows)
     encoded = [trained.data.encode(row, trained.fields) for row in rows]
@@ -233,7 +238,7 @@ def predict(trained: TrainedRun, rows: Iterable[Mapping[str, Any]]) -> list[dict
 
 
 def read_fields(trained: TrainedRun) -> dict[str, Any]:
-    """The preprocessing of the fields that the network reads."""
+    """Return the preprocessing of the fields of the network."""
     preprocess = trained.data.preprocess
     return {**preprocess, "fields": [field for field in preprocess["fields"] if field["name"] in trained.fields]}
 

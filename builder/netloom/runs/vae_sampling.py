@@ -1,4 +1,5 @@
-"""What a variational autoencoder makes of noise: its prior z ~ N(0, 1) in place of what its encoder found."""
+"""Samples of a variational autoencoder: outputs for z ~ N(0, 1), its prior, instead of the latent vector of the
+encoder."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
     from netloom.training import Objective
 
-# The class of layers that draw a latent vector, by its name: generated code has classes of its own.
+# The class name of layers that sample a latent vector. Compared by name, because generated code defines classes of its
+# own.
 LATENT = "Reparameterise"
 SEED = 0
 
@@ -31,8 +33,8 @@ def sample_images(
     output: Callable[[dict[str, torch.Tensor]], torch.Tensor],
     rows: torch.Tensor,
 ) -> dict[str, list[Picture]]:
-    """Pictures out of noise beside those of `rows`, as `Evaluation.samples` has them; empty where the network makes
-    none: it draws no latent vector, or its answer also depends on what comes in, as with a connection around it."""
+    """Return generated images next to those of `rows`, as in `Evaluation.samples`. Empty if the network cannot
+    generate: it has no latent vector, or its output also depends on the input, such as through a skip connection."""
     import torch
 
     field, task = data.fields[0], objective.task
@@ -56,7 +58,8 @@ def sample_images(
 
 @contextmanager
 def from_prior(latent: list[nn.Module]) -> Iterator[None]:
-    """While it is open, these layers answer with z ~ N(0, 1), the same at each opening; torch's own state stays."""
+    """Context in which these layers output z ~ N(0, 1), the same at each use; the random state of torch is
+    unchanged."""
     import torch
 
     generator = torch.Generator().manual_seed(SEED)

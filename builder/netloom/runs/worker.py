@@ -1,9 +1,9 @@
-"""The process that trains one run: `python -m netloom.runs.worker HOME`, which is told its run on standard input; or
-that it is to move sweeps on. Without HOME it is the server that such processes are forked from, each of which is told
-its data folder, too.
+"""The process that trains one run: `python -m netloom.runs.worker HOME`. Its standard input contains the run, or the
+command to advance sweeps. Without HOME, it is the fork server of such processes, each of which then also receives its
+data folder.
 
-A thread of its own carries messages to and from the store, so that the loop never waits for a disk. Everything that a
-person should know is in the store; everything that a developer should know is in the run's log.jsonl.
+A separate thread communicates with the store, so that the loop never waits for a disk. The store has everything for
+users; log.jsonl of the run has everything for developers.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from netloom.store import ClaimLostError, NotFoundError, Run, RunArtifacts, Stor
 from netloom.training import checkpoints
 from netloom.training.trainers.registry import build_trainer
 
-# How long a run that has ended tries to say so where the store cannot be written to.
+# How long an ended run retries to report its end while the store is not writable.
 TELL_S = 20.0
 BEAT_S = 5.0
 
 
 def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: Through | None = None) -> int:
-    """Train one run to its end, which this process holds with `claim`. Returns the exit code: 0 where it finished or
-    was stopped, or is not this worker's any more. `through` is as below."""
+    """Train one run, which this process holds with `claim`, until its end. Returns the exit code: 0 if it finished, was
+    stopped, or was claimed by another worker. `through` can wrap the reporter, as in `train_run`."""
     store = open_store(Path(home))
     artifacts = store.artifacts(run_id)
     try:
-        run = store.held(run_id, claim)  # nothing is touched before this is known
+        run = store.held(run_id, claim)  # modify nothing before the claim is confirmed
     except (NotFoundError, ClaimLostError):
         return 0
     log_event, reserve = partial(note, artifacts), Reserve(artifacts)
@@ -57,7 +57,7 @@ def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: 
     try:
         threading.Thread(target=_beat, args=(store, run, ended), name="beat", daemon=True).start()
         state, why = _train(store, run, artifacts, limits, through)
-    except ClaimLostError:  # it was given up meanwhile, and may train elsewhere, in this very folder
+    except ClaimLostError:  # the claim was lost: another worker may train the run in this folder
         ended.set()
         return 0
     except Exception as error:
@@ -69,10 +69,10 @@ def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: 
     reserve.release()
     try:
         _tell(store, run_id, claim, state, why)
-    except NotFoundError:  # it was deleted, and whatever went wrong went wrong because of that
+    except NotFoundError:  # the run was deleted, which is the cause of any error
         clear(artifacts)
         return 0
-    except ClaimLostError:  # it was given up meanwhile, and may train elsewhere
+    except ClaimLostError:  # the claim was lost: another worker may train the run
         return 0
     except StoreError:
         print(why or state, file=sys.stderr, flush=True)
@@ -83,10 +83,10 @@ def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: 
 
 
 def _tell(store: Store, run_id: str, claim: str | None, state: str, reason: str) -> None:
-    """Note how a run has ended, as soon as the store can be written to.
+    """Report the end of a run as soon as the store is writable.
 
     Raises:
-        StoreError: it could not be for so long that waiting makes no sense, or the run was deleted.
+        StoreError: the store was not writable for too long, or the run was deleted.
     """
     until = time.monotonic() + TELL_S
     while True:
@@ -101,13 +101,13 @@ def _tell(store: Store, run_id: str, claim: str | None, state: str, reason: str)
 
 
 def _beat(store: Store, run: Run, ended: threading.Event) -> None:
-    """Let other machines know that this process lives, also while it reads data and there is nothing else to tell."""
+    """Send heartbeats to other machines while the process reads data and has nothing else to report."""
     while not ended.wait(BEAT_S):
         try:
             store.update_run(run.id, holding=run.claim, heartbeat_at=datetime.now(UTC))
         except ClaimLostError:
             os._exit(0)
-        except StoreError:  # gone, or locked for a moment
+        except StoreError:  # deleted, or locked for a moment
             continue
 
 
@@ -127,15 +127,15 @@ def _train(
 
 
 def _next(home: str) -> None:
-    """Start whoever is next in the queue, and see that sweeps go on, also where no page is open."""
+    """Start the next run of the queue and the process of sweeps, also without an open page."""
     try:
         tend(open_store(Path(home)))
     except Exception:
-        traceback.print_exc()  # whoever looks next does it
+        traceback.print_exc()  # the next supervisor retries
 
 
 def _work(home: str) -> int:
-    """Do what this process is told: train a run, or move sweeps on. Returns the exit code."""
+    """Execute the command on the standard input: train a run, or advance sweeps. Returns the exit code."""
     message = _heard()
     if message is None:
         _hand_back(home)
@@ -158,7 +158,7 @@ def _work(home: str) -> int:
 
 
 def _work_forked() -> int:
-    """As above, in a process that has the environment of the one that it was forked of."""
+    """Execute `_work` in a forked process, whose environment is still that of its server."""
     import numpy as np
 
     message = _heard()
@@ -166,18 +166,19 @@ def _work_forked() -> int:
         return 0
     os.environ.clear()
     os.environ.update(message["environment"])
-    np.random.seed()  # or all that are forked would throw the same dice
+    np.random.seed()  # otherwise all forked processes would share a seed
     return _work(message["home"])
 
 
 def _heard() -> dict[str, Any] | None:
-    """What whoever started this process says; None where it went away without a word."""
+    """Return the command of the process that started this one; None if that ended without one."""
     line = sys.stdin.readline()
     return json.loads(line) if line else None
 
 
 def _hand_back(home: str) -> None:
-    """Let the run wait again that was given to this process by one that was gone before it could say so."""
+    """Return the run of this process to the queue, if the process that claimed it ended before it could send the
+    command."""
     if not Path(home).exists():
         return
     with contextlib.suppress(StoreError):
@@ -188,7 +189,7 @@ def _hand_back(home: str) -> None:
 
 
 def _import_heavy() -> None:
-    """What every run needs, so that a worker that waits has it already."""
+    """Import everything that each run needs, in advance."""
     import safetensors.torch  # noqa: F401
     import torch.optim.adam
     import torch.utils.flop_counter
@@ -198,11 +199,11 @@ def _import_heavy() -> None:
     from netloom.data.targets.registry import target_of
     from netloom.layers import registry
 
-    # To declare all layers takes a fifth of a second.
+    # Declaring all layers takes a fifth of a second.
     registry()
     builtin()
-    target_of("class")  # and with it every other kind
-    # The first step of an optimizer imports more of torch; better now than within the run.
+    target_of("class")  # also loads all other kinds
+    # The first step of an optimizer imports further parts of torch, which would otherwise slow down the run.
     weight = torch.nn.Parameter(torch.zeros(1))
     weight.sum().backward()  # type: ignore[no-untyped-call]
     adam = torch.optim.Adam([weight], fused=True)

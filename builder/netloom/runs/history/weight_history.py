@@ -1,7 +1,7 @@
-"""All weights of a run that there are, in the order of training: those kept along the way, the best and the last.
+"""All saved weights of a run in the order of training: snapshots, the best and the last ones.
 
-One list for the pages and the command line. A name is what `load_run` takes: "best", "last", or the number of an epoch,
-of which 0 is before the first.
+One list for the pages and the command line. A name is an argument of `load_run`: "best", "last", or the number of an
+epoch; 0 is before the first.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class UnknownCheckpointError(CheckpointError, UsageError):
-    """A run has no weights of the name that was asked for; the message lists those that it has."""
+    """A run has no weights of the requested name; the message lists the available ones."""
 
 
 @dataclass(frozen=True)
 class SavedWeights:
-    """The weights as they were after `step` steps. `epoch` is the last that was whole by then, None where unknown.
+    """The weights after `step` steps. `epoch` is the number of completed epochs, None if unknown.
 
-    `name` is what `load_run` takes, `label` what people read.
+    `name` is the argument of `load_run`, `label` the text for display.
     """
 
     name: str
@@ -40,9 +40,9 @@ class SavedWeights:
 
 
 def saved_weights(artifacts: RunArtifacts) -> list[SavedWeights]:
-    """All weights of a run, the earliest first; weights that have two names are listed once.
+    """Return all weights of a run in order, without duplicates under two names.
 
-    The best and the last are running means where the run takes one, and so may differ from those kept at their step.
+    The best and the last ones can be an EMA, and so differ from the snapshot of the same step.
     """
     snapshots, first = epoch_snapshots(artifacts), initial_snapshot(artifacts)
     moments_by_step = {0: SavedWeights("0", "Before training", 0, 0, first.path)} if first else {}
@@ -73,11 +73,11 @@ def saved_weights(artifacts: RunArtifacts) -> list[SavedWeights]:
 
 
 def weights_path(artifacts: RunArtifacts, name: str) -> Path:
-    """The file of the weights of a name.
+    """Return the file of the weights of a name.
 
     Raises:
-        UnknownCheckpointError: there are none of that name.
-        FileNotFoundError: the run has not got as far as a checkpoint.
+        UnknownCheckpointError: there are no weights of that name.
+        FileNotFoundError: the run has no checkpoint yet.
     """
     if name in ("best", "last"):
         return checkpoints.weights_file(artifacts, name)
@@ -91,12 +91,19 @@ def weights_path(artifacts: RunArtifacts, name: str) -> Path:
 
 
 def weights(artifacts: RunArtifacts, name: str) -> dict[str, torch.Tensor]:
-    """The weights of a name. Raises: as `find`; also where their file is damaged."""
+    """Return the weights of a name.
+
+    Raises:
+        CheckpointError: the file is damaged.
+        UnknownCheckpointError: there are no weights of that name.
+        FileNotFoundError: the run has no checkpoint yet.
+    """
     return read_weights(weights_path(artifacts, name))
 
 
 def _epoch(snapshots: list[Snapshot], step: int) -> int | None:
-    """The last whole epoch at a step, told from those that are kept: all epochs of a run have as many steps."""
+    """Return the completed epochs at a step, from the snapshots, because all epochs of a run have equally many
+    steps."""
     for snapshot in snapshots:
         if snapshot.epoch and snapshot.step % snapshot.epoch == 0:
             return step // (snapshot.step // snapshot.epoch)
@@ -104,7 +111,7 @@ def _epoch(snapshots: list[Snapshot], step: int) -> int | None:
 
 
 def _best_step(artifacts: RunArtifacts) -> int | None:
-    """The step in the header of the best weights, which is read alone."""
+    """Return the step in the header of the best weights, without reading the tensors."""
     try:
         return int(json.loads(metadata(artifacts.best_weights)["facts"])["step"])
     except (ValueError, KeyError, TypeError):

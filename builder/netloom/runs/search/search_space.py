@@ -318,8 +318,7 @@ def _around(value: Any, field: FormField | None) -> ParameterSpace:
     if high_bound <= 1 and value >= 0.01:
         low = max(0.0, low_bound)
         return {"low": 0.05 if field and field.exclusive_minimum and low == 0 else low, "high": min(0.9, high_bound)}
-    # Rounded to one digit, because a tenth can be inexact in binary, as of 0.00001, and values from a search have many
-    # digits.
+    # Rounded to two digits, because a tenth of 0.00001 is inexact in binary, and values from a search have many digits.
     below, above = (float(f"{value * factor:.2g}") for factor in (0.1, 10))
     return {"low": max(low_bound, below), "high": min(high_bound, above), "log": True}
 

@@ -1,4 +1,4 @@
-"""A trial of a sweep as its worker sees it: after each epoch, whether it is worth going on."""
+"""Pruning of a trial by its worker: after each epoch, whether to continue."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 PRUNED = "Pruned: "
 PRUNERS = ("none", "median", "hyperband")
-# Before there are so many results, and before so large a share of the epochs, no trial is judged.
+# Trials are not pruned before this number of results, and before this share of the epochs.
 FIRST_TRIALS = 4
 WARMUP = 0.1
 
 
 class TrialPruner:
-    """Takes a trial's measures epoch by epoch. `pruned` says why to end, once there is reason to."""
+    """Receives the metrics of a trial after each epoch. `pruned` is the reason to stop, or ""."""
 
     def __init__(self, store: Store, run: Run) -> None:
         self.pruned = ""
@@ -35,7 +35,7 @@ class TrialPruner:
             self._trial = replay_trial(sweep.id, sweep.plan, trials, curves, mine.number)
 
     def take(self, epoch: int, values: dict[str, float]) -> None:
-        """The measures on the validation rows after an epoch, counted from 0."""
+        """Add the metrics on the validation rows after an epoch, counted from 0."""
         value = values.get(self._metric)
         if self._trial is None or value is None or self.pruned:
             return
@@ -47,7 +47,7 @@ class TrialPruner:
 def replay_trial(
     name: str, plan: SweepPlan, trials: list[Trial], curves: dict[str, list[tuple[int, float]]], number: int
 ) -> optuna.Trial:
-    """Trial `number` in a study that has seen all the others before it, in their order, as their curves tell."""
+    """Return trial `number` in a study that replays all other trials in order, from their curves."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -65,7 +65,7 @@ def replay_trial(
         curve = curves.get(earlier.run_id or "", []) if earlier else []
         for epoch, value in curve:
             trial.report(value, epoch)
-            trial.should_prune()  # which also notes the rung that it reached
+            trial.should_prune()  # also records the rung that the trial reached
         if earlier is None or earlier.state in ("failed", "running") or not curve:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
         elif earlier.state == "pruned":
