@@ -66,7 +66,7 @@ class Job(Generic[R]):
         Raises:
             JobCancelledError: it was cancelled.
             JobError: its process died, or Netloom itself failed.
-            NetloomError: the error of the request's `compute`.
+            Exception: an error with a sentence for the user, as raised by the request's `compute`.
         """
         if self._error is not None:
             raise self._error

@@ -28,8 +28,8 @@ from netloom.runs.resources.limits import confine, loosen, no_memory
 from netloom.sandbox import messages
 
 TELL_EVERY_S = 0.05
-# Modules for the first explanation, besides those of all jobs. Captum imports Matplotlib; torch loads the last two,
-# such as SymPy, when it first infers the shape of a convolution.
+# Modules for the first explanation, besides those of all jobs. Captum imports Matplotlib. torch loads the last two, and
+# with them SymPy, when it first infers the shape of a convolution.
 HEAVY = (
     "captum.attr",
     "networkx",

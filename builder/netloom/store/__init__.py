@@ -49,7 +49,7 @@ __all__ = [
 
 
 class Store(States, Runs, Queue, Sweeps, Projects, Library):
-    """One data folder with its database. Several processes may have it open at once."""
+    """One data folder with its database. Several processes can have it open at once."""
 
     def __init__(self, folder: Path) -> None:
         self.home = folder
@@ -61,7 +61,7 @@ class Store(States, Runs, Queue, Sweeps, Projects, Library):
         self.db = Database(database_url(folder))
 
     def delete_project(self, project_id: str) -> None:
-        """Forget a project with its versions and runs. Nothing happens where it is gone already."""
+        """Delete a project with its versions and runs. Does nothing if it does not exist."""
         mine = schema.runs.c.project_id == project_id
         with self.db.writing() as connection:
             run_ids = connection.execute(select(schema.runs.c.id).where(mine)).scalars().all()
@@ -74,9 +74,9 @@ class Store(States, Runs, Queue, Sweeps, Projects, Library):
 
 
 def open_store(folder: Path | None = None) -> Store:
-    """The store in `folder`, or in the data folder; its database is made or brought up to date.
+    """Open the store in `folder`, or in the data folder; creates or migrates its database.
 
     Raises:
-        StoreError: the folder or the database cannot be used.
+        StoreError: the folder or the database is unusable.
     """
     return Store((folder or home()).absolute())

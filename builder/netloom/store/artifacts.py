@@ -1,9 +1,9 @@
-"""The files of a run: what they are called, and how each is read and written.
+"""The files of a run: their names, and how each is read and written.
 
-An `ArtifactStore` holds the files of all runs, by default in a folder for each. `RunArtifacts` has a method for each
-kind of file of one run, and nobody else knows their names. It reads and writes documents, code and reports through the
-store, so that an object store can take the folder's place. Weights, logs and statistics are mapped into memory, linked
-or appended to, so they are files of the `local_directory`.
+An `ArtifactStore` holds the files of all runs, by default one folder per run. `RunArtifacts` has a method for each kind
+of file of one run; only it knows their names. It reads and writes documents, code and reports through the store, so
+that an object store can replace the folder. Weights, logs and statistics are memory-mapped, linked or appended to, so
+they are files of the `local_directory`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LOG, _WORKER_LOG = "log.jsonl", "worker.log"
 
 
 class Stamp(NamedTuple):
-    """What changes whenever a file is written."""
+    """A value that changes whenever a file is written."""
 
     modified_ns: int
     size: int
@@ -39,20 +39,20 @@ class Stamp(NamedTuple):
 class ArtifactStore(Protocol):
     """The files of runs. A name is the path of a file below its run, with "/" between folders.
 
-    Methods that read raise `FileNotFoundError` for a file that is not there, and `OSError` where it cannot be read.
+    Methods that read raise `FileNotFoundError` for a missing file, and `OSError` for an unreadable one.
     """
 
     @property
     def location(self) -> str:
-        """Where the files are, for people."""
+        """The location of the files, for display."""
         ...
 
     def run_ids(self) -> list[str]:
-        """The runs that have files, in alphabetical order."""
+        """Return the runs that have files, in alphabetical order."""
         ...
 
     def create(self, run_id: str) -> None:
-        """Make room for the files of a new run."""
+        """Prepare storage for the files of a new run."""
         ...
 
     def delete(self, run_id: str, *, first: str) -> None:
@@ -60,11 +60,11 @@ class ArtifactStore(Protocol):
         ...
 
     def read(self, run_id: str, name: str) -> bytes:
-        """The content of a file."""
+        """Return the content of a file."""
         ...
 
     def write(self, run_id: str, name: str, content: bytes) -> None:
-        """Write a file so that a reader finds the old content or the new one, never half of either.
+        """Write a file atomically: a reader gets the old or the new content, never a mixture.
 
         Raises:
             OSError: it cannot be written, or the run was deleted.
@@ -72,20 +72,21 @@ class ArtifactStore(Protocol):
         ...
 
     def remove(self, run_id: str, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file if it exists."""
         ...
 
     def stamp(self, run_id: str, name: str) -> tuple[int, int] | None:
-        """When a file was written, in nanoseconds since 1970, and its size; None where it is not there."""
+        """Return the modification time of a file in nanoseconds since 1970, and its size in bytes; None if it does not
+        exist."""
         ...
 
     def local_directory(self, run_id: str) -> Path:
-        """The files of a run as a folder of this machine."""
+        """Return the files of a run as a folder of this machine."""
         ...
 
 
 class DamagedArtifactError(ValueError):
-    """A file of a run cannot be read; `path` names it."""
+    """A file of a run is unreadable; `path` names it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"The file {path} is damaged.")
@@ -101,28 +102,28 @@ class RunArtifacts:
 
     @classmethod
     def in_directory(cls, directory: Path) -> RunArtifacts:
-        """The files of the run whose local directory this is."""
+        """Return the files of the run with this local directory."""
         return cls(LocalArtifactStore(directory.parent), directory.name)
 
     def create(self) -> None:
         self.store.create(self.run_id)
 
     def delete(self) -> None:
-        """Remove everything, the document first: without it a worker knows that its run was deleted, and a rebuild
-        does not list the run again."""
+        """Remove all files, the document first: its absence tells a worker that its run was deleted, and prevents a
+        rebuild from restoring the run."""
         self.store.delete(self.run_id, first=_PROJECT)
 
     def local_directory(self) -> Path:
-        """All files as a folder of this machine: for a worker, and for what is mapped into memory."""
+        """All files as a folder of this machine, for workers and memory mapping."""
         return self.store.local_directory(self.run_id)
 
     # Document and code
 
     def project(self) -> Project:
-        """The document that the run froze.
+        """Return the frozen document of the run.
 
         Raises:
-            DocumentPathError: it is not there or cannot be read.
+            DocumentPathError: it is missing or unreadable.
             DocumentError: it is not a document.
         """
         try:
@@ -132,27 +133,29 @@ class RunArtifacts:
         return loads(content)
 
     def save_project(self, project: Project) -> None:
-        """Raises:
-        DocumentError: it could not be read again; nothing is written.
+        """Save the document of the run.
+
+        Raises:
+            DocumentError: it could not be read again; nothing is written.
         """
         self.store.write(self.run_id, _PROJECT, checked(project).encode())
 
     def project_stamp(self) -> Stamp | None:
-        """When the document was written; None where it is not there, as the run was deleted."""
+        """Return the stamp of the document; None if it does not exist, because the run was deleted."""
         return self._stamp(_PROJECT)
 
     def training_setting(self, name: str) -> Any:
-        """One training setting of the document, which is not validated for it; None where it cannot be read."""
+        """Return a training setting of the document without validating the document; None if it is unreadable."""
         try:
             return self._json(_PROJECT)["training"].get(name)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def source(self) -> str:
-        """The generated code that the run trains.
+        """Return the generated code of the run.
 
         Raises:
-            FileNotFoundError: it is not there.
+            FileNotFoundError: it does not exist.
         """
         return self.store.read(self.run_id, _SOURCE).decode()
 
@@ -163,24 +166,24 @@ class RunArtifacts:
     def source_file(self) -> Path:
         return self._path(_SOURCE)
 
-    # What is known of the run beside the database
+    # Facts about the run outside the database
 
     def environment(self) -> dict[str, Any]:
-        """Versions, machine and fingerprints; empty where they are not known."""
+        """Return versions, machine and fingerprints; empty if unknown."""
         return self._known(_ENVIRONMENT)
 
     def save_environment(self, environment: Mapping[str, Any]) -> None:
         self._save_json(_ENVIRONMENT, environment, indent=1)
 
     def record(self) -> dict[str, Any]:
-        """The row of the database as it was written down last; empty where it was not, or cannot be read."""
+        """Return the last saved copy of the database row; empty if it is missing or unreadable."""
         return self._known(_RECORD)
 
     def save_record(self, text: str) -> None:
         self.store.write(self.run_id, _RECORD, text.encode())
 
     def curves(self) -> dict[str, list[Any]]:
-        """The columns of the points of a run that ended; empty where they were not written down, or cannot be read."""
+        """Return the columns of the points of a run that ended; empty if they are missing or unreadable."""
         try:
             columns = json.loads(gzip.decompress(self.store.read(self.run_id, _CURVES)))
         except (OSError, EOFError, ValueError):
@@ -192,10 +195,10 @@ class RunArtifacts:
         self.store.write(self.run_id, _CURVES, gzip.compress(text.encode(), 6, mtime=0))
 
     def evaluation(self) -> dict[str, Any] | None:
-        """The evaluation as plain JSON; None where the run was not evaluated.
+        """Return the evaluation as plain JSON; None if the run was not evaluated.
 
         Raises:
-            DamagedArtifactError: it cannot be read.
+            DamagedArtifactError: it is unreadable.
         """
         try:
             value = self._json(_EVALUATION)
@@ -218,7 +221,7 @@ class RunArtifacts:
         self.store.remove(self.run_id, _EVALUATION)
 
     def log_event(self, event: str, **values: Any) -> None:
-        """Append a line to the run's log.
+        """Append a line to the log of the run.
 
         Raises:
             OSError: it cannot be written.
@@ -226,7 +229,7 @@ class RunArtifacts:
         log.write(self._path(_LOG), event, **values)
 
     def events(self) -> list[dict[str, Any]]:
-        """The lines of the log, without those that a power cut left incomplete."""
+        """Return the lines of the log, without incomplete lines from a power failure."""
         try:
             lines = self.store.read(self.run_id, _LOG).decode(errors="replace").splitlines()
         except OSError:
@@ -239,13 +242,13 @@ class RunArtifacts:
 
     @property
     def worker_log(self) -> Path:
-        """What the worker printed."""
+        """The output of the worker."""
         return self._path(_WORKER_LOG)
 
     # Data
 
     def preprocess(self) -> Any | None:
-        """What was fitted on the training rows; None where nothing was kept."""
+        """Return the preprocessing that was fitted on the training rows; None if it was not saved."""
         try:
             return self._json(_PREPROCESS)
         except FileNotFoundError:
@@ -268,7 +271,7 @@ class RunArtifacts:
 
     @property
     def start_weights(self) -> Path:
-        """The weights that the run starts from, if it does not start from random ones."""
+        """The initial weights of the run, unless they are random."""
         return self._path("start.safetensors")
 
     @property
@@ -278,15 +281,15 @@ class RunArtifacts:
 
     @property
     def snapshots(self) -> Path:
-        """The folder of the weights that were kept after some epochs."""
+        """The folder of the weights that were saved after some epochs."""
         return self._path("kept")
 
     def last_checkpoint(self) -> Any:
-        """Which checkpoint is the last, as plain JSON.
+        """Return the pointer to the last checkpoint, as plain JSON.
 
         Raises:
             FileNotFoundError: there is none.
-            DamagedArtifactError: that cannot be read.
+            DamagedArtifactError: it is unreadable.
         """
         try:
             return self._json(_LAST)
@@ -303,12 +306,12 @@ class RunArtifacts:
         return self._path(_LAST)
 
     def weights_written_at(self) -> float:
-        """When the best or last weights were written, in seconds since 1970; 0 where there are none."""
+        """Return when the best or last weights were written, in seconds since 1970; 0 if there are none."""
         stamps = [self._stamp(name) for name in (_BEST_WEIGHTS, _LAST)]
         return max((stamp.modified_ns / 1e9 for stamp in stamps if stamp), default=0.0)
 
     def stored_weights(self) -> list[str]:
-        """Which of "best" and "last" are there."""
+        """Return which of "best" and "last" exist."""
         return [name for name, file in (("best", _BEST_WEIGHTS), ("last", _LAST)) if self._stamp(file)]
 
     # The teacher of a distillation
@@ -322,17 +325,17 @@ class RunArtifacts:
         return self._path("teacher.py")
 
     def teacher(self) -> dict[str, Any]:
-        """What is known of the teacher beside its weights and its code."""
+        """Return the facts about the teacher other than its weights and code."""
         value: dict[str, Any] = self._json(_TEACHER)
         return value
 
     def save_teacher(self, value: Mapping[str, Any]) -> None:
         self._save_json(_TEACHER, value)
 
-    # What is observed during training
+    # Observations during training
 
     def layer_statistics_header(self) -> bytes | None:
-        """What a record of the layer statistics holds, as JSON; None where there are none."""
+        """Return the description of a record of the layer statistics, as JSON; None if there are none."""
         try:
             return self.store.read(self.run_id, _LAYERS)
         except FileNotFoundError:
@@ -343,39 +346,39 @@ class RunArtifacts:
 
     @property
     def layer_statistics(self) -> Path:
-        """The records of the layer statistics, one after another."""
+        """The file of the records of the layer statistics."""
         return self._path("layers.bin")
 
     @property
     def predictions(self) -> Path:
-        """What the network predicts for a few rows after each epoch."""
+        """The predictions of the network for a few rows after each epoch."""
         return self._path("samples.jsonl")
 
-    # What is made of a run later
+    # Results computed from a run later
 
     @property
     def explanations(self) -> Path:
-        """The folder of the explanations that were computed."""
+        """The folder of computed explanations."""
         return self._path("explanations")
 
     def export_file(self, name: str) -> Path:
-        """The file of an export, which waits for its download."""
+        """Return the file of an export that can be downloaded."""
         return self._path(name)
 
-    # Room for processes
+    # Files of processes
 
     @property
     def reserve(self) -> Path:
-        """A file that takes a little room on the disk, which is given back when the disk is full."""
+        """A file that reserves some disk space, which is released when the disk is full."""
         return self._path(".reserve")
 
     @property
     def ray(self) -> Path:
-        """The folder in which Ray keeps notes."""
+        """The folder of the state of Ray."""
         return self._path("ray")
 
     def remove_partial_files(self) -> None:
-        """Remove what a process that was ended in the middle of writing has left behind."""
+        """Remove incomplete files of a process that was killed while writing."""
         directory = self.local_directory()
         for path in (*directory.glob(".writing-*"), *directory.glob("*/.writing-*")):
             path.unlink(missing_ok=True)

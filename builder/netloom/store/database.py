@@ -22,7 +22,7 @@ from netloom.store.schema import HEAD, metadata, version
 
 BUSY_MS = 10_000
 _MIGRATION_LOCK = 0x6E65746C
-# How to mend what the database complains about, by words of its own message.
+# Fixes for errors of the database, by words of its message.
 _HINTS = {
     "locked": "another program holds it; try again in a moment",
     "readonly": "let this user write to it, or choose another data folder",
@@ -34,21 +34,21 @@ _HINTS = {
 
 
 class StoreError(RuntimeError):
-    """The store cannot be used; the message is one sentence for people."""
+    """The store is unusable; the message is one sentence for users."""
 
 
 class NotFoundError(StoreError, UsageError):
-    """What was asked for is not in the store; it may have been deleted."""
+    """The requested item is not in the store; it may have been deleted."""
 
 
 def database_url(folder: Path) -> str | URL:
-    """NETLOOM_DATABASE_URL, or a SQLite file in the data folder."""
-    # Not a string: the folder's name may hold a ? or a %, which mean something in a URL.
+    """Return NETLOOM_DATABASE_URL, or the URL of a SQLite file in the data folder."""
+    # Not a string, because ? and % in the name of the folder have a meaning in URLs.
     return settings.database_url or URL.create("sqlite", database=str(folder / "netloom.db"))
 
 
 class Database:
-    """An engine whose transactions say from the start whether they will write."""
+    """An engine whose transactions declare at the start whether they write."""
 
     def __init__(self, url: str | URL) -> None:
         self.engine = _engine(url)
@@ -67,10 +67,10 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that will write.
+        """Context of a transaction that writes.
 
-        On SQLite it holds the write lock from its first statement, so that what it read stays true. Elsewhere
-        only the rows that were read `with_for_update()` do.
+        On SQLite, it holds the write lock from its first statement, so values that it has read remain valid. On other
+        databases, only rows that were read `with_for_update()` are locked.
         """
         with self._sentences(), self.engine.connect() as connection:
             connection = connection.execution_options(writes=True)
@@ -87,7 +87,7 @@ class Database:
         with self.writing() as connection:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-            current = self._version(connection)  # another process may have been faster
+            current = self._version(connection)  # another process can have created them meanwhile
             if current is None:
                 _create(connection)
             elif current != HEAD:
@@ -110,7 +110,7 @@ class Database:
 
     @contextmanager
     def _sentences(self) -> Iterator[None]:
-        """The database's own errors as sentences; the cause keeps the details."""
+        """Context that converts errors of the database into sentences; the cause has the details."""
         try:
             yield
         except IntegrityError as error:
@@ -135,7 +135,7 @@ class Database:
         return f"The database {self._where} cannot be used: {line}{'; ' if hint else ''}{hint}."
 
 
-# A child that was forked must not talk, nor even hang up, through its parent's connections
+# A forked child must neither use nor close the connections of its parent
 # (https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
 _open: weakref.WeakSet[Database] = weakref.WeakSet()
 _inherited: list[Any] = []
@@ -143,11 +143,11 @@ _inherited: list[Any] = []
 
 def _let_go_of_connections() -> None:
     for database in _open:
-        _inherited.append(database.engine.pool)  # or the garbage collector would close them
+        _inherited.append(database.engine.pool)  # otherwise the garbage collector would close them
         database.engine.dispose(close=False)
 
 
-if hasattr(os, "register_at_fork"):  # Windows has no fork
+if hasattr(os, "register_at_fork"):  # not available on Windows, which has no fork
     os.register_at_fork(after_in_child=_let_go_of_connections)
 
 
@@ -169,14 +169,14 @@ def _engine(url: str | URL) -> Engine:
 
 
 def _configure_sqlite(connection: Any, record: Any) -> None:
-    connection.isolation_level = None  # transactions are begun below, not by the driver
+    connection.isolation_level = None  # transactions start explicitly below, not in the driver
     for pragma in (f"busy_timeout={BUSY_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
     _write_ahead(connection)
 
 
 def _write_ahead(connection: Any) -> None:
-    """Switch to WAL. For the lock that this takes on a new file, SQLite does not wait by itself."""
+    """Switch to WAL mode. SQLite does not wait for the lock that this needs on a new file, so it is retried."""
     end = time.monotonic() + BUSY_MS / 1000
     while True:
         try:
@@ -194,7 +194,8 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def _create(connection: Connection) -> None:
-    """All tables at once where there are none: a third of the time of all migrations, and Alembic is not imported."""
+    """Create all tables at once in an empty database: this takes a third of the time of all migrations, and does not
+    import Alembic."""
     metadata.create_all(connection, checkfirst=False)
     version.create(connection, checkfirst=True)
     connection.execute(insert(version).values(version_num=HEAD))
@@ -208,8 +209,8 @@ def _upgrade(connection: Connection) -> None:
     from alembic.config import Config
 
     config = Config()
-    # The configuration is read like an .ini file, where % has a meaning of its own.
+    # Alembic reads the configuration like an .ini file, in which % has a meaning.
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
-    with _upgrading:  # Alembic keeps what it works on in globals
+    with _upgrading:  # Alembic keeps its state in globals
         command.upgrade(config, "head")

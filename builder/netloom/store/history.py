@@ -1,4 +1,4 @@
-"""Which states of a document are kept as versions, and for how long."""
+"""Decides which states of a document are stored as versions, and for how long."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from netloom.store.schema import versions
 
-# How a document came to be what is saved: by edits, with another document put in its place, or by Undo and Redo alone.
+# How the document changed: by edits, by replacement with another document, or only by Undo and Redo.
 Change = Literal["edit", "replacement", "travel"]
 
-# Edits that follow each other this quickly share a version.
+# Edits within this time share a version.
 EVERY = timedelta(seconds=30)
-# Versions without a name: for so long all of them, then the last of each hour, then the last of each day.
+# Unnamed versions: all are stored for the first period, then the last of each hour, then the last of each day.
 ALL_FOR, HOURLY_FOR, DAILY_FOR = timedelta(hours=1), timedelta(days=1), timedelta(days=365)
-# So many of the newest stay however old they are: after a year one comes back to more than the last edit.
+# The newest ones are stored at any age, so that users who return after a year have more than the last edit.
 ALWAYS = 10
 
 
 @dataclass(frozen=True)
 class Saved:
-    """A document as it stands in the store, and since when."""
+    """A document in the store, and the time of its last change."""
 
     document: str
     at: datetime
@@ -33,30 +33,31 @@ class Saved:
 def record(
     connection: Connection, project_id: str, text: str, now: datetime, change: Change, before: Saved | None = None
 ) -> None:
-    """Keep a version of what is saved over `before`, unless the last one is too recent for another.
+    """Store a version for a save over `before`, unless the last version is too recent.
 
-    The newest version is what is being worked on and follows it for a while. It never takes the place of a state that
-    people left, by Undo or by putting an older version back: that state stays.
+    The newest version follows the current edits for a while. It never replaces a state that users left by Undo or by
+    restoring an older version.
     """
     if change == "travel":
-        return  # what it leaves and what it comes back to are both of the same history
+        return  # both states are part of the same history
     mine = versions.c.project_id == project_id
     newest = connection.execute(select(versions).where(mine).order_by(versions.c.number.desc()).limit(1)).first()
     if newest and newest.document == text:
         return
-    # The first one and those that people named were made by them, not by the clock.
+    # The first version and named ones were created by users, not by the clock.
     by_clock = mine, versions.c.name == "", versions.c.number > 1
     last = connection.execute(
         select(versions.c.id, versions.c.created_at).where(*by_clock).order_by(versions.c.number.desc()).limit(1)
     ).first()
-    if last and timedelta(0) <= now - last.created_at < EVERY:  # a clock may have been put back
+    if last and timedelta(0) <= now - last.created_at < EVERY:  # the clock can have been set back
         goes_on = newest and before and newest.id == last.id and newest.document == before.document
         if goes_on and change == "edit":
             connection.execute(update(versions).where(versions.c.id == last.id).values(document=text))
         return
     number = newest.number if newest else 0
     if newest and before and newest.document != before.document:
-        # Nothing was kept of what is left now, as it came too soon after another version. It stood for a while since.
+        # The replaced state has no version, because it followed another version too soon, but it was current for a
+        # while since.
         at = max(before.at, last.created_at + EVERY) if last else before.at
         if now - at >= EVERY and not _is_kept(connection, project_id, before.document):
             number += 1
@@ -86,9 +87,9 @@ def _thin(connection: Connection, project_id: str, now: datetime) -> None:
 
 
 def outdated(rows: Iterable[tuple[int, datetime]], now: datetime) -> list[int]:
-    """Of versions without a name, the newest first with their times, the numbers of those that are kept no longer.
+    """Return the numbers of unnamed versions to remove, from their numbers and times, newest first.
 
-    Hours and days are those of the calendar, so that the same ones stay however often this is asked.
+    Hours and days are those of the calendar, so that repeated calls keep the same versions.
     """
     spans: set[tuple[str, int]] = set()
     outdated_numbers: list[int] = []

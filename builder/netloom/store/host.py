@@ -1,4 +1,4 @@
-"""Which machine this is, so that of several on one database each looks after its own processes alone."""
+"""The identity of this machine, so that several machines on one database each manage only their own processes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def here() -> str:
-    """NETLOOM_HOST, or the machine's name and a word that changes when it is started anew: a process's number means
-    nothing after that."""
+    """Return NETLOOM_HOST, or the name of the machine with a suffix that changes at each boot, because process ids are
+    invalid after it."""
     return (settings.host or "")[:MOST] or _found()
 
 
@@ -28,5 +28,5 @@ def _found() -> str:
 
 
 def named(host: str) -> str:
-    """A machine's name, as people know it."""
+    """Return the name of a machine for display."""
     return host.partition("/")[0]

@@ -1,4 +1,4 @@
-"""The library: networks that people keep to use them in other projects."""
+"""The library: networks that users store for use in other projects."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from netloom.store.schema import library, library_versions
 
 
 class NameTakenError(StoreError):
-    """There is something of this name already; nothing was overwritten."""
+    """The name is in use; nothing was overwritten."""
 
 
 @dataclass(frozen=True)
 class LibraryRow:
-    """A network in the library. `number` counts how often it was published; `summary` is what its publisher said."""
+    """A network in the library. `number` counts its publications; `summary` is the description by its publisher."""
 
     name: str
     number: int
@@ -33,21 +33,21 @@ class LibraryRow:
     updated_at: datetime
 
 
-# How many versions of a network are kept beside the newest.
+# The number of earlier versions of a network that are stored.
 KEPT = 50
 
 
 class Library:
-    """The part of the store that holds the library. A bundle is a document whose main network is what is kept."""
+    """The part of the store for the library. A bundle is a document whose main network is the stored one."""
 
     db: Database
 
     def publish(self, bundle: Project, summary: Mapping[str, Any], *, replace: bool = False) -> LibraryRow:
-        """Keep a bundle under the name of its main network; with `replace` also in the place of an older one, which is
-        then found among the `earlier`.
+        """Store a bundle under the name of its main network. With `replace`, an existing one is moved to the `earlier`
+        versions.
 
         Raises:
-            NameTakenError: there is one of this name, and `replace` was not said.
+            NameTakenError: the name is in use, and `replace` is False.
         """
         now = datetime.now(UTC)
         values = {"document": dumps(bundle), "summary": json.dumps(dict(summary)), "updated_at": now}
@@ -64,15 +64,15 @@ class Library:
         return self.published(bundle.main)
 
     def library(self) -> list[LibraryRow]:
-        """All that is in the library, by name."""
+        """Return all networks in the library, by name."""
         with self.db.reading() as connection:
             return [_row(row) for row in connection.execute(select(*_LISTED).order_by(library.c.name))]
 
     def published(self, name: str) -> LibraryRow:
-        """What is told of a network in the library.
+        """Return the description of a network in the library.
 
         Raises:
-            NotFoundError: there is none of this name.
+            NotFoundError: there is no network of this name.
         """
         with self.db.reading() as connection:
             row = connection.execute(select(*_LISTED).where(library.c.name == name)).first()
@@ -81,7 +81,7 @@ class Library:
         return _row(row)
 
     def earlier(self, name: str) -> list[LibraryRow]:
-        """What stood in the library under a name before, the newest first; each with when it was published."""
+        """Return the earlier versions of a network, newest first, with their time of publication."""
         past = library_versions.c
         listed = select(
             library.c.name, past.number, past.summary, past.created_at, past.created_at.label("updated_at")
@@ -91,10 +91,10 @@ class Library:
             return [_row(row) for row in rows]
 
     def bundle(self, name: str, number: int | None = None) -> Project:
-        """A network in the library with all that it is made of; an earlier version of it where `number` says so.
+        """Return a network in the library with its subnetworks, or its earlier version `number`.
 
         Raises:
-            StoreError: there is none of this name or number, or it cannot be read.
+            StoreError: there is no network of this name or number, or it is unreadable.
         """
         with self.db.reading() as connection:
             return _bundle(connection, name) if number is None else _earlier(connection, name, number)
@@ -103,17 +103,17 @@ class Library:
         """Publish an earlier version again, as the newest one.
 
         Raises:
-            StoreError: there is none of this name or number, or it cannot be read.
+            StoreError: there is no network of this name or number, or it is unreadable.
         """
         summary = next((row.summary for row in self.earlier(name) if row.number == number), {})
         return self.publish(self.bundle(name, number), summary, replace=True)
 
     def rename_published(self, name: str, to: str) -> None:
-        """Call a network in the library something else.
+        """Rename a network in the library.
 
         Raises:
-            NameTakenError: another one is called so.
-            StoreError: there is none of this name, or no network can be called so.
+            NameTakenError: the new name is in use.
+            StoreError: there is no network of this name, or the new name is invalid.
         """
         if name == to:
             return
@@ -128,7 +128,7 @@ class Library:
             connection.execute(update(library).where(library.c.name == name).values(name=to, document=text))
 
     def delete_published(self, name: str) -> bool:
-        """Take a network out of the library; projects that use it keep theirs. Returns whether it was there."""
+        """Remove a network from the library; projects that use it keep their copy. Returns whether it existed."""
         with self.db.writing() as connection:
             return bool(connection.execute(delete(library).where(library.c.name == name)).rowcount)
 
@@ -141,7 +141,7 @@ _TAKEN = "There is a network {} in the library already; nothing was overwritten.
 
 @contextmanager
 def _one_name(name: str) -> Iterator[None]:
-    """Where someone else took a name between the look and the writing, the database refuses the second."""
+    """Context that reports a name that was taken between the check and the write, which the database refuses."""
     try:
         yield
     except NotFoundError as error:
@@ -161,7 +161,7 @@ def _bundle(connection: Connection, name: str) -> Project:
 
 
 def _earlier(connection: Connection, name: str, number: int) -> Project:
-    """An earlier version, by the name that it has now: it may have had another one then."""
+    """Return an earlier version by the current name of the network, which can have been renamed since."""
     query = select(library_versions.c.document).join_from(library, library_versions)
     query_of_version = query.where(library.c.name == name, library_versions.c.number == number)
     text = connection.execute(query_of_version).scalar()
@@ -175,7 +175,7 @@ def _earlier(connection: Connection, name: str, number: int) -> Project:
 
 
 def _keep(connection: Connection, row: Any) -> None:
-    """Put what is about to be replaced among the earlier versions, of which the oldest go."""
+    """Move the row that is about to be replaced to the earlier versions, and remove the oldest ones."""
     values = {"number": row.number, "document": row.document, "summary": row.summary, "created_at": row.updated_at}
     connection.execute(insert(library_versions).values(library_id=row.id, **values))
     old = library_versions.c.number <= row.number - KEPT

@@ -1,4 +1,4 @@
-"""How many runs may train and wait, and whether there is room for one more of an owner."""
+"""The limits of training and waiting runs, and the free places of an owner."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _LOCK = 0x71756575
 
 
 class QueueFullError(StoreError):
-    """As many runs wait as may wait."""
+    """The queue has as many waiting runs as its limit."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How many runs may have a worker: on this machine, of one owner, and on each of `gpus`; and how many may wait."""
+    """The limits of runs with a worker (on this machine, per owner, and on each of `gpus`), and of waiting runs."""
 
     workers: int = 1
     each: int = 1
@@ -29,10 +29,10 @@ class Limits:
 
 
 def room(connection: Connection, owner: str, limits: Limits) -> int:
-    """How many more runs of an owner may be started now or wait.
+    """Return the number of runs that an owner can still start or queue.
 
     Raises:
-        QueueFullError: none.
+        QueueFullError: it is 0.
     """
     active = select(func.count()).where(runs.c.owner == owner, runs.c.state.in_(("waiting", *WITH_WORKER)))
     active_count = int(connection.execute(active).scalar_one())
@@ -46,16 +46,16 @@ def room(connection: Connection, owner: str, limits: Limits) -> int:
 
 
 def check_room(connection: Connection, owner: str, limits: Limits) -> None:
-    """As `room`, within a transaction that adds a run: others that do so wait until it is over.
+    """Check as `room`, within a transaction that adds a run; concurrent transactions wait until it ends.
 
     Raises:
-        QueueFullError: there is none.
+        QueueFullError: there is no free place.
     """
     exclude(connection)
     room(connection, owner, limits)
 
 
 def exclude(connection: Connection) -> None:
-    """Let one transaction at a time change what is in the queue. On SQLite every transaction that writes is alone."""
+    """Lock the queue for this transaction. On SQLite, a writing transaction is always exclusive."""
     if connection.dialect.name != "sqlite":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})

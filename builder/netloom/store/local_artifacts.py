@@ -1,4 +1,4 @@
-"""The files of runs in folders of this machine, one for each run, named by its id."""
+"""The files of runs in folders of this machine, one per run, named by its id."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LocalArtifactStore:
         return (self.local_directory(run_id) / name).read_bytes()
 
     def write(self, run_id: str, name: str, content: bytes) -> None:
-        # The run's own folder is not made here, or a worker would bring back a run that was deleted.
+        # The folder of the run is not created here; otherwise a worker would restore a deleted run.
         write_bytes(self.local_directory(run_id) / name, content)
 
     def remove(self, run_id: str, name: str) -> None:
@@ -60,12 +60,12 @@ class LocalArtifactStore:
 
 
 def run_files(home: Path) -> LocalArtifactStore:
-    """The files of the runs of a data folder."""
+    """Return the files of the runs of a data folder."""
     return LocalArtifactStore(home / "runs")
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder, even while something is still being written into it."""
+    """Remove a folder, even while another process writes to it."""
     for _ in range(100):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():

@@ -17,12 +17,12 @@ from netloom.store.schema import projects, versions
 
 
 def utc_now() -> datetime:
-    """The time that what is saved gets."""
+    """Return the timestamp for saved data."""
     return datetime.now(UTC)
 
 
 class SaveConflictError(StoreError):
-    """Someone else saved this project since it was loaded; nothing was overwritten."""
+    """The project was saved by someone else since it was loaded; nothing was overwritten."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ProjectRow:
 
 @dataclass(frozen=True)
 class SavedProject:
-    """A project as it was saved. `stamp` has to be handed in with the next save."""
+    """A saved project. Pass `stamp` to the next save."""
 
     id: str
     project: Project
@@ -49,7 +49,7 @@ class SavedProject:
 
 @dataclass(frozen=True)
 class VersionRow:
-    """A version in a list; one with a name is kept for ever."""
+    """A version in a list; named versions are stored forever."""
 
     number: int
     name: str
@@ -57,16 +57,16 @@ class VersionRow:
 
 
 class Projects:
-    """The part of the store that holds projects."""
+    """The part of the store for projects."""
 
     db: Database
 
     def create_project(self, project: Project, *, project_id: str | None = None) -> str:
-        """Keep a new project, under an id that it had before where there is one. Returns its id.
+        """Save a new project, with `project_id` under an earlier id. Returns its id.
 
         Raises:
-            StoreError: it could not be opened again, as it is too large.
-            NotFoundError: there is a project of this id already.
+            StoreError: it is too large to be opened again.
+            NotFoundError: there is a project with this id already.
         """
         project_id = str(uuid.UUID(project_id)) if project_id else str(uuid.uuid4())
         now, text = utc_now(), _text(project)
@@ -88,11 +88,11 @@ class Projects:
         return project_id
 
     def find_or_create_project(self, project: Project) -> str:
-        """The id of the project that holds this very document, or of a new one: training a document again adds a run
-        and no project.
+        """Return the id of the project with exactly this document, or of a new one, so that training a document again
+        adds a run and not a project.
 
         Raises:
-            StoreError: it could not be opened again, as it is too large.
+            StoreError: it is too large to be opened again.
         """
         for row in self.list_projects():
             if row.name == project.name and self.load(row.id).project == project:
@@ -100,22 +100,22 @@ class Projects:
         return self.create_project(project)
 
     def list_projects(self, limit: int = 500) -> list[ProjectRow]:
-        """The projects, the one that was changed last first."""
+        """Return the projects, most recently changed first."""
         query = select(projects.c.id, projects.c.name, projects.c.created_at, projects.c.updated_at)
         with self.db.reading() as connection:
             rows = connection.execute(query.order_by(projects.c.updated_at.desc()).limit(limit))
             return [ProjectRow(*row) for row in rows]
 
     def has_project(self, project_id: str) -> bool:
-        """Whether there is such a project."""
+        """Return whether there is such a project."""
         with self.db.reading() as connection:
             return bool(connection.execute(select(exists().where(projects.c.id == project_id))).scalar())
 
     def load(self, project_id: str) -> SavedProject:
-        """A project with the state of its editor.
+        """Return a project with the state of its editor.
 
         Raises:
-            StoreError: there is no such project, or it cannot be read.
+            StoreError: there is no such project, or it is unreadable.
         """
         with self.db.reading() as connection:
             row = connection.execute(select(projects).where(projects.c.id == project_id)).first()
@@ -133,7 +133,7 @@ class Projects:
         stamp: int,
         change: Change = "edit",
     ) -> int:
-        """Keep the state of an editor, and where the document changed perhaps a version (see `netloom.store.history`).
+        """Save the state of an editor and, if the document changed, possibly a version (see `netloom.store.history`).
         Returns the new stamp.
 
         Raises:
@@ -166,7 +166,7 @@ class Projects:
         return stamp + 1
 
     def versions(self, project_id: str) -> list[VersionRow]:
-        """The versions of a project, the newest first."""
+        """Return the versions of a project, newest first."""
         query = select(versions.c.number, versions.c.name, versions.c.created_at)
         with self.db.reading() as connection:
             rows = connection.execute(
@@ -175,10 +175,10 @@ class Projects:
             return [VersionRow(*row) for row in rows]
 
     def version(self, project_id: str, number: int) -> Project:
-        """The document of a version.
+        """Return the document of a version.
 
         Raises:
-            StoreError: there is no such version, or it cannot be read.
+            StoreError: there is no such version, or it is unreadable.
         """
         query = select(versions.c.document)
         with self.db.reading() as connection:
@@ -190,11 +190,11 @@ class Projects:
         return _document(row.document)
 
     def restore_version(self, project_id: str, number: int) -> None:
-        """Put a version in the place of a document that cannot be opened, which is kept as a version itself. Where it
-        can be opened, its editor does so, and Undo takes it back.
+        """Replace a document that cannot be opened by a version; the document becomes a version itself. For documents
+        that can be opened, the editor replaces them, which Undo reverts.
 
         Raises:
-            StoreError: there is no such version, or it cannot be read either.
+            StoreError: there is no such version, or it is unreadable, too.
         """
         name, now = self.version(project_id, number).name, utc_now()
         mine = versions.c.project_id == project_id
@@ -209,7 +209,7 @@ class Projects:
                 .values(
                     name=name,
                     document=text,
-                    epoch=uuid.uuid4().hex,  # what browsers still hold belongs to another document
+                    epoch=uuid.uuid4().hex,  # the state in open browsers belongs to another document
                     revision=stored.revision + 1,
                     acks="{}",
                     stamp=stored.stamp + 1,
@@ -218,7 +218,7 @@ class Projects:
             )
 
     def name_version(self, project_id: str, number: int, name: str) -> None:
-        """Give a version a name, so that it is kept for ever; an empty name takes it back."""
+        """Name a version, so that it is stored forever; an empty name removes the name."""
         with self.db.writing() as connection:
             changed = connection.execute(
                 update(versions)
@@ -239,6 +239,6 @@ def _text(project: Project) -> str:
 
 def _document(text: str) -> Project:
     try:
-        return loads(text, limit=None)  # earlier Netlooms kept larger ones, which have to be opened to become smaller
+        return loads(text, limit=None)  # earlier releases stored larger ones, which must be opened to become smaller
     except DocumentError as error:
         raise StoreError(f"What is stored of this project cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""Runs that wait for a worker: whose turn it is, and that each is started once, however many processes look."""
+"""The queue of waiting runs: their order, and the guarantee that each is started once, by any number of processes."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _BEFORE_ALL = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Queue:
-    """The part of the store that says which run is next."""
+    """The part of the store for the queue."""
 
     db: Database
 
     def room(self, owner: str, limits: Limits) -> int:
-        """How many more runs of an owner may be started now or wait.
+        """Return the number of runs that an owner can still start or queue.
 
         Raises:
-            QueueFullError: none.
+            QueueFullError: it is 0.
         """
         with self.db.reading() as connection:
             return room(connection, owner, limits)
 
     def line(self) -> list[Run]:
-        """The runs that wait, the next one first: owners take turns, and each owner's runs keep their order."""
+        """Return the waiting runs, next one first: owners take turns, and the runs of an owner keep their order."""
         with self.db.reading() as connection:
             return _line(connection)
 
@@ -51,15 +51,13 @@ class Queue:
         limits: Limits | None = None,
         prepare: Callable[[], object] | None = None,
     ) -> None:
-        """Let a run that ended wait for a worker again, in the turns of `owner` (else of whose it was); one that
-        finished only where it is said to `reopen`. What was asked of the worker that is gone is forgotten, and `about`
-        is added to what is known of the run, all of it in one transaction, in which `prepare` is called once nobody
-        else can start it: to write to its folder, which is theirs else.
+        """Add a run that ended to the queue, for `owner`, by default for the owner of the run. A finished run needs
+        `reopen`. In one transaction, pending commands are removed, `about` is merged into its origin, and `prepare` is
+        called: no other process can start the run then, so `prepare` can write to its folder.
 
         Raises:
-            QueueFullError: as many runs of the owner wait as may by `limits`.
-            StoreError: it goes on already, has finished, was started and ended again since `run` was read, or is not
-                there.
+            QueueFullError: the owner has as many waiting runs as `limits` allow.
+            StoreError: the run is active, has finished, was started and ended since `run` was read, or does not exist.
         """
         owner = run.owner if owner is None else owner
         fresh = dict.fromkeys(("pid", "host", "gpu", "claim", "claimed_at", "ended_at"))
@@ -76,18 +74,18 @@ class Queue:
                 prepare()
 
     def leave_line(self, run_id: str) -> bool:
-        """Stop a run that waits. Returns false where it does not, or not any more."""
+        """Stop a waiting run. Returns False if it does not wait any more."""
         reason = "It was stopped before its turn came."
         ended = datetime.now(UTC)
         return self._changed(run_id, "stopped", holding=None, was=("waiting",), reason=reason, ended_at=ended)
 
     def claim_next(self, limits: Limits) -> Run | None:
-        """Give the next run to the caller, who starts its worker on this machine; None where none waits or there is no
-        room on it.
+        """Claim the next run for the caller, who starts its worker on this machine; None if no run waits or this
+        machine has no free place.
 
-        Looking and taking are one transaction that excludes all others of its kind.
+        Reading and claiming are one transaction, which excludes all others of its kind.
         """
-        with self.db.reading() as connection:  # most looks end here, without the lock
+        with self.db.reading() as connection:  # most calls end here, without the lock
             if connection.execute(select(runs.c.id).where(runs.c.state == "waiting").limit(1)).first() is None:
                 return None
         with self.db.writing() as connection:
@@ -103,20 +101,20 @@ class Queue:
         return as_run(row)
 
     def set_worker(self, run_id: str, claim: str, pid: int) -> bool:
-        """Note the worker of a run that was claimed. Returns false where the claim does not hold any more."""
+        """Store the worker of a claimed run. Returns False if the claim is not valid any more."""
         change = with_claim(update(runs).where(runs.c.id == run_id, runs.c.pid.is_(None)), claim)
         with self.db.writing() as connection:
             return bool(connection.execute(change.where(runs.c.state == "queued").values(pid=pid)).rowcount)
 
     def give_back(self, run: Run) -> bool:
-        """Let a run wait again whose worker never came, or has not begun. Returns false where it did after all."""
+        """Return a run to the queue whose worker did not start. Returns False if it did after all."""
         fresh: dict[str, Any] = dict.fromkeys(("pid", "claim", "claimed_at", "host"))
         same = runs.c.pid.is_(None) if run.pid is None else runs.c.pid == run.pid
         return self._changed(run.id, "waiting", holding=run.claim, was=("queued",), only=same, **fresh)
 
     def take_over(self, run: Run, pid: int, host: str) -> Run | None:
-        """The run with a claim of its own for a worker that takes the place of one that is gone; None where the claim
-        of `run` does not hold any more."""
+        """Return the run with a new claim, for a worker that replaces one that is gone; None if the claim of `run` is
+        not valid any more."""
         values = {"claim": str(uuid.uuid4()), "pid": pid, "host": host, "heartbeat_at": datetime.now(UTC)}
         change = with_claim(update(runs).where(runs.c.id == run.id, runs.c.state.in_(WITH_WORKER)), run.claim)
         with self.db.writing() as connection:
@@ -143,7 +141,7 @@ class Queue:
 
 
 def _choose(connection: Connection, limits: Limits) -> tuple[Run, int | None] | None:
-    """The first in the line for whom there is room, and its GPU."""
+    """Return the first run in the queue with a free place, and its GPU."""
     query = select(runs.c.owner, runs.c.gpu, runs.c.host).where(runs.c.state.in_(WITH_WORKER))
     active_rows = connection.execute(query).all()
     busy = [row for row in active_rows if row.host in (None, here())]
@@ -176,7 +174,8 @@ def _line(connection: Connection) -> list[Run]:
 
 
 def _in_turns(waiting: Sequence[Run], turns: Counter[str], served: dict[str, datetime]) -> list[Run]:
-    """Everybody's first run before anybody's second; among equals whoever was served longest ago."""
+    """Return the first run of each owner before any second one; among equals, the owner that was served longest ago
+    first."""
     keyed = []
     for run in sorted(waiting, key=lambda run: (run.queued_at or run.created_at, run.id)):
         keyed.append(((turns[run.owner], served.get(run.owner, _BEFORE_ALL), run.queued_at or run.created_at), run))

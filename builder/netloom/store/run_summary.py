@@ -1,6 +1,6 @@
-"""What a run's row holds as JSON: how far its worker has got, and where the run comes from.
+"""The JSON columns of a run: the progress that its worker reports, and the origin of the run.
 
-Each key is there once something is known of it. The worker writes it as a whole with each heartbeat.
+Each key exists once its value is known. The worker writes the whole summary with each heartbeat.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from typing import Any, Literal, TypedDict
 
 
 class BestResult(TypedDict, total=False):
-    """The best value on the validation rows so far, of `measure`; `loss` is its name since before there were others."""
+    """The best value of `measure` on the validation rows so far; `loss` is its key for compatibility with earlier
+    releases."""
 
     loss: float
     epoch: int
@@ -18,7 +19,7 @@ class BestResult(TypedDict, total=False):
 
 
 class RunNotice(TypedDict):
-    """A warning about the training: what is wrong, at which layers (`where`, `nodes`), when, and what helps."""
+    """A warning about the training: what is wrong, in which layers (`where`, `nodes`), when, and how to fix it."""
 
     code: str
     severity: Literal["error", "warning", "info"]
@@ -43,53 +44,54 @@ class SettingChange(TypedDict):
 
 
 class NotedCaveat(TypedDict):
-    """What makes the test score of a run untrue."""
+    """A finding that invalidates the test metrics of a run."""
 
     code: str
     message: str
 
 
 class RunSummary(TypedDict, total=False):
-    """What the worker of a run told last."""
+    """The last report of the worker of a run."""
 
     objective: str
-    # The titles of the metrics under the settings of the run, by name.
+    # The titles of the metrics by name, which depend on the settings.
     titles: dict[str, str]
     device: str
     total_steps: int
     steps_per_epoch: int
     rows_per_step: int
-    # The learning rate of the document or of the last change by hand, and the rate of the schedule at the moment.
+    # The learning rate of the document or of the last manual change, and the current rate of the schedule.
     learning_rate: float
     rate: float
     schedule: str
     best: BestResult
-    # The metrics on the test rows.
+    # The test metrics.
     test: dict[str, float]
     caveats: list[NotedCaveat]
     changes: list[SettingChange]
     warnings: list[RunNotice]
-    # Sentences on how training is carried out, such as whether the network was compiled.
+    # Sentences on how training is executed, such as whether the network was compiled.
     notes: list[str]
     steps_per_s: float
     speeds: list[float]
     eta_s: float | None
     eta_range_s: tuple[float, float] | None
-    # What the worker uses: shares between 0 and 1, memory in bytes.
+    # The resource use of the worker: shares from 0 to 1, memory in bytes.
     cpu_share: float
     memory_bytes: int
     memory_share: float
     gpu: str
     gpu_memory_bytes: int
     gpu_memory_total: int
-    # Seconds of the processor, and the energy, measured or estimated from them.
+    # CPU seconds, and the energy in kWh, measured or estimated from them.
     cpu_s: float
     energy_kwh: float
     energy_measured: bool
 
 
 class Branch(TypedDict):
-    """From which weights of which run another one was started: after epoch `at`, or its "best" or "last" ones."""
+    """The origin of the initial weights of a branched run: another run after epoch `at`, or its "best" or "last"
+    weights."""
 
     run: str
     at: int | str
@@ -104,13 +106,13 @@ class Extension(TypedDict):
 
 
 class RunOrigin(TypedDict, total=False):
-    """Where a run comes from, and what was decided about it since."""
+    """The origin of a run, and later decisions about it."""
 
     branch: Branch
-    # The run that this one repeats.
+    # The run that this one reproduces.
     again: str
     extended: list[Extension]
-    # The sweep that this run is a trial of, the trial's number and the settings that it assigns.
+    # The sweep of this trial, its number and its assigned settings.
     sweep: str
     trial: int
     assigned: dict[str, Any]

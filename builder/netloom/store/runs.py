@@ -1,4 +1,4 @@
-"""Runs, the points of their curves, and the commands that steer them."""
+"""Runs, the points of their curves, and the commands to their workers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from netloom.store.states import ENDED, WITH_WORKER, check_claim, lost, with_cla
 COMMANDS = ("pause", "resume", "stop", "learning_rate", "schedule")
 MAX_TAGS, MAX_TAG = 20, 40
 _IDS_AT_ONCE = 500
-# Made once: to write a statement takes as long as to carry it out.
+# Created once, because constructing a statement takes as long as executing it.
 _ASKED = select(commands.c.id).where(commands.c.run_id == bindparam("run")).limit(1)
 _JSON = ("summary", "about", "tags")
 # step, epoch, split, name, value, seconds since 1970
@@ -33,9 +33,9 @@ Point = tuple[int, int, str, str, float, float]
 
 @dataclass(frozen=True)
 class Run:
-    """A run: its state, how far it is, and what its worker last told about itself in `summary`.
+    """A run: its state, its progress, and the last `summary` from its worker.
 
-    `owner` takes turns with others in the queue, `about` says where the run comes from (an earlier one, a sweep).
+    `owner` takes turns with others in the queue; `about` is the origin of the run (an earlier run, a sweep).
     """
 
     id: str
@@ -67,7 +67,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Command:
-    """What a worker is asked to do."""
+    """A command to a worker."""
 
     kind: str
     value: float | None
@@ -76,7 +76,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Points:
-    """Points of curves, column by column. `last` is the row to go on from with the next call."""
+    """Points of curves, by column. Pass `last`, a row number, to the next call to continue after it."""
 
     step: list[int]
     epoch: list[int]
@@ -88,7 +88,7 @@ class Points:
 
 
 class NewTrial(NamedTuple):
-    """A trial that is about to start: its number within a sweep and the settings that it assigns, by path."""
+    """A trial that is about to start: its number in the sweep, and its assigned settings by path."""
 
     sweep_id: str
     number: int
@@ -96,7 +96,7 @@ class NewTrial(NamedTuple):
 
 
 class Runs:
-    """The part of the store that holds runs."""
+    """The part of the store for runs."""
 
     db: Database
     artifact_store: ArtifactStore
@@ -115,13 +115,13 @@ class Runs:
         place: str = "",
         limits: Limits | None = None,
     ) -> Run:
-        """Note a new run of a project, which waits for its worker. Its folder, named `run_id`, is the caller's to fill
-        before that. Where it is a `trial` of a sweep, both are noted or neither.
-        With a `place` it does not wait: somebody there has claimed it.
+        """Add a new run of a project to the queue. The caller fills its folder, named `run_id`, before. For a `trial`
+        of a sweep, the run and the trial are added in one transaction. With a `place`, the run is not queued: the
+        caller there has claimed it.
 
         Raises:
-            QueueFullError: as many runs of the owner wait as may by `limits`, of two that come at once the second too.
-            NotFoundError: there is no such project any more, or the sweep has a trial of this number already or was
+            QueueFullError: the owner has as many waiting runs as `limits` allow, also with concurrent calls.
+            NotFoundError: the project does not exist any more, or the sweep has a trial of this number already or was
                 stopped.
         """
         run_id = run_id or str(uuid.uuid4())
@@ -151,11 +151,11 @@ class Runs:
     def restore_run(
         self, run_id: str, project_id: str, project: Project, state: str, reason: str, **values: Any
     ) -> None:
-        """List a run that has ended and is not listed, with the fields of its row.
+        """Add a run that has ended and is not in the database, with the fields of its row.
 
         Raises:
             StoreError: it has not ended.
-            NotFoundError: there is no such project, or the run is listed by now.
+            NotFoundError: there is no such project, or the run is in the database by now.
         """
         if state not in ENDED:
             raise StoreError(f"A run is listed again once it has ended, received {state!r}.")
@@ -165,12 +165,12 @@ class Runs:
             connection.execute(insert(runs).values(**row))
 
     def run_ids(self) -> set[str]:
-        """The ids of all runs."""
+        """Return the ids of all runs."""
         with self.db.reading() as connection:
             return set(connection.execute(select(runs.c.id)).scalars())
 
     def run(self, run_id: str) -> Run:
-        """One run.
+        """Return a run.
 
         Raises:
             StoreError: there is no such run.
@@ -182,10 +182,10 @@ class Runs:
         return as_run(row)
 
     def held(self, run_id: str, claim: str | None) -> Run:
-        """The run that a worker holds with a claim.
+        """Return the run that a worker holds with a claim.
 
         Raises:
-            ClaimLostError: it does not, or not any more.
+            ClaimLostError: the claim is not valid, or not any more.
             NotFoundError: there is no such run.
         """
         with self.db.reading() as connection:
@@ -193,7 +193,7 @@ class Runs:
             return as_run(connection.execute(select(runs).where(runs.c.id == run_id)).one())
 
     def runs(self, project_id: str | None = None, limit: int = 500) -> list[Run]:
-        """The runs of a project, or all of them, the newest first."""
+        """Return the runs of a project, or all of them, newest first."""
         query = select(runs).order_by(runs.c.created_at.desc()).limit(limit)
         if project_id is not None:
             query = query.where(runs.c.project_id == project_id)
@@ -201,17 +201,17 @@ class Runs:
             return [as_run(row) for row in connection.execute(query)]
 
     def active_runs(self) -> list[Run]:
-        """The runs that wait or have a worker, the oldest first."""
+        """Return the runs that wait or have a worker, oldest first."""
         query = select(runs).where(runs.c.state.not_in(ENDED))
         with self.db.reading() as connection:
             return [as_run(row) for row in connection.execute(query.order_by(runs.c.created_at))]
 
     def update_run(self, run_id: str, *, holding: str | None = None, **values: Any) -> None:
-        """Change fields of a run but its state, which `change_state` changes; where `holding` is given, only while that
-        claim holds and the run goes on.
+        """Change fields of a run, except its state (see `change_state`). With `holding`, only while that claim is valid
+        and the run is active.
 
         Raises:
-            ClaimLostError: the run was given to another, or given up, while this process was not heard from.
+            ClaimLostError: another process claimed the run, or it was given up, while this process was silent.
             NotFoundError: there is no such run.
             ValueError: the state of a run is not changed here.
         """
@@ -225,7 +225,7 @@ class Runs:
                 raise lost(connection, run_id, holding)
 
     def note_about(self, run_id: str, facts: RunOrigin) -> None:
-        """Add to what is known of where a run comes from; what others add at the same time stays.
+        """Merge facts into the origin of a run; concurrent changes of other keys are preserved.
 
         Raises:
             NotFoundError: there is no such run.
@@ -238,28 +238,28 @@ class Runs:
             connection.execute(update(runs).where(mine).values(about=json.dumps({**json.loads(stored), **facts})))
 
     def heartbeat(self, run_id: str, *, holding: str | None = None, **values: Any) -> None:
-        """Note that a run's worker is alive, and how far it is: its epoch, step and summary.
+        """Record that the worker of a run is alive, with its epoch, step and summary.
 
         Raises:
-            ClaimLostError: the run is not that worker's any more, which held the claim `holding`.
+            ClaimLostError: the claim `holding` is not valid any more.
         """
         self.update_run(run_id, holding=holding, heartbeat_at=datetime.now(UTC), **values)
 
     def delete_run(self, run_id: str) -> None:
-        """Forget a run with its points and its folder.
+        """Delete a run with its points and its folder.
 
         Raises:
-            StoreError: that is no id of a run.
+            StoreError: this is not the id of a run.
         """
         with self.db.writing() as connection:
             connection.execute(delete(runs).where(runs.c.id == run_id))
         self.artifacts(run_id).delete()
 
     def artifacts(self, run_id: str) -> RunArtifacts:
-        """The files of a run. Their name on disk is the run's UUID, whatever its title is.
+        """Return the files of a run. Their folder is named by the UUID of the run, whatever its title is.
 
         Raises:
-            NotFoundError: that is not the id of a run.
+            NotFoundError: this is not the id of a run.
         """
         try:
             return RunArtifacts(self.artifact_store, str(uuid.UUID(run_id)))
@@ -267,10 +267,10 @@ class Runs:
             raise NotFoundError("There is no such run; it may have been deleted.") from None
 
     def add_points(self, run_id: str, rows: Sequence[Point], *, holding: str | None = None) -> None:
-        """Append points to a run's curves, all or none. Values that are no number are left out.
+        """Append points to the curves of a run, all or none. NaN and infinite values are skipped.
 
         Raises:
-            ClaimLostError: the run is not that worker's any more, which held the claim `holding`; nothing was added.
+            ClaimLostError: the claim `holding` is not valid any more; nothing was added.
         """
         values = [
             {
@@ -292,7 +292,7 @@ class Runs:
                 connection.execute(insert(points), values)
 
     def points(self, run_id: str, after: int = 0) -> Points:
-        """The points that were added after row `after`, in the order in which they came."""
+        """Return the points that were added after row `after`, in order."""
         query = (
             select(
                 points.c.step, points.c.epoch, points.c.split, points.c.name, points.c.value, points.c.at, points.c.id
@@ -310,7 +310,7 @@ class Runs:
     def curves(
         self, run_ids: Sequence[str], name: str, split: str = "validation"
     ) -> dict[str, list[tuple[int, float]]]:
-        """Epochs and values of one measure, of several runs at once."""
+        """Return the epochs and values of one metric for several runs."""
         curves_by_run: dict[str, list[tuple[int, float]]] = {run_id: [] for run_id in run_ids}
         with self.db.reading() as connection:
             for start in range(0, len(run_ids), _IDS_AT_ONCE):
@@ -322,10 +322,10 @@ class Runs:
         return curves_by_run
 
     def drop_points_after(self, run_id: str, step: int, *, holding: str | None = None) -> None:
-        """Forget the points behind `step`, so that a resumed run writes them anew and no curve has a double point.
+        """Delete the points after `step`, so that a resumed run writes them again without duplicates.
 
         Raises:
-            ClaimLostError: the run is not that worker's any more, which held the claim `holding`; nothing was dropped.
+            ClaimLostError: the claim `holding` is not valid any more; nothing was deleted.
         """
         with self.db.writing() as connection:
             if holding is not None:
@@ -333,7 +333,7 @@ class Runs:
             connection.execute(delete(points).where(points.c.run_id == run_id, points.c.step > step))
 
     def command(self, run_id: str, kind: str, value: float | None = None, text: str = "") -> None:
-        """Ask a run's worker for something.
+        """Send a command to the worker of a run.
 
         Raises:
             StoreError: there is no such command.
@@ -345,20 +345,19 @@ class Runs:
             connection.execute(insert(commands).values(**row))
 
     def asked(self, run_id: str) -> int | None:
-        """The number of the first command that waits for a run; None where none does."""
+        """Return the number of the first pending command of a run; None if there is none."""
         query = select(commands.c.id).where(commands.c.run_id == run_id).order_by(commands.c.id).limit(1)
         with self.db.reading() as connection:
             return connection.execute(query).scalar()
 
     def take_commands(self, run_id: str, *, holding: str | None = None) -> list[Command]:
-        """The commands that wait for a run, each handed out once.
+        """Return the pending commands of a run, each exactly once.
 
         Raises:
-            ClaimLostError: the run is not that worker's any more, which held the claim `holding`; the commands wait for
-                another.
+            ClaimLostError: the claim `holding` is not valid any more; the commands remain for another worker.
         """
         mine = commands.c.run_id == run_id
-        with self.db.reading() as connection:  # which every worker asks all the time
+        with self.db.reading() as connection:  # fast path, because every worker polls all the time
             if connection.execute(_ASKED, {"run": run_id}).first() is None:
                 return []
         with self.db.writing() as connection:
@@ -370,10 +369,10 @@ class Runs:
 
 
 def _check_sweep(connection: Connection, sweep_id: str) -> None:
-    """A sweep that was stopped a moment ago makes no more trials.
+    """Check that a sweep is active: one that was stopped a moment ago starts no more trials.
 
     Raises:
-        NotFoundError: it goes on no more.
+        NotFoundError: it is not active any more.
     """
     state = connection.execute(select(sweeps.c.state).where(sweeps.c.id == sweep_id).with_for_update()).scalar()
     if state != "running":
@@ -381,14 +380,14 @@ def _check_sweep(connection: Connection, sweep_id: str) -> None:
 
 
 def _written(values: dict[str, Any]) -> dict[str, Any]:
-    """Fields as the table keeps them."""
+    """Return fields in the form of the table."""
     if "tags" in values:
         values = {**values, "tags": cleaned(values["tags"])}
     return {**values, **{name: json.dumps(values[name]) for name in _JSON if name in values}}
 
 
 def as_run(row: Any) -> Run:
-    """A row of the table as a run."""
+    """Return a row of the table as a run."""
     values = dict(row._mapping)
     values |= {name: json.loads(values[name]) for name in _JSON}
     values["tags"] = tuple(values["tags"])
@@ -396,7 +395,7 @@ def as_run(row: Any) -> Run:
 
 
 def cleaned(tags: Sequence[str]) -> list[str]:
-    """Tags as they are kept: on one line, none empty, each once.
+    """Return normalized tags: on one line, non-empty, without duplicates.
 
     Raises:
         StoreError: there are too many, or one is too long.

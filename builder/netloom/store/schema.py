@@ -1,5 +1,5 @@
-"""The tables. A new database gets them as they are, and `migrations/` brings an older one to this state; a test holds
-the two against each other."""
+"""The tables. A new database gets them directly; `migrations/` bring an older one to this state. A test compares
+both."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 HEAD = "0005"
-# What Alembic keeps its version in, as it makes it.
+# The table in which Alembic stores its version, as Alembic creates it.
 version = Table(
     "alembic_version",
     MetaData(),
@@ -45,7 +45,7 @@ metadata = MetaData(
 
 
 class Moment(TypeDecorator[datetime]):
-    """A point in time, always in UTC, also on SQLite, which forgets time zones."""
+    """A point in time, always in UTC, also on SQLite, which does not store time zones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -60,7 +60,7 @@ class Moment(TypeDecorator[datetime]):
 
 
 class Words(TypeDecorator[str]):
-    """Text that people typed. What no database keeps (NUL, half of a surrogate pair) becomes a replacement sign."""
+    """Text from users. Characters that databases cannot store (NUL, half of a surrogate pair) are replaced."""
 
     impl = Text
     cache_ok = True
@@ -72,7 +72,7 @@ class Words(TypeDecorator[str]):
 _UNKEEPABLE = re.compile("[\0\ud800-\udfff]")
 
 
-# SQLite numbers rows by itself only where the key is a plain INTEGER.
+# SQLite numbers rows automatically only if the key is a plain INTEGER.
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
 projects = Table(
@@ -118,12 +118,12 @@ runs = Table(
     Column("started_at", Moment),
     Column("ended_at", Moment),
     Column("heartbeat_at", Moment),
-    # Whose turn in the queue it takes; what it computes on ("cpu", "cuda", "auto"), and the number of its GPU.
+    # The owner, whose turn in the queue it takes; its device ("cpu", "cuda", "auto"), and the number of its GPU.
     Column("owner", String(64), nullable=False, server_default=text("''")),
     Column("device", String(16), nullable=False, server_default="auto"),
     Column("gpu", Integer),
     Column("queued_at", Moment),
-    # Whoever put its own word here starts the worker, and nobody else does.
+    # The process whose random word is here starts the worker, and no other process does.
     Column("claim", String(36)),
     Column("claimed_at", Moment),
     Column("notes", Words, nullable=False, server_default=text("''")),
@@ -161,7 +161,7 @@ trials = Table(
     Column("assigned", Text, nullable=False),
     Column("value", Float),
     Column("reason", Words, nullable=False, default=""),
-    # So that of two processes that ask for the next trial at once, one makes it.
+    # Of two processes that request the next trial at once, only one can create it.
     UniqueConstraint("sweep_id", "number"),
 )
 
@@ -178,7 +178,8 @@ points = Table(
     Column("at", Float, nullable=False),
     Index(None, "run_id", "id"),
     Index(None, "run_id", "step"),
-    # Else SQLite gives the numbers of points that a resumed run took back to new ones, which no reader would see.
+    # Without AUTOINCREMENT, SQLite would reuse the row numbers of points that a resumed run deleted, and readers would
+    # miss the new ones.
     sqlite_autoincrement=True,
 )
 
@@ -205,7 +206,7 @@ library = Table(
     Column("updated_at", Moment, nullable=False),
 )
 
-# What stood in the library before it was replaced; `created_at` is when it was published.
+# Earlier versions in the library; `created_at` is their time of publication.
 library_versions = Table(
     "library_versions",
     metadata,

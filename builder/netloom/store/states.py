@@ -1,7 +1,7 @@
-"""The states of a run, and the one function that changes them: each change names the claim that its author knows.
+"""The states of a run, and the only function that changes them: each change requires the claim that its caller knows.
 
-A run may be looked at by several servers, terminals and workers at once. Whoever changes its state does so on the
-strength of what it read a moment ago; where the run was given to another meanwhile, nothing is changed.
+Several servers, terminals and workers can monitor a run at once. A caller decides on a change from values that it read
+a moment ago; if the run was claimed by another process meanwhile, nothing is changed.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from sqlalchemy import ColumnElement, Connection, Update, select, update
 from netloom.store.database import Database, NotFoundError, StoreError
 from netloom.store.schema import runs
 
-# A run that finished stays so, save where it is reopened to be extended; one that failed or was stopped can be resumed.
+# A finished run is final unless it is reopened to be extended; one that failed or was stopped can be resumed.
 FINAL = "finished"
 ENDED = (FINAL, "stopped", "failed")
-# One that waits has no worker yet; one that is queued has been given one, which starts.
+# A waiting run has no worker; a queued one has been assigned a worker, which starts.
 WITH_WORKER = ("queued", "running", "paused", "stopping")
 STATES = ("waiting", *WITH_WORKER, *ENDED)
-# From which states each state is reached.
+# The allowed previous states of each state.
 BEFORE: dict[str, tuple[str, ...]] = {
     "waiting": ("queued", *ENDED),
     "queued": ("waiting",),
-    "running": WITH_WORKER,  # again where a cluster starts its workers anew
+    "running": WITH_WORKER,  # again when a cluster restarts its workers
     "paused": ("queued", "running"),
     "stopping": WITH_WORKER,
     "finished": WITH_WORKER,
@@ -34,7 +34,7 @@ BEFORE: dict[str, tuple[str, ...]] = {
 
 
 class ClaimLostError(StoreError):
-    """A run was given to another, or given up, since its author looked at it."""
+    """The run was claimed by another process, or given up, since the caller read it."""
 
 
 class States:
@@ -45,13 +45,12 @@ class States:
     def change_state(
         self, run_id: str, state: str, *, holding: str | None, was: Sequence[str] = (), **values: Any
     ) -> None:
-        """Bring a run whose claim is `holding` (None: nobody has claimed it) into a state, with other fields of its
-        row.
+        """Change the state of a run whose claim is `holding` (None: unclaimed), with other fields of its row.
 
-        `was` narrows the states from which it is reached. The look and the change are one statement.
+        `was` restricts the previous states. The check and the change are one statement.
 
         Raises:
-            ClaimLostError: the run is held with another claim, or in another state, by now; nothing was changed.
+            ClaimLostError: the run has another claim or another state by now; nothing was changed.
             NotFoundError: there is no such run.
             StoreError: there is no such state.
         """
@@ -81,10 +80,10 @@ def change_state(
 
 
 def check_claim(connection: Connection, run_id: str, holding: str | None) -> None:
-    """Within a transaction that reads or writes for a worker: its run is held with that claim, to the end of it.
+    """Check in a transaction that a run has this claim, and keep it until the end of the transaction.
 
     Raises:
-        ClaimLostError: it is not, or not any more.
+        ClaimLostError: the claim is not valid, or not any more.
         NotFoundError: there is no such run.
     """
     query = select(runs.c.claim, runs.c.state).where(runs.c.id == run_id).with_for_update()
@@ -94,12 +93,12 @@ def check_claim(connection: Connection, run_id: str, holding: str | None) -> Non
 
 
 def with_claim(change: Update, holding: str | None) -> Update:
-    """The change, of rows that have that claim alone."""
+    """Return the update restricted to rows with this claim."""
     return change.where(runs.c.claim.is_(None) if holding is None else runs.c.claim == holding)
 
 
 def lost(connection: Connection, run_id: str, holding: str | None, state: str = "") -> StoreError:
-    """Why a change was not made."""
+    """Return the error that explains why a change was not made."""
     row = connection.execute(select(runs.c.claim, runs.c.state).where(runs.c.id == run_id)).first()
     if row is None:
         return NotFoundError("There is no such run; it may have been deleted.")

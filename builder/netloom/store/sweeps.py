@@ -1,4 +1,4 @@
-"""Sweeps and their trials: what is searched, what each trial assigns, and what came of it."""
+"""Sweeps and their trials: the search space, the values of each trial, and its result."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class ParameterSpace(TypedDict, total=False):
 
 
 class SweepDriver(TypedDict):
-    """The process that runs the trials of a sweep on a cluster: how many were started, and the last, at `at` seconds
-    since 1970. `pid` is None until it has started."""
+    """The process that runs the trials of a sweep on a cluster: the number of started ones, and the last one, at `at`
+    seconds since 1970. `pid` is None until it has started."""
 
     host: str
     pid: int | None
@@ -43,7 +43,7 @@ class SweepDriver(TypedDict):
 
 
 class SweepPlan(TypedDict):
-    """What a sweep searches and how. `spread` says that a grid tries only a part of its combinations."""
+    """The search space of a sweep and its settings. With `spread`, a grid tries only a part of its combinations."""
 
     kind: str
     space: dict[str, ParameterSpace]
@@ -78,7 +78,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Trial:
-    """One attempt: values by path, the run that tried them (none where the document was invalid), the result."""
+    """A trial: its values by path, its run (None if the document was invalid), and its result."""
 
     number: int
     run_id: str | None
@@ -89,14 +89,14 @@ class Trial:
 
 
 class Sweeps:
-    """The part of the store that holds sweeps."""
+    """The part of the store for sweeps."""
 
     db: Database
 
     def create_sweep(
         self, project_id: str, project: Project, plan: SweepPlan, *, title: str = "", owner: str = ""
     ) -> Sweep:
-        """Note a new sweep over a document as it is now."""
+        """Add a sweep over the current document."""
         sweep_id = str(uuid.uuid4())
         values = {"id": sweep_id, "project_id": project_id, "title": title or project.name, "owner": owner}
         values |= {"document": dumps(project), "plan": json.dumps(plan), "state": "running", "reason": ""}
@@ -105,7 +105,7 @@ class Sweeps:
         return self.sweep(sweep_id)
 
     def sweep(self, sweep_id: str) -> Sweep:
-        """One sweep.
+        """Return a sweep.
 
         Raises:
             NotFoundError: there is no such sweep.
@@ -117,7 +117,7 @@ class Sweeps:
         return _sweep(row)
 
     def sweeps(self, project_id: str | None = None, state: str | None = None) -> list[Sweep]:
-        """The sweeps of a project, or all, the newest first; with `state` only those in it."""
+        """Return the sweeps of a project, or all, newest first; with `state`, only those in it."""
         query = select(sweeps).order_by(sweeps.c.created_at.desc())
         if project_id is not None:
             query = query.where(sweeps.c.project_id == project_id)
@@ -127,8 +127,8 @@ class Sweeps:
             return [_sweep(row) for row in connection.execute(query)]
 
     def change_sweep(self, sweep: Sweep, **values: Any) -> bool:
-        """Change fields of a sweep, its plan among them, where its state and its plan are still those of `sweep`.
-        Returns whether it was changed.
+        """Change fields of a sweep, such as its plan, if its state and its plan still equal those of `sweep`. Returns
+        whether it was changed.
 
         Raises:
             StoreError: there is no such state.
@@ -143,26 +143,26 @@ class Sweeps:
             return bool(connection.execute(change.values(**values)).rowcount)
 
     def stop_sweep(self, sweep_id: str, state: str = "stopped", reason: str = "") -> bool:
-        """End a sweep that runs, whatever its plan has become meanwhile. Returns false where it does not run."""
+        """End an active sweep, whatever its current plan. Returns False if it is not active."""
         change = update(sweeps).where(sweeps.c.id == sweep_id, sweeps.c.state == "running")
         with self.db.writing() as connection:
             values = {"state": state, "reason": reason, "ended_at": datetime.now(UTC)}
             return bool(connection.execute(change.values(**values)).rowcount)
 
     def delete_sweep(self, sweep_id: str) -> None:
-        """Forget a sweep. Its runs stay, as runs like all others."""
+        """Delete a sweep. Its runs remain as ordinary runs."""
         with self.db.writing() as connection:
             connection.execute(update(runs).where(runs.c.sweep_id == sweep_id).values(sweep_id=None))
             connection.execute(delete(sweeps).where(sweeps.c.id == sweep_id))
 
     def trials(self, sweep_id: str) -> list[Trial]:
-        """The trials of a sweep in their order."""
+        """Return the trials of a sweep in order."""
         query = select(trials).where(trials.c.sweep_id == sweep_id).order_by(trials.c.number)
         with self.db.reading() as connection:
             return [_trial(row) for row in connection.execute(query)]
 
     def fail_trial(self, sweep_id: str, number: int, assigned: dict[str, Any], reason: str) -> None:
-        """Note a trial that could not be run.
+        """Add a trial that could not be run.
 
         Raises:
             NotFoundError: there is a trial of this number already, or no such sweep.
@@ -174,8 +174,8 @@ class Sweeps:
     def end_trial(
         self, sweep_id: str, trial: Trial, state: str, value: float | None, reason: str = "", *, run: Run | None = None
     ) -> bool:
-        """Note what came of a trial that was going on, as told from its `run` (None: it was deleted). Returns false
-        where it was noted before, or the run has been started again since it was read."""
+        """Record the result of an active trial from its `run` (None: the run was deleted). Returns False if it was
+        recorded before, or the run has been restarted since it was read."""
         mine = (trials.c.sweep_id == sweep_id, trials.c.number == trial.number, trials.c.state == trial.state)
         with self.db.writing() as connection:
             current = connection.execute(

@@ -1,6 +1,6 @@
-"""Weights that were brought in: safetensors files in the data folder, named by their SHA-256.
+"""Imported weights: safetensors files in the data folder, named by their SHA-256.
 
-Equal weights are kept once, and a name never comes to mean other weights. Nothing here needs torch.
+Equal weights are stored once, and a name never refers to other weights. This module does not need torch.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _CHUNK = 2**22
 
 
 def keep(home: Path, content: bytes) -> str:
-    """Keep the content of a safetensors file in a data folder. Returns its digest.
+    """Store the content of a safetensors file in a data folder. Returns its digest.
 
     Raises:
-        StoreError: it is too large, no safetensors file, or holds no tensor; nothing is kept then.
+        StoreError: it is too large, not a safetensors file, or has no tensor; nothing is stored.
     """
     if len(content) > MAX_BYTES:
         raise StoreError(f"These weights have {len(content):,} bytes; at most {MAX_BYTES:,} can be kept.")
@@ -40,7 +40,7 @@ def keep(home: Path, content: bytes) -> str:
 
 
 def _write(final: Path, content: bytes) -> None:
-    """Write what is looked at before it gets its name."""
+    """Write a temporary file, verify it, and then rename it."""
     unseen = final.with_name(f".{uuid.uuid4().hex}")
     try:
         write_bytes(unseen, content)
@@ -52,10 +52,10 @@ def _write(final: Path, content: bytes) -> None:
 
 
 def path(home: Path, digest: str) -> Path:
-    """The file of kept weights.
+    """Return the file of stored weights.
 
     Raises:
-        NotFoundError: there are none of this digest in the data folder.
+        NotFoundError: the data folder has no weights with this digest.
     """
     file = home / FOLDER / f"{digest}.safetensors"
     if not _DIGEST.fullmatch(digest) or not file.is_file():
@@ -64,11 +64,11 @@ def path(home: Path, digest: str) -> Path:
 
 
 def verified(home: Path, digest: str) -> Path:
-    """The file of kept weights, read through and found to be what was kept.
+    """Return the file of stored weights after verifying its content.
 
     Raises:
-        NotFoundError: there are none of this digest in the data folder.
-        StoreError: the file was changed since.
+        NotFoundError: the data folder has no weights with this digest.
+        StoreError: the file was changed.
     """
     file_path, digester = path(home, digest), hashlib.sha256()
     with file_path.open("rb") as file:
@@ -82,10 +82,10 @@ def verified(home: Path, digest: str) -> Path:
 
 
 def shapes(file: Path) -> dict[str, tuple[int, ...]]:
-    """The tensors of a safetensors file by name, with their shapes; the tensors themselves are not read.
+    """Return the shapes of the tensors of a safetensors file by name, without reading the tensors.
 
     Raises:
-        StoreError: it is no safetensors file.
+        StoreError: it is not a safetensors file.
     """
     from safetensors import SafetensorError, safe_open
 
