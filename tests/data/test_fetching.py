@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from netloom.data.downloads import FetchError, allowed, asked_for, download, fetch_dataset, fetch_model
+from netloom.data.downloads import FetchError, allowed, download, fetch_dataset, fetch_model, remote_source
 from netloom.data.downloads.address import public, resolve
 from netloom.data.downloads.hub import fetch_error
 from tests.cli.conftest import Console
@@ -224,7 +224,9 @@ def test_it_is_off_at_servers_unless_it_is_allowed(
 
 
 def test_what_is_asked_for() -> None:
-    kinds = {text: asked_for(text) for text in ("a.csv", "hf:a/b", "https://x/y", "C:\\a.csv", "./hf:x", "file:///a")}
+    kinds = {
+        text: remote_source(text) for text in ("a.csv", "hf:a/b", "https://x/y", "C:\\a.csv", "./hf:x", "file:///a")
+    }
     found = {text: one.kind for text, one in kinds.items() if one}
     assert found == {"hf:a/b": "hub", "https://x/y": "address", "file:///a": "address"}
 

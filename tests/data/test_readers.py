@@ -48,7 +48,7 @@ def test_a_file_is_taken_for_what_it_holds(home: Path, filename: str) -> None:
     assert reader.learned(source, answers)
     assert 0 < len(reader.preview(source, answers)) <= 8
     heard: list[float] = []
-    info = add_file(made(), filename, home, tell=lambda share, what: heard.append(share))
+    info = add_file(made(), filename, home, progress=lambda share, what: heard.append(share))
     assert heard[0] == 0
     assert heard[-1] == 1
     assert all(before <= after for before, after in pairwise(heard))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from netloom.data import DataError, Prepared, add_file, prepare, remove, statistics
-from netloom.data.preparation.label_merging import meant, merge, normal
+from netloom.data.preparation.label_merging import merge, normal, resolve_alias
 from netloom.data.preparation.project_defaults import default_choice, settle, take_back, with_defaults
 from netloom.data.quality import report
 from netloom.data.quality.finding import Finding
@@ -143,8 +143,8 @@ def test_spellings_and_chains() -> None:
     assert {normal(text) for text in ("Two  Words", "two words.", " TWO words !", "two\twords")} == {"two words"}
     assert normal("Two_words") == normal("two-words") == "two words"
     assert len({normal(text) for text in ("C++", "C#", "-1", "1", "_", "a_")}) == 6
-    assert meant("a", {"a": "b", "b": "c"}) == "c"
-    assert meant("a", {"a": "b", "b": "a"}) in ("a", "b")  # and it ends
+    assert resolve_alias("a", {"a": "b", "b": "c"}) == "c"
+    assert resolve_alias("a", {"a": "b", "b": "a"}) in ("a", "b")  # and it ends
     assert merge(["A", "a", "b"], {"A": "a"})[1].tolist() == [0, 0, 1]
 
 

@@ -188,7 +188,7 @@ def test_what_is_shown_of_it(tmp_path: Path, small: Callable[[float], None]) -> 
 def test_progress_is_told(tmp_path: Path, small: Callable[[float], None]) -> None:
     small(0.01)
     told: list[tuple[float, str]] = []
-    add_file(as_parquet(table()), "a.parquet", tmp_path, tell=lambda share, what: told.append((share, what)))
+    add_file(as_parquet(table()), "a.parquet", tmp_path, progress=lambda share, what: told.append((share, what)))
     shares = [share for share, _ in told]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0

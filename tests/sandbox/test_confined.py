@@ -26,7 +26,7 @@ from pyarrow import parquet
 from netloom.data import DataError, datasets, schema
 from netloom.data.uploads import open_source
 from netloom.document import DataChoice
-from netloom.sandbox import Look, inspection, process
+from netloom.sandbox import FileInspection, inspection, process
 from netloom.sandbox.process import EndedError, FaultError, Process
 
 ROWS = "".join(f"{number},{number * 2},{'yes' if number % 3 else 'no'}\n" for number in range(60))
@@ -111,7 +111,7 @@ def test_what_would_be_gigabytes_is_refused_in_words(
     before = psutil.Process().memory_info().rss
 
     def added() -> None:
-        with closing(Look({name: content}, name)) as found:
+        with closing(FileInspection({name: content}, name)) as found:
             found.add(tmp_path)
 
     with pytest.raises(DataError, match=r"[a-z].*\.$") as refused:
@@ -124,14 +124,14 @@ def test_what_would_be_gigabytes_is_refused_in_words(
 
 def test_memory_beyond_the_limit_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETLOOM_UPLOAD_MEMORY_GB", "0.3")
-    assert Look({"a.csv": TABLE}, "a.csv").kinds()
+    assert FileInspection({"a.csv": TABLE}, "a.csv").kinds()
     rows = b"a,b,y\n" + b"".join(b"%d,%d,text %d\n" % (number, number, number) for number in range(900_000))
     with pytest.raises(DataError, match="memory"):
-        Look({"a.csv": rows}, "a.csv").kinds()
+        FileInspection({"a.csv": rows}, "a.csv").kinds()
 
 
 def test_time_beyond_the_limit_is_a_sentence_and_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Look({"a.csv": TABLE}, "a.csv")
+    found = FileInspection({"a.csv": TABLE}, "a.csv")
     running = found.process
     assert running is not None
     running.seconds = 0.3
@@ -147,7 +147,7 @@ def test_time_beyond_the_limit_is_a_sentence_and_ends_the_process(monkeypatch: p
 
 
 def test_a_crash_is_a_sentence(tmp_path: Path) -> None:
-    found = Look({"a.csv": TABLE}, "a.csv")
+    found = FileInspection({"a.csv": TABLE}, "a.csv")
     assert found.process is not None
     os.kill(found.process.pid, signal.SIGSEGV)
     with pytest.raises(DataError, match="crashed"):
@@ -156,7 +156,7 @@ def test_a_crash_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_file_is_the_same_here_and_there(tmp_path: Path) -> None:
-    found = Look({"a.csv": TABLE}, "a.csv")
+    found = FileInspection({"a.csv": TABLE}, "a.csv")
     source = open_source({"a.csv": TABLE}, "a.csv")
     reader = found.reader()
     described = found.described(reader, {"target": "y"})
@@ -166,7 +166,7 @@ def test_a_file_is_the_same_here_and_there(tmp_path: Path) -> None:
     shown, expected = described.preview(), reader.preview(source, described.answers)
     assert shown.to_dict("list") == expected.to_dict("list")
     heard: list[float] = []
-    info = found.add(tmp_path, target="y", tell=lambda share, what: heard.append(share))
+    info = found.add(tmp_path, target="y", progress=lambda share, what: heard.append(share))
     assert heard[-1] == 1.0
     assert [known for known in datasets(tmp_path) if not known.builtin] == [info]
     assert found.add(tmp_path, target="y").title == "a (2)"
@@ -178,9 +178,9 @@ def test_a_file_is_the_same_here_and_there(tmp_path: Path) -> None:
 
 def test_a_small_file_is_looked_at_within_some_hundredths_of_a_second() -> None:
     process.warm()
-    Look({"a.csv": TABLE}, "a.csv").close()  # from now on there is a server
+    FileInspection({"a.csv": TABLE}, "a.csv").close()  # from now on there is a server
     began = time.monotonic()
-    found = Look({"a.csv": TABLE}, "a.csv")
+    found = FileInspection({"a.csv": TABLE}, "a.csv")
     found.described(found.kinds()[0], {})
     took = time.monotonic() - began
     found.close()
@@ -189,7 +189,7 @@ def test_a_small_file_is_looked_at_within_some_hundredths_of_a_second() -> None:
 
 def test_processes_end_with_whoever_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspection, "OPEN_AT_ONCE", 2)
-    found = [Look({"a.csv": TABLE}, "a.csv") for _ in range(4)]
+    found = [FileInspection({"a.csv": TABLE}, "a.csv") for _ in range(4)]
     pids = [one.process.pid for one in found if one.process]
     for one in found:
         one.kinds()

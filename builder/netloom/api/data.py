@@ -9,7 +9,7 @@ from typing import Any
 from netloom.api.home import data_folder
 from netloom.core.errors import UsageError
 from netloom.data import DatasetInfo, datasets
-from netloom.sandbox import Look
+from netloom.sandbox import FileInspection
 
 
 def list_datasets(home: str | Path | None = None) -> list[DatasetInfo]:
@@ -60,7 +60,7 @@ def add_data(
     path = Path(path)
     if not path.exists():
         raise UsageError(f"{path} cannot be read: there is no such file or folder.")
-    inspection = Look(path, path.name or path.resolve().name)
+    inspection = FileInspection(path, path.name or path.resolve().name)
     try:
         return inspection.add(data_folder(home), name=name, target=target, kind=kind, options=options)
     finally:

@@ -14,7 +14,7 @@ from netloom.explain.core.explainer import LAYERS
 from netloom.explain.flow.attribution_flow import METHOD, SUMMARY, TITLE, URL, Flow, flow, unavailable_reason
 
 if TYPE_CHECKING:
-    from netloom.explain.core.baselines import Asked as Baseline
+    from netloom.explain.core.baselines import BaselineChoice
     from netloom.explain.core.targets import TargetLike
     from netloom.runs import TrainedRun
 
@@ -34,7 +34,7 @@ def explain_flow(
     folder: Path | None,
     checkpoint: str,
     to: str | None,
-    baseline: Baseline,
+    baseline: BaselineChoice,
 ) -> tuple[dict[str, Any], str]:
     """Compute the attribution flow, and write it to the file `to` if that is set.
 

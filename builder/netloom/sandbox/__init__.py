@@ -2,8 +2,8 @@
 network: what a file does to its reader, it does to that process alone."""
 
 from netloom.sandbox.examples import read_picture, read_sound
-from netloom.sandbox.inspection import Description, Look
+from netloom.sandbox.inspection import Description, FileInspection
 from netloom.sandbox.models import keep_folder, read_models
 from netloom.sandbox.process import warm
 
-__all__ = ["Description", "Look", "keep_folder", "read_models", "read_picture", "read_sound", "warm"]
+__all__ = ["Description", "FileInspection", "keep_folder", "read_models", "read_picture", "read_sound", "warm"]

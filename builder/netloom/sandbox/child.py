@@ -11,11 +11,11 @@ import socket
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from netloom.core.progress import ProgressCallback
 from netloom.runs.forkserver import disown, serve
 from netloom.runs.resources.limits import loosen, no_memory, size
 from netloom.sandbox import messages
@@ -81,8 +81,8 @@ def _refusal(error: Exception, limit: int) -> dict[str, Any]:
 class RequestHandler:
     """Answers requests about the files that are open."""
 
-    def __init__(self, tell: Callable[[float, str], None]) -> None:
-        self.tell = tell
+    def __init__(self, progress: ProgressCallback) -> None:
+        self.progress = progress
         self._source: Any = None
 
     def answer(self, request: messages.Message, blobs: list[bytes]) -> Any:
@@ -140,7 +140,7 @@ class RequestHandler:
         from netloom.data.uploads import add_source
 
         options = {name: request[name] for name in ("name", "target", "kind", "options")}
-        return asdict(add_source(self._source, Path(request["home"]), tell=self.tell, **options))
+        return asdict(add_source(self._source, Path(request["home"]), progress=self.progress, **options))
 
     def answer_model(self, request: messages.Message, blobs: list[bytes]) -> Any:
         """Read a model, and leave its weights in a file."""

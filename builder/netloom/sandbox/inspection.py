@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netloom.core.errors import DataError, UsageError
+from netloom.core.progress import ProgressCallback
 from netloom.data.schema import DatasetInfo
 from netloom.data.uploads import Reader, readers, title_for
 from netloom.data.uploads.upload_kind import Question
 from netloom.sandbox import serialization
-from netloom.sandbox.process import EndedError, Process, RefusedError, Tell
+from netloom.sandbox.process import EndedError, Process, RefusedError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ IDLE_S = 600.0  # after which such a process ends; it is started again where som
 STAGING = ".adding-"
 STALE_S = 86_400.0
 
-_open: list[weakref.ref[Look]] = []
+_open: list[weakref.ref[FileInspection]] = []
 _lock = threading.Lock()
 
 
@@ -48,7 +49,7 @@ class Description:
         return serialization.table_of(self.columns)
 
 
-class Look:
+class FileInspection:
     """Files by name, or a file or folder of this machine, that somebody looks at and may add.
 
     Raises:
@@ -106,7 +107,7 @@ class Look:
         target: str | None = None,
         kind: str = "",
         options: Mapping[str, Any] | None = None,
-        tell: Tell | None = None,
+        progress: ProgressCallback | None = None,
     ) -> DatasetInfo:
         """Keep them as a dataset."""
         (home / "data").mkdir(parents=True, exist_ok=True)
@@ -116,7 +117,7 @@ class Look:
         title = title_for(self.filename, name, home)
         request = {"do": "add", "home": str(staging), "name": title, "target": target, "kind": kind}
         try:
-            info = serialization.info(self._ask({**request, "options": dict(options or {})}, tell))
+            info = serialization.info(self._ask({**request, "options": dict(options or {})}, progress))
             os.replace(staging / "data" / str(uuid.UUID(info.name)), home / "data" / info.name)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -131,12 +132,12 @@ class Look:
             if self._idle is not None:
                 self._idle.cancel()
 
-    def _ask(self, request: Mapping[str, Any], tell: Tell | None = None) -> Any:
+    def _ask(self, request: Mapping[str, Any], progress: ProgressCallback | None = None) -> Any:
         with self._busy:
             process = self._running()
             _mark_used(self)
             try:
-                return self._answer(process, request, (), tell)
+                return self._answer(process, request, (), progress)
             finally:
                 self._end_later()
 
@@ -160,10 +161,14 @@ class Look:
         return self._process
 
     def _answer(
-        self, process: Process, request: Mapping[str, Any], blobs: tuple[bytes, ...], tell: Tell | None = None
+        self,
+        process: Process,
+        request: Mapping[str, Any],
+        blobs: tuple[bytes, ...],
+        progress: ProgressCallback | None = None,
     ) -> Any:
         try:
-            return process.ask(request, blobs, tell)
+            return process.ask(request, blobs, progress)
         except RefusedError as error:
             raise (UsageError if error.kind == "UsageError" else DataError)(str(error)) from None
         except EndedError as error:
@@ -184,24 +189,26 @@ def _bytes(content: Mapping[str, bytes] | Path) -> int:
     return total
 
 
-def _mark_used(look: Look) -> None:
+def _mark_used(inspection: FileInspection) -> None:
     """Note that it was, and end the process of whichever was asked longest ago, where there are too many."""
     with _lock:
-        other_references = [known for known in _open if (referent := known()) is not None and referent is not look]
-        _open[:] = [*other_references, weakref.ref(look)]
+        other_references = [
+            known for known in _open if (referent := known()) is not None and referent is not inspection
+        ]
+        _open[:] = [*other_references, weakref.ref(inspection)]
         surplus = other_references[: max(0, len(other_references) + 1 - OPEN_AT_ONCE)]
     for reference in surplus:
         _close(reference)
 
 
-def _close(reference: weakref.ref[Look]) -> None:
+def _close(reference: weakref.ref[FileInspection]) -> None:
     """End the process of one that is still there and is not being asked."""
-    look = reference()
-    if look is not None and look._busy.acquire(blocking=False):
+    inspection = reference()
+    if inspection is not None and inspection._busy.acquire(blocking=False):
         try:
-            look.close()
+            inspection.close()
         finally:
-            look._busy.release()
+            inspection._busy.release()
 
 
 def _forget_stale(folder: Path) -> None:

@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psutil
 
+from netloom.core.progress import ProgressCallback
 from netloom.core.settings import settings
 from netloom.runs.forkserver import Forked, ForkServer, GoneError, possible
 from netloom.runs.resources.limits import memory, size
@@ -38,7 +39,6 @@ NICENESS = 5
 _SECRET = ("DATABASE", "PASSWORD", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "PROXY")
 _LIMITS = "NETLOOM_DATA_"
 
-Tell = Callable[[float, str], None]
 
 _lock = threading.Lock()
 _servers: dict[str, ForkServer] = {}
@@ -92,8 +92,10 @@ class Process:
     def alive(self) -> bool:
         return bool(self.close.alive)
 
-    def ask(self, request: Mapping[str, Any], blobs: Sequence[bytes] = (), tell: Tell | None = None) -> Any:
-        """What it answers; `tell` hears how far it is.
+    def ask(
+        self, request: Mapping[str, Any], blobs: Sequence[bytes] = (), progress: ProgressCallback | None = None
+    ) -> Any:
+        """What it answers; `progress` hears how far it is.
 
         Raises:
             EndedError: it took too much memory or time, or has crashed.
@@ -108,9 +110,9 @@ class Process:
                 answer, _ = messages.receive(self._channel, until)
                 if "progress" not in answer:
                     break
-                if tell is not None:
+                if progress is not None:
                     share, step = answer["progress"]
-                    tell(float(share), str(step))
+                    progress(float(share), str(step))
         except TimeoutError:
             self.close()
             raise EndedError(f"reading took longer than {self.seconds:,.0f} seconds") from None

@@ -21,7 +21,7 @@ from netloom.core.text import plain
 if TYPE_CHECKING:
     from netloom.data.uploads import Reader
     from netloom.data.uploads.upload_kind import Question
-    from netloom.sandbox import Look
+    from netloom.sandbox import FileInspection
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -71,13 +71,13 @@ def _kinds() -> list[str]:
 
 def _fetch_files(arguments: Namespace, folder: Path) -> list[Path]:
     """The local paths of all files; those at an address or at the Hub are downloaded into `folder` first."""
-    from netloom.data.downloads import asked_for, download, fetch_dataset
+    from netloom.data.downloads import download, fetch_dataset, remote_source
 
     paths = []
     progress = _Progress()
     try:
         for number, name in enumerate(arguments.file):
-            source = asked_for(name)
+            source = remote_source(name)
             download_folder = folder / str(number)
             if source is None:
                 paths.append(existing(name))
@@ -96,9 +96,9 @@ def _fetch_files(arguments: Namespace, folder: Path) -> list[Path]:
 
 def _add(arguments: Namespace, context: Context, files: list[Path]) -> int:
     from netloom.data.uploads import with_target
-    from netloom.sandbox import Look
+    from netloom.sandbox import FileInspection
 
-    inspection = Look(*_read_content(files))
+    inspection = FileInspection(*_read_content(files))
     try:
         reader = inspection.reader(arguments.kind, arguments.target)
         options = _parse_options(arguments.option, reader, inspection)
@@ -112,7 +112,7 @@ def _add(arguments: Namespace, context: Context, files: list[Path]) -> int:
                 target=arguments.target,
                 kind=reader.name,
                 options=options,
-                tell=progress,
+                progress=progress,
             )
         finally:
             progress.end()
@@ -165,7 +165,7 @@ def _files_by_name(paths: list[Path]) -> dict[str, Path]:
     return {path.resolve().relative_to(common_folder).as_posix(): path for _, path in named_paths}
 
 
-def _parse_options(assignments: list[str], reader: Reader, inspection: Look) -> dict[str, Any]:
+def _parse_options(assignments: list[str], reader: Reader, inspection: FileInspection) -> dict[str, Any]:
     """The values of `--option NAME=VALUE`, converted to the types of the reader's questions."""
     values: dict[str, str] = {}
     for text in assignments:
@@ -198,7 +198,7 @@ def _parse_answer(text: str, question: Question | None) -> Any:
     return text
 
 
-def _report_inspection(inspection: Look, reader: Reader, options: Mapping[str, Any], context: Context) -> int:
+def _report_inspection(inspection: FileInspection, reader: Reader, options: Mapping[str, Any], context: Context) -> int:
     readers, description = inspection.kinds(), inspection.described(reader, options, preview=False)
     answers, questions = description.answers, description.questions
     question_values = [{**asdict(question), "answer": answers.get(question.name)} for question in questions]

@@ -91,11 +91,11 @@ def _read_model(arguments: Namespace) -> ImportedModel:
     """Read the model from a file, a folder, the Hub, or a Python module of the user."""
     from netloom.cli.custom_module import names_python_object, record
     from netloom.compile.importers import read_model
-    from netloom.data.downloads import asked_for, fetch_model
+    from netloom.data.downloads import fetch_model, remote_source
     from netloom.sandbox import read_models
     from netloom.training import pretrained
 
-    source = asked_for(arguments.file)
+    source = remote_source(arguments.file)
     if source is not None and source.kind == "hub":
         with TemporaryDirectory(prefix="netloom-") as folder:
             model_folder = fetch_model(source.name, Path(folder), lambda share, step: None, server=False)

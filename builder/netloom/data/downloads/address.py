@@ -26,18 +26,18 @@ class FetchError(DataError):
 
 
 @dataclass(frozen=True)
-class Asked:
+class RemoteSource:
     """An `address` on the web, or a name at the hub."""
 
     kind: Literal["address", "hub"]
     name: str
 
 
-def asked_for(text: str) -> Asked | None:
+def remote_source(text: str) -> RemoteSource | None:
     """What a person asks for; None where it is the name of a file."""
     if text.startswith(HUB):
-        return Asked("hub", text.removeprefix(HUB).strip())
-    return Asked("address", text.strip()) if _SCHEME.match(text.strip()) else None
+        return RemoteSource("hub", text.removeprefix(HUB).strip())
+    return RemoteSource("address", text.strip()) if _SCHEME.match(text.strip()) else None
 
 
 def allowed(*, server: bool) -> bool:

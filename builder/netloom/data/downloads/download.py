@@ -7,15 +7,14 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urljoin
 
+from netloom.core.progress import ProgressCallback
 from netloom.core.settings import settings
 from netloom.core.text import plain
 from netloom.data.downloads.address import FetchError, refuse_unless_allowed, resolve, split
 
-Tell = Callable[[float, str], None]
 MAX_REDIRECTS = 5
 # Seconds in which something has to come, and for all of it.
 SILENCE_S, WHOLE_S = 30.0, 3_600.0
@@ -24,9 +23,15 @@ _MOVED = (301, 302, 303, 307, 308)
 
 
 def download(
-    address: str, folder: Path, tell: Tell, *, server: bool, private: bool = False, max_bytes: int | None = None
+    address: str,
+    folder: Path,
+    progress: ProgressCallback,
+    *,
+    server: bool,
+    private: bool = False,
+    max_bytes: int | None = None,
 ) -> Path:
-    """Fetch a file into `folder`. `tell` hears how far it is. `private` allows addresses of this machine's network.
+    """Fetch a file into `folder`. `progress` hears how far it is. `private` allows addresses of this machine's network.
 
     Raises:
         FetchError: it may not be fetched, cannot be, or is too large; nothing is left in the folder then.
@@ -41,7 +46,7 @@ def download(
         try:
             response = _asked(connection, parts)
             if response.status not in _MOVED:
-                return _kept(response, parts, folder, tell, limit, until)
+                return _kept(response, parts, folder, progress, limit, until)
             parts = _next(parts, response)
         except (OSError, http.client.HTTPException) as error:
             raise _broken(parts, error) from None
@@ -107,7 +112,12 @@ def _next(parts: SplitResult, response: http.client.HTTPResponse) -> SplitResult
 
 
 def _kept(
-    response: http.client.HTTPResponse, parts: SplitResult, folder: Path, tell: Tell, limit: int, until: float
+    response: http.client.HTTPResponse,
+    parts: SplitResult,
+    folder: Path,
+    progress: ProgressCallback,
+    limit: int,
+    until: float,
 ) -> Path:
     if response.status != 200:
         raise FetchError(
@@ -132,7 +142,7 @@ def _kept(
                         f"{_shown(parts)} was not here after {WHOLE_S / 60:g} minutes, so it was given up."
                     )
                 file.write(part)
-                tell(
+                progress(
                     min(count / declared_bytes, 1.0) if declared_bytes else 0.0,
                     f"Fetching, {count / 2**20:,.0f} MiB so far",
                 )

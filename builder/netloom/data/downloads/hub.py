@@ -8,16 +8,15 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from netloom.core.progress import ProgressCallback
 from netloom.core.text import plain
 from netloom.data.downloads.address import FetchError, refuse_unless_allowed
 from netloom.data.limits import MAX_PICTURES, MAX_ROWS
 
-Tell = Callable[[float, str], None]
 _NAME = re.compile(r"([\w.-]+(?:/[\w.-]+)?)(?::([\w.-]+))?(?:\[([\w.-]+)\])?", re.ASCII)
 WEIGHTS = (
     "config.json",
@@ -28,7 +27,7 @@ WEIGHTS = (
 )
 
 
-def fetch_dataset(name: str, folder: Path, tell: Tell, *, server: bool) -> Path:
+def fetch_dataset(name: str, folder: Path, progress: ProgressCallback, *, server: bool) -> Path:
     """Bring a data set of the hub into `folder`: a Parquet file, or a folder of pictures by class.
 
     `name` is `owner/name`, with `:configuration` and `[split]` behind it where it has several; else it is train.
@@ -40,7 +39,7 @@ def fetch_dataset(name: str, folder: Path, tell: Tell, *, server: bool) -> Path:
     owner, configuration, part = _parts(name)
     if find_spec("datasets") is None:
         raise FetchError("The hub is asked by the package datasets, which is not here: pip install -e '.[hub]'.")
-    tell(0.0, f"Asking the hub for {owner}")
+    progress(0.0, f"Asking the hub for {owner}")
     _quiet()
     import datasets
 
@@ -50,10 +49,10 @@ def fetch_dataset(name: str, folder: Path, tell: Tell, *, server: bool) -> Path:
         files = datasets.load_dataset(owner, configuration or None, split=part or "train")
     except Exception as error:  # the library's own, of its HTTP client, and of the many forms that it reads
         raise fetch_error(owner, error) from None
-    return keep(files, folder, tell)
+    return keep(files, folder, progress)
 
 
-def keep(files: Any, folder: Path, tell: Tell) -> Path:
+def keep(files: Any, folder: Path, progress: ProgressCallback) -> Path:
     """A data set of the hub as a file or a folder that is read like any other.
 
     Raises:
@@ -69,18 +68,18 @@ def keep(files: Any, folder: Path, tell: Tell) -> Path:
     if pictures:
         if len(classes) != 1:
             raise FetchError("Pictures can be read where one column names their class; this has none, or several.")
-        return _by_class(files, pictures[0], classes[0], folder, tell)
+        return _by_class(files, pictures[0], classes[0], folder, progress)
     for name in classes:
         kind = kinds[name]
         names = [None if number is None or number < 0 else kind.int2str(number) for number in files[name]]
         files = files.remove_columns(name).add_column(name, names)
     path = folder / "data.parquet"
-    tell(0.5, "Keeping its rows")
+    progress(0.5, "Keeping its rows")
     files.to_parquet(str(path))
     return path
 
 
-def _by_class(by_class: Any, picture: str, label: str, folder: Path, tell: Tell) -> Path:
+def _by_class(by_class: Any, picture: str, label: str, folder: Path, progress: ProgressCallback) -> Path:
     import datasets
 
     if len(by_class) > MAX_PICTURES:
@@ -95,11 +94,11 @@ def _by_class(by_class: Any, picture: str, label: str, folder: Path, tell: Tell)
             raise FetchError("Its pictures are addresses of files elsewhere, which are not fetched.")
         (target / class_names / f"{number:06}").with_suffix(".img").write_bytes(content)
         if number % 500 == 0:
-            tell(number / len(by_class), "Keeping its pictures")
+            progress(number / len(by_class), "Keeping its pictures")
     return target
 
 
-def fetch_model(name: str, folder: Path, tell: Tell, *, server: bool) -> Path:
+def fetch_model(name: str, folder: Path, progress: ProgressCallback, *, server: bool) -> Path:
     """Bring the configuration and the weights of a network of the hub into `folder`.
 
     Raises:
@@ -109,7 +108,7 @@ def fetch_model(name: str, folder: Path, tell: Tell, *, server: bool) -> Path:
     owner, _, _ = _parts(name)
     if find_spec("huggingface_hub") is None:
         raise FetchError("The hub is asked by the package huggingface_hub, which is not here: pip install -e '.[hub]'.")
-    tell(0.0, f"Asking the hub for {owner}")
+    progress(0.0, f"Asking the hub for {owner}")
     _quiet()
     from huggingface_hub import snapshot_download
 

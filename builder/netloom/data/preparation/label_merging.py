@@ -22,7 +22,7 @@ def normal(label: str) -> str:
     return " ".join(words).rstrip(_PUNCTUATION)
 
 
-def meant(label: str, aliases: Aliases) -> str:
+def resolve_alias(label: str, aliases: Aliases) -> str:
     """The label that one stands for, by way of others, too."""
     for _ in aliases:
         if label not in aliases:
@@ -33,7 +33,7 @@ def meant(label: str, aliases: Aliases) -> str:
 
 def merge(names: Sequence[str], aliases: Aliases) -> tuple[tuple[str, ...], np.ndarray]:
     """The labels that are left, in their order, and the place of each of the old ones among them."""
-    stand_for = [meant(name, aliases) for name in names]
+    stand_for = [resolve_alias(name, aliases) for name in names]
     remaining = [name for name in names if name in set(stand_for)]
     remaining += [name for name in dict.fromkeys(stand_for) if name not in remaining]
     return tuple(remaining), np.array([remaining.index(name) for name in stand_for], dtype=np.int64)

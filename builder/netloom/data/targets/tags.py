@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.preparation.label_merging import Aliases, meant, merged_classes
+from netloom.data.preparation.label_merging import Aliases, merged_classes, resolve_alias
 from netloom.data.raw_dataset import RawDataset, TaggedTexts
 from netloom.data.schema import TargetSpec
 from netloom.data.targets.fitted_target import FittedClassAndTags, FittedClasses
@@ -39,7 +39,7 @@ class TagsTarget(LabeledTarget):
         if not target_aliases:
             return raw
         classes, _ = merged_classes(raw.classes, target_aliases, raw.target_name)
-        tags = [[meant(tag, target_aliases) for tag in line] for line in _tagged(raw).tags]
+        tags = [[resolve_alias(tag, target_aliases) for tag in line] for line in _tagged(raw).tags]
         return replace(_tagged(raw), tags=tags, tag_names=classes, classes=classes)
 
     def moved(self, values: Any, move: Move) -> Any:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback, ignore_progress
 from netloom.data.preparation import memmap_cache
 from netloom.data.preparation.applied_settings import with_columns
 from netloom.data.preparation.column_settings import COLUMNS, nearest
@@ -28,7 +29,7 @@ from netloom.data.splits.split import refuse_few
 from netloom.data.tables.readers import TABLE_FORMS
 from netloom.data.uploads.joining import reads, tables_in_parts
 from netloom.data.uploads.source import Content, Source, open_source
-from netloom.data.uploads.upload_kind import DEFAULTS, Reader, Tell, fitting, readers, silent, stored_options
+from netloom.data.uploads.upload_kind import DEFAULTS, Reader, fitting, readers, stored_options
 from netloom.document import DataChoice, write_bytes
 
 __all__ = ["Reader", "Source", "add_file", "add_source", "find_upload", "fitting", "has_upload", "identified",
@@ -44,7 +45,7 @@ def add_file(
     target: str | None = None,
     kind: str = "",
     options: Mapping[str, Any] | None = None,
-    tell: Tell = silent,
+    progress: ProgressCallback = ignore_progress,
 ) -> DatasetInfo:
     """Read and store an upload.
 
@@ -58,9 +59,9 @@ def add_file(
     Raises:
         DataError: The file cannot be read, or it has nothing to learn from.
     """
-    tell(0.0, "Inspecting the file")
+    progress(0.0, "Inspecting the file")
     source = open_source(content, filename)
-    return add_source(source, home, name=name, target=target, kind=kind, options=options, tell=tell)
+    return add_source(source, home, name=name, target=target, kind=kind, options=options, progress=progress)
 
 
 def add_source(
@@ -71,7 +72,7 @@ def add_source(
     target: str | None = None,
     kind: str = "",
     options: Mapping[str, Any] | None = None,
-    tell: Tell = silent,
+    progress: ProgressCallback = ignore_progress,
 ) -> DatasetInfo:
     """Read and store an opened source; see `add_file`.
 
@@ -83,7 +84,7 @@ def add_source(
     answers = reader.answered(source, options_with_target)
     title = title_for(source.filename, name, home)
     with _new_folder(home) as folder:
-        stored = reader.keep(source, answers, folder, tell)
+        stored = reader.keep(source, answers, folder, progress)
         refuse_few(stored.rows)
         meta: dict[str, Any] = {
             "reader": reader.name,
@@ -95,14 +96,14 @@ def add_source(
             "summary": stored.summary,
             **stored.extra,
         }
-        tell(0.95, "Checking the stored data")
+        progress(0.95, "Checking the stored data")
         # Training reads it in the same way, so that what it would refuse is refused now.
         raw = reader.raw(folder, {"title": title, **meta}, dict(meta["options"]))
         _refuse_unsplit(source, reader, raw, answers)
         refuse_few(len(raw))
         meta["task"] = raw.target_type.usual_task
         info = _finish(folder, title, meta)
-    tell(1.0, "Added")
+    progress(1.0, "Added")
     return info
 
 

@@ -47,7 +47,7 @@ def naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
 
 
 def _naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
-    file_of, excluded = places(files), set(files)
+    file_of, excluded = files_by_path(files), set(files)
     candidates: list[tuple[str, pd.DataFrame, list[str], list[str]]] = []
     for name in [name for name in source.tables() if name not in excluded][:MOST_TABLES]:
         try:
@@ -87,7 +87,7 @@ def _stated_parts(source: Source, files: Sequence[str]) -> FileParts:
     naming = naming_table(source, files)
     if naming is not None and naming.split is not None:
         parts = given_of(naming.table[naming.split], naming.split)
-        named = meant(naming.table[naming.columns[0]], places(files))
+        named = files_of_cells(naming.table[naming.columns[0]], files_by_path(files))
         part_of_file = {file: int(part) for file, part in zip(named, parts, strict=True) if file is not None}
         return FileParts(part_of_file, _levels(files))
     listed = _listed(source, files)
@@ -112,7 +112,7 @@ def _listed(source: Source, files: Sequence[str]) -> dict[str, int]:
     part_of_list = {name: part for name, part in named.items() if part is not None}
     if not part_of_list or not is_split(part_of_list.values()):
         return {}
-    file_of, part_of_file = places(files), dict[str, int]()
+    file_of, part_of_file = files_by_path(files), dict[str, int]()
     for name, part in part_of_list.items():
         text, _ = decode_text(source.members.read(name), name)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -123,7 +123,7 @@ def _listed(source: Source, files: Sequence[str]) -> dict[str, int]:
     return part_of_file
 
 
-def places(files: Sequence[str]) -> dict[str, str]:
+def files_by_path(files: Sequence[str]) -> dict[str, str]:
     """Files by their path, the end of their path, and their name with and without suffix, if that is unambiguous."""
     file_of: dict[str, str | None] = {}
     for file in files:
@@ -135,7 +135,7 @@ def places(files: Sequence[str]) -> dict[str, str]:
     return {key: file for key, file in file_of.items() if file is not None}
 
 
-def meant(values: pd.Series, file_of: dict[str, str]) -> list[str | None]:
+def files_of_cells(values: pd.Series, file_of: dict[str, str]) -> list[str | None]:
     """The file that each cell names; None if there is no such file."""
     return [file_of.get("/".join(path_of(str(value).strip())).removeprefix("./")) for value in values]
 
@@ -144,7 +144,7 @@ def _names_files(values: pd.Series, file_of: dict[str, str]) -> bool:
     sample = values.dropna().head(_SAMPLE)
     if sample.empty:
         return False
-    named = meant(sample, file_of)
+    named = files_of_cells(sample, file_of)
     return sum(file is not None for file in named) >= len(named) / 2 and len(set(named)) > 1
 
 
@@ -154,11 +154,11 @@ def rows_of(table: pd.DataFrame, columns: Sequence[str], files: Sequence[str], w
     Raises:
         DataError: There are none.
     """
-    file_of = places(files)
+    file_of = files_by_path(files)
     table = table.reset_index(drop=True).copy()
     missing: list[str] = []
     for column in columns:
-        named = meant(table[column], file_of)
+        named = files_of_cells(table[column], file_of)
         missing += [str(value) for value, file in zip(table[column], named, strict=True) if file is None]
         table[column] = named
     remaining = table[table[list(columns)].notna().all(axis=1)]

@@ -11,10 +11,11 @@ from typing import IO, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback
 from netloom.data.images import data_uri, equal, picture, resized
 from netloom.data.limits import MAX_STORED_BYTES, SMALLEST_SIDE, STORED_SIDE
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.upload_kind import Question, Tell
+from netloom.data.uploads.upload_kind import Question
 
 IMAGE_SIDE = 32
 _MAPPED_BYTES = 64 * 2**20  # larger arrays are memory-mapped
@@ -23,7 +24,7 @@ SIZE = Question("size", "Size", "whole", "Images are resized to this height and 
 GREY = Question("grey", "Grayscale", "switch", "Convert images to gray", optional=True, empty="as they are")
 
 
-def read_pictures(source: Source, names: Sequence[str], tell: Tell) -> np.ndarray:
+def read_pictures(source: Source, names: Sequence[str], progress: ProgressCallback) -> np.ndarray:
     """Read images (R, S, S, 3) as uint8, with S at most `STORED_SIDE`.
 
     Raises:
@@ -34,7 +35,7 @@ def read_pictures(source: Source, names: Sequence[str], tell: Tell) -> np.ndarra
     sides = np.zeros(len(names), dtype=np.int64)
     for index, name in enumerate(names):
         if index % 64 == 0:
-            tell(0.05 + 0.8 * index / len(names), f"Reading image {index + 1:,} of {len(names):,}")
+            progress(0.05 + 0.8 * index / len(names), f"Reading image {index + 1:,} of {len(names):,}")
         image = picture(source.members.read(name), name, side)
         sides[index] = len(image)
         pixels[index, : len(image), : len(image)] = image

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback
 from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import given_of, split_column
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
@@ -19,7 +20,6 @@ from netloom.data.uploads.upload_kind import (
     Kept,
     Question,
     Reader,
-    Tell,
     check_options,
     with_default,
 )
@@ -119,18 +119,20 @@ class Tabular(Reader):
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         return self._table(source, answers).head(PREVIEWED)
 
-    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
-        tell(0.05, "Reading the table")
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+        progress(0.05, "Reading the table")
         if source.large is not None:
-            return self._keep_large(source, source.large, answers, folder, tell)
+            return self._keep_large(source, source.large, answers, folder, progress)
         table, notes = self._table(source, answers), self.noted(source, answers)
-        tell(0.7, "Keeping it")
+        progress(0.7, "Keeping it")
         table.to_parquet(folder / TABLE)
         summary = f"{len(table):,} rows, {len(table.columns)} columns; {self.said(answers)}"
         return Kept(len(table), summary, list(map(str, table.columns)), notes)
 
-    def _keep_large(self, source: Source, large: StreamedTable, answers: Answers, folder: Path, tell: Tell) -> Kept:
-        rows = large.write_arrow(folder / ARROW_FILE, tell)
+    def _keep_large(
+        self, source: Source, large: StreamedTable, answers: Answers, folder: Path, progress: ProgressCallback
+    ) -> Kept:
+        rows = large.write_arrow(folder / ARROW_FILE, progress)
         columns = StoredTable.open(folder / ARROW_FILE).columns
         summary = f"{rows:,} rows, {len(columns)} columns; {self.said(answers)}"
         return Kept(rows, summary, columns, list(large.notes))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback
 from netloom.core.registry import discover
 from netloom.data.preparation.column_settings import refuse_unknown
 from netloom.data.raw_dataset import RawDataset
@@ -20,14 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Answers = Mapping[str, Any]
-Tell = Callable[[float, str], None]  # how far an import is, from 0 to 1, and what is being done
 PREVIEWED = 8  # rows
 DEFAULTS = "defaults"  # the folder, beside those of uploads, with the settings that new projects take over
 _REFUSED = 0.005  # the likelihood of a reader that can only say what is wrong
-
-
-def silent(share: float, what: str) -> None:
-    """Tells nobody how far an import is."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +140,7 @@ class Reader(ABC):
         return []
 
     @abstractmethod
-    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
         """Convert the files and store them in the folder.
 
         Raises:

@@ -32,7 +32,7 @@ ROWS = 2048
 TYPICAL = 256
 # A picture is blurred by so much of its shorter side: what is finer is gone.
 BLUR = 1 / 8
-Asked = str | Mapping[str, Any]
+BaselineChoice = str | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -278,7 +278,7 @@ def offered(data: Prepared, fields: Iterable[str]) -> list[Baseline]:
     return [one for one in BASELINES.values() if any(one.fits(source) for source in sources)]
 
 
-def choose(asked: Asked, data: Prepared, inputs: Mapping[str, torch.Tensor]) -> Chosen:
+def choose(asked: BaselineChoice, data: Prepared, inputs: Mapping[str, torch.Tensor]) -> Chosen:
     """The baseline that is asked for: a name such as "median", with what it needs after a colon ("class:setosa",
     "row:12"), or a raw row of one's own. `inputs` (N, …) are the examples, by the fields that the network reads.
 

@@ -19,7 +19,7 @@ from netloom.compile import input_fields, input_nodes
 from netloom.compile.logit_network import with_logits
 from netloom.data import Prepared
 from netloom.document import Project
-from netloom.explain.core.baselines import USUAL, Asked, choose
+from netloom.explain.core.baselines import USUAL, BaselineChoice, choose
 from netloom.explain.core.cost import measure_network
 from netloom.explain.core.explanation import Target
 from netloom.explain.core.targets import quantity_of, select
@@ -72,7 +72,7 @@ class ExplanationContext:
         data: Prepared,
         inputs: Mapping[str, torch.Tensor],
         target: Target,
-        baseline: Asked = USUAL,
+        baseline: BaselineChoice = USUAL,
         *,
         seed: int = 0,
         progress: Progress | None = None,

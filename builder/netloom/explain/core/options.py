@@ -8,8 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from netloom.core.field_errors import field_errors, summary
-from netloom.explain.core.baselines import USUAL
-from netloom.explain.core.baselines import Asked as Baseline
+from netloom.explain.core.baselines import USUAL, BaselineChoice
 from netloom.explain.core.errors import UnknownChoiceError
 from netloom.explain.core.explainer import BaselineExplainer, Explainer, registry
 
@@ -53,7 +52,7 @@ def supported_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]
     return {key: value for key, value in options.items() if explainer and key in explainer.model_fields}
 
 
-def baseline_of(explainer: Explainer) -> Baseline:
+def baseline_of(explainer: Explainer) -> BaselineChoice:
     """What a method compares with; the usual baseline where it does not compare."""
     return explainer.baseline if isinstance(explainer, BaselineExplainer) else USUAL
 

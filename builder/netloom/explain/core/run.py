@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from netloom.explain.core.baselines import USUAL
-from netloom.explain.core.baselines import Asked as Baseline
+from netloom.explain.core.baselines import USUAL, BaselineChoice
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explainer import BaselineExplainer, Explainer, Method, Result, registry
 from netloom.explain.core.explanation import Completeness, Explanation, Proofs, Sampling, Verdict
@@ -131,7 +130,7 @@ class ExplanationRequest:
 
 
 def build_context(
-    project: Project, model: nn.Module, data: Prepared, request: ExplanationRequest, baseline: Baseline = USUAL
+    project: Project, model: nn.Module, data: Prepared, request: ExplanationRequest, baseline: BaselineChoice = USUAL
 ) -> tuple[ExplanationContext, Example, torch.Tensor]:
     """The example on a private copy of the network, as people see it, and the network's answer (1, …)."""
     from netloom.explain.core.context import ExplanationContext

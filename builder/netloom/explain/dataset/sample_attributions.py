@@ -20,7 +20,7 @@ from netloom.explain.core.run import ExplanationRequest, Progress, Trained, appl
 if TYPE_CHECKING:
     import torch
 
-    from netloom.explain.core.baselines import Asked as Baseline
+    from netloom.explain.core.baselines import BaselineChoice
     from netloom.explain.core.context import ExplanationContext
     from netloom.explain.core.targets import TargetLike
 
@@ -61,7 +61,7 @@ def attribute_rows(
 
 
 def _attribute_batches(
-    trained: Trained, rows: list[int], target_choice: TargetLike, baseline: Baseline, progress: Progress | None
+    trained: Trained, rows: list[int], target_choice: TargetLike, baseline: BaselineChoice, progress: Progress | None
 ) -> SampleAttributions:
     """Compute Integrated Gradients in batches, whose rows may have different targets."""
     from netloom.explain.attribution.gradient.adaptive_integrated_gradients import MAX_BATCH, integrate_rows
@@ -161,7 +161,7 @@ def _attribute_each(
     )
 
 
-def _row_context(trained: Trained, request: ExplanationRequest, baseline: Baseline) -> ExplanationContext:
+def _row_context(trained: Trained, request: ExplanationRequest, baseline: BaselineChoice) -> ExplanationContext:
     return build_context(trained.project, trained.model, trained.data, request, baseline)[0]
 
 

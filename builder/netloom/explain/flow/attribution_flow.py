@@ -23,7 +23,7 @@ from netloom.explain.evidence.verdict import with_model
 from netloom.explain.flow.flow_parts import Cut, EdgeFlow, NodeFlow
 
 if TYPE_CHECKING:
-    from netloom.explain.core.baselines import Asked as Baseline
+    from netloom.explain.core.baselines import BaselineChoice
     from netloom.explain.core.targets import TargetLike
 
 METHOD = "flow"
@@ -91,7 +91,7 @@ def flow(
     target: TargetLike = None,
     max_steps: int = MAX_STEPS,
     tolerance: float = TOLERANCE,
-    baseline: Baseline = USUAL,
+    baseline: BaselineChoice = USUAL,
     folder: Path | None = None,
     checkpoint: str = "",
     progress: Progress | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from netloom.sandbox import Look
+from netloom.sandbox import FileInspection
 from netloom.ui.components.page_state import PageState, WidgetKey
 
 
@@ -37,7 +37,7 @@ class UploadState(PageState):
     address: str = ""
     fetched: list[Fetched] = field(default_factory=list)
     files: str = ""
-    look: Look | None = None
+    inspection: FileInspection | None = None
 
     def begin(self) -> None:
         """Open the form anew: a file that was refused and closed away must not stand beside the next one."""
@@ -46,7 +46,7 @@ class UploadState(PageState):
 
     def forget(self) -> None:
         """Drop what was looked at."""
-        self.files, self.look = "", None
+        self.files, self.inspection = "", None
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from netloom.core.progress import ProgressCallback
 from netloom.core.text import plain as line
 from netloom.data import DataError, DatasetInfo, schema
-from netloom.data.downloads import FetchError, allowed, asked_for, download, fetch_dataset
+from netloom.data.downloads import FetchError, allowed, download, fetch_dataset, remote_source
 from netloom.data.limits import MAX_FILE_BYTES
 from netloom.data.preparation.project_defaults import default_choice
 from netloom.data.uploads import Reader
 from netloom.data.uploads.naming import called
 from netloom.data.uploads.upload_kind import Question
-from netloom.sandbox import Description, Look
+from netloom.sandbox import Description, FileInspection
 from netloom.store import Store
 from netloom.templates.starting import NETWORKS, start, starters
 from netloom.ui.components.page_state import values_below
@@ -73,10 +74,10 @@ def _form(store: Store) -> None:
     key = " ".join(file.file_id for file in files)
     try:
         with st.spinner("Detecting the file type …"):
-            look = _look(key, files)
-            readers = look.kinds()
-        reader = _reader(key, readers) if readers else look.reader()
-        described = look.described(reader, _answers(key, look, reader))
+            inspection = _inspected(key, files)
+            readers = inspection.kinds()
+        reader = _reader(key, readers) if readers else inspection.reader()
+        described = inspection.described(reader, _answers(key, inspection, reader))
         st.markdown(f":material/school: **{escape(described.learned)}**")
         notes = described.notes[:NOTED]
         for note in notes:
@@ -85,7 +86,7 @@ def _form(store: Store) -> None:
     except DataError as error:
         show_error(error, icon=":material/report:")
         return
-    _add(store, key, look, reader, described)
+    _add(store, key, inspection, reader, described)
 
 
 def from_the_web() -> list[Fetched]:
@@ -114,15 +115,15 @@ def _tell(bar: DeltaGenerator, share: float, activity: str) -> None:
     bar.progress(share, line(activity))
 
 
-def fetch_files(typed: str, tell: Callable[[float, str], None]) -> list[Fetched]:
-    wanted_dataset = asked_for(typed)
+def fetch_files(typed: str, progress: ProgressCallback) -> list[Fetched]:
+    wanted_dataset = remote_source(typed)
     if wanted_dataset is None:
         raise FetchError(f"{typed[:60]!r} is not an address. Write https://… or hf:owner/name.")
     with TemporaryDirectory(prefix="netloom-") as place:
         if wanted_dataset.kind == "hub":
-            dataset = fetch_dataset(wanted_dataset.name, Path(place), tell, server=True)
+            dataset = fetch_dataset(wanted_dataset.name, Path(place), progress, server=True)
         else:
-            dataset = download(wanted_dataset.name, Path(place), tell, server=True, max_bytes=MAX_FILE_BYTES)
+            dataset = download(wanted_dataset.name, Path(place), progress, server=True, max_bytes=MAX_FILE_BYTES)
         paths = sorted(path for path in dataset.rglob("*") if path.is_file()) if dataset.is_dir() else [dataset]
         if sum(path.stat().st_size for path in paths) > MAX_FILE_BYTES:
             raise FetchError(
@@ -132,17 +133,17 @@ def fetch_files(typed: str, tell: Callable[[float, str], None]) -> list[Fetched]
         return [Fetched(path.relative_to(base).as_posix(), f"{typed} {path.name}", path.read_bytes()) for path in paths]
 
 
-def _look(key: str, files: Sequence[Any]) -> Look:
+def _inspected(key: str, files: Sequence[Any]) -> FileInspection:
     """What was dropped, looked at once."""
     state = UploadState.current()
-    if state.look is None or state.files != key:
-        if state.look is not None:
-            state.look.close()
+    if state.inspection is None or state.files != key:
+        if state.inspection is not None:
+            state.inspection.close()
         contents: dict[str, bytes] = {}
         for number, file in enumerate(files):
             contents[file.name if file.name not in contents else f"{number} {file.name}"] = file.getvalue()
-        state.files, state.look = key, Look(contents, called(list(contents)))
-    return state.look
+        state.files, state.inspection = key, FileInspection(contents, called(list(contents)))
+    return state.inspection
 
 
 def _reader(key: str, readers: list[Reader]) -> Reader:
@@ -158,11 +159,11 @@ def _reader(key: str, readers: list[Reader]) -> Reader:
     return reader
 
 
-def _answers(key: str, look: Look, reader: Reader) -> dict[str, Any]:
+def _answers(key: str, inspection: FileInspection, reader: Reader) -> dict[str, Any]:
     """The answers to what this kind of data asks."""
     values = values_below(Key.ASK.of(key, reader.name, ""))
     answers: dict[str, Any] = {}
-    questions = look.questions(reader, {name: value for name, value in values.items() if value is not None})
+    questions = inspection.questions(reader, {name: value for name, value in values.items() if value is not None})
     columns = st.columns(ACROSS)
     for place, question in enumerate(questions):
         with columns[place % ACROSS]:
@@ -213,25 +214,25 @@ def _preview(rows: pd.DataFrame, height: int) -> None:
     )
 
 
-def _add(store: Store, key: str, look: Look, reader: Reader, described: Description) -> None:
+def _add(store: Store, key: str, inspection: FileInspection, reader: Reader, described: Description) -> None:
     left, right = st.columns([2, 1], vertical_alignment="bottom")
-    name = left.text_input("Name", placeholder=line(look.filename), max_chars=200, key=Key.NAME.of(key))
+    name = left.text_input("Name", placeholder=line(inspection.filename), max_chars=200, key=Key.NAME.of(key))
     if not right.button("Add data", type="primary", width="stretch", icon=":material/add:"):
         return
     bar = st.progress(0.0, "Checking the files …")
     try:
-        info = look.add(
+        info = inspection.add(
             store.home,
             name=name.strip(),
             kind=reader.name,
             options=_defaults(described),
-            tell=lambda share, activity: _show(bar, share, activity),
+            progress=lambda share, activity: _show(bar, share, activity),
         )
     except DataError as error:
         bar.empty()
         show_error(error, icon=":material/report:")
         return
-    look.close()
+    inspection.close()
     UploadState.current().forget()
     DataState.current().dataset = info.name
     st.rerun()

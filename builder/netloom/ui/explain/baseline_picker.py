@@ -14,7 +14,7 @@ from netloom.ui.explain.state import Key
 
 if TYPE_CHECKING:
     from netloom.explain import Method
-    from netloom.explain.core.baselines import Asked
+    from netloom.explain.core.baselines import BaselineChoice
     from netloom.ui.explain.open_run import OpenRun
 
 MEANT = (
@@ -46,7 +46,7 @@ def picked_baseline(trained: OpenRun) -> dict[str, Any]:
     return options | ({"n_steps": int(steps)} if steps is not None else {})
 
 
-def _completed(trained: OpenRun, name: str, run_id: str) -> Asked:
+def _completed(trained: OpenRun, name: str, run_id: str) -> BaselineChoice:
     """A baseline with what it needs beside its name: a class, the number of a row, or the row itself."""
     if name == CUSTOM:
         row = typical_row(trained.data, trained.fields)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.images import data_uri
 from netloom.data.limits import MAX_COLUMNS
@@ -26,7 +27,6 @@ from netloom.data.uploads.upload_kind import (
     Kept,
     Question,
     Reader,
-    Tell,
     check_options,
     with_default,
 )
@@ -110,13 +110,13 @@ class Arrays(Reader):
             columns["input"] = [_cell(row.ravel()[:12]) for row in inputs]
         return pd.DataFrame(columns)
 
-    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
         names = _names(source)
         parts: list[int] = []
         inputs: list[np.ndarray] = []
         targets: list[np.ndarray] = []
         for place, (input_name, target_name, part) in enumerate(_parts(names, answers)):
-            tell(0.1 + 0.2 * place, f"Reading {input_name}")
+            progress(0.1 + 0.2 * place, f"Reading {input_name}")
             input_part, target_part = read_array(source, names[input_name]), read_array(source, names[target_name])
             input_count, target_count = (len(array) if array.ndim else 0 for array in (input_part, target_part))
             if not input_part.ndim or not target_part.ndim or input_count != target_count:
@@ -127,7 +127,7 @@ class Arrays(Reader):
             inputs.append(input_part)
             targets.append(target_part)
             parts += [part] * len(input_part)
-        tell(0.7, "Keeping them")
+        progress(0.7, "Keeping them")
         input_rows, target_rows = _joined(inputs, answers["input"]), _joined(targets, answers["target"])
         _refuse_odd(input_rows, answers["input"])
         if answers.get("split") is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback
 from netloom.data.limits import MAX_CELLS
 from netloom.data.multi_field import Matrices, MultiFieldDataset
 from netloom.data.raw_dataset import RawDataset
@@ -24,7 +25,6 @@ from netloom.data.uploads.upload_kind import (
     Kept,
     Question,
     Reader,
-    Tell,
     check_options,
     with_default,
 )
@@ -59,7 +59,7 @@ class Graphs(Reader):
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
         labels = _labels(_tables(source))
-        return asked_of(labels)
+        return target_questions(labels)
 
     def learned(self, source: Source, answers: Answers) -> str:
         return f"Predict {answers.get('target')!r} of a graph from its nodes and edges."
@@ -67,13 +67,13 @@ class Graphs(Reader):
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
         return _tables(source)["nodes"].head(PREVIEWED)
 
-    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
-        tell(0.1, "Reading the tables")
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+        progress(0.1, "Reading the tables")
         tables = _tables(source)
         labels = _labels(tables)
         notes: list[str] = []
         features, bonds, names = _matrices(tables, labels, answers, notes)
-        tell(0.7, "Keeping them")
+        progress(0.7, "Keeping them")
         np.savez_compressed(folder / "graphs.npz", nodes=features, bonds=bonds)
         labels.reset_index(drop=True).to_parquet(folder / "labels.parquet")
         summary = f"{len(labels):,} graphs of up to {features.shape[1]} nodes; predicts {answers['target']}"
@@ -106,7 +106,7 @@ class Graphs(Reader):
         return MultiFieldDataset(name="", parts=parts, warnings=warnings, given=split, **target)
 
 
-def asked_of(labels: pd.DataFrame) -> list[Question]:
+def target_questions(labels: pd.DataFrame) -> list[Question]:
     """The questions about the table of possible targets of graphs."""
     columns, split = list(map(str, labels.columns)), split_column(labels)
     candidates = [name for name in columns if name != split]

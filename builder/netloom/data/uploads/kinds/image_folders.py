@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.raw_dataset import Images, RawDataset
 from netloom.data.splits.given_splits import refuse_as_classes
@@ -16,7 +17,7 @@ from netloom.data.uploads.filetables import stated_parts
 from netloom.data.uploads.images import GREY, SIZE, brought_to, load_arrays, read_pictures, set_given, thumbnails
 from netloom.data.uploads.members import PICTURE_SUFFIXES, parts_of
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options
+from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, check_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +58,7 @@ class PictureFolders(Reader):
             {"picture": thumbnails(source, names), "class": [classes[name] for name in names], "file": names}
         )
 
-    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
         names = _pictures(source)
         labels, parts = _told(source, names)
         classes = sorted(set(labels))
@@ -70,12 +71,12 @@ class PictureFolders(Reader):
             raise DataError(
                 "The zip needs images in at least two folders, one per class, such as cats/1.png and dogs/1.png."
             )
-        pixels = read_pictures(source, names, tell)
+        pixels = read_pictures(source, names, progress)
         numbers = {name: number for number, name in enumerate(classes)}
         arrays: dict[str, Any] = {"pixels": pixels, "labels": np.array([numbers[label] for label in labels])}
         if parts is not None:
             arrays["parts"] = parts
-        tell(0.88, "Keeping them")
+        progress(0.88, "Keeping them")
         np.savez(folder / "images.npz", **arrays)
         summary = f"{len(names):,} images of {len(classes)} classes"
         return Kept(len(names), summary, extra={"classes": classes, "side": pixels.shape[1]})

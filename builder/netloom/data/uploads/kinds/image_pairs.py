@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.paired_fields import PairedFieldsDataset
 from netloom.data.raw_dataset import Images, RawDataset
@@ -23,7 +24,6 @@ from netloom.data.uploads.upload_kind import (
     Kept,
     Question,
     Reader,
-    Tell,
     check_options,
     with_default,
 )
@@ -84,14 +84,14 @@ class PicturePairs(Reader):
         }
         return pd.concat([pd.DataFrame(pictures), table], axis=1)
 
-    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
         notes: list[str] = []
         table = self._rows(source, answers, notes)
         pairs = table[[answers["first"], answers["second"]]].to_numpy()
         names = sorted({str(name) for name in pairs.ravel()})
-        pixels = read_pictures(source, names, tell)
+        pixels = read_pictures(source, names, progress)
         index_of = {name: number for number, name in enumerate(names)}
-        tell(0.88, "Keeping them")
+        progress(0.88, "Keeping them")
         pair_indices = np.array([[index_of[str(name)] for name in row] for row in pairs])
         arrays: dict[str, Any] = {"pixels": pixels, "pairs": pair_indices}
         parts_of_images = file_parts(names).of(names)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.raw_dataset import Images, RawDataset
 from netloom.data.splits.given_splits import file_parts
@@ -23,7 +24,6 @@ from netloom.data.uploads.upload_kind import (
     Kept,
     Question,
     Reader,
-    Tell,
     check_options,
     with_default,
 )
@@ -76,12 +76,12 @@ class LabelledPictures(Reader):
         pictures = pd.DataFrame({"picture": thumbnails(source, names)})
         return pd.concat([pictures, table.reset_index(drop=True)], axis=1)
 
-    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
         notes: list[str] = []
         table = self._rows(source, answers, notes)
         names = [str(name) for name in table[answers["file"]]]
-        pixels = read_pictures(source, names, tell)
-        tell(0.88, "Keeping them")
+        pixels = read_pictures(source, names, progress)
+        progress(0.88, "Keeping them")
         arrays: dict[str, Any] = {"pixels": pixels}
         parts = file_parts(names).of(names)
         if parts is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.images import data_uri, mask, resized_mask
 from netloom.data.raw_dataset import Images, RawDataset
@@ -28,7 +29,7 @@ from netloom.data.uploads.images import (
 )
 from netloom.data.uploads.members import parts_of
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options
+from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, check_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,16 +81,16 @@ class Masks(Reader):
             }
         )
 
-    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
         pairs = _pairs(source)
-        pixels = read_pictures(source, [one for one, _ in pairs], tell)
+        pixels = read_pictures(source, [one for one, _ in pairs], progress)
         side = pixels.shape[1]
         notes = _left_out(source, pairs)
         resized = np.empty((len(pairs), side, side), dtype=np.int32)
         values: set[int] = set()
         for index, (image_name, mask_name) in enumerate(pairs):
             if index % 64 == 0:
-                tell(0.85 + 0.1 * index / len(pairs), f"Reading mask {index + 1:,} of {len(pairs):,}")
+                progress(0.85 + 0.1 * index / len(pairs), f"Reading mask {index + 1:,} of {len(pairs):,}")
             mask_values = mask(source.members.read(mask_name), mask_name)
             values.update(np.unique(mask_values).tolist())
             _refuse_many(values, mask_name)

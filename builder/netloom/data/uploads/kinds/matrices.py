@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.limits import MAX_CELLS
 from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
-from netloom.data.uploads.kinds.graphs import MOST_NODES, Graphs, asked_of
+from netloom.data.uploads.kinds.graphs import MOST_NODES, Graphs, target_questions
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Tell
+from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,7 @@ class GraphMatrices(Graphs):
         return 0.95 if _holds_matrices(source) else 0.0
 
     def questions(self, source: Source, answers: Answers) -> list[Question]:
-        return asked_of(_labels(source))
+        return target_questions(_labels(source))
 
     def learned(self, source: Source, answers: Answers) -> str:
         return f"Predict {answers.get('target')!r} of a graph from its nodes and edges."
@@ -55,12 +56,12 @@ class GraphMatrices(Graphs):
         )
         return preview[["nodes", "joined", *labels.columns]]
 
-    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
-        tell(0.1, "Reading the graphs")
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+        progress(0.1, "Reading the graphs")
         labels = _labels(source)
         notes: list[str] = []
         nodes, bonds = _filled(_of(source, "adjacency"), _of(source, "features"), labels, notes)
-        tell(0.7, "Keeping them")
+        progress(0.7, "Keeping them")
         np.savez_compressed(folder / "graphs.npz", nodes=nodes, bonds=bonds)
         labels.to_parquet(folder / "labels.parquet")
         summary = f"{len(labels):,} graphs of up to {nodes.shape[1]} nodes; predicts {answers['target']}"

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.limits import MAX_FILE_BYTES
 from netloom.data.raw_dataset import Characters, RawDataset
 from netloom.data.splits.given_splits import NO_PART, file_parts
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.source import Source
-from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, Tell, check_options
+from netloom.data.uploads.upload_kind import PREVIEWED, Answers, Kept, Question, Reader, check_options
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,8 +54,8 @@ class Prose(Reader):
 
         return pd.DataFrame({"text": [line for line in _text(source)[:5_000].splitlines() if line.strip()][:PREVIEWED]})
 
-    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
-        tell(0.2, "Reading the text")
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+        progress(0.2, "Reading the text")
         text, ends = _text(source), _ends(source)
         if len(text) < FEWEST:
             raise DataError(f"{source.filename[:100]!r} has {len(text):,} characters; at least {FEWEST:,} are needed.")

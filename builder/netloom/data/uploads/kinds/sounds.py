@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.limits import MAX_CELLS, MAX_STORED_BYTES
 from netloom.data.preparation import memmap_cache
@@ -29,7 +30,6 @@ from netloom.data.uploads.upload_kind import (
     Kept,
     Question,
     Reader,
-    Tell,
     check_options,
     with_default,
 )
@@ -107,13 +107,13 @@ class Sounds(Reader):
             rows.append({"file": names[place], "seconds": round(len(sound) / rate, 2), **labels, "loudness": peaks})
         return pd.DataFrame(rows[:PREVIEWED])
 
-    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
         notes: list[str] = []
         names, table = self._rows(source, answers, notes)
         rate = int(answers["rate"])
         cut: list[str] = []
         with tempfile.TemporaryFile(dir=folder) as file:  # beside the upload, all samples may not fit into memory
-            lengths = _written(source, names, rate, file, cut, tell)
+            lengths = _written(source, names, rate, file, cut, progress)
             samples = np.memmap(file, np.int16, "r")
             arrays: dict[str, Any] = {"samples": samples, "lengths": np.array(lengths)}
             parts = (file_parts(names) if answers["label"] == TABLE else stated_parts(source, names)).of(names)
@@ -236,7 +236,9 @@ def _seconds(source: Source, names: list[str]) -> float:
     return float(max(0.1, round(float(np.quantile(durations, 0.9)), 2))) if durations else 1.0
 
 
-def _written(source: Source, names: list[str], rate: int, file: IO[bytes], cut: list[str], tell: Tell) -> list[int]:
+def _written(
+    source: Source, names: list[str], rate: int, file: IO[bytes], cut: list[str], progress: ProgressCallback
+) -> list[int]:
     """Write all sounds to a file, one after the other, as int16; names of incomplete ones are added to `cut`.
 
     Returns:
@@ -245,7 +247,7 @@ def _written(source: Source, names: list[str], rate: int, file: IO[bytes], cut: 
     lengths: list[int] = []
     for place, name in enumerate(names):
         if place % 32 == 0:
-            tell(0.05 + 0.8 * place / len(names), f"Reading sound {place + 1:,} of {len(names):,}")
+            progress(0.05 + 0.8 * place / len(names), f"Reading sound {place + 1:,} of {len(names):,}")
         content = source.members.read(name)
         sound = read_sound(content, name, rate)
         cut += [name] if is_cut(content) else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from netloom.core.progress import ProgressCallback
 from netloom.data.preparation.column_settings import COLUMNS
 from netloom.data.raw_dataset import RawDataset, Texts
 from netloom.data.splits.split import refuse_few
@@ -16,7 +17,7 @@ from netloom.data.uploads.joining import PART
 from netloom.data.uploads.kinds.series import untold
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import SPLIT, TASK, Tabular, kept_table
-from netloom.data.uploads.upload_kind import Answers, Kept, Question, Tell
+from netloom.data.uploads.upload_kind import Answers, Kept, Question
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,8 +94,8 @@ class Table(Tabular):
             split_phrase = " Split into training, validation and test by the names of the files."
         return f"Predict {answers.get('target')!r} from {_listed(inputs)}{split_phrase}"
 
-    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
-        stored = super().keep(source, answers, folder, tell)
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
+        stored = super().keep(source, answers, folder, progress)
         refuse_few(stored.rows)  # first: other errors of a tiny table are less helpful
         options = {name: answers[name] for name in OPTIONS if name in answers}
         table = self._table(source, answers) if source.large is None else kept_table(folder)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.limits import MAX_FILE_BYTES, MAX_ROWS
 from netloom.data.raw_dataset import RawDataset, TaggedTexts
@@ -24,7 +25,6 @@ from netloom.data.uploads.upload_kind import (
     Kept,
     Question,
     Reader,
-    Tell,
     check_options,
     with_default,
 )
@@ -74,7 +74,7 @@ class Tagged(Reader):
             {"words": [" ".join(words) for words, _ in rows], "tags": [" ".join(tags) for _, tags in rows]}
         )
 
-    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
         import pandas as pd
 
         files = _files(source) or source.members.of(file_types.TEXT)
@@ -85,7 +85,7 @@ class Tagged(Reader):
         origin: list[str] = []
         mended = Counter[str]()
         for place, name in enumerate(files):
-            tell(0.1 + 0.7 * place / len(files), f"Reading {name}")
+            progress(0.1 + 0.7 * place / len(files), f"Reading {name}")
             for words, word_tags in _read(source, name, answers, None):
                 texts.append(words)
                 tags.append(" ".join(_bio(word_tags, mended)))

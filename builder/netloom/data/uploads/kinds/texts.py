@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from netloom.core.errors import DataError
+from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.limits import MAX_ROWS
 from netloom.data.raw_dataset import RawDataset
@@ -23,7 +24,6 @@ from netloom.data.uploads.upload_kind import (
     Kept,
     Question,
     Reader,
-    Tell,
     check_options,
     with_default,
 )
@@ -90,7 +90,7 @@ class TextFiles(Reader):
             rows += [{"text": text[:300], "class": _class(parts, name, answers)} for text in texts[:3]]
         return pd.DataFrame(rows[:PREVIEWED])
 
-    def keep(self, source: Source, answers: Answers, folder: Path, tell: Tell) -> Kept:
+    def keep(self, source: Source, answers: Answers, folder: Path, progress: ProgressCallback) -> Kept:
         import pandas as pd
 
         files = _files(source)
@@ -100,7 +100,7 @@ class TextFiles(Reader):
         origin: list[str] = []
         for index, name in enumerate(files):
             if index % 100 == 0:
-                tell(0.05 + 0.8 * index / len(files), f"Reading text {index + 1:,} of {len(files):,}")
+                progress(0.05 + 0.8 * index / len(files), f"Reading text {index + 1:,} of {len(files):,}")
             lines = _texts(source, name, answers)
             texts += lines
             classes += [_class(stated, name, answers)] * len(lines)
