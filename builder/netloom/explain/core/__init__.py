@@ -1,1 +1,1 @@
-"""What all explanation methods share: the explained target, baselines, options, results and their cache."""
+"""What all explanation methods share: targets, baselines, options, results and the cache."""

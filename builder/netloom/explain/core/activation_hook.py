@@ -1,4 +1,4 @@
-"""Places inside a network at which values can be read and replaced."""
+"""Hooks inside a network at which activations can be read and replaced."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from netloom.explain.core.nodes import InnerNode, output_port
 
 
 class HookedLayer(nn.Module):
-    """A module whose output of one port goes through a `place` of its own; `seen` is what went through last."""
+    """A module whose output of one port passes through an `identity` module; `activation` is its last value.
+
+    Captum hooks `identity`, because it needs a module with a single tensor as output.
+    """
 
     def __init__(self, inner: nn.Module, port: int) -> None:
         super().__init__()
@@ -30,7 +33,8 @@ class HookedLayer(nn.Module):
         return (*outputs[: self.port], self.activation, *outputs[self.port + 1 :])
 
     def _with_zero_path(self, output: torch.Tensor) -> torch.Tensor:
-        """The same; with a `context`, so that a field that does not lead here gets the gradient 0 and no refusal."""
+        """Add a zero that depends on all points, so that fields that do not lead here get the gradient 0 instead of an
+        error."""
         zero_path = self.context.zero_path if self.context is not None else None
         if zero_path is None or len(zero_path) != len(output):
             return output
@@ -38,10 +42,10 @@ class HookedLayer(nn.Module):
 
 
 def hook_layer(context: ExplanationContext, node: InnerNode) -> HookedLayer:
-    """Put a tap behind a node of the context's own copy.
+    """Install a hook on the output of a node in the context's private copy, and run the example once.
 
     Raises:
-        ExplainError: the node gives whole numbers, which have no gradient.
+        ExplainError: The output of the node is not floating-point, so it has no gradient.
     """
     owner, _, leaf = node.path.rpartition(".")
     hooked = HookedLayer(context.model.get_submodule(node.path), output_port(context.project, node))
@@ -54,7 +58,7 @@ def hook_layer(context: ExplanationContext, node: InnerNode) -> HookedLayer:
 
 
 def affects_score(context: ExplanationContext, hooked: HookedLayer) -> bool:
-    """Whether F depends on what goes through the tap, and that on the example."""
+    """Return whether F depends on the hooked output, and that on the input."""
     values = tuple(point.value.clone().requires_grad_() for point in context.points)
     score = context.point_score(*values).sum()
     if hooked.activation is None or not hooked.activation.requires_grad:

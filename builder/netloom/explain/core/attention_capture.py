@@ -1,4 +1,4 @@
-"""Attention layers whose weights can be read: as they are, or as part of the way to the answer, with a gradient."""
+"""Read the weights of attention layers, either unchanged or as part of the computation with gradients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from netloom.explain.core.errors import ExplainError
 
-# Layers whose output is weights times values, by the name of their class: generated code has classes of its own.
+# Layers whose output is weights times values, by class name, because generated code defines its own classes.
 READABLE = (
     "MultiHeadAttention",
     "SelfAttention",
@@ -23,23 +23,23 @@ READABLE = (
     "WindowAttention",
     "AttentionPooling",
 )
-# More places than this make a map that neither memory nor people can hold.
+# The largest number of positions of an attention map, limited by memory and readability.
 MAX_POSITIONS = 1_600
-# What becomes of the weights (N, heads, T, S) of a layer that is met in a forward.
+# Transforms the weights (N, heads, T, S) of a layer during the forward pass.
 WeightsTransform = Callable[[torch.Tensor], torch.Tensor]
 
 
 def is_readable(module: nn.Module) -> bool:
-    """Whether a module is an attention layer whose weights can be read."""
+    """Return whether a module is an attention layer whose weights can be read."""
     return type(module).__name__ in READABLE
 
 
 @contextmanager
 def capture_attention(model: nn.Module) -> Iterator[dict[str, torch.Tensor]]:
-    """While it is open, a forward leaves the weights of every attention layer (N, heads, T, S) in the order in which
-    they act, by path; the answer is the same to the last bit. `model` is a private copy.
+    """Record the weights (N, heads, T, S) of every attention layer by path, in execution order, in each forward pass.
 
-    A layer that runs several times has a number behind its path from the second time on.
+    `model` is a private copy; its outputs stay bit-identical. If a layer runs several times, a number follows its path
+    from the second time on.
     """
     weights: dict[str, torch.Tensor] = {}
     restore: list[Callable[[], Any]] = []
@@ -60,9 +60,10 @@ def capture_attention(model: nn.Module) -> Iterator[dict[str, torch.Tensor]]:
 def trace_attention(
     model: nn.Module, gates: Mapping[str, torch.Tensor] | None = None
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """As `captured`, but the weights are part of the way to the answer, which is the same but for rounding.
+    """Record weights as `capture_attention`, but as part of the computation, so that they have gradients.
 
-    `gates` (N, heads) by path are what the weights of each head are multiplied by: 0 takes the head away.
+    The outputs are equal up to rounding. `gates` (N, heads) by path multiply the weights of each head: 0 removes the
+    head.
     """
     weights: dict[str, torch.Tensor] = {}
     restore: list[Callable[[], Any]] = []
@@ -107,7 +108,7 @@ def _weights_transform(
 
 
 def _patch(module: Any, transform: WeightsTransform) -> list[Callable[[], Any]]:
-    """Lead a layer's weights through `use`; what is returned takes it back."""
+    """Apply `transform` to a layer's weights, and return the functions that undo it."""
     class_name = type(module).__name__
     if class_name in ("GraphAttention", "AdditiveAttention"):
         return [_hook_dropout(module, transform)]
@@ -142,7 +143,7 @@ def _attend(module: Any, transform: WeightsTransform) -> Any:
 
 
 def _linear_forward(module: Any, transform: WeightsTransform) -> Any:
-    """φ(q)·φ(k) in full, (T, S), which the layer itself never writes down."""
+    """Compute φ(q)·φ(k) as a full map (T, S), which the layer itself never materializes."""
 
     def forward(x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         q = module.feature_q(module.split(module.q(x))) + 1.0
@@ -157,7 +158,7 @@ def _linear_forward(module: Any, transform: WeightsTransform) -> Any:
 
 
 def _pooling_forward(module: Any, transform: WeightsTransform) -> Any:
-    """The shares (N, T, 1) as a map of one head and one row, what gathers, (N, 1, 1, T)."""
+    """Record the pooling weights (N, T, 1) as a map with one head and one query, (N, 1, 1, T)."""
 
     def forward(x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         scores = module.score(module.bend(module.project(x)))
@@ -174,7 +175,7 @@ def _pooling_forward(module: Any, transform: WeightsTransform) -> Any:
 
 
 def _hook_dropout(module: Any, transform: WeightsTransform) -> Callable[[], Any]:
-    """Read weights where they pass the layer's dropout, which changes nothing outside of training."""
+    """Read the weights at the layer's dropout, which is the identity in evaluation mode."""
     is_additive = type(module).__name__ == "AdditiveAttention"
 
     def hook(_: nn.Module, __: Any, weights: torch.Tensor) -> torch.Tensor:
@@ -185,7 +186,11 @@ def _hook_dropout(module: Any, transform: WeightsTransform) -> Callable[[], Any]
 
 
 def _hook_windows(module: Any, transform: WeightsTransform) -> list[Callable[[], Any]]:
-    """Lay the weights within each window (N, windows, heads, P, P) into a map of all places, (N, heads, H·W, H·W)."""
+    """Scatter the weights within windows (N, windows, heads, P, P) into a map of all positions, (N, heads, H·W, H·W).
+
+    Raises:
+        ExplainError: The feature map has more than `MAX_POSITIONS` positions.
+    """
     size: list[int] = []
 
     def before(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -207,7 +212,7 @@ def _hook_windows(module: Any, transform: WeightsTransform) -> list[Callable[[],
 
 
 def _window_positions(module: Any, height: int, width: int) -> torch.Tensor:
-    """Which place of the picture, counted row by row, each place of each window is, (windows, P)."""
+    """Return the position in the feature map, in row-major order, of each position of each window, (windows, P)."""
     shift_down, shift_right = (
         module.window // 2 if module.shift and size > module.window else 0 for size in (height, width)
     )

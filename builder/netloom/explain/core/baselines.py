@@ -1,7 +1,7 @@
-"""What stands for "nothing" where a method compares an example with something: the baselines that people can choose.
+"""Baselines: the reference inputs with which methods compare an example.
 
-A baseline is one class that registers itself. It fits some kinds of input; the other inputs of the same network keep
-their usual one, and the words say so. Sturmfels and others 2020 show how much an explanation depends on this choice:
+A baseline is one class that registers itself. It supports some kinds of input; the other inputs of a network keep their
+usual baseline, and the description says so. Sturmfels et al. 2020 show how much attributions depend on this choice:
 https://distill.pub/2020/attribution-baselines/
 """
 
@@ -26,19 +26,22 @@ if TYPE_CHECKING:
     from netloom.modalities.encoding.field_encoder import FieldEncoder
 
 USUAL = "usual"
-# Baselines are fitted to so many rows of the training split at most.
+# The largest number of training rows to which baselines are fitted.
 ROWS = 2048
-# A typical row is looked for among so many.
+# The number of training rows among which a typical row is searched.
 TYPICAL = 256
-# A picture is blurred by so much of its shorter side: what is finer is gone.
+# The standard deviation of the blur as a share of the shorter side of the image.
 BLUR = 1 / 8
 BaselineChoice = str | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Source:
-    """An input for which a baseline is made: its field, what is known of the data, the example (N, …) itself, and what
-    was asked for behind the name of the baseline (a class, a row)."""
+    """An input for which a baseline is computed.
+
+    It consists of the field, the data, the example (N, …), and the argument after the name of the baseline, such as a
+    class or a row.
+    """
 
     spec: FieldSpec
     data: Prepared
@@ -47,47 +50,49 @@ class Source:
 
     @cached_property
     def rows(self) -> torch.Tensor:
-        """The rows of the training split to which baselines are fitted, (R, …)."""
+        """The training rows to which baselines are fitted, (R, …)."""
         return self.data.inputs[self.spec.name][self.data.split["train"][:ROWS]]
 
     @property
     def field(self) -> FieldEncoder[Any]:
-        """The field with what was fitted for it."""
+        """The fitted encoder of the field."""
         return self.data.field(self.spec.name)
 
     @cached_property
     def modality(self) -> Modality[Any]:
-        """What the field holds, which says what its usual baseline is."""
+        """The modality of the field, which defines its usual baseline."""
         return modality_of(self.field)
 
     @property
     def is_numeric(self) -> bool:
-        """Whether values are real numbers, which have a mean and a zero, rather than numbers of a vocabulary."""
+        """Whether values are real numbers rather than token ids, so that they have a mean and a zero."""
         return self.spec.vocabulary is None
 
 
 class Baseline:
-    """One baseline. `title` stands in lists; `argument` says what has to follow the name after a colon."""
+    """A kind of baseline. `title` is its name in lists; `argument` describes what follows the name after a colon."""
 
     name: ClassVar[str]
     title: ClassVar[str]
     argument: ClassVar[str] = ""
-    of_example: ClassVar[bool] = False  # made from the example itself, so another for each
+    of_example: ClassVar[bool] = False  # depends on the example, so it differs between rows
 
     def fits(self, source: Source) -> bool:
-        """Whether it can be made for an input of this kind."""
+        """Return whether the baseline supports this input."""
         raise NotImplementedError
 
     def make(self, source: Source) -> torch.Tensor:
-        """The values, (1, …), or (N, …) where it is made from the examples."""
+        """Compute the values, (1, …), or (N, …) if they depend on the examples."""
         raise NotImplementedError
 
     def words(self, source: Source) -> str:
-        """What it is, as it stands behind "compared with"."""
+        """Describe the baseline, as it follows "compared with"."""
         raise NotImplementedError
 
 
 class Usual(Baseline):
+    """The usual baseline of the modality."""
+
     name, title = USUAL, "Usual for the kind of input"
 
     def fits(self, source: Source) -> bool:
@@ -103,6 +108,8 @@ class Usual(Baseline):
 
 
 class Zero(Baseline):
+    """All values are 0."""
+
     name, title = "zero", "Zero"
 
     def fits(self, source: Source) -> bool:
@@ -118,6 +125,8 @@ class Zero(Baseline):
 
 
 class Mean(Baseline):
+    """The mean of the training rows."""
+
     name, title = "mean", "Mean of the training rows"
 
     def fits(self, source: Source) -> bool:
@@ -133,7 +142,7 @@ class Mean(Baseline):
 
 
 class Median(Baseline):
-    """The median of each number; of a category, which has none, the most frequent value."""
+    """The median of each number; for categories, the most frequent value."""
 
     name, title = "median", "Median of the training rows"
 
@@ -150,7 +159,7 @@ class Median(Baseline):
 
 
 class OfClass(Baseline):
-    """The mean of the training rows of a class; of categories, the most frequent ones among them."""
+    """The mean of the training rows of a class; for categories, their most frequent value."""
 
     name, title, argument = "class", "Mean of a class", "the name of a class"
 
@@ -264,8 +273,7 @@ BASELINES: dict[str, Baseline] = {
 
 @dataclass(frozen=True)
 class Chosen:
-    """The baseline of each field, (1, …) or (N, …), and all of them in words. `of_example`: it is another for each
-    example."""
+    """The baseline of each field, (1, …) or (N, …), and its description. `of_example`: it depends on the example."""
 
     values: dict[str, torch.Tensor]
     words: str
@@ -273,18 +281,19 @@ class Chosen:
 
 
 def offered(data: Prepared, fields: Iterable[str]) -> list[Baseline]:
-    """The baselines that fit at least one of a network's inputs, other than as the usual one, the usual one first."""
+    """Return the baselines that support at least one of the inputs beyond the usual one, the usual one first."""
     sources = _sources(data, list(fields), {})
     return [one for one in BASELINES.values() if any(one.fits(source) for source in sources)]
 
 
 def choose(asked: BaselineChoice, data: Prepared, inputs: Mapping[str, torch.Tensor]) -> Chosen:
-    """The baseline that is asked for: a name such as "median", with what it needs after a colon ("class:setosa",
-    "row:12"), or a raw row of one's own. `inputs` (N, …) are the examples, by the fields that the network reads.
+    """Return the chosen baseline for inputs (N, …) by field.
+
+    `asked` is a name such as "median", a name with an argument ("class:setosa", "row:12"), or a custom raw row.
 
     Raises:
-        ExplainError: there is no such baseline, class or row, or none of the inputs can have it.
-        DataError: the raw row lacks something, or holds what the data cannot take.
+        ExplainError: The baseline, class or row does not exist, or no input supports it.
+        DataError: The raw row lacks a field, or has a value that the data cannot encode.
     """
     if not isinstance(asked, str):
         own = data.encode(asked, list(inputs))
@@ -316,7 +325,7 @@ def choose(asked: BaselineChoice, data: Prepared, inputs: Mapping[str, torch.Ten
 
 
 def typical_row(data: Prepared, fields: Iterable[str]) -> int:
-    """The number of the training row that lies nearest to the usual baselines, among the first few."""
+    """Return the number of the training row that is nearest to the usual baselines, among the first `TYPICAL`."""
     rows = data.split["train"][:TYPICAL]
     distances = np.zeros(len(rows))
     for source in _sources(data, list(fields), {}):
@@ -326,7 +335,7 @@ def typical_row(data: Prepared, fields: Iterable[str]) -> int:
 
 
 def brightest(data: Prepared, name: str) -> float:
-    """The brightest value of a scaled picture: 255 where pictures are taken as they are."""
+    """Return the brightest pixel value before normalization: 255 for images that are used unscaled, otherwise 1."""
     field = data.image_field(name)
     if field.scale != 1.0:
         return 1.0

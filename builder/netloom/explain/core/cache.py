@@ -1,4 +1,5 @@
-"""Explanations kept in a run's folder, by weights, input, method and parameters: plain arrays and JSON, no pickle."""
+"""The cache of explanations in a run's folder, keyed by weights, input, method and options: arrays and JSON, no
+pickle."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
     from torch import nn
 
-# Raised whenever the same question may get another answer than before.
+# Increase this number whenever the same key may lead to another result.
 CACHE_VERSION = 9
 ResultT = TypeVar("ResultT")
 FOLDER = "explanations"
@@ -26,7 +27,7 @@ MAX_FILES = 2_000
 
 
 def weights_hash(model: nn.Module) -> str:
-    """What tells the weights of one network, or of one checkpoint, from those of another: 16 hexadecimal digits."""
+    """Hash the weights of a network as 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
@@ -35,7 +36,7 @@ def weights_hash(model: nn.Module) -> str:
 
 
 def key(weights: str, inputs: Mapping[str, torch.Tensor], question: Mapping[str, Any]) -> str:
-    """The name under which an answer is kept."""
+    """Return the cache key of a result."""
     digest = hashlib.sha256(f"{CACHE_VERSION} {weights} {json.dumps(question, sort_keys=True, default=str)}".encode())
     for name, value in sorted(inputs.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
@@ -44,12 +45,12 @@ def key(weights: str, inputs: Mapping[str, torch.Tensor], question: Mapping[str,
 
 
 def load(folder: Path, name: str) -> Explanation | None:
-    """A kept explanation; None where there is none, or where the file is not whole."""
+    """Return a cached explanation; None if there is none or the file is damaged."""
     return load_as(Explanation, folder, name)
 
 
 def load_as(kind: type[ResultT], folder: Path, name: str) -> ResultT | None:
-    """What is kept as a dataclass of a kind; None where there is nothing, or where the file is not whole."""
+    """Return a cached dataclass of a type; None if there is none or the file is damaged."""
     try:
         result = loads(kind, (folder / FOLDER / f"{name}.npz").read_bytes())
     except UNREADABLE:
@@ -58,7 +59,7 @@ def load_as(kind: type[ResultT], folder: Path, name: str) -> ResultT | None:
 
 
 def save(folder: Path, name: str, explanation: DataclassInstance) -> None:
-    """Keep an explanation; the oldest go when there are too many."""
+    """Save a result, and remove the oldest ones above `MAX_FILES`."""
     directory = folder / FOLDER
     directory.mkdir(parents=True, exist_ok=True)
     write_bytes(directory / f"{name}.npz", dumps(explanation, compressed=True))
@@ -66,8 +67,10 @@ def save(folder: Path, name: str, explanation: DataclassInstance) -> None:
 
 
 def _prune(directory: Path, *, keep: str) -> None:
-    """Remove the oldest files where there are too many, but not the one that was just written. Other processes write
-    and prune the same folder, so that any file may vanish between two looks at it."""
+    """Remove the oldest files above the limit, except the one just written.
+
+    Other processes write to and prune the same folder, so any file may disappear at any time.
+    """
     files = []
     for path in directory.glob("*.npz"):
         with suppress(OSError):

@@ -1,8 +1,7 @@
-"""The columns of a table as its reader knows them: a column is usually one part, however many numbers stand for it.
+"""The columns of a table as features: a column is one feature, whatever the number of values that encode it.
 
-A category is several numbers of which one is 1, a number may have another beside it that says whether it is missing,
-and a date becomes its year, month and so on. People change, hide and read columns, so all views and sums take these
-numbers together.
+A category is one-hot encoded, a number may have a missing indicator, and a date consists of year, month and so on.
+People edit and read columns, so all views and sums aggregate these values.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def column_names(data: Prepared, spec: FieldSpec) -> tuple[str, ...]:
-    """The columns of a field, or their parts where they have several, in order; empty where it is not a table."""
+    """Return the columns of a field, or their parts if they have several, in order; empty if it is not a table."""
     return tuple(dict.fromkeys(_column_of_each_number(data, spec)))
 
 
 def column_indices(data: Prepared, spec: FieldSpec) -> np.ndarray:
-    """Of each number of a vector (F,), the place of its column; of one without columns, each its own."""
+    """Return the column index of each value of a vector (F,); without columns, each value is its own column."""
     names = _column_of_each_number(data, spec)
     if not names:
         return np.arange(int(np.prod(spec.shape)))
@@ -30,7 +29,7 @@ def column_indices(data: Prepared, spec: FieldSpec) -> np.ndarray:
 
 
 def by_column(data: Prepared, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Attributions (…, F) of tables summed up over the numbers of each column, (…, columns); others as they are."""
+    """Sum attributions (…, F) of tables over the values of each column, (…, columns); other fields stay unchanged."""
     summed = dict(values)
     for spec in data.schema.inputs:
         if spec.name in summed and spec.is_vector:
@@ -40,6 +39,6 @@ def by_column(data: Prepared, values: dict[str, np.ndarray]) -> dict[str, np.nda
 
 
 def _column_of_each_number(data: Prepared, spec: FieldSpec) -> list[str]:
-    """The column that each number of a field belongs to; empty where the field is not a table."""
+    """Return the column of each value of a field; empty if it is not a table."""
     columns = data.field(spec.name).columns if spec.is_vector else []
     return [part for column in columns for part in column.parts]

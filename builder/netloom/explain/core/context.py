@@ -1,6 +1,6 @@
-"""What is explained: one example and a private copy of the network, ready for every method.
+"""The context of an explanation: one example and a private copy of the network.
 
-The copy is made per explanation and dropped with it, so that nothing a method does can reach the network in use.
+Each explanation makes its own copy, so that hooks and modified modules never affect the network in use.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from netloom.explain.core.explanation import Target
 from netloom.explain.core.targets import quantity_of, select
 from netloom.modalities.fields.registry import modality_of
 
-# How much of the network's inner values may lie in memory at once, and how many rows at most go through it.
+# The memory limit for activations of a batch, and the largest batch size.
 MEMORY_BYTES = 128 * 2**20
 MOST_ROWS = 128
-# Layers that make vectors of whole numbers, each place by itself; gradients start behind them.
+# Layers that map integers to vectors; gradients start at their outputs.
 EMBEDDINGS = ("Embedding", "CategoricalEmbedding", "HashedEmbedding")
-# What reads tokens beside an embedding and stays as the example has it.
+# Layers that read tokens beside an embedding, and keep the tokens of the example.
 MASK_LAYERS = ("PaddingMask",)
 Progress = Callable[[float], None]
 
 
 class InterpretableEmbedding(nn.Module):
-    """An embedding through which vectors can be given in place of those of the tokens."""
+    """An embedding whose output vectors can be replaced."""
 
     def __init__(self, embedding: nn.Module) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class InterpretableEmbedding(nn.Module):
 
 @dataclass(frozen=True)
 class InputPoint:
-    """A place where gradients start: a field itself, or what an embedding makes of its tokens."""
+    """A point where gradients start: a field, or the embedding vectors of its tokens, with the baseline there."""
 
     field: str
     embedding: str | None
@@ -59,10 +59,10 @@ class InputPoint:
 
 
 class ExplanationContext:
-    """One example of a network, with a baseline that stands for nothing.
+    """One example, its baseline, and a private copy of the network.
 
-    `inputs` and `baseline` hold tensors (1, …) by field, and `compared` says what the baseline is; F, the explained
-    number, is `score`. `rows` go through the network at once, and each takes `flops`.
+    `inputs` and `baseline` hold tensors (1, …) by field, and `compared` describes the baseline. `score` computes F, the
+    explained number. `rows` is the batch size, and `flops` the cost of one row.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class ExplanationContext:
         progress: Progress | None = None,
     ) -> None:
         self.project, self.data, self.target = project, data, target
-        self.targets: Sequence[Target] = ()  # of each row, where that is not the same for all
+        self.targets: Sequence[Target] = ()  # one per row, if they differ
         self.arguments = input_fields(project)
         self.specs = {spec.name: spec for spec in data.schema.inputs if spec.name in self.arguments}
         self.inputs = {name: inputs[name].detach().clone() for name in self.specs}
@@ -99,22 +99,22 @@ class ExplanationContext:
         self.model = deepcopy(scorer).to("cpu", torch.float32).eval().requires_grad_(False)
         self.embeddings: dict[str, InterpretableEmbedding] = {}
         self._points: list[InputPoint] | None = None
-        self.zero_path: torch.Tensor | None = None  # zero of every row, which depends on all points
+        self.zero_path: torch.Tensor | None = None  # a zero for each row that depends on all points
 
     def with_model(self, model: nn.Module) -> ExplanationContext:
-        """The same example on a private copy of another network, or of the same as it was."""
+        """Return the same context with a private copy of another network, or a fresh copy of the same."""
         clone = copy(self)
         clone._copy_model(model)
         return clone
 
     def expect_rows(self, rows: int) -> None:
-        """Say how many rows more are going to pass through the network, so that `progress` can tell a share."""
+        """Add rows to the total, from which `progress` gets its fraction."""
         self.expected += rows
 
     def forward(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """The network's answer (N, …) to rows by field, as logits where it tells classes.
+        """Compute the output (N, …) for inputs by field; logits for classifiers.
 
-        Before each, `progress` is told the share that is done; what it raises ends the work.
+        Each call reports to `progress`; an exception from it cancels the work.
         """
         if self.progress is not None:
             self.done += len(next(iter(inputs.values())))
@@ -126,7 +126,7 @@ class ExplanationContext:
         return output
 
     def score(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """F of rows by field, (N,), without gradients and a few rows at a time."""
+        """Compute F for inputs by field, (N,), without gradients, in batches."""
         rows = len(next(iter(inputs.values())))
         parts = []
         with torch.no_grad():
@@ -136,14 +136,14 @@ class ExplanationContext:
         return torch.cat(parts)
 
     def set_rows(self, inputs: Mapping[str, torch.Tensor], target: Target) -> None:
-        """Look at other rows (N, …) and another target, with the same copy of the network."""
+        """Replace the rows (N, …) and the target, with the same copy of the network."""
         self.inputs = {name: inputs[name].detach().clone() for name in self.specs}
         self.target, self.targets, self._points = target, (), None
         if self._of_example:
             self._set_baseline()
 
     def _select(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """F (N,) of rows by field (N, …); with `targets`, each row's own."""
+        """Compute F (N,) for inputs by field (N, …), with the target of each row if `targets` is set."""
         output = self.forward(inputs)
         if not self.targets:
             return select(self.target, output, self.data, inputs)
@@ -156,7 +156,7 @@ class ExplanationContext:
 
     @property
     def points(self) -> list[InputPoint]:
-        """Where gradients start: each field, or for tokens each embedding that reads it."""
+        """The points where gradients start: each field, or for tokens each embedding that reads it."""
         if self._points is None:
             self._points = [point for name in self.specs for point in self._points_of(name)]
         return self._points
@@ -175,9 +175,9 @@ class ExplanationContext:
         return points
 
     def point_score(self, *values: torch.Tensor) -> torch.Tensor:
-        """F (N,) of values (N, …) at the points, with gradients.
+        """Compute F (N,) for values (N, …) at the points, with gradients.
 
-        A field that does not reach the answer gets the gradient 0 instead of torch's refusal.
+        A field that does not affect the output gets the gradient 0; without the added zero, autograd raises an error.
         """
         rows = len(values[0])
         inputs = {name: value.expand(rows, *value.shape[1:]) for name, value in self.inputs.items()}
@@ -195,7 +195,7 @@ class ExplanationContext:
                 entry.vectors = None
 
     def point_scores(self, values: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        """F (N,) of values at the points without gradients, a few rows at a time."""
+        """Compute F (N,) for values at the points without gradients, in batches."""
         with torch.no_grad():
             parts = [
                 self.point_score(*part)
@@ -205,11 +205,12 @@ class ExplanationContext:
 
     @property
     def baseline_score(self) -> float:
-        """F of the baseline as gradients see it: what reads tokens beside an embedding stays as in the example."""
+        """F of the baseline at the points; layers that read tokens beside an embedding keep the tokens of the
+        example."""
         return float(self.point_scores(tuple(point.baseline for point in self.points))[0])
 
     def training_samples(self, count: int) -> tuple[torch.Tensor, ...]:
-        """Values at the points of `count` rows of the training split, (count, …): what else could have come in."""
+        """Return the values at the points for `count` random training rows, (count, …)."""
         train = self.data.split["train"]
         row_numbers = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(self.seed))[:count]]
         samples = []
@@ -220,7 +221,7 @@ class ExplanationContext:
         return tuple(samples)
 
     def to_fields(self, values: tuple[torch.Tensor, ...]) -> dict[str, np.ndarray]:
-        """Attributions (1, …) at the points as arrays in the shape of each field; vectors of tokens are summed up."""
+        """Convert attributions (1, …) at the points to arrays by field; embedding vectors of tokens are summed."""
         fields = {name: np.zeros(spec.shape) for name, spec in self.specs.items()}
         for point, value in zip(self.points, values, strict=True):
             array = value[0].detach().to(torch.float64)
@@ -228,21 +229,21 @@ class ExplanationContext:
         return fields
 
     def feature_mask(self, name: str) -> np.ndarray:
-        """The parts of a field that go together, as numbers from 0 in its shape; -1 stands for padding.
+        """Return the feature of each value of a field, from 0, in its shape; -1 marks padding.
 
-        A pixel goes with all its channels, and all numbers of a column with each other.
+        All channels of a pixel are one feature, and so are all values of a column.
         """
         field = self.data.field(name)
         return modality_of(field).units(field, self.inputs[name][0].numpy())
 
 
 class ScoreModule(nn.Module):
-    """F as a module of the values at the points, for methods that set hooks on modules."""
+    """F as a module of the values at the points, for methods that install hooks on modules."""
 
     def __init__(self, context: ExplanationContext) -> None:
         super().__init__()
         self.context = context
-        _ = context.points  # sets the entries, before anybody looks for modules
+        _ = context.points  # installs the embedding entry points before Captum collects the modules
         self.model = context.model
 
     def forward(self, *values: torch.Tensor) -> torch.Tensor:
@@ -250,19 +251,19 @@ class ScoreModule(nn.Module):
 
 
 def node_label(project: Project, key: str) -> str:
-    """How people know a node."""
+    """Return the display name of a node."""
     return layers.label(project.main_network.nodes[key])
 
 
 def consumers(project: Project, field: str) -> list[str]:
-    """The nodes that read a field directly."""
+    """Return the nodes that read a field directly."""
     network = project.main_network
     sources = {key for key in input_nodes(project) if network.nodes[key].params.get("field") == field}
     return sorted({edge.target_node for edge in network.edges if edge.source_node in sources})
 
 
 def embedding_nodes(project: Project, field: str) -> list[str]:
-    """The embeddings that read a field of tokens, without those that lead nowhere and so are not in the code."""
+    """Return the embeddings that read a field of tokens, without unused ones, which are not in the generated code."""
     import networkx as nx
 
     from netloom.compile import output_nodes

@@ -1,4 +1,4 @@
-"""The shapes and costs of a network that is trained already, and so needs no check."""
+"""Shapes and costs of a trained network, without validation."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ if TYPE_CHECKING:
 
 
 def measure_network(project: Project) -> Context:
-    """The main network with all that it is made of, as `analyse` finds it, without its rules: those generate code and
-    look for what is wrong, which takes ten times as long.
+    """Analyze the main network and its subnetworks as `analyse`, but without its rules.
+
+    The rules generate code and search for problems, which takes ten times as long.
 
     Raises:
-        RuntimeError: never of a network that was trained, of which there is room for one.
+        RuntimeError: The network could not be measured, which does not happen for a trained network.
     """
     from netloom.validation.context import ContextCache
 

@@ -1,4 +1,4 @@
-"""Why something cannot be explained."""
+"""Errors that say why something cannot be explained."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from netloom.core.errors import UsageError
 
 
 class ExplainError(ValueError):
-    """What was asked for cannot be explained; the message is one sentence that says why, and what can."""
+    """The request cannot be explained; the message says in one sentence why, and what is possible."""
 
 
 class UnknownChoiceError(ExplainError, UsageError):
-    """An output, class, node, row, method or option was asked for that does not exist; the message lists what does."""
+    """The chosen output, class, node, row, method or option does not exist; the message lists valid choices."""

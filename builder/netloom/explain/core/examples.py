@@ -1,4 +1,4 @@
-"""The example that is explained: its tensors, and what people see of it."""
+"""The explained example: its tensors, and its display."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def read_example(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], Example]:
-    """Tensors (1, …) by field, and the example as people see it. A raw row has the number -1 and no target.
+    """Return tensors (1, …) by field, and the example for display. A raw row has number -1 and no target.
 
     Raises:
-        ExplainError: there is no such row.
-        DataError: the raw row lacks something, or holds what the data cannot take.
+        ExplainError: The row does not exist.
+        DataError: The raw row lacks a field, or has a value that the data cannot encode.
     """
     if not isinstance(row_or_raw, Mapping):
         row, rows = int(row_or_raw), data.schema.rows
@@ -51,7 +51,7 @@ def read_example(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[d
 def with_generated_answer(
     project: Project, model: nn.Module, data: Prepared, inputs: Mapping[str, torch.Tensor], example: Example
 ) -> tuple[dict[str, torch.Tensor], Example]:
-    """The example with the answer that the network writes to it in place of the true one, token by token."""
+    """Replace the true answer of an example by the one that the network generates, token by token."""
     import torch
 
     from netloom.compile import input_fields
@@ -70,7 +70,7 @@ def with_generated_answer(
 
 
 def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:
-    """Names for the places of each attribution: columns, channels, or the tokens as they were written."""
+    """Return names for the positions of each attribution: columns, channels, or tokens."""
     names: dict[str, tuple[str, ...]] = {}
     for spec, field in zip(data.schema.inputs, data.fields, strict=True):
         if spec.columns:

@@ -1,4 +1,4 @@
-"""What an explainer is: a class whose fields are its options. A new file in a folder of `attribution/`, or in
+"""The base class of explainers, whose fields are the options. A new file in a folder of `attribution/`, or in
 `attention/`, registers itself."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext
 
 
-# The headings under which methods are listed, in this order.
+# The headings of the list of methods, in this order.
 GRADIENTS, PERTURBATION, SHAPLEY, LAYERS, ATTENTION = (
     "Gradients",
     "Perturbation",
@@ -28,7 +28,7 @@ GRADIENTS, PERTURBATION, SHAPLEY, LAYERS, ATTENTION = (
     "Layers",
     "Attention",
 )
-# Each with what its methods do, in plain words.
+# What the methods of each group do, in plain words.
 GROUPS = {
     GRADIENTS: "Follow the slope of the score back to the input.",
     PERTURBATION: "Hide parts of the input and watch the score.",
@@ -41,7 +41,7 @@ FIRST_METHODS = ("integrated_gradients", "saliency", "occlusion")
 
 @dataclass(frozen=True)
 class Method:
-    """An explainer in a list. Where it is not `available`, `reason` says why."""
+    """An explainer in a list; if it is not `available`, `reason` says why."""
 
     name: str
     title: str
@@ -117,18 +117,18 @@ class Explainer(BaseModel):
 
     @classmethod
     def unavailable_reason(cls, project: Project, model: nn.Module) -> str:
-        """Why the method does not support this network, in a sentence; empty where it does."""
+        """Return why the method does not support this network, as a sentence; empty if it does."""
         from netloom.explain.core.requirements import unmet_requirement
 
         return unmet_requirement(cls.requirements, project, model)
 
     def run(self, context: ExplanationContext) -> Result:
-        """Explain the context's answer."""
+        """Compute the explanation of the context's target."""
         raise NotImplementedError
 
 
 class BaselineExplainer(Explainer):
-    """A method that compares the example with a baseline, which people choose."""
+    """A method that compares the example with a baseline."""
 
     baseline: str | dict[str, Any] = Field(
         "usual",
@@ -138,7 +138,7 @@ class BaselineExplainer(Explainer):
 
 
 class PathExplainer(BaselineExplainer):
-    """A method that follows the path from the baseline to the example in steps."""
+    """A method that integrates along the path from the baseline to the example."""
 
     n_steps: int = Field(
         0, ge=0, le=4096, description="Steps on the path from the baseline to the example; 0: as many as it needs"
@@ -147,7 +147,7 @@ class PathExplainer(BaselineExplainer):
 
 @cache
 def registry() -> dict[str, type[Explainer]]:
-    """All explainers by name, in the order in which they are offered."""
+    """Return all explainers by name, in display order."""
     return discover(
         Explainer,
         "netloom.explain.attribution",

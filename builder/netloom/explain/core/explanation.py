@@ -1,4 +1,4 @@
-"""An explanation and its proofs, as values that can be shown, compared and written as JSON."""
+"""Explanations and their checks as values that can be displayed, compared and saved as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netloom.explain.core.axes import Axes
 
 Level = Literal["good", "caution", "poor"]
 LEVELS: tuple[Level, ...] = ("good", "caution", "poor")
-# How far off the sum of the parts may be for each word.
+# The largest relative completeness error for each word.
 COMPLETENESS_BOUNDS = (("exact", 1e-4), ("converged", 0.01), ("approximate", 0.05))
 
 
@@ -23,11 +23,13 @@ TargetQuantity = Literal[
 
 @dataclass(frozen=True)
 class Target:
-    """Which number of the network's answer is explained: a class's logit, the value of an action, an output in
-    the data's own units, the logit of a token or tag at a position, the mean logit of a class over the pixels `places`,
-    or how far off a reconstruction is. Of single objectives: a label's logit, that of a binary answer for or against,
-    the distance of a pair, a number as it is (raw), or one of several outputs (head) whose place is `position`.
-    `quantity` says it in words."""
+    """The explained number of the network's output.
+
+    The kinds are: the logit of a class; the value of an action; a number in the units of the data; the logit of a token
+    or tag at a position; the mean logit of a class over the pixels `places`; a reconstruction error; the logit of a
+    label; a binary logit for or against; the distance of a pair; a raw output; and one of several outputs (head), whose
+    index is `position`. `quantity` describes it in words.
+    """
 
     kind: TargetQuantity
     index: int
@@ -39,7 +41,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The network's answer in words, and the probability of each class (for text: of the likeliest next tokens)."""
+    """The prediction in words, and the probability of each class (for text, of the most likely next tokens)."""
 
     text: str
     probabilities: dict[str, float]
@@ -47,10 +49,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Completeness:
-    """How far the parts add up: `sum` of all parts against F(x) − F(baseline), with `delta` between them.
+    """The completeness of attributions: their `sum`, compared with F(x) − F(baseline); `delta` is the difference.
 
-    `relative_error` is |delta| over |F(x) − F(baseline)|, or None where both are next to nothing. `promised` says
-    whether the method claims that they add up, and `by_construction` that they do so however wrong each of them is.
+    `relative_error` is |delta| / |F(x) − F(baseline)|, or None if both are about 0. `promised` says whether the method
+    claims completeness, and `by_construction` whether the sum is right however wrong each attribution is.
     """
 
     sum: float
@@ -64,7 +66,7 @@ class Completeness:
 
     @property
     def word(self) -> str:
-        """How well the parts add up, by `relative_error` alone; empty where they need not, or cannot help it."""
+        """The quality of the sum as a word; empty if completeness is not claimed or holds by construction."""
         if self.relative_error is None or not self.promised or self.by_construction:
             return ""
         return next((word for word, bound in COMPLETENESS_BOUNDS if self.relative_error <= bound), "unreliable")
@@ -72,13 +74,13 @@ class Completeness:
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """Whether the parts that are said to matter do matter, against chance.
+    """Deletion and insertion of features by descending attribution, compared with random orders.
 
-    Parts are taken away (deletion) and put onto the baseline (insertion), the most important first. An area is the
-    mean of F along the way, with the mean of `orders` random orders beside it. `gain` is the gap between the two ways:
-    how much sooner the answer goes and comes back. `chance` is the share of random orders that do at least as well.
-    `infidelity`: over random sets of parts, how badly their sum tells how far F falls without them, from 0 to 1 and
-    whatever the scale of the parts (Yeh and others 2019); None where the parts have no sign.
+    `deletion` and `insertion` are the means of F along the curves, and the fields that end in `_chance` the means over
+    `orders` random orders. `gain` is the gap between the two curves. `chance` is the fraction of random orders with at
+    least this gain. `infidelity`, from 0 to 1, measures how badly the sum of random sets of attributions predicts the
+    fall of F without them, independent of scale (Yeh et al. 2019, https://arxiv.org/abs/1901.09392); None for unsigned
+    methods.
     """
 
     units: int
@@ -98,8 +100,10 @@ class Faithfulness:
 
 @dataclass(frozen=True)
 class RandomizationTest:
-    """How much of the explanation stays when the network forgets what it learned: `spearman`, signed, between the parts
-    and those of `draws` networks whose weights are shuffled, averaged. `passed`: little of it stays."""
+    """The mean rank correlation of the attributions with those of `draws` networks with shuffled weights.
+
+    `passed` means that the correlation is low.
+    """
 
     spearman: float
     draws: int
@@ -108,9 +112,11 @@ class RandomizationTest:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How far a method that draws at random is off: the standard errors of the means of `repeats` independent
-    estimates, added up over the parts, relative to the sum of their sizes; None where there is but one estimate.
-    `enumerated`: nothing was drawn, as every case was tried."""
+    """The sampling error of a method that draws at random.
+
+    `standard_error` is the sum over features of the standard errors of the mean of `repeats` estimates, relative to the
+    sum of magnitudes; None for a single estimate. `enumerated` means that all cases were evaluated.
+    """
 
     repeats: int
     standard_error: float | None
@@ -119,7 +125,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class CrossCheck:
-    """Spearman's rank correlation of the parts, summed up over `groups`, with those of another method."""
+    """Spearman's rank correlation with another method, over attributions summed in `groups`."""
 
     title: str
     spearman: float
@@ -128,7 +134,7 @@ class CrossCheck:
 
 @dataclass(frozen=True)
 class Proofs:
-    """What an explanation can be held to. The same `seed` gives the same proofs."""
+    """The checks of an explanation. The same `seed` reproduces them."""
 
     completeness: Completeness | None
     faithfulness: Faithfulness | None
@@ -140,22 +146,24 @@ class Proofs:
 
 @dataclass(frozen=True)
 class Remark:
-    """One judgement: a level and a sentence. `check` names what was checked; empty where nothing was."""
+    """One judgment: a level and a sentence. `check` names what was checked, or is empty."""
 
     level: Level
     sentence: str
     check: str = ""
 
 
-# What a verdict is called where it does not say more.
+# The default badge of each level.
 TITLES: dict[Level, str] = {"good": "Checks passed", "caution": "Interpret with caution", "poor": "Checks failed"}
 FAITHFUL_TITLES = ("Faithfulness checks passed", TITLES["good"])
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the checks of an explanation found: the worst of its remarks, and all of them in words. `badge` says in a
-    few words what was checked, and never that the model is right; `model` says what is wrong with the model itself."""
+    """The result of all checks: the worst level, and all sentences.
+
+    `badge` names what was checked and never claims that the model is right; `model` says what is wrong with the model.
+    """
 
     level: Level
     sentence: str
@@ -164,12 +172,12 @@ class Verdict:
 
     @property
     def checked(self) -> str:
-        """What came of the checks, without the model."""
+        """The badge without the model."""
         return self.badge or TITLES[self.level]
 
     @property
     def title(self) -> str:
-        """What came of the checks, and what is wrong with the model, in one breath."""
+        """The badge with the problem of the model, in one phrase."""
         if not self.model:
             return self.checked
         return (
@@ -179,11 +187,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class AttentionLayer:
-    """One attention layer: `weights` (heads, T, S), row = the step that looks, column = the step that is looked at.
+    """One attention layer with `weights` (heads, T, S): queries in rows, keys in columns.
 
-    `looking` (T) and `looked_at` (S) label them where they are not those of all layers, `AttentionMaps.tokens`.
-    `streams` are the places in `AttentionMaps.streams` of what looks and of what is looked at. Of each head, `effects`
-    say by how much F is larger with it than without it, and `slopes` the same as the gradient tells it.
+    `looking` (T) and `looked_at` (S) label them, if not with `AttentionMaps.tokens`. `streams` are the indexes of the
+    query and key sequence in `AttentionMaps.streams`. For each head, `effects` is F(x) − F(x without the head), and
+    `slopes` its first-order estimate.
     """
 
     name: str
@@ -199,11 +207,10 @@ class AttentionLayer:
 
 @dataclass(frozen=True)
 class Stream:
-    """A sequence that attention looks from or at. `field` is the input whose steps these are, empty where it is none.
+    """A sequence of queries or keys. `field` is the input with these positions, or empty.
 
-    `grid` is (down, across) where the steps are places of a picture, row by row, behind `special` steps that are none,
-    such as a class token. `effects` (T) are by how much F is larger with each step than without it; None where a step
-    cannot be taken away.
+    `grid` is (down, across) if positions are patches of an image in row-major order, after `special` other tokens such
+    as a class token. `effects` (T) are F(x) − F(x without the position); None if a position cannot be removed.
     """
 
     field: str
@@ -214,17 +221,18 @@ class Stream:
 
     @property
     def lost(self) -> np.ndarray:
-        """The effects (T), with NaN where there is none."""
+        """The effects (T,), NaN where there is none."""
         effects = self.effects or (None,) * len(self.tokens)
         return np.array([np.nan if effect is None else effect for effect in effects])
 
 
 @dataclass(frozen=True)
 class HeadOrder:
-    """Whether the heads that are said to matter do: heads are taken away one after the other, those first whose own
-    effect is largest, and beside it in `orders` random orders. `curve` and `random` (heads + 1) are F along the way,
-    `chance` the share of random orders that change F at least as soon, `agreement` Spearman's between the effects and
-    what the gradient says."""
+    """The effect of removing heads cumulatively by descending effect, compared with `orders` random orders.
+
+    `curve` and `random` (heads + 1) are F along the removal. `chance` is the fraction of random orders that change F at
+    least as fast. `agreement` is Spearman's correlation between the effects and their first-order estimates.
+    """
 
     orders: int
     curve: tuple[float, ...]
@@ -235,11 +243,11 @@ class HeadOrder:
 
 @dataclass(frozen=True)
 class AttentionMaps:
-    """All attention layers in the order in which they act, and what flows through all of them.
+    """All attention layers in execution order, and their combination.
 
-    `tokens` label the steps. `rollout` (T, T) goes over all `streams` side by side; it is None where the layers do not
-    follow each other, and `reason` says so. `correlation` is Spearman's between the rollout and the effect of taking
-    each step away. `read` are the rows of the rollout from which the answer is read.
+    `tokens` label the positions. `rollout` (ΣT, ΣT) covers all concatenated `streams`; it is None if the layers cannot
+    be combined, and `reason` says why. `correlation` is Spearman's between the rollout and the effect of removing each
+    position. `read` are the rows of the rollout from which the output is read.
     """
 
     layers: tuple[AttentionLayer, ...]
@@ -254,13 +262,12 @@ class AttentionMaps:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a network answered so. `attributions` has an array in the shape of each input (tokens: (T,); tables: a number
-    for each column), and `nodes` in that of a node's output, by the node's path.
+    """An explanation of one prediction.
 
-    `answer` is F(x), `ground` F(baseline). `weights` is a hash of the weights, `checkpoint` the name by which they were
-    loaded, `seconds` what it took. `compared` says what the example was compared with; empty where a method does not
-    compare. `labels` names the columns of a table, the channels of a series,
-    and each token of a text; `axes` say what the rows and columns of a series, or of a graph, stand for.
+    `attributions` has an array in the shape of each input (tokens (T,), tables one value per column), and `nodes` one
+    in the shape of a node's output by path. `answer` is F(x) and `ground` F(baseline). `weights` is a hash of the
+    weights, `checkpoint` their name, and `seconds` the run time. `compared` describes the baseline, or is empty.
+    `labels` names columns, channels or tokens; `axes` describes the rows and columns of a series or graph.
     """
 
     method: str
@@ -285,12 +292,12 @@ class Explanation:
 
     @property
     def headline(self) -> str:
-        """What is explained, by which method, and compared with what."""
+        """The target, the method and the baseline in words."""
         headline = f"{self.title} of {self.target.quantity}"
         return f"{headline}, compared with {self.compared}" if self.compared else headline
 
     def as_json(self) -> dict[str, Any]:
-        """The whole explanation in plain JSON values."""
+        """Return the explanation as plain JSON values."""
         plain = _plain(self)
         if not isinstance(plain, dict):
             raise TypeError("an explanation is written as an object")
@@ -300,7 +307,7 @@ class Explanation:
 
 
 def as_plain(value: Any) -> Any:
-    """Dataclasses and arrays as plain JSON values."""
+    """Convert dataclasses and arrays to plain JSON values."""
     return _plain(value)
 
 

@@ -1,4 +1,4 @@
-"""What the methods that follow gradients share."""
+"""Whether gradients can reach the inputs of a network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def unavailable_reason(project: Project, model: nn.Module) -> str:
-    """Why gradients cannot reach the inputs: tokens are numbers without one, so an embedding has to read them."""
+    """Return why gradients cannot reach the inputs; token ids are integers, so an embedding must read them."""
     from netloom.explain.core.context import EMBEDDINGS, MASK_LAYERS, consumers, embedding_nodes, node_label
 
     network = project.main_network

@@ -1,4 +1,4 @@
-"""Groups of parts that are taken away together, and the answer as a function of which of them are there."""
+"""Groups of features that are removed together, and the score as a function of the groups that are present."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class FeatureGroups:
-    """Parts of all fields in at most `most` groups; a group that is gone has the values of the baseline.
+    """The features of all fields in at most `most` groups; an absent group has the values of the baseline.
 
-    `labels` give the group of each cell by field, numbered through, with -1 for what is never taken away. Neighbours
-    go together: squares of a picture, steps of a series, tokens, columns.
+    `labels` holds the group of each value by field, numbered across fields; -1 marks values that are never removed.
+    Groups contain neighbors: squares of an image, steps of a series, tokens, columns.
     """
 
     def __init__(self, context: ExplanationContext, most: int) -> None:
@@ -30,11 +30,12 @@ class FeatureGroups:
         self.count = start
 
     def score(self, present: torch.Tensor, baseline: dict[str, torch.Tensor] | None = None) -> torch.Tensor:
-        """F (N,) with the groups where `there` (N, groups) is not 0, and the rest as in `ground` (1 or N, …)."""
-        if baseline is None and len(present) > self.rows:  # no more inputs at once than go through the network
+        """Compute F (N,) with the groups where `present` (N, groups) is nonzero, and `baseline` (1 or N, …)
+        elsewhere."""
+        if baseline is None and len(present) > self.rows:  # builds the inputs of one batch at a time
             return torch.cat([self.score(chunk) for chunk in torch.split(present, self.rows)])
         baseline = self.context.baseline if baseline is None else baseline
-        # The last place is that of label -1: always there.
+        # The last column is label -1, which is always present.
         present_or_padding = torch.cat([present != 0, torch.ones(len(present), 1, dtype=torch.bool)], dim=1)
         inputs = {}
         for name, labels in self.labels.items():
@@ -44,16 +45,16 @@ class FeatureGroups:
 
     @property
     def all_present(self) -> torch.Tensor:
-        """All groups are there, (1, groups)."""
+        """The coalition of all groups, (1, groups)."""
         return torch.ones(1, self.count)
 
     @property
     def rows(self) -> int:
-        """How many choices of groups are tried at once."""
+        """The number of coalitions that are evaluated in one batch."""
         return self.context.rows
 
     def to_fields(self, values: np.ndarray) -> dict[str, np.ndarray]:
-        """The value of each group (groups,), shared out evenly among its cells, by field."""
+        """Distribute the value of each group (groups,) evenly over its values, by field."""
         fields = {}
         for name, labels in self.labels.items():
             cells = np.bincount(labels[labels >= 0], minlength=self.count)
@@ -68,7 +69,7 @@ def _unit_count(context: ExplanationContext, name: str) -> int:
 
 
 def _group_counts(units: list[int], limit: int) -> list[int]:
-    """How many groups each field gets, so that there are at most `most` and each has one at least."""
+    """Divide at most `limit` groups among the fields; each field gets at least one."""
     total = max(1, sum(units))
     if total <= limit:
         return units
@@ -76,7 +77,7 @@ def _group_counts(units: list[int], limit: int) -> list[int]:
 
 
 def _group_labels(context: ExplanationContext, name: str, count: int) -> np.ndarray:
-    """The group of each cell of a field, from 0; -1 stands for padding."""
+    """Return the group of each value of a field, from 0; -1 marks padding."""
     units, spec = context.feature_mask(name), context.specs[name]
     unit_count = _unit_count(context, name)
     if unit_count <= count:
@@ -90,7 +91,7 @@ def _group_labels(context: ExplanationContext, name: str, count: int) -> np.ndar
 
 
 def _tile_labels(shape: tuple[int, ...], count: int) -> np.ndarray:
-    """A picture in rows and columns of tiles, as square as may be."""
+    """Divide an image into a grid of tiles that are as square as possible."""
     _, height, width = shape
     rows = int(np.clip(round((count * height / width) ** 0.5), 1, min(height, count)))
     columns = int(np.clip(count // rows, 1, width))

@@ -1,14 +1,14 @@
-"""Warnings of libraries that are meant for programmers, such as those about the hooks that Captum sets, are not shown.
+"""Mute library warnings that are meant for programmers, such as those about Captum's hooks.
 
-Filters are added for the whole process and stay. `warnings.catch_warnings` would put back the filters of another thread
-that explains at the same time, or keep them for ever.
+Filters are added to the whole process and stay: `warnings.catch_warnings` is not thread-safe, and could restore or keep
+the filters of another thread that explains at the same time.
 """
 
 from __future__ import annotations
 
 import warnings
 
-# By their beginnings, as several are raised with the caller's module, which may be any.
+# Matched by message, because several warnings name the module of the caller.
 CAPTUM = (
     r"\s*Setting forward, backward hooks and attributes on non-linear",
     r"Setting backward hooks on ReLU activations",
@@ -22,17 +22,17 @@ CAPTUM = (
 )
 
 
-# What PyTorch says of itself where functions are mapped over rows or differentiated forwards.
+# Warnings of PyTorch about its own `vmap` and forward-mode implementation.
 MAPPING = (r"`torch\.jit\.script` is deprecated", r"There is a performance drop because we have not yet implemented")
 
 
 def mute_captum() -> None:
-    """Do not show what Captum warns of."""
+    """Mute warnings of Captum."""
     _mute(CAPTUM)
 
 
 def mute_mapping() -> None:
-    """Do not show what `torch.func` warns of."""
+    """Mute warnings of `torch.func`."""
     _mute(MAPPING)
 
 
@@ -42,7 +42,7 @@ def _mute(messages: tuple[str, ...]) -> None:
 
 
 def mute_convergence() -> None:
-    """Do not show that a linear classifier of scikit-learn has not come to rest."""
+    """Mute the warning that a linear classifier of scikit-learn did not converge."""
     from sklearn.exceptions import ConvergenceWarning
 
     warnings.filterwarnings("ignore", category=ConvergenceWarning)

@@ -1,4 +1,4 @@
-"""The nodes of the graph inside a network that runs: by path, through networks within networks."""
+"""The nodes of a running network by path, including those in subnetworks."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InnerNode:
-    """A node of the graph. `path` is that of its module: `conv2d_1`, or within a network `block_1.linear_1`, or within
-    the second of several repetitions `block_1.1.linear_1`. `cut`: all that is known of the input passes through it."""
+    """A node of the graph.
+
+    `path` is the path of its module: `conv2d_1`, `block_1.linear_1` in a subnetwork, or `block_1.1.linear_1` in the
+    second of several repetitions. `cut`: all information about the input passes through it.
+    """
 
     path: str
     key: str
@@ -30,8 +33,8 @@ class InnerNode:
 
 
 def inner_nodes(project: Project, model: nn.Module) -> list[InnerNode]:
-    """All nodes whose output leads to the answer, in the order in which they act; a network comes before its parts."""
-    # Where what comes in is compared with what comes out, it reaches the answer on a way of its own.
+    """Return all nodes that lead to the output, in execution order; a subnetwork precedes its nodes."""
+    # A reconstruction error reads the input directly, bypassing every node.
     cut = not task(project.training.objective).reconstructs_input
     return list(_walk(project, project.main, model, "", cut=cut))
 
@@ -47,7 +50,7 @@ def _walk(project: Project, name: str, model: nn.Module, prefix: str, *, cut: bo
     graph = digraph(network)
     ends = {kind: [key for key, node in network.nodes.items() if node.type == kind] for kind in ("Input", "Output")}
     if not prefix:
-        # What is explained is in the first answer, but where an objective reads all of them.
+        # The first output is explained, unless the objective joins all outputs.
         ends["Output"] = output_nodes(project)[: None if task(project.training.objective).joins_outputs else 1]
     used = set(ends["Output"]).union(*(nx.ancestors(graph, end) for end in ends["Output"]))
     for key in execution_order(graph):
@@ -66,7 +69,8 @@ def _walk(project: Project, name: str, model: nn.Module, prefix: str, *, cut: bo
 
 
 def _repetitions(module: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The networks that stand in one node; none where one runs several times, as its values are then several."""
+    """Return the networks inside a node; none if one network runs several times, because its activations are
+    ambiguous."""
     if type(module).__name__ != "Repeated":
         return [("", module)]
     if getattr(module, "times", 1) > 1:
@@ -75,8 +79,10 @@ def _repetitions(module: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def top_level_nodes(project: Project, model: nn.Module) -> list[InnerNode]:
-    """The nodes of the main network itself, of which the last gives what is explained: without the activation that is
-    left out where logits are explained, and what stands behind it."""
+    """Return the nodes of the main network up to the logits.
+
+    The removed output activation and the nodes after it are excluded.
+    """
     import networkx as nx
 
     from netloom.compile.logit_network import RemovedActivation
@@ -90,10 +96,10 @@ def top_level_nodes(project: Project, model: nn.Module) -> list[InnerNode]:
 
 
 def find_node(project: Project, model: nn.Module, path: str) -> InnerNode:
-    """The node of a path.
+    """Return the node with a path.
 
     Raises:
-        ExplainError: there is none.
+        ExplainError: The node does not exist.
     """
     nodes = {node.path: node for node in inner_nodes(project, model)}
     if path not in nodes:
@@ -103,7 +109,7 @@ def find_node(project: Project, model: nn.Module, path: str) -> InnerNode:
 
 
 def output_port(project: Project, node: InnerNode) -> int:
-    """Which of a node's outputs is looked at: the first that something reads."""
+    """Return the index of the explained output of a node: the first that another node reads."""
     from netloom.layers import registry
 
     network = project.networks[node.network]
@@ -116,5 +122,5 @@ def output_port(project: Project, node: InnerNode) -> int:
 
 
 def _used_ports(network: Network, key: str) -> set[str]:
-    """The ports of a node that something reads."""
+    """Return the ports of a node that another node reads."""
     return {edge.source_port for edge in network.edges if edge.source_node == key}

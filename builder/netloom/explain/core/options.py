@@ -1,4 +1,4 @@
-"""The options of a method: those that it takes are obeyed, and others are refused in words."""
+"""Options of methods: supported ones are applied, and all others are rejected with a reason."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from netloom.explain.core.baselines import USUAL, BaselineChoice
 from netloom.explain.core.errors import UnknownChoiceError
 from netloom.explain.core.explainer import BaselineExplainer, Explainer, registry
 
-# What options are called in sentences, and why a method that does not know one cannot obey it.
+# The names of options in sentences.
 OPTION_TITLES = {"baseline": "baseline", "n_steps": "number of steps", "node": "layer", "neuron": "neuron"}
-# Why a method that does not know an option cannot obey it.
+# Why a method does not support an option.
 UNSUPPORTED_REASONS = {
     "baseline": "it has no baseline that can be chosen",
     "n_steps": "it does not integrate along a path",
@@ -24,10 +24,10 @@ UNSUPPORTED_REASONS = {
 
 
 def explainer_of(method: str, options: Mapping[str, Any]) -> Explainer:
-    """A method with its options.
+    """Return a method with its options.
 
     Raises:
-        UnknownChoiceError: there is no such method, or it does not take these options.
+        UnknownChoiceError: The method does not exist, or does not support the options.
     """
     explainer = registry().get(method)
     if explainer is None:
@@ -47,18 +47,18 @@ def explainer_of(method: str, options: Mapping[str, Any]) -> Explainer:
 
 
 def supported_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of some options that a method takes."""
+    """Return the options that a method supports."""
     explainer = registry().get(method)
     return {key: value for key, value in options.items() if explainer and key in explainer.model_fields}
 
 
 def baseline_of(explainer: Explainer) -> BaselineChoice:
-    """What a method compares with; the usual baseline where it does not compare."""
+    """Return the baseline of a method; the usual one if it has none."""
     return explainer.baseline if isinstance(explainer, BaselineExplainer) else USUAL
 
 
 def plain_options(explainer: Explainer) -> dict[str, Any]:
-    """The options as plain values; a baseline of one's own is said to be one."""
+    """Return the options as plain values; a custom baseline is replaced by a label."""
     options = explainer.model_dump()
     return options | ({"baseline": "own"} if isinstance(options.get("baseline"), dict) else {})
 

@@ -1,4 +1,4 @@
-"""What a trained network answers to an example, before anything is explained."""
+"""The prediction of a trained network for an example, without an explanation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExamplePrediction:
-    """The example, the answer, and the number of it that is explained."""
+    """The example, its prediction, and the explained target."""
 
     example: Example
     prediction: Prediction
@@ -28,18 +28,18 @@ class ExamplePrediction:
 def predict_example(
     trained: Trained, row_or_raw: int | Mapping[str, Any], target: TargetLike = None
 ) -> ExamplePrediction:
-    """The answer to a row of the data or to a raw row; `target` as `explain` takes it.
+    """Predict a row of the data or a raw row; `target` is as for `explain`.
 
     Raises:
-        ExplainError: there is no such row or target, or the answer is no finite number.
-        DataError: the raw row lacks something, or holds what the data cannot take.
+        ExplainError: The row or target does not exist, or the output is not finite.
+        DataError: The raw row lacks a field, or has a value that the data cannot encode.
     """
     from netloom.explain.core.targets import predict, quantity_of
 
     request = ExplanationRequest("", row_or_raw, target)
     context, example, output = build_context(trained.project, trained.model, trained.data, request)
     prediction = predict(context.target, output, trained.data, context.inputs)
-    if quantity_of(context.target).is_distance:  # the threshold is chosen on the validation rows
+    if quantity_of(context.target).is_distance:  # the threshold is tuned on the validation rows
         [(outcome, _)] = describe_predictions(trained, output, dict(context.inputs))
         prediction = replace(prediction, text=f"{outcome}, {prediction.text}")
     return ExamplePrediction(example, prediction, context.target)

@@ -1,4 +1,4 @@
-"""How far a piece of work is that consists of several."""
+"""The progress of work that consists of several parts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ Progress = Callable[[float], None]
 
 
 def partial_progress(progress: Progress | None, done: float, now: float, of: float) -> Progress:
-    """What a part of the work is given to tell its share to: `now` of `of`, after `done`. The whole never goes back,
-    though the part may find out that there is more to do than it expected."""
+    """Return a progress callback for a part of the work: `now` of `of` units, after `done`.
+
+    The reported fraction never decreases, even if the part finds more work than it expected.
+    """
     furthest = 0.0
 
     def tell(share: float) -> None:

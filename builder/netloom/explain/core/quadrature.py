@@ -1,6 +1,7 @@
-"""Integrals along the path from a baseline to an example, in more steps only where the path needs them.
+"""Adaptive integrals along paths from baselines to examples.
 
-Not `scipy.integrate.quad_vec`, which looks at one place of one path at a time: a network takes hardly longer for many.
+`scipy.integrate.quad_vec` evaluates one point of one path at a time, but a network evaluates a batch in hardly more
+time than one point.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Values = tuple["torch.Tensor", ...]
 def double_until(
     attempt: Callable[[int], T], is_enough: Callable[[T], bool], first_steps: int, max_steps: int
 ) -> tuple[T, int]:
-    """The first attempt that is enough, each in twice as many steps as the last, or that in `most`; and its steps."""
+    """Double the number of steps until `is_enough` or `max_steps`; return the last attempt and its steps."""
     steps = min(first_steps, max_steps)
     while True:
         result = attempt(steps)
@@ -36,7 +37,7 @@ def double_until(
 
 @dataclass(frozen=True)
 class Spans:
-    """Spans of the paths of N rows: the row of each, and from which share of its path to which, (S,) each."""
+    """Spans of the paths of N rows: the row of each, and its start and end from 0 to 1, (spans,) each."""
 
     rows: np.ndarray
     low: np.ndarray
@@ -44,7 +45,7 @@ class Spans:
 
     @classmethod
     def even(cls, rows: int, count: int) -> Spans:
-        """The paths of some rows, each in so many spans of the same length."""
+        """Divide the paths of `rows` rows into `count` equal spans each."""
         return cls(np.arange(rows), np.zeros(rows), np.ones(rows)).split(np.full(rows, count))
 
     @property
@@ -53,11 +54,11 @@ class Spans:
         return lengths
 
     def take(self, places: np.ndarray) -> Spans:
-        """The spans at some places."""
+        """Return the spans at indexes."""
         return Spans(self.rows[places], self.low[places], self.high[places])
 
     def split(self, parts: np.ndarray) -> Spans:
-        """Each in so many parts (S,) of the same length; those of a row in their order along its path."""
+        """Divide each span into `parts` (spans,) equal parts, in order along the path."""
         order = np.lexsort((self.low, self.rows))
         places = np.repeat(order, parts[order])
         original, count = self.take(places), parts[places]
@@ -74,22 +75,24 @@ class Spans:
 
 
 class Rule(Protocol):
-    """What is integrated, and how far off it is."""
+    """An integration rule with an error estimate."""
 
     def measure(self, spans: Spans) -> Values:
-        """The integrals along some spans, (S, …) each."""
+        """Return the integrals along spans, (spans, …) for each point."""
 
     def errors(self, spans: Spans, values: Values) -> tuple[np.ndarray, np.ndarray]:
-        """How far each span is off, (S,), 0 in rows that need no more steps; and how far the spans of a row that are
-        left as they are may be off together, (N,)."""
+        """Return the error of each span, (spans,), 0 in converged rows, and the error that the unsplit spans of each
+        row may have together, (N,)."""
 
 
 def integrate(
     rule: Rule, rows: int, first_spans: int, max_spans: int, shortest: float, quarter_above: float = inf
 ) -> tuple[Spans, Values]:
-    """The integrals along the paths of N rows, span by span: first in `first` spans each, then in up to `most`, of
-    which those that are off are measured again in two parts. None is split that is not longer than `shortest`; one that
-    is more than `far` times as far off as the last that is split goes in four, as its halves would go on being split.
+    """Integrate along the paths of N rows with adaptive spans.
+
+    Each path starts with `first_spans` spans and gets at most `max_spans`; inaccurate spans are split in two. Spans up
+    to `shortest` are not split. A span whose error exceeds that of the last split span by the factor `quarter_above` is
+    split in four, because its halves would be split again.
     """
     import torch
 
@@ -101,7 +104,7 @@ def integrate(
         if not len(split):
             return spans, values
         finer, unsplit = spans.take(split).split(parts[split]), np.flatnonzero(parts == 1)
-        # What is measured again is of no use any more, and may be large.
+        # Frees the values of split spans, which may be large.
         values = tuple(value[torch.from_numpy(unsplit)] for value in values)
         values = tuple(torch.cat(pair) for pair in zip(values, rule.measure(finer), strict=True))
         spans = spans.take(unsplit).joined(finer)
@@ -110,13 +113,14 @@ def integrate(
 def _split_counts(
     spans: Spans, errors: np.ndarray, tolerable: np.ndarray, max_spans: int, shortest: float, quarter_above: float
 ) -> np.ndarray:
-    """In how many parts each span goes, (S,): of each row the fewest without which the rest is near enough."""
+    """Return the number of parts of each span, (spans,): in each row, the fewest splits that make the rest accurate
+    enough."""
     parts = np.ones(len(spans), dtype=np.int64)
     for row in np.unique(spans.rows[errors != 0]):
         indices: np.ndarray = np.flatnonzero(spans.rows == row)
         span_errors, lengths = errors[indices], spans.lengths[indices]
         short = lengths <= shortest
-        # Where the answer jumps, no number of steps is enough; nor where it is not a number.
+        # More steps do not help at a discontinuity of the score, or if it is NaN.
         if not span_errors[short].sum() <= 2 * tolerable[row] or not np.isfinite(span_errors).all():
             continue
         span_errors[short] = 0.0

@@ -1,4 +1,4 @@
-"""What a kind of explained quantity does: find the number that is asked for, compute it, and write the prediction."""
+"""Explained quantities: how each kind selects its number, computes it, and describes the prediction."""
 
 from __future__ import annotations
 
@@ -20,59 +20,59 @@ Inputs = Mapping[str, "torch.Tensor"]
 
 
 class Quantity:
-    """A kind of number that is explained. `kind` is what a `Target` holds of it.
+    """A kind of explained number; `kind` is its name in a `Target`.
 
-    `is_error`: lower is better. `reads_all_outputs`: several outputs of the network stand side by side. `is_distance`:
-    whether it is small enough is decided on the validation rows.
+    `is_error`: lower is better. `reads_all_outputs`: the outputs of the network are concatenated. `is_distance`: a
+    threshold on it is tuned on the validation rows.
     """
 
     kind: ClassVar[TargetQuantity]
     is_error: ClassVar[bool] = False
     reads_all_outputs: ClassVar[bool] = False
     is_distance: ClassVar[bool] = False
-    has_position: ClassVar[bool] = False  # one of the steps that the network reads
-    in_data_units: ClassVar[bool] = False  # not in those in which the network predicts it
+    has_position: ClassVar[bool] = False  # a position of the input sequence
+    in_data_units: ClassVar[bool] = False  # rather than in the normalized units of the network
 
     def is_score(self, target: Target) -> bool:
-        """Whether it is a logit, and not a number with a meaning of its own."""
+        """Return whether it is a logit rather than a number with units."""
         return target.quantity.startswith(LOGIT)
 
     def phrase(self, target: Target, name: str) -> str:
-        """The explained number within a sentence, as Markdown; `name` is that of the target, escaped."""
+        """Return the explained number for use in a sentence, as Markdown; `name` is the escaped name of the target."""
         return f"the score of **{name}**" if self.is_score(target) else f"**{name}**"
 
     def request(self, target: Target) -> TargetChoice:
-        """What to ask for to get the same number again for another example."""
+        """Return the target choice that selects the same number for another example."""
         return target.index
 
     def names(self, data: Prepared, training: Training) -> tuple[str, ...]:
-        """What a person can ask for by name, beside the classes of the target."""
+        """Return the names that can be chosen, beside the classes of the target."""
         return ()
 
     def choose(
         self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
     ) -> Target:
-        """The target that was asked for, or else the one that the network predicts, for the output of one example.
+        """Return the chosen target, or the predicted one, for the output (1, …) of one example.
 
         Raises:
-            ExplainError: there is no such class, output, token or position.
+            ExplainError: The class, output, token or position does not exist.
         """
         raise NotImplementedError
 
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
-        """The explained number (N,) of each row of an output (N, …)."""
+        """Return the explained number (N,) of each row of an output (N, …)."""
         return output[:, target.index]
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
-        """The prediction for one example in words, with probabilities."""
+        """Return the prediction for one example in words, with probabilities."""
         raise NotImplementedError
 
 
 def index_of(choice: TargetChoice, names: tuple[str, ...], kind: str) -> int:
-    """The number of a class, label, output or action that is asked for by name or number.
+    """Return the index of a class, label, output or action that is chosen by name or index.
 
     Raises:
-        ExplainError: there is none.
+        ExplainError: It does not exist.
     """
     if isinstance(choice, int) and 0 <= choice < len(names):
         return choice
@@ -87,5 +87,5 @@ def index_of(choice: TargetChoice, names: tuple[str, ...], kind: str) -> int:
 
 
 def probabilities_by_name(names: Iterable[str], shares: torch.Tensor) -> dict[str, float]:
-    """Names with their shares (classes,)."""
+    """Return names with their probabilities (classes,)."""
     return {name: float(share) for name, share in zip(names, shares, strict=True)}

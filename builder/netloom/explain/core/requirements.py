@@ -1,6 +1,6 @@
-"""What a method needs of a network, and why a network does not have it: the one place that says which fits which.
+"""The requirements of methods, and why a network does not meet them.
 
-Some methods give wrong maps without saying so where a network is not made for them; here they are refused.
+Some methods silently return wrong attributions for unsupported networks; such networks are rejected here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from netloom.document import Node, Project
 
-# What is linear for a network in evaluation mode, whatever its options are.
+# Layers that are linear in evaluation mode, whatever their options are.
 LINEAR = frozenset(
     "Input Output Identity Linear TransposedLinear Embedding CategoricalEmbedding HashedEmbedding NumericalEmbedding "
     "PositionalEmbedding SinusoidalEncoding Conv1d Conv2d Conv3d CausalConv1d "
@@ -32,9 +32,9 @@ LINEAR = frozenset(
     "Upsample PixelShuffle PixelUnshuffle ChannelShuffle Constant Learned ConcatenateToken CausalMask PaddingMask "
     "DCT Reparameterise".split()
 )
-# The bends for which DeepLift's rule holds in Captum, which knows them by their very class.
+# The activations that Captum's DeepLift supports; it looks them up by their exact class.
 RESCALED = frozenset("ReLU LeakyReLU ELU Sigmoid Tanh Softplus".split())
-# What passes relevance on unchanged or in proportion, one behind the other.
+# Layers through which LRP propagates relevance in a chain.
 RELEVANT = frozenset(
     "Input Output Identity Linear Conv1d Conv2d BatchNorm1d BatchNorm2d ReLU Tanh Dropout Dropout2d Flatten Reshape "
     "FlattenAxes MaxPool1d MaxPool2d AvgPool1d AvgPool2d AdaptiveAvgPool2d GlobalAvgPool GlobalMaxPool Embedding "
@@ -42,25 +42,25 @@ RELEVANT = frozenset(
 )
 POOLED = frozenset("MaxPool1d MaxPool2d MaxPool3d".split())
 MERGING = frozenset("Add Concat Stack Average Multiply Subtract Maximum Minimum Divide Blend".split())
-# Convolutions, whose values keep their places in a picture, alone or as the heart of a block.
+# Convolutions and convolutional blocks, whose outputs keep the positions of an image.
 CONVOLVING = frozenset(
     "Conv2d DepthwiseConv2d SeparableConv2d ResidualBlock InvertedResidual MBConv ConvNeXtBlock SqueezeExcite".split()
 )
 
 
 def unmet_requirement(needs: Iterable[str], project: Project, model: nn.Module) -> str:
-    """The first of the needs that a network does not meet, in a sentence; empty where it meets all."""
+    """Return why a network does not meet the first unmet requirement; empty if it meets all."""
     return next((reason for need in needs if (reason := REQUIREMENTS[need](project, model))), "")
 
 
 def nothing_to_explain(project: Project) -> str:
-    """Why no method explains this network, in a sentence; empty where some may."""
+    """Return why no method supports this network, as a sentence; empty if some may."""
     return task(project.training.objective).not_explained
 
 
 def every_node(project: Project, left_out: frozenset[tuple[str, str]] = frozenset()) -> Iterator[Node]:
-    """The nodes of the main network and of all networks that stand within it, each network once. Without those that
-    are `left_out`, each a network and an id."""
+    """Yield the nodes of the main network and of all subnetworks, each network once, except (network, id) in
+    `left_out`."""
     visited, waiting = set(), [project.main]
     while waiting:
         name = waiting.pop()
@@ -76,8 +76,10 @@ def every_node(project: Project, left_out: frozenset[tuple[str, str]] = frozense
 
 
 def left_out(project: Project, model: nn.Module) -> frozenset[tuple[str, str]]:
-    """The activations that are left out as their logits are explained, each by its network and its id. One in a network
-    that stands in several places is none of them, as it acts elsewhere."""
+    """Return the output activations that are removed to explain logits, as (network, id).
+
+    An activation in a network that is used several times is kept, because it also acts elsewhere.
+    """
     from netloom.compile.logit_network import RemovedActivation
 
     nodes = set()
@@ -101,7 +103,7 @@ def _gradients(project: Project, model: nn.Module) -> str:
 
 
 def _smooth_path(project: Project, model: nn.Module) -> str:
-    """Whoever follows a path from the baseline to the example must not meet a step in it."""
+    """Path methods need a score without jumps along the path."""
     for module in model.modules():
         if type(module).__name__ == "MixtureOfExperts" and getattr(module, "top", 0) == 1:
             return (

@@ -1,4 +1,4 @@
-"""What a network says of rows of the data, in words."""
+"""The predictions of a network for rows, in words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def describe_predictions(
     trained: Trained, output: torch.Tensor, inputs: dict[str, torch.Tensor]
 ) -> list[tuple[str, float | None]]:
-    """What the network says of each row, and how surely where it has shares of classes."""
+    """Return the prediction of each row, and its confidence from 0 to 1 if there are class probabilities."""
     if trained.data.schema.target.type.is_class and trained.objective.task.per_class_scores and output.dim() == 2:
         names, shares = trained.data.schema.target.classes, output.softmax(1).max(1)
         return [(names[int(index)], float(share)) for index, share in zip(shares.indices, shares.values, strict=True)]
@@ -25,7 +25,7 @@ def describe_predictions(
 
 
 def _describe_mask(classes: tuple[str, ...], mask: torch.Tensor) -> str:
-    """What a picture's pixels (H, W) are said to be, the commonest first, but for the ground."""
+    """Describe the pixel classes (H, W) of an image, the most frequent first, without the background."""
     counts = mask.flatten().bincount(minlength=len(classes))
     numbers = sorted(range(1, len(classes)), key=lambda number: -int(counts[number]))
     listed = [f"{classes[number]} {int(counts[number]) / mask.numel():.0%}" for number in numbers if counts[number]]
@@ -35,7 +35,9 @@ def _describe_mask(classes: tuple[str, ...], mask: torch.Tensor) -> str:
 def _describe(answer: dict[str, Any]) -> tuple[str, float | None]:
     prediction, shares = answer.get("prediction", next(iter(answer.values()), "")), answer.get("probabilities")
     if isinstance(prediction, (list, tuple)):
-        return (", ".join(map(_format, prediction)) or "none")[:200], None  # each of several has a share of its own
+        return (", ".join(map(_format, prediction)) or "none")[
+            :200
+        ], None  # each of several predictions has its own confidence
     return _format(prediction)[:200], shares.get(prediction) if isinstance(shares, dict) else None
 
 

@@ -1,4 +1,4 @@
-"""Explaining one answer: choose what is explained, run the method, hold it to its proofs."""
+"""Compute an explanation: choose the target, run the method, and check the result."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Preview = Callable[[Explanation], None]
 
 
 class Trained(Protocol):
-    """What is needed of a trained network."""
+    """The interface of a trained network."""
 
     @property
     def project(self) -> Project: ...
@@ -46,7 +46,7 @@ class Trained(Protocol):
 
 
 def methods(trained: Trained) -> list[Method]:
-    """All methods, and for this network whether they are available or why not."""
+    """Return all methods, with the reason if this network does not support one."""
     from netloom.compile.logit_network import with_logits
 
     methods, scorer = [], with_logits(trained.project, trained.model, trained.data.schema)
@@ -58,7 +58,7 @@ def methods(trained: Trained) -> list[Method]:
 
 
 def applicable(project: Project, model: nn.Module, method: str) -> str:
-    """Why a method does not fit a network, or would be wrong on it without saying so, in a sentence; empty: it fits."""
+    """Return why a method does not support a network, as a sentence; empty if it does."""
     from netloom.compile.logit_network import with_logits
 
     return nothing_to_explain(project) or registry()[method].unavailable_reason(project, with_logits(project, model))
@@ -79,18 +79,17 @@ def explain(
     preview: Preview | None = None,
     **options: Any,
 ) -> Explanation:
-    """Explain a trained network's answer to a row of its data, or to a raw row as it comes from a file or a form.
+    """Explain the prediction of a trained network for a row of its data, or for a raw row from a file or form.
 
-    `target` is a class, an output, or for text `{"position": 3, "token": "a"}`; left out, it is what the network
-    answers. `options` are the fields of the method's class. Without `proofs`, its faithfulness is not measured; with
-    `randomise`, it is also compared with networks of shuffled weights. In `folder`, that of the run, it is kept by
-    weights, input, method and parameters, and taken from there the next time. `checkpoint` is the name of the weights.
-    `progress` is told the share that is done; what it raises ends the work and leaves nothing behind. `preview` gets
-    the explanation as soon as the method has run, before it is held to its proofs.
+    `target` is a class, an output, or for text `{"position": 3, "token": "a"}`; by default, the prediction. `options`
+    are the fields of the method's class. `proofs` measures faithfulness, and `randomise` also compares with networks
+    with shuffled weights. The result is cached in `folder`, the folder of the run, by weights, input, method and
+    options. `checkpoint` is the name of the weights. `progress` receives the fraction done; an exception from it
+    cancels the work without side effects. `preview` receives the explanation before it is checked.
 
     Raises:
-        ExplainError: there is no such method, option, row or target, or the method does not fit the network.
-        DataError: the raw row lacks something, or holds what the data cannot take.
+        ExplainError: The method, option, row or target does not exist, or the method does not support the network.
+        DataError: The raw row lacks a field, or has a value that the data cannot encode.
     """
     request = ExplanationRequest(
         method, row_or_raw, target, seed, proofs, randomise, folder, checkpoint, progress, preview
@@ -109,13 +108,13 @@ def explain_model(
     seed: int = 0,
     **options: Any,
 ) -> Explanation:
-    """As `explain`, for a network that is at hand in parts."""
+    """Explain a network given as project, model and data; the arguments are those of `explain`."""
     return _explain(project, model, data, ExplanationRequest(method, row_or_raw, target, seed), options)
 
 
 @dataclass(frozen=True)
 class ExplanationRequest:
-    """What is asked of `explain`, without the options of the method."""
+    """The arguments of `explain`, without the options of the method."""
 
     method: str
     row_or_raw: int | Mapping[str, Any]
@@ -132,7 +131,7 @@ class ExplanationRequest:
 def build_context(
     project: Project, model: nn.Module, data: Prepared, request: ExplanationRequest, baseline: BaselineChoice = USUAL
 ) -> tuple[ExplanationContext, Example, torch.Tensor]:
-    """The example on a private copy of the network, as people see it, and the network's answer (1, …)."""
+    """Return the context with a private copy of the network, the example for display, and the output (1, …)."""
     from netloom.explain.core.context import ExplanationContext
     from netloom.explain.core.examples import read_example, with_generated_answer
     from netloom.explain.core.targets import choose
@@ -166,7 +165,7 @@ def _explain(
         "options": plain_options(explainer),
     }
     question |= {"seed": request.seed, "proofs": request.proofs, "randomise": request.randomise, "row": example.row}
-    # A baseline of one's own may be a picture, which JSON does not hold.
+    # A custom baseline may be an image, so its tensors are part of the key rather than its JSON.
     compared = {f"baseline of {name}": values for name, values in context.baseline.items()}
     name = cache.key(weights, {**context.inputs, **compared}, question)
     cached = cache.load(request.folder, name) if request.folder else None
@@ -192,7 +191,7 @@ def _run_and_check(
     request: ExplanationRequest,
     check_model: Callable[[], ModelCheck | None],
 ) -> Explanation:
-    """Run the method, and hold it to its proofs."""
+    """Run the method, and check its result."""
     from netloom.explain.evidence.cross_check import cross_check
     from netloom.explain.evidence.faithfulness import faithfulness
     from netloom.explain.evidence.randomization_test import randomization_test
@@ -206,14 +205,14 @@ def _run_and_check(
         on_sampling,
     )
 
-    # A method may change its copy of the network; proofs are held against the network itself.
+    # A method may modify its copy of the network; checks need an unmodified one.
     original_context = context.with_model(model)
     result = explainer.run(context)
     original_context.done, original_context.expected = context.done, context.expected
     sampling = _sampling(original_context, result)
     completeness, remarks = _completeness(explainer, original_context, result), [*result.remarks]
     explanation = _describe(explainer, original_context, example, output, result)
-    # Completeness takes two rows, so it is known with the first picture, which can then be a waterfall.
+    # Completeness costs two rows, so the preview already has it and can show a waterfall.
     explanation = replace(explanation, proofs=Proofs(completeness, None, request.seed, sampling=sampling))
     if request.preview is not None:
         request.preview(explanation)
@@ -240,7 +239,7 @@ def _run_and_check(
 def _describe(
     explainer: Explainer, context: ExplanationContext, example: Example, output: torch.Tensor, result: Result
 ) -> Explanation:
-    """What a method found, before it is held to anything."""
+    """Build the explanation without the results of the checks."""
     from netloom.explain.core.axes import axes_of
     from netloom.explain.core.columns import by_column
     from netloom.explain.core.examples import labels
@@ -270,10 +269,10 @@ def _describe(
 def network_output(
     project: Project, model: nn.Module, inputs: Mapping[str, torch.Tensor], schema: Schema | None = None
 ) -> torch.Tensor:
-    """The network's answers to some examples, (N, …), as logits where it tells classes.
+    """Compute the outputs (N, …) for inputs by field; logits for classifiers.
 
     Raises:
-        ExplainError: the answer is not finite.
+        ExplainError: The output is not finite.
     """
     import torch
 
@@ -295,7 +294,7 @@ def network_output(
 
 
 def _completeness(explainer: Explainer, context: ExplanationContext, result: Result) -> Completeness | None:
-    """Computed here from the parts, not taken from the method."""
+    """Compute the completeness from the attributions, without relying on the method."""
     if not explainer.is_summable or not result.covers_score:
         return None
     score = float(context.score(context.inputs))
@@ -320,7 +319,7 @@ def _completeness(explainer: Explainer, context: ExplanationContext, result: Res
 
 
 def _sampling(context: ExplanationContext, result: Result) -> Sampling | None:
-    """How far independent estimates of the parts differ; None of a method that draws nothing."""
+    """Compute the sampling error from independent estimates; None for deterministic methods."""
     from netloom.explain.core.sampling import standard_error
     from netloom.explain.evidence.faithfulness import unit_attributions
 

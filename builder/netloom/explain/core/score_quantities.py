@@ -1,4 +1,4 @@
-"""Explained quantities of predictions that are classes, labels, numbers, pixels, embeddings or several outputs."""
+"""Explained quantities of classes, labels, numbers, pixels, embeddings and several outputs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class NamedScore(Quantity):
-    """A score of one of the classes, actions or labels of the target, any of which can be asked for."""
+    """A score of one class, action or label of the target, which can be chosen by name."""
 
-    choice: ClassVar[str] = "class"  # what is chosen among
+    choice: ClassVar[str] = "class"  # the kind of names in error messages
     score: ClassVar[str] = LOGIT
 
     def predicted(self, output: torch.Tensor) -> int:
-        """The number of what the network predicts for one example, (1, …)."""
+        """Return the predicted index for the output (1, …) of one example."""
         return int(output[0].argmax())
 
     def choose(
@@ -154,7 +154,7 @@ class ReconstructionError(Quantity):
 
 
 class PairDistance(Quantity):
-    """The Euclidean distance of two embeddings that stand side by side (N, 2 D)."""
+    """The Euclidean distance of two concatenated embeddings (N, 2 D)."""
 
     kind: ClassVar[TargetQuantity] = "distance"
     reads_all_outputs = True
@@ -180,7 +180,7 @@ class PairDistance(Quantity):
 
 
 class Component(Quantity):
-    """One number of an embedding (N, D), as it is."""
+    """One component of an embedding (N, D)."""
 
     kind: ClassVar[TargetQuantity] = "raw"
 
@@ -205,7 +205,7 @@ class ItemScore(Component):
 
 
 class Region(Quantity):
-    """The mean logit of a class (N, classes, H, W) over the pixels that have it."""
+    """The mean logit of a class (N, classes, H, W) over the pixels that are predicted as this class."""
 
     kind: ClassVar[TargetQuantity] = "mask"
 
@@ -235,7 +235,7 @@ class Region(Quantity):
 
 
 class HeadScore(Quantity):
-    """A number or a class of one of several outputs, which stand side by side."""
+    """A number or class score of one of several concatenated outputs."""
 
     kind: ClassVar[TargetQuantity] = "head"
     reads_all_outputs = True
@@ -253,7 +253,7 @@ class HeadScore(Quantity):
     def choose(
         self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
     ) -> Target:
-        """The target named `name`, or `name: class` for one of its classes."""
+        """Return the target `name`, or `name: class` for one of its classes."""
         names, widths = list[str](), _widths(data, training)
         targets: dict[str, Target] = {}
         for position, (part, start, width) in enumerate(_parts(data, widths)):
@@ -265,7 +265,7 @@ class HeadScore(Quantity):
             classes = part.classes
             for index, label in enumerate(classes):
                 quantity = f"{LOGIT} of {label} ({name})"
-                if width > 1 or index:  # one logit is for the second class
+                if width > 1 or index:  # a single logit is that of the second class
                     column = start + (index if width > 1 else 0)
                     targets[f"{name}: {label}"] = Target(
                         self.kind, column, f"{name}: {label}", quantity, position, widths
@@ -302,12 +302,12 @@ class HeadScore(Quantity):
 
 
 def _widths(data: Prepared, training: Training) -> tuple[int, ...]:
-    """How many numbers each of several outputs gives."""
+    """Return the width of each output."""
     return tuple(head_width(part, head_of(part, training)) for part in data.schema.target.parts)
 
 
 def _parts(data: Prepared, widths: tuple[int, ...]) -> Iterator[tuple[FittedClasses | FittedNumbers, int, int]]:
-    """Each of several targets, where its output begins and how wide it is, in all outputs side by side."""
+    """Yield each target with the start and width of its output in the concatenation."""
     start = 0
     for part, width in zip(data.fitted_targets, widths, strict=True):
         yield part, start, width

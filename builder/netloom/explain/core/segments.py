@@ -1,4 +1,4 @@
-"""Long series in pieces that people can name: spans of time where there is a clock, else so many steps together."""
+"""Segments of long series: time spans if there is a clock, otherwise ranges of steps."""
 
 from __future__ import annotations
 
@@ -12,27 +12,29 @@ if TYPE_CHECKING:
     from netloom.data import FieldSpec
     from netloom.modalities.encoding.field_encoder import FieldEncoder
 
-# A series of more steps than this is told in pieces, of which there are at most as many.
+# Longer series are divided into at most this many segments.
 MAX_SEGMENTS = 64
 ROUND = (1, 2, 5)
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Pieces of a series of one number a step: their names, and the step with which each begins. `heard`: it is a
-    sound, whose values go up and down around nothing, so that what tells of a piece is how loud it is."""
+    """Segments of a univariate series: their names and first steps.
+
+    `heard` marks audio, whose values oscillate around 0, so that the level of a segment is its loudness.
+    """
 
     names: tuple[str, ...]
     starts: tuple[int, ...]
     heard: bool
 
     def summed(self, values: np.ndarray) -> np.ndarray:
-        """The sums over each piece, (N, pieces), of values (N, T) or (N, T, 1)."""
+        """Sum values (N, T) or (N, T, 1) over each segment, (N, segments)."""
         sums: np.ndarray = np.add.reduceat(values.reshape(len(values), -1), self.starts, axis=1)
         return sums
 
     def levels(self, series: np.ndarray) -> np.ndarray:
-        """How high, or how loud, each piece is, (N, pieces)."""
+        """Return the mean or loudness of each segment, (N, segments)."""
         lengths = self.summed(np.ones((1, int(np.prod(series.shape[1:])))))
         if self.heard:
             root_mean_squares: np.ndarray = np.sqrt(self.summed(np.square(series.astype(np.float64))) / lengths)
@@ -42,7 +44,7 @@ class Segments:
 
 
 def segments_of(spec: FieldSpec, encoder: FieldEncoder[Any]) -> Segments | None:
-    """The pieces of a field; None where each step can be named by itself."""
+    """Return the segments of a field; None if it is short enough for single steps."""
     steps = spec.shape[0]
     if not spec.is_sequence or int(np.prod(spec.shape)) != steps:
         return None
@@ -50,7 +52,7 @@ def segments_of(spec: FieldSpec, encoder: FieldEncoder[Any]) -> Segments | None:
 
 
 def split_steps(steps: int, rate: float = 0.0) -> Segments | None:
-    """The pieces of so many steps, of which `rate` are a second (0: there is no clock); None where they are few."""
+    """Divide steps into segments; `rate` is in steps per second (0 without a clock). None if there are few steps."""
     if steps <= MAX_SEGMENTS:
         return None
     if not rate:
@@ -70,5 +72,5 @@ def split_steps(steps: int, rate: float = 0.0) -> Segments | None:
 
 
 def _round_lengths(smallest: float) -> list[float]:
-    """1, 2, 5, 10, 20, … times `least`."""
+    """Return 1, 2, 5, 10, 20, … times `smallest`."""
     return [smallest * first * 10**power for power in range(12) for first in ROUND]

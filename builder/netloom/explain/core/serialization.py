@@ -1,4 +1,4 @@
-"""Values as bytes and back: dataclasses, numbers, texts and arrays as JSON and plain arrays, no pickle."""
+"""Serialization of dataclasses, numbers, text and arrays as .npz with JSON, without pickle."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from zipfile import BadZipFile
 import numpy as np
 
 T = TypeVar("T")
-# What reading a damaged file, or one of another edition, raises.
+# Exceptions that reading a damaged file, or one of another version, raises.
 UNREADABLE = (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError)
 
 
 def dumps(value: Any, *, compressed: bool = False) -> bytes:
-    """A value as the bytes of an .npz file. Equal values give equal bytes."""
+    """Serialize a value to the bytes of an .npz file; equal values give equal bytes."""
     arrays: dict[str, np.ndarray] = {}
     text = json.dumps(_written(value, arrays), sort_keys=False)
     buffer = io.BytesIO()
@@ -27,10 +27,10 @@ def dumps(value: Any, *, compressed: bool = False) -> bytes:
 
 
 def loads(kind: type[T], content: bytes | io.BufferedIOBase) -> T:
-    """The value of a type from what `dumps` made of it.
+    """Deserialize a value of a type from the result of `dumps`.
 
     Raises:
-        UNREADABLE: the content is damaged, or is not of this type.
+        UNREADABLE: The content is damaged, or has another type.
     """
     file = io.BytesIO(content) if isinstance(content, bytes) else content
     with np.load(file, allow_pickle=False) as entries:
@@ -40,7 +40,7 @@ def loads(kind: type[T], content: bytes | io.BufferedIOBase) -> T:
 
 
 def _written(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """JSON values, with arrays put aside by name."""
+    """Return JSON values, with the arrays moved to `arrays` by name."""
     if isinstance(value, np.ndarray) and value.dtype != object:
         arrays[f"a{len(arrays)}"] = value
         return {"array": f"a{len(arrays) - 1}"}
@@ -75,7 +75,7 @@ def _read(kind: Any, value: Any, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def _option(options: tuple[Any, ...], value: Any) -> Any:
-    """Which of several types a value is of: where it is an object or a list, one that can be."""
+    """Return the member of a union that matches a value."""
     candidates = [option for option in options if option is not NoneType]
     if isinstance(value, dict):
         candidates = [

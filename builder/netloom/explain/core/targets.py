@@ -1,7 +1,7 @@
-"""Which number of a network's outputs is explained, and its prediction in words: one class per kind of quantity.
+"""Explained targets: choosing them, computing them, and describing the prediction. One class per kind of quantity.
 
-A task names the quantity that it explains (`Task.explained`). `choose` finds the one that a person asked for, `select`
-computes it, and `predict` says what the network predicts. Outputs are logits; several outputs stand side by side.
+A task names its quantity (`Task.explained`). `choose` finds the chosen target, `select` computes it, and `predict`
+describes the prediction. Outputs are logits; several outputs are concatenated.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
 
 TargetLike = TargetChoice | Target
-# By the names that tasks use.
+# Keyed by `Task.explained`.
 QUANTITIES: dict[str, Quantity] = {
     "class": scores.ClassScore(),
     "action": scores.ActionScore(),
@@ -61,23 +61,23 @@ def choose(
 
 
 def select(target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs | None = None) -> torch.Tensor:
-    """The explained number (N,) of each row of an output (N, …), which was computed from `inputs`."""
+    """Return the explained number (N,) of each row of an output (N, …) that was computed from `inputs`."""
     return _quantity_in(target, data).select(target, output, data, inputs or {})
 
 
 def predict(target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs | None = None) -> Prediction:
-    """The network's prediction for one example in words, with probabilities."""
+    """Return the prediction for one example in words, with probabilities."""
     return _quantity_in(target, data).predict(target, output, data, inputs or {})
 
 
 def target_names(data: Prepared, training: Training) -> tuple[str, ...]:
-    """What can be asked for by name, where it is not one of the classes that an output has scores for."""
+    """Return the names that can be chosen, if they are not the classes of the target."""
     quantity = QUANTITIES.get(task(training.objective).explained)
     return quantity.names(data, training) if quantity else ()
 
 
 def quantity_of(target: Target) -> Quantity:
-    """What a target is, whatever the data: its facts, and how it is written in sentences."""
+    """Return the quantity of a target, independent of the data: its properties and phrases."""
     return _BY_KIND[target.kind]
 
 
@@ -86,6 +86,6 @@ def _default_task(data: Prepared) -> Task:
 
 
 def _quantity_in(target: Target, data: Prepared) -> Quantity:
-    """The quantity of a target; where several have its kind, that of the data's usual task."""
+    """Return the quantity of a target; if several share its kind, that of the data's default task."""
     usual = QUANTITIES[_default_task(data).explained]
     return usual if usual.kind == target.kind else _BY_KIND[target.kind]

@@ -1,4 +1,4 @@
-"""Explained quantities of predictions that have one score for each position of a text."""
+"""Explained quantities of outputs with one score for each position of a text."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
     from netloom.data import Prepared
 
-# How many of the likeliest tokens a prediction lists.
+# The number of most likely tokens in a prediction.
 MAX_LISTED_TOKENS = 10
 
 
 class TokenScore(Quantity):
-    """The logit of a token at one position (N, T, vocabulary): of what comes next in a text."""
+    """The logit of a token at one position (N, T, vocabulary), such as the next token of a text."""
 
     kind: ClassVar[TargetQuantity] = "next_token"
     has_position = True
-    field: ClassVar[int] = 0  # the input whose vocabulary the tokens are from
+    field: ClassVar[int] = 0  # the input whose vocabulary is used
 
     def phrase(self, target: Target, name: str) -> str:
         return f"the score of **“{name}”** as the next token"
@@ -49,11 +49,11 @@ class TokenScore(Quantity):
         return Target(self.kind, index, names[index], self.described(names[index], position), position)
 
     def vocabulary(self, data: Prepared) -> list[str]:
-        """The tokens, or tags, that a score belongs to."""
+        """Return the tokens or tags of the scores."""
         return list(data.token_field(data.fields[self.field].name).vocabulary)
 
     def position(self, output: torch.Tensor, names: list[str], tokens: torch.Tensor) -> int:
-        """The position that is explained unless another is asked for."""
+        """Return the default position."""
         return last_token(tokens)
 
     def described(self, name: str, position: int) -> str:
@@ -67,19 +67,19 @@ class TokenScore(Quantity):
         return Prediction(next(iter(probabilities)), probabilities)
 
     def likeliest(self, target: Target, output: torch.Tensor, data: Prepared) -> dict[str, float]:
-        """The likeliest tokens at the explained position with their probabilities, the likeliest first."""
+        """Return the most likely tokens at the explained position with their probabilities, in descending order."""
         names, shares = self.vocabulary(data), output[0, target.position].softmax(0)
         top = shares.topk(min(MAX_LISTED_TOKENS, len(shares)))
         return {names[int(index)]: float(share) for index, share in zip(top.indices, top.values, strict=True)}
 
 
 class AnswerToken(TokenScore):
-    """The logit of a token of an answer that is a text."""
+    """The logit of a token of a generated answer."""
 
     field = -1
 
     def position(self, output: torch.Tensor, names: list[str], tokens: torch.Tensor) -> int:
-        return 0  # only the source can have decided the first token
+        return 0  # the first token depends on the source only
 
     def described(self, name: str, position: int) -> str:
         return f"{LOGIT} of {name!r} as output token {position + 1}"
@@ -101,7 +101,7 @@ class TagScore(TokenScore):
         return list(data.schema.target.classes)
 
     def position(self, output: torch.Tensor, names: list[str], tokens: torch.Tensor) -> int:
-        """The first word that begins an entity; the first word where there is none."""
+        """Return the first word that begins an entity; 0 if there is none."""
         tags = output[0, : last_token(tokens) + 1].argmax(1).tolist()
         return next((position for position, tag in enumerate(tags) if names[tag] != "O"), 0)
 
@@ -116,7 +116,7 @@ class TagScore(TokenScore):
 
 
 def last_token(tokens: torch.Tensor) -> int:
-    """The last position of tokens (1, T) that is not padding; 0 where all are."""
+    """Return the last position of tokens (1, T) that is not padding; 0 if all are."""
     positions = (tokens[0] != PAD).nonzero()
     return int(positions[-1]) if len(positions) else 0
 
