@@ -1,4 +1,4 @@
-"""Small expressions where numbers are typed, such as `width * 4` or `d_model // heads`. Read, never run as code."""
+"""Numeric expressions such as `width * 4` or `d_model // heads`, which are parsed and never executed as Python."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 def _rounded(value: Number, digits: Number = 0) -> Number:
-    # Python takes powers of ten for it, of as many digits as are asked for.
+    # Python's round computes 10 ** digits, which takes unbounded time and memory for many digits.
     if abs(digits) > MAX_DIGITS:
         raise ValueError(f"round() supports at most {MAX_DIGITS} digits")
     return round(value, digits) if digits else round(value)  # type: ignore[arg-type]
@@ -43,19 +43,20 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sqrt": math.sqrt,
     "log2": math.log2,
 }
-# The length of an axis of what the layer gets: size(1), size(-1).
+# The function for the length of an axis of the layer's input: size(1), size(-1).
 SIZE = "size"
 
 
 class ExpressionError(ValueError):
-    """What was typed is no expression, or has no value; the message is one sentence."""
+    """Text that is not an expression or has no value; the message is one sentence."""
 
 
 def evaluate(text: str, names: Mapping[str, Number], size: Callable[[int], int] | None = None) -> Number:
-    """The value of an expression over the parameters `names`; `size` tells the length of an axis of the input.
+    """The value of an expression over the parameters `names`; `size` returns the length of an axis of the input.
 
     Raises:
-        ExpressionError: it is not made of numbers, parameters, + - * / // % **, brackets and a few functions.
+        ExpressionError: The text contains more than numbers, parameters, + - * / // % **, parentheses and a few
+            functions, or its value is undefined or out of bounds.
     """
     try:
         value = _value(_tree(text), names, size)
@@ -68,7 +69,7 @@ def names_in(text: str) -> frozenset[str]:
     """The parameters that an expression reads.
 
     Raises:
-        ExpressionError: it is no expression.
+        ExpressionError: The text is not an expression.
     """
     functions = {*FUNCTIONS, SIZE}
     return frozenset(node.id for node in ast.walk(_tree(text)) if isinstance(node, ast.Name)) - functions

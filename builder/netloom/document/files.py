@@ -1,4 +1,4 @@
-"""Documents as text and as files."""
+"""Serialization of documents: canonical text, JSON values and files."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from netloom.document.project import FORMAT, DataChoice, Edge, Network, Node, No
 from netloom.document.training_settings import Training, written
 
 MAX_BYTES = 20 * 2**20
-# The canonical text has at most so many bytes for one of JSON without spaces: lines are indented by 70 at most.
+# Upper bound for the size of the indented text relative to JSON without spaces; lines are indented by at most 70.
 INDENTED = 40
 
 
 class DocumentError(ValueError):
-    """A document that cannot be read; the message is one sentence for people. `errors` are its wrong fields."""
+    """A document that cannot be read; the message is one sentence for users. `errors` lists the invalid fields."""
 
     def __init__(self, message: str, errors: tuple[FieldError, ...] = ()) -> None:
         super().__init__(message, errors)
@@ -37,23 +37,27 @@ class DocumentPathError(DocumentError, UsageError):
 
 
 def to_json(project: Project) -> dict[str, Any]:
-    """The document as plain JSON values. A node's id stands once, as its key."""
+    """The document as plain JSON values. The id of a node is stored only once, as its key.
+
+    Fields that were added to the format later are omitted while they have their default, so that older documents keep
+    their bytes.
+    """
     value = project.model_dump(mode="json")
     for name, network in value["networks"].items():
         ordered = project.networks[name].ordered()
         for key, order in (("inputs", ordered.inputs), ("outputs", ordered.outputs)):
             network[key] = list(order)
             if not order:
-                del network[key]  # documents from before there was another order than the natural keep their bytes
+                del network[key]
         for node in network["nodes"].values():
             del node["id"]
         for note in network["notes"].values():
             if not note["folded"]:
-                del note["folded"]  # documents from before there was this keep their bytes
+                del note["folded"]
     value["training"] = written(value["training"])
     for key in ("split", "folds", "fold", "gap", "duplicates", "prepare"):
         if value["data"][key] == DataChoice.model_fields[key].default:
-            del value["data"][key]  # documents from before there were these keep their bytes
+            del value["data"][key]
     return value
 
 
@@ -63,18 +67,21 @@ def dumps(project: Project) -> str:
 
 
 def compact(project: Project) -> str:
-    """The document without spaces: equal documents give equal text. It takes less than half of the time of `dumps`."""
+    """The document as JSON without spaces; equal documents give equal text. Half the time of `dumps` or less."""
     return json.dumps(to_json(project), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def storage_problem(project: Project, before: Project | None = None) -> str:
-    """Why a document cannot be written and read again, such as its size; empty where it can. One that was too large
-    `before` may stay so as long as it does not grow."""
+    """Why a document cannot be stored, such as its size; empty if it can be.
+
+    A document that was too large `before` an edit is accepted as long as it does not grow, so that it can be edited
+    and shrunk in steps.
+    """
     try:
         if len(project.model_dump_json().encode()) * INDENTED <= MAX_BYTES:
-            return ""  # most are, and this takes a tenth of the time
+            return ""  # true for most documents, and takes a tenth of the time of `dumps`
         size = len(dumps(project).encode())
-    except ValueError:  # a lone surrogate, which UTF-8 does not have
+    except ValueError:  # a lone surrogate, which UTF-8 cannot encode
         return (
             "This document contains an incomplete character (a lone surrogate), which cannot be stored; type it again."
         )
@@ -87,10 +94,10 @@ def storage_problem(project: Project, before: Project | None = None) -> str:
 
 
 def checked(project: Project) -> str:
-    """The canonical text of a document that can be read again.
+    """The canonical text of a document, after reading it back as a check.
 
     Raises:
-        DocumentError: it could not be; the message says why.
+        DocumentError: The text could not be read again; the message says why.
     """
     if sentence := storage_problem(project):
         raise DocumentError(sentence)
@@ -100,7 +107,7 @@ def checked(project: Project) -> str:
 
 
 def loads(text: str | bytes, limit: int | None = MAX_BYTES) -> Project:
-    """Read a document of at most `limit` bytes; of any size where that is None, as where it was written before.
+    """Read a document of at most `limit` bytes; None accepts any size, for text that Netloom wrote itself.
 
     Raises:
         DocumentError: one sentence that says what is wrong and where.
@@ -164,17 +171,18 @@ def read(path: str | Path) -> Project:
 
 
 def write(path: str | Path, project: Project) -> None:
-    """Write a document so that a reader finds the old file or the new one, never half of either.
+    """Write a document atomically: a reader sees the old file or the new one, never a part.
 
     Raises:
-        DocumentError: it could not be read again; nothing is written.
+        DocumentError: The document could not be read again; nothing is written.
     """
     write_bytes(path, checked(project).encode())
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Write a file by temp + fsync + rename."""
+    """Write a file atomically: temporary file, fsync, rename."""
     path = Path(path)
+    # In the same folder, because a rename is atomic only within one file system.
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -188,7 +196,7 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         raise
 
 
-# By the name under which pydantic reports it, each part of a document that is read by itself, and what it is called.
+# The classes that are validated separately and their names in messages, by the title in pydantic's errors.
 _PARTS: dict[str, tuple[type[BaseModel], str]] = {
     "Project": (Project, "the document"),
     "Network": (Network, "a network"),
@@ -201,7 +209,7 @@ _PARTS: dict[str, tuple[type[BaseModel], str]] = {
 
 
 def wrong_fields(error: ValidationError, noun: str = "field") -> tuple[FieldError, ...]:
-    """What pydantic refused of a document, or of a part of one; its fields are called by the `noun`."""
+    """The invalid fields of a document, or of a part of it; messages call a field `noun`."""
     declaration, owner = _PARTS.get(error.title, (BaseModel, "the value"))
     return field_errors(error, declaration, noun, owner)
 

@@ -1,4 +1,4 @@
-"""Bundles: a network with every network that it uses, as a document of its own, and putting one into a project."""
+"""Bundles: documents with a network and every network that it uses, which can be inserted into a project."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ NAMES = "The name of a network must consist of lowercase letters, digits and _, 
 
 
 class BundleError(ValueError):
-    """No bundle can be made or put in; the message is one sentence for people."""
+    """A bundle that cannot be created or inserted; the message is one sentence for users."""
 
 
 def extract(project: Project, name: str, called: str = "") -> Project:
-    """A network and all that it is made of, as a document whose main network it is, `called` otherwise if given.
+    """A document with a network and all networks that it uses; the network is its main network, renamed to `called`.
 
-    Data, training and remarks stay behind: they belong to the project, not to the network.
+    The bundle has no data, training settings or notes, which belong to the project and not to the network.
 
     Raises:
-        BundleError: there is no such network, it stands in itself, or the name is none or taken.
+        BundleError: The network is missing, empty or contains itself, or the name is invalid or taken.
     """
     if name not in project.networks:
         raise BundleError(f"There is no network {name[:60]!r} in this project.")
@@ -36,12 +36,12 @@ def extract(project: Project, name: str, called: str = "") -> Project:
 
 
 def insert(project: Project, bundle: Project) -> tuple[Project, dict[str, str]]:
-    """The project with the networks of a bundle, and what each is called there.
+    """The project with the networks of a bundle, and their names in the project.
 
-    One that the project has already is used as it is; where another one has its name, it gets a number.
+    An equal network of the project is reused; if a different one has the name, a number is appended.
 
     Raises:
-        BundleError: the bundle's network stands in itself, or the project has no room for it.
+        BundleError: The network contains itself, or the project would have too many networks.
     """
     networks, names = dict(project.networks), dict[str, str]()
     for key in innermost_first(bundle, bundle.main):
@@ -57,11 +57,12 @@ def insert(project: Project, bundle: Project) -> tuple[Project, dict[str, str]]:
 
 
 def exchange(project: Project, old: Project, new: Project) -> Project:
-    """The project with the bundle `new` in the place of `old`, under the name that this has there. Networks that only
-    the old one used go with it.
+    """The project with the bundle `old` replaced by `new` under the same name.
+
+    Networks that only the old bundle used are removed.
 
     Raises:
-        BundleError: the project has not all networks of `old` as they are, or the new one has no place in it.
+        BundleError: The networks of `old` were changed in the project, or there is no room for the new ones.
     """
     same, names = insert(project, old)
     if same != project:
@@ -72,7 +73,7 @@ def exchange(project: Project, old: Project, new: Project) -> Project:
     if new_names[new.main] not in project.networks:
         del networks[new_names[new.main]]
     changed = grown.model_copy(update={"networks": networks})
-    innermost_first(changed, target)  # the old one may stand within the new one
+    innermost_first(changed, target)  # raises if the new network uses the old one, whose name it now has
     for name in [names[key] for key in reversed(innermost_first(old, old.main)) if key != old.main]:
         if name != changed.main and not any(name in changed.uses(other) for other in changed.networks):
             changed = changed.model_copy(
@@ -82,10 +83,10 @@ def exchange(project: Project, old: Project, new: Project) -> Project:
 
 
 def innermost_first(project: Project, name: str) -> list[str]:
-    """A network after all that it uses.
+    """The networks that a network uses, directly or indirectly, in topological order, and the network itself last.
 
     Raises:
-        BundleError: it stands in itself.
+        BundleError: A network contains itself.
     """
     order: list[str] = []
     around: list[str] = [name]
@@ -104,7 +105,7 @@ def innermost_first(project: Project, name: str) -> list[str]:
 
 
 def _renamed(network: Network, names: dict[str, str]) -> Network:
-    """A network whose nodes stand for others of these names."""
+    """The network with the names of its subnetworks replaced."""
 
     def moved(node: Node) -> Node:
         inner = node.params.get("network")

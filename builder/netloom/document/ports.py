@@ -1,4 +1,4 @@
-"""The ports of a network where it stands as a node: edges that follow them when they are called otherwise."""
+"""Updates of the edges at subnetwork nodes when the ports of the network are renamed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from netloom.document.project import SUBNETWORK, Edge, EndKind, Network, Project
 
 
 def rewired(project: Project, name: str, before: Network) -> Project:
-    """The project with the edges at the nodes that stand for the network `name`, as its ports are now.
+    """The project with the edges at all nodes of the network `name` updated to its current ports.
 
-    The first Input is the port `in` and the first Output `out`, so another order, or one that was removed, gives the
-    same Input another port. Its edges follow it; those of one that is gone are left only where no other has its port.
+    The first Input is the port `in` and the first Output `out`, so that reordering or removing one renames the ports of
+    others. The edges follow their Input or Output. An edge of a removed one stays unless another one now has its port.
     """
     after = project.networks[name]
     inputs, outputs = _moves(before, after, "Input"), _moves(before, after, "Output")
@@ -27,7 +27,7 @@ def rewired(project: Project, name: str, before: Network) -> Project:
 
 
 def _moves(before: Network, after: Network, kind: EndKind) -> dict[str, str]:
-    """What each port is called now that was called otherwise; nothing for one whose name another has."""
+    """The new name of each renamed port; empty for a removed port whose name another one has taken."""
     old, new = before.ports(kind), after.ports(kind)
     kept = {port: new[key] for key, port in old.items() if key in new}
     gone = {port: "" for key, port in old.items() if key not in new and port in kept.values()}

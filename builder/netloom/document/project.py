@@ -1,7 +1,7 @@
 """The document: a project holds named networks, a choice of data and the way to train.
 
-Everything here is frozen and plain JSON at heart. Two equal documents are written to the same bytes, and nothing
-else in Netloom keeps a second copy of what a document says.
+Every class is immutable and maps to plain JSON. Equal documents are written as equal bytes, and no other part of
+Netloom stores a second copy of their content.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ DEFAULT_TARGET_PORT = "in"
 MAX_NODES = 2_000
 MAX_EDGES = 20_000
 MAX_PARAMS_BYTES = 65_536
-# As deep as a document is written and read on the stack of a page, with room to spare.
+# JSON is written and read recursively: this depth fits on the stack of a page with a wide margin.
 MAX_PARAMS_DEPTH = 64
 MAX_NETWORKS = 200
-# The type of a node that stands for another network of the project.
+# The type of a node that uses another network of the project.
 SUBNETWORK = "Subnetwork"
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -49,12 +49,12 @@ RESERVED = frozenset(
 
 
 def is_identifier(name: str) -> bool:
-    """Whether `name` may stand as a node's id: lower case, valid in Python, and free in the generated class."""
+    """Whether `name` is a valid node id: a lowercase Python name that the generated class does not use."""
     return bool(_IDENTIFIER.fullmatch(name)) and not keyword.iskeyword(name) and name not in RESERVED
 
 
 def misnamed(name: str, rule: str) -> str:
-    """What to say of a name that is no identifier: the `rule` for such names, or that this very one is taken."""
+    """The message for a name that is not an identifier: the `rule` for names, or that this name is reserved."""
     if not _IDENTIFIER.fullmatch(name):
         return rule
     return f"{name} is reserved by Python or PyTorch; choose another name, such as {name[:60]}_1."
@@ -93,8 +93,10 @@ def _plain(params: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 def _is_deep(value: JsonValue) -> bool:
-    """Whether lists and objects lie deeper in each other than is allowed; without a call for each, as they may lie
-    deeper than Python's stack is."""
+    """Whether lists and objects are nested more deeply than allowed.
+
+    Level by level instead of recursively, because the value may be nested more deeply than Python's stack.
+    """
     level: list[JsonValue] = [value]
     for _ in range(MAX_PARAMS_DEPTH):
         inside = (part for part in level if isinstance(part, (dict, list)))
@@ -105,10 +107,10 @@ def _is_deep(value: JsonValue) -> bool:
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Reference = Annotated[str, AfterValidator(_reference)]
 Pixels = Annotated[float, AfterValidator(_finite)]
-# JSON knows lists alone, so these two places take a list for a tuple.
+# Validation is strict, but JSON has no tuples: `strict=False` accepts a list for a tuple, here and below.
 Position = Annotated[tuple[Pixels, Pixels], Field(strict=False)]
 Params = Annotated[dict[str, JsonValue], AfterValidator(_plain)]
-# What a remark or a frame is filled with; the canvas knows what they look like in the light and in the dark.
+# The fill of a note or a frame; the canvas defines each color for the light and the dark theme.
 Color = Literal["yellow", "green", "blue", "purple", "red", "grey"]
 EndKind = Literal["Input", "Output"]
 Title = Annotated[str, Field(max_length=200)]
@@ -118,7 +120,7 @@ Value = Annotated[int, Field(ge=-(10**9), le=10**9)] | Annotated[float, Field(ge
 class Node(Frozen):
     """One layer of a network. `id` is its name in code; `title` is free text for people.
 
-    `shares` names another node of the same network whose weights this one uses.
+    `shares` is the id of another node of the same network whose weights this node uses.
     """
 
     id: Identifier
@@ -132,7 +134,7 @@ class Node(Frozen):
 
 
 class Edge(Frozen):
-    """A tensor's way from an output port to an input port. A port's name is left out where it is the default."""
+    """The path of a tensor from an output port to an input port. The name of a default port is omitted."""
 
     source: Reference
     target: Reference
@@ -165,10 +167,9 @@ class Edge(Frozen):
 
 
 class Note(Frozen):
-    """A remark that lies on the canvas.
+    """A comment on the canvas. Positions and sizes are in pixels.
 
-    A `frame` is one that stands around layers: its text is their title, and it takes them along when it is moved. One
-    that is `folded` hides them.
+    A `frame` surrounds layers: its text is their title, and they move with it. A `folded` frame hides its layers.
     """
 
     text: Annotated[str, Field(max_length=20_000)]
@@ -181,14 +182,14 @@ class Note(Frozen):
 
 
 class Network(Frozen):
-    """A graph of layers. Structure that is merely unfinished or wrong (a cycle, a loose end) is legal here;
-    `netloom.validation` names it.
+    """A graph of layers. An unfinished or wrong structure (a cycle, an unconnected port) is allowed here;
+    `netloom.validation` reports it.
 
-    `parameters` are exposed, with their defaults: expressions in the nodes read them, and whoever uses this network as
-    a node gives them other values.
+    `parameters` are the exposed parameters with their defaults: expressions in the nodes read them, and a node that
+    uses this network can set other values.
 
-    `inputs` and `outputs` are the order of the Inputs and Outputs, which is that of `forward`'s arguments and results.
-    They are empty where this is the natural order of the ids, as in all documents from before there was another one.
+    `inputs` and `outputs` list the Inputs and Outputs in the order of the arguments and results of `forward`. They are
+    empty if this is the natural order of the ids, as in all documents that are older than these fields.
     """
 
     parameters: Annotated[dict[Identifier, Value], Field(max_length=64)] = {}
@@ -201,7 +202,7 @@ class Network(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _name_nodes(cls, value: Any) -> Any:
-        # In JSON a node's id stands once, as its key.
+        # JSON stores the id of a node only once, as its key.
         if isinstance(value, dict) and isinstance(value.get("nodes"), dict):
             value = dict(value)
             value["nodes"] = {
@@ -238,24 +239,24 @@ class Network(Frozen):
                 raise ValueError(f"{name} repeats a node; each {kind} must be listed once")
 
     def order(self, kind: EndKind) -> list[str]:
-        """The Inputs or Outputs in the order of the arguments or results; those without a place follow by their ids."""
+        """The Inputs or Outputs in the order of the arguments or results; unlisted ones follow by their ids."""
         placed = [key for key in (self.inputs if kind == "Input" else self.outputs) if self._is(key, kind)]
         unplaced = sorted((key for key in self.nodes if self._is(key, kind) and key not in placed), key=natural)
         return [*placed, *unplaced]
 
     def ports(self, kind: EndKind) -> dict[str, str]:
-        """The port that each Input or Output becomes where this network stands as a node.
+        """The port of each Input or Output when another network uses this one as a node.
 
-        The first Input is the port `in` and the first Output `out`, so that most edges need no port's name; the others
-        are called by their node's id.
+        The first Input is the port `in` and the first Output the port `out`, so that most edges need no port name. The
+        other ports are named after the ids of their nodes.
         """
         first = DEFAULT_TARGET_PORT if kind == "Input" else DEFAULT_SOURCE_PORT
         return {key: first if place == 0 else key[:32] for place, key in enumerate(self.order(kind))}
 
     def ordered(self, inputs: Iterable[str] | None = None, outputs: Iterable[str] | None = None) -> Network:
-        """The same network with its Inputs or Outputs in this order; ids of other nodes are passed over.
+        """The same network with its Inputs or Outputs in this order; ids of other nodes are ignored.
 
-        An order that is natural is left out, so that equal networks are written to equal bytes.
+        A natural order is not stored, so that equal networks are written as equal bytes.
         """
         orders = (self._placed("Input", inputs), self._placed("Output", outputs))
         if orders == (self.inputs, self.outputs):
@@ -263,7 +264,7 @@ class Network(Frozen):
         return self.model_copy(update={"inputs": orders[0], "outputs": orders[1]})
 
     def with_nodes(self, nodes: Mapping[str, Node], edges: Iterable[Edge] | None = None) -> Network:
-        """This network with other nodes: Inputs and Outputs that are new follow those that it has, in their order."""
+        """This network with other nodes; new Inputs and Outputs follow the existing ones in their order."""
         update: dict[str, Any] = {"nodes": dict(nodes)}
         if edges is not None:
             update["edges"] = tuple(edges)
@@ -280,8 +281,10 @@ class Network(Frozen):
 
 
 class ImageNormalization(Frozen):
-    """How a network's pictures were prepared elsewhere: pixels from 0 to 255 times `rescale`, less the mean of their
-    channel, divided by its standard deviation. One number stands for all channels."""
+    """The preprocessing of images that an imported network expects: (pixel · `rescale` − `mean`) / `std`.
+
+    Pixels are between 0 and 255. `mean` and `std` have one value per channel, or one for all channels.
+    """
 
     rescale: Annotated[float, Field(gt=0, le=1e6)] = 1 / 255
     mean: Annotated[tuple[Value, ...], Field(strict=False, min_length=1, max_length=64)] = (0.0,)
@@ -290,20 +293,21 @@ class ImageNormalization(Frozen):
     ] = (1.0,)
 
 
-# What is done to numbers and pixels for which nothing is set by column or by field.
+# The preparation of numbers and pixels whose column or field has no setting of its own.
 Preparation = Literal["standardize", "scale", "none"]
 
 
 class DataChoice(Frozen):
-    """The dataset, and how it is split. `options` belong to the dataset (for a table, say, its target column).
+    """The dataset and its split. `options` depend on the dataset, such as the target column of a table.
 
-    `split` is how rows are parted, "auto" as the data asks for. With `folds`, the test rows are those of `fold`, from 0
-    on, out of so many that hold every row once, and `test` is not read. `gap` rows are left out between parts that
-    follow each other in time. Of rows that are alike in all they hold, `duplicates` keeps all, or drops all but one.
+    `validation` and `test` are fractions of the rows. `split` is the strategy; "auto" selects it from the data. With
+    `folds` (cross-validation), the test rows are those of `fold`, counted from 0, and `test` is ignored. A split by
+    time skips `gap` rows between consecutive parts. `duplicates` keeps all identical rows, or only one of them.
 
-    `prepare` is what is done to numbers and pixels, where nothing is set for their column or field: they are
-    standardized by the training rows, scaled to 0 to 1, or left as they are; or pictures are prepared as an imported
-    network asks. Numbers that are predicted are standardized with the inputs, and else stay in their own units.
+    `prepare` applies to numbers and pixels whose column or field has no setting of its own: they are standardized with
+    the statistics of the training rows, scaled to the range from 0 to 1, or unchanged; `ImageNormalization`
+    prepares images as an imported network expects. Numeric targets are standardized if the inputs are, and keep their
+    units otherwise.
     """
 
     dataset: Annotated[str, Field(max_length=200)] = ""
@@ -326,7 +330,7 @@ class DataChoice(Frozen):
 
 
 class Project(Frozen):
-    """One document: what the canvas shows, the code is made of, and a run freezes."""
+    """One document. The canvas shows it, code is generated from it, and a run stores a copy of it."""
 
     format: Literal[1] = 1
     name: Annotated[str, Field(min_length=1, max_length=200)]
@@ -347,12 +351,12 @@ class Project(Frozen):
         return self.networks[self.main]
 
     def uses(self, name: str) -> list[str]:
-        """The networks that stand as nodes in a network, each once."""
+        """The networks that a network uses as nodes, each listed once."""
         names = (node.params.get("network") for node in self.networks[name].nodes.values() if node.type == SUBNETWORK)
         return list(dict.fromkeys(other for other in names if isinstance(other, str) and other in self.networks))
 
     def with_network(self, name: str, network: Network) -> Project:
-        """This project with one network exchanged."""
+        """A copy of this project with one network replaced or added."""
         return self.model_copy(update={"networks": {**self.networks, name: network}})
 
 

@@ -1,4 +1,4 @@
-"""A whole document as a short text that fits into an address, and back."""
+"""A document as a short text that fits into a URL, and back."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import zlib
 from netloom.document.files import MAX_BYTES, DocumentError, compact, loads
 from netloom.document.project import Project
 
-# Longer addresses are cut by mail programs, chats and proxies.
+# Mail programs, chats and proxies truncate longer URLs.
 MAX_LETTERS = 8_000
-# What a few thousand letters may unfold to at most: a hostile text would fill the memory.
+# The limit of the decompressed size: otherwise a decompression bomb could fill the memory.
 MAX_UNFOLDED_BYTES = MAX_BYTES // 10
 _FORM = "1"
 
 
 def fold(project: Project) -> str:
-    """The document as letters that need no escape in an address.
+    """The document, compressed and encoded in characters that need no escaping in a URL.
 
     Raises:
-        DocumentError: it is too large for that.
+        DocumentError: The text has more than `MAX_LETTERS` characters.
     """
     plain = compact(project).encode()
     text = _FORM + base64.urlsafe_b64encode(zlib.compress(plain, 9)).decode().rstrip("=")
@@ -33,10 +33,10 @@ def fold(project: Project) -> str:
 
 
 def unfold(text: str) -> Project:
-    """The document that was folded, read as carefully as a file that someone sent.
+    """The document from a text of `fold`, checked like an uploaded file, because a link can come from anyone.
 
     Raises:
-        DocumentError: one sentence that says what is wrong.
+        DocumentError: The link is damaged, too large or of a newer version; the message says which.
     """
     text = text.strip()
     if len(text) > MAX_LETTERS:
