@@ -1,4 +1,4 @@
-"""Validation: what is wrong with a project, what every tensor's shape is, and what training would cost."""
+"""Validation of projects: issues with fixes, tensor shapes, and the cost of training."""
 
 from netloom.validation.analysis import Analysis, analyse, failed_analysis, validate
 from netloom.validation.context import Context, NodeFacts, Totals

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Analysis:
-    """The result: every issue, and the main network as it is used; `networks` holds a use of each network by name."""
+    """The result: all issues, the main network, and one use of each network by name in `networks`."""
 
     issues: list[Issue]
     context: Context
@@ -31,7 +31,7 @@ class Analysis:
 
     @property
     def nodes(self) -> dict[str, NodeFacts]:
-        """The facts of the main network's nodes whose inputs are known."""
+        """The measurements of the nodes of the main network whose input shapes are known."""
         return self.context.nodes
 
     @property
@@ -121,7 +121,7 @@ def failed_analysis(project: Project, schema: Schema | None, before: Analysis | 
         if old:
             context.layers = {key: layer for key, layer in old.layers.items() if key in same}
             context.measured = {key: measured for key, measured in old.measured.items() if key in same}
-        # The computation of these two may be what failed.
+        # The computation of these two may be the cause of the failure.
         context.__dict__ |= {"order": list(network.nodes), "cycle_nodes": set()}
         context.before = old
         _ = context.totals

@@ -23,22 +23,23 @@ if TYPE_CHECKING:
 
     from netloom.data import Schema
 
-# Weights, their gradients and Adam's two moments, four bytes each.
+# A trained weight needs memory for itself, its gradient and the two moments of Adam, each a float32.
 BYTES_PER_WEIGHT = 4
 BYTES_PER_TRAINED_WEIGHT = 16
-# How many different shapes and parameter values the networks of a project may be used with; each is measured.
+# The maximum number of combinations of networks, input shapes and parameter values; each one is measured.
 MAX_USES = 500
-# How deep networks may be nested: each is measured within the one around it, on the stack that a page uses as well.
+# The maximum nesting depth: networks are measured recursively, on the stack that the page also uses.
 MAX_DEPTH = 100
-# Counts stop here, the largest that PyTorch, a database and a float can all hold: repetitions multiply without end.
+# Counts saturate at the largest number that PyTorch, a database and a float can all hold, because nested repetitions
+# multiply.
 MOST = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """One node's outputs by port; its parameters, less those that it shares, and which of them are trained.
+    """The outputs of a node by port; the number of its parameters without shared ones, and of trained ones.
 
-    FLOPs, and bytes kept for the backward pass, are per example.
+    FLOPs and the activation bytes saved for the backward pass are per example.
     """
 
     outputs: dict[str, TensorSpec]
@@ -50,7 +51,7 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over a network. FLOPs are of one example's forward pass; memory is for training at the batch size."""
+    """Sums over a network: FLOPs for the forward pass of one example, and memory for training with the batch size."""
 
     layers: int = 0
     parameters: int = 0
@@ -180,7 +181,7 @@ class Context:
         return sum(_count(shape) for name, shape in weights.weights if source_shapes.get(name) == shape)
 
     def label(self, node: str) -> str:
-        """How messages name a node: its title, or its type and id; and its network, unless that is main."""
+        """The name of a node in messages: its title, or its type and id, and its network unless that is main."""
         text = label(self.network.nodes[node])
         return text if self.name == self.project.main else f"{text} in {self.name}"
 
@@ -238,7 +239,7 @@ class Context:
         if specs is not None and asks_for_size(self.network.nodes[key]):
             self._parse(key, specs)
             layer = self.layers.get(key)
-            # By its parameters a layer may have other ports now.
+            # Other parameters may have changed the ports of the layer.
             specs = self._arriving(key, layer) if layer else None
         if specs is None:
             return
@@ -257,7 +258,7 @@ class Context:
         return {port.name: specs[port.name] for port in ports}
 
     def _measure_inside(self, key: str, layer: Subnetwork, specs: dict[str, TensorSpec]) -> Measured:
-        """The measurement of the network that a node stands for."""
+        """The measurement of the network of a subnetwork node."""
         if layer.network not in self.project.networks or layer.network in (*self.ancestors, self.name):
             return Measured()  # see netloom.validation.rules.networks
         if len(self.ancestors) >= MAX_DEPTH:
@@ -272,7 +273,7 @@ class Context:
         outputs = {port: inner.output_spec(node) for port, node in layer.interface.outputs}
         specs_by_port = {port: spec for port, spec in outputs.items() if spec is not None}
         if len(specs_by_port) < len(outputs):
-            return Measured()  # its own issues say why
+            return Measured()  # the issues of that network say why
         first = next(iter(specs.values()), None)
         if layer.repeat > 1 and next(iter(specs_by_port.values()), None) != first:
             gives = ", ".join(str(spec) if first is None else spec.beside(first) for spec in specs_by_port.values())
@@ -346,7 +347,7 @@ class ContextCache:
 
 
 def bounded(count: int) -> int:
-    """A count, or the most that is counted to."""
+    """A count, limited to `MOST`."""
     return min(count, MOST)
 
 

@@ -1,4 +1,4 @@
-"""What Netloom itself fails at, as an issue like any other: one layer or rule that fails takes nothing else away."""
+"""Failures of Netloom itself as issues, so that one layer or rule that fails does not stop the rest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_DETAIL = 20_000
 def fault(
     error: BaseException, doing: str, network: str, node: str | None = None, severity: Severity = "error"
 ) -> Issue:
-    """The issue for an exception that nobody expected; `doing` says at what, such as "measure Linear (linear_1)"."""
+    """The issue for an unexpected exception; `doing` is the failed action, such as "measure Linear (linear_1)"."""
     text = plain(str(error))[:200].rstrip(". ")
     cause = type(error).__name__ + (f": {text}" if text else "")
     return Issue(

@@ -1,4 +1,4 @@
-"""Inputs and the fields of the data that they read, or could."""
+"""Assignment of data fields to Inputs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from netloom.layers.io import Input
 
 
 def field_edits(project: Project, schema: Schema | None) -> list[Edit]:
-    """Edits by which each Input of the main network without a field reads the one that has its kind and shape.
+    """Edits that assign to each Input of the main network without a field the only field of its kind and shape.
 
-    Where none has, or several have, there is no edit: then people are asked.
+    If no field fits, or several do, there is no edit and the user has to choose.
     """
     edits: list[Edit] = []
     if schema is None:
@@ -21,7 +21,7 @@ def field_edits(project: Project, schema: Schema | None) -> list[Edit]:
         try:
             layer = parse(project.main_network.nodes[key])
         except ParameterError:
-            continue  # the check says what is wrong with it
+            continue  # validation reports its parameters
         if not isinstance(layer, Input) or layer.field:
             continue
         fits = [name for name, wanted in names.items() if layer.model_dump(mode="json") | {"field": name} == wanted]
@@ -32,7 +32,7 @@ def field_edits(project: Project, schema: Schema | None) -> list[Edit]:
 
 
 def reading_edits(project: Project, schema: Schema) -> list[Edit]:
-    """Edits by which each Input of the main network that reads a field of the data takes the shape it has now."""
+    """Edits that set the shape of each Input of the main network to the current shape of its field."""
     params_by_field = {field.name: field.parameters() for field in schema.inputs}
     edits: list[Edit] = []
     for key, node in project.main_network.nodes.items():

@@ -21,7 +21,7 @@ def free_id(network: Network, layer_type: str) -> str:
 
 
 def insert(name: str, network: Network, edge: Edge, layer_type: str, params: Mapping[str, object]) -> Fix:
-    """Insert a layer with one input and one output into an edge, in the place of its target. Nodes below move down."""
+    """Insert a layer with one input and one output into an edge. The target and the nodes below it move down."""
     target = network.nodes[edge.target_node]
     node_id = free_id(network, layer_type)
     below = {key: [node.at[0], node.at[1] + STEP] for key, node in network.nodes.items() if node.at[1] >= target.at[1]}

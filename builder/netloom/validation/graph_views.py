@@ -1,4 +1,4 @@
-"""A network as a networkx graph, and its nodes in the order in which they are carried out."""
+"""A network as a networkx graph, its cycles, and the execution order of its nodes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def digraph(network: Network) -> nx.DiGraph[str]:
-    """The nodes and which feeds which."""
+    """The directed graph of the nodes and edges, without ports."""
     import networkx as nx
 
     graph: nx.DiGraph[str] = nx.DiGraph()
@@ -22,7 +22,7 @@ def digraph(network: Network) -> nx.DiGraph[str]:
 
 
 def cyclic(graph: nx.DiGraph[str]) -> set[str]:
-    """The nodes that feed themselves, directly or through others."""
+    """The nodes that lie on a cycle."""
     import networkx as nx
 
     nodes = {node for part in nx.strongly_connected_components(graph) if len(part) > 1 for node in part}
@@ -30,9 +30,9 @@ def cyclic(graph: nx.DiGraph[str]) -> set[str]:
 
 
 def execution_order(graph: nx.DiGraph[str], circling: set[str] | None = None) -> list[str]:
-    """Every node after those that feed it, the same for equal graphs, without nodes on a cycle or behind one.
+    """The nodes in topological order, without nodes on a cycle or after one; equal graphs give the same order.
 
-    `circling`, the nodes on a cycle, saves the time to find them, if they are at hand.
+    `circling` are the nodes on a cycle, if the caller has computed them.
     """
     import networkx as nx
 

@@ -1,4 +1,4 @@
-"""What is wrong with a project, as data."""
+"""Issues of a project and their fixes, as data."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Fix:
 
 @dataclass(frozen=True)
 class Issue:
-    """One finding. `node`, and its `port` or `field`, say where; all are None where it concerns the whole network.
+    """One problem. `node` and its `port` or `field` are its location; all are None if it concerns the whole network.
 
-    `detail` is for the log: the traceback, where Netloom itself failed (see netloom.validation.faults).
+    `detail` is for the log: the traceback of a failure of Netloom itself (see netloom.validation.faults).
     """
 
     code: str
@@ -51,5 +51,5 @@ class Issue:
 
 
 def by_severity(issues: list[Issue]) -> list[Issue]:
-    """Errors first, then warnings, then hints; otherwise as they were found."""
+    """Errors first, then warnings, then hints; a stable sort."""
     return sorted(issues, key=lambda issue: _ORDER[issue.severity])

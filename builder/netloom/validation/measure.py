@@ -1,4 +1,4 @@
-"""One layer on meta tensors: shapes, parameters, FLOPs and memory come from PyTorch, before a byte is allocated."""
+"""Shapes, parameters, FLOPs and memory of one layer, measured by running it on meta tensors, which hold no data."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     import torch
 
 
-# The parameters of a layer: what each is called, and its shape.
+# The name and shape of each parameter of a layer.
 Weights = tuple[tuple[object, tuple[int, ...]], ...]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a layer does to inputs of given shapes.
+    """The outputs and costs of a layer for inputs of given shapes.
 
-    `flops` and `activation_bytes` are per example: multiplications and additions of one forward pass, and what training
-    keeps for the backward pass. `refusal` is why PyTorch would not carry it out. `frozen` parameters are not trained.
+    `flops` and `activation_bytes` are per example: multiplications and additions of one forward pass, and the bytes
+    that autograd saves for the backward pass. `parameters` and `frozen` are counts; frozen parameters are not trained.
+    `refusal` is the reason why PyTorch rejects the inputs.
     """
 
     outputs: dict[str, TensorSpec] = field(default_factory=dict)
@@ -37,29 +38,30 @@ class Measured:
     weights: Weights = ()
 
 
-# What PyTorch raises where it refuses what comes in.
+# The exceptions that PyTorch raises for inputs that do not fit a layer. Any other exception is a failure of Netloom.
 _REFUSALS_RAISED = (ValueError, TypeError, RuntimeError, IndexError, OverflowError, NotImplementedError)
 
 Specs = tuple[tuple[str, TensorSpec], ...]
 
 
-# A longer sequence is measured by two short ones. A GRU on 2,000 steps takes 9 s otherwise, which an edit waits for.
+# Sequences longer than _LONGEST are extrapolated from two short ones: a GRU on 2,000 steps takes 9 s, and every edit
+# waits for the measurement.
 _LONGEST, _SHORT, _TWICE = 64, 16, 32
 
 
 @lru_cache(maxsize=16_384)
 def measure(layer: Layer, specs: Specs) -> Measured:
-    """Run `layer` on meta tensors with batches of two and of three; what differs between them is the batch axis."""
+    """Run `layer` on meta tensors with batches of 2 and 3 examples; the axis that differs is the batch axis."""
     if layer.steps_in_turn and len(specs[0][1].shape) == 3 and specs[0][1].size(1) > _LONGEST:
         return _extended(layer, specs) or _measured(layer, specs)
     return _measured(layer, specs)
 
 
 def _extended(layer: Layer, specs: Specs) -> Measured | None:
-    """What a layer whose steps are all alike does to a long sequence (N, T, D), from two short ones.
+    """The measurement of a long sequence (N, T, D), extrapolated from two short ones.
 
-    Sizes, operations and memory grow by the same amount with each step, as long as PyTorch refuses neither sequence;
-    None where they do not.
+    Sizes, FLOPs and memory of a layer with equal steps are linear in T. Returns None if they are not, or if PyTorch
+    rejects a short sequence.
     """
     steps = specs[0][1].size(1)
     short, longer = (_measured(layer, _with_steps(specs, count)) for count in (_SHORT, _TWICE))
@@ -120,6 +122,7 @@ def _measured(layer: Layer, specs: Specs) -> Measured:
                 code="batch_axis",
             )
         outputs[port.name] = TensorSpec((None, *first[1:]), dtype)
+    # The difference of the two batches is the cost of one example, without the costs that do not depend on the batch.
     flops, memory = three.flops - two.flops, three.activation_bytes - two.activation_bytes
     return Measured(outputs, parameters, flops, memory, weights=weights)
 
@@ -145,6 +148,8 @@ def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:
 
     inputs = [_tensor(spec, batch) for _, spec in specs]
     saved: dict[int, torch.Tensor] = {}
+    # Inputs belong to the previous layer and parameters are counted on their own, so autograd's references to them
+    # are not activation memory.
     excluded = {storage_id(tensor) for tensor in (*inputs, *module.parameters(), *module.buffers())}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -172,9 +177,10 @@ def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:
 
 @cache
 def _counter() -> Any:
-    """The class of a context that counts the FLOPs of what runs inside it by torch's own formulas.
+    """The class of a context manager that counts the FLOPs of the operations inside it with the formulas of PyTorch.
 
-    FlopCounterMode does the same, and more that takes as long as the operations themselves on meta tensors.
+    torch.utils.flop_counter.FlopCounterMode also tracks modules, which takes as long as the operations themselves on
+    meta tensors.
     """
     from torch.utils.flop_counter import flop_registry
 
@@ -205,7 +211,7 @@ def _tensor(spec: TensorSpec, batch: int) -> torch.Tensor:
 
 
 def _refusal(error: BaseException) -> str:
-    """Why PyTorch refuses inputs, in a reader's words; what is not known passes as its first line."""
+    """The reason why PyTorch rejects inputs, reworded for users; an unknown message is cut to its first line."""
     if isinstance(error, OverflowError):
         return _TOO_LARGE
     message = str(error)
@@ -218,8 +224,8 @@ def _refusal(error: BaseException) -> str:
 
 
 _TOO_LARGE = "the tensor would be too large; use smaller sizes"
-# Each pattern is as long as PyTorch's own sentence is fixed: a single word of it, such as "exceeds", is also in others,
-# and in the sentences of our layers.
+# Each pattern is the complete fixed part of a message of PyTorch: a single word, such as "exceeds", also occurs in
+# other messages, including those of our own layers.
 _TRANSLATIONS = [
     (
         re.compile(r"Calculated padded input size per channel: \(([\d x]+)\)\. Kernel size: \(([\d x]+)\)"),

@@ -1,20 +1,20 @@
 """The scale of each output of a network: logits, probabilities or log-probabilities.
 
-It is determined once, from the graph, and holds everywhere: in losses, metrics, predictions, explanations, attacks and
-exports. All of these work with logits. Another scale becomes logits in one of two ways:
+The scale is determined once, from the graph, for losses, metrics, predictions, explanations, attacks and exports. All
+of these work with logits. Outputs on another scale become logits in one of two ways:
 
-- Where it is an activation's alone, as `Linear → Softmax → Output`, the activation is left out (`removed`), which is
-  exact. Layers that only move numbers (Identity, Dropout, Flatten, Reshape, Permute, Select …), `log` and `exp`, and
-  networks within networks may stand between the activation and the Output.
-- Elsewhere, as behind an average of several softmaxes, the logits are computed from the probabilities (`converted`), as
-  near as float32 has them: see `netloom.nn.probability`.
+- If an activation alone makes the probabilities, as in `Linear → Softmax → Output`, the activation is left out
+  (`removed`), which is exact. Layers that only rearrange values (Identity, Dropout, Flatten, Reshape, Permute,
+  Select …), `log`, `exp` and nested networks may lie between the activation and the Output.
+- Otherwise, for example after an average of several softmaxes, the logits are computed from the probabilities
+  (`converted`) with the precision of float32; see `netloom.nn.probability`.
 
-The rule in unclear cases: what counts is whether the numbers at the Output are probabilities of what the objective
-tells. A softmax along another axis than that of the classes, one that is multiplied or shifted, or one whose axis is
-mixed with another by a Flatten, does not give any; such answers are taken for the logits that they would be to PyTorch,
-and `Reading.doubt` says so. Sigmoids under an objective that chooses one of several classes are probabilities of each
-class by itself, and are divided by their sum, as scikit-learn does for one-vs-rest. A softmax under an objective of
-single labels gives the probability of each label.
+Unclear cases depend on whether the values at the Output are probabilities of what the objective predicts. They are not
+after a softmax along an axis other than the classes, a softmax that is scaled or shifted, or a Flatten that merges the
+axis of the softmax with another one: such outputs are read as logits, as PyTorch would, and `Reading.doubt` says so.
+With an objective that predicts one of several classes, sigmoids are independent probabilities of each class and are
+divided by their sum, as in scikit-learn's one-vs-rest. With an objective that predicts separate labels, a softmax gives
+the probability of each label.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class OutputScale(StrEnum):
-    """What the values of an output are."""
+    """The scale of the values of an output."""
 
     LOGITS = "logits"
     PROBABILITIES = "probabilities"
@@ -51,8 +51,9 @@ class OutputScale(StrEnum):
 class Reading:
     """How the output of a network is read.
 
-    `node` gives it; `shared` says that it gives more than that. `removed` are the paths of the modules that are left
-    out for logits; where there are none, the answer is converted. `doubt` is what may not be meant so, in a sentence.
+    `node` computes it; `shared` means that other nodes read this node too. `removed` are the paths of the modules that
+    are left out to get logits; if there are none, the probabilities are converted. `doubt` is a sentence on what may
+    not be intended.
     """
 
     node: str
@@ -61,7 +62,7 @@ class Reading:
     removed: tuple[str, ...] = ()
     shared: bool = False
     doubt: str = ""
-    # Along which axis its shares would have to lie, where they lie along another.
+    # The axis along which the probabilities should sum to 1, if they do so along another axis.
     axis: int | None = None
 
     @property
@@ -70,8 +71,10 @@ class Reading:
 
 
 def readings(project: Project, schema: Schema | None = None) -> tuple[Reading | None, ...]:
-    """How the answers of a project's main network are read, in the order of its Outputs; None: as they are, as the
-    objective asks for no logits there."""
+    """How the outputs of the main network are read, in the order of its Outputs.
+
+    None means that the objective does not expect logits there, so the output is not converted.
+    """
     logit_specs = task(project.training.objective).output_probabilities(schema, project.training)
     if not any(logit_specs):
         return ()
@@ -181,7 +184,7 @@ class ProbabilityTracer:
         """The probabilities that flow along an edge; None where there are none."""
         if not self._is_walked:
             self._is_walked = True
-            # In order of execution: recursion from the end of some hundred layers would be deeper than the stack.
+            # In execution order, because recursion from the last of several hundred layers would exceed the stack.
             for node in self.context.order:
                 for port in layer.outputs() if (layer := self.context.layers.get(node)) else ():
                     self._port(node, port.name)
@@ -226,7 +229,7 @@ class ProbabilityTracer:
         return result if is_only_reader else result.fixed()
 
     def _through_subnetwork(self, key: str, layer: Subnetwork, port: str) -> TracedProbabilities | None:
-        """The probabilities at an output port of a node that stands for another network."""
+        """The probabilities at an output port of a subnetwork node."""
         inner, ends = self.context.inner.get(key), dict(layer.interface.outputs)
         edge = inner.incoming[ends[port]].get("in") if inner is not None and port in ends else None
         if inner is None or edge is None:

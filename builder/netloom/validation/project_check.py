@@ -1,4 +1,4 @@
-"""A project together with the data that it names."""
+"""Validation of a project together with its data."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from netloom.validation.issue import Issue
 
 
 def check_project(project: Project, home: Path) -> tuple[Analysis, list[Issue]]:
-    """A project's analysis and all its issues; where its data cannot be read, that is one of them, and so is what makes
-    results on that data untrue."""
+    """The analysis of a project and all its issues, including unreadable data and caveats that invalidate results."""
     problems: list[Issue] = []
     try:
         fields = schema(project.data, home)
@@ -29,8 +28,9 @@ def check_project(project: Project, home: Path) -> tuple[Analysis, list[Issue]]:
 
 
 def with_dataset(project: Project, dataset: str, home: Path) -> tuple[Project, list[str]]:
-    """The project with another dataset, by its exact name: data settings that still fit are kept, and the defaults of
-    the dataset hold. Also, in sentences, which settings were not kept.
+    """The project with another dataset, by its exact name, and sentences on the settings that were dropped.
+
+    Data settings that still apply are kept; all others take the defaults of the dataset.
 
     Raises:
         DataError: the data cannot be read.
@@ -43,7 +43,7 @@ def with_dataset(project: Project, dataset: str, home: Path) -> tuple[Project, l
 
 
 def with_fields(project: Project, home: Path) -> Project:
-    """The project with each Input that reads no field yet reading the only one that fits.
+    """The project with a field assigned to each Input that has none and that exactly one field fits.
 
     Raises:
         DataError: the data cannot be read.
@@ -54,11 +54,11 @@ def with_fields(project: Project, home: Path) -> Project:
 
 
 def refit_edits(project: Project, home: Path) -> list[Edit]:
-    """The edits by which a network takes the shapes that its data has now, in the order in which they apply.
+    """Edits that fit a network to the current shapes of its data, in the order in which they apply.
 
-    What is fitted to the training rows changes with the split: a category or a word that only test rows have adds no
-    column and no token. Inputs take the new shapes, and layers whose parameters depend on them the values that the
-    check proposes. Nothing is inserted or removed.
+    Encoders are fitted to the training rows, so shapes change with the split: a category or a word that occurs only in
+    test rows adds neither a column nor a token. Inputs get the new shapes, and layers that depend on them get the
+    parameters that validation proposes. No layer is inserted or removed.
 
     Raises:
         DataError: the data cannot be read.
@@ -69,7 +69,7 @@ def refit_edits(project: Project, home: Path) -> list[Edit]:
     edits = reading_edits(project, fields)
     for edit in edits:
         project = apply(project, edit)
-    for _ in range(len(project.main_network.nodes)):  # each fix settles one layer, so that no more can be needed
+    for _ in range(len(project.main_network.nodes)):  # each fix settles one layer
         fixes = (issue.fix for issue in analyse(project, fields).errors if issue.fix is not None)
         fix = next((fix for fix in fixes if fix.edit["kind"] == "set"), None)
         if fix is None:

@@ -1,4 +1,4 @@
-"""What a rule of validation is, and all rules: each class in `netloom.validation.rules` registers itself."""
+"""The base class and the registry of validation rules; each class in `netloom.validation.rules` registers itself."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from netloom.validation.issue import Issue
 
 
 class Stage(IntEnum):
-    """What a rule is about. Causes come before their consequences: an output may be wrong because the data does not
-    fit the task, and of equally severe issues the first is what people read and fix."""
+    """The subject of a rule. Causes precede consequences: an output may be wrong only because the data does not fit
+    the task, and users read and fix the first of equally severe issues."""
 
     PARAMETERS = 0
     STRUCTURE = 1
@@ -35,17 +35,17 @@ class Rule(ABC):
     """
 
     stage: ClassVar[Stage]
-    # Whether it is about the network that is trained; other rules hold in each network that it uses as well.
+    # Whether the rule applies only to the trained network; other rules apply to each network that it uses as well.
     is_for_main_only: ClassVar[bool] = False
 
     @abstractmethod
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
-        """Every issue that this rule finds in a network of these sizes."""
+        """Yield every issue that this rule finds in a measured network."""
 
 
 @cache
 def rules() -> tuple[Rule, ...]:
-    """Every rule; those that hold in every network come first."""
+    """All rules; those that apply to every network come first."""
     declared = discover(
         Rule,
         "netloom.validation.rules",
@@ -58,5 +58,5 @@ def rules() -> tuple[Rule, ...]:
 
 @cache
 def rules_of_every_network() -> tuple[Rule, ...]:
-    """The rules that hold in each network that the main one uses, and without which no code can be written."""
+    """The rules that apply to each network that main uses; a network that breaks them cannot be compiled."""
     return tuple(rule for rule in rules() if not rule.is_for_main_only)
