@@ -267,12 +267,13 @@ def jsonl() -> bytes:
 
 # Of every kind a file, with the kind that it is taken for.
 def films() -> bytes:
-    """A table whose genres are sets of values; comedies are liked."""
+    """A table whose genres are sets of values; comedies are liked, and newer than other films."""
     random = np.random.default_rng(3)
     genres = ["Action", "Comedy", "Crime", "Drama", "Horror"]
     cells = ["|".join(random.choice(genres, random.integers(1, 4), replace=False)) for _ in range(90)]
-    years = random.integers(1950, 2020, len(cells))
-    rows = (f"{year},{cell},{'yes' if 'Comedy' in cell else 'no'}" for year, cell in zip(years, cells, strict=True))
+    liked = np.array(["Comedy" in cell for cell in cells])
+    years = random.integers(1950, 1990, len(cells)) + 30 * liked
+    rows = (f"{y},{cell},{'yes' if like else 'no'}" for y, cell, like in zip(years, cells, liked, strict=True))
     return lines("year,genres,liked", rows)
 
 
