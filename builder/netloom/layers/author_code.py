@@ -1,8 +1,8 @@
-"""Python code of a document's author: the one place where a document's text may run, where the machine's owner says so.
+"""Execution of Python code in documents, the only place where it runs, if the machine's owner allows it.
 
-Everything else in Netloom is made of the catalogue, so that a document of anyone can be opened. With
-NETLOOM_ALLOW_CODE=1 in the environment a document's own classes run with all that Python may do; without it they are
-text that is neither parsed nor compiled.
+Everything else is built from the catalog, so that a document of an unknown author is safe to open. With
+NETLOOM_ALLOW_CODE=1 in the environment, the classes of a document run with all rights of the process; without it, their
+text is not executed.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ REFUSAL = (
     f"If the machine is your own and you trust the author of the document, start Netloom with {ALLOW}=1. Otherwise, "
     "build the layer from others with “Define layer in code”."
 )
-# The line of generated source that says that what follows is not from the catalogue.
+# The line of generated source that marks the following code as not from the catalog.
 MARK = "# Python code by the author of the project."
 _FILE = "<Python code>"
 
 
 def allowed() -> bool:
-    """Whether the owner of this machine lets the Python code of documents run."""
+    """Whether the owner of this machine allows documents to run Python code."""
     try:
         return settings.allow_code
-    except SettingError:  # neither yes nor no is no permission
+    except SettingError:  # an invalid value does not grant permission
         return False
 
 
 def loaded(source: str, name: str) -> type[nn.Module]:
-    """The class `name` of an author's code, which this runs.
+    """Run an author's code and return its class `name`.
 
     Raises:
-        ValueError: free Python is off here, or the code fails; the message says in which line.
+        ValueError: Python code is not allowed here, or the code fails; the message contains the line.
     """
     if not allowed():
         raise ValueError(REFUSAL)
@@ -71,7 +71,7 @@ def _loaded(source: str, name: str) -> type[nn.Module]:
 
 
 def explained(error: BaseException) -> str:
-    """What an author's code raised, and in which of its lines."""
+    """The message of an exception in an author's code, with the line of that code."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == _FILE]
     if isinstance(error, SyntaxError):
         lines = [error.lineno]

@@ -1,4 +1,4 @@
-"""All layers, and the layer that a node of a document stands for."""
+"""The catalog of layers, and the conversion of nodes to layers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from netloom.document.expression import SIZE, ExpressionError, Number, evaluate
 from netloom.layers.form import EXPRESSIONS, form
 from netloom.layers.layer import GROUPS, Layer, ParameterError
 
-# Tells the length of an axis of what a layer gets.
+# Returns the length of an axis of a layer's input.
 Size = Callable[[int], int]
 
 
@@ -39,15 +39,15 @@ def registry() -> Mapping[str, type[Layer]]:
 
 
 def label(node: Node) -> str:
-    """How messages name a node, on one line: its title, or else what it is and its id."""
+    """The name of a node in messages, on one line: its title, or the title of its layer and its id."""
     layer = registry().get(node.type)
     return plain(node.title) or (f"{layer.title} ({node.id})" if layer else node.id)
 
 
 def parse(node: Node, names: Mapping[str, Number] = MappingProxyType({}), size: Size | None = None) -> Layer:
-    """The layer that a node stands for; expressions among its parameters read `names`, and `size` of what it gets.
+    """The layer of a node. Expressions in its parameters can use `names` and the `size` of its input.
 
-    Where `size` is not known yet, parameters that ask for it are left at their defaults.
+    If `size` is not known yet, parameters that need it keep their defaults.
 
     Raises:
         ParameterError: the type is unknown or a parameter is missing, unknown, of a wrong type, or out of bounds.
@@ -61,14 +61,14 @@ def parse(node: Node, names: Mapping[str, Number] = MappingProxyType({}), size: 
 
 
 def asks_for_size(node: Node) -> bool:
-    """Whether a parameter is an expression over the shape of what the node gets."""
+    """Whether a parameter is an expression that uses the shape of the input."""
     return any(f"{SIZE}(" in str(value) for value in node.params.values())
 
 
 def _evaluated(
     layer: type[Layer], params: Mapping[str, Any], names: Mapping[str, Number], size: Size | None
 ) -> dict[str, Any]:
-    """The parameters with a number in place of each expression where a number belongs."""
+    """The parameters, with the expressions of numeric parameters evaluated."""
     values = dict(params)
     for name, value in params.items():
         kind = _numeric(layer).get(name)
@@ -98,12 +98,12 @@ def _evaluated(
 
 @cache
 def _numeric(layer: type[Layer]) -> dict[str, str]:
-    """The parameters in which numbers stand, with their kinds."""
+    """The numeric parameters of a layer with their kinds."""
     return {item.name: item.kind for item in form(layer) if item.kind in ("int", "float", "ints", "values")}
 
 
 def numeric(types: Iterable[str]) -> dict[str, list[str]]:
-    """By type of layer, the parameters for which an expression over numbers may stand; without types that none has."""
+    """The parameters that accept numeric expressions, by layer type; unknown types are omitted."""
     catalogue = registry()
     return {
         kind: [field.name for field in form(catalogue[kind]) if field.kind in EXPRESSIONS]

@@ -1,4 +1,4 @@
-"""A layer's parameters as the fields of a form, read off its declaration."""
+"""The fields of a form, derived from the parameters that a layer declares."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 FieldKind = Literal["int", "float", "bool", "choice", "text", "ints", "values"]
-# For these, an expression over parameters may stand.
+# The kinds of fields that accept an expression over parameters.
 EXPRESSIONS = ("int", "float", "ints", "values")
 
 
 @dataclass(frozen=True)
 class FormField:
-    """One parameter: how to show it, and what it may be. `optional` fields take None as well."""
+    """One parameter: its widget, default and bounds. `optional` fields also accept None."""
 
     name: str
     kind: FieldKind
@@ -35,7 +35,7 @@ class FormField:
 
 
 def form(declaration: type[BaseModel]) -> list[FormField]:
-    """The fields of a declaration, in the order in which they were written."""
+    """The fields of a declaration, in the order of their definition."""
     return [_field(name, info) for name, info in declaration.model_fields.items()]
 
 
@@ -83,7 +83,7 @@ def _without_none(annotation: Any) -> tuple[Any, bool]:
 
 def _kind(annotation: Any) -> tuple[FieldKind, tuple[str, ...]]:
     if get_origin(annotation) in (Union, types.UnionType):
-        # Names, or a value that is more than a form can ask for: then the form offers the names.
+        # A union of names and a type without a widget: the form offers only the names.
         named = [part for part in get_args(annotation) if get_origin(part) is Literal]
         annotation = named[0] if len(named) == 1 else annotation
     if get_origin(annotation) is Literal:

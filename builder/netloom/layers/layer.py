@@ -1,6 +1,6 @@
-"""What a layer is: a class whose fields are its parameters, which names its ports and how PyTorch builds it.
+"""The base class of layers: the fields are the parameters, and methods declare the ports and the PyTorch constructor.
 
-The palette, the form, the JSON schema, validation, the code and the tests all derive from that one class.
+Palette, form, JSON schema, validation, generated code and conformance tests derive from the class of a layer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["vector", "sequence", "image", "volume", "tokens", "any"]
 KINDS: tuple[Kind, ...] = ("vector", "sequence", "image", "volume", "tokens")
-# What people read for a kind.
+# The names of kinds in messages and help.
 KIND_NAMES = {
     "vector": "a vector (N, D)",
     "sequence": "a sequence (N, T, D)",
@@ -53,7 +53,7 @@ GROUPS = {
 
 
 class ParameterError(ValueError):
-    """A layer's parameters are not what it declares: one error for each that is wrong, or a sentence on all."""
+    """Invalid parameters of a layer: one error per field, or one sentence."""
 
     def __init__(self, *errors: FieldError | str) -> None:
         super().__init__(*errors)
@@ -67,7 +67,7 @@ class ParameterError(ValueError):
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of a layer, and the kinds of tensor that pass there; people may call it by another `label`."""
+    """An input or output of a layer and the kinds of tensor that it accepts; users can give it another `label`."""
 
     name: str
     kinds: tuple[Kind, ...] = ("any",)
@@ -77,7 +77,7 @@ class Port:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A tensor's shape and type. None stands for the batch axis, N."""
+    """The shape and dtype of a tensor, in which None is the batch axis N."""
 
     shape: tuple[int | None, ...]
     dtype: Literal["float", "int"] = "float"
@@ -91,24 +91,24 @@ class TensorSpec:
 
     @property
     def is_vector(self) -> bool:
-        """Whether an example is a row of numbers."""
+        """Whether an example is a vector, (N, D)."""
         return self.kind == "vector"
 
     @property
     def is_image(self) -> bool:
-        """Whether an example is an image, whose channels come first."""
+        """Whether an example is an image, (N, C, H, W)."""
         return self.kind == "image"
 
     @property
     def is_tokens(self) -> bool:
-        """Whether an example is numbers of a vocabulary, which an embedding has to read."""
+        """Whether an example is a sequence of vocabulary indices, (N, T), which needs an embedding."""
         return self.kind == "tokens"
 
     def size(self, axis: int) -> int:
         """The length of an axis other than the batch axis.
 
         Raises:
-            ValueError: there is no such axis, or it is the batch axis.
+            ValueError: The axis does not exist, or it is the batch axis.
         """
         if not -len(self.shape) <= axis < len(self.shape):
             raise ValueError(f"{self} has no axis {axis}; its axes are 0 to {len(self.shape) - 1}")
@@ -121,13 +121,13 @@ class TensorSpec:
         return "(" + ", ".join("N" if length is None else str(length) for length in self.shape) + ")"
 
     def beside(self, other: TensorSpec) -> str:
-        """The shape, with the type of the numbers where that alone tells it from another."""
+        """The shape, followed by the dtype if the two specs differ only in it."""
         if self.shape != other.shape or self.dtype == other.dtype:
             return str(self)
         return f"{self} of {'whole' if self.dtype == 'int' else 'real'} numbers"
 
 
-# What one example of a kind may look like.
+# A small tensor of each kind, for the conformance tests.
 SAMPLES: dict[Kind, TensorSpec] = {
     "vector": TensorSpec((None, 12)),
     "sequence": TensorSpec((None, 8, 16)),
@@ -139,7 +139,7 @@ SAMPLES: dict[Kind, TensorSpec] = {
 
 @dataclass(frozen=True)
 class Example:
-    """Parameters and inputs by port on which a layer works: its tests run them. Whole numbers lie below `high`."""
+    """Valid parameters and inputs by port for the conformance tests of a layer. Integers are less than `high`."""
 
     params: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, TensorSpec] = field(default_factory=dict)
@@ -151,10 +151,10 @@ Literals = int | float | bool | str | None | tuple[int, ...]
 
 @dataclass(frozen=True)
 class Call:
-    """A constructor and its arguments: one declaration that is both written as code and carried out.
+    """A constructor call, which is both written as source code and executed.
 
-    `target` is "nn.X" for a module of torch.nn, or the bare name of one in netloom.nn, or of a class in `code`, which
-    is the author's own (see netloom.layers.author_code). Arguments are literals only.
+    `target` is "nn.X" for a module of torch.nn, or the name of a class of netloom.nn or of the author's `code` (see
+    netloom.layers.author_code). Arguments are literals only, so that a document cannot insert code.
     """
 
     target: str
@@ -170,13 +170,17 @@ class Call:
         return f"{self.target}({', '.join([*(repr(value) for value in self.args), *named])})"
 
     def build(self) -> nn.Module:
-        """The module that the call constructs, on torch's current default device."""
+        """The constructed module, on the current default device of PyTorch."""
         module_class = loaded(self.code, self.target) if self.code else resolve(self.target)
         return module_class(*self.args, **self.kwargs)
 
 
 def resolve(target: str) -> type[nn.Module]:
-    """The module class that a call's target names."""
+    """The module class with the name of a call's target.
+
+    Raises:
+        ValueError: Neither torch.nn nor netloom.nn has a module of this name.
+    """
     from torch import nn
 
     import netloom.nn
@@ -197,7 +201,7 @@ def _check_literal(value: Any) -> None:
 
 
 class Layer(BaseModel):
-    """One entry of the catalogue; an instance holds the parameters of one node."""
+    """The base class of layers. A subclass is an entry of the catalog; an instance holds the parameters of one node."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -207,23 +211,24 @@ class Layer(BaseModel):
     keywords: ClassVar[tuple[str, ...]] = ()
     url: ClassVar[str] = ""
 
-    # Whether every input gets a gradient from every output; not so where whole numbers are given or places chosen.
+    # Whether every output propagates gradients to every input; false for integer outputs and chosen indices.
     differentiable: ClassVar[bool] = True
-    # Whether PyTorch takes the steps of its input (N, T, D) one after the other, each with the same work.
+    # Whether PyTorch processes the steps of an input (N, T, D) sequentially, each at the same cost. Validation then
+    # extrapolates long sequences from short ones.
     steps_in_turn: ClassVar[bool] = False
-    # Whether its module is written by the author of the document, so that anything may go wrong in it.
+    # Whether the author of the document wrote the module, so that it can raise any exception.
     own_code: ClassVar[bool] = False
-    # Whether it makes probabilities, or their logarithms, out of any numbers; `probabilities` says which.
+    # Whether the layer turns arbitrary values into probabilities or their logarithms; `probabilities` returns which.
     makes_probabilities: ClassVar[bool] = False
 
     @classmethod
     def refusal(cls) -> str:
-        """Why this layer is not to be had on this machine; nothing where it is."""
+        """Why this layer is not available on this machine; empty if it is."""
         return ""
 
     @classmethod
     def examples(cls) -> list[Example]:
-        """On what the tests run the layer: each kind that its first port takes, where it does not say otherwise."""
+        """The examples for the conformance tests: by default one for each kind that the first port accepts."""
         ports = cls().inputs()
         kinds: tuple[Kind, ...] = ports[0].kinds if "any" not in ports[0].kinds else ("vector", "sequence", "image")
         return [Example(inputs={port.name: SAMPLES[kind] for port in ports}) for kind in kinds]
@@ -235,22 +240,22 @@ class Layer(BaseModel):
         return (Port("out"),)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        """How to construct the module for inputs of the shapes `specs`, by port.
+        """The constructor call of the module for inputs of the shapes `specs`, by port.
 
         Raises:
-            ValueError: no module fits these shapes; the message says why.
+            ValueError: No module fits these shapes; the message says why.
         """
         raise NotImplementedError
 
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        """What its only output of the shape `out` says about probabilities; None: they are not any.
+        """The probabilities in the only output, which has the shape `out`; None if it does not hold probabilities.
 
-        `inputs` says the same of the inputs that are some, by port, and `specs` their shapes.
+        `inputs` are the probabilities among the inputs, by port; `specs` are the shapes of all inputs.
         """
         return None
 
     def brief(self) -> str:
-        """The parameters that matter, in a few characters, for the node on the canvas."""
+        """The most important parameters in a few characters, for the node on the canvas."""
         return ""

@@ -1,4 +1,4 @@
-"""What a layer's output says about probabilities: whether its numbers are some, their logarithms, or neither."""
+"""Tracking of probabilities through layers: whether a tensor holds probabilities, their logarithms, or neither."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
-# Shares that add up to 1 along an axis, or probabilities that each stand alone.
+# Probabilities that sum to 1 along an axis, or independent probabilities.
 Family = Literal["softmax", "sigmoid"]
 Shape = Sequence[int | None]
 
 
 @dataclass(frozen=True)
 class Probabilities:
-    """A tensor of probabilities, or of their logarithms where `log` is set.
+    """A tensor of probabilities, or of their logarithms if `log` is set.
 
-    `softmax`: along `axis`, counted with the batch axis, they add up to 1. `sigmoid`: each is of a yes or no by itself,
-    and `axis` is 0. `removable` says that without the activation that made them the same layers give logits.
+    `softmax`: they sum to 1 along `axis`, where the batch axis is 0. `sigmoid`: each is independent, and `axis` is 0.
+    `removable` means that the same layers give logits if the activation is left out.
     """
 
     family: Family
@@ -27,7 +27,7 @@ class Probabilities:
 
 
 def reshaped(probabilities: Probabilities | None, before: Shape, after: Shape) -> Probabilities | None:
-    """The same numbers in the same order under another shape: the axis has to stay whole."""
+    """The probabilities after a reshape; None if it merges or splits their axis."""
     if probabilities is None or probabilities.family == "sigmoid":
         return probabilities
     length, ahead = before[probabilities.axis], prod(size or 1 for size in before[1 : probabilities.axis])
@@ -38,14 +38,14 @@ def reshaped(probabilities: Probabilities | None, before: Shape, after: Shape) -
 
 
 def permuted(probabilities: Probabilities | None, order: Sequence[int]) -> Probabilities | None:
-    """With the axes in another order, the batch axis first and left out of it."""
+    """The probabilities after a permutation; `order` omits the batch axis, which stays first."""
     if probabilities is None or probabilities.family == "sigmoid":
         return probabilities
     return replace(probabilities, axis=1 + list(order).index(probabilities.axis))
 
 
 def without(probabilities: Probabilities | None, axis: int, *, keep: bool) -> Probabilities | None:
-    """Of one place along another axis, which goes unless it is kept."""
+    """The probabilities at one index of `axis`, which is removed unless `keep`; None if they sum to 1 along it."""
     if probabilities is None or probabilities.family == "sigmoid":
         return probabilities
     if probabilities.axis == axis:
@@ -56,7 +56,7 @@ def without(probabilities: Probabilities | None, axis: int, *, keep: bool) -> Pr
 
 
 def averaged(inputs: Iterable[Probabilities | None]) -> Probabilities | None:
-    """The mean of several: probabilities as well, but not that of their logarithms."""
+    """The mean of several tensors: probabilities again, but a mean of log-probabilities is not."""
     probabilities = [one if one is None else replace(one, removable=False) for one in inputs]
     first = probabilities[0] if probabilities else None
     return first if first is not None and not first.log and all(one == first for one in probabilities) else None

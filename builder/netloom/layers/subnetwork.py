@@ -1,4 +1,4 @@
-"""Another network of the project, standing as one layer."""
+"""The layer that uses another network of the project."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from netloom.layers.layer import Call, Example, Layer, Port, TensorSpec
 
 @dataclass(frozen=True)
 class Interface:
-    """How a network looks from outside: its ports, and the Input or Output for which each stands.
+    """The ports of a network, each with the id of its Input or Output.
 
-    `titles` are what people call these, by their ids, where they gave them titles.
+    `titles` are the titles of these nodes by id, if they have any.
     """
 
     inputs: tuple[tuple[str, str], ...] = (("in", ""),)

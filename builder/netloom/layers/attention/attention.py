@@ -9,7 +9,7 @@ from pydantic import Field
 
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Literals, Port, TensorSpec
 
-# What a mask says to attention; its port takes it beside the sequence.
+# The convention of masks in the help of their ports.
 MASK = "1 for real steps, 0 for padding, (N, S), or one value for each pair of steps, (N, T, S)"
 Position = Literal["none", "rotary", "alibi", "buckets", "table"]
 KeyValueHeads = Annotated[
@@ -26,22 +26,22 @@ HeadWidth = Annotated[
 
 
 def masks(length: int) -> TensorSpec:
-    """A mask for so many steps."""
+    """The spec of a mask for this number of steps."""
     return TensorSpec((None, length))
 
 
 def mask_port(masked: bool) -> tuple[Port, ...]:
-    """The port for a mask, where there is one."""
+    """The port for a mask, if the layer has one."""
     return (Port("mask", ("vector", "sequence"), MASK),) if masked else ()
 
 
 def key_port(masked: bool) -> tuple[Port, ...]:
-    """The port for a mask that cannot tell one query from another."""
+    """The port for a mask over keys, which is the same for all queries."""
     return (Port("mask", ("vector",), "1 for real steps, 0 for padding, (N, T)"),) if masked else ()
 
 
 def check_mask(specs: Mapping[str, TensorSpec], query_port: str, key_port: str) -> None:
-    """Refuse a mask that does not fit the sequences at two ports."""
+    """Refuse a mask whose shape does not match the sequences at two ports."""
     mask, steps = specs.get("mask"), specs[key_port].size(1)
     pairs = (None, specs[query_port].size(1), steps)
     if mask is not None and mask.shape not in ((None, steps), pairs):

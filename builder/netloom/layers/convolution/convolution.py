@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
 
-# How many axes of an example lie beside its channels.
+# The number of spatial axes of each kind.
 RANKS: Mapping[Kind, int] = {"sequence": 1, "image": 2, "volume": 3}
 Length = Annotated[int, Field(ge=1, le=1_024)]
 Lengths = Annotated[tuple[Length, ...], Field(strict=False, max_length=3)]
@@ -70,7 +70,7 @@ class _Filter(Layer):
         return f"{self.filters} × {'×'.join(map(str, self._lengths))}"
 
 
-# What PyTorch takes where nothing is said.
+# The defaults of PyTorch, which generated code omits.
 _DEFAULTS: Mapping[str, int | bool | str] = {
     "stride": 1,
     "padding": 0,

@@ -33,7 +33,7 @@ class OneAxis(BaseModel):
 
 
 def place(axis: int, spec: TensorSpec, name: str = "axis") -> int:
-    """The axis counted from the front; the batch axis is 0 and refused.
+    """The index of an axis counted from the front, where 0 is the batch axis, which is rejected.
 
     Raises:
         ValueError: the tensor has no such axis.
@@ -49,7 +49,7 @@ def place(axis: int, spec: TensorSpec, name: str = "axis") -> int:
 
 
 def places(axes: Sequence[int], spec: TensorSpec) -> tuple[int, ...]:
-    """Several axes counted from the front, in order.
+    """Several axes counted from the front, in ascending order.
 
     Raises:
         ValueError: the tensor has no such axis, or one is named twice.
@@ -61,10 +61,10 @@ def places(axes: Sequence[int], spec: TensorSpec) -> tuple[int, ...]:
 
 
 def floats(specs: Mapping[str, TensorSpec]) -> None:
-    """Refuse whole numbers.
+    """Refuse integer inputs.
 
     Raises:
-        ValueError: an input has them.
+        ValueError: An input is an integer tensor.
     """
     if any(spec.dtype == "int" for spec in specs.values()):
         raise ValueError("real numbers are expected, but the input holds integers; put a Cast to float before it")

@@ -12,7 +12,7 @@ from netloom.layers.operations.operation import Axes, OneAxis, floats, place, pl
 
 
 class _Reduction(Layer):
-    real: ClassVar[bool] = True  # whether whole numbers are refused
+    real: ClassVar[bool] = True  # whether integers are refused
 
     axes: Axes = Field(
         (-1,), description="Axes to reduce, counted from 1 after the batch axis, or from -1 for the last"
@@ -228,7 +228,7 @@ class ArgMin(_Choice):
 
 
 class _Ranking(OneAxis, Layer):
-    differentiable = False  # the values have a gradient, their places have none
+    differentiable = False  # the values have a gradient, their indices do not
 
     def outputs(self) -> tuple[Port, ...]:
         return Port("values", doc="Values"), Port("indices", doc="Indices from 0, integers")

@@ -158,7 +158,7 @@ class CausalMask(Layer):
     keywords = ("triangle", "tril", "autoregressive", "future", "sliding window", "attention mask")
     url = "https://arxiv.org/abs/1706.03762"
 
-    differentiable = False  # it reads nothing of its input but the shape
+    differentiable = False  # only the shape of the input is used
 
     window: int | None = Field(
         None,
@@ -285,7 +285,7 @@ class Constant(Layer):
     keywords = ("numbers", "literal", "fixed", "filter", "weights", "kernel")
     url = "https://docs.pytorch.org/docs/stable/generated/torch.tensor.html"
 
-    differentiable = False  # it reads nothing of its input but the batch size
+    differentiable = False  # only the batch size of the input is used
 
     values: Annotated[str, AfterValidator(_numbers)] = Field(
         "0", min_length=1, max_length=20_000, description="Numbers separated by commas, or one number for all values"
@@ -333,7 +333,7 @@ class Learned(Layer):
 
     @classmethod
     def examples(cls) -> list[Example]:
-        tokens = {"in": SAMPLES["tokens"]}  # of its input it reads the batch size alone, so no gradient goes there
+        tokens = {"in": SAMPLES["tokens"]}  # only the batch size of the input is used, so it gets no gradient
         return [
             Example({"shape": [4, 6]}, tokens),
             *(Example({"shape": [3], "start": start}, tokens) for start in ("uniform", "zeros", "ones")),

@@ -123,7 +123,7 @@ class AvgPool3d(_Pooling):
 
 
 class _IndexedPooling(_Padded):
-    # The second output is whole numbers, and a maximum's place has no gradient.
+    # The second output holds the integer indices of the maxima, which have no gradient.
     differentiable: ClassVar[bool] = False
 
     def outputs(self) -> tuple[Port, ...]:
