@@ -19,7 +19,11 @@ from netloom.data import DataError, Prepared, bigram_entropy, datasets, prepare,
 from netloom.data.builtin_registry import builtin
 from netloom.data.environment import Episodes
 from netloom.data.multi_field import Categories, Matrices, MultiFieldDataset
-from netloom.data.raw_dataset import Characters, Images, RawDataset, Series, Table, Texts
+from netloom.data.raw.images import Images
+from netloom.data.raw.series import Series
+from netloom.data.raw.table import Table
+from netloom.data.raw.texts import Characters, Texts
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.split import split
 from netloom.document import DataChoice
 from netloom.modalities.encoding.tags import IGNORE

@@ -18,7 +18,8 @@ from sklearn.pipeline import make_pipeline
 from netloom.data import DataError, Prepared, add_file, prepare
 from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.quality.overview import columns as overview
-from netloom.data.raw_dataset import Table, Texts
+from netloom.data.raw.table import Table
+from netloom.data.raw.texts import Texts
 from netloom.document import DataChoice, Project, blank, dumps, loads
 from netloom.modalities.encoding.rows import encode_rows, restore_rows
 from tests.data.samples import ROWS, columns, csv, read

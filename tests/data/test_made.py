@@ -15,7 +15,10 @@ from netloom.data import Prepared, prepare
 from netloom.data.builtin.paraphrases import MEANINGS
 from netloom.data.builtin.requests import VALUES
 from netloom.data.multi_field import Categories, MultiFieldDataset
-from netloom.data.raw_dataset import Images, Series, Table, TaggedTexts, Texts
+from netloom.data.raw.images import Images
+from netloom.data.raw.series import Series
+from netloom.data.raw.table import Table
+from netloom.data.raw.texts import TaggedTexts, Texts
 from netloom.document import DataChoice
 from netloom.modalities.encoding.tokenization import words
 

@@ -12,7 +12,8 @@ import torch
 
 from netloom.data import add_file, prepare
 from netloom.data.preparation.prepare import clear_cache, read
-from netloom.data.raw_dataset import Images, Series
+from netloom.data.raw.images import Images
+from netloom.data.raw.series import Series
 from netloom.data.uploads.images import load_arrays
 from netloom.document import DataChoice
 from netloom.modalities.encoding.field_encoder import ScaledEncoder

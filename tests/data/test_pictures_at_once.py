@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from netloom.data.preparation.encoded_arrays import encoded
-from netloom.data.raw_dataset import Images
+from netloom.data.raw.images import Images
 from netloom.modalities.encoding.cells import EncodeError
 from netloom.modalities.encoding.field_encoder import FieldState, field_encoder
 from netloom.modalities.encoding.rows import encode_rows

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from netloom.data import DataError, Prepared, prepare
-from netloom.data.raw_dataset import Series
+from netloom.data.raw.series import Series
 from netloom.document import DataChoice
 from netloom.modalities.encoding.field_encoder import field_encoder
 from netloom.modalities.encoding.rows import encode_rows

@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from netloom.data import DataError
 from netloom.data.builtin_registry import builtin
-from netloom.data.raw_dataset import Table
+from netloom.data.raw.table import Table
 from netloom.data.splits.given_splits import NAMES
 from netloom.data.splits.split import Split, split
 from netloom.document import DataChoice

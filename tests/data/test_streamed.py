@@ -17,7 +17,7 @@ import torch
 from netloom.data import DataError, Prepared, prepare, statistics
 from netloom.data.preparation.prepare import clear_cache
 from netloom.data.quality.overview import columns
-from netloom.data.raw_dataset import Table
+from netloom.data.raw.table import Table
 from netloom.data.uploads import add_file, remove
 from netloom.document import DataChoice
 

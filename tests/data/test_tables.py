@@ -16,7 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from netloom.data import DataError, Prepared, add_file, prepare, statistics
-from netloom.data.raw_dataset import Table, Texts
+from netloom.data.raw.table import Table
+from netloom.data.raw.texts import Texts
 from netloom.data.tables import readers as reading
 from netloom.document import DataChoice
 from tests.data.samples import HOSTILE, ROWS, columns, csv, parquet, read, try_to_read

@@ -9,7 +9,7 @@ from collections import Counter
 import torch
 
 from netloom.data import bigram_entropy, prepare
-from netloom.data.raw_dataset import Characters, Texts
+from netloom.data.raw.texts import Characters, Texts
 from netloom.document import DataChoice
 
 

@@ -15,7 +15,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from netloom.data import DataError, prepare
 from netloom.data.builtin_registry import builtin
-from netloom.data.raw_dataset import Texts
+from netloom.data.raw.texts import Texts
 from netloom.document import DataChoice
 from netloom.modalities.encoding.rows import encode_rows
 from netloom.modalities.encoding.text_fields import token_encoder

@@ -17,7 +17,7 @@ import torch
 from netloom.core import text
 from netloom.data import DataError, DatasetInfo, Prepared, add_file, datasets, prepare, remove, statistics
 from netloom.data.quality.dataset_card import summary
-from netloom.data.raw_dataset import Table
+from netloom.data.raw.table import Table
 from netloom.data.tables.readers import read_table
 from netloom.document import DataChoice
 from tests.data.crafted import flat, folders, lines, noise, packed, plain

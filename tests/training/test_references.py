@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 from netloom.compile import module, source
 from netloom.data import Prepared, prepare
 from netloom.data.preparation.prepared_data import Preprocess
-from netloom.data.raw_dataset import Series
+from netloom.data.raw.series import Series
 from netloom.data.targets.fitted_target import FittedNumbers, TargetState
 from netloom.document import DataChoice
 from netloom.runs import TrainedRun, evaluate

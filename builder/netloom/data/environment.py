@@ -15,7 +15,8 @@ from pydantic import Field
 
 from netloom.core.errors import DataError
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.raw_dataset import Fitted, RawDataset, Table
+from netloom.data.raw.table import Table
+from netloom.data.raw_dataset import Fitted, RawDataset
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.category_column import CategoryEncoder
 from netloom.modalities.encoding.field_encoder import FieldEncoder

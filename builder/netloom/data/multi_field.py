@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from netloom.data.raw_dataset import Fitted, RawDataset, Room, Texts, in_memory
+from netloom.data.raw.texts import Texts
+from netloom.data.raw_dataset import Fitted, RawDataset, Room, in_memory
 from netloom.data.schema import Example
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.columns.category import Category

@@ -9,7 +9,8 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.multi_field import MultiFieldDataset
-from netloom.data.raw_dataset import Fitted, RawDataset, Table
+from netloom.data.raw.table import Table
+from netloom.data.raw_dataset import Fitted, RawDataset
 from netloom.data.schema import Example
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.number_column import NumberEncoder

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from netloom.data.raw_dataset import Fitted, Texts
+from netloom.data.raw.texts import Texts
+from netloom.data.raw_dataset import Fitted
 from netloom.data.schema import Example
 from netloom.modalities.columns.text import LENGTH_LIMIT
 from netloom.modalities.encoding.field_encoder import FieldEncoder, field_encoder

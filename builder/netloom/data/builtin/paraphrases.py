@@ -8,7 +8,8 @@ from pydantic import Field
 from netloom.data.builtin.requests import VALUES
 from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.paired_fields import PairedFieldsDataset
-from netloom.data.raw_dataset import RawDataset, Texts
+from netloom.data.raw.texts import Texts
+from netloom.data.raw_dataset import RawDataset
 
 # What can be asked for, each in several ways. What stands in brackets is filled with the same values in all of them.
 MEANINGS = (

@@ -8,7 +8,9 @@ from pydantic import Field
 from netloom.data.builtin.shapes import Shapes
 from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.multi_field import MultiFieldDataset
-from netloom.data.raw_dataset import Images, RawDataset, Table
+from netloom.data.raw.images import Images
+from netloom.data.raw.table import Table
+from netloom.data.raw_dataset import RawDataset
 
 # What a part of each shape weighs when it is sound, in grams: circle, square, triangle, cross.
 _WEIGHTS = (40.0, 60.0, 80.0, 100.0)

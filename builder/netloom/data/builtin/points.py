@@ -6,7 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.raw_dataset import RawDataset, Table
+from netloom.data.raw.table import Table
+from netloom.data.raw_dataset import RawDataset
 
 
 def _table(points: np.ndarray, target: np.ndarray, noise: float, random: np.random.Generator) -> RawDataset:

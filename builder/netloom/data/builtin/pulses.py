@@ -6,7 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.raw_dataset import RawDataset, Series
+from netloom.data.raw.series import Series
+from netloom.data.raw_dataset import RawDataset
 
 LENGTH = 48
 _CHANGES = ("missing", "extra", "flat", "fast")

@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.raw_dataset import RawDataset, TaggedTexts
+from netloom.data.raw.texts import TaggedTexts
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetKind
 from netloom.modalities.encoding.tokenization import words
 

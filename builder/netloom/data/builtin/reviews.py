@@ -6,7 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.raw_dataset import RawDataset, Texts
+from netloom.data.raw.texts import Texts
+from netloom.data.raw_dataset import RawDataset
 
 # What reviews are about. Each thing is a group of its own: the test asks about things that training never named.
 THINGS = {

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from netloom.data.builtin.shapes import CLASSES, Shapes
 from netloom.data.builtin_registry import Rows
-from netloom.data.raw_dataset import Images, RawDataset
+from netloom.data.raw.images import Images
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetSpec
 
 

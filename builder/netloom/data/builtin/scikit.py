@@ -11,7 +11,9 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.builtin_registry import Dataset
-from netloom.data.raw_dataset import Images, RawDataset, Table
+from netloom.data.raw.images import Images
+from netloom.data.raw.table import Table
+from netloom.data.raw_dataset import RawDataset
 
 _CELL = ("radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "concave points",
          "symmetry", "fractal dimension")  # fmt: skip

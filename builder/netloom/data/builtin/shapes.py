@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.raw_dataset import Images, RawDataset
+from netloom.data.raw.images import Images
+from netloom.data.raw_dataset import RawDataset
 
 CLASSES = ("circle", "square", "triangle", "cross")
 

@@ -6,7 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset, Rows
-from netloom.data.raw_dataset import RawDataset, Series
+from netloom.data.raw.series import Series
+from netloom.data.raw_dataset import RawDataset
 
 RATE = 4_000
 LENGTH = 1_200

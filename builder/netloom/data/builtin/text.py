@@ -10,7 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from netloom.data.builtin_registry import Dataset
-from netloom.data.raw_dataset import Characters, RawDataset, Texts
+from netloom.data.raw.texts import Characters, Texts
+from netloom.data.raw_dataset import RawDataset
 
 
 @cache

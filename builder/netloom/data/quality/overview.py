@@ -18,7 +18,8 @@ from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, Role, column_choices
 from netloom.data.preparation.memmap_cache import remembered
 from netloom.data.preparation.prepare import read
-from netloom.data.raw_dataset import RawDataset, Table
+from netloom.data.raw.table import Table
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
 from netloom.data.tables.column_inference import ColumnPlan, column_plans, look_like_classes, targets_of
 from netloom.data.uploads import find_upload, options_of

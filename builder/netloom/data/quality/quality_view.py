@@ -12,7 +12,11 @@ import numpy as np
 
 from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.preparation.prepared_data import Prepared
-from netloom.data.raw_dataset import Characters, Images, RawDataset, Series, Table, Texts
+from netloom.data.raw.images import Images
+from netloom.data.raw.series import Series
+from netloom.data.raw.table import Table
+from netloom.data.raw.texts import Characters, Texts
+from netloom.data.raw_dataset import RawDataset
 from netloom.modalities.columns.registry import column_kind
 from netloom.modalities.encoding.set_column import SetEncoder
 from netloom.modalities.labels import Labels

@@ -13,7 +13,7 @@ from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.quality.finding import by_severity
 from netloom.data.quality.quality_view import QualityView
 from netloom.data.quality.registry import quality_checks
-from netloom.data.raw_dataset import Table
+from netloom.data.raw.table import Table
 from netloom.modalities.labels import Labels
 
 if TYPE_CHECKING:

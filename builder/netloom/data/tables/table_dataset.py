@@ -12,7 +12,9 @@ from netloom.core.errors import DataError
 from netloom.data.multi_field import Categories, MultiFieldDataset
 from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, refuse_unknown
 from netloom.data.preparation.label_merging import aliases_of
-from netloom.data.raw_dataset import RawDataset, Table, Texts
+from netloom.data.raw.table import Table
+from netloom.data.raw.texts import Texts
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.roles import column_roles
 from netloom.data.tables import arrow_table
 from netloom.data.tables.column_inference import ColumnPlan, choices_of, column_plans, look_like_classes, targets_of

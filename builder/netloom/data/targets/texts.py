@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from netloom.core.errors import DataError
-from netloom.data.raw_dataset import Characters, RawDataset
+from netloom.data.raw.texts import Characters
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetSpec
 from netloom.data.sequence_pairs import Pairs
 from netloom.data.targets.fitted_target import FittedTarget

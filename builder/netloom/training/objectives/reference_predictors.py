@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from netloom.data.raw_dataset import Series
+from netloom.data.raw.series import Series
 from netloom.modalities.encoding.tags import IGNORE
 
 if TYPE_CHECKING:

@@ -13,7 +13,9 @@ from netloom.data.preparation.default_preprocessing import IMPORTED
 from netloom.data.preparation.label_merging import aliases_of
 from netloom.data.preparation.project_defaults import default_choice
 from netloom.data.quality.overview import Column, columns
-from netloom.data.raw_dataset import Images, Series, Texts
+from netloom.data.raw.images import Images
+from netloom.data.raw.series import Series
+from netloom.data.raw.texts import Texts
 from netloom.data.splits.split import method_of
 from netloom.document import DataChoice, Edit
 from netloom.editing.live import Live

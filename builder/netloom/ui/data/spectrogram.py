@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from netloom.data.raw_dataset import Series
+from netloom.data.raw.series import Series
 from netloom.document import Edit
 from netloom.editing.live import Live
 from netloom.modalities.encoding.field_encoder import FieldEncoder

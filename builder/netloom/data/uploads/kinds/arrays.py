@@ -15,7 +15,10 @@ from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.images import data_uri
 from netloom.data.limits import MAX_COLUMNS
-from netloom.data.raw_dataset import Images, RawDataset, Series, Table
+from netloom.data.raw.images import Images
+from netloom.data.raw.series import Series
+from netloom.data.raw.table import Table
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import TEST, TRAIN, VALIDATION, given_of, part_in, path_of, split_column
 from netloom.data.uploads.arrayfiles import as_column, read_array, shape_of
 from netloom.data.uploads.images import set_given

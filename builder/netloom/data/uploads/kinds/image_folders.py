@@ -11,7 +11,8 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
-from netloom.data.raw_dataset import Images, RawDataset
+from netloom.data.raw.images import Images
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import refuse_as_classes
 from netloom.data.uploads.filetables import stated_parts
 from netloom.data.uploads.images import GREY, SIZE, brought_to, load_arrays, read_pictures, set_given, thumbnails

@@ -12,7 +12,8 @@ from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.paired_fields import PairedFieldsDataset
-from netloom.data.raw_dataset import Images, RawDataset
+from netloom.data.raw.images import Images
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import NO_PART, file_parts
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of
 from netloom.data.uploads.images import GREY, SIZE, brought_to, load_arrays, read_pictures, thumbnails

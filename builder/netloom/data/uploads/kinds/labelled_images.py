@@ -11,7 +11,8 @@ import numpy as np
 from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
-from netloom.data.raw_dataset import Images, RawDataset
+from netloom.data.raw.images import Images
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import file_parts
 from netloom.data.tables.table_dataset import default_target
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of

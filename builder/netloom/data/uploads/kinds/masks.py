@@ -13,7 +13,8 @@ from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.images import data_uri, mask, resized_mask
-from netloom.data.raw_dataset import Images, RawDataset
+from netloom.data.raw.images import Images
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import part_in, path_of
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.filetables import stated_parts

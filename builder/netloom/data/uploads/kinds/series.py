@@ -8,8 +8,8 @@ import numpy as np
 
 from netloom.core.errors import DataError
 from netloom.data.limits import MAX_CELLS
+from netloom.data.raw.series import Series as RawSeries
 from netloom.data.raw_dataset import RawDataset
-from netloom.data.raw_dataset import Series as RawSeries
 from netloom.data.splits.given_splits import NO_PART
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import Tabular, no_number, numeric

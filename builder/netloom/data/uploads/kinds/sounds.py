@@ -16,7 +16,8 @@ from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.limits import MAX_CELLS, MAX_STORED_BYTES
 from netloom.data.preparation import memmap_cache
-from netloom.data.raw_dataset import RawDataset, Series
+from netloom.data.raw.series import Series
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import FileParts, file_parts, is_split, part_of
 from netloom.data.tables.table_dataset import default_target
 from netloom.data.uploads.filetables import NamingTable, label_columns, naming_table, rows_of, stated_parts

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.core.progress import ProgressCallback
 from netloom.data.preparation.column_settings import COLUMNS
-from netloom.data.raw_dataset import RawDataset, Texts
+from netloom.data.raw.texts import Texts
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.split import refuse_few
 from netloom.data.tables.arrow_table import ARROW_FILE, StoredTable
 from netloom.data.tables.streamed_table import SAMPLE_ROWS

@@ -14,7 +14,8 @@ from netloom.core.errors import DataError
 from netloom.core.progress import ProgressCallback
 from netloom.data import file_types
 from netloom.data.limits import MAX_FILE_BYTES, MAX_ROWS
-from netloom.data.raw_dataset import RawDataset, TaggedTexts
+from netloom.data.raw.texts import TaggedTexts
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.splits.given_splits import file_parts
 from netloom.data.tables.readers import decode_text
 from netloom.data.uploads.images import set_given

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from netloom.core.errors import DataError
 from netloom.data.paired_fields import PairedFieldsDataset
-from netloom.data.raw_dataset import RawDataset, Texts
+from netloom.data.raw.texts import Texts
+from netloom.data.raw_dataset import RawDataset
 from netloom.data.uploads.source import Source
 from netloom.data.uploads.tabular import TASK, Tabular, known_rows, parts_of_rows, target_of, textual
 from netloom.data.uploads.upload_kind import Answers, Question

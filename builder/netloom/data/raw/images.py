@@ -1,0 +1,101 @@
+"""Images, all of the same size, as they were read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from netloom.core.errors import DataError
+from netloom.data.limits import MAX_CELLS
+from netloom.data.raw_dataset import RawDataset, Room, in_memory, in_parts
+from netloom.data.schema import Example
+from netloom.document import ImageNormalization, Preparation
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.image_field import ImageEncoder, sized
+from netloom.modalities.fields.image import ImageModality, TrainingImages
+from netloom.modalities.fields.modality import Fitted, Modality
+
+_PICTURES_AT_ONCE = 64
+
+
+@dataclass
+class Images(RawDataset):
+    """Pictures (R, C, H, W) whose pixels go from 0 to `top`. Where they were `resized`, so are those that are predicted
+    for."""
+
+    pixels: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1, 1)))
+    top: float = 255.0
+    resized: bool = False
+
+    def row(self, index: int) -> dict[str, Any]:
+        return {self.name: self.pixels[index]}
+
+    @property
+    def modality(self) -> Modality[Any]:
+        return ImageModality()
+
+    @property
+    def accepted_settings(self) -> frozenset[str]:
+        return frozenset(ImageModality.settings.model_fields)
+
+    def with_settings(self, settings: Mapping[str, Any]) -> RawDataset:
+        images = super().with_settings(settings)
+        channels, height, width = self.pixels.shape[1:]
+        side, grey = settings.get("size"), settings.get("grey")
+        shape = (1 if grey else channels, side or height, side or width)
+        if grey is None and side is None:
+            return images
+        if self.masks is not None or self.target_type.is_per_pixel:
+            raise DataError(
+                f"The masks of {self.name[:80]!r} belong to its pictures as they are; keep size and colours."
+            )
+        if len(self) * math.prod(shape) > MAX_CELLS:
+            raise DataError(
+                f"{len(self):,} pictures of {shape[1]} × {shape[2]} pixels are too many; choose a smaller size."
+            )
+        pixels = np.stack([sized(np.asarray(image, dtype=np.float32), *shape) for image in self.pixels])
+        return replace(self, pixels=pixels, resized=True, settings=images.settings)
+
+    def with_preparation(self, prepare: Preparation | ImageNormalization) -> RawDataset:
+        defaults = ImageModality().default_settings(self.name, prepare, self.pixels.shape[1:])
+        return replace(self, settings={**defaults, **self.settings})
+
+    def with_any_size(self) -> RawDataset:
+        return self if self.target_type.is_per_pixel else replace(self, resized=True)
+
+    def stacked(self, other: RawDataset, rows: np.ndarray) -> RawDataset | None:
+        if not isinstance(other, Images):
+            return None
+        return replace(self, pixels=np.concatenate([self.pixels[rows], other.pixels[rows]]))
+
+    def fit(self, rows: np.ndarray) -> Fitted:
+        images = TrainingImages(self.pixels, rows, self.top, self.resized)
+        return ImageModality().fit(self.name, images, self.settings)
+
+    def encoded(self, fitted: Sequence[FieldEncoder[Any]], room: Room = in_memory) -> dict[str, np.ndarray]:
+        encoder = fitted[0]
+        if not isinstance(encoder, ImageEncoder) or encoder.shape != self.pixels.shape[1:]:
+            return {}
+        found = room(self.name, self.pixels.shape, np.float32)
+        scale, mean, std = (np.float32(number) for number in (encoder.scale, encoder.mean, encoder.std))
+        for start in range(0, len(self), _PICTURES_AT_ONCE):  # so few that they stay in the processor's cache
+            part = found[start : start + _PICTURES_AT_ONCE]
+            np.copyto(part, self.pixels[start : start + _PICTURES_AT_ONCE], casting="unsafe")
+            if self.pixels.dtype.kind == "f" and not np.isfinite(part).all():
+                return {}  # row by row it is told which
+            part *= scale
+            part -= mean
+            part /= std
+        return {self.name: found}
+
+    def example(self, index: int, target: str) -> Example:
+        picture = self.pixels[index].astype(np.float64) / self.top
+        mask = self.target[index] if self.target_type.is_per_pixel else None
+        return Example(index, target, image=picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0), mask=mask)
+
+    def content(self) -> Iterable[bytes]:
+        return in_parts(self.pixels)

@@ -1,0 +1,127 @@
+"""Columns of numbers and categories, as they were read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from netloom.data.raw_dataset import RawDataset, Room, in_memory
+from netloom.data.schema import Example
+from netloom.document import ImageNormalization, Preparation
+from netloom.modalities.columns.category import Category
+from netloom.modalities.columns.column_kind import TrainingColumn
+from netloom.modalities.columns.date import Date
+from netloom.modalities.columns.number import Number
+from netloom.modalities.encoding.column_encoder import LabelEncoder
+from netloom.modalities.encoding.field_encoder import FieldEncoder
+from netloom.modalities.encoding.table_fields import TableEncoder
+from netloom.modalities.fields.modality import Fitted, Modality
+from netloom.modalities.fields.series import scale_of
+from netloom.modalities.fields.table import TableModality
+from netloom.modalities.labels import Labels
+
+_AT_ONCE = 4_096
+_HASHED = 65_536  # rows of a column that are hashed at once, as a whole column may not fit
+
+
+@dataclass
+class Table(RawDataset):
+    """Columns by name, each R numbers (NaN where one is missing) or R categories.
+
+    `dates` names the numbers that were made from a date: its column, and the part of it, as `date_part` has it. `kinds`
+    are those of columns that are neither plain numbers, parts of dates nor categories. `written` is how the cells of
+    dates and of grouped numbers were written, as `modalities.encoding.coercion` names it. `settings` are by column."""
+
+    numbers: dict[str, np.ndarray] = field(default_factory=dict)
+    categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    dates: dict[str, tuple[str, str]] = field(default_factory=dict)
+    kinds: dict[str, str] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
+
+    def row(self, index: int) -> dict[str, Any]:
+        row: dict[str, Any] = {}
+        for name, values in self.numbers.items():
+            value = float(values[index])
+            row[name] = None if math.isnan(value) else value
+        return row | {name: values[index] for name, values in self.categories.items()}
+
+    @property
+    def modality(self) -> Modality[Any]:
+        return TableModality()
+
+    def with_preparation(self, prepare: Preparation | ImageNormalization) -> RawDataset:
+        scale = scale_of(prepare)
+        columns = {self.dates.get(name, (name, ""))[0] for name in self.numbers}
+        settings = {name: {"scale": scale, **self.settings.get(name, {})} for name in columns}
+        return replace(self, settings={**self.settings, **settings})
+
+    @property
+    def column_kinds(self) -> dict[str, str]:
+        return {name: self.kind_of(name) for name in (*self.numbers, *self.categories)}
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.numbers and not self.categories
+
+    def with_columns(self, ignored: Collection[str], settings: Mapping[str, dict[str, Any]]) -> RawDataset:
+        return replace(
+            self,
+            numbers={name: values for name, values in self.numbers.items() if name not in ignored},
+            categories={name: values for name, values in self.categories.items() if name not in ignored},
+            settings={**self.settings, **settings},
+        )
+
+    def fit(self, rows: np.ndarray) -> Fitted:
+        columns = [self._column(name, values, rows) for name, values in self.numbers.items()]
+        columns += [self._column(name, Labels.of(texts), rows) for name, texts in self.categories.items()]
+        return TableModality().fit(self.name, columns, self.settings)
+
+    def kind_of(self, name: str) -> str:
+        """The kind of a column."""
+        usual = Date if name in self.dates else Number if name in self.numbers else Category
+        return self.kinds.get(name, usual.name)
+
+    def _column(self, name: str, values: np.ndarray | Labels, rows: np.ndarray) -> tuple[str, TrainingColumn]:
+        date = self.dates.get(name)
+        source = date[0] if date else name
+        column = TrainingColumn(name, values, rows, self.settings.get(source, {}), date, self.written.get(source, ""))
+        return self.kind_of(name), column
+
+    def encoded(self, fitted: Sequence[FieldEncoder[Any]], room: Room = in_memory) -> dict[str, np.ndarray]:
+        encoder = fitted[0]
+        if not isinstance(encoder, TableEncoder):
+            return {}
+        columns = encoder.columns
+        array = room(self.name, (len(self), *encoder.shape), np.float32)
+        labels = {name: Labels.of(texts) for name, texts in self.categories.items()}
+        # Each distinct text is encoded once.
+        tables = {
+            column.name: column.table(list(labels[column.name].names))
+            for column in columns
+            if isinstance(column, LabelEncoder)
+        }
+        for start in range(0, len(self), _AT_ONCE):  # so few rows that they stay in the processor's cache
+            rows, place = slice(start, start + _AT_ONCE), 0
+            for column in columns:
+                part = array[rows, place : place + column.width]
+                if isinstance(column, LabelEncoder):
+                    column.fill(part, tables[column.name], labels[column.name].codes[rows])
+                else:
+                    part[:] = column.encode_array(self.numbers[column.name][rows])
+                place += part.shape[1]
+        return {self.name: array}
+
+    def example(self, index: int, target: str) -> Example:
+        return Example(index, target, columns=self.row(index))
+
+    def content(self) -> Iterable[bytes]:
+        for name, values in self.numbers.items():
+            yield name.encode()
+            for start in range(0, len(self), _HASHED):
+                yield np.ascontiguousarray(values[start : start + _HASHED]).tobytes()
+        for name, texts in self.categories.items():
+            yield b"(" + repr(name).encode() + b", " + Labels.of(texts).written() + b")"

@@ -1,0 +1,142 @@
+"""Texts, texts with a tag for each word, and one long text in blocks of characters, as they were read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from netloom.data.raw_dataset import RawDataset
+from netloom.data.schema import Example
+from netloom.modalities.columns.text import LENGTH_LIMIT
+from netloom.modalities.encoding.tags import IGNORE
+from netloom.modalities.encoding.tokenization import words
+from netloom.modalities.fields.characters import CharacterModality, TrainingBlocks
+from netloom.modalities.fields.modality import Fitted, Modality
+from netloom.modalities.fields.text import TextModality, TrainingTexts
+
+_AT_ONCE = 4_096
+
+
+@dataclass
+class Texts(RawDataset):
+    """Texts that become words, or other tokens where `settings` say so; or from a table's `column`."""
+
+    texts: Sequence[str] = ()
+    column: str = ""
+
+    def row(self, index: int) -> dict[str, Any]:
+        return self.rows(index, index + 1)[0]
+
+    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+        return [{self.name: text} for text in self.texts[start:stop]]  # from a file, one by one take long
+
+    @property
+    def modality(self) -> Modality[Any]:
+        return TextModality()
+
+    @property
+    def accepted_settings(self) -> frozenset[str]:
+        return frozenset(TextModality.settings.model_fields)
+
+    def stacked(self, other: RawDataset, rows: np.ndarray) -> RawDataset | None:
+        if not isinstance(other, Texts):
+            return None
+        return replace(self, texts=[part.texts[row] for part in (self, other) for row in rows.tolist()])
+
+    def shared(self, fitted: Fitted) -> Fitted:
+        return {**super().shared(fitted), **({"column": self.column} if self.column else {})}
+
+    def fit(self, rows: np.ndarray) -> Fitted:
+        return TextModality().fit(self.name, self.training_texts(rows), self.settings)
+
+    def training_texts(self, rows: np.ndarray) -> TrainingTexts:
+        """What is fitted to the texts of these rows."""
+        # Texts in a file are read in the order of the file, which is fast; fitting does not depend on it.
+        texts = self.texts.at(rows) if hasattr(self.texts, "at") else [self.texts[index] for index in rows.tolist()]
+        return TrainingTexts(texts, self.column)
+
+    def example(self, index: int, target: str) -> Example:
+        return Example(index, target, text=self.texts[index], tokens=tuple(words(self.texts[index])))
+
+    def content(self) -> Iterable[bytes]:
+        yield b"["
+        for start in range(0, len(self.texts), _AT_ONCE):  # as `repr` writes a list
+            part = ", ".join(map(repr, self.texts[start : start + _AT_ONCE]))
+            yield (", " if start else "").encode() + part.encode()
+        yield b"]"
+
+
+@dataclass
+class TaggedTexts(Texts):
+    """Texts with a tag for each of their words: as they come `parted`, or else as `words` parts them."""
+
+    tags: Sequence[Sequence[str]] = ()
+    tag_names: tuple[str, ...] = ()
+    parted: Sequence[list[str]] = ()
+
+    def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
+        return [{self.name: parts} for parts in self.parted[start:stop]] if self.parted else super().rows(start, stop)
+
+    @property
+    def accepted_settings(self) -> frozenset[str]:
+        return frozenset()  # a tag belongs to a word, so the words cannot change
+
+    def training_texts(self, rows: np.ndarray) -> TrainingTexts:
+        if not self.parted:
+            return super().training_texts(rows)
+        # Every word has a tag to predict, so no sentence is cut, whichever split it is in.
+        length = min(max(map(len, self.parted)), LENGTH_LIMIT)
+        return TrainingTexts([self.parted[row] for row in rows.tolist()], length=length, are_parted=True)
+
+    def tagged(self, length: int) -> np.ndarray:
+        """The number of each word's tag (R, length); `IGNORE` where there is no word."""
+        places = {name: place for place, name in enumerate(self.tag_names)}
+        found = np.full((len(self.texts), length), IGNORE, dtype=np.int64)
+        for row, tags in enumerate(self.tags):
+            kept = tags[:length]
+            found[row, : len(kept)] = [places[tag] for tag in kept]
+        return found
+
+    def example(self, index: int, target: str) -> Example:
+        shown = super().example(index, target)
+        told = words(self.parted[index]) if self.parted else shown.tokens
+        return replace(shown, tokens=tuple(told), tags=tuple(self.tags[index]))
+
+    def content(self) -> list[bytes]:
+        parted = [repr(list(self.parted)).encode()] if self.parted else []
+        return [*super().content(), *parted, repr([list(tags) for tags in self.tags]).encode()]
+
+
+@dataclass
+class Characters(RawDataset):
+    """One long text, cut into blocks of `length` characters; each character's target is the one that follows it."""
+
+    text: str = ""
+    length: int = 64
+
+    def row(self, index: int) -> dict[str, Any]:
+        start = index * self.length
+        return {self.name: self.text[start : start + self.length]}
+
+    @property
+    def modality(self) -> Modality[Any]:
+        return CharacterModality()
+
+    def fit(self, rows: np.ndarray) -> Fitted:
+        blocks = [self.row(index)[self.name] for index in rows.tolist()]
+        return CharacterModality().fit(self.name, TrainingBlocks(blocks, self.length), self.settings)
+
+    def example(self, index: int, target: str) -> Example:
+        text = self.row(index)[self.name]
+        return Example(index, target, text=text, tokens=tuple(text))
+
+    def content(self) -> list[bytes]:
+        return [self.text.encode(), str(self.length).encode()]
+
+    def following(self, index: int) -> str:
+        """The block's targets: its text, one character further on."""
+        start = index * self.length + 1
+        return self.text[start : start + self.length]
