@@ -1,4 +1,4 @@
-"""How training rows are changed at random, as the document says it."""
+"""Settings of augmentation in the document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What edits of several networks share: their error, and the names of networks."""
+"""Shared parts of edits of several networks: their error, and the names of networks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netloom.document.project import MAX_NETWORKS, Project, is_identifier, misna
 
 
 class CompositionError(ValueError):
-    """The edit does not apply; the message is one sentence for people."""
+    """An edit that does not apply; the message is one sentence for users."""
 
 
 def known_network(project: Project, name: object) -> str:
@@ -28,7 +28,7 @@ def new_network_name(project: Project, name: object) -> str:
 
 
 def require_room(project: Project) -> None:
-    """Refuse one network more than the maximum: the document could be saved, but not be read again."""
+    """Refuse a network beyond the maximum: the document could be saved, but not read again."""
     if len(project.networks) >= MAX_NETWORKS:
         raise CompositionError(f"A project can have at most {MAX_NETWORKS} networks; delete an unused one.")
 

@@ -121,7 +121,7 @@ class Editor:
                 raise EditError(sentence)
             self._undo = [*self._undo[-HISTORY + 1 :], self._project]
             self._redo = []
-            # No browser computes edits of several networks itself: every one loads the whole document.
+            # Browsers do not compute edits of several networks: each one loads the whole document.
             needs_snapshot = _is_composition(edit) or _reaches_further(edit, self._project, project)
             self._set_project(project, None if needs_snapshot else origin)
             self.changes.add("edit")
@@ -179,7 +179,7 @@ class Editor:
             return []
         self.acks.pop(client, None)  # the most recent client is last
         self.acks[client] = seq
-        while len(self.acks) > MAX_CLIENTS:  # they are saved with the document and would grow forever
+        while len(self.acks) > MAX_CLIENTS:  # they are saved with the document, so their number is limited
             self.acks.pop(next(iter(self.acks)))
         try:
             # The server completed this edit, so the copy in the browser differs: it loads the whole document.

@@ -28,7 +28,7 @@ _Part = TypeVar("_Part", DataChoice, Training)
 
 
 class EditError(ValueError):
-    """An edit that does not apply; the message is one sentence for people. `errors` are the fields that are wrong."""
+    """An edit that does not apply; the message is one sentence for users. `errors` lists the invalid fields."""
 
     def __init__(self, message: str, errors: tuple[FieldError, ...] = ()) -> None:
         super().__init__(message, errors)
@@ -55,7 +55,7 @@ def apply(project: Project, edit: Edit) -> Project:
     """The project after `edit`.
 
     Raises:
-        EditError: the edit is malformed, or names what is not there.
+        EditError: The edit is malformed, or refers to something that does not exist.
     """
     if not isinstance(edit, Mapping):
         raise EditError("An edit is a JSON object with a kind.")
@@ -137,7 +137,7 @@ def _remove(network: Network, edit: Edit) -> Network:
 
 
 def _order(network: Network, edit: Edit) -> Network:
-    """Put Inputs or Outputs in another order, which is that of the arguments and results."""
+    """Reorder the Inputs or Outputs, and with them the arguments or results of `forward`."""
     for name, kind in (("inputs", "Input"), ("outputs", "Output")):
         for key in edit.get(name, ()):
             if key not in network.nodes or network.nodes[key].type != kind:
@@ -154,7 +154,7 @@ def _move(network: Network, edit: Edit) -> Network:
             nodes[key] = _changed(nodes[key], at=at)
         elif key in notes:
             notes[key] = _changed(notes[key], at=at)
-        # A node that another tab removed meanwhile needs no place.
+        # Another tab may have removed the node in the meantime.
     return network.model_copy(update={"nodes": nodes, "notes": notes})
 
 

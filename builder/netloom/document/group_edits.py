@@ -1,4 +1,4 @@
-"""Edits that make a subnetwork of a selection, and that put the layers of one in the place of its node."""
+"""Edits that group a selection into a subnetwork, and that replace a subnetwork node by its layers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ References = Mapping[str, list[str]]
 
 
 def group(project: Project, edit: Mapping[str, Any]) -> Project:
-    """Move some nodes into a new network, and put one node in their place. Inputs and Outputs stay where they are.
+    """Move some nodes into a new network and replace them by one node. Inputs and Outputs are not moved.
 
     `inputs` may hold the parameters of the new Inputs, by the reference of the port that feeds them. `numbers` is as in
     `rename_parameter`; without it, any text that is a valid expression counts as one.

@@ -1,4 +1,4 @@
-"""What single objectives take beside the rest, as the document says it. Titles and descriptions are what forms show."""
+"""Settings of individual objectives in the document. Forms show the title and description of each field."""
 
 from __future__ import annotations
 

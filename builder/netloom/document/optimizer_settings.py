@@ -1,7 +1,7 @@
-"""Optimizers and schedules by the names that a document gives them: what each is called, and what can be set of it.
+"""Optimizers and learning rate schedules by their names in a document, with their titles and settings.
 
-`netloom.training.optimizers` and `netloom.training.schedules` make them; pages, the command line and the document's own
-checks read them here.
+`netloom.training.optimizers` and `netloom.training.schedules` construct them; pages, command line and the validation of
+documents read these declarations.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from netloom.core.field_errors import FieldValueError, unknown_name
 
 @dataclass(frozen=True)
 class Setting:
-    """A number or a switch of an optimizer or a schedule. Where `above` is true, `low` itself is refused."""
+    """A number or a switch of an optimizer or a schedule. If `above` is true, the bound `low` is exclusive."""
 
     title: str
     help: str
@@ -25,7 +25,7 @@ class Setting:
     switch: bool = False
 
     def problem(self, value: object) -> str:
-        """Why a value is refused; nothing where it is taken."""
+        """Why a value is invalid; empty if it is valid."""
         if self.switch:
             return "" if isinstance(value, bool) else "must be true or false"
         if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -40,9 +40,9 @@ class Setting:
 
 @dataclass(frozen=True)
 class Choice:
-    """An optimizer or a schedule. `settings` are the names of what can be set, with what they are if they are not.
+    """An optimizer or a schedule. `settings` are the names of its settings with their defaults.
 
-    `torch` is the class in torch.optim, `rate` the learning rate that it is usually given.
+    `torch` is the class in torch.optim, `rate` the usual learning rate.
     """
 
     title: str
@@ -100,7 +100,7 @@ SCHEDULES: dict[str, Choice] = {
                       {"drop": 0.5, "patience": 3, "threshold": 1e-4, "end": 0.0}),
 }  # fmt: skip
 
-# What each name means, wherever it stands.
+# The settings by name; a name has the same meaning in all optimizers and schedules.
 SETTINGS: dict[str, Setting] = {
     "beta1": Setting("β₁ (momentum)", "Decay of the moving average of the gradient",
                      high=0.99999),
@@ -144,11 +144,11 @@ SETTINGS: dict[str, Setting] = {
 
 
 def checked(values: Mapping[str, float | bool], choices: Mapping[str, Choice]) -> None:
-    """Refuse what none of these has, and what is out of bounds. What another one has is kept for when it is chosen.
+    """Refuse unknown settings and values out of bounds. Settings of another choice are kept until it is selected.
 
     Raises:
-        ValueError: there is no such setting.
-        FieldValueError: a value is out of bounds.
+        ValueError: No choice has such a setting.
+        FieldValueError: A value is out of bounds.
     """
     names = {name for choice in choices.values() for name in choice.settings}
     for name, value in values.items():

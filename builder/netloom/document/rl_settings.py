@@ -1,4 +1,4 @@
-"""How an agent learns by acting, as the document says it. A field's title and description are what forms show."""
+"""Settings of reinforcement learning in the document. Forms show the title and description of each field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a network is trained, as the document says it. A field's title and description are what forms and help show."""
+"""Training settings of the document. Forms and help show the title and description of each field."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ LayerPath = Annotated[str, AfterValidator(_path)]
 
 
 class Training(LossSettings):
-    """How the network is trained. With 0 epochs it is only measured.
+    """The training settings. With 0 epochs, the network is evaluated but not trained.
 
-    `start` is where its weights come from: nothing for fresh ones, weights:DIGEST for those that were imported, or
-    run:ID for the kept ones of an earlier run. `optimizer_settings` and `schedule_settings` may hold what another
-    choice has; it is not read. A path in `layer_rates` is a node's id, behind those of the nodes that it lies in.
+    `start` is the source of the initial weights: empty for random ones, weights:DIGEST for imported ones, or run:ID for
+    the saved weights of an earlier run. `optimizer_settings` and `schedule_settings` can contain settings of other
+    choices, which are ignored. A path in `layer_rates` is the id of a node, preceded by the ids of the nodes around it.
     """
 
     objective: Annotated[str, Field(max_length=64)] = "classification"
@@ -284,7 +284,7 @@ def settings(choice: Choice, values: Mapping[str, float | bool]) -> dict[str, fl
     return {name: values.get(name, default) for name, default in choice.settings.items()}
 
 
-# The fields that every document writes; those that came later are left out where they are as by default, so that older
+# The fields that every document contains. Later fields are omitted while they have their default, so that older
 # documents keep their bytes.
 FIRST_FIELDS = frozenset(
     """
@@ -294,14 +294,14 @@ FIRST_FIELDS = frozenset(
 
 
 def written(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """The fields of a training section, as JSON, that a document writes."""
+    """The fields of a training section that a document contains, as JSON."""
     defaults = Training().model_dump(mode="json")
     return {name: value for name, value in values.items() if name in FIRST_FIELDS or value != defaults[name]}
 
 
 @dataclass(frozen=True)
 class FieldDescription:
-    """A field as forms and help show it. `above` and `below` say that a bound itself is refused."""
+    """A field for forms and help. `above` and `below` mean that the bound is exclusive."""
 
     name: str
     title: str
@@ -326,14 +326,14 @@ _KINDS: dict[str, Literal["whole", "number", "switch", "text"]] = {
 
 @cache
 def _properties() -> dict[str, Any]:
-    """What the schema says of each field; it is the same for all, and takes a hundredth of a second."""
+    """The JSON schema of each field, cached because its computation takes 10 ms."""
     properties: dict[str, Any] = Training.model_json_schema()["properties"]
     return properties
 
 
 @cache
 def describe_field(name: str) -> FieldDescription:
-    """What a field of the training section is called, and what it takes."""
+    """The title, type and bounds of a field of the training section."""
     schema = _properties()[name]
     parts = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
     properties = {**(parts[0] if len(parts) == 1 else {}), **schema}

@@ -10,7 +10,7 @@ from netloom.validation.context import MOST, Context, Totals
 from netloom.validation.issue import Issue
 from netloom.validation.rule import Rule, Stage
 
-# Each costs some 50 µs of a step even where it does next to nothing.
+# Each layer costs about 50 µs per step even if it computes next to nothing.
 MAX_LAYERS = 100_000
 
 

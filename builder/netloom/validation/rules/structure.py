@@ -11,7 +11,7 @@ from netloom.validation.context import Context, Totals
 from netloom.validation.issue import Issue
 from netloom.validation.rule import Rule, Stage
 
-# How many layers of a circle its message names.
+# The number of layers that the message about a cycle names.
 NAMED = 20
 
 
@@ -145,7 +145,7 @@ class Reachable(Rule):
 
     def _issue(self, context: Context, code: str, fact: str, key: str) -> Issue:
         message = f"{fact[0].upper()}{fact[1:]}, so it has no effect. Connect it or remove it."
-        # Code cannot be written for a layer that is not fed; one that nothing reads is merely left out.
+        # Code cannot be generated for a layer that no Input reaches; a layer that no Output needs is only left out.
         severity = "error" if code == "unreachable" else "warning"
         return context.issue(
             code, message, key, severity=severity, fix=fixes.remove(context.name, [key], [], "Remove it")
