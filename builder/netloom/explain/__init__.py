@@ -1,4 +1,4 @@
-"""Explanations that carry their own proof: why a trained network answers as it does. Torch is imported when needed."""
+"""Explanations with evidence: why a trained network makes a prediction. Torch is imported on first use."""
 
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explainer import GROUPS, Explainer, Method, registry

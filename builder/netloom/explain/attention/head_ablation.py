@@ -74,6 +74,7 @@ def scores_without_heads(context: ExplanationContext, record: AttentionRecord, i
 def _head_effects(context: ExplanationContext, record: AttentionRecord) -> np.ndarray:
     """Compute F(x) − F(x without the head) for each head, (heads of all layers,)."""
     head_count = sum(len(layer.weights) for layer in record.layers)
+    # Row 0 removes no head, which gives F(x).
     is_removed = np.concatenate([np.zeros((1, head_count), dtype=bool), np.eye(head_count, dtype=bool)])
     context.expect_rows(len(is_removed))
     scores = scores_without_heads(context, record, is_removed)

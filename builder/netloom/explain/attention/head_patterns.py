@@ -51,6 +51,7 @@ def _figures(
     shares = weights[is_query] / weights[is_query].sum(axis=1, keepdims=True)  # (queries, S)
     places = np.flatnonzero(is_query)
     attended_count = (shares > 0).sum(axis=1)
+    # The entropy in nats; below, it is divided by that of uniform attention to the attended positions.
     spread = -(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1)
     entropy = (
         float((spread[attended_count > 1] / np.log(attended_count[attended_count > 1])).mean())

@@ -15,6 +15,7 @@ def rollout(layers: Sequence[np.ndarray]) -> np.ndarray:
     """
     total = np.eye(layers[0].shape[-1])
     for weights in layers:
+        # Attention and residual connection have equal weights, as in the paper.
         mixed = 0.5 * weights.mean(axis=0) + 0.5 * np.eye(weights.shape[-1])
         total = (mixed / mixed.sum(axis=1, keepdims=True)) @ total
     return total

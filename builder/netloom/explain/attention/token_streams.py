@@ -130,6 +130,7 @@ def _window_stream(context: ExplanationContext, module: torch.nn.Module, count: 
     if type(module).__name__ != "WindowAttention" or len(pictures) != 1 or len(context.specs) != 1:
         return None
     height, width = context.specs[pictures[0]].shape[1:]
+    # The downsampling factor of the image, assuming that it is the same for height and width.
     shrunk = round((height * width / count) ** 0.5)
     if height % shrunk or width % shrunk or height * width != count * shrunk**2:
         return None

@@ -136,6 +136,7 @@ def concept_direction(
 
     from netloom.explain.core.library_warnings import mute_convergence
 
+    # Balanced classes, so that the accuracy by chance is 50%.
     size = min(len(positive), len(negative), MAX_ROWS_PER_SIDE)
     held_out = max(2, round(size * HELD_OUT))
     sets = [side[random.permutation(len(side))[:size]] for side in (positive, negative)]

@@ -361,6 +361,7 @@ def _score_node(
     directions = [concept_direction(positive, negative, random) for _ in range(repeats)]
     progress(10 * repeats)
     activations = np.concatenate([positive, negative])
+    # Random concepts separate two random sets of the same rows, as large as the sets of the concept.
     random_directions = [
         concept_direction(*random_halves(activations, min(len(positive), len(negative)), random), random)
         for _ in range(repeats)

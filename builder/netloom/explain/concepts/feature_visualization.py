@@ -373,6 +373,7 @@ class _InputOptimizer:
         if blur and not part.spec.is_vector:
             value = _blur(value, part.spec.is_image)
         clamped = value.clamp(part.least, part.most)
+        # Values that are not continuous, such as one-hot categories, keep their start.
         return clamped.where(part.free, start)
 
 

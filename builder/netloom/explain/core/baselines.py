@@ -186,6 +186,8 @@ class OfClass(Baseline):
 
 
 class Black(Baseline):
+    """A black image."""
+
     name, title, level = "black", "Black", 0.0
 
     def fits(self, source: Source) -> bool:
@@ -204,10 +206,14 @@ class Black(Baseline):
 
 
 class White(Black):
+    """A white image."""
+
     name, title, level = "white", "White", 1.0
 
 
 class Blur(Baseline):
+    """The blurred example itself, which keeps only coarse structure."""
+
     name, title = "blur", "The picture itself, blurred"
     of_example = True
 
@@ -230,6 +236,8 @@ class Blur(Baseline):
 
 
 class Padding(Baseline):
+    """A text of padding tokens only."""
+
     name, title = "padding", "Padding"
 
     def fits(self, source: Source) -> bool:
@@ -245,6 +253,8 @@ class Padding(Baseline):
 
 
 class OfRow(Baseline):
+    """Another row of the data."""
+
     name, title, argument = "row", "A row of the data", "the number of a row"
 
     def fits(self, source: Source) -> bool:

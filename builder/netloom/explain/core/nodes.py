@@ -57,6 +57,7 @@ def _walk(project: Project, name: str, model: nn.Module, prefix: str, *, cut: bo
         node, module = network.nodes[key], getattr(model, key, None)
         if node.type in ("Input", "Output") or module is None or key not in used:
             continue
+        # A node is a cut if no output is reachable from an input without it.
         without = graph.copy()
         without.remove_node(key)
         reachable = {node_id for source in ends["Input"] for node_id in nx.descendants(without, source) | {source}}

@@ -125,6 +125,7 @@ def _split_counts(
             continue
         span_errors[short] = 0.0
         order = np.argsort(-span_errors, kind="stable")
+        # Errors of different spans have different signs, so they are combined as the root of the sum of squares.
         remaining = np.sqrt(np.maximum(0.0, np.square(span_errors).sum() - np.cumsum(np.square(span_errors[order]))))
         room = max_spans - len(indices)
         chosen = order[: max(0, min(int(np.argmax(remaining <= tolerable[row])) + 1, room))]

@@ -78,7 +78,7 @@ def every_node(project: Project, left_out: frozenset[tuple[str, str]] = frozense
 def left_out(project: Project, model: nn.Module) -> frozenset[tuple[str, str]]:
     """Return the output activations that are removed to explain logits, as (network, id).
 
-    An activation in a network that is used several times is kept, because it also acts elsewhere.
+    An activation in a network that is used several times is not included, because it also acts elsewhere.
     """
     from netloom.compile.logit_network import RemovedActivation
 

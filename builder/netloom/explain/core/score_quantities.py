@@ -284,6 +284,7 @@ class HeadScore(Quantity):
 
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
         values, part = output[:, target.index], data.fitted_targets[target.position or 0]
+        # Targets are standardized in training; the explained number is in the units of the data.
         return values * part.std[0] + part.mean[0] if isinstance(part, FittedNumbers) else values
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:

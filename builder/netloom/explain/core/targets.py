@@ -45,14 +45,14 @@ _BY_KIND = {quantity.kind: quantity for quantity in reversed(QUANTITIES.values()
 def choose(
     choice: TargetLike, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training | None = None
 ) -> Target:
-    """The target that was asked for, or else the one that the network predicts; one that was chosen before stays.
+    """Return the chosen target, or the predicted one; a `Target` is returned unchanged.
 
     Args:
         output: The output for one example, (1, …).
-        training: The training section of the document; None: data's usual task with its defaults.
+        training: The training section of the document; None uses the default task of the data.
 
     Raises:
-        ExplainError: there is no such class, output, token or position.
+        ExplainError: The class, output, token or position does not exist.
     """
     if isinstance(choice, Target):
         return choice

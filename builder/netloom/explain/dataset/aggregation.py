@@ -191,6 +191,7 @@ def _column_levels(encoder: FieldEncoder[Any], name: str, inputs: np.ndarray) ->
         for start, column in zip(starts, columns, strict=True)
         if name in column.parts
     ]
+    # Several matches are the values of a one-hot category.
     if len(matches) != 1 or not matches[0][1].is_ordered:
         return np.full(len(inputs), np.nan)
     level: np.ndarray = inputs[:, matches[0][0]]
@@ -210,6 +211,7 @@ def _summarize_tokens(
     name_of, positions_by_token = token_names(encoder), dict[int, list[tuple[int, int]]]()
     for row, place in zip(*np.nonzero(tokens != PAD), strict=True):
         positions_by_token.setdefault(int(tokens[row, place]), []).append((int(row), int(place)))
+    # In a small sample no token may be frequent enough; then all are listed.
     min_count = MIN_TOKEN_COUNT if any(len(met) >= MIN_TOKEN_COUNT for met in positions_by_token.values()) else 1
     summaries = []
     for token, positions in positions_by_token.items():

@@ -57,6 +57,7 @@ def checkpoint_path(trained: Trained, folder: Path | None, checkpoint: str) -> l
     training = trained.project.training
     limit = _step_in_use(folder, checkpoint or training.keep)
     snapshots = epoch_snapshots(RunArtifacts.in_directory(folder)) if folder else []
+    # Later checkpoints did not contribute to the current weights.
     candidates = [one for one in snapshots if limit is None or one.step <= limit]
     if not candidates:
         return [(Stage(0, limit or 0, training.learning_rate), None)]
@@ -68,6 +69,7 @@ def checkpoint_path(trained: Trained, folder: Path | None, checkpoint: str) -> l
     schedule = Schedule(training, per_epoch * training.epochs, per_epoch)
     checkpoints, last_step = list[tuple[Stage, Path | None]](), 0
     for snapshot in candidates:
+        # The schedule changes the learning rate between two checkpoints, so its mean over these steps is used.
         factors = [schedule.factor(step) for step in range(last_step, snapshot.step)] or [
             schedule.factor(snapshot.step)
         ]

@@ -146,6 +146,7 @@ def _compare(
         gains = _area(full - deletion, fractions) - _area(full - insertion, fractions)
     else:
         gains = _area(abs(full - deletion), fractions) - _area(abs(full - insertion), fractions)
+    # With equal gains, rounding must not count an order as worse than the evaluated one.
     tolerance = 1e-6 * max(1.0, float(np.abs(deletion).max()))
     as_good = int((gains[1:] >= gains[0] - tolerance).sum())
     # The enumerated orders contain the evaluated one; with random orders it is added, so that chance is never 0.

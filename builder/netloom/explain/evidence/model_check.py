@@ -108,6 +108,7 @@ def _check(project: Project, model: nn.Module, data: Prepared, flops: int) -> Mo
         return None
     max_rows = max(FEWEST, min(MOST, FLOPS // max(1, flops)))
     if len(test) > max_rows:
+        # A fixed sample, because results are cached by weights and data only.
         chosen = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:max_rows]
         test = test[chosen.sort().values]
     sampled_run = TrainedRun(project, "", model, replace(data, split={**data.split, "test": test}))

@@ -204,6 +204,7 @@ def find_label_errors(
         squared, loss = gradients.squares(rows)
         total += stage.learning_rate * squared
         losses += loss / len(stages)
+    # Gradients are those of single rows; in training, each row has a weight in the loss.
     total *= gradients.counts(rows)
     _load_weights(gradients, trained, None)
     order = np.argsort(-total, kind="stable")

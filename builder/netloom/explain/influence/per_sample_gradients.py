@@ -332,6 +332,7 @@ class PerSampleGradients:
             hook.remove()
         output_gradients = torch.autograd.grad(losses.sum(), [out for _, out in calls])
         rows = len(targets)
+        # A row's gradient is the sum over its positions t and calls, so outer products are summed before the norm.
         matrices = [
             torch.einsum("nto,nti->noi", g.reshape(rows, -1, g.shape[-1]), a.detach().reshape(rows, -1, a.shape[-1]))
             for g, (a, _) in zip(output_gradients, calls, strict=True)

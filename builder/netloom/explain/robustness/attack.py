@@ -107,6 +107,8 @@ class Attack:
         if self.method == "fgsm":
             perturbed = attack.perturb(values, radius, truth, mask=mask)
         else:
+            # Steps of 2.5·ε/n reach the boundary of the ε-ball from any start and still move along it (Madry et al.
+            # 2017).
             step_size = 2.5 * radius / PGD_STEPS
             perturbed = attack.perturb(values, radius, step_size, PGD_STEPS, truth, mask=mask)
         # Features that are not attacked keep their exact values despite rounding in Captum.

@@ -121,6 +121,7 @@ def robustness(
         raise UnknownChoiceError(
             f"There is no split {split[:40]!r} with rows; choose one of {', '.join(trained.data.split)}."
         )
+    # Strength 0 is the score without an attack, from which `half` is measured.
     steps = tuple(sorted({0.0, *map(float, strengths)})) if strengths else STRENGTHS[attack.pictures]
     if not all(0 <= step < float("inf") for step in steps):
         raise ExplainError("Attack strengths must be finite numbers of at least 0.")

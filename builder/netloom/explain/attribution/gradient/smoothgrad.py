@@ -58,5 +58,6 @@ class SmoothGrad(Explainer):
             estimates.append((context.to_fields(tuple(sums / size for sums in total)), size))
         repeats, mean = combine_estimates([parts for parts, _ in estimates], [size for _, size in estimates])
         text = "SmoothGrad measures the sensitivity to small changes; the attributions are not meant to add up."
+        # The magnitude follows the averaging, so that gradients of opposite sign cancel.
         parts = {name: np.abs(value) for name, value in mean.items()}
         return Result(parts, repeats=repeats, remarks=(Remark("good", text),))

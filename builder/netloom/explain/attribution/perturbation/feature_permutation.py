@@ -49,6 +49,7 @@ class FeaturePermutation(Explainer):
             }
             return groups.score(present, rows).double()
 
+        # A removed group takes the values of the other row, which `score` passes as the baseline.
         method = Captum(score, perm_func=lambda there, group: torch.where(group, 0.0, there))
         all_present = groups.all_present.expand(count, -1)
         effects = method.attribute(all_present, perturbations_per_eval=max(1, groups.rows // count)).double().numpy()

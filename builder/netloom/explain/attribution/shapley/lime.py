@@ -55,6 +55,7 @@ class Lime(BaselineExplainer):
                 0, 2, (samples_per_repeat, groups.count), generator=generator(context.seed, repeat)
             )
             scores = groups.score(coalitions).double()
+            # The distance is divided by the number of groups, so that the kernel width does not depend on it.
             similarities = torch.exp((coalitions - 1).square().sum(1).double() / (-2 * self.width**2 * groups.count))
             surrogate = Ridge(alpha=1e-3).fit(coalitions.numpy(), scores.numpy(), sample_weight=similarities.numpy())
             estimates.append(torch.from_numpy(surrogate.coef_))
@@ -75,6 +76,7 @@ def _goodness_of_fit(
     from sklearn.metrics import r2_score
 
     predicted = coalitions @ weights
+    # The intercept of the averaged surrogate is its weighted mean residual.
     predicted = predicted + similarities @ (scores - predicted) / similarities.sum()
     r_squared = float(r2_score(scores, predicted, sample_weight=similarities))
     level: Level = "good" if r_squared >= FITS else "caution" if r_squared >= FITS_SOMEWHAT else "poor"

@@ -53,6 +53,7 @@ def shapley_values(worth: np.ndarray, count: int) -> np.ndarray:
     for player in range(count):
         without = coalitions[(coalitions >> player) & 1 == 0]
         size = sizes[without]
+        # |S|! (n − |S| − 1)! / n!: the share of orders in which exactly the coalition S precedes the player.
         weight = np.array([factorial(int(n)) * factorial(count - int(n) - 1) for n in size]) / factorial(count)
         values[player] = float(weight @ (worth[without | (1 << player)] - worth[without]))
     return values
