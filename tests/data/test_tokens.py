@@ -151,9 +151,9 @@ def test_texts_of_a_dataset_may_be_parted_otherwise(kind: str) -> None:
         ("tales", {"text": {"length": 9}}, "takes no 'length'"),
         ("digits", {"image": {"tokens": "bpe"}}, "it takes grey, normalise"),
         ("digits", {"picture": {"normalise": "unit"}}, "no field 'picture'"),
-        ("digits", {"image": {"normalise": "much"}}, "'normalise'"),
-        ("sine", {"series": {"scale": "normal"}}, "'scale'"),
-        ("reviews", {"text": {"vocabulary": 5}}, "'vocabulary'"),
+        ("digits", {"image": {"normalise": "much"}}, "normalise must be 'dataset', 'channel'"),
+        ("sine", {"series": {"scale": "normal"}}, "scale must be 'standard'"),
+        ("reviews", {"text": {"vocabulary": 5}}, "vocabulary must be at least 260, received 5"),
         ("reviews", [], "holds settings"),
     ],
 )

@@ -156,9 +156,11 @@ def test_answers_are_plain_json(digits: Prepared, diabetes: Prepared, tales: Pre
     number = OBJECTIVES["regression"].answers(torch.zeros(1, 1), diabetes)[0]["prediction"]
     assert number == pytest.approx(diabetes.fitted_numbers.mean[0], rel=1e-5)
     size = tales.schema.inputs[0].vocabulary or 0
-    told = OBJECTIVES["language_modelling"].answers(torch.randn(1, 4, size), tales)
-    assert len(told[0]["prediction"]) == 1
-    json.dumps([answers, told])
+    logits = torch.zeros(1, 4, size)
+    logits[0, -1, 5] = 1.0
+    letters = OBJECTIVES["language_modelling"].answers(logits, tales)
+    assert letters[0]["prediction"] == tales.token_field(tales.schema.inputs[0].name).vocabulary[5]
+    json.dumps([answers, letters])
 
 
 def test_evaluation_survives_json(digits: Prepared) -> None:
