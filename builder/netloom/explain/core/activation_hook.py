@@ -25,6 +25,7 @@ class HookedLayer(nn.Module):
         self.context: ExplanationContext | None = None
 
     def forward(self, *values: torch.Tensor) -> Any:
+        """Run the module, and pass the output of the port through `identity`."""
         outputs = self.module(*values)
         if not isinstance(outputs, tuple):
             self.activation = self.identity(self._with_zero_path(outputs))

@@ -44,6 +44,7 @@ class InterpretableEmbedding(nn.Module):
         self.vectors: torch.Tensor | None = None
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return `vectors` if they are set, otherwise the embedding of the tokens."""
         vectors: torch.Tensor = self.embedding(tokens) if self.vectors is None else self.vectors
         return vectors
 
@@ -247,6 +248,7 @@ class ScoreModule(nn.Module):
         self.model = context.model
 
     def forward(self, *values: torch.Tensor) -> torch.Tensor:
+        """Compute F (N,) for values (N, …) at the points."""
         return self.context.point_score(*values)
 
 

@@ -73,6 +73,7 @@ def _group_counts(units: list[int], limit: int) -> list[int]:
     total = max(1, sum(units))
     if total <= limit:
         return units
+    # In proportion to the number of features of each field.
     return [min(size, max(1, limit * size // total)) for size in units]
 
 

@@ -50,6 +50,7 @@ class Spans:
 
     @property
     def lengths(self) -> np.ndarray:
+        """The length of each span, (spans,)."""
         lengths: np.ndarray = self.high - self.low
         return lengths
 
@@ -67,6 +68,7 @@ class Spans:
         return Spans(original.rows, low, high)
 
     def joined(self, other: Spans) -> Spans:
+        """Return these spans followed by others."""
         pairs = ((self.rows, other.rows), (self.low, other.low), (self.high, other.high))
         return Spans(*(np.concatenate(pair) for pair in pairs))
 

@@ -55,7 +55,9 @@ def kernel_coalitions(groups: int, count: int, random: torch.Generator) -> torch
     """
     sizes = torch.arange(1, groups)
     pairs = -(-count // 2)
+    # Summed over all coalitions of one size, the Shapley kernel is proportional to 1 / (size · (groups − size)).
     size = sizes[torch.multinomial(1.0 / (sizes * (groups - sizes)), pairs, replacement=True, generator=random)]
+    # Given its size, every coalition is equally likely: the groups with the lowest random ranks.
     ranks = torch.rand(pairs, groups, generator=random).argsort(1).argsort(1)
     chosen = (ranks < size[:, None]).long()
     return torch.stack([chosen, 1 - chosen], dim=1).flatten(0, 1)[:count]

@@ -62,6 +62,7 @@ def split_steps(steps: int, rate: float = 0.0) -> Segments | None:
         bounds = zip(starts, ends, strict=True)
         names = [f"steps {first}–{end - 1}" if end > first + 1 else f"step {first}" for first, end in bounds]
         return Segments(tuple(names), tuple(starts), heard=False)
+    # The shortest round duration with at most `MAX_SEGMENTS` segments of at least one step each.
     seconds = next(size for size in _round_lengths(1e-4) if size * MAX_SEGMENTS >= steps / rate and size * rate >= 1)
     segment_count = int(np.ceil(steps / (seconds * rate) - 1e-9))
     edges = [min(steps, round(number * seconds * rate)) for number in range(segment_count)]

@@ -46,6 +46,7 @@ class Trajectory:
 
     @property
     def final(self) -> Frame:
+        """The frame of the final weights."""
         return self.frames[-1]
 
     def table(self) -> list[dict[str, Any]]:

@@ -117,8 +117,10 @@ class _RepetitionCounter:
         self._number = 0
 
     def start(self, *_: Any) -> None:
+        """Start with repetition 0."""
         self._number = 0
 
     def next(self) -> str:
+        """Return the number of the next repetition."""
         self._number += 1
         return str(self._number - 1)

@@ -83,14 +83,17 @@ class FlowIntegral:
 
     @cached_property
     def uses(self) -> list[NetworkUse]:
+        """All uses of networks; known after the first measurement."""
         return list(_network_uses(self, self.taps.analysis, "", None))
 
     @cached_property
     def crossings(self) -> list[PlannedCut]:
+        """The cuts of all uses."""
         return [crossing for use in self.uses for crossing in _planned_cuts(use, self)]
 
     @cached_property
     def checks(self) -> np.ndarray:
+        """The column weights of the errors of the cuts, (columns, cuts)."""
         return _cut_weights(self.crossings, self)
 
     def measure(self, spans: Spans) -> Values:

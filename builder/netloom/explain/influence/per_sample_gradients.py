@@ -56,12 +56,14 @@ class _MathAttentionUsers:
         self._lock, self._users, self._chosen = Lock(), 0, ExitStack()
 
     def enter(self) -> None:
+        """Select the math kernel for the first user."""
         with self._lock:
             if not self._users:
                 self._chosen.enter_context(sdpa_kernel([SDPBackend.MATH]))
             self._users += 1
 
     def leave(self) -> None:
+        """Restore the previous selection after the last user."""
         with self._lock:
             self._users -= 1
             if not self._users:

@@ -124,6 +124,7 @@ def _is_text(explanation: Explanation, name: str) -> bool:
     labels = tuple(label for label in explanation.labels.get(name, ()) if label)
     example = explanation.example
     tokens = example.words.get(name, example.tokens)
+    # A decoder input is the answer shifted by one, after a start token.
     is_answer = bool(example.answer) and labels[1:] == tuple(example.answer[: len(labels) - 1])
     return bool(labels) and (labels == tuple(tokens[: len(labels)]) or is_answer)
 

@@ -195,6 +195,7 @@ def grid(values: np.ndarray, across: str, down: str) -> go.Figure:
 
 
 def color_scale(end: float) -> dict[str, Any]:
+    """Return Plotly's settings of a color scale centered on zero with the limit `end`."""
     ticks = [-end, 0.0, end]
     colorbar = {
         "thickness": 9,
@@ -222,6 +223,7 @@ def _square(figure: go.Figure, title: str) -> go.Figure:
 
 
 def with_names(figure: go.Figure, names: Sequence[str]) -> go.Figure:
+    """Label the rows of a figure with names, which need not be unique."""
     ticks = [short_name(name) for name in names]
     places = list(range(len(ticks)))
     figure.update_yaxes(range=[len(ticks) - 0.4, -0.6], tickmode="array", tickvals=places, ticktext=ticks)

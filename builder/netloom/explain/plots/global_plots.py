@@ -94,6 +94,7 @@ def swarm_offsets(values: np.ndarray) -> np.ndarray:
     for place in np.unique(places):
         indices = np.nonzero(places == place)[0]
         fullest = max(fullest, len(indices))
+        # Offsets 0, +1, −1, +2, −2, …: the points of a bin alternate between both sides.
         steps = (np.arange(len(indices)) + 1) // 2
         steps_aside[indices] = np.where(np.arange(len(indices)) % 2, steps, -steps)
     offsets: np.ndarray = np.clip(steps_aside / fullest * 0.8, -0.4, 0.4)

@@ -62,6 +62,7 @@ def colored(values: np.ndarray, ground: np.ndarray | None = None, end: float | N
 
     `end` is the limit of the scale, by default the largest magnitude.
     """
+    # Colors are never fully opaque, so that the image shows through.
     strength = (np.abs(values) / (end or bound(values)))[..., None] * STRONGEST
     tones = [np.array([int(part) for part in tone.split(",")]) / 255 for tone in (FOR, AGAINST)]
     beneath = np.ones((*values.shape, 1)) if ground is None else np.clip(ground, 0, 1)[..., None]

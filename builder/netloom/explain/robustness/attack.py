@@ -176,6 +176,7 @@ def _search_direction(
         """Return whether the prediction is unchanged, in the form of Captum's `correct_fn`."""
         return not bool(aim.differs(output, prediction).any())
 
+    # The attack moves away from the network's own prediction, which need not be the label.
     truth = aim.said(prediction)
 
     def loss(output: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
