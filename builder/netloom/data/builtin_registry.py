@@ -1,4 +1,4 @@
-"""The datasets that come with Netloom: one class each; a new file in `builtin/` registers itself by its classes."""
+"""The built-in datasets: one class each; a new file in `builtin/` registers its classes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from netloom.core.registry import discover
 from netloom.data.raw_dataset import RawDataset
 
 _KINDS = ("image", "table", "text", "series", "audio", "graph", "environment")
-_FIRST = ("shapes", "shape_masks")  # of their kind: what most people begin with
+_FIRST = ("shapes", "shape_masks")  # the first datasets of their kind in lists, as most users start with them
 Rows = Annotated[int, Field(ge=60, le=20_000)]
 
 
 class Dataset(BaseModel, ABC):
-    """A built-in dataset; its fields are the options that a document may set."""
+    """A built-in dataset; its fields are the options of a document."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -29,12 +29,12 @@ class Dataset(BaseModel, ABC):
 
     @abstractmethod
     def read(self) -> RawDataset:
-        """The data itself; the same for the same options."""
+        """Return the data; equal options give equal data."""
 
 
 @cache
 def builtin() -> dict[str, type[Dataset]]:
-    """The built-in datasets by name, in the order in which they are shown."""
+    """Return the built-in datasets by name, in display order."""
     return discover(
         Dataset,
         "netloom.data.builtin",

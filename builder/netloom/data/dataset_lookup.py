@@ -1,4 +1,4 @@
-"""From what people write for a dataset to the one that they mean."""
+"""Finds the dataset that a user means by a name, an id or a title."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LISTED = 8
 
 
 def find_dataset(home: Path | None, name: str) -> DatasetInfo:
-    """The dataset of a name, or the upload of an id, the beginning of one, or a title.
+    """Return the dataset of a name, or the upload of an id, an id prefix or a title.
 
     Raises:
         UsageError: there is none, or more than one.

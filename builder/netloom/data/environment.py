@@ -1,7 +1,7 @@
-"""An environment in which an agent acts, and its episodes as rows of data.
+"""An environment of reinforcement learning, and its episodes as rows of data.
 
-The environments are Gymnasium's own (https://gymnasium.farama.org), taken without its wrappers, so that the whole state
-of one can be taken out as plain values and put back: a run that was killed goes on in the middle of an episode.
+The environments are those of Gymnasium (https://gymnasium.farama.org) without wrappers, so that their whole state can
+be saved as plain values and restored: an interrupted run resumes in the middle of an episode.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from netloom.modalities.encoding.number_column import NumberEncoder
 from netloom.modalities.fields.series import scale_of
 from netloom.modalities.fields.table import TableModality
 
-# An episode that is shown as examples ends after so many steps, so that there are some for each split.
+# The maximum steps of an example episode, so that each split has several episodes.
 LONGEST_EXAMPLE = 100
-# Where the seeds of episodes that are shown as examples begin; training and measuring take others.
+# The first seed of example episodes; training and evaluation use other seeds.
 EXAMPLE_SEEDS = 7_000_000
 FIELD = "observation"
 
 
 class World:
-    """One copy of an environment. An observation is an array of numbers, or one number where it is discrete."""
+    """A copy of an environment. An observation is an array of numbers, or a single integer if it is discrete."""
 
     def __init__(self, environment: Environment) -> None:
         import gymnasium
@@ -46,18 +46,19 @@ class World:
         self.elapsed = 0
 
     def reset(self, seed: int | None = None) -> np.ndarray:
-        """A new episode's first observation; its chance goes on from the last episode where no seed is given."""
+        """Start an episode and return its first observation. Without a seed, the random generator continues."""
         self.elapsed = 0
         return np.asarray(self._inner.reset(seed=seed)[0])
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool]:
-        """What is seen after an action, its reward, and whether the episode ended there or ran out of time."""
+        """Take an action. Returns the observation, the reward, whether the state is terminal, and whether the time
+        limit is reached."""
         observation, reward, ended, _, _ = self._inner.step(action)
         self.elapsed += 1
         return np.asarray(observation), float(reward), bool(ended), not ended and self.elapsed >= self.limit
 
     def state(self) -> dict[str, Any]:
-        """Everything that what comes next depends on, as plain JSON."""
+        """Return the complete state as plain JSON."""
         return {
             "elapsed": self.elapsed,
             "random": self._inner.np_random.bit_generator.state,
@@ -65,16 +66,16 @@ class World:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where `state` was taken."""
+        """Restore a `state`."""
         self.elapsed = state["elapsed"]
-        self._inner.reset(seed=0)  # so that it has a generator at all
+        self._inner.reset(seed=0)  # creates the random generator
         self._inner.np_random.bit_generator.state = state["random"]
         for name, value in state["held"].items():
             setattr(self._inner, name, np.array(value[1], dtype=value[0]) if isinstance(value, list) else value)
 
 
 def _plain(value: Any) -> Any:
-    """None or a whole number as they are, an array as its type and numbers, which JSON keeps to the last bit."""
+    """Return None and integers unchanged, and an array as its type and values, which JSON preserves exactly."""
     if value is None or isinstance(value, (int, np.integer)):
         return None if value is None else int(value)
     array = np.asarray(value)
@@ -82,34 +83,34 @@ def _plain(value: Any) -> Any:
 
 
 class Environment(Dataset, ABC):
-    """Where an agent acts, as a dataset: its rows are observations from episodes of a simple player, with its actions.
+    """An environment as a dataset: its rows are observations and actions in episodes of a simple policy.
 
-    Nothing is learned from these rows. They show what is seen, and stand as examples where answers are explained.
+    Nothing is learned from these rows; they are examples for display and explanations.
     """
 
     kind: ClassVar[str] = "environment"
     task: ClassVar[str] = "dqn"
     gymnasium: ClassVar[str]
     actions: ClassVar[tuple[str, ...]]
-    # By column: what is taken away from its numbers, and what they are divided by.
+    # By column: the offset and the scale of the standardization.
     columns: ClassVar[dict[str, tuple[float, float]]] = {}
-    # What Gymnasium's environment keeps between steps, apart from its random numbers.
+    # The attributes of Gymnasium's environment that change between steps, besides its random generator.
     held: ClassVar[tuple[str, ...]] = ("state",)
-    # Which drawing of the results page shows it.
+    # The name of its drawing on the Results page.
     drawing: ClassVar[str]
 
     rows: Rows = Field(2000, description="How many steps of a simple player are shown as examples")
 
     @abstractmethod
     def rule(self, observation: np.ndarray) -> int:
-        """A rule of thumb: the action of somebody who knows a little."""
+        """Return the action of a simple heuristic policy."""
 
     def settings(self) -> dict[str, Any]:
-        """What the environment is made with."""
+        """Return the arguments of the environment."""
         return {}
 
     def seen(self, observation: np.ndarray) -> dict[str, Any]:
-        """An observation as a raw row."""
+        """Return an observation as a raw row."""
         return dict(zip(self.columns, observation.tolist(), strict=True))
 
     def read(self) -> RawDataset:
@@ -131,7 +132,8 @@ class Environment(Dataset, ABC):
         )
 
     def _examples(self) -> tuple[list[dict[str, Any]], list[int], list[int]]:
-        """Rows, actions and the number of each one's episode, of a player who follows the rule half of the time."""
+        """Return rows, actions and the episode number of each row, of a policy that follows the rule half of the
+        time."""
         world, random = World(self), np.random.default_rng(7)
         rows, actions, groups = list[dict[str, Any]](), list[int](), list[int]()
         episode, over = -1, True
@@ -151,7 +153,7 @@ class Environment(Dataset, ABC):
 
 @dataclass
 class Episodes(Table):
-    """Steps in an environment: what was seen, and which action was taken."""
+    """Steps in an environment: observations and actions."""
 
     environment: Environment | None = None
 
@@ -166,7 +168,7 @@ class Episodes(Table):
         return {}
 
     def fit(self, rows: np.ndarray) -> Fitted:
-        """Scales that the environment declares, as an agent comes to see what no example shows."""
+        """Return the declared scales of the environment, because an agent reaches states that no example contains."""
         declared = self.environment.columns if self.environment else {}
         plain = self.settings.get("scale") == "none"
         columns: list[dict[str, Any]] = [
@@ -184,13 +186,13 @@ class Episodes(Table):
         return TableModality().state(self.name, columns)
 
     def known(self, name: str) -> list[str]:
-        """All values that a column of categories can take."""
+        """Return all categories of a column."""
         listed = getattr(self.environment, "values", {})
         return list(listed.get(name, sorted(set(self.categories[name]))))
 
 
 class Senses:
-    """From observations (N, …) of an environment to what its network sees, float32 (N, F), as `encode_rows` has it."""
+    """Converts observations (N, …) to inputs of the network, float32 (N, F), like `encode_rows`."""
 
     def __init__(self, field: FieldEncoder[Any], environment: Environment) -> None:
         numbers = [column.column for column in field.columns if column.is_ordered]
@@ -200,7 +202,7 @@ class Senses:
             self._std = np.array([column["std"] for column in numbers])
             self.width = len(numbers)
             return
-        # A discrete observation is the number of a category, the last one of which stands for all others.
+        # A discrete observation is a category index; the last category represents unknown ones.
         rows = [environment.seen(np.asarray(number)) for number in range(field.columns[0].width - 1)]
         self._table = field.encode(rows)
         self.width = self._table.shape[1]

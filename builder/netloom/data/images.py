@@ -1,4 +1,4 @@
-"""Pictures from their bytes, opened with care."""
+"""Decodes images from bytes, with limits on their size."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 
 
 def picture(content: bytes, filename: str, side: int) -> np.ndarray:
-    """A picture as square RGB (S, S, 3), of its own size, but from `SMALLEST_SIDE` to `side`.
+    """Return an image as square RGB (S, S, 3); S is its own size, from `SMALLEST_SIDE` to `side`.
 
     Raises:
-        DataError: it cannot be read, or is too large.
+        DataError: it is unreadable or too large.
     """
     from PIL import ImageOps
 
     def read(image: Image.Image) -> np.ndarray:
-        image.draft("RGB", (side, side))  # lets a large JPEG be decoded at a fraction of its size
+        image.draft("RGB", (side, side))  # decodes a large JPEG at a fraction of its size
         own_side = max(SMALLEST_SIDE, min(side, max(image.size)))
         return np.asarray(_rgb(ImageOps.exif_transpose(image)).resize((own_side, own_side)))
 
@@ -36,10 +36,10 @@ def picture(content: bytes, filename: str, side: int) -> np.ndarray:
 
 
 def mask(content: bytes, filename: str) -> np.ndarray:
-    """A mask as it was painted: class numbers or grey values (H, W), or colours (H, W) as 0xRRGGBB.
+    """Return a mask without scaling: class numbers or gray values (H, W), or colors (H, W) as 0xRRGGBB.
 
     Raises:
-        DataError: it cannot be read, or is too large.
+        DataError: it is unreadable or too large.
     """
 
     def read(image: Image.Image) -> np.ndarray:
@@ -71,7 +71,7 @@ def _opened(content: bytes, filename: str, read: Callable[[Image.Image], np.ndar
     except Image.DecompressionBombError:
         raise _too_large(filename, "far too many pixels") from None
     except Exception:
-        # Pillow's decoders raise many kinds of errors on damaged files; each means the same to a person.
+        # Pillow's decoders raise many types of errors on damaged files, with the same meaning for users.
         raise DataError(
             f"{filename[:100]!r} is no picture that can be read: it is damaged, cut short or of another form; remove "
             "it, or save it again as PNG."
@@ -79,8 +79,7 @@ def _opened(content: bytes, filename: str, read: Callable[[Image.Image], np.ndar
 
 
 def equal(pictures: np.ndarray, sides: np.ndarray) -> np.ndarray:
-    """Square pictures (R, S, S, 3), each in a corner of a larger one and of a side of its own, in the same size, that
-    of the largest; they are changed in place."""
+    """Scale square images, each of its own size in a corner of (R, S, S, 3), to the size of the largest, in place."""
     side = int(sides.max())
     found = pictures if side == pictures.shape[1] else np.empty((len(pictures), side, side, 3), dtype=np.uint8)
     for place, own in enumerate(sides.tolist()):
@@ -93,7 +92,7 @@ def equal(pictures: np.ndarray, sides: np.ndarray) -> np.ndarray:
 
 
 def resized(pixels: np.ndarray, side: int, mode: str | None = None) -> np.ndarray:
-    """A picture (H, W, 3) as one (side, side, 3), or (side, side) in the mode L."""
+    """Return an image (H, W, 3) as (side, side, 3), or as (side, side) in mode L."""
     from PIL import Image
 
     image = Image.fromarray(pixels)
@@ -101,7 +100,7 @@ def resized(pixels: np.ndarray, side: int, mode: str | None = None) -> np.ndarra
 
 
 def resized_mask(mask: np.ndarray, side: int) -> np.ndarray:
-    """A mask (H, W) as one (side, side) whose every pixel is one of those that were there."""
+    """Return a mask (H, W) as (side, side) by nearest neighbor, so that no new classes appear."""
     rows = ((np.arange(side) + 0.5) * mask.shape[0] / side).astype(np.int64)
     columns = ((np.arange(side) + 0.5) * mask.shape[1] / side).astype(np.int64)
     resized_pixels: np.ndarray = mask[rows][:, columns]
@@ -109,7 +108,7 @@ def resized_mask(mask: np.ndarray, side: int) -> np.ndarray:
 
 
 def data_uri(pixels: np.ndarray) -> str:
-    """A picture (H, W) or (H, W, 3) of bytes, as a page can show it."""
+    """Return an image (H, W) or (H, W, 3) of bytes as a data URI."""
     from PIL import Image
 
     stream = io.BytesIO()
@@ -128,7 +127,8 @@ def _too_large(filename: str, size: str) -> DataError:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """Red, green and blue from 0 to 255: nothing shines through but white, and 16 bits lose their lower 8."""
+    """Return red, green and blue from 0 to 255: transparency becomes white, and 16-bit values lose their lower 8
+    bits."""
     from PIL import Image
 
     if image.mode.startswith("I;16") or image.mode == "I":

@@ -1,4 +1,4 @@
-"""Data of several fields, such as a user and an item, or a picture and a table."""
+"""Data of several fields, such as a user and an item, or an image and a table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from netloom.modalities.labels import Labels
 
 @dataclass
 class Categories(RawDataset):
-    """Columns of categories, each R texts, that become whole numbers (R, F) for embeddings; 0 is for all others.
+    """Columns of categories, R texts each, encoded as indices (R, F) for embeddings; 0 represents unknown ones.
     `settings` are by column."""
 
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -72,7 +72,8 @@ class Categories(RawDataset):
 
 @dataclass
 class Matrices(RawDataset):
-    """Tables of numbers (R, V, D) that are taken as they are, such as adjacencies; `words` show each row to people."""
+    """Arrays (R, V, D) that are used without preprocessing, such as adjacency matrices; `words` describe each row for
+    display."""
 
     values: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1)))
     words: tuple[str, ...] = ()
@@ -96,7 +97,7 @@ class Matrices(RawDataset):
 
 @dataclass
 class MultiFieldDataset(RawDataset):
-    """Fields side by side: row r of each belongs together. Their own targets are not read."""
+    """Several fields with aligned rows. The targets of the single fields are ignored."""
 
     parts: tuple[RawDataset, ...] = ()
 

@@ -1,4 +1,4 @@
-"""A field of noise beside a picture, out of which a generator makes pictures of its own."""
+"""A field of noise beside images, from which a generator creates images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.encoding.number_column import NumberEncoder
 from netloom.modalities.fields.table import TableModality
 
-# The option of any pictures that asks for noise, the field that holds it, and how many numbers at most.
+# The option of image datasets that adds noise, the name of the field, and its maximum size.
 OPTION, NOISE = "noise_size", "noise"
 MOST = 512
 _SEED = 20_141_226
@@ -24,7 +24,7 @@ _SEED = 20_141_226
 
 @dataclass
 class Noise(Table):
-    """Columns of standard normal numbers that are taken as they are; they say nothing to people."""
+    """Columns of standard normal numbers that are used without preprocessing."""
 
     def fit(self, rows: np.ndarray) -> Fitted:
         unscaled = {"type": NumberEncoder.type, "median": 0.0, "mean": 0.0, "std": 1.0}
@@ -42,10 +42,10 @@ class Noise(Table):
 
 
 def with_noise(raw: RawDataset, size: Any) -> RawDataset:
-    """The same pictures, each with `size` numbers of noise beside it: always the same ones.
+    """Return the images with `size` noise values each, which are always the same.
 
     Raises:
-        DataError: this is no data of pictures, or `size` is no number from 1 to 512.
+        DataError: the data has no images, or `size` is not an integer from 1 to 512.
     """
     if not any(part.modality.has_brightness for part in raw.parts):
         raise DataError("Noise can only stand beside pictures; take the option 'noise_size' away, or choose pictures.")

@@ -1,4 +1,4 @@
-"""Two fields of one kind for networks with twins: what is fitted is fitted on both of them together."""
+"""Two fields of one kind for siamese networks: the preprocessing is fitted on both together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netloom.data.raw_dataset import Fitted
 
 @dataclass
 class PairedFieldsDataset(MultiFieldDataset):
-    """Two pictures or two texts by row, which one network can read with the same weights."""
+    """Two images or two texts per row, which one network reads with shared weights."""
 
     def fits(self, rows: np.ndarray) -> list[Fitted]:
         first, second = self.parts

@@ -1,4 +1,4 @@
-"""Augmentation: training rows changed at random in ways that do not change what they mean."""
+"""Augmentation: random changes of training rows that preserve their meaning."""
 
 from netloom.data.augmentation.augmentation import Augmentation, Mixed
 from netloom.data.augmentation.augmenter import Augmenter

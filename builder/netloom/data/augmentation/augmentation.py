@@ -1,6 +1,7 @@
-"""What an augmentation is: a class whose fields are its parameters, and which changes a batch of training rows.
+"""The declaration of an augmentation: a class whose fields are its parameters, and which changes a batch of training
+rows.
 
-The form, the check, the preview and the tests derive from that one class, as they do for a layer.
+Form, validation, preview and tests derive from this class, as they do for a layer.
 """
 
 from __future__ import annotations
@@ -23,56 +24,57 @@ if TYPE_CHECKING:
 
 CHANCE = Field(0.5, ge=0, le=1, description="The share of the rows that it happens to")
 
-# Applies one drawn change of place to values (N, C, H, W) or (N, T); `exact` takes the nearest value and blends none.
+# Applies a sampled geometric transformation to values (N, C, H, W) or (N, T). `exact` uses the nearest value instead of
+# interpolating.
 Move = Callable[["torch.Tensor", bool], "torch.Tensor"]
 
 
 @dataclass
 class Random:
-    """The two sources of chance of one batch: `generator` for tensors on its device, `numbers` for single numbers."""
+    """The two random sources of a batch: `generator` for tensors on its device, `numbers` for scalars."""
 
     generator: torch.Generator
     numbers: np.random.Generator
 
     def uniform(self, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> torch.Tensor:
-        """Numbers of this shape, each as likely as any other from `low` to `high`."""
+        """Return uniform numbers from `low` to `high` of this shape."""
         import torch
 
         return torch.rand(shape, generator=self.generator, device=self.generator.device) * (high - low) + low
 
     def normal(self, shape: tuple[int, ...]) -> torch.Tensor:
-        """Standard normal numbers of this shape."""
+        """Return standard normal numbers of this shape."""
         import torch
 
         return torch.randn(shape, generator=self.generator, device=self.generator.device)
 
     def whole(self, shape: tuple[int, ...], low: int, high: int) -> torch.Tensor:
-        """Whole numbers of this shape, from `low` to `high`, both included."""
+        """Return uniform integers from `low` to `high`, both included, of this shape."""
         import torch
 
         return torch.randint(low, high + 1, shape, generator=self.generator, device=self.generator.device)
 
     def chosen(self, rows: int, chance: float, axes: int) -> torch.Tensor:
-        """Which rows it happens to, (N, 1, …) with `axes` axes."""
+        """Return which rows are changed, bool (N, 1, …) with `axes` axes; each row with probability `chance`."""
         return self.uniform((rows, *(1 for _ in range(axes - 1)))) < chance
 
 
 @dataclass(frozen=True)
 class Facts:
-    """A field as an augmentation sees it, with what was fitted for it."""
+    """A field with its fitted encoder, as an augmentation receives it."""
 
     spec: FieldSpec
     encoder: FieldEncoder[Any]
 
     def normalised(self, value: float) -> Any:
-        """A pixel's value from 0 to 1 as the network gets it: a number, or one for each channel (C, 1, 1)."""
+        """Return a pixel value from 0 to 1 on the scale of the network: a number, or one per channel (C, 1, 1)."""
         if not isinstance(self.encoder, ScaledEncoder):
             return value
         mean, std = _by_channel(self.encoder.mean), _by_channel(self.encoder.std)
         return (value - mean) / std
 
     def stretched(self, amount: float) -> Any:
-        """A difference between pixels' values as the network gets it."""
+        """Return a difference of pixel values on the scale of the network."""
         return self.normalised(amount) - self.normalised(0.0)
 
 
@@ -86,7 +88,8 @@ def _by_channel(value: np.ndarray) -> Any:
 
 @dataclass
 class Mixed:
-    """Each row of a batch has a share of another row: `share` is its own, `partner` (N,) tells the other's place."""
+    """The mixture of each row of a batch with another: `share` is the weight of the row itself, `partner` (N,) the
+    index of the other."""
 
     share: float
     partner: torch.Tensor
@@ -94,8 +97,8 @@ class Mixed:
 
 @dataclass
 class Batch:
-    """What an augmentation changes. `follows` is the field whose changes of place the target follows, or None;
-    `kind` is the kind of the target, or "" where it is that field itself."""
+    """The batch that an augmentation changes. `follows` is the field whose geometric transformations also apply to the
+    target, or None; `kind` is the kind of the target, or "" if it is that field itself."""
 
     inputs: list[torch.Tensor]
     target: torch.Tensor
@@ -106,22 +109,22 @@ class Batch:
 
     @property
     def is_input(self) -> bool:
-        """Whether the target is an input itself."""
+        """Return whether the target is an input itself."""
         return not self.kind
 
     @property
     def is_per_pixel(self) -> bool:
-        """Whether the target has a class for each pixel."""
+        """Return whether the target has a class for each pixel."""
         return bool(self.kind) and TARGET_TYPES[self.kind].is_per_pixel
 
     def moved(self, move: Move) -> torch.Tensor:
-        """The target after the field that it follows was moved."""
+        """Return the target after the transformation of the field that it follows."""
         moved: torch.Tensor = target_of(self.kind).moved(self.target, move) if self.kind else move(self.target, False)
         return moved
 
 
 class Augmentation(BaseModel):
-    """One way to change training rows without changing what they mean."""
+    """A random change of training rows that preserves their meaning."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -129,29 +132,29 @@ class Augmentation(BaseModel):
     title: ClassVar[str]
     summary: ClassVar[str]
     kinds: ClassVar[tuple[Kind, ...]]
-    # Of how many channels a picture has to be; 0: of any number.
+    # The required number of channels of an image; 0: any number.
     channels: ClassVar[int] = 0
-    # Targets that it would make wrong.
+    # Kinds of targets that it would invalidate.
     spoils: ClassVar[tuple[str, ...]] = ()
 
     def changes(self, spec: FieldSpec) -> bool:
-        """Whether it does anything to fields of this kind and size."""
+        """Return whether it has an effect on fields of this kind and size."""
         return spec.kind in self.kinds and self.channels in (0, spec.shape[0])
 
     def suits(self, facts: Facts) -> bool:
-        """Whether it can change this field."""
+        """Return whether it can change this field."""
         return self.changes(facts.spec) and not (facts.spec.is_tokens and not modality_of(facts.encoder).has_words)
 
     def apply(self, batch: Batch, places: list[int], random: Random) -> None:
-        """Change the fields at `places` of a batch, and the target where it follows them."""
+        """Change the fields at `places` of a batch, and the target if it follows them."""
         raise NotImplementedError
 
 
 class Change(Augmentation):
-    """Changes values where they are; the target stays as it is."""
+    """Changes values at their positions; the target stays the same."""
 
     def change(self, values: torch.Tensor, facts: Facts, random: Random) -> torch.Tensor:
-        """The values (N, …) of a field after it."""
+        """Return the changed values (N, …) of a field."""
         raise NotImplementedError
 
     def apply(self, batch: Batch, places: list[int], random: Random) -> None:
@@ -160,10 +163,10 @@ class Change(Augmentation):
 
 
 class Motion(Augmentation):
-    """Moves values to other places; a mask, a picture to be given back, or tags move along."""
+    """Moves values to other positions. A mask, an image to reconstruct, or tags are moved with them."""
 
     def moves(self, values: torch.Tensor, facts: Facts, random: Random) -> Move:
-        """Draw how each row of (N, …) is moved."""
+        """Sample the transformation of each row of (N, …)."""
         raise NotImplementedError
 
     def apply(self, batch: Batch, places: list[int], random: Random) -> None:

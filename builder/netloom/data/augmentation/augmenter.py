@@ -1,7 +1,7 @@
-"""The augmentations of a document, applied to batches of training rows.
+"""Applies the augmentations of a document to batches of training rows.
 
-What happens to a batch depends on the training seed, the epoch and the batch's first row alone: a run that is resumed
-sees exactly what it would have seen, and no other draw of chance, such as that of dropout, is moved by it.
+The result depends only on the training seed, the epoch and the first row of the batch. So a resumed run gets the same
+batches, and no other random numbers, such as those of dropout, are affected.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 class Augmenter:
-    """Changes batches of the fields `names` of `data`, as `declared` says.
+    """Changes batches of the fields `names` of `data` with the augmentations in `declared`.
 
-    `target` is what the loss is taken against, for all rows: where it is an input, such as in reconstruction, or a
-    mask, it moves along with the first picture.
+    `target` is the target of the loss for all rows. If it is an input, as in reconstruction, or a mask, it is
+    transformed with the first image.
 
     Raises:
-        DataError: something is not well declared, or fits no field.
+        DataError: an augmentation is invalid, or matches no field.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class Augmenter:
     def __call__(
         self, inputs: list[torch.Tensor], target: torch.Tensor, seed: tuple[int, ...]
     ) -> tuple[list[torch.Tensor], torch.Tensor, Mixed | None]:
-        """A batch after all augmentations; the tensors that were given stay as they are. `seed` is the training seed,
-        the epoch, the batch's first row in it, and for one of several views its number."""
+        """Return a batch after all augmentations, without changing the given tensors. `seed` consists of the training
+        seed, the epoch, the first row of the batch and, for one of several views, its index."""
         import numpy as np
         import torch
 

@@ -1,4 +1,4 @@
-"""Pictures in other light: brightness, contrast, colour, noise, blur, and parts that are covered."""
+"""Color augmentations of images: brightness, contrast, color, noise, blur, and covered parts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netloom.modalities.field_spec import Kind
 if TYPE_CHECKING:
     import torch
 
-# Luminance of red, green and blue, and the two axes of colour: https://en.wikipedia.org/wiki/YIQ
+# Luminance weights of red, green and blue, and the two axes of chrominance: https://en.wikipedia.org/wiki/YIQ
 _YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
@@ -95,7 +95,8 @@ class Blur(_Light):
 
 
 class Cutout(_Light):
-    """https://arxiv.org/abs/1708.04552, with the sizes and shapes of https://arxiv.org/abs/1708.04896"""
+    """Covers a rectangle (https://arxiv.org/abs/1708.04552), with the sizes and shapes of
+    https://arxiv.org/abs/1708.04896."""
 
     name = "cutout"
     title = "Cutout"
@@ -112,11 +113,12 @@ class Cutout(_Light):
         wide = (area / tall).round().clamp(1, width)
         covered = _span(tall, height, random)[:, None, :, None] & _span(wide, width, random)[:, None, None, :]
         covered = covered & random.chosen(rows, self.chance, 4)
-        return values.masked_fill(covered, 0.0)  # the mean of the training pictures
+        return values.masked_fill(covered, 0.0)  # the mean of the training images
 
 
 def _span(length: torch.Tensor, side: int, random: Random) -> torch.Tensor:
-    """Which of `side` places lie in a stretch of the given lengths (N,) that may begin wherever it fits, (N, side)."""
+    """Return which of `side` positions are in an interval of the given lengths (N,) at a random start, bool (N,
+    side)."""
     import torch
 
     start = (random.uniform((len(length),)) * (side - length + 1)).floor()
@@ -125,8 +127,8 @@ def _span(length: torch.Tensor, side: int, random: Random) -> torch.Tensor:
 
 
 def _along(values: torch.Tensor, kernel: torch.Tensor, axis: int) -> torch.Tensor:
-    """Each picture convolved with its own kernel (N, K) along an axis, edges repeated: a sum over shifted copies, which
-    is many times as fast as a convolution of N groups."""
+    """Convolve each image with its own kernel (N, K) along an axis, with repeated edges. A sum over shifted copies is
+    many times as fast as a convolution with N groups."""
     import torch
 
     reach, length = kernel.shape[1] // 2, values.shape[axis]
@@ -139,7 +141,7 @@ def _along(values: torch.Tensor, kernel: torch.Tensor, axis: int) -> torch.Tenso
 
 
 def within(values: torch.Tensor, facts: Facts) -> torch.Tensor:
-    """No pixel is darker than black or lighter than white."""
+    """Clip pixel values to the range from black to white."""
     black, white = facts.normalised(0.0), facts.normalised(1.0)
     if isinstance(black, float):
         return values.clamp(black, white)

@@ -1,4 +1,5 @@
-"""Pictures in other places: mirrored, cut, turned and scaled. What falls outside is filled with the nearest edge."""
+"""Geometric augmentations of images: flips, crops, rotation and scale. Pixels outside are filled with the nearest
+edge."""
 
 from __future__ import annotations
 
@@ -42,7 +43,7 @@ class VerticalFlip(_Flip):
 
 
 class Crop(_Picture):
-    """https://arxiv.org/abs/1512.03385, section 4.2"""
+    """Shifts by padding and cropping: https://arxiv.org/abs/1512.03385, section 4.2."""
 
     name = "crop"
     title = "Random crop"
@@ -67,7 +68,8 @@ class Crop(_Picture):
 
 class _Affine(_Picture):
     def matrices(self, rows: int, random: Random) -> torch.Tensor:
-        """Where each point (x, y, 1) of the new picture comes from in pixels about the middle, (N, 2, 2)."""
+        """Return matrices (N, 2, 2) that map points of the new image to the old one, in pixels relative to the
+        center."""
         raise NotImplementedError
 
     def moves(self, values: torch.Tensor, facts: Facts, random: Random) -> Move:
@@ -76,7 +78,7 @@ class _Affine(_Picture):
 
         rows, _, height, width = values.shape
         matrix = self.matrices(rows, random)
-        # grid_sample measures both axes from -1 to 1, so that a turn in pixels needs their ratio.
+        # grid_sample uses coordinates from -1 to 1 on both axes, so a rotation in pixels needs their ratio.
         ratio = height / width
         scale = torch.tensor([[1.0, ratio], [1 / ratio, 1.0]], device=values.device)
         theta = torch.cat([matrix * scale, torch.zeros(rows, 2, 1, device=values.device)], dim=2)
@@ -110,13 +112,13 @@ class Scale(_Affine):
     def matrices(self, rows: int, random: Random) -> torch.Tensor:
         import torch
 
-        # By logarithms, so that half and twice the size are equally likely.
+        # Uniform in the logarithm, so that half and twice the size are equally likely.
         factor = random.uniform((rows, 1, 1), math.log(self.smallest), math.log(self.largest)).exp()
         return torch.eye(2, device=factor.device) / factor
 
 
 def turned(degrees: torch.Tensor) -> torch.Tensor:
-    """The matrices (N, 2, 2) that turn a picture counter-clockwise by these angles (N,)."""
+    """Return matrices (N, 2, 2) that rotate an image counterclockwise by angles (N,) in degrees."""
     import torch
 
     angle = torch.deg2rad(degrees)

@@ -1,4 +1,4 @@
-"""Two rows in one: the loss is taken against the targets of both, by their shares."""
+"""Mixtures of two rows: the loss is computed for both targets, weighted by their shares."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Mixing(Augmentation):
-    """Mixes each row of a batch with another. Where several are declared, each batch draws one of them."""
+    """Mixes each row of a batch with another. If several are configured, each batch uses a random one."""
 
     def suits(self, facts: Facts) -> bool:
         return facts.spec.kind in self.kinds
@@ -32,7 +32,8 @@ class Mixup(Mixing):
 
     def apply(self, batch: Batch, places: list[int], random: Random) -> None:
         share, partner = _drawn(batch, self.alpha, random)
-        share = max(share, 1 - share)  # whose row it is makes no difference to what is learned, but to what is shown
+        # The row with the larger share comes first, for the preview; the loss is symmetric.
+        share = max(share, 1 - share)
         batch.inputs = [share * values + (1 - share) * values[partner] for values in batch.inputs]
         if batch.is_input:
             batch.target = share * batch.target + (1 - share) * batch.target[partner]
@@ -68,8 +69,8 @@ class Cutmix(Mixing):
 
 
 def _drawn(batch: Batch, alpha: float, random: Random) -> tuple[float, torch.Tensor]:
-    """The share of each row's own, and whom it is mixed with: rows come in random order, so a turn of them is random
-    too, and none meets itself."""
+    """Return the share of each row itself, and the index of its partner. Rows are in random order, so a random rotation
+    of the batch is a random pairing, and no row meets itself."""
     import torch
 
     rows = len(batch.target)
@@ -79,7 +80,7 @@ def _drawn(batch: Batch, alpha: float, random: Random) -> tuple[float, torch.Ten
 
 
 def _bounds(length: int, side: float, middle: float) -> tuple[int, int]:
-    """Where a rectangle begins and ends along an axis; what reaches beyond the picture is cut off."""
+    """Return the start and end of a rectangle along an axis, clipped to the image."""
     half = length * side / 2
     return max(0, round(length * middle - half)), min(length, round(length * middle + half))
 

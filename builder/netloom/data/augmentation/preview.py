@@ -1,4 +1,4 @@
-"""What the network will see: one example, and what augmentations make of it."""
+"""A preview of augmentations: one example and its augmented versions."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 def previewed(
     data: Prepared, names: Sequence[str], declared: Sequence[Augment], row: int, count: int, seed: int = 0
 ) -> list[tuple[Example, str]]:
-    """`count` augmented versions of a training row, each with what it was mixed with, if with anything.
+    """Return `count` augmented versions of a training row, each with the label that it was mixed with, or "".
 
     Raises:
-        DataError: something is not well declared, or fits no field.
+        DataError: an augmentation is invalid, or matches no field.
     """
     import torch
 
@@ -54,7 +54,7 @@ def previewed(
 
 
 def _shown(example: Example, data: Prepared, name: str, value: torch.Tensor) -> Example:
-    """An example with another value of a field."""
+    """Return an example with another value of a field."""
     encoder = data.field(name)
     spec = next(field for field in data.schema.inputs if field.name == name)
     if spec.is_tokens:

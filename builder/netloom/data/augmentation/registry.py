@@ -1,4 +1,4 @@
-"""All augmentations by name, and those that a document declares."""
+"""All augmentations by name, and those of a document."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 @cache
 def augmentations() -> dict[str, type[Augmentation]]:
-    """Every augmentation, those of pictures first. A new file in this package registers itself by its classes."""
+    """Return all augmentations, those of images first. A new file in this package registers its classes."""
     kinds = ("image", "sequence", "tokens", "vector")
     return discover(Augmentation, "netloom.data.augmentation", order=lambda kind: kinds.index(kind.kinds[0]))
 
 
 def parsed(declared: Augment) -> Augmentation:
-    """The augmentation that a document declares.
+    """Return the augmentation that a document declares.
 
     Raises:
-        DataError: there is none of this kind, or a parameter is unknown or out of bounds.
+        DataError: there is no such augmentation, or a parameter is unknown or out of range.
     """
     kind = augmentations().get(declared.kind)
     if kind is None:
@@ -43,10 +43,11 @@ def parsed(declared: Augment) -> Augmentation:
 
 
 def misfit(declared: Augment, schema: Schema, fields: list[str] | None = None) -> str:
-    """Why an augmentation does not fit the data, in a sentence, or nothing. `fields` are those that the network reads.
+    """Return why an augmentation does not match the data, in a sentence, or "". `fields` are those that the network
+    reads.
 
     Raises:
-        DataError: it is not well declared.
+        DataError: its declaration is invalid.
     """
     augmentation = parsed(declared)
     read = [field for field in schema.inputs if fields is None or field.name in fields]
@@ -74,6 +75,6 @@ def _mixes(augmentation: Augmentation) -> bool:
 
 
 def suited(field: FieldSpec, encoder: FieldEncoder[Any]) -> list[type[Augmentation]]:
-    """The augmentations that can change a field."""
+    """Return the augmentations that can change a field."""
     facts = Facts(field, encoder)
     return [kind for kind in augmentations().values() if kind().suits(facts)]

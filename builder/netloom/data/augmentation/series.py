@@ -1,4 +1,4 @@
-"""Series and sounds: louder, noisier, later, and with stretches of time or bands of frequency taken out."""
+"""Augmentations of series and sounds: loudness, noise, shift, and masked intervals of time or bands of frequency."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class FrequencyMask(_Series):
 
 
 def stretch(rows: int, length: int, largest: float, random: Random) -> torch.Tensor:
-    """Which of `length` places lie in a stretch of up to `largest` of them, any length as likely, (N, length)."""
+    """Return which of `length` positions are in an interval of random length up to `largest`, bool (N, length)."""
     import torch
 
     size = random.whole((rows, 1), 0, max(1, round(largest * length)))

@@ -1,4 +1,4 @@
-"""Texts with words that are missing, others, or in another order. What stands behind a text's end is left alone."""
+"""Augmentations of texts: missing, replaced and reordered words. Padding stays unchanged."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class WordSwap(Motion):
 
         rows, length = values.shape
         places = torch.arange(length, device=values.device)
-        # Pairs begin at the first word in half of the rows, and at the second in the others.
+        # Pairs start at the first word in half of the rows, and at the second one in the others.
         first = random.whole((rows, 1), 0, 1)
         leads = (places + first) % 2 == 0
         swapped = leads & (random.uniform((rows, length)) < self.share) & (values != PAD)

@@ -1,4 +1,4 @@
-"""Dates as people write them, and in ISO form."""
+"""Dates in informal notation, and in ISO form."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ORDINALS = (
     "twelfth", "thirteenth", "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth",
     "twentieth",
 )  # fmt: skip
-# Day before month where both are numbers with dots or strokes, as in most of the world.
+# The day precedes the month if both are numbers with dots or slashes, as in most of the world.
 FORMS = (
     "{day} {month} {year}", "{day} {short} {year}", "{month} {day}, {year}", "{short} {nth} {year}",
     "{day}.{number}.{year}", "{day}/{number}/{year}", "{weekday}, {day} {month} {year}",
@@ -35,9 +35,9 @@ FORMS = (
 
 
 class Dates(Dataset):
-    """Dates in fifteen forms, to be written as year-month-day.
+    """Dates in fifteen forms, with the target year-month-day.
 
-    All rows of one day are in the same part of the split, so that no answer of the test was seen in training.
+    All rows of one day are in the same part of the split, so that no test target occurs in training.
     """
 
     name = "dates"
@@ -70,7 +70,7 @@ class Dates(Dataset):
 
 
 def said(day: date, form: str) -> str:
-    """A day in one of the forms."""
+    """Return a day in one of the forms."""
     month = _MONTHS[day.month - 1]
     ending = "th" if day.day in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th")
     tens, units = divmod(day.day, 10)

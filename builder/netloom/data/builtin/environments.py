@@ -1,4 +1,4 @@
-"""Environments for agents that learn by acting: three of classic control, and a frozen lake."""
+"""Environments of reinforcement learning: three of classic control, and a frozen lake."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ class MountainCar(Environment):
 
 
 class FrozenLake(Environment):
-    """A grid of ice with holes in it, https://gymnasium.farama.org/environments/toy_text/frozen_lake/.
+    """A grid of ice with holes, https://gymnasium.farama.org/environments/toy_text/frozen_lake/.
 
-    What is seen is the square's number, row by row.
+    The observation is the index of the square, row by row.
     """
 
     name = "frozen_lake"

@@ -1,4 +1,4 @@
-"""Graphs whose label depends on what is joined to what, and on nothing else."""
+"""Graphs whose label depends only on their edges."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _C, _N, _O, _S = range(4)
 
 
 class Molecules(Dataset):
-    """Made-up molecules. One is reactive where an N is joined to an O; each has two of both."""
+    """Synthetic molecules. A molecule is reactive if an N is bonded to an O; each has two of both."""
 
     name = "molecules"
     title = "Synthetic molecules"
@@ -42,7 +42,8 @@ class Molecules(Dataset):
         return MultiFieldDataset(name="", target_name="what it is", parts=parts, **target_fields)
 
     def _molecule(self, is_reactive: bool, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Kinds (V,) and bonds (V, V): a tree with two bonds more; an N and an O meet only where that is wanted."""
+        """Return atom kinds (V,) and bonds (V, V): a tree with two additional bonds; an N and an O are bonded only if
+        reactive."""
         while True:
             fillers = random.choice([_C, _S], self.atoms - 4)
             kinds = random.permutation([_N, _N, _O, _O, *fillers])

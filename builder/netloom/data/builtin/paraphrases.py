@@ -1,4 +1,4 @@
-"""Pairs of requests that ask for the same or not, composed by a grammar that was written for Netloom."""
+"""Pairs of requests with the same or a different meaning, composed by a grammar that was written for Netloom."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netloom.data.paired_fields import PairedFieldsDataset
 from netloom.data.raw.texts import Texts
 from netloom.data.raw_dataset import RawDataset
 
-# What can be asked for, each in several ways. What stands in brackets is filled with the same values in all of them.
+# Requests with several phrasings each. Placeholders in brackets are filled with the same values in all of them.
 MEANINGS = (
     ("wake me up at {time} {date}", "set an alarm for {time} {date}", "I have to be up by {time} {date}",
      "please ring at {time} {date}", "get me out of bed {date} at {time}"),
@@ -56,9 +56,9 @@ _KINDS = {**VALUES, "goal": VALUES["place"]}
 
 
 class Paraphrases(Dataset):
-    """Two requests by row. Those that differ share their meaning but not all that they name, or the other way round.
+    """Two requests per row. Pairs with a different meaning share the intent but not all entities, or the reverse.
 
-    No pair is there twice, nor the other way round; each phrasing is in all parts of the split.
+    No pair occurs twice, in either order; each phrasing is in all parts of the split.
     """
 
     name = "paraphrases"
@@ -96,7 +96,7 @@ class Paraphrases(Dataset):
 
 
 def _pair(same: bool, random: np.random.Generator) -> tuple[str, str]:
-    """Two requests that ask for the same, or nearly."""
+    """Return two requests with the same meaning, or with similar ones."""
     meaning = int(random.integers(len(MEANINGS)))
     first_frame, second_frame = random.choice(len(MEANINGS[meaning]), 2, replace=False)
     values = {kind: str(random.choice(choices)) for kind, choices in VALUES.items()}
@@ -105,7 +105,7 @@ def _pair(same: bool, random: np.random.Generator) -> tuple[str, str]:
     if same:
         return first.format(**values), second.format(**values)
     kinds = [kind for kind in values if f"{{{kind}}}" in first]
-    if "goal" in kinds and random.random() < 0.3:  # there and back are two journeys
+    if "goal" in kinds and random.random() < 0.3:  # outward and return journeys differ
         changed["place"], changed["goal"] = values["goal"], values["place"]
     elif random.random() < 0.5:
         kind = kinds[int(random.integers(len(kinds)))]

@@ -1,4 +1,4 @@
-"""A picture and a few numbers that only tell together what is asked."""
+"""An image and numbers that determine the target only together."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from netloom.data.raw.images import Images
 from netloom.data.raw.table import Table
 from netloom.data.raw_dataset import RawDataset
 
-# What a part of each shape weighs when it is sound, in grams: circle, square, triangle, cross.
+# The weight of a sound part in grams, by shape: circle, square, triangle, cross.
 _WEIGHTS = (40.0, 60.0, 80.0, 100.0)
 
 
 class Parts(Dataset):
-    """Machine parts: a picture of each, its weight and its temperature, of which only the weight matters.
+    """Machine parts: an image of each, its weight and its temperature, which is irrelevant.
 
-    A part is sound where it weighs what its shape asks for; a faulty one weighs what another shape asks for.
+    A part is sound if its weight is that of its shape; a faulty one has the weight of another shape.
     """
 
     name = "parts"
@@ -51,7 +51,7 @@ class Parts(Dataset):
 
 
 class SameDigits(Dataset):
-    """Two handwritten digits. Pairs are drawn within pools, and no pool is in two parts of the split."""
+    """Two handwritten digits. Pairs are sampled within pools, and each pool is in a single part of the split."""
 
     name = "same_digits"
     title = "Digit pairs"

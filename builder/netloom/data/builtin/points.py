@@ -1,4 +1,4 @@
-"""Points in the plane whose classes no straight line parts."""
+"""Points in the plane whose classes are not linearly separable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _table(points: np.ndarray, target: np.ndarray, noise: float, random: np.rand
 
 
 class Spirals(Dataset):
-    """Two spirals, one within the other."""
+    """Two interleaved spirals."""
 
     name = "spirals"
     title = "Two spirals"
@@ -45,7 +45,7 @@ class Spirals(Dataset):
 
 
 class Moons(Dataset):
-    """Two half moons that interlock."""
+    """Two interleaved half moons."""
 
     name = "moons"
     title = "Two moons"
@@ -66,7 +66,7 @@ class Moons(Dataset):
 
 
 class Circles(Dataset):
-    """A circle in a circle."""
+    """Two concentric circles."""
 
     name = "circles"
     title = "Two circles"

@@ -1,4 +1,4 @@
-"""A series with anomalies that are known, because they were put in."""
+"""A series with known, inserted anomalies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHANGES = ("missing", "extra", "flat", "fast")
 
 
 class Pulses(Dataset):
-    """Windows of a beating signal; in some of them something is wrong."""
+    """Windows of a pulse signal; some contain an anomaly."""
 
     name = "pulses"
     title = "Pulses with anomalies"

@@ -1,4 +1,4 @@
-"""Who likes what: made by models with a seed, so that what can be learned is known."""
+"""Ratings and clicks from seeded models, so that the learnable structure is known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FACTORS = 3
 
 
 class Ratings(Dataset):
-    """Ratings by a latent factor model: what a user likes and what a film is, in a few numbers each."""
+    """Ratings by a latent factor model with a few factors per user and film."""
 
     name = "ratings"
     title = "Movie ratings"
@@ -30,7 +30,7 @@ class Ratings(Dataset):
 
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)
-        # No pair twice, so that no rating of the test was seen; where there are fewer pairs than rows, all of them.
+        # No pair occurs twice, so that no test rating is in training; with fewer pairs than rows, all pairs are used.
         pairs = random.permutation(self.users * self.films)[: self.rows]
         rows, user, film = len(pairs), pairs // self.films, pairs % self.films
         taste, traits = random.normal(size=(self.users, _FACTORS)), random.normal(size=(self.films, _FACTORS))
@@ -54,7 +54,7 @@ _COLUMNS = {
 
 
 class Clicks(Dataset):
-    """Whether an advertisement was clicked: by each column a little, by pairs of them much more."""
+    """Clicks on advertisements, which depend a little on single columns and mainly on pairs of them."""
 
     name = "clicks"
     title = "Ad clicks"
@@ -67,14 +67,14 @@ class Clicks(Dataset):
     def read(self) -> RawDataset:
         random = np.random.default_rng(7)
         sizes = [len(values) for values in _COLUMNS.values()]
-        # No combination twice, so that no row of the test was seen.
+        # No combination occurs twice, so that no test row is in training.
         places = np.unravel_index(random.permutation(int(np.prod(sizes)))[: self.rows], sizes)
         drawn = dict(zip(_COLUMNS, places, strict=True))
         score = np.full(self.rows, -0.3)
         vectors = {name: random.normal(size=(len(values), 4)) for name, values in _COLUMNS.items()}
         for name, numbers in drawn.items():
             score += random.normal(0, 0.4, len(_COLUMNS[name]))[numbers]
-        # Σ over pairs of columns of the scalar product of their vectors, as in a factorization machine.
+        # Σ over pairs of columns of the scalar product of their vectors, as in a factorization machine (Rendle, 2010).
         chosen = np.stack([vectors[name][numbers] for name, numbers in drawn.items()], axis=1)  # (R, F, 4)
         score += 0.25 * ((chosen.sum(1) ** 2).sum(1) - (chosen**2).sum((1, 2)))
         clicked = random.uniform(size=self.rows) < 1 / (1 + np.exp(-score))

@@ -14,7 +14,7 @@ from netloom.data.raw_dataset import RawDataset
 from netloom.data.schema import TargetKind
 from netloom.modalities.encoding.tokenization import words
 
-# Frames by intent; what stands in brackets is filled with a value of that kind, which is the entity.
+# Templates by intent; a slot in brackets is filled with a value of that kind, which is the entity.
 FRAMES = {
     "set_alarm": (
         "wake me up at {time}", "wake me up at {time} {date}", "set an alarm for {time} {date}",
@@ -81,9 +81,10 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 
 class Requests(Dataset):
-    """Requests to an assistant, with a tag for every word. Some names are a person here and a place there.
+    """Requests to an assistant, with a tag for every word. Some names are a person in one request and a place in
+    another.
 
-    All requests of one frame are in the same part of the split, so that the test asks for frames that are new.
+    All requests of one template are in the same part of the split, so that the test has new templates.
     """
 
     name = "requests"
@@ -124,7 +125,7 @@ class Requests(Dataset):
 
 
 class Commands(Requests):
-    """The same requests, with their intents."""
+    """The same requests with their intents."""
 
     name = "commands"
     title = "Requests with intents and entities"
@@ -134,7 +135,7 @@ class Commands(Requests):
 
 
 def compose(frame: str, random: np.random.Generator) -> tuple[str, list[str]]:
-    """A frame with its slots filled, and the tag of each of its words."""
+    """Fill the slots of a template. Returns the text and the tag of each word."""
     text, tags = "", []
     for place, part in enumerate(_SLOT.split(frame)):
         if place % 2:

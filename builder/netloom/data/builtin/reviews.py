@@ -1,4 +1,4 @@
-"""Reviews that are for or against something, composed by a grammar that was written for Netloom."""
+"""Positive and negative reviews, composed by a grammar that was written for Netloom."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from netloom.data.builtin_registry import Dataset, Rows
 from netloom.data.raw.texts import Texts
 from netloom.data.raw_dataset import RawDataset
 
-# What reviews are about. Each thing is a group of its own: the test asks about things that training never named.
+# The topics of reviews. Each topic is a group of the split, so the test has topics that training lacks.
 THINGS = {
     "film": "plot actor scene ending dialogue camera", "novel": "chapter hero style page title preface",
     "hotel": "room bed lobby breakfast pool view", "restaurant": "soup waiter table dessert menu wine",
@@ -34,7 +34,7 @@ GOOD = (
 BAD = (
     "bad poor awful terrible dreadful dull boring weak nasty horrible useless broken disappointing ugly tiring stale"
 ).split()
-# A frame's sign says what it makes of the words in it: {x} is for or against as the frame says, {y} the contrary.
+# {x} is a word with the polarity of the review, {y} one with the opposite polarity.
 FRAMES = (
     "the {a} was {x}", "what a {x} {thing}", "the {a} is {x} and the {b} is {x}", "I found the {a} really {x}",
     "a {x} {thing} with a {x} {a}", "the {a} was not {y}", "this {thing} is not {y} at all",
@@ -48,7 +48,8 @@ FRAMES = (
 
 
 class Reviews(Dataset):
-    """Short reviews. Words alone do not tell: frames turn them round, as in "not bad" or "seemed good but was dull"."""
+    """Short reviews. Single words are not sufficient, because templates invert them, as in "not bad" or "seemed good
+    but was dull"."""
 
     name = "reviews"
     title = "Reviews"
@@ -77,7 +78,7 @@ class Reviews(Dataset):
 
 
 def _review(topic: str, side: int, random: np.random.Generator) -> str:
-    """A review of a thing; `side` is 1 where it is for it."""
+    """Return a review of a topic; `side` is 1 for a positive one."""
     first, second = random.choice(THINGS[topic].split(), 2, replace=False)
     same, contrary = (GOOD, BAD) if side else (BAD, GOOD)
     text = str(random.choice(FRAMES)).replace("{thing}", topic).replace("{a}", first).replace("{b}", second)

@@ -1,4 +1,4 @@
-"""Pictures of which more than one thing is asked: several shapes at once, or a shape and how large it is."""
+"""Images with several targets: several shapes, or a shape and its size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netloom.data.schema import TargetSpec
 
 
 class Scenes(Shapes):
-    """None to three different shapes in one picture; each that is there is a label. They may touch."""
+    """Zero to three different shapes per image, each of which is a label. They can touch."""
 
     name = "scenes"
     title = "Scenes of several shapes"
@@ -49,8 +49,7 @@ class Scenes(Shapes):
 
 
 class ShapeFacts(Shapes):
-    """The pictures of one shape, and two things to tell of each: which shape it is, and how much of the picture it
-    covers."""
+    """Images of one shape with two targets: the shape, and its share of the image."""
 
     name = "shape_facts"
     title = "Shapes with their size"

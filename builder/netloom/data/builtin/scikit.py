@@ -1,4 +1,4 @@
-"""Classic datasets that scikit-learn ships, read from its files: importing it would take two seconds."""
+"""Classic datasets that scikit-learn ships, read from its files, because importing it would take two seconds."""
 
 from __future__ import annotations
 

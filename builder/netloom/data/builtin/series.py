@@ -1,4 +1,4 @@
-"""A series to forecast."""
+"""A series for forecasting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netloom.data.raw_dataset import RawDataset
 
 
 class Sine(Dataset):
-    """Two sines and noise; the next value is to be told from the window before it."""
+    """Two sines with noise; the target is the next value after the window."""
 
     name = "sine"
     title = "Noisy sine"

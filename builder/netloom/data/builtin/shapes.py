@@ -1,4 +1,4 @@
-"""Pictures whose decisive pixels are known, to see whether an explanation finds them."""
+"""Images whose decisive pixels are known, to test whether an explanation finds them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLASSES = ("circle", "square", "triangle", "cross")
 
 
 class Shapes(Dataset):
-    """One shape, which is the label, and one small bright dot, which is not."""
+    """One shape, which is the label, and one small bright dot, which is irrelevant."""
 
     name = "shapes"
     title = "Shapes with known masks"
@@ -50,7 +50,7 @@ class Shapes(Dataset):
         )
 
     def _grid(self, random: np.random.Generator, reach: float) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates around a random middle that keeps `reach` pixels from the border."""
+        """Return coordinates around a random center at least `reach` pixels from the border."""
         middle = random.uniform(reach, self.size - 1 - reach, 2)
         y, x = np.mgrid[: self.size, : self.size]
         return y - middle[0], x - middle[1]
@@ -72,7 +72,7 @@ class Shapes(Dataset):
 
 
 class ShapeMasks(Shapes):
-    """The same pictures, with a class for every pixel."""
+    """The same images with a class for every pixel."""
 
     name = "shape_masks"
     title = "Shapes with pixel labels"

@@ -1,4 +1,4 @@
-"""Spoken digits from a synthesiser, by the formants of their vowels and the noise of their consonants."""
+"""Spoken digits from a synthesizer, by the formants of vowels and the noise of consonants."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netloom.data.raw_dataset import RawDataset
 
 RATE = 4_000
 LENGTH = 1_200
-# The first two formants in Hz, how loud the voice is, and how loud the noise is, of some sounds of English.
+# The first two formants in Hz, the loudness of the voice, and that of the noise, of some English sounds.
 _SOUNDS = {
     "i": (300, 1900, 1.0, 0.0), "I": (400, 1750, 1.0, 0.0), "e": (530, 1700, 1.0, 0.0), "ai": (750, 1300, 1.0, 0.0),
     "o": (500, 900, 1.0, 0.0), "u": (320, 870, 1.0, 0.0), "a": (700, 1150, 1.0, 0.0), "r": (450, 1250, 0.7, 0.0),
@@ -26,7 +26,7 @@ _WORDS = {
 
 
 class Spoken(Dataset):
-    """Ten digits, each time in another voice, at another speed and with other noise."""
+    """Ten digits, each with a random voice, speed and noise."""
 
     name = "spoken"
     title = "Spoken digits"
@@ -54,13 +54,13 @@ class Spoken(Dataset):
         )
 
     def _say(self, sounds: list[str], random: np.random.Generator) -> np.ndarray:
-        """A word as a waveform (L,): a buzzing voice and noise, each shaped by formants that glide."""
+        """Return a word as a waveform (L,): a buzzing voice and noise, shaped by gliding formants."""
         length = int(LENGTH * random.uniform(0.6, 0.95))
         shares = np.cumsum(random.uniform(0.7, 1.3, len(sounds)))
         middles = (shares - np.diff(shares, prepend=0) / 2) / shares[-1] * length
         time = np.arange(length)
         table = np.array([_SOUNDS[sound] for sound in sounds], dtype=np.float64)
-        throat = random.uniform(0.88, 1.14)  # a shorter throat has higher formants
+        throat = random.uniform(0.88, 1.14)  # a shorter vocal tract has higher formants
         first, second, voiced, noisy = (np.interp(time, middles, column) for column in table.T)
         pitch = random.uniform(90, 220) * (1 + 0.1 * np.sin(time / length * random.uniform(1, 4)))
         phase = 2 * np.pi * np.cumsum(pitch) / RATE

@@ -20,7 +20,7 @@ def _text(name: str) -> str:
 
 
 class Intents(Dataset):
-    """What people say to an assistant, and what they want from it."""
+    """Utterances to an assistant, and their intents."""
 
     name = "intents"
     title = "Intents"
@@ -43,7 +43,7 @@ class Intents(Dataset):
 
 
 class Tales(Dataset):
-    """Short tales, character by character."""
+    """Short tales as sequences of characters."""
 
     name = "tales"
     title = "Tales"

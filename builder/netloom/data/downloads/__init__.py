@@ -1,4 +1,4 @@
-"""Data from elsewhere: an address on the web, or a name at the Hugging Face hub. It is a file like any other then."""
+"""Downloads: from a web address, or by name from the Hugging Face hub. The result is read like an uploaded file."""
 
 from netloom.data.downloads.address import FetchError, RemoteSource, allowed, remote_source
 from netloom.data.downloads.download import download

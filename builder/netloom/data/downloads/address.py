@@ -1,4 +1,5 @@
-"""What may be fetched, and from where: never a file of this machine, never an address within its own network."""
+"""Checks of download addresses: no local files, and no addresses inside the network of this machine (server-side
+request forgery)."""
 
 from __future__ import annotations
 
@@ -13,41 +14,43 @@ from netloom.core.errors import DataError
 from netloom.core.settings import settings, variable
 from netloom.core.text import plain
 
-# Set to 1, people at a server may fetch; set to 0, nobody may. At the command line one may unless it is 0.
+# 1: users of a server can download. 0: nobody can. Unset: only the command line can.
 DOWNLOADS, PRIVATE = variable("allow_downloads"), variable("allow_private_downloads")
 HUB = "hf:"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-# Addresses of version 6 in which one of version 4 is written: 6to4, NAT64 and Teredo would lead to it.
+# IPv6 networks that embed an IPv4 address: 6to4, NAT64 and Teredo would lead to it.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class FetchError(DataError):
-    """Nothing was fetched; the message is one sentence for people."""
+    """Nothing was downloaded; the message is one sentence for users."""
 
 
 @dataclass(frozen=True)
 class RemoteSource:
-    """An `address` on the web, or a name at the hub."""
+    """An `address` on the web, or a name on the hub."""
 
     kind: Literal["address", "hub"]
     name: str
 
 
 def remote_source(text: str) -> RemoteSource | None:
-    """What a person asks for; None where it is the name of a file."""
+    """Return the requested download; None if the text is the name of a file."""
     if text.startswith(HUB):
         return RemoteSource("hub", text.removeprefix(HUB).strip())
     return RemoteSource("address", text.strip()) if _SCHEME.match(text.strip()) else None
 
 
 def allowed(*, server: bool) -> bool:
-    """Whether anything may be fetched: at the command line unless it is forbidden, at a server where it is allowed."""
+    """Return whether downloads are allowed: on the command line unless forbidden, on a server only if enabled."""
     return not server if settings.allow_downloads is None else settings.allow_downloads
 
 
 def refuse_unless_allowed(*, server: bool) -> None:
-    """Raises:
-    FetchError: nothing may be fetched here.
+    """Check that downloads are allowed.
+
+    Raises:
+        FetchError: they are not allowed here.
     """
     if not allowed(server=server):
         raise FetchError(
@@ -57,10 +60,10 @@ def refuse_unless_allowed(*, server: bool) -> None:
 
 
 def split(address: str) -> SplitResult:
-    """The parts of an address.
+    """Return the parts of an address.
 
     Raises:
-        FetchError: it is none of the web.
+        FetchError: it is not a web address.
     """
     try:
         parts = urlsplit(address)
@@ -80,10 +83,10 @@ def split(address: str) -> SplitResult:
 
 
 def resolve(host: str, port: int, *, private: bool) -> list[tuple[int, str]]:
-    """The addresses of a machine, each with its family, all of which may be spoken to.
+    """Return the IP addresses of a host, each with its family, all of which are allowed.
 
     Raises:
-        FetchError: the name is not known, or one of its addresses lies within this machine's own network.
+        FetchError: the name is unknown, or one of its addresses is inside the network of this machine.
     """
     try:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -104,7 +107,7 @@ def resolve(host: str, port: int, *, private: bool) -> list[tuple[int, str]]:
 
 
 def public(number: str) -> bool:
-    """Whether an address is one of the open internet."""
+    """Return whether an IP address is on the public internet."""
     address = ipaddress.ip_address(number.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         within = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)

@@ -1,4 +1,4 @@
-"""A file from an address on the web, streamed to disk, with limits on everything that the other side decides."""
+"""Downloads a file from a web address to disk, with limits on everything that the server controls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from netloom.core.text import plain
 from netloom.data.downloads.address import FetchError, refuse_unless_allowed, resolve, split
 
 MAX_REDIRECTS = 5
-# Seconds in which something has to come, and for all of it.
+# Timeouts in seconds: for the next bytes, and for the whole download.
 SILENCE_S, WHOLE_S = 30.0, 3_600.0
 _CHUNK = 2**18
 _MOVED = (301, 302, 303, 307, 308)
@@ -31,10 +31,11 @@ def download(
     private: bool = False,
     max_bytes: int | None = None,
 ) -> Path:
-    """Fetch a file into `folder`. `progress` hears how far it is. `private` allows addresses of this machine's network.
+    """Download a file into `folder`. Calls `progress` with the progress. `private` allows addresses in the network of
+    this machine.
 
     Raises:
-        FetchError: it may not be fetched, cannot be, or is too large; nothing is left in the folder then.
+        FetchError: it is not allowed, not possible, or too large; nothing remains in the folder.
     """
     refuse_unless_allowed(server=server)
     private = private or settings.allow_private_downloads
@@ -56,12 +57,13 @@ def download(
 
 
 def most() -> int:
-    """How many bytes a file may have. NETLOOM_DOWNLOAD_MB says otherwise."""
+    """Return the size limit of a download in bytes, which NETLOOM_DOWNLOAD_MB overrides."""
     return int(settings.download_mb * 2**20)
 
 
 def _connected(parts: SplitResult, private: bool) -> http.client.HTTPConnection:
-    """A connection to the very address that was looked at: asked again, a name could lead elsewhere."""
+    """Connect to the IP address that was checked, because a second lookup of the name can return another one (DNS
+    rebinding)."""
     host = str(parts.hostname)
     secure = parts.scheme.lower() == "https"
     port = parts.port or (443 if secure else 80)
@@ -101,7 +103,7 @@ def _asked(connection: http.client.HTTPConnection, parts: SplitResult) -> http.c
 
 
 def _next(parts: SplitResult, response: http.client.HTTPResponse) -> SplitResult:
-    """Where a machine sends one on to."""
+    """Return the target of a redirect."""
     location = response.getheader("Location")
     if not location:
         raise FetchError(f"{_shown(parts)} sends one on, but does not say where to.")
@@ -155,7 +157,7 @@ def _kept(
 
 
 def _name(parts: SplitResult) -> str:
-    """What to call the file: its own name without anything that a path could be made of."""
+    """Return the name for the file, without characters that could form a path."""
     url_name = unquote(parts.path.rstrip("/").rpartition("/")[2])
     letters = "".join(letter for letter in plain(url_name) if letter.isalnum() or letter in "._- ()")[-100:].lstrip(
         ". "

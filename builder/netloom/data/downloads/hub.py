@@ -1,6 +1,6 @@
-"""Data sets and weights of the Hugging Face hub by their names, where its libraries are installed.
+"""Datasets and weights from the Hugging Face hub by name, if its libraries are installed.
 
-Data sets that would run code of their own are refused by the library itself; of weights only safetensors are fetched.
+The library itself refuses datasets that would run code; of weights, only safetensors are downloaded.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ WEIGHTS = (
 
 
 def fetch_dataset(name: str, folder: Path, progress: ProgressCallback, *, server: bool) -> Path:
-    """Bring a data set of the hub into `folder`: a Parquet file, or a folder of pictures by class.
+    """Download a dataset into `folder`: a Parquet file, or a folder of images by class.
 
-    `name` is `owner/name`, with `:configuration` and `[split]` behind it where it has several; else it is train.
+    `name` is `owner/name`, optionally with `:configuration` and `[split]`; the default split is train.
 
     Raises:
-        FetchError: it may not be fetched, is not there, or holds what cannot be read here.
+        FetchError: it is not allowed, does not exist, or has unsupported content.
     """
     refuse_unless_allowed(server=server)
     owner, configuration, part = _parts(name)
@@ -43,20 +43,20 @@ def fetch_dataset(name: str, folder: Path, progress: ProgressCallback, *, server
     _quiet()
     import datasets
 
-    _quiet()  # once more, as the libraries choose anew what they log
+    _quiet()  # again, because the import of the libraries resets their log levels
 
     try:
         files = datasets.load_dataset(owner, configuration or None, split=part or "train")
-    except Exception as error:  # the library's own, of its HTTP client, and of the many forms that it reads
+    except Exception as error:  # errors of the library, of its HTTP client, and of its many file formats
         raise fetch_error(owner, error) from None
     return keep(files, folder, progress)
 
 
 def keep(files: Any, folder: Path, progress: ProgressCallback) -> Path:
-    """A data set of the hub as a file or a folder that is read like any other.
+    """Save a dataset of the hub as a file or folder that is read like an upload.
 
     Raises:
-        FetchError: it is too large, or holds what cannot be read here.
+        FetchError: it is too large, or has unsupported content.
     """
     import datasets
 
@@ -99,10 +99,10 @@ def _by_class(by_class: Any, picture: str, label: str, folder: Path, progress: P
 
 
 def fetch_model(name: str, folder: Path, progress: ProgressCallback, *, server: bool) -> Path:
-    """Bring the configuration and the weights of a network of the hub into `folder`.
+    """Download the configuration and the weights of a network into `folder`.
 
     Raises:
-        FetchError: it may not be fetched, is not there, or has no safetensors.
+        FetchError: it is not allowed, does not exist, or has no safetensors.
     """
     refuse_unless_allowed(server=server)
     owner, _, _ = _parts(name)
@@ -117,13 +117,14 @@ def fetch_model(name: str, folder: Path, progress: ProgressCallback, *, server: 
     target = folder / owner.rpartition("/")[2]
     try:
         snapshot_download(owner, allow_patterns=list(WEIGHTS), local_dir=target)
-    except Exception as error:  # the library's own, and those of its HTTP client
+    except Exception as error:  # errors of the library and of its HTTP client
         raise fetch_error(owner, error) from None
     return target
 
 
 def _quiet() -> None:
-    """What goes wrong is said once, by us. Read when the libraries are first imported."""
+    """Turn off the output of the libraries, as errors are reported here. They read this when they are first
+    imported."""
     for bars in ("HF_DATASETS_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_PROGRESS_BARS"):
         os.environ.setdefault(bars, "1")
     for name in ("huggingface_hub", "datasets"):

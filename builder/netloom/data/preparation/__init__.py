@@ -1,1 +1,1 @@
-"""From raw rows to tensors: fitting, encoding, and what is stored for a run."""
+"""From raw rows to tensors: fitting, encoding, and the fitted state of a run."""

@@ -1,4 +1,4 @@
-"""What a document says of fields and columns, brought to data that was read."""
+"""Applies the field and column settings of a document to raw data."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from netloom.modalities.columns.registry import column_kind
 
 
 def with_fields(raw: RawDataset, choices: Mapping[str, FieldChoice]) -> RawDataset:
-    """The data, its fields preprocessed as a document says.
+    """Return the data with the field settings of a document.
 
     Raises:
-        DataError: there is no such field, or it takes no such setting.
+        DataError: there is no such field, or it does not support the setting.
     """
     names = [part.name for part in raw.parts]
     for name in choices:
@@ -30,11 +30,10 @@ def with_fields(raw: RawDataset, choices: Mapping[str, FieldChoice]) -> RawDatas
 
 
 def with_columns(raw: RawDataset, value: Any) -> RawDataset:
-    """Data of settled columns, those of its tables preprocessed as a document says, or left out; and the labels of its
-    target as what they stand for.
+    """Return data with the column settings of a document, which can exclude columns, and with merged target labels.
 
     Raises:
-        DataError: there is no such column, or it takes no such setting.
+        DataError: there is no such column, or it does not support the setting.
     """
     value, aliases = _without_target(raw, value)
     raw = target_of(raw.target_kind).merged(raw, aliases)
@@ -49,7 +48,7 @@ def with_columns(raw: RawDataset, value: Any) -> RawDataset:
 
 
 def _without_target(raw: RawDataset, value: Any) -> tuple[Any, dict[str, Aliases]]:
-    """What a document says of the columns without the target, and the aliases of the target's labels."""
+    """Return the column settings of a document without those of the target, and the aliases of target labels."""
     columns = {name for part in raw.parts for name in part.column_kinds}
     targets = {raw.target_name, *(part.name for part in raw.target_parts)} - columns
     if not isinstance(value, dict) or not targets & set(value):

@@ -1,4 +1,5 @@
-"""What a document says of columns and fields: kind, role and preprocessing, as plain JSON that is checked here."""
+"""The settings of columns and fields in a document: kind, role and preprocessing, as plain JSON that is validated
+here."""
 
 from __future__ import annotations
 
@@ -16,41 +17,41 @@ from netloom.modalities.columns.registry import column_kinds
 from netloom.modalities.fields.registry import modalities
 from netloom.modalities.settings import Settings
 
-# The options of a document that hold them, by the name of a column and by that of a field.
+# The keys of a document's options with the settings of columns, and of fields.
 COLUMNS, FIELDS = "columns", "fields"
 
 Role = Literal["input", "target", "group", "weight", "time", "split", "ignore"]
 
 
-FieldChoice = Settings  # the preprocessing of a whole field, as its modality declares it
+FieldChoice = Settings  # the preprocessing of a field, as declared by its modality
 
 
 @dataclass(frozen=True)
 class ColumnChoice:
-    """The kind, role and preprocessing of a table's column; what is left out is as the column looks."""
+    """The kind, role and preprocessing of a column; omitted settings are inferred from the column."""
 
     kind: str | None = None
     role: Role | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def get(self, setting: str) -> Any:
-        """A setting; None where it is left out."""
+        """Return a setting; None if it is omitted."""
         return self.settings.get(setting)
 
     def without(self, setting: str) -> ColumnChoice:
-        """The same, but for one setting."""
+        """Return the same settings without one."""
         settings = {name: value for name, value in self.settings.items() if name != setting}
         return ColumnChoice(self.kind, self.role, settings)
 
     def plain(self) -> dict[str, Any]:
-        """What was set, as plain JSON."""
+        """Return the settings as plain JSON."""
         named = {"kind": self.kind, "role": self.role}
         return {name: value for name, value in named.items() if value is not None} | dict(self.settings)
 
 
 @cache
 def _field_model() -> type[Settings]:
-    """The settings that fields of any modality take."""
+    """Return the model of all settings of fields of any modality."""
     settings = _fields_of(modality.settings for modality in modalities().values())
     model: type[Settings] = create_model("FieldChoice", __base__=Settings, **settings)
     return model
@@ -62,7 +63,7 @@ def _fields_of(models: Iterable[type[Settings]]) -> dict[str, Any]:
 
 @cache
 def _column_model() -> type[Settings]:
-    """The settings that columns of any kind take."""
+    """Return the model of all settings of columns of any kind."""
     settings = _fields_of(kind.settings for kind in column_kinds().values())
     kinds: Any = Literal[tuple(column_kinds())]
     named: dict[str, Any] = {"kind": (kinds | None, None), "role": (Role | None, None)}
@@ -71,10 +72,10 @@ def _column_model() -> type[Settings]:
 
 
 def column_choices(value: Any, columns: list[str]) -> dict[str, ColumnChoice]:
-    """What a document says of a table's columns.
+    """Return the column settings of a document.
 
     Raises:
-        DataError: it names no such column, or a setting that there is not.
+        DataError: a column or a setting does not exist.
     """
     choices = {name: _choice(model) for name, model in _each(value, _column_model(), "column").items()}
     for name in choices:
@@ -85,10 +86,10 @@ def column_choices(value: Any, columns: list[str]) -> dict[str, ColumnChoice]:
 
 
 def field_choices(value: Any) -> dict[str, FieldChoice]:
-    """What a document says of fields.
+    """Return the field settings of a document.
 
     Raises:
-        DataError: it has a setting that there is not.
+        DataError: a setting does not exist.
     """
     return _each(value, _field_model(), "field")
 
@@ -99,8 +100,10 @@ def _choice(model: Settings) -> ColumnChoice:
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> None:
-    """Raises:
-    DataError: an option is given that there is not; the sentence names the nearest one, and all.
+    """Check that all options exist.
+
+    Raises:
+        DataError: an option does not exist; the sentence names the nearest one, and all.
     """
     names = list(known)
     for name in sorted(set(given) - set(names)):
@@ -109,7 +112,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> Non
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """What was probably meant, as a question behind a sentence; "" where nothing is near."""
+    """Return the most similar name as a question after a sentence; "" if none is similar."""
     near = get_close_matches(name, list(names), 1)
     return f" Did you mean {near[0]!r}?" if near else ""
 

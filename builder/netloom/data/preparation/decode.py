@@ -1,8 +1,8 @@
-"""From the outputs of a network to answers in words and numbers.
+"""Decodes outputs of a network to predictions in words and numbers.
 
-A copy of this file travels with each exported network, and the app uses it as it is here, so that both answer alike.
-It needs torch and numpy alone. Outputs are logits where there are classes; several outputs come as a tuple. `target` is
-what a run's decoding says of its target, and `arrays` are the inputs (N, …) by field, as tensors or arrays.
+A copy of this file is part of each exported network, and the app uses the same file, so both give equal predictions. It
+needs only torch and numpy. Outputs are logits for classes; several outputs are a tuple. `target` is the entry of the
+target in the decoding of a run, and `arrays` are the inputs (N, …) by field, as tensors or arrays.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Answers = list[dict[str, Any]]
 
 
 def decode(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """One answer in plain JSON for each row of the output (N, …)."""
+    """Return a prediction in plain JSON for each row of the output (N, …)."""
     return DECODERS[preprocess["target"]["kind"]](preprocess, output, arrays)
 
 
 def class_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """One of several classes, from logits (N, classes)."""
+    """Return one of several classes per row, from logits (N, classes)."""
     names = preprocess["target"]["classes"]
     return [
         {"prediction": names[int(row.argmax())], "probabilities": dict(zip(names, row.tolist(), strict=True))}
@@ -34,7 +34,7 @@ def class_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[st
 
 
 def binary_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """One of two classes, from a logit (N, 1) for the second."""
+    """Return one of two classes per row, from a logit (N, 1) of the second."""
     (no, yes), limit = preprocess["target"]["classes"], preprocess["target"]["threshold"]
     return [
         {"prediction": yes if share > limit else no, "probabilities": {no: 1 - share, yes: share}, "threshold": limit}
@@ -43,7 +43,7 @@ def binary_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[s
 
 
 def label_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """Any number of labels, from a logit for each (N, labels)."""
+    """Return any number of labels per row, from a logit for each (N, labels)."""
     names, limits = preprocess["target"]["classes"], preprocess["target"]["thresholds"]
     return [
         {
@@ -55,7 +55,7 @@ def label_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[st
 
 
 def number_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """Numbers in the units of the data, from standardized ones (N, k)."""
+    """Return numbers in the units of the data, from standardized ones (N, k)."""
     import torch
 
     target = preprocess["target"]
@@ -64,7 +64,7 @@ def number_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[s
 
 
 def token_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """The likeliest next tokens, from logits (N, T, vocabulary) of which the last step counts."""
+    """Return the most likely next tokens, from logits (N, T, vocabulary), of which the last step is used."""
     names, shares = preprocess["fields"][0]["vocabulary"], output[:, -1].softmax(1)
     top = shares.topk(min(LIKELIEST, shares.shape[1]))
     return [
@@ -77,12 +77,12 @@ def token_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[st
 
 
 def text_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """Texts, from logits (N, T, vocabulary) for each of their tokens."""
+    """Return texts, from logits (N, T, vocabulary) of their tokens."""
     return [{"prediction": written(preprocess["fields"][-1], line)} for line in output.argmax(2).tolist()]
 
 
 def mask_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """A class for each pixel, from logits (N, classes, H, W)."""
+    """Return a class for each pixel, from logits (N, classes, H, W)."""
     names = preprocess["target"]["classes"]
     return [
         {
@@ -95,7 +95,7 @@ def mask_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str
 
 
 def tag_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """A tag for each word and the entities that they mark, from logits (N, T, tags)."""
+    """Return a tag for each word, and the entities that the tags mark, from logits (N, T, tags)."""
     names = preprocess["target"]["classes"]
     lengths = (arrays[preprocess["fields"][0]["name"]] != PAD).sum(1).tolist()
     answers = []
@@ -107,7 +107,7 @@ def tag_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str,
 
 
 def class_and_tag_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """A class (N, classes), and a tag for each word (N, T, tags)."""
+    """Return a class, from logits (N, classes), and a tag for each word, from logits (N, T, tags)."""
     classes, tags = output
     target = preprocess["target"]
     first = class_answers(preprocess, classes, arrays)
@@ -119,7 +119,7 @@ def class_and_tag_answers(preprocess: Mapping[str, Any], output: Any, arrays: Ma
 
 
 def several_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """One answer for each of several targets, from as many outputs."""
+    """Return a prediction for each of several targets, from one output each."""
     parts = preprocess["target"]["parts"]
     each = [decode({**preprocess, "target": part}, one, arrays) for part, one in zip(parts, output, strict=True)]
     names = [part["name"] for part in parts]
@@ -133,7 +133,7 @@ def several_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[
 
 
 def input_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """The input as it is given back, and how far that is off; with a threshold, whether it is unusual."""
+    """Return the reconstruction of the input and its error; with a threshold, whether the input is anomalous."""
     import torch
 
     field, target = preprocess["fields"][0], preprocess["target"]
@@ -153,21 +153,21 @@ def input_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[st
 
 
 def generated_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """Examples that a generator made."""
+    """Return generated examples."""
     return [{"prediction": one} for one in restore_rows(preprocess["target"]["field"], output.numpy())]
 
 
 def pair_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """Whether two examples are alike, by the distance of their embeddings (N, D)."""
+    """Return whether two examples are similar, by the distance of their embeddings (N, D)."""
     first, second = output
     names, limit = preprocess["target"]["classes"], preprocess["target"]["threshold"]
-    # Clamped like the distance that is explained, whose gradient would be infinite at 0.
+    # Clamped like the distance in explanations, whose gradient would be infinite at 0.
     distances = (first - second).square().sum(1).clamp(min=1e-12).sqrt().tolist()
     return [{"prediction": names[int(far < limit)], "distance": far, "threshold": limit} for far in distances]
 
 
 def action_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """The action of an agent, with the return that it expects of each, or the probability of each."""
+    """Return the action of an agent, with the expected return or the probability of each action."""
     target = preprocess["target"]
     scores = output[0] if isinstance(output, tuple) else output
     label, numbers = ("values", scores) if target["values"] else ("probabilities", scores.softmax(1))
@@ -178,12 +178,12 @@ def action_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[s
 
 
 def embedding_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """Embeddings (N, D), as they are."""
+    """Return embeddings (N, D) without changes."""
     return [{"prediction": row} for row in output.tolist()]
 
 
 def score_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
-    """Scores of items (N, 1)."""
+    """Return scores of items (N, 1)."""
     return [{"prediction": score} for score in output.flatten().tolist()]
 
 

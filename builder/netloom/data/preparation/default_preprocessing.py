@@ -1,4 +1,4 @@
-"""What a document does to all numbers and pixels for which nothing is set by column or by field."""
+"""The default preprocessing of numbers and pixels, for columns and fields without their own settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from netloom.data.schema import Schema
 from netloom.document import ImageNormalization, Preparation
 from netloom.modalities.field_spec import NUMBERS, PIXELS, Quantity
 
-# The choices, and what people read for each; `preparation_sentence` says what one does.
+# The choices and their labels; `preparation_sentence` explains each.
 PREPARATIONS: Mapping[Preparation, str] = {
     "standardize": "Standardize",
     "scale": "Scale to 0 to 1",
@@ -19,16 +19,16 @@ IMPORTED = "As the imported network asks"
 
 
 def with_preparation(raw: RawDataset, prepare: Preparation | ImageNormalization) -> RawDataset:
-    """The data with this preparation wherever its own settings say nothing else.
+    """Return the data with this default preprocessing.
 
     Raises:
-        DataError: it does not fit the data.
+        DataError: it does not match the data.
     """
     return raw if prepare == "standardize" else raw.with_preparation(prepare)
 
 
 def preparation_sentence(prepare: Preparation | ImageNormalization, quantities: Collection[Quantity]) -> str:
-    """What a network receives whose inputs consist of these quantities; empty where nothing is prepared."""
+    """Return what a network with inputs of these quantities receives, as a sentence; "" without preprocessing."""
     listed = [quantity for quantity in (PIXELS, NUMBERS) if quantity in quantities]
     if not listed:
         return ""
@@ -49,7 +49,7 @@ def preparation_sentence(prepare: Preparation | ImageNormalization, quantities: 
 
 
 def quantities_of(schema: Schema | None) -> set[Quantity]:
-    """What the inputs of data consist of, as far as it is prepared."""
+    """Return the quantities of the inputs that the default preprocessing applies to."""
     return {field.quantity for field in schema.inputs if field.quantity} if schema else set()
 
 

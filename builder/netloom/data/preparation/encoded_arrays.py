@@ -1,4 +1,4 @@
-"""All rows as arrays: in memory, or in files that are mapped where they would take too much of it."""
+"""Encodes all rows as arrays: in memory, or in memory-mapped files if they are too large."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from netloom.data.raw_dataset import RawDataset
 
-CHUNK, CHUNK_BYTES = 4_096, 2**24  # rows that are encoded at once, and what they may take
+CHUNK, CHUNK_BYTES = 4_096, 2**24  # limits of the rows that are encoded at once, and of their bytes
 
 
 def encoded(fields: list[FieldState], raw: RawDataset) -> tuple[dict[str, torch.Tensor], dict[str, Mapped]]:
-    """All rows by field, and the files of those that lie in one.
+    """Return all rows by field, and the files of the memory-mapped fields.
 
     Raises:
-        DataError: the disk has no room for them.
+        DataError: the disk has no space for them.
     """
     import torch
 
@@ -46,14 +46,14 @@ def encoded(fields: list[FieldState], raw: RawDataset) -> tuple[dict[str, torch.
 
 
 def _bytes(raw: RawDataset, fields: list[FieldState]) -> int:
-    """What all rows take, from what the first one does."""
+    """Return the estimated bytes of all rows, from those of the first row."""
     first = encode_rows({"fields": fields}, [raw.row(0)])
     return sum(array.nbytes for array in first.values()) * len(raw)
 
 
 def _filled(fields: list[FieldState], raw: RawDataset, room: Any) -> dict[str, np.ndarray]:
-    """All rows: column by column where the data can, else a part at a time, as lists of Python numbers take many times
-    the memory."""
+    """Return all rows, column by column if the data supports it; otherwise in parts, as lists of Python numbers take
+    many times the memory."""
     arrays: dict[str, np.ndarray] = raw.encoded([field_encoder(field) for field in fields], room)
     remaining = [field for field in fields if field["name"] not in arrays]
     count = len(raw) if remaining else 0

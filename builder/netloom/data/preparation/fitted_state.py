@@ -1,4 +1,5 @@
-"""What was fitted for a run, kept with it, so that it is applied as it was whatever would be fitted later."""
+"""The fitted state of a run, saved with the run, so that later code that fits differently does not change its
+preprocessing."""
 
 from __future__ import annotations
 
@@ -14,17 +15,17 @@ if TYPE_CHECKING:
 
 
 def keep_fitted(data: Prepared, artifacts: RunArtifacts) -> Prepared:
-    """The data as it is prepared for a run: with what was kept, which is now, if nothing was."""
+    """Return the data with the saved fitted state of a run; saves the current one if there is none."""
     if artifacts.preprocess() is None:
         artifacts.save_preprocess(data.preprocess)
     return as_kept(data, artifacts)
 
 
 def as_kept(data: Prepared, artifacts: RunArtifacts) -> Prepared:
-    """The data with what was kept for a run; as it is where nothing was, as for runs of long ago.
+    """Return the data with the saved fitted state of a run; unchanged for old runs without one.
 
     Raises:
-        DataError: the data has other columns or fields than it had.
+        DataError: the columns or fields of the data have changed.
     """
     preprocess = artifacts.preprocess()
     if preprocess is None or preprocess == data.preprocess:

@@ -1,4 +1,4 @@
-"""Labels that mean the same in several spellings: `aliases` name the label that each other stands for."""
+"""Merges labels that are spellings of one another: `aliases` map a label to the one that replaces it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _PUNCTUATION = " \t.,;:!?…'\"`´’"
 
 
 def normal(label: str) -> str:
-    """A label without what people write in several ways: case, marks between words, and punctuation behind it."""
+    """Return a label without differences of spelling: case, separators between words, and punctuation at its end."""
     words = _BETWEEN.sub(" ", unicodedata.normalize("NFKC", label).casefold()).split()
     return " ".join(words).rstrip(_PUNCTUATION)
 
 
 def resolve_alias(label: str, aliases: Aliases) -> str:
-    """The label that one stands for, by way of others, too."""
+    """Return the label that replaces another one, also through a chain of aliases."""
     for _ in aliases:
         if label not in aliases:
             break
@@ -32,7 +32,7 @@ def resolve_alias(label: str, aliases: Aliases) -> str:
 
 
 def merge(names: Sequence[str], aliases: Aliases) -> tuple[tuple[str, ...], np.ndarray]:
-    """The labels that are left, in their order, and the place of each of the old ones among them."""
+    """Return the remaining labels in order, and the index of each old label among them."""
     stand_for = [resolve_alias(name, aliases) for name in names]
     remaining = [name for name in names if name in set(stand_for)]
     remaining += [name for name in dict.fromkeys(stand_for) if name not in remaining]
@@ -40,10 +40,10 @@ def merge(names: Sequence[str], aliases: Aliases) -> tuple[tuple[str, ...], np.n
 
 
 def merged_classes(names: Sequence[str], aliases: Aliases, target: str) -> tuple[tuple[str, ...], np.ndarray]:
-    """The same for the labels of a whole target.
+    """Merge the labels of a target, as `merge`.
 
     Raises:
-        DataError: only one label would be left.
+        DataError: only one label would remain.
     """
     classes, place = merge(names, aliases)
     if len(classes) < 2:
@@ -52,7 +52,7 @@ def merged_classes(names: Sequence[str], aliases: Aliases, target: str) -> tuple
 
 
 def aliases_of(settings: Mapping[str, Any]) -> dict[str, Aliases]:
-    """The aliases in what a document says of columns, by the column's name."""
+    """Return the aliases in the column settings of a document, by column."""
     aliases = {}
     for name, choice in settings.items():
         merged = choice.get("aliases")

@@ -1,7 +1,7 @@
-"""Arrays in files that are mapped into memory: what is worked out of an upload that is too large for memory.
+"""Arrays in memory-mapped files: values computed from an upload that is too large for memory.
 
-They lie in the folder of their upload, under a name that follows from what they were made of, so that a run, the page
-and the next run share them; they go with the upload. A few that were used last are kept.
+The files are in the folder of their upload, with a name derived from their inputs, so that runs and pages share them.
+They are deleted with the upload; only the most recently used ones are kept.
 """
 
 from __future__ import annotations
@@ -29,30 +29,32 @@ if TYPE_CHECKING:
     import torch
 
 FOLDER = "maps"
-FORMAT = 1  # to be raised whenever the same rows would be encoded otherwise
-KEPT = 3  # how many encodings of one upload are kept
-UNUSED_S = 86_400.0  # how long a column that nobody reads is kept
+FORMAT = 1  # increase it whenever equal rows would be encoded differently
+KEPT = 3  # the number of encodings per upload that are kept
+UNUSED_S = 86_400.0  # the time in seconds for which an unused column is kept
 _INDEX = "index.json"
 
 
 def key(*parts: Any) -> str:
-    """A name for what is made of these parts, which are plain JSON."""
+    """Return a name derived from these parts, which are plain JSON."""
     return hashlib.sha256(json.dumps([FORMAT, *parts], sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class Mapped:
-    """An array in a file: where it is, and what it holds. It can be read without being mapped, by `read`."""
+    """An array in a file. It can also be read without memory mapping, with `read`."""
 
     path: Path
     shape: tuple[int, ...]
     dtype: np.dtype
-    descriptor: int  # open for as long as this is held, as the file may be removed meanwhile
+    descriptor: int  # open as long as this object exists, because the file can be removed meanwhile
 
     @classmethod
     def open(cls, path: Path, shape: Sequence[int], dtype: str) -> Mapped:
-        """Raises:
-        OSError: there is no such file, or it is shorter than it should be.
+        """Open the file of an array.
+
+        Raises:
+            OSError: the file does not exist, or is too short.
         """
         found = cls(path, tuple(shape), np.dtype(dtype), os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
         close = weakref.finalize(found, os.close, found.descriptor)
@@ -67,11 +69,11 @@ class Mapped:
 
     @property
     def row_bytes(self) -> int:
-        """How long one row is."""
+        """Return the bytes of a row."""
         return int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
 
     def tensor(self) -> torch.Tensor:
-        """The array as a tensor that is read from the file as it is looked at, and can not be written to."""
+        """Return the array as a read-only tensor, whose values are read from the file on access."""
         import torch
 
         values = np.memmap(self.path, self.dtype, "r", shape=self.shape) if self.nbytes else np.empty(self.shape)
@@ -80,7 +82,8 @@ class Mapped:
             return torch.from_numpy(values)
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Rows from the file, in memory of their own: unlike a map, they leave nothing behind.
+        """Return rows from the file in new memory. Unlike memory mapping, this does not keep pages in the memory of the
+        process.
 
         Raises:
             OSError: the file is damaged.
@@ -105,7 +108,7 @@ def _read(descriptor: int, view: memoryview, place: int) -> int:
 
 
 class Room:
-    """Room for arrays that are being made, in files of a folder that takes its name only when all are there."""
+    """Allocates arrays in files of a temporary folder, which gets its final name only when all are complete."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder / FOLDER, f"rows-{name}"
@@ -114,7 +117,7 @@ class Room:
         self._own: Path | None = None
 
     def found(self) -> dict[str, Mapped] | None:
-        """The arrays, if they were made before."""
+        """Return the arrays if they exist already."""
         folder = self.folder / self.name
         try:
             index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
@@ -126,10 +129,10 @@ class Room:
         return found
 
     def array(self, name: str, shape: Sequence[int], dtype: Any) -> np.ndarray:
-        """An array of zeros in a file.
+        """Return an array of zeros in a file.
 
         Raises:
-            DataError: the disk has no room for it.
+            DataError: the disk has no space for it.
         """
         if self._own is None:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -145,7 +148,8 @@ class Room:
             return np.zeros(shape, kind)
         with (self._own / file).open("wb") as made:
             if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(made.fileno(), 0, wanted)  # a disk that fills up later would end the process
+                # Allocates the blocks: writing to a mapped file on a full disk would kill the process.
+                os.posix_fallocate(made.fileno(), 0, wanted)
             else:
                 made.truncate(wanted)
         found: np.memmap[Any, Any] = np.memmap(self._own / file, kind, "r+", shape=tuple(shape))
@@ -153,7 +157,7 @@ class Room:
         return found
 
     def finish(self) -> dict[str, Mapped]:
-        """The arrays, now that all are filled."""
+        """Return the arrays after all are filled."""
         if self._own is None:
             raise ValueError("No array was made.")
         while self._arrays:
@@ -162,7 +166,7 @@ class Room:
         target = self.folder / self.name
         try:
             self._own.rename(target)
-        except OSError:  # somebody else has made the same meanwhile, or it is damaged
+        except OSError:  # another process has created the same arrays, or they are damaged
             if self.found() is None:
                 shutil.rmtree(target, ignore_errors=True)
                 self._own.rename(target)
@@ -175,16 +179,16 @@ class Room:
         return found
 
     def give_up(self) -> None:
-        """Remove what was begun."""
+        """Remove the incomplete files."""
         if self._own is not None:
             shutil.rmtree(self._own, ignore_errors=True)
 
 
 def filled(folder: Path, parts: Sequence[Any], shape: Sequence[int], fill: Callable[[np.ndarray], Any]) -> np.ndarray:
-    """An array of float32 in a file: zeros, which `fill` changes where they were not filled before.
+    """Return a float32 array in a file: zeros, which `fill` changes unless it was filled before.
 
     Raises:
-        DataError: the disk has no room for it.
+        DataError: the disk has no space for it.
     """
     room = Room(folder, key(*parts, list(shape)))
     found = room.found()
@@ -199,7 +203,7 @@ def filled(folder: Path, parts: Sequence[Any], shape: Sequence[int], fill: Calla
 
 
 def column(folder: Path, parts: Sequence[Any], values: np.ndarray) -> np.ndarray:
-    """The same numbers, in a file."""
+    """Return the same numbers in a file."""
     path = folder / FOLDER / f"column-{key(*parts)}.npy"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -217,11 +221,11 @@ def column(folder: Path, parts: Sequence[Any], values: np.ndarray) -> np.ndarray
 
 
 def remembered(folder: Path | None, name: str, make: Callable[[], Any]) -> Any:
-    """What `make` works out, plain JSON, or what it did before under this name; without a folder, always anew."""
+    """Return the plain JSON that `make` returns, cached under this name; without a folder, it is always computed."""
     if folder is None:
         return make()
     path = folder / FOLDER / f"{name}.json"
-    with suppress(OSError, ValueError):  # it is not there yet, or was not written to its end
+    with suppress(OSError, ValueError):  # it does not exist yet, or is incomplete
         return json.loads(path.read_text(encoding="utf-8"))
     found = make()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -230,8 +234,10 @@ def remembered(folder: Path | None, name: str, make: Callable[[], Any]) -> Any:
 
 
 def refuse_full(folder: Path, wanted: int) -> None:
-    """Raises:
-    DataError: the disk has no room for so many bytes.
+    """Check the disk space.
+
+    Raises:
+        DataError: the disk has no space for this number of bytes.
     """
     free = shutil.disk_usage(folder).free
     if wanted > free:
@@ -242,7 +248,7 @@ def refuse_full(folder: Path, wanted: int) -> None:
 
 
 def _forget(folder: Path, but: Path) -> None:
-    """Remove encodings that were not used for the longest time. Whoever reads them still can."""
+    """Remove the least recently used encodings. Processes that have them open can still read them."""
     found = []
     for path in folder.glob("rows-*"):
         with suppress(OSError):
@@ -260,7 +266,7 @@ def _forget_columns(folder: Path) -> None:
 
 
 def _forget_halves(folder: Path) -> None:
-    """Remove what a process that is gone has begun."""
+    """Remove incomplete files of processes that have ended."""
     for path in folder.glob(".half-*"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > UNUSED_S:

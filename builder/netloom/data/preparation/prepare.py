@@ -1,4 +1,4 @@
-"""From a document's choice of data to tensors."""
+"""Prepares the data that a document chooses, as tensors."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from netloom.modalities.encoding.field_encoder import field_encoder
 
 
 def with_dataset_id(project: Project, home: Path) -> Project:
-    """The document with the id of an upload that its data calls by its title: a title may come again, and what is kept
-    has to find the same data then."""
+    """Return the document with the id of an upload instead of its title. Titles are not unique, and saved documents
+    must find the same data."""
     data = project.data if project.data.dataset in builtin() else identified(project.data, home)
     return project if data == project.data else project.model_copy(update={"data": data})
 
 
 def datasets(home: Path | None = None) -> list[DatasetInfo]:
-    """The built-in datasets, then those that were uploaded."""
+    """Return the built-in datasets, then the uploads."""
     bundled = [
         DatasetInfo(dataset.name, dataset.title, dataset.kind, dataset.task, dataset.summary)
         for dataset in builtin().values()
@@ -51,7 +51,7 @@ def datasets(home: Path | None = None) -> list[DatasetInfo]:
 
 
 def schema(choice: DataChoice, home: Path | None = None) -> Schema | None:
-    """The fields and target of the chosen data, or None where none is chosen. The first call reads the data.
+    """Return the fields and the target of the chosen data, or None without a choice. The first call reads the data.
 
     Raises:
         DataError: it cannot be read.
@@ -60,18 +60,18 @@ def schema(choice: DataChoice, home: Path | None = None) -> Schema | None:
 
 
 def prepare(choice: DataChoice, home: Path | None = None) -> Prepared:
-    """The chosen data, split and preprocessed. The last few are kept in memory.
+    """Return the chosen data, split and preprocessed. The last few results stay in memory.
 
     Raises:
-        DataError: there is no such data, its options are wrong, or it is too small to split.
+        DataError: there is no such data, its options are invalid, or it is too small to split.
     """
-    _prepare.forget(_is_gone)  # another process may have removed what this one has mapped
+    _prepare.forget(_is_gone)  # another process may have removed a file that this one has mapped
     return _prepare(*choice_key(choice, home))
 
 
 def choice_key(choice: DataChoice, home: Path | None) -> tuple[str, str]:
-    """What a choice is remembered by: built-in data is the same in every data folder. An upload may have been removed
-    since, by this process or another."""
+    """Return the cache key of a choice: built-in data is the same in every data folder. Clears the cache of an upload
+    that was removed, by this process or another."""
     is_upload = choice.dataset not in builtin()
     home = home or default_home()
     if is_upload and choice.dataset:
@@ -81,10 +81,10 @@ def choice_key(choice: DataChoice, home: Path | None) -> tuple[str, str]:
 
 
 def remove(name: str, home: Path) -> None:
-    """Delete an upload. What this process has prepared of it goes, too: its files are allocated while they are mapped.
+    """Delete an upload, and clear its cache in this process: mapped files occupy the disk until they are closed.
 
     Raises:
-        DataError: there is none of this name.
+        DataError: there is no upload of this name.
     """
     remove_upload(name, home)
     for cache in (_schema, _prepare):
@@ -92,13 +92,13 @@ def remove(name: str, home: Path) -> None:
 
 
 def clear_cache() -> None:
-    """Forget what this process has prepared, so that the next call reads the data again."""
+    """Clear the cache of this process, so that the next call reads the data again."""
     for cache in (_schema, _prepare):
         cache.cache_clear()
 
 
 def _is_gone(key: str, home: str) -> bool:
-    """Whether data was an upload that is not there any more."""
+    """Return whether data is an upload that was removed."""
     return bool(home) and not has_upload(str(json.loads(key)["dataset"]), Path(home))
 
 
@@ -145,7 +145,7 @@ def _prepare(key: str, home: str) -> Prepared:
 
 
 def prepared_with(data: Prepared, preprocess: Preprocess) -> Prepared:
-    """The same data, prepared with what was fitted at another time."""
+    """Return the same data with an earlier fitted state."""
     import torch
 
     raw = data.raw
@@ -171,17 +171,17 @@ def _encoded_target(raw: RawDataset, preprocess: Preprocess) -> np.ndarray:
 
 
 def _give_back() -> None:
-    """Let the machine have what Arrow keeps for itself of a table that was read, a third of what it took."""
+    """Release the memory that Arrow retains after reading a table, a third of the peak."""
     arrow = sys.modules.get("pyarrow")
     if arrow is not None:
         arrow.default_memory_pool().release_unused()
 
 
 def read(choice: DataChoice, home: Path) -> RawDataset:
-    """The chosen data as it was read.
+    """Return the chosen raw data.
 
     Raises:
-        DataError: there is no such data, or its options are wrong.
+        DataError: there is no such data, or its options are invalid.
     """
     if not choice.dataset:
         raise DataError("No data is chosen; choose a dataset first.")
@@ -213,12 +213,13 @@ def _fit_target(raw: RawDataset, parts: Split, standardized: bool) -> dict[str, 
 
 
 def bigram_entropy(prepared: Prepared) -> float:
-    """The cross-entropy in nats per token that the pairs of the training split alone reach on the test split.
+    """Return the cross-entropy in nats per token of a bigram model of the training split on the test split, as a
+    baseline of language models.
 
-    Counts are smoothed by one half (Krichevsky and Trofimov). A language model has to do better.
+    Counts are smoothed by ½ (Krichevsky and Trofimov, 1981, https://doi.org/10.1109/TIT.1981.1056331).
 
     Raises:
-        DataError: the data is no text whose next token is to be told.
+        DataError: the target is not the next token.
     """
     if not prepared.schema.target.type.continues_text:
         raise DataError("Only a text whose next token is to be told has pairs of tokens; choose such data.")

@@ -1,4 +1,4 @@
-"""Data ready for training: tensors, split, and the way back to what people see."""
+"""Data ready for training: tensors, split, and the decoding to raw values."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 class Preprocess(TypedDict):
-    """What was fitted on the training rows, as the JSON of run folders and bundles. `Prepared` gives access to it by
-    names."""
+    """The state that was fitted on the training rows, as the JSON of run folders and bundles. `Prepared` gives typed
+    access."""
 
     fields: list[FieldState]
     target: TargetState
@@ -33,15 +33,18 @@ class Preprocess(TypedDict):
 
 @dataclass(frozen=True)
 class Prepared:
-    """All rows, preprocessed with what was fitted on the training split alone.
+    """All rows, preprocessed with the state that was fitted on the training split only.
 
-    `inputs` holds float32 or int64 tensors (R, …) by field. `target` is int64 (R,) for classes, float32 (R, k) for
-    numbers in units of the training targets' standard deviation, float32 (R, labels) of 0 and 1 for labels, float32
-    (R, targets) for several, of which a class is its number; int64 (R, T) for next tokens, for tags and for answers
-    that are texts (`IGNORE` behind the last one), int64 (R, H, W) for masks; where a class and tags are asked for, the
-    class stands before the tags, (R, 1 + T). `split` holds int64 row numbers. `masks` (R, H, W) says where the object
-    is that decides the label, where that is known; `weights` (R,) how much a row counts, on average one in training.
-    Inputs that are too large for memory are mapped from `files`, by field; they cannot be written to.
+    Attributes:
+        inputs: float32 or int64 tensors (R, …) by field. Inputs that are too large for memory are mapped from `files`;
+            they are read-only.
+        target: Classes are int64 (R,). Numbers are float32 (R, k), in standard deviations of the training targets.
+            Labels are float32 (R, labels), 0 or 1. Several targets are float32 (R, targets), classes by index. Next
+            tokens, tags and answers that are texts are int64 (R, T), `IGNORE` after the end. Masks are int64 (R, H, W).
+            A class with tags is int64 (R, 1 + T), class first.
+        split: int64 row numbers by split.
+        masks: (R, H, W), the object that determines the label, where it is known.
+        weights: (R,), the sample weights, with mean 1 over the training rows.
     """
 
     schema: Schema
@@ -57,18 +60,18 @@ class Prepared:
 
     @cached_property
     def fields(self) -> tuple[FieldEncoder[Any], ...]:
-        """The inputs of a network, with what was fitted for each, in the order of the schema."""
+        """Return the encoders of the input fields, in the order of the schema."""
         return tuple(map(field_encoder, self.preprocess["fields"]))
 
     def field(self, name: str) -> FieldEncoder[Any]:
-        """The field of this name, with what was fitted for it."""
+        """Return the encoder of a field."""
         return next(field for field in self.fields if field.name == name)
 
     def image_field(self, name: str) -> ImageEncoder:
-        """The same for one that holds images.
+        """Return the encoder of a field of images.
 
         Raises:
-            TypeError: it holds something else.
+            TypeError: it does not contain images.
         """
         field = self.field(name)
         if not isinstance(field, ImageEncoder):
@@ -76,10 +79,10 @@ class Prepared:
         return field
 
     def token_field(self, name: str) -> TokenEncoder[Any]:
-        """The same for one that consists of tokens.
+        """Return the encoder of a field of tokens.
 
         Raises:
-            TypeError: it holds something else.
+            TypeError: it does not contain tokens.
         """
         field = self.field(name)
         if not isinstance(field, TokenEncoder):
@@ -88,22 +91,22 @@ class Prepared:
 
     @property
     def text_fields(self) -> list[TextEncoder[Any]]:
-        """The fields that hold texts of people, rather than what a network writes."""
+        """Return the encoders of the fields with input texts, without texts that a network generates."""
         return [field for field in self.fields if isinstance(field, TextEncoder)]
 
     @cached_property
     def fitted_target(self) -> FittedTarget:
-        """What was fitted for the target."""
+        """Return the fitted state of the target."""
         state = self.preprocess["target"]
         fitted: FittedTarget = target_of(state["kind"]).fitted(state)
         return fitted
 
     @property
     def fitted_numbers(self) -> FittedNumbers:
-        """The same where the target consists of numbers.
+        """Return the fitted state of a numeric target.
 
         Raises:
-            TypeError: it is something else.
+            TypeError: the target is not numeric.
         """
         if not isinstance(self.fitted_target, FittedNumbers):
             raise TypeError("The target does not consist of numbers.")
@@ -111,10 +114,10 @@ class Prepared:
 
     @property
     def fitted_targets(self) -> tuple[FittedClasses | FittedNumbers, ...]:
-        """The same for each of several targets.
+        """Return the fitted state of each of several targets.
 
         Raises:
-            TypeError: there is one target.
+            TypeError: there is only one target.
         """
         if not isinstance(self.fitted_target, FittedTargets):
             raise TypeError("The data has one target.")
@@ -125,11 +128,11 @@ class Prepared:
         return self.raw.warnings
 
     def row(self, index: int) -> dict[str, Any]:
-        """A raw row, as `encode` takes it."""
+        """Return a raw row, the argument of `encode`."""
         return self.raw.row(index)
 
     def example(self, index: int) -> Example:
-        """A row as people see it, with its target in words."""
+        """Return a row for display, with its target in words."""
         example = self.raw.example(index, self.target_text(index))
         row = self.raw.row(index)
         tokens: dict[str, tuple[str, ...]] = {}
@@ -143,15 +146,15 @@ class Prepared:
         return replace(example, words=tokens)
 
     def target_text(self, index: int) -> str:
-        """A row's target in words."""
+        """Return the target of a row in words."""
         spec = self.schema.target
         return target_of(spec.kind).text(spec, self.fitted_target, self.target[index], self.raw, index)
 
     def encode(self, row: Mapping[str, Any], only: Collection[str] | None = None) -> dict[str, torch.Tensor]:
-        """A raw row as tensors (1, …), by field; where `only` names some, the row needs no others.
+        """Return a raw row as tensors (1, …) by field; with `only`, of these fields, so the row needs no others.
 
         Raises:
-            DataError: the row lacks something, or holds what does not fit.
+            DataError: the row lacks a value, or has an invalid one.
         """
         import torch
 
@@ -163,13 +166,13 @@ class Prepared:
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def restore(self, values: torch.Tensor) -> torch.Tensor:
-        """Numbers (…, k) as the network gives them, in the data's own units."""
+        """Return outputs (…, k) of the network in the units of the data."""
         if not isinstance(self.fitted_target, FittedNumbers):
             return values
         restored: torch.Tensor = self.fitted_target.restore(values)
         return restored
 
     def decode(self, tokens: torch.Tensor) -> str:
-        """Token numbers (T,) as text."""
+        """Return token numbers (T,) as text."""
         field = self.token_field(self.fields[0].name)
         return field.joined([field.vocabulary[int(token)] for token in tokens])

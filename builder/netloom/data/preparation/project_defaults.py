@@ -1,4 +1,4 @@
-"""What new projects take over of a data set: mends that were made before any project used it."""
+"""The default settings of a dataset for new projects: fixes that were applied before any project used it."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from netloom.data.uploads import find_upload
 from netloom.data.uploads.upload_kind import DEFAULTS
 from netloom.document import DataChoice, Training, write_bytes
 
-_OF_A_PROJECT = ("dataset", "seed", "validation", "test", "folds", "fold", "prepare")  # and of no data set
+_OF_A_PROJECT = ("dataset", "seed", "validation", "test", "folds", "fold", "prepare")  # not a setting of the dataset
 
 
 def default_choice(name: str, home: Path | None = None) -> DataChoice:
-    """The choice of a data set as new projects take it over."""
+    """Return the default choice of a dataset for new projects."""
     return DataChoice.model_validate({"dataset": name, **_kept(name, home)["data"]})
 
 
 def default_data(name: str, home: Path | None = None) -> dict[str, Any]:
-    """What new projects take over of a data set, as the data of a document; nothing where nothing was settled."""
+    """Return the default data settings of a dataset, as the data section of a document; empty if there are none."""
     return dict(_kept(name, home)["data"])
 
 
 def with_defaults(choice: DataChoice, home: Path | None = None) -> DataChoice:
-    """A choice with what new projects take over of its data set, wherever the choice itself says nothing."""
+    """Return a choice with the default settings of its dataset, where the choice has none."""
     defaults = default_data(choice.dataset, home) if choice.dataset else {}
     if not defaults:
         return choice
@@ -45,16 +45,16 @@ def with_defaults(choice: DataChoice, home: Path | None = None) -> DataChoice:
 
 
 def default_training(name: str, home: Path | None = None) -> dict[str, Any]:
-    """What new projects take over of a data set, as the training of a document."""
+    """Return the default training settings of a dataset, as the training section of a document."""
     return dict(_kept(name, home)["training"])
 
 
 def settle(name: str, edit: Mapping[str, Any], home: Path | None = None) -> None:
-    """Have new projects take over an edit of a project's data and training, such as the fix of a finding.
+    """Add an edit of data and training, such as the fix of a finding, to the defaults of a dataset.
 
     Raises:
-        DataError: there is no such data set.
-        ValueError: the edit is none of data and training.
+        DataError: there is no such dataset.
+        ValueError: the edit changes something else.
     """
     defaults = _kept(name, home)
     choice = DataChoice.model_validate({"dataset": name, **defaults["data"], **edit.get("data", {})})
@@ -69,16 +69,16 @@ def settle(name: str, edit: Mapping[str, Any], home: Path | None = None) -> None
 
 
 def take_back(name: str, home: Path | None = None) -> None:
-    """Have new projects take over nothing of a data set.
+    """Remove the defaults of a dataset.
 
     Raises:
-        DataError: there is no such data set.
+        DataError: there is no such dataset.
     """
     _path(name, home).unlink(missing_ok=True)
 
 
 def _kept(name: str, home: Path | None) -> dict[str, dict[str, Any]]:
-    """What was settled; nothing where the file is gone or damaged, or the data set is."""
+    """Return the saved defaults; empty if the file is missing or damaged, or the dataset is missing."""
     with suppress(OSError, ValueError, KeyError, TypeError, DataError):
         found = json.loads(_path(name, home).read_text(encoding="utf-8"))
         DataChoice.model_validate({"dataset": name, **found["data"]})

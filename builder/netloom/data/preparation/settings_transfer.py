@@ -1,4 +1,4 @@
-"""A document's settings of its data brought to other data: what fits is kept, and what does not is told."""
+"""Transfers the data settings of a document to another dataset: keeps those that match, and reports the others."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from netloom.data.preparation.prepare import read
 from netloom.data.splits.split import split
 from netloom.document import DataChoice
 
-# What says how rows are parted beyond their shares, which need columns of the data.
+# The split settings other than the shares, which depend on columns.
 PARTING = ("split", "folds", "fold", "gap")
 _WITHOUT_COLUMNS = {name: getattr(DataChoice(), name) for name in PARTING}
 _SINGLE = {COLUMNS: "column", FIELDS: "field"}
 
 
 def carried(choice: DataChoice, dataset: str, home: Path) -> tuple[DataChoice, list[str]]:
-    """The choice with another dataset, and a sentence for each of its settings that this data does not take.
+    """Return the choice with another dataset, and a sentence for each setting that this dataset does not support.
 
-    The target comes first, as the other settings depend on it.
+    The target is transferred first, because other settings depend on it.
     """
     fitting = choice.model_copy(update={"dataset": dataset, "options": {}, **_WITHOUT_COLUMNS})
     complete = choice.model_copy(update={"dataset": dataset})
@@ -43,7 +43,7 @@ def carried(choice: DataChoice, dataset: str, home: Path) -> tuple[DataChoice, l
 
 
 def preprocessing(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a document's options, those that say how columns and fields are read and scaled, or left out."""
+    """Return the options of a document about columns and fields."""
     chosen = {name: value for name, value in options.items() if name == FIELDS}
     columns = options.get(COLUMNS)
     if isinstance(columns, dict):
@@ -53,7 +53,7 @@ def preprocessing(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _one_by_one(choice: DataChoice, plain: DataChoice) -> Iterator[tuple[str, Any]]:
-    """Each setting with what it is called, and a function that adds it to a choice."""
+    """Yield each setting with its name, and a function that adds it to a choice."""
     options = dict(choice.options)
     for name in sorted(options, key=lambda name: (name != "target", name != "task", name in _SINGLE)):
         value = options[name]
@@ -83,7 +83,9 @@ def _with_option(choice: DataChoice, name: str, value: Any) -> DataChoice:
 
 
 def _try(choice: DataChoice, home: Path) -> None:
-    """Raises:
-    DataError: the data does not take these settings.
+    """Check that a dataset supports these settings.
+
+    Raises:
+        DataError: it does not.
     """
     split(read(choice, home), choice)

@@ -1,4 +1,4 @@
-"""Results that are worked out once, however many ask for them at the same time, and of which the last few are kept."""
+"""A cache whose results are computed once, also if several threads request them at the same time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ T = TypeVar("T")
 
 
 class Once(Generic[P, T]):
-    """A function of positional arguments whose last `size` results are kept. Unlike with functools.lru_cache, whoever
-    asks for what another thread is about to work out waits for it, instead of doing the same beside it."""
+    """A function of positional arguments whose last `size` results are cached. Unlike with functools.lru_cache, a
+    thread that requests a result during its computation waits for it, instead of computing it again."""
 
     def __init__(self, function: Callable[P, T], size: int) -> None:
         self._function, self._size = function, size
@@ -42,7 +42,7 @@ class Once(Generic[P, T]):
             mine.set_exception(error)
             raise
         with self._lock:
-            # Where it was forgotten meanwhile, it is for those who have asked before, and for nobody else.
+            # If it was removed from the cache meanwhile, only the threads that already wait get it.
             if self._making.get(args) is mine:
                 del self._making[args]
                 self._kept[args] = result
@@ -52,19 +52,19 @@ class Once(Generic[P, T]):
         return result
 
     def forget(self, matches: Callable[..., bool]) -> None:
-        """Let go of the results for whose arguments this holds."""
+        """Remove the results whose arguments match."""
         with self._lock:
             for held in (self._kept, self._making):
                 for args in [args for args in held if matches(*_as_tuple(args))]:
                     del held[args]
 
     def cache_clear(self) -> None:
-        """Let go of all results."""
+        """Remove all results."""
         self.forget(lambda *args: True)
 
 
 def once(size: int) -> Callable[[Callable[P, T]], Once[P, T]]:
-    """A decorator that makes a function such a one."""
+    """Return a decorator that caches the results of a function as `Once`."""
     return lambda function: Once(function, size)
 
 
