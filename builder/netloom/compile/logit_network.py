@@ -1,4 +1,4 @@
-"""A network that gives logits, whatever activation its last layer applies: the input of losses and explanations.
+"""A network that returns logits for losses and explanations, whatever activation its last layer applies.
 
 The generated code and the weights do not change. `netloom.validation.output_scales` says on which scale each output is
 and which activations can be removed.
@@ -60,7 +60,7 @@ def to_logits(output: Output, scales: tuple[Scale, ...]) -> Output:
 def with_logits(project: Project, model: nn.Module, schema: Schema | None = None) -> nn.Module:
     """The network with logits as outputs. It shares all weights with `model`, and all modules but the replaced ones.
 
-    Returns `model` itself where it gives logits already. `schema` is needed where there are several targets.
+    Returns `model` itself if its outputs are logits already. `schema` is required if there are several targets.
     """
     if hasattr(model, _ORIGINAL):
         return model
@@ -124,8 +124,11 @@ def _path(model: nn.Module, path: str) -> list[str] | None:
 
 
 def _convert_outputs(model: nn.Module, remaining: list[Reading | None]) -> None:
-    """Convert outputs into logits: behind the node that gives the output where no other node reads it, so that this
-    part of the network gives logits by itself too; otherwise behind the whole network."""
+    """Convert outputs into logits with a hook.
+
+    The hook is on the node of the output if no other node reads it, so that this part of the network also returns
+    logits on its own; otherwise it is on the whole network.
+    """
     at_end: list[Scale] = []
     for reading in remaining:
         scale = (str(reading.scale), reading.family) if reading else None

@@ -21,7 +21,7 @@ def module(project: Project | str) -> nn.Module:
     """The network as a torch module with newly initialized weights; from a project, or from source that `source` wrote.
 
     Raises:
-        CompileError: the project has errors, or contains Python code, which this server does not allow.
+        CompileError: The project has errors, or contains Python code, which this server does not allow.
     """
     text = project if isinstance(project, str) else source(project)
     if MARK in text.splitlines() and not allowed():
@@ -32,7 +32,7 @@ def module(project: Project | str) -> nn.Module:
     if name not in sys.modules:
         loaded = types.ModuleType(name)
         filename = f"<{name}>"
-        # linecache lets a traceback quote lines of source that is in no file.
+        # Tracebacks read source lines from linecache, which makes them work without a file.
         linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
         exec(compile(text, filename, "exec"), loaded.__dict__)
         sys.modules[name] = loaded

@@ -1,4 +1,4 @@
-"""The classes that networks become: one for each network, with arguments for values that differ between its uses."""
+"""Generated classes: one per network, with constructor arguments for the values that differ between its uses."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class NetworkClass:
 
     @property
     def context(self) -> Context:
-        """The first of its uses; the others have the same nodes and edges."""
+        """The context of the first use; other uses have the same nodes and edges."""
         return self.uses[0]
 
     @cached_property
@@ -73,7 +73,7 @@ class NetworkClass:
         ]
 
     def arguments_for(self, use: Context) -> tuple[tuple[int | str, Any], ...]:
-        """The arguments with which one of its uses is constructed."""
+        """The constructor arguments of one use of the network."""
         position = self.uses.index(use)
         return tuple((name, column[position]) for name, column in self.arguments.items())
 
@@ -134,7 +134,7 @@ def build_classes(analysis: Analysis) -> list[NetworkClass]:
             class_of[id(use)] = by_shape[shape]
         for network_class in by_shape.values():
             for key in network_class.nodes:
-                network_class.constructor_arguments(key)  # collects the class's arguments for those who construct it
+                network_class.constructor_arguments(key)  # collects the arguments of the class
         ordered += by_shape.values()
     return ordered
 

@@ -1,4 +1,4 @@
-"""A network as Python source that reads as if a person wrote it.
+"""Readable Python source of a network.
 
 Only checked identifiers, literals, and titles as comments in printable characters enter the code from a document.
 """
@@ -19,7 +19,7 @@ from netloom.validation import Analysis, Context, Issue, analyse
 
 
 class CompileError(ValueError):
-    """The project has errors, so no code can be written for it. `issues` lists all of them."""
+    """The project has errors, so that no code can be generated. `issues` lists all of them."""
 
     def __init__(self, issues: list[Issue]) -> None:
         self.issues = issues
@@ -29,10 +29,10 @@ class CompileError(ValueError):
 def source(project: Project, analysis: Analysis | None = None) -> str:
     """The Python module for the project's main network: imports torch alone and defines the class Main.
 
-    `analysis` saves the time of a new one, where the caller has analysed this project already.
+    A caller that has already analyzed the project passes the `analysis`, because computing it again takes time.
 
     Raises:
-        CompileError: the network has errors.
+        CompileError: The network has errors.
     """
     analysis = analysis or analyse(project)
     if analysis.errors:
@@ -73,7 +73,7 @@ def _head(name: str, has_code: bool) -> str:
 
 
 def _author_code(network_classes: list[NetworkClass]) -> list[str]:
-    """The Python code of the author's own layers, each once, below a mark that identifies it."""
+    """The Python code of the author's layers, each once, below a comment that marks it."""
     codes = (call.code for network in network_classes for call in network.calls[0].values() if call.code)
     return [f"{MARK}\n{code}" for code in dict.fromkeys(codes)]
 
@@ -241,7 +241,7 @@ def _forward_line(network_class: NetworkClass, key: str) -> str:
 
 
 def _shapes(network_class: NetworkClass, key: str) -> str:
-    """The output shapes of a node, where they are the same in all uses of the network."""
+    """The output shapes of a node, if they are equal in all uses of the network."""
     shapes = {
         ", ".join(str(use.measured[key].outputs[port.name]) for port in use.layers[key].outputs())
         for use in network_class.uses
