@@ -1,1 +1,1 @@
-"""What every other package may import: errors, text and logging."""
+"""Modules that every other package can import: errors, settings, text and logging."""

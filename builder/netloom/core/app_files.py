@@ -1,4 +1,4 @@
-"""Where the app's script and its pages are."""
+"""The location of the script and the pages of the app."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where Netloom keeps its files."""
+"""The location of the data folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from netloom.core.settings import settings
 
 
 def home() -> Path:
-    """The data folder: NETLOOM_HOME, or the user's own data folder."""
+    """Return the data folder: NETLOOM_HOME, or the data folder of the user."""
     if settings.home:
         return settings.home
     import platformdirs

@@ -1,4 +1,4 @@
-"""Errors that mean the same everywhere."""
+"""Errors with the same meaning in all packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs for whoever has to find out what went wrong: one JSON object per line."""
+"""Logs for developers: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-# The file in the data folder that tells what the app and the commands stumbled over.
+# The log in the data folder of errors in the app and in commands.
 ERRORS = "errors.jsonl"
 
 

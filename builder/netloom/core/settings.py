@@ -27,16 +27,16 @@ Factor = Annotated[float, Field(ge=0, lt=1e9)]
 
 
 class SettingError(UsageError):
-    """An environment variable has a value that it cannot have; the message names both and says what is allowed."""
+    """An environment variable has an invalid value; the message names both and the allowed values."""
 
 
 def _field(default: Any, meaning: str, otherwise: str = "") -> Any:
-    """A variable; `otherwise` says in words what holds without it, where that is not a constant."""
+    """Return the field of a variable; `otherwise` describes its default in words if that is not a constant."""
     return Field(default, description=meaning, json_schema_extra={"otherwise": otherwise})
 
 
 class Settings(BaseModel):
-    """Each field is the variable NETLOOM_ and its name in capital letters; see `variable`."""
+    """Each field is the variable NETLOOM_ with its name in capital letters; see `variable`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -91,9 +91,9 @@ class Settings(BaseModel):
     download_mb: Amount = _field(5_000.0, "size limit of a download")
     allow_code: Switch = _field(False, "allow documents with Python code, which is executed")
     ray_storage: Text | None = _field(None, "storage path of Ray, a folder or `s3://…`", "the data folder")
-    # What one busy core of a server takes, with its share of memory and losses.
+    # The power of a busy core of a server in watts, with its share of memory and losses.
     core_watts: Factor = _field(12.0, "power of a core in watts, if codecarbon is not installed")
-    # The average over the world: https://ember-energy.org/latest-insights/global-electricity-review-2025
+    # The world average: https://ember-energy.org/latest-insights/global-electricity-review-2025
     co2_g_per_kwh: Factor = _field(473.0, "grams of CO₂ per kWh")
     cents_per_kwh: Factor = _field(20.0, "price per kWh")
     country: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = _field(
@@ -102,17 +102,17 @@ class Settings(BaseModel):
     cuda_visible_devices: str | None = _field(None, "GPUs that CUDA can use", "all")
 
 
-# What CUDA itself reads, too, has no prefix.
+# Variables that CUDA reads, too, have no prefix.
 _FOREIGN = {"cuda_visible_devices": "CUDA_VISIBLE_DEVICES"}
 
 
 def variable(name: str) -> str:
-    """The environment variable of a setting."""
+    """Return the environment variable of a setting."""
     return _FOREIGN.get(name) or PREFIX + name.upper()
 
 
 def table() -> str:
-    """All variables as a table in Markdown."""
+    """Return all variables as a table in Markdown."""
     lines = ["| variable | default | allowed | meaning |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         extra = cast("dict[str, str]", field.json_schema_extra)
@@ -125,20 +125,20 @@ def check() -> None:
     """Read every variable.
 
     Raises:
-        SettingError: one of them has a value that it cannot have.
+        SettingError: one of them has an invalid value.
     """
     for name in Settings.model_fields:
         getattr(settings, name)
 
 
 class _Environment:
-    """The settings as the environment has them at this moment."""
+    """The settings with the current values of the environment."""
 
     def __getattr__(self, name: str) -> Any:
         if name not in Settings.model_fields:
             raise AttributeError(f"There is no setting {name!r}.")
         raw = os.environ.get(variable(name))
-        # CUDA_VISIBLE_DEVICES says something by being empty: no GPU.
+        # an empty CUDA_VISIBLE_DEVICES has a meaning: no GPU
         if raw is None or (not raw.strip() and name not in _FOREIGN):
             return Settings.model_fields[name].default
         return _parsed(name, raw)
@@ -166,7 +166,7 @@ def _adapter(name: str) -> TypeAdapter[Any]:
 
 
 def _allowed(name: str) -> str:
-    """What a variable takes, in words."""
+    """Return the allowed values of a variable, in words."""
     field = Settings.model_fields[name]
     # Annotated[int, …] | None keeps its bounds within the union, and Annotated[int, …] alone beside it.
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]

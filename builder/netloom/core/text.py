@@ -1,4 +1,4 @@
-"""Text, sizes and times as people read them, on a page as on a terminal."""
+"""Formats text, sizes and times for display on pages and in terminals."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from functools import lru_cache
 
 
 def plain(text: str) -> str:
-    """Text from people on one line, without the control characters that a terminal or a source file would obey."""
+    """Return text from users on one line, without control characters, which a terminal or a source file would
+    interpret."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def no_json(error: Exception) -> str:
-    """Why a text is no JSON that can be read, of the error of `json.loads` and of what it was given to refuse."""
+    """Return why a text is not valid JSON, from the error of `json.loads`."""
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} in line {error.lineno:,}, at character {error.colno:,}"
     if isinstance(error, RecursionError):
@@ -24,17 +25,17 @@ def no_json(error: Exception) -> str:
 
 @lru_cache(maxsize=16_384)
 def natural(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
-    """A sort key under which linear_2 comes before linear_10, and no two names are equal."""
+    """Return a sort key under which linear_2 precedes linear_10, and no two names are equal."""
     return tuple((text, int(number or 0)) for text, number in re.findall(r"(\D+)(\d*)", name)), name
 
 
 def number(value: float, digits: int = 4) -> str:
-    """A number to so many digits; a larger one to the last before its point, and with no power of ten."""
+    """Return a number with this many significant digits; a larger one as an integer, without an exponent."""
     return f"{value:.0f}" if 10**digits - 0.5 <= abs(value) < 1e15 else f"{value:.{digits}g}"
 
 
 def size(value: float) -> str:
-    """A number of bytes."""
+    """Return a number of bytes as text."""
     for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
         if value >= 1024**power:
             return f"{value / 1024**power:.3g} {unit}"
@@ -42,13 +43,13 @@ def size(value: float) -> str:
 
 
 def between(low: float, high: float) -> str:
-    """A length of time that is known roughly, such as 3 min 20 s to 4 min 05 s; one where the two read alike."""
+    """Return a range of durations, such as 3 min 20 s to 4 min 05 s; a single one if both have the same text."""
     short, long = duration(low), duration(high)
     return long if short == long or high < 10 else f"{short} to {long}"
 
 
 def duration(seconds: float) -> str:
-    """A length of time, such as 1 h 05 min, 3 min 20 s, or 12 s."""
+    """Return a duration, such as 1 h 05 min, 3 min 20 s, or 12 s."""
     total = round(seconds)
     if total >= 3_600:
         return f"{total // 3_600} h {total % 3_600 // 60:02d} min"

@@ -1,7 +1,7 @@
-"""What is used of PyTorch that is not its public interface, each with the reason; nothing else may.
+"""All uses of private interfaces of PyTorch, each with its reason; no other module may have any.
 
-A version of PyTorch may change any of it without notice. So its version has an upper bound in pyproject.toml, and
-tests/core/test_torch_internals.py says which of these is gone. PyTorch is imported when it is first needed.
+A version of PyTorch can change any of them without notice. So its version has an upper bound in pyproject.toml, and
+tests/core/test_torch_internals.py reports which of them has changed. PyTorch is imported when first needed.
 """
 
 from __future__ import annotations
@@ -13,32 +13,34 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-# Its compiler, which the first pass on meta tensors imports; a server does so before anybody waits for it.
+# The compiler, which the first pass on meta tensors imports; a server imports it in advance.
 COMPILER = "torch._dynamo"
-# Loggers on which it speaks about itself while it records a network.
+# The loggers with messages of PyTorch during the export of a network.
 RECORDING_LOGGERS = ("torch.export", COMPILER, "torch.fx.experimental.symbolic_shapes")
 ONNX_LOGGER = "torch.onnx._internal.exporter._registration"
 
 
 def dispatch_mode() -> type[Any]:
-    """The base of a context that is asked to carry out each operation, down to those of autograd."""
+    """Return the base class of a context that intercepts each operation, including those of autograd."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     return TorchDispatchMode
 
 
 def storage_id(tensor: torch.Tensor) -> int:
-    """The storage of a tensor, for as long as the tensor lives; on the meta device it has no address."""
+    """Return the identity of the storage of a tensor, valid as long as the tensor exists; meta tensors have no
+    address."""
     return int(tensor.untyped_storage()._cdata)
 
 
 def family(operation: Any) -> Any:
-    """The operation of which this is one overload, by which FLOPs are registered."""
+    """Return the operation of which this is an overload; FLOP counters are registered by it."""
     return operation._overloadpacket
 
 
 def shallow_copy(module: nn.Module) -> nn.Module:
-    """A module of its own with the same parameters, buffers and parts, which copy.copy would let both change."""
+    """Return a copy of a module with the same parameters, buffers and submodules, but dictionaries of its own;
+    copy.copy would share these."""
     copied = copy.copy(module)
     for name in ("_modules", "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called"):
         copied.__dict__[name] = copy.copy(module.__dict__[name])
@@ -46,12 +48,12 @@ def shallow_copy(module: nn.Module) -> nn.Module:
 
 
 def changes_its_input(operation: Any) -> bool:
-    """Whether an operation writes to a tensor that it is given."""
+    """Return whether an operation modifies one of its input tensors."""
     return bool(operation._schema.is_mutable)
 
 
 def bilinear_operation() -> Any:
-    """The operation of a bilinear layer: the product of three tensors."""
+    """Return the operation of a bilinear layer: the product of three tensors."""
     import torch
 
     return torch.ops.aten._trilinear.default

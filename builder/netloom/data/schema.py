@@ -1,4 +1,4 @@
-"""A dataset as seen from outside: its fields, its target, one example."""
+"""The interface of a dataset: its fields, its target, and examples."""
 
 from __future__ import annotations
 
@@ -86,10 +86,13 @@ TARGET_TYPES: dict[str, TargetType] = {
 
 @dataclass(frozen=True)
 class TargetSpec:
-    """What is to be predicted: one of `classes`, numbers of the given shape, the next token, one of `classes` for each
-    pixel (mask) or each token (tags), of the given shape, both one of `classes` and one of `tags` for each token, or a
-    text (sequence) of so many tokens, which the last field holds as far as it is written. Of labels, any number of
-    `classes`; of several, each of `parts`, which are classes and numbers."""
+    """The target of a dataset.
+
+    One of `classes`; numbers of the given shape; the next token; one of `classes` for each pixel (mask) or each token
+    (tags), of the given shape; one of `classes` for the row with one of `tags` for each token; or a text of tokens
+    (sequence), which the last field contains as far as it is written. For labels, any number of `classes`; for several
+    targets, `parts`, which are classes and numbers.
+    """
 
     kind: TargetKind
     name: str = "target"
@@ -129,12 +132,11 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Example:
-    """One row as people see it. Which of the fields is filled depends on the kind of data.
+    """One row for display. The kind of data determines which attributes are set.
 
     `image` is (H, W) or (H, W, 3) with values from 0 to 1, `mask` (H, W) the class of each pixel; `series` is (T, D) in
-    the data's own units; `tags` belong to the words of the text. `images` by field, where the data has several fields.
-    `answer` is what is already written of an answer that is a text. `words` holds the tokens by field, where the data
-    has several texts.
+    the units of the data; `tags` belong to the words of the text. `images` are by field for data with several fields.
+    `answer` is the text generated so far. `words` are the tokens by field for data with several texts.
     """
 
     row: int

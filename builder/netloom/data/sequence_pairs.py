@@ -1,4 +1,4 @@
-"""Texts that are answered by texts."""
+"""Pairs of texts, of which the second is generated from the first."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ BEGUN = "answer so far"
 
 @dataclass
 class Pairs(Texts):
-    """Texts by words, each with its answer by characters.
+    """Texts as words, each with its answer as characters.
 
-    The network has two fields: the text, and the answer so far, which is the answer moved on by the mark that starts
-    it. The target is the answer with the mark that ends it.
+    The network has two fields: the text, and the answer so far, which is the answer shifted by the start token. The
+    target is the answer with the end token (teacher forcing).
     """
 
     answers: Sequence[str] = ()
@@ -38,10 +38,10 @@ class Pairs(Texts):
 
     @property
     def accepted_settings(self) -> frozenset[str]:
-        return frozenset()  # an answer is written letter by letter
+        return frozenset()  # answers are generated character by character
 
     def training_texts(self, rows: np.ndarray) -> TrainingTexts:
-        # All words of a text may matter, so none is cut that is no longer than those of training.
+        # Any word of a text can matter, so only texts longer than all training texts are cut.
         longest = max(len(words(self.texts[index])) for index in rows.tolist())
         return replace(super().training_texts(rows), length=max(1, min(longest, LENGTH_LIMIT)))
 
@@ -50,9 +50,9 @@ class Pairs(Texts):
         return [self.fit(rows), DecoderInputModality().fit(BEGUN, answers, {})]
 
     def answered(self, field: FieldEncoder[Any]) -> np.ndarray:
-        """The tokens of each answer and the mark that ends it (R, T); `IGNORE` behind."""
+        """Return the tokens of each answer with the end token (R, T); `IGNORE` after it."""
         (length,) = field.shape
-        # One token more, as the mark that starts an answer is then taken off.
+        # One more token, because the start token is removed afterward.
         longer = field_encoder({**field.field, "length": length + 1})
         answers = longer.encode([self.row(index) for index in range(len(self))])[:, 1:]
         ends = (answers != PAD).sum(1)

@@ -1,1 +1,1 @@
-"""Open projects: the editor that all tabs share, what is saved of it, and its analysis. Without Streamlit."""
+"""Open projects: the editor that all tabs share, its saved state, and its analysis. Without Streamlit."""

@@ -44,13 +44,13 @@ def _fields_differ(before: Network, after: Network) -> bool:
     )
 
 
-# How many different failures of one open project are logged.
+# The limit of different failures of one open project that are logged.
 MAX_LOGGED = 100
 
 
 @dataclass(frozen=True)
 class View:
-    """An open project at one moment: what its editor holds, and whether all of it is in the store."""
+    """The state of an open project at one moment: the content of its editor, and whether all of it is saved."""
 
     state: EditorState
     saved: bool
@@ -61,20 +61,20 @@ class View:
 
 
 class Live:
-    """An open project. Every change goes through here, so that it is saved before the page answers.
+    """An open project. All changes use its methods, so that it is saved before the page responds.
 
-    `lock` is the only one, and guards the editor and what is saved of it: changes take it, one after the other. Pages
-    take none. They read `view`, which is put in place as a whole after each change. What may take long is done before
-    the lock is taken or after it was given back: reading data, measuring layers, loading another project.
+    The only lock, `lock`, protects the editor and its saved state; changes hold it one after the other. Pages do not
+    use it: they read `view`, which each change replaces as a whole. Slow work happens outside the lock: reading data,
+    measuring layers, loading another project.
     """
 
     def __init__(self, store: Store, project_id: str) -> None:
         self.store = store
         self.id = project_id
         self.lock = threading.RLock()
-        # How often each widget made a change: other tabs' widgets of this name have to be renewed by it.
+        # The number of changes by each widget; widgets of the same name in other tabs are renewed when it grows.
         self.typed: Counter[str] = Counter()
-        # Grows with each change that a form on the page did not make itself, to renew the form's widgets.
+        # Grows with each change that did not come from a form on the page, to renew the widgets of forms.
         self.generation = 0
         self.problem = ""
         self._analyses = Analyses(lambda issue: self.log("analysis", issue.detail))
@@ -101,9 +101,9 @@ class Live:
         return self.view.saved
 
     def sync(self, message: Any) -> list[str]:
-        """Edits from the canvas. Returns those that were refused, as sentences."""
-        # Both are read before the lock is taken. Should another tab choose other data just now, a new Input reads a
-        # field of the data that was, as it does where it was dropped a moment earlier.
+        """Apply edits from the canvas. Returns the refused ones, as sentences."""
+        # Both are read before the lock is acquired. If another tab chooses other data just now, a new Input reads a
+        # field of the earlier data, as if it had been added a moment earlier.
         schema = self.schema()
         projects = {other: self._other(other) for other in sources(message)}
 
@@ -117,7 +117,7 @@ class Live:
         return self._changed(change)
 
     def _other(self, project_id: str) -> Project | None:
-        """Another project, from which layers are pasted; None where there is none any more."""
+        """Return another project, from which layers are pasted; None if it does not exist any more."""
         if project_id == self.id:
             return None
         try:
@@ -126,11 +126,11 @@ class Live:
             return None
 
     def apply(self, edit: Edit, *, widget: str = "", renews: bool = True) -> list[str]:
-        """An edit from elsewhere on the page: from a `widget`, where one of a name made it. `renews` tells whether the
-        forms of this page show something else by it.
+        """Apply an edit from elsewhere on the page, optionally from a `widget` with a name. `renews` is whether the
+        forms of this page show other values after it.
 
         Raises:
-            EditError: it does not apply.
+            EditError: it cannot be applied.
         """
 
         def change() -> list[str]:
@@ -143,11 +143,11 @@ class Live:
         return self._changed(change)
 
     def replace(self, project: Project) -> list[str]:
-        """Put another document in place, such as an older version; it can be undone."""
+        """Replace the document, such as by an older version; it can be undone."""
         return self.transform(lambda _: project)
 
     def transform(self, make: Callable[[Project], Project]) -> list[str]:
-        """Put in place what is made of the document, at once: no edit of another tab comes between and is lost."""
+        """Replace the document by the result of a function, atomically, so that no edit of another tab is lost."""
 
         def change() -> list[str]:
             self.editor.replace(make(self.editor.project))
@@ -157,7 +157,7 @@ class Live:
         return self._changed(change)
 
     def _changed(self, change: Callable[[], list[str]]) -> list[str]:
-        """Apply a change, save it and publish it to the pages. Returns messages for people."""
+        """Apply a change, save it and publish it to the pages. Returns messages for users."""
         with self.lock:
             try:
                 return change() + self._save()
@@ -165,12 +165,12 @@ class Live:
                 self._show()
 
     def schema(self, project: Project | None = None) -> Schema | None:
-        """The fields of the data that a project chooses, this one as it is now where none is given; None where none is
-        chosen or it cannot be read (see `data_problem`). The first call reads the data."""
+        """Return the fields of the data that a project chooses, by default this one; None if it chooses none or they
+        are unreadable (see `data_problem`). The first call reads the data."""
         return self._data(project or self.project)[0]
 
     def data_problem(self) -> str:
-        """Why the chosen data cannot be read, or nothing."""
+        """Return why the chosen data cannot be read, or ""."""
         return self._data(self.project)[1]
 
     def _data(self, project: Project) -> tuple[Schema | None, str]:
@@ -178,12 +178,12 @@ class Live:
             return schema(project.data, self.store.home), ""
         except DataError as error:
             return None, str(error)
-        except Exception as error:  # data that Netloom fails at takes no canvas away
+        except Exception as error:  # a failure of Netloom in reading data must not make the canvas unavailable
             self.log("data", "".join(traceback.format_exception(error)))
             return None, f"Netloom itself failed to read this data ({type(error).__name__})."
 
     def log(self, topic: str, details: str) -> None:
-        """Log the details of a failure of Netloom itself, once: pages are drawn many times."""
+        """Log the details of a failure of Netloom itself once, as pages are rerun many times."""
         if details in self._logged or len(self._logged) > MAX_LOGGED:
             return
         self._logged.add(details)
@@ -191,7 +191,7 @@ class Live:
             logs.write(self.store.home / logs.ERRORS, "error", where=topic, traceback=details)
 
     def analysis(self, project: Project | None = None) -> Analysis:
-        """Issues and shapes of the project as it is now, or of a state that a page has read. The lock is not taken."""
+        """Return the issues and shapes of the current project, or of a state that a page has read, without the lock."""
         project = project or self.project
         return self._analyses.of(project, self.schema(project))
 

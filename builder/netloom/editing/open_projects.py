@@ -1,4 +1,4 @@
-"""The projects that a server has open: as long as a tab looks at them, and the last few besides."""
+"""The open projects of a server: those shown in a tab, and the last few others."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from weakref import WeakValueDictionary
 
 from netloom.editing.live import Live
 
-KEPT = 16  # that stay open, with what can be undone, though no tab looks at them
+KEPT = 16  # projects that stay open with their undo history, although no tab shows them
 
 
 class OpenProjects:
-    """One editor for each project, whichever tab asks.
+    """One editor per project, shared by all tabs.
 
-    A tab holds the project that it shows (see `ui.shell.session.current`), so a project is closed once all of its tabs
-    are gone and others were asked for since.
+    A tab holds a reference to its project (see `ui.shell.session.current`), so a project is closed once all of its tabs
+    are gone and other projects were requested since.
     """
 
     def __init__(self) -> None:
@@ -25,8 +25,8 @@ class OpenProjects:
         self._lock = threading.Lock()
 
     def get(self, project_id: str, open_it: Callable[[], Live]) -> Live:
-        """The open project. Reading a document may take long, and nobody waits for that of another; of two who read
-        the same one, both get the first."""
+        """Return the open project. Reading a document can be slow, but blocks only requests for the same one, which all
+        get the first result."""
         with self._lock:
             known = self._open.get(project_id)
         opened = open_it() if known is None else known

@@ -1,4 +1,4 @@
-"""The projects that this process has open, whichever tab or page asks for them."""
+"""The open projects of this process, for all tabs and pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netloom.store import Store, database_url, open_store
 
 
 class _Server:
-    """What this process has open: the store, and one editor for each project, whichever tab asks."""
+    """The open objects of this process: the store, and one editor per project."""
 
     def __init__(self) -> None:
         self.store = open_store()
@@ -21,14 +21,14 @@ class _Server:
         self.projects = OpenProjects()
 
 
-# Held here, and not by st.cache_resource, which every client may have emptied, for all: with `clear_cache`, a message
-# of Streamlit's. A project would have two editors then, each of which overwrites, or refuses, what the other does.
+# Not in st.cache_resource, which any client can clear for all users with Streamlit's `clear_cache` message. Then a
+# project would have two editors, which overwrite or refuse each other's changes.
 _servers: dict[tuple[Path, str], _Server] = {}
 _opening = threading.Lock()
 
 
 def _server() -> _Server:
-    """That of the data folder of this process; there is another one only in tests, which change it."""
+    """Return the server of the current data folder, which changes only in tests."""
     folder = home()
     key = (folder, str(database_url(folder)))
     with _opening:
@@ -39,18 +39,18 @@ def _server() -> _Server:
 
 
 def restart() -> None:
-    """Forget what is open, as a server that is started anew."""
+    """Close everything, as a restart of the server does."""
     with _opening:
         _servers.clear()
 
 
 def store() -> Store:
-    """The store of this server."""
+    """Return the store of this server."""
     return _server().store
 
 
 def live(project_id: str) -> Live:
-    """An open project, shared by all tabs of this server.
+    """Return an open project, shared by all tabs of this server.
 
     Raises:
         StoreError: there is no such project.

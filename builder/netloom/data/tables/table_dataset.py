@@ -1,4 +1,4 @@
-"""What a table means: the target, and numbers, categories or texts to learn from."""
+"""Converts a table to a dataset: the target, and features of numbers, categories or texts."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ OPTIONS = ("target", "task", "text", "separator", COLUMNS)
 
 
 def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> RawDataset:
-    """The rows that can be used, with a target of classes or numbers.
+    """Return the usable rows with their target.
 
     Raises:
-        DataError: an option is wrong, or there is nothing to learn from.
+        DataError: an option is invalid, or there is nothing to learn from.
     """
     refuse_unknown(options, OPTIONS, repr(title[:60]))
     choices, warnings = choices_of(table, options), list[str]()
@@ -56,7 +56,7 @@ def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Ra
         warnings.append(f"The option separator is not used, as it belongs to the task {LABELS}.")
     targets = targets_of(table, options, choices)
     timed = [name for name in choices if choices[name].role == "time" and name in table.columns]
-    alone = options.get("task") == LABELS and len(targets) == 1  # there, an empty cell is one without labels
+    alone = options.get("task") == LABELS and len(targets) == 1  # for label sets, an empty cell has no labels
     known = _with_values(table, timed if alone else [*targets, *timed], warnings)
     found = column_plans(known, options, choices, targets)
     rest = {**_target(known, [found[name] for name in targets], options), **column_roles(known, found)}
@@ -76,13 +76,13 @@ def table_to_raw(table: pd.DataFrame, options: dict[str, Any], title: str) -> Ra
 
 
 def settled_kinds(table: pd.DataFrame) -> dict[str, str]:
-    """The kinds of columns that are settled when a table is added, by column."""
+    """Return the kinds of columns that are fixed when a table is added, by column."""
     kinds = {str(name): inferred_kind(values, on_import=True) for name, values in table.items()}
     return {name: kind.name for name, kind in kinds.items() if kind.is_settled_on_import}
 
 
 def _with_values(table: pd.DataFrame, names: list[str], warnings: list[str]) -> pd.DataFrame:
-    """The rows in which none of these columns is missing."""
+    """Return the rows in which none of these columns is missing."""
     for name in names:
         known = table[name].notna()
         if known.all():
@@ -95,7 +95,7 @@ def _with_values(table: pd.DataFrame, names: list[str], warnings: list[str]) -> 
 
 
 def _target(known: pd.DataFrame, targets: list[ColumnPlan], options: Mapping[str, Any]) -> dict[str, Any]:
-    """What is to be predicted: classes, a number, several numbers side by side, labels, or several targets."""
+    """Return the target: classes, a number, several numbers, labels, or several targets."""
     task = options.get("task")
     if task is not None and task not in TASKS:
         raise DataError(f"The option task is {' or '.join(TASKS)}, received {str(task)[:40]!r}.")
@@ -174,7 +174,7 @@ def _number_target(numbers: np.ndarray, name: str) -> dict[str, Any]:
 def _parts(
     known: pd.DataFrame, inputs: list[ColumnPlan], warnings: list[str], rest: Mapping[str, Any]
 ) -> list[RawDataset]:
-    """The fields that columns become: one of features, one of numbers for an embedding, one of each text."""
+    """Return the fields of the input columns: one of features, one of numbers for an embedding, and one per text."""
     table = Table(name="features", written=dict(known.attrs.get("written", {})), **rest)
     embedded: dict[str, Labels] = {}
     settings: dict[str, Any] = {}
@@ -206,7 +206,7 @@ def _parts(
 
 
 def _add_to_table(table: Table, source: str, column: ReadColumn, settings: dict[str, Any]) -> None:
-    """A column of features."""
+    """Add a feature column."""
     table.settings[source] = settings
     if isinstance(column, NumberColumn):
         table.numbers[column.name] = column.values
@@ -218,7 +218,7 @@ def _add_to_table(table: Table, source: str, column: ReadColumn, settings: dict[
 
 
 class TableColumn(ColumnSource):
-    """A column of a table in memory, or of one that lies in a file."""
+    """A column of a table in memory, or of one in a file."""
 
     def __init__(self, table: pd.DataFrame, name: str, choice: ColumnChoice, warnings: list[str]) -> None:
         self.table, self.name, self.warnings = table, name, warnings

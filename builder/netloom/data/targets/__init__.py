@@ -1,4 +1,4 @@
-"""Targets: how what is predicted is fitted, encoded and written, one class per kind of target."""
+"""Targets: their fitting, encoding and decoding, one class per kind of target."""
 
 from netloom.data.targets.registry import target_of
 from netloom.data.targets.target import Labels, Target

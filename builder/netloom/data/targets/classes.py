@@ -1,4 +1,4 @@
-"""One of several classes for each row, and the actions of an agent."""
+"""Targets with one of several classes per row, and the actions of an agent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from netloom.data.targets.target import LabeledTarget, Labels, LastField
 
 
 class ActionTarget(LabeledTarget):
-    """The action that was taken, one of `classes`, by its number (R,)."""
+    """The action that was taken, as an index (R,) of `classes`."""
 
     kind: ClassVar[TargetKind] = "action"
 
@@ -28,7 +28,7 @@ class ActionTarget(LabeledTarget):
 
 
 class ClassTarget(ActionTarget):
-    """One of `classes`, by its number (R,)."""
+    """A class as an index (R,) of `classes`."""
 
     kind = "class"
 

@@ -1,4 +1,4 @@
-"""What was fitted for a target: one dataclass for each shape that it takes, and its JSON in run folders and bundles."""
+"""The fitted state of a target: one dataclass per shape, and its JSON in run folders and bundles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class TargetState(TypedDict):
-    """A fitted target as JSON. `kind` names the target's declaration, which knows the keys that come beside these."""
+    """A fitted target as JSON. `kind` names the declaration of the target, which defines the other keys."""
 
     kind: str
     name: str
@@ -17,23 +17,23 @@ class TargetState(TypedDict):
 
 @dataclass(frozen=True)
 class FittedTarget:
-    """What has to be known to encode and decode a target; nothing, for a text."""
+    """The state to encode and decode a target; empty for a text."""
 
     kind: str
     name: str
 
     def to_json(self) -> dict[str, Any]:
-        """The state as plain JSON."""
+        """Return the state as plain JSON."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
     def unscaled(self) -> Self:
-        """The same for a network that answers in the units of the data, as an imported one may."""
+        """Return the state for a network that predicts in the units of the data, such as an imported one."""
         return self
 
 
 @dataclass(frozen=True)
 class FittedClasses(FittedTarget):
-    """A target of labels: one of them, any number, or one by pixel or by token."""
+    """A target of labels: one per row, any number per row, or one per pixel or token."""
 
     classes: tuple[str, ...]
 
@@ -47,18 +47,19 @@ class FittedClassAndTags(FittedClasses):
 
 @dataclass(frozen=True)
 class FittedNumbers(FittedTarget):
-    """Numbers (k,), in units of the training targets' standard deviation. Both have k entries, in data units."""
+    """Numbers (k,), in standard deviations of the training targets. Mean and standard deviation have k entries each, in
+    data units."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     def scale(self, values: np.ndarray) -> np.ndarray:
-        """Numbers (…, k) of the data as a network learns them."""
+        """Return numbers (…, k) of the data, standardized."""
         scaled: np.ndarray = ((values.astype(np.float64) - self.mean) / self.std).astype(np.float32)
         return scaled
 
     def restore(self, values: Any) -> Any:
-        """A tensor (…, k) of numbers that a network gives, in the units of the data."""
+        """Return standardized numbers (…, k), a tensor, in the units of the data."""
         import torch
 
         return values * torch.tensor(self.std) + torch.tensor(self.mean)
@@ -69,7 +70,7 @@ class FittedNumbers(FittedTarget):
 
 @dataclass(frozen=True)
 class FittedTargets(FittedTarget):
-    """Several targets side by side, each a class or one number."""
+    """Several targets, each a class or one number."""
 
     parts: tuple[FittedClasses | FittedNumbers, ...]
 

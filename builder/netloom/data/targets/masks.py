@@ -13,7 +13,7 @@ from netloom.data.targets.target import LabeledTarget, LastField, Move
 
 
 class MaskTarget(LabeledTarget):
-    """The number of a class for each pixel (R, H, W); the first class is the background."""
+    """The class index of each pixel (R, H, W); the first class is the background."""
 
     kind = "mask"
 
@@ -21,7 +21,7 @@ class MaskTarget(LabeledTarget):
         return TargetSpec(self.kind, raw.target_name, raw.classes, tuple(raw.target.shape[1:]))
 
     def encode(self, raw: RawDataset, field: LastField, fitted: FittedClasses) -> np.ndarray:
-        # A byte mostly holds the number of a class; losses widen one batch at a time.
+        # One byte is mostly sufficient for a class index; losses convert one batch at a time.
         return raw.target.astype(np.uint8 if len(raw.classes) <= 256 else np.int64, copy=False)
 
     def text(self, spec: TargetSpec, fitted: FittedClasses, value: Any, raw: RawDataset, index: int) -> str:

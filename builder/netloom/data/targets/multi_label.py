@@ -1,4 +1,4 @@
-"""Any number of labels for each row."""
+"""Targets with any number of labels per row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from netloom.modalities.encoding.tags import IGNORE
 
 
 class LabelsTarget(LabeledTarget):
-    """Which of `classes` apply, 0 or 1 each, (R, classes)."""
+    """Multi-hot labels (R, classes): 0 or 1 for each of `classes`."""
 
     kind = "labels"
 

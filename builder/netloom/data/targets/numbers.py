@@ -1,4 +1,4 @@
-"""One or several numbers for each row."""
+"""Targets with one or several numbers per row."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from netloom.data.schema import TargetSpec
 from netloom.data.targets.fitted_target import FittedNumbers
 from netloom.data.targets.target import LastField, Target
 
-# Into how many stretches of equal counts numbers are cut where a split is stratified by them.
+# The number of quantile bins of numbers for a stratified split.
 BINS = 10
 
 
 class NumberTarget(Target[FittedNumbers]):
-    """Numbers (R, k), standardized by the training rows."""
+    """Numbers (R, k), standardized with the training rows."""
 
     kind = "number"
 

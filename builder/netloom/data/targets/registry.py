@@ -1,4 +1,4 @@
-"""All kinds of targets; a new file in this package registers itself."""
+"""All kinds of targets; a new file in this package registers its class."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def _targets() -> dict[str, Target[Any]]:
 
 
 def target_of(kind: str) -> Target[Any]:
-    """The kind of target with this name."""
+    """Return the kind of target with this name."""
     return _targets()[kind]

@@ -1,4 +1,4 @@
-"""Several targets side by side, each a class or a number."""
+"""Several targets per row, each a class or a number."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from netloom.data.targets.target import Labels, LastField, Target
 
 
 class SeveralTarget(Target[FittedTargets]):
-    """Targets (R, targets), where a class is its number; `target_parts` says what each is."""
+    """Targets (R, targets), classes by index; `target_parts` gives the kind of each."""
 
     kind = "several"
 

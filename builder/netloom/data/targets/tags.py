@@ -1,4 +1,4 @@
-"""A tag for each word, with or without a class for the whole text."""
+"""Targets with a tag for each word, with or without a class for the whole text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from netloom.modalities.encoding.tags import IGNORE
 
 
 class TagsTarget(LabeledTarget):
-    """The number of a tag for each word (R, T), `IGNORE` where there is none."""
+    """The tag index of each word (R, T), `IGNORE` at positions without a word."""
 
     kind = "tags"
 
@@ -48,7 +48,7 @@ class TagsTarget(LabeledTarget):
 
 
 class ClassAndTagsTarget(Target[FittedClassAndTags]):
-    """The number of a class, then that of a tag for each word, (R, 1 + T)."""
+    """The class index, then the tag index of each word, (R, 1 + T)."""
 
     kind = "class_and_tags"
 

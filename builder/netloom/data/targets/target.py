@@ -1,4 +1,4 @@
-"""What a kind of target is: from the targets of raw rows to numbers, and back to words."""
+"""The declaration of a kind of target: converts raw targets to numbers, and back to words."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Move = Callable[[Any, bool], Any]
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of a target: `numbers` (R, …) into `classes`, below 0 where a row has none."""
+    """The labels of a target: `numbers` (R, …) are indices of `classes`, below 0 for rows without a label."""
 
     name: str
     classes: tuple[str, ...]
@@ -30,54 +30,54 @@ class Labels:
 
 
 class Target(Generic[FittedT]):
-    """A kind of target. `raw.target` holds one entry per row, R in all. `field` is the last field of the data."""
+    """A kind of target. `raw.target` has one entry per row, R in all. `field` is the last field of the data."""
 
     kind: ClassVar[TargetKind]
 
     def fit(self, raw: RawDataset, rows: np.ndarray) -> FittedT:
-        """What has to be known to encode and decode targets, from the training rows alone."""
+        """Return the state to encode and decode targets, fitted on the training rows only."""
         raise NotImplementedError
 
     def fitted(self, state: Mapping[str, Any]) -> FittedT:
-        """The same, from its JSON."""
+        """Return the state from its JSON."""
         raise NotImplementedError
 
     def spec(self, raw: RawDataset, field: LastField) -> TargetSpec:
-        """The target as a network sees it."""
+        """Return the target as the network receives it."""
         return TargetSpec(self.kind, raw.target_name, raw.classes)
 
     def encode(self, raw: RawDataset, field: LastField, fitted: FittedT) -> np.ndarray:
-        """The targets of all rows, (R, …), as a loss reads them."""
+        """Return the targets of all rows (R, …) in the form of the loss."""
         raise NotImplementedError
 
     def text(self, spec: TargetSpec, fitted: FittedT, value: Any, raw: RawDataset, index: int) -> str:
-        """The encoded target `value` of a row in words."""
+        """Return the encoded target `value` of a row in words."""
         raise NotImplementedError
 
     def strata(self, raw: RawDataset) -> np.ndarray:
-        """What every part of a split is to hold in the same shares, (R,).
+        """Return the strata (R,) of a stratified split.
 
         Raises:
-            DataError: there is nothing to stratify by.
+            DataError: the target cannot be stratified.
         """
         raise DataError("Only classes and numbers can be stratified by; choose a random split, or one by group.")
 
     def labels(self, spec: TargetSpec, values: np.ndarray) -> Iterator[Labels]:
-        """The labels among encoded targets (R, …), as far as there are any."""
+        """Yield the labels in encoded targets (R, …), if there are any."""
         return iter(())
 
     def merged(self, raw: RawDataset, aliases: Mapping[str, Aliases]) -> RawDataset:
-        """The data with labels merged that mean the same; `aliases` are by the name of the target.
+        """Return the data with merged labels; `aliases` are by the name of the target.
 
         Raises:
-            DataError: the target has no labels, or only one would be left.
+            DataError: the target has no labels, or only one would remain.
         """
         if aliases.get(raw.target_name):
             raise DataError(f"{raw.target_name[:80]!r} has no labels to treat as the same; take 'aliases' away.")
         return raw
 
     def moved(self, values: Any, move: Move) -> Any:
-        """Targets (N, …) of a batch after the image or text that they belong to was moved."""
+        """Return the targets (N, …) of a batch after a transformation of the image or text that they belong to."""
         return values
 
 

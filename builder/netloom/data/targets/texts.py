@@ -17,7 +17,7 @@ from netloom.data.targets.target import LastField, Target
 
 
 class TextTarget(Target[FittedTarget]):
-    """A target of tokens, which the vocabulary of the last field names."""
+    """A target of tokens in the vocabulary of the last field."""
 
     def fit(self, raw: RawDataset, rows: np.ndarray) -> FittedTarget:
         return FittedTarget(self.kind, raw.target_name)
