@@ -18,9 +18,9 @@ from netloom.document import DataChoice, Project
 from netloom.explain import AttentionLayer, AttentionMaps, ExplainError, explain, explain_model, methods
 from netloom.explain.attention.head_patterns import describe_pattern, head_figures
 from netloom.explain.attention.rollout import rollout, spearman
-from netloom.explain.core.attention_capture import trace_attention
 from netloom.explain.core.context import ExplanationContext
 from netloom.explain.core.explanation import Stream
+from netloom.explain.core.network.attention_capture import trace_attention
 from netloom.explain.core.targets import choose
 from netloom.explain.plots.attention import attention_lines, hidden_lines_note, patches
 from netloom.runs import TrainedRun

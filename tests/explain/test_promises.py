@@ -181,7 +181,7 @@ def test_sampling_methods_tell_their_error_and_are_exact_only_if_all_was_tried(m
 
 
 def _by_group(run: TrainedRun, attributions: dict[str, np.ndarray], groups: int) -> np.ndarray:
-    from netloom.explain.core.groups import FeatureGroups
+    from netloom.explain.core.parts.groups import FeatureGroups
 
     labels = FeatureGroups(
         build_context(run.project, run.model, run.data, ExplanationRequest("", 3))[0], groups

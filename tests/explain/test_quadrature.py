@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from netloom.explain.core.quadrature import Spans, Values, double_until, integrate
+from netloom.explain.core.estimation.quadrature import Spans, Values, double_until, integrate
 
 Function = Callable[[float], float]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from netloom.data import FieldSpec
-from netloom.explain.core.segments import MAX_SEGMENTS, Segments, segments_of
+from netloom.explain.core.parts.segments import MAX_SEGMENTS, Segments, segments_of
 from netloom.explain.dataset.global_attribution import global_attribution
 from netloom.explain.plots import global_plots
 from netloom.modalities.encoding.field_encoder import field_encoder

@@ -18,8 +18,8 @@ from captum.attr import KernelShap, ShapleyValueSampling
 from netloom.explain import explain
 from netloom.explain.attribution.shapley.kernel_shap import fit_shapley_regression
 from netloom.explain.core import cache
+from netloom.explain.core.estimation.sampling import generator, kernel_coalitions, paired_permutations, standard_error
 from netloom.explain.core.explanation import Remark
-from netloom.explain.core.sampling import generator, kernel_coalitions, paired_permutations, standard_error
 from netloom.explain.influence.per_sample_gradients import math_attention
 from netloom.explain.robustness.attack import Attack, find_least_strength
 from tests.explain.models import QUICK, trained

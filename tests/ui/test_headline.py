@@ -10,7 +10,6 @@ import pytest
 
 from netloom.data import Example
 from netloom.explain import Explanation
-from netloom.explain.core.axes import NODE, Axes
 from netloom.explain.core.explanation import (
     AttentionLayer,
     AttentionMaps,
@@ -21,6 +20,7 @@ from netloom.explain.core.explanation import (
     Target,
     Verdict,
 )
+from netloom.explain.core.parts.axes import NODE, Axes
 from netloom.explain.evidence.comparison import compare
 from netloom.explain.plots.flow import analysis_at
 from netloom.explain.plots.graph_geometry import GraphLayout

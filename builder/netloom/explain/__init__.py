@@ -14,7 +14,7 @@ from netloom.explain.core.explanation import (
     Target,
     Verdict,
 )
-from netloom.explain.core.nodes import InnerNode, inner_nodes
+from netloom.explain.core.network.nodes import InnerNode, inner_nodes
 from netloom.explain.core.run import Trained, applicable, explain, explain_model, methods
 
 __all__ = [

@@ -19,7 +19,7 @@ def attention_and_gradients(context: ExplanationContext) -> dict[str, tuple[np.n
     """
     import torch
 
-    from netloom.explain.core.attention_capture import trace_attention
+    from netloom.explain.core.network.attention_capture import trace_attention
 
     values = tuple(point.value.clone().requires_grad_() for point in context.points)
     with trace_attention(context.model) as weights_by_path:

@@ -102,7 +102,7 @@ def record_attention(context: ExplanationContext) -> AttentionRecord:
     import torch
 
     from netloom.explain.attention.token_streams import find_streams
-    from netloom.explain.core.attention_capture import capture_attention
+    from netloom.explain.core.network.attention_capture import capture_attention
 
     with torch.no_grad(), capture_attention(context.model) as weights_by_path:
         context.forward(context.inputs)

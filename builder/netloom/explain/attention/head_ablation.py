@@ -58,7 +58,7 @@ def scores_without_heads(context: ExplanationContext, record: AttentionRecord, i
     """Compute the scores F, (N,), without the heads in the masks (N, heads of all layers)."""
     import torch
 
-    from netloom.explain.core.attention_capture import trace_attention
+    from netloom.explain.core.network.attention_capture import trace_attention
 
     scores, bounds = [], np.cumsum([len(layer.weights) for layer in record.layers])[:-1]
     for start in range(0, len(is_removed), context.rows):

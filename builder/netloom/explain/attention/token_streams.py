@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from netloom.compile import input_nodes
-from netloom.explain.core.axes import Axes, axes_of
 from netloom.explain.core.explanation import Stream
+from netloom.explain.core.parts.axes import Axes, axes_of
 from netloom.explain.core.requirements import every_node
 from netloom.modalities.encoding.text_fields import TokenEncoder
 

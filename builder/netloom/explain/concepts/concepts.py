@@ -28,9 +28,9 @@ from netloom.explain.concepts.concept_activation_vectors import (
     score_deviation,
     welch_p_value,
 )
-from netloom.explain.core.cost import measure_network
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
-from netloom.explain.core.nodes import InnerNode, find_node, top_level_nodes
+from netloom.explain.core.network.cost import measure_network
+from netloom.explain.core.network.nodes import InnerNode, find_node, top_level_nodes
 from netloom.explain.core.run import ExplanationRequest, Trained, build_context
 from netloom.explain.evidence.model_check import model_check
 from netloom.modalities.encoding.cells import as_text
@@ -345,7 +345,7 @@ def _score_node(
     progress: ProgressCounter,
 ) -> list[ConceptScore]:
     """Compute the scores of all targets at one node."""
-    from netloom.explain.core.activation_hook import hook_layer
+    from netloom.explain.core.network.activation_hook import hook_layer
 
     data = trained.data
     context, _, _ = build_context(

@@ -16,9 +16,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from netloom.explain.core.cost import measure_network
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import Verdict
+from netloom.explain.core.network.cost import measure_network
 from netloom.explain.evidence.model_check import model_check
 from netloom.explain.evidence.verdict import with_model
 from netloom.tasks import task
@@ -93,7 +93,7 @@ def unit_counts(trained: Trained) -> dict[str, int]:
     """
     import torch
 
-    from netloom.explain.core.nodes import inner_nodes, output_port
+    from netloom.explain.core.network.nodes import inner_nodes, output_port
 
     model, counts = deepcopy(_logit_model(trained)).eval(), dict[str, int]()
     nodes = {node.path: output_port(trained.project, node) for node in inner_nodes(trained.project, trained.model)}
@@ -177,7 +177,7 @@ class _InputOptimizer:
     def __init__(self, trained: Trained, path: str, unit: int) -> None:
         import torch
 
-        from netloom.explain.core.nodes import find_node, output_port
+        from netloom.explain.core.network.nodes import find_node, output_port
         from netloom.explain.robustness.continuous_inputs import InputSpace
 
         self.trained, self.path, self.unit = trained, path, unit

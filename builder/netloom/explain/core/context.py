@@ -20,8 +20,8 @@ from netloom.compile.logit_network import with_logits
 from netloom.data import Prepared
 from netloom.document import Project
 from netloom.explain.core.baselines import USUAL, BaselineChoice, choose
-from netloom.explain.core.cost import measure_network
 from netloom.explain.core.explanation import Target
+from netloom.explain.core.network.cost import measure_network
 from netloom.explain.core.targets import quantity_of, select
 from netloom.modalities.fields.registry import modality_of
 

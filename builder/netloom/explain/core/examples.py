@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.data import Example, Prepared
-from netloom.explain.core.columns import column_names
 from netloom.explain.core.errors import UnknownChoiceError
+from netloom.explain.core.parts.columns import column_names
 from netloom.modalities.encoding.text_fields import DecoderInputEncoder, TokenEncoder, write, written
 from netloom.modalities.encoding.tokenization import START
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from netloom.data import Example
-from netloom.explain.core.axes import Axes
+from netloom.explain.core.parts.axes import Axes
 
 Level = Literal["good", "caution", "poor"]
 LEVELS: tuple[Level, ...] = ("good", "caution", "poor")

@@ -169,7 +169,7 @@ def _feature_maps(project: Project, model: nn.Module) -> str:
 
 
 def _attention(project: Project, model: nn.Module) -> str:
-    from netloom.explain.core.attention_capture import is_readable
+    from netloom.explain.core.network.attention_capture import is_readable
 
     if any(is_readable(module) or hasattr(module, "capture") for module in model.modules()):
         return ""
@@ -177,7 +177,7 @@ def _attention(project: Project, model: nn.Module) -> str:
 
 
 def _softmax_attention(project: Project, model: nn.Module) -> str:
-    from netloom.explain.core.attention_capture import READABLE
+    from netloom.explain.core.network.attention_capture import READABLE
 
     reading = [module for module in model.modules() if hasattr(module, "capture")]
     if all(type(module).__name__ in READABLE for module in reading):

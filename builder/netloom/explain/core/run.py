@@ -240,9 +240,9 @@ def _describe(
     explainer: Explainer, context: ExplanationContext, example: Example, output: torch.Tensor, result: Result
 ) -> Explanation:
     """Build the explanation without the results of the checks."""
-    from netloom.explain.core.axes import axes_of
-    from netloom.explain.core.columns import by_column
     from netloom.explain.core.examples import labels
+    from netloom.explain.core.parts.axes import axes_of
+    from netloom.explain.core.parts.columns import by_column
     from netloom.explain.core.targets import predict
 
     target, data = context.target, context.data
@@ -320,7 +320,7 @@ def _completeness(explainer: Explainer, context: ExplanationContext, result: Res
 
 def _sampling(context: ExplanationContext, result: Result) -> Sampling | None:
     """Compute the sampling error from independent estimates; None for deterministic methods."""
-    from netloom.explain.core.sampling import standard_error
+    from netloom.explain.core.estimation.sampling import standard_error
     from netloom.explain.evidence.faithfulness import unit_attributions
 
     if not result.repeats:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netloom.document import Training
-from netloom.explain.core import score_quantities as scores
-from netloom.explain.core import token_quantities as tokens
 from netloom.explain.core.explanation import Prediction, Target
-from netloom.explain.core.quantity import Inputs, Quantity, TargetChoice
+from netloom.explain.core.quantities import score_quantities as scores
+from netloom.explain.core.quantities import token_quantities as tokens
+from netloom.explain.core.quantities.quantity import Inputs, Quantity, TargetChoice
 from netloom.tasks import Task, task, usual_task
 
 if TYPE_CHECKING:

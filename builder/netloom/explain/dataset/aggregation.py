@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.explain.core.axes import Axes, axes_of
-from netloom.explain.core.columns import column_names
-from netloom.explain.core.segments import segments_of
+from netloom.explain.core.parts.axes import Axes, axes_of
+from netloom.explain.core.parts.columns import column_names
+from netloom.explain.core.parts.segments import segments_of
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.text_fields import TokenEncoder
 from netloom.modalities.encoding.tokenization import PAD, UNKNOWN

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from netloom.explain.core.axes import Axes, axes_of
-from netloom.explain.core.cost import measure_network
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explainer import registry
 from netloom.explain.core.explanation import Target
+from netloom.explain.core.network.cost import measure_network
 from netloom.explain.core.options import explainer_of, plain_options
+from netloom.explain.core.parts.axes import Axes, axes_of
+from netloom.explain.core.parts.segments import segments_of
 from netloom.explain.core.run import Progress, Trained, methods
-from netloom.explain.core.segments import segments_of
 from netloom.explain.dataset.aggregation import (
     FeatureSummary,
     layer_maps,

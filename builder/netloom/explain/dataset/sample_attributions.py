@@ -9,11 +9,11 @@ import numpy as np
 
 from netloom.explain.attribution.layer.layer_method import LayerExplainer
 from netloom.explain.attribution.layer.neuron_method import NeuronExplainer
-from netloom.explain.core.columns import by_column
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explainer import BaselineExplainer, Explainer, PathExplainer
 from netloom.explain.core.explanation import Target
 from netloom.explain.core.options import baseline_of
+from netloom.explain.core.parts.columns import by_column
 from netloom.explain.core.progress import partial_progress
 from netloom.explain.core.run import ExplanationRequest, Progress, Trained, applicable, build_context
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from netloom.explain.core.context import ExplanationContext
-from netloom.explain.core.cost import measure_network
+from netloom.explain.core.network.cost import measure_network
 from netloom.validation import Context
 
 # An edge in one use of its network: the path of the use (`block_1.0`, or empty for the main network), and its target.

@@ -11,7 +11,7 @@ import torch
 
 from netloom import layers
 from netloom.explain.core.context import ExplanationContext
-from netloom.explain.core.quadrature import TINY, Spans, Values, integrate
+from netloom.explain.core.estimation.quadrature import TINY, Spans, Values, integrate
 from netloom.explain.flow.edge_hooks import EdgeHooks, EdgeKey
 from netloom.explain.flow.flow_parts import Cut, EdgeFlow, NodeFlow
 from netloom.tasks import task

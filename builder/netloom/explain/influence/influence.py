@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from netloom.explain.core.cost import measure_network
 from netloom.explain.core.errors import ExplainError
 from netloom.explain.core.explanation import Level, Verdict
+from netloom.explain.core.network.cost import measure_network
 from netloom.explain.core.row_predictions import describe_predictions
 from netloom.explain.dataset.checkpoint_path import Stage, Trained, checkpoint_path, snapshot_names
 from netloom.explain.evidence.model_check import ModelCheck, model_check

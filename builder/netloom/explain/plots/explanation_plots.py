@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netloom.core.text import number
-from netloom.explain.core.axes import Axes
+from netloom.explain.core.parts.axes import Axes
 from netloom.explain.plots import figures, text
 from netloom.explain.plots.colors import bound
 

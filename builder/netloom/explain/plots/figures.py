@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from netloom.explain.core.axes import Axes
+from netloom.explain.core.parts.axes import Axes
 from netloom.explain.plots.colors import AGAINST, DIVERGING, FOR, bound, rgb
 
 if TYPE_CHECKING:

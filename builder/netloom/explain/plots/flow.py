@@ -75,7 +75,7 @@ def _mean(values: list[tuple[str, float | None]]) -> dict[str, float | None]:
 
 def analysis_at(project: Project, path: str) -> Context:
     """Return the analysis of the network at a path."""
-    from netloom.explain.core.cost import measure_network
+    from netloom.explain.core.network.cost import measure_network
 
     analysis = measure_network(project)
     for step in path.split("."):

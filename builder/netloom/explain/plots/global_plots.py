@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netloom.explain.core.axes import Axes
+from netloom.explain.core.parts.axes import Axes
 from netloom.explain.plots import figures
 from netloom.explain.plots.colors import FOR, rgb
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.explain.core.cost import measure_network
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Verdict
+from netloom.explain.core.network.cost import measure_network
 from netloom.explain.evidence.model_check import model_check
 from netloom.explain.evidence.verdict import with_model
 from netloom.explain.robustness.attack import MAX_STRENGTH, METHODS, Attack, find_least_strength

@@ -19,7 +19,7 @@ from netloom.modalities.encoding.image_field import sized
 if TYPE_CHECKING:
     from netloom.data import Prepared
     from netloom.explain.core.explanation import Target
-    from netloom.explain.core.quantity import TargetChoice
+    from netloom.explain.core.quantities.quantity import TargetChoice
     from netloom.explain.core.run import Progress, Trained
     from netloom.explain.core.targets import TargetLike
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from netloom.explain.core.axes import Axes, axes_of
+from netloom.explain.core.parts.axes import Axes, axes_of
 from netloom.explain.robustness.what_if import background, pixels, raw_picture
 from netloom.modalities.encoding.column_encoder import ColumnEncoder
 from netloom.modalities.encoding.field_encoder import FieldEncoder

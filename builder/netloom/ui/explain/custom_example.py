@@ -12,7 +12,7 @@ import streamlit as st
 
 from netloom.data import DataError, Prepared
 from netloom.data.images import FORMATS
-from netloom.explain.core.axes import Axes, axes_of
+from netloom.explain.core.parts.axes import Axes, axes_of
 from netloom.modalities.encoding.cells import as_text
 from netloom.modalities.encoding.field_encoder import FieldEncoder
 from netloom.modalities.encoding.image_field import ImageEncoder, sized

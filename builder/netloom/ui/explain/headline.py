@@ -9,8 +9,8 @@ import numpy as np
 
 from netloom.data.sequence_pairs import MARKS
 from netloom.explain import Explanation
-from netloom.explain.core.axes import Axes
 from netloom.explain.core.explainer import registry
+from netloom.explain.core.parts.axes import Axes
 from netloom.explain.core.targets import quantity_of
 from netloom.explain.plots.explanation_plots import PlotKind, column_labels, plot_kind
 from netloom.modalities.encoding.tokenization import START

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from netloom.explain.core.quadrature import TINY, TOLERANCE, Spans, Values, integrate
+from netloom.explain.core.estimation.quadrature import TINY, TOLERANCE, Spans, Values, integrate
 
 if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext

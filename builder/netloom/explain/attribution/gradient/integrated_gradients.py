@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from netloom.explain.core.estimation.quadrature import FIRST_STEPS, TINY, TOLERANCE, double_until
 from netloom.explain.core.explainer import PathExplainer, Result
-from netloom.explain.core.quadrature import FIRST_STEPS, TINY, TOLERANCE, double_until
 
 if TYPE_CHECKING:
     import torch

@@ -35,7 +35,7 @@ class SmoothGrad(Explainer):
         import torch
         from captum.attr import Saliency
 
-        from netloom.explain.core.sampling import REPEATS, combine_estimates, generator
+        from netloom.explain.core.estimation.sampling import REPEATS, combine_estimates, generator
 
         values = tuple(point.value.detach() for point in context.points)
         noise_stds = tuple(max(1e-6, self.noise * float(value.max() - value.min())) for value in values)

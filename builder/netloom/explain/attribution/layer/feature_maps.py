@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from netloom.explain.attribution.layer.layer_method import LayerExplainer
 from netloom.explain.core.errors import ExplainError
-from netloom.explain.core.nodes import InnerNode, inner_nodes, top_level_nodes
+from netloom.explain.core.network.nodes import InnerNode, inner_nodes, top_level_nodes
 from netloom.explain.core.requirements import CONVOLVING
 
 if TYPE_CHECKING:
-    from netloom.explain.core.activation_hook import HookedLayer
     from netloom.explain.core.context import ExplanationContext
+    from netloom.explain.core.network.activation_hook import HookedLayer
 
 
 class FeatureMaps(LayerExplainer):
@@ -34,7 +34,7 @@ class FeatureMaps(LayerExplainer):
         Raises:
             ExplainError: There is no such node.
         """
-        from netloom.explain.core.cost import measure_network
+        from netloom.explain.core.network.cost import measure_network
 
         measured = measure_network(context.project).nodes
         nodes = inner_nodes(context.project, context.model)

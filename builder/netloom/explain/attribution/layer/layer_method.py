@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from netloom.explain.core.errors import ExplainError
+from netloom.explain.core.estimation.quadrature import FIRST_STEPS, TOLERANCE, double_until
 from netloom.explain.core.explainer import LAYERS, Explainer, PathExplainer, Result
 from netloom.explain.core.explanation import Remark
-from netloom.explain.core.nodes import InnerNode, find_node, top_level_nodes
-from netloom.explain.core.quadrature import FIRST_STEPS, TOLERANCE, double_until
+from netloom.explain.core.network.nodes import InnerNode, find_node, top_level_nodes
 
 if TYPE_CHECKING:
     import torch
 
-    from netloom.explain.core.activation_hook import HookedLayer
     from netloom.explain.core.context import ExplanationContext
+    from netloom.explain.core.network.activation_hook import HookedLayer
 
 
 class LayerExplainer(Explainer):
@@ -35,7 +35,7 @@ class LayerExplainer(Explainer):
         Raises:
             ExplainError: The node does not exist, has an integer output, or does not affect the score.
         """
-        from netloom.explain.core.activation_hook import affects_score, hook_layer
+        from netloom.explain.core.network.activation_hook import affects_score, hook_layer
 
         node = find_node(context.project, context.model, self.node) if self.node else self.default_node(context)
         hooked = hook_layer(context, node)

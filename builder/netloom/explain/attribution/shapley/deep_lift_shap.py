@@ -30,8 +30,8 @@ class DeepLiftShap(Explainer):
         from captum.attr import DeepLift as Captum
 
         from netloom.explain.core.context import ScoreModule
+        from netloom.explain.core.estimation.sampling import combine_estimates, split_rows
         from netloom.explain.core.library_warnings import mute_captum
-        from netloom.explain.core.sampling import combine_estimates, split_rows
 
         values, baselines = tuple(point.value for point in context.points), context.training_samples(self.references)
         baseline_score = float(context.point_scores(baselines).double().mean())

@@ -34,7 +34,7 @@ class GradientShap(Explainer):
     )
 
     def run(self, context: ExplanationContext) -> Result:
-        from netloom.explain.core.sampling import combine_estimates, generator, split_rows
+        from netloom.explain.core.estimation.sampling import combine_estimates, generator, split_rows
 
         values, baselines = tuple(point.value for point in context.points), context.training_samples(self.references)
         baseline_score, score = (

@@ -37,8 +37,13 @@ class ShapleySampling(BaselineExplainer):
         from captum.attr import ShapleyValueSampling as Captum
 
         from netloom.explain.attribution.shapley.shapley_values import shapley_values
-        from netloom.explain.core.groups import FeatureGroups
-        from netloom.explain.core.sampling import REPEATS, combine_estimates, paired_permutations, score_all_coalitions
+        from netloom.explain.core.estimation.sampling import (
+            REPEATS,
+            combine_estimates,
+            paired_permutations,
+            score_all_coalitions,
+        )
+        from netloom.explain.core.parts.groups import FeatureGroups
 
         groups = FeatureGroups(context, self.groups)
         affordable_orders = FLOP_BUDGET // max(1, context.flops) // max(1, groups.count)

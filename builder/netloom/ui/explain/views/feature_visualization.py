@@ -11,7 +11,7 @@ from netloom.core.text import plain as on_one_line
 from netloom.data import DataError
 from netloom.explain import ExplainError
 from netloom.explain.concepts.feature_visualization import VisualizedUnit
-from netloom.explain.core.axes import Axes, axes_of
+from netloom.explain.core.parts.axes import Axes, axes_of
 from netloom.explain.plots import figures
 from netloom.jobs import JobError
 from netloom.jobs.explanations import FeatureVisualization

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from netloom.explain.core.axes import Axes
+from netloom.explain.core.parts.axes import Axes
 from netloom.explain.dataset.global_attribution import (
     ROWS,
     ROWS_ONE_BY_ONE,

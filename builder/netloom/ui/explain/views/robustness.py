@@ -10,7 +10,7 @@ import streamlit as st
 from netloom.core.text import plain as line
 from netloom.data import DataError
 from netloom.explain import ExplainError
-from netloom.explain.core.axes import MAX_DRAWN_STEPS, Axes, axes_of
+from netloom.explain.core.parts.axes import MAX_DRAWN_STEPS, Axes, axes_of
 from netloom.explain.plots import figures
 from netloom.explain.robustness.attack import METHODS
 from netloom.explain.robustness.robustness import AdversarialExample, Robustness

@@ -10,7 +10,7 @@ import streamlit as st
 
 from netloom.data import DataError
 from netloom.explain import ExplainError, Explanation
-from netloom.explain.core.axes import Axes
+from netloom.explain.core.parts.axes import Axes
 from netloom.explain.core.targets import quantity_of
 from netloom.explain.evidence.comparison import color_bounds
 from netloom.explain.plots import figures, text

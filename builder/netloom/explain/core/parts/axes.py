@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from netloom.explain.core.segments import Segments, split_steps
+from netloom.explain.core.parts.segments import Segments, split_steps
 
 if TYPE_CHECKING:
     from netloom.data import Prepared

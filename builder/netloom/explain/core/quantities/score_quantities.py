@@ -10,7 +10,14 @@ from netloom.data.targets.fitted_target import FittedNumbers
 from netloom.document import Training
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Target, TargetQuantity
-from netloom.explain.core.quantity import LOGIT, Inputs, Quantity, TargetChoice, index_of, probabilities_by_name
+from netloom.explain.core.quantities.quantity import (
+    LOGIT,
+    Inputs,
+    Quantity,
+    TargetChoice,
+    index_of,
+    probabilities_by_name,
+)
 from netloom.tasks.several_outputs import head_of, head_width
 
 if TYPE_CHECKING:

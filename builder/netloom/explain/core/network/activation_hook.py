@@ -9,7 +9,7 @@ from torch import nn
 
 from netloom.explain.core.context import ExplanationContext
 from netloom.explain.core.errors import ExplainError
-from netloom.explain.core.nodes import InnerNode, output_port
+from netloom.explain.core.network.nodes import InnerNode, output_port
 
 
 class HookedLayer(nn.Module):

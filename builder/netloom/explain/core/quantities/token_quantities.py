@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from netloom.document import Training
 from netloom.explain.core.errors import ExplainError, UnknownChoiceError
 from netloom.explain.core.explanation import Prediction, Target, TargetQuantity
-from netloom.explain.core.quantity import LOGIT, Inputs, Quantity, TargetChoice, probabilities_by_name
+from netloom.explain.core.quantities.quantity import LOGIT, Inputs, Quantity, TargetChoice, probabilities_by_name
 from netloom.modalities.encoding.text_fields import written
 from netloom.modalities.encoding.tokenization import PAD
 

@@ -1,0 +1,1 @@
+"""Numerical estimates: integrals along a path, and random samples."""

@@ -1,0 +1,1 @@
+"""The parts of an input that get a score: axes, columns, segments and groups of features."""

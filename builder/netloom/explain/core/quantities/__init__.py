@@ -1,0 +1,1 @@
+"""Explained quantities: a class for each kind of prediction."""
