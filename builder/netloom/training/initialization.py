@@ -133,7 +133,8 @@ def fit(project: Project, model: nn.Module, file_shapes: Shapes) -> Fit:
     mismatched = {
         name for name, shape in model_shapes.items() if file_shapes.get(name) != shape and not name.endswith(_COUNTER)
     }
-    # A fresh weight beside a bias that was trained with another one is no use: a module is taken whole or not at all.
+    # A random weight with a bias that was trained with another one is useless, so a module is loaded completely or not
+    # at all.
     incomplete_modules = {name.rpartition(".")[0] for name in mismatched}
     matching, mismatching = dict[str, list[str]](), dict[str, list[str]]()
     for name in model_shapes:

@@ -113,7 +113,7 @@ class Panel(TypedDict):
     group: NotRequired[str]
 
 
-# "return" is no name that a class body can have.
+# "return" is a keyword, so it cannot be a name in a class body.
 PlayedEpisode = TypedDict(
     "PlayedEpisode",
     {
