@@ -327,7 +327,7 @@ def test_columns_together_and_row_by_row_are_the_same_to_the_bit(
         ({"kind": {"kind": "boolean"}}, "yes or no"),
         ({"when": {"kind": "number"}}, "holds dates"),
         ({"when": {"kind": "category"}}, "holds dates"),
-        ({"kind": {"role": "weight"}}, "no numbers"),
+        ({"kind": {"role": "weight"}}, "are not numbers"),
         ({"price": {"role": "weight"}}, "missing"),
         ({"kind": {"role": "split"}}, "train, validation or test"),
         ({"kind": {"role": "time"}}, "no dates"),

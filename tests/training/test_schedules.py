@@ -179,5 +179,5 @@ def test_what_cannot_be_is_refused_with_a_sentence(training: dict[str, Any], sai
     value["training"] |= training
     with pytest.raises(DocumentError, match="training"):
         loads(json.dumps(value))
-    with pytest.raises(DocumentError, match=said[:1].lower() + said[1:]):
+    with pytest.raises(DocumentError, match=said):
         loads(json.dumps(value))

@@ -282,7 +282,7 @@ def test_a_wrong_target_or_width_is_an_issue() -> None:
     assert not validate(right, schema)
     other = right.model_copy(update={"training": Training(objective="classification")})
     (issue,) = [issue for issue in validate(other, schema) if issue.code == "objective"]
-    assert issue.message.endswith("but the data has a text as the answer.")
+    assert "learns to predict classes, but the data has a text" in issue.message
     assert issue.fix is not None
     assert apply(other, issue.fix.edit).training.objective == "seq2seq"
     narrow = apply(right, {"kind": "set", "node": "linear_2", "params": {"units": 9}})

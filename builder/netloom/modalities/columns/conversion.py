@@ -40,7 +40,7 @@ def numbers(values: pd.Series, name: str, warnings: list[str], decimal: str = ".
     if wrong == int(said.sum()):
         raise DataError(f"The column {name!r} holds no numbers; read it as a category, or ignore it.")
     if wrong:
-        warnings.append(f"{wrong:,} cells of {name!r} are no numbers and are taken as missing.")
+        warnings.append(f"{wrong:,} cells of {name!r} are not numbers and are taken as missing.")
     return _finite(found, name, warnings)
 
 

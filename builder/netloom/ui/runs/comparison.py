@@ -266,7 +266,7 @@ def _digits(values: Sequence[float]) -> str:
 
 
 def parallel_chart(axes: dict[str, list[Any]], colour_by: str | None) -> go.Figure:
-    """Parallel coordinates. Values that are no numbers stand at even distances; runs that lack one are left out."""
+    """Parallel coordinates. Values that are not numbers are spaced evenly; runs without a value are left out."""
     import plotly.graph_objects as go
 
     count = len(next(iter(axes.values())))
