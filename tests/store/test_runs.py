@@ -122,7 +122,7 @@ def test_what_is_none_is_refused(store: Store, run: Run) -> None:
         store.change_state(run.id, "sleeping", holding=None)
     with pytest.raises(ValueError, match="changed by change_state"):
         store.update_run(run.id, state="failed")
-    with pytest.raises(StoreError, match="'explode' is no command; a run takes pause, resume, stop, learning_rate"):
+    with pytest.raises(StoreError, match="'explode' is not a command; a run takes pause, resume, stop, learning_rate"):
         store.command(run.id, "explode")
     assert (store.run(run.id).state, store.take_commands(run.id)) == ("waiting", [])
 

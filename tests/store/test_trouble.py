@@ -115,8 +115,8 @@ def test_a_store_of_someone_else(tmp_path: Path, writable: str) -> None:
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("garbage", "is no address of a database; write it like postgresql"),
-        ("nosuch://host/name", "is no address of a database"),
+        ("garbage", "is not the address of a database; write it like postgresql"),
+        ("nosuch://host/name", "is not the address of a database"),
         ("oracle+oracledb://me:secret@host/name", "needs the Python package oracledb"),
         ("sqlite:////nowhere/at/all.db", "/nowhere/at/all.db cannot be used: unable to open database file"),
     ],

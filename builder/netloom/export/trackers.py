@@ -126,7 +126,7 @@ def _write_measures(store: Store, run: Run, place: Path) -> None:
         lines.setdefault(f"{split}_{name}", []).append(f"{_ms(at)} {value!r} {step}\n")
     end = run.ended_at.timestamp() if run.ended_at else max(points.at, default=0.0)
     for name, value in metrics(run).items():
-        # The best on validation rows is no point of their curve.
+        # The best on validation rows is not a point of their curve.
         title = name.replace("validation ", "best_validation_").replace(" ", "_")
         lines.setdefault(title, []).append(f"{_ms(end)} {value!r} {run.step}\n")
     for name, points_ in lines.items():

@@ -156,7 +156,7 @@ def _engine(url: str | URL) -> Engine:
         engine = create_engine(url, pool_pre_ping=not str(url).startswith("sqlite"))
     except ArgumentError as error:
         raise StoreError(
-            "NETLOOM_DATABASE_URL is no address of a database; write it like postgresql+psycopg://user@host/netloom."
+            "NETLOOM_DATABASE_URL is not the address of a database; write it like postgresql+psycopg://user@host/netloom."
         ) from error
     except ImportError as error:
         raise StoreError(

@@ -339,7 +339,7 @@ class Runs:
             StoreError: there is no such command.
         """
         if kind not in COMMANDS:
-            raise StoreError(f"{kind!r} is no command; a run takes {', '.join(COMMANDS)}.")
+            raise StoreError(f"{kind!r} is not a command; a run takes {', '.join(COMMANDS)}.")
         with self.db.writing() as connection:
             row = {"run_id": run_id, "kind": kind, "value": value, "text": text, "created_at": datetime.now(UTC)}
             connection.execute(insert(commands).values(**row))

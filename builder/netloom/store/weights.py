@@ -94,4 +94,4 @@ def shapes(file: Path) -> dict[str, tuple[int, ...]]:
             return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError) as error:
         line = (str(error).strip().splitlines() or ["no reason given"])[0].rstrip(".")
-        raise StoreError(f"This is no safetensors file, or a damaged one: {line[:200]}.") from error
+        raise StoreError(f"This is not a safetensors file, or it is damaged: {line[:200]}.") from error

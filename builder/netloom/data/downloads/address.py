@@ -69,7 +69,7 @@ def split(address: str) -> SplitResult:
         parts = urlsplit(address)
         port = parts.port
     except ValueError:
-        raise FetchError(f"{plain(address)[:100]!r} is no address that can be read.") from None
+        raise FetchError(f"{plain(address)[:100]!r} is not an address.") from None
     if parts.scheme.lower() not in ("http", "https"):
         raise FetchError(
             f"{plain(address)[:100]!r} begins with {plain(parts.scheme)[:20]}://; only http:// and https:// are "

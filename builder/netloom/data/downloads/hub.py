@@ -135,7 +135,7 @@ def _parts(name: str) -> tuple[str, str, str]:
     match = _NAME.fullmatch(name)
     if match is None or ".." in name:
         raise FetchError(
-            f"{plain(name)[:100]!r} is no name of the hub; write hf:owner/name, :configuration or [split] behind it."
+            f"{plain(name)[:100]!r} is not a name of the hub; write hf:owner/name, :configuration or [split] behind it."
         )
     owner, configuration, part = match.groups()
     return owner, configuration or "", part or ""

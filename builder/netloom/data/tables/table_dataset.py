@@ -137,7 +137,7 @@ def _one_target(values: pd.Series, plan: ColumnPlan, task: Any) -> dict[str, Any
 def _as_numbers(values: pd.Series, name: str) -> np.ndarray:
     found = conversion.numbers(values, name, [])
     if found is None or np.isnan(found).any():
-        raise DataError(f"The column {name!r} holds cells that are not numbers; correct them, or read it as a category.")
+        raise DataError(f"The column {name!r} holds cells that are not numbers; fix them, or read it as a category.")
     return found
 
 

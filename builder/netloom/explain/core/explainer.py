@@ -93,7 +93,7 @@ class Explainer(BaseModel):
         is_complete: The attributions are meant to sum to F(x) − F(baseline) (completeness, Sundararajan and others
             2017, https://arxiv.org/abs/1703.01365).
         is_summable: The sum of the attributions can be compared with F(x) − F(baseline) at all.
-        complete_by_construction: They sum to it however wrong each of them is, so that the sum is no evidence.
+        complete_by_construction: They sum to it however wrong each of them is, so the sum proves nothing.
         explains_score: They are about F, and not about a neuron or an activation inside the network.
         requirements: What the network must have, by the names of `requirements.REQUIREMENTS`.
         group: The heading under which the method is listed.

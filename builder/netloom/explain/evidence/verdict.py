@@ -65,7 +65,7 @@ def on_completeness(proof: Completeness) -> Remark:
         sentence = "The score of this example equals that of the baseline, so there is nothing to attribute."
         return Remark("caution", sentence)
     if proof.by_construction:
-        text = "The attributions add up to the change of the score by construction, so completeness is no evidence."
+        text = "The attributions add up to the change of the score by construction, so completeness proves nothing."
         return Remark("good", text)
     change_text = f"{_number(proof.sum)} of the {_number(gap)} between the baseline and the example"
     if not proof.promised:

@@ -78,7 +78,7 @@ def dates(values: pd.Series, name: str, warnings: list[str]) -> pd.Series:
     if wrong == int(values.notna().sum()):
         raise DataError(wanted)
     if wrong:
-        warnings.append(f"{wrong:,} cells of {name!r} are no dates and are taken as missing.")
+        warnings.append(f"{wrong:,} cells of {name!r} are not dates and are taken as missing.")
     return found
 
 
@@ -117,7 +117,7 @@ def labels(values: pd.Series, name: str) -> tuple[Labels, bool]:
     import pandas as pd
 
     if pd.api.types.is_datetime64_any_dtype(values):
-        raise DataError(f"The column {name!r} holds dates, which are no categories; read it as dates.")
+        raise DataError(f"The column {name!r} holds dates, not categories; read it as dates.")
     numeric = bool(pd.api.types.is_numeric_dtype(values))
     return Labels.of_column(values, numeric=numeric), numeric
 

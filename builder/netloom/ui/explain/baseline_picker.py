@@ -21,7 +21,7 @@ MEANT = (
     "The reference input. Attributions explain how the score of the example differs from that of the baseline, so "
     "compare explanations only if they share it."
 )
-# The one choice that is no baseline of the data.
+# The one choice that is not a baseline of the data.
 CUSTOM = "custom"
 STEPS = "Steps on the path from the baseline to the example. Automatic: as many as completeness needs."
 
