@@ -14,7 +14,7 @@ import numpy as np
 from netloom.core.data_folder import home as default_home
 from netloom.core.errors import DataError
 from netloom.data.builtin_registry import builtin
-from netloom.data.multi_field import Categories, MultiFieldDataset
+from netloom.data.multi_field import Categories
 from netloom.data.preparation.column_settings import COLUMNS, ColumnChoice, Role, column_choices
 from netloom.data.preparation.memmap_cache import remembered
 from netloom.data.preparation.prepare import read
@@ -205,8 +205,7 @@ def _builtin_columns(choice: DataChoice, home: Path) -> list[Column]:
 
 
 def _tables(raw: RawDataset) -> list[Table | Categories]:
-    parts = raw.parts if isinstance(raw, MultiFieldDataset) else (raw,)
-    return [part for part in parts if isinstance(part, (Table, Categories)) and type(part) in (Table, Categories)]
+    return [part for part in raw.parts if isinstance(part, (Table, Categories)) and type(part) in (Table, Categories)]
 
 
 def _columns_of(part: Table | Categories) -> list[Column]:

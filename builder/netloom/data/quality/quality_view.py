@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.data.multi_field import Categories, MultiFieldDataset
+from netloom.data.multi_field import Categories
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.raw.images import Images
 from netloom.data.raw.series import Series
@@ -63,8 +63,7 @@ class QualityView:
     @cached_property
     def fields(self) -> tuple[RawDataset, ...]:
         """The raw fields."""
-        raw = self.data.raw
-        return raw.parts if isinstance(raw, MultiFieldDataset) else (raw,)
+        return self.data.raw.parts
 
     @cached_property
     def split_index(self) -> np.ndarray:

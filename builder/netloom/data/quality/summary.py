@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netloom.data.multi_field import MultiFieldDataset
 from netloom.data.preparation.prepared_data import Prepared
 from netloom.data.quality.finding import by_severity
 from netloom.data.quality.quality_view import QualityView
@@ -48,8 +47,7 @@ def statistics(data: Prepared, choice: DataChoice | None = None) -> Quality:
 
 
 def _columns(data: Prepared) -> Iterator[dict[str, Any]]:
-    fields = data.raw.parts if isinstance(data.raw, MultiFieldDataset) else (data.raw,)
-    for field_data in fields:
+    for field_data in data.raw.parts:
         if not isinstance(field_data, Table) or field_data.name == "noise":
             continue
         for name, values in field_data.numbers.items():
