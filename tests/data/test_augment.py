@@ -450,7 +450,8 @@ def test_what_does_not_fit_is_said_in_a_sentence(one: Augment, names: Sequence[s
 
 def test_words_are_not_swapped_where_the_next_one_is_to_be_told() -> None:
     data = prepare(DataChoice(dataset="tales"))
-    assert "part the words" in misfit(Augment(kind="word_swap"), data.schema)
+    expected = "Word swap reorders words without their targets; remove it."
+    assert misfit(Augment(kind="word_swap"), data.schema) == expected
     assert misfit(Augment(kind="token_dropout"), data.schema) == ""
 
 

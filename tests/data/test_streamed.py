@@ -255,7 +255,7 @@ def test_what_cannot_be_is_said(
         add_file(as_parquet(table(600)), "a.parquet", tmp_path)
     monkeypatch.setattr("netloom.data.limits.MAX_STREAMED_ROWS", 5_000)
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1_000})())
-    with pytest.raises(DataError, match="make room"):
+    with pytest.raises(DataError, match="free some space"):
         add_file(as_parquet(table(600)), "a.parquet", tmp_path)
     assert not list((tmp_path / "data").iterdir())
 

@@ -112,7 +112,7 @@ def test_a_document_says_the_separator_and_how_many_values_are_told_apart(choice
 
     assert len(features(values=2)) == 3
     assert features(separator="y|", values=1)[1].startswith("genres: ")
-    with pytest.raises(DataError, match="takes no 'scale'"):
+    with pytest.raises(DataError, match="has no setting 'scale'"):
         features(scale="minmax")
 
 

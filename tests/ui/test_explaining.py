@@ -227,7 +227,7 @@ def test_a_row_of_ones_own_that_cannot_be_read_is_refused_in_words() -> None:
     way.set_value("Upload").run()
     app.file_uploader[0].set_value(("torn.png", b"no picture", "image/png")).run()
     assert not app.exception
-    assert any("is no picture that can be read" in item.value for item in app.error), [item.value for item in app.error]
+    assert any("is not a readable image" in item.value for item in app.error), [item.value for item in app.error]
 
 
 def test_damaged_weights_get_a_sentence() -> None:

@@ -104,7 +104,7 @@ def test_what_was_left_out_for_its_looks_can_be_brought_in(live: Live) -> None:
     ("change", "words"),
     [
         ({"kind": {"Kind": "number"}}, "holds no numbers"),
-        ({"kind": {"Preprocessing": "Min-max"}}, "takes no 'scale'"),
+        ({"kind": {"Preprocessing": "Min-max"}}, "has no setting 'scale'"),
         ({"price": {"Role": "weight"}}, "missing"),
         ({"label": {"Role": "input"}}, "nothing to predict"),
     ],

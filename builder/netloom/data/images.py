@@ -73,8 +73,8 @@ def _opened(content: bytes, filename: str, read: Callable[[Image.Image], np.ndar
     except Exception:
         # Pillow's decoders raise many types of errors on damaged files, with the same meaning for users.
         raise DataError(
-            f"{filename[:100]!r} is no picture that can be read: it is damaged, cut short or of another form; remove "
-            "it, or save it again as PNG."
+            f"{filename[:100]!r} is not a readable image: it is damaged, incomplete or of another format; remove it, "
+            "or save it again as PNG."
         ) from None
 
 

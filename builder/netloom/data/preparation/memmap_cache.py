@@ -242,8 +242,8 @@ def refuse_full(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder).free
     if wanted > free:
         raise DataError(
-            f"This data needs {wanted / 2**30:,.1f} GiB on the disk, and {free / 2**30:,.1f} GiB are free; make room, "
-            "or bring a part of it."
+            f"This data needs {wanted / 2**30:,.1f} GiB of disk space, but only {free / 2**30:,.1f} GiB are free; "
+            "free some space, or use a part of the data."
         )
 
 

@@ -43,7 +43,7 @@ class _Recurrent(Layer):
 
     def brief(self) -> str:
         times = f" × {self.layers}" if self.layers > 1 else ""
-        return f"{self.hidden_size} wide{times}{', both ways' if self.bidirectional else ''}"
+        return f"{self.hidden_size} units{times}{', bidirectional' if self.bidirectional else ''}"
 
 
 class LSTM(_Recurrent):

@@ -171,7 +171,7 @@ class ColumnKind(ABC):
         """
         for setting in sorted(set(settings) - set(self.settings.model_fields)):
             raise DataError(
-                f"The column {name[:80]!r} is read as a {self.name}, which takes no {setting!r}; take it away."
+                f"The column {name[:80]!r} is read as a {self.name}, which has no setting {setting!r}; remove it."
             )
         if settings.get("impute") == "constant" and settings.get("fill") is None:
             raise DataError(f"Say in 'fill' what stands for missing values in {name[:80]!r}.")
