@@ -88,7 +88,7 @@ def test_what_a_training_starts_from_is_refused_in_words(console: Console, tmp_p
     zipped.write_bytes(b"PK")
     cases = {
         other: "None of these weights match this network: Linear",
-        zipped: "no safetensors file",
+        zipped: "not a safetensors file",
         tmp_path / "missing.safetensors": "cannot be read",
         "1234": "no runs yet",
     }

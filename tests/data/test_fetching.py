@@ -233,7 +233,7 @@ def test_what_is_asked_for() -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "a/b/c", "a/b:c:d", "a/..", "http://x"])
 def test_what_is_no_name_of_the_hub(name: str, tmp_path: Path) -> None:
-    with pytest.raises(FetchError, match="no name of the hub"):
+    with pytest.raises(FetchError, match="not a name of the hub"):
         fetch_dataset(name, tmp_path, lambda share, what: None, server=False)
 
 
