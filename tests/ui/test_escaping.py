@@ -32,7 +32,7 @@ def bare(node: ast.AST, caught: set[str]) -> Iterator[ast.AST]:
     if (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
-        and node.func.id in ("plain", "len", "isinstance")
+        and node.func.id in ("escape", "len", "isinstance")
     ):
         return
     if isinstance(node, ast.Compare):
@@ -51,7 +51,7 @@ def unescaped(source: str) -> list[str]:
     for call in calls(tree, SHOWS):
         shown = [*call.args[:1], *(known.value for known in call.keywords if known.arg in ("label", "help", "body"))]
         found += [
-            f"{call.lineno}: {ast.unparse(part)} is not escaped by plain()"
+            f"{call.lineno}: {ast.unparse(part)} is not escaped by escape()"
             for one in shown
             for part in bare(one, caught)
         ]
