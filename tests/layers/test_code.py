@@ -265,7 +265,7 @@ def test_networks_with_it_are_classes_with_arguments(on: None) -> None:
         ("class Main(nn.Module):\n  pass", "other than Main"),
         ("from __future__ import annotations\nclass A(nn.Module):\n  pass", "__future__"),
         ("class Mamba(nn.Module):\n  def forward(self, x):\n    return x", "module of Netloom"),
-        ("", "at least 1 character"),
+        ("", "source must not be empty"),
         ("\x00", "null bytes"),
     ],
 )

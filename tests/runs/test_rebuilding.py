@@ -241,4 +241,6 @@ def test_what_cannot_be_given_back_is_an_issue(home: Path) -> None:
         ("Linear", {"units": 10}),
         training=Training(objective="anomaly_detection"),
     )
-    assert any("anomaly detection needs classes" in issue.message for issue in validate(wrong, numbers))
+    assert any(
+        "anomaly detection needs data whose target is classes" in issue.message for issue in validate(wrong, numbers)
+    )

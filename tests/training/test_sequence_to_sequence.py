@@ -282,7 +282,7 @@ def test_a_wrong_target_or_width_is_an_issue() -> None:
     assert not validate(right, schema)
     other = right.model_copy(update={"training": Training(objective="classification")})
     (issue,) = [issue for issue in validate(other, schema) if issue.code == "objective"]
-    assert "learns to predict classes, but the data has a text" in issue.message
+    assert "needs data whose target is classes, but the target of this data is a text" in issue.message
     assert issue.fix is not None
     assert apply(other, issue.fix.edit).training.objective == "seq2seq"
     narrow = apply(right, {"kind": "set", "node": "linear_2", "params": {"units": 9}})
@@ -294,4 +294,4 @@ def test_a_wrong_target_or_width_is_an_issue() -> None:
     wanting = chain(("Input", {"kind": "vector", "shape": [2]}), ("Linear", {"units": 2}),
                     data=DataChoice(dataset="moons"), training=Training(objective="seq2seq"))  # fmt: skip
     messages = [issue.message for issue in validate(wanting, prepare(DataChoice(dataset="moons")).schema)]
-    assert any("learns to predict a text as the answer, but the data has classes" in said for said in messages)
+    assert any("target is a text as the answer, but the target of this data is classes" in said for said in messages)

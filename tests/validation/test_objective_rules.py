@@ -37,8 +37,8 @@ def test_what_fits_has_no_issue(document: Project, found: Schema) -> None:
         (net(1, "binary_classification"), schema(TEN), "two classes, but the target digit of the data has 10"),
         (net(2, "binary_classification"), schema(TWO), "one logit for the two classes of the data needs"),
         (net(2, "multi_label"), schema(LABELS), "the 3 labels of the data need"),
-        (net(3, "multi_label"), schema(TEN), "learns to predict labels, any number of which apply"),
-        (net(3, "classification"), schema(LABELS), "but the data has labels"),
+        (net(3, "multi_label"), schema(TEN), "needs data whose target is labels, any number of which apply"),
+        (net(3, "classification"), schema(LABELS), "but the target of this data is labels"),
         (heads(3), schema(BOTH), "need one Output each, in this order; this network has 1"),
         (heads(3, 2), schema(BOTH), "the target area of the data needs"),
         (heads(3, 1, outputs={"weight": Head()}), schema(BOTH), "no such target; it has shape, area"),
@@ -74,7 +74,7 @@ def test_one_click_gives_each_output_its_width() -> None:
 
 def test_several_outputs_on_a_single_target_name_no_target_that_is_missing() -> None:
     messages = said(heads(3, outputs={"area": Head()}), schema(TEN))
-    assert any("learns to predict several targets side by side" in message for message in messages)
+    assert any("needs data whose target is several targets side by side" in message for message in messages)
     assert not any("no such target" in message for message in messages)
 
 

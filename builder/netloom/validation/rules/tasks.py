@@ -41,8 +41,8 @@ class KnownTask(Rule):
             fix = Fix(advice, {"kind": "project", "training": {"objective": better.name}})
         yield context.issue(
             "objective",
-            f"The objective {name.replace('_', ' ')} learns to predict {TARGET_TYPES[task.target].phrase}, but the "
-            f"data has {schema.target.type.phrase}. {advice}, or choose other data.",
+            f"The objective {name.replace('_', ' ')} needs data whose target is {TARGET_TYPES[task.target].phrase}, "
+            f"but the target of this data is {schema.target.type.phrase}. {advice}, or choose other data.",
             fix=fix,
         )
 
