@@ -54,7 +54,7 @@ def test_settings_that_fit_are_kept_and_the_others_are_named(home: Path) -> None
         "What the document says of the column 'weight'",
         "What the document says of the field 'text'",
     ]
-    assert "which takes no 'encode'" in told[0][2]
+    assert "which has no setting 'encode'" in told[0][2]
     assert "There is no column 'weight'" in told[2][2]
     assert prepare(kept, home).schema.target.name == "kind"
 
@@ -94,7 +94,7 @@ def test_an_upload_is_found_by_its_title_where_no_other_has_it(home: Path) -> No
     second = table(head, home, "Goods of 2024")
     with pytest.raises(DataError) as caught:
         schema(by_title, home)
-    assert str(caught.value).startswith("2 datasets are called 'Goods of 2024'; write one of their ids: ")
+    assert str(caught.value).startswith("2 datasets are called 'Goods of 2024'; use one of their ids: ")
     assert name in str(caught.value)
     assert second in str(caught.value)
     remove(name, home)

@@ -135,7 +135,7 @@ def test_aliases_of_an_input_are_applied_where_it_is_predicted(home: Path) -> No
     rows_of = [{"colour": colour, "n": 3.0} for colour in ("red", "RED", "blue")]
     made = encode_rows(json.loads(json.dumps(data.preprocess)), rows_of)["features"]
     assert made[0].tolist() == made[1].tolist() != made[2].tolist()
-    with pytest.raises(DataError, match="takes no 'aliases'"):
+    with pytest.raises(DataError, match="has no setting 'aliases'"):
         prepare(choice.model_copy(update={"options": {"columns": {"n": {"aliases": {"1": "2"}}}}}), home)
 
 

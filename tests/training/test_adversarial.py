@@ -161,7 +161,7 @@ def test_measures_by_hand(home: Path) -> None:
         said = made.discriminator(made.data.inputs["image"][rows])
     assert set(found) == set(OBJECTIVES["gan"].metrics)
     told = ((said > 0).double().mean() + (wrong < 0).double().mean()) / 2
-    assert found["unique_labels"] == pytest.approx(float(told))
+    assert found["told_apart"] == pytest.approx(float(told))
     assert found["generator_loss"] == pytest.approx(float(-wrong.sigmoid().log().mean()), rel=1e-4)
     assert found["loss"] == pytest.approx(frechet(features(pictures), features(made.data.inputs["image"][rows])))
 
