@@ -296,7 +296,7 @@ REFUSED = {
     "infinite target": (csv({"a": NUMBERS, "label": [*NUMBERS[1:], np.inf]}), "infinite"),
     "huge target": (csv({"a": NUMBERS, "label": [*NUMBERS[1:], 1e300]}), "too large"),
     "broken utf 16": (b"\xff\xfea", "UTF-8|UTF-16|not"),
-    "binary": (bytes(range(256)) * 9, "none of the files"),
+    "binary": (bytes(range(256)) * 9, "has an unknown type"),
     "nul": (b"a,label\n" + b"1,2\n" * 9 + b"\x00,1\n", "NUL"),
     "ragged": (b"a,label\n1,2\n1,2,3,4\n", "cannot be read as CSV|more fields"),
     "more fields than names": (b"a,label\n" + b"1,2,3\n" * 20, "more fields"),
