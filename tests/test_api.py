@@ -80,7 +80,12 @@ def test_a_saved_run_is_one_that_the_command_line_knows(home: Path, run: Trained
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_an_interrupt_stops_a_saved_run(home: Path) -> None:
     code = 'import netloom; netloom.train(netloom.open_project("digits_mlp"), epochs=10_000, save=True)'
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where pytest runs in the background
+    )
     store, end = open_store(home), time.monotonic() + 60
     while not [run for run in store.runs() if run.step > 0] and time.monotonic() < end:
         time.sleep(0.1)
