@@ -510,7 +510,7 @@ def test_objectives_and_data_are_brought_together(home: Path) -> None:
     document = apply(agent("dqn"), {"kind": "project", "training": {"objective": "classification"}})
     issues = analyse(document, schema(document.data, home)).errors
     (issue,) = [issue for issue in issues if issue.code == "objective"]
-    assert "the data has actions to choose from" in issue.message
+    assert "the target of this data is actions to choose from" in issue.message
     assert issue.fix is not None
     assert apply(document, issue.fix.edit).training.objective == "dqn"
 
