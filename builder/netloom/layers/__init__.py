@@ -1,4 +1,4 @@
-"""The catalogue of layers. One class is the declaration, the form, the schema and the code of a layer."""
+"""The catalog of layers. The class of a layer declares its parameters, form, JSON schema and code."""
 
 from netloom.layers.catalogue import asks_for_size, label, parse, registry
 from netloom.layers.form import FormField, form

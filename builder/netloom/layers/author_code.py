@@ -41,11 +41,13 @@ def loaded(source: str, name: str) -> type[nn.Module]:
     Raises:
         ValueError: Python code is not allowed here, or the code fails; the message contains the line.
     """
+    # Checked outside the cache: a class that was loaded while code was allowed must not be returned later.
     if not allowed():
         raise ValueError(REFUSAL)
     return _loaded(source, name)
 
 
+# Equal source gives the same class, so that the code is executed once per process
 @lru_cache(maxsize=256)
 def _loaded(source: str, name: str) -> type[nn.Module]:
     import math
@@ -62,6 +64,7 @@ def _loaded(source: str, name: str) -> type[nn.Module]:
     }
     try:
         exec(compile(source, _FILE, "exec"), namespace)
+    # SystemExit is not an Exception, but sys.exit() in the code raises it.
     except (Exception, SystemExit) as error:
         raise ValueError(explained(error)) from None
     module_class = namespace.get(name)
@@ -71,7 +74,8 @@ def _loaded(source: str, name: str) -> type[nn.Module]:
 
 
 def explained(error: BaseException) -> str:
-    """The message of an exception in an author's code, with the line of that code."""
+    """The message of an exception raised by an author's code, with the line number in that code."""
+    # Frames of Netloom and PyTorch are skipped: only lines that the author wrote help to find the error.
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == _FILE]
     if isinstance(error, SyntaxError):
         lines = [error.lineno]

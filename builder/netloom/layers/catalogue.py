@@ -24,8 +24,10 @@ Size = Callable[[int], int]
 
 @cache
 def registry() -> Mapping[str, type[Layer]]:
-    """All layers by type name, in palette order. A new file in this package, or in one of its folders, registers
-    itself by its classes."""
+    """All layers by type name, in the order of the palette.
+
+    Classes in new modules of this package, or of its subpackages, are found without registration.
+    """
     groups = list(GROUPS)
     return discover(
         Layer,
@@ -50,13 +52,14 @@ def parse(node: Node, names: Mapping[str, Number] = MappingProxyType({}), size: 
     If `size` is not known yet, parameters that need it keep their defaults.
 
     Raises:
-        ParameterError: the type is unknown or a parameter is missing, unknown, of a wrong type, or out of bounds.
+        ParameterError: The type is unknown, or a parameter is missing, unknown, of a wrong type, or out of bounds.
     """
     params = node.params
     if node.type in registry():
         if reason := registry()[node.type].refusal():
             raise ParameterError(reason)
         params = _evaluated(registry()[node.type], params, names, size)
+    # As sorted JSON, because the key of the cache must be hashable and must not depend on the order of parameters
     return _parse(node.type, json.dumps(params, sort_keys=True))
 
 
@@ -68,13 +71,14 @@ def asks_for_size(node: Node) -> bool:
 def _evaluated(
     layer: type[Layer], params: Mapping[str, Any], names: Mapping[str, Number], size: Size | None
 ) -> dict[str, Any]:
-    """The parameters, with the expressions of numeric parameters evaluated."""
+    """The parameters of a node, in which expressions are replaced by their values."""
     values = dict(params)
     for name, value in params.items():
         kind = _numeric(layer).get(name)
         if kind is None or not isinstance(value, (str, list, dict)):
             continue
         if size is None and f"{SIZE}(" in str(value):
+            # The parameter falls back to its default, so that the ports are known before the shapes are
             del values[name]
             continue
 
@@ -82,6 +86,7 @@ def _evaluated(
             if not isinstance(part, str):
                 return part
             result = evaluate(part, names, size)
+            # Strict validation refuses 32.0 for an integer, which is the value of 64 / 2.
             return int(result) if is_integer and result == int(result) else result
 
         try:

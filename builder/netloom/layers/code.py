@@ -1,4 +1,4 @@
-"""A layer that is Python code of the document's author; see `netloom.layers.author_code`."""
+"""A layer defined by Python code of the document's author; see `netloom.layers.author_code`."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def _ports(text: str) -> str:
 def _source(text: str) -> str:
     try:
         tree = ast.parse(text)
+    # Deep nesting raises RecursionError or MemoryError in the parser, null bytes raise ValueError
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
         raise ValueError(f"{line}{getattr(error, 'msg', error)}") from None
@@ -43,6 +44,7 @@ def _source(text: str) -> str:
         raise ValueError(
             "the code must end with the class of the layer, class Name(nn.Module): with __init__ and forward"
         )
+    # The generated module uses F for torch.nn.functional and Main for the whole network.
     if not re.fullmatch(r"[A-Z][A-Za-z0-9]*", tree.body[-1].name) or tree.body[-1].name in ("F", "Main"):
         raise ValueError(f"the class needs a name such as MyLayer, other than Main; received {tree.body[-1].name[:40]}")
     if any(isinstance(part, ast.ImportFrom) and part.module == "__future__" for part in tree.body):
@@ -51,7 +53,7 @@ def _source(text: str) -> str:
 
 
 class Code(Layer):
-    """A torch.nn.Module of the author's own. Where its __init__ takes arguments, these are the shapes of its inputs."""
+    """A torch.nn.Module that the author wrote. Its __init__ receives the shapes of the inputs, as many as it takes."""
 
     group = "Network"
     title = "Python code"
@@ -100,6 +102,7 @@ class Code(Layer):
         constructor = next(
             (part for part in definition.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None
         )
+        # Required positional parameters without `self`; parameters with a default keep it
         count = len(constructor.args.args) - len(constructor.args.defaults) - 1 if constructor else 0
         return Call(definition.name, tuple(shapes[:count]), code=self.source)
 
@@ -111,7 +114,7 @@ class Code(Layer):
         return _last_class(self.source)
 
     def names(self) -> frozenset[str]:
-        """What the code defines for the whole module."""
+        """The names of top-level classes and functions, which generated classes must not take."""
         parts = ast.parse(self.source).body
         return frozenset(part.name for part in parts if isinstance(part, (ast.ClassDef, ast.FunctionDef)))
 

@@ -1,4 +1,4 @@
-"""Layers in which every unit sees every feature."""
+"""Fully connected layers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Linear(Layer):
 
 
 class TransposedLinear(Layer):
-    """y = xW + b over the last axis, (N, …, D) -> (N, …, units), with W (D, units) as a Linear the other way has it."""
+    """y = xW + b over the last axis, (N, …, D) -> (N, …, units); W (D, units) is the weight of the reverse Linear."""
 
     group = "Dense"
     title = "Transposed linear"

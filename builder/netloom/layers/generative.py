@@ -1,4 +1,4 @@
-"""What generative and adversarial networks need: noise, turned gradients and codes."""
+"""Layers of generative and adversarial networks: noise, reversed gradients and codebooks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netloom.layers.probability import Probabilities
 
 
 class Reparameterise(Layer):
-    """mean + exp(log_variance / 2) · noise while training, mean otherwise; both ports and out are equal in shape."""
+    """mean + exp(log_variance / 2) · noise in training, mean otherwise; both ports and out have the same shape."""
 
     group = "Generative"
     title = "Reparameterize"
@@ -56,7 +56,7 @@ class GradientReversal(Layer):
     coefficient: float = Field(1.0, ge=0, le=1_000_000, description="Factor of the reversed gradient (λ)")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        floats(specs)  # whole numbers have no gradient
+        floats(specs)  # integers have no gradient to reverse
         return Call("GradientReversal", (self.coefficient,))
 
     def brief(self) -> str:
@@ -69,7 +69,7 @@ class GradientReversal(Layer):
 
 
 class GaussianNoise(Layer):
-    """x + std · noise while training, x otherwise; any shape."""
+    """x + std · noise in training, x otherwise; any shape."""
 
     group = "Generative"
     title = "Gaussian noise"
@@ -99,7 +99,7 @@ class VectorQuantizer(Layer):
     summary = "Replaces each vector by the nearest vector of a learned codebook, as in VQ-VAE"
     keywords = ("vq-vae", "codebook", "discrete", "quantise", "tokens", "codes")
     url = "https://arxiv.org/abs/1711.00937"
-    differentiable = False
+    differentiable = False  # the integer codes have no gradient; out has the straight-through one of VQ-VAE
 
     codes: int = Field(256, ge=2, le=1_000_000, description="Number of vectors in the codebook")
     commitment: float = Field(
@@ -122,6 +122,7 @@ class VectorQuantizer(Layer):
         image = len(specs["in"].shape) == 4
         commitment = {"commitment": self.commitment} if self.commitment != 0.25 else {}
         first = {"channels_first": True} if image else {}
+        # The codebook has vectors over the features, which are the last axis of a sequence, but the first of an image.
         return Call("VectorQuantizer", (specs["in"].size(1 if image else 2), self.codes), {**commitment, **first})
 
     def brief(self) -> str:

@@ -1,4 +1,4 @@
-"""Where data comes in, and what the objective reads."""
+"""The Inputs, which read the data, and the Outputs, which the objective reads."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import Call, Layer, Port, TensorSpec
 
 Axis = Annotated[int, Field(ge=1, le=1_000_000)]
-# How many axes one example has; a tensor and indices may have any number.
+# The number of axes of an example; the kinds tensor and indices can have any number.
 RANKS = {"vector": 1, "sequence": 2, "image": 3, "volume": 4, "tokens": 1}
 WHOLE = ("tokens", "indices")
 
 
 class Input(Layer):
-    """A field of the dataset. Its shape stands in the document: a network can be drawn before its data is chosen."""
+    """A field of the dataset. The document stores its shape, so that a network can be built before data is selected."""
 
     group = "Input and output"
     title = "Input"
@@ -47,7 +47,7 @@ class Input(Layer):
         return (Port("out", (self.spec().kind,), "One example per row"),)
 
     def spec(self) -> TensorSpec:
-        """The tensor that comes in, (N, *shape)."""
+        """The shape and dtype of a batch, (N, *shape)."""
         return TensorSpec((None, *self.shape), "int" if self.kind in WHOLE else "float")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
@@ -58,7 +58,7 @@ class Input(Layer):
 
 
 def reads_tokens(params: Mapping[str, object]) -> bool:
-    """Whether an Input with these parameters reads numbers of a vocabulary, through which no gradient passes."""
+    """Whether an Input with these parameters reads token ids, which have no gradient."""
     return params.get("kind") == "tokens"
 
 
@@ -68,7 +68,7 @@ def reads_image(params: Mapping[str, object]) -> bool:
 
 
 class Output(Layer):
-    """What the network answers: the objective and the explanations read it."""
+    """An output of the network, which the objective and the explanations read."""
 
     group = "Input and output"
     title = "Output"

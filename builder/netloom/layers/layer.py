@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["vector", "sequence", "image", "volume", "tokens", "any"]
 KINDS: tuple[Kind, ...] = ("vector", "sequence", "image", "volume", "tokens")
-# The names of kinds in messages and help.
+# The names of kinds in messages and help
 KIND_NAMES = {
     "vector": "a vector (N, D)",
     "sequence": "a sequence (N, T, D)",
@@ -29,6 +29,7 @@ KIND_NAMES = {
     "tokens": "tokens (N, T)",
     "any": "any tensor",
 }
+# The groups in the order of the palette, with their colors
 GROUPS = {
     "Input and output": "#64748b",
     "Network": "#f59e0b",
@@ -85,6 +86,7 @@ class TensorSpec:
     @property
     def kind(self) -> Kind:
         if self.dtype == "int":
+            # Integers of any other rank, such as indices, fit only ports that accept any tensor.
             return "tokens" if len(self.shape) == 2 else "any"
         kinds: dict[int, Kind] = {2: "vector", 3: "sequence", 4: "image", 5: "volume"}
         return kinds.get(len(self.shape), "any")
@@ -164,6 +166,7 @@ class Call:
 
     def source(self) -> str:
         """The call as Python code."""
+        # The text is executed later, so nothing but a literal may be written into it.
         for value in (*self.args, *self.kwargs.values()):
             _check_literal(value)
         named = [f"{key}={value!r}" for key, value in self.kwargs.items()]
@@ -187,6 +190,7 @@ def resolve(target: str) -> type[nn.Module]:
 
     head, _, name = target.rpartition(".")
     module_class = getattr(nn, name, None) if head == "nn" else getattr(netloom.nn, name, None) if not head else None
+    # torch.nn also has functions and packages, such as nn.init, which a document must not call.
     if not (isinstance(module_class, type) and issubclass(module_class, nn.Module)):
         raise ValueError(f"{target} is not a module of torch.nn or netloom.nn")
     return module_class
@@ -196,13 +200,15 @@ def _check_literal(value: Any) -> None:
     if isinstance(value, tuple):
         for part in value:
             _check_literal(part)
+    # The exact type: a subclass can define a `__repr__` of its own, which would become code.
     elif not (value is None or type(value) in (int, float, bool, str)):
         raise TypeError(f"{value!r} is not a literal")
 
 
 class Layer(BaseModel):
-    """The base class of layers. A subclass is an entry of the catalog; an instance holds the parameters of one node."""
+    """The base class of layers. A subclass is an entry of the catalog; an instance holds the parameters of a node."""
 
+    # Frozen, because `catalogue.parse` caches layers: nodes with equal parameters share one instance.
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     group: ClassVar[str]
@@ -211,7 +217,7 @@ class Layer(BaseModel):
     keywords: ClassVar[tuple[str, ...]] = ()
     url: ClassVar[str] = ""
 
-    # Whether every output propagates gradients to every input; false for integer outputs and chosen indices.
+    # Whether every output propagates gradients to every input; false for integer outputs and selected indices.
     differentiable: ClassVar[bool] = True
     # Whether PyTorch processes the steps of an input (N, T, D) sequentially, each at the same cost. Validation then
     # extrapolates long sequences from short ones.
@@ -240,22 +246,22 @@ class Layer(BaseModel):
         return (Port("out"),)
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        """The constructor call of the module for inputs of the shapes `specs`, by port.
+        """The constructor call of the module, given the shapes of the inputs by port.
 
         Raises:
-            ValueError: No module fits these shapes; the message says why.
+            ValueError: The parameters do not fit these shapes; the message says why.
         """
         raise NotImplementedError
 
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
-        """The probabilities in the only output, which has the shape `out`; None if it does not hold probabilities.
+        """The kind of probabilities in the only output, of the shape `out`; None if it does not hold probabilities.
 
-        `inputs` are the probabilities among the inputs, by port; `specs` are the shapes of all inputs.
+        `inputs` describes the inputs that hold probabilities, by port; `specs` holds the shapes of all inputs.
         """
         return None
 
     def brief(self) -> str:
-        """The most important parameters in a few characters, for the node on the canvas."""
+        """The most important parameters in a few characters, shown in the node on the canvas."""
         return ""

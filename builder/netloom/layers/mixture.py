@@ -12,7 +12,7 @@ from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 
 
 class MixtureOfExperts(Layer):
-    """The sum of p_e(x)·expert_e(x) over the best experts of each step, (N, …, D) -> (N, …, D)."""
+    """The sum of p_e(x)·expert_e(x) over the top experts of each step, (N, …, D) -> (N, …, D)."""
 
     group = "State space and mixture"
     title = "Mixture of experts"

@@ -1,4 +1,4 @@
-"""Layers that steady training: normalisation and dropout."""
+"""Normalization and dropout layers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _BatchNorm(_Norm):
 
 
 class BatchNorm1d(_BatchNorm):
-    """(N, D) or (N, C, L), normalised over the batch."""
+    """(N, D) or (N, C, L), normalized over the batch."""
 
     group = "Normalization"
     title = "Batch norm 1D"
@@ -47,7 +47,7 @@ class BatchNorm1d(_BatchNorm):
 
 
 class BatchNorm2d(_BatchNorm):
-    """(N, C, H, W), normalised over the batch and all places."""
+    """(N, C, H, W), normalized over the batch and all positions."""
 
     group = "Normalization"
     title = "Batch norm 2D"
@@ -58,7 +58,7 @@ class BatchNorm2d(_BatchNorm):
 
 
 class BatchNorm3d(_BatchNorm):
-    """(N, C, D, H, W), normalised over the batch and all places."""
+    """(N, C, D, H, W), normalized over the batch and all positions."""
 
     group = "Normalization"
     title = "Batch norm 3D"
@@ -86,7 +86,7 @@ class _InstanceNorm(_Norm):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """(N, C, L), each channel of each example normalised over its places."""
+    """(N, C, L), each channel of each example normalized over its positions."""
 
     group = "Normalization"
     title = "Instance norm 1D"
@@ -97,7 +97,7 @@ class InstanceNorm1d(_InstanceNorm):
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """(N, C, H, W), each channel of each example normalised over its places."""
+    """(N, C, H, W), each channel of each example normalized over its positions."""
 
     group = "Normalization"
     title = "Instance norm 2D"
@@ -108,7 +108,7 @@ class InstanceNorm2d(_InstanceNorm):
 
 
 class InstanceNorm3d(_InstanceNorm):
-    """(N, C, D, H, W), each channel of each example normalised over its places."""
+    """(N, C, D, H, W), each channel of each example normalized over its positions."""
 
     group = "Normalization"
     title = "Instance norm 3D"
@@ -119,7 +119,7 @@ class InstanceNorm3d(_InstanceNorm):
 
 
 class GroupNorm(_Norm):
-    """(N, C, …), each group of channels of each example normalised over its channels and places."""
+    """(N, C, …), each group of channels of each example normalized over its channels and positions."""
 
     group = "Normalization"
     title = "Group norm"
@@ -156,7 +156,7 @@ class _LastAxesNorm(_Norm):
     kinds = ("vector", "sequence", "image", "volume")
 
     def _shape(self, spec: TensorSpec, axes: int) -> int | tuple[int, ...]:
-        """The lengths of the last axes, as PyTorch takes them."""
+        """The lengths of the last axes: an integer for one axis, as in most PyTorch code, otherwise a tuple."""
         if axes >= len(spec.shape):
             raise ValueError(f"axes={axes} is more than the {len(spec.shape) - 1} axes of {spec} after N")
         shape = tuple(spec.size(axis) for axis in range(-axes, 0))
@@ -164,7 +164,7 @@ class _LastAxesNorm(_Norm):
 
 
 class LayerNorm(_LastAxesNorm):
-    """(N, …, D), normalised over the last axis."""
+    """(N, …, D), normalized over the last `axes` axes."""
 
     group = "Normalization"
     title = "Layer norm"
@@ -204,7 +204,7 @@ class RMSNorm(_LastAxesNorm):
 
 
 class LocalResponseNorm(_Norm):
-    """x / (k + α/size · Σ x²)^β, the sum over `size` neighbouring channels of (N, C, …)."""
+    """x / (k + α/size · Σ x²)^β, the sum over `size` neighboring channels of (N, C, …)."""
 
     group = "Normalization"
     title = "Local response norm"
@@ -243,7 +243,7 @@ class _Dropout(_Norm):
 
 
 class Dropout(_Dropout):
-    """Same shape; in training, some numbers are set to zero and the others scaled up."""
+    """Same shape; in training, some values are set to zero and the others scaled by 1 / (1 − rate)."""
 
     group = "Normalization"
     title = "Dropout"
@@ -258,7 +258,7 @@ class _ChannelDropout(_Dropout):
 
 
 class Dropout1d(_ChannelDropout):
-    """(N, C, L); in training, whole channels are set to zero and the others scaled up."""
+    """(N, C, L); in training, whole channels are set to zero and the others scaled by 1 / (1 − rate)."""
 
     group = "Normalization"
     title = "Channel dropout 1D"
@@ -269,7 +269,7 @@ class Dropout1d(_ChannelDropout):
 
 
 class Dropout2d(_ChannelDropout):
-    """(N, C, H, W); in training, whole channels are set to zero and the others scaled up."""
+    """(N, C, H, W); in training, whole channels are set to zero and the others scaled by 1 / (1 − rate)."""
 
     group = "Normalization"
     title = "Channel dropout 2D"
@@ -280,7 +280,7 @@ class Dropout2d(_ChannelDropout):
 
 
 class Dropout3d(_ChannelDropout):
-    """(N, C, D, H, W); in training, whole channels are set to zero and the others scaled up."""
+    """(N, C, D, H, W); in training, whole channels are set to zero and the others scaled by 1 / (1 − rate)."""
 
     group = "Normalization"
     title = "Channel dropout 3D"
@@ -291,7 +291,7 @@ class Dropout3d(_ChannelDropout):
 
 
 class AlphaDropout(_Dropout):
-    """Same shape; in training, some numbers become SELU's lowest value, and mean and variance stay."""
+    """Same shape; in training, some values become SELU's lowest value; mean and variance are preserved."""
 
     group = "Normalization"
     title = "Alpha dropout"
@@ -304,7 +304,7 @@ class AlphaDropout(_Dropout):
 
 
 class FeatureAlphaDropout(_Dropout):
-    """(N, C, …); in training, whole channels become SELU's lowest value, and mean and variance stay."""
+    """(N, C, …); in training, whole channels become SELU's lowest value; mean and variance are preserved."""
 
     group = "Normalization"
     title = "Channel alpha dropout"

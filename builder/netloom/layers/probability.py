@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
-# Probabilities that sum to 1 along an axis, or independent probabilities.
+# Probabilities that sum to 1 along an axis, or independent probabilities
 Family = Literal["softmax", "sigmoid"]
 Shape = Sequence[int | None]
 
@@ -30,6 +30,7 @@ def reshaped(probabilities: Probabilities | None, before: Shape, after: Shape) -
     """The probabilities after a reshape; None if it merges or splits their axis."""
     if probabilities is None or probabilities.family == "sigmoid":
         return probabilities
+    # The axis survives if an axis of the same length follows the same number of values per example.
     length, ahead = before[probabilities.axis], prod(size or 1 for size in before[1 : probabilities.axis])
     for axis in range(1, len(after)):
         if after[axis] == length and prod(size or 1 for size in after[1:axis]) == ahead:
@@ -56,7 +57,8 @@ def without(probabilities: Probabilities | None, axis: int, *, keep: bool) -> Pr
 
 
 def averaged(inputs: Iterable[Probabilities | None]) -> Probabilities | None:
-    """The mean of several tensors: probabilities again, but a mean of log-probabilities is not."""
+    """The probabilities in a mean of several tensors; None for log-probabilities, whose mean is not normalized."""
+    # A mean of probabilities is not a softmax of averaged logits, so the activation cannot be left out.
     probabilities = [one if one is None else replace(one, removable=False) for one in inputs]
     first = probabilities[0] if probabilities else None
     return first if first is not None and not first.log and all(one == first for one in probabilities) else None

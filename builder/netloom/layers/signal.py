@@ -1,4 +1,4 @@
-"""What frequencies a signal is made of: waveforms (N, L), and sequences of what was measured."""
+"""Frequencies of signals: of waveforms (N, L), and of the last axis of other tensors."""
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ class _Waveform(Layer):
         return (Port("out", ("sequence",), "One step for each window"),)
 
     def _fits(self, specs: Mapping[str, TensorSpec], center: bool = True) -> None:
+        # Reflection pads fewer values than the signal has, and torch.stft pads half a window at each end.
         length, least = specs["in"].size(1), self.window // 2 + 1 if center else self.window
         if length < least:
             raise ValueError(

@@ -15,7 +15,7 @@ from netloom.layers.layer import Call, Example, Layer, Port, TensorSpec
 class Interface:
     """The ports of a network, each with the id of its Input or Output.
 
-    `titles` are the titles of these nodes by id, if they have any.
+    `titles` holds the titles of those nodes that have one, by id.
     """
 
     inputs: tuple[tuple[str, str], ...] = (("in", ""),)
@@ -51,11 +51,12 @@ class Subnetwork(Layer):
 
     @classmethod
     def examples(cls) -> list[Example]:
-        """None, because what it does depends on the project; see tests/validation/test_networks.py."""
+        """No examples, because a subnetwork depends on its project; see tests/validation/test_networks.py."""
         return []
 
     def with_interface(self, interface: Interface) -> Subnetwork:
-        """The same layer with the ports of the network that it uses."""
+        """A copy of the layer with the ports of the network that it uses."""
+        # `catalogue.parse` shares this instance between equal nodes, possibly of other projects.
         copy = self.model_copy()
         copy._interface = interface
         return copy

@@ -1,4 +1,4 @@
-"""What is built for tables: vectors for columns, and products of columns with each other."""
+"""Layers for tables: embeddings of columns, and interactions between columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Size = Annotated[int, Field(ge=1, le=10_000_000)]
 
 
 class CategoricalEmbedding(Layer):
-    """Whole numbers (N, F) -> (N, F, dim)."""
+    """Integers (N, F) -> (N, F, dim)."""
 
     group = "Table"
     title = "Categorical embedding"
@@ -50,7 +50,7 @@ class CategoricalEmbedding(Layer):
 
 
 class HashedEmbedding(Layer):
-    """Whole numbers (N, F) -> (N, F, dim), by the vector of x mod buckets."""
+    """Integers (N, F) -> (N, F, dim): the vector number x mod buckets."""
 
     group = "Table"
     title = "Hashed embedding"
@@ -100,7 +100,7 @@ class NumericalEmbedding(Layer):
 
 
 class FactorizationMachine(Layer):
-    """Σ over pairs i < j of vᵢ · vⱼ, (N, F, K) -> (N, 1), or (N, K) where the products are not added up."""
+    """Σ over pairs i < j of vᵢ · vⱼ, (N, F, K) -> (N, 1), or (N, K) without the sum over K."""
 
     group = "Table"
     title = "Factorization machine"

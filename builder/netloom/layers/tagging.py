@@ -31,4 +31,5 @@ class ConditionalRandomField(Layer):
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
+        # The marginals depend on all steps, so that the emissions are not the logits of these probabilities.
         return Probabilities("softmax", 2, log=True, removable=False)

@@ -1,4 +1,4 @@
-"""From tokens to vectors."""
+"""Embeddings of tokens and positions."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class EmbeddingBag(Embedding):
 
 
 class PositionalEmbedding(Layer):
-    """Adds where each step stands, (N, T, D) -> (N, T, D)."""
+    """Adds a vector for the position of each step, (N, T, D) -> (N, T, D)."""
 
     group = "Text"
     title = "Positional embedding"

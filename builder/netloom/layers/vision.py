@@ -1,4 +1,4 @@
-"""Blocks of the known vision networks, each as one layer."""
+"""Blocks of well-known vision networks, each as one layer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _VisionBlock(Layer):
 
 
 class DropPath(Layer):
-    """x, or 0 for a whole example, over 1 − rate while training; any shape."""
+    """In training, x / (1 − rate), or 0 for a whole example with the probability rate; any shape."""
 
     group = "Vision block"
     title = "Drop path"
@@ -32,7 +32,7 @@ class DropPath(Layer):
     rate: float = Field(0.1, ge=0, lt=1, description="Probability that the branch is dropped for an example")
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
-        floats(specs)  # what is scaled up while training would be whole numbers afterwards
+        floats(specs)  # the scale 1 / (1 − rate) would make integers real numbers, but only in training
         return Call("DropPath", (self.rate,))
 
     def brief(self) -> str:
@@ -57,6 +57,7 @@ class SqueezeExcite(_VisionBlock):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         channels = specs["in"].size(1)
+        # A small network would otherwise have a hidden size of 0.
         return Call("SqueezeExcite", (channels, max(1, channels // self.reduction)))
 
     def brief(self) -> str:
@@ -177,7 +178,7 @@ class ResidualBlock(_VisionBlock):
 
 
 class PatchEmbedding(_VisionBlock):
-    """(N, C, H, W) -> (N, T, dim), where T = H / patch · W / patch, and one more with a class token."""
+    """(N, C, H, W) -> (N, T, dim), where T = H / patch · W / patch, plus 1 with a class token."""
 
     group = "Vision block"
     title = "Patch embedding"
@@ -275,5 +276,5 @@ class SwinBlock(_Windows):
 
 
 def _divisor(limit: int, height: int, width: int) -> int:
-    """The greatest number up to `wanted` that divides both."""
+    """The greatest number up to `limit` that divides both `height` and `width`."""
     return next(size for size in range(limit, 0, -1) if height % size == 0 and width % size == 0)

@@ -14,7 +14,10 @@ KINDS: tuple[Kind, ...] = ("vector", "sequence", "image", "volume")
 
 
 class ActivationLayer(Layer):
-    """It keeps the shape. `options` pairs fields with PyTorch's arguments of the same default, which is left out."""
+    """The base class of activations, which keep the shape.
+
+    `options` pairs fields with arguments of the module that have the same default; generated code omits defaults.
+    """
 
     options: ClassVar[tuple[tuple[str, str], ...]] = ()
 
@@ -198,7 +201,7 @@ class PReLU(ActivationLayer):
 
 
 class RReLU(ActivationLayer):
-    """x where positive, a·x elsewhere; a is drawn anew in training and fixed at its mean afterwards."""
+    """x where positive, a·x elsewhere; a is random in training and the mean of both limits in evaluation."""
 
     group = "Activation"
     title = "RReLU"

@@ -51,11 +51,12 @@ class Hardsigmoid(ActivationLayer):
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
+        # The input is not the logit of the output: this is a piecewise linear function, not the logistic one.
         return Probabilities("sigmoid", removable=False)
 
 
 class Hardtanh(ActivationLayer):
-    """x, cut off below `low` and above `high`."""
+    """min(max(x, low), high)."""
 
     group = "Activation"
     title = "Hard tanh"

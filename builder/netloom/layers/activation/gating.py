@@ -1,4 +1,4 @@
-"""Activations in which one half of the features lets the other through."""
+"""Activations in which one half of the features gates the other half."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Hardshrink(ActivationLayer):
 
 
 class Softshrink(ActivationLayer):
-    """x − threshold or x + threshold towards zero, and zero where |x| ≤ threshold."""
+    """sign(x)·max(|x| − threshold, 0)."""
 
     group = "Activation"
     title = "Soft shrink"

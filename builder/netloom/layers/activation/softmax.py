@@ -60,6 +60,7 @@ class Softmin(_OverAxis):
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
+        # Without the activation, the scores would have the wrong sign: the logits are −x.
         return Probabilities("softmax", self.along(out), removable=False)
 
 
@@ -80,7 +81,7 @@ class LogSoftmax(_OverAxis):
 
 
 class Softmax2d(ActivationLayer):
-    """eˣ divided by its sum over the channels at each place of (N, C, H, W)."""
+    """eˣ divided by its sum over the channels at each position of (N, C, H, W)."""
 
     group = "Activation"
     title = "Softmax 2D"

@@ -1,4 +1,4 @@
-"""Attention: every step looks at every other."""
+"""Self-attention in its variants, and the base class of Transformer blocks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from netloom.layers.layer import SAMPLES, Call, Example, Layer, Literals, Port, TensorSpec
 
-# The convention of masks in the help of their ports.
+# The convention of masks, for the help of their ports
 MASK = "1 for real steps, 0 for padding, (N, S), or one value for each pair of steps, (N, T, S)"
 Position = Literal["none", "rotary", "alibi", "buckets", "table"]
 KeyValueHeads = Annotated[
@@ -41,7 +41,11 @@ def key_port(masked: bool) -> tuple[Port, ...]:
 
 
 def check_mask(specs: Mapping[str, TensorSpec], query_port: str, key_port: str) -> None:
-    """Refuse a mask whose shape does not match the sequences at two ports."""
+    """Refuse a mask that is neither (N, S) nor (N, T, S) for T queries and S keys at these ports.
+
+    Raises:
+        ValueError: The shape of the mask does not match.
+    """
     mask, steps = specs.get("mask"), specs[key_port].size(1)
     pairs = (None, specs[query_port].size(1), steps)
     if mask is not None and mask.shape not in ((None, steps), pairs):
@@ -51,7 +55,7 @@ def check_mask(specs: Mapping[str, TensorSpec], query_port: str, key_port: str) 
 
 
 def changed_options(layer: Layer, **defaults: Literals) -> dict[str, Literals]:
-    """The fields of a layer, by name, that differ from these defaults of its module: only they are written as code."""
+    """The fields of a layer that differ from the defaults of its module; generated code omits the others."""
     return {name: getattr(layer, name) for name, value in defaults.items() if getattr(layer, name) != value}
 
 
@@ -185,7 +189,7 @@ class SelfAttention(_SelfAttention):
 
 
 class MultiQueryAttention(_SelfAttention):
-    """(N, T, D) -> (N, T, D), one head of keys and values for all."""
+    """(N, T, D) -> (N, T, D), one key and value head for all query heads."""
 
     title = "Multi-query attention"
     summary = "Self-attention in which all heads share one key and value head, which saves memory"
@@ -197,7 +201,7 @@ class MultiQueryAttention(_SelfAttention):
 
 
 class GroupedQueryAttention(_SelfAttention):
-    """(N, T, D) -> (N, T, D), heads in groups that share keys and values."""
+    """(N, T, D) -> (N, T, D), each group of query heads shares a key and value head."""
 
     title = "Grouped-query attention"
     summary = (
@@ -217,7 +221,7 @@ class GroupedQueryAttention(_SelfAttention):
 
 
 class SlidingWindowAttention(_SelfAttention):
-    """(N, T, D) -> (N, T, D), step i sees step j where |i - j| < window."""
+    """(N, T, D) -> (N, T, D), step i attends to step j where |i - j| < window."""
 
     title = "Sliding window attention"
     summary = "Self-attention in which each step attends only to nearby steps"
@@ -234,7 +238,7 @@ class SlidingWindowAttention(_SelfAttention):
 
 
 class RotaryAttention(_SelfAttention):
-    """(N, T, D) -> (N, T, D), queries and keys turned by angles that grow with their place."""
+    """(N, T, D) -> (N, T, D), queries and keys rotated by angles proportional to their position."""
 
     title = "Rotary attention (RoPE)"
     summary = (

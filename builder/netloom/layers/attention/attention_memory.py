@@ -1,4 +1,4 @@
-"""Attention to another sequence, by queries, keys and values, and to all steps at once."""
+"""Attention to another sequence, attention of given queries, keys and values, and attention pooling."""
 
 from __future__ import annotations
 

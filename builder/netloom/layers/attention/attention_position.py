@@ -1,4 +1,4 @@
-"""Where a step stands: numbers that are added to a sequence, or by which it is turned."""
+"""Position encodings, which are added to a sequence or rotate it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netloom.layers.layer import Call, Layer, Port, TensorSpec
 
 
 class SinusoidalEncoding(Layer):
-    """Adds sines and cosines of falling frequency, (N, T, D) -> (N, T, D)."""
+    """Adds sines and cosines of decreasing frequency, (N, T, D) -> (N, T, D)."""
 
     group = "Attention"
     title = "Sinusoidal encoding"
@@ -38,7 +38,7 @@ class SinusoidalEncoding(Layer):
 
 
 class RotaryPosition(Layer):
-    """Turns pairs of features by angles that grow with the step, (N, T, D) -> (N, T, D)."""
+    """Rotates pairs of features by angles proportional to the position, (N, T, D) -> (N, T, D)."""
 
     group = "Attention"
     title = "Rotary position embedding"

@@ -1,4 +1,4 @@
-"""Transformer blocks, and the feed-forward parts that they are built from."""
+"""Transformer blocks and their feed-forward networks."""
 
 from __future__ import annotations
 
@@ -186,6 +186,7 @@ class TransformerDecoderBlock(_Block):
         return (*super().inputs(), memory, *mask_port(self.masked))
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        # The mask is for the memory; self-attention in the block is masked by `causal` only.
         check_mask(specs, "in", "memory")
         sizes = (specs["in"].size(2), specs["memory"].size(2), self.heads, self.hidden)
         return Call("TransformerDecoderBlock", sizes, {**self._shared_options(), **changed_options(self, causal=True)})

@@ -1,4 +1,4 @@
-"""Convolutions: the same small filter at every place."""
+"""Convolutions, transposed convolutions, and their depthwise variants."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from netloom.core.field_errors import FieldValueError
 from netloom.layers.layer import SAMPLES, Call, Example, Kind, Layer, Port, TensorSpec
 
-# The number of spatial axes of each kind.
+# The number of spatial axes of each kind
 RANKS: Mapping[Kind, int] = {"sequence": 1, "image": 2, "volume": 3}
 Length = Annotated[int, Field(ge=1, le=1_024)]
 Lengths = Annotated[tuple[Length, ...], Field(strict=False, max_length=3)]
@@ -56,6 +56,7 @@ class _Filter(Layer):
             raise ValueError(
                 f"groups={self.groups} must divide the {channels} input channels and the {self.filters} filters"
             )
+        # Arguments equal to their default are omitted, so that generated code stays short.
         options = self._options()
         kwargs = {key: value for key, value in options.items() if value != _DEFAULTS[key]}
         return Call(
@@ -94,9 +95,11 @@ class _Convolution(_Filter):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         call = super().build(specs)
         added = call.kwargs.get("padding", 0)
+        # Checked here, because PyTorch refuses such padding only in `forward`
         borders = added if isinstance(added, tuple) else (int(added or 0),) * RANKS[self.kind]
         for axis, border in enumerate(borders, 2):
             length = specs["in"].size(axis)
+            # A reflection does not repeat the border itself; circular padding wraps around at most once.
             if border > {"reflect": length - 1, "circular": length}.get(self.padding_mode, border):
                 raise ValueError(
                     f"{self.padding_mode} cannot add {border} values at a border of length {length}; lower padding, "
@@ -107,12 +110,14 @@ class _Convolution(_Filter):
     def _options(self) -> dict[str, int | bool | str | tuple[int, ...]]:
         options = super()._options() | {"padding_mode": self.padding_mode}
         if self.same:
+            # Explicit padding instead of PyTorch's padding="same", which refuses strides other than 1
             reach = [self.dilation * (length - 1) for length in self._lengths]
             if any(value % 2 for value in reach):
                 raise ValueError(
                     f"a filter of {'×'.join(map(str, self._lengths))} has no center, so it cannot keep the size; "
                     "choose an odd kernel_size, or turn same off"
                 )
+            # Both borders get half of what the kernel takes away, d·(k − 1) per axis.
             halves = tuple(value // 2 for value in reach)
             options["padding"] = halves[0] if len(set(halves)) == 1 else halves
         return options
@@ -187,7 +192,7 @@ class ConvTranspose1d(_Transposed):
 
 
 class ConvTranspose2d(_Transposed):
-    """(N, C, H, W) -> (N, filters, H', W'), each axis as in the transposed convolution of a sequence."""
+    """(N, C, H, W) -> (N, filters, H', W'), each axis as in a transposed convolution of a sequence."""
 
     group = "Convolution"
     title = "Transposed conv 2D"
@@ -198,7 +203,7 @@ class ConvTranspose2d(_Transposed):
 
 
 class ConvTranspose3d(_Transposed):
-    """(N, C, D, H, W) -> (N, filters, D', H', W'), each axis as in the transposed convolution of a sequence."""
+    """(N, C, D, H, W) -> (N, filters, D', H', W'), each axis as in a transposed convolution of a sequence."""
 
     group = "Convolution"
     title = "Transposed conv 3D"
@@ -227,7 +232,7 @@ class _PerChannel(Layer):
 
 
 class DepthwiseConv2d(_PerChannel):
-    """(N, C, H, W) -> (N, C·multiplier, H', W'): each channel has filters of its own."""
+    """(N, C, H, W) -> (N, C·multiplier, H', W'): each channel has its own filters."""
 
     group = "Convolution"
     title = "Depthwise conv 2D"

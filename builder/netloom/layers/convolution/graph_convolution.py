@@ -1,4 +1,4 @@
-"""Layers over graphs, such as molecules: what the vertices are, and which of them are joined."""
+"""Layers on graphs, such as molecules, given by features of vertices and an adjacency matrix."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class GraphConvolution(_GraphLayer):
 
 
 class GraphAttention(_GraphLayer):
-    """in (N, V, D), adjacency (N, V, V) -> (N, V, heads · units), or (N, V, units) where heads are averaged."""
+    """in (N, V, D), adjacency (N, V, V) -> (N, V, heads · units), or (N, V, units) if heads are averaged."""
 
     group = "Graph"
     title = "Graph attention (GAT)"

@@ -1,4 +1,4 @@
-"""Padding: more places at the borders, before a convolution or to reach a size."""
+"""Padding at the borders, before a convolution or to reach a size."""
 
 from __future__ import annotations
 
@@ -46,12 +46,13 @@ class _Padding(Layer):
 
 
 class _Within(_Padding):
-    # How many of an axis's places must be left over beside those that are added.
+    # The number of values along an axis that cannot be padding: a reflection does not repeat the border itself
     spare: ClassVar[int] = 0
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         sides = self.sides or (self.padding,) * 2 * RANKS[self.kind]
         for number, added in enumerate(sides):
+            # PyTorch lists borders from the last axis to the first, two for each axis.
             length = specs["in"].size(-1 - number // 2)
             if added > length - self.spare:
                 raise ValueError(
@@ -135,7 +136,7 @@ class ConstantPad3d(_Constant):
 
 
 class ReflectionPad1d(_Within):
-    """(N, C, L) -> (N, C, L'), with the input mirrored at its borders, which are not repeated."""
+    """(N, C, L) -> (N, C, L'), with the input reflected at its borders, which are not repeated."""
 
     group = "Convolution"
     title = "Reflection pad 1D"
@@ -147,7 +148,7 @@ class ReflectionPad1d(_Within):
 
 
 class ReflectionPad2d(_Within):
-    """(N, C, H, W) -> (N, C, H', W'), with the input mirrored at its borders, which are not repeated."""
+    """(N, C, H, W) -> (N, C, H', W'), with the input reflected at its borders, which are not repeated."""
 
     group = "Convolution"
     title = "Reflection pad 2D"
@@ -159,7 +160,7 @@ class ReflectionPad2d(_Within):
 
 
 class ReflectionPad3d(_Within):
-    """(N, C, D, H, W) -> (N, C, D', H', W'), with the input mirrored at its borders, which are not repeated."""
+    """(N, C, D, H, W) -> (N, C, D', H', W'), with the input reflected at its borders, which are not repeated."""
 
     group = "Convolution"
     title = "Reflection pad 3D"
@@ -204,7 +205,7 @@ class ReplicationPad3d(_Padding):
 
 
 class CircularPad1d(_Within):
-    """(N, C, L) -> (N, C, L'), with at each border, what stands at the other end."""
+    """(N, C, L) -> (N, C, L'), with values from the opposite end at each border."""
 
     group = "Convolution"
     title = "Circular pad 1D"
@@ -215,7 +216,7 @@ class CircularPad1d(_Within):
 
 
 class CircularPad2d(_Within):
-    """(N, C, H, W) -> (N, C, H', W'), with at each border, what stands at the other end."""
+    """(N, C, H, W) -> (N, C, H', W'), with values from the opposite end at each border."""
 
     group = "Convolution"
     title = "Circular pad 2D"
@@ -226,7 +227,7 @@ class CircularPad2d(_Within):
 
 
 class CircularPad3d(_Within):
-    """(N, C, D, H, W) -> (N, C, D', H', W'), with at each border, what stands at the other end."""
+    """(N, C, D, H, W) -> (N, C, D', H', W'), with values from the opposite end at each border."""
 
     group = "Convolution"
     title = "Circular pad 3D"

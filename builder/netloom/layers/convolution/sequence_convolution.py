@@ -1,4 +1,4 @@
-"""Convolutions over sequences laid out as (N, T, D), in which no step sees what comes after it."""
+"""Causal convolutions over sequences (N, T, D): no step depends on later steps."""
 
 from __future__ import annotations
 

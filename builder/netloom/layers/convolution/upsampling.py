@@ -1,4 +1,4 @@
-"""Larger and smaller images: resizing, and places exchanged for channels."""
+"""Resizing, and the exchange of positions for channels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from netloom.core.field_errors import FieldValueError
 from netloom.layers.convolution.convolution import RANKS, Lengths
 from netloom.layers.layer import Call, Kind, Layer, Port, TensorSpec
 
-# What PyTorch calls straight lines between the neighbours along each axis.
+# The names of linear interpolation in PyTorch, by the number of axes
 LINEAR: Mapping[Kind, str] = {"sequence": "linear", "image": "bilinear", "volume": "trilinear"}
 
 
 class Upsample(Layer):
-    """(N, C, …) -> (N, C, …') with each length multiplied by `scale`, or as `size` says."""
+    """(N, C, …) -> (N, C, …') with each length multiplied by `scale`, or equal to `size`."""
 
     group = "Shape"
     title = "Upsample"
@@ -46,6 +46,7 @@ class Upsample(Layer):
             raise ValueError(f"bicubic needs an image (N, C, H, W), received {specs['in']}; choose linear")
         if self.size and len(self.size) != RANKS[kind]:
             raise ValueError(f"size={self.size} needs one number for each of the {RANKS[kind]} axes after the channels")
+        # PyTorch rounds the output size down, to 0 for a small scale.
         lengths = [specs["in"].size(axis) for axis in range(2, len(specs["in"].shape))]
         if not self.size and any(int(length * self.scale) < 1 for length in lengths):
             raise ValueError(f"scale={self.scale} makes {specs['in']} empty; raise it")
@@ -115,7 +116,7 @@ class PixelUnshuffle(_Image):
 
 
 class ChannelShuffle(_Image):
-    """(N, C, H, W) with the channels of all groups dealt out in turn, (g, C/g) read as (C/g, g)."""
+    """(N, C, H, W) with interleaved channels: (g, C/g) transposed to (C/g, g)."""
 
     group = "Shape"
     title = "Channel shuffle"

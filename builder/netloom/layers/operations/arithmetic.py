@@ -1,4 +1,4 @@
-"""Layers that calculate: functions of single numbers, and running totals."""
+"""Elementwise functions, and cumulative operations along an axis."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from netloom.layers.layer import SAMPLES, Call, Example, Layer, Port, TensorSpec
 from netloom.layers.operations.operation import Axis, OneAxis, broadcast, floats, place
 from netloom.layers.probability import Probabilities
 
-# What is cut off by at most this much, to keep logarithms finite, are probabilities still.
+# Probabilities that are clipped by at most this much, to keep logarithms finite, still count as probabilities
 MARGIN = 0.01
 
 
 class Function(Layer):
-    """f(x) for every number x."""
+    """f(x), elementwise."""
 
     group = "Tensor operation"
     title = "Function"
@@ -88,6 +88,7 @@ class Function(Layer):
         if probabilities is None or self.function != ("exp" if probabilities.log else "log"):
             return None
         if self.least is None:
+            # exp and log are exact inverses, so the logits stay those of the activation before.
             return replace(probabilities, log=not probabilities.log)
         return (
             replace(probabilities, log=True, removable=False)
@@ -97,7 +98,7 @@ class Function(Layer):
 
 
 class Power(Layer):
-    """x to the power p, or a to the power b; |x| and |a| where `absolute` is on."""
+    """x to the power p, or a to the power b; |x| and |a| if `absolute` is on."""
 
     group = "Tensor operation"
     title = "Power"
@@ -132,7 +133,7 @@ class Power(Layer):
 
 
 class ScaleShift(Layer):
-    """x·scale + shift, with numbers that are typed and not learned."""
+    """x·scale + shift with constants that are not learned."""
 
     group = "Tensor operation"
     title = "Scale and shift"

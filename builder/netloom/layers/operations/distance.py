@@ -1,4 +1,4 @@
-"""Layers of torch.nn that read two tensors of features."""
+"""Layers of torch.nn with two inputs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Pair(Layer):
 
 
 class PairwiseDistance(_Pair):
-    """(Σ |a − b + ε|ᵖ)^(1/p) over the last axis, which becomes 1 long: (N, D), (N, D) -> (N, 1)."""
+    """(Σ |a − b + ε|ᵖ)^(1/p) over the last axis, which gets the length 1: (N, D), (N, D) -> (N, 1)."""
 
     group = "Merge"
     title = "Pairwise distance"
@@ -42,6 +42,7 @@ class PairwiseDistance(_Pair):
             raise ValueError(f"{specs['a']} and {specs['b']} must have the same shape")
         kwargs = {"p": (self.p, 2.0), "eps": (self.epsilon, 1e-6)}
         changed: dict[str, float | bool] = {key: value for key, (value, default) in kwargs.items() if value != default}
+        # With keepdim, two vectors give (N, 1), which further layers accept as a vector.
         return Call("nn.PairwiseDistance", (), changed | {"keepdim": True})
 
     def brief(self) -> str:

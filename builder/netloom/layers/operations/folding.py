@@ -1,4 +1,4 @@
-"""Images as rows of patches and back, and one axis as several."""
+"""Images as columns of patches and back, and one axis split into several."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Patches(Layer):
     dilation: int = Field(1, ge=1, le=1_024, description="Spacing between the pixels of a patch")
 
     def _count(self, length: int) -> int:
-        """How many patches lie along an axis."""
+        """The number of patches along an axis, by the formula of torch.nn.Unfold."""
         reach = self.dilation * (self.kernel_size - 1) + 1
         return max(0, (length + 2 * self.padding - reach) // (self.stride or self.kernel_size) + 1)
 
@@ -58,7 +58,7 @@ class Unfold(_Patches):
 
 
 class Fold(_Patches):
-    """(N, C·k², L) -> (N, C, height, width): patches are laid side by side, and added where they overlap."""
+    """(N, C·k², L) -> (N, C, height, width): overlapping patches are summed."""
 
     group = "Shape"
     title = "Fold"
@@ -97,7 +97,7 @@ class Fold(_Patches):
 
 
 class Unflatten(Layer):
-    """One axis of length A·B·… as several, such as (N, A·B) -> (N, A, B)."""
+    """Splits an axis of length A·B·…, such as (N, A·B) -> (N, A, B)."""
 
     group = "Shape"
     title = "Unflatten"

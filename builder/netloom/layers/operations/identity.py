@@ -1,4 +1,4 @@
-"""The layer that does nothing."""
+"""The identity layer."""
 
 from __future__ import annotations
 

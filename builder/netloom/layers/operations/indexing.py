@@ -1,4 +1,4 @@
-"""Layers that take parts of a tensor, by place."""
+"""Layers that split, slice, index, gather and scatter tensors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _parts(count: int) -> tuple[Port, ...]:
 
 
 def _place_in(index: int, length: int, spec: TensorSpec, axis: int) -> int:
-    """A place along an axis counted from 0; -1 is the last."""
+    """The non-negative index along an axis; -1 is the last."""
     if not -length <= index < length:
         raise ValueError(
             f"index {index} is out of range for axis {axis} of {spec}, which has the length {length}; choose 0 to "
@@ -33,7 +33,7 @@ def _place_in(index: int, length: int, spec: TensorSpec, axis: int) -> int:
 
 
 class Split(OneAxis, Layer):
-    """Parts of given sizes along one axis, each at a port of its own, such as (N, 5) -> (N, 2) and (N, 3)."""
+    """Parts of given sizes along one axis, each at its own port, such as (N, 5) -> (N, 2) and (N, 3)."""
 
     group = "Tensor operation"
     title = "Split"
@@ -77,7 +77,7 @@ class Split(OneAxis, Layer):
 
 
 class Chunk(OneAxis, Layer):
-    """Equal parts along one axis, each at a port of its own, such as (N, 6) -> (N, 3) and (N, 3)."""
+    """Equal parts along one axis, each at its own port, such as (N, 6) -> (N, 3) and (N, 3)."""
 
     group = "Tensor operation"
     title = "Chunk"
@@ -143,6 +143,7 @@ class Slice(OneAxis, Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         axis = place(self.axis, specs["in"])
         length = specs["in"].size(axis)
+        # range applies the rules of Python for negative and too large bounds, which the module then need not know.
         positions = range(length)[self.start : self.end : self.step]
         if not positions:
             end = length if self.end is None else self.end
@@ -163,7 +164,7 @@ class Slice(OneAxis, Layer):
 
 
 class Select(OneAxis, Layer):
-    """The part at one place of an axis, which goes, such as (N, T, D) -> (N, D)."""
+    """One index of an axis, which is removed, such as (N, T, D) -> (N, D)."""
 
     group = "Tensor operation"
     title = "Select"
@@ -197,7 +198,7 @@ class Select(OneAxis, Layer):
 
 
 class IndexSelect(OneAxis, Layer):
-    """The parts at several places of an axis, in the order in which they are typed."""
+    """Several indices of an axis, in the given order."""
 
     group = "Tensor operation"
     title = "Index select"
@@ -227,7 +228,7 @@ class IndexSelect(OneAxis, Layer):
 
 
 class Gather(OneAxis, Layer):
-    """x at the places that come in, such as (N, T, D) and indices (N, K) -> (N, K, D)."""
+    """x at the given indices of one axis, such as (N, T, D) and indices (N, K) -> (N, K, D)."""
 
     group = "Tensor operation"
     title = "Gather"
@@ -258,7 +259,7 @@ class Gather(OneAxis, Layer):
 
 
 class GatherElements(OneAxis, Layer):
-    """yₙⱼ = xₙ at the place iₙⱼ along one axis, number by number, such as (N, T, D) and (N, K, D) -> (N, K, D)."""
+    """yₙⱼ = xₙ at the index iₙⱼ along one axis, elementwise, such as (N, T, D) and (N, K, D) -> (N, K, D)."""
 
     group = "Tensor operation"
     title = "Gather elements"
@@ -290,7 +291,7 @@ class GatherElements(OneAxis, Layer):
 
 
 class Scatter(OneAxis, Layer):
-    """yₙⱼ = xₙᵢ where the place of xₙᵢ is j, and 0 elsewhere, such as (N, K) at places (N, K) -> (N, length)."""
+    """yₙⱼ = xₙᵢ where the index of xₙᵢ is j, 0 elsewhere, such as (N, K) and indices (N, K) -> (N, length)."""
 
     group = "Tensor operation"
     title = "Scatter"

@@ -1,4 +1,4 @@
-"""Layers that join branches."""
+"""Layers that merge branches."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Multiply(_Elementwise):
 
 
 class Concat(_Merge):
-    """Side by side along one axis, such as (N, A) and (N, B) -> (N, A + B)."""
+    """Concatenation along one axis, such as (N, A) and (N, B) -> (N, A + B)."""
 
     group = "Merge"
     title = "Concat"
@@ -86,6 +86,7 @@ class Concat(_Merge):
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
+        # Concatenated distributions sum to their number instead of 1; independent probabilities remain valid.
         probabilities = [inputs.get(port.name) for port in self.inputs()]
         return (
             probabilities[0]
@@ -95,7 +96,7 @@ class Concat(_Merge):
 
 
 class Stack(_Any):
-    """Equal shapes on a new axis, such as (N, D) and (N, D) -> (N, 2, D)."""
+    """Inputs of equal shape stacked along a new axis, such as (N, D) and (N, D) -> (N, 2, D)."""
 
     group = "Merge"
     title = "Stack"
@@ -111,6 +112,7 @@ class Stack(_Any):
         shapes = [specs[port.name] for port in self.inputs()]
         if len(set(shapes)) > 1:
             raise ValueError(f"{listed(shapes)} must have the same shape and type to be stacked")
+        # Positions count the new axis, so that -1 is the end, as in PyTorch.
         return Call("Stack", (place(self.axis, TensorSpec((*shapes[0].shape, self.count))),))
 
     def brief(self) -> str:

@@ -1,4 +1,4 @@
-"""What the layers of tensor operations share: how axes are named, and what shapes must have in common."""
+"""Shared parts of the layers of tensor operations: parameters for axes, and checks of shapes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ Length = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class OneAxis(BaseModel):
-    """The parameter of layers that work along one axis; it stands before Layer among their bases."""
+    """The parameter of layers that work along one axis.
+
+    It precedes Layer in the list of bases, so that its `brief` takes precedence.
+    """
 
     axis: Axis = Field(-1, description="Axis, counted from 1 after the batch axis, or from -1 for the last")
 
@@ -33,13 +36,14 @@ class OneAxis(BaseModel):
 
 
 def place(axis: int, spec: TensorSpec, name: str = "axis") -> int:
-    """The index of an axis counted from the front, where 0 is the batch axis, which is rejected.
+    """The non-negative index of an axis, which PyTorch calls `dim`; the batch axis 0 is rejected.
 
     Raises:
-        ValueError: the tensor has no such axis.
+        ValueError: The tensor does not have this axis.
     """
     rank = len(spec.shape)
     position = axis if axis > 0 else rank + axis
+    # A row of the batch can be a single number, (N,), after a reduction
     if rank == 1:
         raise ValueError(f"{spec} has no axis after N; a tensor of two or more axes is needed")
     if not 1 <= position < rank:
@@ -49,10 +53,10 @@ def place(axis: int, spec: TensorSpec, name: str = "axis") -> int:
 
 
 def places(axes: Sequence[int], spec: TensorSpec) -> tuple[int, ...]:
-    """Several axes counted from the front, in ascending order.
+    """The non-negative indices of several axes, in ascending order.
 
     Raises:
-        ValueError: the tensor has no such axis, or one is named twice.
+        ValueError: The tensor does not have one of the axes, or an axis is repeated.
     """
     positions = sorted(place(axis, spec, "an axis") for axis in axes)
     if len(set(positions)) < len(positions):
@@ -75,11 +79,12 @@ def listed(specs: Sequence[TensorSpec]) -> str:
 
 
 def broadcast(specs: Sequence[TensorSpec]) -> None:
-    """Each axis has one length in all of the tensors, or is 1.
+    """Check that tensors have the same number of axes, and that each axis has one length apart from 1.
 
     Raises:
-        ValueError: they do not fit each other.
+        ValueError: The tensors cannot be broadcast together.
     """
+    # PyTorch also broadcasts different ranks by their last axes, but would then match N with another axis.
     if len({len(spec.shape) for spec in specs}) > 1 or any(
         len({size for size in sizes if size != 1}) > 1 for sizes in zip(*(spec.shape for spec in specs), strict=True)
     ):

@@ -1,4 +1,4 @@
-"""Layers that multiply tensors with each other or measure how near they are."""
+"""Products, similarities and distances of tensors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netloom.layers.operations.operation import OneAxis, broadcast, floats, list
 
 
 class MatMul(Layer):
-    """(N, …, I, K) and (N, …, K, J) -> (N, …, I, J); a vector (N, K) stands for one row of a, or one column of b."""
+    """(N, …, I, K) and (N, …, K, J) -> (N, …, I, J); a vector (N, K) is one row of a, or one column of b."""
 
     group = "Tensor operation"
     title = "Matrix product"
@@ -49,6 +49,7 @@ class MatMul(Layer):
                 f"{listed((a, b))} are not matrices; one of them needs two axes after N, such as (N, I, K). To "
                 "multiply vectors, use Dot product"
             )
+        # torch.matmul would align N of the smaller tensor with another axis of the larger one.
         if ranks[0] != ranks[1] and 2 not in ranks:
             raise ValueError(f"{listed((a, b))} differ in their number of axes; add an axis with Unsqueeze")
         if ranks[0] == ranks[1]:
@@ -85,6 +86,7 @@ def _equation(text: str) -> str:
         )
     operands, _, result = text.partition("->")
     terms = operands.split(",")
+    # A sum over the batch axis would mix the examples of a batch.
     batch = result[0]
     if any(term[0] != batch or batch in term[1:] for term in (*terms, result)):
         raise ValueError("the first letter is the batch axis: every group must begin with it and must not repeat it")
@@ -97,7 +99,7 @@ def _equation(text: str) -> str:
 
 
 class Einsum(Layer):
-    """Products and sums as an equation says, such as nij,njk->nik for (N, I, J) and (N, J, K) -> (N, I, K)."""
+    """Products and sums by an equation, such as nij,njk->nik for (N, I, J) and (N, J, K) -> (N, I, K)."""
 
     group = "Tensor operation"
     title = "Einsum"
@@ -156,7 +158,7 @@ class Einsum(Layer):
 
 
 class OuterProduct(Layer):
-    """(N, …, A) and (N, …, B) -> (N, …, A, B), each number of one times each number of the other."""
+    """(N, …, A) and (N, …, B) -> (N, …, A, B), each value of a times each value of b."""
 
     group = "Tensor operation"
     title = "Outer product"

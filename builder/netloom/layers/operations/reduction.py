@@ -1,4 +1,4 @@
-"""Layers that make one number of the many along an axis, or put them in order."""
+"""Reductions over axes, and layers that rank or sort values along an axis."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class _Masked(Layer):
 
 
 class MaskedMean(_Masked):
-    """Σ over t of maskₜxₜ / Σ maskₜ, (N, T, …) and a mask (N, T) -> (N, …); 0 where the mask keeps no step."""
+    """Σ over t of maskₜxₜ / Σ maskₜ, (N, T, …) and a mask (N, T) -> (N, …); 0 if the mask selects no step."""
 
     group = "Tensor operation"
     title = "Masked mean"
@@ -181,7 +181,7 @@ class MaskedMean(_Masked):
 
 
 class MaskedMax(_Masked):
-    """The maximum over the t with maskₜ ≠ 0, (N, T, …) and a mask (N, T) -> (N, …); 0 where the mask keeps no step."""
+    """The maximum over the t with maskₜ ≠ 0, (N, T, …) and a mask (N, T) -> (N, …); 0 if the mask selects no step."""
 
     group = "Tensor operation"
     title = "Masked max"
@@ -208,7 +208,7 @@ class _Choice(OneAxis, Layer):
 
 
 class ArgMax(_Choice):
-    """The place of the maximum along one axis, counted from 0, such as (N, D) -> (N)."""
+    """The index of the maximum along one axis, such as (N, D) -> (N)."""
 
     group = "Tensor operation"
     title = "Argmax"
@@ -218,7 +218,7 @@ class ArgMax(_Choice):
 
 
 class ArgMin(_Choice):
-    """The place of the minimum along one axis, counted from 0, such as (N, D) -> (N)."""
+    """The index of the minimum along one axis, such as (N, D) -> (N)."""
 
     group = "Tensor operation"
     title = "Argmin"
@@ -235,7 +235,7 @@ class _Ranking(OneAxis, Layer):
 
 
 class TopK(_Ranking):
-    """The k greatest along one axis, greatest first, and their places, such as (N, D) -> (N, k) and (N, k)."""
+    """The k largest values along one axis in descending order, and their indices: (N, D) -> (N, k) and (N, k)."""
 
     group = "Tensor operation"
     title = "Top k"
@@ -264,7 +264,7 @@ class TopK(_Ranking):
 
 
 class Sort(_Ranking):
-    """The numbers along one axis in order, and where each of them stood, both of the shape of x."""
+    """The sorted values along one axis and their original indices, both of the shape of x."""
 
     group = "Tensor operation"
     title = "Sort"

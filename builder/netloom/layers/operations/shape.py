@@ -1,4 +1,4 @@
-"""Layers that only change a tensor's shape, or take a mean or maximum over one axis."""
+"""Layers that change the shape of a tensor, and the mean and maximum over one axis."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Flatten(Layer):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         if len(specs["in"].shape) == 1:
-            return Call("Unsqueeze", (1,))  # one number per example is a row of one
+            return Call("Unsqueeze", (1,))  # (N,) -> (N, 1); nn.Flatten needs an axis after N
         return Call("nn.Flatten")
 
     def probabilities(
@@ -77,7 +77,7 @@ class Reshape(Layer):
 
 
 class Permute(Layer):
-    """(N, A, B, …) with the axes after N in another order."""
+    """(N, A, B, …) with the axes after N reordered."""
 
     group = "Shape"
     title = "Permute"
@@ -157,7 +157,7 @@ class Transpose(Layer):
 
 
 class FlattenAxes(Layer):
-    """Neighbouring axes as one, such as (N, T, H, D) -> (N, T, H·D)."""
+    """Merges adjacent axes, such as (N, T, H, D) -> (N, T, H·D)."""
 
     group = "Shape"
     title = "Flatten axes"
@@ -192,7 +192,7 @@ class FlattenAxes(Layer):
 
 
 class Squeeze(OneAxis, Layer):
-    """Without an axis of length 1, such as (N, T, 1) -> (N, T)."""
+    """Removes an axis of length 1, such as (N, T, 1) -> (N, T)."""
 
     group = "Shape"
     title = "Squeeze"
@@ -223,7 +223,7 @@ class Squeeze(OneAxis, Layer):
 
 
 class Unsqueeze(OneAxis, Layer):
-    """With one axis of length 1 more, such as (N, D) -> (N, 1, D)."""
+    """Inserts an axis of length 1, such as (N, D) -> (N, 1, D)."""
 
     group = "Shape"
     title = "Unsqueeze"
@@ -244,6 +244,7 @@ class Unsqueeze(OneAxis, Layer):
         ]
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        # Positions count the new axis, so that -1 is the end, as in PyTorch.
         return Call("Unsqueeze", (place(self.axis, TensorSpec((*specs["in"].shape, 1))),))
 
     def probabilities(

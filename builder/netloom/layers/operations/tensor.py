@@ -1,4 +1,4 @@
-"""Layers that choose, mask and make tensors."""
+"""Layers that select, mask, convert and create tensors."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Compare(Layer):
 
 
 class MaskFill(Layer):
-    """x where the mask is not 0 and a number elsewhere, or the other way round."""
+    """x where the mask is not 0, `value` elsewhere, or vice versa."""
 
     group = "Tensor operation"
     title = "Masked fill"
@@ -114,6 +114,7 @@ class MaskFill(Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         values, mask = specs["in"], specs["mask"]
         missing = len(values.shape) - len(mask.shape)
+        # A mask (N, T) of steps applies to all features of (N, T, D): axes are added at the end, not at the front.
         sizes = (*mask.shape, *(1,) * missing)
         if missing < 0 or any(size not in (1, length) for size, length in zip(sizes, values.shape, strict=True)):
             raise ValueError(
@@ -131,7 +132,7 @@ class MaskFill(Layer):
 
 
 class ReplaceMissing(Layer):
-    """x where it is a number, a typed value where it is NaN."""
+    """x where it is not NaN, `value` elsewhere."""
 
     group = "Tensor operation"
     title = "Replace missing"
@@ -150,7 +151,7 @@ class ReplaceMissing(Layer):
 
 
 class CausalMask(Layer):
-    """(N, T, …) -> (N, T, T), 1 where step t (row) may see step s (column), s ≤ t, and 0 elsewhere."""
+    """(N, T, …) -> (N, T, T), 1 where step t (row) may attend to step s (column), s ≤ t, 0 elsewhere."""
 
     group = "Tensor operation"
     title = "Causal mask"
@@ -182,7 +183,7 @@ class CausalMask(Layer):
 
 
 class PaddingMask(Layer):
-    """(N, T) -> (N, T), 1 where the token is none of the padding and 0 where it is."""
+    """(N, T) -> (N, T), 0 for padding tokens, 1 for all others."""
 
     group = "Tensor operation"
     title = "Padding mask"
@@ -207,7 +208,7 @@ class PaddingMask(Layer):
 
 
 class Cast(Layer):
-    """Whole numbers as real ones, or real ones cut to whole ones: 2.9 -> 2, -2.9 -> -2."""
+    """Converts integers to real numbers, or truncates real numbers to integers: 2.9 -> 2, -2.9 -> -2."""
 
     group = "Tensor operation"
     title = "Cast"
@@ -234,7 +235,7 @@ class Cast(Layer):
 
 
 class OneHot(Layer):
-    """Whole numbers (N, …) -> (N, …, classes), a 1 at the place of each number and 0 elsewhere."""
+    """Integers (N, …) -> (N, …, classes), 1 at the index x and 0 elsewhere."""
 
     group = "Tensor operation"
     title = "One-hot"
@@ -277,7 +278,7 @@ def _numbers(text: str) -> str:
 
 
 class Constant(Layer):
-    """(N, …) -> (N, *shape), the same typed numbers for each example."""
+    """(N, …) -> (N, *shape), the same constant values for each example."""
 
     group = "Tensor operation"
     title = "Constant"
@@ -317,7 +318,7 @@ class Constant(Layer):
 
 
 class Learned(Layer):
-    """(N, …) -> (N, *shape), the same learned numbers for each example."""
+    """(N, …) -> (N, *shape), the same learned values for each example."""
 
     group = "Tensor operation"
     title = "Learned tensor"

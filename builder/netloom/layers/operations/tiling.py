@@ -1,4 +1,4 @@
-"""Layers that repeat, move, extend or cut up what stands along an axis."""
+"""Layers that repeat, flip, shift, pad or window an axis."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netloom.layers.operations.operation import Axes, Axis, Length, OneAxis, pla
 
 
 class Expand(OneAxis, Layer):
-    """An axis of length 1 made longer, such as (N, 1, D) -> (N, length, D)."""
+    """Repeats an axis of length 1, such as (N, 1, D) -> (N, length, D)."""
 
     group = "Shape"
     title = "Expand"
@@ -43,7 +43,7 @@ class Expand(OneAxis, Layer):
 
 
 class Repeat(OneAxis, Layer):
-    """Several times along one axis, such as (N, T, D) -> (N, times·T, D)."""
+    """Repeats the tensor along one axis, such as (N, T, D) -> (N, times·T, D)."""
 
     group = "Shape"
     title = "Repeat"
@@ -71,7 +71,7 @@ class Repeat(OneAxis, Layer):
 
 
 class Flip(Layer):
-    """The order along one or several axes turned around."""
+    """Reverses the order along one or more axes."""
 
     group = "Shape"
     title = "Flip"
@@ -96,7 +96,7 @@ class Flip(Layer):
 
 
 class Roll(OneAxis, Layer):
-    """yᵢ = xᵢ₋ₛ along one axis, in a circle."""
+    """yᵢ = xᵢ₋ₛ along one axis, circularly."""
 
     group = "Shape"
     title = "Roll"
@@ -117,7 +117,7 @@ class Roll(OneAxis, Layer):
 
 
 class Pad(OneAxis, Layer):
-    """One number before and after what stands along one axis, such as (N, T, D) -> (N, before + T + after, D)."""
+    """Pads one axis with `value` before and after it, such as (N, T, D) -> (N, before + T + after, D)."""
 
     group = "Shape"
     title = "Pad axis"
@@ -151,7 +151,7 @@ class Pad(OneAxis, Layer):
 
 
 class SlidingWindow(OneAxis, Layer):
-    """Overlapping stretches of one axis, such as (N, T, D) -> (N, windows, size, D)."""
+    """Overlapping windows of one axis, such as (N, T, D) -> (N, windows, size, D)."""
 
     group = "Shape"
     title = "Sliding window"

@@ -1,4 +1,4 @@
-"""Pooling: many places become one."""
+"""Pooling over windows, and max unpooling."""
 
 from __future__ import annotations
 
@@ -132,12 +132,13 @@ class _IndexedPooling(_Padded):
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         self._check(specs["in"], self.padding)
+        # One module of PyTorch for two layers: ports are declared per class, and only this one has a second output.
         name = type(self).__name__.removesuffix("Indices")
         return Call(f"nn.{name}", (self.kernel_size,), {**self._stride(), **self._border(), "return_indices": True})
 
 
 class MaxPool1dIndices(_IndexedPooling):
-    """(N, C, L) -> the maximum of each window and where it stood, (N, C, L') each."""
+    """(N, C, L) -> the maximum of each window and its position, (N, C, L') each."""
 
     group = "Pooling"
     title = "Max pool 1D with indices"
@@ -148,7 +149,7 @@ class MaxPool1dIndices(_IndexedPooling):
 
 
 class MaxPool2dIndices(_IndexedPooling):
-    """(N, C, H, W) -> the maximum of each window and where it stood, (N, C, H', W') each."""
+    """(N, C, H, W) -> the maximum of each window and its position, (N, C, H', W') each."""
 
     group = "Pooling"
     title = "Max pool 2D with indices"
@@ -159,7 +160,7 @@ class MaxPool2dIndices(_IndexedPooling):
 
 
 class MaxPool3dIndices(_IndexedPooling):
-    """(N, C, D, H, W) -> the maximum of each window and where it stood, (N, C, D', H', W') each."""
+    """(N, C, D, H, W) -> the maximum of each window and its position, (N, C, D', H', W') each."""
 
     group = "Pooling"
     title = "Max pool 3D with indices"
@@ -187,6 +188,7 @@ class _Unpooling(_Padded):
     def examples(cls) -> list[Example]:
         sizes: dict[Kind, tuple[int, ...]] = {"sequence": (4,), "image": (4, 4), "volume": (2, 3, 3)}
         places = sizes[cls.kind]
+        # Valid indices are less than the number of values of an unpooled channel, in which each axis is twice as long.
         high = 2 ** len(places)
         for length in places:
             high *= length
@@ -212,6 +214,7 @@ class _Unpooling(_Padded):
         if self.padding * 2 > self.kernel_size or min(output_size) < 1:
             raise ValueError(f"padding={self.padding} gives an output of the size {output_size}; lower it")
         for size, length in zip(self.size, output_size, strict=bool(self.size)):
+            # The range of output_size that torch.nn.MaxUnpool2d accepts
             if abs(size - length) >= stride:
                 raise ValueError(
                     f"size={self.size} must differ from {output_size} by less than {stride} along each axis"
@@ -220,7 +223,7 @@ class _Unpooling(_Padded):
 
 
 class MaxUnpool1d(_Unpooling):
-    """(N, C, L) and indices -> (N, C, L'), zero where no maximum stood."""
+    """(N, C, L) and indices -> (N, C, L'), zero except at the positions of the maxima."""
 
     group = "Pooling"
     title = "Max unpool 1D"
@@ -231,7 +234,7 @@ class MaxUnpool1d(_Unpooling):
 
 
 class MaxUnpool2d(_Unpooling):
-    """(N, C, H, W) and indices -> (N, C, H', W'), zero where no maximum stood."""
+    """(N, C, H, W) and indices -> (N, C, H', W'), zero except at the positions of the maxima."""
 
     group = "Pooling"
     title = "Max unpool 2D"
@@ -242,7 +245,7 @@ class MaxUnpool2d(_Unpooling):
 
 
 class MaxUnpool3d(_Unpooling):
-    """(N, C, D, H, W) and indices -> (N, C, D', H', W'), zero where no maximum stood."""
+    """(N, C, D, H, W) and indices -> (N, C, D', H', W'), zero except at the positions of the maxima."""
 
     group = "Pooling"
     title = "Max unpool 3D"

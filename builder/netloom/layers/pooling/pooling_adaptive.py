@@ -1,4 +1,4 @@
-"""Pooling to a given size, or to one number per channel."""
+"""Pooling to a given size, or to one value per channel."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Adaptive(Layer):
 
 
 class AdaptiveAvgPool2d(_Adaptive):
-    """(N, C, H, W) -> (N, C, size, size) by means, whatever H and W are."""
+    """(N, C, H, W) -> (N, C, size, size) by means, for any H and W."""
 
     group = "Pooling"
     title = "Adaptive average pool 2D"
@@ -42,7 +42,7 @@ class AdaptiveAvgPool2d(_Adaptive):
 
 
 class AdaptiveMaxPool2d(_Adaptive):
-    """(N, C, H, W) -> (N, C, size, size) by maxima, whatever H and W are."""
+    """(N, C, H, W) -> (N, C, size, size) by maxima, for any H and W."""
 
     group = "Pooling"
     title = "Adaptive max pool 2D"
@@ -53,7 +53,7 @@ class AdaptiveMaxPool2d(_Adaptive):
 
 
 class AdaptiveAvgPool1d(_Adaptive):
-    """(N, C, L) -> (N, C, size) by means, whatever L is."""
+    """(N, C, L) -> (N, C, size) by means, for any L."""
 
     group = "Pooling"
     title = "Adaptive average pool 1D"
@@ -64,7 +64,7 @@ class AdaptiveAvgPool1d(_Adaptive):
 
 
 class AdaptiveMaxPool1d(_Adaptive):
-    """(N, C, L) -> (N, C, size) by maxima, whatever L is."""
+    """(N, C, L) -> (N, C, size) by maxima, for any L."""
 
     group = "Pooling"
     title = "Adaptive max pool 1D"
@@ -75,7 +75,7 @@ class AdaptiveMaxPool1d(_Adaptive):
 
 
 class AdaptiveAvgPool3d(_Adaptive):
-    """(N, C, D, H, W) -> (N, C, size, size, size) by means, whatever D, H and W are."""
+    """(N, C, D, H, W) -> (N, C, size, size, size) by means, for any D, H and W."""
 
     group = "Pooling"
     title = "Adaptive average pool 3D"
@@ -86,7 +86,7 @@ class AdaptiveAvgPool3d(_Adaptive):
 
 
 class AdaptiveMaxPool3d(_Adaptive):
-    """(N, C, D, H, W) -> (N, C, size, size, size) by maxima, whatever D, H and W are."""
+    """(N, C, D, H, W) -> (N, C, size, size, size) by maxima, for any D, H and W."""
 
     group = "Pooling"
     title = "Adaptive max pool 3D"
@@ -108,7 +108,7 @@ class _Global(Layer):
 
 
 class GlobalAvgPool(_Global):
-    """(N, C, …) -> (N, C), the mean over all places."""
+    """(N, C, …) -> (N, C), the mean over all positions."""
 
     group = "Pooling"
     title = "Global average pool"
@@ -119,12 +119,13 @@ class GlobalAvgPool(_Global):
     def probabilities(
         self, inputs: Mapping[str, Probabilities], specs: Mapping[str, TensorSpec], out: TensorSpec
     ) -> Probabilities | None:
+        # The mean over positions is a distribution over channels only if each position holds one, along axis 1.
         probabilities = inputs.get("in")
         return averaged([probabilities]) if probabilities is not None and probabilities.axis in (0, 1) else None
 
 
 class GlobalMaxPool(_Global):
-    """(N, C, …) -> (N, C), the maximum over all places."""
+    """(N, C, …) -> (N, C), the maximum over all positions."""
 
     group = "Pooling"
     title = "Global max pool"

@@ -1,4 +1,4 @@
-"""Pooling by a fraction: windows at places drawn by chance, so that fewer places are lost than at every second one."""
+"""Fractional max pooling: windows at random positions, so that each axis can shrink by less than half."""
 
 from __future__ import annotations
 

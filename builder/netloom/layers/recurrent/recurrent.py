@@ -1,4 +1,4 @@
-"""Layers that read a sequence step by step, and single steps of them."""
+"""Recurrent layers, and cells that compute one step of them."""
 
 from __future__ import annotations
 
@@ -33,12 +33,14 @@ class _Recurrent(Layer):
         )
 
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
+        # PyTorch only warns and applies no dropout.
         if self.dropout and self.layers == 1:
             raise ValueError("dropout acts between stacked layers; set layers to 2 or more, or dropout to 0")
         optional = {"bidirectional": self.bidirectional, "dropout": self.dropout}
         kwargs = {key: value for key, value in optional.items() if value}
         stacked = {"num_layers": self.layers} if self.layers > 1 else {}
         args = (specs["in"].size(2), self.hidden_size)
+        # Not torch.nn itself: these subclasses return a last state (N, H) instead of (layers · directions, N, H).
         return Call(type(self).__name__, args, {**stacked, "batch_first": True, **kwargs})
 
     def brief(self) -> str:
@@ -47,7 +49,7 @@ class _Recurrent(Layer):
 
 
 class LSTM(_Recurrent):
-    """(N, T, D) -> out (N, T, H), state (N, H); H doubles where bidirectional."""
+    """(N, T, D) -> out (N, T, H), state (N, H); 2·H features if bidirectional."""
 
     group = "Recurrent"
     title = "LSTM"
@@ -57,7 +59,7 @@ class LSTM(_Recurrent):
 
 
 class GRU(_Recurrent):
-    """(N, T, D) -> out (N, T, H), state (N, H); H doubles where bidirectional."""
+    """(N, T, D) -> out (N, T, H), state (N, H); 2·H features if bidirectional."""
 
     group = "Recurrent"
     title = "GRU"
@@ -69,7 +71,7 @@ class GRU(_Recurrent):
 class RNN(_Recurrent):
     """h = tanh(W·x + U·h + b) at every step: (N, T, D) -> out (N, T, H), state (N, H).
 
-    H doubles where bidirectional.
+    2·H features if bidirectional.
     """
 
     group = "Recurrent"
@@ -110,7 +112,7 @@ class _Cell(Layer):
 
 
 class RNNCell(_Cell):
-    """h' = tanh(W·x + U·h + b), (N, D), (N, H) -> (N, H); H is the width of the state that is given."""
+    """h' = tanh(W·x + U·h + b), (N, D), (N, H) -> (N, H); H is the width of the state."""
 
     group = "Recurrent"
     title = "RNN cell"
@@ -127,7 +129,7 @@ class RNNCell(_Cell):
 
 
 class GRUCell(_Cell):
-    """(N, D), (N, H) -> (N, H); H is the width of the state that is given."""
+    """(N, D), (N, H) -> (N, H); H is the width of the state."""
 
     group = "Recurrent"
     title = "GRU cell"
@@ -137,7 +139,7 @@ class GRUCell(_Cell):
 
 
 class LSTMCell(_Cell):
-    """(N, D), (N, H), (N, H) -> (N, H), (N, H); H is the width of the state that is given."""
+    """(N, D), (N, H), (N, H) -> (N, H), (N, H); H is the width of the state."""
 
     group = "Recurrent"
     title = "LSTM cell"
@@ -155,4 +157,5 @@ class LSTMCell(_Cell):
         if specs["state"].shape != specs["memory"].shape:
             raise ValueError(f"state {specs['state']} and memory {specs['memory']} must have the same shape")
         args = (specs["in"].size(1), specs["state"].size(1))
+        # torch.nn.LSTMCell takes and returns a tuple (h, c), but each port carries one tensor.
         return Call("LSTMCell", args, {} if self.bias else {"bias": False})

@@ -1,4 +1,4 @@
-"""State space layers: long sequences by linear recurrences."""
+"""State space layers, which process long sequences by linear recurrences."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class _Diagonal(_StateSpace):
         return f"{self.state} states, {self.kind}"
 
     def _real(self) -> dict[str, bool]:
+        # A complex state stands for itself and its conjugate, whose outputs sum to a real number.
         if self.kind == "complex" and self.state % 2:
             raise ValueError(
                 f"complex states come in pairs, so state must be even, received {self.state}; change it, or set "
