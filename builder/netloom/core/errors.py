@@ -1,4 +1,4 @@
-"""Errors with the same meaning in all packages."""
+"""Base classes of errors that all packages share."""
 
 from __future__ import annotations
 

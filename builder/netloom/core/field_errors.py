@@ -1,7 +1,7 @@
-"""Wrong values as data: which field is wrong, what it must be, and what was received.
+"""Validation errors as data: which field is wrong, what it must be, and what was received.
 
-pydantic's own sentences ("Input should be …") are for programmers, so none of them is passed on. A form shows an error
-at its field; everything else joins the errors to a sentence by `summary`.
+The messages of pydantic ("Input should be …") are for programmers, so they are replaced. Forms show each error at its
+field; other callers join all errors into one text with `summary`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from netloom.core.text import plain
 Path = tuple[str | int, ...]
 MAX_RECEIVED = 60
 MAX_NAME = 120
-# A longer list of names is longer than what people read.
+# A message does not list more names than this, because people would not read them.
 MAX_CHOICES = 12
 
-# No value at all, unlike None, which a document may hold.
+# The absence of a value; None is a value that a document can hold.
 ABSENT = object()
 
 
 class FieldValueError(ValueError):
-    """What a validator of several fields raises to name the one that is wrong. The `requirement` continues its name."""
+    """Raised by a validator of a whole model to name the invalid field; `requirement` continues the name."""
 
     def __init__(self, field: str, requirement: str, received: object = ABSENT) -> None:
         super().__init__(f"{field} {requirement}")
@@ -37,11 +37,11 @@ class FieldValueError(ValueError):
 
 @dataclass(frozen=True)
 class FieldError:
-    """What is wrong with one field.
+    """The error of one field.
 
-    `path` leads to it from the declaration; it is empty where no single field is wrong. A "requirement" continues the
-    name of the field ("must be at most 10"); a "statement" is a sentence of its own. `received` is the value as text,
-    empty where it would not help.
+    `path` is the location of the field within the model; it is empty if no single field is wrong. A "requirement"
+    continues the name of the field ("must be at most 10"); a "statement" is a complete sentence. `received` is the
+    value as text, or empty if it would not help.
     """
 
     path: Path
@@ -51,7 +51,7 @@ class FieldError:
 
     @property
     def field(self) -> str:
-        """The field of the declaration that a form shows; empty where there is none."""
+        """The top-level field, at which a form shows the error; empty if the error belongs to no known field."""
         return str(self.path[0]) if self.path and self.kind != "unknown" else ""
 
     @property
@@ -61,12 +61,12 @@ class FieldError:
 
     @property
     def at_field(self) -> str:
-        """The sentence beneath the field itself, which need not repeat its name."""
+        """The sentence for display below the field, without its name."""
         text = self.message + (f", received {self.received}" if self.received else "")
         return finished(text[:1].upper() + text[1:])
 
     def sentence(self, whole: str = "the value") -> str:
-        """The sentence that names the field; `whole` is what is wrong where no single field is."""
+        """The sentence with the name of the field, or with `whole` if no single field is wrong."""
         if self.kind == "requirement":
             text = f"{self.name or whole} {self.message}"
         else:
@@ -75,7 +75,7 @@ class FieldError:
 
 
 def summary(errors: Sequence[FieldError], whole: str = "the value", limit: int = 3) -> str:
-    """The first errors as sentences on one line."""
+    """The first `limit` errors as sentences on one line, and the number of further errors."""
     sentences = [error.sentence(whole) for error in errors[:limit]]
     more = len(errors) - len(sentences)
     if more > 0:
@@ -84,13 +84,13 @@ def summary(errors: Sequence[FieldError], whole: str = "the value", limit: int =
 
 
 def finished(text: str) -> str:
-    """A sentence with its full stop, which a question does not need."""
+    """The sentence with a final period, unless it is a question."""
     text = text.rstrip(". ")
     return text if text.endswith("?") else f"{text}."
 
 
 def unknown_name(name: str, known: Iterable[str], noun: str, owner: str) -> str:
-    """The sentence on a name that does not exist, with the nearest one that does, or else all of a few."""
+    """The sentence for an unknown name: suggests the closest known name, or lists all if there are few."""
     names = list(known)
     sentence = f"There is no {noun} {name[:MAX_RECEIVED]!r} in {owner}"
     near = get_close_matches(name, names, 1)
@@ -104,9 +104,9 @@ def unknown_name(name: str, known: Iterable[str], noun: str, owner: str) -> str:
 def field_errors(
     error: ValidationError, declaration: type[BaseModel], noun: str = "field", owner: str = ""
 ) -> tuple[FieldError, ...]:
-    """What pydantic refused of a `declaration`, in the order of its fields.
+    """The errors in a pydantic ValidationError of the model `declaration`.
 
-    `noun` is what its fields are called, and `owner` what it is called itself, as in "There is no parameter 'unit' in
+    `noun` and `owner` are the words for a field and for the model in messages, as in "There is no parameter 'unit' in
     Linear".
     """
     found = [_located(dict(item), declaration) for item in error.errors(include_url=False)]
@@ -115,7 +115,7 @@ def field_errors(
 
 @dataclass(frozen=True)
 class _Located:
-    """One error of pydantic, with the model in which it is. `union` is the path of the union of types around it."""
+    """One error of pydantic, with the model that contains it. `union` is the path of the outermost union around it."""
 
     item: Mapping[str, Any]
     path: Path
@@ -129,14 +129,17 @@ class _Located:
 
 
 def _located(item: Mapping[str, Any], declaration: type[BaseModel]) -> _Located:
-    """Follow the location of an error through the declaration. Beside fields, keys and indices it holds the names of
-    the members of unions, which people never wrote."""
+    """Resolve the location of an error to a path in the user's data.
+
+    The location also names the members of unions, which do not occur in the data, so that they are left out.
+    """
     current: Any = declaration
     model: type[BaseModel] | None = None
     path: list[str | int] = []
     union: Path | None = None
     for part in item["loc"]:
         current = _without_annotation(current)
+        # pydantic marks an error of a dictionary's key, after the key itself, in this way
         if part == "[key]":
             continue
         if get_origin(current) in (Union, types.UnionType):
@@ -150,7 +153,7 @@ def _located(item: Mapping[str, Any], declaration: type[BaseModel]) -> _Located:
 
 
 def _without_annotation(annotation: Any) -> Any:
-    """A type without its metadata, and without None beside it: pydantic names no member for an optional type."""
+    """A type without metadata and without None: pydantic does not report a union member for an optional type."""
     while True:
         if get_origin(annotation) is Annotated:
             annotation = get_args(annotation)[0]
@@ -164,16 +167,17 @@ def _without_annotation(annotation: Any) -> Any:
 
 
 def _member(members: Sequence[Any], tag: str) -> Any:
-    """The member of a union that pydantic calls by this tag, as far as there is anything in it."""
+    """The member of a union with this tag in the location of an error; None if none matches."""
     known = [_without_annotation(member) for member in members]
     for member in known:
+        # A tag is a name such as `int` or `tuple[int, ...]`, so that the text before the bracket identifies the type.
         if getattr(get_origin(member) or member, "__name__", "") == tag.partition("[")[0]:
             return member
     return None
 
 
 def _inside(annotation: Any, part: str | int) -> Any:
-    """The type of what lies in a model, dictionary or sequence at a field, key or index."""
+    """The type of the value at a field, key or index of a model, dictionary or sequence."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         field = annotation.model_fields.get(str(part))
         return field.annotation if field else None
@@ -186,9 +190,12 @@ def _inside(annotation: Any, part: str | int) -> Any:
 
 
 def _merged(errors: Sequence[_Located]) -> list[list[_Located]]:
-    """One list for each place. Of a union of types, pydantic tells what each member refuses; only those count that came
-    furthest, as a list of wrong numbers was not meant to be a word."""
-    # pydantic counts only the entries that it takes, so a list with a wrong entry is too short as well.
+    """The errors grouped by the place in the data.
+
+    For a union, pydantic reports what every member refuses. Only the deepest errors are kept: a list with a wrong
+    number was not meant to be the text that another member expects.
+    """
+    # pydantic counts only valid entries, so that a list with an invalid entry is also reported as too short.
     wrong_inside = {located.path[:length] for located in errors for length in range(len(located.path))}
     counted = [located for located in errors if located.item["type"] != "too_short" or located.path not in wrong_inside]
     groups: dict[object, list[_Located]] = {}
@@ -198,6 +205,7 @@ def _merged(errors: Sequence[_Located]) -> list[list[_Located]]:
     for group in groups.values():
         deepest = max(len(located.path) for located in group)
         nearest = [located for located in group if len(located.path) == deepest]
+        # A value of the right type but out of bounds says more than that it is not of the other types.
         nearest = [located for located in nearest if not located.is_about_type] or nearest
         places = dict.fromkeys(located.path for located in nearest)
         merged += [[located for located in nearest if located.path == place] for place in places]
@@ -220,6 +228,7 @@ def _error(group: Sequence[_Located], noun: str, owner: str) -> FieldError:
     if item["type"] == "missing":
         return FieldError(path, "is required")
     requirements = dict.fromkeys(_requirement(located.item) for located in group)
+    # "must be a whole number or a number" would be redundant.
     if "be a number" in requirements:
         requirements.pop("be a whole number", None)
     message = "must " + " or ".join(requirements).replace(" or be ", " or ")
@@ -266,7 +275,7 @@ def _number(value: float) -> str:
 
 
 def _received(item: Mapping[str, Any]) -> str:
-    """The value as people wrote it; the number of its entries or characters where that is what is wrong."""
+    """The value as text, or its number of entries or characters if that is what is wrong."""
     value = item["input"]
     if item["type"] in ("too_short", "too_long", "string_too_short", "string_too_long"):
         return f"{len(value):,}" if isinstance(value, Sized) and len(value) else ""

@@ -12,10 +12,10 @@ ERRORS = "errors.jsonl"
 
 
 def write(path: Path, event: str, **values: Any) -> None:
-    """Append a line with the time, what happened, and its details.
+    """Append a line with the time, the name of the event, and its details.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: The file cannot be written.
     """
     line = json.dumps({"at": datetime.now(UTC).isoformat(), "event": event, **values}, default=repr)
     with path.open("a", encoding="utf-8") as file:

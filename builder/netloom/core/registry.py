@@ -1,7 +1,7 @@
-"""Discovery of declarations: a class registers itself because its module lies in a package that is searched.
+"""Discovery of declarations: every class in the modules of a package is registered, without a central list.
 
-Packages are named by text, so that the module which asks does not import what it searches. Nothing is imported before
-the first call; the callers keep the answer.
+Packages are given by name, so that the calling module does not import them itself. Nothing is imported before the
+first call; callers cache the result.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ def discover(
     order: Callable[[type[T]], Any] | None = None,
     is_recursive: bool = False,
 ) -> dict[str, type[T]]:
-    """The concrete subclasses of `base` that are written in the modules of the packages, by name.
+    """The concrete subclasses of `base` that are defined in the modules of the packages, by name.
 
-    A class is declared where it sets the attribute `declared_by` itself; one that does not is what several share. Its
-    name is that attribute, or what `name` returns. Classes are sorted by `order`; equal ones stay in the order of
-    packages, modules and lines, whichever was imported first.
+    Only classes that set the attribute `declared_by` themselves are included; others are shared base classes. The name
+    of a class is the value of that attribute, or the result of `name`. Classes are sorted by `order`; the sort is
+    stable, so that ties keep the order of packages, modules and lines, independent of the order of imports.
 
     Raises:
-        ImportError: a module cannot be imported, or two classes have the same name.
+        ImportError: A module cannot be imported, or two classes have the same name.
     """
     declared = [
         member
@@ -51,7 +51,7 @@ def unique(declarations: list[T], name: Callable[[T], str]) -> dict[str, T]:
     """The declarations by name.
 
     Raises:
-        ImportError: two have the same name.
+        ImportError: Two declarations have the same name.
     """
     by_name: dict[str, T] = {}
     for declaration in declarations:
@@ -64,10 +64,12 @@ def unique(declarations: list[T], name: Callable[[T], str]) -> dict[str, T]:
 
 
 def modules(*packages: str, is_recursive: bool = False) -> Iterator[ModuleType]:
-    """Every module that lies directly in the packages, imported, in alphabetical order within each package. If
-    `is_recursive`, those of the packages in them follow each where it stands."""
+    """Import and yield the modules of the packages, in alphabetical order within each package.
+
+    If `is_recursive`, each subpackage is followed by its own modules.
+    """
     for package in packages:
-        # While a package imports itself, its own `__init__` may call this.
+        # The `__init__` of a package can call this while the package is being imported.
         path = (sys.modules.get(package) or import_module(package)).__path__
         for file in sorted(iter_modules(path), key=lambda file: file.name):
             name = f"{package}.{file.name}"
@@ -77,7 +79,7 @@ def modules(*packages: str, is_recursive: bool = False) -> Iterator[ModuleType]:
 
 
 def members(module: ModuleType) -> list[Any]:
-    """The public classes and functions that are written in a module, in the order of its lines."""
+    """The public classes and functions that a module defines, in the order of its lines, without imported ones."""
     return [
         value
         for name, value in vars(module).items()

@@ -1,7 +1,7 @@
 """The environment variables that Netloom reads: name, type, default, range and meaning of each.
 
-`settings` reads a variable at the moment it is asked for, so that a change takes effect without a restart where that
-makes sense. A variable that is empty counts as unset.
+`settings` reads a variable each time it is accessed, so that a change takes effect without a restart where possible.
+An empty variable counts as unset.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from netloom.core.errors import UsageError
 
 PREFIX = "NETLOOM_"
+# Strict, because pydantic would otherwise also accept "yes", "on" and "t"
 Switch = Annotated[bool, BeforeValidator(lambda raw: {"0": False, "1": True}.get(raw, raw)), Strict()]
 Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 Text = Annotated[str, AfterValidator(str.strip)]
@@ -102,7 +103,7 @@ class Settings(BaseModel):
     cuda_visible_devices: str | None = _field(None, "GPUs that CUDA can use", "all")
 
 
-# Variables that CUDA reads, too, have no prefix.
+# Variables that other software also reads have no prefix
 _FOREIGN = {"cuda_visible_devices": "CUDA_VISIBLE_DEVICES"}
 
 
@@ -125,7 +126,7 @@ def check() -> None:
     """Read every variable.
 
     Raises:
-        SettingError: one of them has an invalid value.
+        SettingError: A variable has an invalid value.
     """
     for name in Settings.model_fields:
         getattr(settings, name)
@@ -138,7 +139,7 @@ class _Environment:
         if name not in Settings.model_fields:
             raise AttributeError(f"There is no setting {name!r}.")
         raw = os.environ.get(variable(name))
-        # an empty CUDA_VISIBLE_DEVICES has a meaning: no GPU
+        # An empty CUDA_VISIBLE_DEVICES means no GPU, so that it does not count as unset.
         if raw is None or (not raw.strip() and name not in _FOREIGN):
             return Settings.model_fields[name].default
         return _parsed(name, raw)
@@ -147,6 +148,7 @@ class _Environment:
 settings = cast(Settings, _Environment())
 
 
+# Settings are read often, but their text rarely changes; the text is the key, so that a change is noticed.
 @lru_cache(maxsize=256)
 def _parsed(name: str, raw: str) -> Any:
     try:
@@ -168,7 +170,7 @@ def _adapter(name: str) -> TypeAdapter[Any]:
 def _allowed(name: str) -> str:
     """Return the allowed values of a variable, in words."""
     field = Settings.model_fields[name]
-    # Annotated[int, …] | None keeps its bounds within the union, and Annotated[int, …] alone beside it.
+    # pydantic moves the bounds of Annotated[int, …] to the field, but leaves those of Annotated[int, …] | None inside.
     kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
     base, *bounds = get_args(kinds[0]) if hasattr(kinds[0], "__metadata__") else (kinds[0],)
     rules = [rule for found in (*bounds, *field.metadata) for rule in getattr(found, "metadata", [found])]

@@ -20,17 +20,20 @@ def no_json(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     message = plain(str(error))
+    # Python limits the digits of int(str) against quadratic running time; its message names a Python function.
     return "an integer in it has too many digits" if "set_int_max_str_digits" in message else message.rstrip(". ")
 
 
 @lru_cache(maxsize=16_384)
 def natural(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
     """Return a sort key under which linear_2 precedes linear_10, and no two names are equal."""
+    # The name itself comes last: a_1 and a_01 have equal parts.
     return tuple((text, int(number or 0)) for text, number in re.findall(r"(\D+)(\d*)", name)), name
 
 
 def number(value: float, digits: int = 4) -> str:
     """Return a number with this many significant digits; a larger one as an integer, without an exponent."""
+    # From 10**digits − 0.5 on, the format `g` would round up to a power of ten and switch to an exponent.
     return f"{value:.0f}" if 10**digits - 0.5 <= abs(value) < 1e15 else f"{value:.{digits}g}"
 
 
@@ -50,6 +53,7 @@ def between(low: float, high: float) -> str:
 
 def duration(seconds: float) -> str:
     """Return a duration, such as 1 h 05 min, 3 min 20 s, or 12 s."""
+    # Rounded once, before it is split: 59.7 s is 1 min 00 s, not 0 min 60 s.
     total = round(seconds)
     if total >= 3_600:
         return f"{total // 3_600} h {total % 3_600 // 60:02d} min"

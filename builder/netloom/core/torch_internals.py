@@ -28,19 +28,24 @@ def dispatch_mode() -> type[Any]:
 
 
 def storage_id(tensor: torch.Tensor) -> int:
-    """Return the identity of the storage of a tensor, valid as long as the tensor exists; meta tensors have no
-    address."""
+    """Return the identity of the storage of a tensor, valid as long as the tensor exists.
+
+    `data_ptr` does not work here: it is 0 for all meta tensors.
+    """
     return int(tensor.untyped_storage()._cdata)
 
 
 def family(operation: Any) -> Any:
-    """Return the operation of which this is an overload; FLOP counters are registered by it."""
+    """Return the packet of overloads of an operation, by which FLOP counters are registered."""
     return operation._overloadpacket
 
 
 def shallow_copy(module: nn.Module) -> nn.Module:
-    """Return a copy of a module with the same parameters, buffers and submodules, but dictionaries of its own;
-    copy.copy would share these."""
+    """Return a copy of a module that shares parameters, buffers and submodules.
+
+    A submodule or forward hook that is added to the copy is not added to the original, as it would be with copy.copy,
+    which shares the dictionaries.
+    """
     copied = copy.copy(module)
     for name in ("_modules", "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called"):
         copied.__dict__[name] = copy.copy(module.__dict__[name])

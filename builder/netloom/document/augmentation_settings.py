@@ -10,9 +10,9 @@ from netloom.document.base_model import Frozen
 
 
 class Augment(Frozen):
-    """One augmentation: its `kind`, as `netloom.data.augmentation` knows it, with what of it is not as by default.
+    """One augmentation. `kind` is its name in `netloom.data.augmentation`; `params` holds non-default parameters.
 
-    `field` is the field of the data that it changes; without one, all that it fits.
+    `field` is the field of the dataset to augment; if it is empty, all fields of a suitable kind are augmented.
     """
 
     kind: Annotated[str, Field(max_length=64)]

@@ -1,4 +1,4 @@
-"""What all parts of a document share."""
+"""The base class of all parts of a document."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """Immutable, exact about types, closed to unknown keys."""
+    """An immutable model with strict types, which refuses unknown keys, NaN and infinity."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)

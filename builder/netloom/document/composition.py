@@ -34,4 +34,5 @@ def require_room(project: Project) -> None:
 
 
 def free_name(used: Mapping[str, object], base: str) -> str:
+    # Shortened, so that the name with its number stays within the 64 characters of an identifier
     return next(name for number in count(1) if (name := f"{base[:56]}_{number}") not in used)

@@ -59,6 +59,7 @@ class Editor:
         acks: Mapping[str, int] | None = None,
         lock: threading.RLock | None = None,
     ) -> None:
+        # Reentrant, because `sync` holds it while `apply` takes it again
         self.lock = lock or threading.RLock()
         self._project = project
         self.epoch = epoch or uuid.uuid4().hex
@@ -119,6 +120,7 @@ class Editor:
             # Undo and Redo need no check: an earlier document had a valid size.
             if sentence := storage_problem(project, self._project):
                 raise EditError(sentence)
+            # Whole documents instead of inverse edits: they share every part that an edit did not change.
             self._undo = [*self._undo[-HISTORY + 1 :], self._project]
             self._redo = []
             # Browsers do not compute edits of several networks: each one loads the whole document.
@@ -175,6 +177,7 @@ class Editor:
         seq = op.get("seq") if isinstance(op, dict) else None
         if not isinstance(seq, int) or isinstance(seq, bool):
             return ["The canvas sent an edit without a sequence number; reload the page."]
+        # The browser sends an operation again until it is acknowledged, for example after a lost connection.
         if seq <= self.acks.get(client, 0):
             return []
         self.acks.pop(client, None)  # the most recent client is last
@@ -197,6 +200,7 @@ class Editor:
         return []
 
     def _refuse(self, client: str, sentence: str) -> str:
+        # The revision grows without a change of the document, so that the browser reloads and drops the refused edit.
         self.revision += 1
         self._foreign_revisions[client] = self.revision
         return sentence

@@ -1,7 +1,7 @@
 """Edits: pure functions from a project and an edit, as JSON, to a new project.
 
-The canvas, the inspector, quick fixes and imports all speak these. Undo needs no inverse: the editor keeps the old
-value, which shares all that did not change.
+The canvas, the inspector, quick fixes and imports use them. Undo needs no inverse: the editor keeps the previous
+project, which shares all unchanged parts with the new one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def updated(part: _Part, values: Mapping[str, Any], noun: str = "field") -> _Par
     """A copy of a part of a document with other values, checked like one from a file.
 
     Raises:
-        EditError: a value is wrong; its errors name the fields, which are called by the `noun`.
+        EditError: A value is invalid; `errors` lists the fields, and messages call a field `noun`.
     """
     try:
         return type(part).model_validate({**part.model_dump(mode="json"), **values})
@@ -61,6 +61,7 @@ def apply(project: Project, edit: Edit) -> Project:
         raise EditError("An edit is a JSON object with a kind.")
     kind = edit.get("kind")
     try:
+        # Raises UnicodeEncodeError for lone surrogates, with which the document could not be saved
         json.dumps(dict(edit), ensure_ascii=False).encode()
         if kind == "batch":
             return _batch(project, edit)
@@ -68,7 +69,8 @@ def apply(project: Project, edit: Edit) -> Project:
             return _project(project, edit)
         if isinstance(kind, str) and kind in COMPOSITIONS:
             composed = COMPOSITIONS[kind](project, edit)
-            Project.model_validate(composed.model_dump(mode="json"))  # one that cannot be read again would be lost
+            # `model_copy` does not validate; a document that cannot be read again after it is saved would be lost.
+            Project.model_validate(composed.model_dump(mode="json"))
             return composed
         change = _NETWORK_EDITS.get(kind) if isinstance(kind, str) else None
         if change is None:
@@ -105,6 +107,7 @@ def _project(project: Project, edit: Edit) -> Project:
     for key in ("data", "training"):
         if key in edit:
             value[key] = {**getattr(project, key).model_dump(mode="json"), **edit[key]}
+    # Validated with an empty network instead of all networks, which stay the same and can be large
     values = {**project.model_dump(exclude={"networks"}, mode="json"), **value, "networks": {project.main: {}}}
     checked = Project.model_validate(values)
     return checked.model_copy(update={"networks": project.networks})
@@ -163,6 +166,7 @@ def _connect(network: Network, edit: Edit) -> Network:
     for end in (edge.source_node, edge.target_node):
         if end not in network.nodes:
             raise EditError(f"There is no node {end} to connect.")
+    # An input port accepts one edge: the new edge replaces the old one.
     edges = tuple(other for other in network.edges if other.target != edge.target)
     if len(edges) >= MAX_EDGES:
         raise EditError(f"A network can have at most {MAX_EDGES:,} edges.")
@@ -203,13 +207,13 @@ def _with_node(network: Network, node: Node) -> Network:
 
 
 def _changed(value: _Placed, **update: Any) -> _Placed:
-    """A copy with some fields exchanged, checked like one from a file."""
+    """A copy with other values of some fields, validated like one from a file."""
     values = {**value.model_dump(mode="json"), **update}
     return type(value).model_validate(values)
 
 
 def _checked(network: Network, **update: Any) -> Network:
-    """A copy with nodes or notes exchanged whose keys are checked; nodes that are models already are not read again."""
+    """A copy with other nodes or notes. Validates their keys and number, but not each node again."""
     if len(update.get("nodes", ())) > len(network.nodes):
         Network(nodes=update["nodes"])
     if "notes" in update:

@@ -72,6 +72,7 @@ def names_in(text: str) -> frozenset[str]:
         ExpressionError: The text is not an expression.
     """
     functions = {*FUNCTIONS, SIZE}
+    # A function is an ast.Name as well, in the `func` of its call.
     return frozenset(node.id for node in ast.walk(_tree(text)) if isinstance(node, ast.Name)) - functions
 
 
@@ -86,6 +87,7 @@ def _tree(text: str) -> ast.expr:
 
 
 def _value(node: ast.expr, names: Mapping[str, Number], size: Callable[[int], int] | None) -> Number:
+    # The exact type, because True is an instance of int
     if isinstance(node, ast.Constant) and type(node.value) in (int, float):
         return _bounded(node.value)
     if isinstance(node, ast.Name):
@@ -98,6 +100,7 @@ def _value(node: ast.expr, names: Mapping[str, Number], size: Callable[[int], in
         return -value if isinstance(node.op, ast.USub) else value
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
         left, right = _value(node.left, names, size), _value(node.right, names, size)
+        # Checked before the operation: Python would compute 9 ** 9 ** 9 exactly and not return.
         if isinstance(node.op, ast.Pow) and abs(right) > MAX_POWER:
             raise ExpressionError(f"the exponent {right} is greater than the maximum of {MAX_POWER}")
         return _bounded(_OPERATORS[type(node.op)](left, right))

@@ -17,7 +17,7 @@ from netloom.document.project import FORMAT, DataChoice, Edge, Network, Node, No
 from netloom.document.training_settings import Training, written
 
 MAX_BYTES = 20 * 2**20
-# Upper bound for the size of the indented text relative to JSON without spaces; lines are indented by at most 70.
+# Upper bound of the ratio of the indented text to JSON without spaces; lines are indented by at most 70
 INDENTED = 40
 
 
@@ -33,7 +33,7 @@ class DocumentError(ValueError):
 
 
 class DocumentPathError(DocumentError, UsageError):
-    """A document's file that is missing or cannot be opened."""
+    """The file of a document is missing or cannot be opened."""
 
 
 def to_json(project: Project) -> dict[str, Any]:
@@ -110,8 +110,9 @@ def loads(text: str | bytes, limit: int | None = MAX_BYTES) -> Project:
     """Read a document of at most `limit` bytes; None accepts any size, for text that Netloom wrote itself.
 
     Raises:
-        DocumentError: one sentence that says what is wrong and where.
+        DocumentError: The document is invalid; the message says what is wrong and where.
     """
+    # surrogatepass, because lone surrogates are reported below, with their own message
     size = len(text) if isinstance(text, bytes) else len(text.encode(errors="surrogatepass"))
     if limit is not None and size > limit:
         raise DocumentError(f"This document has {size:,} bytes, but at most {limit:,} are allowed.")
@@ -128,7 +129,7 @@ def parse(value: Any) -> Project:
     """A document from plain JSON values.
 
     Raises:
-        DocumentError: one sentence that says what is wrong and where.
+        DocumentError: The document is invalid; the message says what is wrong and where.
     """
     if not isinstance(value, dict):
         raise DocumentError("A Netloom document must be a JSON object with the keys name and networks.")
@@ -157,11 +158,12 @@ def read(path: str | Path) -> Project:
     """Read a document from a file.
 
     Raises:
-        DocumentPathError: the file is missing or cannot be read.
-        DocumentError: the file is not a document.
+        DocumentPathError: The file is missing or cannot be read.
+        DocumentError: The file is not a document.
     """
     try:
         with Path(path).open("rb") as file:
+            # One byte more than allowed tells a file that is too large without reading all of it.
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
         raise DocumentPathError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
@@ -188,9 +190,12 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
+            # Without fsync, a crash can leave the renamed file empty: data may reach the disk after the rename.
             os.fsync(file.fileno())
+        # mkstemp creates files that only their owner can read.
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+    # Also for KeyboardInterrupt, so that no temporary file is left behind
     except BaseException:
         os.unlink(temporary)
         raise

@@ -56,7 +56,7 @@ def group(project: Project, edit: Mapping[str, Any]) -> Project:
 def _subnetwork(
     outer: Network, chosen: set[str], coming: References, going: References, input_params: Mapping[str, Any]
 ) -> tuple[Network, dict[str, str], dict[str, str]]:
-    """The network of some nodes, with the Input for each source outside and the Output for each source inside."""
+    """The network of some nodes, the id of the Input for each outer source, and of the Output for each inner source."""
     nodes = {key: outer.nodes[key] for key in sorted(chosen, key=natural)}
     edges = [edge for edge in outer.edges if {edge.source_node, edge.target_node} <= chosen]
     heights = [node.at[1] for node in nodes.values()]
@@ -116,6 +116,7 @@ def unpack(project: Project, edit: Mapping[str, Any]) -> Project:
     if node.shares or any(other.shares == node.id for other in outer.nodes.values()):
         raise CompositionError(f"{node.id} shares its weights with another layer, so it cannot be ungrouped.")
     values = node.params.get("values", {})
+    # Values of the node take precedence over the defaults of the network.
     values = {**inner.parameters, **(values if isinstance(values, dict) else {})}
     if sized := [key for key, value in values.items() if isinstance(value, str) and f"{SIZE}(" in value]:
         raise CompositionError(
@@ -127,6 +128,7 @@ def unpack(project: Project, edit: Mapping[str, Any]) -> Project:
     for number in range(repeat):
         shift = (node.at[0], node.at[1] + number * (_height(inner) + STEP))
         references = _insert_copy(inner, values, sources, nodes, edges, shift, node.frozen, edit.get("numbers"))
+        # Each repetition reads the main output of the one before; other inputs stay the same for all.
         sources = {**sources, **({"in": references["out"]} if "out" in references else {})}
     for edge in outer.edges:
         if edge.source_node == node.id and edge.source_port in references:
@@ -157,8 +159,9 @@ def _insert_copy(
     for key in sorted(inner.nodes, key=natural):
         if key in inputs or key in outputs:
             continue
+        # All names are reserved before any node is copied, because `shares` may refer to a node that comes later.
         names[key] = key if key not in nodes else free_name(nodes, key.rstrip("0123456789").rstrip("_") or key)
-        nodes[names[key]] = inner.nodes[key]  # reserves the name
+        nodes[names[key]] = inner.nodes[key]  # a placeholder that reserves the name
     for key, name in names.items():
         old = inner.nodes[key]
         update = {
@@ -200,9 +203,13 @@ def _references(edges: Any) -> dict[str, list[str]]:
 
 
 def _require_closed(network: Network, chosen: set[str]) -> None:
-    """Refuse a selection that a path leaves and enters again, or that splits layers with shared weights.
+    """Refuse a selection that a path leaves and enters again, or that separates layers with shared weights.
 
-    The first would be a cycle through the new node."""
+    In the first case, the network would have a cycle through the new node.
+
+    Raises:
+        CompositionError: The selection is refused.
+    """
     leads: dict[str, set[str]] = {key: set() for key in network.nodes}
     for edge in network.edges:
         leads[edge.source_node].add(edge.target_node)

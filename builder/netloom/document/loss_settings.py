@@ -24,8 +24,11 @@ def _teacher(text: str) -> str:
 
 
 class Head(Frozen):
-    """How one of several outputs learns. Without an `objective`, as its target asks for; `weight` is its part in the
-    sum. Where classes count differently, `class_weights`, each row costs its loss times the weight of its class."""
+    """The loss of one of several outputs.
+
+    An empty `objective` means the usual one for the type of the target. `weight` multiplies the loss in the sum over
+    all outputs; `class_weights` multiplies the loss of a row by the weight of its class.
+    """
 
     objective: Annotated[str, Field(max_length=64)] = ""
     weight: Weight = 1.0
@@ -33,7 +36,7 @@ class Head(Frozen):
 
 
 class LossSettings(Frozen):
-    """Settings of which each is read by the objectives that name it in `takes`."""
+    """Settings of losses. An objective reads only the fields that it lists in `takes`."""
 
     positive_weight: (
         Annotated[

@@ -73,7 +73,8 @@ def exchange(project: Project, old: Project, new: Project) -> Project:
     if new_names[new.main] not in project.networks:
         del networks[new_names[new.main]]
     changed = grown.model_copy(update={"networks": networks})
-    innermost_first(changed, target)  # raises if the new network uses the old one, whose name it now has
+    innermost_first(changed, target)  # raises BundleError if the new network uses the old one, whose name it has now
+    # From the outside in: a network is unused only after the networks that use it are removed.
     for name in [names[key] for key in reversed(innermost_first(old, old.main)) if key != old.main]:
         if name != changed.main and not any(name in changed.uses(other) for other in changed.networks):
             changed = changed.model_copy(

@@ -1,4 +1,4 @@
-"""Edits of which networks a project has, and all edits of more than one network by their kind."""
+"""Edits that add, replace, rename and remove networks, and the registry of all edits of several networks."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def rename(project: Project, edit: Mapping[str, Any]) -> Project:
 
 
 def insert(project: Project, edit: Mapping[str, Any]) -> Project:
-    """Put the networks of a bundle, which is a document, into the project; see `netloom.document.network_bundle`."""
+    """Insert the networks of a bundle, which is a document; see `netloom.document.network_bundle`."""
     try:
         return network_bundle.insert(project, Project.model_validate(edit["bundle"]))[0]
     except network_bundle.BundleError as error:

@@ -10,7 +10,7 @@ from netloom.document.composition import CompositionError, known_network
 from netloom.document.expression import FUNCTIONS, SIZE, ExpressionError, names_in
 from netloom.document.project import SUBNETWORK, Network, Node, Project, is_identifier, misnamed
 
-# By type of layer, the parameters that are numbers.
+# The numeric parameters of each layer type, or None if they are not known
 Numbers = Mapping[str, Sequence[str]] | None
 
 
@@ -59,18 +59,19 @@ def rename_parameter(project: Project, edit: Mapping[str, Any]) -> Project:
 
 
 def _renamed(value: Any, old: str, new: str) -> Any:
-    """A value whose expressions read `new` instead of `old`. Their spaces and brackets stay."""
+    """A value with `old` renamed to `new` in its expressions, which keep their spaces and parentheses."""
     if isinstance(value, list):
         return [_renamed(part, old, new) for part in value]
     if isinstance(value, dict):
         return {key: _renamed(part, old, new) for key, part in value.items()}
     if not isinstance(value, str) or old not in _names_in(value):
         return value
-    text = value.strip().encode()
+    text = value.strip().encode()  # col_offset counts bytes of UTF-8, not characters
     tree = ast.parse(text.decode(), mode="eval")
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     read = (node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called)
     places = [node.col_offset for node in read if node.id == old]
+    # From the end, so that the offsets before a replacement stay valid
     for place in sorted(places, reverse=True):
         text = text[:place] + new.encode() + text[place + len(old) :]
     return text.decode()
@@ -84,6 +85,7 @@ def substituted(value: Any, values: Mapping[str, Any]) -> Any:
         return {key: substituted(part, values) for key, part in value.items()}
     if not isinstance(value, str) or not _names_in(value) & set(values):
         return value
+    # A parameter alone is replaced by the value itself, which stays a number instead of text.
     if value.strip() in values:
         return values[value.strip()]
 

@@ -87,6 +87,7 @@ def _plain(params: dict[str, JsonValue]) -> dict[str, JsonValue]:
         raise ValueError("NaN and infinity are not allowed in a document") from None
     if size > MAX_PARAMS_BYTES:
         raise ValueError(f"the parameters of a layer can have at most {MAX_PARAMS_BYTES:,} bytes")
+    # Each level takes at least two characters, so that most parameters need no search.
     if size > 2 * MAX_PARAMS_DEPTH and _is_deep(params):
         raise ValueError(f"the parameters of a layer can be nested at most {MAX_PARAMS_DEPTH} levels deep")
     return params
@@ -146,6 +147,7 @@ class Edge(Frozen):
             value = dict(value)
             for key, default in (("source", DEFAULT_SOURCE_PORT), ("target", DEFAULT_TARGET_PORT)):
                 if isinstance(value.get(key), str):
+                    # One spelling for each port, so that edges can be compared by their text
                     value[key] = value[key].removesuffix(f".{default}")
         return value
 

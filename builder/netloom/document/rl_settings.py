@@ -10,8 +10,10 @@ from netloom.document.base_model import Frozen
 
 
 class Agent(Frozen):
-    """What agents have beside other training. A step is one action in the environment; each task names
-    the fields that it reads."""
+    """Settings of agents in addition to the training settings.
+
+    A step is one action in the environment. Each task reads only the fields that it lists.
+    """
 
     epoch_steps: Annotated[
         int,

@@ -11,8 +11,9 @@ from netloom.document.project import Project
 
 # Mail programs, chats and proxies truncate longer URLs.
 MAX_LETTERS = 8_000
-# The limit of the decompressed size: otherwise a decompression bomb could fill the memory.
+# The limit of the decompressed size, because a short text can decompress to gigabytes
 MAX_UNFOLDED_BYTES = MAX_BYTES // 10
+# The first character is the version of the encoding.
 _FORM = "1"
 
 
@@ -47,6 +48,7 @@ def unfold(text: str) -> Project:
         )
     try:
         packed = base64.b64decode(text[1:] + "=" * (-len(text[1:]) % 4), altchars=b"-_", validate=True)
+        # Unlike zlib.decompress, an object can stop at a maximum size.
         unpacking = zlib.decompressobj()
         plain = unpacking.decompress(packed, MAX_UNFOLDED_BYTES)
     except (binascii.Error, ValueError, zlib.error):
@@ -55,6 +57,7 @@ def unfold(text: str) -> Project:
         raise DocumentError(
             f"The content of this link has more than {MAX_UNFOLDED_BYTES:,} bytes, the limit for a link."
         )
+    # zlib reports a truncated text as an incomplete stream, not as an error.
     if not unpacking.eof:
         raise DocumentError("This link is damaged or incomplete; copy it again.")
     return loads(plain)

@@ -337,6 +337,7 @@ def describe_field(name: str) -> FieldDescription:
     schema = _properties()[name]
     parts = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
     properties = {**(parts[0] if len(parts) == 1 else {}), **schema}
+    # pydantic puts title and description of Annotated[…] | None in the union, and a generated title on the field.
     if len(parts) == 1:
         properties["title"] = parts[0].get("title", schema.get("title", name))
     choices = tuple(map(str, properties.get("enum", ())))

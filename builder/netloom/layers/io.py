@@ -35,6 +35,7 @@ class Input(Layer):
 
     @model_validator(mode="after")
     def _rank(self) -> Input:
+        # Any rank is right for the kinds without an entry.
         rank = RANKS.get(self.kind, len(self.shape))
         if len(self.shape) != rank:
             raise FieldValueError("shape", f"must have {rank} numbers for the kind {self.kind}", self.shape)

@@ -18,6 +18,7 @@ class Interface:
     `titles` holds the titles of those nodes that have one, by id.
     """
 
+    # The ports of a network with one Input and one Output, until `with_interface` sets others
     inputs: tuple[tuple[str, str], ...] = (("in", ""),)
     outputs: tuple[tuple[str, str], ...] = (("out", ""),)
     titles: tuple[tuple[str, str], ...] = ()

@@ -13,8 +13,11 @@ from netloom.document import Project, loads
 
 @dataclass(frozen=True)
 class Template:
-    """A document to start from. Trained without changes, `metric` on the test split is at least `at_least`; the loss
-    of a language model is below the bigram entropy of the training text."""
+    """A document to start from.
+
+    If it is trained without changes, `metric` on the test split is at least `at_least`. The loss of a language model
+    is below the bigram entropy of the training text instead.
+    """
 
     name: str
     title: str
@@ -50,14 +53,14 @@ class Architecture:
 
 @cache
 def templates() -> dict[str, Template]:
-    """All templates by name, in the order in which they are shown."""
+    """All templates by name, in the order of display."""
     listed = json.loads(_file("index"))
     return {item["name"]: Template(**item) for item in listed}
 
 
 @cache
 def architectures() -> dict[str, Architecture]:
-    """All published networks by name, in the order in which they are shown."""
+    """All published networks by name, in the order of display."""
     listed = json.loads(_file("architectures/index"))
     return {item["name"]: Architecture(**item) for item in listed}
 

@@ -15,7 +15,7 @@ from netloom.validation import Analysis, analyse
 
 @dataclass(frozen=True)
 class Block:
-    """A built-in network; `url` is its publication."""
+    """A built-in network; `url` is the address of its publication."""
 
     name: str
     title: str
@@ -25,13 +25,13 @@ class Block:
 
     @property
     def bundle(self) -> Project:
-        """Return the network with all networks that it uses."""
+        """The network with all networks that it uses."""
         return _read(self.name)
 
 
 @cache
 def blocks() -> dict[str, Block]:
-    """All ready blocks by name, in the order in which they are shown."""
+    """All built-in blocks by name, in the order of display."""
     return {item["name"]: Block(**item) for item in json.loads(_file("index"))}
 
 

@@ -11,7 +11,7 @@ from netloom.templates.catalogue import Template, templates
 from netloom.validation import analyse
 from netloom.validation.fields import reading_edits
 
-# The templates that can be made to fit, by the kinds of the fields and of the target, the simplest first.
+# The templates that can be adapted, by the kinds of the fields and of the target, the simplest first
 STARTERS: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
     (("image",), "class"): ("digits_cnn", "digits_mlp", "digits_lenet"),
     (("image",), "number"): ("digits_cnn", "digits_mlp"),
@@ -35,7 +35,7 @@ STARTERS: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {
     (("sequence", "sequence"), "class"): ("molecules_gcn",),
     (("sequence", "sequence"), "number"): ("molecules_gcn",),
 }
-# What these networks are, whatever the data: a template's own title speaks of the data that it comes with.
+# Title and summary of each network for any data; those of a template describe the data that it comes with
 NETWORKS: dict[str, tuple[str, str]] = {
     "digits_cnn": ("Convolutional network", "Convolutions and pooling, then a linear classifier"),
     "digits_mlp": ("Dense layers", "Two fully connected layers on the pixels"),
@@ -63,8 +63,8 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "spoken_cnn": ("Spectrogram and convolutions", "A log-mel spectrogram and convolutions"),
     "spoken_gru": ("Recurrent network", "A log-mel spectrogram and a bidirectional GRU"),
 }
-_LONG = 1_000  # a sequence of so many steps and one channel is a sound
-RATE = 8_000  # samples a second of a sound that does not say
+_LONG = 1_000  # a sequence of one channel with at least this many steps counts as a sound
+RATE = 8_000  # the sample rate in Hz of a sound whose file does not state it
 _MOST_MENDS = 20
 
 
@@ -86,7 +86,7 @@ def start(template: Template, choice: DataChoice, name: str, home: object = None
     """Return the template as a project on this data; None if its network cannot be adapted.
 
     Raises:
-        DataError: the data cannot be read.
+        DataError: The project has no dataset, or it cannot be read.
     """
     from pathlib import Path
 
@@ -95,11 +95,11 @@ def start(template: Template, choice: DataChoice, name: str, home: object = None
     if data_schema is None:
         raise DataError("The project has no dataset; choose one first.")
     if FIELDS in template.project.data.options and _is_sound(data_schema) and FIELDS not in choice.options:
-        # The template reads a spectrogram, so that is what the sounds become.
+        # The template expects a spectrogram as input, so the sounds are converted to one.
         read = {FIELDS: {data_schema.inputs[0].name: {"sound": "log-mel"}}}
         choice = choice.model_copy(update={"options": {**choice.options, **read}})
         data_schema = schema(choice, home) or data_schema
-    # What the data is made of is asked for sounds alone, as others may take long.
+    # Only sounds are prepared here to read their sample rate; preparing other data may take long.
     rate = prepare(choice, home).fields[0].sample_rate or RATE if _is_sound(data_schema) else RATE
     project = template.project
     objective = data_schema.target.type.usual_task
@@ -132,12 +132,13 @@ def _input_edits(project: Project, schema: Schema) -> list[Edit]:
 
 
 def _spectrogram_edits(project: Project, schema: Schema, rate: int) -> list[Edit]:
-    """Adapt the reshape of a spectrogram to the length of the sound."""
+    """Return edits that adapt the windows and the reshape of a spectrogram to the length of the sound."""
     nodes = project.main_network.nodes
     spectrum = next((node for node in nodes.values() if node.type == "LogMel"), None)
     picture = next((key for key, node in nodes.items() if node.type == "Reshape"), None)
     if spectrum is None or picture is None:
         return []
+    # About 40 windows for a sound of any length; each is a power of two of at least twice the hop
     hop = max(1, schema.inputs[0].shape[0] // 40)
     key = next(key for key, node in nodes.items() if node.type == "LogMel")
     window = 1 << max(5, (2 * hop - 1).bit_length())
@@ -156,6 +157,7 @@ def _apply_fixes(project: Project, schema: Schema) -> Project | None:
         wrong = [issue for issue in issues if issue.severity == "error" or issue.code == "vocabulary"]
         if not wrong:
             return project
+        # One fix at a time, because it can resolve other issues or change their fixes
         fix = next((issue.fix for issue in wrong if issue.fix is not None), None)
         if fix is None:
             return None

@@ -100,6 +100,7 @@ class Chunk(OneAxis, Layer):
     def build(self, specs: Mapping[str, TensorSpec]) -> Call:
         axis = place(self.axis, specs["in"])
         length = specs["in"].size(axis)
+        # torch.chunk would shorten the last part or return fewer, but every port needs a tensor.
         if length % self.count:
             raise ValueError(
                 f"axis {axis} of length {length} cannot be split into {self.count} equal parts; choose a count that "
