@@ -34,6 +34,7 @@ def attention_and_gradients(context: ExplanationContext) -> dict[str, tuple[np.n
 
 
 def _to_numpy(values: torch.Tensor) -> np.ndarray:
+    # (1, heads, T, S) -> (heads, T, S)
     array: np.ndarray = values[0].detach().double().numpy()
     return array
 

@@ -26,7 +26,9 @@ MIN_AGREEMENT = 0.5
 class Attention(Explainer):
     """Exact attention weights of all heads, with the rollout as attribution.
 
-    The attributions are the rows of the rollout from which the output is read, averaged.
+    The attributions are the mean of the rows of the rollout from which the output is read (see `output_rows`). Abnar
+    and Zuidema 2020 define the rollout for self-attention over one sequence; here, it covers all sequences,
+    concatenated.
     """
 
     name = "attention"
@@ -73,6 +75,7 @@ class AttentionRecord:
         rows, correlation = output_rows(self.context, self), None
         if total is not None:
             steps = total[list(rows)].mean(axis=0)
+            # `starts` also has the total length at its end.
             for stream, start in zip(streams, starts, strict=False):
                 if stream.field:
                     shares = distribute_to_values(self.context, stream, steps[start : start + len(stream.tokens)])
@@ -145,7 +148,7 @@ def _title(context: ExplanationContext, path: str, paths: list[str]) -> str:
 
 
 def _rollout_obstacle(context: ExplanationContext, layers: list[AttentionLayer], streams: StreamIndex) -> str:
-    """Return why the layers cannot be multiplied into one map; empty if they can."""
+    """Return why the layers cannot be multiplied into one map, as a clause after "because"; empty if they can."""
     import networkx as nx
 
     from netloom.validation.graph_views import digraph

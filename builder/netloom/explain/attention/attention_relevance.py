@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class AttentionRelevance(Explainer):
     """Relevance propagation R ← R + Ā·R from the first to the last layer.
 
-    Ā is the mean over heads of the positive part of A ⊙ ∂F/∂A. With cross-attention, all sequences are concatenated.
+    Ā is the mean over heads of the positive part of A ⊙ ∂F/∂A (Chefer, Gur and Wolf 2021). The paper has separate,
+    normalized rules for cross-attention; here, all sequences are concatenated and follow the rule of self-attention.
     """
 
     name = "attention_relevance"

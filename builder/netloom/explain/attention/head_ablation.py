@@ -25,7 +25,9 @@ RARE, FAIR = 0.05, 0.25
 class AttentionHeads(Explainer):
     """F(x) − F(x without the head), where the attention weights of the head are set to 0.
 
-    The first-order estimate Σ A ⊙ ∂F/∂A (Michel, Levy and Neubig 2019) is reported beside it.
+    The first-order estimate Σ A ⊙ ∂F/∂A is reported beside it. Michel, Levy and Neubig 2019 average its magnitude,
+    for the loss, over a dataset and measure the accuracy without the head; here, one example and its score are
+    explained.
     """
 
     name = "attention_heads"
@@ -100,6 +102,7 @@ def _removal_order(
         1 + orders, head_count + 1
     )
     changes = np.abs(curves - curves[:, :1]).mean(axis=1)
+    # With the tolerance, rounding does not count a tie as worse.
     as_good = int((changes[1:] >= changes[0] - 1e-9).sum())
     chance = (1 + as_good) / (1 + orders)
     means = tuple(curves[1:].mean(axis=0).tolist())

@@ -68,6 +68,7 @@ def _figures(
         distance = float((shares * distances).sum(axis=1).mean())
         itself = float(shares[np.arange(len(places)), places].mean())
         later = places > 0
+        # The first position does not have a previous one.
         before = float(shares[later, places[later] - 1].mean()) if later.any() else 0.0
     return HeadFigures(
         entropy, distance, float(mean_shares[0]), before, itself, float(mean_shares[special].sum()), agreement

@@ -112,6 +112,7 @@ def score_deviation(
 
     scores = []
     with torch.no_grad():
+        # Every k-th row is enough for a standard deviation.
         for inputs in _batches(context, np.concatenate(sides)[:: max(1, len(sides[1]) // MAX_CLASS_ROWS)], progress):
             scores.append(select(target, context.forward(inputs), context.data, inputs))
     return float(torch.cat(scores).double().std()) or 1.0

@@ -4,7 +4,8 @@ At a node, a linear classifier separates rows with the concept from other rows; 
 vector. The TCAV score of a class is the fraction of its rows whose score increases along the vector. A score alone is
 not evidence, so it is compared with the scores of random concepts, and the classifier is tested on held-out rows.
 
-Kim et al. 2018, https://arxiv.org/abs/1711.11279
+Kim et al. 2018, https://arxiv.org/abs/1711.11279. Added to the paper: activations are pooled, and a concept counts only
+if its classifier is accurate on held-out rows and its effect on the score is not small.
 """
 
 from __future__ import annotations
@@ -301,6 +302,7 @@ def _matches(data: Prepared, row: int, concept: ConceptDefinition) -> bool:
     except (TypeError, ValueError):
         return False
     above = concept.low is None or number >= concept.low
+    # A value compared with itself is False for NaN, which belongs to no range.
     return above and (number <= concept.high if concept.high is not None else number == number)
 
 
@@ -370,6 +372,7 @@ def _score_node(
     concept_scores = []
     for name in names:
         target = _target(trained, int(sides[0][0]), name)
+        # The classifiers are fitted to activations divided by `scale`, so the gradient is multiplied by it.
         slopes = collect_gradients(context, hooked, target, _target_rows(data, name, seed), progress) * scale
         deviation = score_deviation(context, target, sides, progress)
         scores, random_scores = (
@@ -413,6 +416,7 @@ def _with_verdict(score: ConceptScore, tests: int) -> ConceptScore:
 def _target(trained: Trained, row: int, name: str) -> Target:
     request = ExplanationRequest("", row, name or None)
     context, _, _ = build_context(trained.project, trained.model, trained.data, request)
+    # The pixels of one example are not those of the others.
     return replace(context.target, places=())
 
 

@@ -219,7 +219,8 @@ class _InputOptimizer:
 
         rows, row_scores = self._real(progress)
         best = row_scores.argsort(descending=True)[:MAX_LISTED_ROWS]
-        # In standard deviations, so that the regularization has the same weight for every unit.
+        # In standard deviations, so that the regularization has the same weight for every unit. Without the correction,
+        # a single row gives 0 instead of NaN.
         self.size = float(row_scores.std(correction=0)) or 1.0
         optimized = self._made(seeds, steps, seed, rows[best], progress)
         with torch.no_grad():

@@ -164,6 +164,7 @@ class OfClass(Baseline):
     name, title, argument = "class", "Mean of a class", "the name of a class"
 
     def fits(self, source: Source) -> bool:
+        # Token ids have no mean.
         return source.data.schema.target.type.is_class and not source.modality.has_padding
 
     def make(self, source: Source) -> torch.Tensor:
@@ -199,6 +200,7 @@ class Black(Baseline):
         top = self.level * brightest(source.data, source.spec.name)
         field = source.data.image_field(source.spec.name)
         mean, std = (torch.tensor(values, dtype=torch.float32) for values in (field.mean, field.std))
+        # The network receives normalized pixels.
         return ((torch.full(source.spec.shape, top) - mean) / std).unsqueeze(0)
 
     def words(self, source: Source) -> str:
@@ -225,6 +227,7 @@ class Blur(Baseline):
         from scipy.ndimage import gaussian_filter
 
         sigma = self._sigma(source)
+        # Blurs height and width only of (N, C, H, W)
         blurred = gaussian_filter(source.example.numpy(), (0, 0, sigma, sigma), mode="nearest")
         return torch.from_numpy(blurred)
 
@@ -267,6 +270,7 @@ class OfRow(Baseline):
             raise UnknownChoiceError(
                 f"There is no row {source.argument[:60]!r} to compare with; the data has 0 to {count - 1}."
             )
+        # A slice would share its memory with the data.
         return source.data.inputs[source.spec.name][number : number + 1].clone()
 
     def words(self, source: Source) -> str:
@@ -283,7 +287,7 @@ BASELINES: dict[str, Baseline] = {
 
 @dataclass(frozen=True)
 class Chosen:
-    """The baseline of each field, (1, …) or (N, …), and its description. `of_example`: it depends on the example."""
+    """The baseline of each field, (1, …) or (N, …), its description, and whether it depends on the example."""
 
     values: dict[str, torch.Tensor]
     words: str
@@ -291,7 +295,7 @@ class Chosen:
 
 
 def offered(data: Prepared, fields: Iterable[str]) -> list[Baseline]:
-    """Return the baselines that support at least one of the inputs beyond the usual one, the usual one first."""
+    """Return the baselines that support at least one of the fields, the usual one first."""
     sources = _sources(data, list(fields), {})
     return [one for one in BASELINES.values() if any(one.fits(source) for source in sources)]
 
@@ -335,7 +339,7 @@ def choose(asked: BaselineChoice, data: Prepared, inputs: Mapping[str, torch.Ten
 
 
 def typical_row(data: Prepared, fields: Iterable[str]) -> int:
-    """Return the number of the training row that is nearest to the usual baselines, among the first `TYPICAL`."""
+    """Return the number of the row that is nearest to the usual baselines among the first `TYPICAL` training rows."""
     rows = data.split["train"][:TYPICAL]
     distances = np.zeros(len(rows))
     for source in _sources(data, list(fields), {}):
@@ -350,11 +354,13 @@ def brightest(data: Prepared, name: str) -> float:
     if field.scale != 1.0:
         return 1.0
     rows = field.unscaled(data.inputs[name][data.split["train"][:64]].numpy())
+    # The tolerance covers the rounding of the normalization.
     return 255.0 if float(rows.max()) > 1.0 + 1e-3 else 1.0
 
 
 def _sources(data: Prepared, fields: list[str], inputs: Mapping[str, torch.Tensor], argument: str = "") -> list[Source]:
     return [
+        # Without an example, any row does: `fits` and the usual baseline do not read it.
         Source(spec, data, inputs.get(spec.name, data.inputs[spec.name][:1]), argument)
         for spec in data.schema.inputs
         if spec.name in fields

@@ -97,6 +97,7 @@ class ExplanationContext:
 
     def _copy_model(self, model: nn.Module) -> None:
         scorer = with_logits(self.project, model, self.data.schema)
+        # Gradients are taken with respect to the inputs, never the weights.
         self.model = deepcopy(scorer).to("cpu", torch.float32).eval().requires_grad_(False)
         self.embeddings: dict[str, InterpretableEmbedding] = {}
         self._points: list[InputPoint] | None = None
@@ -149,6 +150,7 @@ class ExplanationContext:
         if not self.targets:
             return select(self.target, output, self.data, inputs)
         scores, start = [], 0
+        # Only adjacent rows are joined; `sample_attributions` sorts rows by target for this.
         for target, same_target in groupby(self.targets):
             rows = slice(start, start := start + len(list(same_target)))
             row_inputs = {name: value[rows] for name, value in inputs.items()}
@@ -191,6 +193,7 @@ class ExplanationContext:
             self.zero_path = torch.stack([0.0 * value.flatten(1).sum(1) for value in values]).sum(0)
             return self._select(inputs) + self.zero_path
         finally:
+            # Also if `progress` cancels the pass: left in place, the vectors would replace the tokens of the next one.
             self.zero_path = None
             for entry in self.embeddings.values():
                 entry.vectors = None
@@ -223,6 +226,7 @@ class ExplanationContext:
 
     def to_fields(self, values: tuple[torch.Tensor, ...]) -> dict[str, np.ndarray]:
         """Convert attributions (1, …) at the points to arrays by field; embedding vectors of tokens are summed."""
+        # A field of tokens has a point for each embedding that reads it, whose attributions add up.
         fields = {name: np.zeros(spec.shape) for name, spec in self.specs.items()}
         for point, value in zip(self.points, values, strict=True):
             array = value[0].detach().to(torch.float64)

@@ -38,6 +38,7 @@ def read_example(data: Prepared, row_or_raw: int | Mapping[str, Any]) -> tuple[d
     texts = [field.name for field in data.text_fields]
     for field in data.fields:
         display = field.shown(dict(row_or_raw))
+        # `Example.tokens` holds the tokens of one text; with several texts, each field has an entry in `words`.
         if len(texts) > 1 and field.name in texts:
             parts["words"] = {**parts.get("words", {}), field.name: display["tokens"]}
             display = {"columns": {field.name: display["text"]}}
@@ -56,9 +57,11 @@ def with_generated_answer(
 
     from netloom.compile import input_fields
 
+    # The decoder input is the last field.
     field, names = data.token_field(data.fields[-1].name), input_fields(project)
 
     def scores(tokens: np.ndarray) -> np.ndarray:
+        # `tokens` is a view of the buffer to which `write` appends, and `from_numpy` would share it.
         network_inputs = {**inputs, field.name: torch.from_numpy(tokens.copy())}
         with torch.no_grad():
             logits: np.ndarray = model(*[network_inputs[name] for name in names]).numpy()
@@ -79,6 +82,7 @@ def labels(data: Prepared, example: Example) -> dict[str, tuple[str, ...]]:
             length = spec.shape[0]
             is_answer = isinstance(field, DecoderInputEncoder)
             tokens = example.words.get(spec.name, example.tokens)
+            # The decoder input is shifted right: position t holds token t − 1, and the first one the start token.
             words = (field.vocabulary[START], *example.answer)[:length] if is_answer else tokens[:length]
             names[spec.name] = (*words, *("" for _ in range(length - len(words))))
     return names

@@ -76,11 +76,11 @@ class Completeness:
 class Faithfulness:
     """Deletion and insertion of features by descending attribution, compared with random orders.
 
-    `deletion` and `insertion` are the means of F along the curves, and the fields that end in `_chance` the means over
-    `orders` random orders. `gain` is the gap between the two curves. `chance` is the fraction of random orders with at
-    least this gain. `infidelity`, from 0 to 1, measures how badly the sum of random sets of attributions predicts the
-    fall of F without them, independent of scale (Yeh et al. 2019, https://arxiv.org/abs/1901.09392); None for unsigned
-    methods.
+    The curves are those of RISE (Petsiuk et al. 2018, https://arxiv.org/abs/1806.07421). `deletion` and `insertion` are
+    the means of F along them, and the fields that end in `_chance` the means over `orders` random orders. `gain` is the
+    gap between the two curves. `chance` is the fraction of random orders with at least this gain. `infidelity`, from 0
+    to 1, measures how badly the sum of random sets of attributions predicts the fall of F without them, independent of
+    scale (Yeh et al. 2019, https://arxiv.org/abs/1901.09392); None for unsigned methods.
     """
 
     units: int
@@ -302,6 +302,7 @@ class Explanation:
         if not isinstance(plain, dict):
             raise TypeError("an explanation is written as an object")
         if self.proofs.completeness is not None:
+            # `word` is a property, which `_plain` does not write
             plain["proofs"]["completeness"]["word"] = self.proofs.completeness.word
         return plain
 

@@ -87,6 +87,7 @@ def left_out(project: Project, model: nn.Module) -> frozenset[tuple[str, str]]:
     for path, module in model.named_modules():
         if not isinstance(module, RemovedActivation):
             continue
+        # The digits number the repetitions of a subnetwork: `block_1.1.linear_1`.
         *around, key = (name for name in path.split(".") if not name.isdigit())
         network = project.main
         for name in around:
@@ -118,6 +119,7 @@ def _rescaled(project: Project, model: nn.Module) -> str:
         return f"the target is a distance, for which its rule does not hold; {ELSE}"
     for node in every_node(project, left_out(project, model)):
         if node.type == SUBNETWORK:
+            # Captum stores the inputs of a module on the module itself, so a second run would overwrite them.
             if node.params.get("shared") and node.params.get("repeat", 1) != 1:
                 return (
                     f"{_name(node)} runs several times with the same weights, which its rule does not support; {ELSE}"

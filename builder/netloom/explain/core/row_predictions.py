@@ -19,6 +19,7 @@ def describe_predictions(
         return [(names[int(index)], float(share)) for index, share in zip(shares.indices, shares.values, strict=True)]
     if trained.data.schema.target.type.is_per_pixel:
         return [(_describe_mask(trained.data.schema.target.classes, answer), None) for answer in output.argmax(1)]
+    # Only trained runs have thresholds that were tuned on the validation rows.
     settings = getattr(trained, "calibration", {})
     answers = trained.objective.answers(output, trained.data, inputs, settings)
     return [_describe(answer) for answer in answers]

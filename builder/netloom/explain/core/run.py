@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from netloom.explain.core.context import ExplanationContext
     from netloom.explain.core.targets import TargetLike
 
+# Changes of the score up to this share of the score count as 0
 TINY = 1e-5
 UNCHECKED = Verdict("caution", "The checks have not run yet.", badge="Not checked yet")
 Progress = Callable[[float], None]
@@ -137,6 +138,7 @@ def build_context(
     from netloom.explain.core.targets import choose
 
     inputs, example = read_example(data, request.row_or_raw)
+    # The explained tokens are those that the network generates, and not those of the label.
     if data.schema.target.type.is_text:
         inputs, example = with_generated_answer(project, model, data, inputs, example)
     output = network_output(project, model, inputs, data.schema)
@@ -170,8 +172,10 @@ def _explain(
     name = cache.key(weights, {**context.inputs, **compared}, question)
     cached = cache.load(request.folder, name) if request.folder else None
     if cached is not None:
+        # The key contains the hash of the weights and not their name, and two checkpoints may have equal weights.
         return replace(cached, checkpoint=request.checkpoint)
 
+    # Deferred until after the preview, because it evaluates the network on test rows
     def quality() -> ModelCheck | None:
         return model_check(project, model, data, weights, context.flops) if request.proofs else None
 
@@ -208,6 +212,7 @@ def _run_and_check(
     # A method may modify its copy of the network; checks need an unmodified one.
     original_context = context.with_model(model)
     result = explainer.run(context)
+    # The checks continue the progress of the method.
     original_context.done, original_context.expected = context.done, context.expected
     sampling = _sampling(original_context, result)
     completeness, remarks = _completeness(explainer, original_context, result), [*result.remarks]

@@ -19,7 +19,9 @@ UNREADABLE = (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError)
 def dumps(value: Any, *, compressed: bool = False) -> bytes:
     """Serialize a value to the bytes of an .npz file; equal values give equal bytes."""
     arrays: dict[str, np.ndarray] = {}
+    # The order of keys is part of a value: probabilities are listed in descending order.
     text = json.dumps(_written(value, arrays), sort_keys=False)
+    # np.savez stores arrays only, so the JSON becomes an array of its UTF-8 bytes.
     buffer = io.BytesIO()
     save = np.savez_compressed if compressed else np.savez
     save(buffer, json=np.frombuffer(text.encode(), dtype=np.uint8), **arrays)  # type: ignore[arg-type]
@@ -41,6 +43,7 @@ def loads(kind: type[T], content: bytes | io.BufferedIOBase) -> T:
 
 def _written(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     """Return JSON values, with the arrays moved to `arrays` by name."""
+    # An array of objects would need pickle, so it is left to `json.dumps`, which rejects it.
     if isinstance(value, np.ndarray) and value.dtype != object:
         arrays[f"a{len(arrays)}"] = value
         return {"array": f"a{len(arrays) - 1}"}
@@ -54,6 +57,7 @@ def _written(value: Any, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def _read(kind: Any, value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    # A dictionary of the value itself may have the key "array", too, but not the name of a stored array.
     if isinstance(value, dict) and value.keys() == {"array"} and value["array"] in arrays:
         return arrays[value["array"]]
     origin, arguments = get_origin(kind), get_args(kind)

@@ -39,6 +39,7 @@ QUANTITIES: dict[str, Quantity] = {
     "tag": tokens.TagScore(),
     "head": scores.HeadScore(),
 }
+# Reversed, so that the first of several quantities of one kind is used, such as `ClassScore` for "class".
 _BY_KIND = {quantity.kind: quantity for quantity in reversed(QUANTITIES.values())}
 
 

@@ -81,7 +81,7 @@ def checkpoint_path(trained: Trained, folder: Path | None, checkpoint: str) -> l
 
 
 def _step_in_use(folder: Path | None, checkpoint: str) -> int | None:
-    """Return the step of the current weights; None if it is unknown or they are the last."""
+    """Return the step of the current weights; None if it is unknown, or if the weights are the last ones."""
     from safetensors import safe_open
 
     if folder is None or checkpoint == "last":

@@ -165,6 +165,7 @@ def global_attribution(
     row_numbers, row_count = _sample_rows(
         trained, choice, list(largest_losses), rows or default_row_count(trained.data, name), seed
     )
+    # Increase the version whenever the same question may lead to another result.
     question = {"overall": choice, "version": 5, "method": name, "target": target, "rows": row_numbers, "seed": seed}
     question["options"] = {option: _hash_arrays(value) for option, value in sorted(options.items())}
     weights = cache.weights_hash(trained.model)
@@ -247,6 +248,7 @@ def _sample_rows(
 def _fingerprint(trained: Trained) -> torch.Tensor:
     import torch
 
+    # `cache.key` hashes tensors, and `frombuffer` rejects an empty buffer.
     return torch.frombuffer(bytearray(trained.data.fingerprint.encode()) or bytearray(b"-"), dtype=torch.uint8)
 
 

@@ -123,6 +123,7 @@ def explain_trajectory(
             one.epoch,
             one.step,
             explanations[one.name],
+            # Only the correlation and the overlap are shown.
             explanation_agreement(explanations[one.name], last, chance=False),
         )
         for one in checkpoints

@@ -204,6 +204,7 @@ def rank_agreement(
         else np.empty((0, parts), int)
     )
     chance_share = _chance(first, second, permutations, rank) if rank is not None else None
+    # The mean of the hypergeometric distribution in `_overlap_probability`
     expected = top * top / parts if parts else 0.0
     return Agreement(
         parts,
@@ -347,10 +348,12 @@ def _permutations(parts: int, *, is_spatial: bool, seed: int) -> np.ndarray:
     """
     places, random = np.arange(parts), np.random.default_rng(seed)
     if is_spatial:
+        # `[1:]` drops the identity, which `_chance` adds.
         rotations = [np.roll(order, shift) for order in (places, places[::-1]) for shift in range(parts)][1:]
         if len(rotations) > SHIFTS:
             rotations = [rotations[index] for index in random.choice(len(rotations), SHIFTS, replace=False)]
         return np.array(rotations)
+    # 10! exceeds the limit already, so larger factorials are not computed. `[1:]` drops the identity.
     if factorial(min(parts, 10)) <= ORDERS:
         return np.array(list(permutations(range(parts)))[1:])
     return np.array([random.permutation(parts) for _ in range(ORDERS)])
@@ -366,6 +369,7 @@ def _chance(first_values: np.ndarray, second_values: np.ndarray, permutations: n
     first_ranks, second_ranks = (rankdata(values) - (len(values) + 1) / 2 for values in (first_values, second_values))
     size = float(np.sqrt((first_ranks @ first_ranks) * (second_ranks @ second_ranks)))
     correlations = second_ranks[permutations] @ first_ranks / size
+    # With the tolerance, rounding does not count a tie as worse.
     return (1 + int((correlations >= rank - 1e-9).sum())) / (1 + len(permutations))
 
 

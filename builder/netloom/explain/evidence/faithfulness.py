@@ -1,6 +1,7 @@
 """Faithfulness: deletion and insertion curves of an attribution order, compared with random orders.
 
-Petsiuk, Das and Saenko 2018 (RISE), https://arxiv.org/abs/1806.07421; the comparison with chance is added here.
+Petsiuk, Das and Saenko 2018 (RISE), https://arxiv.org/abs/1806.07421. RISE inserts pixels into a blurred image; here,
+both curves start or end at the baseline, over features of any input. The comparison with chance is added.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ def infidelity(weight: np.ndarray, orders: np.ndarray, counts: np.ndarray, delet
     https://arxiv.org/abs/1901.09392, normalized as in Captum.
     """
     cumulative = np.concatenate([np.zeros((len(orders), 1)), np.cumsum(weight[orders], axis=1)], axis=1)
+    # The empty and the full set are the same in every order, so they say nothing about the sums.
     predicted, measured = cumulative[:, counts[1:-1]], deletion[:, :1] - deletion[:, 1:-1]
     if not predicted.size or not (predicted**2).sum() * (measured**2).sum() > 0:
         return None
@@ -82,6 +84,7 @@ def _sum_by_unit(labels: dict[str, np.ndarray], attributions: dict[str, np.ndarr
 
 def _proof_size(flops: int) -> tuple[int, int]:
     """Return the number of random orders and of steps; a budget in FLOPs makes it the same on every machine."""
+    # Two curves of steps + 1 scores for the evaluated order and for each random one
     rows = FLOPS // max(1, flops)
     if rows >= 2 * (ORDERS + 1) * (FEWEST_STEPS + 1):
         return ORDERS, min(STEPS, int(rows // (2 * (ORDERS + 1))) - 1)

@@ -1,6 +1,7 @@
 """Model randomization test: does an explanation change when the weights are shuffled?
 
-Adebayo et al. 2018, "Sanity checks for saliency maps", https://arxiv.org/abs/1810.03292
+Adebayo et al. 2018, "Sanity checks for saliency maps", https://arxiv.org/abs/1810.03292. The paper draws new weights,
+layer by layer from the output; here, the values of all parameters are shuffled at once, in several networks.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def randomization_test(
         shuffled = context.with_model(shuffle_weights(model, context.seed + draw + 1))
         shuffled_parts = _ranked_parts(shuffled, explainer.run(shuffled), signed=explainer.signed)
         agreement = spearman(original_parts, shuffled_parts) if len(original_parts) > 2 else None
+        # A constant explanation of the shuffled network does not agree.
         correlations.append(agreement if agreement is not None else 0.0)
     if len(original_parts) <= 2 or not np.ptp(original_parts) > 0:
         return None
@@ -54,7 +56,7 @@ def randomization_test(
 
 
 def _ranked_parts(context: ExplanationContext, result: Result, *, signed: bool) -> np.ndarray:
-    """Return the ranked attributions, without features that equal the baseline: they are 0 for every network."""
+    """Return the attributions (features,), without features that equal the baseline: they are 0 for every network."""
     if not result.attributions:
         return np.concatenate([value.ravel() for value in result.nodes.values()]) if result.nodes else np.zeros(0)
     differs = {

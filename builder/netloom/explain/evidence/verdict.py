@@ -144,6 +144,7 @@ def on_cross_check(proof: CrossCheck) -> Remark:
 
 
 def _orders_beaten(proof: Faithfulness) -> int:
+    # Undoes the added order of `chance` = (1 + as_good) / (orders + 1); enumerated orders contain it already.
     as_good = proof.chance * proof.orders if proof.exhaustive else proof.chance * (proof.orders + 1) - 1
     return proof.orders - round(as_good)
 

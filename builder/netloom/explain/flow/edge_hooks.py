@@ -42,6 +42,7 @@ class EdgeHooks:
             leaf.register_hook(partial(self._count_whole, number, leaf.detach()))  # type: ignore[no-untyped-call]
         with torch.enable_grad():
             score = self.context.point_score(*leaves)
+            # The hooks record the gradients; those returned are not needed.
             torch.autograd.grad(score.sum(), leaves, allow_unused=True)
         return score.detach()
 
@@ -51,6 +52,7 @@ class EdgeHooks:
             module = getattr(network, key, None)
             if not isinstance(module, nn.Module):
                 continue
+            # The connected ports, in the order of the arguments of the module
             names = [incoming[port.name].target for port in analysis.layers[key].inputs() if port.name in incoming]
             module.register_forward_pre_hook(partial(self._before, names))
             if key in analysis.inner:

@@ -128,6 +128,7 @@ class FlowIntegral:
             self.ground = float(score[0])
         if rows[-1] == 1:
             self.answer = float(score[-1])
+        # Spans of a batch need not be adjacent; the differences across the gaps are dropped.
         return table[span_rows]
 
 
@@ -136,6 +137,7 @@ def _chunks(spans: list[tuple[float, float]], max_rows: int) -> Iterator[tuple[l
     rows: list[float] = []
     span_rows: list[int] = []
     for low, high in spans:
+        # A span adds its end, and its start unless the previous span of the batch ends there.
         if len(rows) + 1 + (not rows or rows[-1] != low) > max_rows:
             yield rows, span_rows
             rows, span_rows = [], []
@@ -186,6 +188,7 @@ def _direct_weights(integral: FlowIntegral) -> np.ndarray:
         return weights
     network = integral.taps.analysis.network
     for number, point in enumerate(integral.points):
+        # The total at a point, minus the flow on the edges that leave its source
         weights[len(integral.columns) + 1 + number] = 1.0
         for edge in network.edges:
             source = network.nodes[edge.source_node]

@@ -3,7 +3,9 @@
 The influence of a training row is the sum over checkpoints of the learning rate times the dot product of the gradients
 of the two rows' losses: the first-order change of the example's loss when training on that row.
 
-Pruthi et al. 2020, https://arxiv.org/abs/2002.08484
+Pruthi et al. 2020, https://arxiv.org/abs/2002.08484. Here, at most 20,000 training rows are sampled, large networks use
+the weights of their last layer only, a row also counts by its weight in the training loss, and the result is validated
+by training (see `influence_validation`).
 """
 
 from __future__ import annotations
@@ -355,6 +357,7 @@ def _prepare(trained: Trained, progress: Any, stages: int) -> tuple[PerSampleGra
     gradients = PerSampleGradients(model, objective, trained.data, trained.fields, progress)
     rows = trained.data.split["train"].numpy()
     if len(rows) > MAX_ROWS:
+        # A fixed sample, so that all examples are explained by the same rows
         rows = np.sort(np.random.default_rng(0).choice(rows, MAX_ROWS, replace=False))
     if measure_network(trained.project).totals.flops * 6 * len(rows) * stages > FLOP_BUDGET:
         gradients.narrow()

@@ -1,4 +1,7 @@
-"""Validate influences: train a copy on the listed rows and compare the change of the loss with random rows."""
+"""Validate influences: train a copy on the listed rows and compare the change of the loss with random rows.
+
+This test is not part of TracIn.
+"""
 
 from __future__ import annotations
 
@@ -49,9 +52,9 @@ def validate_influence(
 ) -> InfluenceValidation | None:
     """Train on the listed rows and on random rows, each on a copy of the current weights.
 
-    `values` are the inputs of the example (1, …), `target` is its target (1, …), `rows` are the row numbers (N,), and
-    `sides` are indexes of proponents and opponents into `rows`. The result is None if there are too few rows to
-    compare.
+    `values` are the inputs of the example (1, …), `target` is its target (1, …), `rows` are the row numbers (N,),
+    `sides` are the indexes of proponents and opponents into `rows`, and `rate` is the largest learning rate. The result
+    is None if there are too few rows to compare.
     """
     size = min(len(sides[0]), len(sides[1]))
     if size == 0 or len(rows) <= 2 * size:
@@ -65,6 +68,7 @@ def validate_influence(
         gradients.gradient(gradients.inputs(places), gradients.targets(places)),
         gradients.gradient(values, target),
     )
+    # The decrease of the loss by one step on these rows, to first order, per unit of the learning rate
     product = abs(sum(float((row_gradient[name] * example_gradient[name]).sum()) for name in row_gradient)) / size
     rate = min(rate, CHANGE * start_loss / (STEPS * product)) if product else rate
 
@@ -75,6 +79,7 @@ def validate_influence(
 
 
 def _chance(random_changes: np.ndarray, change: float) -> float:
+    # The listed rows count as one of the sets, so that the chance is never 0.
     return float(((random_changes >= change).sum() + 1) / (len(random_changes) + 1))
 
 

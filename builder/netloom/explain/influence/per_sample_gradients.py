@@ -36,7 +36,7 @@ Weights = dict[str, torch.Tensor]
 
 @contextmanager
 def math_attention() -> Iterator[None]:
-    """Use the math kernel for attention: the fused kernels do not support double backward or `vmap`.
+    """Use the math kernel for attention, because the fused kernels do not support double backward or `vmap`.
 
     PyTorch has one selection of kernels for all threads. The first thread that enters selects the math kernel, and the
     last one that leaves restores the previous selection; no thread waits for another.
@@ -97,7 +97,7 @@ class PerSampleGradients:
         self._single, self._mapped, self.forward_mode = False, True, True
 
     def take(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Load other weights, such as those of a checkpoint."""
+        """Load a state dictionary, such as that of a checkpoint."""
         self.model.load_state_dict(dict(weights))
 
     def narrow(self) -> None:
@@ -128,7 +128,10 @@ class PerSampleGradients:
         return self.goal[torch.from_numpy(rows.astype(np.int64, copy=False))]
 
     def counts(self, rows: np.ndarray) -> np.ndarray:
-        """Return the weight of each row's loss in training, (N,), including sample weights, with mean 1 before them."""
+        """Return the weight of each row's loss in training, (N,).
+
+        It is the row's share of the mean loss, scaled to the mean 1, times its sample weight.
+        """
         targets = self.targets(rows)
         mass = np.array([float(self.objective.mass(targets[index : index + 1])) for index in range(len(rows))])
         mass /= max(float(mass.mean()), 1e-12)
@@ -203,6 +206,7 @@ class PerSampleGradients:
         if self.forward_mode:
             try:
                 with math_attention(), torch.no_grad():
+                    # Forward mode: the derivative of every loss along the direction in one pass
                     tangents = {name: direction[name] for name in self.weights}
                     primal_and_tangent: Any = jvp(
                         lambda weights: self.losses(weights, inputs, targets), (self.weights,), (tangents,)
@@ -241,6 +245,7 @@ class PerSampleGradients:
         """
         size = sum(value.numel() for value in self.weights.values()) * 4
         max_sets = int(np.clip(min(GRADIENT_BYTES // size, MAX_BATCH // sets.shape[1]), 1, len(sets)))
+        # `vmap` does not support the fused kernels of recurrent layers.
         at_once = at_once and not any(isinstance(part, nn.RNNBase) for part in self.model.modules())
         losses = list[np.ndarray]()
         for start in range(0, len(sets), max_sets):
@@ -258,6 +263,7 @@ class PerSampleGradients:
         self, sets: np.ndarray, rate: float, steps: int, values: list[torch.Tensor], target: torch.Tensor
     ) -> np.ndarray:
         targets = self.targets(sets.ravel())
+        # (K · size, …) -> (K, size, …)
         inputs = [value.reshape(*sets.shape, *value.shape[1:]) for value in self.inputs(sets.ravel())]
         targets = targets.reshape(*sets.shape, *targets.shape[1:])
         weights = {name: value.expand(len(sets), *value.shape) for name, value in self.weights.items()}
@@ -323,8 +329,11 @@ class PerSampleGradients:
         return self.names[-1].rpartition(".")[0]
 
     def _of_linear(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute squared gradient norms of a linear layer: the gradient is the outer product of its input and output
-        gradient."""
+        """Compute the squared gradient norm of each row for a linear layer, (N,), and its loss, (N,), in one pass.
+
+        The gradient of a row is the outer product of its output gradient and its input (Goodfellow 2015,
+        https://arxiv.org/abs/1510.01799).
+        """
         calls: list[tuple[torch.Tensor, torch.Tensor]] = []
         layer = self.model.get_submodule(self._last)
         hook = layer.register_forward_hook(lambda _, given, out: calls.append((given[0], out)))
@@ -360,6 +369,8 @@ class PerSampleGradients:
             value = self.objective.loss(answer, target.unsqueeze(0))
             return value, value.detach()
 
+        # The weights are shared, and every row gets its own gradient:
+        # https://docs.pytorch.org/tutorials/intermediate/per_sample_grads.html
         in_dims = (None, 0, *(0 for _ in inputs))
         with math_attention():
             gradients_and_losses: tuple[Weights, torch.Tensor] = vmap(grad(loss, has_aux=True), in_dims=in_dims)(

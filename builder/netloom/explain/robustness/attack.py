@@ -116,10 +116,14 @@ class Attack:
         return changed
 
     def at_random(self, flat: torch.Tensor, strength: torch.Tensor, place: int) -> torch.Tensor:
-        """Add or subtract the strength (N,) with a random sign for each value of flat rows (N, D)."""
+        """Add the strength (N,) with a random sign to each value of flat rows (N, D).
+
+        `place` tells the random generators of batches apart.
+        """
         import torch
 
         coin = torch.Generator().manual_seed(self.seed * 1_000_003 + place)
+        # A corner of the L∞ ball of radius ε, where FGSM ends, too, so that both changes have the same size
         signs = torch.randint(0, 2, flat.shape, generator=coin) * 2.0 - 1.0
         radius = strength.reshape(-1, 1)
         return self.space.bound(flat + signs * radius * self.space.free).where((radius > 0) & self.space.free, flat)
@@ -179,6 +183,7 @@ def _search_direction(
     # The attack moves away from the network's own prediction, which need not be the label.
     truth = aim.said(prediction)
 
+    # Captum calls it like the loss of the other outputs, but a number is pushed without a target.
     def loss(output: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         return aim.pushed(output, direction)
 
@@ -189,6 +194,7 @@ def _search_direction(
     if progress is not None:
         progress(share)
     strengths = MAX_STRENGTH[attack.pictures] * torch.logspace(-3.5, 0, TRIES)
+    # One batch for all strengths: each row has its own radius.
     repeated = flat.expand(TRIES, -1), truth.expand(TRIES, *truth.shape[1:])
     lines = attack.changed(*repeated, strengths, loss if aim.number else None)
     with torch.no_grad():

@@ -22,7 +22,8 @@ CHANGED_SHARE = 0.5
 class AttackTarget:
     """Several classes with a score for each: the loss is the cross-entropy, and another class is another prediction.
 
-    `measure` names the score over many rows, `turned` what the smallest change of one row does.
+    `measure` names the score over many rows, and `turned` describes what the smallest adversarial change of one row
+    does. `number` marks regression, and `ways` are the directions in which the output is pushed.
     """
 
     measure = "accuracy"
@@ -162,6 +163,7 @@ class Numbers(AttackTarget):
         return differences.abs().flatten(1).mean(1).double()
 
     def differs(self, output: torch.Tensor, prediction: torch.Tensor) -> torch.Tensor:
+        # Outputs are standardized like the targets.
         return (output - prediction).flatten(1)[:, 0].abs() >= MIN_MOVE
 
     def groups(self, truth: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Continuous inputs: images, numbers of tables and series. Tokens are not continuous.
+"""Continuous inputs: images, series, and the numeric columns of tables. Tokens are discrete.
 
 All fields are flattened into one vector whose values have a common unit: brightness from 0 to 1 if all inputs are
 images, otherwise standard deviations of the training rows.
@@ -28,7 +28,10 @@ MAX_ROWS = 2_048
 
 
 def unchangeable_reason(project: Project, data: Prepared) -> str:
-    """Return why the input cannot be changed continuously, as a sentence; empty if it can."""
+    """Return why the input cannot be perturbed by gradient steps, as a sentence; empty if it can.
+
+    Tokens, binary sequences and tables without a numeric column are discrete.
+    """
     if reason := nothing_to_explain(project):
         return reason
     specs = {spec.name: spec for spec in data.schema.inputs if spec.name in input_fields(project)}
@@ -39,6 +42,7 @@ def unchangeable_reason(project: Project, data: Prepared) -> str:
                 "changed by a little; see under What if what other tokens do."
             )
         rows = data.inputs[spec.name][data.split["train"][:MAX_ROWS]]
+        # A binary sequence, such as the adjacency matrix of a graph
         if spec.is_sequence and bool(((rows == 0) | (rows == 1)).all()):
             return f"{spec.name} is all yes and no, such as what hangs together, so it cannot be changed by a little."
     if not any(bool(_changeable(data, spec).any()) for spec in specs.values()):
@@ -50,9 +54,9 @@ def unchangeable_reason(project: Project, data: Prepared) -> str:
 class FieldSpace:
     """The bounds and the scale of one field; all tensors have the shape of the field, (1, …).
 
-    `scale` converts a step of 1 to the input of the network. `free` marks values that may change. `low` and `high`
-    bound the valid values, `least` and `most` the values of the training rows. `pixel` is the brightest pixel value
-    before normalization.
+    `scale` is the size of one common unit in the input of the network. `free` marks values that may change. `low` and
+    `high` bound the valid values, `least` and `most` the values of the training rows. `pixel` is the brightest pixel
+    value before normalization.
     """
 
     spec: FieldSpec
@@ -92,11 +96,11 @@ class InputSpace:
         return torch.cat([getattr(part, name).flatten(1) for part in self.parts.values()], dim=1)
 
     def flat_of(self, values: torch.Tensor) -> torch.Tensor:
-        """Convert concatenated inputs (N, D) to steps."""
+        """Convert concatenated inputs (N, D) of the network to the common unit."""
         return values / self._joined("scale")
 
     def flat(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Flatten inputs by field to rows (N, D) in steps."""
+        """Flatten inputs by field (N, …) to rows (N, D) in the common unit."""
         return self.flat_of(torch.cat([inputs[name].flatten(1) for name in self.parts], dim=1))
 
     def fields(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -119,7 +123,7 @@ class InputSpace:
 
     @property
     def own(self) -> dict[str, float]:
-        """The size of a step of 1 in the units of the data, by column or channel, where the encoding is linear."""
+        """The size of one common unit in the units of the data, by column or channel, where the encoding is linear."""
         step_by_name: dict[str, float] = {}
         for name, part in self.parts.items():
             if self.unit == BRIGHTNESS or part.spec.is_image:
@@ -146,6 +150,7 @@ def _field_space(data: Prepared, spec: FieldSpec, *, pictures: bool) -> FieldSpa
         # Unnormalized images from 0 to 255 have mean 0 and std 1, so the range comes from the brightest pixel.
         pixel = brightest(data, spec.name)
         low, high = ((torch.full_like(least, end * pixel) - mean) / std for end in (0.0, 1.0))
+        # One unit is the range from black to white; beside other kinds of input, it stays one of the normalized input.
         scale = torch.full_like(least, pixel) / std if pictures else scale
         least, most = low, high
     elif spec.is_vector:

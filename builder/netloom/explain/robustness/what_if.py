@@ -92,7 +92,7 @@ def pixels(data: Prepared, name: str, raw: Mapping[str, Any]) -> np.ndarray:
     picture = np.asarray(raw[name], dtype=np.float32)
     picture = picture[None] if picture.ndim == 2 else picture
     if picture.shape != field.shape and picture.ndim == 3 and picture.shape[2] == field.shape[0]:
-        picture = picture.transpose(2, 0, 1)
+        picture = picture.transpose(2, 0, 1)  # (H, W, C) -> (C, H, W)
     if field.is_resized:
         picture = sized(picture, *field.shape)
     if picture.shape != field.shape:
@@ -112,6 +112,7 @@ def background(data: Prepared, name: str) -> np.ndarray:
     rows = data.inputs[name][data.split["train"][:512]]
     field = data.image_field(name)
     pictures = field.unscaled(rows.numpy())
+    # (R, C, 2H + 2W) -> (C, R · (2H + 2W)) -> (C,)
     edges = np.concatenate([pictures[:, :, 0], pictures[:, :, -1], pictures[:, :, :, 0], pictures[:, :, :, -1]], axis=2)
     color: np.ndarray = np.median(edges.transpose(1, 0, 2).reshape(pictures.shape[1], -1), axis=1) / brightest(
         data, name

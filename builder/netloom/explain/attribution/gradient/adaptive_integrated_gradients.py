@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 MAX_STEPS = 256
 # Each path starts with 8 spans of 4 Gauss-Legendre nodes; inaccurate spans are halved.
 SPANS, STEPS = 8, 4
+# The first spans after nine halvings
 SHORTEST = 2.0**-12
 # More rows at once would take over four times the memory of one pass at 64 images.
 MAX_BATCH = 64
+# `leggauss` integrates over [-1, 1]; spans are scaled from [0, 1].
 NODES, WEIGHTS = (np.polynomial.legendre.leggauss(STEPS)[0] + 1) / 2, np.polynomial.legendre.leggauss(STEPS)[1] / 2
 
 
@@ -28,9 +30,10 @@ def integrate_rows(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Compute attributions (N, …) by field for the N rows of a context, and the completeness error of each row, (N,).
 
-    N is at most `context.rows`. The error is relative to F(x) − F(baseline), and 0 if there is nothing to attribute.
-    `targets` are the targets of the rows if they differ. F is known at both ends of a span, so the error of each span
-    is known, and only inaccurate spans are halved and measured again.
+    Integrated Gradients (Sundararajan et al. 2017, https://arxiv.org/abs/1703.01365) divides the path into equal steps;
+    here, the steps are adaptive. F is known at both ends of a span, so the error of each span is known, and only
+    inaccurate spans are halved and measured again. N is at most `context.rows`. The error is relative to
+    F(x) − F(baseline), and 0 if there is nothing to attribute. `targets` are the targets of the rows if they differ.
     """
     paths = _RowPaths(context, targets)
     spans, parts = integrate(paths, paths.count, SPANS, most_steps // STEPS, SHORTEST)
@@ -70,6 +73,7 @@ class _RowPaths:
             values = tuple(value.requires_grad_() for value in self._at(np.repeat(chunk.rows, STEPS), shares))
             gradients = torch.autograd.grad(self.context.point_score(*values).sum(), values)
             weights = torch.from_numpy(chunk.lengths[:, None] * WEIGHTS).float()  # (spans, STEPS)
+            # (spans · STEPS, …) -> (spans, STEPS, …) -> (spans, …)
             means = (
                 torch.einsum("sk,sk...->s...", weights, gradient.reshape(-1, STEPS, *gradient.shape[1:]))
                 for gradient in gradients
@@ -81,7 +85,7 @@ class _RowPaths:
         return tuple(torch.cat(point) for point in zip(*integrals, strict=True))
 
     def errors(self, spans: Spans, values: Values) -> tuple[np.ndarray, np.ndarray]:
-        """Return the error of each span, (spans,), 0 for converged rows, and the error that each row may keep, (N,)."""
+        """Return the error of each span, (spans,), 0 in converged rows, and the error allowed in each row, (N,)."""
         changes = _sums(values)
         # With NaN the comparison is False, so a row with a NaN sum never counts as converged.
         span_errors = np.where((self._delta(spans, changes) <= self.wanted)[spans.rows], 0.0, np.nan)
@@ -116,7 +120,7 @@ class _RowPaths:
         return np.array([self.known[high] - self.known[low] for low, high in zip(lows, highs, strict=True)])
 
     def _at(self, rows: np.ndarray, shares: np.ndarray) -> Values:
-        """Return values on the paths of rows at a position from 0 to 1, and point the context at those rows."""
+        """Return the values at positions from 0 to 1 on the paths of rows, and load these rows into the context."""
         row_index, share = torch.from_numpy(rows), torch.from_numpy(shares).float()
         self.context.inputs = {name: value[row_index] for name, value in self.inputs.items()}
         self.context.targets = [self.targets[row] for row in rows.tolist()] if self.targets else []

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class DeepLift(BaselineExplainer):
-    """DeepLift with the rescale rule.
+    """DeepLift with the rescale rule; Captum does not implement the RevealCancel rule of the paper.
 
     Networks for which the rule does not hold are rejected, because Captum would return wrong values without a warning.
     """

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class Saliency(Explainer):
-    """|∂F/∂x| at the example; for tokens, summed over the embedding dimension."""
+    """|∂F/∂x| at the example; for tokens, summed over the embedding dimension.
+
+    The paper takes the maximum over the color channels; here, each channel keeps its own magnitude.
+    """
 
     name = "saliency"
     title = "Saliency"

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class GradCam(FeatureMaps):
     """ReLU of the sum of feature maps, weighted by their mean gradients.
 
-    The map (h, w) is upsampled to the image (C, H, W), and each pixel is divided evenly among its channels.
+    The map (h, w) is upsampled bilinearly to the image (C, H, W), as in the paper. The value of each pixel is divided
+    evenly among its channels, so that their sum is the map.
     """
 
     name = "grad_cam"

@@ -35,6 +35,7 @@ class GuidedGradCam(FeatureMaps):
         mute_captum()
         attributions = Captum(ScoreModule(context), hooked.identity).attribute(values, interpolate_mode="bilinear")
         image_fields = self.image_fields(context, node)
+        # Captum returns an empty tensor for an input to which it cannot upsample the map.
         image_attributions = tuple(
             part if point.field in image_fields and part.shape == point.value.shape else point.value * 0
             for point, part in zip(points, attributions, strict=True)

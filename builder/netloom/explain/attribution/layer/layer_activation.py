@@ -29,6 +29,7 @@ class LayerActivation(LayerExplainer):
         from netloom.compile.logit_network import RemovedActivation
 
         node, hooked = self.hook(context)
+        # Captum requires an input; the example comes from the context.
         method = Captum(lambda _: context.score(context.inputs), hooked.identity)
         activation = method.attribute(torch.zeros(1, 1))
         if isinstance(

@@ -8,7 +8,11 @@ from netloom.explain.attribution.layer.layer_method import LayerPathExplainer
 
 
 class LayerConductance(LayerPathExplainer):
-    """The part of Integrated Gradients that passes through each unit of a node's output."""
+    """The part of Integrated Gradients that passes through each unit of a node's output.
+
+    Captum replaces the inner derivative of the paper by differences of the unit between the steps, so one gradient
+    yields the conductance of all units (Shrikumar et al. 2018, https://arxiv.org/abs/1807.09946).
+    """
 
     name = "layer_conductance"
     title = "Layer conductance"

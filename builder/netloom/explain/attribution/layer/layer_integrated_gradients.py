@@ -8,8 +8,10 @@ from netloom.explain.attribution.layer.layer_method import LayerPathExplainer
 
 
 class LayerIntegratedGradients(LayerPathExplainer):
-    """Integrated Gradients on the straight path from a layer's output for the baseline to its output for the
-    example."""
+    """Integrated Gradients on the straight path from a layer's output for the baseline to its output for the example.
+
+    The paper defines the path between inputs; the layers before the node are not integrated over.
+    """
 
     name = "layer_integrated_gradients"
     title = "Layer Integrated Gradients"

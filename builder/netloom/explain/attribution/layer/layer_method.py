@@ -52,6 +52,7 @@ class LayerExplainer(Explainer):
         nodes = top_level_nodes(context.project, context.model)
         if not nodes:
             raise ExplainError("This network does not have a layer that can be explained.")
+        # In evaluation mode, Dropout repeats its input, and gradients of tokens start at the Embedding anyway.
         candidates = [node for node in nodes[:-1] if node.cut and node.type not in ("Dropout", "Embedding")]
         return (candidates or nodes)[-1]
 

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 class FeaturePermutation(Explainer):
-    """F(x) minus the mean of F(x with the group of another training row)."""
+    """F(x) minus the mean of F(x with the group of another training row).
+
+    The paper permutes a feature in all rows and measures the error of the model; here, one example and its score are
+    explained.
+    """
 
     name = "feature_permutation"
     title = "Feature permutation"

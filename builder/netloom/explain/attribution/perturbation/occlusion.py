@@ -24,7 +24,8 @@ class Occlusion(BaselineExplainer):
     """F(x) − F(x without the part) for each part alone.
 
     A part is a square of an image, a column of a table, some steps of a series, or a token. With overlapping windows,
-    each value gets the mean over its windows, divided by the size of the window.
+    each value gets the mean over its windows, divided by the size of the window. The paper covers squares with gray;
+    here, they take the values of the baseline.
     """
 
     name = "occlusion"

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class DeepLiftShap(Explainer):
-    """The mean of DeepLift over several baselines; approximates Shapley values."""
+    """The mean of DeepLift over several training rows as baselines, which approximates Shapley values.
+
+    The rescale rule holds for each of them, so the mean is complete with respect to their mean score.
+    """
 
     name = "deep_lift_shap"
     title = "DeepLiftSHAP"
@@ -42,6 +45,7 @@ class DeepLiftShap(Explainer):
         for share in shares:
             total = tuple(torch.zeros_like(value) for value in values)
             share_baselines = tuple(rows[share] for rows in baselines)
+            # DeepLift runs each example together with its baseline, so a batch has two rows per baseline.
             for part in zip(*(torch.split(rows, max(1, context.rows // 2)) for rows in share_baselines), strict=True):
                 inputs = tuple(value.repeat(len(part[0]), *[1] * (value.ndim - 1)).requires_grad_() for value in values)
                 attributions = method.attribute(inputs, baselines=part)

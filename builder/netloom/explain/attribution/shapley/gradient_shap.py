@@ -18,7 +18,11 @@ MIN_SAMPLES = 256
 
 
 class GradientShap(Explainer):
-    """(x − b) · ∂F/∂x at random points between x and training rows b, averaged until the attributions are complete."""
+    """(x − b) · ∂F/∂x at random points between x and training rows b, averaged until the attributions are complete.
+
+    These are the expected gradients of Erion et al. 2021 (https://arxiv.org/abs/1906.10670). SHAP and Captum draw the
+    rows at random and can add noise to the example; here, every row is used equally often, without noise.
+    """
 
     name = "gradient_shap"
     title = "GradientSHAP"

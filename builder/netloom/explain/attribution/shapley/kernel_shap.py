@@ -21,7 +21,11 @@ MIN_SAMPLES_PER_GROUP = 3
 
 
 class KernelShap(BaselineExplainer):
-    """A linear model of the score over coalitions of groups, weighted by the Shapley kernel."""
+    """A linear model of the score over coalitions of groups, weighted by the Shapley kernel.
+
+    The paper weights the samples of the regression; here, coalitions are drawn from the kernel, in pairs with their
+    complements, and the fit is unweighted (Covert and Lee 2020, https://arxiv.org/abs/2012.01536).
+    """
 
     name = "kernel_shap"
     title = "KernelSHAP"

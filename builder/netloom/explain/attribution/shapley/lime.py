@@ -20,8 +20,11 @@ FITS, FITS_SOMEWHAT = 0.8, 0.5
 
 
 class Lime(BaselineExplainer):
-    """A ridge regression of the score on the presence of feature groups; samples closer to the example have more
-    weight."""
+    """A ridge regression of the score on the presence of feature groups.
+
+    Samples closer to the example have more weight. The paper first selects a few features with Lasso; here, every group
+    keeps its weight. The groups are tiles, columns, steps or tokens rather than superpixels.
+    """
 
     name = "lime"
     title = "LIME"

@@ -20,7 +20,10 @@ MIN_ORDERS = 4
 
 
 class ShapleySampling(BaselineExplainer):
-    """The marginal contribution of each group when it joins, averaged over random orders."""
+    """The marginal contribution of each group when it joins, averaged over random orders.
+
+    The paper draws independent orders; here, each is followed by its reverse (see `paired_permutations`).
+    """
 
     name = "shapley_sampling"
     title = "Shapley sampling"

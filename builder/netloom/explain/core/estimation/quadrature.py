@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 FIRST_STEPS = 32
+# The largest relative error of a sum that `COMPLETENESS_BOUNDS` calls converged
 TOLERANCE = 0.01
 TINY = 1e-5
 T = TypeVar("T")
@@ -63,6 +64,7 @@ class Spans:
         order = np.lexsort((self.low, self.rows))
         places = np.repeat(order, parts[order])
         original, count = self.take(places), parts[places]
+        # The index of each part within its span
         number = np.arange(len(places)) - np.repeat(np.cumsum(parts[order]) - parts[order], parts[order])
         low, high = (original.low + original.lengths * at / count for at in (number, number + 1))
         return Spans(original.rows, low, high)
@@ -83,8 +85,10 @@ class Rule(Protocol):
         """Return the integrals along spans, (spans, …) for each point."""
 
     def errors(self, spans: Spans, values: Values) -> tuple[np.ndarray, np.ndarray]:
-        """Return the error of each span, (spans,), 0 in converged rows, and the error that the unsplit spans of each
-        row may have together, (N,)."""
+        """Return the error of each span, (spans,), and the total error allowed in the unsplit spans of each row, (N,).
+
+        The spans of converged rows have the error 0.
+        """
 
 
 def integrate(
@@ -128,6 +132,7 @@ def _split_counts(
         span_errors[short] = 0.0
         order = np.argsort(-span_errors, kind="stable")
         # Errors of different spans have different signs, so they are combined as the root of the sum of squares.
+        # `remaining[k]` is left if the k + 1 least accurate spans are split.
         remaining = np.sqrt(np.maximum(0.0, np.square(span_errors).sum() - np.cumsum(np.square(span_errors[order]))))
         room = max_spans - len(indices)
         chosen = order[: max(0, min(int(np.argmax(remaining <= tolerable[row])) + 1, room))]

@@ -23,6 +23,7 @@ SHARES = 16
 
 def generator(seed: int, repeat: int = 0) -> torch.Generator:
     """Return the random generator of one repeat."""
+    # The factor keeps the repeats of one seed apart from those of the next.
     return torch.Generator().manual_seed(seed * 1_000_003 + repeat)
 
 
@@ -77,7 +78,7 @@ def combine_estimates(
 
 def score_all_coalitions(groups: FeatureGroups) -> np.ndarray:
     """Compute F of every coalition, (2^groups,); bit k of an index says whether group k is present."""
-    choices = (np.arange(2**groups.count)[:, None] >> np.arange(groups.count)) & 1
+    choices = (np.arange(2**groups.count)[:, None] >> np.arange(groups.count)) & 1  # (2^groups, groups)
     scores: np.ndarray = groups.score(torch.from_numpy(choices)).double().numpy()
     return scores
 

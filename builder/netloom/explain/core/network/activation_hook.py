@@ -39,7 +39,7 @@ class HookedLayer(nn.Module):
         zero_path = self.context.zero_path if self.context is not None else None
         if zero_path is None or len(zero_path) != len(output):
             return output
-        return output + zero_path.view(-1, *[1] * (output.ndim - 1))
+        return output + zero_path.view(-1, *[1] * (output.ndim - 1))  # (N,) -> (N, 1, …)
 
 
 def hook_layer(context: ExplanationContext, node: InnerNode) -> HookedLayer:
@@ -59,7 +59,7 @@ def hook_layer(context: ExplanationContext, node: InnerNode) -> HookedLayer:
 
 
 def affects_score(context: ExplanationContext, hooked: HookedLayer) -> bool:
-    """Return whether F depends on the hooked output, and that on the input."""
+    """Return whether F depends on the hooked output, and the hooked output on the input."""
     values = tuple(point.value.clone().requires_grad_() for point in context.points)
     score = context.point_score(*values).sum()
     if hooked.activation is None or not hooked.activation.requires_grad:

@@ -146,6 +146,7 @@ def _linear_forward(module: Any, transform: WeightsTransform) -> Any:
     """Compute φ(q)·φ(k) as a full map (T, S), which the layer itself never materializes."""
 
     def forward(x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        # φ(x) = ELU(x) + 1 (Katharopoulos et al. 2020, https://arxiv.org/abs/2006.16236)
         q = module.feature_q(module.split(module.q(x))) + 1.0
         k = module.feature_k(module.split(module.k(x))) + 1.0
         if mask is not None:
@@ -205,7 +206,7 @@ def _hook_windows(module: Any, transform: WeightsTransform) -> list[Callable[[],
         places = _window_positions(module, *size)  # (windows, P)
         many, pairs = size[0] * size[1], (places[:, :, None], places[:, None, :])
         full = weights.new_zeros(len(weights), module.heads, many, many)
-        full[:, :, *pairs] = weights.transpose(1, 2)
+        full[:, :, *pairs] = weights.transpose(1, 2)  # (N, windows, heads, P, P) -> (N, heads, windows, P, P)
         return transform(full)[:, :, *pairs].transpose(1, 2)
 
     return [module.register_forward_pre_hook(before).remove, module.dropout.register_forward_hook(hook).remove]
@@ -216,6 +217,7 @@ def _window_positions(module: Any, height: int, width: int) -> torch.Tensor:
     shift_down, shift_right = (
         module.window // 2 if module.shift and size > module.window else 0 for size in (height, width)
     )
+    # The shift and the partition of the layer, applied to the position numbers
     numbers = torch.arange(height * width).reshape(1, height, width, 1).roll((-shift_down, -shift_right), (1, 2))
     positions: torch.Tensor = module.windows(numbers)[0, :, :, 0]
     return positions

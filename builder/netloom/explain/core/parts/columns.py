@@ -34,6 +34,7 @@ def by_column(data: Prepared, values: dict[str, np.ndarray]) -> dict[str, np.nda
     for spec in data.schema.inputs:
         if spec.name in summed and spec.is_vector:
             indices = column_indices(data, spec)
+            # (…, F) @ (F, columns) -> (…, columns)
             summed[spec.name] = summed[spec.name] @ np.eye(int(indices.max(initial=-1)) + 1)[indices]
     return summed
 

@@ -39,6 +39,7 @@ class FeatureGroups:
         present_or_padding = torch.cat([present != 0, torch.ones(len(present), 1, dtype=torch.bool)], dim=1)
         inputs = {}
         for name, labels in self.labels.items():
+            # Broadcast labels are read-only, which `from_numpy` warns about.
             is_present = present_or_padding[:, torch.from_numpy(labels.copy())]  # (N, …)
             inputs[name] = torch.where(is_present, self.context.inputs[name], baseline[name])
         return self.context.score(inputs)

@@ -64,6 +64,7 @@ def split_steps(steps: int, rate: float = 0.0) -> Segments | None:
         return Segments(tuple(names), tuple(starts), heard=False)
     # The shortest round duration with at most `MAX_SEGMENTS` segments of at least one step each.
     seconds = next(size for size in _round_lengths(1e-4) if size * MAX_SEGMENTS >= steps / rate and size * rate >= 1)
+    # The tolerance keeps a quotient such as 1.1 / 0.1, slightly above 11, from adding a segment.
     segment_count = int(np.ceil(steps / (seconds * rate) - 1e-9))
     edges = [min(steps, round(number * seconds * rate)) for number in range(segment_count)]
     decimals = max(0, -int(np.floor(np.log10(seconds) + 1e-9)))

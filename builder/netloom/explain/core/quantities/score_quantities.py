@@ -180,6 +180,7 @@ class PairDistance(Quantity):
 
     def select(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> torch.Tensor:
         first, second = output.chunk(2, dim=1)
+        # The gradient of the square root is infinite at 0, the distance of equal embeddings.
         return (first - second).square().sum(1).clamp(min=1e-12).sqrt()
 
     def predict(self, target: Target, output: torch.Tensor, data: Prepared, inputs: Inputs) -> Prediction:
@@ -242,7 +243,7 @@ class Region(Quantity):
 
 
 class HeadScore(Quantity):
-    """A number or class score of one of several concatenated outputs."""
+    """A number or class score of one of several outputs, which are concatenated along the last axis."""
 
     kind: ClassVar[TargetQuantity] = "head"
     reads_all_outputs = True
@@ -261,6 +262,7 @@ class HeadScore(Quantity):
         self, choice: TargetChoice, output: torch.Tensor, data: Prepared, inputs: Inputs, training: Training
     ) -> Target:
         """Return the target `name`, or `name: class` for one of its classes."""
+        # `Target.places` carries the widths, so that `predict` can split the outputs without the training section.
         names, widths = list[str](), _widths(data, training)
         targets: dict[str, Target] = {}
         for position, (part, start, width) in enumerate(_parts(data, widths)):

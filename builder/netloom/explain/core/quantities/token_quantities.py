@@ -103,6 +103,7 @@ class TagScore(TokenScore):
     def position(self, output: torch.Tensor, names: list[str], tokens: torch.Tensor) -> int:
         """Return the first word that begins an entity; 0 if there is none."""
         tags = output[0, : last_token(tokens) + 1].argmax(1).tolist()
+        # "O" marks words outside of entities in the IOB scheme.
         return next((position for position, tag in enumerate(tags) if names[tag] != "O"), 0)
 
     def described(self, name: str, position: int) -> str:
