@@ -24,7 +24,11 @@ def batch_loss(objective: Objective, output: torch.Tensor, targets: Targets) -> 
 
 
 def _weighted_loss(objective: Objective, output: torch.Tensor, targets: WeightedTargets) -> torch.Tensor:
-    """Return the weighted mean of the losses of rows. Weights have the mean 1 over all training rows."""
+    """Return the weighted mean of the losses of rows, a scalar.
+
+    The sum is divided by the mass of the rows and not by that of their weights, which have the mean 1 over all training
+    rows: otherwise the weight of a row would depend on the other rows of its batch.
+    """
     import torch
 
     if isinstance(targets.target, MixedTargets):
@@ -32,13 +36,14 @@ def _weighted_loss(objective: Objective, output: torch.Tensor, targets: Weighted
         first, second = (_weighted_loss(objective, output, WeightedTargets(part, targets.weights)) for part in pair)
         return targets.target.share * first + (1 - targets.target.share) * second
 
+    # `objective.loss` returns only the mean over rows, so it is called for each row, as a batch of one.
     def row(answer: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         cost = objective.loss(answer[None], target[None])
-        return cost, cost.new_ones(()) * objective.mass(target[None])
+        return cost, cost.new_ones(()) * objective.mass(target[None])  # a tensor, as `vmap` requires
 
     if objective.batched:
         costs, masses = torch.func.vmap(row)(output, targets.target)
-    else:  # what torch does for these cannot be batched
+    else:  # row by row, see `Objective.batched`
         costs, masses = map(torch.stack, zip(*map(row, output, targets.target), strict=True))
     return (targets.weights * masses * costs).sum() / masses.sum()
 

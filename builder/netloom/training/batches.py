@@ -54,8 +54,9 @@ class BatchLoader:
         self.objective, self.data, self.fields, self.device = objective, data, fields, device
         self._seed = training.seed
         self._target = objective.loss_targets(data)
-        rows = data.split["train"]
+        rows = data.split["train"]  # (R,)
         step_rows = training.batch_size * training.accumulation
+        # Streamed data keeps only what `evaluation_rows` and `first_batch` need.
         self.train = self._load(rows[: max(TRAIN_SAMPLE, step_rows)] if data.files else rows)
         self.validation = self._load(evaluation_rows(data, "validation"))
         self.augmentation: BatchAugmentation | None = None
@@ -84,7 +85,7 @@ class BatchLoader:
         """Yield the batches of an epoch from row `start` on: inputs, targets, and the index after the last row."""
         inputs, targets = self._shuffle(epoch)
         for first, end in batch_bounds(self.rows, self.batch_size):
-            if first < start:
+            if first < start:  # done before the resume; `start` is always the end of a batch
                 continue
             if self._stream is not None:
                 batch = self._stream.batch(first, end)
@@ -125,10 +126,11 @@ class BatchLoader:
         """Return the training rows in the order of an epoch, which depends only on the seed."""
         import torch
 
-        seed = self._seed * 1_000_003 + epoch
+        seed = self._seed * 1_000_003 + epoch  # epochs of runs with other seeds have other orders
         if self._stream is not None:
             self._stream.start_epoch(seed)
             return [], self.train[1]
+        # Drawn on the CPU: a generator of the GPU would give another order for the same seed.
         order = torch.randperm(self.rows, generator=torch.Generator().manual_seed(seed)).to(self.device)
         inputs, target = [value[order] for value in self.train[0]], self.train[1][order]
         return inputs, target if self.weights is None else WeightedTargets(target, self.weights[order])
@@ -141,8 +143,10 @@ class BatchLoader:
 
 
 def batch_bounds(rows: int, size: int) -> list[tuple[int, int]]:
-    """Return the bounds of each batch. A single remaining row joins the last batch, as batch normalization needs
-    two."""
+    """Return the bounds of each batch, as index of the first row and index after the last.
+
+    A single remaining row joins the last batch, as batch normalization needs two.
+    """
     bounds = [(start, min(start + size, rows)) for start in range(0, rows, size)]
     if len(bounds) > 1 and bounds[-1][1] - bounds[-1][0] == 1:
         start, _ = bounds[-2]

@@ -44,6 +44,7 @@ class CallbackList(Callback):
             callback.on_step_end(trainer, loss)
 
     def should_continue(self, trainer: Trainer) -> bool:
+        # `all` stops at the first False: the later callbacks are not asked about a run that is ending.
         return all(callback.should_continue(trainer) for callback in self.callbacks)
 
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:

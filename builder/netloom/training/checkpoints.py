@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import torch
 
+# The previous checkpoint is the fallback if the last one is damaged.
 KEEP = 2
 # The files of a checkpoint's folder.
 MODEL, STATE, MEMORY = "model.safetensors", "state.pt", "memory.safetensors"
@@ -53,10 +54,10 @@ def save(artifacts: RunArtifacts, step: int, checkpoint: Checkpoint) -> None:
         _write(temporary, checkpoint)
         final = home / _free_name(artifacts, step)
         os.replace(temporary, final)
-    except BaseException:
+    except BaseException:  # also a signal: nobody else removes the folder before the next start of a worker
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    _sync(home)
+    _sync(home)  # the rename must be on the disk before the pointer names its target
     artifacts.save_last_checkpoint({"step": step, "folder": final.name})
     _forget(artifacts)
 
@@ -69,9 +70,9 @@ def tidy(artifacts: RunArtifacts) -> None:
         pass
     else:
         for name in _names(artifacts):
-            if current is None or name > current:
+            if current is None or name > current:  # the worker was killed before the pointer named it
                 _remove(artifacts, name)
-    for path in artifacts.checkpoints.glob(".*"):
+    for path in artifacts.checkpoints.glob(".*"):  # the temporary folders of `save` and `_remove`
         shutil.rmtree(path, ignore_errors=True)
     artifacts.remove_partial_files()
 
@@ -97,6 +98,7 @@ def restore(artifacts: RunArtifacts, note: Callable[[str], object]) -> tuple[int
         return None
     name, checkpoint, problem = newest
     if problem is not None:
+        # Pointer first: a crash in between leaves the damaged ones, which are removed at the next start.
         artifacts.save_last_checkpoint({"step": name[0], "folder": _text(name)})
         for newer in [name_read for name_read in _names(artifacts) if name_read > name]:
             _remove(artifacts, newer)
@@ -171,7 +173,7 @@ def separate(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     copies: dict[str, torch.Tensor] = {}
     storages: set[int] = set()
     for name, tensor in tensors.items():
-        plain = tensor.detach().cpu().contiguous()
+        plain = tensor.detach().cpu().contiguous()  # without a copy if it is both already
         copies[name] = plain.clone() if plain.data_ptr() in storages else plain
         storages.add(plain.data_ptr())
     return copies
@@ -190,7 +192,7 @@ def _write(home: Path, checkpoint: Checkpoint) -> None:
 
 
 def _newest_whole(artifacts: RunArtifacts) -> tuple[Name, Checkpoint, str | None] | None:
-    """Return the last intact checkpoint, and the problem of a newer damaged one.
+    """Return the name and content of the last intact checkpoint, and the problem of a newer damaged one.
 
     Raises:
         CheckpointError: all checkpoints are damaged.
@@ -231,7 +233,7 @@ def _read(home: Path) -> Checkpoint:
         with zipfile.ZipFile(home / STATE) as archive:  # `torch.load` does not verify checksums
             if archive.testzip() is not None:
                 raise zipfile.BadZipFile("its checksum does not match")
-        state = torch.load(home / STATE, weights_only=True)
+        state = torch.load(home / STATE, weights_only=True)  # unpickles tensors and plain values, never code
         return Checkpoint(weights, state, read_weights(memory) if memory.exists() else {})
     except CheckpointError as error:
         raise CheckpointError(f"The last checkpoint is damaged. {str(error).partition('. ')[0]}.") from error
@@ -246,6 +248,7 @@ Name = tuple[int, int]
 
 def _free_name(artifacts: RunArtifacts, step: int) -> str:
     """Return a name for a new checkpoint that differs from the one that the pointer names."""
+    # A resumed run can save the same step again, and replacing the folder that the pointer names would not be atomic.
     current = _pointed(artifacts)
     number = current[1] + 1 if current and current[0] == step else 0
     for name in _names(artifacts):

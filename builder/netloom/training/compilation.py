@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Compilation takes seconds to minutes, so it cannot pay off in a run that ends sooner.
 WORTH_S = 60.0
+# Timed steps of each variant, after two that are not timed
 TRIED = 8
 # The speedup that a compiled step needs to be used, so that timing noise does not decide.
 MARGIN = 0.95
@@ -42,7 +43,7 @@ def time_compilation(model: nn.Module, step: Callable[[Callable[..., Any]], Any]
         try:
             call = compiled(model)
             fast = _time(call, step)
-        except Exception as error:
+        except Exception as error:  # the compiler can fail in any way on any model; the run does not depend on it
             return Trial(model, False, f"torch.compile is off: {_why(error)}")
     times = f"a step takes {fast * 1000:.3g} ms with and {plain * 1000:.3g} ms without compilation"
     if fast < plain * MARGIN:
@@ -59,7 +60,11 @@ def compiled(model: nn.Module) -> Callable[..., Any]:
 
 
 def _time(call: Callable[..., Any], step: Callable[[Callable[..., Any]], Any]) -> float:
-    """Return the shortest time of a step in seconds, without the first two."""
+    """Return the shortest time of a step in seconds.
+
+    The first two steps do not count, as compilation and the allocation of memory happen in them. The shortest, because
+    other processes only ever make a step longer.
+    """
     import torch
 
     took = []
@@ -74,8 +79,10 @@ def _time(call: Callable[..., Any], step: Callable[[Callable[..., Any]], Any]) -
 
 @contextmanager
 def _untouched(model: nn.Module) -> Iterator[None]:
+    """Context after which buffers, gradients and random numbers are as before."""
     import torch
 
+    # Weights need no copy, as a trial takes no optimizer step; forward passes update the statistics of batch norms.
     before = copy.deepcopy(dict(model.named_buffers()))
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices):

@@ -31,4 +31,5 @@ def threads(workers: int = 1) -> int:
 
 def cores() -> int:
     """Return the number of processor cores that this process can use."""
+    # `cpu_count` includes cores that `taskset` or a CPU set excludes; macOS and Windows have only that.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -38,6 +38,7 @@ class EarlyStopping:
 
     def update(self, value: float, epoch: int, step: int, model: nn.Module) -> bool:
         """Update with the monitored metric after an epoch. Returns whether it improved."""
+        # False for NaN. An equal value can replace the weights, but is not an improvement that postpones the stop.
         is_better = self._sign * value < self._sign * self.best.value
         if is_better or (self.prefer_later and value == self.best.value):
             weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

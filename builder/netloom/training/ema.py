@@ -26,6 +26,7 @@ class EMA:
     def __init__(self, model: nn.Module, decay: float) -> None:
         from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+        # Builds an update function for a decay, which is constant after the first steps, so one function is kept.
         self._moving = lru_cache(maxsize=1)(get_ema_multi_avg_fn)
         self._weights: list[torch.Tensor] = [weight for weight in model.parameters() if weight.requires_grad]
         self._mean = [weight.detach().clone() for weight in self._weights]
@@ -42,10 +43,11 @@ class EMA:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Context in which the model has the averaged weights."""
-        if self._shown:
+        if self._shown:  # nested, as in `evaluate_epoch`: the model has them already
             yield
             return
         self._shown = True
+        # Copied into the same tensors, which the optimizer and a compiled model refer to
         current_weights = [weight.detach().clone() for weight in self._weights]
         _copy(self._weights, self._mean)
         try:

@@ -33,7 +33,7 @@ def metric_sums(
     starts: range,
     size: int = EVALUATION_BATCH,
 ) -> Totals:
-    """Return the sums of the metrics over the batches that begin at `starts`, and their divisors."""
+    """Return the sums of the metrics over the batches that begin at `starts`, and their divisor."""
     import torch
 
     was_training = model.training
@@ -43,6 +43,7 @@ def metric_sums(
     with torch.no_grad():
         for start in starts:
             part = slice(start, start + size)
+            # Outside autocast, so metrics are float32 in any precision. Sums stay on the device until the last batch.
             scores = objective.scores(joined(model(*[value[part] for value in inputs])), target[part])
             for name, value in scores.sums.items():
                 sums[name] = sums[name] + value if name in sums else value
@@ -52,7 +53,8 @@ def metric_sums(
 
 
 def mean_metrics(parts: Sequence[Totals]) -> dict[str, float]:
-    """Return the metrics of several parts of the rows together."""
+    """Return the means over several parts of the rows, such as those of the ranks."""
+    # `fsum` is exact, so the result does not depend on the order of the parts.
     count = sum(count for _, count in parts)
     names = dict.fromkeys(name for sums, _ in parts for name in sums)
     return {name: math.fsum(sums.get(name, 0.0) for sums, _ in parts) / count for name in names}

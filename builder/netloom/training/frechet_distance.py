@@ -25,7 +25,9 @@ def features(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def frechet(first: torch.Tensor, second: torch.Tensor) -> float:
-    """|μ₁ − μ₂|² + tr(C₁ + C₂ − 2 (C₁^½ C₂ C₁^½)^½) for vectors (N, F) and (M, F); 0 for equal distributions.
+    """Return |μ₁ − μ₂|² + tr(C₁ + C₂ − 2 (C₁^½ C₂ C₁^½)^½) for vectors (N, F) and (M, F).
+
+    It is 0 for equal distributions, and NaN if a value is not finite.
 
     Computed by eigenvalues: `scipy.linalg.sqrtm` is slower and warns about singular matrices, which constant pixels
     cause.
@@ -35,9 +37,11 @@ def frechet(first: torch.Tensor, second: torch.Tensor) -> float:
     if not bool(first.isfinite().all() and second.isfinite().all()):
         return float("nan")
     means = (first.mean(0) - second.mean(0)).square().sum()
+    # `cov` of a single feature is a scalar, hence `reshape`.
     first_covariance, second_covariance = (
         values.T.cov(correction=0).reshape(values.shape[1], -1) for values in (first, second)
     )
+    # Rounding can make eigenvalues of a singular covariance slightly negative, hence `clamp` before each root.
     roots, axes = torch.linalg.eigh(first_covariance)
     half = axes * roots.clamp(min=0).sqrt() @ axes.T
     shared = torch.linalg.eigvalsh(half @ second_covariance @ half).clamp(min=0).sqrt().sum()

@@ -1,4 +1,7 @@
-"""The losses of a generative adversarial network, https://arxiv.org/abs/1406.2661, the generator's non-saturating."""
+"""The losses of a generative adversarial network with the non-saturating generator loss.
+
+https://arxiv.org/abs/1406.2661. −log σ(x) is computed as softplus(−x), which does not overflow.
+"""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def save_import(store: Store, imported: ImportedModel) -> str:
         StoreError: the project cannot be saved.
     """
     project = imported.project
-    if imported.weights:
+    if imported.weights:  # stored under their SHA-256, so that equal imports share a file
         from safetensors.torch import save
 
         digest = weights.keep(store.home, save(checkpoints.separate(imported.weights)))
@@ -174,7 +174,7 @@ def check_start(store: Store, project: Project, text: str) -> Fit | None:
         return None
     import torch
 
-    with torch.device("meta"):
+    with torch.device("meta"):  # shapes without memory for weights, as pages call this, too
         model = module(text)
     file = first_weights(store, project.training.start)
     return fit(project, model, weights.shapes(check_intact(file) if project.training.start.startswith(RUN) else file))
@@ -210,7 +210,7 @@ def check_intact(file: Path) -> Path:
 def freeze_start(first: Path, artifacts: RunArtifacts) -> None:
     """Copy the initial weights into the folder of a run, so that later changes of their file do not affect it."""
     try:
-        # Such a file is only ever exchanged as a whole, so a second name for it is as good as a copy.
+        # These files are replaced, never modified, so a hard link is as good as a copy. It fails across file systems.
         os.link(first, artifacts.start_weights)
     except OSError:
         shutil.copyfile(first, artifacts.start_weights)

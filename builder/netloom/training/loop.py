@@ -60,8 +60,10 @@ class SupervisedTrainer(Trainer):
                 return False
             metrics = self.evaluate_epoch()  # on the validation rows
             self.schedule.on_epoch_end(metrics["loss"])  # only a plateau schedule reacts to it
+            # Counted before the callbacks: a checkpoint saved there resumes with the next epoch, not with this one.
             self.epoch, self.row, self.auxiliary_losses.sum = self.epoch + 1, 0, 0.0
             self.callbacks.on_epoch_end(self)
+            # A request to stop after the last epoch comes too late: the run is complete.
             if not self.is_done and not self.callbacks.should_continue(self):
                 return False
         self.callbacks.on_fit_end(self)
@@ -70,12 +72,13 @@ class SupervisedTrainer(Trainer):
     def train_epoch(self) -> bool:
         """Run the remaining steps of an epoch. Returns False if a callback stopped it."""
         self.model.train()
-        # A batch of N rows: one tensor (N, …) per field, targets (N, …), and the index after its last row.
+        # A batch of N rows: one tensor (N, …) per field, targets (N, …), and the index after its last row. After a
+        # resume in the middle of an epoch, `row` is above 0, and the seed gives the same order again.
         for inputs, targets, end in self.loader.epoch(self.epoch, start=self.row):
             self.set_learning_rate(self.current_learning_rate)
             self.callbacks.on_step_start(self, inputs, targets)
             loss = self.train_step(inputs, targets)
-            self.step, self.row = self.step + 1, end
+            self.step, self.row = self.step + 1, end  # before `on_step_end`, which sees the number of completed steps
             self.running_loss.add(loss)  # stays a tensor: `item` in every step would make the CPU wait for the device
             self.callbacks.on_step_end(self, loss)
             if self.running_loss.is_due:
@@ -84,7 +87,7 @@ class SupervisedTrainer(Trainer):
             # separates a step from its metrics.
             if end < self.loader.rows and not self.callbacks.should_continue(self):
                 return False
-        self.log_running_loss()
+        self.log_running_loss()  # which ends a diverged run before its NaN weights are evaluated
         return True
 
     def train_step(self, inputs: list[torch.Tensor], targets: Targets) -> torch.Tensor:
@@ -102,6 +105,7 @@ class SupervisedTrainer(Trainer):
         """Run forward, loss and backward on a batch, in micro-batches with gradient accumulation. Returns the loss."""
         self.zero_grad()
         losses = []
+        # Gradients add up over the micro-batches, while activations exist for one of them at a time.
         for part_inputs, part_targets, loss_weight, row_share in self.micro_batches(inputs, targets):
             outputs = joined(self.precision.forward(forward, part_inputs))  # (n, …), float32 in any precision
             loss = batch_loss(self.objective, outputs, part_targets)  # scalar, the mean over the n rows
@@ -136,7 +140,7 @@ class SupervisedTrainer(Trainer):
 
     def evaluate_epoch(self) -> dict[str, float]:
         """Log the metrics of both splits and update the best weights. Returns the validation metrics."""
-        with self.averaged_weights():
+        with self.averaged_weights():  # around both: the best weights are a copy of exactly those that were evaluated
             train, validation = self.evaluate("train"), self.evaluate("validation")
             self.early_stopping.update(validation[self.monitor], self.epoch, self.step, self.model)
         self.callbacks.log_metrics(self.step, self.epoch, "train", train | self.mean_auxiliary_loss())
@@ -178,9 +182,9 @@ class SupervisedTrainer(Trainer):
         Raises:
             TrainingError: the validation loss of weights that are only evaluated is NaN.
         """
-        if self.training.epochs == 0 and not self.best.weights:
+        if self.training.epochs == 0 and not self.best.weights:  # with best weights, a resumed run was evaluated before
             self.evaluate_epoch()
-            if not self.best.weights:
+            if not self.best.weights:  # NaN is not better than the initial value of `Best`, infinity
                 raise TrainingError(
                     "The validation loss of these weights is NaN: the weights contain NaN, or they were trained on "
                     "data of another scale. Train for at least one epoch, or choose another initialization."
@@ -194,13 +198,18 @@ class SupervisedTrainer(Trainer):
             self.callbacks.log_event("data", self.loader.description)
 
     def compile_if_faster(self) -> None:
-        """Use the compiled model from here on if it is faster; a resumed run keeps its earlier decision."""
+        """Use the compiled model from here on if it is faster.
+
+        A resumed run keeps its earlier decision, because compiled code can round differently.
+        """
         if self.compiled is None:
             self.compiled = False
             batch = self.loader.first_batch(min(self.training.batch_size, self.loader.rows), self.epoch)
+            # The trial times one micro-batch, and a step has `accumulation` of them.
             steps_left = self.training.accumulation * (self.total_steps - self.step)
             self.model.train()
             trial = time_compilation(self.model, lambda forward: self.compute_gradients(forward, *batch), steps_left)
+            # The trial added its auxiliary losses to the sum of the epoch, which has no step yet.
             self.forward, self.compiled, self.auxiliary_losses.sum = trial.call, trial.compiled, 0.0
             self.callbacks.log_event("compile", trial.sentence)
         elif self.compiled:

@@ -112,6 +112,7 @@ def step_without_hooks(optimizer: torch.optim.Optimizer) -> None:
     """
     import torch
 
+    # Unwrapping also removes the decorator that turns gradients off; `no_grad` replaces it.
     inner: Any = inspect.unwrap(type(optimizer).step)
     optimizer.step = MethodType(torch.no_grad()(inner), optimizer)  # type: ignore[method-assign]
 
@@ -119,6 +120,7 @@ def step_without_hooks(optimizer: torch.optim.Optimizer) -> None:
 def groups(training: Training, model: nn.Module, prefix: str = "") -> list[Group]:
     """Return the parameter groups: a single one, unless the document has different settings for some weights."""
     rates = layer_factors(training, model, prefix)
+    # In the order of the model's weights: the state of an optimizer in a checkpoint refers to them by index.
     groups: dict[tuple[float, bool], Group] = {}
     for name, weight, owner in _weights(model):
         spared = training.decay_matrices_only and spares(owner, weight)
@@ -152,7 +154,7 @@ def layer_factors(training: Training, model: nn.Module, prefix: str = "") -> dic
 def _layers(names: list[str]) -> dict[str, int]:
     """Return the index of the layer of each weight by its name."""
     parts = [name.split(".") for name in names]
-    outer = 0
+    outer = 0  # the number of enclosing networks that contain all weights
     while len({tuple(path[: outer + 1]) for path in parts}) == 1 and all(len(path) > outer + 2 for path in parts):
         outer += 1
     keys = [".".join(path[: outer + 1]) for path in parts]
@@ -177,7 +179,7 @@ def spares(owner: nn.Module, weight: torch.Tensor) -> bool:
 
 
 def _weights(model: nn.Module) -> Iterator[tuple[str, torch.nn.Parameter, nn.Module]]:
-    """Yield each trainable weight once, with its name and module."""
+    """Yield each trainable weight once, with its name and module. Tied weights get their first name."""
     weight_ids: set[int] = set()
     for path, owner in model.named_modules():
         for name, weight in owner.named_parameters(path, recurse=False):
@@ -228,7 +230,7 @@ def _keywords(chosen: Mapping[str, Any]) -> dict[str, Any]:
 def _adadelta(arguments: OptimizerArguments) -> torch.optim.Optimizer:
     from torch import optim
 
-    chosen = arguments.settings
+    chosen = arguments.settings  # its smoothing is `rho` in torch, and `alpha` in other optimizers
     return optim.Adadelta(arguments.groups, rho=chosen["smoothing"], eps=chosen["epsilon"], **arguments.common)
 
 
@@ -268,7 +270,11 @@ def _muon(arguments: OptimizerArguments) -> ChainedOptimizer:
 
 
 def _hidden(weights: list[torch.nn.Parameter]) -> set[int]:
-    """Return the matrices between the first and the last one, or all if there are fewer than three."""
+    """Return the ids of the matrices between the first and the last one, or of all if there are fewer than three.
+
+    Muon is defined for matrices; for the input and output layers, its author recommends AdamW:
+    https://kellerjordan.github.io/posts/muon/.
+    """
     matrices = [id(weight) for weight in weights if weight.ndim == 2]
     return set(matrices[1:-1] if len(matrices) > 2 else matrices)
 

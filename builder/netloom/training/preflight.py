@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def preflight_problems(
     training: Training, objective: Objective, schema: Schema | None, weights: Iterable[str], device: str
 ) -> list[str]:
-    """Yield the problems as sentences. `weights` are the names of the network's weights, `device` is cpu or cuda."""
+    """Return the problems as sentences. `weights` are the names of the network's weights, `device` is cpu or cuda."""
     problems = []
     measures = {"loss": "", **objective.metrics}
     if training.monitor not in measures:
@@ -38,6 +38,7 @@ def preflight_problems(
         problems += _class_weights(training, objective, schema)
     names = list(weights)
     for path in training.layer_rates:
+        # The dot keeps `linear_1` from matching `linear_10`.
         if names and not any(name.startswith(f"{path}.") for name in names):
             problems.append(
                 f"A per-layer learning rate is set for {path}, but no layer of this name has weights; remove it."
@@ -46,7 +47,7 @@ def preflight_problems(
 
 
 def _class_weights(training: Training, objective: Objective, schema: Schema) -> list[str]:
-    """Yield the problems of class weights, of one target or of several."""
+    """Return the problems of class weights, of one target or of several."""
     settings = [("", training.class_weights, schema.target)] if "class_weights" in objective.task.settings else []
     if "outputs" in objective.task.settings:
         heads = [(part, training.outputs.get(part.name)) for part in schema.target.parts]
@@ -72,6 +73,7 @@ def weight_names(model: nn.Module) -> list[str]:
 
 
 def _turns(training: Training, objective: Objective) -> list[str]:
+    """Return the problems of training networks in alternation."""
     problems = []
     if training.accumulation > 1:
         problems.append(

@@ -30,7 +30,7 @@ class Schedule:
 
     def factor(self, step: int) -> float:
         """Return the factor of the learning rate before step `step`, counted from 0."""
-        if step < self.warmup:
+        if step < self.warmup:  # neither 0 in the first step, which would be wasted, nor 1 before the warmup ends
             return (step + 1) / (self.warmup + 1)
         if self._plateau is not None:
             return self._plateau.factor
@@ -57,6 +57,8 @@ class Plateau:
         self.factor, self._best, self._since = 1.0, math.inf, 0
 
     def look(self, loss: float) -> None:
+        # `abs`, because losses can be negative, such as minus the return of an agent. The second condition is for the
+        # first loss: infinity minus infinity is NaN.
         if loss < self._best - abs(self._best) * self._settings["threshold"] or self._best == math.inf > loss:
             self._best, self._since = loss, 0
             return
@@ -73,7 +75,7 @@ class Plateau:
 
 
 def warmup_steps(warmup: float, total: int) -> int:
-    """Return the number of warmup steps: values below 1 are a share of all steps. Less than the whole run."""
+    """Return the number of warmup steps; a `warmup` below 1 is a share of all steps. At least one step follows."""
     steps = round(warmup * total) if warmup < 1 else round(warmup)
     return max(0, min(steps, total - 1))
 
@@ -118,4 +120,5 @@ def _stretch(step: int, length: int, longer: int) -> float:
 
 
 def _between(start: float, end: float, done: float) -> float:
+    """Return the value at the share `done` of half a cosine from `start` to `end`."""
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * done))

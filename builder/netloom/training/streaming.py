@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from netloom.data import Prepared
     from netloom.data.preparation.memmap_cache import Mapped
 
-BUFFER_BYTES = 64 * 2**20  # that are shuffled together; part of the order, so never to depend on the machine
-BLOCK_BYTES = 256 * 2**10  # that stay side by side on their way into a buffer
-READ_BYTES = 4 * 2**20  # that are read at once
-GAP_BYTES = 64 * 2**10  # rows that are not wanted are read all the same up to this gap, as that is faster
+# Rows in a buffer are shuffled together. The size determines the order of rows, so it must not depend on the machine.
+BUFFER_BYTES = 64 * 2**20
+# Rows of a block are adjacent in the split and enter a buffer together.
+BLOCK_BYTES = 256 * 2**10
+READ_BYTES = 4 * 2**20  # limit of a single read
+GAP_BYTES = 64 * 2**10  # up to this gap, unwanted rows between two wanted ones are read as well, which is faster
+# Derived seeds stay within the 64 bits that `torch.Generator` accepts.
 _MODULUS = 2**63 - 1
 
 
@@ -45,7 +48,8 @@ class Stream:
         size = row_bytes(data)
         self._buffer, self._block = max(1, BUFFER_BYTES // size), max(1, BLOCK_BYTES // size)
         if len(self.rows) > self._buffer:
-            # In the order of the file, and half as wide where that is enough, as there may be very many.
+            # Sorted by their place in the file, so that a block is one read. int32 halves the memory of the indices, of
+            # which there can be very many.
             self.rows = np.sort(self.rows.astype(np.int32 if len(target) < 2**31 else np.int64))
         self._seed = -1
         self._bounds, self._drawn = np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64)
@@ -67,19 +71,21 @@ class Stream:
         self._bounds = np.array([0, count])
         if count <= self._buffer:
             return
+        # The order of blocks in the epoch; each buffer takes the next `together` of them.
         blocks = -(-count // self._block)
         self._drawn = torch.randperm(blocks, generator=torch.Generator().manual_seed(seed)).numpy()
+        # Rows per drawn block, of which the last one of the split can be shorter. Their sums per buffer are its bounds.
         ends = np.minimum((self._drawn + 1) * self._block, count) - self._drawn * self._block
         together = max(1, self._buffer // self._block)
         self._bounds = np.concatenate([[0], np.cumsum(np.add.reduceat(ends, np.arange(0, blocks, together)))])
 
     def batch(self, start: int, stop: int) -> tuple[list[torch.Tensor], torch.Tensor | WeightedTargets]:
-        """Return the rows from index `start` to `stop` of the order of the epoch."""
+        """Return the rows from index `start` to `stop` of the order of the epoch: inputs (N, …) and targets (N, …)."""
         import torch
 
         parts: list[tuple[list[torch.Tensor], torch.Tensor | WeightedTargets]] = []
         place = start
-        while place < stop:
+        while place < stop:  # a batch can begin in one buffer and end in the next
             group = int(np.searchsorted(self._bounds, place, side="right")) - 1
             inputs, target = self._group(group)
             low = int(self._bounds[group])
@@ -99,9 +105,8 @@ class Stream:
     def take(self, rows: np.ndarray) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Return rows by index: their inputs in the order of the fields, and their targets."""
         inputs = take(self.data, self.fields, rows)
-        target = next(
-            (inputs[name] for name in self.fields if self.data.inputs[name] is self.target), None
-        )  # where an input is to be rebuilt, it is not read twice
+        # The target of a reconstruction is one of the inputs, which is not read from its file a second time.
+        target = next((inputs[name] for name in self.fields if self.data.inputs[name] is self.target), None)
         if target is None:
             target = self._target(rows)
         return [inputs[name].to(self.device) for name in self.fields], target.to(self.device)
@@ -120,8 +125,8 @@ class Stream:
 
         if self._held is not None and self._held[0] == group:
             return self._held[1:]
-        self._held = None
-        if len(self.rows) <= self._buffer:
+        self._held = None  # free the previous buffer before the next one is read
+        if len(self.rows) <= self._buffer:  # as `BatchLoader` shuffles data in memory
             order = torch.randperm(len(self.rows), generator=torch.Generator().manual_seed(self._seed)).numpy()
             rows = self.rows[order]
         else:
@@ -166,11 +171,12 @@ def take(data: Prepared, fields: Sequence[str], rows: np.ndarray) -> dict[str, t
 
 
 def _read_rows(file: Mapped, rows: np.ndarray) -> np.ndarray:
-    """Read rows of a file in its order, in contiguous ranges, and return them in the requested order."""
+    """Read rows of a file in its order, in contiguous ranges, and return them in the requested order, (N, …)."""
     order = np.argsort(rows, kind="stable")
     sorted_rows = rows[order].astype(np.int64, copy=False)
     gathered = np.empty((len(rows), *file.shape[1:]), file.dtype)
     size = max(1, file.row_bytes)
+    # Positions in `sorted_rows` at which a new read begins, because the gap before them is too wide
     breaks = np.append(np.flatnonzero(np.diff(sorted_rows) > max(1, GAP_BYTES // size)) + 1, len(sorted_rows))
     place, at = 0, 0
     while place < len(sorted_rows):

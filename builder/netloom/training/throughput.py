@@ -18,7 +18,7 @@ class Throughput:
     def __init__(self) -> None:
         self.steps_per_s = 0.0
         self.history: list[float] = []
-        self._seen: list[tuple[float, int]] = []
+        self._seen: list[tuple[float, int]] = []  # time in seconds and step of the latest heartbeats
 
     def update(self, step: int, now: float | None = None) -> None:
         """Record the step at `now`, in seconds of a monotonic clock."""

@@ -101,11 +101,11 @@ class Trainer(ABC):
         self.model = set_memory_format(model.to(device), self.channels_last)
         self.objective = objective.configured(training, data, device)
         self.data, self.fields, self.training, self.device = data, fields, training, device
-        self.callbacks = Callback()
+        self.callbacks = Callback()  # does nothing; `fit` replaces it
         self.learning_rate = training.learning_rate  # before the schedule; users can change it during the run
         self.epoch = self.step = self.row = 0
         self.compiled: bool | None = None  # whether steps call a compiled model; None until a trial decides
-        self.prepare_data()
+        self.prepare_data()  # which needs the configured objective, and sets the steps of the schedule below
         self.total_steps = self.steps_per_epoch * training.epochs
         problems = preflight_problems(training, self.objective, data.schema, weight_names(self.model), device)
         if problems:
@@ -187,7 +187,7 @@ class Trainer(ABC):
         """Clip the gradient by value, then by norm, as configured in the document."""
         norm, value = self.training.gradient_clip, self.training.gradient_clip_value
         if norm is not None or value is not None:
-            self.precision.unscale(self.optimizer)
+            self.precision.unscale(self.optimizer)  # the limits apply to the gradient without the loss scale of fp16
             clip_gradient(self.parameters, norm, value)
 
     # Metrics.
@@ -212,7 +212,10 @@ class Trainer(ABC):
         return self.ema.in_place() if self.ema is not None else nullcontext()
 
     def best_model(self) -> nn.Module:
-        """Return the network with the best or the last weights, on the CPU in evaluation mode."""
+        """Return the network with the best or the last weights, on the CPU in evaluation mode.
+
+        Training uses a view of the network that returns logits; the result applies its activations again.
+        """
         from netloom.compile.logit_network import original_network
 
         if self.best.weights and self.training.keep == "best":

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 Interval = tuple[float, float]
 BLOCKS = 20
-# With fewer rows (or groups) an interval says next to nothing.
+# With fewer rows (or groups), an interval is too wide to be useful.
 MIN_UNITS = 10
-# Outputs of more numbers take too long to be measured some twenty times over.
+# The metrics of larger outputs take too long to be computed twenty times.
 MAX_NUMBERS = 50_000_000
 
 
@@ -36,7 +36,7 @@ CONFIDENCE = 0.95
 
 def wilson(share: float, count: int) -> Interval:
     """Return the interval of a proportion of `count` independent rows."""
-    # SciPy has it behind a binomial test; `scipy.stats` takes half a second to import, at the end of each run.
+    # SciPy offers it in a binomial test, but `scipy.stats` takes half a second to import at the end of each run.
     from statistics import NormalDist
 
     z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
@@ -56,7 +56,7 @@ def mean_interval(values: np.ndarray) -> Interval | None:
 def jackknife(
     measure: Callable[[np.ndarray], Mapping[str, float]], metrics: Mapping[str, float], blocks: list[np.ndarray]
 ) -> dict[str, Interval]:
-    """Return intervals of metrics. `measure` computes the metrics for rows given by index."""
+    """Return intervals of metrics by name. `measure` computes the metrics for rows given by index, (n,)."""
     import numpy as np
 
     count = len(blocks)
@@ -64,8 +64,10 @@ def jackknife(
     intervals = {}
     for name, value in metrics.items():
         values = np.array([item.get(name, math.nan) for item in without])
+        # Samples that differ in one block vary little, hence (n − 1) / n, and not 1 / (n (n − 1)) as for the mean of n
+        # independent values.
         error = math.sqrt((count - 1) / count * float(((values - values.mean()) ** 2).sum()))
-        if not math.isfinite(error) or not math.isfinite(value) or error == 0:  # 0: what does not depend on the rows
+        if not math.isfinite(error) or not math.isfinite(value) or error == 0:  # 0: independent of rows
             continue
         reach = _t(count - 1) * error
         low, high = metric(name).bounds
@@ -79,10 +81,12 @@ def blocks_of(data: Prepared, rows: np.ndarray) -> list[np.ndarray]:
 
     if data.raw.groups is not None:
         _, unit = np.unique(data.raw.groups[rows], return_inverse=True)
+        # A fixed seed: evaluating the same rows again gives the same interval.
         order = np.random.default_rng(0).permutation(unit.max() + 1)
         count = min(BLOCKS, len(order))
         return [np.flatnonzero(np.isin(unit, part)) for part in np.array_split(order, count)]
     if data.raw.contiguous or data.raw.times is not None:
+        # Neighbors in time resemble each other, so a block is a range of time.
         moments = rows if data.raw.times is None else data.raw.times[rows]
         order = np.argsort(moments, kind="stable")
     else:
@@ -91,6 +95,7 @@ def blocks_of(data: Prepared, rows: np.ndarray) -> list[np.ndarray]:
 
 
 def _t(freedom: int) -> float:
+    """Return the two-sided critical value of Student's t."""
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))

@@ -1,4 +1,4 @@
-"""Files of weights, which are written with a checksum and verified when they are read.
+"""Files of weights, written with a checksum that is verified when they are read.
 
 The checksum is in the header of the safetensors file, so that both are replaced together. Older files have no checksum
 and are read without verification.
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     import torch
 
 SUM = "sha256"
-# The first bytes of a safetensors file: how long its header is.
+# A safetensors file begins with the length of its JSON header, in 8 bytes; safetensors limits the header to 100 MB.
+# https://huggingface.co/docs/safetensors/index#format
 _LENGTH = 8
 _MAX_HEADER = 100_000_000
-# Files that were read through and found whole, with what was known of them then: pages ask again and again.
+# Verified files, each with its inode, size and modification time: pages check the same files again and again, and
+# hashing them takes long.
 _whole: dict[Path, tuple[int, int, int]] = {}
 
 
@@ -63,7 +65,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
     try:
         tensors = load_file(path)
-    except FileNotFoundError:
+    except FileNotFoundError:  # an OSError, too, but a missing file is not a damaged one
         raise
     except (SafetensorError, OSError, ValueError) as error:
         raise damaged(path, _why(error)) from error
@@ -112,6 +114,7 @@ def digest(tensors: Mapping[str, torch.Tensor]) -> str:
         tensor = tensors[name].detach().contiguous()
         summed.update(f"{name}\n{tensor.dtype}\n{tuple(tensor.shape)}\n".encode())
         if tensor.numel():
+            # As bytes, because NumPy does not have bfloat16
             summed.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return summed.hexdigest()
 

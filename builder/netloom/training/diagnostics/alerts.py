@@ -66,10 +66,11 @@ class Notice:
 class Observations:
     """The observations of a run so far, which the rules read.
 
-    `samples` are the latest layer statistics (layers, measures). `losses` are mean losses of a few steps each, `train`
-    and `validation` the losses after each epoch. `turns` is set for adversarial and reinforcement learning, whose
-    losses have no minimum and can rise in a healthy run. `plain`: the training loss equals the evaluated loss.
-    `trained`: the first loss belongs to weights that were trained before.
+    `sizes` are the numbers of weights of the layers, and `matrices` tells which layers have weights of two or more
+    dimensions. `rows` is the batch size. `samples` are the latest layer statistics (layers, measures). `losses` are
+    mean losses of a few steps each, `train` and `validation` the losses after each epoch. `turns` is set for
+    adversarial and reinforcement learning, whose losses have no minimum and can rise in a healthy run. `plain`: the
+    training loss equals the evaluated loss. `trained`: the first loss belongs to weights that were trained before.
     """
 
     training: Training
@@ -96,6 +97,8 @@ class Observations:
     @property
     def first(self) -> float:
         """The loss before training; NaN if it is unknown."""
+        # The first training loss comes from steps that hardly changed the weights. If it is another measure than the
+        # evaluated loss, use that of the first epoch.
         losses = self.losses if self.plain else self.train
         return losses[0] if losses and not self.trained else float("nan")
 

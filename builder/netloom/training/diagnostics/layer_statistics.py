@@ -42,7 +42,7 @@ class LayerStatistics:
         self._weights = [[weight for weight in part.parameters() if weight.requires_grad] for _, part in self._parts]
         self.sizes = [sum(weight.numel() for weight in weights) for weights in self._weights]
         self.every_s = every_s
-        self.slower = 1.0
+        self.slower = 1.0  # factor of the interval, set as the stored history is thinned out
         self._began = self.due = time.monotonic()
         self._plain_s: float | None = None
         self._looked = False
@@ -135,6 +135,7 @@ def _lengths(weights: Sequence[torch.Tensor], before: list[torch.Tensor]) -> tup
     import torch
 
     norm = torch.stack([weight.detach().square().sum() for weight in weights]).sum().sqrt()
+    # `before` holds only the first elements of large weights, so the update is relative to the norm of the same ones.
     steps = torch.stack([(_few(weight) - old).square().sum() for weight, old in zip(weights, before, strict=True)])
     length = torch.stack([old.square().sum() for old in before])
     return norm, (steps.sum() / length.sum()).sqrt()
@@ -151,6 +152,7 @@ def _activations(statistics: dict[Any, torch.Tensor], place: Place) -> Callable[
             rows = first.detach()[:MOST_ROWS].float()
             zero = rows == 0
             dead = _dead(zero) if place.type in RECTIFIERS else rows.new_full((), float("nan"))
+            # Without Bessel's correction, which makes the deviation of a single element NaN
             statistics[place.path] = torch.stack([rows.mean(), rows.std(correction=0), zero.float().mean(), dead])
 
     return hook

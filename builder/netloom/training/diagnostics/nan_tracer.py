@@ -117,7 +117,7 @@ class _FiniteCheck(Callback):
 
     def on_step_start(self, trainer: Trainer, inputs: list[torch.Tensor], targets: Targets | None) -> None:
         self._seen, self._is_looking = [], True
-        self._batch = -(-trainer.row // trainer.batch_size) + 1
+        self._batch = -(-trainer.row // trainer.batch_size) + 1  # counted from 1, within the epoch
         for value in [*inputs, targets]:
             self._note("data", None, value)
 
@@ -159,11 +159,12 @@ class _FiniteCheck(Callback):
     def _judge(self, trainer: Trainer) -> None:
         import torch
 
-        marks = torch.stack([mark for _, _, mark in self._seen]).tolist()
+        marks = torch.stack([mark for _, _, mark in self._seen]).tolist()  # one synchronization per step
         wrong = [(kind, place, mark) for (kind, place, _), mark in zip(self._seen, marks, strict=True) if mark]
         # Infinity can be intended, as in an attention mask. A value that was infinite in a step with a finite loss is
         # not the cause.
         new = [item for item in wrong if (item[0], item[1].path if item[1] else "") not in self._usual]
+        # Activations alone do not count: they can be masked later. The first non-finite value is the source.
         if any(kind in ("loss", "gradient", "weights") for kind, _, _ in new):
             kind, place, mark = new[0]
             value = "NaN" if mark == 2 else "infinity"

@@ -77,7 +77,7 @@ class Observer(Callback):
     def on_step_start(self, trainer: Trainer, inputs: list[torch.Tensor], targets: Targets | None) -> None:
         if time.monotonic() < self.due:  # on short steps each call counts
             return
-        if self._lens is None:
+        if self._lens is None:  # turned off after an error: the check above now returns at once
             self.due = math.inf
             return
         self._inputs, self._is_looking = inputs, True
@@ -113,6 +113,7 @@ class Observer(Callback):
     def _begin(self, trainer: Trainer, earlier_notices: list[RunNotice]) -> None:
         layers = places(self._project, trainer.model)
         lens = LayerStatistics(trainer.model, layers, self._every_s)
+        # A resumed run repeats the steps after its checkpoint; an error, such as NaN, belongs to the earlier attempt.
         notices = [
             Notice.of(value)
             for value in earlier_notices
@@ -139,7 +140,7 @@ class Observer(Callback):
             counts,
         )
         self._writer = Writer(self._artifacts, lens.places, lens.sizes, trainer.step)
-        # If every step is sampled, as in tests, check every rule each time.
+        # If every step is sampled, as in tests, check all rules each time: the budget is practically unlimited.
         self._adviser = Adviser(RULES, observations, notices, ADVICE if self._every_s else 1e9, REFUTED)
         self._lens = lens
         self._adviser.look()

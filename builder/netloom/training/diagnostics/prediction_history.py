@@ -171,9 +171,8 @@ def describe_row(data: Prepared, row: int) -> RowCard:
     """Return a row for display: its input and true target."""
     description = cast(RowCard, {"row": row, **_input(data.example(row)), "true": ""})
     target = data.schema.target
-    if (
-        not target.type.continues_text and not target.type.is_action
-    ):  # a text has more than one correct continuation, and a recorded action need not be the best one
+    # A text has more than one correct continuation, and a recorded action need not be the best one.
+    if not target.type.continues_text and not target.type.is_action:
         description["true"] = data.target_text(row)[:LETTERS]
     if target.type.is_number:
         values = data.restore(data.target[row]).flatten().tolist()
@@ -232,11 +231,13 @@ def _written_on(data: Prepared, begun: torch.Tensor, answer: Callable[[torch.Ten
     ends = last_places(begun.numpy())
     texts = [row[: int(end) + 1].tolist() for row, end in zip(begun, ends, strict=True)]
     starts, length = [len(text) for text in texts], begun.shape[1]
+    # A fixed seed, so that a text changes between epochs only because the network has changed.
     dice, until = torch.Generator().manual_seed(0), time.monotonic() + WRITING_S
     for _ in range(WRITTEN):
-        windows = [text[-length:] for text in texts]
+        windows = [text[-length:] for text in texts]  # the network has a fixed context of T tokens
         padded = torch.tensor([window + [PAD] * (length - len(window)) for window in windows])
         scores = answer(padded)  # (N, T, vocabulary)
+        # The prediction of the next token is at the last token, before the padding.
         places = torch.tensor([len(window) - 1 for window in windows])
         shares = (scores[torch.arange(len(texts)), places] / TEMPERATURE).softmax(1)
         for text, token in zip(texts, torch.multinomial(shares, 1, generator=dice).flatten().tolist(), strict=True):

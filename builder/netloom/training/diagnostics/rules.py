@@ -79,7 +79,7 @@ def vanishing_gradients(observations: Observations) -> Notice | None:
         return None
     strength = (
         gradients[:, learned] / np.sqrt(np.array(observations.sizes))[learned]
-    )  # root mean square per weight, (samples, layers)
+    )  # root mean square per weight, (samples, layers), as norms grow with the size of a layer
     most = strength.max(axis=1, keepdims=True)
     low = (strength < VANISHES * most).all(0) & (most > 0).all()
     if not low.any():

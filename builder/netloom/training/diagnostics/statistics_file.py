@@ -50,6 +50,7 @@ class Writer:
         self._type = _record(len(places))
         about = {"measures": MEASURES, "places": [asdict(place) for place in places], "sizes": sizes}
         text = json.dumps(about).encode()
+        # The header must be equal byte for byte, as it determines the length of a record.
         is_same_network = artifacts.layer_statistics_header() == text
         old = _read(self._path, self._type) if is_same_network else np.empty(0, self._type)
         records = old[old["step"] <= step]
@@ -85,7 +86,7 @@ def read_history(artifacts: RunArtifacts) -> History | None:
 
 
 def stamp(artifacts: RunArtifacts) -> tuple[int, int]:
-    """Return a value that changes with the history."""
+    """Return a value that changes with the history: modification time in nanoseconds and size in bytes."""
     try:
         status = artifacts.layer_statistics.stat()
     except FileNotFoundError:

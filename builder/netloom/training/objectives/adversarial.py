@@ -64,7 +64,7 @@ class Adversarial(Objective):
             split=split,
             rows=len(rows),
             metrics={
-                # 1 where generated pictures are as near as can be, 0 where no pixel goes with any other, or farther.
+                # 1: the distribution of the real images. 0: as far as images whose pixels are independent, or farther.
                 "likeness": max(0.0, 1 - distance / shuffled_distance) if shuffled_distance > 0 else float("nan"),
                 "frechet": distance,
                 "frechet_real": real_distance,

@@ -36,7 +36,7 @@ class AnomalyDetection(Reconstruction):
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         usual, error = target[:, 0], row_errors(output.flatten(1), target[:, 1:])
-        return (error * usual).sum() / usual.sum().clamp(min=1)
+        return (error * usual).sum() / usual.sum().clamp(min=1)  # 0 for a batch without normal rows, instead of 0/0
 
     def mass(self, target: torch.Tensor) -> torch.Tensor | float:
         return target[:, 0].sum().clamp(min=1)
@@ -127,7 +127,7 @@ def best_threshold(error: torch.Tensor, unusual: torch.Tensor) -> float:
         return float(ordered[0])
     called = torch.arange(1, len(ordered) + 1, dtype=torch.float64)
     f1 = 2 * hits / (called + unusual.sum())
-    f1[:-1][ordered[:-1] == ordered[1:]] = -1.0  # equal errors cannot be parted
+    f1[:-1][ordered[:-1] == ordered[1:]] = -1.0  # no threshold separates equal errors
     best = int(f1[:-1].argmax())
     return float((ordered[best] + ordered[best + 1]) / 2)
 
@@ -141,6 +141,7 @@ def _errors_and_labels(output: torch.Tensor, data: Prepared, rows: torch.Tensor)
 def _wrongness(error: torch.Tensor, threshold: float, wrong: torch.Tensor) -> torch.Tensor:
     """Return a sort key (N,): wrong predictions far from the threshold first, correct ones last."""
     distance = (error - threshold).abs()
+    # Maps distances to [0, 1), so that the sign alone separates wrong predictions from correct ones.
     share = distance / (1 + distance)
     return share.where(wrong, -share)
 

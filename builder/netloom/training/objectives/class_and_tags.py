@@ -35,6 +35,7 @@ class ClassAndTags(Objective):
     def target(self, data: Prepared) -> torch.Tensor:
         import torch
 
+        # `loss` receives only tensors, so the target says where the classes of an output end.
         classes = torch.full((len(data.target), 1), len(data.schema.target.classes))
         return torch.cat([classes, data.target], dim=1)
 
@@ -64,7 +65,7 @@ class ClassAndTags(Objective):
         return Scores(sums, len(target))
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
-        words = means["words"] or 1.0
+        words = means["words"] or 1.0  # words per row: the ratio of two means over rows is a mean over words
         return {
             "loss": CLASS_WEIGHT * means["class"] + TAG_WEIGHT * means["tag"] / words,
             "accuracy": means["accuracy"],

@@ -39,6 +39,8 @@ def roc_auc(positive: np.ndarray, scores: np.ndarray) -> float:
     half. Needs rows of both kinds. NaN if a score is NaN."""
     if np.isnan(scores).any():
         return float("nan")
+    # The Mann–Whitney U statistic from ranks counted from 1; ties share their mean rank.
+    # https://doi.org/10.1148/radiology.143.1.7063747
     _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (sizes.cumsum() - (sizes - 1) / 2)[place]
     yes = positive.astype(bool)

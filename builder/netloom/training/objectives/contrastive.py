@@ -64,8 +64,8 @@ class Contrastive(Objective):
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         import torch
 
-        alike = similarities(output)
-        partner = torch.arange(len(output), device=output.device) ^ 1
+        alike = similarities(output)  # (2·N, 2·N)
+        partner = torch.arange(len(output), device=output.device) ^ 1  # 0 ↔ 1, 2 ↔ 3, …
         return Scores(
             {
                 "loss": nt_xent(output, self.temperature).sum(),
@@ -160,7 +160,7 @@ def spread(output: torch.Tensor) -> float:
 
     unit = functional.normalize(output.double(), dim=1)
     shares = torch.linalg.svdvals(unit - unit.mean(0)).square()
-    shares = shares / shares.sum().clamp(min=1e-300)
+    shares = shares / shares.sum().clamp(min=1e-300)  # also if all embeddings are equal
     entropy = -(shares * shares.clamp(min=1e-300).log()).sum()
     return float(entropy.exp() / output.shape[1])
 
@@ -177,7 +177,7 @@ def knn(queries: torch.Tensor, bank: torch.Tensor, labels: torch.Tensor, classes
     for part in functional.normalize(queries.float(), dim=1).split(1_024):  # type: ignore[no-untyped-call]
         near, places = (part @ bank_unit.T).topk(min(count, len(bank_unit)), dim=1)
         votes = functional.one_hot(labels[places], classes).float()
-        # Similarity decides between classes with as many votes, and never outweighs a vote.
+        # Similarities only break ties: those of all neighbors add up to at most ¼, and a vote counts 1.
         predictions.append((votes * (1 + near.unsqueeze(2) / (4 * count))).sum(1).argmax(1))
     return torch.cat(predictions)
 
@@ -191,7 +191,7 @@ def probe(bank: torch.Tensor, labels: torch.Tensor, queries: torch.Tensor) -> to
     if len(labels.unique()) == 1:  # type: ignore[no-untyped-call]
         return labels[:1].expand(len(queries))
     middle, scale = bank.mean(0), bank.std(0).clamp(min=1e-6)
-    # The mean of the cross-entropy, and 0.001 times the squared weights.
+    # scikit-learn minimizes ½ |w|² + C Σ loss. This C makes it the mean loss + 0.001 |w|² for any number of rows.
     model = LogisticRegression(C=500 / len(bank), max_iter=_PROBE_STEPS)
     model.fit(((bank - middle) / scale).numpy(), labels.numpy())
     return torch.from_numpy(model.predict(((queries - middle) / scale).numpy()))

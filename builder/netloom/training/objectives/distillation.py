@@ -67,7 +67,7 @@ class Distillation(Classification):
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional
 
-        if target.dim() == 1:  # no teacher was asked
+        if target.dim() == 1:  # plain labels: there is no teacher
             return super().loss(output, target)
         labels, heat = target[:, 0].long(), self.temperature
         soft = functional.kl_div(
@@ -76,6 +76,7 @@ class Distillation(Classification):
             log_target=True,
             reduction="batchmean",
         )
+        # Gradients of the soft targets scale with 1/T², hence the factor T² (section 2 of the paper).
         return self.share * heat**2 * soft + (1 - self.share) * self.pricing.entropy(output, labels)
 
     def mass(self, target: torch.Tensor) -> torch.Tensor | float:

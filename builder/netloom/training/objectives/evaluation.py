@@ -205,7 +205,7 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Evaluation:
-        """The evaluation that `as_json` wrote.
+        """Return the evaluation from the result of `as_json`.
 
         Raises:
             ValueError: it is not one; the message names the key.

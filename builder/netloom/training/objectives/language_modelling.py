@@ -32,6 +32,7 @@ class LanguageModelling(Objective):
         return Scores({"loss": loss, "accuracy": (output.argmax(2) == target).sum()}, target.numel())
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
+        # Limited, because `exp` overflows above 709 and a diverging run must not fail on its perplexity
         return {**means, "perplexity": math.exp(min(means["loss"], 50.0))}
 
     def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:

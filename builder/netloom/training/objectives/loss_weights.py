@@ -29,7 +29,7 @@ class Pricing:
 
     @property
     def plain(self) -> bool:
-        """Return whether there are neither class weights nor label smoothing."""
+        """Whether there are neither class weights, nor a positive weight, nor label smoothing."""
         return self.class_weights is None and self.label_smoothing == 0 and self.positive_weight is None
 
     def binary(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -38,6 +38,7 @@ class Pricing:
         from torch.nn import functional
 
         smooth = self.label_smoothing
+        # As torch smooths class targets, with two classes; its binary cross-entropy has no such argument.
         goal = target * (1 - smooth) + smooth / 2 if smooth else target
         return functional.binary_cross_entropy_with_logits(logits, goal, pos_weight=self.positive_weight)
 
@@ -50,7 +51,7 @@ class Pricing:
         )
 
     def mass(self, target: torch.Tensor) -> torch.Tensor | int:
-        """Return the divisor of the mean of `entropy`, if no target is ignored."""
+        """Return the divisor of the mean of `entropy` for `target`, which holds no ignored class."""
         return target.numel() if self.class_weights is None else self.class_weights[target].sum()
 
     def error(self, output: torch.Tensor, target: torch.Tensor, reduction: str = "mean") -> torch.Tensor:
@@ -64,6 +65,7 @@ class Pricing:
             return functional.l1_loss(output, target, reduction=reduction)
         if self.regression == "huber":
             return functional.huber_loss(output, target, reduction=reduction, delta=self.delta)
+        # The pinball loss: https://doi.org/10.2307/1913643
         missing = target - output
         cost = torch.maximum(self.quantile * missing, (self.quantile - 1) * missing)
         return cost.sum() if reduction == "sum" else cost.mean()
@@ -116,5 +118,6 @@ def balanced(targets: torch.Tensor, classes: int) -> torch.Tensor:
     counts = flat_targets[flat_targets >= 0].bincount(minlength=classes).double()
     present = counts > 0
     weights = counts.new_zeros(classes)
+    # Classes without training rows keep the weight 0; their share would be a division by 0.
     weights[present] = counts.sum() / (present.sum() * counts[present])
     return weights

@@ -31,7 +31,7 @@ class StepCrossEntropy(Objective):
         return self.pricing.entropy(output.flatten(0, 1), target.flatten(), ignore_index=IGNORE)
 
     def mass(self, target: torch.Tensor) -> torch.Tensor | float:
-        return self.pricing.mass(target[target != IGNORE])
+        return self.pricing.mass(target[target != IGNORE])  # the mean of `entropy` is over steps with a target only
 
     def scores(self, output: torch.Tensor, target: torch.Tensor) -> Scores:
         from torch.nn import functional

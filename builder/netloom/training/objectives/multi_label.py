@@ -70,7 +70,7 @@ class MultiLabel(Objective):
         losses = functional.binary_cross_entropy_with_logits(output, target, reduction="none").mean(1)
         scores = precision_recall_fscore_support(true, predicted, zero_division=0)
         both = [areas(true[:, label], shares[:, label]) for label in range(len(classes))]
-        means = [area["pr_auc"] for area in both if area["pr_auc"] == area["pr_auc"]]
+        means = [area["pr_auc"] for area in both if area["pr_auc"] == area["pr_auc"]]  # without labels that have NaN
         return Evaluation(
             split=split,
             rows=len(rows),

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from netloom.training.objectives.reference_predictors import BaselinePrediction
     from netloom.training.targets import Targets
 
-# The batch size of evaluations, and the number of worst rows in a result.
+# The batch size of evaluations. It is even, so that the two rows of a pair (`paired_views`) stay in one batch.
 EVALUATION_BATCH = 512
+# The number of worst rows in a result.
 WORST = 20
 Settings = Mapping[str, float]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -32,7 +33,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Scores:
-    """Sums over the rows of a batch; tensors, so that no step waits for the device. `count` is their divisor."""
+    """Sums over the rows of a batch, scalars that stay on the device. `count` is their divisor for means."""
 
     sums: dict[str, torch.Tensor]
     count: int
@@ -51,9 +52,9 @@ class Objective(ABC):
     task: ClassVar[Task]
     # The trainer by its name in `trainers.registry`.
     trainer: ClassVar[str] = "supervised"
-    # How losses are computed; `configured` gives a document's own.
+    # The loss settings; `configured` replaces the defaults by those of a document.
     pricing: Pricing = Pricing()
-    # What `join` sets.
+    # Set by `join`.
     fields: tuple[str, ...] = ()
     change: BatchAugmentation | None = None
 
@@ -114,7 +115,7 @@ class Objective(ABC):
             return self
         targets = self.class_targets(data)[data.split["train"]]
         loss_weights = pricing(training, self.task.settings, targets, len(data.schema.target.classes), device)
-        configured = copy.copy(self)
+        configured = copy.copy(self)  # objectives in the registry are shared by all runs of a process
         configured.pricing = loss_weights
         return configured
 
@@ -129,11 +130,12 @@ class Objective(ABC):
 
     @property
     def batched(self) -> bool:
-        """Whether per-row losses can be computed by torch.func.vmap; not with class weights."""
+        """Whether per-row losses can be computed by `torch.func.vmap`; not with class weights."""
+        # With class weights and label smoothing, torch's cross-entropy calls `masked_select`, which `vmap` rejects.
         return self.pricing.class_weights is None
 
     def is_proportion(self, metric: str) -> bool:
-        """Whether a metric is a share of rows, each of which is right or wrong as a whole."""
+        """Whether a metric is a share of rows that are either right or wrong."""
         return self.task.is_proportion(metric)
 
     def trivial(self, data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
@@ -141,8 +143,7 @@ class Objective(ABC):
         return None
 
     def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
-        """Return the metrics of the baseline predictor on `rows`. It is calibrated on the validation rows, as a
-        network is."""
+        """Return the metrics of the baseline predictor on `rows`, calibrated on the validation rows like a network."""
         from netloom.training.streaming import evaluation_rows
 
         baseline, validation = self.trivial(data, rows), evaluation_rows(data, "validation")
@@ -157,7 +158,7 @@ class Objective(ABC):
         return self.metrics
 
     def mass(self, target: torch.Tensor) -> torch.Tensor | float:
-        """Return the weight of a batch in the mean loss of a larger one."""
+        """Return the weight of a batch in the mean loss of a larger one: the divisor of `loss`."""
         return len(target)
 
     @abstractmethod

@@ -63,16 +63,19 @@ class OrdinalClassification(Classification):
 
 
 def ranked_probability(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The ranked probability score (N,) of logits (N, classes) against class numbers (N,)."""
+    """Return the ranked probability score (N,) of logits (N, classes) against class numbers (N,)."""
     import torch
 
-    cumulative = output.softmax(1).cumsum(1)[:, :-1]  # (N, classes − 1)
+    cumulative = output.softmax(1).cumsum(1)[:, :-1]  # (N, classes − 1), without the last, which is always 1
     reached = torch.arange(cumulative.shape[1], device=target.device) >= target.unsqueeze(1)
     return (cumulative - reached.to(cumulative.dtype)).square().sum(1)
 
 
 def weighted_kappa(target: torch.Tensor, predicted: torch.Tensor, classes: int) -> float:
-    """Cohen's κ with quadratic weights of class numbers (N,); NaN if all rows have the same class."""
+    """Return Cohen's κ of class numbers (N,) with quadratic weights; NaN if all rows have the same class.
+
+    Cohen 1968, https://doi.org/10.1037/h0026256
+    """
     import torch
 
     counts = torch.bincount(target * classes + predicted, minlength=classes**2).reshape(classes, classes).double()

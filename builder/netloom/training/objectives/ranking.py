@@ -50,7 +50,8 @@ class Ranking(Objective):
         user, item = (spec.name for spec in data.schema.inputs[:2])
         configured._item, configured._items = item, data.schema.inputs[1].vocabulary or 2
         rows = data.split["train"][configured.liked(data)[data.split["train"]]]
-        pairs = data.inputs[user][rows, 0] * configured._items + data.inputs[item][rows, 0]  # one number per pair, (R,)
+        # One number per pair, sorted by `unique`, so that `_is_known` can search it
+        pairs = data.inputs[user][rows, 0] * configured._items + data.inputs[item][rows, 0]  # (R,)
         configured._known = pairs.unique().to(device)  # type: ignore[no-untyped-call]
         return configured
 
@@ -60,6 +61,7 @@ class Ranking(Objective):
 
         if self.liked_from is None:
             return torch.ones(len(data.target), dtype=torch.bool)
+        # A standardized float32 that is restored can lie just below the rating that it came from.
         return data.restore(data.target).flatten(1)[:, 0] >= self.liked_from - 1e-6
 
     def loss_targets(self, data: Prepared) -> torch.Tensor:
@@ -76,16 +78,17 @@ class Ranking(Objective):
             raise ValueError("the items of the data are unknown")
         place = self.fields.index(self._item)
         items, users = inputs[place], inputs[1 - place]
-        number = 0
+        number = 0  # one seed from the seed, the epoch and the row
         for part in seed:
             number = (number * 1_000_003 + part + 1) % (2**63 - 1)
         chance = torch.Generator().manual_seed(number)
 
         def draw(count: int) -> torch.Tensor:
+            # On the CPU, for the same items on every device. 0 is the number of unknown items, which are never drawn.
             return torch.randint(1, self._items, (count, 1), generator=chance).to(items.device)
 
         sampled = draw(len(items))
-        for _ in range(REDRAWS):
+        for _ in range(REDRAWS):  # limited, as a user can like almost all items
             wrong = self._is_known(users, sampled) | (sampled == items)[:, 0]
             if not bool(wrong.any()):
                 break
@@ -145,7 +148,7 @@ class Ranking(Objective):
         lines: list[dict[str, Any]] = []
         scored: list[dict[str, float]] = []
         popularity: list[dict[str, float]] = []
-        every = torch.arange(1, count).unsqueeze(1)
+        every = torch.arange(1, count).unsqueeze(1)  # all known items, (I, 1)
         for user_id in users.tolist():
             rows_of_user = people == user_id
             relevant = bought[rows_of_user & mine & liked].unique()  # type: ignore[no-untyped-call]
@@ -153,6 +156,7 @@ class Ranking(Objective):
             if not len(relevant) or not requested:
                 continue
             scores = ask({user: torch.full_like(every, user_id), item: every}).flatten().double()
+            # Items of this user in other splits are neither right nor wrong here, so they cannot be recommended.
             hidden = bought[rows_of_user & ~mine].unique()  # type: ignore[no-untyped-call]
             excluded = hidden[(hidden > 0) & ~torch.isin(hidden, relevant)] - 1
             scores[excluded] = -float("inf")
@@ -213,10 +217,10 @@ def bpr(output: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch
 
 
 def ranking_metrics(scores: torch.Tensor, relevant: torch.Tensor, length: int) -> dict[str, Any]:
-    """Return the ranking metrics of a user's items (I,): recall and NDCG of the first `length`, and the reciprocal rank
-    of the first of `wanted`.
+    """Return the ranking metrics of a user from the scores of all items (I,): recall and NDCG of the first `length`,
+    and the reciprocal rank of the first `relevant` one.
 
-    Recall is relative to all wanted items. NDCG uses gains of 1: https://doi.org/10.1145/582415.582418
+    Recall is relative to all relevant items. NDCG uses gains of 1: https://doi.org/10.1145/582415.582418
     scikit-learn's `ndcg_score` is six times slower, which matters for thousands of users.
     """
     import torch

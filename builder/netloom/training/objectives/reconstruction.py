@@ -38,7 +38,7 @@ class Reconstruction(SquaredLoss):
         all_targets = self.target(data)
         target = all_targets[rows]
         error = row_errors(output, target)
-        # Of how much each number strays from its own mean over the training rows.
+        # Relative to the mean of each value over the training rows, which is the baseline predictor.
         spread = (target - all_targets[data.split["train"]].mean(0)).square().sum()
         order = error.argsort(descending=True).tolist()
         return Evaluation(
@@ -93,7 +93,7 @@ def _parts(output: torch.Tensor, data: Prepared, row: int) -> list[PanelPart]:
         if spec.is_sequence:
             return [{"title": title, "kind": "series", "values": before, "other": after}]
         return [{"title": title, "kind": "columns", "values": before, "other": after}]
-    top = field.scale  # from the data's own units to a picture from 0 to 1
+    top = field.scale  # from the units of the data to the range from 0 to 1
     return [
         {"title": title, "kind": "picture", "values": _scaled(value, top)}
         for title, value in (("Input", before), ("Reconstruction", after))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from netloom.data import Prepared
 
-# A bigram table of more tokens than this takes too much memory; unigrams are counted then.
+# A bigram table has the square of the vocabulary, 64 MiB of float32 for this size. Above it, unigrams are used.
 BIGRAM_VOCABULARY = 4_096
 # Limits of the training windows in which a season is searched, and of the training rows whose inputs are read.
 SEASON_ROWS, INPUT_ROWS = 2_000, 20_000
@@ -48,7 +48,7 @@ def majority(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
 def base_rates(data: Prepared, rows: torch.Tensor) -> BaselinePrediction:
     """Return the log-odds (N, labels) of the frequency of each label in the training rows."""
     target = data.target[data.split["train"]].float()
-    rates = (target.reshape(len(target), -1).sum(0) + 1) / (len(target) + 2)
+    rates = (target.reshape(len(target), -1).sum(0) + 1) / (len(target) + 2)  # Laplace smoothing: never exactly 0 or 1
     return BaselinePrediction("Base rate", (rates / (1 - rates)).log().expand(len(rows), -1))
 
 
@@ -139,12 +139,12 @@ def forecast(data: Prepared, rows: torch.Tensor) -> BaselinePrediction | None:
     width = raw.windows.shape[1]
 
     def repeated(places: np.ndarray, season: int) -> np.ndarray:
-        steps = width - season + np.arange(horizon) % season
+        steps = width - season + np.arange(horizon) % season  # (horizon,) positions in the last season of the window
         values: np.ndarray = raw.windows[places][:, steps, channel]
         return values
 
     errors = {season: np.abs(repeated(some, season) - target[some]).mean() for season in range(1, width + 1)}
-    best = min(errors, key=lambda season: (errors[season], season))
+    best = min(errors, key=lambda season: (errors[season], season))  # the shorter season in ties
     predicted = torch.from_numpy(repeated(rows.numpy(), best)).float()
     numbers = data.fitted_numbers
     output = (predicted - torch.tensor(numbers.mean)) / torch.tensor(numbers.std)

@@ -56,9 +56,9 @@ class Regression(SquaredLoss):
     def evaluate(
         self, output: torch.Tensor, data: Prepared, rows: torch.Tensor, split: str, chosen: Settings = NOTHING
     ) -> Evaluation:
-        predicted, target = data.restore(output), data.restore(data.target[rows])  # in the data's own units
+        predicted, target = data.restore(output), data.restore(data.target[rows])  # in the units of the data
         error = predicted - target
-        spread = (target - target.mean(0)).square().sum()
+        spread = (target - target.mean(0)).square().sum()  # around the mean of each of the k numbers
         size = error.abs().flatten(1).mean(1)
         worst = size.argsort(descending=True)[:WORST].tolist()
         return Evaluation(

@@ -41,6 +41,8 @@ class Segmentation(Objective):
             "loss": functional.cross_entropy(output, target, reduction="sum"),
             "accuracy": (predicted == target).sum(),
         }
+        # Counts of all rows and not means of rows, because a class can be missing in a row. One sum per class, as
+        # `Scores` holds scalars.
         for name, counts in _overlaps(predicted, target, output.shape[1]).items():
             sums |= {f"{name} {place}": count for place, count in enumerate(counts)}
         return Scores(sums, target.numel())

@@ -100,7 +100,7 @@ class SeveralOutputs(Objective):
             answer, goal = part.answer(output), aimed(part, target[:, place])
             if part.objective.batched:
                 cost = part.objective.loss(answer, goal)
-            else:  # by the number of rows, and not by the weights of their classes, as all outputs have the same rows
+            else:  # divided by the rows instead of their class weights, so that `mass` is the same for all outputs
                 cost = part.objective.pricing.entropy(answer, goal, reduction="sum") / len(target)
             losses.append(part.weight * cost)
         return sum(losses[1:], losses[0])
@@ -178,6 +178,7 @@ class SeveralOutputs(Objective):
 
     def _worst(self, worst_by_part: list[list[Worst]]) -> list[Worst]:
         """Return the worst rows of the outputs alternately, each row once."""
+        # The losses of different outputs are not comparable, so there is no common order.
         turns = [
             replace(item, target=f"{part.name} {item.target}", predicted=f"{part.name} {item.predicted}")
             for place in range(WORST)

@@ -64,7 +64,7 @@ class Siamese(Objective):
         return Scores(sums, len(target))
 
     def finish(self, means: dict[str, float]) -> dict[str, float]:
-        alike = means["alike"]
+        alike = means["alike"]  # the share of similar pairs
         return {
             "loss": means["loss"],
             "alike_distance": means["alike_distance"] / alike if alike else 0.0,
@@ -76,7 +76,7 @@ class Siamese(Objective):
         alike = data.target[rows] == ALIKE
         if not bool(alike.any()) or bool(alike.all()):
             return {"threshold": self.margin / 2}
-        return {"threshold": -best_threshold(-distance(output), alike)}
+        return {"threshold": -best_threshold(-distance(output), alike)}  # similar pairs have the smaller distance
 
     def reference(self, data: Prepared, rows: torch.Tensor, split: str) -> Reference | None:
         """Predict the majority class of the training pairs."""
@@ -135,8 +135,9 @@ def _told(name: str, apart: float) -> str:
 def distance(output: torch.Tensor) -> torch.Tensor:
     """Return the Euclidean distance (N,) of two concatenated embeddings (N, 2·D).
 
-    For equal embeddings, the gradient is 0 instead of infinite.
+    For equal embeddings, it is 1e-6 with the gradient 0.
     """
     first, second = output.chunk(2, dim=1)
     square = (first - second).square().sum(1)
+    # The derivative of the root is infinite at 0; `clamp` has the derivative 0 below its minimum.
     return square.clamp(min=1e-12).sqrt()

@@ -25,11 +25,12 @@ def best_threshold(scores: torch.Tensor, positive: torch.Tensor) -> float:
 
     if not bool(positive.any()) or bool(positive.all()):
         return HALF
+    # F1 of all thresholds at once: element k − 1 is for the k rows with the highest scores predicted positive.
     order = scores.argsort(descending=True)
     ordered, hits = scores[order].double(), positive[order].double().cumsum(0)
     called = torch.arange(1, len(ordered) + 1, dtype=torch.float64)
     f1 = 2 * hits / (called + positive.sum())
-    f1[:-1][ordered[:-1] == ordered[1:]] = -1.0  # equal scores cannot be parted
+    f1[:-1][ordered[:-1] == ordered[1:]] = -1.0  # no threshold separates equal scores
     best = int(f1.argmax())
     if best + 1 == len(ordered):
         return float(ordered[-1] - ordered[-1].abs() / 2)  # below the lowest, also where scores are below 0

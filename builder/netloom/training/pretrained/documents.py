@@ -10,6 +10,7 @@ from netloom.core.text import plain
 from netloom.document import Edge, Network, Node, Project
 from netloom.training.pretrained.folder import Folder
 
+# The activations of config.json and those of layers. `gelu_new` is GPT-2's name of the approximation by tanh.
 BENDS = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
@@ -92,7 +93,7 @@ def _bert(config: _Config, folder: Folder) -> tuple[Network, Network]:
         ("add_1", "Add", {}),
         ("norm_1", "LayerNorm", {"epsilon": epsilon}),
         *_blocks(config.count("num_hidden_layers")),
-        ("first", "Select", {"axis": 1, "index": 0}),
+        ("first", "Select", {"axis": 1, "index": 0}),  # the [CLS] token
     ]
     if any(name.endswith("pooler.dense.weight") for name in folder.shapes):
         nodes += [("pooler", "Linear", {"units": dim}), ("tanh_1", "Tanh", {})]
@@ -141,6 +142,7 @@ def _gpt2(config: _Config, folder: Folder) -> tuple[Network, Network]:
         ("norm", "LayerNorm", {"epsilon": epsilon}),
         ("head", "Linear", {"units": words, "bias": False}),
     ]
+    # GPT-2 ties its output layer to the token embedding; files leave tied weights out.
     has_head = "lm_head.weight" in folder.shapes
     main = _network(nodes, shares={} if has_head else {"head": "embedding_1"})
     hidden, bend = config.count("n_inner", 4 * dim), config.bend("activation_function")
@@ -161,7 +163,7 @@ def _vit(config: _Config, folder: Folder) -> tuple[Network, Network]:
     ]
     if "classifier.weight" in folder.shapes:
         nodes.append(("head", "Linear", {"units": folder.shapes["classifier.weight"][0]}))
-    steps = (side // patch) ** 2 + 1
+    steps = (side // patch) ** 2 + 1  # and the class token
     hidden, heads = config.count("intermediate_size"), config.count("num_attention_heads")
     return _network(nodes), _block(steps, dim, heads, hidden, config.bend("hidden_act"), epsilon)
 

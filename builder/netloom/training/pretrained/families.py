@@ -58,7 +58,7 @@ class Family:
     prefixes: tuple[str, ...]
     layers: tuple[Layer, ...]
     block: dict[str, dict[str, Source]] = field(default_factory=dict)
-    # Convolutions with a normalisation each, in place of blocks.
+    # Whether the network consists of residual blocks of convolutions instead of Transformer blocks
     residual: bool = False
 
 

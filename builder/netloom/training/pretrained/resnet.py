@@ -40,6 +40,7 @@ def _files(folder: Folder, prefix: str) -> list[str]:
         if match:
             stage, layer, place = match.groups()
             short_name = name.removeprefix(prefix).removesuffix(".convolution.weight")
+            # 1,000 sorts the shortcut, which has no number, after the other layers of its block.
             layers.append((int(stage), int(layer), int(place) if place else 1_000, short_name))
     return [STEM, *(own for *_, own in sorted(layers))]
 
@@ -51,6 +52,7 @@ def _drawn(project: Project, model: nn.Module) -> Iterator[tuple[str, str]]:
         if place.type == "Conv2d":
             blocks[place.path.rpartition(".")[0]].append(place)
     for around, convolutions in blocks.items():
+        # `sorted` is stable: convolutions on the main path keep their order, and the shortcut follows them.
         for place in sorted(convolutions, key=lambda convolution: _on_shortcut(project, convolution)):
             norm = _behind(project, place)
             if norm:

@@ -174,11 +174,13 @@ def _name(tensor_source: Source, folder: Folder, prefix: str) -> str | None:
 
 
 def _read(folder: Folder, name: str, tensor_source: Source, shape: tuple[int, ...]) -> torch.Tensor:
+    """Return a tensor of the folder in the layout of the network, whose tensor has the shape `shape`."""
     tensor = folder.tensor(name)
     if tensor_source.transposed:
         tensor = tensor.T
     if tensor_source.parts > 1 and len(tensor) % tensor_source.parts == 0:
         tensor = tensor.chunk(tensor_source.parts)[tensor_source.part]
+    # Position tables of ViT have an axis of length 1 for the batch, (1, T, D).
     if tensor.ndim == len(shape) + 1 and len(tensor) == 1:
         tensor = tensor[0]
     if tensor_source.rows and tensor.ndim == len(shape) and len(tensor) > shape[0]:

@@ -44,7 +44,7 @@ class DQNTrainer(ReinforcementTrainer):
         self.memory.add(observation, action, reward, following, ended, over)
         self.sums.add(epsilon=epsilon)
         if self.step >= agent.warm_up and self.step % agent.learn_every == 0:
-            self.model.train()
+            self.model.train()  # for updates only: the agent acts without dropout
             for _ in range(agent.updates):
                 self._learn_batch()
             self.model.eval()
@@ -69,6 +69,7 @@ class DQNTrainer(ReinforcementTrainer):
                 steps["reward"], steps["ended"], following, chooser.argmax(1), self.agent.discount
             )
         values = self._scores(steps["seen"]).gather(1, steps["action"].unsqueeze(1)).squeeze(1)
+        # Beyond an error of 1, the Huber loss has a constant gradient: the paper clips the error to [−1, 1].
         return functional.smooth_l1_loss(values, targets), {}
 
     def _own_state(self) -> dict[str, torch.Tensor]:

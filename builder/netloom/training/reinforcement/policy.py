@@ -44,7 +44,7 @@ def sample_actions(scores: np.ndarray, chance: np.ndarray) -> np.ndarray:
     shares = np.exp(scores.astype(np.float64) - scores.max(1, keepdims=True))
     bounds = shares.cumsum(1)
     actions: np.ndarray = (chance[:, None] * bounds[:, -1:] >= bounds).sum(1)
-    return actions.clip(max=scores.shape[1] - 1)
+    return actions.clip(max=scores.shape[1] - 1)  # chance · sum can round up to the sum
 
 
 def log_probabilities(scores: torch.Tensor, actions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

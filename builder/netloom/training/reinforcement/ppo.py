@@ -24,6 +24,7 @@ class PPOTrainer(PolicyTrainer):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         count = len(self.players)
+        # Rounded up to a multiple of the environments, so that each of them has the same number of steps
         self.memory = ReplayBuffer(-(-self.agent.rollout // count) * count, self.senses.width)
 
     def _side_by_side(self) -> int:
@@ -57,9 +58,10 @@ class PPOTrainer(PolicyTrainer):
             "ended": steps["ended"],
             "over": steps["over"],
         }
+        # Each round wrote one step per environment: (T·N,) -> (T, N)
         table = {name: value.cpu().reshape(-1, width) for name, value in side.items()}
         better = advantages(**table, discount=agent.discount, trace=agent.trace).flatten().to(self.device)
-        return {"logs": logs, "advantage": better, "wanted": better + values}
+        return {"logs": logs, "advantage": better, "wanted": better + values}  # Â + V estimates the return
 
     def _pass(self, steps: Steps) -> None:
         """Run one pass over all steps in random order."""

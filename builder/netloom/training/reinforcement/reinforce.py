@@ -17,6 +17,7 @@ class ReinforceTrainer(PolicyTrainer):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
+        # An episode that begins just before `rollout` steps are collected is stored to its end.
         self.memory = ReplayBuffer(self.agent.rollout + self.players[0].world.limit, self.senses.width)
 
     def _act(self) -> None:

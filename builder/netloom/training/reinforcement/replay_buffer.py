@@ -56,7 +56,7 @@ class ReplayBuffer:
         self.written = 0
 
     def take(self, rows: np.ndarray | slice) -> dict[str, torch.Tensor]:
-        """Return these rows as tensors."""
+        """Return these rows as tensors. With a slice, they share memory with the buffer."""
         import torch
 
         return {name: torch.from_numpy(values[rows]) for name, values in self.columns.items()}

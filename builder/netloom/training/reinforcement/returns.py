@@ -32,7 +32,8 @@ def advantages(
     https://arxiv.org/abs/1506.02438.
 
     All arguments are (T, N): `values` of the observations, `following` of the next ones. The value after `ended` is
-    ignored; `over` marks the last step of an episode, also at its time limit.
+    ignored; `over` marks the last step of an episode, also at its time limit. An episode cut off there could have
+    continued, so the value of its last observation counts: https://arxiv.org/abs/1712.00378.
     """
     import torch
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Points of the curves per epoch.
 POINTS = 20
-# What is measured in episodes that it plays to be tried out; the loss is the mean return, negative.
+# The metrics of evaluation episodes; the loss is the negative mean return.
 MEASURED = ("loss", "return", "length")
 
 
@@ -130,6 +130,7 @@ class ReinforcementTrainer(Trainer):
         while self.step < end:
             before = self.step
             self._act()
+            # At fixed steps instead of times, so that a resumed run has the same points
             if self.step // self._block > before // self._block:
                 self._log_means()
             if self.step < end and not self.callbacks.should_continue(self):
@@ -138,7 +139,7 @@ class ReinforcementTrainer(Trainer):
 
     @property
     def monitor(self) -> str:
-        # Documents may ask for what is told of steps alone.
+        # A document can name a metric that exists only for training steps.
         return self.training.monitor if self.training.monitor in MEASURED else "loss"
 
     def evaluate(self, split: str) -> dict[str, float]:
@@ -181,10 +182,11 @@ class ReinforcementTrainer(Trainer):
             player.world.restore(world)
             player.total, player.length = episode
 
-    # What agents are made of.
+    # Acting and learning.
 
     def _players(self) -> list[Player]:
         worlds = [World(self.environment) for _ in range(self._side_by_side())]
+        # Far apart, so that the environments of a run do not have those of a run with the next seed
         seeds = [self.training.seed + 1_000_003 * number for number in range(len(worlds))]
         return [Player(world, self._sense(world.reset(seed))) for world, seed in zip(worlds, seeds, strict=True)]
 

@@ -55,7 +55,7 @@ class AdversarialTrainer(SupervisedTrainer):
         )
 
     def auxiliary_modules(self) -> Iterable[nn.Module]:
-        return ()  # each network adds those of its own modules to its own loss
+        return ()  # `_minimize` adds those of each network to its own loss
 
     def train_step(self, inputs: list[torch.Tensor], targets: Targets) -> torch.Tensor:
         """Take a step of the discriminator, then of the generator. Returns the sum of both losses."""
@@ -63,9 +63,9 @@ class AdversarialTrainer(SupervisedTrainer):
 
         if isinstance(targets, MixedTargets | WeightedTargets):
             raise TypeError("A GAN does not support mixed or weighted targets.")
-        noise = torch.randn_like(inputs[0])  # fresh in each step; the rows of the data only lend their shape
+        noise = torch.randn_like(inputs[0])  # (N, …), new in each step; the noise of the data only has the shape
         fake = self.generator(noise)  # (N, C, H, W)
-        loss = self.train_discriminator(fake.detach(), targets)
+        loss = self.train_discriminator(fake.detach(), targets)  # detached: this step does not change the generator
         loss = loss + self.train_generator(fake)
         if self.ema is not None:
             self.ema.update()
@@ -104,6 +104,7 @@ class AdversarialTrainer(SupervisedTrainer):
             real_logits, fake_logits = _outputs(self.discriminator, targets), _outputs(self.discriminator, fake)
         for network, training in zip(networks, was_training, strict=True):
             network.train(training)
+        # The balanced accuracy of the discriminator: 0.5 if it cannot tell generated images from real ones
         right = ((real_logits > 0).double().mean() + (fake_logits < 0).double().mean()) / 2
         return {
             "loss": frechet(features(fake), features(targets)),
@@ -139,7 +140,11 @@ def _outputs(network: nn.Module, rows: torch.Tensor) -> torch.Tensor:
 
 
 def _part(model: nn.Module, name: str) -> nn.Module:
-    """Return the only submodule of a compiled model that comes from the network of this name."""
+    """Return the only submodule of a compiled model whose network has this name.
+
+    Raises:
+        ValueError: there is none, or more than one.
+    """
     submodules = [part for part in model.children() if type(part).__name__.lower() == name]
     if len(submodules) != 1:
         raise ValueError(

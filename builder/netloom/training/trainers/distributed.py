@@ -1,4 +1,4 @@
-"""Distributed training: each worker processes a part of every batch, and all take the same step.
+"""Distributed training: each worker processes a part of every batch, and all workers take the same step.
 
 The global batch size does not depend on the number of workers, so the curves equal those on one machine, up to
 floating-point summation order. Workers are the ranks of a torch process group; DistributedDataParallel sums the
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
     from netloom.training.targets import Targets
 
-# The rows on which is tried whether a batch can be divided, and how far the sum of the parts may be off.
+# `check` divides this many rows; the relative error of the recombined loss must not exceed the tolerance.
 TRIED_ROWS, TOLERANCE = 64, 1e-3
-# A part of fewer rows has no spread, which batch normalization needs.
+# Batch normalization needs at least two rows in each part.
 LEAST_ROWS = 2
-# With fewer rows to evaluate, it does not pay to divide them.
+# Smaller parts are not worth the exchange between ranks.
 LEAST_EVALUATED = 64
 
 
 class DistributedTrainer(SupervisedTrainer):
-    """A trainer whose steps are shared by all ranks of the process group. Only rank 0 has a store."""
+    """A trainer whose steps are divided among the ranks of the process group. Only rank 0 has a store."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -57,8 +57,9 @@ class DistributedTrainer(SupervisedTrainer):
         try:
             done = super().fit(*callbacks)
         finally:
-            # What adds up gradients goes before the process group does. Were it the last to hold the group, its end
-            # would wait for a thread that waits for Python's lock, for ever; and it lies in a circle of references.
+            # Drop DistributedDataParallel while the process group still exists. If it held the last reference to the
+            # group, destroying the group would wait forever for a thread that waits for the GIL. `collect`, because it
+            # is part of a reference cycle.
             self.forward = self.model
             gc.collect()
         self.running = False
@@ -67,25 +68,29 @@ class DistributedTrainer(SupervisedTrainer):
         return done
 
     def resume(self, checkpoint: Checkpoint, best: dict[str, Any] | None = None) -> None:
-        # What is drawn at random goes by the number of the step, so the state of a GPU's generator is not needed.
+        # `train_step` seeds random numbers by the step, so the state of the GPU generators of rank 0 is not needed.
         super().resume(Checkpoint(checkpoint.weights, {**checkpoint.state, "cuda_rng": []}), best)
 
     def log_running_loss(self) -> None:
-        """Log the mean loss. Each rank does so by its own clock; a rank that finds NaN informs the others."""
+        """Log the mean loss. Ranks log at different times, by their own clocks.
+
+        A NaN loss is stored instead of raised, so that all ranks stop at the same step.
+        """
         try:
             super().log_running_loss()
         except DivergedError as error:
             self.problem = self.problem or error
 
     def flush(self) -> None:
-        super().log_running_loss()  # which raises, as a checkpoint must not be saved then
+        super().log_running_loss()  # raises for NaN: such a state must not be saved as a checkpoint
 
     def compute_metrics(self, inputs: list[torch.Tensor], targets: torch.Tensor) -> dict[str, float]:
-        """Return the metrics, for which each rank processes a part of the rows; equal on all ranks."""
+        """Return the metrics, equal on all ranks. Each rank processes a part of the rows."""
         import torch.distributed as dist
 
         for buffer in self.model.buffers():
-            if buffer.is_floating_point() and buffer.is_contiguous():  # running means, of the rows that a rank has seen
+            # The running statistics of a rank come from its own rows; evaluate the same network on all ranks.
+            if buffer.is_floating_point() and buffer.is_contiguous():
                 dist.broadcast(buffer, src=0)
         size = max(LEAST_EVALUATED, min(EVALUATION_BATCH, -(-len(targets) // self.world)))
         mine = range(self.rank * size, len(targets), self.world * size)
@@ -94,7 +99,7 @@ class DistributedTrainer(SupervisedTrainer):
         return self.objective.finish(mean_metrics(sums))
 
     def mean_auxiliary_loss(self) -> dict[str, float]:
-        return {}  # each rank knows of its own rows alone
+        return {}  # each rank has the sum over its own rows only
 
     def from_first(self, value: Any) -> Any:
         """Return the object of rank 0 on all ranks. All ranks must call it together."""
@@ -106,7 +111,7 @@ class DistributedTrainer(SupervisedTrainer):
         return box[0]
 
     def _share_state(self) -> None:
-        """Synchronize with the state of rank 0, and sum gradients from here on."""
+        """Restore the state of rank 0 on all ranks, and wrap the model so that gradients are summed over ranks."""
         checkpoint = self.checkpoint() if self.rank == 0 else None
         shared, has_best = self.from_first((_on_cpu(checkpoint), bool(self.best.weights)))
         if self.rank and shared is not None:
@@ -114,7 +119,8 @@ class DistributedTrainer(SupervisedTrainer):
         if any(weight.requires_grad for weight in self.model.parameters()):
             from torch.nn.parallel import DistributedDataParallel
 
-            # A part of a network may be without a gradient at one rank, such as an expert that is not asked there.
+            # On one rank, weights can lack a gradient, such as an expert to which none of its rows are routed. Such
+            # networks have auxiliary losses; for all others, the search for unused weights would only cost time.
             self.forward = DistributedDataParallel(
                 self.model, find_unused_parameters=bool(self.auxiliary_losses.modules)
             )
@@ -128,15 +134,16 @@ class DistributedTrainer(SupervisedTrainer):
         import torch
         import torch.distributed as dist
 
+        # Ranks need different dropout masks, and a resumed run the same ones as before.
         torch.manual_seed(((self.training.seed * 1_000_003 + self.step) * 1_031 + self.rank) % 2**63)
         loss = super().train_step(inputs, targets)
-        dist.all_reduce(loss)
+        dist.all_reduce(loss)  # sum of the shares of all ranks
         return loss
 
     def compute_gradients(
         self, forward: Callable[..., Any], inputs: list[torch.Tensor], targets: Targets
     ) -> torch.Tensor:
-        """Compute the gradient of a batch, divided among the ranks. Returns the share of this rank of the loss."""
+        """Compute the gradient of a batch that is divided among the ranks. Returns this rank's share of the loss."""
         size = self.training.batch_size if self.training.accumulation > 1 else len(targets)
         parts = batch_bounds(len(targets), size)
         mass, losses = batch_mass(self.objective, targets), []
@@ -144,14 +151,15 @@ class DistributedTrainer(SupervisedTrainer):
         for place, (start, end) in enumerate(parts):
             first, last, counts = share(start, end, self.rank, self.world)
             part = targets[first:last]
-            # Ranks exchange gradients once in a step, after its last part.
+            # Ranks exchange gradients once per step, in the backward pass of the last micro-batch.
             wait = place + 1 < len(parts) and hasattr(forward, "no_sync")
             with forward.no_sync() if wait else nullcontext():  # type: ignore[attr-defined]
                 outputs = joined(self.precision.forward(forward, [value[first:last] for value in inputs]))
                 weight = batch_mass(self.objective, part) / mass if counts else 0.0
                 loss = batch_loss(self.objective, outputs, part) * weight
                 row_share = (last - first) / len(targets) if counts else 0.0
-                # DistributedDataParallel takes the mean over the ranks, and the sum is wanted.
+                # DistributedDataParallel divides the sum over ranks by their number; the weights of the parts add up to
+                # 1 already, so undo that.
                 self.precision.backward(self.auxiliary_losses.add_to(loss, row_share) * self.world)
             losses.append(loss.detach())
         return sum(losses[1:], losses[0])
@@ -160,7 +168,7 @@ class DistributedTrainer(SupervisedTrainer):
         """Check on a few rows that the loss of a batch is a weighted mean of the losses of its rows.
 
         Raises:
-            TrainingError: it is not, so batches cannot be divided.
+            TrainingError: it is not, so batches cannot be divided. An example is a loss that compares rows.
         """
         import torch
 
@@ -173,6 +181,7 @@ class DistributedTrainer(SupervisedTrainer):
         with torch.no_grad():
             answer = joined(self.model(*inputs))
             batch_mean = batch_loss(self.objective, answer, targets)
+            # Two parts of unequal size, for which the unweighted mean of their losses would be wrong
             parts = sum(
                 batch_loss(self.objective, answer[start:end], targets[start:end])
                 * batch_mass(self.objective, targets[start:end])

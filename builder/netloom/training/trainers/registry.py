@@ -1,4 +1,4 @@
-"""Which trainer trains what."""
+"""The trainer class of each objective, and the construction of a trainer from a project."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def distributed() -> type[Trainer]:
     return DistributedTrainer
 
 
-# By the `trainer` of an objective. All but the usual one are imported when they are asked for, as a run has only one.
+# By the `trainer` of an objective. All but the supervised trainer are imported on use, because a run needs only one.
 TRAINERS: dict[str, Callable[[], type[Trainer]]] = {
     "supervised": lambda: SupervisedTrainer,
     "adversarial": adversarial,
@@ -97,10 +97,11 @@ def build_trainer(
     from netloom.compile.logit_network import with_logits
 
     training = project.training
-    torch.manual_seed(training.seed)
+    torch.manual_seed(training.seed)  # before `module`, whose constructors draw the initial weights
     objective, model = OBJECTIVES[training.objective], module(source)
     if initial_weights is not None:
         load_start(project, model, initial_weights)
+    # Losses and metrics need logits, also of a network that ends in softmax or sigmoid.
     model = with_logits(project, model, data.schema)
     kind = trainer_for(objective, is_distributed=is_distributed)
     return kind(model, objective, data, input_fields(project), training, choose(training.device))
