@@ -50,6 +50,7 @@ def with_columns(raw: RawDataset, value: Any) -> RawDataset:
 def _without_target(raw: RawDataset, value: Any) -> tuple[Any, dict[str, Aliases]]:
     """Return the column settings of a document without those of the target, and the aliases of target labels."""
     columns = {name for part in raw.parts for name in part.column_kinds}
+    # A column with the name of a target takes precedence, as columns are looked up by name
     targets = {raw.target_name, *(part.name for part in raw.target_parts)} - columns
     if not isinstance(value, dict) or not targets & set(value):
         return value, {}

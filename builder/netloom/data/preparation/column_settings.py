@@ -39,7 +39,7 @@ class ColumnChoice:
         return self.settings.get(setting)
 
     def without(self, setting: str) -> ColumnChoice:
-        """Return the same settings without one."""
+        """Return a copy without this setting."""
         settings = {name: value for name, value in self.settings.items() if name != setting}
         return ColumnChoice(self.kind, self.role, settings)
 
@@ -112,7 +112,7 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str) -> Non
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return the most similar name as a question after a sentence; "" if none is similar."""
+    """Return " Did you mean 'x'?" with the most similar name, to append to a message; "" if none is similar."""
     near = get_close_matches(name, list(names), 1)
     return f" Did you mean {near[0]!r}?" if near else ""
 

@@ -78,6 +78,7 @@ def token_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[st
 
 def text_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
     """Return texts, from logits (N, T, vocabulary) of their tokens."""
+    # The decoder input is the last field, and has the vocabulary of the answers.
     return [{"prediction": written(preprocess["fields"][-1], line)} for line in output.argmax(2).tolist()]
 
 
@@ -97,6 +98,7 @@ def mask_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str
 def tag_answers(preprocess: Mapping[str, Any], output: Any, arrays: Mapping[str, Any]) -> Answers:
     """Return a tag for each word, and the entities that the tags mark, from logits (N, T, tags)."""
     names = preprocess["target"]["classes"]
+    # The network also outputs tags for padding; only words have one
     lengths = (arrays[preprocess["fields"][0]["name"]] != PAD).sum(1).tolist()
     answers = []
     for line, length in zip(output.argmax(2).tolist(), lengths, strict=True):

@@ -39,8 +39,10 @@ def encoded(fields: list[FieldState], raw: RawDataset) -> tuple[dict[str, torch.
             _filled(fields, raw, room.array)
             found = room.finish()
         except BaseException:
+            # Also on KeyboardInterrupt, as half-written files would occupy the disk
             room.give_up()
             raise
+    # In the order of the schema; the files are in the order in which they were encoded
     found = {field["name"]: found[field["name"]] for field in fields}
     return {name: one.tensor() for name, one in found.items()}, found
 

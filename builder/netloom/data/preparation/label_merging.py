@@ -12,6 +12,7 @@ import numpy as np
 from netloom.core.errors import DataError
 
 Aliases = Mapping[str, str]
+# Only between letters or digits, so that -1 and 1 stay different labels
 _BETWEEN = re.compile(r"(?<=[^\W_])[-_]+(?=[^\W_])")
 _PUNCTUATION = " \t.,;:!?…'\"`´’"
 
@@ -24,6 +25,7 @@ def normal(label: str) -> str:
 
 def resolve_alias(label: str, aliases: Aliases) -> str:
     """Return the label that replaces another one, also through a chain of aliases."""
+    # At most one step per alias, as aliases may form a cycle
     for _ in aliases:
         if label not in aliases:
             break

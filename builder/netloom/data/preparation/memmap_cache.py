@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import torch
 
 FOLDER = "maps"
-FORMAT = 1  # increase it whenever equal rows would be encoded differently
+FORMAT = 1  # to increase whenever equal rows would be encoded differently
 KEPT = 3  # the number of encodings per upload that are kept
 UNUSED_S = 86_400.0  # the time in seconds for which an unused column is kept
 _INDEX = "index.json"
@@ -57,6 +57,7 @@ class Mapped:
             OSError: the file does not exist, or is too short.
         """
         found = cls(path, tuple(shape), np.dtype(dtype), os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+        # Tensors and workers share the object, so no one of them could close the descriptor
         close = weakref.finalize(found, os.close, found.descriptor)
         if os.fstat(found.descriptor).st_size != found.nbytes:
             close()
@@ -76,7 +77,10 @@ class Mapped:
         """Return the array as a read-only tensor, whose values are read from the file on access."""
         import torch
 
+        # An empty file cannot be mapped
         values = np.memmap(self.path, self.dtype, "r", shape=self.shape) if self.nbytes else np.empty(self.shape)
+        # PyTorch has no read-only tensors, so it warns that writing to this one is undefined behavior; nothing writes
+        # to it
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             return torch.from_numpy(values)
@@ -99,6 +103,7 @@ class Mapped:
 
 
 def _read(descriptor: int, view: memoryview, place: int) -> int:
+    # Positional, because threads share the descriptor and with it the file offset; Windows lacks preadv
     if hasattr(os, "preadv"):
         return os.preadv(descriptor, [view], place)
     os.lseek(descriptor, place, os.SEEK_SET)
@@ -125,6 +130,7 @@ class Room:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         with suppress(OSError):
+            # `_forget` removes the encodings with the oldest time
             os.utime(folder)
         return found
 
@@ -137,6 +143,7 @@ class Room:
         if self._own is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             _forget_halves(self.folder)
+            # In the same folder, so that the rename in `finish` is atomic
             self._own = Path(tempfile.mkdtemp(prefix=".half-", dir=self.folder))
         kind = np.dtype(dtype)
         wanted = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
@@ -162,6 +169,7 @@ class Room:
             raise ValueError("No array was made.")
         while self._arrays:
             self._arrays.pop().flush()
+        # Written last: an array listed in the index is complete
         write_bytes(self._own / _INDEX, json.dumps(self._made).encode())
         target = self.folder / self.name
         try:
@@ -203,7 +211,11 @@ def filled(folder: Path, parts: Sequence[Any], shape: Sequence[int], fill: Calla
 
 
 def column(folder: Path, parts: Sequence[Any], values: np.ndarray) -> np.ndarray:
-    """Return the same numbers in a file."""
+    """Return these numbers (R,), memory-mapped from a file, which is written unless it exists.
+
+    Raises:
+        DataError: the disk has no space for it.
+    """
     path = folder / FOLDER / f"column-{key(*parts)}.npy"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -213,6 +225,7 @@ def column(folder: Path, parts: Sequence[Any], values: np.ndarray) -> np.ndarray
             np.save(file, values)
             file.flush()
             os.fsync(file.fileno())
+        # Atomic, as another process may write or map the same column
         os.replace(file.name, path)
     with suppress(OSError):
         os.utime(path)
@@ -221,7 +234,7 @@ def column(folder: Path, parts: Sequence[Any], values: np.ndarray) -> np.ndarray
 
 
 def remembered(folder: Path | None, name: str, make: Callable[[], Any]) -> Any:
-    """Return the plain JSON that `make` returns, cached under this name; without a folder, it is always computed."""
+    """Return the result of `make`, plain JSON, cached in a file of this name; without a folder, it is not cached."""
     if folder is None:
         return make()
     path = folder / FOLDER / f"{name}.json"
@@ -270,4 +283,5 @@ def _forget_halves(folder: Path) -> None:
     for path in folder.glob(".half-*"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > UNUSED_S:
+                # A younger one may belong to a process that is still writing
                 shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -77,6 +77,7 @@ def choice_key(choice: DataChoice, home: Path | None) -> tuple[str, str]:
     if is_upload and choice.dataset:
         find_upload(choice.dataset, home)
         choice = identified(choice, home)
+    # Built-in data is cached once, whatever the data folder
     return json.dumps(choice.model_dump(mode="json"), sort_keys=True), str(home) if is_upload else ""
 
 
@@ -129,6 +130,7 @@ def _prepare(key: str, home: str) -> Prepared:
         if raw.large:
             raise DataError("Duplicates cannot be looked for in data that is larger than memory; keep them.")
         parts = without_repeats(parts, {name: tensor.numpy() for name, tensor in inputs.items()}, raw.target)
+    # The weights of all training rows can be 0
     weights = None if raw.weights is None else raw.weights / (raw.weights[parts["train"]].mean() or 1.0)
     return Prepared(
         schema=_schema_of(raw, preprocess),
@@ -185,6 +187,8 @@ def read(choice: DataChoice, home: Path) -> RawDataset:
     """
     if not choice.dataset:
         raise DataError("No data is chosen; choose a dataset first.")
+    # Each branch peels off one kind of settings and applies it to the data read without it. The innermost is applied
+    # first: `prepare` comes last, as it only fills in what the settings of fields and columns leave open.
     if choice.prepare != "standardize":
         return with_preparation(read(choice.model_copy(update={"prepare": "standardize"}), home), choice.prepare)
     if FIELDS in choice.options:
@@ -228,6 +232,7 @@ def bigram_entropy(prepared: Prepared) -> float:
     counts = np.full((size, size), 0.5)
     train, test = prepared.split["train"], prepared.split["test"]
     before, after = prepared.inputs[field.name], prepared.target
+    # Unlike `counts[...] += 1`, this counts repeated pairs more than once
     np.add.at(counts, (before[train].numpy().ravel(), after[train].numpy().ravel()), 1)
     shares = counts / counts.sum(1, keepdims=True)
     return float(-np.log(shares[before[test].numpy().ravel(), after[test].numpy().ravel()]).mean())

@@ -39,6 +39,7 @@ def with_defaults(choice: DataChoice, home: Path | None = None) -> DataChoice:
     options = {**defaults.get("options", {}), **chosen.get("options", {})}
     columns = [found.get("options", {}).get(COLUMNS, {}) for found in (defaults, chosen)]
     if any(columns):
+        # Merged by column, so that a choice for one column does not discard the defaults of the others
         names = dict.fromkeys([*columns[0], *columns[1]])
         options[COLUMNS] = {name: {**columns[0].get(name, {}), **columns[1].get(name, {})} for name in names}
     return DataChoice.model_validate({**plain, **defaults, **chosen, "options": options})

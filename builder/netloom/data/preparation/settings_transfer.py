@@ -28,6 +28,7 @@ def carried(choice: DataChoice, dataset: str, home: Path) -> tuple[DataChoice, l
     complete = choice.model_copy(update={"dataset": dataset})
     if complete == fitting:
         return fitting, []
+    # Mostly everything fits, so one attempt with all settings precedes one attempt per setting
     with suppress(DataError):
         _try(complete, home)
         return complete, []
@@ -43,7 +44,7 @@ def carried(choice: DataChoice, dataset: str, home: Path) -> tuple[DataChoice, l
 
 
 def preprocessing(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a document about columns and fields."""
+    """Return the options for the preprocessing of input columns and fields, without those of other roles."""
     chosen = {name: value for name, value in options.items() if name == FIELDS}
     columns = options.get(COLUMNS)
     if isinstance(columns, dict):
@@ -55,12 +56,14 @@ def preprocessing(options: Mapping[str, Any]) -> dict[str, Any]:
 def _one_by_one(choice: DataChoice, plain: DataChoice) -> Iterator[tuple[str, Any]]:
     """Yield each setting with its name, and a function that adds it to a choice."""
     options = dict(choice.options)
+    # Target and task first, because they decide which columns are inputs; columns and fields last
     for name in sorted(options, key=lambda name: (name != "target", name != "task", name in _SINGLE)):
         value = options[name]
         if name in _SINGLE and isinstance(value, dict):
             for one, settings in value.items():
                 yield (
                     f"What the document says of the {_SINGLE[name]} {str(one)[:80]!r}",
+                    # Default arguments bind the current values of the loop variables
                     lambda before, name=name, one=one, settings=settings: _with_option(
                         before, name, {**before.options.get(name, {}), one: settings}
                     ),

@@ -13,8 +13,11 @@ T = TypeVar("T")
 
 
 class Once(Generic[P, T]):
-    """A function of positional arguments whose last `size` results are cached. Unlike with functools.lru_cache, a
-    thread that requests a result during its computation waits for it, instead of computing it again."""
+    """A function of positional arguments whose `size` most recently used results are cached.
+
+    Unlike with functools.lru_cache, a thread that requests a result during its computation waits for it, instead of
+    computing it again. An exception reaches all waiting threads, and is not cached.
+    """
 
     def __init__(self, function: Callable[P, T], size: int) -> None:
         self._function, self._size = function, size
@@ -25,6 +28,7 @@ class Once(Generic[P, T]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         if kwargs:
             raise TypeError("Arguments are given by their places.")
+        # A hit, a wait or a new computation is decided atomically, so that each result is computed once
         with self._lock:
             if args in self._kept:
                 self._kept.move_to_end(args)
@@ -35,10 +39,12 @@ class Once(Generic[P, T]):
         if waited_for is not None:
             return waited_for.result()
         try:
+            # Without the lock, so that other results can be computed and returned meanwhile
             result = self._function(*args, **kwargs)
         except BaseException as error:
             with self._lock:
                 self._making.pop(args, None)
+            # Also for KeyboardInterrupt, because the waiting threads would never return otherwise
             mine.set_exception(error)
             raise
         with self._lock:
