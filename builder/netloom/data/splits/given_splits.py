@@ -22,6 +22,7 @@ NAMES = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
 NO_PART = -1
 # Names of the parts of a split, in any case.
+# t10k is the test set in the file names of MNIST.
 WORDS: Mapping[str, int] = {
     **dict.fromkeys(("train", "training", "trn", "fit", "learn"), TRAIN),
     **dict.fromkeys(("validation", "valid", "val", "dev", "development"), VALIDATION),
@@ -39,20 +40,21 @@ _YES, _NO = {"true", "yes", "1", "1.0"}, {"false", "no", "0", "0.0"}
 
 
 def part_of(text: object) -> int | None:
-    """The part that a text names, such as Test or training set; None if it names none."""
+    """Return the part that a text names, such as Test or training set; None if it names none."""
     plain = str(text).strip().lower()
     return WORDS.get(plain, WORDS.get(_NOUN.sub("", plain)))
 
 
 def part_in(name: str) -> int | None:
-    """The part in the name of a file or folder, such as train2017 or x_test; None if there is none, or several."""
+    """Return the part in the name of a file or folder, such as train2017 or x_test; None without a single one."""
     exact = part_of(name)
     parts = {WORDS[piece] for piece in _PIECE.findall(name.lower()) if piece in WORDS}
+    # A name with two parts, such as train_test, is ambiguous
     return exact if exact is not None else parts.pop() if len(parts) == 1 else None
 
 
 def is_split(parts: Iterable[int | None]) -> bool:
-    """Whether no part is None, and training is one of at least two."""
+    """Return whether no part is None, and training is one of at least two."""
     distinct = set(parts)
     return None not in distinct and len(distinct) > 1 and TRAIN in distinct
 
@@ -61,13 +63,13 @@ def is_split(parts: Iterable[int | None]) -> bool:
 
 
 def names_parts(values: pd.Series) -> bool:
-    """Whether the cells of a column name parts: training and at least one other."""
+    """Return whether the cells of a column name parts: training and at least one other."""
     texts = _texts(values)
     return len(texts) <= _SPELLINGS and is_split(part_of(value) for value in texts) and bool(texts)
 
 
 def split_column(table: pd.DataFrame, *, partly: bool = False) -> str | None:
-    """The column that assigns rows to parts: by its cells, by its name and some cells, or as a flag like is_test.
+    """Return the column that assigns rows to parts, by its cells, by name and some cells, or as a flag like is_test.
 
     Args:
         partly: Whether the table is only the beginning of a larger one, in which a single part may occur.
@@ -89,7 +91,7 @@ def split_column(table: pd.DataFrame, *, partly: bool = False) -> str | None:
 
 
 def given_of(values: pd.Series, name: str) -> np.ndarray:
-    """The part of each row (R,); `NO_PART` where a cell is empty.
+    """Return the part of each row (R,); `NO_PART` where a cell is empty.
 
     Raises:
         DataError: A cell does not name a part.
@@ -102,6 +104,7 @@ def given_of(values: pd.Series, name: str) -> np.ndarray:
     for value in pd.Index(distinct).tolist():
         plain = str(value).strip().lower()
         if flag is not None and plain in _YES | _NO:
+            # The rows that is_train denies are the test; those that is_test or is_val denies are training
             part: int | None = flag if plain in _YES else TEST if flag == TRAIN else TRAIN
         else:
             part = part_of(value)
@@ -111,11 +114,12 @@ def given_of(values: pd.Series, name: str) -> np.ndarray:
                 "these cells, or choose no split column."
             )
         parts.append(part)
+    # `factorize` codes empty cells as -1, which indexes the last entry
     return np.array([*parts, NO_PART], dtype=np.int64)[codes]
 
 
 def _inference_values(table: Any, name: Any) -> pd.Series:
-    """A column; no rows of a numeric column in a file, whose type rules out names of parts."""
+    """Return a column; no rows of a numeric column in a file, whose type rules out names of parts."""
     column: pd.Series = table.for_inference(name) if hasattr(table, "for_inference") else table[name]
     return column
 
@@ -154,11 +158,11 @@ class FileParts:
     level: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, names: Sequence[str]) -> np.ndarray | None:
-        """The part of each of these files (R,); None if the files are not a split."""
+        """Return the part of each of these files (R,); None if the files are not a split."""
         return np.array([self.parts.get(name, NO_PART) for name in names]) if self.parts else None
 
     def rest(self, name: str) -> tuple[str, ...]:
-        """The folders and the stem of a file, without the name of the part."""
+        """Return the folders and the stem of a file, without the name of the part."""
         path = path_of(name)
         stem = PurePosixPath(path[-1]).stem
         level = self.level.get(name)
@@ -170,12 +174,12 @@ class FileParts:
 
 
 def path_of(name: str) -> tuple[str, ...]:
-    """The folders and the name of a file."""
+    """Return the folders and the name of a file."""
     return PurePosixPath(name.replace("\\", "/")).parts or ("",)
 
 
 def file_parts(names: Sequence[str]) -> FileParts:
-    """The part of each file, by a folder such as train/, or else by its name, such as x_test.csv.
+    """Return the part of each file, by a folder such as train/, or else by its name, such as x_test.csv.
 
     Raises:
         DataError: Some files are in a part, and others are not.
@@ -186,6 +190,7 @@ def file_parts(names: Sequence[str]) -> FileParts:
         if is_split(parts_by_name.values()) and _match_training(
             {name: path[level] for name, path in paths.items()}, parts_by_name
         ):
+            # `is_split` has ruled out None; the defaults in `part or 0` only satisfy the type checker
             return FileParts(
                 {name: int(part or 0) for name, part in parts_by_name.items()}, dict.fromkeys(names, level)
             )
@@ -206,18 +211,18 @@ def file_parts(names: Sequence[str]) -> FileParts:
 
 
 def _level(path: Sequence[str]) -> int | None:
-    """The index of the first folder of a path that names a part."""
+    """Return the index of the first folder of a path that names a part."""
     return next((level for level, folder in enumerate(path[:-1]) if part_of(folder) is not None), None)
 
 
 def _remainder(stem: str) -> str:
-    """The stem of a file without the word that names its part, and without the marks around it."""
+    """Return the stem of a file without the word that names its part, and without the punctuation around it."""
     pieces = [piece for piece in re.split(r"[^A-Za-z0-9]+", stem) if piece and part_in(piece) is None]
     return "_".join(pieces)
 
 
 def _match_training(names: Mapping[str, str], parts: Mapping[str, int | None]) -> bool:
-    """Whether each part has a name that training also has, but for the word of the part.
+    """Return whether each part has a name that training also has, but for the word of the part.
 
     train_x and test_x do; the classes train_station and test_tube do not, and are not a split.
     """

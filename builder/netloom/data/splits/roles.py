@@ -20,7 +20,7 @@ _ROLES = ("group", "weight", "time", "split")
 
 
 def column_roles(table: pd.DataFrame, plans: Mapping[str, ColumnPlan]) -> dict[str, Any]:
-    """The groups, times, weights and given parts (R,), by the name of the attribute of `RawDataset`.
+    """Return the groups, times, weights and given parts (R,), by the name of the attribute of `RawDataset`.
 
     Raises:
         DataError: Two columns have the same role, or a column does not fit its role.
@@ -66,7 +66,7 @@ def _weights(values: pd.Series, name: str) -> np.ndarray:
 
 
 def _times(values: pd.Series, name: str) -> np.ndarray:
-    """The times (R,): days since 1970-01-01, or the numbers of a numeric column."""
+    """Return the times (R,): days since 1970-01-01, or the numbers of a numeric column."""
     import pandas as pd
 
     if pd.api.types.is_numeric_dtype(values):

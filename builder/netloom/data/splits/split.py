@@ -21,13 +21,14 @@ MIN_ROWS = 10
 
 
 def split(raw: RawDataset, choice: DataChoice) -> Split:
-    """The row numbers of each part, which are disjoint.
+    """Return the row numbers of each part, which are disjoint.
 
     Raises:
         DataError: A part would be empty, or the data lacks what the method needs, such as groups.
     """
     refuse_few(len(raw))
     method = method_of(raw, choice)
+    # A given test set is in no fold, unless the document names a method
     if choice.folds is not None and choice.split == "auto" and raw.given is not None and (raw.given == TEST).any():
         parts = _folds_of_training(raw, choice)
     elif choice.folds is not None:
@@ -62,7 +63,7 @@ def refuse_few(rows: int) -> None:
 
 
 def method_of(raw: RawDataset, choice: DataChoice) -> str:
-    """The method of the split; `auto` depends on the data.
+    """Return the method of the split; `auto` depends on the data.
 
     Folds never use a given split, but are made from the rows that are not the given test.
     """
@@ -78,6 +79,7 @@ def method_of(raw: RawDataset, choice: DataChoice) -> str:
 
 
 def _slice_order(order: np.ndarray, validation: float, test: float) -> Parts:
+    # The test comes first, so it does not depend on the share of validation
     tested = round(len(order) * test)
     validated = round(len(order) * validation)
     return order[tested + validated :], order[tested : tested + validated], order[:tested]
@@ -95,14 +97,15 @@ def _groups(raw: RawDataset) -> np.ndarray:
 
 
 def _stratified(target: np.ndarray, validation: float, test: float, seed: int) -> Parts:
-    """A stratified split: each class has the same share in all parts, to within two rows, and training has all classes.
+    """Return a stratified split: each class has the same share in all parts, to within two rows.
 
-    Rows are ordered so that each class is spread evenly; any slice of the order then has each class by its share.
+    Training has all classes. Rows are ordered so that each class is spread evenly; any slice of the order then has each class by its share.
     """
     random = np.random.default_rng(seed)
     position = np.empty(len(target))
     for label in np.unique(target):
         of_class = random.permutation(np.flatnonzero(target == label))
+        # Systematic sampling; without the random offset, every class would start in the test, however rare it is
         position[of_class] = (np.arange(len(of_class)) + random.random()) / len(of_class)
         position[of_class[-1]] = 1.0  # the end of the order is training, which needs the only row of a class most
     order = np.argsort(position, kind="stable")
@@ -112,23 +115,25 @@ def _stratified(target: np.ndarray, validation: float, test: float, seed: int) -
 
 
 def _by_group(groups: np.ndarray, validation: float, test: float, seed: int) -> Parts:
-    """A split of groups: no group is in two parts, and each part has its share of the groups, at least one."""
+    """Return a split of groups: no group is in two parts, and each part has its share of the groups, at least one."""
     random = np.random.default_rng(seed)
     order = random.permutation(np.unique(groups))
     min_share = 1 / max(1, len(order))
+    # A share of 0 stays 0, as folds take no test from the remaining groups
     group_parts = _slice_order(order, *(max(share, min_share) if share else share for share in (validation, test)))
     train, validated, tested = (random.permutation(np.flatnonzero(np.isin(groups, part))) for part in group_parts)
     return train, validated, tested
 
 
 def _by_time(raw: RawDataset, choice: DataChoice) -> Parts:
-    """A split by time: training precedes validation, which precedes the test. Rows of equal times stay together."""
+    """Return a split by time: training, validation, test. Rows of equal times stay together."""
     rows, gap = len(raw), max(raw.gap, choice.gap)
     first, second = round(rows * (1 - choice.validation - choice.test)), round(rows * (1 - choice.test))
     order = np.arange(rows)
     if raw.times is not None:
         order = np.argsort(raw.times, kind="stable")
         times = raw.times[order]
+        # Each boundary moves to the first row of its time, so that rows of equal times stay together
         first, second = (int(np.searchsorted(times, times[min(place, rows - 1)])) for place in (first, second))
     elif not raw.contiguous:
         raise DataError("This data has no times to split by; give a column the role time, or choose another split.")
@@ -136,9 +141,10 @@ def _by_time(raw: RawDataset, choice: DataChoice) -> Parts:
 
 
 def _as_given(raw: RawDataset, choice: DataChoice) -> Parts:
-    """The given split. A part that is not given takes its share from training."""
+    """Return the given split. A part that is not given takes its share from training."""
     if raw.given is None:
         raise DataError("This data has no given split; give a column the role split, or choose another split.")
+    # Rows of `NO_PART` are in no part
     train, validated, tested = (np.flatnonzero(raw.given == number) for number in range(3))
     if not len(train):
         raise DataError("The given split has no training rows; add some, or choose another split.")
@@ -160,7 +166,10 @@ def _as_given(raw: RawDataset, choice: DataChoice) -> Parts:
 def _end_of_training(
     raw: RawDataset, choice: DataChoice, train: np.ndarray, validated: np.ndarray, tested: np.ndarray
 ) -> Parts:
-    """The given split of ordered rows: missing parts are the end of training, after a gap, as neighbors are similar."""
+    """Return the given split of ordered rows; missing parts are the end of training.
+
+    A gap separates them, as neighbors are similar.
+    """
     gap = max(raw.gap, choice.gap)
     if raw.times is not None:
         train = train[np.argsort(raw.times[train], kind="stable")]
@@ -177,7 +186,7 @@ def _end_of_training(
 def _groups_of_training(
     raw: RawDataset, choice: DataChoice, train: np.ndarray, validated: np.ndarray, tested: np.ndarray
 ) -> Parts:
-    """The given split of grouped rows: missing parts are groups of training."""
+    """Return the given split of grouped rows: missing parts are groups of training."""
     validation, test = 0.0 if len(validated) else choice.validation, 0.0 if len(tested) else choice.test
     train_positions, validation_positions, test_positions = _by_group(
         _groups(raw)[train], validation, test, choice.seed
@@ -190,7 +199,7 @@ def _groups_of_training(
 
 
 def _fold(raw: RawDataset, choice: DataChoice, method: str) -> Parts:
-    """One fold as the test, and some of the other rows as validation.
+    """Return one fold as the test, and some of the other rows as validation.
 
     The folds of ordered rows are slices, with a gap on either side, as neighbors are similar.
     """
@@ -212,6 +221,7 @@ def _fold(raw: RawDataset, choice: DataChoice, method: str) -> Parts:
     remaining = np.flatnonzero(number != choice.fold)
     # Validation has its share of all rows, taken from the other folds by the same method.
     share = min(0.5, choice.validation * len(raw) / max(1, len(remaining)))
+    # Each fold draws its own validation, which is the same in every run
     seed = choice.seed + 1 + choice.fold
     if method == "group":
         train, validated, _ = _by_group(unit[remaining], share, 0.0, seed)
@@ -223,12 +233,13 @@ def _fold(raw: RawDataset, choice: DataChoice, method: str) -> Parts:
 
 
 def _folds_of_training(raw: RawDataset, choice: DataChoice) -> Parts:
-    """Folds of the rows that are not the given test, which is in no fold."""
+    """Return a fold of the rows that are not in the given test set, which is in no fold."""
     if raw.given is None:
         raise DataError("This data has no given split, so there are no given test rows to leave out of folds.")
     rows = np.flatnonzero((raw.given != TEST) & (raw.given != NO_PART))
     refuse_few(len(rows))
     groups, times = (None if values is None else values[rows] for values in (raw.groups, raw.times))
+    # Only what decides on the split is reduced to these rows; the inputs are not read
     remaining = replace(raw, target=raw.target[rows], groups=groups, times=times, given=None)
     train, validated, tested = (rows[part] for part in _fold(remaining, choice, method_of(remaining, choice)))
     raw.warnings.append(
@@ -239,16 +250,20 @@ def _folds_of_training(raw: RawDataset, choice: DataChoice) -> Parts:
 
 
 def _spread_strata(strata: np.ndarray, folds: int, random: np.random.Generator) -> np.ndarray:
-    """The fold of each row (R,): folds have equal sizes and equal shares of each stratum, to within one row."""
+    """Return the fold of each row (R,): folds have equal sizes and equal shares of each stratum, to within one row."""
     shuffled = random.permutation(len(strata))
     order = shuffled[np.argsort(strata[shuffled], kind="stable")]
     number = np.empty(len(strata), dtype=np.int64)
+    # Rows sorted by stratum are dealt to the folds in turn; the shuffle decides within a stratum
     number[order] = np.arange(len(strata)) % folds
     return number
 
 
 def _balanced_group_folds(unit: np.ndarray, folds: int, random: np.random.Generator) -> np.ndarray:
-    """The fold of each group: the largest group first, each into the fold with the fewest rows so far."""
+    """Return the fold of each group: the largest group first, each into the fold with the fewest rows so far.
+
+    The method of scikit-learn's `GroupKFold`, with random order among groups of equal size.
+    """
     sizes = np.bincount(unit)
     if len(sizes) < folds:
         raise DataError(f"There are {len(sizes)} groups, too few for {folds} folds; choose fewer folds.")
@@ -261,11 +276,12 @@ def _balanced_group_folds(unit: np.ndarray, folds: int, random: np.random.Genera
 
 
 def _slice_fold(raw: RawDataset, choice: DataChoice) -> Parts:
-    """A slice of the rows as the test, and the next one (at the end, the previous one) as validation, with gaps."""
+    """Return a slice of the rows as the test, and the next (at the end, the previous) as validation, with gaps."""
     rows, gap, folds = len(raw), max(raw.gap, choice.gap), choice.folds or 2
     bounds = np.linspace(0, rows, folds + 1).round().astype(np.int64)
     start, end = int(bounds[choice.fold]), int(bounds[choice.fold + 1])
     every, count = np.arange(rows), round(rows * choice.validation)
+    # The last folds have no room after them
     after = end + gap + count <= rows
     first = end + gap if after else max(0, start - gap - count)
     last = first + count if after else max(0, start - gap)
