@@ -21,6 +21,7 @@ class ActionTarget(LabeledTarget):
     kind: ClassVar[TargetKind] = "action"
 
     def encode(self, raw: RawDataset, field: LastField, fitted: FittedClasses) -> np.ndarray:
+        # A copy would read a memory-mapped target into memory
         return raw.target.astype(np.int64, copy=not raw.large)
 
     def text(self, spec: TargetSpec, fitted: FittedClasses, value: Any, raw: RawDataset, index: int) -> str:

@@ -47,14 +47,19 @@ class FittedClassAndTags(FittedClasses):
 
 @dataclass(frozen=True)
 class FittedNumbers(FittedTarget):
-    """Numbers (k,), in standard deviations of the training targets. Mean and standard deviation have k entries each, in
-    data units."""
+    """Numbers (k,), standardized by the training targets.
+
+    Attributes:
+        mean: k means in data units.
+        std: k standard deviations in data units, above 0.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     def scale(self, values: np.ndarray) -> np.ndarray:
         """Return numbers (…, k) of the data, standardized."""
+        # In float64, because large numbers such as years lose digits in float32 before the mean is subtracted
         scaled: np.ndarray = ((values.astype(np.float64) - self.mean) / self.std).astype(np.float32)
         return scaled
 

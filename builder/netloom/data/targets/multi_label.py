@@ -37,5 +37,6 @@ class LabelsTarget(LabeledTarget):
         classes, number = merged_classes(raw.classes, target_aliases, raw.target_name)
         target = np.zeros((len(raw), len(classes)), dtype=raw.target.dtype)
         for old, new in enumerate(number.tolist()):
+            # A row with several of the merged labels gets the new one once
             np.maximum(target[:, new], raw.target[:, old], out=target[:, new])
         return replace(raw, target=target, classes=classes)

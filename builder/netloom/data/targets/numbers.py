@@ -25,6 +25,7 @@ class NumberTarget(Target[FittedNumbers]):
     def fit(self, raw: RawDataset, rows: np.ndarray) -> FittedNumbers:
         train = raw.target[rows].astype(np.float64)
         std = train.std(0)
+        # Constant targets have no deviation to divide by
         std = np.where(std > 0, std, 1.0)
         return FittedNumbers(self.kind, raw.target_name, tuple(train.mean(0).tolist()), tuple(std.tolist()))
 
@@ -41,6 +42,7 @@ class NumberTarget(Target[FittedNumbers]):
         return ", ".join(map(number, fitted.restore(value).flatten().tolist()))
 
     def strata(self, raw: RawDataset) -> np.ndarray:
+        # Only the first of several numbers is stratified
         numbers = raw.target.reshape(len(raw), -1)[:, 0]
         edges = np.quantile(numbers, np.arange(1, BINS) / BINS)
         return np.searchsorted(edges, numbers, side="right")

@@ -39,6 +39,7 @@ class SeveralTarget(Target[FittedTargets]):
         return TargetSpec(self.kind, raw.target_name, raw.classes, parts=raw.target_parts)
 
     def encode(self, raw: RawDataset, field: LastField, fitted: FittedTargets) -> np.ndarray:
+        # Class indices and standardized numbers share one tensor; float32 holds indices exactly up to 2**24
         values = raw.target.astype(np.float64)
         for column, part in enumerate(fitted.parts):
             if isinstance(part, FittedNumbers):

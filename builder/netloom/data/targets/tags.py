@@ -44,6 +44,7 @@ class TagsTarget(LabeledTarget):
         return replace(_tagged(raw), tags=tags, tag_names=classes, classes=classes)
 
     def moved(self, values: Any, move: Move) -> Any:
+        # Exact, as a mean of two tags is not a tag
         return move(values, True)
 
 

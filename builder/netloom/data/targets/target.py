@@ -22,7 +22,7 @@ Move = Callable[[Any, bool], Any]
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of a target: `numbers` (R, …) are indices of `classes`, below 0 for rows without a label."""
+    """The labels of a target: `numbers` (R, …) are indices of `classes`, negative for rows without a label."""
 
     name: str
     classes: tuple[str, ...]
@@ -77,7 +77,7 @@ class Target(Generic[FittedT]):
         return raw
 
     def moved(self, values: Any, move: Move) -> Any:
-        """Return the targets (N, …) of a batch after a transformation of the image or text that they belong to."""
+        """Return the targets (N, …) of a batch after the transformation of their image or text."""
         return values
 
 
