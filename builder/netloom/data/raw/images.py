@@ -1,4 +1,4 @@
-"""Images, all of the same size, as they were read."""
+"""Raw images, all of the same size."""
 
 from __future__ import annotations
 
@@ -24,8 +24,12 @@ _PICTURES_AT_ONCE = 64
 
 @dataclass
 class Images(RawDataset):
-    """Pictures (R, C, H, W) whose pixels go from 0 to `top`. Where they were `resized`, so are those that are predicted
-    for."""
+    """Images (R, C, H, W).
+
+    Attributes:
+        top: The largest pixel value; the smallest is 0.
+        resized: Whether images of any size are resized to this one, also in prediction.
+    """
 
     pixels: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1, 1)))
     top: float = 255.0
@@ -65,6 +69,7 @@ class Images(RawDataset):
         return replace(self, settings={**defaults, **self.settings})
 
     def with_any_size(self) -> RawDataset:
+        # A target per pixel belongs to the original size
         return self if self.target_type.is_per_pixel else replace(self, resized=True)
 
     def stacked(self, other: RawDataset, rows: np.ndarray) -> RawDataset | None:
@@ -81,12 +86,13 @@ class Images(RawDataset):
         if not isinstance(encoder, ImageEncoder) or encoder.shape != self.pixels.shape[1:]:
             return {}
         found = room(self.name, self.pixels.shape, np.float32)
+        # In place and in the order of `ImageEncoder.encode`, whose bits the result must equal
         scale, mean, std = (np.float32(number) for number in (encoder.scale, encoder.mean, encoder.std))
-        for start in range(0, len(self), _PICTURES_AT_ONCE):  # so few that they stay in the processor's cache
+        for start in range(0, len(self), _PICTURES_AT_ONCE):  # few enough to stay in the CPU cache
             part = found[start : start + _PICTURES_AT_ONCE]
             np.copyto(part, self.pixels[start : start + _PICTURES_AT_ONCE], casting="unsafe")
             if self.pixels.dtype.kind == "f" and not np.isfinite(part).all():
-                return {}  # row by row it is told which
+                return {}  # encoding row by row then names the row
             part *= scale
             part -= mean
             part /= std

@@ -1,4 +1,4 @@
-"""Windows of time series and sounds, as they were read."""
+"""Raw windows of time series and sounds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from netloom.modalities.fields.series import SeriesModality, TrainingWindows
 
 @dataclass
 class Series(RawDataset):
-    """Windows (R, T, D) of a series. Sounds (R, L, 1) have a `rate`, their samples a second; all else has 0."""
+    """Windows (R, T, D) of a series, or sounds (R, L, 1).
+
+    Attributes:
+        channels: The D names of the channels.
+        rate: The sampling rate of sounds in Hz; 0 for other series.
+    """
 
     windows: np.ndarray = field(default_factory=lambda: np.zeros((0, 1, 1)))
     channels: tuple[str, ...] = ("value",)
@@ -43,7 +48,7 @@ class Series(RawDataset):
 
     def with_settings(self, settings: Mapping[str, Any]) -> RawDataset:
         if settings.get("sound") == SPECTROGRAM and self.rate:
-            spectrogram_spec(self.name, self.windows.shape, self.rate, settings)  # refuses now rather than in `fit`
+            spectrogram_spec(self.name, self.windows.shape, self.rate, settings)  # raises now rather than in `fit`
         return super().with_settings(settings)
 
     def with_preparation(self, prepare: Preparation | ImageNormalization) -> RawDataset:

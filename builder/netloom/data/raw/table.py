@@ -1,4 +1,4 @@
-"""Columns of numbers and categories, as they were read."""
+"""Raw columns of numbers and categories."""
 
 from __future__ import annotations
 
@@ -25,16 +25,20 @@ from netloom.modalities.fields.table import TableModality
 from netloom.modalities.labels import Labels
 
 _AT_ONCE = 4_096
-_HASHED = 65_536  # rows of a column that are hashed at once, as a whole column may not fit
+_HASHED = 65_536  # rows of a column that are hashed at once, as a whole column may not fit into memory
 
 
 @dataclass
 class Table(RawDataset):
-    """Columns by name, each R numbers (NaN where one is missing) or R categories.
+    """Columns by name, each with R numbers or R categories. `settings` are by column.
 
-    `dates` names the numbers that were made from a date: its column, and the part of it, as `date_part` has it. `kinds`
-    are those of columns that are neither plain numbers, parts of dates nor categories. `written` is how the cells of
-    dates and of grouped numbers were written, as `modalities.encoding.coercion` names it. `settings` are by column."""
+    Attributes:
+        numbers: Float columns (R,), NaN where a value is missing.
+        categories: Text columns of length R.
+        dates: For each number derived from a date, the date's column and the part, as in `date_part`.
+        kinds: The kinds of columns other than numbers, parts of dates, and categories.
+        written: The format of the cells of dates and of grouped numbers, as named in `modalities.encoding.coercion`.
+    """
 
     numbers: dict[str, np.ndarray] = field(default_factory=dict)
     categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -55,6 +59,7 @@ class Table(RawDataset):
 
     def with_preparation(self, prepare: Preparation | ImageNormalization) -> RawDataset:
         scale = scale_of(prepare)
+        # The settings of a date belong to its column, not to its parts
         columns = {self.dates.get(name, (name, ""))[0] for name in self.numbers}
         settings = {name: {"scale": scale, **self.settings.get(name, {})} for name in columns}
         return replace(self, settings={**self.settings, **settings})
@@ -81,7 +86,7 @@ class Table(RawDataset):
         return TableModality().fit(self.name, columns, self.settings)
 
     def kind_of(self, name: str) -> str:
-        """The kind of a column."""
+        """Return the kind of a column."""
         usual = Date if name in self.dates else Number if name in self.numbers else Category
         return self.kinds.get(name, usual.name)
 
@@ -104,7 +109,7 @@ class Table(RawDataset):
             for column in columns
             if isinstance(column, LabelEncoder)
         }
-        for start in range(0, len(self), _AT_ONCE):  # so few rows that they stay in the processor's cache
+        for start in range(0, len(self), _AT_ONCE):  # few enough rows to stay in the CPU cache
             rows, place = slice(start, start + _AT_ONCE), 0
             for column in columns:
                 part = array[rows, place : place + column.width]

@@ -1,4 +1,4 @@
-"""Texts, texts with a tag for each word, and one long text in blocks of characters, as they were read."""
+"""Raw texts, texts with a tag for each word, and one long text in blocks of characters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AT_ONCE = 4_096
 
 @dataclass
 class Texts(RawDataset):
-    """Texts that become words, or other tokens where `settings` say so; or from a table's `column`."""
+    """Texts, tokenized into words by default. `column` is the table column that they come from, if any."""
 
     texts: Sequence[str] = ()
     column: str = ""
@@ -31,7 +31,7 @@ class Texts(RawDataset):
         return self.rows(index, index + 1)[0]
 
     def rows(self, start: int, stop: int) -> list[dict[str, Any]]:
-        return [{self.name: text} for text in self.texts[start:stop]]  # from a file, one by one take long
+        return [{self.name: text} for text in self.texts[start:stop]]  # one read, as single reads from a file are slow
 
     @property
     def modality(self) -> Modality[Any]:
@@ -53,7 +53,7 @@ class Texts(RawDataset):
         return TextModality().fit(self.name, self.training_texts(rows), self.settings)
 
     def training_texts(self, rows: np.ndarray) -> TrainingTexts:
-        """What is fitted to the texts of these rows."""
+        """Return the input of `fit` for the texts of these rows."""
         # Texts in a file are read in the order of the file, which is fast; fitting does not depend on it.
         texts = self.texts.at(rows) if hasattr(self.texts, "at") else [self.texts[index] for index in rows.tolist()]
         return TrainingTexts(texts, self.column)
@@ -71,7 +71,13 @@ class Texts(RawDataset):
 
 @dataclass
 class TaggedTexts(Texts):
-    """Texts with a tag for each of their words: as they come `parted`, or else as `words` parts them."""
+    """Texts with a tag for each of their words.
+
+    Attributes:
+        tags: The tags of each text, one per word.
+        tag_names: The distinct tags; their order gives the class indices.
+        parted: The words of each text, if the data gives them; otherwise, `words` tokenizes the texts.
+    """
 
     tags: Sequence[Sequence[str]] = ()
     tag_names: tuple[str, ...] = ()
@@ -92,7 +98,7 @@ class TaggedTexts(Texts):
         return TrainingTexts([self.parted[row] for row in rows.tolist()], length=length, are_parted=True)
 
     def tagged(self, length: int) -> np.ndarray:
-        """The number of each word's tag (R, length); `IGNORE` where there is no word."""
+        """Return the tag index of each word, int64 (R, length); `IGNORE` at positions without a word."""
         places = {name: place for place, name in enumerate(self.tag_names)}
         found = np.full((len(self.texts), length), IGNORE, dtype=np.int64)
         for row, tags in enumerate(self.tags):
@@ -112,7 +118,7 @@ class TaggedTexts(Texts):
 
 @dataclass
 class Characters(RawDataset):
-    """One long text, cut into blocks of `length` characters; each character's target is the one that follows it."""
+    """One long text in blocks of `length` characters; the target of each character is the next one."""
 
     text: str = ""
     length: int = 64
@@ -137,6 +143,6 @@ class Characters(RawDataset):
         return [self.text.encode(), str(self.length).encode()]
 
     def following(self, index: int) -> str:
-        """The block's targets: its text, one character further on."""
+        """Return the targets of a block: its text, shifted by one character."""
         start = index * self.length + 1
         return self.text[start : start + self.length]
