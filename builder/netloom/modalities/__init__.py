@@ -1,1 +1,1 @@
-"""What Netloom knows about kinds of input: the columns of tables, and the fields that networks read."""
+"""The kinds of input: columns of tables, and input fields of networks."""

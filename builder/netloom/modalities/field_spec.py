@@ -1,4 +1,4 @@
-"""One input of a network, as data has it."""
+"""The description of one input field of a network."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ Kind = Literal["vector", "sequence", "image", "tokens"]
 Quantity = Literal["pixels", "numbers"]
 PIXELS: Quantity = "pixels"
 NUMBERS: Quantity = "numbers"
-# What an input consists of that a preparation scales, by the kind that its Input layer declares; tokens and indices are
-# taken as they are.
+# The quantity that the default preprocessing scales, by the kind of an Input layer; tokens and indices are not scaled.
 QUANTITIES: Mapping[str, Quantity] = {
     "image": PIXELS,
     "volume": PIXELS,
@@ -23,7 +22,7 @@ QUANTITIES: Mapping[str, Quantity] = {
 
 @dataclass(frozen=True)
 class FieldSpec:
-    """One input of an example. `shape` is without the batch axis; `columns` names the features of a vector."""
+    """One input field. `shape` is without the batch dimension; `columns` names the features of a vector."""
 
     name: str
     kind: Kind
@@ -33,12 +32,12 @@ class FieldSpec:
 
     @property
     def is_vector(self) -> bool:
-        """Whether an example is a row of numbers (D,)."""
+        """Whether an example is a vector of numbers (D,)."""
         return self.kind == "vector"
 
     @property
     def is_sequence(self) -> bool:
-        """Whether an example is numbers over time (T, D)."""
+        """Whether an example is a series of numbers (T, D)."""
         return self.kind == "sequence"
 
     @property
@@ -48,7 +47,7 @@ class FieldSpec:
 
     @property
     def is_tokens(self) -> bool:
-        """Whether an example is numbers of a vocabulary: a text, or categories."""
+        """Whether an example consists of indices of a vocabulary: a text, or categories."""
         return self.kind == "tokens"
 
     @property
@@ -63,9 +62,9 @@ class FieldSpec:
 
     @property
     def quantity(self) -> Quantity | None:
-        """What a preparation scales in this field."""
+        """The quantity that the default preprocessing scales in this field; None if it scales nothing."""
         return QUANTITIES.get(self.kind)
 
     def parameters(self) -> dict[str, Any]:
-        """The parameters of an Input that reads this field."""
+        """Return the parameters of an Input layer for this field."""
         return {"field": self.name, "kind": self.kind, "shape": list(self.shape), "vocabulary": self.vocabulary}

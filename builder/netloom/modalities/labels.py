@@ -1,4 +1,4 @@
-"""Long columns of texts that come again and again, kept as numbers into a list of names."""
+"""Dictionary-encoded text columns: each distinct text once, and an index per row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHUNK = 65_536
 
 
 class Labels(Sequence[str]):
-    """R texts: `names`, each once, and the place of each row's text in them, `codes` (R,), which may be memory-mapped.
+    """A sequence of R texts: the distinct `names`, and their indices `codes`, int32 (R,), which can be memory-mapped.
 
     Not `pandas.Categorical`, which copies mapped codes into memory and takes 20 times as long for one row and twice for
     all; nor pyarrow's `DictionaryArray`, which takes 9 and 30 times as long.
@@ -25,7 +25,7 @@ class Labels(Sequence[str]):
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Labels:
-        """Texts as labels; those that are labels already, as they are."""
+        """Return texts as labels; labels are returned unchanged."""
         if isinstance(texts, Labels):
             return texts
         places: dict[str, int] = {}
@@ -34,30 +34,31 @@ class Labels(Sequence[str]):
 
     @classmethod
     def of_column(cls, values: pd.Series, *, numeric: bool = False) -> Labels:
-        """The cells of a table's column as texts, "" where one is missing; `numeric` writes each number in one way."""
+        """Return a table column as labels, "" for missing cells. With `numeric`, equal numbers have equal names."""
         import pandas as pd
 
         from netloom.modalities.encoding.cells import numeral
 
         codes, found = pd.factorize(values)
         texts = [numeral(str(value)) if numeric else str(value) for value in pd.Index(found).tolist()]
+        # `factorize` codes missing cells as -1
         return cls.of([*texts, ""]).at(codes)
 
     def at(self, places: np.ndarray) -> Labels:
-        """The labels at these places; -1 stands for the last."""
+        """Return the labels of these rows; -1 is the last row."""
         return Labels(self.codes[places], self.names)
 
     def counts(self, rows: np.ndarray) -> list[tuple[str, int]]:
-        """How often each name stands in these rows, the commonest first, then the one that comes first in them."""
+        """Return the names in these rows with their counts, the most frequent first, then by first occurrence."""
         codes = self.codes[rows]
         counted = np.bincount(codes, minlength=len(self.names))
         first = np.zeros(len(self.names), dtype=np.int64)
-        first[codes[::-1]] = np.arange(len(codes))[::-1]  # of several that are written to one place, the last remains
+        first[codes[::-1]] = np.arange(len(codes))[::-1]  # reversed, as NumPy keeps the last of repeated writes
         order = np.lexsort((first, -counted))
         return [(self.names[place], int(counted[place])) for place in order if counted[place]]
 
     def written(self) -> bytes:
-        """What `repr` makes of the texts as a list."""
+        """Return the bytes of `repr` of the texts as a list, without creating that list."""
         shown = [repr(name) for name in self.names]
         starts = range(0, len(self), _CHUNK)
         parts = (", ".join(map(shown.__getitem__, self.codes[at : at + _CHUNK].tolist())) for at in starts)

@@ -1,4 +1,4 @@
-"""Settings of a document, each of which may be left out."""
+"""The base class of the settings of columns and fields."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
-    """Settings that are checked strictly. None stands for one that was left out."""
+    """Strictly validated settings. None means that a setting is omitted."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
     def plain(self) -> dict[str, Any]:
-        """The settings that were given, as plain JSON."""
+        """Return the settings that are not omitted, as plain JSON."""
         return self.model_dump(mode="json", exclude_none=True)

@@ -1,4 +1,4 @@
-"""Statistics of the training rows, as fitting needs them."""
+"""Statistics of the training rows."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import math
 
 import numpy as np
 
-MAX_CELLS = 100_000_000  # numbers that are held in memory at once
+MAX_CELLS = 100_000_000  # the largest number of values that are in memory at once
 _CHUNK = 256
 
 
 def divisor(std: float, largest: float) -> float:
-    """The standard deviation, or one where it is nothing but the rounding of equal values."""
+    """Return the standard deviation, or 1 if it is only rounding error of equal values up to `largest`."""
     return std if std > 10 * np.finfo(np.float64).eps * largest else 1.0
 
 
 def moments(values: np.ndarray, rows: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of some rows (R, …), a part at a time, as all of them in float64 may not fit."""
+    """Return the mean and standard deviation of the given rows of values (R, …), in parts.
+
+    All rows in float64 may not fit into memory. A second pass computes the deviation, as the mean of squares minus the
+    squared mean cancels.
+    """
     parts = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
     count = len(rows) * int(np.prod(values.shape[1:]))
     mean = sum(float(values[part].sum(dtype=np.float64)) for part in parts) / count

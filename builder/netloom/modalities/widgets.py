@@ -1,4 +1,4 @@
-"""Widgets as data: a declaration describes what it needs, and the user interface draws any of them."""
+"""Widgets as data: declarations describe widgets, and the user interface draws them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Widget:
-    """A widget and the value that it is drawn with."""
+    """A widget with its initial value."""
 
     value: Any
 
     def result(self, chosen: Any) -> Any:
-        """What a value that people chose stands for."""
+        """Return the value that a chosen widget value represents."""
         return chosen
 
 
 @dataclass(frozen=True)
 class TextInput(Widget):
-    """A line of text; a missing value is an empty line."""
+    """A line of text; empty for a missing value."""
 
     value: str
 
 
 @dataclass(frozen=True)
 class NumberInput(Widget):
-    """A number between `low` and `high`. `raw` is the value as the data has it, which stays while nobody changes it."""
+    """A number between `low` and `high`. `raw` is the original value, which is kept unless the number changes."""
 
     value: float | None
     low: float | None = None
@@ -49,7 +49,7 @@ class Select(Widget):
 
 @dataclass(frozen=True)
 class MultiSelect(Widget):
-    """Any number of options, in one text with `joint` between them, or as a list where there is none."""
+    """Any number of options, as a text with the separator `joint`, or as a list without one."""
 
     value: Sequence[str]
     options: Sequence[str]
@@ -68,16 +68,16 @@ class Toggle(Widget):
 
 @dataclass(frozen=True)
 class Field:
-    """A widget for a setting, with its label. A setting is left out where its value is `unset`."""
+    """A labeled widget for a setting. The setting is omitted if its value is `unset`."""
 
     setting: str
     label: str
     widget: Widget
     help: str = ""
-    choices: tuple[tuple[str, Any], ...] = ()  # the value that each option of a selection stands for
+    choices: tuple[tuple[str, Any], ...] = ()  # the value of each option
     unset: Any = None
 
     def setting_of(self, chosen: Any) -> Any:
-        """The value of the setting that a chosen value stands for; None leaves it out."""
+        """Return the value of the setting for a chosen widget value; None omits the setting."""
         value = dict(self.choices).get(chosen, chosen) if self.choices else self.widget.result(chosen)
         return None if value == self.unset else value

@@ -1,4 +1,4 @@
-"""Columns of yes and no."""
+"""Boolean columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns of categories: one-hot, hashed, or as numbers for an embedding."""
+"""Categorical columns: one-hot, hashed, or as indices of an embedding."""
 
 from __future__ import annotations
 
@@ -41,8 +41,7 @@ _Name = Annotated[str, Bounds(max_length=200)]
 
 
 class CategorySettings(Settings):
-    """How a category is filled in where it is missing, and encoded. `aliases` name the category that another one stands
-    for."""
+    """Imputation and encoding of a category. `aliases` maps a category to the one that replaces it."""
 
     impute: Impute | None = None
     fill: Fill | None = None
@@ -72,7 +71,7 @@ class Category(ColumnKind):
         return [LabelColumn(source.name, self.name, settings, labels)]
 
     def fit(self, column: TrainingColumn) -> Fitted:
-        """The categories of training, one place each; the most frequent ones where there are too many."""
+        """Return the fitted state, with the most frequent categories of the training rows."""
         reading = category_reading(column.values, column.rows, column.settings)
         fitted: Fitted = {"name": column.name, "type": CategoryEncoder.type, **reading}
         if column.settings.get("encode") == "hash":
@@ -103,12 +102,12 @@ class Category(ColumnKind):
 
 
 def category_reading(labels: Labels, rows: np.ndarray, settings: Mapping[str, Any]) -> Fitted:
-    """How a cell becomes the name of a category, where that is not as usual."""
+    """Return the state by which cells are read as categories; empty by default."""
     reading: Fitted = {"numeric": True} if settings.get("numeric") else {}
     if settings.get("aliases"):
         reading["aliases"] = dict(settings["aliases"])
     if set(labels.names) - {""} and set(labels.names) <= {"True", "False", ""}:
-        reading["logical"] = True  # which files write as true, TRUE or True
+        reading["logical"] = True  # files write it as true, TRUE or True
     if settings.get("impute") == "constant":
         reading["fill"] = str(settings["fill"])
     elif settings.get("impute") == "most_frequent":
@@ -117,12 +116,13 @@ def category_reading(labels: Labels, rows: np.ndarray, settings: Mapping[str, An
 
 
 def frequent(labels: Labels, rows: np.ndarray, reading: Fitted, limit: int) -> list[str]:
-    """The most frequent categories of these rows, in the order of their names."""
+    """Return the `limit` most frequent categories of these rows, sorted by name."""
     counts = Counter[str]()
     for name, count in labels.counts(rows):
         counts[alias(reading, name)] += count
     common = [name for name, _ in counts.most_common()]
     if reading.get("fill"):
         common = [name for name in common if name]
+        # Missing values get this category, which the training rows may not contain
         common = common if reading["fill"] in common else [reading["fill"], *common]
     return sorted(common[:limit])

@@ -22,7 +22,15 @@ Fitted = dict[str, Any]
 
 
 class ColumnSource(ABC):
-    """A column as it lies in a table that was imported. `is_chosen`: a document names its kind."""
+    """A column of an imported table.
+
+    Attributes:
+        settings: The column's settings in the document.
+        is_chosen: Whether the document names the kind, instead of it being inferred.
+        decimal: The decimal mark of cells that are still texts.
+        warnings: A list to which warnings are appended.
+        column_names: The names of all columns, which derived columns must not use.
+    """
 
     name: str
     settings: Mapping[str, Any]
@@ -34,29 +42,33 @@ class ColumnSource(ABC):
     @property
     @abstractmethod
     def values(self) -> pd.Series:
-        """The cells, read into memory."""
+        """The cells, in memory."""
 
     @abstractmethod
     def stored_numbers(self) -> np.ndarray | None:
-        """The numbers of a column that lies in a file and needs no conversion; None for all others."""
+        """Return the numbers (R,) of a memory-mapped column that needs no conversion; None for other columns."""
 
     @abstractmethod
     def keep_numbers(self, numbers: np.ndarray, conversion: str = "") -> np.ndarray:
-        """Numbers that were read from the cells, in a file where the table lies in one. `conversion` names how."""
+        """Return numbers (R,) read from the cells, memory-mapped if the table is. `conversion` names the conversion."""
 
     @abstractmethod
     def keep_labels(self, labels: Labels) -> Labels:
-        """The same for labels."""
+        """Return labels read from the cells, memory-mapped if the table is."""
 
     @abstractmethod
     def texts(self) -> Sequence[str]:
-        """The cells as texts, empty where one is missing."""
+        """Return the cells as texts, empty where one is missing."""
 
 
 @dataclass(frozen=True)
 class ReadColumn:
-    """A column, or a part of one, as import read it: one entry per row. `kind` names the kind that fits it, `settings`
-    go beside those of the document."""
+    """A column, or a part of one, with an entry per row.
+
+    Attributes:
+        kind: The name of the kind that fits it.
+        settings: Settings in addition to those of the document.
+    """
 
     name: str
     kind: str
@@ -65,7 +77,7 @@ class ReadColumn:
 
 @dataclass(frozen=True)
 class NumberColumn(ReadColumn):
-    """Numbers (R,), NaN where one is missing. Those made from a date have `date`: its column, and the part of it."""
+    """Numbers (R,), NaN where one is missing. Numbers derived from a date have its column and the part as `date`."""
 
     values: np.ndarray = field(default_factory=lambda: np.zeros(0))
     date: tuple[str, str] | None = None
@@ -73,14 +85,14 @@ class NumberColumn(ReadColumn):
 
 @dataclass(frozen=True)
 class LabelColumn(ReadColumn):
-    """Labels, empty where one is missing, that become features of the table."""
+    """Labels, empty where one is missing, that become features of the table field."""
 
     values: Labels = field(default_factory=lambda: Labels.of(()))
 
 
 @dataclass(frozen=True)
 class EmbeddedColumn(LabelColumn):
-    """Labels that become numbers for an embedding: in one field with others, or in a field of their own."""
+    """Labels that become indices of an embedding, in a field shared with other columns or in a separate field."""
 
     is_shared: bool = True
 
@@ -94,8 +106,14 @@ class TextColumn(ReadColumn):
 
 @dataclass(frozen=True)
 class TrainingColumn:
-    """A column from which a kind fits its state. `rows` are those of the training split; `written` is how the cells
-    were written, as `coercion` names it."""
+    """The input of `ColumnKind.fit`.
+
+    Attributes:
+        values: The values of all rows.
+        rows: The row numbers of the training split.
+        date: For a part of a date, the date's column and the part.
+        written: The format of the cells, as named in `coercion`.
+    """
 
     name: str
     values: Any
@@ -107,8 +125,13 @@ class TrainingColumn:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The main choice for a kind: a setting, and its values by label. There is no setting where there is no choice.
-    `default` is used where a document says nothing; None stands for what the project does with all numbers."""
+    """The main preprocessing choice of a kind.
+
+    Attributes:
+        setting: The name of the setting; None if there is no choice.
+        labels: The values of the setting by label.
+        default: The value if the document has none; None for the project's default for numbers.
+    """
 
     setting: str | None
     labels: Mapping[str, str]
@@ -116,22 +139,23 @@ class Preprocessing:
 
 
 class ColumnKind(ABC):
-    """What a column of a table holds.
+    """The kind of values in a table column.
 
     Args:
-        name: As documents store it.
-        order: The place in lists.
-        priority: Kinds with a smaller one are tried first on a column that no document describes.
+        name: The name in documents.
+        order: The position in lists.
+        priority: Kinds with a lower priority are tried first when the kind of a column is inferred.
         settings: The settings that a column of this kind takes.
         preprocessing: The choice on the data page.
-        missing_label: How missing values are treated by default, for the data page.
-        is_number: Values are amounts, which a target of numbers takes as well.
-        is_numeric: Values can be one of several targets that are numbers.
-        is_text: Values are free text, which becomes a field of its own.
+        missing_label: The default treatment of missing values, for the data page.
+        constant: The default replacement of missing values by a constant.
+        is_number: Values are quantities, which can also be regression targets.
+        is_numeric: Values can be one of several numeric targets.
+        is_text: Values are free text, which becomes a separate field.
         can_be_target: A network can predict it.
         has_one_value: A cell holds one value, which can be counted and compared as a whole.
-        is_settled_on_import: The kind is inferred when a file is added and stored with it. This is for kinds that came
-            later, so that columns which were added before stay what they were.
+        is_settled_on_import: The kind is inferred when a file is imported, and stored with it. Kinds that were added
+            later need this, so that earlier uploads keep their kinds.
     """
 
     name: ClassVar[str]
@@ -140,7 +164,7 @@ class ColumnKind(ABC):
     settings: ClassVar[type[Settings]]
     preprocessing: ClassVar[Preprocessing]
     missing_label: ClassVar[str | None] = None
-    constant: ClassVar[float | str] = 0.0  # what stands for missing values until people choose something else
+    constant: ClassVar[float | str] = 0.0  # the replacement of missing values until another one is chosen
     is_number: ClassVar[bool] = False
     is_numeric: ClassVar[bool] = False
     is_text: ClassVar[bool] = False
@@ -151,23 +175,25 @@ class ColumnKind(ABC):
 
     @abstractmethod
     def matches(self, values: pd.Series) -> bool:
-        """Whether a column looks like this kind. Kinds with a smaller priority did not match."""
+        """Return whether a column appears to be of this kind. Kinds with a lower priority did not match."""
 
     @abstractmethod
     def read(self, source: ColumnSource) -> Sequence[ReadColumn]:
-        """The column as training reads it.
+        """Return the column converted to this kind: none, one, or several parts.
 
         Raises:
-            DataError: it holds something else.
+            DataError: it contains values of another kind.
         """
 
     def fit(self, column: TrainingColumn) -> Fitted:
-        """What an encoder needs, as plain JSON, from the training rows alone."""
+        """Return the state of the encoder as plain JSON, fitted on the training rows only."""
         raise NotImplementedError
 
     def refuse(self, name: str, settings: Mapping[str, Any]) -> None:
-        """Raises:
-        DataError: a setting does not fit a column of this kind.
+        """Check the settings of a column.
+
+        Raises:
+            DataError: this kind does not support a setting.
         """
         for setting in sorted(set(settings) - set(self.settings.model_fields)):
             raise DataError(
@@ -177,20 +203,20 @@ class ColumnKind(ABC):
             raise DataError(f"Say in 'fill' what stands for missing values in {name[:80]!r}.")
 
     def details(self, settings: Mapping[str, Any]) -> list[Field]:
-        """The settings that have no place in the table of columns, as widgets."""
+        """Return widgets for the settings that the table of columns does not show."""
         return []
 
     def describes(self, column: ColumnEncoder) -> bool:
-        """Whether a fitted column is of this kind."""
+        """Return whether a fitted column is of this kind."""
         return isinstance(column, self.encoders)
 
     def widget(self, column: ColumnEncoder, name: str, value: Any) -> Widget:
-        """The widget for a value of a fitted column, which stands under `name` in a raw row."""
+        """Return the widget for the value of a fitted column; `name` is its key in a raw row."""
         raise NotImplementedError
 
 
 def free_name(name: str, taken: Collection[str]) -> str:
-    """A name that is not taken: the same, with as many primes as it needs."""
+    """Return the name, with as many primes appended as needed to be unique."""
     while name in taken:
         name += "'"
     return name

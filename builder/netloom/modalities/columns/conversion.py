@@ -1,4 +1,4 @@
-"""The cells of a table's column read as a kind: as numbers, yes and no, dates, categories or texts."""
+"""Converts the cells of a table column to numbers, booleans, dates, categories or texts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 
 def numbers(values: pd.Series, name: str, warnings: list[str], decimal: str = ".") -> np.ndarray | None:
-    """A column as numbers (R,), not a number where one is missing; None where nothing finite is in it. `decimal` is the
-    mark of a file whose cells stayed texts.
+    """Return a column as float64 numbers (R,), NaN where one is missing; None if all are infinite or too large.
+
+    `decimal` is the decimal mark of cells that are still texts.
 
     Raises:
-        DataError: it holds dates, or texts none of which is a number.
+        DataError: it contains dates, or texts without a single number.
     """
     import pandas as pd
 
@@ -30,6 +31,7 @@ def numbers(values: pd.Series, name: str, warnings: list[str], decimal: str = ".
         raise DataError(f"The column {name!r} holds dates, which cannot be read as numbers; read it as dates.")
     if pd.api.types.is_numeric_dtype(values):
         return _finite(values.to_numpy(dtype=np.float64, na_value=np.nan), name, warnings)
+    # Each distinct cell is parsed once; `factorize` codes missing cells as -1, the last entry of the arrays below
     codes, texts = pd.factorize(values.astype("string"))
     cells = pd.Index(texts).tolist()
     grouped = is_grouped(cells, decimal)
@@ -45,10 +47,10 @@ def numbers(values: pd.Series, name: str, warnings: list[str], decimal: str = ".
 
 
 def yes_and_no(values: pd.Series, name: str) -> np.ndarray:
-    """A column as 1 for yes and 0 for no (R,), not a number where nothing is said.
+    """Return a column as 1 for yes and 0 for no (R,), NaN where a value is missing.
 
     Raises:
-        DataError: a cell says neither.
+        DataError: a cell is neither.
     """
     import pandas as pd
 
@@ -61,10 +63,10 @@ def yes_and_no(values: pd.Series, name: str) -> np.ndarray:
 
 
 def dates(values: pd.Series, name: str, warnings: list[str]) -> pd.Series:
-    """A column as dates.
+    """Return a column as dates, NaT where one is missing or cannot be read.
 
     Raises:
-        DataError: it holds numbers, or texts none of which is a date in ISO form.
+        DataError: it contains numbers, or texts without a single date in ISO format.
     """
     import pandas as pd
 
@@ -83,7 +85,7 @@ def dates(values: pd.Series, name: str, warnings: list[str]) -> pd.Series:
 
 
 def dated(values: pd.Series, form: str) -> pd.Series:
-    """A column of texts as dates; missing where one is none."""
+    """Return a column of texts as UTC dates, NaT for texts that are not dates of this format."""
     import pandas as pd
 
     codes, texts = pd.factorize(values)
@@ -93,26 +95,26 @@ def dated(values: pd.Series, form: str) -> pd.Series:
 
 
 def date_parts(values: pd.Series, parts: Sequence[str]) -> dict[str, np.ndarray]:
-    """Numbers from dates, as `netloom.modalities.encoding.cells.date_part` makes them."""
+    """Return the parts (R,) of dates as numbers, equal to those of `netloom.modalities.encoding.cells.date_part`."""
     accessors = {"weekday": "day_of_week", "yearday": "day_of_year"}
     found = {part: days(values) if part == "days" else getattr(values.dt, accessors.get(part, part)) for part in parts}
     return {name: part.to_numpy(dtype=np.float64, na_value=np.nan) for name, part in found.items()}
 
 
 def days(values: pd.Series) -> pd.Series:
-    """Days since 1970."""
+    """Return days since 1970-01-01, with fractions."""
     import pandas as pd
 
-    known = values.dt.floor("us")  # which is all that Python knows of, in prediction
+    known = values.dt.floor("us")  # the resolution of `datetime`, which prediction uses
     found: pd.Series = (known - pd.Timestamp(0, tz=values.dt.tz)).dt.total_seconds() / 86_400
     return found
 
 
 def labels(values: pd.Series, name: str) -> tuple[Labels, bool]:
-    """A column as categories, and whether these are numbers.
+    """Return a column as categories, and whether these are numbers.
 
     Raises:
-        DataError: it holds dates.
+        DataError: it contains dates.
     """
     import pandas as pd
 
@@ -123,25 +125,27 @@ def labels(values: pd.Series, name: str) -> tuple[Labels, bool]:
 
 
 def texts(values: pd.Series) -> list[str]:
-    """A column as texts, empty where one is missing."""
+    """Return a column as texts, empty where one is missing."""
     return ["" if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]
 
 
 def stands(values: pd.Series) -> bool:
-    """Whether a column holds numbers as such, which need not be read out of texts."""
+    """Return whether a column has a numeric dtype, so that no texts must be parsed."""
     import pandas as pd
 
     return bool(pd.api.types.is_numeric_dtype(values))
 
 
 def odd_one(values: pd.Series, kinds: Sequence[str] = ("date", "number"), least: float = 0.9) -> str:
-    """Of a column at least so much of which are dates or numbers, the first cell that is none, as the end of a
-    sentence; "" for other columns."""
+    """Return the end of a sentence about the first cell that is not a date or number, if at least the share `least` is.
+
+    Returns "" for other columns.
+    """
     known = values.dropna().astype("string")
     first = known.head(100)
     for kind in kinds:
         fits = _FITS[kind]
-        if fits(first).sum() < least * len(first):  # of a long column, all only where it pays
+        if fits(first).sum() < least * len(first):  # parsing all of a long column is slow
             continue
         odd = np.flatnonzero(~fits(known))
         if 0 < len(odd) <= (1 - least) * len(known) + 1e-9:

@@ -1,4 +1,4 @@
-"""Columns of dates, whose parts are numbers."""
+"""Date columns, whose parts become numbers."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Part = Literal["days", "year", "quarter", "month", "day", "yearday", "weekday", "hour", "minute"]
-PARTS: tuple[Part, ...] = ("days", "month", "weekday")  # where a document names none
+PARTS: tuple[Part, ...] = ("days", "month", "weekday")  # the default
 
 
 class DateSettings(NumberSettings):
-    """Which parts of a date become numbers, and how those are filled in and scaled."""
+    """The parts of a date that become numbers, and their imputation and scaling."""
 
     parts: Annotated[list[Part], Bounds(min_length=1, max_length=len(get_args(Part)))] | None = None
 

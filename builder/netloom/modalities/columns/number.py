@@ -1,4 +1,4 @@
-"""Columns of numbers."""
+"""Numeric columns."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SCALES: Mapping[str, Scale] = {
 
 
 class NumberSettings(Settings):
-    """How a number is filled in where it is missing, and scaled."""
+    """Imputation and scaling of a number."""
 
     scale: Scale | None = None
     impute: Impute | None = None
@@ -93,7 +93,7 @@ class Number(ColumnKind):
 
 
 def fit_number(name: str, values: np.ndarray, settings: Mapping[str, Any]) -> Fitted:
-    """How a number is filled in where it is missing, and scaled."""
+    """Return the fitted imputation and scaling of training values (R,), NaN where one is missing."""
     known = values[~np.isnan(values)]
     fitted: Fitted = {"name": name, "type": NumberEncoder.type}
     if settings.get("indicator"):
@@ -103,12 +103,13 @@ def fit_number(name: str, values: np.ndarray, settings: Mapping[str, Any]) -> Fi
     impute = settings.get("impute", "median")
     replacement = _replacement(impute, known, settings)
     fitted["median" if impute == "median" else "fill"] = replacement
+    # Scaled with imputed values, as the network receives them
     filled = np.where(np.isnan(values), replacement, values)
     return {**fitted, **_scale(filled, settings.get("scale", "standard"))}
 
 
 def _replacement(impute: Impute, known: np.ndarray, settings: Mapping[str, Any]) -> float:
-    """The number that stands for a missing one."""
+    """Return the replacement of missing numbers."""
     if impute == "constant":
         return float(settings["fill"])
     if impute == "mean":
@@ -120,13 +121,15 @@ def _replacement(impute: Impute, known: np.ndarray, settings: Mapping[str, Any])
 
 
 def _scale(filled: np.ndarray, scale: Scale) -> Fitted:
-    """Mean and standard deviation, or what stands in their place; and what is done to a number before."""
+    """Return the offset and divisor of a scaling as `mean` and `std`, and the transformation before it, if any."""
     before: Fitted = {}
     if scale in ("log1p", "log_standard"):
         before = {"log": True}
+        # Symmetric, as log(1 + x) is undefined for x <= -1
         filled = np.sign(filled) * np.log1p(abs(filled))
     if scale in ("quantile", "normal"):
         shares = np.linspace(0, 1, min(QUANTILES, max(2, len(filled))))
+        # Rounding can make quantiles descend (https://github.com/numpy/numpy/issues/14685), which `np.interp` ignores
         quantiles = np.maximum.accumulate(np.quantile(filled, shares))
         return {"quantiles": quantiles.tolist(), "normal": scale == "normal", "mean": 0.0, "std": 1.0}
     if scale in ("none", "log1p"):
@@ -150,6 +153,6 @@ def _number(value: Any) -> float | None:
 
 
 def _step(column: Mapping[str, Any]) -> float:
-    """A tenth of the deviation, as a power of ten."""
+    """Return the step of a number input: the largest power of ten up to the standard deviation."""
     deviation = float(column.get("std") or 1.0)
     return float(10.0 ** np.floor(np.log10(deviation))) if deviation > 0 else 1.0

@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 @cache
 def column_kinds() -> dict[str, ColumnKind]:
-    """All kinds by name, in the order of lists."""
+    """Return all kinds by name, in the order of lists."""
     kinds = discover(ColumnKind, "netloom.modalities.columns", order=lambda kind: kind.order)
     return {name: kind() for name, kind in kinds.items()}
 
 
 def column_kind(name: str) -> ColumnKind:
-    """The kind of this name."""
+    """Return the kind of this name."""
     return column_kinds()[name]
 
 
 def inferred_kind(values: pd.Series, *, on_import: bool = False) -> ColumnKind:
-    """The kind that a column looks like; `on_import` also tries those that are settled when a file is added."""
+    """Return the inferred kind of a column. `on_import` also tries the kinds that are settled on import."""
     ordered = sorted(column_kinds().values(), key=lambda kind: kind.priority)
     return next(kind for kind in ordered if (on_import or not kind.is_settled_on_import) and kind.matches(values))
 
 
 def kind_of(column: ColumnEncoder) -> ColumnKind:
-    """The kind of a fitted column."""
+    """Return the kind of a fitted column."""
     return next(kind for kind in column_kinds().values() if kind.describes(column))

@@ -1,4 +1,4 @@
-"""Columns of free text, each of which becomes a field of tokens."""
+"""Text columns, each of which becomes a field of tokens."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOKENS: Mapping[str, Tokens] = {"Words": "words", "Byte pairs": "bpe", "Characte
 
 
 class TextSettings(Settings):
-    """How a text becomes tokens: by words, by byte pairs that are learned from the training texts, or by letters."""
+    """Tokenization of a text: words, byte pairs learned from the training texts, or characters."""
 
     tokens: Tokens | None = None
     vocabulary: Annotated[int, Bounds(ge=260, le=100_000)] | None = None
@@ -51,7 +51,7 @@ class Text(ColumnKind):
 
 
 def text_details(settings: Mapping[str, Any]) -> list[Field]:
-    """How a text is split, and how much of it is read."""
+    """Return widgets for the tokenization and the maximum length of a text."""
     tokens = settings.get("tokens", "words")
     label = next(label for label, value in TOKENS.items() if value == tokens)
     size = settings.get("vocabulary", BPE_VOCABULARY if tokens == "bpe" else VOCABULARY_LIMIT)
@@ -70,7 +70,7 @@ def text_details(settings: Mapping[str, Any]) -> list[Field]:
 
 
 def is_names(values: pd.Series) -> bool:
-    """Whether texts are too many and too different to be categories."""
+    """Return whether a text column has too many distinct values for categories."""
     import pandas as pd
 
     if not pd.api.types.is_string_dtype(values):
@@ -82,7 +82,7 @@ def is_names(values: pd.Series) -> bool:
 
 
 def is_text(values: pd.Series) -> bool:
-    """Whether a column holds sentences rather than names of categories."""
+    """Return whether a column contains sentences rather than names of categories."""
     import pandas as pd
 
     if not pd.api.types.is_string_dtype(values):

@@ -1,4 +1,4 @@
-"""Columns of sets: several values in one cell, such as the genres Action|Comedy or the tags a;b;c."""
+"""Columns with several values per cell, such as the genres Action|Comedy or the tags a;b;c."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LONGEST = 40  # characters of a value
 
 
 class SetSettings(Settings):
-    """What stands between the values of a cell, and how many values are told apart, the most frequent first."""
+    """The separator of the values in a cell, and the number of values that are encoded, the most frequent ones."""
 
     separator: Annotated[str, Bounds(min_length=1, max_length=10)] | None = None
     values: Annotated[int, Bounds(ge=1, le=4_096)] | None = None
@@ -63,12 +63,13 @@ class ValueSet(ColumnKind):
         return [LabelColumn(source.name, self.name, values=source.keep_labels(labels))]
 
     def fit(self, column: TrainingColumn) -> Fitted:
-        """The values of training in the order of their names; the most frequent ones where there are too many."""
+        """Return the fitted state, with the most frequent values of the training rows."""
         counts = column.values.counts(column.rows)
         separator = column.settings.get("separator") or _separator([text for text, _ in counts])
         times = Counter[str]()
         for text, count in counts:
             times.update(dict.fromkeys(members(text, separator), count))
+        # Ties by name, so that the choice does not depend on the order of rows
         common = sorted(times, key=lambda value: (-times[value], value))
         values = sorted(common[: column.settings.get("values", VALUES_LIMIT)])
         return {"name": column.name, "type": SetEncoder.type, "separator": separator, "values": values}
@@ -87,7 +88,7 @@ class ValueSet(ColumnKind):
 
 
 def _are_sets(cells: Sequence[str], separator: str) -> bool:
-    """Whether most cells hold the separator, in different numbers, and the values between them recur."""
+    """Return whether most cells contain the separator, in varying numbers, and the values between them recur."""
     parted = [members(cell, separator) for cell in cells]
     times = Counter(value for values in parted for value in values)
     if not times or sum(separator in cell for cell in cells) <= _MOST_CELLS * len(cells):
@@ -100,5 +101,5 @@ def _are_sets(cells: Sequence[str], separator: str) -> bool:
 
 
 def _separator(cells: Sequence[str]) -> str:
-    """The mark that stands in most of these cells."""
+    """Return the separator that is in most of these cells."""
     return max(SEPARATORS, key=lambda mark: sum(mark in cell for cell in cells))

@@ -1,7 +1,7 @@
 """From raw rows to arrays: one encoder per encoding of a field and per type of a table's column.
 
-The folder is used in training and in prediction, and travels with an exported network: it needs numpy alone. Encoders
-register themselves when their module is imported, so a new file in this folder is all that a new one needs.
+Training and prediction both use this package, and a copy of it is part of each exported network, so it needs only
+numpy. Encoders register themselves when their module is imported; a new module in this package adds an encoder.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""A column of categories: one-hot, hashed, or as numbers for an embedding."""
+"""Encodes a column of categories: one-hot, hashed, or as indices of an embedding."""
 
 import math
 import zlib
@@ -12,12 +12,13 @@ from netloom.modalities.encoding.cells import logical, numeral, text_of
 from netloom.modalities.encoding.coercion import number
 from netloom.modalities.encoding.column_encoder import CsvColumn, LabelEncoder
 
-OTHER = "(other)"  # how the place of all values that training did not have is called
+OTHER = "(other)"  # the name of the feature for all categories that training did not have
 
 
 def alias(column: dict[str, Any], text: str) -> str:
-    """The category that another spelling stands for."""
+    """Return the category that replaces another one, also through a chain of aliases."""
     aliases = column.get("aliases", {})
+    # At most one step per alias, as aliases may form a cycle
     for _ in aliases:
         if text not in aliases:
             break
@@ -26,7 +27,7 @@ def alias(column: dict[str, Any], text: str) -> str:
 
 
 class CategoryEncoder(LabelEncoder):
-    """A category as a place (N, values + 1) that is 1; the last one is for all values that training did not have."""
+    """One-hot categories (N, values + 1); the last feature is for all categories that training did not have."""
 
     type = "category"
 
@@ -45,7 +46,7 @@ class CategoryEncoder(LabelEncoder):
         return encoded
 
     def table(self, texts: list[str]) -> np.ndarray:
-        """The place of each text, as writing the ones alone is many times as fast as copying whole rows."""
+        """Return the index of each text (distinct,); writing only the ones is many times as fast as copying rows."""
         return np.array([self._place(self.category(text)) for text in texts], dtype=np.int64)
 
     def fill(self, target: np.ndarray, table: np.ndarray, codes: np.ndarray) -> None:
@@ -55,7 +56,7 @@ class CategoryEncoder(LabelEncoder):
         return str([*self.column["values"], OTHER][int(encoded.argmax())])
 
     def category(self, value: Any) -> str:
-        """A value as the name of its category; numbers are written in one way."""
+        """Return the name of a value's category; equal numbers have equal names."""
         text = text_of(value)
         if self.column.get("numeric"):
             text = numeral(text)
@@ -64,18 +65,18 @@ class CategoryEncoder(LabelEncoder):
         return str(self.column["fill"]) if not text and "fill" in self.column else alias(self.column, text)
 
     def numbers(self, values: list[Any]) -> np.ndarray:
-        """The number of each value (N,), from 1; 0 stands for one that training did not have."""
+        """Return the embedding index of each value, int64 (N,), from 1; 0 for categories that training did not have."""
         places = self._places
         return np.array([places.get(self.category(value), -1) + 1 for value in values], dtype=np.int64)
 
     @property
     def values(self) -> list[str]:
-        """The categories of the training rows, in the order of their numbers."""
+        """The categories of the training rows, in the order of their indices."""
         return list(self.column["values"])
 
     @property
     def vocabulary_size(self) -> int:
-        """How many numbers there are, that of all other categories among them."""
+        """The number of indices, including 0 for all other categories."""
         return len(self.column["values"]) + 1
 
     def unknown(self, value: Any) -> str:
@@ -97,7 +98,7 @@ class CategoryEncoder(LabelEncoder):
         return self._places.get(text, len(self._places))
 
     def _cell(self, cell: str | None, decimal: str) -> str | None:
-        """A category as import names it: numbers in one way, whatever their decimal mark."""
+        """Return a category as import names it; equal numbers have equal names, whatever their decimal mark."""
         if cell is None or not self.column.get("numeric"):
             return cell
         parsed = number(cell, decimal, grouped=True)
@@ -105,7 +106,10 @@ class CategoryEncoder(LabelEncoder):
 
 
 class HashedCategoryEncoder(CategoryEncoder):
-    """A category as one of a fixed number of places, which follows from its letters; there is none for others."""
+    """Hashed categories (N, buckets), one-hot; unknown categories are hashed like all others.
+
+    The hashing trick, https://arxiv.org/abs/0902.2206, without the sign.
+    """
 
     type = "hash"
 
@@ -124,4 +128,5 @@ class HashedCategoryEncoder(CategoryEncoder):
         return ""
 
     def _place(self, text: str) -> int:
+        # Python's `hash` of a text differs between processes
         return zlib.crc32(text.encode()) % self.width

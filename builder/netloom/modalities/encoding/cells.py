@@ -1,4 +1,4 @@
-"""The values of raw rows and the text of cells, as every encoder reads them."""
+"""Reads the values of raw rows and the text of cells, for all encoders."""
 
 import math
 import re
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 LARGEST_ENCODED = 1e30  # well within float32: a number far outside of the training data must not become infinite
-# Text that stands for a missing number, date, or yes and no, in letters of any case.
+# Text of a missing number, date or boolean, in lower case.
 NOTHING = frozenset({"", "na", "n/a", "nan", "nat", "null", "none", "#n/a"})
 _DAY_SECONDS = 86_400
 _MONTH = re.compile(r"\d{4}-\d{2}")
@@ -16,11 +16,11 @@ _YES, _NO = {"true", "yes", "y", "t", "on", "1", "1.0"}, {"false", "no", "n", "f
 
 
 class EncodeError(ValueError):
-    """A row that does not fit; the message is one sentence."""
+    """A row does not match the fitted state; the message is one sentence."""
 
 
 def value_of(row: dict[str, Any], name: str) -> Any:
-    """The value of a column in a row.
+    """Return the value of a column in a row.
 
     Raises:
         EncodeError: the row does not have the column.
@@ -31,24 +31,25 @@ def value_of(row: dict[str, Any], name: str) -> Any:
 
 
 def as_text(value: Any) -> Any:
-    """The text of a row; words that are given as a list are joined by blanks."""
+    """Return a text; a list of words is joined by spaces, other values are unchanged."""
     return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def text_of(value: Any) -> str:
-    """A value as text, empty where it is missing."""
+    """Return a value as text, empty if it is missing."""
     return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
 
 
 def array_of(row: dict[str, Any], name: str, dtype: Any) -> np.ndarray:
-    """A value that consists of rows of finite numbers, as an array.
+    """Return a value that consists of nested lists of finite numbers, as an array.
 
     Raises:
-        EncodeError: it is missing, is ragged, or holds something else.
+        EncodeError: it is missing, ragged, or contains other values.
     """
     try:
         array = np.asarray(value_of(row, name), dtype=dtype)
     except (TypeError, ValueError, OverflowError) as error:
+        # It derives from ValueError, and names the missing column
         if isinstance(error, EncodeError):
             raise
         raise EncodeError(f"{name!r} takes rows of numbers that are equally long, received something else.") from None
@@ -58,7 +59,7 @@ def array_of(row: dict[str, Any], name: str, dtype: Any) -> np.ndarray:
 
 
 def boolean(value: Any, name: str) -> float:
-    """1 for yes, 0 for no, NaN for a missing value.
+    """Return 1 for yes, 0 for no, NaN for a missing value.
 
     Raises:
         EncodeError: the value is neither.
@@ -72,7 +73,7 @@ def boolean(value: Any, name: str) -> float:
 
 
 def iso_moment(text: str) -> datetime | None:
-    """A date or time in ISO form, in UTC unless it names a zone; None for other text."""
+    """Return a date or time in ISO format, converted to UTC; None for other text. Without a zone, UTC is assumed."""
     try:
         moment = datetime.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -81,8 +82,10 @@ def iso_moment(text: str) -> datetime | None:
 
 
 def date_part(value: Any, part: str, name: str) -> float:
-    """The `days` since 1970, or `year`, `quarter`, `month`, `day`, `yearday`, `weekday` (Monday is 0), `hour` or
-    `minute` of a date or time in ISO form, in UTC unless it names a zone; NaN where it is missing.
+    """Return a part of a date or time in ISO format, in UTC; NaN if it is missing.
+
+    The part is `days` since 1970-01-01 with fractions, `year`, `quarter`, `month`, `day`, `yearday`, `weekday` (Monday
+    is 0), `hour` or `minute`.
 
     Raises:
         EncodeError: the value is not such a date.
@@ -100,12 +103,12 @@ def date_part(value: Any, part: str, name: str) -> float:
 
 
 def logical(text: str) -> str:
-    """True and False in their one spelling; other text unchanged."""
+    """Return true and false as True and False; other text unchanged."""
     return {"true": "True", "false": "False"}.get(text.strip().lower(), text)
 
 
 def numeral(text: str) -> str:
-    """A number as the name of a category: 3 for 3, 3.0 and " 3 "."""
+    """Return the category name of a number: 3 for 3, 3.0 and " 3 "; other text unchanged."""
     if text.strip().lower() in NOTHING:
         return ""
     try:

@@ -1,7 +1,7 @@
-"""From the cells of a text file to values: numbers, dates, yes and no, or the names of categories.
+"""Parses the cells of a text file as numbers and dates.
 
-Import reads a column of texts by these functions, and so does prediction, each cell to the same bits. It travels with
-an exported network.
+Import and prediction both use these functions, so that equal cells give equal bits. A copy of this module is part of
+each exported network.
 """
 
 import math
@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 from netloom.modalities.encoding.cells import NOTHING, iso_moment
 
-# A number far larger than any that is meant; its square must not be infinite.
+# Larger numbers are treated as missing; the square of a smaller one is finite in float64.
 LARGEST = 1e100
-ISO, GROUPED = "iso", "grouped"  # ways in which a column is written
+ISO, GROUPED = "iso", "grouped"  # formats of the cells of a column
 DATE_FORMS = (ISO, "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
 ISO_DATE = r"\d{4}-\d{2}(-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?)?"
 _WRITTEN = {
@@ -24,7 +24,7 @@ _WRITTEN = {
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _NUMBER_WORDS = {"true": 1.0, "false": 0.0, **dict.fromkeys(("inf", "+inf", "infinity", "+infinity"), math.inf),
           **dict.fromkeys(("-inf", "-infinity"), -math.inf)}  # fmt: skip
-# Numbers in groups of three digits, and those of which nothing else can be meant, by the decimal mark.
+# By decimal mark: numbers in groups of three digits, and the part that makes one unambiguous (1,234 could be 1.234).
 _GROUPED = {
     ".": (re.compile(r"[+-]?\d{1,3}(?:,\d{3})*(?:\.\d+)?"), re.compile(r",\d{3}[,.]")),
     ",": (re.compile(r"[+-]?\d{1,3}(?:\.\d{3})*(?:,\d+)?"), re.compile(r"\.\d{3}[,.]")),
@@ -32,35 +32,38 @@ _GROUPED = {
 
 
 def is_nothing(cell: str | None) -> bool:
-    """Whether a cell says that a number, a date, or a yes or no is missing."""
+    """Return whether a cell is the text of a missing value."""
     return cell is None or cell.strip().lower() in NOTHING
 
 
 def number(cell: str, decimal: str = ".", grouped: bool = False) -> float | None:
-    """The number in a cell, infinite where it says so; None where there is none. `grouped` allows for groups of three
-    digits, with commas between them, or points where the decimal mark is a comma."""
+    """Return the number in a cell, also an infinite one; None if the cell is not a number.
+
+    With `grouped`, digits can be in groups of three, separated by commas, or by points if the decimal mark is a comma.
+    """
     text = cell.strip()
     if grouped and _GROUPED[decimal][0].fullmatch(text):
         text = text.replace("," if decimal == "." else ".", "")
     if decimal == ",":
+        # Where the decimal mark is a comma, a point makes a cell invalid
         text = text.replace(".", "?").replace(",", ".")
     return float(text) if _NUMBER.fullmatch(text) else _NUMBER_WORDS.get(text.lower())
 
 
 def is_grouped(cells: Iterable[str], decimal: str = ".") -> bool:
-    """Whether one of a column's cells is a number in groups of three digits, and can be nothing else."""
+    """Return whether a cell of a column is unambiguously a number in groups of three digits."""
     pattern, surely = _GROUPED[decimal]
     return any(surely.search(cell) and pattern.fullmatch(cell.strip()) for cell in cells)
 
 
 def are_grouped(cells: Sequence[str], decimal: str = ".", *, surely: bool = True) -> bool:
-    """Whether all of a column's cells are such numbers, or numbers without groups, one of them surely grouped."""
+    """Return whether all cells are numbers with or without groups of three digits; with `surely`, one unambiguously."""
     pattern = _GROUPED[decimal][0]
     return bool(cells) and all(map(pattern.fullmatch, cells)) and (not surely or is_grouped(cells, decimal))
 
 
 def moment(cell: str, form: str = ISO) -> datetime | None:
-    """The date or time in a cell of one of the `DATE_FORMS`, in UTC if it names no zone; None where there is none."""
+    """Return the date or time in a cell in one of the `DATE_FORMS`, in UTC; None if the cell has another format."""
     text = cell.strip()
     if form == ISO:
         return iso_moment(text)
@@ -76,7 +79,7 @@ def moment(cell: str, form: str = ISO) -> datetime | None:
 
 
 def date_forms(cells: Sequence[str]) -> list[str]:
-    """The forms by which every one of these cells can be read."""
+    """Return the formats in which all of these cells can be read; several if day and month are ambiguous."""
     iso = re.compile(ISO_DATE)
     if cells and iso.fullmatch(cells[0]):
         return [ISO] if all(iso.fullmatch(cell) and moment(cell) for cell in cells) else []

@@ -1,4 +1,4 @@
-"""The base of all encoders of table columns; a class registers itself by the type under which a column is stored."""
+"""The base class of encoders of table columns. Subclasses register themselves by their `type`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -14,9 +14,14 @@ COLUMN_ENCODERS: dict[str, type["ColumnEncoder"]] = {}
 
 @dataclass
 class CsvColumn:
-    """The cells of one column of a CSV file. `cells` are without blanks around them, None where one is missing;
-    `written` are as they stand in the file. `unreadable` collects, by row, the cells that hold nothing of the column's
-    kind."""
+    """The cells of one column of a CSV file.
+
+    Attributes:
+        cells: The cells without surrounding whitespace, None where one is missing.
+        written: The cells without changes.
+        decimal: The decimal mark of the file.
+        unreadable: For each row, the cells that cannot be read, by column; readers add to it.
+    """
 
     name: str
     cells: list[str | None]
@@ -35,15 +40,15 @@ class CellReader(ABC):
 
     @abstractmethod
     def read(self, column: CsvColumn) -> Iterable[Any]:
-        """A value for each cell; None where it is missing or cannot be read.
+        """Return a value for each cell; None where it is missing or cannot be read.
 
         Raises:
-            EncodeError: the column as a whole is of another kind than in training.
+            EncodeError: the column contains values of another kind than in training.
         """
 
 
 class ColumnEncoder(CellReader):
-    """One column of a table as numbers, with what was fitted on the training rows.
+    """Encodes one table column as numbers, with the state that was fitted on the training rows.
 
     Args:
         column: The fitted state as plain JSON. `type` names the class, `name` the column.
@@ -63,96 +68,95 @@ class ColumnEncoder(CellReader):
     @property
     @abstractmethod
     def width(self) -> int:
-        """How many numbers the column becomes."""
+        """The number of features."""
 
     @property
     @abstractmethod
     def feature_names(self) -> list[str]:
-        """The name of each of these numbers."""
+        """The name of each feature."""
 
     @abstractmethod
     def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
-        """The numbers of raw rows, (N, width)."""
+        """Return the features of raw rows, float (N, width)."""
 
     @abstractmethod
     def encode_array(self, values: Any) -> np.ndarray:
-        """The numbers of values that are in memory as import read them, (N, width)."""
+        """Return the features of imported values (N,), float (N, width)."""
 
     @abstractmethod
     def restore(self, encoded: np.ndarray) -> Any:
-        """The value in the units of the data that numbers (width,) stand for."""
+        """Return the value of features (width,) in the units of the data."""
 
     @property
     def date_column(self) -> str | None:
-        """The column of dates that this one is a part of; None for most."""
+        """The date column that this one is a part of; None for most columns."""
         return self.column.get("date")
 
     @property
     def parts(self) -> list[str]:
-        """The part of the column that each number belongs to, as people change, hide and read parts; usually all belong
-        to the column itself."""
+        """For each feature, the unit that explanations perturb and report; by default, the column for all features."""
         return [self.date_column or self.name] * self.width
 
     @property
     def cell_readers(self) -> dict[str, CellReader]:
-        """The columns of a file that can give this one, and how the cells of each are read."""
+        """The file columns from which this one can be read, each with the reader of its cells."""
         return {self.name: self}
 
     def unknown(self, value: Any) -> str:
-        """What of a value training did not have, as text; empty where it had all."""
+        """Return the part of a value that training did not have, as text; empty if there is none."""
         return ""
 
     @property
     def is_ordered(self) -> bool:
-        """Whether a larger first number stands for a larger value."""
+        """Whether the first feature increases with the value."""
         return False
 
     @property
     def is_continuous(self) -> bool:
-        """Whether the first number can be changed by a little and still stands for a value."""
+        """Whether the first feature remains valid after a small change."""
         return False
 
     @property
     def is_linear(self) -> bool:
-        """Whether a step of the first number is equally long in the units of the data, wherever it begins."""
+        """Whether the first feature is linear in the value."""
         return False
 
     @property
     def step(self) -> float:
-        """The length of a step of one in the units of the data, where it is equally long everywhere."""
+        """The change of the value, in the units of the data, per unit of a linear feature."""
         return float(self.column.get("std", 1.0))
 
     @property
     def is_bounded(self) -> bool:
-        """Whether values beyond those of the training rows cannot be told apart."""
+        """Whether all values beyond the range of the training rows have equal features."""
         return False
 
     @property
     def is_exclusive(self) -> bool:
-        """Whether exactly one of the numbers is 1 and all others are 0."""
+        """Whether exactly one feature is 1 and all others are 0."""
         return False
 
 
 class LabelEncoder(ColumnEncoder):
-    """A column of texts, each of which becomes numbers on its own."""
+    """Encodes a column of texts, each independently of the others."""
 
     def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
         return self.encode_array([value_of(row, self.name) for row in rows])
 
     def table(self, texts: list[str]) -> np.ndarray:
-        """What `fill` needs of each distinct text, (distinct, …)."""
+        """Return the argument of `fill` for distinct texts, (distinct, …)."""
         return self.encode_array(texts)
 
     def fill(self, target: np.ndarray, table: np.ndarray, codes: np.ndarray) -> None:
-        """Write the numbers of rows into `target` (N, width), which holds zeros; `codes` (N,) say the text of each."""
+        """Write features into `target` (N, width), which contains zeros; `codes` (N,) are indices of `table`."""
         target[:] = table[codes]
 
 
 def column_encoder(column: dict[str, Any]) -> ColumnEncoder:
-    """The encoder of a fitted column.
+    """Return the encoder of a fitted column.
 
     Raises:
-        EncodeError: there is no such type.
+        EncodeError: the type does not exist.
     """
     encoder = COLUMN_ENCODERS.get(column["type"])
     if encoder is None:
@@ -161,5 +165,5 @@ def column_encoder(column: dict[str, Any]) -> ColumnEncoder:
 
 
 def columns_of(encoders: Sequence[ColumnEncoder]) -> list[str]:
-    """The columns of raw rows that these encoders can read, dates in place of their parts."""
+    """Return the columns of raw rows that these encoders read, with dates instead of their parts."""
     return list(dict.fromkeys(encoder.date_column or encoder.name for encoder in encoders))

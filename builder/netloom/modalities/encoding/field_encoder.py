@@ -1,4 +1,4 @@
-"""The base of all encoders of fields; a class registers itself by the encoding under which a field is stored."""
+"""The base class of encoders of fields. Subclasses register themselves by their `encoding`."""
 
 import json
 from abc import ABC, abstractmethod
@@ -14,8 +14,10 @@ FIELD_ENCODERS: dict[str, type["FieldEncoder[Any]"]] = {}
 
 
 class FieldState(TypedDict):
-    """What was fitted for a field, as the JSON of run folders and bundles. Each encoding adds keys of its own, which
-    its encoder names as properties; all else asks the encoder."""
+    """The fitted state of a field, as JSON in run folders and bundles.
+
+    Each encoding adds keys, which only its encoder reads; other code uses the properties of the encoder.
+    """
 
     name: str
     encoding: str
@@ -25,14 +27,14 @@ FieldStateT = TypeVar("FieldStateT", bound=FieldState)
 
 
 class VerbatimReader(CellReader):
-    """Cells as they stand in the file, letter by letter."""
+    """Reads cells without changes."""
 
     def read(self, column: CsvColumn) -> list[Any]:
         return ["" if cell is None else cell for cell in column.written]
 
 
 class ListReader(CellReader):
-    """Cells that hold rows of numbers as JSON."""
+    """Reads cells with nested lists of numbers as JSON."""
 
     def read(self, column: CsvColumn) -> list[Any]:
         return [self._list(cell, column.name) for cell in column.cells]
@@ -45,14 +47,14 @@ class ListReader(CellReader):
 
 
 class FieldEncoder(ABC, Generic[FieldStateT]):
-    """One input of a network as an array, with what was fitted on the training rows.
+    """Encodes one input of a network as an array, with the state that was fitted on the training rows.
 
     Args:
         field: The fitted state as plain JSON. `encoding` names the class, `name` the field.
     """
 
     encoding: ClassVar[str]
-    is_required: ClassVar[bool] = True  # whether a file has to have it
+    is_required: ClassVar[bool] = True  # whether a file must contain it
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -66,74 +68,78 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
 
     @abstractmethod
     def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
-        """Raw rows as an array (N, …): float32, or int64 for tokens."""
+        """Return raw rows as an array (N, …): float32, or int64 for tokens."""
 
     @abstractmethod
     def shown(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The value of a raw row as people see it: some of `image`, `series`, `text`, `tokens`, `columns`, `answer`."""
+        """Return a raw row for display: some of `image`, `series`, `text`, `tokens`, `columns` and `answer`."""
 
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
-        """The shape of an encoded example, without the batch axis."""
+        """The shape of an encoded example, without the batch dimension."""
 
     @property
     def raw_shape(self) -> tuple[int, ...]:
-        """The shape of a value in a raw row, where that is an array."""
+        """The shape of a value in a raw row, if it is an array."""
         return self.shape
 
     @property
     def vocabulary_size(self) -> int | None:
-        """How many different whole numbers there are; None where values are real numbers."""
+        """The number of distinct indices; None for real numbers."""
         return None
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The name of each number along the last axis, where the state knows them."""
+        """The names along the last axis, if the state has any."""
         return ()
 
     @property
     def rate(self) -> float:
-        """How many steps of an encoded example are one second; 0 where it has no clock."""
+        """The number of steps of an encoded example per second; 0 without a time scale."""
         return 0.0
 
     @property
     def sample_rate(self) -> int:
-        """How many samples of a sound are one second; 0 for all that is not a sound."""
+        """The sampling rate of a sound in Hz; 0 for other values."""
         return 0
 
     def shown_encoded(self, row: dict[str, Any]) -> dict[str, Any]:
-        """What people see of a raw row beyond the row itself, such as its tokens; keys as in `shown`."""
+        """Return what a raw row shows in addition to its values, such as its tokens; keys as in `shown`."""
         return {}
 
     def restore(self, values: np.ndarray) -> list[Any]:
-        """Rows as a network gives them back (N, …), in the units of the data: nested lists."""
+        """Return rows (N, …) that a network outputs, as nested lists in the units of the data."""
         rows: list[Any] = values.tolist()
         return rows
 
     @property
     def columns(self) -> list[ColumnEncoder]:
-        """The encoders of the columns that a table consists of; none for all else."""
+        """The encoders of the columns of a table; empty for other fields."""
         return []
 
     @property
     def cell_readers(self) -> list[dict[str, CellReader]]:
-        """The columns of a file that can give each part of this field, and how their cells are read."""
+        """For each part of this field, the file columns from which it can be read, with the readers of their cells."""
         names = dict.fromkeys((self.name, self.source_column or self.name))
         return [dict.fromkeys(names, self.cell_reader)]
 
     @property
     def cell_reader(self) -> CellReader:
-        """How the cells of a file's column are read that gives the whole field."""
+        """The reader of a file column that contains the whole field."""
         return VerbatimReader()
 
     @property
     def source_column(self) -> str | None:
-        """The column of a table that the field came from, under which a row may give it too."""
+        """The table column that the field comes from, an alternative key in raw rows; None for other fields."""
         return None
 
     def raw_value(self, row: dict[str, Any]) -> Any:
-        """The value of a row, under the name of the field or under that of the column that it came from."""
+        """Return the value of a row, by the name of the field or of its source column.
+
+        Raises:
+            EncodeError: the row has neither.
+        """
         column = self.source_column
         if column is not None and self.name not in row and column in row:
             return row[column]
@@ -141,7 +147,7 @@ class FieldEncoder(ABC, Generic[FieldStateT]):
 
 
 class ScaledState(FieldState):
-    """Numbers from which `mean` is subtracted, before `std` divides them: one number for all, or one by channel."""
+    """Scaled numbers, (x - `mean`) / `std`: one number for all, or one per channel."""
 
     shape: list[int]
     mean: Any
@@ -152,7 +158,7 @@ ScaledStateT = TypeVar("ScaledStateT", bound=ScaledState)
 
 
 class ScaledEncoder(FieldEncoder[ScaledStateT]):
-    """Real numbers that are scaled by what was fitted."""
+    """Encodes real numbers with a fitted scaling."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -160,16 +166,16 @@ class ScaledEncoder(FieldEncoder[ScaledStateT]):
 
     @property
     def mean(self) -> np.ndarray:
-        """What is subtracted, in a shape that broadcasts with `shape`."""
+        """The offset, float64, in a shape that broadcasts with `shape`."""
         return np.array(self.field["mean"], dtype=np.float64)
 
     @property
     def std(self) -> np.ndarray:
-        """What the difference is divided by, in a shape that broadcasts with `shape`."""
+        """The divisor, float64, in a shape that broadcasts with `shape`."""
         return np.array(self.field["std"], dtype=np.float64)
 
     def unscaled(self, values: np.ndarray) -> np.ndarray:
-        """Numbers (…, *shape) as they were before they were scaled."""
+        """Return scaled numbers (…, *shape) in the units of the data, float64."""
         restored: np.ndarray = values.astype(np.float64) * self.std + self.mean
         return restored
 
@@ -179,10 +185,10 @@ class ScaledEncoder(FieldEncoder[ScaledStateT]):
 
 
 def field_encoder(field: Mapping[str, Any] | FieldState) -> FieldEncoder[Any]:
-    """The encoder of a fitted field.
+    """Return the encoder of a fitted field.
 
     Raises:
-        EncodeError: there is no such encoding.
+        EncodeError: the encoding does not exist.
     """
     state = cast(FieldState, field)
     encoder = FIELD_ENCODERS.get(state["encoding"])
@@ -192,7 +198,9 @@ def field_encoder(field: Mapping[str, Any] | FieldState) -> FieldEncoder[Any]:
 
 
 def refuse_constant(name: str) -> float:
-    """Raises:
-    ValueError: JSON holds NaN or an infinity, which Python would read.
+    """Refuse NaN and infinities, which are not JSON but which Python's `json` accepts.
+
+    Raises:
+        ValueError: always, as the `parse_constant` of `json.loads`.
     """
     raise ValueError(f"{name} is not a number in JSON")

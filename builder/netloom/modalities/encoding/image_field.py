@@ -1,4 +1,4 @@
-"""Images: brought to one size where that was asked for, then scaled."""
+"""Encodes images: resized if the data asks for it, then scaled."""
 
 from typing import Any, NotRequired
 
@@ -10,25 +10,25 @@ from netloom.modalities.encoding.field_encoder import ListReader, ScaledEncoder,
 
 
 class ImageState(ScaledState):
-    """`scale` multiplies the pixels before all else; images of any size are brought to `shape` where `resized`."""
+    """Pixels are multiplied by `scale` before they are standardized; if `resized`, images are resized to `shape`."""
 
     scale: float
     resized: NotRequired[bool]
 
 
 class ImageEncoder(ScaledEncoder[ImageState]):
-    """Pixels (N, C, H, W), from (H, W), (H, W, C) or (C, H, W)."""
+    """Encodes images (H, W), (H, W, C) or (C, H, W) as pixels (N, C, H, W)."""
 
     encoding = "image"
 
     @property
     def scale(self) -> float:
-        """What a pixel of the data is multiplied by, before its mean is subtracted."""
+        """The factor of the pixels of the data before the mean is subtracted."""
         return self.field["scale"]
 
     @property
     def is_resized(self) -> bool:
-        """Whether images of any size are brought to that of training."""
+        """Whether images of any size are resized to that of training."""
         return bool(self.field.get("resized"))
 
     def restore(self, values: np.ndarray) -> list[Any]:
@@ -55,6 +55,7 @@ class ImageEncoder(ScaledEncoder[ImageState]):
             pixels = array_of(row, self.name, np.float32)
             if pixels.ndim == 2:
                 pixels = pixels[None]
+            # An image that fits as it is stays, as 3 × H × 3 could be either layout
             elif pixels.ndim == 3 and pixels.shape != (channels, height, width) and pixels.shape[2] == channels:
                 pixels = pixels.transpose(2, 0, 1)
             if self.is_resized:
@@ -66,10 +67,10 @@ class ImageEncoder(ScaledEncoder[ImageState]):
 
 
 def sized(pixels: np.ndarray, channels: int, height: int, width: int) -> np.ndarray:
-    """An image (C, H, W) or (H, W, C), C being 1 or 3, in another size and with other channels.
+    """Return an image (C, H, W) or (H, W, C), where C is 1 or 3, with another size and number of channels.
 
-    Sizes change by cubic convolution, averaged over the pixels that become one; gray is weighted as in ITU-R 601. An
-    array that is not such an image is returned unchanged.
+    Resizing uses cubic convolution, antialiased when it shrinks the image; gray is weighted as in ITU-R BT.601. An
+    array of another shape is returned unchanged.
 
     Keys, https://doi.org/10.1109/TASSP.1981.1163711, with a = -1/2.
     """
@@ -83,17 +84,20 @@ def sized(pixels: np.ndarray, channels: int, height: int, width: int) -> np.ndar
     low, high = pixels.min(), pixels.max()
     for axis, size in ((2, width), (1, height)):
         if pixels.shape[axis] != size:
+            # The kernel has negative lobes, so it can overshoot at edges
             shares = _pixel_shares(pixels.shape[axis], size).astype(np.float32)
             pixels = np.moveaxis(np.tensordot(shares, pixels, (1, axis)), 0, axis).clip(low, high)
     return pixels
 
 
 def _pixel_shares(old: int, new: int) -> np.ndarray:
-    """The weight of each old pixel of a line in each new one, (new, old)."""
+    """Return the weight of each old pixel of a line in each new one, float64 (new, old)."""
     scale = old / new
     middles = (np.arange(new) + 0.5) * scale
+    # Distances of pixel centers in pixels of the coarser grid, which widens the kernel when the image shrinks
     far = abs(np.arange(old) + 0.5 - middles[:, None]) / max(scale, 1.0)
     near, wide = (1.5 * far - 2.5) * far**2 + 1, ((-0.5 * far + 2.5) * far - 4) * far + 2
     shares = np.where(far < 1, near, np.where(far < 2, wide, 0.0))
+    # The sum is above 1 where the kernel is widened, and below 1 at the borders
     normalized: np.ndarray = shares / shares.sum(1, keepdims=True)
     return normalized

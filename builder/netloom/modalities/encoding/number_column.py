@@ -1,4 +1,4 @@
-"""A column of numbers: filled in where one is missing, then scaled. Dates are read by part, yes and no as 1 and 0."""
+"""Encodes a column of numbers, parts of dates, or booleans: imputed, then scaled."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -20,11 +20,11 @@ from netloom.modalities.encoding.coercion import (
 )
 from netloom.modalities.encoding.column_encoder import CellReader, ColumnEncoder, CsvColumn
 
-_NEAREST_TO_END = 1e-7  # how near to 0 and 1 a share may be that becomes a place of a normal distribution
+_NEAREST_TO_END = 1e-7  # the smallest distance of a share from 0 and 1, where the normal quantile is infinite
 
 
 class NumberEncoder(ColumnEncoder):
-    """A number (N, 1), or (N, 2) where the second says which were missing."""
+    """Encodes numbers as (N, 1), or (N, 2) with an indicator of missing values."""
 
     type = "number"
 
@@ -40,7 +40,7 @@ class NumberEncoder(ColumnEncoder):
         return self.encode_array(self._numbers(rows))
 
     def encode_array(self, values: Any) -> np.ndarray:
-        """Numbers (N,), NaN where one is missing, as the network takes them."""
+        """Return numbers (N,), NaN where one is missing, imputed and scaled, (N, width)."""
         column, numbers = self.column, np.asarray(values)
         missing = np.isnan(numbers)
         numbers = np.where(missing, column["fill"] if "fill" in column else column["median"], numbers)
@@ -52,6 +52,7 @@ class NumberEncoder(ColumnEncoder):
                 inverse = NormalDist().inv_cdf
                 clipped = numbers.clip(_NEAREST_TO_END, 1 - _NEAREST_TO_END)
                 numbers = np.array([inverse(share) for share in clipped.tolist()])
+        # The clip below makes infinite results finite
         with np.errstate(over="ignore"):
             scaled: np.ndarray = (numbers - column["mean"]) / column["std"]
         np.clip(scaled, -LARGEST_ENCODED, LARGEST_ENCODED, out=scaled)
@@ -105,12 +106,12 @@ class NumberEncoder(ColumnEncoder):
         return bool(self.column.get("boolean"))
 
     def _numbers(self, rows: list[dict[str, Any]]) -> np.ndarray:
-        """The numbers of all rows; NaN where one is missing."""
+        """Return the numbers of all rows (N,), NaN where one is missing."""
         with suppress(KeyError, TypeError, ValueError, OverflowError):
             numbers = np.array([row[self.name] for row in rows], dtype=np.float64)
             if numbers.ndim == 1 and not np.isinf(numbers).any() and not self.is_boolean:
-                return numbers  # what is nothing but numbers is read many times as fast
-        # Cell by cell, then, which also words the error.
+                return numbers  # many times as fast as cell by cell
+        # Cell by cell, which also names the invalid cell.
         return np.array([self._number(row) for row in rows], dtype=np.float64)
 
     def _number(self, row: dict[str, Any]) -> float:
@@ -135,7 +136,7 @@ class NumberEncoder(ColumnEncoder):
 
 
 class DateReader(CellReader):
-    """Dates in the form of the training data, or in the only other one that fits."""
+    """Reads dates in the format of the training data, or in the only other format that fits."""
 
     def __init__(self, form: str | None) -> None:
         self.form = str(form or DATE_FORMS[0])
@@ -150,10 +151,12 @@ class DateReader(CellReader):
         return _noted(column, dates)
 
     def _form(self, name: str, cells: list[str]) -> str:
-        """The form of these dates: that of training where it fits, else the only one that does.
+        """Return the format of these dates: that of training if it fits all cells, else the only one that does.
+
+        If none does, this is the format that fits most cells.
 
         Raises:
-            EncodeError: several forms fit all cells.
+            EncodeError: several formats fit all cells.
         """
         fits = date_forms(cells)
         if self.form in fits or not cells:
@@ -169,9 +172,13 @@ class DateReader(CellReader):
 
 
 def _share_below(quantiles: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """The share of the training rows below each number. Where many rows hold one number, the middle of theirs."""
+    """Return the share of the training rows below each number (N,); for a repeated number, the middle of its shares.
+
+    The same as scikit-learn's `QuantileTransformer`.
+    """
     shares = np.linspace(0, 1, len(quantiles))
     below = np.interp(numbers, quantiles, shares)
+    # Of equal quantiles, `interp` takes the last share, and here, reversed, the first
     above = -np.interp(-numbers, -quantiles[::-1], -shares[::-1])
     middle: np.ndarray = (below + above) / 2
     # Beyond the range of training the share is 0 or 1.
@@ -179,7 +186,7 @@ def _share_below(quantiles: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 
 
 def _number_of(cell: str | None, decimal: str, grouped: bool) -> float | None:
-    """The number of a cell; None where it is missing, cannot be read, or is far too large, as in import."""
+    """Return the number in a cell; None if it is missing, unreadable or too large, as in import."""
     if cell is None or is_nothing(cell):
         return None
     parsed = number(cell, decimal, grouped)
@@ -199,8 +206,10 @@ def _date_of(cell: str | None, form: str) -> str | None:
 
 
 def _refuse_other(column: CsvColumn, what: str) -> None:
-    """Raises:
-    EncodeError: the column holds something, but nothing of its kind, so it is not the column of training.
+    """Refuse a column whose cells are all of another kind, so that it is not the column of training.
+
+    Raises:
+        EncodeError: the column has a cell that is not missing.
     """
     wrong = next((cell for cell in column.known if not is_nothing(cell)), None)
     if wrong is not None:
@@ -208,7 +217,7 @@ def _refuse_other(column: CsvColumn, what: str) -> None:
 
 
 def _noted(column: CsvColumn, values: Sequence[Any]) -> Sequence[Any]:
-    """The values, after the cells that cannot be read were noted by row."""
+    """Return the values, and record the cells that could not be read in `column.unreadable`."""
     for row, (cell, value) in enumerate(zip(column.cells, values, strict=True)):
         if value is None and cell is not None and not is_nothing(cell):
             column.unreadable[row][column.name] = cell

@@ -1,4 +1,4 @@
-"""Series of numbers over time, and sounds as log-mel spectrograms."""
+"""Encodes series of numbers over time, and sounds as log-mel spectrograms."""
 
 import math
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from netloom.modalities.encoding.field_encoder import ListReader, ScaledEncoder,
 
 
 class SeriesState(ScaledState):
-    """Sounds have a `rate`, their samples a second."""
+    """The state of a series; sounds have a `rate`, the sampling rate in Hz."""
 
     rate: NotRequired[int]
 
 
 class LogMelState(ScaledState):
-    """A sound of `samples`, `rate` of them a second, is cut into windows of `window` samples, a new one every `hop`
-    samples; the bands go from `low` to `high` Hz."""
+    """The state of a spectrogram: sounds of `samples` at `rate` Hz, in windows of `window` samples every `hop` samples,
+    with bands from `low` to `high` Hz."""
 
     rate: int
     samples: int
@@ -30,7 +30,7 @@ class LogMelState(ScaledState):
 
 
 class SeriesEncoder(ScaledEncoder[SeriesState]):
-    """Steps of values, scaled by channel, (N, T, D)."""
+    """Encodes series as (N, T, D), scaled by channel."""
 
     encoding = "series"
 
@@ -62,7 +62,7 @@ class SeriesEncoder(ScaledEncoder[SeriesState]):
 
 
 class LogMelEncoder(ScaledEncoder[LogMelState]):
-    """Sounds (L,) as spectrograms (N, T, bands), scaled by band."""
+    """Encodes sounds (L,) as spectrograms (N, T, bands), scaled by band."""
 
     encoding = "log_mel"
 
@@ -80,7 +80,7 @@ class LogMelEncoder(ScaledEncoder[LogMelState]):
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The frequency at which each band peaks, with as few digits as tell them apart."""
+        """The peak frequency of each band, with as few digits as needed to be distinct."""
         peaks = mel_edges(self.field["low"], self.field["high"], self.shape[1])[1:-1]
         rounded = [tuple(f"{peak:,.{digits}f} Hz" for peak in peaks) for digits in range(4)]
         return next((names for names in rounded if len(set(names)) == len(names)), rounded[-1])
@@ -113,12 +113,13 @@ class LogMelEncoder(ScaledEncoder[LogMelState]):
 
 
 def log_mel(field: Mapping[str, Any], samples: np.ndarray, filters: np.ndarray) -> np.ndarray:
-    """The logarithm of the power of a sound (L,) in mel bands, (T, bands).
+    """Return the logarithm of the power of a sound (L,) in mel bands, (T, bands).
 
-    It is what the layer of this name computes: each window is weighted by a Hann window, half a window is mirrored at
-    both ends, and 10⁻⁶ is added before the logarithm.
+    The computation equals that of the LogMel layer: Hann windows, reflection padding of half a window at both ends, and
+    10⁻⁶ added before the logarithm.
     """
     window, half = field["window"], field["window"] // 2
+    # Periodic, as torch.hann_window; np.hanning is symmetric
     hann = 0.5 - 0.5 * np.cos(np.arange(window) * (2 * math.pi / window))
     padded = np.pad(samples, half, mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, window)[:: field["hop"]]
@@ -128,7 +129,7 @@ def log_mel(field: Mapping[str, Any], samples: np.ndarray, filters: np.ndarray) 
 
 
 def mel_edges(low: float, high: float, bands: int) -> np.ndarray:
-    """Where bands begin, peak and end, in Hz (bands + 2,): each peaks where the one before it ends.
+    """Return the edges of mel bands in Hz (bands + 2,): band i begins at edge i, peaks at i + 1 and ends at i + 2.
 
     https://en.wikipedia.org/wiki/Mel_scale
     """
@@ -138,7 +139,7 @@ def mel_edges(low: float, high: float, bands: int) -> np.ndarray:
 
 
 def mel_filters(field: Mapping[str, Any]) -> np.ndarray:
-    """The weight of each frequency of a window in each band, (window // 2 + 1, bands): triangles that overlap."""
+    """Return the weights of the frequencies of a window in overlapping triangular bands, (window // 2 + 1, bands)."""
     edges = mel_edges(field["low"], field["high"], field["shape"][1])
     places = (np.arange(field["window"] // 2 + 1) * (field["rate"] / field["window"]))[:, None]
     rising = (places - edges[:-2]) / (edges[1:-1] - edges[:-2])

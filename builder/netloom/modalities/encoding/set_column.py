@@ -1,4 +1,4 @@
-"""A column of sets: several values in one cell, such as Action|Comedy."""
+"""Encodes a column with several values per cell, such as Action|Comedy."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -11,14 +11,13 @@ from netloom.modalities.encoding.column_encoder import CsvColumn, LabelEncoder
 
 
 def members(value: Any, separator: str) -> list[str]:
-    """The values of a cell, each once: a text with separators between them, or a list."""
+    """Return the distinct values of a cell, a text with separators or a list."""
     parts = value if isinstance(value, (list, tuple, set)) else text_of(value).split(separator)
     return list(dict.fromkeys(text for part in parts if (text := str(part).strip())))
 
 
 class SetEncoder(LabelEncoder):
-    """A set as 1 for each value that it holds (N, values), and 0 for all others. Values that training did not have are
-    ignored."""
+    """Encodes sets as multi-hot features (N, values). Values that training did not have are ignored."""
 
     type = "set"
 
@@ -45,7 +44,7 @@ class SetEncoder(LabelEncoder):
         return str(self.column["separator"]).join(held)
 
     def members(self, value: Any) -> list[str]:
-        """The values of a cell."""
+        """Return the values of a cell."""
         return members(value, self.column["separator"])
 
     def unknown(self, value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Tables: columns side by side as one vector, and categories as numbers for an embedding."""
+"""Encodes tables: columns concatenated to one vector, and categories as indices of an embedding."""
 
 from functools import cached_property
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ class TableState(FieldState):
 
 
 class CategoriesState(FieldState):
-    """The categories of each column, and how its cells are read."""
+    """The fitted state of each column of categories."""
 
     columns: list[dict[str, Any]]
 
@@ -27,7 +27,7 @@ ColumnsStateT = TypeVar("ColumnsStateT", TableState, CategoriesState)
 
 
 class ColumnsEncoder(FieldEncoder[ColumnsStateT]):
-    """Columns that stand in a raw row under their own names."""
+    """Encodes columns whose names are keys of raw rows."""
 
     def shown(self, row: dict[str, Any]) -> dict[str, Any]:
         names = [one.name if one.name in row else one.date_column or one.name for one in self.columns]
@@ -35,7 +35,7 @@ class ColumnsEncoder(FieldEncoder[ColumnsStateT]):
 
 
 class TableEncoder(ColumnsEncoder[TableState]):
-    """The columns of a table, each as one or more numbers, (N, F)."""
+    """Encodes columns as one vector, float32 (N, F)."""
 
     encoding = "table"
 
@@ -59,7 +59,7 @@ class TableEncoder(ColumnsEncoder[TableState]):
         return np.concatenate([column.encode(rows) for column in self.columns], axis=1).astype(np.float32)
 
     def restore(self, values: np.ndarray) -> list[Any]:
-        """A value by column for each row."""
+        """Return a dict of values by column for each row (N, F)."""
         ends = np.cumsum([column.width for column in self.columns])[:-1]
         return [
             {column.name: column.restore(part) for column, part in zip(self.columns, np.split(row, ends), strict=True)}
@@ -68,7 +68,7 @@ class TableEncoder(ColumnsEncoder[TableState]):
 
 
 class CategoriesEncoder(ColumnsEncoder[CategoriesState]):
-    """The number of each column's category (N, F), from 1; 0 stands for one that training did not have."""
+    """Encodes columns of categories as indices, int64 (N, F), from 1; 0 is for all other categories."""
 
     encoding = "categories"
 
@@ -78,7 +78,7 @@ class CategoriesEncoder(ColumnsEncoder[CategoriesState]):
 
     @property
     def vocabulary_size(self) -> int:
-        # An embedding has two rows at least, and one table of them serves all columns.
+        # One embedding serves all columns, with at least two rows.
         return max(2, *(column.vocabulary_size for column in self.categories))
 
     @property
@@ -91,7 +91,7 @@ class CategoriesEncoder(ColumnsEncoder[CategoriesState]):
 
     @cached_property
     def categories(self) -> list[CategoryEncoder]:
-        """The same, as the encoders of categories that they all are."""
+        """The same as `columns`, as encoders of categories."""
         return [CategoryEncoder(column) for column in self.field["columns"]]
 
     @property

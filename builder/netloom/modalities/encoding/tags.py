@@ -1,12 +1,12 @@
 """Tags of words, and the entities that they mark."""
 
-IGNORE = -100  # a place that has no target, as cross-entropy in PyTorch leaves it out
+IGNORE = -100  # a position without a target, the `ignore_index` of PyTorch's cross-entropy
 
 
 def spans(tags: list[str]) -> list[tuple[int, int, str]]:
-    """The entities of BIO tags, as (first word, last word, kind), in order.
+    """Return the entities of BIO tags as (first word, last word, kind), in order.
 
-    An I- tag that follows no tag of its kind begins an entity, as in CoNLL's own scorer.
+    An I- tag without a preceding tag of its kind begins an entity, as in conlleval, the CoNLL scorer.
     """
     entities: list[tuple[int, int, str]] = []
     for place, tag in enumerate(tags):

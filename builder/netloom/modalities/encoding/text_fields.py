@@ -1,4 +1,4 @@
-"""Texts as tokens: by words, by letters, by byte pairs, as blocks of characters, and as an answer that is written."""
+"""Encodes texts as tokens: words, characters, byte pairs, blocks of characters, and the answer of a decoder."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -24,14 +24,14 @@ from netloom.modalities.encoding.tokenization import (
 
 
 class TextReader(CellReader):
-    """Texts without the blanks around them, empty where one is missing."""
+    """Reads texts without surrounding whitespace, empty where one is missing."""
 
     def read(self, column: CsvColumn) -> list[Any]:
         return ["" if cell is None else cell for cell in column.cells]
 
 
 class WordListReader(CellReader):
-    """Texts whose words may be given one by one, as a list in JSON."""
+    """Reads texts, or lists of words as JSON."""
 
     def read(self, column: CsvColumn) -> list[Any]:
         return ["" if cell is None else self._words(cell) for cell in column.cells]
@@ -45,7 +45,7 @@ class WordListReader(CellReader):
 
 
 class TokenState(FieldState):
-    """Tokens by their numbers, and how many of a text are read. `lower` is left out where it is as usual."""
+    """The vocabulary in the order of token indices, the length in tokens, and `lower` if it is not the default."""
 
     vocabulary: list[str]
     length: int
@@ -53,14 +53,14 @@ class TokenState(FieldState):
 
 
 class TextState(TokenState):
-    """A text from a table has the `column` that it came from; `parted` ones come as lists of words."""
+    """The state of a text: its table `column`, if any, and whether texts are `parted` into lists of words."""
 
     column: NotRequired[str]
     parted: NotRequired[bool]
 
 
 class BytePairState(TextState):
-    """Pairs that are merged, the first of them first."""
+    """The pairs that are merged, by descending priority."""
 
     merges: list[list[str]]
 
@@ -70,19 +70,19 @@ TextStateT = TypeVar("TextStateT", bound=TextState)
 
 
 class TokenEncoder(FieldEncoder[TokenStateT]):
-    """A text as the numbers of its tokens (N, T)."""
+    """Encodes texts as token indices, int64 (N, T)."""
 
-    is_verbatim = False  # whether the tokens stand in the text as the vocabulary names them
-    joint = ""  # what stands between two tokens of a text
+    is_verbatim = False  # whether tokens are substrings of the text
+    joint = ""  # the separator of the tokens of a text
 
     @property
     def vocabulary(self) -> list[str]:
-        """Each token, by its number."""
+        """The tokens in the order of their indices."""
         return self.field["vocabulary"]
 
     @property
     def length(self) -> int:
-        """How many tokens of a text are read."""
+        """The length of encoded texts in tokens, T."""
         return self.field["length"]
 
     @property
@@ -98,31 +98,31 @@ class TokenEncoder(FieldEncoder[TokenStateT]):
         return {"text": str(as_text(value)), "tokens": tuple(self.readable(value))}
 
     def tokens(self, text: Any) -> list[str]:
-        """The tokens of a text as the vocabulary names them."""
+        """Return the tokens of a text as they are in the vocabulary."""
         return letters(text, bool(self.field.get("lower")))
 
     def readable(self, text: Any) -> list[str]:
-        """The tokens of a text as people read them."""
+        """Return the tokens of a text for display."""
         return self.tokens(text)
 
     def joined(self, tokens: list[str]) -> str:
-        """The text that tokens of the vocabulary stand for."""
+        """Return tokens of the vocabulary as text."""
         return self.joint.join(tokens)
 
     def encode(self, rows: list[dict[str, Any]]) -> np.ndarray:
         return self.encode_texts([self.raw_text(row) for row in rows])
 
     def encode_texts(self, texts: list[Any]) -> np.ndarray:
-        """The numbers of texts, cut or padded behind."""
+        """Return the token indices of texts, int64 (N, T), truncated or padded at the end."""
         return token_array(self.field["vocabulary"], self.field["length"], [self.tokens(text) for text in texts])
 
     def raw_text(self, row: dict[str, Any]) -> Any:
-        """The text of a row; words that are given one by one are joined."""
+        """Return the text of a row; a list of words is joined."""
         return as_text(self.raw_value(row))
 
 
 class TextEncoder(TokenEncoder[TextStateT]):
-    """A text of people, read from its beginning, which may come from a column of a table."""
+    """Encodes a natural text from its beginning. The text can come from a table column."""
 
     @property
     def source_column(self) -> str | None:
@@ -132,7 +132,7 @@ class TextEncoder(TokenEncoder[TextStateT]):
     def cell_reader(self) -> CellReader:
         if self.field.get("parted"):
             return WordListReader()
-        # The texts of a table were read from cells; all others are taken letter by letter.
+        # The texts of a table were imported without surrounding whitespace; others are verbatim.
         return VerbatimReader() if self.source_column is None else TextReader()
 
     def shown_encoded(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -154,7 +154,7 @@ class LetterEncoder(TextEncoder[TextState]):
 
 
 class BytePairEncoder(TextEncoder[BytePairState]):
-    """Byte pairs, which are written with a letter per byte."""
+    """Encodes texts as byte pairs; the vocabulary represents each byte by a letter."""
 
     encoding = "bpe"
 
@@ -177,7 +177,7 @@ class BytePairEncoder(TextEncoder[BytePairState]):
 
 
 class CharacterEncoder(TokenEncoder[TextState]):
-    """A block of a long text, of which the end is read: what comes next depends most on what came last."""
+    """Encodes blocks of a long text, truncated at the start: the next character depends most on the last ones."""
 
     encoding, is_verbatim = "characters", True
 
@@ -195,7 +195,7 @@ class CharacterEncoder(TokenEncoder[TextState]):
 
 
 class DecoderInputEncoder(TokenEncoder[TokenState]):
-    """What is written of an answer so far, behind the mark that starts it; nothing is, where a row does not say."""
+    """Encodes the answer so far as characters after the start token; empty if a row does not contain one."""
 
     encoding = "begun"
     is_required = False
@@ -210,7 +210,11 @@ class DecoderInputEncoder(TokenEncoder[TokenState]):
 
 
 def token_encoder(field: Mapping[str, Any] | FieldState) -> TokenEncoder[Any]:
-    """The encoder of a field of tokens."""
+    """Return the encoder of a field of tokens.
+
+    Raises:
+        TypeError: the field does not consist of tokens.
+    """
     encoder = field_encoder(field)
     if not isinstance(encoder, TokenEncoder):
         raise TypeError(f"The field {encoder.name!r} does not consist of tokens.")
@@ -218,10 +222,11 @@ def token_encoder(field: Mapping[str, Any] | FieldState) -> TokenEncoder[Any]:
 
 
 def write(length: int, rows: int, scores: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """The tokens (N, length) of answers, each the one that scores highest after those before it; padded after the end.
+    """Return the tokens of answers by greedy decoding, int64 (N, length), padded after the end.
 
-    `scores` gives (N, length, vocabulary) for what is written so far (N, length), which begins with the start mark.
+    `scores` maps the tokens so far (N, length), which begin with the start token, to scores (N, length, vocabulary).
     """
+    # Of full length from the start, as the input of a network has a fixed length
     decoder_input = np.full((rows, length + 1), PAD, dtype=np.int64)
     decoder_input[:, 0] = START
     ended = np.zeros(rows, dtype=bool)
@@ -234,6 +239,6 @@ def write(length: int, rows: int, scores: Callable[[np.ndarray], np.ndarray]) ->
 
 
 def written(field: Mapping[str, Any], tokens: list[int]) -> str:
-    """The text of an answer, up to the mark that ends it."""
+    """Return the text of an answer up to its end token."""
     tokens = tokens[: tokens.index(END)] if END in tokens else tokens
     return "".join("" if token == START else field["vocabulary"][token] for token in tokens)

@@ -1,4 +1,4 @@
-"""From texts to the numbers of their tokens: words, letters, and byte pairs."""
+"""Tokenizes texts as words, characters and byte pairs, and maps tokens to indices."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,43 +9,43 @@ import numpy as np
 
 from netloom.modalities.encoding.cells import as_text
 
-PAD, UNKNOWN, START, END = 0, 1, 2, 3  # the last two only where an answer is written token by token
+PAD, UNKNOWN, START, END = 0, 1, 2, 3  # the last two only for answers of a decoder
 _WORD = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
-# What byte pairs are merged within: a word with the space before it, other marks, or spaces. All beyond ASCII counts as
-# letters, so that every engine of regular expressions splits a text alike; 32 at most, as a piece is merged by itself.
+# Byte pairs are merged within pieces: a word with the space before it, punctuation, or spaces. All characters beyond
+# ASCII count as letters, so that all regex engines split a text equally; merging takes quadratic time, so at most 32.
 _LETTERS = "0-9A-Za-z_\x80-\U0010ffff"
 PIECE = f" ?[{_LETTERS}]{{1,32}}| ?[^ \t\n\r\f\v{_LETTERS}]{{1,32}}|[ \t\n\r\f\v]{{1,32}}"
 _PIECE = re.compile(PIECE)
 
 
 def words(text: str | list[str], lower: bool = True) -> list[str]:
-    """The words and punctuation marks of a text, or the given words, in lower case by default."""
+    """Return the words and punctuation marks of a text, or the given words, in lower case by default."""
     if isinstance(text, list):
         return [str(word).lower() if lower else str(word) for word in text]
     return _WORD.findall((str(text).lower() if lower else str(text)).replace("’", "'"))
 
 
 def letters(text: Any, lower: bool = False) -> list[str]:
-    """The letters of a text."""
+    """Return the characters of a text."""
     plain = str(as_text(text))
     return list(plain.lower() if lower else plain)
 
 
 def byte_letters() -> list[str]:
-    """A letter for each of the 256 bytes: itself where it is visible, else one from beyond them."""
+    """Return a visible letter for each of the 256 bytes, as in GPT-2: itself if it is visible, else one from 256 on."""
     visible = {*range(33, 127), *range(161, 173), *range(174, 256)}
     invisible = iter(range(256, 512))
     return [chr(byte if byte in visible else next(invisible)) for byte in range(256)]
 
 
 def unbyte(tokens: list[str]) -> str:
-    """The text that tokens of byte pairs stand for."""
+    """Return tokens of byte pairs as text; bytes that are not UTF-8 become �."""
     places = {letter: byte for byte, letter in enumerate(byte_letters())}
     return bytes(places[letter] for token in tokens for letter in token if letter in places).decode("utf-8", "replace")
 
 
 def byte_pair_merger(field: Mapping[str, Any]) -> Callable[[str], list[str]]:
-    """A function that splits texts into byte pairs: the first of the merges that applies is done first, from the left.
+    """Return a function that splits texts into byte pairs: the merge of the lowest rank comes first, from the left.
 
     Sennrich, Haddow and Birch, https://arxiv.org/abs/1508.07909, over bytes.
     """
@@ -73,16 +73,16 @@ def byte_pair_merger(field: Mapping[str, Any]) -> Callable[[str], list[str]]:
 
 
 def token_array(vocabulary: list[str], length: int, texts: list[list[str]]) -> np.ndarray:
-    """The numbers of tokens (N, length), cut or padded behind."""
+    """Return token indices, int64 (N, length), truncated or padded at the end."""
     places = {token: place for place, token in enumerate(vocabulary)}
     numbers = np.full((len(texts), length), PAD, dtype=np.int64)
     for index, tokens in enumerate(texts):
         for place, token in enumerate(tokens[:length]):
-            numbers[index, place] = places.get(token, UNKNOWN) or UNKNOWN  # a word of no letters is not padding
+            numbers[index, place] = places.get(token, UNKNOWN) or UNKNOWN  # an empty word is not padding
     return numbers
 
 
 def last_places(tokens: np.ndarray) -> np.ndarray:
-    """The place of each row's last token in (N, T), as texts are padded behind; 0 for an empty text."""
+    """Return the index (N,) of each row's last token in (N, T), padded at the end; 0 for an empty text."""
     places: np.ndarray = np.maximum((tokens != PAD).sum(1) - 1, 0)
     return places

@@ -1,1 +1,1 @@
-"""Modalities: what one input field of a network holds, such as an image, a series or a text."""
+"""Modalities: the kinds of input fields, such as images, series and texts."""

@@ -1,4 +1,4 @@
-"""Columns of categories as whole numbers, which an embedding reads."""
+"""Columns of categories as indices of an embedding."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ VALUES_LIMIT = 100_000
 
 @dataclass(frozen=True)
 class TrainingCategories:
-    """Columns of categories; `rows` are those of the training split."""
+    """The input of `fit`: columns of categories, and the row numbers of the training split."""
 
     columns: Mapping[str, Labels]
     rows: np.ndarray
 
 
 class CategoriesModality(Modality[TrainingCategories]):
-    """Its settings are by column, see `netloom.modalities.columns`."""
+    """Columns of categories as indices. The settings are by column, see `netloom.modalities.columns`."""
 
     name, order = "categories", 80
     kind = "tokens"
@@ -48,7 +48,7 @@ class CategoriesModality(Modality[TrainingCategories]):
         return "categories that the training rows know, as whole numbers"
 
     def center(self, rows: np.ndarray) -> np.ndarray:
-        """The most frequent category of each column: training may never have met the number for all others."""
+        """Return the most frequent category of each column (1, F); the embedding of index 0 may be untrained."""
         return np.array([[np.bincount(column).argmax() for column in rows.T]], dtype=rows.dtype)
 
     def distances(self, rows: np.ndarray, other: np.ndarray) -> np.ndarray:

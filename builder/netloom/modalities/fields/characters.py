@@ -1,4 +1,4 @@
-"""Blocks of one long text, by characters."""
+"""Blocks of one long text as characters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netloom.modalities.fields.text import UNKNOWN_TOKENS, TokenModality
 
 @dataclass(frozen=True)
 class TrainingBlocks:
-    """The blocks of the training rows, each of `length` characters."""
+    """The input of `fit`: the blocks of the training rows, each of `length` characters."""
 
     blocks: Sequence[str]
     length: int

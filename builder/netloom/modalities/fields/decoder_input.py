@@ -1,4 +1,4 @@
-"""The answer as far as a network has written it, which its decoder reads."""
+"""The input of a decoder: the tokens of the answer so far."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netloom.modalities.encoding.text_fields import DecoderInputEncoder
 from netloom.modalities.fields.modality import Editor, Fitted
 from netloom.modalities.fields.text import UNKNOWN_TOKENS, TokenModality
 
-# The tokens before all letters: padding, a letter that training never had, and both ends of an answer.
+# The first tokens: padding, unknown characters, and the start and end of an answer.
 MARKS = (*UNKNOWN_TOKENS, "⟨start⟩", "⟨end⟩")
 
 
@@ -22,7 +22,8 @@ class DecoderInputModality(TokenModality):
     has_words = False
 
     def fit(self, name: str, values: Sequence[str], settings: Mapping[str, Any]) -> Fitted:
-        """The letters of the answers of the training rows."""
+        """Return the fitted state, with the characters of the answers of the training rows."""
+        # One more for the start token
         length = min(max(map(len, values)) + 1, LENGTH_LIMIT)
         letters = sorted(set("".join(values)))
         return {

@@ -21,7 +21,7 @@ _SCALES = {"standardize": "dataset", "scale": "unit", "none": "none"}
 
 
 class ImageSettings(Settings):
-    """The size to which images are brought, and how their pixels are scaled."""
+    """The size and color of images, and the scaling of their pixels."""
 
     size: Annotated[int, Field(ge=4, le=512)] | None = None
     grey: bool | None = None
@@ -30,7 +30,7 @@ class ImageSettings(Settings):
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """Images (R, C, H, W) whose pixels go from 0 to `top`; `rows` are those of the training split."""
+    """The input of `fit`: images (R, C, H, W) with pixels from 0 to `top`, and the numbers of the training rows."""
 
     pixels: np.ndarray
     rows: np.ndarray
@@ -74,19 +74,22 @@ class ImageModality(Modality[TrainingImages]):
         return {"normalise": prepare.model_dump(mode="json")}
 
     def usual_baseline(self, rows: np.ndarray) -> np.ndarray:
-        """The median color of the edges: it is that of a background, where the mean would be a ghost of all objects."""
+        """Return an image (1, C, H, W) in the median color of the borders, an estimate of the background color.
+
+        The mean image would contain a blurred average of all objects.
+        """
         edges = np.concatenate([rows[:, :, 0], rows[:, :, -1], rows[:, :, :, 0], rows[:, :, :, -1]], axis=2)
         color = lower_median(edges.transpose(0, 2, 1).reshape(-1, rows.shape[1]))[0]  # (C,) of (R · (2H + 2W), C)
         return np.broadcast_to(color[None, :, None, None], (1, *rows.shape[1:])).copy()
 
     def units(self, encoder: FieldEncoder[Any], example: np.ndarray) -> np.ndarray:
-        """A pixel with all its channels."""
+        """Return the pixel of each number in (C, H, W), so that the channels of a pixel belong together."""
         _, height, width = example.shape
         return np.broadcast_to(np.arange(height * width).reshape(height, width), example.shape)
 
 
 def _scaling(pixels: np.ndarray, rows: np.ndarray, top: float, settings: Mapping[str, Any]) -> Fitted:
-    """How images (R, C, H, W) from 0 to `top` are scaled: all alike, channel by channel, or not by the data."""
+    """Return the scaling of images (R, C, H, W) from 0 to `top`: for all channels, per channel, or fixed."""
     kind = settings.get("normalise", "dataset")
     if isinstance(kind, Mapping):
         return _imported_scaling(kind, top)
@@ -94,7 +97,7 @@ def _scaling(pixels: np.ndarray, rows: np.ndarray, top: float, settings: Mapping
         return {"scale": 1 / top if kind == "unit" else 1.0, "mean": 0.0, "std": 1.0}
     if kind == "channel":
         channels = [moments(pixels[:, place : place + 1], rows) for place in range(pixels.shape[1])]
-        # Shaped like an image (C, 1, 1), so that each channel has its own wherever all of them would have one number.
+        # Nested lists of shape (C, 1, 1) broadcast with images, as a single number does.
         return {
             "scale": 1 / top,
             "mean": [[[mean / top]] for mean, _ in channels],
@@ -105,7 +108,7 @@ def _scaling(pixels: np.ndarray, rows: np.ndarray, top: float, settings: Mapping
 
 
 def _imported_scaling(scaling: Mapping[str, Any], top: float) -> Fitted:
-    """What an imported network expects of pixels from 0 to 255, for those from 0 to `top`."""
+    """Return the scaling that an imported network expects for pixels from 0 to 255, for pixels from 0 to `top`."""
 
     def by_channel(values: list[float]) -> float | list[list[list[float]]]:
         return values[0] if len(values) == 1 else [[[value]] for value in values]

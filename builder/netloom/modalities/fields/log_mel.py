@@ -1,4 +1,4 @@
-"""Sounds that are read as their log-mel spectrograms."""
+"""Sounds as log-mel spectrograms."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from netloom.modalities.fields.series import SeriesSettings, TrainingWindows, fi
 from netloom.modalities.statistics import MAX_CELLS
 
 SPECTROGRAM = "log-mel"  # the value of the setting `sound`
-BANDS = 40  # by default, as far as each of them has a frequency of its own
+BANDS = 40  # the default; fewer if a band would contain no frequency of a window
 # The usual window and hop of speech recognition.
 _WINDOW_S, _HOP_S = 0.025, 0.010
 
 
 class SoundSettings(SeriesSettings):
-    """A sound is read as its waveform or as its log-mel spectrogram, of windows of `window` samples, a new one every
-    `hop` samples, in `bands` from `low` to `high` Hz."""
+    """The representation of a sound: its waveform, or a log-mel spectrogram in `bands` from `low` to `high` Hz, with
+    windows of `window` samples every `hop` samples."""
 
     sound: Literal["waveform", "log-mel"] | None = None
     window: Annotated[int, Field(ge=2, le=65_536)] | None = None
@@ -37,8 +37,8 @@ class SoundSettings(SeriesSettings):
 
 @dataclass(frozen=True)
 class SpectrogramSpec:
-    """The geometry of a spectrogram (`steps`, `bands`) of sounds of `samples`, `rate` of them a second: windows of
-    `window` samples, a new one every `hop` samples, bands from `low` to `high` Hz."""
+    """The geometry of a spectrogram (`steps`, `bands`) of sounds of `samples` at `rate` Hz: windows of `window` samples
+    every `hop` samples, bands from `low` to `high` Hz."""
 
     rate: int
     samples: int
@@ -50,10 +50,11 @@ class SpectrogramSpec:
 
     @property
     def steps(self) -> int:
+        # Half a window of padding at both ends
         return (self.samples + 2 * (self.window // 2) - self.window) // self.hop + 1
 
     def state(self, name: str) -> Fitted:
-        """The fitted state of a field, without how its bands are scaled."""
+        """Return the fitted state of a field without the scaling of its bands."""
         return {
             "name": name,
             "encoding": LogMelEncoder.encoding,
@@ -83,7 +84,7 @@ class LogMelModality(Modality[TrainingWindows]):
         for place, row in enumerate(rows.tolist()):
             spectrograms[place] = log_mel(state, values.windows[row, :, 0].astype(np.float64), filters)
         scale = settings.get("scale", "standard")
-        # Band by band, as all of them in float64 may not fit.
+        # Band by band, because all bands in float64 may not fit into memory.
         bands = [
             fit_channels(spectrograms[:, :, band].reshape(-1, 1).astype(np.float64), scale)
             for band in range(spec.bands)
@@ -100,14 +101,14 @@ class LogMelModality(Modality[TrainingWindows]):
 
 
 def spectrogram_spec(name: str, shape: tuple[int, ...], rate: int, settings: Mapping[str, Any]) -> SpectrogramSpec:
-    """The spectrogram that the settings of a field `name` describe, of sounds (R, L, 1) of `rate` samples a second.
+    """Return the spectrogram for the settings of a field `name`, of sounds with `shape` (R, L, 1) at `rate` Hz.
 
     Raises:
-        DataError: there can be no such spectrogram of these sounds.
+        DataError: the settings do not fit these sounds, or the spectrograms would not fit into memory.
     """
     rows, samples = shape[:2]
     subject = f"The log-mel spectrogram of {name[:80]!r}"
-    # A power of two is the fastest; where half of that is more than a short sound has, the longest that fits.
+    # A power of two is the fastest; for sounds shorter than half of it, the longest window that fits.
     usual = min(1 << max(4, round(_WINDOW_S * rate) - 1).bit_length(), max(2, 2 * (samples - 1)))
     window = int(settings.get("window", usual))
     hop = int(settings.get("hop", max(1, min(round(_HOP_S * rate), window // 2))))
@@ -133,7 +134,7 @@ def spectrogram_spec(name: str, shape: tuple[int, ...], rate: int, settings: Map
 
 
 def describe(encoder: LogMelEncoder) -> str:
-    """A spectrogram in words."""
+    """Return a description of a spectrogram."""
     state = encoder.field
     steps, bands = encoder.shape
     window_ms, hop_ms = (1000 * samples / state["rate"] for samples in (state["window"], state["hop"]))
@@ -144,7 +145,7 @@ def describe(encoder: LogMelEncoder) -> str:
 
 
 def empty_bands(encoder: LogMelEncoder) -> int:
-    """How many bands are so narrow that no frequency of a window falls into them; they are always the same."""
+    """Return the number of bands so narrow that no frequency of a window is in them; their value is constant."""
     return _empty(encoder.field)
 
 
@@ -153,6 +154,6 @@ def _empty(state: Mapping[str, Any]) -> int:
 
 
 def _most_bands(rate: int, window: int, low: float, high: float) -> int:
-    """As many bands as usual, or the most of which none is empty."""
+    """Return the default number of bands, or the largest number without an empty band."""
     state = {"rate": rate, "window": window, "low": low, "high": high}
     return next((count for count in range(BANDS, 1, -1) if not _empty({**state, "shape": [1, count]})), 1)

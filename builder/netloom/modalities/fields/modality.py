@@ -1,4 +1,4 @@
-"""The base of all modalities. A new module in this package with a class derived from it adds one."""
+"""The base class of modalities. A new module in this package with a subclass adds a modality."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ TrainingValuesT = TypeVar("TrainingValuesT")
 
 
 class Editor(Enum):
-    """The widget with which people change the value of a field in a raw row."""
+    """The widget that edits the value of a field in a raw row."""
 
     COLUMNS = auto()
     IMAGE = auto()
     SERIES = auto()
     TEXT = auto()
-    NONE = auto()  # the network writes the value itself
+    NONE = auto()  # the network generates the value
 
 
 class Modality(ABC, Generic[TrainingValuesT]):
-    """What an input field of a network holds. `TrainingValuesT` are the values from which `fit` learns.
+    """A kind of input field. `TrainingValuesT` is the type of the values that `fit` takes.
 
     Args:
-        order: The place in lists.
-        kind: The kind of tensor that the network receives, as an Input layer declares it.
-        encoders: The encodings under which such a field is stored.
-        editor: The widget that changes an example.
-        phrase: What a network reads, as the end of a sentence such as "this network reads …".
+        order: The position in lists.
+        kind: The kind of tensor that the network receives, as in the Input layer.
+        encoders: The encoders of such fields.
+        editor: The widget that edits an example.
+        phrase: The end of a sentence such as "this network reads …".
         rows_phrase: The rows of such data, in "the mean of the training …".
-        settings: The settings that a document may give for such a field.
-        scale_setting: The one of them that says how its numbers are scaled; empty where nothing is scaled by a field.
-        usual_baseline_phrase: What `usual_baseline` returns, as the end of "compared with …".
+        settings: The settings of such fields in documents.
+        scale_setting: The name of the setting that scales numbers; empty if there is none.
+        usual_baseline_phrase: The result of `usual_baseline`, as the end of "compared with …".
         center_phrase: The same for `center`, in "the … of the training rows".
-        has_padding: Places may be empty, and a baseline may consist of nothing else.
-        has_words: Tokens are parts of a text of people, which can do without some of them.
-        has_brightness: Values are between black and white, and neighbors in space are alike.
-        is_blendable: A mixture of examples is again such an example, so that means of rows make sense.
+        has_padding: Positions can be padding, and a baseline can consist of padding only.
+        has_words: Tokens are parts of a natural text, and some of them can be removed.
+        has_brightness: Values are between black and white, and spatial neighbors are similar.
+        is_blendable: A mixture of examples is a valid example, so that means of rows are meaningful.
     """
 
     name: ClassVar[str]
@@ -66,55 +66,58 @@ class Modality(ABC, Generic[TrainingValuesT]):
 
     @abstractmethod
     def fit(self, name: str, values: TrainingValuesT, settings: Mapping[str, Any]) -> Fitted:
-        """What the encoder of the field `name` needs, as plain JSON, from the training rows alone."""
+        """Return the state of the encoder of the field `name` as plain JSON, fitted on the training rows only."""
 
     @abstractmethod
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
-        """How raw values become numbers, in words, for people who read about a dataset."""
+        """Return a description of the preprocessing for the page of a dataset."""
 
     def spec(self, encoder: FieldEncoder[Any], names: Sequence[str] = ()) -> FieldSpec:
-        """The field as a network sees it. `names` are those of the last axis where the data has them."""
+        """Return the field as the network receives it. `names` are those along the last axis, if the data has any."""
         columns = encoder.feature_names or tuple(names)
         return FieldSpec(encoder.name, self.kind, encoder.shape, encoder.vocabulary_size, columns)
 
     def default_settings(
         self, name: str, prepare: Preparation | ImageNormalization, shape: Sequence[int]
     ) -> dict[str, Any]:
-        """The settings that follow from what a document does to all numbers and pixels, for raw values of `shape`.
+        """Return the settings for the default preprocessing of a document, for raw values of `shape`.
 
         Raises:
-            DataError: it does not fit such values.
+            DataError: it does not match such values.
         """
         return {}
 
     def describes(self, encoder: FieldEncoder[Any]) -> bool:
-        """Whether a fitted field is of this modality."""
+        """Return whether a fitted field is of this modality."""
         return isinstance(encoder, self.encoders)
 
     def usual_baseline(self, rows: np.ndarray) -> np.ndarray:
-        """The encoded example (1, …) that stands for "nothing", from encoded training rows (R, …)."""
+        """Return the default baseline of attributions, an encoded example (1, …), from encoded training rows (R, …)."""
         return self.center(rows)
 
     def center(self, rows: np.ndarray) -> np.ndarray:
-        """The mean of encoded rows (R, …), or what comes nearest to it, (1, …)."""
+        """Return the mean of encoded rows (R, …), or the nearest equivalent, (1, …)."""
         # A mean in float32 loses digits over thousands of rows.
         return np.asarray(rows.mean(0, keepdims=True, dtype=np.float64).astype(rows.dtype))
 
     def median(self, encoder: FieldEncoder[Any], rows: np.ndarray) -> np.ndarray:
-        """The median of each number of encoded rows (R, …), (1, …)."""
+        """Return the median over encoded rows (R, …), (1, …)."""
         return lower_median(rows)
 
     def distances(self, rows: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """How far encoded rows (R, …) are from one example (1, …), (R,)."""
+        """Return the distances (R,) of encoded rows (R, …) from one example (1, …)."""
         apart: np.ndarray = np.square(rows - other).reshape(len(rows), -1).mean(1)
         return apart
 
     def units(self, encoder: FieldEncoder[Any], example: np.ndarray) -> np.ndarray:
-        """The parts of an encoded example (…) that belong together, as numbers from 0 in its shape; -1 is padding."""
+        """Return the unit of each number of an encoded example, from 0, in its shape; -1 is padding.
+
+        Explanations perturb the numbers of a unit together.
+        """
         return np.arange(example.size).reshape(example.shape)
 
 
 def lower_median(rows: np.ndarray) -> np.ndarray:
-    """The median over the first axis (1, …); of an even count the lower one, so that it is a value that occurs."""
+    """Return the median over the first axis (1, …); for an even count the lower one, a value that occurs."""
     middle = (len(rows) - 1) // 2
     return np.partition(rows, middle, axis=0)[middle : middle + 1]

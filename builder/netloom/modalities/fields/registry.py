@@ -12,11 +12,11 @@ from netloom.modalities.fields.modality import Modality
 
 @cache
 def modalities() -> dict[str, Modality[Any]]:
-    """All modalities by name, in the order of lists."""
+    """Return all modalities by name, in the order of lists."""
     declared = discover(Modality, "netloom.modalities.fields", order=lambda modality: modality.order)
     return {name: modality() for name, modality in declared.items()}
 
 
 def modality_of(encoder: FieldEncoder[Any]) -> Modality[Any]:
-    """The modality of a fitted field."""
+    """Return the modality of a fitted field."""
     return next(modality for modality in modalities().values() if modality.describes(encoder))

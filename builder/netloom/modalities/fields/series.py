@@ -21,15 +21,17 @@ _SCALES = {"standardize": "standard", "scale": "minmax", "none": "none"}
 
 
 class SeriesSettings(Settings):
-    """How each channel is scaled."""
+    """The scaling of each channel."""
 
     scale: Literal["standard", "minmax", "none"] | None = None
 
 
 @dataclass(frozen=True)
 class TrainingWindows:
-    """Windows (R, T, D), where sounds (R, L, 1) have a `rate`, their samples a second; `rows` are those of the
-    training split."""
+    """The input of `fit`: windows (R, T, D) or sounds (R, L, 1), and the row numbers of the training split.
+
+    `rate` is the sampling rate of sounds in Hz; 0 for other series.
+    """
 
     windows: np.ndarray
     rows: np.ndarray
@@ -54,7 +56,7 @@ class SeriesModality(Modality[TrainingWindows]):
         }
 
     def unscaled(self, name: str, shape: Sequence[int]) -> Fitted:
-        """The state of a field of which nothing is fitted: its numbers have no unit, as whether nodes are joined."""
+        """Return the state of a field that is not scaled, such as an adjacency matrix, whose numbers have no unit."""
         return {"name": name, "encoding": SeriesEncoder.encoding, "shape": list(shape), "mean": 0.0, "std": 1.0}
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
@@ -67,12 +69,12 @@ class SeriesModality(Modality[TrainingWindows]):
 
 
 def scale_of(prepare: Preparation | ImageNormalization) -> str:
-    """How numbers are scaled where a document sets nothing by column or by field."""
+    """Return the scaling of numbers without a setting of their column or field."""
     return _SCALES[prepare] if isinstance(prepare, str) else "none"
 
 
 def fit_channels(values: np.ndarray, scale: str) -> Fitted:
-    """How the channels of series (N, D) are scaled."""
+    """Return the scaling of the channels of series (N, D)."""
     if scale == "none":
         return {"mean": [0.0] * values.shape[1], "std": [1.0] * values.shape[1]}
     if scale == "minmax":
@@ -85,12 +87,12 @@ def fit_channels(values: np.ndarray, scale: str) -> Fitted:
 
 
 def fit_windows(windows: np.ndarray, rows: np.ndarray, scale: str) -> Fitted:
-    """How the channels of windows (R, T, D) are scaled; a part at a time where they do not fit into memory."""
+    """Return the scaling of the channels of windows (R, T, D), computed in parts if they do not fit into memory."""
     if len(rows) * math.prod(windows.shape[1:]) <= MAX_CELLS:
         return fit_channels(windows[rows].reshape(-1, windows.shape[2]), scale)
     if scale == "none":
         return fit_channels(windows[:0].reshape(-1, windows.shape[2]), scale)
-    ordered = np.sort(rows)  # neighbors lie in one part of the file
+    ordered = np.sort(rows)  # so that a part is a contiguous read of the file
     parts = [ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK)]
     lows, highs = (np.array([extreme(windows[part], (0, 1)) for part in parts]) for extreme in (np.min, np.max))
     low, high = lows.min(0).astype(np.float64), highs.max(0).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Columns of a table side by side, as one vector."""
+"""Columns of a table, concatenated to one vector."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netloom.modalities.fields.modality import Editor, Fitted, Modality, lower_m
 
 
 class TableModality(Modality[Sequence[tuple[str, TrainingColumn]]]):
-    """Its settings are by column, see `netloom.modalities.columns`."""
+    """Columns as one vector. The settings are by column, see `netloom.modalities.columns`."""
 
     name, order = "table", 70
     kind = "vector"
@@ -24,18 +24,18 @@ class TableModality(Modality[Sequence[tuple[str, TrainingColumn]]]):
     phrase = "numbers of a table"
 
     def fit(self, name: str, values: Sequence[tuple[str, TrainingColumn]], settings: Mapping[str, Any]) -> Fitted:
-        """Each column is fitted by its kind, which stands before it."""
+        """Fit each column by its kind; `values` are pairs of a kind and a column."""
         return self.state(name, [column_kind(kind).fit(column) for kind, column in values])
 
     def state(self, name: str, columns: list[dict[str, Any]]) -> Fitted:
-        """The state of a field whose columns are already fitted."""
+        """Return the state of a field from the states of its columns."""
         return {"name": name, "encoding": TableEncoder.encoding, "columns": columns}
 
     def preprocessing(self, encoder: FieldEncoder[Any]) -> str:
         return "numbers standardised and filled, categories as columns of their own"
 
     def median(self, encoder: FieldEncoder[Any], rows: np.ndarray) -> np.ndarray:
-        """The median of each number; of a category, which has none, the most frequent one."""
+        """Return the median of each number, and the most frequent of the categories of a column."""
         median, start = lower_median(rows).copy(), 0
         for column in encoder.columns:
             cells = slice(start, start := start + column.width)
@@ -45,7 +45,7 @@ class TableModality(Modality[Sequence[tuple[str, TrainingColumn]]]):
         return median
 
     def units(self, encoder: FieldEncoder[Any], example: np.ndarray) -> np.ndarray:
-        """All numbers of a column together."""
+        """Return the column, or part of a column, of each number."""
         parts = [part for column in encoder.columns for part in column.parts]
         places = {part: place for place, part in enumerate(dict.fromkeys(parts))}
         return np.array([places[part] for part in parts])

@@ -1,4 +1,4 @@
-"""Texts of people, as words, as letters or as byte pairs."""
+"""Natural texts as words, characters or byte pairs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from netloom.modalities.encoding.text_fields import BytePairEncoder, LetterEncod
 from netloom.modalities.encoding.tokenization import PAD, PIECE, words
 from netloom.modalities.fields.modality import Editor, Fitted, Modality
 
-UNKNOWN_TOKENS = ("", "�")  # padding, and what training never had
+UNKNOWN_TOKENS = ("", "�")  # padding, and tokens that training did not have
 
 
 class TokenModality(Modality[Any]):
-    """What all texts share, whatever a token is: their numbers have no order, and short texts are padded."""
+    """The base of texts: token indices have no order, and short texts are padded."""
 
     kind = "tokens"
     editor = Editor.TEXT
@@ -43,8 +43,13 @@ class TokenModality(Modality[Any]):
 
 @dataclass(frozen=True)
 class TrainingTexts:
-    """The texts of the training rows. Those of a table have the `column` that they came from; `length` is how many
-    tokens are read unless the settings say so; texts that `are_parted` come as lists of words."""
+    """The input of `fit`: the texts of the training rows.
+
+    Attributes:
+        column: The table column of the texts, if any.
+        length: The default length in tokens; None to infer it from the texts.
+        are_parted: Whether texts are lists of words.
+    """
 
     texts: Iterable[str | list[str]]
     column: str = ""
@@ -78,7 +83,7 @@ _TOKENS = {
 
 
 def fit_text(texts: Iterable[str | list[str]], settings: Mapping[str, Any]) -> Fitted:
-    """The vocabulary of the training texts, and how many tokens of a text are read."""
+    """Return the fitted state: the vocabulary of the training texts, and the length in tokens."""
     kind = settings.get("tokens", "words")
     lower = settings.get("lower", kind == "words")
     fitted: Fitted
@@ -92,6 +97,7 @@ def fit_text(texts: Iterable[str | list[str]], settings: Mapping[str, Any]) -> F
             counts.update(tokens)
             lengths.append(len(tokens))
         limit = settings.get("vocabulary", VOCABULARY_LIMIT) - len(UNKNOWN_TOKENS)
+        # Ties by token, so that the vocabulary does not depend on the order of texts
         common = sorted(counts, key=lambda token: (-counts[token], token))[:limit]
         encoder: type[TokenEncoder[Any]] = WordEncoder if kind == "words" else LetterEncoder
         fitted = {"encoding": encoder.encoding, "vocabulary": [*UNKNOWN_TOKENS, *common]}
@@ -103,14 +109,14 @@ def fit_text(texts: Iterable[str | list[str]], settings: Mapping[str, Any]) -> F
 
 
 def _byte_pairs(texts: Iterable[str], vocabulary: int, lower: bool) -> tuple[Fitted, list[int]]:
-    """Pairs that are merged, the most frequent first, as Hugging Face's `tokenizers` learns them; and how many tokens
-    each text has."""
+    """Return the fitted state with merges learned by Hugging Face `tokenizers`, and the token count of each text."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
     texts = [text.lower() for text in texts] if lower else list(texts)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
+            # The same pieces as in `byte_pair_merger`, which replaces `tokenizers` in exported networks
             pre_tokenizers.Split(Regex(PIECE), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
