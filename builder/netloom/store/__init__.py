@@ -1,4 +1,4 @@
-"""The store: projects and their versions, runs, points and commands; a database and a folder of files."""
+"""The store: a database of projects, versions, runs, points and commands, and a folder of files."""
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ class Store(States, Runs, Queue, Sweeps, Projects, Library):
     def delete_project(self, project_id: str) -> None:
         """Delete a project with its versions and runs. Does nothing if it does not exist."""
         mine = schema.runs.c.project_id == project_id
+        # Rows before files, so that no run is listed or claimed whose files are gone
         with self.db.writing() as connection:
             run_ids = connection.execute(select(schema.runs.c.id).where(mine)).scalars().all()
             connection.execute(delete(schema.projects).where(schema.projects.c.id == project_id))

@@ -192,6 +192,7 @@ class RunArtifacts:
 
     def save_curves(self, columns: Mapping[str, Sequence[Any]]) -> None:
         text = json.dumps(columns, separators=(",", ":"))
+        # Without the time of compression, so that equal curves give equal bytes
         self.store.write(self.run_id, _CURVES, gzip.compress(text.encode(), 6, mtime=0))
 
     def evaluation(self) -> dict[str, Any] | None:

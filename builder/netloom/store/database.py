@@ -82,10 +82,12 @@ class Database:
 
     def _migrate(self) -> None:
         with self.reading() as connection:
+            # Usually up to date, which needs no write lock
             if self._version(connection) == HEAD:
                 return
         with self.writing() as connection:
             if not self.is_sqlite:
+                # Excludes processes that create the tables at the same time; there is no row to lock yet
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             current = self._version(connection)  # another process can have created them meanwhile
             if current is None:
@@ -97,6 +99,7 @@ class Database:
         if not self.engine.dialect.has_table(connection, version.name):
             return None
         current: str | None = connection.execute(select(version.c.version_num)).scalar()
+        # Revisions are numbers with leading zeros, so strings compare in their order
         if current is not None and current > HEAD:
             raise StoreError(
                 f"The database {self._where} was made by a newer Netloom (its version is {current}, this one knows "
@@ -153,6 +156,7 @@ if hasattr(os, "register_at_fork"):  # not available on Windows, which has no fo
 
 def _engine(url: str | URL) -> Engine:
     try:
+        # A server may have closed an idle connection of the pool; a file does not
         engine = create_engine(url, pool_pre_ping=not str(url).startswith("sqlite"))
     except ArgumentError as error:
         raise StoreError(
@@ -170,6 +174,8 @@ def _engine(url: str | URL) -> Engine:
 
 def _configure_sqlite(connection: Any, record: Any) -> None:
     connection.isolation_level = None  # transactions start explicitly below, not in the driver
+    # In WAL mode, NORMAL can lose the last transactions in a power failure, but does not damage the database
+    # (https://www.sqlite.org/pragma.html#pragma_synchronous).
     for pragma in (f"busy_timeout={BUSY_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
     _write_ahead(connection)
@@ -183,6 +189,7 @@ def _write_ahead(connection: Any) -> None:
             connection.execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:
+            # The low byte of an extended result code is the primary one
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                 raise
         time.sleep(0.005)
@@ -190,6 +197,8 @@ def _write_ahead(connection: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get("writes")
+    # A transaction that reads first and writes later fails with SQLITE_BUSY if another one wrote in between, without
+    # waiting for `busy_timeout` (https://www.sqlite.org/lang_transaction.html).
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -24,6 +24,7 @@ def _found() -> str:
         boot = _BOOT.read_text().strip()[:8]
     except OSError:
         boot = ""
+    # 9 for the slash and 8 characters of the boot id
     return f"{socket.gethostname()[: MOST - 9]}/{boot}"
 
 

@@ -66,6 +66,7 @@ def run_files(home: Path) -> LocalArtifactStore:
 
 def remove_folder(folder: Path) -> None:
     """Remove a folder, even while another process writes to it."""
+    # At most about a second
     for _ in range(100):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
@@ -75,6 +76,7 @@ def remove_folder(folder: Path) -> None:
 
 def _is_id(name: str) -> bool:
     try:
+        # `UUID` also accepts other spellings, such as braces or no hyphens
         return str(uuid.UUID(name)) == name
     except ValueError:
         return False

@@ -150,6 +150,7 @@ class Projects:
             ).first()
             if stored is None:
                 raise StoreError("This project was deleted meanwhile; save it under another name.")
+            # A document that an earlier release stored above the limit may still become smaller
             if len(text) > MAX_BYTES and len(text) > len(stored.document):
                 raise StoreError(f"This project would have more than {MAX_BYTES:,} bytes; remove some of its notes.")
             if stored.stamp != stamp:

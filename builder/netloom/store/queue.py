@@ -94,6 +94,7 @@ class Queue:
             if candidate is None:
                 return None
             run, gpu = candidate
+            # A new claim each time: a worker of an earlier attempt that is still alive fails at its next write
             now, claim = datetime.now(UTC), str(uuid.uuid4())
             values: dict[str, Any] = {"claimed_at": now, "gpu": gpu, "pid": None, "host": here(), "heartbeat_at": None}
             change_state(connection, run.id, "queued", holding=run.claim, claim=claim, **values)
@@ -144,6 +145,7 @@ def _choose(connection: Connection, limits: Limits) -> tuple[Run, int | None] | 
     """Return the first run in the queue with a free place, and its GPU."""
     query = select(runs.c.owner, runs.c.gpu, runs.c.host).where(runs.c.state.in_(WITH_WORKER))
     active_rows = connection.execute(query).all()
+    # Runs from before migration 0004 have no host. Limits of workers and GPUs are per machine; `each` is over all.
     busy = [row for row in active_rows if row.host in (None, here())]
     if len(busy) >= limits.workers:
         return None
@@ -155,6 +157,7 @@ def _choose(connection: Connection, limits: Limits) -> tuple[Run, int | None] | 
             return run, None
         runs_per_gpu = Counter(row.gpu for row in busy if row.gpu is not None)
         gpu = min(range(limits.gpus), key=lambda number: runs_per_gpu[number])
+        # Otherwise a later run in the queue that uses the CPU can start
         if runs_per_gpu[gpu] < limits.per_gpu:
             return run, gpu
     return None

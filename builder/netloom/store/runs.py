@@ -23,6 +23,7 @@ from netloom.store.states import ENDED, WITH_WORKER, check_claim, lost, with_cla
 
 COMMANDS = ("pause", "resume", "stop", "learning_rate", "schedule")
 MAX_TAGS, MAX_TAG = 20, 40
+# SQLite limits the number of parameters of a statement.
 _IDS_AT_ONCE = 500
 # Created once, because constructing a statement takes as long as executing it.
 _ASKED = select(commands.c.id).where(commands.c.run_id == bindparam("run")).limit(1)
@@ -283,7 +284,7 @@ class Runs:
                 "at": row[5],
             }
             for row in rows
-            if math.isfinite(row[4])
+            if math.isfinite(row[4])  # SQLite stores NaN as NULL, which the column refuses
         ]
         if values:
             with self.db.writing() as connection:

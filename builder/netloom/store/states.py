@@ -68,7 +68,7 @@ def change_state(
     only: ColumnElement[bool] | None = None,
     **values: Any,
 ) -> None:
-    """As `States.change_state`, within a transaction that has more to do, and `only` where something else holds too."""
+    """Change the state as `States.change_state`, within a transaction; `only` is an additional condition on the row."""
     if state not in BEFORE:
         raise StoreError(f"{state!r} is not a state of a run; there are {', '.join(STATES)}.")
     change = with_claim(update(runs).where(runs.c.id == run_id), holding)

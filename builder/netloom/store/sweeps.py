@@ -138,6 +138,7 @@ class Sweeps:
         if "plan" in values:
             values["plan"] = json.dumps(values["plan"])
         change = update(sweeps).where(sweeps.c.id == sweep.id, sweeps.c.state == sweep.state)
+        # `json.loads` keeps the order of keys, so a plan that was not changed is the same text again
         change = change.where(sweeps.c.plan == json.dumps(sweep.plan))
         with self.db.writing() as connection:
             return bool(connection.execute(change.values(**values)).rowcount)
@@ -152,6 +153,7 @@ class Sweeps:
     def delete_sweep(self, sweep_id: str) -> None:
         """Delete a sweep. Its runs remain as ordinary runs."""
         with self.db.writing() as connection:
+            # The column has no foreign key that the database would clear
             connection.execute(update(runs).where(runs.c.sweep_id == sweep_id).values(sweep_id=None))
             connection.execute(delete(sweeps).where(sweeps.c.id == sweep_id))
 

@@ -1,4 +1,4 @@
-"""The library: networks that people keep for other projects."""
+"""The library: networks that users store for use in other projects."""
 
 from __future__ import annotations
 

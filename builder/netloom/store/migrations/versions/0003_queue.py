@@ -1,4 +1,4 @@
-"""The queue of runs, what people write about them, and sweeps."""
+"""The queue of runs, their notes and tags, and sweeps."""
 
 from __future__ import annotations
 

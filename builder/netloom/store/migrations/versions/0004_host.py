@@ -1,4 +1,4 @@
-"""Which machine a run is on, and indexes for lists and for the line."""
+"""The machine of a run, and indexes for lists and for the queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stood in the library before it was replaced."""
+"""Earlier versions of networks in the library."""
 
 from __future__ import annotations
 
