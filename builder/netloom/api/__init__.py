@@ -1,8 +1,7 @@
-"""Netloom from Python: what the pages and the command line do, as functions.
+"""The Python API: the functions of the pages and of the command line.
 
-They are used as `netloom.train(…)`; the package imports this module when one of them is first used. Every function with
-a `home` takes the data folder, which has uploads, projects and runs. The default is `NETLOOM_HOME`, or the folder of
-the app.
+They are available as `netloom.train(…)`; the package imports this module when one of them is first used. `home` is the
+data folder with uploads, projects and runs. The default is `NETLOOM_HOME`, or the folder of the app.
 """
 
 from __future__ import annotations

@@ -61,6 +61,7 @@ def open_project(path_or_name: str | Path, home: str | Path | None = None) -> Pr
     documents = list_templates()
     if path_or_name in documents:
         return documents[path_or_name].project
+    # Last, because opening the store creates a database
     store = open_store(data_folder(home))
     for row in store.list_projects():
         if path_or_name in (row.name, row.id):

@@ -210,6 +210,7 @@ def _train_in_worker(store: Store, project: Project) -> TrainedRun:
     try:
         run = runs.wait(store, run_id, math.inf)
     except KeyboardInterrupt:
+        # Waits once more, until the worker has saved its weights; a second Ctrl-C interrupts that
         runs.stop(store, run_id)
         runs.wait(store, run_id, math.inf)
         raise
