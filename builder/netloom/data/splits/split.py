@@ -99,7 +99,8 @@ def _groups(raw: RawDataset) -> np.ndarray:
 def _stratified(target: np.ndarray, validation: float, test: float, seed: int) -> Parts:
     """Return a stratified split: each class has the same share in all parts, to within two rows.
 
-    Training has all classes. Rows are ordered so that each class is spread evenly; any slice of the order then has each class by its share.
+    Training has all classes. Rows are ordered so that each class is spread evenly; any slice of the order then has
+    each class by its share.
     """
     random = np.random.default_rng(seed)
     position = np.empty(len(target))
