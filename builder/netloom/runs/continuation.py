@@ -58,9 +58,11 @@ def extend(store: Store, run_id: str, epochs: int, *, owner: str | None = None) 
     project = artifacts.project()
     training = project.training
     done = max(run.epoch, 0)
+    # A finished run can have ended before the epochs of its document, by early stopping.
     total = (done if run.state == "finished" else training.epochs) + epochs
     changed = _changed(project, {"epochs": total, "early_stopping": None})
     history = [*run.about.get("extended", ()), {"at": done, "epochs": total}]
+    # Called in the transaction that queues the run, so that document and queue change together
     prepare = partial(artifacts.save_project, changed)
     requeue(store, run, owner=owner, reopen=True, about={"extended": history}, prepare=prepare)
 

@@ -34,6 +34,7 @@ from netloom.training.initialization import StartError, check_intact, check_star
 from netloom.validation import Analysis, analyse
 
 ACTIVE = ("waiting", *WITH_WORKER)
+# The time between the claim of a run and the start of its worker, after which the claiming process is taken to be dead.
 STARTING_S = 3.0
 # The silence after which a worker on another machine is taken to be lost.
 SILENCE_S = 60.0
@@ -48,6 +49,7 @@ ALONE_S = 5.0
 _children: dict[str, Worker] = {}
 # The time of the last start of a worker per store, by the monotonic clock of this process.
 _told: dict[Path, float] = {}
+# Held while a worker that is gone is handled, so that only one thread does so
 _looking = threading.Lock()
 # Per run on another machine: its last heartbeat, and when this process first saw it, by its monotonic clock.
 _heard: dict[str, tuple[Any, float]] = {}
@@ -123,7 +125,7 @@ def start(
             limits=limits(),
         )
         keep_record(store, run_id)
-    except BaseException as error:
+    except BaseException as error:  # also Ctrl+C: a folder without a row in the store would look like a lost run
         artifacts.delete()
         if isinstance(error, OSError) and (full := no_room(error)):
             raise StartError(f"{FULL[full]}, and start the run again.") from error
@@ -158,7 +160,7 @@ def requeue(
 def advance(store: Store) -> None:
     """Start the workers of the runs that are next in the queue. Any process can call this at any time; each run is
     started only once."""
-    while (run := store.claim_next(limits())) is not None:
+    while (run := store.claim_next(limits())) is not None:  # a transaction, so that no other process gets the same run
         _spawn(store, run)
 
 
@@ -300,6 +302,7 @@ def _spawn(store: Store, run: Run) -> None:
     """Start the worker of a run that this process has claimed."""
     _told[store.home] = time.monotonic()
     child = processes.acquire_worker(store.home)
+    # Before the store has the process id: a thread that reads it there needs the child for its exit code.
     _children[run.id] = child
     if not store.set_worker(run.id, str(run.claim), child.pid):
         # This process was suspended for so long that another one claimed the run.
@@ -321,7 +324,7 @@ def _alive(run: Run) -> bool:
             return child.poll() is None
     if run.pid is None:
         return (datetime.now(UTC) - (run.claimed_at or run.created_at)).total_seconds() < STARTING_S
-    try:
+    try:  # after a restart of the machine, the id can belong to another process
         process = psutil.Process(run.pid)
         return process.status() != psutil.STATUS_ZOMBIE and MODULE in process.cmdline()
     except psutil.Error:
@@ -331,7 +334,7 @@ def _alive(run: Run) -> bool:
 def _reap(run_id: str) -> None:
     child = _children.get(run_id)
     with contextlib.suppress(ChildProcessError):
-        if child is None or child.poll() is None:
+        if child is None or child.poll() is None:  # `poll` reaps the zombie
             return
     _children.pop(run_id, None)  # another thread can have removed it
 
@@ -344,7 +347,10 @@ def _forget_child(run: Run) -> None:
 
 
 def _death(store: Store, run: Run) -> str:
-    """Return why a worker is gone, from its exit code and the last line of its log."""
+    """Return why a worker is gone, from its exit code and the last line of its log.
+
+    The code is known only to the process that started the worker.
+    """
     child = _children.get(run.id)
     code = child.returncode if child and child.pid == run.pid else None
     last = _last_line(store.artifacts(run.id).worker_log)

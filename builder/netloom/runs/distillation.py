@@ -48,6 +48,7 @@ def find_teacher(store: Store, project: Project, origins: Mapping[str, Any] | No
     training = project.training
     if not task(training.objective).learns_from_teacher or not training.teacher:
         return None
+    # First the frozen copy: the run that the document names may have changed or been deleted since.
     for origin in (origins or {}).values():
         earlier = origin.get("run") if isinstance(origin, dict) else origin
         frozen = frozen_teacher(store.artifacts(earlier)) if isinstance(earlier, str) else None
@@ -147,6 +148,7 @@ class Teacher:
         self._scale = taught.scale
 
     def __call__(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        """Return the logits (N, classes), float32."""
         import torch
 
         from netloom.nn.probability import logits

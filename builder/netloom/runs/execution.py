@@ -52,12 +52,12 @@ def train_run(
     # Points of step 0 are from an evaluation without training; without a checkpoint they are removed, too.
     store.drop_points_after(run_id, trainer.step if restored else -1, holding=run.claim)
     artifacts.delete_evaluation()  # of the weights before the training continued
-    reporter.start(trainer)
+    reporter.start(trainer)  # after old points are dropped: the observer reads the curves so far
     try:
         done = trainer.fit(reporter if through is None else through(reporter), reporter.observer)
         if not done:
             store.change_state(run_id, "stopping", holding=run.claim)  # evaluating many rows takes a while
-        reporter.checkpoint(trainer)
+        reporter.checkpoint(trainer)  # before the evaluation, so that a failure in it costs no training
         trained = TrainedRun(project, text, trainer.best_model(), trainer.data)
         measured = evaluate(trained)
         save_evaluation(artifacts, measured)

@@ -90,6 +90,7 @@ class ForkServer:
     """The server as seen by the process that starts it, with `command` and in `environment`."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        # SEQPACKET keeps messages apart, and tells the server when this process ends.
         self._asking, server_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with server_end:
             process = subprocess.Popen(
@@ -98,7 +99,7 @@ class ForkServer:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=environment,
-                start_new_session=True,
+                start_new_session=True,  # so that Ctrl+C in a terminal does not reach it
             )
         self.pid, self._process, self._ready = process.pid, process, False
         self._listening = threading.Lock()
@@ -152,7 +153,10 @@ def serve(work: Callable[[], int]) -> int:
     `work` in a child, and 0 in the server itself."""
     global _asking
     parent_channel = socket.socket(fileno=os.dup(0))
+    # Datagrams, because all children share the sending end; the server keeps it open, too, for those to come.
     child_channel, for_children = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    # A signal writes a byte to this pipe, so that `select` returns when a child ends. That needs a handler in Python,
+    # although it has nothing to do.
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
@@ -171,11 +175,12 @@ def serve(work: Callable[[], int]) -> int:
             if channel not in ready:
                 continue
             message, passed, _, _ = socket.recv_fds(channel, 1, 2)
-            if not message:
+            if not message:  # the process that started the server has ended
                 return 0
             stdin, status = passed
             pid = os.fork()
             if pid == 0:
+                # Close everything of the server: a copy of a pipe here would hide its end from its reader.
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 os.dup2(stdin, 0)
@@ -183,11 +188,11 @@ def serve(work: Callable[[], int]) -> int:
                     listening_channel.close()
                 for number in (woken, wake, stdin, status, *(child.status for child in children)):
                     os.close(number)
-                os.setsid()
+                os.setsid()  # a process group of its own, which `end_group` can kill
                 _asking = for_children
                 return work()
             os.close(stdin)
-            _tell(status, pid)
+            _tell(status, pid)  # first the id of the process, and later its exit code
             children.append(_Child(pid, status))
 
 
@@ -203,13 +208,18 @@ def _over(child: _Child) -> bool:
 
 def _end(asking: socket.socket, process: subprocess.Popen[bytes], starter: int) -> None:
     """End the server together with the process that started it; forked children continue."""
-    if os.getpid() == starter:
+    if os.getpid() == starter:  # a fork of that process inherits this finalizer, and must not end the server
         process.kill()
         process.wait()
     asking.close()
 
 
 def _ask(asking: socket.socket, channel: socket.socket | None = None) -> Forked:
+    """Request a process from the server.
+
+    Raises:
+        GoneError: the server has ended or does not answer.
+    """
     (read, write), (status, status_writer) = os.pipe(), os.pipe()
     try:
         try:

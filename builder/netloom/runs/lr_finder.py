@@ -89,6 +89,7 @@ class _RangeTest(Callback):
             return False
         self._tell(self._rate, self._losses[-1])
         smooth = Rates(losses=self._losses).smooth
+        # The average of the first few losses varies too much. The difference instead of the ratio, for negative losses.
         worse = len(smooth) > 10 and smooth[-1] - min(smooth) > (ENOUGH - 1) * abs(min(smooth))
         if len(self._losses) >= STEPS or worse or time.monotonic() > self._until:
             return False
@@ -118,6 +119,7 @@ def find_rate(
         raise CompileError(analysis.errors)
     fixed = {"schedule": "constant", "schedule_settings": {}, "warmup": 0, "compile": "off", "early_stopping": None}
     applicable = {key: value for key, value in fixed.items() if key in type(project.training).model_fields}
+    # As many epochs as steps, as an epoch can have a single step
     training = project.training.model_copy(
         update={**applicable, "learning_rate": LOWEST, "epochs": STEPS, "start": "", "average": None}
     )
@@ -130,6 +132,6 @@ def find_rate(
         if tell is not None:
             tell(rate, loss)
 
-    with contextlib.suppress(DivergedError):
+    with contextlib.suppress(DivergedError):  # a result, too: the largest rates are expected to diverge
         trainer.fit(_RangeTest(take, limit_s))
     return Rates(rates, losses, done=True)

@@ -82,14 +82,14 @@ class RunReporter(Callback):
         self._best_step = trainer.best.step if trainer.best.weights else -1
         if trainer.best.weights:
             self._note_best(trainer)
-        run = self.store.run(self.run_id)
+        run = self.store.run(self.run_id)  # with the warnings and changes of the attempts before
         self._changes = ChangeLog(run, trainer.step)
         self._facts |= self._changes.facts()
         self.observer.start(trainer, run.summary.get("warnings", []), self.store.points(self.run_id))
         if trainer.step == 0:
             with self._spacing.writing():
                 save_snapshot(self.artifacts, 0, 0, trainer.model.state_dict())
-        self._thread.start()
+        self._thread.start()  # last, as it reads everything above
 
     def log_metrics(self, step: int, epoch: int, split: str, values: dict[str, float]) -> None:
         now = time.time()
@@ -100,7 +100,7 @@ class RunReporter(Callback):
 
     def should_continue(self, trainer: Trainer) -> bool:
         self._epoch, self._step = trainer.epoch, trainer.step
-        if self._commands:
+        if self._commands:  # without the lock: this is asked in each step, and only this thread removes commands
             return self._obey(trainer)
         if self._trial and self._trial.pruned:
             return False
@@ -160,8 +160,11 @@ class RunReporter(Callback):
         """
         with self._spacing.writing(checkpoint=True):
             trainer.flush()
+            # Writing points checks the claim; without points, it is checked by itself.
             if not self._write() and self._claim is not None:
                 self.store.held(self.run_id, self._claim)
+            # Before the checkpoint, whose state names this best step: a crash in between must not leave a state whose
+            # best weights were never saved.
             if trainer.best.weights and trainer.best.step != self._best_step:
                 measure = f"validation_{trainer.monitor}"
                 facts = {"epoch": trainer.best.epoch, "step": trainer.best.step, measure: trainer.best.value}
@@ -293,12 +296,13 @@ class RunReporter(Callback):
 
     def _write(self) -> bool:
         """Write the pending points. Returns whether there were any."""
+        # The lock is held while writing, so that `checkpoint` waits for points that the other thread is just writing.
         with self._lock:
             points, self._points = self._points, []
             try:
                 if points:
                     self.store.add_points(self.run_id, points, holding=self._claim)
-            except Exception:
+            except Exception:  # to be written at the next attempt, still in order
                 self._points = points + self._points
                 raise
         return bool(points)

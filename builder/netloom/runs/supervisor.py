@@ -45,7 +45,7 @@ def _keep(store_reference: weakref.ref[Store]) -> None:
                 return
             errors.log(error)
             time.sleep(KEEP_S * 2)
-        del store
+        del store  # while this thread sleeps, only others keep the store alive
         time.sleep(KEEP_S)
 
 

@@ -175,7 +175,7 @@ def evaluation(store: Store, run_id: str) -> Evaluation | None:
     if value is None:
         return None
     measured = value.pop(WEIGHTS, "")
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):  # deleted weights do not invalidate their evaluation
         weights = checkpoints.weights_file(artifacts, checkpoints.chosen(artifacts))
         check_weights(weights)
         if measured and recorded(weights) != measured:
@@ -251,6 +251,7 @@ def _answers(trained: TrainedRun, encoded: list[dict[str, torch.Tensor]]) -> lis
         return [{"prediction": text} for text in trained.objective.write(trained.output, trained.data, inputs)]
     output = trained.output(inputs)
     if trained.data.schema.target.type.continues_text:
+        # Only the prediction after the last token is an answer; those at earlier positions are known already.
         places = last_places(inputs[trained.fields[0]].numpy())
         output = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)  # (N, 1, vocabulary)
     return trained.objective.answers(output, trained.data, inputs, trained.calibration)

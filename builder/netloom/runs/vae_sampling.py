@@ -47,6 +47,7 @@ def sample_images(
     real_inputs, other_inputs = (
         take(data, names, at.numpy()) for at in (chosen, (chosen + max(1, every // 2)) % every)
     )
+    # The same noise with two sets of inputs: equal outputs depend on the noise alone.
     answers = []
     for inputs in (real_inputs, other_inputs):
         with from_prior(latent):

@@ -61,7 +61,7 @@ def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: 
         ended.set()
         return 0
     except Exception as error:
-        loosen()
+        loosen()  # first, as even the message needs memory
         state, why = "failed", reason(error, limits, artifacts)
         checkpoints.tidy(artifacts)
         log_event("error", message=why, traceback=traceback.format_exc())
@@ -75,7 +75,7 @@ def main(home: str, run_id: str, claim: str | None, limits: RunLimits, through: 
     except ClaimLostError:  # the claim was lost: another worker may train the run
         return 0
     except StoreError:
-        print(why or state, file=sys.stderr, flush=True)
+        print(why or state, file=sys.stderr, flush=True)  # the supervisor reads the last line of the log
         raise
     log_event("end", state=state, reason=why)
     keep_record(store, run_id, curves=True)
@@ -143,11 +143,12 @@ def _work(home: str) -> int:
     import torch
 
     torch.set_num_threads(message["threads"])
+    # Also for what C++ libraries write: `sys.stdout` would not catch that.
     output = os.open(message["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(output, stream)
     if message["gpu"] is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = message["gpu"]
+        os.environ["CUDA_VISIBLE_DEVICES"] = message["gpu"]  # CUDA reads it at its first use, which is still to come
     if message.get("sweeps"):
         return sweep_process.main(Path(home))
     limits = RunLimits(**message["limits"])

@@ -23,7 +23,7 @@ LOOK_S = 1.0
 
 def connect() -> None:
     """Connect to the cluster at RAY_ADDRESS; if it is not set, to the cluster of this machine, or to a new one."""
-    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")  # `train` requests a range of workers, which needs V2
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "300")
@@ -104,7 +104,7 @@ def _with_gpus(project: Project, workers: int) -> bool:
 
 def _look(store: Store, run: Run, ended: threading.Event) -> None:
     """Handle a stop command if no worker can: the cluster may have no room for one."""
-    first: tuple[int | None, float] = (None, 0.0)
+    first: tuple[int | None, float] = (None, 0.0)  # the oldest pending command, and when it was first seen
     while not ended.wait(LOOK_S):
         try:
             waiting = store.asked(run.id)
@@ -115,7 +115,7 @@ def _look(store: Store, run: Run, ended: threading.Event) -> None:
             if any(item.kind == "stop" for item in store.take_commands(run.id, holding=run.claim)):
                 reason = "It was stopped while it waited for a free place on the cluster."
                 store.change_state(run.id, "stopped", holding=run.claim, reason=reason, ended_at=datetime.now(UTC))
-                os._exit(0)
+                os._exit(0)  # `fit` waits for the cluster in the main thread, which cannot be interrupted from here
         except ClaimLostError:  # another process may have claimed the run since
             os._exit(0)
         except StoreError:  # tried again at the next poll

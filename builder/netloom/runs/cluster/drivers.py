@@ -47,6 +47,7 @@ def drivers() -> dict[str, subprocess.Popen[bytes]]:
 
 def _drives(sweep: Sweep, driver: SweepDriver, going: int) -> bool:
     if driver["host"] != here():
+        # Processes of another machine are invisible; a driver shows itself by a change of the sweep or an active trial.
         word = (driver, going)
         last_word, since = _idle.get(sweep.id, (None, 0.0))
         if last_word != word or going:
@@ -58,7 +59,7 @@ def _drives(sweep: Sweep, driver: SweepDriver, going: int) -> bool:
         return child.poll() is None
     if driver["pid"] is None:
         return time.time() - driver["at"] < STARTING_S
-    try:
+    try:  # the id can belong to another process since a restart, hence the comparison of the command line
         process = psutil.Process(driver["pid"])
         return process.status() != psutil.STATUS_ZOMBIE and MODULE in process.cmdline()
     except psutil.Error:
@@ -75,7 +76,7 @@ def _start(store: Store, sweep: Sweep) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
             env={**os.environ, variable("home"): str(store.home)},
-            start_new_session=True,
+            start_new_session=True,  # Ctrl+C in the terminal of this process must not end the sweep
         )
     _children[sweep.id] = child
     return child

@@ -40,7 +40,7 @@ def work(order: dict[str, Any]) -> tuple[str, str] | None:
     home, limits = Path(order["home"]), RunLimits(**order["limits"])
     # Only rank 0 uses the store, so the other ranks do not connect to the database.
     artifacts = RunArtifacts(run_files(home), order["run"])
-    if dist.get_rank() == 0:
+    if dist.get_rank() == 0:  # the folder is on a shared disk
         checkpoints.tidy(artifacts)
     trainer, problem = None, ""
     try:
@@ -48,6 +48,7 @@ def work(order: dict[str, Any]) -> tuple[str, str] | None:
     except Exception as error:
         traceback.print_exc()
         problem = reason(error, limits, artifacts)
+    # Exchange the problems first: a rank that failed here would leave the others waiting in their first step.
     ranks: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(ranks, {"host": socket.gethostname(), "pid": os.getpid(), "problem": problem})
     if dist.get_rank() == 0:
@@ -62,6 +63,12 @@ def work(order: dict[str, Any]) -> tuple[str, str] | None:
 
 
 def build_rank_trainer(order: dict[str, Any], home: Path, artifacts: RunArtifacts) -> DistributedTrainer:
+    """Build the trainer of this rank, and check that the objective can be divided.
+
+    Raises:
+        DataError: the data cannot be read.
+        TrainingError: a setting does not match, or batches cannot be divided.
+    """
     import torch.distributed as dist
 
     project = loads(order["project"])
@@ -79,7 +86,7 @@ def _follow(trainer: DistributedTrainer) -> None:
     try:
         trainer.fit(RankSynchronizer())
     except Exception:
-        if trainer.running:
+        if trainer.running:  # in the middle of a step, such as because another rank was lost: Ray restarts all
             raise
         # Otherwise all ranks ended with the same error, which rank 0 reports.
 

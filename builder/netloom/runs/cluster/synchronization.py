@@ -41,7 +41,7 @@ class RankSynchronizer(Callback):
     def should_continue(self, trainer: Trainer) -> bool:
         if not isinstance(trainer, DistributedTrainer):
             raise TypeError("Only a shared loop can be agreed on.")
-        if trainer.step < self._next:
+        if trainer.step < self._next:  # equal on all ranks, so all of them broadcast after the same step
             return True
         going = self._ask(trainer) if self._inner is not None else True
         schedule = list(SCHEDULES).index(trainer.training.schedule)
@@ -69,6 +69,6 @@ class RankSynchronizer(Callback):
         each = (now - self._asked_at) / steps if steps else 0.0
         self._asked_at, self._asked_step = time.monotonic(), trainer.step
         count = 1
-        with suppress(ZeroDivisionError):
+        with suppress(ZeroDivisionError):  # before the first step, and if the clock did not advance
             count = int(EVERY_S / each)
         return trainer.step + max(1, min(MOST_STEPS, count))

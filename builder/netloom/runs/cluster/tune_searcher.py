@@ -26,7 +26,7 @@ class SweepSearcher(Searcher):
         return self._opened
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None}  # Tune pickles its searcher from time to time
+        return {**self.__dict__, "_opened": None}  # Tune pickles its searcher, and a connection cannot be pickled
 
     def suggest(self, trial_id: str) -> Any:
         run_id = _next(self._store, self._sweep_id)

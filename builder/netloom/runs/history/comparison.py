@@ -69,7 +69,7 @@ def document(store: Store, run_id: str) -> Project | None:
         return None
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=512)  # a changed document has another stamp, and is read again
 def _project(artifacts: RunArtifacts, stamp: Stamp) -> Project:
     return artifacts.project()
 
@@ -91,7 +91,7 @@ def settings(project: Project) -> dict[str, Any]:
 def differing_paths(columns: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the paths whose values are not equal in all columns, in natural order."""
     paths = dict.fromkeys(path for column in columns for path in column)
-    missing = object()
+    missing = object()  # differs from None, which is a value of settings
     different = []
     for path in paths:
         values = [column.get(path, missing) for column in columns]
@@ -138,9 +138,8 @@ def metrics(run: Run) -> dict[str, float]:
     if isinstance(value, (int, float)) and math.isfinite(value):
         measure = best.get("measure", "loss")
         objective = OBJECTIVES.get(run.summary.get("objective", ""))
-        if (
-            objective is not None and objective.task.environment and measure == "loss"
-        ):  # the loss of an agent is its negative mean return
+        # The loss of an agent is its negative mean return.
+        if objective is not None and objective.task.environment and measure == "loss":
             measure, value = "return", -value
         values_by_name[f"validation {measure}"] = float(value)
     return values_by_name | {f"test {name}": value for name, value in test_metrics(run)}

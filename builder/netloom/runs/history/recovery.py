@@ -91,6 +91,8 @@ def rebuild(store: Store) -> Rebuilt:
             folders.append(_read_folder(artifacts))
         except DocumentError as error:
             left_out.append(f"{artifacts.run_id} ({str(error).rstrip('.')})")
+    # The newest run first, trials last: the first run of a project determines its document, and a trial has values of a
+    # sweep in it.
     folders.sort(key=lambda item: (not item.is_trial, item.created_at), reverse=True)
     created_projects: dict[str, str] = {}
     runs = 0
@@ -191,7 +193,7 @@ def _events(artifacts: RunArtifacts) -> dict[str, dict[str, Any]]:
     last_events: dict[str, dict[str, Any]] = {}
     for event in artifacts.events():
         kind = str(event.get("event"))
-        if kind == "start":
+        if kind == "start":  # the first start stays, as the time when the run was created
             last_events.pop("end", None)
             event = last_events.get("start", event)
         last_events[kind] = event

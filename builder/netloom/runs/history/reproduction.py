@@ -21,8 +21,9 @@ _WORDS = {
     "platform": "the operating system",
     "python": "Python",
 }
+# Parts of the environment that cannot change a result
 _HARMLESS = ("cores", "streamlit", "captum", "networkx")
-# Causes of different values: rounding, and kernels that depend on the machine.
+# A point of a curve: its step, split and metric.
 Key = tuple[int, str, str]
 
 
@@ -96,6 +97,7 @@ def compare_runs(store: Store, original: Run, repeated: Run) -> Repetition:
         first = {"step": step, "split": split, "name": name, "then": then[min(off)], "now": now[min(off)]}
     artifacts = store.artifacts(original.id), store.artifacts(repeated.id)
     complete = len(then) == len(now)
+    # Runs of different length have different last weights.
     weights = _same_weights(*artifacts) if complete else None
     causes = (
         *_environment_differences(*artifacts),

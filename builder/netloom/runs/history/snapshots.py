@@ -72,8 +72,10 @@ def save_snapshot(artifacts: RunArtifacts, epoch: int, step: int, weights: dict[
 
 
 def is_due(epoch: int) -> bool:
-    """Return whether `save_snapshot` can have something to do after an epoch. Called after each epoch, so it must be
-    fast."""
+    """Return whether `save_snapshot` can have something to do after an epoch.
+
+    Called after each epoch, so it must be fast. The limit of bytes only makes the spacing wider.
+    """
     return epoch % spacing(epoch, KEEP) == 0
 
 
@@ -81,7 +83,7 @@ def spacing(epoch: int, limit: int) -> int:
     """Return the interval in epochs so that at most `limit` snapshots remain after `epoch`; 0 if none can."""
     if limit < 1:
         return 0
-    every = 1
+    every = 1  # a power of 2, so that a wider series is a subset of the narrower one
     while epoch // every > limit:
         every *= 2
     return every

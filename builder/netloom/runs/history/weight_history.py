@@ -52,7 +52,7 @@ def saved_weights(artifacts: RunArtifacts) -> list[SavedWeights]:
         )
         for snapshot in snapshots
     }
-    same = not _averages(artifacts)
+    same = not _averages(artifacts)  # whether equal steps mean equal weights
     ends = []
     for name, step in (("best", _best_step(artifacts)), ("last", _last_step(artifacts))):
         if step is None:

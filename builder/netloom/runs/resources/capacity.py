@@ -10,6 +10,7 @@ from netloom.training.device import cores
 
 # The memory of a worker before it loads data: Python, torch, and a small network.
 WORKER_BYTES = 1.5 * 2**30
+# The NVIDIA driver for Linux lists a folder per GPU here.
 _GPUS = Path("/proc/driver/nvidia/gpus")
 _ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 

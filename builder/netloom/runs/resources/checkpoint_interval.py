@@ -25,6 +25,7 @@ class CheckpointInterval:
     def wait_s(self) -> float:
         """Return the seconds from a checkpoint to the next one, so that writing takes the configured share of the
         time."""
+        # Solves share = spent / (spent + wait) for wait
         return min(self._most_s, max(self._least_s, self._spent_s * (1 / self._share - 1)))
 
     def due(self) -> bool:

@@ -28,6 +28,7 @@ FULL = {
     "quota": "The disk quota of this user is used up; free some space of it",
     "size": "A file became larger than a file may be here; raise that limit (ulimit -f)",
 }
+# SQLite, safetensors and torch report a full disk or memory in words of their own, without an `errno`.
 _NO_ROOM_WORDS = re.compile(r"no space left|disk is full|failed writing file|unexpected pos")
 _NO_MEMORY_WORDS = re.compile(r"not enough memory|can't allocate memory|bad_alloc|MemoryError|cannot allocate memory")
 
@@ -115,7 +116,7 @@ def confine(limits: RunLimits, *, gpu: bool) -> None:
     import resource
 
     with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump is as large as the memory of the process
     if gpu:
         return
     with contextlib.suppress(OSError, ValueError):
@@ -123,6 +124,7 @@ def confine(limits: RunLimits, *, gpu: bool) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         most = limits.memory_bytes + _LAST_WORDS_BYTES
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        # A process cannot raise its hard limit again, so that one includes what `loosen` gives back.
         resource.setrlimit(resource.RLIMIT_DATA, (min(limits.memory_bytes, most), most))
 
 
@@ -247,7 +249,7 @@ def size(count: float) -> str:
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     cause: BaseException | None = error
-    for _ in range(10):
+    for _ in range(10):  # causes can form a cycle
         if cause is None:
             return
         yield cause

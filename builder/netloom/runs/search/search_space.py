@@ -191,7 +191,7 @@ def points(spec: ParameterSpace) -> list[Any]:
         return list(spec["choices"])
     low, high, count = spec["low"], spec["high"], int(spec.get("points", POINTS))
     if spec.get("step"):
-        count = min(MAX_CHOICES, int((high - low) / spec["step"] + 1e-9) + 1)
+        count = min(MAX_CHOICES, int((high - low) / spec["step"] + 1e-9) + 1)  # 0.3 / 0.1 is 2.9999999999999996
         values = [low + spec["step"] * place for place in range(count)]
     elif count == 1:
         values = [low]
@@ -199,6 +199,7 @@ def points(spec: ParameterSpace) -> list[Any]:
         values = [low * (high / low) ** (place / (count - 1)) for place in range(count)]
     else:
         values = [low + (high - low) * place / (count - 1) for place in range(count)]
+    # Several points of a narrow range can round to the same integer.
     return list(dict.fromkeys(round(value) for value in values)) if spec.get("whole") else values
 
 
@@ -254,6 +255,10 @@ def _training_fields() -> list[FormField]:
 
 
 def _one(name: str) -> FormField | None:
+    """Return the form field of a training setting; None if a form cannot show it.
+
+    Each setting is asked about by itself, as `form` refuses a model with a single field that it cannot show.
+    """
     from pydantic import create_model
 
     info = Training.model_fields[name]
@@ -315,7 +320,7 @@ def _around(value: Any, field: FormField | None) -> ParameterSpace:
     if is_integer:
         low, high = max(low_bound, 1, value // 4), min(high_bound, value * 4)
         return {"low": int(low), "high": int(high), "log": value >= 8, "whole": True}
-    if high_bound <= 1 and value >= 0.01:
+    if high_bound <= 1 and value >= 0.01:  # a share, such as a dropout rate: linear over all its values
         low = max(0.0, low_bound)
         return {"low": 0.05 if field and field.exclusive_minimum and low == 0 else low, "high": min(0.9, high_bound)}
     # Rounded to two digits, because a tenth of 0.00001 is inexact in binary, and values from a search have many digits.

@@ -26,6 +26,7 @@ from netloom.validation.issue import Issue
 if TYPE_CHECKING:
     import optuna
 
+# Steps of the golden section cover an interval evenly, whatever their number.
 GOLDEN = (math.sqrt(5) - 1) / 2
 # How often a trial is retried after its worker was killed.
 RETRIES = 2
@@ -150,6 +151,7 @@ def study(sweep: Sweep, trials: Sequence[Trial], sampler: optuna.samplers.BaseSa
                     distributions=distributions,
                     state=state,
                     value=trial.value if state == states.COMPLETE else None,
+                    # TPE ranks pruned trials by their intermediate values.
                     intermediate_values={0: trial.value} if state == states.PRUNED and trial.value is not None else {},
                 )
             )
@@ -161,11 +163,12 @@ def _distributions(space: Mapping[str, ParameterSpace]) -> dict[str, optuna.dist
 
     distributions: dict[str, optuna.distributions.BaseDistribution] = {}
     for path, spec in space.items():
-        if "choices" in spec:
+        if "choices" in spec:  # as text, because a choice of Optuna is a plain value, and one of ours can be a list
             distributions[path] = optuna.distributions.CategoricalDistribution(
                 [json.dumps(item) for item in spec["choices"]]
             )
         elif spec["whole"]:
+            # Optuna does not allow a step on a logarithmic scale.
             step = 1 if spec["log"] else int(spec.get("step", 1))
             distributions[path] = optuna.distributions.IntDistribution(
                 int(spec["low"]), int(spec["high"]), log=spec["log"], step=step

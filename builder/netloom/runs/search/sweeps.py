@@ -164,7 +164,7 @@ def best_edit(sweep: Sweep, project: Project, trial: Trial, home: Path) -> Edit:
 
 
 def missing_results(sweep: Sweep, trials: Sequence[Trial]) -> str:
-    """A sentence for a cross-validation or repetition with failed trials, whose statistics leave these out; else ""."""
+    """Return a sentence for a cross-validation or a repetition whose statistics lack failed trials; else ""."""
     failed = sum(trial.state == "failed" for trial in trials)
     if sweep.plan["kind"] == "search" or not failed:
         return ""
@@ -172,13 +172,17 @@ def missing_results(sweep: Sweep, trials: Sequence[Trial]) -> str:
 
 
 def importance(sweep: Sweep, trials: Sequence[Trial]) -> dict[str, float]:
-    """Return the share of the variation of results that each parameter explains; empty with too few results."""
+    """Return the share of the variation of results that each parameter explains; empty with too few results.
+
+    fANOVA: https://proceedings.mlr.press/v32/hutter14.html
+    """
     done = [trial for trial in trials if trial.state == "complete"]
     varied = [path for path in sweep.plan["space"] if len({json.dumps(trial.assigned.get(path)) for trial in done}) > 1]
     if len(done) < 4 or not varied or len({trial.value for trial in done}) < 2:
         return {}
     import optuna
 
+    # A study needs a sampler, which draws nothing here.
     completed_study = study(sweep, done, optuna.samplers.RandomSampler(seed=0))
     evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=32, seed=0)
     shares = optuna.importance.get_param_importances(completed_study, evaluator=evaluator, params=varied)

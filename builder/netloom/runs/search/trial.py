@@ -47,7 +47,11 @@ class TrialPruner:
 def replay_trial(
     name: str, plan: SweepPlan, trials: list[Trial], curves: dict[str, list[tuple[int, float]]], number: int
 ) -> optuna.Trial:
-    """Return trial `number` in a study that replays all other trials in order, from their curves."""
+    """Return trial `number` in a study that replays the trials before it in order, from their curves.
+
+    Hyperband derives the bracket of a trial from the name of its study and its number, so these must be those of the
+    sweep.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
