@@ -26,7 +26,7 @@ _ORIGINAL = "_original_network"
 
 
 class RemovedActivation(nn.Identity):
-    """Takes the place of an activation that is removed; `removed` is that module."""
+    """Replaces an activation that is removed; `removed` is the original module."""
 
     def __init__(self, activation: nn.Module) -> None:
         super().__init__()
@@ -87,7 +87,10 @@ def original_network(model: nn.Module) -> nn.Module:
 
 
 def _remove_activations(model: nn.Module, reading: Reading) -> bool:
-    """Replace each layer that turns logits into probabilities by a `RemovedActivation`; whether that was possible."""
+    """Replace each layer that turns logits into probabilities by a `RemovedActivation`.
+
+    Returns whether that was possible; if not, the model is unchanged.
+    """
     resolved = [_path(model, path) for path in reading.removed]
     paths = [path for path in resolved if path]
     if len(paths) < len(resolved):

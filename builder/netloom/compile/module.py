@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def module(project: Project | str) -> nn.Module:
-    """The network as a torch module with newly initialized weights; from a project, or from source that `source` wrote.
+    """The network as a PyTorch module with newly initialized weights, from a project or from the result of `source`.
 
     Raises:
         CompileError: The project has errors, or contains Python code, which this server does not allow.

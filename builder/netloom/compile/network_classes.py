@@ -1,4 +1,4 @@
-"""Generated classes: one per network, with constructor arguments for the values that differ between its uses."""
+"""The classes of generated code: one per network, with constructor arguments for values that differ between uses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Construction:
 
     @property
     def shape(self) -> tuple[object, ...]:
-        """Two constructions of equal shape differ in values only, so that one class can serve both."""
+        """A key of the construction without its values: a single class can represent all uses with equal keys."""
         return (self.target, *(position for position, _ in self.args))
 
 
@@ -78,6 +78,7 @@ class NetworkClass:
         return tuple((name, column[position]) for name, column in self.arguments.items())
 
     def _code(self, key: str, position: int | str, column: tuple[Any, ...]) -> str:
+        # With types, because 1 == 1.0 == True, but their code differs
         if len({(type(value), value) for value in column}) == 1:
             return repr(column[0])
         # The value differs between uses. What the person wrote reads best: a parameter, then an expression over

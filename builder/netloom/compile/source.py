@@ -27,7 +27,7 @@ class CompileError(ValueError):
 
 
 def source(project: Project, analysis: Analysis | None = None) -> str:
-    """The Python module for the project's main network: imports torch alone and defines the class Main.
+    """The Python module of the project's main network, which imports only PyTorch and defines the class Main.
 
     A caller that has already analyzed the project passes the `analysis`, because computing it again takes time.
 
@@ -67,6 +67,7 @@ def output_nodes(project: Project) -> list[str]:
 
 
 def _head(name: str, has_code: bool) -> str:
+    # The name comes from the document: a backslash or quotation mark could end the docstring and become code.
     title = comment(name).replace("\\", "/").replace('"', "'")
     needs = "contains Python code by its author" if has_code else "needs only PyTorch"
     return f'"""{title}\n\nMade with Netloom; {needs}.\n"""'
@@ -133,6 +134,7 @@ def _class(network_class: NetworkClass) -> str:
         constructions.append(
             _with_comment(f"        self.{key} = {_construction(network_class, key)}", comment(nodes[key].title))
         )
+    # After all constructions, because a node can share the weights of one that is constructed later
     constructions += [
         f"        tie(self.{key}, self.{nodes[key].shares})" for key in network_class.nodes if nodes[key].shares
     ]
@@ -177,6 +179,7 @@ def _has_statistics(context: Context, key: str) -> bool:
         return any(_has_statistics(inner, other) for other in contributing_nodes(inner))
     import torch
 
+    # Only the names of the buffers matter, so that no memory is needed for weights.
     with torch.device("meta"):
         layer_module = context.layers[key].build(context.specs(key)).build()
     return any(name.endswith("running_mean") for name, _ in layer_module.named_buffers())
@@ -225,6 +228,7 @@ def _arguments(context: Context, key: str) -> list[str]:
 
 def _variable(context: Context, key: str, port: str) -> str:
     """The name of the variable that holds the tensor of an output port."""
+    # The node id itself: as every id is unique, only names with a port can collide.
     if len(context.layers[key].outputs()) == 1:
         return key
     name = f"{key}_{port}"
@@ -254,5 +258,5 @@ def _with_comment(line: str, text: str) -> str:
 
 
 def comment(text: str) -> str:
-    """Text as one line of a comment: printable characters without line breaks, at most 100."""
+    """Text for a comment: one line of at most 100 printable characters."""
     return plain(text)[:100]

@@ -1,4 +1,4 @@
-"""Calls in a formula: a layer of the catalogue, a network of the project, or a layer that is bound to a name."""
+"""Calls in a formula: of a layer in the catalog, a network of the project, or a layer that is bound to a name."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class CallReader(LineReader):
         raise NotImplementedError
 
     def call(self, node: ast.Call, name: str) -> Value:
-        """The value of a call: the tensor of a new node, or a layer that has parameters and no tensor yet.
+        """The value of a call: the output of a new node, or a bound layer if no tensors are given.
 
         Raises:
-            UnlocatedError: there is no such layer, or it does not take these arguments.
+            UnlocatedError: The layer does not exist or does not accept these arguments.
         """
         bound = self._bound(node.func)
         if bound is not None:
@@ -43,6 +43,7 @@ class CallReader(LineReader):
         kind, preset = self._called_layer(called)
         tensors = self._tensors(node, kind)
         params, extras, named = self._keywords(node, kind, preset)
+        # Without tensors, a call is like the constructor of an nn.Module, which is applied later.
         if not tensors and not named and not self.builder.takes_nothing(kind, params):
             return BoundLayer(kind, params, extras)
         return self.builder.add_node(kind, tensors, params, extras, name, named)
@@ -64,7 +65,10 @@ class CallReader(LineReader):
         raise UnlocatedError("call a layer by its name, such as Linear(x, units=64)")
 
     def _extreme(self, called: str, node: ast.Call, name: str) -> Tensor | None:
-        """max(a, b) and max(a, 0): Maximum and Clamp, as the catalogue has no layer called max."""
+        """The node of max(a, b), a Maximum, or of max(a, 0), a Clamp; None for all other calls.
+
+        The layer Max reduces an axis instead, which max(a) without a second argument means.
+        """
         if called not in _EXTREMES or len(node.args) < 2 or node.keywords:
             return None
         kind, limit = _EXTREMES[called]
@@ -72,6 +76,7 @@ class CallReader(LineReader):
         numbers = [value for value in values if isinstance(value, Number)]
         tensors = [value for value in values if isinstance(value, Tensor)]
         if len(values) == 2 and len(numbers) == 1 and len(tensors) == 1:
+            # The other limit is set to None, because it has a default in Clamp.
             other = "high" if limit == "low" else "low"
             return self.builder.add_node("Clamp", tensors, {limit: numbers[0], other: None}, name=name)
         return self.builder.add_node(
@@ -119,6 +124,7 @@ class CallReader(LineReader):
             name = parameter_of(fields, word.arg or "")
             if word.arg is None:
                 self.fail(word.value, "unpacking with ** is not supported; write each parameter as name=value")
+            # A name can have several meanings: parameters of the layer take precedence.
             if name in fields:
                 params[name] = self._literal(word.value)
             elif inner is not None and word.arg in inner.parameters:
@@ -140,7 +146,7 @@ class CallReader(LineReader):
         return params, extras, named
 
     def _shared(self, node: ast.expr) -> str:
-        """The id of the node whose weights are shared: given as that id, or as the name of the node's output."""
+        """The id of the node whose weights are shared, given as its id or as the name of its output."""
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             return node.value
         if isinstance(node, ast.Name):
@@ -156,7 +162,7 @@ class CallReader(LineReader):
         return is_numeric(node, {**self.builder.parameters, **self.numbers})
 
     def _literal(self, node: ast.expr) -> Any:
-        """A parameter: a number, text, True, False, None, an expression, or several of them."""
+        """The value of a parameter: a number, text, True, False, None, an expression, or a list or dict of them."""
         number = constant(node)
         if number is not None:
             return number

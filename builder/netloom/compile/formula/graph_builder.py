@@ -1,4 +1,4 @@
-"""The network while a formula is read: nodes, edges, and their ids."""
+"""The builder of the network that a formula describes."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class GraphBuilder:
         name: str = "",
         named: Mapping[str, Tensor | None] = MappingProxyType({}),
     ) -> Tensor:
-        """Add one layer, its tensors given by position, or by port in `named`; returns its first output.
+        """Add a layer with its input tensors by position, or by port in `named`. Returns its first output.
 
         Raises:
-            UnlocatedError: the layer does not take these parameters, or another number of tensors.
+            UnlocatedError: The parameters or the number of tensors do not match the layer.
         """
         literals = {key: value.literal if isinstance(value, Number) else value for key, value in (params or {}).items()}
         literals = self._with_branch_count(kind, literals, len(tensors) + len(named))
@@ -62,6 +62,7 @@ class GraphBuilder:
             tensor = tensors_by_port.get(port.name)
             if tensor is not None:
                 self.edges.append(Edge(source=tensor.reference, target=f"{key}.{port.name}"))
+                # The first layer that reads an undeclared Input decides its kind of data.
                 if self.free.get(tensor.node) == () and port.kinds[0] != "any":
                     self.free[tensor.node] = port.kinds
         ports = tuple(port.name for port in layer.outputs())
@@ -87,10 +88,10 @@ class GraphBuilder:
         return Tensor(key, "out", ("out",))
 
     def layer(self, node: Node) -> Layer:
-        """The layer of a node; that of a subnetwork has the ports of the network.
+        """The layer of a node; a Subnetwork gets the ports of its network.
 
         Raises:
-            UnlocatedError: its parameters are not valid.
+            UnlocatedError: The parameters are invalid.
         """
         try:
             layer = parse(node, self.parameters)
@@ -101,7 +102,7 @@ class GraphBuilder:
         return layer
 
     def identifier(self, name: str, base: str) -> str:
-        """`name` where it is a valid id that no node has, otherwise `base` with a number."""
+        """`name` if it is a valid and unused id, otherwise `base` with a number."""
         if is_identifier(name) and name not in self.nodes:
             return name
         base = "".join(letter for letter in base.lower() if letter.isascii() and (letter.isalnum() or letter == "_"))
@@ -110,6 +111,7 @@ class GraphBuilder:
     def network(self) -> Network:
         """The finished network."""
         for key, kinds in self.free.items():
+            # An Input without parameters is a vector already.
             if kinds and "vector" not in kinds:
                 sample = SAMPLES[kinds[0]]
                 params: dict[str, Any] = {"kind": kinds[0], "shape": list(sample.shape[1:])}

@@ -24,13 +24,14 @@ class LineReader:
     def __init__(self, text: str, networks: Mapping[str, Network]) -> None:
         self.builder = GraphBuilder(networks)
         self.names: dict[str, Value] = {}
+        # Bytes, because columns in ast are offsets in UTF-8
         self._lines = [line.encode() for line in text.split("\n")]
 
     def tensor(self, node: ast.expr, value: Value) -> Tensor:
-        """The tensor that a value is.
+        """The value as a tensor.
 
         Raises:
-            FormulaError: it is a number, or a layer.
+            FormulaError: The value is a number, a layer without tensors, or the result of an Output.
         """
         if isinstance(value, BoundLayer):
             self.fail(
@@ -45,7 +46,7 @@ class LineReader:
         return value
 
     def source(self, node: ast.expr) -> str:
-        """An expression over numbers as it was typed, on one line."""
+        """The text of an expression over numbers as the user typed it, on one line."""
         last, end = node.end_lineno or node.lineno, node.end_col_offset or 0
         lines = self._lines[node.lineno - 1 : last]
         text = b" ".join([*lines[:-1], lines[-1][:end]])[node.col_offset :].decode()
@@ -57,6 +58,7 @@ class LineReader:
             text = substituted(node, self.numbers)
         if len(text) > EXPRESSION:
             self.fail(node, f"an expression over numbers can have at most {EXPRESSION} characters")
+        # Several lines are joined with their indentation, which unparse removes.
         return text if last == node.lineno else ast.unparse(ast.parse(text, mode="eval"))
 
     @property

@@ -1,4 +1,4 @@
-"""Names that can be called in a formula: layers of the catalogue, and their names in PyTorch and Keras."""
+"""Names that can be called in a formula: layers of the catalog, also by their names in PyTorch and Keras."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netloom.layers import form, registry
 
 CalledLayer = tuple[str, Mapping[str, Any]]
 
-# Names of these layers in other libraries, other than those that differ in capitals and underscores only.
+# Names of layers in other libraries, unless they differ only in capitalization and underscores
 SYNONYMS = {
     "attention": "SelfAttention",
     "bmm": "MatMul",
@@ -86,7 +86,7 @@ def callables() -> Mapping[str, CalledLayer]:
 
 
 def parameter_of(fields: Iterable[str], name: str) -> str:
-    """The parameter among `fields` that is meant by a name, or the name itself."""
+    """The parameter among `fields` to which a name of another library refers, or the name itself."""
     known = set(fields)
     if name in known:
         return name

@@ -1,4 +1,4 @@
-"""Python's operators between tensors and numbers as layers of the catalogue."""
+"""Conversion of Python operators between tensors and numbers to layers of the catalog."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ SIGNS: dict[type[ast.operator], str] = {
 RELATIONS: dict[type[ast.cmpop], str] = {
     **{ast.Lt: "<", ast.LtE: "<=", ast.Eq: "==", ast.NotEq: "!=", ast.GtE: ">=", ast.Gt: ">"},
 }
+# The relation with its sides swapped, as Compare has the tensor on the left
 _TURNED = {"<": ">", "<=": ">=", "==": "==", "!=": "!=", ">=": "<=", ">": "<"}
 _ONE_MINUS = {"scale": -1.0}
 
@@ -33,10 +34,11 @@ def binary(
     """The node of a binary operator, at least one of whose operands is a tensor.
 
     Raises:
-        UnlocatedError: the catalogue has no layer for it.
+        UnlocatedError: There is no layer for the operator.
     """
     if sign not in SIGNS:
         raise UnlocatedError("tensors support + - * / // @ ** and comparisons")
+    # floor(a / b), which rounds toward −∞ as in Python
     if sign is ast.FloorDiv:
         return builder.add_node(
             "Function", [binary(builder, ast.Div, left, right, "")], {"function": "floor"}, name=name
@@ -58,7 +60,7 @@ def compare(
     """1 where the relation holds, 0 elsewhere.
 
     Raises:
-        UnlocatedError: the operator does not compare numbers, as `in` and `is`.
+        UnlocatedError: The operator does not compare numbers, such as `in` and `is`.
     """
     if sign not in RELATIONS:
         raise UnlocatedError(f"tensors can be compared with {' '.join(_TURNED)}")
@@ -113,6 +115,7 @@ def _before(builder: GraphBuilder, sign: type[ast.operator], number: Number, ten
     if sign is ast.Pow:
         if number.value is None or number.value <= 0:
             raise UnlocatedError("a number raised to a tensor must be positive, such as 2 ** x")
+        # a ** x = exp(x · log a), because Power has a constant exponent, not a constant base
         scaled = builder.add_node("ScaleShift", [tensor], {"scale": math.log(number.value)})
         return builder.add_node("Function", [scaled], {"function": "exp"}, name=name)
     raise UnlocatedError("@ multiplies two tensors; write * for a number")
@@ -122,7 +125,7 @@ def indexed(builder: GraphBuilder, tensor: Tensor, parts: list[Any], name: str) 
     """The nodes of x[:, a, b:c]; `parts` are ..., integers, and triples (start, end, step) for slices.
 
     Raises:
-        UnlocatedError: it indexes the batch axis.
+        UnlocatedError: The batch axis is indexed.
     """
     dots = [place for place, part in enumerate(parts) if part is ...]
     if len(dots) > 1 or (parts and parts[0] not in (..., (None, None, None))):

@@ -1,4 +1,4 @@
-"""Typed lines as a network: a subset of Python, parsed by `ast` and never executed."""
+"""Parsing of a formula, which is a subset of Python, into a network; the code is never executed."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _KINDS = "each line must be name = …, an expression, or return …"
 
 
 def network_of(text: str, networks: Mapping[str, Network] = MappingProxyType({})) -> Network:
-    """The network that some lines describe; no code is executed. `networks` may be called by their names.
+    """The network that a formula describes; `networks` can be called by name. No code is executed.
 
     Raises:
-        FormulaError: one sentence with the position of the mistake and what was expected.
+        FormulaError: The formula is invalid; the message has the position, and says what is expected.
     """
     if len(text) > MAX_LENGTH:
         raise FormulaError(f"the text has {len(text):,} characters; {MAX_LENGTH:,} are allowed.", 1)
@@ -49,7 +49,7 @@ def _syntax(error: SyntaxError) -> str:
 
 
 class _FormulaReader(CallReader):
-    """Reads one line after the other into a builder."""
+    """Reads the lines of a formula in order and adds their nodes to a builder."""
 
     def __init__(self, text: str, networks: Mapping[str, Network]) -> None:
         super().__init__(text, networks)
@@ -71,6 +71,7 @@ class _FormulaReader(CallReader):
 
     def _line(self, line: ast.stmt, *, last: bool) -> None:
         if isinstance(line, ast.AugAssign) and isinstance(line.target, ast.Name):
+            # x += y is read as x = x + y, with positions for error messages.
             left = ast.copy_location(ast.Name(line.target.id, ast.Load()), line.target)
             expanded = ast.copy_location(ast.BinOp(left, line.op, line.value), line)
             self._assign([line.target], expanded, line)
@@ -133,6 +134,7 @@ class _FormulaReader(CallReader):
     def _refuse_early_use(self, name: str, value: ast.expr, line: ast.stmt) -> None:
         """Refuse a name that became an Input because it was used above the line that defines it."""
         used = self._used.pop(name, None)
+        # In x = f(x), the right side means the Input, and later lines mean the result.
         if used is not None and not any(item is used for item in ast.walk(value)):
             self.fail(used, f"{name} is used before it is defined in line {line.lineno}; move that line up")
 
@@ -166,7 +168,7 @@ class _FormulaReader(CallReader):
                 )
 
     def value(self, node: ast.expr, name: str = "") -> Value:
-        """The value of an expression; its last node gets the id `name`, where that is free."""
+        """The value of an expression; its last node gets the id `name`, if that is unused."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
             self.fail(
@@ -216,6 +218,7 @@ class _FormulaReader(CallReader):
             return self.names[name]
         if name in registry():
             raise UnlocatedError(f"{name} is a layer; call it with a tensor, such as {name}(x)")
+        # With a declared Input, an unknown name is an error; without one, it becomes an Input.
         if self._declared:
             raise UnlocatedError(f"there is no tensor {name[:60]!r}{nearest(name, self.names)}")
         unused = [key for key, value in self.names.items() if key not in self._used and isinstance(value, Tensor)]
@@ -250,7 +253,10 @@ class _FormulaReader(CallReader):
 
 
 def _likely(name: str, known: str) -> bool:
-    """Whether a name is probably a known name mistyped: not where they differ in their numbers (x_1, x_2), and not for
-    short names, which all resemble each other."""
+    """Whether a name is probably a typing error for a known name.
+
+    Names that differ only in their numbers, such as x_1 and x_2, are different on purpose, and short names all resemble
+    each other.
+    """
     without = [text.strip("0123456789_") for text in (name, known)]
     return min(map(len, without)) >= 4 and without[0] != without[1] and abs(len(name) - len(known)) <= 2

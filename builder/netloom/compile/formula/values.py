@@ -1,4 +1,4 @@
-"""The values of expressions in a formula: tensors, numbers as they are typed, and layers without tensors."""
+"""The values of expressions in a formula: tensors, numbers in their original notation, and layers without tensors."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Number:
-    """A number, or an expression over the network's parameters, as it was typed."""
+    """A number, or an expression over parameters of the network, in its original notation."""
 
     text: str
 
     @property
     def value(self) -> int | float | None:
-        """The number, or None where the text is an expression."""
+        """The number, or None if the text is an expression."""
         try:
             return constant(ast.parse(self.text, mode="eval").body)
         except SyntaxError:
@@ -51,8 +51,10 @@ class Number:
 
 @dataclass
 class BoundLayer:
-    """A layer that has its parameters but no tensor yet, like an nn.Module. All calls share the weights of the first,
-    the node `first`."""
+    """A layer with parameters but without tensors, like an nn.Module.
+
+    All calls share the weights of the first call, whose node is `first`.
+    """
 
     kind: str
     params: dict[str, Any]
@@ -64,7 +66,7 @@ Value = Tensor | Number | BoundLayer
 
 
 def constant(node: ast.expr) -> int | float | None:
-    """The number that a literal denotes, with or without a sign; otherwise None."""
+    """The value of a numeric literal with an optional sign; None for other expressions."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         inner = constant(node.operand) if isinstance(node.operand, ast.Constant) else None
         return None if inner is None else -inner if isinstance(node.op, ast.USub) else inner

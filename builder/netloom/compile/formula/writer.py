@@ -1,4 +1,4 @@
-"""A network as typed lines."""
+"""Writing of a network as a formula."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def text_of(network: Network, networks: Mapping[str, Network] = MappingProxyType
     """The lines that `network_of` reads as this network again, with its ids but without positions and canvas comments.
 
     Raises:
-        FormulaError: it has a cycle, or a layer that is not in the catalogue or has invalid parameters.
+        FormulaError: The network has a cycle, an edge to a port that does not exist, or an invalid layer.
     """
     return _Writer(network, networks).text()
 
@@ -76,8 +76,9 @@ class _Writer:
         return names
 
     def _returned_outputs(self) -> list[str]:
-        """The Outputs, where one `return` line reproduces all of them; otherwise none."""
+        """The Outputs, if a single `return` line reproduces all of them; otherwise an empty list."""
         keys = list(self.network.ports("Output"))
+        # The parser gives these ids to the Outputs of a `return` line; other ids need a line per Output.
         if keys != [f"output_{number}" for number in range(1, len(keys) + 1)]:
             return []
         used_names: set[str] = set()
@@ -106,6 +107,7 @@ class _Writer:
         params, called = dict(node.params), node.type
         inner = self.networks.get(str(params.get("network"))) if node.type == SUBNETWORK else None
         words = []
+        # A network can be called by its name, with its parameters as keyword arguments.
         if inner is not None:
             called = str(params.pop("network"))
             values = params.get("values")
@@ -144,7 +146,7 @@ class _Writer:
         return repr(value)
 
     def _number(self, value: Any) -> str:
-        """A number, or an expression without quotes where the parser reads it as an expression again."""
+        """The code of a number, or of an expression without quotes if the parser reads it as the same expression."""
         if not isinstance(value, str) or value != value.strip() or "\n" in value or len(value) > MAX_LENGTH:
             return repr(value)
         try:

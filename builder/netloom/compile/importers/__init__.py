@@ -12,7 +12,7 @@ from netloom.document import Preparation
 
 __all__ = ["ImportedModel", "TrainingFacts", "UnreadableModelError", "read_model"]
 
-# The first bytes of other files that people take for models. An ONNX file is a protobuf message and begins with none.
+# The first bytes of other files that people try to import. ONNX files, which are protobuf messages, have no signature.
 ZIP, JSON = b"PK\x03\x04", (b"{", b"[")
 PICKLE = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 PICKLED = (
@@ -24,13 +24,13 @@ PICKLED = (
 def read_model(
     path: str | Path, name: str = "", facts: TrainingFacts | None = None, prepare: Preparation | None = None
 ) -> ImportedModel:
-    """The network of a file. Its content decides the format: torch.export, Keras, otherwise ONNX.
+    """Import a file. Its content determines the format: torch.export, Keras, otherwise ONNX.
 
-    `name` is the name of the project, `facts` is what is known about the exported module besides its program, `prepare`
-    is the preparation of inputs that a person chose.
+    `name` is the name of the project, `facts` describes the exported module in training mode, and `prepare` is the
+    preparation of inputs that the user requested.
 
     Raises:
-        UnreadableModelError: one sentence that says what is wrong and where.
+        UnreadableModelError: The file cannot be imported; the message says what is wrong and where.
     """
     return with_preparation(_read(Path(path), name, facts), prepare)
 
@@ -55,7 +55,7 @@ def _refuse_others(path: Path) -> None:
     """Name the format of a file that cannot be ONNX.
 
     Raises:
-        UnreadableModelError: it is an archive, a pickle or JSON.
+        UnreadableModelError: The file is an archive, a pickle or JSON.
     """
     names: list[str] = []
     try:
@@ -68,6 +68,7 @@ def _refuse_others(path: Path) -> None:
         raise UnreadableModelError("The archive is damaged or truncated; save or download it again.") from None
     except (OSError, ValueError, NotImplementedError):
         return  # the ONNX importer reports it
+    # Files of torch.save are pickles, since PyTorch 1.6 inside a zip as data.pkl.
     if head.startswith(PICKLE) or any(name.endswith("data.pkl") for name in names):
         raise UnreadableModelError(PICKLED)
     if names:

@@ -1,4 +1,4 @@
-"""Chains of a network: its parts with one input and one output in sequence, and which of them are built alike.
+"""Chains of a network: sequences of parts with one input and one output each, which can be compared for equality.
 
 Dominators of the graph, https://en.wikipedia.org/wiki/Dominator_(graph_theory), cut a network where all paths meet.
 """
@@ -27,7 +27,7 @@ _MOVES = frozenset(
     "Reshape Unsqueeze Squeeze Transpose Permute Flatten Cast Expand ScaleShift Compare Slice Select".split()
 )
 BOUNDARY = "boundary "  # begins the signatures of Inputs and Outputs, which no pattern may contain
-_START, _END = "<", ">"  # no node is called so
+_START, _END = "<", ">"  # not valid as ids of nodes
 
 Number = int | float
 NumberPath = tuple[str, str]
@@ -73,10 +73,11 @@ def node_signature(node: Node, free: Mapping[NumberPath, Number]) -> str:
 
 
 def merge_duplicates(network: Network) -> Network:
-    """The network without nodes that compute the same as another, such as the reshaping of a mask in each layer."""
+    """The network without nodes that repeat a computation, such as the reshaping of a mask in each layer."""
     wiring = Wiring(network)
     replacement: dict[str, str] = {}
     groups: dict[str, list[str]] = {}
+    # In execution order, so that duplicates among the inputs are replaced before their readers are compared
     for key in wiring.order:
         node = network.nodes[key]
         if node.type in _MOVES:
@@ -107,8 +108,11 @@ class Atom:
 
 @dataclass(frozen=True)
 class Subgraph:
-    """Nodes with their wiring: `key` is equal for subgraphs that are built alike, and `order` lists corresponding nodes
-    at equal positions. `entries` are the tensors that it reads, the main one first; `exit` is the one that it gives."""
+    """Some nodes with their wiring.
+
+    `key` is equal for subgraphs of equal structure, and `order` lists corresponding nodes at equal positions. `entries`
+    are the tensors that the subgraph reads, the main one first; `exit` is its output.
+    """
 
     key: tuple[object, ...]
     order: tuple[str, ...]
@@ -118,7 +122,7 @@ class Subgraph:
 
 @dataclass
 class Wiring:
-    """The edges of a network by reader and by source, with what grouping derives from them."""
+    """The edges of a network by reader and by source, and properties that grouping derives from them."""
 
     network: Network
     incoming: dict[str, dict[str, str]] = field(init=False)
@@ -189,6 +193,7 @@ class Wiring:
                     descendants[key] |= descendants[reader] | 1 << self.position[reader]
         tensors = set()
         for reference, keys in reader_lists.items():
+            # The longest chain of readers in which each depends on the one before; parallel readers do not count.
             depth: dict[str, int] = {}
             for key in reversed(keys):
                 depth[key] = 1 + max(
@@ -208,6 +213,7 @@ class Wiring:
             if edge.source not in self.side_tensors and edge.target_node in graph and edge.source_node in graph:
                 graph.add_edge(edge.source_node, edge.target_node)
         exits = [key for key in main_nodes if not graph.out_degree(key)]
+        # Dominators need a single root: one before all inputs, and for post-dominators one after all outputs.
         graph.add_edges_from((_START, key) for key in main_nodes if not graph.in_degree(key))
         graph.add_edges_from((key, _END) for key in exits)
         # A node is followed by its immediate post-dominator if it is in turn the immediate dominator of that: all paths
@@ -241,6 +247,7 @@ class Wiring:
         atoms = [self._atom((key,), True)]
         while key in next_node:
             after = next_node[key]
+            # The nodes between the two: dominated by the first, but not by the second
             bits = dominated[key] & ~dominated[after] & ~(1 << self.position[key])
             between = []
             while bits:
@@ -259,7 +266,7 @@ class Wiring:
         return Atom(nodes, is_single, "|".join(sorted(self.signatures[key] for key in nodes)))
 
     def subgraph(self, nodes: set[str], last: str) -> Subgraph | None:
-        """The subgraph of some nodes; None where it has several main inputs or outputs. `last` gives its output."""
+        """The subgraph of some nodes, whose output is that of `last`; None if it has several main inputs or outputs."""
         exits = {
             reference
             for key in nodes
@@ -268,6 +275,7 @@ class Wiring:
         }
         if len(exits) != 1 or next(iter(exits)).partition(".")[0] != last:
             return None
+        # Numbered backward from the output in the order of ports, so that equal wiring gives equal numbers
         numbering: dict[str, int] = {last: 0}
         ordered_nodes, rows = [last], []
         entries: dict[str, int] = {}

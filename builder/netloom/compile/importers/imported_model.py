@@ -12,7 +12,7 @@ from netloom.document import ImageNormalization, Preparation, Project
 if TYPE_CHECKING:
     import torch
 
-# The remark where equal tensors in a file are assumed to be equal by chance, as newly initialized ones are.
+# The remark if equal tensors in a file are assumed to be equal by chance, as newly initialized ones are
 UNTIED = "Some layers of repeated blocks share weights in the file; after the import, each layer has its own weights."
 
 
@@ -29,16 +29,16 @@ ONNX_EVALUATION = (
 
 
 def quoted(text: object) -> str:
-    """A name from a file in quotation marks, short and on one line, as messages show it."""
+    """A name from a file for messages: quoted, on one line, and shortened to 60 characters."""
     return f"“{plain(str(text)[:200])[:60]}”"
 
 
 @dataclass(frozen=True)
 class TrainingFacts:
-    """What is known about a module besides its program: how it behaves in training mode.
+    """The behavior of a module in training mode, which its exported program does not contain.
 
-    `attention` is the dropout of each `scaled_dot_product_attention` in the order of the program, `modules` that of
-    each nn.MultiheadAttention by its path; `remarks` name what a document cannot express.
+    `attention` lists the dropout rates of all `scaled_dot_product_attention` calls in the order of the program;
+    `modules` maps the path of each nn.MultiheadAttention to its rate. `remarks` say what a document cannot express.
     """
 
     attention: tuple[float, ...] = ()
@@ -47,14 +47,14 @@ class TrainingFacts:
 
 
 class UnreadableModelError(ValueError):
-    """The file cannot be imported; the message is one sentence that says what is wrong, where, and how to fix it."""
+    """The file cannot be imported; the message is a sentence that says what is wrong, where, and how to fix it."""
 
 
 @dataclass(frozen=True)
 class ImportedModel:
     """A document, its weights by the names of `module(project).state_dict()`, and remarks on what was left out.
 
-    `prepare` is the preparation of inputs according to the file, where the file defines one.
+    `prepare` is the preparation of inputs that the file defines, if any.
     """
 
     project: Project

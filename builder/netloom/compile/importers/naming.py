@@ -1,4 +1,4 @@
-"""Names of the networks that grouping creates, of the nodes in them, and of the nodes that apply them."""
+"""Names of the networks that grouping creates, of their nodes, and of the nodes that use them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _PARAMETERS = {"repeat": "times", "filters": "width", "units": "width", "dim": "
 
 
 class ModuleNames:
-    """The paths of a file's modules, such as layer1.0.conv1, by the ids of the nodes that they became."""
+    """The paths of the file's modules, such as layer1.0.conv1, by the ids of the corresponding nodes."""
 
     def __init__(self, network: Network) -> None:
-        # An ONNX file holds equal weights once, as those of new normalizations, under the name of the first: a title
-        # that several nodes have says nothing about where they belong.
+        # An ONNX file stores equal weights once, such as those of newly initialized norms, under the name of the first.
+        # So a title that several nodes have does not say to which module they belong.
         times = Counter(node.title for node in network.nodes.values())
         paths = {key: _path(node.title) for key, node in network.nodes.items() if times[node.title] == 1}
         self.dotted = any(paths.values())
@@ -65,8 +65,11 @@ class ModuleNames:
 
 
 def _path(title: str) -> tuple[str, ...]:
-    """The path in a title: layer1.0.conv1 itself, or /layer1/layer1.0/conv1/Conv (the node names of torch.onnx) without
-    the operator and the repeated prefixes."""
+    """The module path in a title.
+
+    A title is a path such as layer1.0.conv1, or a node name of torch.onnx such as /layer1/layer1.0/conv1/Conv, from
+    which the operator and the repeated prefixes are removed.
+    """
     if title.startswith("/"):
         parts = [part for part in title.split("/") if part][:-1]
         modules: list[str] = []
@@ -83,6 +86,7 @@ def _path(title: str) -> tuple[str, ...]:
 def _common_prefix(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     if not paths:
         return ()
+    # In sorted order, the first and the last path differ first, so that comparing these two suffices.
     low, high = min(paths), max(paths)
     size = next(
         (position for position, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high))
@@ -91,7 +95,7 @@ def _common_prefix(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def network_name(nodes: Sequence[Node], skips: bool, existing: Container[str]) -> str:
-    """The name of a pattern's network, after its layers; `skips`: whether its input is added to its output."""
+    """The name of a pattern's network, derived from its layers; `skips` is whether its input is added to its output."""
     base = _base(nodes, skips)
     for number in count(1):
         name = base if number == 1 else f"{base}_{number}"
@@ -150,8 +154,10 @@ def inner_ids(order: Sequence[str], network: Network, names: ModuleNames) -> dic
 
 
 def parameter_name(field: str, part: str, existing: Container[str]) -> str:
-    """The name of a network parameter for a number that differs between its uses: that of the layer's parameter, or of
-    the inner network's parameter."""
+    """The name of a network parameter for a number that differs between uses.
+
+    It is the name of the layer's parameter `field`, or of the inner network's parameter `part`.
+    """
     base = re.sub(r"_\d+$", "", part) if field == "values" else _PARAMETERS.get(field, field)
     if not is_identifier(base):
         base = "number"

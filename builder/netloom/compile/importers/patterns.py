@@ -1,7 +1,7 @@
-"""Search for the repeated pattern whose replacement by a network saves most nodes for its size.
+"""Search for the repeated pattern whose replacement by a network saves the most nodes relative to its size.
 
-The weights of the score are heuristic; tests/compile/test_repeats.py holds the groups that they give on architectures
-such as residual networks and Transformers.
+The weights of the score are heuristic; tests/compile/test_repeats.py checks the resulting groups for architectures such
+as residual networks and Transformers.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Pattern:
-    """Subgraphs that are built alike.
+    """Subgraphs of equal structure.
 
-    `columns` are the numbers in which they differ, by the position of the node in the subgraph. `shared`: all
-    occurrences have the same weights. `tied` are the nodes that share weights where others do not.
+    `columns` are the locations of the numbers in which they differ, by the position of the node in the subgraph. If
+    `shared`, all occurrences have the same weights. `tied` are the nodes that share weights while others do not.
     """
 
     runs: tuple[Run, ...]
@@ -88,9 +88,10 @@ class PatternSearch:
         self.wiring = Wiring(self.network)
 
     def best(self) -> Pattern | None:
-        """The pattern with the highest score, or None where none saves enough nodes."""
+        """The pattern with the highest score; None if no pattern saves enough nodes."""
         best: Pattern | None = None
         for bound, segments in candidates(self.wiring):
+            # Candidates are sorted by their bound, so that no later one can have a higher score.
             if best is not None and bound * MODULE_BONUS <= best.score:
                 break
             for pattern in self._patterns(segments):
@@ -103,6 +104,7 @@ class PatternSearch:
         classes: dict[tuple[object, ...], list[Subgraph]] = {}
         reached: dict[int, int] = {}
         for segment in segments:
+            # Occurrences must not overlap; of two that do, the first is taken.
             if segment.start < reached.get(segment.chain, 0):
                 continue
             atoms = self.wiring.chains[segment.chain][segment.start : segment.end]
@@ -165,7 +167,7 @@ class PatternSearch:
         return tuple(differing), table
 
     def _pattern(self, subgraphs: list[Subgraph]) -> Pattern | None:
-        """Occurrences as a pattern; None where it saves too few nodes or its occurrences differ too much."""
+        """The pattern of some occurrences; None if it saves too few nodes or they differ too much."""
         if len(subgraphs) < 2:
             return None
         columns, table = self._columns(subgraphs)
@@ -179,6 +181,7 @@ class PatternSearch:
             else:
                 runs.append(Run((subgraph,), values))
         size = len(subgraphs[0].order)
+        # Each run becomes one node, and the new network has `size` nodes.
         saved_nodes = len(subgraphs) * size - len(runs) - size
         sharing = self._sharing(subgraphs, len(runs))
         if saved_nodes < minimum_saving(self.wiring, subgraphs[0].order) or sharing is None:
@@ -195,8 +198,11 @@ class PatternSearch:
         return Pattern(tuple(runs), columns, score, *sharing)
 
     def _boundary_quality(self, subgraph: Subgraph) -> float:
-        """A factor for the boundaries of a pattern: lower where it begins with the activation that closes the block
-        before it, or where a subnetwork begins or ends it."""
+        """A factor for the boundaries of a pattern.
+
+        It is lower if the pattern begins with the activation that closes the previous block, or if it mixes layers with
+        a subnetwork at its beginning or end.
+        """
         first_readers = [key for key in self.wiring.readers[subgraph.entries[0]] if key in subgraph.order]
         is_subnetwork = [self.network.nodes[key].type == SUBNETWORK for key in subgraph.order]
         if not all(is_subnetwork) and (
@@ -223,8 +229,10 @@ class PatternSearch:
         )
 
     def _sharing(self, subgraphs: list[Subgraph], runs: int) -> tuple[bool, tuple[str, ...]] | None:
-        """Whether all occurrences share all weights, and the nodes that share some; None where a network as a pattern
-        could not express the sharing."""
+        """Whether all occurrences share all weights, and the nodes that share only some of them.
+
+        None if a pattern cannot express the sharing.
+        """
         tie_groups = self.wiring.tie_groups
         tied_positions = [position for position, key in enumerate(subgraphs[0].order) if key in tie_groups]
         if any(
@@ -249,7 +257,7 @@ class PatternSearch:
 def candidates(wiring: Wiring) -> list[tuple[float, list[Segment]]]:
     """Groups of segments with equal sequences of signatures, with an upper bound of their score, the highest first.
 
-    Sequences of length n + 1 are identified by (number of the first n, last signature), as in prefix doubling: so that
+    A sequence of length n + 1 is identified by the number of its first n signatures and its last signature, so that
     only segments that repeat at length n are extended.
     """
     signature_numbers: dict[str, int] = {}
@@ -285,7 +293,7 @@ def candidates(wiring: Wiring) -> list[tuple[float, list[Segment]]]:
 
 
 def _bound(wiring: Wiring, segments: list[Segment]) -> float:
-    """An upper bound of the score of segments; 0 where they cannot become a network."""
+    """An upper bound of the score of segments, without the factor for modules; 0 if they cannot become a network."""
     atoms = wiring.chains[segments[0].chain][segments[0].start : segments[0].end]
     size = sum(len(atom.nodes) for atom in atoms)
     nested = any(wiring.network.nodes[key].type == SUBNETWORK for atom in atoms for key in atom.nodes)
@@ -293,6 +301,7 @@ def _bound(wiring: Wiring, segments: list[Segment]) -> float:
     for segment in segments:
         if segment.start >= reached[segment.chain]:
             occurrences, reached[segment.chain] = occurrences + 1, segment.end
+    # At best, all occurrences are a single run.
     saved_nodes = occurrences * size - 1 - size
     saves_too_little = saved_nodes < minimum_saving(wiring, [key for atom in atoms for key in atom.nodes])
     if size < MIN_NODES - nested or occurrences < 2 or saves_too_little or not atoms[-1].is_single:
@@ -301,7 +310,7 @@ def _bound(wiring: Wiring, segments: list[Segment]) -> float:
 
 
 def minimum_saving(wiring: Wiring, nodes: Iterable[str]) -> int:
-    """How many nodes a pattern has to save: fewer where it combines networks into a stage."""
+    """The number of nodes that a pattern has to save; it is lower for a stage, which consists of networks only."""
     return MIN_SAVED_STAGES if all(wiring.network.nodes[key].type == SUBNETWORK for key in nodes) else MIN_SAVED
 
 

@@ -1,4 +1,4 @@
-"""The preparation of an imported network's inputs: of its file, chosen by a person, or what most networks expect."""
+"""The preparation of an imported network's inputs: requested by the user, defined by the file, or the usual one."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def parse_image_processor(config: Mapping[str, Any]) -> Preparation | ImageNorma
     https://huggingface.co/docs/transformers/main_classes/image_processor
 
     Raises:
-        UnreadableModelError: a setting has the wrong type.
+        UnreadableModelError: A setting has the wrong type.
     """
     rescale = config.get("rescale_factor", _BYTE) if config.get("do_rescale", True) else 1.0
     if config.get("do_normalize", True) and "image_mean" in config:
@@ -62,7 +62,7 @@ def parse_image_processor(config: Mapping[str, Any]) -> Preparation | ImageNorma
 
 
 def parse_exported_preprocessing(text: str | bytes) -> Preparation | ImageNormalization | None:
-    """The preparation in the preprocessing that Netloom writes into exported files; None where `text` is not that."""
+    """The preparation in the preprocessing that Netloom writes into exported files; None if `text` is not such JSON."""
     try:
         value = json.loads(text) if len(text) <= _MAX_BYTES else {}
         fields, target = value["fields"], value["target"]
@@ -80,8 +80,8 @@ def parse_exported_preprocessing(text: str | bytes) -> Preparation | ImageNormal
 
 
 def _pixel_moments(field: Mapping[str, Any]) -> dict[str, Any]:
-    """The moments of an image field: mean and standard deviation refer to pixels scaled to 0 … 1, whatever the range
-    of the stored pixels."""
+    """The normalization of an image field. Mean and standard deviation refer to pixels scaled to 0 … 1, regardless of
+    the range of the stored pixels."""
     return {
         "rescale": _BYTE,
         "mean": _flat(field["mean"]),

@@ -1,4 +1,4 @@
-"""Grouping: networks that repeat a pattern, such as residual blocks, become a few nodes that apply subnetworks."""
+"""Grouping: repeated patterns of a network, such as residual blocks, are replaced by nodes that use subnetworks."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ Values = Mapping[str, tuple[Number, ...]]
 
 
 def group_repeats(imported: ImportedModel, *, untie: bool = False) -> ImportedModel:
-    """The same network with repeated patterns as subnetworks, or unchanged where that saves too little.
+    """The same network with repeated patterns as subnetworks, or unchanged if that saves too few nodes.
 
     Outputs and the values of weights do not change; the weights get the names of `module(project).state_dict()`. With
-    `untie`, layers of repeated blocks may stop sharing weights: an ONNX file holds equal tensors once, so that the
-    newly initialized weights of an untrained network appear shared without being so.
+    `untie`, layers of repeated blocks may stop sharing weights: an ONNX file stores equal tensors once, so that the
+    newly initialized weights of an untrained network appear to be shared.
     """
     try:
         return _grouped(imported, untie)
@@ -66,6 +66,7 @@ def _grouped(imported: ImportedModel, untie: bool) -> ImportedModel:
     project = grouping.project.with_network(grouping.project.main, place(grouping.project.main_network))
     remarks = tuple(dict.fromkeys((*imported.remarks, *((UNTIED,) if grouping.untied else ()))))
     result = ImportedModel(project, grouping.weights, remarks, imported.prepare)
+    # The search is heuristic, so that its result is checked as a whole and discarded if anything differs.
     return result if _is_equivalent(result, analysis.totals.parameters + grouping.untied) else imported
 
 
@@ -101,7 +102,7 @@ class Grouping:
         self.names = ModuleNames(self.project.main_network)
 
     def step(self) -> bool:
-        """Replace the pattern that saves most nodes by a network; whether there was one."""
+        """Replace the pattern that saves the most nodes by a network. Returns whether there was one."""
         main = self.project.main_network
         if len(main.nodes) <= MIN_NODES or len(self.project.networks) >= MAX_NETWORKS:
             return False

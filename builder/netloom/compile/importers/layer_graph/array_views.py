@@ -1,6 +1,6 @@
-"""Arrays of a file that are views of each other: which values they contain, and which part of a table they are.
+"""Recognition of arrays that are views of a tensor in the file: the tensor to which they belong, and their part of it.
 
-Views are recognized by their addresses in memory. Hence operators that only move values must return views, not copies.
+Views are recognized by their memory addresses, so that operators that only move values must return views, not copies.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ MemoryKey = tuple[int, tuple[tuple[int, int], ...]]
 
 
 def memory_key(array: Array) -> MemoryKey:
-    """A key that is equal for arrays of the same memory: the address, and the length and stride of each axis."""
+    """A key that is equal for arrays with the same memory: the address, and the length and stride of each axis."""
     steps = zip(array.shape, array.strides, strict=True)
     return _address(array), tuple((size, step) for size, step in steps if size > 1)
 
 
 def slice_of(base: Array, part: Array) -> list[tuple[int, int]] | None:
-    """The start and length along each axis of `base` of which `part` is a view; None where it is no proper slice."""
+    """The start and length of `part` along each axis of `base`; None if `part` is not a proper slice of it."""
     if part.size >= base.size or not part.size or not base.flags.c_contiguous or part.dtype != base.dtype:
         return None
     offset, remainder = divmod(_address(part) - _address(base), base.itemsize)
@@ -39,12 +39,13 @@ def slice_of(base: Array, part: Array) -> list[tuple[int, int]] | None:
 
 
 def contiguous_rows(table: Array, indices: Array, axis: int = 0) -> Array | None:
-    """Consecutive indices of a table along one axis as a view of it; None where they are not consecutive."""
+    """The entries of a table at some indices along an axis, as a view; None if the indices are not consecutive."""
     positions = indices.reshape(-1)
     if positions.size < 1 or positions[0] < 0 or positions[-1] >= table.shape[axis] or np.any(np.diff(positions) != 1):
         return None
     selected = table[(slice(None),) * axis + (slice(int(positions[0]), int(positions[-1]) + 1),)]
     view = selected.view()
+    # Assigning `shape` raises an exception where `reshape` would copy.
     try:
         view.shape = (*table.shape[:axis], *indices.shape, *table.shape[axis + 1 :])
     except AttributeError:
@@ -64,7 +65,7 @@ def owner(tables: Mapping[str, Array], array: Array) -> str:
 
 
 def as_transposed_views(tables: Mapping[str, Array]) -> dict[str, Array]:
-    """The tables, with each that is another one transposed as a view of it: exporters write tied weights twice."""
+    """The tables, with transposed copies of others replaced by views of them: exporters write tied weights twice."""
     views = dict(tables)
     by_shape: dict[tuple[int, ...], list[str]] = {}
     for name, table in tables.items():
@@ -73,6 +74,7 @@ def as_transposed_views(tables: Mapping[str, Array]) -> dict[str, Array]:
         for other_name in by_shape.get(table.shape[::-1], ()):
             original = tables[other_name]
             if (
+                # A single row rules out most pairs before all values are compared.
                 np.array_equal(original[0], table[:, 0])
                 and np.array_equal(original.T, table)
                 and not _is_ambiguous(table)

@@ -52,7 +52,7 @@ class Heads:
 
 
 def match_attention(builder: GraphBuilder, weights: Tensor, values: Tensor, name: str) -> Tensor | None:
-    """The attention layer for a product of weights and values, or None where the product is not such an attention."""
+    """The attention layer for a product of attention weights and values; None if the product is not attention."""
     try:
         heads = _heads(builder, weights, values)
         return None if heads is None else add_attention(builder, heads, weights, name)
@@ -61,15 +61,16 @@ def match_attention(builder: GraphBuilder, weights: Tensor, values: Tensor, name
 
 
 def add_attention(builder: GraphBuilder, heads: Heads, like: Tensor, name: str) -> Tensor:
-    """Attention as a layer; its result has the axes of `like`, with the width of the values as the last.
+    """Add a DotProductAttention layer; its output has the axes of `like`, except for the width of the values.
 
     Raises:
-        UnsupportedOperatorError: its axes do not match those of attention.
+        UnsupportedOperatorError: The axes do not match those of attention.
     """
     parts = head_axes(heads.q)
     sizes = [heads.q.size(part) for part in parts]
     inputs_qkv = [merge_heads(builder, tensor) for tensor in (heads.q, heads.k, heads.v)]
     width = heads.q.length(-1)
+    # The layer divides by √width itself; what remains of the scale is applied to the queries.
     factor = heads.scale * math.sqrt(width)
     if abs(factor - 1) > 1e-6:
         inputs_qkv[0] = builder.with_axes_of(
@@ -98,7 +99,7 @@ def merge_heads(builder: GraphBuilder, tensor: Tensor) -> Tensor:
     """(N, heads, T, width) as (N, T, heads·width).
 
     Raises:
-        UnsupportedOperatorError: its steps or features are not single axes, or it does not hold floats.
+        UnsupportedOperatorError: Its steps or features are not single axes, or it is not a float tensor.
     """
     row, column = tensor.axes[-2:]
     if len(row) != 1 or len(column) != 1 or tensor.spec.dtype != "float":
@@ -111,7 +112,7 @@ def merge_heads(builder: GraphBuilder, tensor: Tensor) -> Tensor:
 
 
 def is_causal(mask: Array) -> bool:
-    """Whether a mask hides all later steps and nothing else."""
+    """Whether a mask hides exactly the later steps of each step."""
     rows = mask.reshape(-1, *mask.shape[-2:]) if mask.ndim >= 2 else mask[None, None]
     if rows.shape[-1] != rows.shape[-2] or rows.shape[-1] < 2:
         return False
@@ -124,7 +125,7 @@ def is_causal(mask: Array) -> bool:
 
 
 def _heads(builder: GraphBuilder, weights: Tensor, values: Tensor) -> Heads | None:
-    """The inputs from which attention weights were computed; None where they are not attention weights."""
+    """The inputs from which attention weights are computed; None if they are not attention weights."""
     last = len(weights.spec.shape) - 1
     if weights.axes[-2:] != ((last - 1,), (last,)):
         return None
@@ -159,7 +160,7 @@ def _has_same_layout(weights: Tensor, heads: Heads) -> bool:
 
 
 def _masked(builder: GraphBuilder, heads: Heads, masks: Sequence[Mask], last: int) -> Heads | None:
-    """The heads with the masks; None where the layer cannot express them."""
+    """The heads with masks added; None if the layer cannot express them."""
     steps, key_steps = heads.q.length(-2), heads.k.length(-2)
     remaining = []
     for mask in masks:
@@ -209,12 +210,13 @@ def _as_visibility(builder: GraphBuilder, tensor: Tensor, how: str) -> Tensor:
 
 
 def _scores(builder: GraphBuilder, ref: str) -> Scores | None:
-    """The product from which scores were computed, with its scale and masks; None where there is none."""
+    """The product from which scores are computed, with its scale and masks; None if there is none."""
     if ref in builder.products:
         return Scores(*builder.products[ref])
     node, ports = _node(builder, ref), builder.sources[ref.partition(".")[0]]
     if node.type == "ScaleShift":
         scores = _scores(builder, ports["in"])
+        # A scale after a mask would scale the mask as well, which the layer cannot express.
         if scores is None or scores.masks or node.params.get("shift", 0):
             return None
         return replace(scores, scale=scores.scale * _number(node, "scale", 1.0))
@@ -232,7 +234,7 @@ def _scores(builder: GraphBuilder, ref: str) -> Scores | None:
 
 
 def _without_nan_guard(builder: GraphBuilder, ref: str) -> str:
-    """The tensor behind a guard that replaces NaN by 0: exporters write it for rows in which all steps are hidden."""
+    """The tensor before a guard that replaces NaN by 0, which exporters add for rows in which all steps are hidden."""
     ports = builder.sources[ref.partition(".")[0]]
     if _node(builder, ref).type != "Where":
         return ref
@@ -272,7 +274,7 @@ def _number(node: Node, name: str, default: float) -> float:
 
 
 def constant_values(builder: GraphBuilder, ref: str) -> Array | None:
-    """The constant values of a port, equal for all examples, without the batch; None where they depend on inputs."""
+    """The constant values of a port for one example; None if they depend on inputs."""
     key = ref.partition(".")[0]
     node = builder.nodes[key]
     sizes = [builder.specs[ref].size(axis) for axis in range(1, len(builder.specs[ref].shape))]

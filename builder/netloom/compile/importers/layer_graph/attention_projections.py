@@ -1,4 +1,4 @@
-"""Fusion of attention with the linear layers around it into one layer, in place of the output projection."""
+"""Fusion of attention and the linear layers around it into one layer, which replaces the output projection."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class AttentionBlock:
 def merge_projections(builder: GraphBuilder, untie: bool = False) -> dict[str, str]:
     """Merge each attention and its projections into one layer, which keeps the id of the output projection.
 
-    Prune first: unused readers would prevent the fusion. With `untie`, linear layers may stop sharing weights with
-    layers elsewhere. Returns, for each attention, the common module path of its linear layers.
+    Prune the graph first, because unused readers prevent the fusion. With `untie`, linear layers may stop sharing
+    weights with layers elsewhere. Returns the common module path of the linear layers, by the id of the new node.
     """
     matches = [_match_block(builder, key) for key, node in builder.nodes.items() if node.type == "DotProductAttention"]
     blocks = [whole for whole in matches if whole is not None]
@@ -94,7 +94,7 @@ def _owns_weights(builder: GraphBuilder, group: list[AttentionBlock]) -> bool:
 
 
 def _match_block(builder: GraphBuilder, key: str) -> AttentionBlock | None:
-    """The linear layers around an attention; None where other layers are between, or other nodes read them."""
+    """The linear layers around an attention; None if other layers are between them, or other nodes read them."""
     ports = builder.sources[key]
     parts = [_projection(builder, ports[port]) for port in "qkv"]
     projections = tuple(part for part in parts if part is not None)
@@ -110,7 +110,7 @@ def _match_block(builder: GraphBuilder, key: str) -> AttentionBlock | None:
 
 
 def _replace(builder: GraphBuilder, block: AttentionBlock, shares: str | None) -> bool:
-    """Replace the block by one layer, which may share the weights of another; whether a layer can express it."""
+    """Replace the block by one layer, which may share the weights of another. Returns whether a layer exists for it."""
     node = builder.nodes[block.key]
     heads = int(node.params.get("heads", 1))  # type: ignore[arg-type]
     input_spec, inner_width = builder.specs[block.source], builder.specs[block.key].size(2)
@@ -161,7 +161,7 @@ def _pass_on_weights(builder: GraphBuilder, linear: str) -> None:
 
 
 def _weights(builder: GraphBuilder, block: AttentionBlock, heads: int, kv_heads: int) -> dict[str, Array]:
-    """The layer's weights; one copy of heads that several query heads share (grouped-query attention)."""
+    """The weights of the layer, with one copy of key and value heads that several query heads share."""
     weights: dict[str, Array] = {}
     for name, part in zip("qkv", block.parts, strict=True):
         rows = part.rows
@@ -173,14 +173,14 @@ def _weights(builder: GraphBuilder, block: AttentionBlock, heads: int, kv_heads:
 
 
 def _with_bias(builder: GraphBuilder, linear: str, biased: bool) -> dict[str, Array]:
-    """The weights of a linear layer, with a bias of zeros where it has none and the attention layer needs one."""
+    """The weights of a linear layer, with a bias of zeros if it has none but the attention layer needs one."""
     weights = builder.weights[linear]
     zeros = {"bias": np.zeros(len(weights["weight"]), weights["weight"].dtype)} if biased else {}
     return zeros | weights
 
 
 def _kv_heads(rows: Array, heads: int) -> int | None:
-    """The number of heads with distinct rows; None where they are not repeated in equal groups."""
+    """The number of heads with distinct rows; None if heads are not repeated in groups of equal size."""
     if len(rows) % heads:
         return None
     rows_per_head = rows.reshape(heads, -1)
@@ -194,7 +194,7 @@ def _kv_heads(rows: Array, heads: int) -> int | None:
 
 
 def _projection(builder: GraphBuilder, ref: str) -> Projection | None:
-    """The rows of a linear layer whose outputs a port gives, through layers that only move values."""
+    """The rows of a linear layer that a port outputs, through layers that only move values; None if it is not such."""
     origin = _trace(builder, ref)
     if origin is None:
         return None
@@ -203,12 +203,15 @@ def _projection(builder: GraphBuilder, ref: str) -> Projection | None:
     steps = np.arange(len(positions)).reshape(-1, 1) * width
     rows = positions[0] if positions.ndim == 2 else np.zeros(0, np.int64)
     if len(positions) != builder.specs[linear].size(1) or not np.array_equal(positions, steps + rows):
-        return None  # the steps are moved, which no projection does
+        return None  # steps are mixed or moved, so that this is not a projection of each step
     return Projection(linear, rows, factor)
 
 
 def _trace(builder: GraphBuilder, ref: str) -> tuple[str, Array, float] | None:
-    """A linear layer, the position in its output from which each value of a port comes, and a common factor."""
+    """A linear layer, the position in its output from which each value of a port comes, and a common factor.
+
+    Tracing positions recognizes every order of layers that splits features into heads, without a list of patterns.
+    """
     key, _, port = ref.partition(".")
     node = builder.nodes[key]
     sizes = [builder.specs[ref].size(axis) for axis in range(1, len(builder.specs[ref].shape))]
@@ -238,7 +241,7 @@ def _trace(builder: GraphBuilder, ref: str) -> tuple[str, Array, float] | None:
 
 
 def _apply_move(node: Node, positions: Array, port: str, sizes: list[int]) -> Array:
-    """Positions after one layer that only moves values."""
+    """The positions after a layer that only moves values."""
     params: Mapping[str, Any] = node.params
     axis = _without_batch(params.get("axis", 1))
     result: Array
@@ -292,7 +295,7 @@ def _feeds_only(builder: GraphBuilder, linear: str, attention: str) -> bool:
 
 
 def _common_module(titles: list[str]) -> str:
-    """The common path of modules such as h.0.attn.query and h.0.attn.value, or "" where they have no paths."""
+    """The common path of modules such as h.0.attn.query and h.0.attn.value; "" if they have no paths."""
     paths = [title.removesuffix(".weight").strip("/").replace("/", ".").split(".") for title in titles if title]
     if len(paths) != len(titles) or not paths:
         return ""

@@ -1,4 +1,4 @@
-"""Layers that bring the axes of a tensor into the order that another layer needs."""
+"""Reordering of the axes of a tensor into the order that a layer needs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from netloom.compile.importers.layer_graph.values import Tensor, UnsupportedOper
 
 
 class AxisOrder(NodeGraph):
-    """Adds Permute, Transpose and Reshape layers, as few as possible, where a layer needs axes in a certain order."""
+    """Adds as few Permute, Transpose and Reshape layers as possible to bring axes into a given order."""
 
     def reorder(self, tensor: Tensor, order: Sequence[int | None]) -> Tensor:
-        """The port's axes after the batch in another order; None is a new axis of length 1."""
+        """Reorder the port's axes after the batch; None in `order` inserts an axis of length 1.
+
+        Raises:
+            UnsupportedOperatorError: `order` does not contain each axis exactly once.
+        """
         existing = [axis for axis in order if axis is not None]
         if sorted(existing) != list(range(1, len(tensor.spec.shape))):
             raise UnsupportedOperatorError("its axes cannot be distinguished")
@@ -37,7 +41,7 @@ class AxisOrder(NodeGraph):
         return self.add_layer("Permute", tensor, "permute", order=order)
 
     def reshape(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
-        """The port's values in another shape, given without the batch."""
+        """Reshape the port; `shape` excludes the batch axis."""
         shape = list(shape)
         source = tensor.ref
         while self.nodes[source.partition(".")[0]].type in ("Reshape", "Flatten", "Unsqueeze", "Squeeze"):
@@ -58,7 +62,7 @@ class AxisOrder(NodeGraph):
         """The tensor with each axis of the file as one axis of the port, in order, the batch first.
 
         Raises:
-            UnsupportedOperatorError: the first axis of the file's tensor is not the batch, or contains more than it.
+            UnsupportedOperatorError: The first axis of the file's tensor is not exactly the batch.
         """
         if not tensor.axes or tensor.axes[0] != (0,):
             raise UnsupportedOperatorError("the batch axis must be the first axis")
@@ -69,7 +73,7 @@ class AxisOrder(NodeGraph):
         """The tensor with its last axes of the file as the last axes of the port, one by one.
 
         Raises:
-            UnsupportedOperatorError: the batch is among them.
+            UnsupportedOperatorError: The batch is among them.
         """
         groups = tensor.axes[-count:]
         if any(0 in group for group in groups) or count > tensor.rank:
@@ -86,10 +90,10 @@ class AxisOrder(NodeGraph):
         return Tensor(result.ref, result.spec, tuple(axes), tensor.boolean)
 
     def single_axis(self, tensor: Tensor, axis: int) -> int:
-        """The port's axis that is an axis of the file.
+        """The port's axis that corresponds to an axis of the file.
 
         Raises:
-            UnsupportedOperatorError: it is the batch, or consists of several axes.
+            UnsupportedOperatorError: The axis contains the batch or consists of several axes.
         """
         group = tensor.axes[axis]
         if 0 in group:

@@ -28,7 +28,11 @@ class GraphBuilder(AxisOrder):
     """Adds layers for the operators of a program; turns constants into nodes and aligns inputs for broadcasting."""
 
     def add_constant(self, value: Constant, like: Tensor, name: str = "", *, integer: bool = False) -> Tensor:
-        """A constant as a node, with axes that can be broadcast against those of `like`."""
+        """Add a constant as a node, with axes that can be broadcast against those of `like`.
+
+        Raises:
+            UnsupportedOperatorError: It differs between the examples of a batch, or is too large.
+        """
         shape = (*(1,) * (like.rank - len(value.shape)), *value.shape)
         batch = like.batch + len(shape) - like.rank
         sizes_left: list[int] = []
@@ -63,7 +67,9 @@ class GraphBuilder(AxisOrder):
             raise UnsupportedOperatorError("its constants are too large")
         data = np.ascontiguousarray(numbers).reshape(sizes)
         if value.array.dtype == bool:
+            # Layers have no boolean tensors: a mask is 1 and 0.
             data = data.astype(np.float32)
+        # Values of an unchanged parameter of the file stay trainable; all other constants are literals or frozen.
         is_learned = bool(value.weight) and data.dtype == np.float32 and data.size > 1
         flat = data.astype(np.float64).reshape(-1)
         is_uniform = bool(np.all(flat == flat[0]))
@@ -97,7 +103,7 @@ class GraphBuilder(AxisOrder):
     def _add_slice(
         self, weight: str, ranges: list[tuple[int, int]], like: Tensor, name: str, sizes: list[int]
     ) -> Tensor:
-        """A complete table of the file, such as position embeddings, followed by Slices to the part that is used."""
+        """Add a complete table of the file, such as position embeddings, and Slices of the part that is used."""
         base = self.weight_tables[weight]
         parts = [(size, *one) for size, one in zip(base.shape, ranges, strict=True) if size > 1]
         result = self._add_learned(
@@ -112,10 +118,10 @@ class GraphBuilder(AxisOrder):
         return result if list(result.spec.shape[1:]) == sizes else self.reshape(result, sizes)
 
     def align(self, values: Sequence[Value]) -> tuple[list[Tensor], tuple[tuple[int, ...], ...]]:
-        """Tensors with corresponding axes at equal positions, as broadcasting layers need, and the axes of the result.
+        """Align values for broadcasting: tensors with equal positions of corresponding axes, and the result axes.
 
         Raises:
-            UnsupportedOperatorError: the batch is not in the same place of all of them.
+            UnsupportedOperatorError: The batch is not at the same place in all of them.
         """
         first = max((value for value in values if isinstance(value, Tensor)), key=lambda value: value.rank)
         rank = max(first.rank, *(len(value.shape) for value in values))

@@ -20,7 +20,7 @@ from netloom.validation.measure import measure
 
 @dataclass
 class NodeGraph:
-    """Nodes, edges and weights of the network, measured as they are added, and the remarks of the import."""
+    """Nodes, edges and weights of the network, whose shapes are computed as nodes are added, and the remarks."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
@@ -46,7 +46,7 @@ class NodeGraph:
         """The nodes on which an output depends, the nodes whose weights they share, and all inputs.
 
         Raises:
-            UnreadableModelError: no output depends on an input.
+            UnreadableModelError: No output depends on an input.
         """
         reached = {key for key, node in self.nodes.items() if node.type == "Input"}
         pending = [key for key, node in self.nodes.items() if node.type == "Output"]
@@ -105,7 +105,7 @@ class NodeGraph:
         """Add a node with its edges and weights; returns its id. `weight` is the name of its main weights in the file.
 
         Raises:
-            UnsupportedOperatorError: the layer does not take what comes in.
+            UnsupportedOperatorError: The layer does not accept the inputs or the shapes of the weights.
         """
         tensors = {"in": inputs} if isinstance(inputs, Tensor) else dict(inputs or {})
         key = self._identifier(name or kind, kind)
@@ -157,7 +157,7 @@ class NodeGraph:
         return [port.name for port in parse(self.nodes[key]).outputs()]
 
     def with_axes_of(self, result: Tensor, old: Tensor, boolean: bool = False) -> Tensor:
-        """A result of the same shape as `old`, with its axes: for layers that keep the shape."""
+        """The result of a layer that keeps the shape of `old`, with the axes of `old`."""
         return Tensor(result.ref, result.spec, old.axes, boolean)
 
     def _identifier(self, name: str, kind: str) -> str:

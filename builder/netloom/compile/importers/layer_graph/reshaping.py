@@ -1,4 +1,4 @@
-"""Reshape and broadcast, where one axis of the file may hold the batch and others besides."""
+"""Reshape and broadcast tensors in which one axis of the file may combine the batch with other axes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def reshape(builder: GraphBuilder, tensor: Tensor, requested: Sequence[int], all
     """The tensor in another shape of the file; axes that the reshape does not change keep their port axes.
 
     Raises:
-        UnsupportedOperatorError: it would split the batch.
+        UnsupportedOperatorError: The reshape would split the batch.
     """
     shape_after = _resolve_shape(tensor, list(requested), allow_zero)
     # The smallest groups of consecutive axes with equally many values before and after; each is reshaped by itself.
@@ -102,7 +102,7 @@ def _with_batch(lengths: list[int], front: int, sizes: list[int]) -> list[tuple[
 
 
 def _resolve_shape(tensor: Tensor, requested: list[int], allow_zero: bool) -> list[int]:
-    """The new shape with -1 and 0 resolved, and with BATCH where the file has the length 1 of its one example.
+    """The new shape with -1 and 0 resolved, and with BATCH where the file has the length 1 of a single example.
 
     https://onnx.ai/onnx/operators/onnx__Reshape.html
     """
@@ -146,7 +146,7 @@ def _with_inferred(shape: list[int], size: int) -> list[int]:
 
 
 def _batch_position(tensor: Tensor, shape: list[int]) -> int | None:
-    """The axis of a shape for one example in which the batch belongs."""
+    """The axis of the batch in a shape that was written for one example; None if it cannot be identified."""
     flat = [part for group in tensor.axes for part in group]
     front = math.prod(tensor.size(part) for part in flat[: flat.index(0)])
     fitting = [place for place in range(len(shape)) if math.prod(shape[:place]) == front]
@@ -176,6 +176,7 @@ def broadcast_to(builder: GraphBuilder, tensor: Tensor, target: list[int], name:
     file_axis = expanded_axes[0] - (rank - tensor.rank)
     if len(expanded_axes) == 1 and file_axis > 0 and not tensor.axes[file_axis]:
         return _expand_new_axis(builder, tensor, file_axis, shape[expanded_axes[0]])
+    # In general, multiplying by ones broadcasts all axes at once.
     ones = Constant(np.broadcast_to(np.float32(1), [1 if size == BATCH else size for size in shape]))
     tensors, axes = builder.align([tensor, ones])
     product = builder.add_layer("Multiply", dict(zip("ab", tensors, strict=True)), name)
@@ -183,7 +184,7 @@ def broadcast_to(builder: GraphBuilder, tensor: Tensor, target: list[int], name:
 
 
 def _expand_new_axis(builder: GraphBuilder, tensor: Tensor, file_axis: int, length: int) -> Tensor:
-    """The tensor with an axis of length 1 expanded that the port does not have; it follows the axis before it."""
+    """The tensor with an axis of length 1, which the port lacks, expanded; it is added after the axis before it."""
     behind = max(tensor.axes[file_axis - 1], default=len(tensor.spec.shape) - 1)
     new_axis = behind + 1
     unsqueezed = builder.add_layer("Unsqueeze", tensor, "unsqueeze", axis=new_axis)

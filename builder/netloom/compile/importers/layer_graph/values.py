@@ -1,8 +1,8 @@
-"""Values of an imported program: constants, and tensors with the axes that the file gives them.
+"""Values of an imported program: constants, and tensors with the axes that they have in the file.
 
 In a document the batch is the first axis of every tensor; in a file it may be any axis, also a part of one (batch times
-heads). So a tensor of the file is represented by an output port, together with the port's axes that each axis of the
-file consists of. Moving axes then adds no layers until a layer needs them in order.
+heads). A tensor of the file is therefore represented by an output port, and by the port's axes of which each axis of
+the file consists. Moving axes then adds no layers until a layer needs them in order.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class UnsupportedOperatorError(ValueError):
 
 @dataclass(frozen=True)
 class Constant:
-    """A constant array. `weight` is the name of the tensor in the file whose values it has, unchanged."""
+    """A constant array. `weight` is the name of the tensor in the file of which it has unchanged values, if any."""
 
     array: Array
     weight: str = ""
@@ -37,12 +37,15 @@ class Constant:
 
     @property
     def has_nonzero(self) -> bool:
-        """Whether any value is not 0; axes of stride 0, which repeat a value, are read once."""
+        """Whether any value is not 0.
+
+        Axes of stride 0, which may repeat a value BATCH times, are read once.
+        """
         return bool(np.any(self.array[tuple(slice(None) if step else slice(0, 1) for step in self.array.strides)]))
 
     @property
     def scalar(self) -> float | None:
-        """The value of all elements, or None where they differ."""
+        """The common value of all elements; None if there are none, or if they are stored separately."""
         if self.array.size == 0:
             return None
         if self.array.size > 1 and any(self.array.strides):
@@ -52,7 +55,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Tensor:
-    """The output of a port. `axes` lists for each axis of the file the port's axes that it consists of; 0 is the batch.
+    """An output port. `axes` lists, for each axis of the file, the port's axes of which it consists; 0 is the batch.
 
     A transposed (N, heads, T, width) may have the axes ((0,), (2,), (1,), (3,)), and (N·heads, T, width) the axes
     ((0, 1), (2,), (3,)).
@@ -89,7 +92,7 @@ Value = Constant | Tensor
 
 
 def pad_rank(tensor: Tensor, rank: int) -> Tensor:
-    """The tensor with further axes of length 1 in front."""
+    """The tensor with axes of length 1 added in front, up to `rank` axes."""
     axes = ((),) * (rank - tensor.rank) + tensor.axes
     return Tensor(tensor.ref, tensor.spec, axes, tensor.boolean)
 
@@ -98,7 +101,7 @@ def normalize_axis(axis: int, rank: int) -> int:
     """An axis counted from the front, like `numpy.lib.array_utils.normalize_axis_index`.
 
     Raises:
-        UnsupportedOperatorError: there is no such axis.
+        UnsupportedOperatorError: The axis does not exist.
     """
     if not -rank <= axis < rank:
         raise UnsupportedOperatorError(f"there is no axis {axis} among {rank}")

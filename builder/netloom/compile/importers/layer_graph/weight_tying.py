@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from netloom.compile.importers.layer_graph.array_views import Array, MemoryKey, memory_key
 from netloom.compile.importers.layer_graph.graph_builder import GraphBuilder
 
-# Statistics of a node's own inputs, which are never shared.
+# Statistics of the inputs of a node, which are never shared
 _STATISTICS = ("running_", "num_batches")
 # With at least this many values, a matrix does not equal a transposed one by chance.
 _MIN_SIZE = 4
 
 
 def tie_weights(builder: GraphBuilder) -> None:
-    """Let nodes with the same weights share them, also where one uses them transposed."""
+    """Let nodes with the same weights share them, also if one uses them transposed."""
     owners: dict[tuple[str, MemoryKey], str] = {}
     for key, parts in builder.weights.items():
         learned = {part: array for part, array in parts.items() if not part.startswith(_STATISTICS)}
@@ -40,7 +40,7 @@ def tie_weights(builder: GraphBuilder) -> None:
 def _transpose_tied(
     builder: GraphBuilder, key: str, learned: Mapping[str, Array], owners: Mapping[tuple[str, MemoryKey], str]
 ) -> bool:
-    """Turn a Linear whose weight is that of another node transposed into a TransposedLinear with the same weight."""
+    """Turn a Linear with the transposed weight of another node into a TransposedLinear. Returns whether it did."""
     weight = learned.get("weight")
     if builder.nodes[key].type != "Linear" or weight is None or weight.size < _MIN_SIZE or min(weight.shape) < 2:
         return False
