@@ -11,6 +11,7 @@ import numpy as np
 
 from netloom.explain.plots.colors import AGAINST, FOR, bound, rgb
 
+# Lines below this share of the strongest are not drawn, and about this many lines are drawn at most.
 LEAST, MOST_LINES = 0.02, 1_500
 # More visible lines than this merge into an area; each query shows at least `FEWEST` lines.
 AT_ONCE, FEWEST = 110, 2
@@ -107,6 +108,7 @@ def _max_lines_per_query(rows: list[int]) -> int:
 def _visible_lines_per_query(rows: list[int], columns: list[int]) -> int:
     """Return how many lines of each query are visible at first; 0 if all are."""
     few = max(FEWEST, AT_ONCE // max(1, len(rows)))
+    # Lines are hidden only if that removes at least half of them.
     return few if few * 2 <= len(columns) else 0
 
 

@@ -238,7 +238,7 @@ def series_table(values: np.ndarray, axes: Axes, labels: tuple[str, ...] = ()) -
 
 
 def _layer(path: str, values: np.ndarray, down: str) -> Iterator[Plot]:
-    """Yield the plots of a layer: for feature maps, the sum over channels and the strongest channels."""
+    """Yield the plot of a layer: for feature maps, the sum over channels beside the bars of the strongest channels."""
     size = " × ".join(map(str, values.shape)) or "1 unit"
     title = f"{path} · {size}"
     if values.ndim == 3 and min(values.shape[1:]) > 1:

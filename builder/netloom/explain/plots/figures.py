@@ -139,6 +139,7 @@ def series_band(
     axes = axes or Axes()
     pieces, sums, along = axes.pieces(steps), axes.drawn(values), axes.along(steps)
     end = bound(sums)
+    # A heatmap needs the edges of segments, one more than there are segments.
     edges = along if pieces is None else np.append(along[list(pieces.starts)], along[-1])
     each = values if pieces is None else np.repeat(sums, np.diff([*pieces.starts, steps]), axis=0)
     names = [short_name(name) for name in axes.names(width, tuple(channels))]
@@ -226,6 +227,7 @@ def with_names(figure: go.Figure, names: Sequence[str]) -> go.Figure:
     """Label the rows of a figure with names, which need not be unique."""
     ticks = [short_name(name) for name in names]
     places = list(range(len(ticks)))
+    # Reversed, so that the first row is at the top
     figure.update_yaxes(range=[len(ticks) - 0.4, -0.6], tickmode="array", tickvals=places, ticktext=ticks)
     figure.update_yaxes(automargin=True, showgrid=False)
     return figure

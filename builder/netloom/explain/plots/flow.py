@@ -93,6 +93,7 @@ def flow_svg(project: Project, flow: Flow, path: str = "", theme: Theme = LIGHT)
     layout = GraphLayout(analysis)
     left, top, right, bottom = layout.box
     gap = abs(flow.answer - flow.ground)
+    # Strong edges are drawn last, above the weak ones.
     edges = [
         _edge(values.edges.get(edge.target), (edge.source, edge.target), layout.ways[edge.target], most, gap, theme)
         for edge in sorted(analysis.network.edges, key=lambda edge: abs(values.edges.get(edge.target) or 0.0))
@@ -133,6 +134,7 @@ def format_flow(value: float | None, gap: float) -> str:
 def _edge(value: float | None, ends: tuple[str, str], path: str, most: float, gap: float, theme: Theme) -> str:
     if value is None:
         style = f"stroke:{theme.line};stroke-dasharray:4 5;stroke-width:{THINNEST}px"
+    # Rounding, and not a flow
     elif abs(value) < most * 1e-6:
         style = f"stroke:{theme.line};stroke-width:{THINNEST}px"
     else:

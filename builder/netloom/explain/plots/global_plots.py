@@ -140,6 +140,7 @@ def _grid(flat: np.ndarray, titles: Sequence[str], *, signed: bool, scale: bool 
         heat.hovertemplate = "row %{y}, column %{x}: %{z:+.4g}<extra></extra>"
         row, column = place // across + 1, place % across + 1
         figure.add_trace(heat, row, column)
+        # Plotly names the axes y, y2, y3, …; tying x to y keeps the cells square.
         name = "y" if place == 0 else f"y{place + 1}"
         figure.update_xaxes(visible=False, constrain="domain", row=row, col=column, scaleanchor=name)
         figure.update_yaxes(visible=False, autorange="reversed", constrain="domain", row=row, col=column)

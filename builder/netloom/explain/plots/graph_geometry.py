@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 # The size of a node on the canvas.
 WIDTH, HEIGHT = 196.0, 58.0
+# In pixels: how far a routed edge passes beside a box, the height of its turns, and the distance between routed edges;
+# and the number of points at which a curve is tested
 ASIDE, TURN, APART, SAMPLES = 30.0, 26.0, 18.0, 16
 # The size of an edge label; labels that are closer than this overlap.
 LABEL = 52.0, 18.0
@@ -68,6 +70,7 @@ class GraphLayout:
             self._middles[edge.target] = (x, (sy + ty) / 2)
             self._bends.append(x)
             return
+        # As on the canvas (`routing.ts`): the Bézier edge of xyflow with its default curvature of 0.25
         reach = (ty - sy) / 2 if ty >= sy else 6.25 * (sy - ty) ** 0.5
         self.ways[edge.target] = f"M{sx:g} {sy:g}C{sx:g} {sy + reach:g} {tx:g} {ty - reach:g} {tx:g} {ty:g}"
         self._middles[edge.target] = self._free((sx, sy), (tx, ty))
@@ -115,5 +118,6 @@ class GraphLayout:
 
 def _at(start: Point, end: Point, t: float) -> Point:
     """Return the point on an edge's curve at parameter `t`, from 0 to 1."""
+    # The cubic Bézier curve whose control points lie halfway between the ends in height
     across, down = 3 * t * t - 2 * t * t * t, 1.5 * t * (1 - t) + t * t * t
     return start[0] + (end[0] - start[0]) * across, start[1] + (end[1] - start[1]) * down

@@ -1,4 +1,4 @@
-"""An explanation as one PNG, without a browser: image overlays, colored words, bars and bands."""
+"""An explanation as one PNG, drawn without a browser: image overlays, colored words, bars and bands."""
 
 from __future__ import annotations
 

@@ -83,6 +83,7 @@ def _rescaled(plot: Plot, end: float) -> Plot:
 def rescale_colors(figure: go.Figure, end: float) -> None:
     """Set the limit of all color scales that are centered on zero."""
     for trace in figure.data:
+        # The scale of an image starts at 0.
         if trace.type == "heatmap" and trace.zmin is not None and trace.zmin < 0:
             ticks = [-end, 0.0, end]
             texts = [f"{value:+.2g}" if value else "0" for value in ticks]

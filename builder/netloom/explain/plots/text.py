@@ -74,6 +74,7 @@ def _lines(words: Sequence[str], values: np.ndarray, end: float, y: float) -> tu
             f'<rect x="{x:.1f}" y="{y:g}" width="{wide:.1f}" height="30" rx="{0 if tight else 5}" fill="{ground}"/>'
         )
         place = f'x="{x + wide / 2:.1f}" y="{y + 21:g}" text-anchor="middle"'
+        # Tokens may start with a space, which SVG would drop.
         parts.append(f'<text {place} xml:space="preserve">{escape(label)}</text>')
         x += wide + (0.0 if tight else 4.0)
     return parts, y + LINE
