@@ -1,4 +1,4 @@
-"""What people take away: one class per format, each tested to give the app's own answers."""
+"""Export of trained networks: one class per format. Files are verified to give the outputs of the app."""
 
 from netloom.export.exported_file import content, destination, export, filename
 from netloom.export.format import Batch, ExportError, Format, Report, Trained, export_formats, registry

@@ -25,9 +25,10 @@ TIMESTAMP = (1980, 1, 1, 0, 0, 0)
 
 
 def weights(model: nn.Module) -> bytes:
-    """The state of a network as the bytes of a safetensors file."""
+    """Return the state of a network as the bytes of a safetensors file."""
     from safetensors.torch import save
 
+    # safetensors rejects tensors that share memory, such as tied weights, so each is cloned.
     return save({name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()})
 
 
@@ -40,13 +41,13 @@ _ENCODING, _INIT = "netloom.modalities.encoding", "__init__.py"
 
 
 def preprocess(trained: Trained) -> dict[str, Any]:
-    """What the encoders need, and which field each argument of the network reads."""
+    """Return the parameters of the encoders, and the field that each argument of the network reads."""
     preprocessing: dict[str, Any] = {
         **trained.data.preprocess,
         "target": trained.decoding,
         "arguments": trained.fields,
     }
-    # Where an answer is of probabilities or their logarithms: what it is, of each that the network gives.
+    # The scale of each output, if some are probabilities or log-probabilities
     if output_scales := scales(trained.project, trained.data.schema):
         preprocessing["scales"] = output_scales
     # Rows need only the fields that the network reads: not other columns, and no images where it generates them.
@@ -58,7 +59,7 @@ def preprocess(trained: Trained) -> dict[str, Any]:
 
 
 def rows(trained: Trained, count: int) -> list[dict[str, Any]]:
-    """The first rows that the network was not trained on, as plain JSON values."""
+    """Return the first test rows as plain JSON values."""
     examples = [_plain(trained.data.row(int(row))) for row in trained.data.split["test"][:count]]
     if trained.decoding["kind"] == "generated":
         unread = trained.decoding["field"]["name"]
@@ -67,7 +68,7 @@ def rows(trained: Trained, count: int) -> list[dict[str, Any]]:
 
 
 def as_json(value: Any) -> bytes:
-    """A JSON file."""
+    """Serialize plain values as a JSON file; NaN, which JSON does not have, raises ValueError."""
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
@@ -86,7 +87,7 @@ class Source:
 
 
 def sources() -> list[Source]:
-    """The modules that read files, encode rows and decode outputs, each after those that it imports."""
+    """Return the modules that read files, encode rows and decode outputs, each after those that it imports."""
     names = sorted(file.name for file in files(_ENCODING).iterdir() if file.name.endswith(".py") and file.name != _INIT)
     bundled = [
         *(Source(_ENCODING, name, f"encoding/{name}") for name in names),
@@ -100,13 +101,16 @@ def sources() -> list[Source]:
 
 
 def packages() -> list[Source]:
-    """The files that make a folder of a bundle a package; a notebook needs none of them."""
+    """Return the files that make a folder of a bundle a package; notebooks do not need them."""
     return [Source(_ENCODING, _INIT, f"encoding/{_INIT}")]
 
 
 def python(package: str, name: str, *, standalone: bool = False) -> str:
-    """A source file of Netloom without the comments of the type checker. Imports from Netloom become imports of files
-    in the bundle; with `standalone` they are removed, as a notebook defines these names in earlier cells."""
+    """Return a source file of Netloom without comments for the type checker.
+
+    Imports from Netloom become imports of files in the bundle; with `standalone` they are removed, because a notebook
+    defines these names in earlier cells.
+    """
     text = _text(package, name)
     text = "".join(line.partition("  # type: ignore")[0].rstrip() + "\n" for line in text.splitlines())
     if standalone:
@@ -119,11 +123,12 @@ def _text(package: str, name: str) -> str:
 
 
 def pack(members: dict[str, bytes]) -> bytes:
-    """A zip of these files."""
+    """Return a zip of files, in the given order; equal files give equal bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
             info = zipfile.ZipInfo(name, TIMESTAMP)
+            # System 3 is Unix, where the upper 16 bits of the attributes are the permissions.
             info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
             archive.writestr(info, content)
     return buffer.getvalue()

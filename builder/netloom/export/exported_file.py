@@ -1,4 +1,4 @@
-"""Exported files: written in a format, loaded again and compared with the app before anyone receives them."""
+"""Exported files: written in a format, loaded again, and compared with the app before anyone receives them."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ GENERATOR = "The file contains the generator; the discriminator is used only in 
 
 
 def content(trained: Trained, name: str) -> bytes:
-    """A trained network in a format, as the bytes of one file that was found to give the app's answers.
+    """Return a trained network in a format, as the bytes of one file that was verified to give the outputs of the app.
 
     Raises:
-        ExportError: there is no such format, it cannot hold this network, or its answers differ from the app's.
+        ExportError: The format does not exist or does not support this network, or the outputs of the file differ.
     """
     return _written(trained, _format(name))[0]
 
 
 def export(trained: Trained, name: str, path: str | Path) -> Report:
-    """Write a trained network in a format to `path`, or into the folder `path` under its own name.
+    """Write a trained network in a format to `path`, or into the folder `path` under its default name.
 
-    Nothing is written where the file does not give the app's answers.
+    Nothing is written if the outputs of the file differ from those of the app.
 
     Raises:
-        ExportError: there is no such format or folder, it cannot hold this network, or its answers differ.
+        ExportError: The format or the folder does not exist, the format does not support this network, or the outputs
+            of the file differ.
+        OSError: The file cannot be written.
     """
     kind, path = _format(name), destination(trained, name, path)
     if not path.parent.is_dir():
@@ -41,19 +43,21 @@ def export(trained: Trained, name: str, path: str | Path) -> Report:
 
 
 def destination(trained: Trained, name: str, path: str | Path) -> Path:
-    """The file that `export` writes: `path` itself, or a file named after the project where `path` is a folder."""
+    """Return the file that `export` writes: `path`, or a file named after the project if `path` is a folder."""
     path = Path(path)
     return path / filename(trained, name) if path.is_dir() else path
 
 
 def _written(trained: Trained, kind: Format) -> tuple[bytes, float | None]:
-    """The file, and how far its answers are from the app's."""
+    """Return the file, and the largest difference of its outputs from the app; None without outputs to compare."""
+    # Only files with a runnable network are reduced to the generator; drawings show the whole GAN.
     if kind.tolerance is not None:
         trained = generator(trained) or trained
     content = kind.content(trained)
     if kind.tolerance is None:
         return content, None
     error = difference(kind, trained, content)
+    # With `>`, NaN would pass.
     if not error <= kind.tolerance:
         raise ExportError(
             f"{kind.title}: the outputs of the file differ from the app's by {error:.2g}, but at most "
@@ -63,7 +67,8 @@ def _written(trained: Trained, kind: Format) -> tuple[bytes, float | None]:
 
 
 def filename(trained: Trained, name: str) -> str:
-    """A file name made from the project's: plain letters, digits and hyphens."""
+    """Return a file name derived from the name of the project: lowercase ASCII letters, digits and hyphens."""
+    # NFKD separates letters from their accents, so that ASCII keeps the letters.
     plain = unicodedata.normalize("NFKD", trained.project.name).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:60].strip("-")
     return f"{slug or 'network'}{_format(name).suffix}"

@@ -1,4 +1,5 @@
-"""What an export format is: a class that turns a trained network into bytes. A new file in `formats/` joins in."""
+"""The base class of export formats, which turn a trained network into bytes. A new file in `formats/` registers
+itself."""
 
 from __future__ import annotations
 
@@ -47,10 +48,10 @@ class Trained(Protocol):
 
 @dataclass(frozen=True)
 class Report:
-    """A file that was written; `part` is what it holds of the network, where that is not the whole.
+    """A written file. `part` is a sentence on the part of the network that it contains, or empty if it is the whole.
 
-    `difference` is the largest between its answers and the app's (see `export.verification`), and `tolerance` the
-    largest that is handed out; both are None where the format holds no network that answers.
+    `difference` is the largest difference between its outputs and those of the app (see `export.verification`), and
+    `tolerance` the largest that is allowed; both are None if the format does not contain a runnable network.
     """
 
     path: Path
@@ -90,24 +91,24 @@ class Format(ABC):
 
     @abstractmethod
     def content(self, trained: Trained) -> bytes:
-        """The file.
+        """Return the content of the file.
 
         Raises:
-            ExportError: this network cannot be written in this format.
+            ExportError: The format does not support this network.
         """
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
-        """The outputs of the network in the file for batches of inputs, in the order of its arguments."""
+        """Return the outputs of the network in the file for batches of inputs, in the order of its arguments."""
         raise NotImplementedError
 
 
 @cache
 def registry() -> dict[str, Format]:
-    """All formats by name."""
+    """Return all formats by name."""
     kinds = discover(Format, "netloom.export.formats", order=lambda kind: kind.name)
     return {name: kind() for name, kind in kinds.items()}
 
 
 def export_formats() -> list[Format]:
-    """All formats, with their titles and summaries."""
+    """Return all formats in alphabetical order of their names."""
     return list(registry().values())

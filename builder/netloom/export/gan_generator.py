@@ -1,4 +1,4 @@
-"""The exported part of a GAN: the generator, as the discriminator is needed in training only."""
+"""The exported part of a GAN: the generator. The discriminator is needed only in training."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class NetworkPart:
 
 
 def generator(trained: Trained) -> NetworkPart | None:
-    """The part of a GAN that computes its first output, the images; None where a network is not a GAN."""
+    """Return the part of a GAN that computes its first output, the images; None if the network is not a GAN."""
     if not trained.objective.task.generates_input:
         return None
     project = _subproject(trained.project, output_nodes(trained.project)[0])
@@ -53,12 +53,12 @@ def generator(trained: Trained) -> NetworkPart | None:
 
 
 def full_project(trained: Trained) -> Project:
-    """The document of the complete network, also for a part of it."""
+    """Return the document of the whole network, also for a part of it."""
     return trained.full_project if isinstance(trained, NetworkPart) else trained.project
 
 
 def _subproject(project: Project, output: str) -> Project:
-    """The project with what one output needs, and nothing else."""
+    """Return the project with only the nodes and networks that one output needs."""
     main = project.main_network
     needed, waiting = set[str](), [output]
     while waiting:
@@ -66,6 +66,7 @@ def _subproject(project: Project, output: str) -> Project:
         if key not in needed:
             needed.add(key)
             waiting += [edge.source_node for edge in main.edges if edge.target_node == key]
+            # The weights may belong to a layer that does not lead to this output.
             waiting += [shares] if (shares := main.nodes[key].shares) else []
     nodes = {key: node for key, node in main.nodes.items() if key in needed}
     edges = tuple(edge for edge in main.edges if edge.target_node in needed)

@@ -1,4 +1,4 @@
-"""Networks as boxes and arrows, placed so that no two boxes overlap and every arrow runs downwards."""
+"""Layered layouts of networks: boxes do not overlap, and arrows point downward."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 232.0, 52.0
 GAP_X, GAP_Y = 28.0, 52.0
-# A box pulls so much harder on its place than the bend of an arrow does; how often each row is settled.
+# The weight of a box relative to that of a bend, and the number of sweeps over all rows: so many that reorder the rows,
+# and as many that only move boxes
 PULL, SWEEPS = 1_000.0, 8
 
 
 @dataclass(frozen=True)
 class Box:
-    """A layer: its title, what matters of its parameters, and the colour of its group."""
+    """A layer: its title, its main parameters, and the color of its group."""
 
     title: str
     brief: str
@@ -33,7 +34,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Arrow:
-    """A tensor's way between two boxes, and its shape where that is known."""
+    """A tensor that one box passes to another. `shape` may follow the name of the source port, and may be unknown."""
 
     source: str
     target: str
@@ -42,7 +43,7 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Diagram:
-    """A network's boxes by node, in the order in which they are carried out, and its arrows."""
+    """The boxes of a network by node in execution order, and its arrows."""
 
     name: str
     boxes: dict[str, Box]
@@ -50,11 +51,12 @@ class Diagram:
 
 
 def diagrams(project: Project) -> list[Diagram]:
-    """The main network, and then each network that it is made of, once. They may have errors."""
+    """Return the main network, and then each network that it contains, once. The networks may have errors."""
     contexts: dict[str, Context] = {}
     pending = [analyse(project).context]
     while pending:
         context = pending.pop(0)
+        # The first use of each network is drawn; others may have other shapes.
         if contexts.setdefault(context.name, context) is context:
             pending += [context.inner[key] for key in context.network.nodes if key in context.inner]
     return [_diagram(context) for context in contexts.values()]
@@ -85,7 +87,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the middle of each box lies, the points between which each arrow runs, and the size of all."""
+    """The center of each box, the points of each arrow, and the total size."""
 
     places: dict[str, Point]
     routes: list[list[Point]]
@@ -94,10 +96,10 @@ class Layout:
 
 
 def layout(diagram: Diagram) -> Layout:
-    """Rows by the longest way from the top; an arrow over several rows bends around the boxes between.
+    """Place boxes in rows by the longest path from the top, and route arrows around the boxes between.
 
-    Rows are ordered by the mean place of their neighbours, as in Sugiyama, Tagawa and Toda, 1981,
-    https://doi.org/10.1109/TSMC.1981.4308636
+    Rows are ordered by the mean position of their neighbors (Sugiyama, Tagawa and Toda 1981,
+    https://doi.org/10.1109/TSMC.1981.4308636).
     """
     level = _levels(diagram)
     rows: list[list[str]] = [[] for _ in range(max(level.values(), default=-1) + 1)]
@@ -105,8 +107,9 @@ def layout(diagram: Diagram) -> Layout:
         rows[level[key]].append(key)
     links: list[list[str]] = []
     for number, arrow in enumerate(diagram.arrows):
+        # Long arrows get a dummy node in every row that they cross, so that rows are ordered with them.
         between = range(level[arrow.source] + 1, level[arrow.target])
-        bends = [f"{number}:{row}" for row in between]  # no id holds a colon
+        bends = [f"{number}:{row}" for row in between]  # ids do not contain colons
         for row, bend in zip(between, bends, strict=True):
             rows[row].append(bend)
         links.append([arrow.source, *bends, arrow.target])
@@ -129,7 +132,7 @@ def layout(diagram: Diagram) -> Layout:
 
 
 def _levels(diagram: Diagram) -> dict[str, int]:
-    """The row of each node. What lies on a cycle, which only an unfinished network has, stands below the rest."""
+    """Return the row of each node. Nodes on a cycle, which only an unfinished network has, go below the rest."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(diagram.boxes)
     graph.add_edges_from((arrow.source, arrow.target) for arrow in diagram.arrows)
@@ -143,7 +146,7 @@ def _levels(diagram: Diagram) -> dict[str, int]:
 
 
 def _horizontal_positions(rows: list[list[str]], links: list[list[str]], boxes: set[str]) -> dict[str, float]:
-    """Where each box and bend lies from left to right."""
+    """Return the x coordinate of the center of each box and bend."""
     above: dict[str, list[str]] = {}
     below: dict[str, list[str]] = {}
     for link in links:
@@ -156,6 +159,7 @@ def _horizontal_positions(rows: list[list[str]], links: list[list[str]], boxes: 
     for row in rows:
         _place_row(row, {}, x, widths, pull)
     for sweep in range(2 * SWEEPS):
+        # Down and up in turn: a row follows the one above it, then the one below it.
         down = sweep % 2 == 0
         near = above if down else below
         for row in rows if down else rows[::-1]:
@@ -177,13 +181,16 @@ def _place_row(
     widths: Mapping[str, float],
     pull: Mapping[str, float],
 ) -> None:
-    """Place a row in its order, without overlaps, as near to what is wanted as least squares can: pool neighbours that
-    want to pass each other. https://doi.org/10.1214/aoms/1177728423"""
+    """Place a row in its order without overlaps, as close to `targets` as possible in the sense of least squares.
+
+    Neighbors that would overlap are pooled (isotonic regression, https://doi.org/10.1214/aoms/1177728423).
+    """
     offsets = [0.0]
     for before, key in pairwise(row):
         offsets.append(offsets[-1] + (widths[before] + widths[key]) / 2 + GAP_X)
     middle = offsets[-1] / 2
-    pools: list[tuple[float, float, int]] = []  # the mean that a pool wants, its weight, how many it holds
+    # Without the offsets of a dense row, not overlapping means that the positions do not decrease.
+    pools: list[tuple[float, float, int]] = []  # the mean target, the weight, and the number of members
     for key, offset in zip(row, offsets, strict=True):
         pool = (targets.get(key, x.get(key, offset - middle)) - offset, pull[key], 1)
         while pools and pools[-1][0] > pool[0]:

@@ -1,4 +1,4 @@
-"""Operations that ONNX lacks, written by those that it has, with the same answers."""
+"""Operations that ONNX lacks, expressed by operations that it has, with equal results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def decompose(program: ExportedProgram) -> ExportedProgram:
-    """The program without operations that ONNX lacks; one without any of them stays what it is."""
+    """Return the program without operations that ONNX lacks; it is unchanged if it does not use them."""
     used = {node.target for node in program.graph.nodes}
     table = {operation: function for operation, function in _table().items() if operation in used}
     return program.run_decompositions(table) if table else program
@@ -34,20 +34,23 @@ def _table() -> dict[Any, Callable[..., Any]]:
 def _sort(
     x: torch.Tensor, *, stable: bool | None = None, dim: int = -1, descending: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """All numbers as the greatest or least, which come in order; ONNX leaves equal ones in theirs."""
+    """Sort as the `topk` of all values: ONNX's TopK returns equal values in the order of their indices, a stable sort.
+
+    https://onnx.ai/onnx/operators/onnx__TopK.html
+    """
     ordered: tuple[torch.Tensor, torch.Tensor] = x.topk(x.shape[dim], dim=dim, largest=descending, sorted=True)
     return ordered
 
 
 def _running(x: torch.Tensor, dim: int, largest: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """The greatest so far: of each number with all before it, side by side in a square."""
+    """Return the cumulative maximum or minimum and its indices, from a table of all prefixes (…, T, T)."""
     import torch
 
     worst = float("-inf") if largest else float("inf")
     square = _square(x, dim, worst)
     values = square.amax(-1) if largest else square.amin(-1)
     places = torch.arange(square.shape[-1], device=x.device)
-    # Of several that are equal, PyTorch names the last.
+    # PyTorch returns the index of the last of several equal values.
     last = torch.where(square == values.unsqueeze(-1), places, torch.zeros_like(places)).amax(-1)
     return values.movedim(-1, dim), last.movedim(-1, dim)
 
@@ -58,7 +61,7 @@ def _product(x: torch.Tensor, dim: int, *, dtype: torch.dtype | None = None) -> 
 
 
 def _square(x: torch.Tensor, dim: int, fill: float) -> torch.Tensor:
-    """(…, T, T): in row t the first t + 1 numbers of the axis, and `rest` behind them."""
+    """Return (…, T, T), whose row t holds the first t + 1 values of the axis, followed by `fill`."""
     import torch
 
     moved = x.movedim(dim, -1)
@@ -70,7 +73,7 @@ def _square(x: torch.Tensor, dim: int, fill: float) -> torch.Tensor:
 def _rrelu(
     x: torch.Tensor, lower: float = 0.125, upper: float = 1 / 3, training: bool = False, generator: object = None
 ) -> torch.Tensor:
-    """Where it does not train, the slope is the middle."""
+    """Return RReLU in evaluation mode, whose slope is the mean of its bounds."""
     from torch.nn import functional
 
     return functional.leaky_relu(x, (lower + upper) / 2)

@@ -1,9 +1,9 @@
 """Predict with a network that was trained in Netloom: python predict.py [FILE]
 
 FILE is JSON (one row, a list of rows, or a row a line) or CSV (a header, then one row a line), with the columns that
-example.json shows; without FILE, example.json itself is read. Prints JSON: an answer for each row, which says under
-"unknown" which categories training did not have, and under "unreadable" which cells are taken as missing because they
-cannot be read. Needs torch, safetensors and numpy.
+example.json shows; without FILE, example.json itself is read. Prints a JSON answer for each row, in which "unknown"
+lists the categories that training did not have, and "unreadable" the cells that cannot be read and are taken as
+missing. Needs torch, safetensors and numpy.
 """
 
 import json
@@ -28,7 +28,7 @@ BATCH = 512
 
 
 def load(folder: Path = HERE) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """The network with its trained weights, and the preprocessing that was fitted on the training data."""
+    """Return the network with its trained weights, and the preprocessing that was fitted on the training data."""
     network = Main()
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     preprocess: dict[str, Any] = json.loads((folder / "preprocess.json").read_text(encoding="utf-8"))
@@ -36,7 +36,7 @@ def load(folder: Path = HERE) -> tuple[torch.nn.Module, dict[str, Any]]:
 
 
 def predict(network: torch.nn.Module, preprocess: dict[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """An answer for each raw row."""
+    """Return an answer for each raw row."""
     answers: list[dict[str, Any]] = []
     for start in range(0, len(rows), BATCH):
         arrays = encode_rows(preprocess, rows[start : start + BATCH])
@@ -45,6 +45,7 @@ def predict(network: torch.nn.Module, preprocess: dict[str, Any], rows: list[dic
             continue
         output = outputs(network, preprocess, arrays)
         if preprocess["target"]["kind"] == "next_token":
+            # Texts are padded at the end, and the next token follows the last real one.
             places = last_places(arrays[preprocess["arguments"][0]])
             output = output[torch.arange(len(output)), torch.from_numpy(places)].unsqueeze(1)
         answers += decode(preprocess, output, arrays)
@@ -52,7 +53,7 @@ def predict(network: torch.nn.Module, preprocess: dict[str, Any], rows: list[dic
 
 
 def outputs(network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[str, Any]) -> Any:
-    """What the network gives, a tensor or several, as logits where it tells classes: it may end in a softmax."""
+    """Return the output of the network, a tensor or several; probabilities, as after a softmax, become logits."""
     with torch.no_grad():
         output = network(*[torch.from_numpy(arrays[name]) for name in preprocess["arguments"]])
     scales = preprocess.get("scales") or [None]
@@ -62,10 +63,11 @@ def outputs(network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[s
 
 
 def texts(network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[str, Any]) -> list[str]:
-    """The answers that a network writes, each token the likeliest after those that it has written before."""
+    """Generate a text for each row, token by token, always with the most likely one (greedy decoding)."""
     decoder_field = preprocess["fields"][-1]
 
     def scores(so_far: Any) -> Any:
+        # `so_far` is a view of the buffer that `write` fills; a copy is contiguous and does not change.
         decoder_arrays = {**arrays, decoder_field["name"]: so_far.copy()}
         return outputs(network, preprocess, decoder_arrays).numpy()
 
@@ -74,8 +76,10 @@ def texts(network: torch.nn.Module, preprocess: dict[str, Any], arrays: dict[str
 
 
 def read(path: Path, preprocess: dict[str, Any]) -> Any:
-    """The rows of a JSON or CSV file, or the row of a JSON file that holds one by itself. In CSV, the cell of an image
-    or a series holds a list, written as JSON."""
+    """Return the rows of a JSON or CSV file, or the row of a JSON file with a single one.
+
+    In CSV, the cell of an image or a series is a list in JSON.
+    """
     file = read_rows(path.read_bytes(), path.name, preprocess)
     return file.rows[0] if file.is_single else file.rows
 

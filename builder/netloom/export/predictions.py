@@ -1,4 +1,4 @@
-"""What the answers of an exported network are, in one sentence for its README: one per kind of decoding."""
+"""One sentence on the predictions of an exported network for its README, by the kind of decoding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Decoding = dict[str, Any]
 
 
 def describe(decoding: Decoding, data: Prepared) -> str:
-    """The sentence for what a run's `decoding` says of its answers."""
+    """Return the sentence for the decoding of a run."""
     return SENTENCES[decoding["kind"]](decoding, data)
 
 

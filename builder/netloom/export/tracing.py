@@ -1,4 +1,4 @@
-"""Recording of a network as a torch.export program, for the formats without Python source."""
+"""Record a network as a torch.export program, for the formats without Python source."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 
     from netloom.document import Project
 
-# Neither of the sizes that the file is checked with, nor 1, which PyTorch would take for a length that never changes.
+# Different from the batch sizes of the verification, so that none of them is the recorded one; and not 1, because
+# torch.export treats an axis of length 1 as fixed
 EXAMPLES = 3
-# Known remarks of libraries about themselves, on which nobody who exports can act.
+# Warnings of libraries about themselves, on which a user cannot act
 REMARKS = (
-    (FutureWarning, r".*isinstance\(treespec, LeafSpec\).* is deprecated"),  # torch 2.13 about its own onnx exporter
+    (FutureWarning, r".*isinstance\(treespec, LeafSpec\).* is deprecated"),  # torch 2.13 about its ONNX exporter
     (UserWarning, r"# The axis name: batch will not be used"),  # torch where several inputs share the batch axis
     (UserWarning, r"No complete tensor found in the group"),  # torch about buffers that are views of one tensor
     (UserWarning, r"The tensor attributes? .*_flat_weights"),  # torch about views that its own nn.LSTM and nn.GRU keep
 )
-# That torchvision is not installed, what the optimiser leaves as it is, and details of errors that are raised as well.
+# They report that torchvision is not installed, what the optimizer leaves unchanged, and details of raised errors.
 LOGGERS = (
     ONNX_LOGGER,
     *RECORDING_LOGGERS,
@@ -40,14 +41,14 @@ _lock = threading.Lock()
 
 
 def record(trained: Trained) -> ExportedProgram:
-    """The network's operations and weights, for batches of any size.
+    """Record the operations and the weights of a network, for batches of any size.
 
     Raises:
-        ExportError: torch.export cannot follow this network.
+        ExportError: torch.export cannot record this network.
     """
     import torch
 
-    # Zeros, as no row of the data is to stay in the file.
+    # Zeros, because the program stores its example inputs, and the file must not contain rows of the data
     inputs = tuple(torch.zeros_like(value) for value in sample(trained, EXAMPLES))
     shapes = tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs)
     try:
@@ -56,14 +57,14 @@ def record(trained: Trained) -> ExportedProgram:
     except Exception as error:  # the exporter raises whatever its parts raise
         raise ExportError(f"torch.export cannot record this network: {cause(error)}.") from error
     for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # it names folders of this machine
+        node.meta.pop("stack_trace", None)  # contains paths of this machine
     return program
 
 
 def names(project: Project) -> tuple[list[str], list[str]]:
-    """The names of the network's inputs and outputs in a file: the field, and the name of the Output.
+    """Return the names of the inputs and outputs in a file: the field of each Input, and the name of each Output.
 
-    A node's id replaces a name that is empty or used already.
+    The id of the node replaces a name that is empty, starts with a digit, or is in use.
     """
     nodes = project.main_network.nodes
     used_names: set[str] = set()
@@ -82,7 +83,7 @@ def names(project: Project) -> tuple[list[str], list[str]]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep known remarks of the exporters to themselves. One at a time, as filters hold for the whole process."""
+    """Suppress known warnings of the exporters, in one thread at a time, because filters apply to the whole process."""
     with _lock, warnings.catch_warnings():
         for category, message in REMARKS:
             warnings.filterwarnings("ignore", message, category)

@@ -1,4 +1,4 @@
-"""A run's curves for other programs: an event file for TensorBoard, a folder in MLflow's layout. Neither is needed."""
+"""The curves of runs as event files of TensorBoard, or in the folder layout of MLflow, without these packages."""
 
 from __future__ import annotations
 
@@ -18,21 +18,25 @@ from netloom.runs.history.comparison import document, metrics, settings
 from netloom.store import Run, Store
 
 FORMATS = ("tensorboard", "mlflow")
+# The reversed polynomial of CRC-32C, and the constant that TFRecord adds to a rotated checksum
 _CASTAGNOLI = 0x82F63B78
 _MASK = 0xA282EAD8
+# The numbers of MLflow's `RunStatus`
 _STATUS = {"running": 1, "finished": 3, "failed": 4, "stopped": 5}
 
 
 def write_tensorboard(store: Store, run: Run, folder: Path) -> Path:
-    """Write a run's points as an event file into `folder`. Returns its path.
+    """Write the curves of a run as an event file into `folder`, and return its path.
 
     Records are framed as in https://www.tensorflow.org/tutorials/load_data/tfrecord; messages follow
     https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/util/event.proto.
     """
     points = store.points(run.id)
     start = min(points.at, default=run.created_at.timestamp())
+    # TensorBoard expects the version in the first event: wall_time = 1, file_version = 3.
     records = [_record(_double(1, start) + _bytes(3, b"brain.Event:2"))]
     for place in range(len(points.step)):
+        # Summary.Value: tag = 1, simple_value = 2; Event: wall_time = 1, step = 2, summary = 5
         tag = f"{points.name[place]}/{points.split[place]}".encode()
         value = _bytes(1, tag) + _float(2, points.value[place])
         event = _double(1, points.at[place]) + _varint(2, points.step[place]) + _bytes(5, _bytes(1, value))
@@ -43,8 +47,11 @@ def write_tensorboard(store: Store, run: Run, folder: Path) -> Path:
 
 
 def zipped(store: Store, runs: Sequence[Run], kind: str) -> bytes:
-    """Runs for TensorBoard or for MLflow, as `kind` says, in one archive whose only folder is what the program is told:
-    `tensorboard --logdir runs`, `MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri mlruns`."""
+    """Return an archive of runs for TensorBoard or MLflow, according to `kind`.
+
+    Its only folder is the argument of the program: `tensorboard --logdir runs`, or
+    `MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri mlruns`.
+    """
     with TemporaryDirectory(prefix="netloom-") as place:
         folder = Path(place) / ("runs" if kind == "tensorboard" else "mlruns")
         for number, run in enumerate(runs, 1):
@@ -60,16 +67,15 @@ def zipped(store: Store, runs: Sequence[Run], kind: str) -> bytes:
 
 
 def _safe(title: str) -> str:
-    """A title as a part of a file's name on any system."""
+    """Return a title as a part of a file name that is valid on all systems."""
     return re.sub(r"[^\w .-]+", "_", plain(title)).strip(" .")[:60] or "run"
 
 
 def write_mlflow(store: Store, run: Run, folder: Path, *, address: str = "") -> Path:
-    """Write a run into `folder` as MLflow's file store keeps it (`mlflow ui --backend-store-uri folder`), which newer
-    versions read only where MLFLOW_ALLOW_FILE_STORE is true.
+    """Write a run into `folder` in the layout of MLflow's file store, and return the folder of the run.
 
-    Returns the run's folder. Values of YAML are written as JSON, which is YAML too. `address` is where the folder will
-    be found, if that is elsewhere.
+    `mlflow ui --backend-store-uri folder` reads it; newer versions require MLFLOW_ALLOW_FILE_STORE=true. Values of YAML
+    are written as JSON, which is a subset of YAML. `address` is the later location of `folder`, if it will be moved.
     """
     address = address or folder.absolute().as_uri()
     place = mlflow_folder(run, folder)
@@ -94,7 +100,7 @@ def write_mlflow(store: Store, run: Run, folder: Path, *, address: str = "") -> 
         run_name=plain(run.title),
         run_uuid=run_id,
         source_name="netloom",
-        source_type=4,
+        source_type=4,  # LOCAL
         source_version="",
         start_time=_ms((run.started_at or run.created_at).timestamp()),
         status=_STATUS.get(run.state, 1),
@@ -113,7 +119,8 @@ def write_mlflow(store: Store, run: Run, folder: Path, *, address: str = "") -> 
 
 
 def mlflow_folder(run: Run, folder: Path) -> Path:
-    """Where `write_mlflow` writes a run: `folder`/experiment/run."""
+    """Return the folder into which `write_mlflow` writes a run: `folder`/experiment/run."""
+    # The ids of experiments are numbers; 15 hexadecimal digits fit into 64 bits.
     return folder / str(int(run.project_id.replace("-", "")[:15], 16)) / run.id.replace("-", "")
 
 
@@ -123,6 +130,7 @@ def _write_measures(store: Store, run: Run, place: Path) -> None:
     for at, value, step, split, name in zip(
         points.at, points.value, points.step, points.split, points.name, strict=True
     ):
+        # MLflow's format of a point: the time in ms, the value and the step
         lines.setdefault(f"{split}_{name}", []).append(f"{_ms(at)} {value!r} {step}\n")
     end = run.ended_at.timestamp() if run.ended_at else max(points.at, default=0.0)
     for name, value in metrics(run).items():
@@ -157,11 +165,15 @@ def _record(data: bytes) -> bytes:
 
 def _masked(data: bytes) -> int:
     crc = crc32c(data)
+    # Rotated by 15 bits: a checksum over data that contains plain checksums would be weak.
     return ((crc >> 15 | crc << 17) + _MASK) & 0xFFFFFFFF
 
 
 def crc32c(data: bytes) -> int:
-    """The checksum of Castagnoli, which zlib does not have (https://www.rfc-editor.org/rfc/rfc3720#appendix-B.4)."""
+    """Return the CRC-32C checksum (Castagnoli), which zlib does not have.
+
+    https://www.rfc-editor.org/rfc/rfc3720#appendix-B.4
+    """
     table, crc = _table(), 0xFFFFFFFF
     for byte in data:
         crc = table[(crc ^ byte) & 0xFF] ^ crc >> 8
@@ -179,6 +191,7 @@ def _table() -> list[int]:
 
 
 def _key(field: int, wire: int) -> bytes:
+    # Wire types of protobuf: 0 is a varint, 1 has 64 bits, 2 is delimited by its length, 5 has 32 bits.
     return _plain_varint(field << 3 | wire)
 
 
@@ -199,6 +212,7 @@ def _bytes(field: int, value: bytes) -> bytes:
 
 
 def _plain_varint(value: int) -> bytes:
+    # Seven bits per byte, the lowest first; the highest bit of a byte says that more follow.
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

@@ -1,4 +1,4 @@
-"""The network in a file against the network in the app, on rows that it was not trained on."""
+"""Compare the network in a file with the network in the app, on test rows."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-# Batches of five and of one: a file that fixed its batch, or mixes examples, fails on one of them.
+# Batches of five and of one: a file with a fixed batch size, or one that mixes examples, fails on one of them.
 ROWS = 10
 SIZES = (5, 1)
 
 
 def difference(kind: Format, trained: Trained, content: bytes) -> float:
-    """The largest difference between an answer of the file and the app's.
+    """Return the largest difference between an output of the file and that of the app.
 
-    It is taken relative to the largest number that the app answers to a batch, where that is more than 1, as float32
-    has seven digits.
+    It is relative to the largest output of the app for a batch if that exceeds 1, because float32 has seven significant
+    digits.
 
     Raises:
-        ExportError: the file cannot be loaded or run.
+        ExportError: The file cannot be loaded or run.
     """
     inputs = sample(trained, ROWS)
     batches = [
@@ -35,25 +35,26 @@ def difference(kind: Format, trained: Trained, content: bytes) -> float:
         answers = kind.answers(content, batches)
     except ExportError:
         raise
-    except Exception as error:  # whatever a foreign runtime raises, the file is of no use
+    except Exception as error:  # other runtimes raise exceptions of their own
         raise ExportError(f"{kind.title}: the file was written, but it does not run: {cause(error)}.") from error
     pairs = zip(expected, answers, strict=True)
     return max(
         distance(actual, expected_tensor)
         for expected_batch, output_batch in pairs
+        # A missing or an additional output is infinitely far off.
         for expected_tensor, actual in zip_longest(expected_batch, output_batch)
     )
 
 
 def sample(trained: Trained, count: int) -> Batch:
-    """The inputs of the first rows of the test split in the order of the network's arguments; over again if few."""
+    """Return the inputs of the first `count` test rows, repeated if there are fewer, in the order of the arguments."""
     rows = trained.data.split["test"]
     chosen = rows.repeat(-(-count // len(rows)))[:count]
     return tuple(trained.data.inputs[name][chosen] for name in trained.fields)
 
 
 def run(network: nn.Module, batches: list[Batch]) -> list[Batch]:
-    """A network's answers to batches, each a tuple with one tensor per output."""
+    """Return the outputs of a network for batches, each a tuple with one tensor per output."""
     import torch
 
     with torch.no_grad():
@@ -62,7 +63,7 @@ def run(network: nn.Module, batches: list[Batch]) -> list[Batch]:
 
 
 def cause(error: BaseException) -> str:
-    """The root of what went wrong, as the end of a sentence on one line."""
+    """Return the root cause of an error on one line, without a period, as the end of a sentence."""
     from netloom.core.text import plain
 
     while error.__cause__ is not None:
@@ -73,7 +74,7 @@ def cause(error: BaseException) -> str:
 
 
 def distance(actual: torch.Tensor | None, expected: torch.Tensor | None) -> float:
-    """The largest distance; infinite where shapes differ or only one of both is a number."""
+    """Return the largest relative difference; infinite if the shapes differ or only one of two values is finite."""
     if actual is None or expected is None or actual.shape != expected.shape:
         return math.inf
     actual, expected = actual.detach().double(), expected.detach().double()

@@ -16,7 +16,7 @@ from netloom.validation.output_scales import scales
 
 
 class Bundle(Format):
-    """The very source that was trained, its weights, and a script that needs torch, safetensors and numpy alone."""
+    """The source that was trained, its weights, and a script that needs only torch, safetensors and numpy."""
 
     name = "bundle"
     title = "Python bundle"
@@ -38,6 +38,7 @@ class Bundle(Format):
             "project.json": dumps(full_project(trained)).encode(),
             "weights.safetensors": weights(trained.model),
         }
+        # A fixed order, because equal networks give equal bytes
         return pack(dict(sorted(members.items())))
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
@@ -90,7 +91,7 @@ Made and checked with {_versions()}.
 
 
 def _scale(trained: Trained) -> str:
-    """What the network itself gives, where that is not logits."""
+    """Return a sentence on the outputs of `model.py`, if some are not logits; empty otherwise."""
     scale_names = [how[0].replace("_", "-") for how in scales(trained.project, trained.data.schema) if how]
     return (
         f" The network itself, in `model.py`, gives {' and '.join(dict.fromkeys(scale_names))}." if scale_names else ""

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from netloom.document import Project
 
 LIMIT = 80
-# Besides letters and digits, what Mermaid and Markdown give no meaning to within quotes.
+# Characters that, like letters and digits, have no meaning in Mermaid and Markdown within quotes
 HARMLESS = " ,()×…"
-# Where Mermaid still looks at what it has decoded ($$math$$, fa:fa-icon, \\n, <br>), an invisible letter ends that.
+# Mermaid still interprets decoded text ($$math$$, fa:fa-icon, \\n, <br>); an invisible word joiner prevents that.
 JOINED, JOINER = "$:<\\", "#8288;"
 
 
@@ -32,9 +32,9 @@ class Mermaid(Format):
 
 
 def flowchart(project: Project) -> str:
-    """A project's main network as a Mermaid flowchart, and those that it is made of; they may have errors."""
+    """Return the main network as a Mermaid flowchart, with the networks that it contains; they may have errors."""
     parts = diagrams(project)
-    # Mermaid takes some words, such as "end", for its own, so nodes are numbered.
+    # Some ids, such as "end", are keywords of Mermaid, so nodes are numbered.
     ids = {(diagram.name, key): f"n{place}" for place, (diagram, key) in enumerate(_keys(parts), 1)}
     lines = ["flowchart TD"]
     for number, diagram in enumerate(parts, 1):
@@ -62,7 +62,7 @@ def _keys(parts: list[Diagram]) -> list[tuple[Diagram, str]]:
 
 
 def _safe(text: str) -> str:
-    """Text from people within quotes: all but letters and digits goes by its number, as Mermaid writes entities."""
+    """Escape user text within quotes: all but letters, digits and harmless characters become numeric entities."""
     text = plain(text)
     text = text if len(text) <= LIMIT else text[: LIMIT - 1] + "…"
     return "".join(

@@ -19,7 +19,7 @@ EXAMPLES = 3
 WIDTH = 110
 NOTEBOOK, WEIGHTS = "network.ipynb", "weights.safetensors"
 LOADS = f'load_file("{WEIGHTS}")'
-# What is taken from predict.py; the rest of it reads files.
+# The parts of predict.py that a notebook needs; the rest reads files.
 PREDICTION = ("BATCH", "predict", "outputs", "texts")
 
 
@@ -37,7 +37,7 @@ class Notebook(Format):
         return pack({NOTEBOOK: as_json(_notebook(trained)), WEIGHTS: weights(trained.model)})
 
     def answers(self, content: bytes, batches: list[Batch]) -> list[Batch]:
-        """Those of the network that its code cells make, one after the other, as in Jupyter."""
+        """Run the code cells in order, as Jupyter does, and return the outputs of the network that they create."""
         space: dict[str, Any] = {"__name__": "__main__", "print": lambda *_: None}
         with tempfile.TemporaryDirectory(prefix="netloom-notebook-") as folder:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -48,6 +48,7 @@ class Notebook(Format):
                     continue
                 code = "".join(cell["source"]).replace(LOADS, f"load_file({file!r})")
                 try:
+                    # `dont_inherit`: the `__future__` import of this module must not apply to the cells.
                     exec(compile(code, f"<cell {place}>", "exec", dont_inherit=True), space)
                 except Exception as error:
                     last = traceback.format_exception_only(error)[-1].strip()
@@ -56,7 +57,7 @@ class Notebook(Format):
 
 
 def _notebook(trained: Trained) -> dict[str, Any]:
-    """The notebook as plain JSON values."""
+    """Return the notebook as plain JSON values."""
     cells = [
         _text(
             f"# {_markdown(trained.project.name)}",
@@ -109,24 +110,27 @@ def _code(text: str) -> dict[str, Any]:
 
 
 def _lines(text: str) -> list[str]:
-    # Only what Python and JSON both take for the end of a line: a text may hold U+2028.
+    # `splitlines` would also split at characters such as U+2028, which do not end a line of Python.
     return [f"{line}\n" for line in text.split("\n")[:-1]] + text.split("\n")[-1:]
 
 
 def _literal(value: Any) -> str:
-    """Plain JSON values as Python code. It goes through JSON, so that nothing in it is more than that."""
+    """Return plain JSON values as a Python literal.
+
+    The detour through JSON ensures that the code consists of such values only.
+    """
     return pformat(json.loads(json.dumps(value, allow_nan=False)), width=WIDTH, compact=True, sort_dicts=False)
 
 
 def _markdown(text: str) -> str:
-    """Text from people on one line of Markdown: nothing in it is read as markup."""
+    """Escape user text as one line of Markdown."""
     from netloom.compile.source import comment
 
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]()<>#+-.!|~$:&" else letter for letter in comment(text))
 
 
 def _prediction() -> str:
-    """The functions of predict.py that turn rows into answers."""
+    """Return the functions of predict.py that turn rows into answers."""
     text = python("netloom.export", "predict.py")
     parts = ["from itertools import zip_longest\nfrom typing import Any\n\nimport torch\n"]
     for node in ast.parse(text).body:

@@ -13,14 +13,14 @@ from netloom.export.verification import cause
 if TYPE_CHECKING:
     import torch
 
-# What protobuf, and with it one ONNX file, can hold.
+# The largest message of protobuf, and therefore the largest single ONNX file
 LIMIT = 2**31 - 1
 
 
 class Onnx(Format):
     """A graph of ONNX operators for batches of any size. https://docs.pytorch.org/docs/stable/onnx.html
 
-    The preprocessing stands in the model's metadata as JSON, under `preprocess`.
+    The preprocessing is in the metadata of the model as JSON, under `preprocess`.
     """
 
     name = "onnx"
@@ -39,8 +39,8 @@ class Onnx(Format):
                 "An ONNX file can have at most 2 GiB, but the weights are larger; export the Python bundle instead."
             )
         ins, outs = names(trained.project)
-        with quiet(), torch.no_grad():  # with gradients, PyTorch takes other ways through attention
-            # Recorded by torch.onnx itself, an LSTM would become a slow loop over its steps, not ONNX's own LSTM.
+        with quiet(), torch.no_grad():  # with gradients, PyTorch computes attention differently
+            # If torch.onnx recorded the network, an LSTM would become a slow loop over its steps, not ONNX's LSTM.
             program = record(trained)
             try:
                 program = decompose(program)
@@ -59,7 +59,7 @@ class Onnx(Format):
         import torch
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what fails is raised as well
+        options.log_severity_level = 4  # errors are raised as well
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         names = [item.name for item in session.get_inputs()]
         return [
@@ -72,11 +72,11 @@ class Onnx(Format):
 
 
 def _clean(program: torch.onnx.ONNXProgram, preprocess: str) -> bytes:
-    """The file: with names that are unique, with the preprocessing, and without the folders of this machine."""
+    """Serialize a program with unique names and the preprocessing, and without paths of this machine."""
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass, NameFixPass
 
     model = program.model
-    NameFixPass()(model)  # a field may be called as a value inside is; inputs and outputs keep their names
+    NameFixPass()(model)  # a field may have the name of an internal value; inputs and outputs keep theirs
     ClearMetadataAndDocStringPass()(model)
     model.metadata_props["preprocess"] = preprocess
     content: bytes = program.model_proto.SerializeToString(deterministic=True)

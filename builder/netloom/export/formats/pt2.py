@@ -1,4 +1,4 @@
-"""The network as a torch.export program: its operations and weights, without any Python source."""
+"""The network as a torch.export program: its operations and weights, without Python source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netloom.export.verification import run
 class Pt2(Format):
     """`torch.export.load` reads it, for batches of any size. https://docs.pytorch.org/docs/stable/export.html
 
-    The preprocessing stands in it as the extra file preprocess.json.
+    The preprocessing is its extra file preprocess.json.
     """
 
     name = "pt2"

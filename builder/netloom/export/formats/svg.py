@@ -14,13 +14,16 @@ from netloom.export.graph_layout import HEIGHT, WIDTH, Box, Point, diagrams, lay
 if TYPE_CHECKING:
     from netloom.document import Project
 
-# How many letters fit into a box, a wide one counting twice.
+# The number of letters that fit into a box; wide letters count twice.
 TITLE, BRIEF = 26, 34
 HEAD = 34.0
 
 
 class Svg(Format):
-    """Every layer with its title and every arrow with the shape of its tensor. Holds no script and loads nothing."""
+    """A drawing of all layers with their titles, and of all arrows with the shapes of their tensors.
+
+    It does not contain scripts or external references.
+    """
 
     name = "svg"
     title = "Drawing"
@@ -33,7 +36,7 @@ class Svg(Format):
 
 
 def draw(project: Project) -> str:
-    """A project's main network as SVG, with the networks that it is made of beside it; they may have errors."""
+    """Draw the main network of a project, and the networks that it contains beside it; they may have errors."""
     parts = [(diagram, layout(diagram)) for diagram in diagrams(project)]
     width = max(sum(placed.width for _, placed in parts), WIDTH + 60)
     height = max(placed.height for _, placed in parts) + HEAD
@@ -58,7 +61,7 @@ def draw(project: Project) -> str:
             _shape(points, arrow.shape)
             for points, arrow in routes
             if arrow.shape and (len(points) == 2 or (arrow.source, arrow.shape) not in labelled)
-        ]  # what bends around others is the same tensor that a straight arrow beside it names
+        ]  # a routed arrow needs no label if a straight one shows the same tensor
         lines.append("</g>")
         offset_x += placed.width
     return "\n".join([*lines, "</svg>"]) + "\n"
@@ -81,7 +84,7 @@ def _box(middle: Point, box: Box) -> str:
 
 
 def _way(points: list[Point]) -> str:
-    """A curve that leaves and enters each point vertically."""
+    """Return a curve that leaves and enters each point vertically."""
     path = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
     for (x1, y1), (x2, y2) in pairwise(points):
         middle = (y1 + y2) / 2
@@ -90,24 +93,25 @@ def _way(points: list[Point]) -> str:
 
 
 def _shape(points: list[Point], shape: str) -> str:
-    """The shape at the last stretch of an arrow: many may leave one box, but few enter."""
+    """Write the shape at the last segment of an arrow, because many arrows may leave a box, but few enter it."""
     (x1, y1), (x2, y2) = points[-2:]
+    # The outline lies behind the letters and keeps them legible above lines.
     halo = 'stroke="#ffffff" stroke-width="3" paint-order="stroke"'
     return _text((x1 + x2) / 2 + 6, (y1 + y2) / 2 + 4, 11, "#334155", shape, halo)
 
 
 def _text(x: float, y: float, size: int, colour: str, text: str, more: str = "") -> str:
-    """Text from people, on one line."""
+    """Return an SVG text element with user text on one line."""
     return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" {more}>{_safe(text)}</text>'
 
 
 def _safe(text: str) -> str:
-    """Text from people for XML, whatever it holds."""
+    """Escape user text for XML."""
     return escape(plain(text), quote=True)
 
 
 def _fit(text: str, letters: int) -> str:
-    """As much of a text as has room."""
+    """Shorten a text to a number of letters."""
     text, room = plain(text), letters
     for place, letter in enumerate(text):
         room -= 2 if unicodedata.east_asian_width(letter) in "WF" else 1
