@@ -57,7 +57,7 @@ class StoredTable:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        """How the cells of the columns were written (date formats, decimal mark), like `attrs` of a DataFrame."""
+        """The formats of the cells (of dates, and the decimal mark), like `attrs` of a DataFrame."""
         metadata = (self.table.schema.metadata or {}).get(_ATTRIBUTES)
         return dict(json.loads(metadata)) if metadata else {}
 
@@ -73,7 +73,7 @@ class StoredTable:
     @overload
     def __getitem__(self, what: list[str] | pd.Series | np.ndarray) -> StoredTable: ...
     def __getitem__(self, what: Any) -> Any:
-        """The column of a name, the table of a list of names, or the table of the rows where a mask is true."""
+        """Return the column of a name, the table of a list of names, or the table of the rows where a mask is true."""
         import pandas as pd
 
         if isinstance(what, str):
@@ -81,31 +81,34 @@ class StoredTable:
             return values if self.row_indices is None else values.iloc[self.row_indices].reset_index(drop=True)
         if isinstance(what, pd.Series) or (isinstance(what, np.ndarray) and what.dtype == bool):
             if np.asarray(what, dtype=bool).all():
+                # All rows; indices would cost 8 bytes per row and a copy of each column
                 return StoredTable(self.path, self.table, self.row_indices)
             places = np.flatnonzero(np.asarray(what, dtype=bool))
             return StoredTable(self.path, self.table, places if self.row_indices is None else self.row_indices[places])
         return StoredTable(self.path, self.table.select(list(what)), self.row_indices)
 
     def for_inference(self, name: str) -> pd.Series:
-        """A column for kind inference: all rows of texts; no rows of any other type, because the type is enough."""
+        """Return a column for kind inference: all rows of texts, no rows of other types, whose dtype suffices."""
         import pandas as pd
 
         first = self.table.select([name]).slice(0, 0).to_pandas()[name]
         return self[name] if pd.api.types.is_string_dtype(first) else first
 
     def has_values(self, name: str) -> bool:
-        """Whether a column has any value that is not missing."""
+        """Return whether a column has any value that is not missing."""
         column = self.table[name]
         return bool(column.null_count < len(column)) and (self.row_indices is None or bool(self[name].notna().any()))
 
     def has_valid_numbers(self, name: str) -> bool:
-        """Whether a column has a numeric type and no number beyond `LARGEST`."""
+        """Return whether a column has a numeric type and no number beyond `LARGEST`."""
         import pyarrow.compute as pc
         from pyarrow import types
 
         column = self.table[name]
         if not (types.is_floating(column.type) or types.is_integer(column.type)) or not self.has_values(name):
             return False
+        # Of all rows of the file, also those that do not belong to the table: at worst, numbers are converted
+        # needlessly
         extremes = pc.min_max(column).as_py()
         return all(abs(number) <= LARGEST for number in extremes.values())
 
@@ -115,13 +118,13 @@ class StoredTable:
             yield name, self[name]
 
     def head(self, rows: int) -> pd.DataFrame:
-        """The first rows, as a DataFrame."""
+        """Return the first rows, as a DataFrame."""
         if self.row_indices is None:
             return cast("pd.DataFrame", self.table.slice(0, rows).to_pandas())
         return cast("pd.DataFrame", self.table.take(self.row_indices[:rows]).to_pandas())
 
     def slice_column(self, name: str, start: int, stop: int) -> pd.Series:
-        """The rows from `start` to `stop` of a column."""
+        """Return the rows from `start` to `stop` of a column."""
         column = self.table.select([name])
         if self.row_indices is None:
             return cast("pd.Series", column.slice(start, stop - start).to_pandas()[name])
@@ -134,7 +137,7 @@ class StoredTable:
         return values.iloc[indices - low].reset_index(drop=True)
 
     def numbers(self, name: str, start: int, stop: int) -> np.ndarray:
-        """The rows from `start` to `stop` of a numeric column (stop − start,), as float64; NaN where one is missing."""
+        """Return rows `start` to `stop` of a numeric column, float64 (stop − start,), NaN where one is missing."""
         column = self.table[name]
         indices = None if self.row_indices is None else self.row_indices[start:stop]
         if indices is not None and len(indices):
@@ -146,18 +149,18 @@ class StoredTable:
         return values if indices is None else np.asarray(values[indices - start if len(indices) else slice(0)])
 
     def complete_rows(self, names: Sequence[str]) -> np.ndarray:
-        """The rows that have a value in each of these columns, as a mask (R,)."""
+        """Return the rows that have a value in each of these columns, as a mask (R,)."""
         mask = np.ones(len(self), dtype=bool)
         for name in names:
             mask &= self[name].notna().to_numpy()
         return mask
 
     def memory_mapped(self, name: str, derivation: str, values: np.ndarray) -> np.ndarray:
-        """An array derived from a column, memory-mapped from a file beside the table.
+        """Return an array derived from a column, memory-mapped from a file beside the table.
 
         Args:
-            derivation: Names it, so that several arrays of one column have different files.
-            values: The array; of equal names and rows, the file that was written first is used.
+            derivation: The name of the derivation, so that several arrays of one column have different files.
+            values: The array; if a file for these names and rows exists, it is used instead.
         """
         row_digest = "" if self.row_indices is None else hashlib.sha256(self.row_indices.tobytes()).hexdigest()
         return memmap_cache.column(
@@ -186,13 +189,14 @@ class StoredNumbers:
         return self._read(0, len(self)).astype(dtype or np.float64, copy=False)
 
     def __getitem__(self, rows: Any) -> Any:
-        """The number at an index, or the numbers of a slice or of an index array."""
+        """Return the number at an index, or the numbers of a slice or of an index array."""
         if isinstance(rows, slice):
             start, stop, step = rows.indices(len(self))
             if step == 1:
                 return self._read(start, max(start, stop))
         elif isinstance(rows, (int, np.integer)):
             index = int(rows) % len(self)
+            # A single row is a slice of the file, not an index array, which would read the whole column
             return self._read(index, index + 1)[0]
         return np.asarray(self)[rows]
 
@@ -218,6 +222,7 @@ class StoredTexts(Sequence[str]):
         if isinstance(index, slice):
             start, stop, _ = index.indices(len(self))
             return conversion.texts(self.table.slice_column(self.name, start, stop))[:: index.step]
+        # Negative indices count from the end
         place = index % len(self)
         return conversion.texts(self.table.slice_column(self.name, place, place + 1))[0]
 
@@ -226,7 +231,7 @@ class StoredTexts(Sequence[str]):
             yield from self[start : start + _ROWS_AT_ONCE]
 
     def at(self, rows: np.ndarray) -> Iterator[str]:
-        """The texts of some rows, in the order of the file: each block of the file is decoded once."""
+        """Yield the texts of some rows in the order of the file, so that each block of the file is decoded once."""
         rows = np.sort(rows)
         for start in range(0, len(self), _ROWS_AT_ONCE):
             low, high = np.searchsorted(rows, (start, start + _ROWS_AT_ONCE))
@@ -236,7 +241,7 @@ class StoredTexts(Sequence[str]):
 
 
 def with_attributes(schema: pa.Schema, written: dict[str, str], decimal: str) -> pa.Schema:
-    """A schema whose metadata holds how the columns were written, which `StoredTable.attrs` reads back."""
+    """Return the schema with the formats of the columns as metadata, which `StoredTable.attrs` reads."""
     attributes = json.dumps({"written": written, "decimal": decimal}).encode()
     return schema.with_metadata({**(schema.metadata or {}), _ATTRIBUTES: attributes})
 
@@ -253,10 +258,10 @@ def use_system_allocator() -> None:
 
 
 def keep_numbers(table: Any, name: str, values: np.ndarray, derivation: str = "") -> np.ndarray:
-    """Numbers that were read from a column; those of a stored table stay in a file.
+    """Return numbers read from a column (R,), memory-mapped if the table is.
 
     Args:
-        derivation: Names how the numbers were derived from the column; "" if they are the values of the column itself.
+        derivation: The name of the conversion; "" if the numbers are the values of the column.
     """
     if not isinstance(table, StoredTable):
         return values
@@ -267,7 +272,7 @@ def keep_numbers(table: Any, name: str, values: np.ndarray, derivation: str = ""
 
 
 def stored_numbers(table: Any, name: str) -> np.ndarray | None:
-    """The lazy numbers of a stored column that needs no conversion; None if it needs one, or is in memory."""
+    """Return the lazy numbers of a stored column; None if it is in memory or needs a conversion."""
     if not isinstance(table, StoredTable) or not table.has_valid_numbers(name):
         return None
     lazy: Any = StoredNumbers(table, name, is_valid=True)
@@ -275,19 +280,19 @@ def stored_numbers(table: Any, name: str) -> np.ndarray | None:
 
 
 def keep_labels(table: Any, name: str, values: Labels) -> Labels:
-    """Categories that were read from a column; the codes of a stored table stay in a file."""
+    """Return categories read from a column, whose codes are memory-mapped if the table is."""
     if not isinstance(table, StoredTable):
         return values
     return Labels(table.memory_mapped(name, "labels", values.codes), values.names)
 
 
 def keep_texts(table: Any, name: str, values: pd.Series) -> Sequence[str]:
-    """The texts of a column; those of a stored table stay in the file."""
+    """Return the texts of a column; those of a stored table are read on access."""
     return StoredTexts(table, name) if isinstance(table, StoredTable) else conversion.texts(values)
 
 
 def _as_floats(chunk: pa.Array) -> np.ndarray:
-    """The numbers of an Arrow array, without a copy unless some are missing; those become NaN."""
+    """Return the numbers of an Arrow array; missing ones become NaN. Copies only if some are missing."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -48,7 +48,7 @@ class ColumnPlan:
 
 
 def default_target(table: pd.DataFrame) -> str:
-    """The most likely target: the first column with a usual name, or else the last whose kind can be a target."""
+    """Return the most likely target: the first column with a usual name, or the last whose kind can be a target."""
     names = {str(column).strip().lower() for column in table.columns}
     target_names = {*TARGET_NAMES} - ({"y"} if {"x", "z"} <= names else set())  # x, y and z are coordinates
     named = [column for column in table.columns if str(column).strip().lower() in target_names]
@@ -62,7 +62,7 @@ def default_target(table: pd.DataFrame) -> str:
 
 
 def choices_of(table: pd.DataFrame, options: Mapping[str, Any]) -> dict[str, ColumnChoice]:
-    """The settings of the document for the columns.
+    """Return the settings of the document for the columns.
 
     Raises:
         DataError: A setting is malformed or names an unknown column.
@@ -71,7 +71,7 @@ def choices_of(table: pd.DataFrame, options: Mapping[str, Any]) -> dict[str, Col
 
 
 def targets_of(table: pd.DataFrame, options: Mapping[str, Any], choices: Mapping[str, ColumnChoice]) -> list[str]:
-    """The target columns: those with the role, or the column of the option `target`.
+    """Return the target columns: those with the role, or the column of the option `target`.
 
     Raises:
         DataError: There is no target.
@@ -92,7 +92,7 @@ def targets_of(table: pd.DataFrame, options: Mapping[str, Any], choices: Mapping
 def column_plans(
     table: pd.DataFrame, options: Mapping[str, Any], choices: Mapping[str, ColumnChoice], targets: list[str]
 ) -> dict[str, ColumnPlan]:
-    """The kind and role of each column, by name. A column with any setting is an input unless its role is set.
+    """Return the kind and role of each column, by name. A column with any setting is an input unless its role is set.
 
     Raises:
         DataError: A setting does not fit its column.
@@ -121,19 +121,20 @@ def column_plans(
 
 
 def look_like_classes(numbers: np.ndarray) -> bool:
-    """Whether numbers look like class indices: few distinct values, all of them whole."""
+    """Return whether numbers look like class indices: few distinct values, all of them whole."""
     distinct = np.unique(numbers)
+    # At least five rows per value on average
     return len(distinct) <= min(FEW_VALUES, max(2, len(numbers) // 5)) and bool((distinct == distinct.round()).all())
 
 
 def _inference_values(table: Any, name: Any) -> pd.Series:
-    """The values from which the kind is inferred; a stored column whose type is enough is not read from its file."""
+    """Return the values from which the kind is inferred; a stored column whose dtype suffices is not read."""
     values: pd.Series = table.for_inference(name) if isinstance(table, StoredTable) else table[name]
     return values
 
 
 def _has_stored_values(table: Any, name: Any) -> bool:
-    """Whether a column in a file has any value: `_seen` returns no rows for a column that is not text."""
+    """Return whether a stored column has any value; `_inference_values` has no rows of columns other than texts."""
     return bool(table.has_values(name)) if isinstance(table, StoredTable) else False
 
 
@@ -148,7 +149,7 @@ class _IgnoredColumns:
 def _ignored_columns(
     candidates: pd.DataFrame, options: Mapping[str, Any], roles: Mapping[str, Role]
 ) -> _IgnoredColumns:
-    """Of the columns that may be inputs, those that inference ignores."""
+    """Return the columns, among the possible inputs, that inference ignores."""
     reasons = {name: reason for name, reason in _row_ids(candidates).items() if name not in roles}
     remaining = candidates[[name for name in candidates.columns if str(name) not in reasons]]
     text = _only_text(remaining, options)
@@ -171,7 +172,7 @@ def _ignored_columns(
 
 
 def _row_ids(candidates: pd.DataFrame) -> dict[str, str]:
-    """The columns that only identify rows, each with the reason; none if all columns look like that."""
+    """Return the columns that only identify rows, with reasons; none if all columns are like that."""
     import pandas as pd
 
     ids = [
@@ -187,7 +188,7 @@ def _row_ids(candidates: pd.DataFrame) -> dict[str, str]:
 
 
 def _only_text(remaining: pd.DataFrame, options: Mapping[str, Any]) -> str | None:
-    """The text column that is the only input: the option `text`, or the first column if all are texts."""
+    """Return the text column that is the only input: the option `text`, or the first column if all are texts."""
     if "text" in options:
         text = options["text"]
         if text is not None and (not isinstance(text, str) or text not in remaining.columns):

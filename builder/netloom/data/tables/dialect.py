@@ -1,7 +1,7 @@
-"""From the bytes of a delimited text file to its cells: its encoding, separator, quotes, decimal mark and header.
+"""Parses delimited text files: encoding, separator, quotes, decimal mark, header and cells.
 
-Import, prediction and exported networks read files by this one module. It travels with an exported network and needs
-the standard library alone.
+Import, prediction and exported networks all use this module. It is copied into exported networks, so it needs only the
+standard library.
 """
 
 import csv
@@ -39,7 +39,7 @@ class FileError(ValueError):
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a delimited text separates and quotes its cells, and its decimal mark."""
+    """The separator, the quoting and the decimal mark of a delimited text."""
 
     separator: str = ","
     decimal: str = "."
@@ -52,7 +52,8 @@ class Dialect:
 
 
 def encoding_of(data: bytes) -> str:
-    """The likely encoding of a text: by its byte order mark, or by the positions of zero bytes; UTF-8 otherwise."""
+    """Return the likely encoding of a text, by its byte order mark or the positions of zero bytes; else UTF-8."""
+    # Before UTF-16, whose little-endian mark is the beginning of that of UTF-32
     if data[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
         return "utf-32"
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -68,7 +69,7 @@ def encoding_of(data: bytes) -> str:
 
 
 def decode_text(data: bytes, name: str) -> tuple[str, str]:
-    """The text of a file and its encoding: Windows-1252 if it looks like text but is not UTF-8.
+    """Return the text of a file and its encoding: Windows-1252 if it looks like text but is not UTF-8.
 
     Raises:
         FileError: The file is not text.
@@ -81,6 +82,7 @@ def decode_text(data: bytes, name: str) -> tuple[str, str]:
         if encoding == "utf-8-sig" and not _CONTROL.search(data):
             with suppress(UnicodeDecodeError):
                 return data.decode(LATIN), LATIN
+        # A character of UTF-8 or UTF-16 has at most 4 bytes
         is_cut = error.start > len(data) - 4
         reason = (
             "ends in the middle of a character"
@@ -126,7 +128,7 @@ def infer_dialect(text: str) -> Dialect:
 
 
 def sample_records(text: str, dialect: Dialect) -> list[list[str]]:
-    """The cells of the first records, stripped; [] if they cannot be parsed."""
+    """Return the cells of the first records, stripped; [] if they cannot be parsed."""
     try:
         return [[cell.strip() for cell in cells] for _, cells in islice(read_records(text, dialect), SAMPLE_LINES)]
     except csv.Error:
@@ -153,7 +155,7 @@ def read_records(text: str, dialect: Dialect) -> Iterator[tuple[int, list[str]]]
 
 
 def has_no_header(rows: list[list[str]]) -> bool:
-    """Whether the first line is data.
+    """Return whether the first line is data.
 
     It is not if it has a text above a column of numbers. Otherwise it is data if its cells are numbers, if one of its
     texts recurs below, or if one is a sentence above sentences.
@@ -175,12 +177,12 @@ def has_no_header(rows: list[list[str]]) -> bool:
 
 
 def numbered_names(count: int) -> list[str]:
-    """The names of the columns of a file without a header."""
+    """Return the names of the columns of a file without a header."""
     return [f"column {number}" for number in range(1, count + 1)]
 
 
 def column_names(first: list[str]) -> list[str]:
-    """The names in a header, made unique: missing and repeated names are replaced as pandas does it."""
+    """Return the names in a header, made unique: missing and repeated names are replaced as pandas does it."""
     names: list[str] = []
     for position, cell in enumerate(first):
         name = cell.strip()[:200] or f"Unnamed: {position}"
@@ -193,7 +195,7 @@ def column_names(first: list[str]) -> list[str]:
 
 
 def looks_like_number(text: str) -> bool:
-    """Whether a cell is a number, with either decimal mark."""
+    """Return whether a cell is a number, with either decimal mark."""
     return _PLAIN_NUMBER.fullmatch(text) is not None
 
 
@@ -202,7 +204,7 @@ def _text_lines(text: str) -> Iterator[str]:
 
 
 def _is_quoted(text: str, separator: str) -> bool:
-    """Whether quotation marks enclose cells.
+    """Return whether quotation marks enclose cells.
 
     Tab-separated files often hold unescaped quotes. If all lines have the same number of tabs, and quoting would join
     some of them, the quotes are ordinary characters.
@@ -219,7 +221,7 @@ def _is_quoted(text: str, separator: str) -> bool:
 
 
 def _infer_decimal(text: str, dialect: Dialect) -> str:
-    """The decimal mark.
+    """Return the decimal mark.
 
     Beside semicolons it is a comma if any cell is a number with one; beside tabs and bars, only if some number cannot
     be read otherwise and none has a decimal point.
@@ -234,5 +236,5 @@ def _infer_decimal(text: str, dialect: Dialect) -> str:
 
 
 def _ends_like_sentence(text: str) -> bool:
-    """Whether a text ends like a sentence; column names do not."""
+    """Return whether a text ends like a sentence; column names do not."""
     return text[-1:] in tuple(".!?…。！？")

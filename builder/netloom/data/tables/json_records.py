@@ -18,7 +18,7 @@ JSON_START = re.compile(r'\s*(\{\s*["}]|\[\s*[\[{])')
 
 
 def json_table(text: str, filename: str) -> pd.DataFrame | None:
-    """The table in a JSON text; None if the text is not JSON. Nested objects become columns such as `address.city`.
+    """Return the table in a JSON text; None if it is not JSON. Nested objects become columns such as `address.city`.
 
     Raises:
         DataError: The text is JSON, but not a table, or is broken.
@@ -42,11 +42,11 @@ def json_table(text: str, filename: str) -> pd.DataFrame | None:
 
 
 def refuse_constant(name: str) -> None:
-    """Read Infinity and NaN, which JSON does not have, as missing values."""
+    """Return None, so that Infinity and NaN, which JSON does not have, are missing values."""
 
 
 def _parse_lines(text: str) -> list[Any] | None:
-    """The records of JSON Lines; None if the text is something else."""
+    """Return the records of JSON Lines; None if the text is something else."""
     parsed = []
     for line in text.splitlines():
         if not line.strip():
@@ -58,11 +58,12 @@ def _parse_lines(text: str) -> list[Any] | None:
         if not isinstance(value, dict):
             return None
         parsed.append(value)
+    # A single record can also be a table as columns by name
     return parsed if len(parsed) > 1 else None
 
 
 def _syntax_error(text: str, error: Exception) -> str:
-    """Where a text stops being JSON: the first broken line if the first line is a record, else the parser's reason."""
+    """Return where a text stops being JSON: the first broken line after a record, else the parser's reason."""
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     for index, (number, line) in enumerate(lines):
         try:
@@ -77,7 +78,7 @@ def _syntax_error(text: str, error: Exception) -> str:
 
 
 def _records_of(value: Any, filename: str) -> list[Any]:
-    """The records of a JSON value: a list of records, such a list under some name, or columns by name."""
+    """Return the records of a JSON value: a list of records, such a list under some name, or columns by name."""
     if isinstance(value, list):
         if value and isinstance(value[0], list):
             return [dict(enumerate(row, 1)) if isinstance(row, list) else row for row in value]
@@ -116,7 +117,7 @@ def _table(parsed: list[Any], filename: str) -> pd.DataFrame:
 
 
 def flatten(record: dict[Any, Any], prefix: str = "", depth: int = 1) -> list[tuple[str, Any]]:
-    """The names and cells of a record; nested objects are joined with dots, lists are written as JSON."""
+    """Return the names and cells of a record; nested objects are joined with dots, lists are written as JSON."""
     cells: list[tuple[str, Any]] = []
     for name, value in record.items():
         path = f"{prefix}{name}"[:200]

@@ -41,7 +41,7 @@ HEADLESS_NOTE = "The first line looks like data, not like column names, so the c
 
 
 def read_table(data: bytes, form: str, filename: str, sheet: str = "") -> tuple[pd.DataFrame, list[str]]:
-    """The table in the bytes of a file, and notes on what had to be assumed.
+    """Return the table in the bytes of a file, and notes on what had to be assumed.
 
     Args:
         form: One of `TABLE_FORMS`.
@@ -102,7 +102,7 @@ def _parquet(data: bytes, filename: str) -> pd.DataFrame:
 
 
 def parquet_error(error: Exception, filename: str) -> DataError:
-    """The error for a Parquet file that Arrow cannot read."""
+    """Return the error for a Parquet file that Arrow cannot read."""
     reason = " ".join(str(error).split()).partition(". ")[0][:100].rstrip(". ")
     return DataError(
         f"{filename[:100]!r} is not a readable Parquet file ({reason}): it is damaged or incomplete; copy it again."
@@ -110,7 +110,7 @@ def parquet_error(error: Exception, filename: str) -> DataError:
 
 
 def parser_reason(message: str) -> str:
-    """The reason of a parser error of pandas, with its remedy.
+    """Return the reason of a parser error of pandas, with its remedy.
 
     Raises:
         MemoryError: pandas ran out of memory, which is not a fault of the file.
@@ -145,6 +145,7 @@ def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error, ValueError, OverflowError) as error:
         reason = parser_reason(" ".join(str(error).split())[:150].rstrip(". "))
         raise DataError(f"{filename[:100]!r} cannot be read as CSV: {reason}.") from None
+    # pandas makes surplus cells at the start of each row an index
     if not isinstance(table.index, pd.RangeIndex):
         raise DataError(f"{filename[:100]!r} has rows with more fields than there are column names.")
     if headless:
@@ -153,14 +154,14 @@ def _csv(text: str, filename: str, notes: list[str]) -> pd.DataFrame:
 
 
 def header_names(rows: list[list[str]], headless: bool) -> list[str] | None:
-    """The column names of a file, from its first records; None if there are none."""
+    """Return the column names of a file, from its first records; None if there are none."""
     if not rows:
         return None
     return numbered_names(max(map(len, rows))) if headless else column_names(rows[0])
 
 
 def csv_options(dialect: Dialect, headless: bool) -> dict[str, Any]:
-    """The arguments with which `pandas.read_csv` reads cells to the same bits as `netloom.data.tables.row_file`."""
+    """Return the arguments of `pandas.read_csv` that give the same bits as `netloom.data.tables.row_file`."""
     return {
         "sep": dialect.separator,
         "header": None if headless else 0,
@@ -175,7 +176,7 @@ def csv_options(dialect: Dialect, headless: bool) -> dict[str, Any]:
 
 
 def _exact_floats() -> dict[str, Any]:
-    """The argument with which pandas rounds numbers as Python does, instead of with an error in the last bit.
+    """Return the argument that makes pandas round numbers as Python does, instead of with an error in the last bit.
 
     From release 3.1 on pandas always does, and deprecates the argument.
     """
@@ -186,7 +187,7 @@ def _exact_floats() -> dict[str, Any]:
 
 
 def drop_unnamed_last(table: pd.DataFrame, names: list[str] | None) -> pd.DataFrame:
-    """The table without the unnamed empty column that a separator at the end of each line makes."""
+    """Return the table without the unnamed empty column that results from a separator at the end of each line."""
     import pandas as pd
 
     if names is None or isinstance(table.index, pd.RangeIndex) or table.index.nlevels > 1:
@@ -210,7 +211,7 @@ def _decode_noting(data: bytes, filename: str, notes: list[str]) -> str:
 
 
 def decode_text(data: bytes, filename: str) -> tuple[str, str]:
-    """The text of a file and its encoding.
+    """Return the text of a file and its encoding.
 
     Raises:
         DataError: The file is not text.
@@ -233,7 +234,7 @@ def unique_names(columns: Any) -> list[str]:
 
 
 def plain_table(table: pd.DataFrame, decimal: str = ".", *, written: bool = False) -> pd.DataFrame:
-    """The table with columns of numbers, booleans, dates and texts only.
+    """Return the table with columns of numbers, booleans, dates and texts only.
 
     `attrs["written"]` holds, by column, the format of dates and grouped numbers, so that prediction reads the cells of
     new rows in the same way.
@@ -257,7 +258,7 @@ def plain_table(table: pd.DataFrame, decimal: str = ".", *, written: bool = Fals
 
 
 def strip_cells(values: pd.Series, decimal: str = ".", *, as_texts: bool = False) -> pd.Series:
-    """A text column with stripped cells, parsed again: blanks hide numbers and missing marks from pandas.
+    """Return a text column with stripped cells, parsed again: blanks hide numbers and missing marks from pandas.
 
     Args:
         as_texts: Whether the column stays text even if its cells are numbers.
@@ -282,12 +283,12 @@ def strip_cells(values: pd.Series, decimal: str = ".", *, as_texts: bool = False
 
 
 def distinct_texts(values: pd.Series) -> list[str]:
-    """The distinct texts in a column."""
+    """Return the distinct texts in a column."""
     return [text for text in np.asarray(values.dropna().unique(), dtype=object).tolist() if isinstance(text, str)]
 
 
 def to_numbers(values: pd.Series, decimal: str = ".", *, grouped: bool = False) -> pd.Series:
-    """A text column as float64; NaN where a cell is missing or is not a number. Each distinct text is parsed once."""
+    """Return a text column as float64, NaN where a cell is not a number. Each distinct text is parsed once."""
     import pandas as pd
 
     codes, texts = pd.factorize(values)
@@ -297,7 +298,7 @@ def to_numbers(values: pd.Series, decimal: str = ".", *, grouped: bool = False) 
 
 
 def infer_column(values: pd.Series, decimal: str = ".") -> pd.Series:
-    """A column as numbers, booleans, UTC dates or texts, whichever fits all of its cells."""
+    """Return a column as numbers, booleans, UTC dates or texts, whichever fits all of its cells."""
     import pandas as pd
 
     kinds = pd.api.types
@@ -319,7 +320,7 @@ def infer_column(values: pd.Series, decimal: str = ".") -> pd.Series:
 
 
 def to_texts(values: pd.Series) -> pd.Series:
-    """A column as texts; missing cells stay missing."""
+    """Return a column as texts; missing cells stay missing."""
     import pandas as pd
 
     if isinstance(values.dtype, pd.StringDtype):
@@ -345,7 +346,7 @@ def _single_format_dates(values: pd.Series) -> pd.Series:
     """Texts as UTC dates, if all are in ISO format, or if exactly one date format reads each cell."""
     import pandas as pd
 
-    if not pd.api.types.is_string_dtype(values):  # `_numbers` converted it
+    if not pd.api.types.is_string_dtype(values):  # `_grouped_numbers` converted it
         return values
     present = values.dropna()
     likely = date_forms(present.head(100).tolist())
@@ -360,6 +361,6 @@ def _single_format_dates(values: pd.Series) -> pd.Series:
 
 
 def _with_format(values: pd.Series, form: str) -> pd.Series:
-    """The column, with its format in `attrs`."""
+    """Return the column, with its format in `attrs`."""
     values.attrs["written"] = form
     return values

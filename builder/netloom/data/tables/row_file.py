@@ -1,4 +1,4 @@
-"""Rows for prediction, from a CSV or JSON file, whose cells are read as the training data was.
+"""Reads rows for prediction from CSV and JSON files, with cells read in the same way as the training data.
 
 This module is copied into exported networks. The encoders of the fitted fields read the cells.
 """
@@ -73,14 +73,14 @@ def read_rows(data: bytes, name: str, preprocess: Mapping[str, Any]) -> RowFile:
 
 
 def unknown_categories(preprocess: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """For each row, the categories that the training data did not have, by column. They share one encoding."""
+    """Return for each row the categories that the training data did not have, by column. They share one encoding."""
     columns = [column for field in preprocess["fields"] for column in field_encoder(field).columns]
     each = [{column.name: column.unknown(row.get(column.name)) for column in columns} for row in rows]
     return [{name: text for name, text in unknown.items() if text} for unknown in each]
 
 
 def with_warnings(answers: list[dict[str, Any]], **about: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
-    """The predictions, each with the warnings about its row, such as `unknown` or `unreadable` cells by column."""
+    """Return the predictions with the warnings about their rows, such as `unknown` or `unreadable` cells by column."""
     return [
         {**answer, **{kind: dict(rows[place]) for kind, rows in about.items() if rows[place]}}
         for place, answer in enumerate(answers)
@@ -88,7 +88,7 @@ def with_warnings(answers: list[dict[str, Any]], **about: Sequence[Mapping[str, 
 
 
 def summarize_warnings(answers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The warnings of all rows, as one sentence per column and kind of warning."""
+    """Return the warnings of all rows, as one sentence per column and kind of warning."""
     sentences = []
     for kind, reason in (
         ("unknown", "a category that the training data did not have"),
@@ -129,7 +129,7 @@ def _json_rows(text: str, name: str) -> RowFile:
 
 
 def _json_lines(text: str) -> list[Any] | None:
-    """The records of JSON Lines; None if the text is something else."""
+    """Return the records of JSON Lines; None if the text is something else."""
     try:
         parsed = [json.loads(line, parse_constant=refuse_constant) for line in text.splitlines() if line.strip()]
     except (ValueError, RecursionError):
@@ -138,7 +138,7 @@ def _json_lines(text: str) -> list[Any] | None:
 
 
 def _json_error(error: Exception) -> str:
-    """Where and why a text is not JSON."""
+    """Return the position and the reason of a JSON error."""
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg} at line {error.lineno}, column {error.colno}"
     if "set_int_max_str_digits" in str(error):
@@ -147,7 +147,7 @@ def _json_error(error: Exception) -> str:
 
 
 def _flatten(record: Mapping[str, Any], prefix: str = "", depth: int = 1) -> dict[str, Any]:
-    """The nested values of a record, as columns such as `address.city`."""
+    """Return the nested values of a record, as columns such as `address.city`."""
     cells: dict[str, Any] = {}
     for name, value in record.items():
         path = f"{prefix}{name}"[:200]
@@ -185,12 +185,12 @@ def _csv_rows(text: str, name: str, preprocess: Mapping[str, Any]) -> RowFile:
 
 
 def _strip_cell(cell: str | None) -> str | None:
-    """A cell without surrounding blanks; None if it is missing."""
+    """Return a cell without surrounding blanks; None if it is missing."""
     return None if cell is None or (plain := cell.strip()) in MISSING_MARKS else plain
 
 
 def _cell_at(cells: Sequence[str], place: int) -> str | None:
-    """A cell of a record; None if the record is shorter."""
+    """Return a cell of a record; None if the record is shorter."""
     return cells[place] if place < len(cells) else None
 
 
@@ -207,11 +207,11 @@ class _RequiredColumns:
     alternatives: list[tuple[str, ...]] = field(default_factory=list)
 
     def numbered(self) -> bool:
-        """Whether the training file had no header, so that its columns are numbered."""
+        """Return whether the training file had no header, so that its columns are numbered."""
         return all(any(map(_NUMBERED_NAME.fullmatch, names)) for names in self.alternatives)
 
     def given(self, places: Mapping[str, int], name: str, body: Sequence[Any]) -> list[str]:
-        """The needed columns that a file has.
+        """Return the needed columns that a file has.
 
         Raises:
             EncodeError: A required column is missing.
@@ -235,7 +235,7 @@ def _required_columns(preprocess: Mapping[str, Any]) -> _RequiredColumns:
 
 
 def _header(lines: Sequence[tuple[int, list[str]]], required: _RequiredColumns) -> list[str]:
-    """The column names of a file: its first line, or numbers if that line is data, as in the training file."""
+    """Return the column names of a file: its first line, or numbers if that line is data, as in the training file."""
     first = [cell.strip() for cell in lines[0][1]]
     names = column_names(first)
     while names and not any(cells[len(names) - 1].strip() for _, cells in lines if len(cells) >= len(names)):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def sheet_names(data: bytes, filename: str) -> list[str]:
-    """The names of a file's sheets.
+    """Return the names of a file's sheets.
 
     Raises:
         DataError: The spreadsheet cannot be read.
@@ -26,7 +26,7 @@ def sheet_names(data: bytes, filename: str) -> list[str]:
 
 
 def read_spreadsheet(data: bytes, filename: str, sheet: str, notes: list[str]) -> pd.DataFrame:
-    """A sheet as a table. Its first row that is not empty holds the column names; columns after the last name are cut.
+    """Return a sheet as a table. Its first row with values has the column names; columns after the last are cut.
 
     Raises:
         DataError: The file cannot be read, is too large, or has no such sheet.
@@ -52,6 +52,7 @@ def read_spreadsheet(data: bytes, filename: str, sheet: str, notes: list[str]) -
     width = max((place for place, cell in enumerate(head, 1) if cell is not None), default=0)
     if width > MAX_COLUMNS:
         raise DataError(f"{filename[:100]!r} has {width:,} columns; at most {MAX_COLUMNS:,} can be read.")
+    # Formulas without saved results read as empty cells
     if empty_rows > len(body):
         raise DataError(
             f"{filename[:100]!r} has formulas whose results were never saved; open it in Excel, save it, and try again."
@@ -63,7 +64,7 @@ def read_spreadsheet(data: bytes, filename: str, sheet: str, notes: list[str]) -
 
 
 def _rows(sheet: Any, filename: str) -> tuple[list[tuple[Any, ...]], int]:
-    """The rows with values, and the number of rows with empty cells only. Errors such as #N/A count as missing."""
+    """Return the rows with values, and the number of empty rows. Errors such as #N/A count as missing."""
     if not hasattr(sheet, "reset_dimensions"):
         return [], 0  # a sheet of charts
     sheet.reset_dimensions()  # the size that a sheet declares may be wrong

@@ -47,11 +47,11 @@ class StreamedTable:
         return self.content.stat().st_size if isinstance(self.content, Path) else len(self.content)
 
     def chunks(self, types: Types | None, progress: ProgressCallback) -> Iterator[pd.DataFrame]:
-        """Iterate over chunks of neighboring rows. Where the `types` are known, cells of texts are read literally."""
+        """Yield chunks of neighboring rows. If the `types` are known, cells of text columns are read literally."""
         raise NotImplementedError
 
     def sample(self) -> pd.DataFrame:
-        """The first rows.
+        """Return the first rows.
 
         Raises:
             DataError: There are none.
@@ -97,7 +97,7 @@ class StreamedTable:
         return count
 
     def _scan(self, progress: ProgressCallback) -> tuple[dict[str, ColumnScan], int]:
-        """What each column holds, and the number of rows."""
+        """Return the contents of each column, and the number of rows."""
         scans: dict[str, ColumnScan] = {}
         rows = 0
         for chunk in self._checked_chunks(None, lambda share, phase: progress(0.05 + 0.4 * share, phase)):
@@ -108,7 +108,7 @@ class StreamedTable:
         return scans, rows
 
     def _checked_chunks(self, types: Types | None, progress: ProgressCallback) -> Iterator[pd.DataFrame]:
-        """The chunks that have rows, with unique column names.
+        """Yield the chunks that have rows, with unique column names.
 
         Raises:
             DataError: The file cannot be read, or has a single column.
@@ -142,7 +142,7 @@ class StreamedTable:
 
     @staticmethod
     def rows_per_chunk(columns: int) -> int:
-        """How many rows of a table with so many columns are in memory at a time."""
+        """Return the number of rows per chunk of a table with this number of columns."""
         return max(1_024, min(65_536, _MAX_CELLS // max(1, columns)))
 
     def _open(self) -> IO[bytes]:
@@ -150,11 +150,11 @@ class StreamedTable:
 
 
 def max_record_cells() -> int:
-    """How many cells of JSON records are in memory at a time: fewer, as each is a Python object."""
+    """Return the number of cells of JSON records per chunk; fewer than of arrays, as each cell is a Python object."""
     return _MAX_CELLS // 8
 
 
 def phase_of(types: Types | None, rows: int, total: int | None = None) -> str:
-    """The phrase for the progress of either pass."""
+    """Return the phrase for the progress of either pass."""
     of_total = f" of {total:,}" if total is not None else ""
     return f"{'Storing' if types else 'Scanning'} row {rows:,}{of_total}"

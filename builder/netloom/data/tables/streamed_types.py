@@ -20,7 +20,7 @@ _NULLABLE_BOOLEAN = "nullable boolean"  # stored as texts, as NumPy's booleans c
 
 
 class ColumnType(NamedTuple):
-    """What a column holds, and the dtype in which it is stored: of NumPy, pandas or Arrow, or "string"."""
+    """The content of a column, and its stored dtype: of NumPy, pandas or Arrow, or "string"."""
 
     content: str
     dtype: Any
@@ -38,9 +38,12 @@ class ColumnType(NamedTuple):
 
 @dataclass
 class ColumnScan:
-    """What the chunks of a column held so far.
+    """The contents of the chunks of a column so far.
 
-    `number_types` are the dtypes of its numbers, `formats` those in which its dates or grouped numbers are written.
+    Attributes:
+        number_types: The dtypes of its numbers.
+        formats: The formats of its dates or grouped numbers.
+        last_type: The dtype of the last chunk.
     """
 
     contents: set[str] = field(default_factory=set)
@@ -96,7 +99,7 @@ class ColumnScan:
 
 
 def _number_type(values: pd.Series) -> np.dtype:
-    """The NumPy dtype of numbers. The nullable types of pandas become float64, where NaN is a missing number."""
+    """Return the NumPy dtype of numbers. The nullable types of pandas become float64, where NaN is a missing number."""
     dtype = values.dtype
     return dtype if isinstance(dtype, np.dtype) else np.dtype(np.float64)
 
@@ -104,7 +107,7 @@ def _number_type(values: pd.Series) -> np.dtype:
 def typed_chunk(
     chunk: pd.DataFrame, types: Mapping[str, ColumnType], formats: Mapping[str, str], decimal: str
 ) -> pd.DataFrame:
-    """A chunk with the columns and types of the whole table; a column that the chunk lacks is missing in its rows."""
+    """Return a chunk with the columns and types of the whole table; columns that it lacks have missing values."""
     import pandas as pd
 
     columns = {}

@@ -1,4 +1,4 @@
-"""Which files are imported in chunks, because they are too large to be read at once."""
+"""Chooses the files that are imported in chunks, because they are too large to be read at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netloom.data.tables.streamed_text import StreamedText
 
 
 def streamed_table(content: bytes | Path, form: str, filename: str) -> StreamedTable | None:
-    """The table of a file that is too large to be read at once; None if the file is small, or is not such a table.
+    """Return the table of a file that is too large to be read at once; None for other files.
 
     Raises:
         DataError: The file is damaged, or too large even to be streamed.
@@ -35,7 +35,7 @@ def streamed_table(content: bytes | Path, form: str, filename: str) -> StreamedT
 
 
 def _is_large(content: bytes | Path, size: int) -> bool:
-    """Whether a text has more bytes or lines than are read at once."""
+    """Return whether a text has more bytes or lines than are read at once."""
     if size > min(limits.in_memory(), limits.MAX_FILE_BYTES):
         return True
     if size <= 2 * limits.MAX_ROWS:  # a row has at least a cell and a line break

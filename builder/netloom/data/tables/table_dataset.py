@@ -146,6 +146,7 @@ def _class_target(values: pd.Series, name: str, numeric: bool) -> dict[str, Any]
 
     codes, found = pd.factorize(values)
     labels = [_label(value) for value in pd.Index(found).tolist()]
+    # Integers first; by length and then as text, so that 2 comes before 10
     classes = sorted(
         set(labels), key=lambda label: (not label.lstrip("-").isdigit(), len(label) if label.isdigit() else 0, label)
     )
@@ -218,7 +219,7 @@ def _add_to_table(table: Table, source: str, column: ReadColumn, settings: dict[
 
 
 class TableColumn(ColumnSource):
-    """A column of a table in memory, or of one in a file."""
+    """A column of a table in memory or of a stored table."""
 
     def __init__(self, table: pd.DataFrame, name: str, choice: ColumnChoice, warnings: list[str]) -> None:
         self.table, self.name, self.warnings = table, name, warnings

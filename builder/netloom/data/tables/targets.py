@@ -24,7 +24,7 @@ TargetReader = Callable[["pd.Series", ColumnPlan, Any], dict[str, Any]]
 
 
 def labels_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], separator: Any) -> dict[str, Any]:
-    """A multi-hot target (R, labels), from cells such as a;b;c or from several columns of yes and no.
+    """Return a multi-hot target (R, labels), from cells such as a;b;c or from several columns of yes and no.
 
     Raises:
         DataError: There are fewer than two labels, or more than `MAX_LABELS`.
@@ -52,6 +52,7 @@ def labels_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], separator:
             f"{MAX_LABELS:,}; set the option separator to the mark between labels, or choose another target."
         )
     index_of = {label: place for place, label in enumerate(names)}
+    # One row per distinct cell, indexed by the codes of the rows below
     multi_hot = np.zeros((len(labels_of_cell), len(names)), dtype=np.uint8)
     for row, labels in enumerate(labels_of_cell):
         multi_hot[row, [index_of[label] for label in labels]] = 1
@@ -70,7 +71,7 @@ def _multi_label(applies: np.ndarray, names: Sequence[str], title: str) -> dict[
 
 
 def _most_frequent_separator(texts: Labels) -> str:
-    """The separator that most cells hold."""
+    """Return the separator that most cells hold."""
     counts = np.bincount(texts.codes, minlength=len(texts.names))
     counts_of_mark = [
         sum(int(count) for text, count in zip(texts.names, counts, strict=True) if mark in text) for mark in SEPARATORS
@@ -83,10 +84,10 @@ def _split_labels(text: str, separator: str) -> list[str]:
 
 
 def several_target(table: pd.DataFrame, targets: Sequence[ColumnPlan], read_target: TargetReader) -> dict[str, Any]:
-    """Several targets side by side (R, targets): class indices and numbers.
+    """Return several targets as the columns of (R, targets): class indices and numbers.
 
     Args:
-        one: Reads a single target.
+        read_target: Reads a single target.
 
     Raises:
         DataError: There is only one target, or a column cannot be a target.
