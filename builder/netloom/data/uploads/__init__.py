@@ -1,7 +1,6 @@
-"""Uploaded datasets; each kind of upload is one module in `kinds/`. An upload is data, never code.
+"""Uploaded datasets. Each kind of upload is a module in `kinds/`; an upload is data, never code.
 
-An upload is read once, converted to a format of Netloom, and stored under a UUID. Its title is text that is never part
-of a path.
+An upload is read once, converted to a format of Netloom, and stored under a UUID. Its title is never part of a path.
 """
 
 from __future__ import annotations
@@ -108,7 +107,7 @@ def add_source(
 
 
 def with_target(reader: Reader, options: Mapping[str, Any], target: str | None) -> dict[str, Any]:
-    """The options with the target, if one is named.
+    """Return the options with the target, if one is named.
 
     Raises:
         DataError: This kind of data has no column to predict.
@@ -146,7 +145,7 @@ def _agree(names: Sequence[str]) -> bool:
 
 
 def reader_for(source: Source, kind: str = "", target: str | None = None) -> Reader:
-    """The reader of a name, or the most likely one.
+    """Return the reader of a name, or the most likely one.
 
     Raises:
         DataError: There is no such reader, or none fits.
@@ -188,6 +187,7 @@ def remove(name: str, home: Path) -> None:
         DataError: There is no such upload.
     """
     folder = find_upload(name, home)
+    # The defaults first: without the folder, `find_upload` could not name them any more
     (home / "data" / DEFAULTS / f"{folder.name}.json").unlink(missing_ok=True)
     shutil.rmtree(folder)
 
@@ -204,7 +204,9 @@ def read_upload(choice: DataChoice, home: Path) -> RawDataset:
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         options = options_of(meta["options"], choice)
+        # Earlier uploads do not name their reader
         reader_name = meta.get("reader") or {"image": "picture_folders"}.get(meta["kind"], "table")
+        # Tables apply the settings of columns themselves
         columns = options.pop(COLUMNS, None) if reader_name != "table" else None
         raw = readers()[reader_name].raw(folder, meta, options)
         raw = raw if columns is None else with_columns(raw, columns)
@@ -227,7 +229,7 @@ def read_upload(choice: DataChoice, home: Path) -> RawDataset:
 
 
 def options_of(stored_options: Mapping[str, Any], choice: DataChoice) -> dict[str, Any]:
-    """The options of an upload, overridden by those of a document; the settings of columns are merged one by one."""
+    """Return the options of an upload, overridden by those of a document; settings of columns are merged by column."""
     options, columns, stored_columns = (
         {**stored_options, **choice.options},
         choice.options.get(COLUMNS),
@@ -244,12 +246,13 @@ def _over(stored: Any, settings: Any) -> Any:
 
 
 def find_upload(name: str, home: Path) -> Path:
-    """The folder of an upload, by its id or its unique title.
+    """Return the folder of an upload, by its id or its unique title.
 
     Raises:
         DataError: There is no such upload, or several have the title.
     """
     try:
+        # A name is part of a path only as a UUID, so that it cannot point elsewhere
         folder = home / "data" / str(uuid.UUID(name))
     except ValueError:
         folder = home / "data" / _id_of(name, home)
@@ -259,7 +262,7 @@ def find_upload(name: str, home: Path) -> Path:
 
 
 def identified(choice: DataChoice, home: Path) -> DataChoice:
-    """The choice with the id of its upload instead of its title, which another upload may get later.
+    """Return the choice with the id of its upload instead of its title, which another upload may get later.
 
     A choice of anything else is returned unchanged.
     """
@@ -273,7 +276,7 @@ def identified(choice: DataChoice, home: Path) -> DataChoice:
 
 
 def _id_of(title: str, home: Path) -> str:
-    """The id of the only upload with this title.
+    """Return the id of the only upload with this title.
 
     Raises:
         DataError: There is none, or there are several.
@@ -287,7 +290,7 @@ def _id_of(title: str, home: Path) -> str:
 
 
 def has_upload(name: str, home: Path) -> bool:
-    """Whether there is an upload with this id or unique title."""
+    """Return whether there is an upload with this id or unique title."""
     try:
         find_upload(name, home)
     except DataError:
@@ -296,7 +299,7 @@ def has_upload(name: str, home: Path) -> bool:
 
 
 def _nothing_fits(source: Source) -> str:
-    """Why no reader fits."""
+    """Return the reason why no reader fits."""
     counts: dict[str, int] = {}
     for name in source.names:
         form = source.members.form(name) or "unknown"
@@ -336,7 +339,7 @@ def _nothing_fits(source: Source) -> str:
 
 
 def title_for(filename: str, name: str, home: Path) -> str:
-    """The title of an upload: the given name, or the name of the file, numbered if another upload has it."""
+    """Return the title of an upload: the given name, or the name of the file, numbered if another upload has it."""
     title = _title(filename, name)
     return title if name else _unused(title, {info.title for info in uploaded(home)})
 
@@ -348,7 +351,7 @@ def _title(filename: str, name: str) -> str:
 
 
 def _unused(title: str, taken: Set[str]) -> str:
-    """The title, numbered if it is taken, so that a list of uploads has unique titles."""
+    """Return the title, numbered if it is taken, so that a list of uploads has unique titles."""
     numbered = (f"{title} ({number})" for number in itertools.count(2))
     return title if title not in taken else next(candidate for candidate in numbered if candidate not in taken)
 
@@ -367,6 +370,7 @@ def _new_folder(home: Path) -> Iterator[Path]:
 
 def _finish(folder: Path, title: str, meta: dict[str, Any]) -> DatasetInfo:
     meta = {"id": folder.name, "title": title, "created_at": datetime.now(UTC).isoformat(), **meta}
+    # Last, as a folder without this file is not an upload: no process sees an incomplete one
     write_bytes(folder / "meta.json", json.dumps(meta, ensure_ascii=False).encode())
     return _info(meta)
 

@@ -29,7 +29,7 @@ def read_array(source: Source, name: str) -> np.ndarray:
 
 
 def shape_of(source: Source, name: str) -> tuple[tuple[int, ...], str]:
-    """The shape and dtype of an array, from its header.
+    """Return the shape and dtype of an array, from its header.
 
     Raises:
         DataError: The header is damaged.
@@ -45,6 +45,7 @@ def _idx_shape(content: bytes, name: str) -> tuple[int, ...]:
     axes = content[3]
     if len(content) < 4 + 4 * axes:
         raise DataError(f"{name[:100]!r} begins like an IDX file, but ends within its header.")
+    # IDX is big-endian
     return struct.unpack_from(f">{axes}I", content, 4)
 
 
@@ -59,6 +60,7 @@ def _idx(content: bytes, name: str) -> np.ndarray:
             f"{len(content) - start:,}; it is cut short or damaged; copy it again."
         )
     array = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    # PyTorch only takes arrays of native byte order
     return array.astype(dtype.newbyteorder("="), copy=False)
 
 
@@ -66,6 +68,7 @@ def _npy_header(stream: io.BytesIO, name: str) -> tuple[tuple[int, ...], bool, n
     try:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        # NumPy parses the header with `ast.literal_eval`, which large inputs can crash
         shape, fortran, dtype = read(stream, max_header_size=10_000)
     except Exception:
         # NumPy raises many kinds of errors on damaged headers; the remedy is the same.
@@ -104,7 +107,7 @@ def _shown(shape: tuple[int, ...]) -> str:
 
 
 def as_column(values: np.ndarray) -> Any:
-    """An array (R,) as the column of a table; bytes are decoded."""
+    """Return an array (R,) as the column of a table; bytes are decoded."""
     import pandas as pd
 
     texts = np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values

@@ -1,4 +1,4 @@
-"""Tables that name files of the same upload, such as a table of labels: which one it is, and the file of each row."""
+"""Tables that name files of the same upload, such as tables of labels, and the file of each row."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class NamingTable:
     notes: list[str]
 
     def labels(self, *naming: str) -> list[str]:
-        """The columns that may be targets, if these columns name the files."""
+        """Return the columns that may be targets, if these columns name the files."""
         return label_columns(self.table, [*naming, *filter(None, [self.split])])
 
 
 def naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
-    """The table with the most columns that name files; cached. Tables named train and test are concatenated.
+    """Return the table with the most columns that name files; cached. Tables named train and test are concatenated.
 
     Raises:
         DataError: The tables of the parts have different columns.
@@ -74,7 +74,7 @@ def _naming_table(source: Source, files: Sequence[str]) -> NamingTable | None:
 
 
 def stated_parts(source: Source, files: Sequence[str]) -> FileParts:
-    """The part of the split of each file: from a table or lists beside the files, or else from folders and file names.
+    """Return the part of the split of each file: from a table or lists, or else from folders and file names.
 
     Raises:
         DataError: Some files are in a part, and others are not.
@@ -95,7 +95,7 @@ def _stated_parts(source: Source, files: Sequence[str]) -> FileParts:
 
 
 def _levels(files: Sequence[str]) -> Mapping[str, int]:
-    """The level of the folder that names a part, so that it is not read as a class."""
+    """Return the level of the folder that names a part, so that it is not read as a class."""
     try:
         return file_parts(files).level
     except DataError:
@@ -103,7 +103,7 @@ def _levels(files: Sequence[str]) -> Mapping[str, int]:
 
 
 def _listed(source: Source, files: Sequence[str]) -> dict[str, int]:
-    """The part of each file that lists such as train.txt and test.txt name, one per line; {} without such lists."""
+    """Return the parts of files named in lists such as train.txt and test.txt, one per line; {} without lists."""
     excluded = set(files)
     if len(excluded) == len(source.names):
         return {}
@@ -131,12 +131,13 @@ def files_by_path(files: Sequence[str]) -> dict[str, str]:
         stem = PurePosixPath(parts[-1]).stem
         for start in range(len(parts)):
             for key in ("/".join(parts[start:]), "/".join((*parts[start:-1], stem))):
+                # None marks a key of several files, which names none of them
                 file_of[key] = file if file_of.get(key, file) == file else None
     return {key: file for key, file in file_of.items() if file is not None}
 
 
 def files_of_cells(values: pd.Series, file_of: dict[str, str]) -> list[str | None]:
-    """The file that each cell names; None if there is no such file."""
+    """Return the file that each cell names; None if there is no such file."""
     return [file_of.get("/".join(path_of(str(value).strip())).removeprefix("./")) for value in values]
 
 
@@ -149,7 +150,7 @@ def _names_files(values: pd.Series, file_of: dict[str, str]) -> bool:
 
 
 def rows_of(table: pd.DataFrame, columns: Sequence[str], files: Sequence[str], warnings: list[str]) -> pd.DataFrame:
-    """The rows whose files exist, with the full names of the files in these columns.
+    """Return the rows whose files exist, with the full names of the files in these columns.
 
     Raises:
         DataError: There are none.
@@ -175,5 +176,5 @@ def rows_of(table: pd.DataFrame, columns: Sequence[str], files: Sequence[str], w
 
 
 def label_columns(table: pd.DataFrame, naming: Sequence[str]) -> list[str]:
-    """The columns that may be targets."""
+    """Return the columns that may be targets."""
     return [str(name) for name in table.columns if str(name) not in naming]

@@ -1,4 +1,4 @@
-"""Questions, reading and loading that all kinds of uploads with images share."""
+"""Questions and functions shared by all kinds of uploads with images."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def read_pictures(source: Source, names: Sequence[str], progress: ProgressCallba
     Raises:
         DataError: An image cannot be read.
     """
+    # As large as fits into `MAX_STORED_BYTES` with 3 bytes per pixel
     side = min(STORED_SIDE, int((MAX_STORED_BYTES / (3 * max(1, len(names)))) ** 0.5))
     pixels = np.empty((len(names), side, side, 3), dtype=np.uint8)  # unwritten pages take no memory
     sides = np.zeros(len(names), dtype=np.int64)
@@ -58,7 +59,7 @@ def brought_to(pixels: np.ndarray, size: int | None, grey: bool | None) -> np.nd
 
 
 def is_grey(pixels: np.ndarray) -> bool:
-    """Whether all images (R, S, S, 3) are gray."""
+    """Return whether all images (R, S, S, 3) are gray."""
     return all(bool((part == part[..., :1]).all()) for part in np.array_split(pixels, max(1, len(pixels) // 1_000)))
 
 
@@ -74,7 +75,7 @@ def thumbnails(source: Source, names: Sequence[str], side: int = 64) -> list[str
 
 
 def load_arrays(folder: Path, file: str = "images.npz") -> dict[str, Any]:
-    """The arrays in a file of an upload; large uncompressed ones are memory-mapped."""
+    """Return the arrays in a file of an upload; large uncompressed ones are memory-mapped."""
     with (folder / file).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         large = {info.filename.removesuffix(".npy"): info for info in arrays.zip.infolist() if _mapped(info)}
         return {
@@ -98,11 +99,13 @@ def _in_file(path: Path, stream: IO[bytes], info: zipfile.ZipInfo) -> np.ndarray
     if head[:4] != b"PK\3\4":
         raise ValueError(f"{path} is damaged")
     name, extra = struct.unpack_from("<HH", head, 26)
+    # The local header can have another extra field than the central directory, so its length is read here
     stream.seek(info.header_offset + 30 + name + extra)
     version = np.lib.format.read_magic(stream)
     shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     if version != (1, 0) or fortran or dtype.hasobject:
         raise ValueError(f"{path} is damaged")
+    # A plain array, because indexing a memmap creates memmaps, which is slow
     return np.memmap(path, dtype, "r", offset=stream.tell(), shape=shape).view(np.ndarray)
 
 

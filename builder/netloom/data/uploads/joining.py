@@ -27,7 +27,7 @@ class Tables(Protocol):
 
 
 def joined(source: Tables) -> tuple[pd.DataFrame, list[str]]:
-    """The tables named train, validation and test, concatenated with the column `PART`, and notes.
+    """Return the tables named train, validation and test, concatenated with the column `PART`, and notes.
 
     Raises:
         DataError: There are none, one cannot be read, or their columns differ.
@@ -55,7 +55,7 @@ def joined(source: Tables) -> tuple[pd.DataFrame, list[str]]:
 
 
 def tables_in_parts(names: Sequence[str]) -> FileParts:
-    """The part of each file that is named after one; none if these are not a split."""
+    """Return the part of each file that is named after one; none if these are not a split."""
     with suppress(DataError):  # some of the files may be in no part
         all_parts = file_parts(names)
         if all_parts.parts and len(names) <= MOST_FILES:
@@ -135,7 +135,7 @@ def _listed(columns: Sequence[str]) -> str:
 
 
 def reads(source: Tables, name: str) -> bool:
-    """Whether a file is a table."""
+    """Return whether a file is a table."""
     try:
         source.table(name)
     except DataError:

@@ -27,7 +27,7 @@ class Members:
         self._forms: dict[str, str] = {}
 
     def _raw(self, name: str, limit: int) -> bytes:
-        """The first `limit` bytes of a file, as stored.
+        """Return the first `limit` bytes of a file, as stored.
 
         Raises:
             DataError: The file is damaged.
@@ -35,31 +35,33 @@ class Members:
         raise NotImplementedError
 
     def head(self, name: str) -> bytes:
-        """The first bytes of a file, unpacked."""
+        """Return the first bytes of a file, unpacked."""
         head = self._raw(name, file_types.HEAD_BYTES)
         if file_types.file_type(head) != file_types.GZIP:
             return head
         try:
+            # 31: a gzip header and the largest window
             return zlib.decompressobj(31).decompress(head, file_types.HEAD_BYTES)
         except zlib.error:
             raise DataError(f"{name[:100]!r} is packed with gzip, but damaged; pack it again.") from None
 
     def form(self, name: str) -> str:
-        """The type of a file, by its first bytes."""
+        """Return the type of a file, by its first bytes."""
         if name not in self._forms:
             self._forms[name] = file_types.file_type(self.head(name))
         return self._forms[name]
 
     def of(self, *types: str) -> list[str]:
-        """The names of all files of these types."""
+        """Return the names of all files of these types."""
         return [name for name in self.names if self.form(name) in types]
 
     def read(self, name: str, limit: int = MAX_MEMBER_BYTES) -> bytes:
-        """The bytes of a file.
+        """Return the bytes of a file.
 
         Raises:
             DataError: The file is damaged, or larger than the limit.
         """
+        # One byte more than allowed shows that a file is too large without reading all of it
         content = self._raw(name, limit + 1)
         if len(content) <= limit and file_types.file_type(content[: file_types.HEAD_BYTES]) == file_types.GZIP:
             content = gunzip(content, name, limit)
@@ -122,7 +124,7 @@ class Zip(Members):
 
 
 def parts_of(name: str) -> tuple[str, ...]:
-    """The folders and the file name of a member."""
+    """Return the folders and the file name of a member."""
     return PurePosixPath(name.replace("\\", "/")).parts
 
 
@@ -151,7 +153,7 @@ def gunzip(data: bytes, name: str, limit: int) -> bytes:
 
 
 def _checked(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
-    """The members of an archive of `size` bytes, without hidden files and files of operating systems; all are checked.
+    """Return the members of an archive of `size` bytes, without hidden files; all members are checked.
 
     Raises:
         DataError: The archive is too large, or a member is not allowed.
@@ -175,7 +177,7 @@ def _checked(archive: zipfile.ZipFile, size: int) -> list[zipfile.ZipInfo]:
 
 
 def _wanted(info: zipfile.ZipInfo) -> bool:
-    """Whether a member is a visible file.
+    """Return whether a member is a visible file.
 
     Raises:
         DataError: The member is not allowed.
@@ -185,10 +187,12 @@ def _wanted(info: zipfile.ZipInfo) -> bool:
         raise DataError(
             f"The zip has a member that points outside of it: {info.filename[:100]!r}; pack its folder again."
         )
+    # The upper 16 bits are the mode of Unix
     if stat.S_ISLNK(info.external_attr >> 16):
         raise DataError(
             f"The zip has a link in it, which is not allowed: {info.filename[:100]!r}; pack the file that it leads to."
         )
+    # Bit 0 marks an encrypted member
     if info.flag_bits & 1:
         raise DataError("The zip is encrypted; pack it without a password.")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

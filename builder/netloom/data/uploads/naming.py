@@ -14,7 +14,7 @@ MOST = 3
 
 
 def called(names: Sequence[str], folder: str = "") -> str:
-    """The common prefix of file names, such as emnist-letters of emnist-letters-train-images and -labels.
+    """Return the common prefix of file names, such as emnist-letters of emnist-letters-train-images and -labels.
 
     Without one it is the folder, or else the words that distinguish the files, such as "images and labels" of the four
     files of MNIST.
@@ -32,7 +32,7 @@ def called(names: Sequence[str], folder: str = "") -> str:
 
 
 def _trimmed(common: str) -> str:
-    """The complete words of a common prefix; "" if they only name a part of a split."""
+    """Return the complete words of a common prefix; "" if they only name a part of a split."""
     match = re.match(r"(.*\w)[-_. ]+", common)
     return match[1] if match and _words(match[1]) else ""
 

@@ -36,7 +36,7 @@ def read_sound(content: bytes, name: str, rate: int) -> np.ndarray:
     except DataError:
         raise
     except Exception as error:
-        # libsndfile has many reasons; the remedy is the same.
+        # libsndfile reports many kinds of errors; the remedy is the same.
         reason = " ".join(str(error).split())[-80:].rstrip(". ")
         raise DataError(
             f"{name[:100]!r} is not a readable sound ({reason}); remove it, or save it again as WAV or FLAC."
@@ -47,24 +47,25 @@ def read_sound(content: bytes, name: str, rate: int) -> np.ndarray:
 
 
 def resampled(samples: np.ndarray, file_rate: int, rate: int) -> np.ndarray:
-    """A sound (L,) resampled from one rate to another, in Hz."""
+    """Return a sound (L,) resampled from one rate to another, in Hz."""
     if file_rate == rate:
         return samples
     from scipy.signal import resample_poly
 
     common = gcd(file_rate, rate)
+    # Includes the low-pass filter against aliasing
     converted: np.ndarray = resample_poly(samples, rate // common, file_rate // common)
     return converted.astype(np.float32)
 
 
 def is_cut(content: bytes) -> bool:
-    """Whether a WAV file has fewer bytes than its header declares; recorders that stream declare the maximum."""
+    """Return whether a WAV file has fewer bytes than its header declares; recorders that stream declare the maximum."""
     declared = int.from_bytes(content[4:8], "little")
     return content[:4] == b"RIFF" and len(content) - 8 < declared < 2**31 - 1
 
 
 def own_rate(content: bytes, name: str) -> int:
-    """The sample rate of a file, in Hz.
+    """Return the sample rate of a file, in Hz.
 
     Raises:
         DataError: The sound cannot be read.

@@ -44,15 +44,15 @@ class Source:
         return len(self.names) == 1
 
     def form(self) -> str:
-        """The type of the only file; "" if there are several."""
+        """Return the type of the only file; "" if there are several."""
         return self.members.form(self.names[0]) if self.alone else ""
 
     def tables(self) -> list[str]:
-        """The files that may be tables."""
+        """Return the files that may be tables."""
         return self.members.of(*TABLE_FORMS)
 
     def table(self, name: str = "", sheet: str = "") -> tuple[pd.DataFrame, list[str]]:
-        """A file as a table, and notes on what had to be assumed; cached. A `large` file returns its first rows.
+        """Return a file as a table, and notes on what had to be assumed; cached. A `large` file returns its first rows.
 
         Raises:
             DataError: The file is not a table.
@@ -73,7 +73,7 @@ class Source:
         return self._tables[key]
 
     def together(self) -> tuple[pd.DataFrame, list[str]]:
-        """The tables that are named after parts of a split, concatenated with the column `PART`, and notes; cached.
+        """Return the tables named after parts of a split, concatenated with the column `PART`, and notes; cached.
 
         Raises:
             DataError: There are none, one cannot be read, or their columns differ.
@@ -90,13 +90,13 @@ class Source:
         return self._tables[key]
 
     def once(self, key: Hashable, work_out: Callable[[], Any]) -> Any:
-        """The result of `work_out`, cached under a key."""
+        """Return the result of `work_out`, cached under a key."""
         if key not in self._once:
             self._once[key] = work_out()
         return self._once[key]
 
     def sheets(self) -> list[str]:
-        """The names of the sheets of a spreadsheet; [] for other files."""
+        """Return the names of the sheets of a spreadsheet; [] for other files."""
         if self.form() != file_types.EXCEL:
             return []
         return sheet_names(self.members.read(self.names[0], MAX_FILE_BYTES), self.filename)
@@ -135,12 +135,13 @@ def open_source(content: Content, filename: str) -> Source:
     refuse_unknown(form, data, filename)
     files = Files({filename: data})
     if form == file_types.ZIP:
+        # Its first bytes are those of a zip
         files._forms[filename] = _office(members.names, filename)
     return Source(files, filename)
 
 
 def _large(content: bytes | Path, filename: str) -> Source | None:
-    """The source of a table that is too large to be read at once; None for other files."""
+    """Return the source of a table that is too large to be read at once; None for other files."""
     try:
         if isinstance(content, Path):
             with content.open("rb") as file:
@@ -207,7 +208,7 @@ def _several(files: Mapping[str, bytes]) -> Members:
 
 
 def _folder(folder: Path) -> Members:
-    """The files in a local folder, without links and hidden files."""
+    """Return the files in a local folder, without links and hidden files."""
     files: dict[str, bytes | Path] = {}
     total = 0
     for place, _, names in os.walk(folder):
@@ -234,7 +235,7 @@ def _folder(folder: Path) -> Members:
 
 
 def _bytes(content: bytes | Path) -> bytes:
-    """The bytes of an upload; never more than the limit is read."""
+    """Return the bytes of an upload; never more than the limit is read."""
     if isinstance(content, Path):
         path = content
         try:

@@ -51,17 +51,17 @@ class Tabular(Reader):
 
     @abstractmethod
     def suits(self, table: pd.DataFrame) -> float:
-        """How likely a table is of this kind, from 0 to 1."""
+        """Return the likelihood that a table is of this kind, from 0 to 1."""
 
     @abstractmethod
     def guesses(self, table: pd.DataFrame, answers: Answers) -> dict[str, Any]:
-        """Inferred defaults of questions, which may depend on `answers` to other questions."""
+        """Return inferred defaults of questions, which may depend on `answers` to other questions."""
 
     @abstractmethod
     def from_table(
         self, table: pd.DataFrame, options: dict[str, Any], title: str, parts: np.ndarray | None = None
     ) -> RawDataset:
-        """The usable rows of a table.
+        """Return the usable rows of a table.
 
         Args:
             table: The table (R rows), without its split column.
@@ -87,7 +87,7 @@ class Tabular(Reader):
         return questions + self.of_table(table, answers)
 
     def of_table(self, table: pd.DataFrame, answers: Answers) -> list[Question]:
-        """The questions about a table, with inferred defaults."""
+        """Return the questions about a table, with inferred defaults."""
         all_columns = [str(column) for column in table.columns]
         chosen_values = [value for name, value in answers.items() if name != "split"]
         used_columns = {
@@ -113,7 +113,7 @@ class Tabular(Reader):
         return [*questions, with_default(self.split_question, split, all_columns)]
 
     def _partly(self, table: pd.DataFrame) -> bool:
-        """Whether a table may be the beginning of a larger one."""
+        """Return whether a table may be the beginning of a larger one."""
         return False
 
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
@@ -138,7 +138,7 @@ class Tabular(Reader):
         return Kept(rows, summary, columns, list(large.notes))
 
     def said(self, answers: Answers) -> str:
-        """What is predicted, as the last phrase of the summary."""
+        """Return the target, as the last phrase of the summary."""
         return f"predicts {answers.get(self.target_question, '')}"
 
     def raw(self, folder: Path, meta: Mapping[str, Any], options: dict[str, Any]) -> RawDataset:
@@ -165,27 +165,27 @@ class Tabular(Reader):
         return list(self._read(source, answers)[1])
 
     def _read(self, source: Source, answers: Answers) -> tuple[pd.DataFrame, list[str]]:
-        """The table and notes; several files are the parts of a split, concatenated."""
+        """Return the table and notes; several files are the parts of a split, concatenated."""
         return source.table(source.names[0], _sheet(answers)) if source.alone else source.together()
 
 
 def without(table: pd.DataFrame, column: str | None) -> pd.DataFrame:
-    """The table without a column; None means all columns."""
+    """Return the table without a column; None means all columns."""
     return table if column is None else table[[name for name in table.columns if str(name) != column]]
 
 
 def parts_of_rows(parts: np.ndarray | None, rows: pd.DataFrame) -> np.ndarray | None:
-    """The parts (R,) of the remaining rows of a table, whose index holds their original numbers."""
+    """Return the parts (R,) of the remaining rows of a table, whose index holds their original numbers."""
     return None if parts is None else parts[rows.index.to_numpy()]
 
 
 def parts_said(rows: pd.DataFrame, split: str | None, default: np.ndarray | None) -> np.ndarray | None:
-    """The parts of rows by the split column, or, if none is chosen, those of the names of files and folders."""
+    """Return the parts of rows by the split column, or, if none is chosen, those of the names of files and folders."""
     return default if split is None else given_of(rows[split], split)
 
 
 def kept_table(folder: Path) -> pd.DataFrame:
-    """The stored table of an upload; one larger than memory is memory-mapped.
+    """Return the stored table of an upload; one larger than memory is memory-mapped.
 
     Raises:
         DataError: The file is damaged.
@@ -204,7 +204,7 @@ def _sheet(answers: Answers) -> str:
 
 
 def numeric(table: pd.DataFrame) -> list[str]:
-    """The names of the numeric columns."""
+    """Return the names of the numeric columns."""
     import pandas as pd
 
     kinds = pd.api.types
@@ -216,20 +216,20 @@ def numeric(table: pd.DataFrame) -> list[str]:
 
 
 def no_number(values: pd.Series, otherwise: str) -> DataError:
-    """The error for a column that is not numeric: it names the odd cell if most cells are numbers."""
+    """Return the error for a column that is not numeric: it names the odd cell if most cells are numbers."""
     odd = odd_one(values, ("number",), 0.5)
     return DataError(f"The column {str(values.name)!r} is not all numbers{odd}." if odd else otherwise)
 
 
 def textual(table: pd.DataFrame) -> list[str]:
-    """The names of the text columns."""
+    """Return the names of the text columns."""
     import pandas as pd
 
     return [str(name) for name, values in table.items() if pd.api.types.is_string_dtype(values)]
 
 
 def known_rows(table: pd.DataFrame, columns: list[str], warnings: list[str]) -> pd.DataFrame:
-    """The rows that have a value in each of these columns.
+    """Return the rows that have a value in each of these columns.
 
     Raises:
         DataError: There are none.
@@ -245,7 +245,7 @@ def known_rows(table: pd.DataFrame, columns: list[str], warnings: list[str]) -> 
 
 
 def target_of(values: pd.Series, task: str | None, title: str) -> dict[str, Any]:
-    """The target of a dataset, from a column without missing values, inferred as for a plain table.
+    """Return the target of a dataset from a column without missing values, inferred as for a plain table.
 
     Raises:
         DataError: The column cannot be a target.
@@ -256,6 +256,7 @@ def target_of(values: pd.Series, task: str | None, title: str) -> dict[str, Any]
     from netloom.data.tables.table_dataset import table_to_raw
 
     name = str(values.name)
+    # A table needs a column besides the target; this one is discarded
     order_column = "place" if name != "place" else "order"
     table = pd.DataFrame({order_column: np.arange(len(values), dtype=np.float64), name: values.reset_index(drop=True)})
     raw = table_to_raw(table, {"target": name, **({"task": task} if task else {})}, title)

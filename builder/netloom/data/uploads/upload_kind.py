@@ -1,4 +1,4 @@
-"""The declaration of a kind of upload: which files fit, what it asks, how it is stored and read."""
+"""The declaration of a kind of upload: its files, its questions, and how it is stored and read."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Answers = Mapping[str, Any]
 PREVIEWED = 8  # rows
-DEFAULTS = "defaults"  # the folder, beside those of uploads, with the settings that new projects take over
-_REFUSED = 0.005  # the likelihood of a reader that can only say what is wrong
+DEFAULTS = "defaults"  # the folder of the default settings for new projects, beside those of uploads
+_REFUSED = 0.005  # the likelihood of a reader that can only report an error
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Question:
     empty: str = "none"
 
     def check(self, value: Any, title: str) -> Any:
-        """The value, if it is a valid answer.
+        """Return the value if it is a valid answer.
 
         Raises:
-            DataError: It is not.
+            DataError: It is invalid.
         """
         if value is None and self.optional:
             return None
@@ -87,7 +87,7 @@ class Question:
 
 @dataclass
 class Kept:
-    """What a reader stored in the folder of an upload.
+    """The result of storing an upload in its folder.
 
     Attributes:
         summary: A phrase for lists of datasets.
@@ -106,7 +106,7 @@ class Reader(ABC):
     """A kind of upload.
 
     Attributes:
-        about: What files of this kind look like, in a sentence.
+        about: A sentence that describes files of this kind.
         kind: The kind of data, as in `DatasetInfo`.
         takes_large: Whether tables larger than memory can be read.
         target_question: The name of the question that asks for the target; "" if there is none.
@@ -121,22 +121,22 @@ class Reader(ABC):
 
     @abstractmethod
     def likely(self, source: Source) -> float:
-        """How likely the files are of this kind, from 0 (impossible) to 1."""
+        """Return the likelihood that the files are of this kind, from 0 (impossible) to 1."""
 
     @abstractmethod
     def questions(self, source: Source, answers: Answers) -> list[Question]:
-        """The questions, with inferred defaults, which may depend on `answers` to earlier questions."""
+        """Return the questions, with inferred defaults, which may depend on `answers` to earlier questions."""
 
     @abstractmethod
     def learned(self, source: Source, answers: Answers) -> str:
-        """What a network learns from this data, in one sentence."""
+        """Return one sentence on what a network learns from this data."""
 
     @abstractmethod
     def preview(self, source: Source, answers: Answers) -> pd.DataFrame:
-        """The first rows; cells of images hold data URIs."""
+        """Return the first rows; cells of images hold data URIs."""
 
     def noted(self, source: Source, answers: Answers) -> list[str]:
-        """Sentences on what is unusual about the files and what had to be assumed."""
+        """Return sentences about unusual files and assumptions."""
         return []
 
     @abstractmethod
@@ -156,7 +156,7 @@ class Reader(ABC):
         """
 
     def answered(self, source: Source, given: Answers) -> dict[str, Any]:
-        """An answer to every question: the given one, or the default.
+        """Return an answer to every question: the given one, or the default.
 
         Raises:
             DataError: There is no such question, or an answer is invalid.
@@ -170,7 +170,7 @@ class Reader(ABC):
 
 
 def stored_options(reader: Reader, source: Source, answers: Answers) -> dict[str, Any]:
-    """The answers that a document may change later."""
+    """Return the answers that a document may change later."""
     settled = {question.name for question in reader.questions(source, answers) if question.when_added}
     return {name: value for name, value in answers.items() if name not in settled}
 
@@ -178,7 +178,7 @@ def stored_options(reader: Reader, source: Source, answers: Answers) -> dict[str
 def check_options(
     options: dict[str, Any], questions: Sequence[Question], title: str, description: str
 ) -> dict[str, Any]:
-    """The options of a document, completed with defaults.
+    """Return the options of a document, completed with defaults.
 
     Raises:
         DataError: An option is unknown or invalid.
@@ -192,7 +192,7 @@ def check_options(
 
 
 def with_default(question: Question, default: Any, choices: Sequence[str] | None = None) -> Question:
-    """The question with an inferred default, and with other choices if these are given."""
+    """Return the question with an inferred default, and with other choices if these are given."""
     chosen = question.choices if choices is None else tuple(choices)
     return dataclasses.replace(question, default=default, choices=chosen)
 
@@ -205,14 +205,14 @@ def readers() -> dict[str, Reader]:
 
 
 def fitting(source: Source) -> list[Reader]:
-    """The readers that the files fit, the most likely first."""
+    """Return the readers that the files fit, the most likely first."""
     able = [reader for reader in readers().values() if source.large is None or reader.takes_large]
     scored = [(_likely(reader, source), reader) for reader in able]
     return [reader for score, reader in sorted(scored, key=lambda item: -item[0]) if score > 0]
 
 
 def _likely(reader: Reader, source: Source) -> float:
-    """The likelihood of a reader. One that raises an error still wins if no other fits, so that its error is shown."""
+    """Return the likelihood of a reader. One that raises an error wins if no other fits, so that the error is shown."""
     try:
         return reader.likely(source)
     except DataError:

@@ -1,1 +1,1 @@
-"""The kinds of data that people bring, one file each."""
+"""The kinds of uploads, one module each."""

@@ -161,8 +161,10 @@ class Arrays(Reader):
 
 
 def _names(source: Source) -> dict[str, str]:
-    """The arrays by the name that people know them by, with the files that hold them. Those in folders that are called
-    as a part of the split, or that share their names with others, are named with their folders."""
+    """Return the files of the arrays by display name.
+
+    Names include the folders if these name a part of the split, or if several arrays have the same name.
+    """
     files = source.members.of(file_types.NPY, file_types.IDX)
     plain = {file: _ENDING.sub("", PurePosixPath(file).name)[:100] for file in files}
     often = Counter(plain.values())
@@ -177,7 +179,7 @@ def _names(source: Source) -> dict[str, str]:
 
 
 def _is_splitter(source: Source, names: Mapping[str, str], name: str) -> bool:
-    """Whether an array names the part of the split of each row."""
+    """Return whether an array names the part of the split of each row."""
     shape, _ = shape_of(source, names[name])
     if len(shape) != 1 or not _SPLIT.fullmatch(name.rpartition("/")[2]):
         return False
@@ -187,7 +189,7 @@ def _is_splitter(source: Source, names: Mapping[str, str], name: str) -> bool:
 
 
 def _said(source: Source, names: Mapping[str, str], name: str, rows: int) -> list[int]:
-    """The part of each row, from the split array."""
+    """Return the part of each row, from the split array."""
     import pandas as pd
 
     values = read_array(source, names[name])
@@ -200,7 +202,7 @@ def _said(source: Source, names: Mapping[str, str], name: str, rows: int) -> lis
 
 
 def _unread(names: Mapping[str, str], answers: Answers) -> list[str]:
-    """A note on arrays that are named after a part of the split but are not read."""
+    """Return a note on arrays that are named after a part of the split but are not read."""
     read = {name for input_name, target_name, _ in _parts(names, answers) for name in (input_name, target_name)}
     unread = [name for name in names if part_in(name) in (VALIDATION, TEST) and name not in read]
     if not unread:
@@ -228,7 +230,7 @@ def _guess_target(names: list[str], shapes: Mapping[str, tuple[int, ...]], sourc
 
 
 def _parts(names: Mapping[str, str], answers: Answers) -> list[tuple[str, str, int]]:
-    """The input and target of each part of the split, as (input, target, part)."""
+    """Return the input and target of each part of the split, as (input, target, part)."""
     parts = [(str(answers["input"]), str(answers["target"]), 0)]
     for part in (VALIDATION, TEST):
         part_names = [name for name in names if part_in(name) == part]
@@ -241,7 +243,7 @@ def _parts(names: Mapping[str, str], answers: Answers) -> list[tuple[str, str, i
 
 
 def _same(first: str, second: str) -> bool:
-    """Whether two names differ only in the part of the split: x_test and x_train, or x_test and x."""
+    """Return whether two names differ only in the part of the split: x_test and x_train, or x_test and x."""
 
     def core(text: str) -> str:
         pieces = re.split(r"[^a-z0-9]+", text.lower())
@@ -298,7 +300,7 @@ def _viewed(inputs: np.ndarray, view: str, target_fields: dict[str, Any]) -> Raw
 
 
 def _as_pictures(inputs: np.ndarray) -> tuple[np.ndarray, float]:
-    """Images (R, C, H, W), and the value that is white."""
+    """Return images (R, C, H, W), and the value of white."""
     if inputs.ndim == 2:
         side = round(inputs.shape[1] ** 0.5)
         if side * side != inputs.shape[1]:
@@ -313,6 +315,7 @@ def _as_pictures(inputs: np.ndarray) -> tuple[np.ndarray, float]:
             f"Images need a height, a width and optionally channels; these rows have the shape {inputs.shape[1:]}."
         )
     top = float(inputs.max())
+    # uint8 has the range of bytes even if no pixel is white
     if inputs.dtype == np.uint8 or 1 < top <= 255:
         return inputs, 255.0
     return inputs, 1.0 if top <= 1 else top
@@ -328,7 +331,7 @@ def _cell(row: Any) -> str:
 
 
 def _target(array: np.ndarray, task: str | None, name: str, title: str, inputs: np.ndarray) -> dict[str, Any]:
-    """The target of a dataset, from an array (R,), (R, k) of numbers or one-hot classes, or (R, H, W) of masks."""
+    """Return the target of a dataset from an array (R,), numbers or one-hot classes (R, k), or masks (R, H, W)."""
     import pandas as pd
 
     target = np.asarray(array)

@@ -107,7 +107,7 @@ class Graphs(Reader):
 
 
 def target_questions(labels: pd.DataFrame) -> list[Question]:
-    """The questions about the table of possible targets of graphs."""
+    """Return the questions about the table of possible targets of graphs."""
     columns, split = list(map(str, labels.columns)), split_column(labels)
     candidates = [name for name in columns if name != split]
     if not candidates:
@@ -116,7 +116,7 @@ def target_questions(labels: pd.DataFrame) -> list[Question]:
 
 
 def _tables(source: Source, quiet: bool = False) -> dict[str, pd.DataFrame]:
-    """The tables of nodes and edges, and of graphs if there is one.
+    """Return the tables of nodes and edges, and of graphs if there is one.
 
     Tables of the parts of a split, such as train/nodes.csv and test/nodes.csv, are concatenated; their graphs have the
     column `PART`.
@@ -156,7 +156,7 @@ def _tables(source: Source, quiet: bool = False) -> dict[str, pd.DataFrame]:
 
 
 def _of_parts(tables_of_kind: Mapping[str, list[tuple[str, pd.DataFrame]]]) -> dict[str, pd.DataFrame]:
-    """A table of each kind: the first, or those of all parts of a split, concatenated.
+    """Return a table of each kind: the first, or those of all parts of a split, concatenated.
 
     If graphs of two parts have the same name, the names are prefixed with the parts.
     """
@@ -198,7 +198,7 @@ def _node_column(nodes: pd.DataFrame) -> str | None:
 
 
 def _labels(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The possible targets, indexed by the name of the graph: columns of its table, or constant ones of its nodes."""
+    """Return the possible targets, indexed by graph: columns of the graphs, or columns of nodes that are constant."""
     if "graphs" in tables:
         labels = tables["graphs"].dropna(subset=["graph"]).set_index("graph")
     else:
@@ -291,5 +291,6 @@ def _bonds(edges: pd.DataFrame, labels: pd.DataFrame, index_of: Mapping[tuple[in
                 f"An edge of the graph {str(labels.index[graph_index])[:60]!r} names a node {str(missing)[:40]!r} that "
                 "does not exist; add it to the nodes, or remove the edge."
             )
+        # Edges are undirected, so the adjacency is symmetric
         bonds[graph_index, first, second] = bonds[graph_index, second, first] = weights[row]
     return bonds

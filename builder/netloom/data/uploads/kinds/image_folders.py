@@ -98,7 +98,7 @@ class PictureFolders(Reader):
 
 
 def _pictures(source: Source) -> list[str]:
-    """The images in folders. A file that is only named like an image counts, so that reading it reports the damage."""
+    """Return the images in folders, also files that are only named like images, so that reading reports the damage."""
     return [
         name
         for name in source.names
@@ -108,12 +108,12 @@ def _pictures(source: Source) -> list[str]:
 
 
 def _told(source: Source, names: Sequence[str]) -> tuple[list[str], np.ndarray | None]:
-    """The class of each image, its innermost folder that is not a part of a split, and the parts (R,), if any."""
+    """Return the classes of images, their innermost folders other than parts of a split, and the parts (R,), if any."""
     parts = stated_parts(source, names)
     return [(parts.rest(name)[-2:-1] or ("",))[0][:100] for name in names], parts.of(names)
 
 
 def spread(names: Sequence[str], count: int) -> list[str]:
-    """At most `count` names, evenly spaced."""
+    """Return at most `count` names, evenly spaced."""
     step = max(1, len(names) // count)
     return list(names[::step])[:count]

@@ -147,7 +147,7 @@ def _naming(source: Source) -> NamingTable:
 
 
 def _of_both(parts: np.ndarray, notes: list[str]) -> np.ndarray:
-    """The part of each pair (R,), from those of its images (R, 2).
+    """Return the part of each pair (R,), from those of its images (R, 2).
 
     A pair of images from two parts is in none: training would see an image of the test.
     """

@@ -87,6 +87,7 @@ class Masks(Reader):
         pixels = read_pictures(source, [one for one, _ in pairs], progress)
         side = pixels.shape[1]
         notes = _left_out(source, pairs)
+        # Colors are 24-bit numbers until they are replaced by class indices
         resized = np.empty((len(pairs), side, side), dtype=np.int32)
         values: set[int] = set()
         for index, (image_name, mask_name) in enumerate(pairs):
@@ -140,9 +141,9 @@ def paired(names: list[str]) -> list[tuple[str, str]]:
 
 
 def _nearest(name: str, masks: list[str]) -> str:
-    """Of masks of one name, such as train/masks/1.png and test/masks/1.png, the one with the most folders of the image.
+    """Return the mask that shares the most folders with the image, of masks of one name such as train/masks/1.png.
 
-    "" if all belong to other parts of the split.
+    Returns "" if all masks belong to other parts of the split.
     """
     folders, part = parts_of(name)[:-1], _part(name)
     candidates = [mask for mask in masks if not part or _part(mask) in (None, part)]
@@ -150,7 +151,7 @@ def _nearest(name: str, masks: list[str]) -> str:
 
 
 def _part(name: str) -> set[int] | None:
-    """The parts of the split that the folders of a file name; None if there are none."""
+    """Return the parts of the split that the folders of a file name; None if there are none."""
     parts = {part_in(folder) for folder in path_of(name)[:-1]} - {None}
     return {part for part in parts if part is not None} or None
 
@@ -176,7 +177,7 @@ def _pairs(source: Source) -> list[tuple[str, str]]:
 
 
 def _left_out(source: Source, pairs: list[tuple[str, str]]) -> list[str]:
-    """A note on images without masks, and masks without images."""
+    """Return a note on images without masks, and masks without images."""
     used = {name for pair in pairs for name in pair}
     unpaired = [name for name in source.members.of(file_types.PICTURE) if name not in used]
     if not unpaired:
@@ -208,7 +209,7 @@ def _refuse_shape(source: Source, image_name: str, mask_name: str, mask_values: 
 
 
 def picture_size(content: bytes, name: str) -> tuple[int, int]:
-    """The width and height of an image."""
+    """Return the width and height of an image."""
     import io
 
     from PIL import Image
@@ -221,7 +222,7 @@ def picture_size(content: bytes, name: str) -> tuple[int, int]:
 
 
 def _class_names(source: Source, values: list[int], notes: list[str]) -> list[str]:
-    """The names of the classes: from a text file with one per line, or else from the values."""
+    """Return the names of the classes: from a text file with one per line, or else from the values."""
     file = next((name for name in source.names if parts_of(name)[-1].lower() in _NAMES), None)
     if file is not None:
         text, _ = decode_text(source.members.read(file), file)

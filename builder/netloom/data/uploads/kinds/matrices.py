@@ -70,7 +70,7 @@ class GraphMatrices(Graphs):
 
 
 def _named(source: Source) -> dict[str, str]:
-    """The arrays or columns that hold the adjacency and the features; {} if one is missing."""
+    """Return the arrays or columns that hold the adjacency and the features; {} if one is missing."""
     names: dict[str, str] = {}
     for name in _candidates(source):
         for role, pattern in (("adjacency", _ADJACENCY), ("features", _FEATURES)):
@@ -80,7 +80,7 @@ def _named(source: Source) -> dict[str, str]:
 
 
 def _holds_matrices(source: Source) -> bool:
-    """Whether the named columns hold a matrix per graph: columns of any table may be named a and x."""
+    """Return whether the named columns hold a matrix per graph: columns of any table may be named a and x."""
     named = _named(source)
     if not named:
         return False
@@ -109,12 +109,12 @@ def _candidates(source: Source) -> list[str]:
 
 
 def _records(source: Source) -> pd.DataFrame:
-    """The table with a row per graph; those of train.json and test.json are concatenated."""
+    """Return the table with a row per graph; those of train.json and test.json are concatenated."""
     return source.table()[0] if source.alone else source.together()[0]
 
 
 def _of(source: Source, role: str) -> Any:
-    """The matrices of all graphs, as an array or as JSON texts."""
+    """Return the matrices of all graphs, as an array or as JSON texts."""
     named = _named(source)
     if not named:
         raise DataError(
@@ -133,7 +133,7 @@ def _of(source: Source, role: str) -> Any:
 
 
 def _labels(source: Source) -> pd.DataFrame:
-    """The possible targets of the graphs."""
+    """Return the possible targets of the graphs."""
     import pandas as pd
 
     named = set(_named(source).values())
@@ -156,7 +156,7 @@ def _labels(source: Source) -> pd.DataFrame:
 
 
 def _matrix(value: Any, role: str, number: int) -> np.ndarray:
-    """A matrix of one graph, parsed.
+    """Return a matrix of one graph, parsed.
 
     Raises:
         DataError: It is not a matrix of finite numbers.

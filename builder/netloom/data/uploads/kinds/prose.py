@@ -67,6 +67,7 @@ class Prose(Reader):
         if ends and ends[-2][0] >= MOST:
             raise DataError(f"The parts of the text have {ends[-1][0]:,} characters; at most {MOST:,} can be read.")
         (folder / "text.txt").write_text(text, encoding="utf-8", newline="")
+        # The last character has no next one to predict
         rows = (len(text) - 1) // int(answers["length"])
         return Kept(rows, f"{len(text):,} characters to continue, one by one", (), notes, {"ends": ends})
 
@@ -88,7 +89,7 @@ class Prose(Reader):
 
 
 def _files(source: Source) -> list[str]:
-    """The only text, or the texts of the parts of a split, in their order."""
+    """Return the only text, or the texts of the parts of a split, in their order."""
     if source.alone:
         return list(source.names) if source.form() == file_types.TEXT else []
     texts = source.members.of(file_types.TEXT)
@@ -114,7 +115,7 @@ def _text(source: Source) -> str:
 
 
 def _ends(source: Source) -> list[tuple[int, int]]:
-    """The position where each file ends in the joined text, and its part of the split; [] for a single file."""
+    """Return the position where each file ends in the joined text, and its part of the split; [] for a single file."""
     files = _files(source)
     part_of, ends, end = file_parts(files).parts if len(files) > 1 else {}, list[tuple[int, int]](), -1
     for name in files if part_of else ():
@@ -124,7 +125,7 @@ def _ends(source: Source) -> list[tuple[int, int]]:
 
 
 def _given(ends: Sequence[Sequence[int]], characters: int, length: int) -> tuple[np.ndarray | None, list[str]]:
-    """The part of each block and of the character after it, and a warning about blocks that span two parts.
+    """Return the part of each block and of the character after it, and a warning about blocks that span two parts.
 
     Such a block is in no part: training would see characters of the test.
     """
@@ -142,7 +143,7 @@ def _given(ends: Sequence[Sequence[int]], characters: int, length: int) -> tuple
 
 
 def _stretches(ends: Sequence[Sequence[int]]) -> Iterator[tuple[Sequence[int], int]]:
-    """The end of each file, with its start; the line break between two files belongs to the first."""
+    """Yield the end of each file, with its start; the line break between two files belongs to the first."""
     begin = 0
     for number, (end, part) in enumerate(ends):
         last = number == len(ends) - 1
@@ -151,7 +152,7 @@ def _stretches(ends: Sequence[Sequence[int]]) -> Iterator[tuple[Sequence[int], i
 
 
 def _nothing(source: Source) -> list[str]:
-    """A note on NUL characters."""
+    """Return a note on NUL characters."""
     for name in _files(source):
         text, _ = decode_text(source.members.read(name, MAX_FILE_BYTES), name)
         count = text.count("\0")
@@ -162,7 +163,7 @@ def _nothing(source: Source) -> list[str]:
 
 
 def _reads_like_prose(text: str) -> bool:
-    """Whether a text is not a table: no separator occurs equally often in most lines."""
+    """Return whether a text is not a table: no separator occurs equally often in most lines."""
     lines = [line for line in text.splitlines() if line.strip()]
     if text.lstrip()[:1] in ("{", "[", "<"):
         return False

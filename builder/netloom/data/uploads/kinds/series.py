@@ -118,6 +118,7 @@ class Series(Tabular):
                 "shorter window or fewer columns."
             )
         view = np.lib.stride_tricks.sliding_window_view
+        # Views (rows, window, channels): overlapping windows are copied only for the chosen starts
         windows = view(values[: len(values) - horizon], window, axis=0).transpose(0, 2, 1)
         answers = view(target_values[window:], horizon)
         gap = window + horizon - 1  # so that windows of two parts of the split share no value
@@ -146,19 +147,19 @@ class Series(Tabular):
 
 
 def _dated(table: pd.DataFrame) -> list[str]:
-    """The names of the date columns."""
+    """Return the names of the date columns."""
     import pandas as pd
 
     return [str(name) for name, values in table.items() if pd.api.types.is_datetime64_any_dtype(values)]
 
 
 def _twice(table: pd.DataFrame, time: str) -> bool:
-    """Whether many rows share their time with others."""
+    """Return whether many rows share their time with others."""
     return bool(table[time].dropna().nunique() < 0.98 * len(table))
 
 
 def _several(table: pd.DataFrame, time: Any) -> str | None:
-    """The column that identifies the series of a row, if a table holds several; None if it does not.
+    """Return the column that identifies the series of a row, if a table holds several; None if it does not.
 
     Within each of its values, times are unique and evenly spaced.
     """
@@ -176,13 +177,14 @@ def _several(table: pd.DataFrame, time: Any) -> str | None:
         sorted_rows = table[[name, time]].dropna().sort_values([name, time])
         steps = sorted_rows.groupby(name, observed=True)[time].diff().dropna()
         usual = steps.groupby(sorted_rows[name], observed=True).transform("median")
+        # Months are within 15% of their median length
         if len(steps) and float((abs(steps - usual) <= 0.15 * usual).mean()) >= REGULAR:
             return name
     return None
 
 
 def untold(table: pd.DataFrame) -> str:
-    """A note on a table that looks like several series without a column that identifies them; "" for others."""
+    """Return a note on a table that looks like several series without a column that identifies them; "" for others."""
     times = _dated(table)
     if len(times) != 1 or not numeric(table) or not _twice(table, times[0]) or _several(table, times[0]):
         return ""
@@ -197,14 +199,14 @@ def untold(table: pd.DataFrame) -> str:
 
 
 def _numbered(values: pd.Series) -> np.ndarray:
-    """The index of the series of each row (R,), ascending, as the rows are sorted by series."""
+    """Return the index of the series of each row (R,), ascending, as the rows are sorted by series."""
     import pandas as pd
 
     return pd.factorize(values)[0].astype(np.int64)
 
 
 def _starts(rows: int, series_index: np.ndarray | None, needed: int, warnings: list[str]) -> np.ndarray:
-    """The first rows of the windows that, with their forecast values, end within their series."""
+    """Return the first rows of the windows that, with their forecast values, end within their series."""
     starts = np.arange(max(0, rows - needed + 1))
     if series_index is None:
         return starts
@@ -216,7 +218,7 @@ def _starts(rows: int, series_index: np.ndarray | None, needed: int, warnings: l
 
 
 def _within(parts: np.ndarray, starts: np.ndarray, span: int, warnings: list[str]) -> np.ndarray:
-    """The part of each window and its forecast values.
+    """Return the part of each window and its forecast values.
 
     A window that spans two parts is in none: training would see values of the test.
     """
@@ -230,7 +232,7 @@ def _within(parts: np.ndarray, starts: np.ndarray, span: int, warnings: list[str
 
 
 def _apart(starts: np.ndarray, series_index: np.ndarray, reach: int) -> int:
-    """The largest distance, in windows sorted by time, of two windows of one series that share a value.
+    """Return the largest distance, in windows sorted by time, of two windows of one series that share a value.
 
     Windows of other series lie between them, so that it is a multiple of `reach`, the distance within one series.
     """
@@ -260,7 +262,7 @@ def _refuse(table: pd.DataFrame, names: list[str], time: str | None, several: st
 def _ordered(
     table: pd.DataFrame, time: str | None, several: str | None, warnings: list[str]
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """The rows sorted by series and time, and their original row numbers (R,); warnings are added for odd times."""
+    """Return the rows sorted by series and time, and their original numbers (R,); adds warnings about odd times."""
     import pandas as pd
 
     if time is not None and not (
@@ -349,7 +351,7 @@ def _span(seconds: float) -> str:
 
 
 def _filled(values: pd.Series, name: str, series_index: np.ndarray | None, warnings: list[str]) -> np.ndarray:
-    """A column of finite numbers. A missing value is that before it: later ones are unknown at the time."""
+    """Return a column of finite numbers. A missing value is that before it: later ones are unknown at the time."""
     column = values.to_numpy(dtype=np.float64, na_value=np.nan)
     column = np.where(abs(column) > 1e100, np.nan, column)
     missing = int(np.isnan(column).sum())

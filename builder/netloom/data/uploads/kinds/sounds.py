@@ -168,7 +168,7 @@ class Sounds(Reader):
         return raw
 
     def _rows(self, source: Source, answers: Answers, notes: list[str]) -> tuple[list[str], pd.DataFrame]:
-        """The files, and a table with the labels of each."""
+        """Return the files, and a table with the labels of each."""
         import pandas as pd
 
         names = _sounds(source)
@@ -196,7 +196,7 @@ def _naming(source: Source, names: list[str]) -> NamingTable:
 
 
 def _ways(source: Source, names: list[str]) -> list[str]:
-    """The possible sources of the classes, the most likely first."""
+    """Return the possible sources of the classes, the most likely first."""
     naming = naming_table(source, names)
     label_sources = [TABLE] if naming is not None and naming.labels(*naming.columns[:1]) else []
     parts = stated_parts(source, names)
@@ -209,7 +209,7 @@ def _ways(source: Source, names: list[str]) -> list[str]:
 
 
 def _classes(parts: FileParts, names: list[str], label_source: str) -> list[str]:
-    """The class of each sound, from its path without the part of the split."""
+    """Return the class of each sound, from its path without the part of the split."""
     classes = []
     for name in names:
         *folders, stem = parts.rest(name)
@@ -222,7 +222,7 @@ def _classes(parts: FileParts, names: list[str], label_source: str) -> list[str]
 
 
 def _seconds(source: Source, names: list[str]) -> float:
-    """The 90% quantile of the lengths of a sample of sounds, in seconds."""
+    """Return the 90% quantile of the lengths of a sample of sounds, in seconds."""
     import io
 
     import soundfile

@@ -73,7 +73,7 @@ class Table(Tabular):
         return self._with_kinds(source, answers)
 
     def _with_kinds(self, source: Source, answers: dict[str, Any]) -> dict[str, Any]:
-        """The answers with the kinds of columns that are settled on import, for columns without other settings."""
+        """Return the answers with the kinds that are settled on import, for columns without other settings."""
         columns = answers.get(COLUMNS, {})
         if not isinstance(columns, dict) or answers.get("text"):
             return answers

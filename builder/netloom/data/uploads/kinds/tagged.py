@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _TAG = re.compile(r"O|[BIESLUM]-\S{1,80}")
 _SAMPLE_LINES = 400
-_MOST_ODD = 0.1  # share of the lines of a sample; reading the file reports what is wrong with them
+_MOST_ODD = 0.1  # share of the lines of a sample; reading the file reports their errors
 MAX_TAGS = 400
 COLUMN = Question("column", "Tag column", "whole", "Number of the column with the tags; 0: the last column", low=0,
                   high=30, default=0, when_added=True)  # fmt: skip
@@ -136,7 +136,7 @@ class Tagged(Reader):
 
 
 def _files(source: Source) -> list[str]:
-    """The files that look like tagged words."""
+    """Return the files that look like tagged words."""
     return [name for name in source.members.of(file_types.TEXT) if _looks_tagged(source, name)]
 
 
@@ -160,7 +160,7 @@ def _sentences(source: Source, answers: Answers, count: int) -> list[Sentence]:
 
 
 def _read(source: Source, name: str, answers: Answers, most: int | None) -> list[Sentence]:
-    """The sentences of a file, at most `most`.
+    """Return the sentences of a file, at most `most`.
 
     Raises:
         DataError: A line has no tag, or another number of columns than the line before.
@@ -197,12 +197,12 @@ def _read(source: Source, name: str, answers: Answers, most: int | None) -> list
 
 
 def _is_comment(line: str, cells: list[str]) -> bool:
-    """Whether a line is a comment, not a tagged #."""
+    """Return whether a line is a comment, not a tagged #."""
     return line.startswith("#") and (len(cells) == 1 or ("\t" not in line and not _TAG.fullmatch(cells[-1])))
 
 
 def _bio(tags: list[str], changes: Counter[str]) -> list[str]:
-    """Convert tags of entities to BIO; other tags, such as parts of speech, stay. `mended` counts the changes."""
+    """Convert tags of entities to BIO; other tags, such as parts of speech, stay. `changes` counts the changes."""
     if not all(_TAG.fullmatch(tag) for tag in tags):
         return [re.sub(r"\s", "_", tag)[:80] for tag in tags]
     converted: list[str] = []

@@ -87,7 +87,7 @@ class TextPairs(Tabular):
 
 
 def _sentences(table: pd.DataFrame) -> list[str]:
-    """The text columns with several words per cell and many distinct cells."""
+    """Return the text columns with several words per cell and many distinct cells."""
     columns = []
     for name in textual(table):
         cells = table[name].dropna().head(1_000)

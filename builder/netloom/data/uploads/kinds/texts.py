@@ -139,13 +139,13 @@ def _files(source: Source) -> list[str]:
 
 
 def _has_lines(source: Source, files: list[str]) -> bool:
-    """Whether most files of a sample have several lines."""
+    """Return whether most files of a sample have several lines."""
     some = files[:: max(1, len(files) // 10)]
     return sum(source.members.head(name).strip().count(b"\n") > 0 for name in some) > len(some) / 2
 
 
 def _class(parts: FileParts, name: str, answers: Answers) -> str:
-    """The class of a file, from its path without the part of the split."""
+    """Return the class of a file, from its path without the part of the split."""
     *folders, stem = parts.rest(name)
     folder = (folders or [""])[-1][:100]
     if answers["form"] == FORMS[0]:
