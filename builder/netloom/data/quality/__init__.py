@@ -1,4 +1,4 @@
-"""Problems in data that a person should know of before training: one check per class, each of which yields findings."""
+"""Checks for problems in data before training; each check is a class that yields findings."""
 
 from netloom.data.quality.check import QualityCheck
 from netloom.data.quality.deduplication import without_repeats

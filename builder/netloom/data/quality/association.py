@@ -1,4 +1,4 @@
-"""How strongly a single column determines the target, from 0 to 1."""
+"""Measures of how strongly a single column determines the target, from 0 to 1."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MIN_ROWS_PER_CLASS = 10  # on average; below, a high association is likely by ch
 
 
 def explained_variance(values: np.ndarray, target: np.ndarray, classes: int) -> float:
-    """The share of variance that a number and the target share.
+    """Return the share of variance of a number that the target explains.
 
     R² for a numeric target; for class indices the squared correlation ratio
     (https://en.wikipedia.org/wiki/Correlation_ratio).
@@ -32,10 +32,10 @@ def explained_variance(values: np.ndarray, target: np.ndarray, classes: int) -> 
 
 
 def rank_association(values: np.ndarray, target: np.ndarray, classes: int) -> float:
-    """How strongly the order of a number determines the target.
+    """Return how strongly the order of a number determines the target.
 
-    The squared rank correlation (Spearman) of a numeric target; for classes 1 if each covers a few intervals of the
-    number alone, else 0.
+    This is the squared Spearman correlation for a numeric target; for classes, it is 1 if each class has the rows of a
+    few intervals of the number, else 0.
     """
     if not classes:
         from scipy.stats import rankdata
@@ -51,9 +51,9 @@ def rank_association(values: np.ndarray, target: np.ndarray, classes: int) -> fl
 
 
 def purity(texts: list[str], target: list[int]) -> float:
-    """How often the most frequent class of a category is right, above the share of the most frequent class overall.
+    """Return the accuracy of predicting the most frequent class of each category, from 0 (the majority class) to 1.
 
-    0 if there are too few rows per category.
+    Returns 0 if there are too few rows per category.
     """
     correct = Counter[str]()
     for (text, _), count in Counter(zip(texts, target, strict=True)).items():

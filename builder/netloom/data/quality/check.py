@@ -17,7 +17,7 @@ class QualityCheck(ABC):
     A concrete subclass in a module of `data/quality/checks` is part of the report without being listed anywhere.
 
     Attributes:
-        title: What the check looks for, as a phrase for the list of checks.
+        title: The problem, as a phrase for the list of checks.
         order: The position among the checks; the lowest comes first.
         is_slow: Whether the check is skipped in quick reports.
         is_in_overview: Whether the check also runs wherever data is shown, so that it has to be fast.
@@ -33,10 +33,10 @@ class QualityCheck(ABC):
 
     @abstractmethod
     def check(self, view: QualityView) -> Iterator[Finding]:
-        """Everything that this check finds."""
+        """Yield the findings of this check."""
 
     def findings(self, view: QualityView) -> Iterator[Finding]:
-        """Everything that this check finds; a message says so if its figures are those of a sample of the rows."""
+        """Yield the findings of this check; messages with figures of a sample of the rows say so."""
         for finding in self.check(view):
             if finding.exact or not view.is_sample:
                 yield finding

@@ -30,7 +30,7 @@ MAX_CLASSES = 50  # in the table of classes
 
 
 def summary(info: DatasetInfo, data: Prepared, choice: DataChoice) -> str:
-    """The one-line summary of a dataset, with the target that the document chose."""
+    """Return the one-line summary of a dataset, with the target that the document chose."""
     head, mark, _ = info.summary.partition("; predicts ")
     return f"{head}{mark}{data.schema.target.name}" if mark and choice.options else info.summary
 
@@ -38,7 +38,7 @@ def summary(info: DatasetInfo, data: Prepared, choice: DataChoice) -> str:
 def card(
     info: DatasetInfo, data: Prepared, choice: DataChoice, findings: Sequence[str] | None = None
 ) -> dict[str, Any]:
-    """The card as plain JSON. `findings` are those of a quality report, if one was made."""
+    """Return the card as plain JSON. `findings` are those of a quality report, if one was made."""
     target, schema = data.schema.target, data.schema
     return {
         "name": info.title,
@@ -72,7 +72,7 @@ def card(
 
 
 def markdown(card_data: Mapping[str, Any]) -> str:
-    """A card as Markdown. Names from the data are escaped, so that they are not read as markup."""
+    """Return a card as Markdown. Names from the data are escaped, so that they are not read as markup."""
     lines = [f"# {_text(card_data['name'])}", "", f"{_text(card_data['summary'])}", ""]
     lines += [f"- **Source**: {_text(card_data['source'])}", f"- **Rows**: {card_data['rows']:,}"]
     splits = ", ".join(f"{count:,} {name}" for name, count in card_data["splits"].items())
@@ -102,7 +102,7 @@ def markdown(card_data: Mapping[str, Any]) -> str:
 
 
 def findings(report: Report) -> list[str]:
-    """The severity and message of each finding."""
+    """Return the severity and message of each finding."""
     return [f"{finding.severity}: {finding.message}" for finding in report.findings]
 
 
@@ -129,7 +129,7 @@ def _classes(data: Prepared) -> dict[str, int]:
 
 
 def _preprocessing(encoder: FieldEncoder[Any]) -> dict[str, Any]:
-    """How raw values become numbers, in words, with the numbers that were fitted where they are few."""
+    """Return a description of the preprocessing of a field, with its fitted numbers if they are few."""
     fitted: dict[str, Any] = {
         name: value for name, value in encoder.field.items() if name in ("mean", "std", "scale", "length")
     }
@@ -140,6 +140,6 @@ def _preprocessing(encoder: FieldEncoder[Any]) -> dict[str, Any]:
 
 
 def _text(value: object) -> str:
-    """A value on one line, escaped for Markdown and its tables."""
+    """Return a value on one line, escaped for Markdown and its tables."""
     special = "\\`*_[]<>|#"
     return "".join(f"\\{letter}" if letter in special else letter for letter in plain(str(value)))

@@ -13,9 +13,9 @@ from netloom.data.quality.quality_view import row_codes
 def without_repeats(
     parts: Mapping[str, np.ndarray], inputs: Mapping[str, np.ndarray], target: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The row numbers of each part, with one of each group of rows that are equal in inputs and target.
+    """Return the row numbers of each part without rows that are equal to another in inputs and target.
 
-    The row in the part that comes first is kept, so that training rows are removed from validation and test.
+    Of equal rows, the one in the first part remains: copies of training rows are removed from validation and test.
 
     Raises:
         DataError: A part becomes empty.
@@ -23,6 +23,7 @@ def without_repeats(
     columns = [row_codes(np.asarray(values)) for values in (*inputs.values(), target)]
     codes = row_codes(np.column_stack(columns))
     rows = np.concatenate(list(parts.values()))
+    # `unique` returns the first occurrence, and training rows come first
     _, first = np.unique(codes[rows], return_index=True)
     is_first = np.zeros(len(rows), dtype=bool)
     is_first[first] = True

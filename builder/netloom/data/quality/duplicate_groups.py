@@ -11,7 +11,7 @@ CHANCE_FACTOR = 3.0
 
 
 def duplicate_groups(view: QualityView) -> list[np.ndarray]:
-    """Positions of rows with equal inputs, by group; none if chance explains so many."""
+    """Return the positions of rows with equal inputs, by group; none if chance explains their number."""
     counts = np.bincount(view.content_codes)
     pairs = float((counts * (counts - 1) / 2).sum())
     if not pairs or pairs <= CHANCE_FACTOR * view.expected_pairs:

@@ -79,12 +79,12 @@ class Report:
 
 
 def by_severity(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Errors first, then warnings, then hints; the order within each is kept."""
+    """Return the findings sorted by severity, errors first; the order within each severity stays."""
     return tuple(sorted(findings, key=lambda finding: _ORDER[finding.severity]))
 
 
 def quoted(names: Sequence[str], most: int = 4) -> str:
-    """Names as an enumeration in a sentence: 'a', 'b' and 'c'; beyond `most` the others are counted."""
+    """Return names as an enumeration: 'a', 'b' and 'c'; beyond `most`, the others are counted."""
     listed = [repr(name[:60]) for name in names[:most]]
     more = len(names) - len(listed)
     if more:
@@ -93,5 +93,5 @@ def quoted(names: Sequence[str], most: int = 4) -> str:
 
 
 def counted(count: int, singular: str, plural: str = "") -> str:
-    """A count with its noun: 1 row, 2 rows."""
+    """Return a count with its noun: 1 row, 2 rows."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"

@@ -18,7 +18,7 @@ def ignore(view: QualityView, names: Sequence[str]) -> Fix | None:
 
 
 def add_missing_indicators(view: QualityView, names: Sequence[str]) -> Fix | None:
-    """Add to each numeric column among these a feature that says whether its value was missing."""
+    """Add a missing indicator to each of these columns that is numeric."""
     columns = [name for name in names if name in view.removable_columns and name in view.numbers]
     columns = [name for name in columns if not view.column_settings(name).get("indicator")]
     return _set_columns(view, columns, {"indicator": True}, "Add missing indicators")

@@ -24,7 +24,7 @@ def near_images(images: np.ndarray, train: np.ndarray, held_out: np.ndarray) -> 
     small = downscale(images, 16, 16).reshape(len(images), -1)
     small = small - small.mean(1, keepdims=True)
     norms = np.linalg.norm(small, axis=1)
-    has_contrast = norms > 1e-3 * np.sqrt(small.shape[1])  # flat images correlate with anything
+    has_contrast = norms > 1e-3 * np.sqrt(small.shape[1])  # the correlation of flat images is noise
     small = small / np.maximum(norms, 1e-9)[:, None]
     grid = downscale(images, 8, 9)
     signs = np.where(grid[:, :, 1:] > grid[:, :, :-1], 1.0, -1.0).reshape(len(images), -1).astype(np.float32)
@@ -86,7 +86,7 @@ def near_texts(texts: list[str], train: np.ndarray, held_out: np.ndarray) -> Pai
 
 
 def _signatures(indices: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """The MinHash signature (n, HASHES) of each text, from the shingles of a CSR matrix."""
+    """Return the MinHash signature (n, HASHES) of each text, from the shingles of a CSR matrix."""
     random = np.random.default_rng(0)
     signatures = np.full((len(bounds) - 1, HASHES), _PRIME, dtype=np.int64)
     nonempty = np.flatnonzero(np.diff(bounds))

@@ -1,4 +1,4 @@
-"""The columns of data as the data page lists them: kind, role, missing values and range."""
+"""The columns of data for the data page: kind, role, missing values and range."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Column:
 
 
 def columns(choice: DataChoice, home: Path | None = None) -> list[Column]:
-    """The columns of an uploaded table, or of the tables in a built-in dataset; [] for other data.
+    """Return the columns of an uploaded table, or of the tables in a built-in dataset; [] for other data.
 
     Raises:
         DataError: The settings of a column are invalid, or the data cannot be read.
@@ -86,7 +86,7 @@ def columns(choice: DataChoice, home: Path | None = None) -> list[Column]:
 
 
 def table_options(folder: Path, choice: DataChoice) -> dict[str, Any] | None:
-    """The options in effect for an upload that is a plain table; None if it is something else."""
+    """Return the options in effect for an upload that is a plain table; None if it is something else."""
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -114,7 +114,7 @@ def _table_columns(table: pd.DataFrame, options: Mapping[str, Any], facts: Mappi
 
 
 def _column_facts(table: Any, facts: Column, plan: ColumnPlan) -> Column:
-    """The facts of a column; those of the numbers if the document reads a text column as numbers."""
+    """Return the facts of a column; those of the numbers if the document reads a text column as numbers."""
     chosen = plan.choice.kind
     if not chosen or not column_kind(chosen).is_number or facts.low or isinstance(table, StoredTable):
         return facts
@@ -128,7 +128,7 @@ def _column_facts(table: Any, facts: Column, plan: ColumnPlan) -> Column:
 
 
 def _kind(table: pd.DataFrame, plan: ColumnPlan, options: Mapping[str, Any]) -> str:
-    """The kind of a column; a target of a few whole numbers is classes unless the document says otherwise."""
+    """Return the kind of a column; a target of a few whole numbers is classes unless the document says otherwise."""
     if (
         plan.role != "target"
         or not plan.column_kind.is_number
@@ -143,11 +143,12 @@ def _kind(table: pd.DataFrame, plan: ColumnPlan, options: Mapping[str, Any]) -> 
 
 
 def _complete_rows(table: pd.DataFrame, names: list[str]) -> Any:
-    """The rows that have a value in each of these columns, as a mask (R,)."""
+    """Return the rows that have a value in each of these columns, as a mask (R,)."""
     stored: Any = table
     return stored.complete_rows(names) if isinstance(stored, StoredTable) else table[names].notna().all(axis=1)
 
 
+# An upload does not change after it was added, so its path identifies the content
 @lru_cache(maxsize=2)
 def _table(path: str) -> pd.DataFrame:
     from pyarrow import ArrowException
@@ -160,7 +161,7 @@ def _table(path: str) -> pd.DataFrame:
 
 @lru_cache(maxsize=16)
 def _facts(path: str) -> dict[str, Column]:
-    """The facts of each column, which do not depend on a document. Those of a table larger than memory are stored."""
+    """Return the facts of each column, which do not depend on a document; stored for tables larger than memory."""
     table: Any = _table(path)
     if not isinstance(table, StoredTable):
         return {str(name): _counted(str(name), values) for name, values in table.items()}
@@ -180,7 +181,7 @@ def _counted(name: str, values: pd.Series) -> Column:
     import pandas as pd
 
     present = values.dropna()
-    # Counting distinct values costs the most by far, and only a small number of them is of interest.
+    # Counting distinct values is by far the slowest, and only small counts are of interest.
     sampled = present.iloc[:: 1 + len(present) // MAX_COUNTED_ROWS]
     column = Column(
         name, inferred_kind(values).name, "input", len(values), len(values) - len(present), int(sampled.nunique())
@@ -195,7 +196,7 @@ def _counted(name: str, values: pd.Series) -> Column:
 
 
 def _builtin_columns(choice: DataChoice, home: Path) -> list[Column]:
-    """The columns of a built-in dataset."""
+    """Return the columns of a built-in dataset."""
     options = {name: value for name, value in choice.options.items() if name != COLUMNS}
     raw = read(choice.model_copy(update={"options": options}), home)
     table_columns = [column for part in _tables(raw) for column in _columns_of(part)]

@@ -149,7 +149,7 @@ class QualityView:
         )
 
     def column_settings(self, name: str) -> dict[str, Any]:
-        """The settings of the document for a column."""
+        """Return the settings of the document for a column."""
         columns = self.choice.options.get("columns") if self.choice is not None else None
         settings = columns.get(name) if isinstance(columns, dict) else None
         return dict(settings) if isinstance(settings, dict) else {}
@@ -217,14 +217,14 @@ class QualityView:
 
     @cached_property
     def is_complete(self) -> np.ndarray:
-        """Which rows have no missing number (n,)."""
+        """A mask of the rows without missing numbers (n,)."""
         is_complete = np.ones(len(self), dtype=bool)
         for values in self.numbers.values():
             is_complete &= ~np.isnan(values)
         return is_complete
 
     def fields_of_kind(self, kind: str) -> Iterator[tuple[str, np.ndarray]]:
-        """The names and encoded values (n, …) of the fields of a kind."""
+        """Yield the names and encoded values (n, …) of the fields of a kind."""
         for field in self.data.schema.inputs:
             if field.kind == kind:
                 yield field.name, self.data.inputs[field.name][self.rows].numpy()
@@ -236,7 +236,7 @@ class QualityView:
 
     @cached_property
     def content_codes(self) -> np.ndarray:
-        """A code for the inputs of each row (n,), equal for equal inputs."""
+        """Codes of the inputs of each row (n,), equal for equal inputs."""
         parts: list[np.ndarray] = []
         for field in self.fields:
             if isinstance(field, Texts):
@@ -264,11 +264,12 @@ class QualityView:
         hashes = np.zeros(len(self.used_rows), dtype=np.uint64)
         for values in self._used_inputs():
             hashed = pd.util.hash_array(values, categorize=False) if values.ndim == 1 else _hash_rows(values)
+            # Multiplied, so that equal values in exchanged columns give another hash; uint64 wraps around
             hashes = hashes * np.uint64(1_000_003) + hashed
         return hashes
 
     def _used_inputs(self) -> Iterator[np.ndarray]:
-        """The inputs of all used rows, by column or field: (used,) or (used, …)."""
+        """Yield the inputs of all used rows, by column or field: (used,) or (used, …)."""
         for field in self.fields:
             if isinstance(field, Texts):
                 yield np.array([str(field.texts[row]) for row in self.used_rows.tolist()], dtype=object)
@@ -299,12 +300,12 @@ class QualityView:
         return probability * len(self) * (len(self) - 1) / 2
 
     def row_numbers(self, positions: Any) -> tuple[int, ...]:
-        """The row numbers at positions."""
+        """Return the row numbers at positions."""
         return tuple(int(row) for row in self.rows[np.asarray(positions, dtype=np.int64)])
 
 
 def _label_columns(field: RawDataset) -> dict[str, Any]:
-    """The columns of a field that hold texts from a vocabulary."""
+    """Return the columns of a field that hold texts from a vocabulary."""
     if isinstance(field, Table):
         return dict(field.categories)
     return dict(field.columns) if isinstance(field, Categories) else {}
@@ -315,12 +316,12 @@ def _raw_values(field: Images | Series) -> np.ndarray:
 
 
 def _normalized(values: np.ndarray) -> np.ndarray:
-    """Floats with one bit pattern for NaN, and 0 instead of −0, so that equal numbers have equal bytes."""
+    """Return floats with one bit pattern for NaN, and 0 instead of −0, so that equal numbers have equal bytes."""
     return np.asarray(np.where(np.isnan(values), values.dtype.type(np.nan), values + values.dtype.type(0)))
 
 
 def _hash_rows(values: np.ndarray) -> np.ndarray:
-    """A 64-bit hash of each row of (n, …)."""
+    """Return a 64-bit hash of each row of (n, …)."""
     if values.dtype.kind == "f":
         values = _normalized(values)
     digests = (blake2b(np.ascontiguousarray(row).tobytes(), digest_size=8).digest() for row in values)
@@ -328,9 +329,10 @@ def _hash_rows(values: np.ndarray) -> np.ndarray:
 
 
 def row_codes(values: np.ndarray) -> np.ndarray:
-    """A code for each row of (n, …), equal for equal rows: NaN equals NaN, and 0 equals −0."""
+    """Return a code for each row of (n, …), equal for equal rows: NaN equals NaN, and 0 equals −0."""
     if values.dtype.kind == "f":
         values = _normalized(values)
     flat = np.ascontiguousarray(values).reshape(len(values), -1)
+    # Each row is one opaque value, which `unique` compares by its bytes
     rows = flat.view(np.dtype((np.void, flat.dtype.itemsize * flat.shape[1]))).ravel()
     return np.unique(rows, return_inverse=True)[1].ravel()

@@ -10,7 +10,7 @@ from netloom.data.quality.check import QualityCheck
 
 @cache
 def quality_checks() -> tuple[QualityCheck, ...]:
-    """An instance of each class in the modules of `data/quality/checks`, in their order.
+    """Return an instance of each class in the modules of `data/quality/checks`, in their order.
 
     Raises:
         ImportError: A module cannot be imported.

@@ -27,7 +27,7 @@ class Caveat:
 
 
 def high_findings(choice: DataChoice, home: Path | None = None) -> tuple[Finding, ...]:
-    """The severe findings of the chosen data, cached; () if it cannot be read."""
+    """Return the severe findings of the chosen data, cached; () if it cannot be read."""
     if not choice.dataset:
         return ()
     try:
@@ -37,7 +37,7 @@ def high_findings(choice: DataChoice, home: Path | None = None) -> tuple[Finding
 
 
 def severe(data: Prepared, choice: DataChoice) -> tuple[Finding, ...]:
-    """The severe findings of prepared data, without plots."""
+    """Return the severe findings of prepared data, without plots."""
     view = QualityView(data, choice)
     checks = [check for check in quality_checks() if check.invalidates_results]
     findings = [finding for check in checks for finding in check.findings(view) if finding.severity == "error"]
@@ -45,7 +45,7 @@ def severe(data: Prepared, choice: DataChoice) -> tuple[Finding, ...]:
 
 
 def caveats(findings: Sequence[Finding]) -> list[Caveat]:
-    """The caveats of a score on data with these findings."""
+    """Return the caveats of a score on data with these findings."""
     return [Caveat(finding.code, finding.message) for finding in findings]
 
 
@@ -53,7 +53,7 @@ def caveats(findings: Sequence[Finding]) -> list[Caveat]:
 def _high_findings(chosen: str, home: str) -> tuple[Finding, ...]:
     choice = DataChoice.model_validate_json(chosen)
     data = prepare(choice, Path(home) if home else None)
-    # The checks of data larger than memory take long, so that their findings are stored beside it.
+    # The checks of data larger than memory take long, so their findings are stored beside it.
     folder = data.raw.folder if data.raw.large else None
     stored = remembered(folder, f"high-{key(chosen)}", lambda: [finding.as_json() for finding in severe(data, choice)])
     return tuple(_finding_of(finding) for finding in stored)

@@ -33,7 +33,7 @@ class Quality:
 
 
 def statistics(data: Prepared, choice: DataChoice | None = None) -> Quality:
-    """The overview of data. Findings take the settings of `choice` into account, which may have fixed them."""
+    """Return the overview of data. Findings take the settings of `choice` into account, which may have fixed them."""
     view = QualityView(data, choice)
     checks = [check for check in quality_checks() if check.is_in_overview]
     findings = by_severity([finding for check in checks for finding in check.findings(view)])

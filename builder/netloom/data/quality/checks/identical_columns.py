@@ -41,6 +41,7 @@ def _linear_pairs(view: QualityView) -> Iterator[tuple[str, str]]:
         return
     values = np.column_stack([view.numbers[name] for name in names])
     is_missing = np.isnan(values)
+    # The mean adds nothing to a covariance
     filled = np.where(is_missing, np.nanmean(values, axis=0), values)
     centered = filled - filled.mean(0)
     centered /= np.maximum(np.sqrt((centered**2).sum(0)), 1e-300)

@@ -69,7 +69,7 @@ class LabelNoise(QualityCheck):
 
 
 def doubts(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which labels are doubted.
+    """Return the labels that are likely to be wrong.
 
     Args:
         probabilities: (n, K), out of fold.
@@ -81,6 +81,7 @@ def doubts(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
     rows = np.arange(len(labels))
     of_label = probabilities[rows, labels]
     mean_of_class = np.array([of_label[labels == index].mean() for index in range(probabilities.shape[1])])
+    # The thresholds of confident learning: the mean probability of a class over its rows
     confident = np.where(probabilities >= mean_of_class, probabilities, 0.0)
     confident[rows, labels] = 0.0
     alternatives = confident.argmax(1)
@@ -142,6 +143,7 @@ def features(view: QualityView, positions: np.ndarray) -> Any:
         else:
             parts.append(_one_hot(values))
     table = np.nan_to_num(np.concatenate(parts, axis=1).astype(np.float64))
+    # Clipped, as outliers would dominate the principal components
     table = np.clip((table - table.mean(0)) / np.maximum(table.std(0), 1e-6), -10, 10)
     if table.shape[1] <= COMPONENTS:
         return table
@@ -164,7 +166,7 @@ def _text_features(texts: list[str]) -> Any:
 
 
 def _one_hot(codes: np.ndarray) -> np.ndarray:
-    """A column for each frequent code at each position of (n, F)."""
+    """Return a column for each frequent code at each position of (n, F)."""
     columns = [
         (codes[:, position] == code).astype(np.float64)
         for position in range(min(codes.shape[1], 30))

@@ -19,7 +19,7 @@ MAX_PLOTTED_COLUMNS = 40
 
 
 class MissingValues(QualityCheck):
-    """How much is missing, which columns are missing in the same rows, and whether that depends on the class."""
+    """Missing values: their share, columns that miss values in the same rows, and dependence on the class."""
 
     title = "Missing values"
     order = 70
@@ -106,14 +106,14 @@ class MissingValues(QualityCheck):
 
 
 def missing_values(view: QualityView) -> dict[str, np.ndarray]:
-    """Which rows (n,) lack a value, for each column that has missing values; an empty set is not a missing value."""
+    """Return masks (n,) of missing values for the columns that have any; an empty set is not a missing value."""
     is_missing = {name: np.isnan(values) for name, values in view.numbers.items()}
     is_missing |= {name: values == "" for name, values in view.single_valued.items()}
     return {name: missing for name, missing in is_missing.items() if missing.any()}
 
 
 def _have_indicators(view: QualityView, names: Iterable[str]) -> bool:
-    """Whether all numeric columns among these, of which there is at least one, have missing indicators."""
+    """Return whether all numeric columns among these, of which there is at least one, have missing indicators."""
     numbers = [name for name in names if name in view.numbers]
     return bool(numbers) and all(view.column_settings(name).get("indicator") for name in numbers)
 

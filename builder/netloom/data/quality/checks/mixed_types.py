@@ -58,7 +58,7 @@ class MixedTypes(QualityCheck):
 
 
 def _read_as_usual(view: QualityView, name: str, usual: str, values: np.ndarray) -> Fix | None:
-    """The fix that reads a column as its usual type, if all of these values can be converted."""
+    """Return the fix that reads a column as its usual type, if all of these values can be converted."""
     import pandas as pd
 
     cells = pd.Series([value for value in values.tolist() if value and cell_type(value) == usual], name=name)
@@ -72,7 +72,7 @@ def _read_as_usual(view: QualityView, name: str, usual: str, values: np.ndarray)
 
 
 def cell_type(value: str) -> str:
-    """Whether a text is one of "numbers", "dates" or "words"."""
+    """Return the type of a text: "numbers", "dates" or "words"."""
     text = str(value).strip()
     if _NUMBER.fullmatch(text):
         return "numbers"

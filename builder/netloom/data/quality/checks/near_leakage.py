@@ -86,6 +86,9 @@ def _near_pairs(view: QualityView, train: np.ndarray, held_out: np.ndarray) -> t
 
 
 def _are_similar(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether two series differ little compared with how much the first varies: two faint sounds are near anyway."""
+    """Return whether the difference of two series is small relative to the variation of the first.
+
+    Two faint sounds are near each other in any case.
+    """
     variation = float(np.linalg.norm(first - first.mean()))
     return float(np.linalg.norm(first - second)) < MAX_DIFFERENCE * variation

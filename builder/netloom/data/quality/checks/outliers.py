@@ -50,7 +50,7 @@ class Outliers(QualityCheck):
 
 
 def outliers(values: np.ndarray) -> np.ndarray:
-    """Which numbers (n,) are more than `MAX_DEVIATIONS` from the median.
+    """Return a mask of the numbers (n,) that are more than `MAX_DEVIATIONS` from the median.
 
     Positive numbers also have to be on a logarithmic scale: a skewed distribution is not an outlier.
     """

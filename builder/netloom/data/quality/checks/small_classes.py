@@ -56,7 +56,7 @@ class SmallClasses(QualityCheck):
 
 
 def _unmeasured(view: QualityView, names: list[str]) -> dict[str, list[str]]:
-    """The classes without validation or test rows, by what they lack.
+    """Return the classes without validation or test rows, by what they lack.
 
     Classes without training rows are left to the check of unseen labels.
     """

@@ -73,7 +73,7 @@ class SplitDrift(QualityCheck):
 
 
 def example_statistics(view: QualityView) -> dict[str, np.ndarray]:
-    """One or two numbers (n,) per example of texts, images and series, which have no columns to compare."""
+    """Return one or two numbers (n,) per text, image and series, which have no columns to compare."""
     statistics: dict[str, np.ndarray] = {}
     if view.texts:
         statistics["length of the text"] = np.array([len(text) for text in view.texts], dtype=np.float64)
@@ -86,14 +86,14 @@ def example_statistics(view: QualityView) -> dict[str, np.ndarray]:
 
 
 def kolmogorov_smirnov(first: np.ndarray, second: np.ndarray) -> float:
-    """The asymptotic p value of two samples coming from one distribution."""
+    """Return the asymptotic p-value of the hypothesis that two samples come from one distribution."""
     from scipy.stats import ks_2samp
 
     return float(ks_2samp(first, second, method="asymp").pvalue)
 
 
 def chi_squared(counts: np.ndarray) -> float:
-    """The p value of two rows of counts (2, categories) having the same frequencies; rare categories are merged."""
+    """Return the p-value of equal frequencies in two rows of counts (2, categories); rare categories are merged."""
     from scipy.stats import chi2_contingency
 
     expected_test = counts.sum(0) * counts[1].sum() / counts.sum()

@@ -46,7 +46,7 @@ class SplitLeakage(QualityCheck):
 
 
 def _copies_in_all_rows(view: QualityView) -> list[tuple[int, int]] | None:
-    """Each held-out row that is equal to a training row, with the first such row; [] if chance explains so many.
+    """Return held-out rows that are equal to a training row, with the first such row; [] if chance explains them.
 
     None if the data is too large to compare all rows.
     """
@@ -69,7 +69,7 @@ def _copies_in_all_rows(view: QualityView) -> list[tuple[int, int]] | None:
 
 
 def _copies_in_sample(view: QualityView) -> list[tuple[int, int]]:
-    """The same among the rows of the sample."""
+    """Return the same pairs among the rows of the sample."""
     pairs = list[tuple[int, int]]()
     for group in duplicate_groups(view):
         parts = view.split_index[group]

@@ -48,7 +48,7 @@ class TargetLeakage(QualityCheck):
 
 
 def _associations(view: QualityView, target: np.ndarray) -> dict[str, float]:
-    """How strongly each column that is not constant determines the target."""
+    """Return how strongly each column that is not constant determines the target, from 0 to 1."""
     associations: dict[str, float] = {}
     classes = len(view.classes)
     for name, values in view.numbers.items():

@@ -77,7 +77,7 @@ class UnseenLabels(QualityCheck):
 
 
 def _target_labels(view: QualityView) -> Iterator[_TargetLabels]:
-    """The labels of each target that has any."""
+    """Yield the labels of each target that has any."""
     spec, values = view.data.schema.target, view.data.target.numpy()
     for target in target_of(spec.kind).labels(spec, values):
         counts = np.zeros((len(SPLITS), len(target.classes)), dtype=np.int64)
@@ -88,7 +88,7 @@ def _target_labels(view: QualityView) -> Iterator[_TargetLabels]:
 
 
 def _spellings(labels: _TargetLabels, unseen: np.ndarray) -> dict[str, str]:
-    """The unseen labels that are another spelling of a label of training, with the most frequent such label."""
+    """Return the unseen labels that are another spelling of a label of training, with the most frequent such label."""
     trained: dict[str, str] = {}
     for index in np.argsort(-labels.counts[0], kind="stable").tolist():
         if labels.counts[0][index]:
