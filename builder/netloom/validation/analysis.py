@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Analysis:
-    """The result: all issues, the main network, and one use of each network by name in `networks`."""
+    """All issues, the context of the main network, and one context of each network by name."""
 
     issues: list[Issue]
     context: Context
@@ -47,9 +47,9 @@ def analyse(project: Project, schema: Schema | None = None, before: Analysis | N
 
     With the `schema` of the chosen data, inputs and outputs are checked against it as well. Repeated calls cost only
     what an edit changed, because each layer is measured once per input shape. An error in a network that main does not
-    use is a warning.
+    use becomes a warning.
 
-    Nothing is raised: a failure of Netloom itself becomes an issue, and the analysis `before` fills the gaps.
+    The function never raises: a failure of Netloom itself becomes an issue, and the analysis `before` fills the gaps.
     """
     try:
         return _analyse(project, schema, before.networks if before else {})
@@ -64,6 +64,7 @@ def _analyse(project: Project, schema: Schema | None, before: Mapping[str, Conte
         raise AssertionError("the cache must have at least one entry")
     issues = _apply(main, rules())
     networks = {project.main: main}
+    # The last context is that of main, because a context is added after those of the networks in it.
     for context in cache.contexts[:-1]:
         networks.setdefault(context.name, context)
         issues += _apply(context, rules_of_every_network())
@@ -91,9 +92,10 @@ def _analyse(project: Project, schema: Schema | None, before: Mapping[str, Conte
 
 
 def _apply(context: Context, rules: Sequence[Rule]) -> list[Issue]:
-    """The issues of some rules. A rule that fails is an issue itself and does not stop the others.
+    """Return the issues of rules. A rule that fails becomes an issue itself and does not stop the others.
 
-    It is an error if the rule holds in every network, because code could be written from a network that is wrong.
+    This issue is an error if the rule applies to every network, because code could otherwise be generated from an
+    invalid network.
     """
     issues: list[Issue] = []
     for rule in rules:
@@ -106,12 +108,12 @@ def _apply(context: Context, rules: Sequence[Rule]) -> list[Issue]:
 
 
 def _title(rule: Rule) -> str:
-    """The name of a rule, and the first sentence of its docstring."""
+    """Return the name of a rule and the first sentence of its docstring, for the message about its failure."""
     return f"{type(rule).__name__}, {(type(rule).__doc__ or '').strip().partition('.')[0]}"
 
 
 def failed_analysis(project: Project, schema: Schema | None, before: Analysis | None, error: Exception) -> Analysis:
-    """The analysis where the computation of it failed: the issue of the failure, with the results `before`."""
+    """Return an analysis in place of one that failed: the issue of the failure, with the results of `before`."""
     cache, networks = ContextCache(project, schema), dict[str, Context]()
     for name, network in project.networks.items():
         context = networks[name] = Context(project, name, schema, cache, network.parameters)
@@ -121,15 +123,16 @@ def failed_analysis(project: Project, schema: Schema | None, before: Analysis | 
         if old:
             context.layers = {key: layer for key, layer in old.layers.items() if key in same}
             context.measured = {key: measured for key, measured in old.measured.items() if key in same}
-        # The computation of these two may be the cause of the failure.
+        # Sets these cached properties without computing them, which may be the cause of the failure
         context.__dict__ |= {"order": list(network.nodes), "cycle_nodes": set()}
         context.before = old
         _ = context.totals
+        # Released, so that analyses do not keep all earlier ones in memory
         context.before = None
     issue = fault(error, "check this project", project.main)
     return Analysis([issue], networks[project.main], networks)
 
 
 def validate(project: Project, schema: Schema | None = None) -> list[Issue]:
-    """Every issue of a project, errors first."""
+    """Return all issues of a project, errors first."""
     return analyse(project, schema).issues

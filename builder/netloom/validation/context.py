@@ -1,4 +1,4 @@
-"""One network as it is used in one place: its layers, the tensors along its edges, and its sizes."""
+"""One use of a network: its layers, the tensors along its edges, and its sizes."""
 
 from __future__ import annotations
 
@@ -37,9 +37,11 @@ MOST = 2**63 - 1
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """The outputs of a node by port; the number of its parameters without shared ones, and of trained ones.
+    """The measurements of a node.
 
-    FLOPs and the activation bytes saved for the backward pass are per example.
+    `outputs` are its tensors by port. `parameters` counts its parameters without shared ones, and `trainable` those of
+    them that are trained. `flops` (of a forward pass) and `activation_bytes` (saved for the backward pass) are per
+    example.
     """
 
     outputs: dict[str, TensorSpec]
@@ -51,7 +53,7 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over a network: FLOPs for the forward pass of one example, and memory for training with the batch size."""
+    """Sums over a network: FLOPs and activations per example, and the memory for training with the batch size."""
 
     layers: int = 0
     parameters: int = 0
@@ -63,11 +65,12 @@ class Totals:
 
 @dataclass(eq=False, repr=False)
 class Context:
-    """A network as the rules see it.
+    """One use of a network, on which rules operate.
 
-    `values` are those of its parameters; `input_specs` are the tensors at its Inputs by node, if another network feeds
-    them; `ancestors` are the networks around it, from the outermost. `faults` are failures of Netloom itself; `before`
-    is the previous context of this network, whose results replace those that failed.
+    `values` are the values of its parameters; `input_specs` are the tensors at its Inputs by node, if another network
+    feeds them; `ancestors` are the networks that contain it, from the outermost. `measured` holds the measurement of
+    each node whose inputs are known, and `inner` the context of each subnetwork node. `faults` are failures of Netloom
+    itself; `before` is the previous context of this network, whose results replace those that failed.
     """
 
     project: Project
@@ -153,26 +156,26 @@ class Context:
         )
 
     def of_type(self, layer_class: type[Layer]) -> list[str]:
-        """The nodes of a type, in order of execution, then the rest."""
+        """Return the nodes of a type: first those in execution order, then those on or after a cycle."""
         return [node for node in self._all if isinstance(self.layers.get(node), layer_class)]
 
     def spec(self, edge: Edge) -> TensorSpec | None:
-        """The tensor along an edge; None if it is unknown."""
+        """Return the tensor along an edge; None if it is unknown."""
         measured = self.measured.get(edge.source_node)
         return measured.outputs.get(edge.source_port) if measured else None
 
     def specs(self, node: str) -> dict[str, TensorSpec]:
-        """The tensor at each input port of a node, without those that are unknown."""
+        """Return the tensors at the input ports of a node by port, without unknown ones."""
         specs = {port: self.spec(edge) for port, edge in self.incoming[node].items()}
         return {port: spec for port, spec in specs.items() if spec is not None}
 
     def output_spec(self, output: str) -> TensorSpec | None:
-        """The tensor that an Output node receives; None if it is unknown."""
+        """Return the tensor that an Output node receives; None if it is unknown."""
         edge = self.incoming[output].get("in")
         return self.spec(edge) if edge else None
 
     def count_tied_parameters(self, node: str) -> int:
-        """The number of parameters that a node shares with another."""
+        """Return the number of parameters that a node shares with another node."""
         source = self.network.nodes[node].shares
         weights, source_weights = self.measured.get(node), self.measured.get(source or "")
         if weights is None or source_weights is None or source == node:
@@ -181,7 +184,7 @@ class Context:
         return sum(_count(shape) for name, shape in weights.weights if source_shapes.get(name) == shape)
 
     def label(self, node: str) -> str:
-        """The name of a node in messages: its title, or its type and id, and its network unless that is main."""
+        """Return the name of a node in messages: its title, or its type and id, and its network unless that is main."""
         text = label(self.network.nodes[node])
         return text if self.name == self.project.main else f"{text} in {self.name}"
 
@@ -194,7 +197,7 @@ class Context:
         self.faults.append(fault(error, doing, self.name, node))
 
     def measure_all(self) -> None:
-        """Read and measure every node. Where Netloom fails, the previous result is used."""
+        """Parse and measure every node. If Netloom fails for a node, its previous result is used."""
         for key in self.network.nodes:
             try:
                 self._parse(key)
@@ -219,6 +222,7 @@ class Context:
         node = self.network.nodes[key]
         first = next(iter(specs.values()), None) if specs else None
         try:
+            # Parameters may be expressions of the sizes of the first input.
             layer = parse(node, self.values, first.size if first else None)
         except ParameterError as error:
             self.parameter_errors[key] = error.errors
@@ -251,14 +255,14 @@ class Context:
             self.measured[key] = measure(layer, tuple(specs.items()))
 
     def _arriving(self, key: str, layer: Layer) -> dict[str, TensorSpec] | None:
-        """The tensor at each input port of a layer; None if one is missing or does not fit."""
+        """Return the tensors at the input ports of a layer; None if one is missing or has the wrong kind."""
         specs, ports = self.specs(key), layer.inputs()
         if any(port.name not in specs or not fits(specs[port.name], port.kinds) for port in ports):
             return None
         return {port.name: specs[port.name] for port in ports}
 
     def _measure_inside(self, key: str, layer: Subnetwork, specs: dict[str, TensorSpec]) -> Measured:
-        """The measurement of the network of a subnetwork node."""
+        """Return the measurement of the network of a subnetwork node."""
         if layer.network not in self.project.networks or layer.network in (*self.ancestors, self.name):
             return Measured()  # see netloom.validation.rules.networks
         if len(self.ancestors) >= MAX_DEPTH:
@@ -288,6 +292,7 @@ class Context:
             bounded(inside.flops * times),
             bounded(inside.activation_bytes * times),
             frozen=bounded((inside.parameters - inside.trainable) * copies),
+            # One entry for all weights: a subnetwork shares them as a whole, with an equal use of the same network.
             weights=(((layer.network, layer.repeat, layer.shared, id(inner)), (bounded(inside.parameters * copies),)),),
         )
 
@@ -304,7 +309,7 @@ class Context:
 
 
 class ContextCache:
-    """The contexts of a project: one for each network, parameter values and input shapes that are used together."""
+    """The contexts of a project: one for each combination of a network, parameter values and input shapes."""
 
     def __init__(self, project: Project, schema: Schema | None, before: Mapping[str, Context] | None = None) -> None:
         self.project, self.schema, self.before = project, schema, before or {}
@@ -316,7 +321,7 @@ class ContextCache:
         return list(self._uses.values())
 
     def finish(self) -> list[Issue]:
-        """Compute the totals, and release the previous contexts. Returns the failures of Netloom itself."""
+        """Compute the totals, release the previous contexts, and return the failures of Netloom itself."""
         self.before = {}
         for context in self.contexts:
             _ = context.totals
@@ -330,7 +335,7 @@ class ContextCache:
         inputs: Mapping[str, TensorSpec] | None = None,
         around: tuple[str, ...] = (),
     ) -> Context | None:
-        """The context of a network with these parameter values and input tensors; None if the cache is full."""
+        """Return the context of a network with parameter values and input tensors; None if the cache is full."""
         network = self.project.networks[name]
         network_values = {key: (values or {}).get(key, default) for key, default in network.parameters.items()}
         key = (name, tuple(network_values.items()), tuple((inputs or {}).items()))
@@ -342,17 +347,18 @@ class ContextCache:
                 self.project, name, self.schema, self, network_values, inputs or {}, around, before=before
             )
             context.measure_all()
+            # After the measurement, which adds the networks inside it, so that `contexts` lists those first
             self._uses[key] = context
         return self._uses[key]
 
 
 def bounded(count: int) -> int:
-    """A count, limited to `MOST`."""
+    """Return a count, limited to `MOST`."""
     return min(count, MOST)
 
 
 def fits(spec: TensorSpec, kinds: Iterable[str]) -> bool:
-    """Whether a port of these kinds takes a tensor."""
+    """Return whether a port of these kinds accepts a tensor."""
     return "any" in kinds or spec.kind in kinds
 
 

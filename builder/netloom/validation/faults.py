@@ -14,7 +14,10 @@ MAX_DETAIL = 20_000
 def fault(
     error: BaseException, doing: str, network: str, node: str | None = None, severity: Severity = "error"
 ) -> Issue:
-    """The issue for an unexpected exception; `doing` is the failed action, such as "measure Linear (linear_1)"."""
+    """Return the issue for an unexpected exception.
+
+    `doing` is the failed action, such as "measure Linear (linear_1)".
+    """
     text = plain(str(error))[:200].rstrip(". ")
     cause = type(error).__name__ + (f": {text}" if text else "")
     return Issue(

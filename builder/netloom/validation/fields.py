@@ -9,7 +9,7 @@ from netloom.layers.io import Input
 
 
 def field_edits(project: Project, schema: Schema | None) -> list[Edit]:
-    """Edits that assign to each Input of the main network without a field the only field of its kind and shape.
+    """Return edits that assign to each Input of the main network without a field the only field of its kind and shape.
 
     If no field fits, or several do, there is no edit and the user has to choose.
     """
@@ -32,7 +32,7 @@ def field_edits(project: Project, schema: Schema | None) -> list[Edit]:
 
 
 def reading_edits(project: Project, schema: Schema) -> list[Edit]:
-    """Edits that set the shape of each Input of the main network to the current shape of its field."""
+    """Return edits that set the shape of each Input of the main network to the current shape of its field."""
     params_by_field = {field.name: field.parameters() for field in schema.inputs}
     edits: list[Edit] = []
     for key, node in project.main_network.nodes.items():

@@ -14,14 +14,14 @@ STEP = 110.0
 
 
 def free_id(network: Network, layer_type: str) -> str:
-    """The first id of the form conv2d_1 that is not in use."""
+    """Return the first unused id of the form conv2d_1."""
     base = layer_type.lower()
     names = (f"{base}_{number}" for number in count(1))
     return next(name for name in names if name not in network.nodes and name not in network.notes)
 
 
 def insert(name: str, network: Network, edge: Edge, layer_type: str, params: Mapping[str, object]) -> Fix:
-    """Insert a layer with one input and one output into an edge. The target and the nodes below it move down."""
+    """Return a fix that inserts a layer with one input and one output into an edge; the nodes below it move down."""
     target = network.nodes[edge.target_node]
     node_id = free_id(network, layer_type)
     below = {key: [node.at[0], node.at[1] + STEP] for key, node in network.nodes.items() if node.at[1] >= target.at[1]}
@@ -43,7 +43,7 @@ def remove(name: str, nodes: list[str], edges: list[str], title: str) -> Fix:
 
 
 def append(name: str, network: Network, source: str, layer_type: str, params: Mapping[str, object]) -> Fix:
-    """Add a layer after a port that has no edge yet."""
+    """Return a fix that adds a layer after an output port that is not connected."""
     at = network.nodes[source.partition(".")[0]].at
     node_id = free_id(network, layer_type)
     edits: list[Edit] = [

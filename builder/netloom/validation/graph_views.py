@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def digraph(network: Network) -> nx.DiGraph[str]:
-    """The directed graph of the nodes and edges, without ports."""
+    """Return the directed graph of the nodes and edges, without ports."""
     import networkx as nx
 
     graph: nx.DiGraph[str] = nx.DiGraph()
@@ -22,15 +22,16 @@ def digraph(network: Network) -> nx.DiGraph[str]:
 
 
 def cyclic(graph: nx.DiGraph[str]) -> set[str]:
-    """The nodes that lie on a cycle."""
+    """Return the nodes that lie on a cycle."""
     import networkx as nx
 
     nodes = {node for part in nx.strongly_connected_components(graph) if len(part) > 1 for node in part}
+    # A component of one node is a cycle only if the node has an edge to itself.
     return nodes | {node for node in graph if graph.has_edge(node, node)}
 
 
 def execution_order(graph: nx.DiGraph[str], circling: set[str] | None = None) -> list[str]:
-    """The nodes in topological order, without nodes on a cycle or after one; equal graphs give the same order.
+    """Return the nodes in topological order, without nodes on a cycle or after one; equal graphs give the same order.
 
     `circling` are the nodes on a cycle, if the caller has computed them.
     """

@@ -10,7 +10,7 @@ from netloom.validation.analysis import Analysis
 
 
 def with_shapes(edit: Edit, analysis: Analysis) -> dict[str, Any]:
-    """The edit `group` with parameters for the Inputs that it creates; any other edit unchanged."""
+    """Return a `group` edit with parameters for the Inputs that it creates; any other edit is returned unchanged."""
     completed = dict(edit)
     name = completed.get("network", analysis.context.name)
     if completed.get("kind") != "group" or not isinstance(name, str) or name not in analysis.networks:
@@ -23,6 +23,6 @@ def with_shapes(edit: Edit, analysis: Analysis) -> dict[str, Any]:
 
 
 def input_parameters(spec: TensorSpec) -> dict[str, Any]:
-    """The parameters of an Input for tensors of this shape and dtype."""
+    """Return the parameters of an Input for tensors of this shape and dtype."""
     kind = spec.kind if spec.kind != "any" else "tensor" if spec.dtype == "float" else "indices"
     return {"kind": kind, "shape": [length or 1 for length in spec.shape[1:]] or [1]}

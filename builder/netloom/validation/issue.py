@@ -51,5 +51,5 @@ class Issue:
 
 
 def by_severity(issues: list[Issue]) -> list[Issue]:
-    """Errors first, then warnings, then hints; a stable sort."""
+    """Sort issues by severity: errors, warnings, hints. The sort is stable."""
     return sorted(issues, key=lambda issue: _ORDER[issue.severity])

@@ -25,7 +25,7 @@ class Measured:
 
     `flops` and `activation_bytes` are per example: multiplications and additions of one forward pass, and the bytes
     that autograd saves for the backward pass. `parameters` and `frozen` are counts; frozen parameters are not trained.
-    `refusal` is the reason why PyTorch rejects the inputs.
+    `refusal` is the reason why PyTorch rejects the inputs, or None, and `code` is the code of its issue.
     """
 
     outputs: dict[str, TensorSpec] = field(default_factory=dict)
@@ -58,13 +58,14 @@ def measure(layer: Layer, specs: Specs) -> Measured:
 
 
 def _extended(layer: Layer, specs: Specs) -> Measured | None:
-    """The measurement of a long sequence (N, T, D), extrapolated from two short ones.
+    """Return the measurement of a long sequence (N, T, D), extrapolated from two short ones.
 
-    Sizes, FLOPs and memory of a layer with equal steps are linear in T. Returns None if they are not, or if PyTorch
-    rejects a short sequence.
+    Sizes, FLOPs and memory of a layer with equal steps are linear in T. The result is None if they are not, or if
+    PyTorch rejects a short sequence.
     """
     steps = specs[0][1].size(1)
     short, longer = (_measured(layer, _with_steps(specs, count)) for count in (_SHORT, _TWICE))
+    # Weights that depend on the length are not those of the long sequence.
     if short.refusal or longer.refusal or short.weights != longer.weights:
         return None
 
@@ -103,6 +104,7 @@ def _measured(layer: Layer, specs: Specs) -> Measured:
     try:
         module = _module(layer, dict(specs))
         two, three = _run(module, layer, specs, 2), _run(module, layer, specs, 3)
+    # Custom code may call `sys.exit`, which must not end the server.
     except (Exception, SystemExit) as error:
         if layer.own_code:
             return Measured(refusal=explained(error))
@@ -147,6 +149,7 @@ def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:
     import torch
 
     inputs = [_tensor(spec, batch) for _, spec in specs]
+    # Holding the tensors keeps their storage ids unique: the id of a freed storage may be used again.
     saved: dict[int, torch.Tensor] = {}
     # Inputs belong to the previous layer and parameters are counted on their own, so autograd's references to them
     # are not activation memory.
@@ -158,6 +161,7 @@ def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:
         return tensor
 
     counter = _counter()()
+    # The caller may have disabled gradients; autograd would then save nothing.
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), counter:
         result = module(*inputs)
     outputs = result if isinstance(result, tuple) else (result,)
@@ -165,6 +169,7 @@ def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:
         types = ", ".join(type(value).__name__ for value in outputs)
         count = len(layer.outputs())
         raise TypeError(f"forward returns {types}, but must return {count} tensor{'s'[: count != 1]}")
+    # Outputs stay in memory for the next layer, also if this layer does not save them.
     for tensor in outputs:
         keep(tensor)
     return _Pass(
@@ -177,7 +182,7 @@ def _run(module: Any, layer: Layer, specs: Specs, batch: int) -> _Pass:
 
 @cache
 def _counter() -> Any:
-    """The class of a context manager that counts the FLOPs of the operations inside it with the formulas of PyTorch.
+    """Return a context manager class that counts the FLOPs of the operations inside it with the formulas of PyTorch.
 
     torch.utils.flop_counter.FlopCounterMode also tracks modules, which takes as long as the operations themselves on
     meta tensors.
@@ -211,7 +216,7 @@ def _tensor(spec: TensorSpec, batch: int) -> torch.Tensor:
 
 
 def _refusal(error: BaseException) -> str:
-    """The reason why PyTorch rejects inputs, reworded for users; an unknown message is cut to its first line."""
+    """Return why PyTorch rejects inputs, reworded for users; an unknown message is cut to its first line."""
     if isinstance(error, OverflowError):
         return _TOO_LARGE
     message = str(error)

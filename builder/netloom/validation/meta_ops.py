@@ -25,11 +25,12 @@ _kinds: dict[tuple[Any, ...], torch.dtype] = {}
 
 
 def result(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The result of an operation: a tensor with the shape and dtype that calling it would give."""
+    """Return the result of an operation: a tensor with the shape and dtype that calling it would give."""
     if function is _ADDMM and not kwargs:
         bias, a, b = args
         if _plain(bias) and _plain(a) and bias.dtype == a.dtype == b.dtype:
             product = _MM(a, b)
+            # PyTorch broadcasts, or rejects, any other bias below.
             if bias.shape == product.shape[1:]:
                 return product
     if function is _TRILINEAR and not kwargs and all(map(_plain, args[:3])):
@@ -49,7 +50,7 @@ def _trilinear(
     summed: list[int],
     unrolled: int = 1,
 ) -> torch.Tensor:
-    """The product of three tensors with inserted axes of length 1, summed over some axes.
+    """Return the product of three tensors with inserted axes of length 1, summed over some axes.
 
     PyTorch computes the units of a bilinear layer one by one: half a millisecond each, and a layer may have a million.
     """
@@ -64,7 +65,7 @@ def _trilinear(
 
 
 def _numberwise(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The result of an elementwise operation: tensors of equal shape give this shape, and the dtype is cached."""
+    """Return the result of an elementwise operation on tensors of equal shape: this shape, with the cached dtype."""
     tensors = [arg for arg in args if isinstance(arg, torch.Tensor)]
     first = tensors[0] if tensors else None
     constants = [arg for arg in args if not isinstance(arg, torch.Tensor)]
@@ -75,6 +76,8 @@ def _numberwise(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         or not all(isinstance(part, (bool, int, float, str, type(None))) for part in constants)
     ):
         return function(*args, **kwargs)
+    # The types of numbers are in the key, because they affect type promotion, and True == 1 == 1.0. So does whether the
+    # tensors have dimensions: https://docs.pytorch.org/docs/stable/tensor_attributes.html#torch.dtype
     places = tuple(arg.dtype if isinstance(arg, torch.Tensor) else (type(arg), arg) for arg in args)
     key = (function, first.dim() > 0, places)
     if key in _kinds:

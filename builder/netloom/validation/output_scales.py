@@ -49,11 +49,11 @@ class OutputScale(StrEnum):
 
 @dataclass(frozen=True)
 class Reading:
-    """How the output of a network is read.
+    """The scale of one output of a network, and how its values become logits.
 
-    `node` computes it; `shared` means that other nodes read this node too. `removed` are the paths of the modules that
-    are left out to get logits; if there are none, the probabilities are converted. `doubt` is a sentence on what may
-    not be intended.
+    `node` is the layer that computes the output; `shared` means that other nodes read this layer too, or that it has
+    several outputs. `removed` are the paths of the modules that are omitted to get logits; if it is empty, the
+    probabilities are converted. `doubt` describes a likely mistake in the network, or is empty.
     """
 
     node: str
@@ -62,7 +62,7 @@ class Reading:
     removed: tuple[str, ...] = ()
     shared: bool = False
     doubt: str = ""
-    # The axis along which the probabilities should sum to 1, if they do so along another axis.
+    # The axis of the classes, if the probabilities sum to 1 along another axis
     axis: int | None = None
 
     @property
@@ -71,13 +71,15 @@ class Reading:
 
 
 def readings(project: Project, schema: Schema | None = None) -> tuple[Reading | None, ...]:
-    """How the outputs of the main network are read, in the order of its Outputs.
+    """Return the scale of each output of the main network, in the order of its Outputs.
 
-    None means that the objective does not expect logits there, so the output is not converted.
+    The entry of an output is None if the objective does not expect logits there, so that it is not converted. The
+    result is empty if the objective does not expect logits at all.
     """
     logit_specs = task(project.training.objective).output_probabilities(schema, project.training)
     if not any(logit_specs):
         return ()
+    # Without such a layer, the network need not be measured to know that all outputs are logits.
     if not any(layer is not None and layer.makes_probabilities for layer in _types(project)):
         return tuple(Reading("") if logits else None for logits in logit_specs)
     context = ContextCache(project, schema).use(project.main)
@@ -91,8 +93,10 @@ def readings(project: Project, schema: Schema | None = None) -> tuple[Reading | 
 
 
 def scales(project: Project, schema: Schema | None = None) -> tuple[tuple[str, str] | None, ...]:
-    """The scale and the family of each output of the network; None for an output of logits, or of no probabilities.
-    Empty if there are no others."""
+    """Return the scale and the family of each output, or None for an output that is not converted to logits.
+
+    The result is empty if no output is converted.
+    """
     pairs = tuple(
         (str(reading.scale), reading.family) if reading and not reading.plain else None
         for reading in readings(project, schema)
@@ -108,11 +112,11 @@ def _types(project: Project) -> Iterator[type[Layer] | None]:
 
 
 def reading(context: Context, output: str, logits: LogitSpec) -> Reading:
-    """How the values at an Output of a main network are read by an objective that expects these logits."""
+    """Return the scale of the values at an Output of a main network, for an objective that expects these logits."""
     edge = context.incoming[output].get("in")
     spec = context.spec(edge) if edge is not None else None
     if edge is None or spec is None or len(spec.shape) != logits.dims:
-        return Reading("")  # another rule says so, where the data is known
+        return Reading("")  # if the data is known, another rule reports this
     tracer = ProbabilityTracer(context)
     traced, source = tracer.trace(edge), context.layers.get(edge.source_node)
     shared = _readers(context, edge) > 1 or (source is not None and len(source.outputs()) > 1)
@@ -126,6 +130,7 @@ def reading(context: Context, output: str, logits: LogitSpec) -> Reading:
             f"{logits.axis}, so its output is treated as logits; set its axis to {logits.axis}"
         )
         return Reading(edge.source_node, shared=shared, doubt=doubt, axis=logits.axis)
+    # An activation that another node reads too must stay, and so must a sigmoid in place of a softmax.
     removable = probabilities.removable and _readers(context, edge) == 1 and probabilities.family == logits.family
     return Reading(
         edge.source_node,
@@ -138,7 +143,7 @@ def reading(context: Context, output: str, logits: LogitSpec) -> Reading:
 
 
 def _mismatch(context: Context, edge: Edge, probabilities: Probabilities, logits: LogitSpec, spec: TensorSpec) -> str:
-    """Why probabilities are not those that the objective predicts; empty if they are."""
+    """Return why probabilities are not those that the objective predicts; empty if they are."""
     name = context.label(edge.source_node)
     if probabilities.family == "softmax" and spec.shape[probabilities.axis] == 1:
         return f"{name} over a single value is always 1; replace it with a Sigmoid, or remove it"
@@ -163,14 +168,14 @@ class TracedProbabilities:
     steps: tuple[str, ...] = ()
 
     def fixed(self) -> TracedProbabilities:
-        """The same probabilities, where no module can be left out."""
+        """Return the same probabilities with no module that can be omitted."""
         return replace(self, probabilities=replace(self.probabilities, removable=False))
 
 
 class ProbabilityTracer:
-    """Follows probabilities through a network, which is in the main one at the module path `prefix`.
+    """Trace probabilities through a network, whose module path within the main network is `prefix`.
 
-    `trace_input` returns the probabilities at an Input, where another network feeds it.
+    `trace_input` returns the probabilities at an Input of a network that is used inside another one.
     """
 
     def __init__(
@@ -181,7 +186,7 @@ class ProbabilityTracer:
         self._is_walked = False
 
     def trace(self, edge: Edge) -> TracedProbabilities | None:
-        """The probabilities that flow along an edge; None where there are none."""
+        """Return the probabilities that flow along an edge; None if its values are not probabilities."""
         if not self._is_walked:
             self._is_walked = True
             # In execution order, because recursion from the last of several hundred layers would exceed the stack.
@@ -191,7 +196,7 @@ class ProbabilityTracer:
         return self._port(edge.source_node, edge.source_port)
 
     def _port(self, node: str, port: str) -> TracedProbabilities | None:
-        """The probabilities at an output port of a node."""
+        """Return the probabilities at an output port of a node."""
         key = (node, port)
         if key not in self._known:
             self._known[key] = None  # ends the recursion in a cycle
@@ -211,7 +216,7 @@ class ProbabilityTracer:
         return self._through_layer(key, layer, out)
 
     def _through_layer(self, key: str, layer: Layer, out: TensorSpec) -> TracedProbabilities | None:
-        """The probabilities that a layer computes from its inputs."""
+        """Return the probabilities that a layer computes from its inputs."""
         edges = self.context.incoming[key]
         sources = {name: traced for name, edge in edges.items() if (traced := self.trace(edge))}
         inputs = {name: traced.probabilities for name, traced in sources.items()}
@@ -222,6 +227,7 @@ class ProbabilityTracer:
             return TracedProbabilities(probabilities, (f"{self.prefix}{key}",))
         first = next(iter(sources.values()))
         steps = tuple(dict.fromkeys(step for traced in sources.values() for step in traced.steps))
+        # `log` or `exp`: without the activation, it has to be omitted as well.
         if probabilities.log != first.probabilities.log:
             steps = (*steps, f"{self.prefix}{key}")
         result = TracedProbabilities(probabilities, steps)
@@ -229,7 +235,7 @@ class ProbabilityTracer:
         return result if is_only_reader else result.fixed()
 
     def _through_subnetwork(self, key: str, layer: Subnetwork, port: str) -> TracedProbabilities | None:
-        """The probabilities at an output port of a subnetwork node."""
+        """Return the probabilities at an output port of a subnetwork node."""
         inner, ends = self.context.inner.get(key), dict(layer.interface.outputs)
         edge = inner.incoming[ends[port]].get("in") if inner is not None and port in ends else None
         if inner is None or edge is None:
@@ -238,6 +244,7 @@ class ProbabilityTracer:
 
         def trace_outer(node: str) -> TracedProbabilities | None:
             outer = self.context.incoming[key].get(entries.get(node, ""))
+            # From the second repetition on, the first Input reads the output of the repetition before.
             traced = self.trace(outer) if outer is not None and layer.repeat == 1 else None
             return traced if traced is None or outer is None or _readers(self.context, outer) == 1 else traced.fixed()
 
@@ -248,18 +255,19 @@ class ProbabilityTracer:
 
 
 def _readers(context: Context, edge: Edge) -> int:
-    """The number of edges from the same port."""
+    """Return the number of edges from the port at which an edge starts."""
     source = (edge.source_node, edge.source_port)
     return sum((other.source_node, other.source_port) == source for other in context.network.edges)
 
 
 def _doubt(tracer: ProbabilityTracer, edge: Edge) -> str:
-    """Why values computed from probabilities are not read as probabilities; empty if there is no doubt."""
+    """Return why values computed from probabilities are not treated as probabilities; empty if there is no doubt."""
     context, node = tracer.context, edge.source_node
     if isinstance(context.layers.get(node), Code):
         return ""
     while True:
         measured, incoming = context.measured.get(node), list(context.incoming[node].values())
+        # A layer with weights can turn probabilities into logits.
         learns = measured is None or measured.parameters > 0
         if learns or len(incoming) != 1 or isinstance(context.layers.get(node), (Input, Subnetwork)):
             return ""

@@ -15,7 +15,7 @@ from netloom.validation.issue import Issue
 
 
 def check_project(project: Project, home: Path) -> tuple[Analysis, list[Issue]]:
-    """The analysis of a project and all its issues, including unreadable data and caveats that invalidate results."""
+    """Return the analysis of a project and all issues, including unreadable data and data that invalidates results."""
     problems: list[Issue] = []
     try:
         fields = schema(project.data, home)
@@ -28,12 +28,12 @@ def check_project(project: Project, home: Path) -> tuple[Analysis, list[Issue]]:
 
 
 def with_dataset(project: Project, dataset: str, home: Path) -> tuple[Project, list[str]]:
-    """The project with another dataset, by its exact name, and sentences on the settings that were dropped.
+    """Return the project with another dataset, by its exact name, and sentences on the settings that were dropped.
 
     Data settings that still apply are kept; all others take the defaults of the dataset.
 
     Raises:
-        DataError: the data cannot be read.
+        DataError: The data cannot be read.
     """
     if dataset == project.data.dataset:
         return project, []
@@ -43,10 +43,10 @@ def with_dataset(project: Project, dataset: str, home: Path) -> tuple[Project, l
 
 
 def with_fields(project: Project, home: Path) -> Project:
-    """The project with a field assigned to each Input that has none and that exactly one field fits.
+    """Return the project with a field assigned to each Input without one, if exactly one field fits it.
 
     Raises:
-        DataError: the data cannot be read.
+        DataError: The data cannot be read.
     """
     for edit in field_edits(project, schema(project.data, home)):
         project = apply(project, edit)
@@ -54,14 +54,14 @@ def with_fields(project: Project, home: Path) -> Project:
 
 
 def refit_edits(project: Project, home: Path) -> list[Edit]:
-    """Edits that fit a network to the current shapes of its data, in the order in which they apply.
+    """Return edits that fit a network to the current shapes of its data, in the order in which they apply.
 
     Encoders are fitted to the training rows, so shapes change with the split: a category or a word that occurs only in
     test rows adds neither a column nor a token. Inputs get the new shapes, and layers that depend on them get the
     parameters that validation proposes. No layer is inserted or removed.
 
     Raises:
-        DataError: the data cannot be read.
+        DataError: The data cannot be read.
     """
     fields = schema(project.data, home)
     if fields is None:

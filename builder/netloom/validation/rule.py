@@ -14,8 +14,11 @@ from netloom.validation.issue import Issue
 
 
 class Stage(IntEnum):
-    """The subject of a rule. Causes precede consequences: an output may be wrong only because the data does not fit
-    the task, and users read and fix the first of equally severe issues."""
+    """The subject of a rule, in the order of checking.
+
+    Causes precede consequences: an output may be wrong only because the data does not fit the task, and users read and
+    fix the first of equally severe issues.
+    """
 
     PARAMETERS = 0
     STRUCTURE = 1
@@ -29,7 +32,7 @@ class Stage(IntEnum):
 
 
 class Rule(ABC):
-    """One thing that may be wrong with a network, and why. Its docstring says what it requires.
+    """One requirement of a network. The first sentence of its docstring is shown if the rule raises an exception.
 
     Rules of one stage apply in the order of their modules and lines.
     """
@@ -45,7 +48,7 @@ class Rule(ABC):
 
 @cache
 def rules() -> tuple[Rule, ...]:
-    """All rules; those that apply to every network come first."""
+    """Return all rules; those that apply to every network come first."""
     declared = discover(
         Rule,
         "netloom.validation.rules",
@@ -58,5 +61,5 @@ def rules() -> tuple[Rule, ...]:
 
 @cache
 def rules_of_every_network() -> tuple[Rule, ...]:
-    """The rules that apply to each network that main uses; a network that breaks them cannot be compiled."""
+    """Return the rules that apply to each network that main uses; a network that breaks them cannot be compiled."""
     return tuple(rule for rule in rules() if not rule.is_for_main_only)

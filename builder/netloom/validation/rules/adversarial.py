@@ -1,4 +1,4 @@
-"""What a generative adversarial network is made of: noise, a network `generator` and a network `discriminator`."""
+"""The parts of a generative adversarial network: noise, a network `generator` and a network `discriminator`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from netloom.validation.rule import Rule, Stage
 
 
 class Adversarial(Rule):
-    """Noise goes into the generator, its picture into the discriminator, and both answers into an Output each."""
+    """The generator reads noise, the discriminator reads its image, and each of the two has an Output."""
 
     stage = Stage.TRAINING
     is_for_main_only = True
@@ -76,7 +76,7 @@ class Adversarial(Rule):
         yield from self._shapes(context, *outputs)
 
     def _source(self, context: Context, key: str) -> str:
-        """The node that is connected to the only port of another; empty where there is none or several."""
+        """Return the node that feeds the only connected port of another; empty if none or several are connected."""
         edges = list(context.incoming[key].values())
         return edges[0].source_node if len(edges) == 1 else ""
 

@@ -13,7 +13,7 @@ from netloom.validation.rule import Rule, Stage
 
 
 class Augmenting(Rule):
-    """Every augmentation is known, well set, and changes a field that the network reads."""
+    """Every augmentation exists, has valid settings, and changes a field that the network reads."""
 
     stage = Stage.TRAINING
     is_for_main_only = True

@@ -1,4 +1,4 @@
-"""Layers that are free Python."""
+"""Layers of Python code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netloom.validation.rule import Rule, Stage
 
 
 class OwnCode(Rule):
-    """The machine's owner allows free Python, and no name in it stands for two things."""
+    """Python code layers are allowed on this machine, and each name in them has one definition."""
 
     stage = Stage.CODE
 
@@ -23,13 +23,14 @@ class OwnCode(Rule):
         yield from self._names(context)
 
     def _names(self, context: Context) -> Iterator[Issue]:
-        """Two different pieces of code do not define one name, and none has a name of Netloom's own modules."""
+        """Yield issues for names that code layers define differently, or that belong to built-in modules of Netloom."""
         code_layers = {key: layer for key, layer in context.layers.items() if isinstance(layer, Code)}
         if not code_layers:
             return
         import netloom.nn
 
         sources_by_name: dict[str, set[str]] = {}
+        # All networks share one generated module, so a name must be unique across the project.
         for network in context.project.networks.values():
             for node in network.nodes.values():
                 if node.type != Code.__name__:

@@ -15,7 +15,7 @@ from netloom.validation.rule import Rule, Stage
 
 
 class Fields(Rule):
-    """Every Input reads a field of the data, in that field's shape."""
+    """Every Input reads a field of the data in the shape of this field."""
 
     stage = Stage.DATA
     is_for_main_only = True

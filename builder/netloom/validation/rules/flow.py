@@ -1,4 +1,4 @@
-"""What flows along the edges: kinds and shapes."""
+"""The tensors along the edges: their kinds, shapes and scales."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from netloom.validation.rule import Rule, Stage
 
 
 class Kinds(Rule):
-    """Every port gets a kind of tensor that it takes."""
+    """Every port receives a kind of tensor that it accepts."""
 
     stage = Stage.FLOW
 
@@ -43,7 +43,7 @@ class Kinds(Rule):
 def _bridge(
     spec: TensorSpec, kinds: tuple[str, ...], context: Context, edge: Edge
 ) -> tuple[str, dict[str, Any]] | None:
-    """The layer that turns one kind into another, with its parameters."""
+    """Return the layer that converts a tensor to one of the kinds, with its parameters; None if there is none."""
     shape = [length or 1 for length in spec.shape[1:]]
     if not shape:
         return None
@@ -65,7 +65,7 @@ def _bridge(
 
 
 class Shapes(Rule):
-    """PyTorch carries out every layer on what it gets, and keeps the examples of a batch apart."""
+    """PyTorch can run every layer on its inputs, and no layer mixes the examples of a batch."""
 
     stage = Stage.FLOW
 
@@ -84,6 +84,7 @@ def _mend(context: Context, key: str) -> Fix | None:
     specs = {port: spec for port, edge in edges.items() if (spec := context.spec(edge))}
     if isinstance(layer, (MultiHeadAttention, TransformerEncoderBlock)):
         dim = specs["in"].size(2)
+        # The largest number of heads, up to the chosen one, that divides the width
         heads = next(heads for heads in range(min(layer.heads, dim), 0, -1) if dim % heads == 0)
         if heads != layer.heads:
             return fixes.set_params(context.name, key, {"heads": heads}, f"Set heads to {heads}")
@@ -93,7 +94,7 @@ def _mend(context: Context, key: str) -> Fix | None:
 
 
 def _project(context: Context, edges: dict[str, Edge], specs: dict[str, TensorSpec]) -> Fix | None:
-    """Bring a branch to the first branch's width, where width is all that differs."""
+    """Return a fix that projects a branch to the width of the first one, if only their widths differ."""
     first, *others = sorted(specs)
     for port in others:
         one, other = specs[first], specs[port]
@@ -111,7 +112,10 @@ def _project(context: Context, edges: dict[str, Edge], specs: dict[str, TensorSp
 
 
 class OutputScales(Rule):
-    """Whether each answer is on the scale that it seems to be on; see `netloom.validation.output_scales`."""
+    """The values of every output are clearly logits or probabilities.
+
+    See `netloom.validation.output_scales`.
+    """
 
     stage = Stage.FLOW
     is_for_main_only = True

@@ -1,4 +1,4 @@
-"""Networks that stand in other networks, and weights that are shared."""
+"""Networks inside other networks, and shared weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netloom.validation.rule import Rule, Stage
 
 
 class KnownNetwork(Rule):
-    """A node stands for a network of the project, and gives values to parameters that it has."""
+    """Every subnetwork node refers to a network of the project, and sets only parameters of this network."""
 
     stage = Stage.NETWORKS
 
@@ -41,7 +41,7 @@ class KnownNetwork(Rule):
 
 
 class NotInItself(Rule):
-    """No network stands in itself, directly or through others."""
+    """No network contains itself, directly or through others."""
 
     stage = Stage.NETWORKS
 
@@ -63,7 +63,7 @@ class NotInItself(Rule):
 
 
 class Inside(Rule):
-    """What a node stands for works on what it gets."""
+    """The network of every subnetwork node can process the inputs of the node."""
 
     stage = Stage.NETWORKS
 
@@ -81,7 +81,7 @@ class Inside(Rule):
 
 
 class Sharing(Rule):
-    """A node that uses another's weights has weights of the same names and shapes."""
+    """Layers that share weights have weights of the same names and shapes."""
 
     stage = Stage.NETWORKS
 

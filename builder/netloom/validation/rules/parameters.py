@@ -1,4 +1,4 @@
-"""Each node names a layer of the catalogue and gives it parameters that it takes."""
+"""The type and the parameters of each node."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class KnownLayer(Rule):
 
 
 class Parameters(Rule):
-    """The parameters of every node are known, typed and within bounds."""
+    """The parameters of every node exist, have the right type, and are within bounds."""
 
     stage = Stage.PARAMETERS
 

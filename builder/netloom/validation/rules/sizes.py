@@ -1,4 +1,4 @@
-"""What the network asks of the machine."""
+"""The resources that a network needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_LAYERS = 100_000
 
 
 class Memory(Rule):
-    """Training fits into this machine's memory."""
+    """Training fits into the memory of this machine."""
 
     stage = Stage.RESOURCES
     is_for_main_only = True
@@ -33,7 +33,7 @@ class Memory(Rule):
 
 
 class Repeated(Rule):
-    """What repetitions multiply to can be built and run."""
+    """The number of layers, with all repetitions, does not exceed the limit."""
 
     stage = Stage.RESOURCES
     is_for_main_only = True
@@ -48,7 +48,7 @@ class Repeated(Rule):
 
 
 class Trainable(Rule):
-    """Something can be learned."""
+    """The network has trainable weights."""
 
     stage = Stage.RESOURCES
     is_for_main_only = True

@@ -1,4 +1,4 @@
-"""The graph itself: cycles, loose ends, ports."""
+"""The structure of the graph: cycles, ports, and nodes without a connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMED = 20
 
 
 class Empty(Rule):
-    """There is something to train."""
+    """The network has at least one node."""
 
     stage = Stage.STRUCTURE
 
@@ -36,6 +36,7 @@ class Acyclic(Rule):
         import networkx as nx
 
         for part in nx.strongly_connected_components(context.graph.subgraph(context.cycle_nodes)):
+            # A component is a set; a fixed first node keeps the message the same in every analysis.
             first = min(part, key=natural)
             path = [source for source, _ in nx.find_cycle(context.graph.subgraph(part), first)]
             names = [context.label(node) for node in path]
@@ -54,7 +55,7 @@ class Acyclic(Rule):
 
 
 class Ports(Rule):
-    """Every edge joins ports that exist."""
+    """Every edge connects ports that exist."""
 
     stage = Stage.STRUCTURE
 
@@ -87,14 +88,14 @@ class Inputs(Rule):
 
 
 class Ends(Rule):
-    """There is an Input and an Output."""
+    """The network has an Input and an Output."""
 
     stage = Stage.STRUCTURE
 
     def check(self, context: Context, totals: Totals) -> Iterator[Issue]:
         if not context.network.nodes:
             return
-        types = {node.type for node in context.network.nodes.values()}  # also of those with wrong parameters
+        types = {node.type for node in context.network.nodes.values()}  # including nodes with invalid parameters
         if "Input" not in types:
             yield context.issue("no_input", "The network has no Input; add one and connect it to the first layer.")
         if "Output" not in types:
@@ -125,7 +126,7 @@ class OutputNames(Rule):
 
 
 class Reachable(Rule):
-    """Every layer lies on a way from an Input to an Output."""
+    """Every layer lies on a path from an Input to an Output."""
 
     stage = Stage.STRUCTURE
 
@@ -137,7 +138,7 @@ class Reachable(Rule):
         used = set(outputs).union(*(nx.ancestors(context.graph, node) for node in outputs))
         for key, layer in context.layers.items():
             if len(context.incoming[key]) < len(layer.inputs()) or key in context.cycle_nodes:
-                continue  # its own issue says more
+                continue  # it has a more specific issue
             if inputs and key not in fed:
                 yield self._issue(context, "unreachable", f"{context.label(key)} is not reachable from an Input", key)
             elif outputs and key not in used:

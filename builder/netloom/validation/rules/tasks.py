@@ -48,7 +48,7 @@ class KnownTask(Rule):
 
 
 class Problems(Rule):
-    """The task fits the data and its own settings in all else that it asks for."""
+    """The data and the settings meet all other requirements of the task."""
 
     stage = Stage.TASK
     is_for_main_only = True
@@ -92,6 +92,7 @@ class Outputs(Rule):
             return
         if len(outputs) != len(expected):
             yield self._count(context, task.reading(schema), outputs, expected)
+            # Outputs are matched by position, so shapes would be compared with those of other outputs.
             if len(expected) > len(outputs) or task.joins_outputs:
                 return
         specs = [context.output_spec(output) for output in outputs[: len(expected)]]
@@ -104,7 +105,7 @@ class Outputs(Rule):
             yield context.issue("width", message, outputs[1], port="in")
 
     def _count(self, context: Context, message: str, outputs: list[str], expected: tuple[ExpectedOutput, ...]) -> Issue:
-        """Too many Outputs, or too few; one that is missing can be added where it is a vector."""
+        """Return the issue about too many or too few Outputs; a fix adds a single missing one if it is a vector."""
         fix = None
         if len(outputs) == len(expected) - 1 and (shape := expected[-1].shape) is not None and len(shape) == 1:
             fix = self._added(context, outputs[0], expected[-1].name, shape[0])
@@ -125,7 +126,7 @@ class Outputs(Rule):
         yield context.issue("width", message, output, port="in", fix=self._fix(context, output, spec, expected_spec))
 
     def _added(self, context: Context, output: str, name: str, width: int) -> Fix | None:
-        """A Linear and an Output, which read what the last Linear of another Output reads."""
+        """Return a fix that adds a Linear and an Output beside the last Linear of `output`; None if it has none."""
         linear = self._last_linear(context, output)
         edge = context.incoming[linear].get("in") if linear else None
         if linear is None or edge is None:
@@ -173,7 +174,8 @@ class Outputs(Rule):
         return fixes.insert(context.name, context.network, edge, "Linear", {"units": width})
 
     def _last_linear(self, context: Context, output: str) -> str | None:
-        """The Linear whose width is the answer's, seen through layers that keep the shape."""
+        """Return the Linear that sets the width of an Output, past activations and dropout; None if it is also used
+        elsewhere."""
         edge = context.incoming[output].get("in")
         while edge is not None:
             layer = context.layers.get(edge.source_node)
