@@ -12,6 +12,7 @@ class AnomalyDetection(Reconstruction):
     title = "Anomaly detection"
     summary = "Detects unusual examples by their reconstruction error, after training on usual ones"
     order = 120
+    # The most common class marks the normal rows, which alone enter the loss.
     target = "class"
     metrics: ClassVar = {"loss": "Mean squared error of usual rows", "mae": "Mean absolute error"}
     tunes_threshold = True

@@ -41,7 +41,7 @@ class BinaryClassification(Task):
 
 
 def not_two_classes(requirement: str, schema: Schema) -> Iterator[Problem]:
-    """Return a problem if the target does not have two classes."""
+    """Yield a problem if the target does not have two classes; `requirement` begins its message."""
     if schema.target.type.is_class and len(schema.target.classes) != 2:
         yield Problem(
             "objective",

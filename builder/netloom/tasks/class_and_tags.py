@@ -20,7 +20,7 @@ class ClassAndTags(Task):
     reads = "two Outputs, first the classes and then the tags"
     metrics: ClassVar = {"loss": "Both cross-entropies", "accuracy": "Accuracy", "word_accuracy": "Token accuracy"}
     proportions = ("accuracy",)
-    settings = ("class_weights", "label_smoothing")  # of the class; every word counts alike
+    settings = ("class_weights", "label_smoothing")  # of the class only; all words have equal weight
     per_class_scores = True
     explained = "class"
 

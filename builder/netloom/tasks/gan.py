@@ -11,7 +11,7 @@ from netloom.document.project import DataChoice
 from netloom.tasks.outputs import LABEL_LOGITS
 from netloom.tasks.task import Problem, Task
 
-# The two networks, the data option that gives each image noise, the field that holds it, and the size that a fix sets.
+# The two networks; the data option that adds noise to each image, the field of the noise, and the size that a fix sets
 NETWORKS = ("generator", "discriminator")
 OPTION, NOISE, SIZE = "noise_size", "noise", 16
 

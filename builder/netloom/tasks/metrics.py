@@ -133,11 +133,12 @@ METRICS: dict[str, Metric] = {
 
 
 def metric(name: str) -> Metric:
-    """The declaration of a metric by its name.
+    """Return the declaration of a metric by its name.
 
     `recall@10` is the recall of the first 10 items, and `accuracy (color)` the accuracy of one of several outputs. An
     unknown name gets a declaration: lower is better, and the title is the name.
     """
+    # `output` keeps its closing parenthesis, which ends the title again.
     base, _, output = name.partition(" (")
     stem, _, count = base.partition("@")
     declaration = METRICS.get(stem, Metric(stem, stem.replace("_", " ").capitalize()))

@@ -36,7 +36,7 @@ class OrdinalClassification(Classification):
 
 
 def _in_order(classes: tuple[str, ...]) -> bool:
-    """Whether the classes are numbers that increase."""
+    """Return whether the classes are numbers that increase."""
     try:
         numbers = [float(name) for name in classes]
     except ValueError:

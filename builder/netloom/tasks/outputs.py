@@ -1,4 +1,4 @@
-"""What a task expects of a network's outputs: their shapes, and how their numbers become probabilities."""
+"""The expectations of a task on the outputs of a network: their shapes, and how their values become probabilities."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ Family = Literal["softmax", "sigmoid"]
 
 @dataclass(frozen=True)
 class LogitSpec:
-    """How the logits of an output with `dims` dimensions become probabilities: by a softmax along `axis`, or by a
-    sigmoid."""
+    """How logits become probabilities: by a softmax along `axis`, or by a sigmoid.
+
+    `dims` is the number of dimensions of the output, with the batch.
+    """
 
     family: Family
     axis: int = 1

@@ -1,4 +1,4 @@
-"""The input itself, given back."""
+"""Reconstruction of the input (autoencoder)."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class Reconstruction(Task):
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
         field = schema.inputs[0]
         if field.vocabulary is not None:
+            # `problems` reports tokens.
             return None
         return (ExpectedOutput(field.shape, f"the field {field.name} of the data needs"),)
 

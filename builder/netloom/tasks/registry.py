@@ -11,7 +11,7 @@ from netloom.tasks.task import Task
 
 @cache
 def tasks() -> dict[str, Task]:
-    """Every task by its name, in the order in which they are listed."""
+    """Return all tasks by name, in display order."""
     declared = discover(Task, "netloom.tasks", order=lambda kind: kind.order)
     return {name: kind() for name, kind in declared.items()}
 

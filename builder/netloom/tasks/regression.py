@@ -1,4 +1,4 @@
-"""A number, or several."""
+"""One or several numbers."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ class DQN(Agent):
     title = "Deep Q-learning (DQN)"
     summary = "An agent that learns the value of each action from a replay buffer"
     order = 180
+    # `probabilities` stays empty: the outputs are expected returns and not logits.
     metrics: ClassVar = {
         "return": "Return",
         "batch_loss": "Bellman error",

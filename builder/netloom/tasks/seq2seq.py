@@ -23,5 +23,5 @@ class SequenceToSequence(Task):
     explained = "answer_token"
 
     def outputs(self, schema: Schema, training: Training) -> tuple[ExpectedOutput, ...] | None:
-        field = schema.inputs[-1]  # the answer, as far as it is written
+        field = schema.inputs[-1]  # the decoder input, which holds the text generated so far
         return (ExpectedOutput((*field.shape, field.vocabulary or 1), "the target of the data needs"),)

@@ -16,7 +16,7 @@ from netloom.document.project import DataChoice
 from netloom.tasks.metrics import higher_is_better
 from netloom.tasks.outputs import ExpectedOutput, LogitSpec
 
-# Why a task cannot be attacked whose predictions are neither classes, labels, pixels nor numbers.
+# Why a task cannot be attacked if its predictions are not classes, labels, pixels or numbers
 NO_ATTACK = (
     "attacks support predictions of classes, labels, pixels or numbers, but this network predicts something else; "
     "train it for classification or regression."
@@ -54,11 +54,11 @@ class Task:
     order: ClassVar[int]  # the place in lists
 
     # The data.
-    target: ClassVar[TargetKind | None]  # the kind of target it learns from; None: it reads none
+    target: ClassVar[TargetKind | None]  # the kind of target that it learns from; None: it does not use a target
 
     # The outputs.
-    probabilities: ClassVar[tuple[LogitSpec | None, ...]] = ()  # by output; None: its numbers are not logits
-    reads: ClassVar[str] = "one Output"  # as a message about the number of Outputs says it
+    probabilities: ClassVar[tuple[LogitSpec | None, ...]] = ()  # by output; None: its values are not logits
+    reads: ClassVar[str] = "one Output"  # the end of a message about the number of Outputs
     equal_widths: ClassVar[bool] = False  # whether all outputs are vectors of one length
     joins_outputs: ClassVar[bool] = False  # whether its loss reads all outputs side by side
     as_head: ClassVar[bool] = False  # whether it can be the task of one of several outputs
@@ -66,7 +66,7 @@ class Task:
     # The loss and the metrics.
     metrics: ClassVar[Mapping[str, str]]  # those on the curves, with their titles
     proportions: ClassVar[tuple[str, ...]] = ()  # shares of rows that are each right or wrong as a whole
-    scale: ClassVar[str] = ""  # in which unit the curves are, where the test metrics have another: a sentence
+    scale: ClassVar[str] = ""  # a sentence on the unit of the curves, if the test metrics have another
     settings: ClassVar[tuple[str, ...]] = ()  # fields of the training section that change the loss
     rl_settings: ClassVar[tuple[str, ...]] = ()  # fields of the reinforcement-learning section that it reads
     supports_sample_weights: ClassVar[bool] = True
@@ -76,17 +76,17 @@ class Task:
     environment: ClassVar[bool] = False  # learned by acting, and measured in episodes
     alternating: ClassVar[bool] = False  # parts of the network learn in turn, each by a loss of its own
     augments_batch: ClassVar[bool] = False  # a batch is changed before it goes through the network
-    paired_views: ClassVar[bool] = False  # that makes two rows of each, which belong together
+    paired_views: ClassVar[bool] = False  # this change makes two rows of each row, which belong together
 
     # What its predictions are.
     reconstructs_input: ClassVar[bool] = False  # the prediction is the input itself
-    generates_input: ClassVar[bool] = False  # the prediction is an example that was not there
+    generates_input: ClassVar[bool] = False  # the prediction is a new example
     per_class_scores: ClassVar[bool] = False  # an output has a score for each class of the target
     two_classes: ClassVar[bool] = False  # one logit, for the second of two classes
     per_label_scores: ClassVar[bool] = False  # an output has a score for each label, or for the second of two classes
-    scores_items: ClassVar[bool] = False  # a score that only puts rows in an order
+    scores_items: ClassVar[bool] = False  # a score of which only the order matters
     action_values: ClassVar[bool] = False  # the scores of actions are expected returns
-    explainable_prediction: ClassVar[bool] = True  # a prediction for one row means something beside that row
+    explainable_prediction: ClassVar[bool] = True  # a prediction for one row is meaningful without other rows
     learns_from_teacher: ClassVar[bool] = False  # its loss also reads the logits of an earlier run
     can_teach: ClassVar[bool] = False  # its logits can be distilled into another network
 
@@ -94,7 +94,7 @@ class Task:
 
     # Explanations.
     explained: ClassVar[str] = ""  # the explained quantity by its name in explain/core/targets; "": nothing
-    not_explained: ClassVar[str] = ""  # why nothing is, as the end of a sentence
+    not_explained: ClassVar[str] = ""  # why nothing can be explained, as the end of a sentence
     explains_distance: ClassVar[bool] = False  # the explained number is quadratic in the outputs
     explains_many_outputs: ClassVar[bool] = False  # the explained number reads more than one number of the outputs
     attacked: ClassVar[str] = ""  # what an attack changes, by its name in explain/robustness/attack_targets
