@@ -42,7 +42,7 @@ class MultiHeadAttention(nn.Module):
 
     def split(self, x: torch.Tensor) -> torch.Tensor:
         batch, steps, dim = x.shape
-        return x.view(batch, steps, self.heads, dim // self.heads).transpose(1, 2)
+        return x.view(batch, steps, self.heads, dim // self.heads).transpose(1, 2)  # (N, heads, T, D / heads)
 
     def weights(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
         scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])  # (N, heads, T, T)
@@ -95,7 +95,7 @@ class PositionalEmbedding(nn.Module):
     def __init__(self, length: int, dim: int, learned: bool = True) -> None:
         super().__init__()
         if learned:
-            self.weight = nn.Parameter(torch.randn(length, dim) * 0.02)
+            self.weight = nn.Parameter(torch.randn(length, dim) * 0.02)  # the standard deviation of BERT and GPT-2
         else:
             self.register_buffer("weight", self.sines(length, dim))
 
@@ -105,7 +105,7 @@ class PositionalEmbedding(nn.Module):
     @staticmethod
     def sines(length: int, dim: int) -> torch.Tensor:
         position = torch.arange(length).unsqueeze(1)  # (length, 1)
-        rate = torch.exp(torch.arange(0, dim, 2) * (-math.log(10000.0) / dim))  # (dim / 2,)
+        rate = torch.exp(torch.arange(0, dim, 2) * (-math.log(10000.0) / dim))  # 10000^(−2i / dim), (dim / 2,)
         angles = position * rate  # (length, dim / 2)
         # Sines and cosines alternate; an odd `dim` drops the last cosine.
         return torch.stack((angles.sin(), angles.cos()), dim=2).flatten(1)[:, :dim]
@@ -150,6 +150,7 @@ class DotProductAttention(nn.Module):
         """The outputs of the heads, concatenated: (N, heads, T or S, width) -> (N, T, heads × width)."""
         bias, blind = self.bias(q, k, mask)
         if self.capture:
+            # The fused kernel below does not return its weights, so they are computed a second time.
             self.attention = self.weights(q, k, bias, blind)
         dropout = self.dropout if self.training else 0.0
         causal = self.causal and bias is None  # a bias already hides the future; PyTorch refuses both together
@@ -188,7 +189,7 @@ class DotProductAttention(nn.Module):
     def weights(
         self, q: torch.Tensor, k: torch.Tensor, bias: torch.Tensor | None, blind: torch.Tensor | None
     ) -> torch.Tensor:
-        scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+        scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])  # (N, heads, T, S)
         if bias is not None:
             scores = scores + bias
         elif self.causal:
@@ -307,15 +308,16 @@ class LinearAttention(CrossAttention):
         self.feature_k = nn.ELU()
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:  # type: ignore[override]
-        q = self.feature_q(self.split(self.q(x))) + 1.0
+        q = self.feature_q(self.split(self.q(x))) + 1.0  # positive, as weights must be
         k = self.feature_k(self.split(self.k(x))) + 1.0
         v = self.split(self.v(x))
         if mask is not None:
-            k = k * mask.clamp(min=0.0)[:, None, :, None]
+            k = k * mask.clamp(min=0.0)[:, None, :, None]  # weights are linear in φ(k), so this scales them
         if self.capture:
             self.attention = self.shares(q, k)
         v = torch.cat((v, torch.ones_like(v[..., :1])), dim=-1)  # the last column sums the weights
         total = self.until_now(q, k, v) if self.causal else q @ (k.transpose(-2, -1) @ v)
+        # The sum of the weights is 0 if all keys are masked; the output is then 0 instead of NaN.
         mixed = total[..., :-1] / total[..., -1:].clamp(min=torch.finfo(total.dtype).tiny)
         out: torch.Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return out
@@ -355,7 +357,7 @@ class AdditiveAttention(DotProductAttention):
     def __init__(self, dim: int, memory: int, hidden: int, dropout: float = 0.0) -> None:
         super().__init__(1, dropout)
         self.q = nn.Linear(dim, hidden)
-        self.k = nn.Linear(memory, hidden, bias=False)
+        self.k = nn.Linear(memory, hidden, bias=False)  # the bias of `q` is added to the same sum
         self.bend = nn.Tanh()
         self.score = nn.Linear(hidden, 1, bias=False)
         self.softmax = nn.Softmax(dim=-1)

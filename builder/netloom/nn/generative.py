@@ -27,6 +27,7 @@ class Reparameterise(nn.Module):
 
     @staticmethod
     def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
+        # Both distributions are normal, so the divergence has a closed form (appendix B of the paper).
         each = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
         return each.flatten(1).sum(dim=1).mean()
 
@@ -75,8 +76,8 @@ class VectorQuantizer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         vectors = x.movedim(1, -1) if self.channels_first else x
-        indices = self.nearest(vectors.detach())
-        codes = self.codebook(indices)
+        indices = self.nearest(vectors.detach())  # (N, T) or (N, …)
+        codes = self.codebook(indices)  # (N, T, D) or (N, …, D)
         if self.training:
             follow = (codes - vectors.detach()).square().mean()
             commit = (vectors - codes.detach()).square().mean()

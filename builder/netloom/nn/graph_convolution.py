@@ -49,7 +49,7 @@ class GraphAttention(nn.Module):
         features = self.linear(x).unflatten(2, (self.heads, -1)).transpose(1, 2)  # (N, heads, V, units)
         # aᵀ [W h_i, W h_j] is the sum of a term per target and a term per source: no pairs are concatenated.
         to = (features * self.target.unsqueeze(1)).sum(dim=3)  # (N, heads, V)
-        come = (features * self.source.unsqueeze(1)).sum(dim=3)
+        come = (features * self.source.unsqueeze(1)).sum(dim=3)  # (N, heads, V)
         scores = self.activation(to.unsqueeze(3) + come.unsqueeze(2))  # (N, heads, V, V)
         mixed = self.dropout(self.weights(scores, adjacency)) @ features
         joined = mixed.mean(dim=1) if self.mean else mixed.transpose(1, 2).flatten(2)
@@ -59,6 +59,7 @@ class GraphAttention(nn.Module):
     @staticmethod
     def weights(scores: torch.Tensor, adjacency: torch.Tensor) -> torch.Tensor:
         """The softmax over the neighbors of each vertex, (N, heads, V, V), each term times its edge weight."""
+        # Every vertex has at least an edge to itself, so that no softmax is over an empty set.
         itself = torch.eye(adjacency.shape[-1], dtype=adjacency.dtype, device=adjacency.device)
         edges = torch.maximum(adjacency.clamp(min=0.0), itself).unsqueeze(1)  # (N, 1, V, V)
         scores = scores.masked_fill(edges == 0, float("-inf"))

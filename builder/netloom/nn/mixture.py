@@ -100,10 +100,12 @@ class MixtureOfExperts(nn.Module):
         places = min(count, math.ceil(capacity * count * self.top / experts))
         requests = chosen.transpose(0, 1).flatten()  # (top · S,): all first choices, then all second ones
         zeros = torch.zeros(len(requests), experts, dtype=torch.long, device=steps.device)
+        # (top · S, experts): how many requests for each expert there are up to each request
         queue = zeros.scatter(1, requests.unsqueeze(1), 1).cumsum(dim=0)
         rank = queue.gather(1, requests.unsqueeze(1)).squeeze(1) - 1  # position in the queue of the expert, from 0
         # All dropped requests share one extra slot at the end, whose output is zero.
         slot = torch.where(rank < places, requests * places + rank, torch.full_like(rank, experts * places))
+        # Experts compute all of their slots. Unused ones hold step 0, and no request reads their output.
         steps_of_slots = torch.arange(count, device=steps.device).repeat(self.top)
         holder = torch.zeros(experts * places + 1, dtype=torch.long, device=steps.device).scatter(
             0, slot, steps_of_slots

@@ -46,6 +46,7 @@ class FractionalMaxPool(nn.Module):
 
     def windows(self, length: int, size: int, device: torch.device) -> torch.Tensor:
         """The positions of each window along an axis, (size, kernel_size); the last window ends with the axis."""
+        # As in PyTorch: start i = ⌊(i + u) α⌋ − ⌊u α⌋ with α = (length − kernel_size) / (size − 1), here with u = 0.5
         step = (length - self.kernel_size) / max(size - 1, 1)
         starts = ((torch.arange(size, device=device) + 0.5) * step).long() - int(0.5 * step)
         starts[-1] = length - self.kernel_size

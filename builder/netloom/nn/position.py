@@ -47,6 +47,7 @@ class RotaryPosition(nn.Module):
         rate = self.base ** (-torch.arange(0, dim, 2, device=x.device, dtype=exact) / dim)
         angles = torch.arange(steps, device=x.device, dtype=exact).unsqueeze(1) * rate  # (T, D / 2)
         cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+        # Adjacent features form a pair, as in the paper; other implementations pair feature i with i + D / 2.
         first, second = x[..., 0::2], x[..., 1::2]
         return torch.stack((first * cos - second * sin, first * sin + second * cos), dim=-1).flatten(-2)
 
@@ -60,7 +61,7 @@ class AlibiBias(nn.Module):
 
     def __init__(self, heads: int) -> None:
         super().__init__()
-        below = 2 ** int(math.log2(heads))
+        below = 2 ** int(math.log2(heads))  # the next lower power of two, or `heads` itself
         slopes = [2.0 ** (-8.0 * head / below) for head in range(1, below + 1)]
         more = [2.0 ** (-4.0 * head / below) for head in range(1, 2 * below + 1, 2)]
         self.slopes = slopes + more[: heads - below]
@@ -87,7 +88,7 @@ class RelativeTable(nn.Module):
     def forward(self, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
         queries = torch.arange(q.shape[-2], device=q.device).unsqueeze(1)
         offset = torch.arange(k.shape[-2], device=q.device) - queries
-        bias: torch.Tensor = self.table(offset.clamp(-self.reach, self.reach) + self.reach)
+        bias: torch.Tensor = self.table(offset.clamp(-self.reach, self.reach) + self.reach)  # (T, S, heads)
         return bias.permute(2, 0, 1)
 
 
@@ -119,6 +120,7 @@ class RelativeBuckets(nn.Module):
     def bucket(self, offset: torch.Tensor) -> torch.Tensor:
         """The bucket of each offset (key position minus query position), of the same shape."""
         distance = offset.abs() if self.both_sides else (-offset).clamp(min=0)
+        # The logarithmic buckets begin at the distance `exact` and would end at `reach`; farther keys share the last one.
         growth = (self.side - self.exact) / math.log(self.reach / self.exact)
         far = self.exact + (torch.log(distance.clamp(min=1).float() / self.exact) * growth).long()
         near = torch.where(distance < self.exact, distance, far.clamp(max=self.side - 1))

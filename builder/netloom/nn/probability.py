@@ -20,5 +20,6 @@ def logits(output: torch.Tensor, scale: str, family: str) -> torch.Tensor:
         return output if scale == "log_probabilities" else output.clamp(min=torch.finfo(output.dtype).tiny).log()
     if scale == "probabilities":
         return torch.logit(output, eps=max(NEAREST, torch.finfo(output.dtype).eps / 2))
+    # 1 − p = −expm1(log p), which does not cancel as 1 − exp(log p) does; log p must be below 0.
     logs = output.clamp(max=-NEAREST)
     return logs - torch.log(-torch.expm1(logs))

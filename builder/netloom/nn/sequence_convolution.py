@@ -14,6 +14,7 @@ class CausalConv1d(nn.Module):
         self, dim: int, filters: int, kernel_size: int = 3, dilation: int = 1, weight_norm: bool = False
     ) -> None:
         super().__init__()
+        # As many zeros as the kernel reaches back, so that the output has the length of the input
         self.pad = nn.ConstantPad1d(((kernel_size - 1) * dilation, 0), 0.0)
         self.convolution = nn.Conv1d(dim, filters, kernel_size, dilation=dilation)
         if weight_norm:

@@ -35,12 +35,15 @@ class STFTMagnitude(nn.Module):
         super().__init__()
         self.window, self.hop, self.center, self.power = window, hop, center, power
         angles = torch.arange(window) * (2.0 * math.pi / window)
+        # The periodic Hann window, as torch.hann_window returns it. It follows from the settings, so it is not saved.
         self.register_buffer("hann", 0.5 - 0.5 * angles.cos(), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.center:
             half = self.window // 2
+            # Reflection needs an axis of channels, (N, 1, L).
             x = F.pad(x.unsqueeze(1), (half, half), mode="reflect").squeeze(1)
+        # (N, L) -> (N, T, window) -> (N, T, window // 2 + 1)
         spectrum: torch.Tensor = torch.fft.rfft(x.unfold(1, self.window, self.hop) * self.hann)
         return spectrum.real.square() + spectrum.imag.square() if self.power else spectrum.abs()
 
@@ -69,14 +72,15 @@ class LogMel(nn.Module):
         first, last = (2595.0 * math.log10(1.0 + hertz / 700.0) for hertz in (low, high))
         mels = first + torch.arange(bands + 2) * ((last - first) / (bands + 1))
         edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)  # (bands + 2,) in Hz
-        places = (torch.arange(window // 2 + 1) * (rate / window)).unsqueeze(1)
+        places = (torch.arange(window // 2 + 1) * (rate / window)).unsqueeze(1)  # (window // 2 + 1, 1) in Hz
+        # Each triangle rises from the edge before its center and falls to the edge after it: (window // 2 + 1, bands).
         rising = (places - edges[:-2]) / (edges[1:-1] - edges[:-2])
         falling = (edges[2:] - places) / (edges[2:] - edges[1:-1])
         self.register_buffer("filters", torch.minimum(rising, falling).clamp(min=0.0), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         power: torch.Tensor = self.stft(x) @ self.filters
-        return (power + 1e-6).log()
+        return (power + 1e-6).log()  # finite in silence
 
 
 class DCT(nn.Module):
@@ -93,6 +97,7 @@ class DCT(nn.Module):
             raise ValueError(f"{size} numbers have at most {size} coefficients, received {keep}; lower the number")
         places, waves = torch.arange(size).unsqueeze(1), torch.arange(keep)
         basis = ((places + 0.5) * waves * (math.pi / size)).cos() * math.sqrt(2.0 / size)
+        # The constant wave has twice the squared length of the others.
         scale = torch.where(waves == 0, math.sqrt(0.5), 1.0)
         self.register_buffer("basis", basis * scale, persistent=False)
 

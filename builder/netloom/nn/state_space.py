@@ -55,7 +55,7 @@ class DiagonalStateSpace(nn.Module):
             self.read = nn.Parameter(torch.randn(dim, modes))
         else:
             self.frequency = nn.Parameter(math.pi * number)
-            self.read = nn.Parameter(torch.randn(dim, modes, 2) * math.sqrt(0.5))
+            self.read = nn.Parameter(torch.randn(dim, modes, 2) * math.sqrt(0.5))  # C, complex with variance 1
         self.skip = nn.Parameter(torch.randn(dim))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -141,6 +141,7 @@ class Mamba(nn.Module):
         self.x_proj = nn.Linear(inner, self.rank + 2 * state, bias=False)
         self.dt_proj = nn.Linear(self.rank, inner)
         self.softplus = nn.Softplus()
+        # A = −1, …, −S in every channel, the initialization S4D-Real
         self.log_decay = nn.Parameter(torch.arange(1, state + 1).float().log().repeat(inner, 1))
         self.skip = nn.Parameter(torch.ones(inner))
         self.recurrence = LinearRecurrence()
@@ -163,9 +164,10 @@ class Mamba(nn.Module):
         low, write, read = self.x_proj(u).split((self.rank, self.state, self.state), dim=-1)
         step = self.softplus(self.dt_proj(low))  # (N, T, E)
         decay = (step.unsqueeze(-1) * -self.log_decay.exp()).exp()  # (N, T, E, S)
+        # B is discretized by Euler's rule, as in the code of the authors; the paper has zero-order hold.
         drive = (step * u).unsqueeze(-1) * write.unsqueeze(2)  # (N, T, E, S)
         states = self.recurrence(decay, drive)
-        y = (states @ read.unsqueeze(-1)).squeeze(-1) + self.skip * u
+        y = (states @ read.unsqueeze(-1)).squeeze(-1) + self.skip * u  # (N, T, E)
         out: torch.Tensor = self.out_proj(y * self.gate(z))
         return out
 

@@ -16,6 +16,7 @@ class CategoricalEmbedding(nn.Module):
     def __init__(self, sizes: tuple[int, ...], dim: int) -> None:
         super().__init__()
         self.table = nn.Embedding(sum(sizes), dim)
+        # Not saved with the weights, as both follow from the sizes
         self.register_buffer("sizes", torch.tensor(sizes), persistent=False)
         self.register_buffer("offsets", torch.tensor([sum(sizes[:end]) for end in range(len(sizes))]), persistent=False)
 
@@ -87,7 +88,7 @@ class PairwiseInteraction(nn.Module):
         self.register_buffer("second", second, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return (x @ x.transpose(1, 2))[:, self.first, self.second]
+        return (x @ x.transpose(1, 2))[:, self.first, self.second]  # each pair once, from above the diagonal
 
 
 class CrossInteraction(nn.Module):

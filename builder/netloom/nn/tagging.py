@@ -19,13 +19,16 @@ class ConditionalRandomField(nn.Module):
         self.end = nn.Parameter(torch.zeros(labels))
 
     def forward(self, emissions: torch.Tensor) -> torch.Tensor:
+        # before[t]: log sum of the scores of all paths from the start to each label at step t, (N, K)
         before = [emissions[:, 0] + self.start]
         for step in range(1, emissions.shape[1]):
             paths = before[-1].unsqueeze(2) + self.transition  # (N, from, to)
             before.append(emissions[:, step] + paths.logsumexp(dim=1))
+        # after, in reverse: the same from each label at step t to the end, without the emission at t, (N, K)
         after = [self.end.expand_as(before[0])]
         for step in range(emissions.shape[1] - 1, 0, -1):
             paths = (after[-1] + emissions[:, step]).unsqueeze(1) + self.transition
             after.append(paths.logsumexp(dim=2))
         scores = torch.stack(before, dim=1) + torch.stack(after[::-1], dim=1)
+        # Summed over the labels, every step gives the total of all paths, so the softmax divides by it.
         return scores.log_softmax(dim=2)

@@ -55,6 +55,7 @@ class InvertedResidual(nn.Module):
     def __init__(self, channels: int, filters: int, stride: int = 1, expansion: int = 6) -> None:
         super().__init__()
         hidden = channels * expansion
+        # No biases before batch normalization, which subtracts them again
         widen: list[nn.Module] = [nn.Conv2d(channels, hidden, 1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU6()]
         self.residual = stride == 1 and channels == filters
         self.layers = nn.Sequential(
@@ -97,7 +98,7 @@ class MBConv(nn.Module):
             nn.Conv2d(hidden, hidden, kernel_size, stride, kernel_size // 2, groups=hidden, bias=False),
             nn.BatchNorm2d(hidden),
             nn.SiLU(),
-            SqueezeExcite(hidden, max(1, channels // 4), silu=True),
+            SqueezeExcite(hidden, max(1, channels // 4), silu=True),  # a quarter of the input, not of the expansion
             nn.Conv2d(hidden, filters, 1, bias=False),
             nn.BatchNorm2d(filters),
         )
@@ -143,6 +144,7 @@ class ResidualBlock(nn.Module):
             raise ValueError(f"a bottleneck has a quarter of the {filters} filters; choose a multiple of 4")
         width = filters // 4 if bottleneck else filters
         if bottleneck:
+            # The 3×3 convolution has the stride, as in torchvision; in the paper, the first 1×1 convolution has it.
             layers = [
                 nn.Conv2d(channels, width, 1, bias=False),
                 nn.BatchNorm2d(width),
@@ -184,7 +186,7 @@ class PatchEmbedding(nn.Module):
         self.class_token = nn.Parameter(torch.randn(1, 1, dim) * 0.02) if class_token else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        patches: torch.Tensor = self.project(x).flatten(2).transpose(1, 2)
+        patches: torch.Tensor = self.project(x).flatten(2).transpose(1, 2)  # (N, D, H', W') -> (N, T, D)
         if self.class_token is None:
             return patches
         return torch.cat((self.class_token.expand(x.shape[0], -1, -1), patches), dim=1)
@@ -211,6 +213,7 @@ class WindowAttention(nn.Module):
         self.out = nn.Linear(dim, dim)
         self.bias = nn.Parameter(torch.randn((2 * window - 1) ** 2, heads) * 0.02)
         places = torch.arange(window)
+        # The row of `bias` for each pair of places, from their distances along both axes: 0 to 2 · window − 2 each
         apart = places[:, None] - places[None, :] + window - 1  # (window, window)
         table = apart[:, None, :, None] * (2 * window - 1) + apart[None, :, None, :]
         self.register_buffer("distance", table.reshape(window**2, window**2), persistent=False)
@@ -244,6 +247,7 @@ class WindowAttention(nn.Module):
 
     def apart(self, height: int, width: int, down: int, right: int, device: torch.device) -> torch.Tensor:
         """Pairs of positions that the shift brought together from opposite borders, (windows, 1, places, places)."""
+        # After the shift, the last `down` rows and `right` columns come from the opposite border.
         below = (torch.arange(height, device=device) >= height - down).long()
         beyond = (torch.arange(width, device=device) >= width - right).long()
         side = self.windows((2 * below[:, None] + beyond[None, :])[None, :, :, None])[0, :, :, 0]
